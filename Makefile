@@ -23,7 +23,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(ready): requirements.lock pyproject.toml .ci/setup
 	@.ci/setup
@@ -63,13 +63,17 @@ format: $(ready) ## Format the code and mend what lint can mend by itself.
 	@$(bin)/ruff check --quiet --fix . || true
 	@$(bin)/ruff format --quiet .
 
-# A workspace that `retrim new` laid has no .venv: the retrim on the PATH shows its pages, and nothing is installed.
+# Where there is no .venv, the retrim on the PATH shows the pages, and nothing is installed.
 retrim := $(firstword $(wildcard $(CURDIR)/$(bin)/retrim) $(shell command -v retrim))
 
 .PHONY: ui
 ui: $(if $(retrim),,$(ready)) ## Open the MLflow pages of this workspace; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
 	@test -d $(WORKSPACE) || { echo "retrim: $(WORKSPACE) does not exist: nothing was run there yet; try make demo, then make ui WORKSPACE=var/demo" >&2; exit 2; }
 	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) ui --port $(PORT)
+
+.PHONY: e2e
+e2e: $(ready) ## Install the wheel of this checkout into an empty environment, and run it from `new` to `reproduce` in an empty folder (5 minutes).
+	@$(python) .ci/e2e.py
 
 .PHONY: drills
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).

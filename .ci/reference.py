@@ -300,6 +300,8 @@ RECORDS = (
         },
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
+    Printed("retrim upgrade", "retrim.onboarding.upgrade:Upgrade"),
+    Printed("retrim environment", "retrim.retraining.reproduce:BuiltEnvironment"),
     Printed(
         "retrim init",
         "retrim.onboarding.init:InspectedTable",

@@ -2,8 +2,8 @@
 
 `python bench/agreement.py`: bike, bank and rodents by default, 8 moments evenly from 40 % of the rows on. At each the
 recipe is fitted on the rows before the newest `judge_rows`, and once more on all; both are held against one another as
-`retrain.agreement` says. Beside it the same with
-a fault: the targets of all rows are shuffled, or those of the rows that judge alone.
+`AgreementParams` says. Beside it the same with a fault: the targets of all rows are shuffled, or those of the rows
+that judge alone.
 """
 
 import argparse
@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matrices import recipe_of
-from streams import ROOT, Stream, load
+from streams import Stream, load
 
 from retrim.features.view import FeatureView
 from retrim.gate.agreement import AgreementParams, agree
 from retrim.gate.verdict import ScoredModel, score
-from retrim.settings import load_params
 from retrim.stats.windows import past_of
 from retrim.training.recipe import fit_recipe
 
@@ -28,7 +27,7 @@ MOMENTS, FROM = 8, 0.4
 def main() -> None:
     """Prints a line a stream: changes of sound second fits, and how many of sound and spoilt ones are let live."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    params = load_params(ROOT / "params.yaml").retrain.agreement
+    params = AgreementParams()
     heads = (
         "stream",
         "rows that judge",

@@ -59,14 +59,13 @@ def prepare(folder: Path, rows: int) -> None:
     """Both windows as Parquet, and the profile of the first as its files."""
 
     from retrim.drift.draws import ExpectedWindows, keep
-    from retrim.drift.profile import make_profile
+    from retrim.drift.profile import ProfileParams, make_profile
 
     reference = table(rows, 1)
     reference.to_parquet(folder / "reference.parquet", index=False)
     table(rows, 2).to_parquet(folder / "current.parquet", index=False)
-    from retrim.settings import load_params
 
-    params = load_params(ROOT / "params.yaml").profile
+    params = ProfileParams()
     kinds: dict[str, Any] = {f"x{place}": "number" for place in range(NUMBERS)}
     kinds |= {f"k{place}": "category" for place in range(CATEGORIES)}
     profile, drift = make_profile(reference, kinds, params, time="_event"), _drift()

@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from retrim.training.tuning import TuneParams
+
 ROOT = Path(__file__).resolve().parent.parent
 TAKEN = ("src", "flows", "expectations", "dvc.yaml", "requirements.lock", ".dvc", ".dvcignore", ".gitignore", "data")
 IGNORED = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.csv.gz")
@@ -66,7 +68,9 @@ def bare(parquet: Path, params: dict[str, Any], tried: list[dict[str, Any]]) -> 
     The search is made to ask what ours asked (`tried`), so that both sides do the same fits.
     """
     started = time.perf_counter()
-    given = json.dumps({**params, "tried": tried})
+    fixed = TuneParams()
+    tune = {**params["tune"], "batch": fixed.batch, "patience": fixed.patience, "stop_share": fixed.stop_share}
+    given = json.dumps({**params, "tune": tune, "tried": tried})
     code = BARE.replace("@PARQUET@", str(parquet)).replace("@PARAMS@", given)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
     return {"all": time.perf_counter() - started, **json.loads(done.stdout.splitlines()[-1])}

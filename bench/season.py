@@ -17,10 +17,9 @@ import pandas as pd
 from false_alarms import interval
 
 from retrim.drift.calibration import WindowCalibration, calibrate
-from retrim.drift.profile import Profile, make_profile
+from retrim.drift.profile import Profile, ProfileParams, make_profile
 from retrim.drift.season import waves_of
 from retrim.drift.watched import watch
-from retrim.settings import load_params
 from retrim.table.data import ColumnType
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +55,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--tables", type=int, default=40)
     given = asked.parse_args()
-    params = load_params(ROOT / "params.yaml").profile
+    params = ProfileParams()
     kinds: dict[str, ColumnType] = {}
     for name in HEIGHTS:
         kinds |= {name: "number", f"{name}, cut": "category"}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from retrim.errors import BadInputError
-from retrim.settings import DERIVED, Params, load_params, parse_params
+from retrim.settings import DERIVED, Params, load_params, parse_params, setting_fields
 from retrim.training.tuning import SPACES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,16 +47,17 @@ def test_a_table_alone_is_enough() -> None:
 
 
 def test_a_setting_that_is_newer_than_a_workspace_does_not_break_it() -> None:
-    document = yaml.safe_load((ROOT / "data/samples/bank.params.yaml").read_text(encoding="utf-8"))
+    document = load_params(ROOT / "data/samples/bank.params.yaml").model_dump(mode="json")
     table = ("model", "columns", "task", "batch_every", "suite", "label_horizon", "positive")
     lacking = [
         {**document, section: {each: value for each, value in stated.items() if each != name}}
         for section, stated in document.items()
+        if isinstance(stated, dict)
         for name in stated
         if section != "data" or name not in table
     ]
 
-    assert len(lacking) > 150
+    assert len(lacking) > 100
     assert [Params.model_validate(each).data.model for each in lacking] == ["bank"] * len(lacking)
 
 
@@ -117,3 +118,35 @@ def test_a_derived_default_is_that_of_a_field() -> None:
     assert [
         key for key in DERIVED if not hasattr(Params.model_fields[key.split(".")[0]].default, key.split(".")[1])
     ] == []
+
+
+def table_with(**sections: Any) -> dict[str, Any]:
+    return {"data": DOCUMENT["data"], **sections}
+
+
+def test_one_seed_is_that_of_every_section() -> None:
+    found = Params.model_validate(table_with(seed=11))
+    seeds = [found.tune.seed, found.train.seed, found.gate.seed, found.policy.seed, found.fairness.proxies.seed]
+    assert found.drift.alarms is not None
+
+    assert [*seeds, found.drift.joint.seed, found.drift.alarms.seed] == [11] * 7
+
+
+def test_a_section_that_is_off_takes_no_seed() -> None:
+    assert Params.model_validate(table_with(drift={"alarms": None}, seed=11)).drift.alarms is None
+
+
+def test_a_seed_of_a_section_alone_is_refused() -> None:
+    with pytest.raises(BadInputError, match=r"gate\.seed: is 8, and seed is 7; there is one: write seed alone"):
+        parse_params(table_with(gate={"seed": 8}), "params.yaml")
+
+
+def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:
+    with pytest.raises(
+        BadInputError, match=r"params\.yaml: gate\.folds is fixed at 4 \(.*\), and 5 is stated; take it out"
+    ):
+        parse_params(table_with(gate={"folds": 5}), "params.yaml")
+
+    assert parse_params(table_with(gate={"folds": 4}), "params.yaml").gate.folds == 4
+    assert "folds" not in Params.model_validate(table_with()).model_dump(mode="json")["gate"]
+    assert "gate.folds" not in [key for key, _ in setting_fields()]

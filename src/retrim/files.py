@@ -34,16 +34,19 @@ def folder_digest(folder: Path) -> str:
     return digest_of({name: file_digest(path) for name, path in names.items()})
 
 
+def code_files(package: Path) -> dict[str, Path]:
+    """A package's files but bytecode and hidden ones, by relative name."""
+    files = {path.relative_to(package): path for path in sorted(package.rglob("*")) if path.is_file()}
+    return {
+        name.as_posix(): path
+        for name, path in files.items()
+        if not any(part == "__pycache__" or part.startswith(".") for part in name.parts)
+    }
+
+
 def code_digest(package: Path) -> str:
-    """SHA-256 of a package's files but bytecode and hidden ones: the same in a checkout and where it is installed."""
-    files = {path.relative_to(package): path for path in package.rglob("*") if path.is_file()}
-    return digest_of(
-        {
-            name.as_posix(): file_digest(path)
-            for name, path in files.items()
-            if not any(part == "__pycache__" or part.startswith(".") for part in name.parts)
-        }
-    )
+    """SHA-256 of a package's code: the same in a checkout and where it is installed."""
+    return digest_of({name: file_digest(path) for name, path in code_files(package).items()})
 
 
 def digest_of_files(files: Mapping[str, bytes]) -> str:

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,8 +25,6 @@ from retrim.decision.probe import ProbeParams
 from retrim.decision.release_checks import ReleaseParams
 from retrim.decision.rules import DemoParams, RetrainParams, RunDirectoryParams, ScheduleParams, TriggerParams
 from retrim.drift.params import DriftParams
-from retrim.drift.profile import ProfileParams
-from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams
 from retrim.features.fitted import faults_of as prepare_faults_of
@@ -35,13 +33,12 @@ from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
 from retrim.profile.leak import LeakParams
 from retrim.stats.metrics import JudgeParams, require
-from retrim.stats.plugins import SettingsSection, explain
+from retrim.stats.plugins import FOLLOWS_SEED, SettingsSection, explain, is_setting
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import faults_of
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import BASELINES
-from retrim.training.contributions import ExplainParams
 from retrim.training.custom_code import is_own, parts_of, trust
 from retrim.training.decision_threshold import DecideParams
 from retrim.training.estimators import MODELS
@@ -171,6 +168,48 @@ def with_derived(document: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def with_seed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with its one seed wherever a section takes it.
+
+    Raises:
+        ValueError: A section states another.
+    """
+    return _seeded(Params, document, document.get("seed", Params.model_fields["seed"].default))
+
+
+def _seeded(kind: type[SettingsSection], stated: Mapping[str, Any], seed: Any, place: str = "") -> dict[str, Any]:
+    made = dict(stated)
+    for name, field in kind.model_fields.items():
+        if FOLLOWS_SEED in field.metadata and made.setdefault(name, seed) != seed:
+            raise ValueError(f"{place}{name}: is {made[name]!r}, and seed is {seed!r}; there is one: write seed alone")
+        for below in nested_sections(field.annotation):
+            inner = made.get(name, None if field.default is None else {})
+            if isinstance(inner, Mapping) and (seeded := _seeded(below, inner, seed, f"{place}{name}.")):
+                made[name] = seeded
+    return made
+
+
+def stated_by(params: "Params") -> dict[str, Any]:
+    """What a params.yaml would state for these settings: without what follows from the rest, as seeds and sizes do."""
+    document = _unseeded(Params, params.model_dump(mode="json", exclude_unset=True))
+    for key, derived in DERIVED.items():
+        section, name = key.split(".")
+        stated = document.get(section, {})
+        if name in stated and stated[name] == derived.value(document):
+            document[section] = {each: value for each, value in stated.items() if each != name}
+    return document
+
+
+def _unseeded(kind: type[SettingsSection], stated: Mapping[str, Any]) -> dict[str, Any]:
+    made = {}
+    for name, value in stated.items():
+        field = kind.model_fields[name]
+        below = nested_sections(field.annotation)
+        if FOLLOWS_SEED not in field.metadata:
+            made[name] = _unseeded(below[0], value) if below and isinstance(value, Mapping) else value
+    return made
+
+
 class Params(SettingsSection):
     """All of params.yaml. What it does not state has the default of its field, or the derived one."""
 
@@ -183,7 +222,6 @@ class Params(SettingsSection):
     judge: JudgeParams = JudgeParams()
     tune: TuneParams = TuneParams()
     train: TrainParams = TrainParams()
-    profile: ProfileParams = ProfileParams()
     backtest: BacktestParams = BacktestParams()
     gate: GateParams = GateParams()
     fairness: FairnessParams = FairnessParams()
@@ -194,8 +232,6 @@ class Params(SettingsSection):
     drift: DriftParams = DriftParams()
     triggers: TriggerParams = TriggerParams()
     policy: PolicyParams = PolicyParams()
-    slices: SliceParams = SliceParams()
-    explain: ExplainParams = ExplainParams()
     card: CardParams = CardParams()
     former: PreviousChampionParams = PreviousChampionParams()
     probation: ProbationParams = ProbationParams()
@@ -205,11 +241,12 @@ class Params(SettingsSection):
     proof: ProofParams = ProofParams()
     schedule: ScheduleParams = ScheduleParams()
     demo: DemoParams = DemoParams()
+    seed: int = Field(default=7, ge=0, description="of every random draw: searches, fits, bootstraps, samples")
 
     @model_validator(mode="before")
     @classmethod
     def _with_derived(cls, given: Any) -> Any:
-        return with_derived(given) if isinstance(given, Mapping) else given
+        return with_seed(with_derived(given)) if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
     def _judge_fits_the_task(self) -> "Params":
@@ -363,12 +400,29 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
     """The settings in what a params.yaml called `name` holds.
 
     Raises:
-        BadInputError: A section is wrong; names key, value and what is allowed.
+        BadInputError: It describes no table yet, or a section is wrong; names key, value and what is allowed.
     """
+    if "data" in document and document["data"] is None:
+        raise BadInputError(f"{name} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
+    _refuse_fixed(Params, document, name)
     try:
         return Params.model_validate(document)
     except ValidationError as error:
         raise BadInputError(f"{name}: {explain(error, known=section_names)}") from error
+
+
+def _refuse_fixed(kind: type[SettingsSection], stated: Any, name: str, place: str = "") -> None:
+    for key in stated if isinstance(stated, Mapping) else ():
+        field = kind.model_fields.get(key)
+        if field is None:
+            continue
+        if field.exclude and stated[key] != plain_default(field):
+            raise BadInputError(
+                f"{name}: {place}{key} is fixed at {plain_default(field)!r} ({field.description}), and {stated[key]!r} "
+                "is stated; take it out"
+            )
+        for below in nested_sections(field.annotation):
+            _refuse_fixed(below, stated[key], name, f"{place}{key}.")
 
 
 def to_settings_file(settings: Mapping[str, Any]) -> bytes:
@@ -400,13 +454,14 @@ def section_names(place: Sequence[int | str]) -> list[str]:
     kind: Any = Params
     for part in place:
         field = kind.model_fields.get(part)
-        kind = None if field is None else next(iter(_kinds(field.annotation)), None)
+        kind = None if field is None else next(iter(nested_sections(field.annotation)), None)
         if kind is None:
             return []
-    return list(kind.model_fields)
+    return [name for name, field in kind.model_fields.items() if is_setting(field)]
 
 
-def _kinds(annotation: Any) -> list[type[SettingsSection]]:
+def nested_sections(annotation: Any) -> list[type[SettingsSection]]:
+    """The section that a field holds, also one that may be off; none for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
         return [annotation]
     either = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
@@ -416,7 +471,9 @@ def _kinds(annotation: Any) -> list[type[SettingsSection]]:
 def setting_fields(kind: type[SettingsSection] = Params, place: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every setting by its dotted key, in order; a section that is off by default is one setting."""
     for name, field in kind.model_fields.items():
-        below = _kinds(field.annotation)
+        if not is_setting(field):
+            continue
+        below = nested_sections(field.annotation)
         if below and field.default is not None:
             yield from setting_fields(below[0], f"{place}{name}.")
         else:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from retrim.adapters.environment import LOCK, built_from, require_packages
+from retrim.adapters.environment import built_from, require_packages
 from retrim.errors import RefusedError, RetrimError
+from retrim.wheel import LOCK
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from retrim.adapters import migrations
-from retrim.adapters.database import Database
+from retrim.adapters.database import Database, copy_sqlite
 from retrim.adapters.schema import METADATA
 from retrim.errors import RetrimError
 
@@ -98,3 +98,23 @@ def test_what_a_writer_has_read_is_still_so_when_it_writes(url: str, tmp_path: P
         pytest.raises(sqlite3.OperationalError, match="locked"),
     ):
         other.execute("BEGIN IMMEDIATE")
+
+
+def test_a_copy_of_a_store_holds_what_it_held(url: str, tmp_path: Path) -> None:
+    store = Database(url)
+    with store.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE mine (x INTEGER)"))
+    with store.connect() as connection:  # somebody reads it meanwhile
+        connection.execute(sa.text("SELECT * FROM mine")).fetchall()
+        copied = copy_sqlite(url, tmp_path / "backup" / "retrim.db")
+    with closing(sqlite3.connect(tmp_path / "backup" / "retrim.db")) as copy:
+        names = {name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+    assert copied
+    assert {"mine", "versions"} <= names
+
+
+def test_a_store_that_is_no_file_is_not_copied(tmp_path: Path) -> None:
+    assert not copy_sqlite(f"sqlite:///{tmp_path / 'none.db'}", tmp_path / "copy.db")
+    assert not copy_sqlite("postgresql+psycopg://user@host/name", tmp_path / "copy.db")
+    assert list(tmp_path.iterdir()) == []

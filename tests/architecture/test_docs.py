@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
-TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 each_document = pytest.mark.parametrize("document", DOCS, ids=[str(path.relative_to(ROOT)) for path in DOCS])
 
 
@@ -27,7 +27,7 @@ def code_in(document: Path) -> str:
 
 def targets_in(document: Path) -> set[str]:
     """Targets that a document's code calls: `make check test` calls two."""
-    calls = re.findall(r"(?<![\w-])make((?: [a-z][a-z-]*)+)", code_in(document))
+    calls = re.findall(r"(?<![\w-])make((?: [a-z][a-z0-9-]*)+)", code_in(document))
     return {target for call in calls for target in call.split()}
 
 

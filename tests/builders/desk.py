@@ -33,6 +33,7 @@ from retrim.settings import Env, Params, to_settings_file
 from retrim.stages import backtest, compare, features, train
 from retrim.stages._common import read_json
 from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.plugins import SettingsSection
 from retrim.table.data import assemble, mature, row_keys
 from retrim.training.bundle import SETTINGS, needs_of
 from tests.builders.proved import move, pass_checks
@@ -43,8 +44,8 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 FEW: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 48, "sliding_rows": 200},
     "judge": {"draws": 100, "block_rows": 6},
-    "gate": {"min_rows": 24, "folds": 2, "season": "1D", "season_cells": 24, "floor": ["mean"]},
-    "probe": {"blocks": 1, "min_rows": 24, "when": "every"},
+    "gate": {"min_rows": 24, "season": "1D", "season_cells": 24, "floor": ["mean"]},
+    "probe": {"min_rows": 24, "when": "every"},
     "account": {"usual_rows": 48, "price": 1.0, "price_unit": "loss"},
     "drift": {"min_rows": 24},
 }
@@ -239,9 +240,14 @@ def copy_of(desk: Desk, folder: Path) -> Desk:
     return Desk(workspace, desk.stream, shelf)
 
 
+def everything(section: SettingsSection) -> dict[str, Any]:
+    """Every field, also those that are no settings."""
+    return {name: everything(value) if isinstance(value, SettingsSection) else value for name, value in section}
+
+
 def with_params(desk: Desk, **sections: dict[str, Any]) -> Desk:
-    """The same desk after somebody edited params.yaml."""
-    document = desk.workspace.params.model_dump(mode="json")
+    """The same desk after somebody edited params.yaml; values that are fixed stay as the desk has them."""
+    document = everything(desk.workspace.params)
     for name, values in sections.items():
         document[name] |= values
     workspace = replace(desk.workspace, params=Params.model_validate(document))

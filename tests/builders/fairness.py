@@ -16,6 +16,6 @@ def make_fairness(**changed: Any) -> FairnessParams:
 
 def settings(**changed: Any) -> dict[str, Any]:
     """The same as a section of params.yaml."""
-    at_most = {**SHIPPED["at_most"], **changed.pop("at_most", {})}
+    at_most = changed.pop("at_most", None)
     proxies = {**SHIPPED["proxies"], **QUICK, **changed.pop("proxies", {})}
     return {**SHIPPED, **changed, "at_most": at_most, "proxies": proxies}

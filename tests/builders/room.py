@@ -12,11 +12,8 @@ import pandas as pd
 import retrim
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
-from retrim.drift.profile import ProfileParams
-from retrim.drift.slices import SliceParams
 from retrim.features.fitted import PrepareParams
 from retrim.files import code_digest, file_digest, folder_digest, read_folder, write_file, write_folder
-from retrim.gate.agreement import AgreementParams
 from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
 from retrim.paths import NO_CHAMPION, Paths
@@ -27,7 +24,6 @@ from retrim.stats.canonical import to_json, to_parquet
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams, row_keys
-from retrim.training.contributions import ExplainParams
 from retrim.training.decision_threshold import DecideParams
 from retrim.training.groups import FairnessParams
 from retrim.training.recipe import BacktestParams, TrainParams
@@ -44,16 +40,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "windows": ["all", "sliding"],
         "recipes": ["found", "champion"],
         "balance": None,
-        "seed": 7,
-    },
-    "profile": {
-        "cells": 20,
-        "levels": 50,
-        "buckets": 16,
-        "block": "1D",
-        "most_blocks": 50,
-        "block_rows": 10,
-        "sample_rows": 100,
         "seed": 7,
     },
     "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
@@ -83,10 +69,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "decide": {"threshold": None, "false_positive": 1.0, "false_negative": 1.0},
     "account": {"usual_rows": 40},
     "former": {"most": 3, "restore": True, "judged": 2},
-    "slices": {"cells": 4, "levels": 24, "least_rows": 10, "most_share": 0.5, "errors": 3.0, "kept": 10},
-    "release": {"reference_rows": 32},
-    "retrain": {"agreement": {"difference": 0.25, "loss": 0.05}},
-    "explain": {"rows": 50, "confidence": 0.95},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
         "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
@@ -161,7 +143,6 @@ class Room:
             self.section("train", TrainParams),
             self.section("judge", JudgeParams),
             self.section("split", SplitParams),
-            self.section("profile", ProfileParams),
             self.settings["account"]["usual_rows"],
             AlarmParams(**self.settings["drift"]["alarms"]),
             JointParams(**self.settings["drift"]["joint"]),
@@ -191,11 +172,7 @@ class Room:
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
             self.section("former", PreviousChampionParams),
-            self.settings["release"]["reference_rows"],
-            self.section("slices", SliceParams),
-            self.section("explain", ExplainParams),
             self.fairness,
-            AgreementParams(**self.settings["retrain"]["agreement"]),
             self.paths,
         )
 

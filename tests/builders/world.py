@@ -47,6 +47,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.paths import WorkspacePaths
 from retrim.reading.synthetic import data_section, generate, suite
 from retrim.settings import Env, load_params
+from retrim.wheel import dependencies_in
 from tests.builders.shipped import whole
 
 REPOSITORY = Path(__file__).parents[2]
@@ -59,14 +60,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 96, "sliding_rows": 300},
     "judge": {"draws": 200, "block_rows": 12},
     "tune": {
-        "trials": 2, "warm_trials": 2, "batch": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20, "patience": 5,
+        "trials": 2, "warm_trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20,
         "options": {"n_startup_trials": 2},
     },
     "backtest": {"origins": 1, "origin_rows": 48},
-    "gate": {"min_rows": 48, "folds": 2, "season": "1D", "season_cells": 24},
-    "probe": {"blocks": 1, "min_rows": 24},
-    "account": {"usual_rows": 96, "ahead": 0.0},
-    "drift": {"min_rows": 48, "joint": {"tests": {}, "windows": 20, "seed": 7}},
+    "gate": {"min_rows": 48, "season": "1D", "season_cells": 24},
+    "probe": {"min_rows": 24},
+    "account": {"usual_rows": 96},
+    "drift": {"min_rows": 48, "joint": {"tests": {}}},
     "retrain": {"refit_after": False},
 }  # fmt: skip
 """What the small params.yaml has other than the shipped one, section by section.
@@ -78,11 +79,15 @@ SHIPPED: dict[str, dict[str, Any]] = {"retrain": {"refit_after": True}}
 
 @dataclass(frozen=True)
 class World:
-    """A workspace, the address of the Prefect server its flows use, and the arguments of its table."""
+    """A workspace, the address of the Prefect server its flows use, the arguments of its table, and who runs commands.
+
+    Where the workspace has no src/, they run what is installed beside `python`.
+    """
 
     root: Path
     server: str
     table: Mapping[str, Any] = field(default_factory=dict)
+    python: Path = Path(sys.executable)
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -116,7 +121,7 @@ class World:
     def environment(self) -> dict[str, str]:
         """Variables of a command that works in this world, with this world's own code."""
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        path = os.pathsep.join([str(self.python.parent), os.environ.get("PATH", os.defpath)])
         own = {"PYTHONPATH": str(self.root / "src"), "RETRIM_PREFECT_URL": self.server, "PATH": path}
         quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}
         return {**kept, **quiet, **own}
@@ -124,7 +129,7 @@ class World:
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Starts `retrim ...` in a process group of its own; its output is text, errors in stderr."""
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *arguments],
+            [self.python, "-c", COMMAND, *arguments],
             cwd=self.root,
             env={**self.environment, **(environment or {})},
             stdout=subprocess.PIPE,
@@ -167,10 +172,16 @@ class World:
         return done.stdout
 
 
-def lend_environment(world: World) -> None:
-    """Lets proofs run in this environment, as if it had been built from the lock: building one takes minutes."""
-    lock = hashlib.sha256((world.root / "requirements.lock").read_bytes()).hexdigest()
-    folder = world.workspace.paths.environments / f"{lock[:16]}-{platform.python_version()}"
+def lend_environment(world: World, *, lock: str | None = None) -> None:
+    """Lets proofs run in this environment, as if it had been built from the lock: building one takes minutes.
+
+    Args:
+        world: Whose versions are proved.
+        lock: The lock; None: that of the workspace, for proofs.
+    """
+    text = lock or dependencies_in((world.root / "requirements.lock").read_text(encoding="utf-8"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    folder = world.workspace.paths.environments / f"{digest[:16]}-{platform.python_version()}"
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
     (folder / "bin" / "python").chmod(0o755)
@@ -216,6 +227,19 @@ def make_world(
     """
     root = folder / "workspace"
     copy_repository(root)
+    describe(root, task=task, labels=labels, changes=changes)
+    git.git(root, "init", "-q", "-b", "main")
+    git.git(root, "add", "-A")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
+    changed = {"kind": "none", "size": 0.0, "since": START, **(drift or {})}
+    return World(root, server, {"task": task, "seed": seed, **changed})
+
+
+def describe(
+    root: Path, *, task: str, labels: str = "with_rows", changes: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Writes the settings and the suite of a generated table, as `make_world` takes them."""
+    (root / SUITE).parent.mkdir(exist_ok=True)
     (root / SUITE).write_text(json.dumps(suite()), encoding="utf-8")
     params = whole()
     params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]
@@ -226,11 +250,6 @@ def make_world(
         for section, values in part.items():
             params[section] |= values
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    git.git(root, "init", "-q", "-b", "main")
-    git.git(root, "add", "-A")
-    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
-    changed = {"kind": "none", "size": 0.0, "since": START, **(drift or {})}
-    return World(root, server, {"task": task, "seed": seed, **changed})
 
 
 def ask_when_free(api: PrefectApi, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:

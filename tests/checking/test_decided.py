@@ -15,12 +15,12 @@ from retrim.reports.fairness import fairness_record
 from retrim.retraining.exchange import judge_import
 from retrim.stats.canonical import to_json
 from retrim.table.data import assemble
+from retrim.training.groups import AtMostParams
 from tests.builders.desk import Desk, make_desk, with_params
-from tests.builders.fairness import make_fairness
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 
-NONE = dict.fromkeys(make_fairness().at_most.model_dump())
+NONE = dict.fromkeys(AtMostParams.model_fields)
 GROUPS = [{"column": "group", "cuts": [], "least_rows": 5}]
 
 

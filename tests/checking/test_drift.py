@@ -12,6 +12,7 @@ import pytest
 from retrim.checking.drift import asked_of, find_drift, importances_of
 from retrim.checking.history import row_counts
 from retrim.decision.policy_compare import WindowAlarms, count_windows
+from retrim.drift.profile import ProfileParams
 from retrim.files import folder_digest
 from retrim.landing.as_of_view import read_as_of
 from retrim.reading.landed import read_landed
@@ -180,7 +181,7 @@ def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_t
     live = asked_of(workspace, kept)["rows"]
     rows = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(10))
     edges, data = np.array([100, 170, 240]), workspace.params.data
-    counted = count_windows(rows, data.features, edges, workspace.params.profile, chunks=2, parts=1)
+    counted = count_windows(rows, data.features, edges, ProfileParams(), chunks=2, parts=1)
     backtest = WindowAlarms(counted, workspace.params.drift, pd.Timedelta(data.batch_every), task=data.task)
 
     assert live is not None

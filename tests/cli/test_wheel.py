@@ -13,6 +13,7 @@ import pytest
 
 import retrim
 from retrim.files import code_digest
+from retrim.wheel import pack_wheel, running_wheel
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +70,12 @@ def test_it_names_what_it_needs(unpacked: Path) -> None:
     metadata = HeaderParser().parsestr(file.read_text(encoding="utf-8"))
 
     assert any(line.startswith("lightgbm") for line in metadata.get_all("Requires-Dist"))
+
+
+def test_an_installed_one_is_packed_again_as_the_checkout_is(installed: Path) -> None:
+    (package,) = installed.glob("lib/python*/site-packages/retrim")
+
+    assert pack_wheel(package) == running_wheel()
 
 
 def test_an_installed_one_runs_its_own_code_and_flows(installed: Path, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from tests.checking.test_on_probation import begin, until_it_ends
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 Sit = Callable[[Desk], Session]
-DEAR = {"account": {"usual_rows": 48, "price": 1e9, "errors": 0.0}}
-CALM = {"drift": {"min_rows": 24, "joint": {"tests": {}, "windows": 20, "seed": 7}}, "probation": {"checks": 0}}
+DEAR = {"account": {"usual_rows": 48, "price": 1e9}}
+CALM = {"drift": {"min_rows": 24, "joint": {"tests": {}}}, "probation": {"checks": 0}}
 SETTINGS = {
     "manual": {"triggers": {"rules": ["account", "manual"]}},
     "approval": {"release": {"approval": {"moves": ["restore"], "expires": "7D"}}},

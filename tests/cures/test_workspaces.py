@@ -10,7 +10,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import read_folder
 from retrim.lineage.locks import alone_with_cache, using_cache
 from retrim.onboarding.init import require_unreleased
-from retrim.paths import Paths, WorkspacePaths
+from retrim.paths import Paths
 from retrim.retraining.exchange import judge_import
 from retrim.stages._common import read_pins
 from tests.builders.cured import Cure
@@ -23,16 +23,15 @@ pytestmark = pytest.mark.slow
 Sit = Callable[[Desk], Session]
 
 
-@pytest.mark.cures(
-    "{} (no {} in {}), and a workspace needs a copy of the code; clone the repository and name it: "
-    "retrim new DIR --source CHECKOUT"
-)
-def test_a_workspace_is_laid_from_a_clone_that_is_named(session: Session, cure: Cure) -> None:
-    session.type("sh mkdir ../empty")
-    cure.is_asked(session.says("new ../other --source ../empty", code=2))
-    session.type("sh git clone -q . ../clone")
-    cure.is_done(session.says("new ../other --source ../clone", code=0))
-    assert (session.folder.parent / "other" / "params.yaml").is_file()
+@pytest.mark.cures("{} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
+def test_a_new_workspace_is_described_by_init(session: Session, cure: Cure, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (session.folder / "large.csv").resolve()
+    other = session.folder.parent / "other"
+    session.says(f"new {other}", code=0)
+    monkeypatch.chdir(other)
+    cure.is_asked(session.says("status", code=2))
+    cure.is_done(session.says(f"init --data {rows} --target outcome --yes", code=0))
+    cure.is_done(session.says("status"))
 
 
 @pytest.mark.cures(
@@ -104,4 +103,4 @@ def test_another_set_up_than_that_of_a_version_is_made_in_another_workspace(
         require_unreleased(made.workspace.paths)
     cure.is_asked(str(refused.value))
     cure.is_done(session.says(f"new {tmp_path / 'other'}", code=0))
-    require_unreleased(WorkspacePaths(tmp_path / "other"))
+    assert not (tmp_path / "other" / "var").exists()

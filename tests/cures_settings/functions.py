@@ -10,7 +10,7 @@ import pandas as pd
 
 from retrim.adapters.signing import pack, unpack
 from retrim.decision.rules import Decision, ask_to_restore, decide
-from retrim.drift.profile import make_profile
+from retrim.drift.profile import ProfileParams, make_profile
 from retrim.drift.verify import verify
 from retrim.errors import BadInputError
 from retrim.features.fitted import TrainingTargets, learn_steps
@@ -194,8 +194,7 @@ BLEND = {"gbm__num_leaves": 7, "linear__l2": 0.1}
 NOT_SEARCHED = {
     "judge.loss says it": "objective",
     "tune.max_rounds and early stopping say it": "num_iterations",
-    "tune.patience says it": "early_stopping_round",
-    "train.seed says it": "seed",
+    "the setting seed says it": "seed",
     "train.balance says it, and corrects the chances": "scale_pos_weight",
 }
 LEAVES = space(num_leaves=7)
@@ -317,18 +316,13 @@ def archive(asked: Asked) -> None:
 
 def verified(asked: Asked) -> None:
     params: Params = asked.params
-    profile = make_profile(rows_of(asked, 4000), {"level": "number"}, params.profile, time="_event")
+    profile = make_profile(rows_of(asked, 4000), {"level": "number"}, ProfileParams(), time="_event")
     verify(profile, rows=params.account.usual_rows, rate=0.05, draws=1000, splits=1, checks=5, seed=1)
 
 
 OTHERS = (
     Case("{} has {} MB, at most {}; raise proof.most_mb to read it", {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
-    Case("to be parted it needs {}: train on a longer history, or make a version with smaller blocks "
-         "(profile.block_rows) or more", {"profile.block_rows": 200}, ({"profile.block_rows": 20},), verified),
-    Case("to be parted it needs {}: train on a longer history, or make a version with smaller blocks "
-         "(profile.block_rows) or more (profile.most_blocks)", {"profile.most_blocks": 20},
-         ({"profile.most_blocks": 100},), verified),
     Case("a check {} (account.usual_rows); to be parted it needs the rows of four checks: train on a longer history",
          {"account.usual_rows": 2000}, ({"account.usual_rows": 48},), verified),
 )  # fmt: skip

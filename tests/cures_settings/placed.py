@@ -191,6 +191,7 @@ PLACED = (
              {"mitigate": "reweight", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
     fairness("mitigate: 'thresholds' decide between two classes, and this task is {}; set it to null",
              {"mitigate": "thresholds", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
+    case("{}{}: is {}, and seed is {}; there is one: write seed alone", {"gate.seed": 8}, {"gate.seed": 7}),
     case("proxies.turns: {} turns cannot tell a proxy from chance with confidence {}, so none would ever be found; "
          "{} or more are needed",
          {"fairness.forbidden": ["group"], "data.columns.group": FORBIDDEN, "fairness.confidence": 0.99},

@@ -68,7 +68,7 @@ def evaluate(found: Room) -> None:
     found.backtest()
 
 
-TUNE = {"tune.folds": 2, "tune.fold_rows": 40, "tune.trials": 2, "tune.max_rounds": 5, "tune.patience": 2}
+TUNE = {"tune.folds": 2, "tune.fold_rows": 40, "tune.trials": 2, "tune.max_rounds": 5}
 COPY = {"data.columns.copy": {"type": "number", "role": "feature"}}
 STAGES = (
     Case("backtest: {}; wait for more rows or lower backtest.origins",

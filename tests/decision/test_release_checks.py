@@ -8,7 +8,6 @@ from retrim.decision.release_checks import FreshAnswers, Latency, ReleaseParams,
 
 PARAMS = ReleaseParams.model_validate(
     {
-        "reference_rows": 8,
         "load_seconds": 5,
         "most_mb": 2.0,
         "most_ms": {"one_row": 10, "thousand_rows": 50},

@@ -10,9 +10,8 @@ from retrim.drift.season import mean_waves, waves_of
 from retrim.drift.verify import verify
 from retrim.drift.watched import watch
 from retrim.table.data import ColumnType
-from tests.builders.shipped import whole
 
-PARAMS = ProfileParams.model_validate(whole()["profile"])
+PARAMS = ProfileParams()
 KINDS: dict[str, ColumnType] = {"warm": "number", "calm": "number", "sky": "category"}
 ROWS, RATE = 14 * 8, 0.04
 

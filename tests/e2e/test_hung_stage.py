@@ -23,7 +23,7 @@ HEARTBEAT = "8s"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    changes = {"retrain": {"stage_heartbeat": HEARTBEAT}, "tune": {"trials": 40, "batch": 2}}
+    changes = {"retrain": {"stage_heartbeat": HEARTBEAT}, "tune": {"trials": 40}}
     world = make_world(tmp_path_factory.mktemp("hung"), server=server, changes=changes)
     world.land(world.day(25))
     return world

@@ -19,7 +19,7 @@ DOCUMENT = REPOSITORY / "docs" / "tutorial" / "own-table.md"
 def test_the_session_runs_as_it_is_printed(tmp_path: Path) -> None:
     (tmp_path / "deliveries.csv").write_bytes(csv())
     steps = session(DOCUMENT.read_text(encoding="utf-8"))
-    laid = lay_workspace(tmp_path / "deliveries", source=REPOSITORY)
+    laid = lay_workspace(tmp_path / "deliveries")
     world = World(laid.root, "http://127.0.0.1:9/api")  # init asks no server
     printed = {}
     for command, _ in steps:

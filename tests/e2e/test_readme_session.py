@@ -19,7 +19,7 @@ def test_the_session_of_the_readme_runs_as_it_is_printed(tmp_path: Path, server:
     week = deliveries(2400 + WEEK).tail(WEEK)
     (tmp_path / "week.csv").write_bytes(week.to_csv(index=False, sep=";", lineterminator="\n").encode())
     steps = session((REPOSITORY / "README.md").read_text(encoding="utf-8"))
-    world = World(lay_workspace(tmp_path / "deliveries", source=REPOSITORY).root, server)
+    world = World(lay_workspace(tmp_path / "deliveries").root, server)
     other = []
     for command, shown in steps:
         words = shlex.split(command)

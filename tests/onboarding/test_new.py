@@ -1,31 +1,74 @@
-"""`retrim new` lays a workspace that stands alone, or says what it lacks."""
+"""`retrim new` lays a small workspace, whole or not at all."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from retrim.adapters import git
+from retrim.adapters.dvc import run_dvc
 from retrim.errors import BadInputError, RefusedError
-from retrim.onboarding.new import NEEDED, lay_workspace
+from retrim.lineage.workspace import clone, open_workspace
+from retrim.onboarding.new import lay_workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
-from tests.builders.world import REPOSITORY
+from retrim.wheel import running_wheel
+from tests.builders.world import COMMAND, REPOSITORY, describe
+
+pytestmark = pytest.mark.slow
+MOST_FILES = 12
 
 
 @pytest.fixture(scope="module")
 def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_workspace(tmp_path_factory.mktemp("new") / "mine", source=REPOSITORY).root
+    return lay_workspace(tmp_path_factory.mktemp("new") / "mine").root
 
 
-def test_it_has_all_that_a_run_needs(laid: Path) -> None:
-    assert [name for name in NEEDED if not (laid / name).exists()] == []
+def new(folder: Path, *, path: str | None = None) -> "subprocess.Popen[str]":
+    environment = {**os.environ} if path is None else {**os.environ, "PATH": path}
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "new", str(folder)], env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
-def test_it_is_a_workspace_with_settings_that_hold(laid: Path) -> None:
-    assert (
-        load_params(WorkspacePaths.find(laid).params).data.model == load_params(REPOSITORY / "params.yaml").data.model
-    )
+def test_it_lays_few_files_and_no_code(laid: Path) -> None:
+    names = git.git(laid, "ls-files").splitlines()
+
+    assert len(names) <= MOST_FILES
+    assert [name for name in names if name.endswith(".py")] == []
+
+
+def test_dvc_keeps_the_wheel_that_the_lock_names(laid: Path, tmp_path: Path) -> None:
+    wheel, clone = running_wheel(), tmp_path / "clone"
+    git.git(tmp_path, "clone", "-q", str(laid), str(clone))
+    run_dvc(clone, "remote", "add", "-q", "--local", "-d", "cache", str(laid / ".dvc" / "cache"))
+    run_dvc(clone, "pull", "-q", "data/code.dvc")
+
+    assert (clone / "data" / "code" / wheel.name).read_bytes() == wheel.content
+    assert (clone / "requirements.lock").read_text() == wheel.workspace_lock
+
+
+def test_a_clone_for_a_replay_has_the_wheel_too(laid: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(laid, mine, symlinks=True)
+    describe(mine, task="regression")
+    clone(open_workspace(mine), mine / "var" / "replay")
+    run_dvc(mine / "var" / "replay", "checkout", "-q", "data/code.dvc")
+
+    assert (mine / "var" / "replay" / "data" / "code" / running_wheel().name).read_bytes() == running_wheel().content
+
+
+def test_its_stages_are_those_of_every_workspace(laid: Path) -> None:
+    assert (laid / "dvc.yaml").read_bytes() == (REPOSITORY / "dvc.yaml").read_bytes()
+
+
+def test_it_is_a_workspace_that_asks_for_its_table(laid: Path) -> None:
+    with pytest.raises(BadInputError, match="describes no table yet; describe it with `retrim init"):
+        load_params(WorkspacePaths.find(laid).params)
 
 
 def test_it_is_committed_whole(laid: Path) -> None:
@@ -40,6 +83,7 @@ def test_what_is_written_by_init_is_committed_and_nothing_else(laid: Path, tmp_p
     (mine / "mine.txt").write_text("mine")
     git.git(mine, "add", "mine.txt")
     (mine / "params.yaml").write_text((mine / "params.yaml").read_text() + "# edited\n")
+    (mine / "expectations").mkdir()
     (mine / "expectations" / "mine.json").write_text("{}")
     commit = git.commit(mine, ["params.yaml", "expectations/mine.json"], "init: settings")
 
@@ -48,35 +92,60 @@ def test_what_is_written_by_init_is_committed_and_nothing_else(laid: Path, tmp_p
     assert git.commit(mine, ["params.yaml"], "again") == commit
 
 
-def test_tests_and_benchmarks_stay_behind(laid: Path) -> None:
-    assert not (laid / "tests").exists()
-    assert not (laid / "bench").exists()
+def test_an_empty_folder_that_is_there_is_used(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    before = (tmp_path / "mine").stat().st_ino
+    lay_workspace(tmp_path / "mine")
+
+    assert (tmp_path / "mine").stat().st_ino == before  # somebody may stand in it
+    assert git.git(tmp_path / "mine", "status", "--porcelain") == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_folder_with_something_in_it_is_left_alone(laid: Path) -> None:
     with pytest.raises(BadInputError, match="not empty"):
-        lay_workspace(laid, source=REPOSITORY)
+        lay_workspace(laid)
 
 
 def test_a_folder_inside_a_repository_is_refused(laid: Path) -> None:
     with pytest.raises(RefusedError, match="inside the repository"):
-        lay_workspace(laid / "inner", source=REPOSITORY)
+        lay_workspace(laid / "inner")
 
 
-def test_a_secret_beside_the_code_is_not_committed_into_it(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    for name in NEEDED:
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).touch()
-    git.git(source, "init", "-q")
-    git.git(source, "add", "-A")
-    (source / ".env").write_text("PASSWORD=1\n")
+def test_what_a_killed_one_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / ".mine.new" / "data").mkdir(parents=True)
+    (tmp_path / ".mine.new" / "half").touch()
+    lay_workspace(tmp_path / "mine")
 
-    with pytest.raises(RefusedError, match=r"\.env .*looks like a secret"):
-        lay_workspace(tmp_path / "mine", source=source)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert not (tmp_path / "mine" / "half").exists()
+
+
+def test_of_two_at_once_one_lays_it_and_the_other_is_refused(tmp_path: Path) -> None:
+    both = [new(tmp_path / "mine") for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+
+    assert sorted(process.returncode for process in both) == [0, 2], said
+    assert any("not empty" in each for each in said)
+    assert git.git(tmp_path / "mine", "status", "--porcelain") == ""
+
+
+def test_a_killed_one_leaves_no_workspace(tmp_path: Path) -> None:
+    process = new(tmp_path / "mine")
+    while process.poll() is None and not (tmp_path / ".mine.new").exists():
+        pass
+    process.kill()
+    process.communicate()
+
     assert not (tmp_path / "mine").exists()
+    lay_workspace(tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_without_a_checkout_it_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"is no checkout of retrim .*--source CHECKOUT"):
-        lay_workspace(tmp_path / "new", source=tmp_path)
+def test_without_git_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    process = new(tmp_path / "mine", path=str(tmp_path))
+    _, said = process.communicate()
+
+    assert process.returncode == 3
+    assert "install git" in said
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,9 @@ import pytest
 
 from retrim.cli.policy import assignments
 from retrim.errors import BadInputError, RefusedError
+from retrim.gate.what_if import changed
 from retrim.reports.what_if import WhatIf, effect_of
+from retrim.settings import Params, parse_params, stated_by
 from tests.builders.desk import Desk, make_desk
 from tests.cli.test_reference import keys
 
@@ -16,7 +18,6 @@ pytestmark = pytest.mark.slow  # some seconds: models are fitted
 SMALL = {
     "tune": {"max_rounds": 15, "patience": 5},
     "backtest": {"origins": 2, "origin_rows": 60},
-    "slices": {"least_rows": 10},
 }
 HOW = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
 FORBID = {"data.columns.level.role": "forbidden"}
@@ -79,7 +80,6 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
             "data.rows.resample cannot be tried on rows that have landed: rows of another grain",
         ),
         ({"train.recipes": ["found", "champion"]}, "train.recipes cannot be tried .*: they compete after a search"),
-        ({"train.model": "linear"}, "tune.space: 'num_leaves' is not a parameter of linear"),
         ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
         ({"data.columns.level.type": "integer"}, "data.columns.level: no such column, or none of this type"),
         ({"data.columns.level.role": "due", "data.label_horizon": None}, "data.label_horizon cannot be tried"),
@@ -90,7 +90,7 @@ def test_what_cannot_be_tried_is_refused(desk: Desk, changes: dict[str, Any], sa
         tried(desk, changes)
 
 
-@pytest.mark.parametrize("change", [{"tune.max_rounds": 1}, {"train.seed": 8}])
+@pytest.mark.parametrize("change", [{"tune.max_rounds": 1}, {"seed": 8}])
 def test_what_a_recipe_without_a_champion_comes_from_is_used(desk: Desk, change: dict[str, Any]) -> None:
     assert not tried(desk, change).compared.sentence.startswith("no difference")
 
@@ -116,3 +116,18 @@ def test_what_sets_nothing_is_refused(text: str) -> None:
 
 def files(root: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_another_model_is_tried_with_the_search_space_that_it_has_by_default(desk: Desk) -> None:
+    document = stated_by(desk.workspace.params)
+
+    assert "space" not in document["tune"]
+    assert parse_params(changed(document, {"train.model": "linear"}), "tried").tune.space.keys() == {"l2"}
+
+
+def test_what_was_chosen_and_follows_nothing_is_tried_as_it_is(desk: Desk) -> None:
+    chosen = Params.model_validate(changed(stated_by(desk.workspace.params), {"tune.max_rounds": 33, "seed": 8}))
+
+    assert Params.model_validate(stated_by(chosen)) == chosen
+    assert stated_by(chosen)["tune"]["max_rounds"] == 33
+    assert stated_by(chosen)["seed"] == 8

@@ -14,7 +14,19 @@ from retrim.settings import Env, load_params
 from retrim.stats.canonical import to_json
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = (ROOT / "data" / "samples" / "bank.params.yaml").read_text(encoding="utf-8")
+SHIPPED = (
+    (ROOT / "params.yaml").read_text(encoding="utf-8")
+    + """
+account:
+  price: 0.5                       # the gain that pays for one retraining
+  price_unit: first_loss           # of the price
+
+triggers:                          # what may start a retraining
+  rules: [account]                 # any one of them suffices
+  every: 90D                       # the schedule rule
+  loop_checks: 5                   # checks after a promotion
+"""
+)
 TRIED = {
     "policies": [
         {"name": "account-0.25", "changes": {"triggers.rules": ["account"], "account.price": 0.25}},

@@ -317,10 +317,12 @@ def test_the_champions_loss_is_kept_of_every_judged_row(first: Room, second: Roo
     assert "_champion_loss" not in judged_rows(first)
 
 
-def test_every_slice_says_what_both_models_lost_in_it(second: Room) -> None:
-    judged, view = judged_rows(second), second.view[second.view["_part"] == "judge"].reset_index(drop=True)
-    told = second.record("verdict/slices.json")["slices"]
-    winner = second.record("verdict/verdict.json")["winner"]
+def test_every_slice_says_what_both_models_lost_in_it(second: Room, tmp_path: Path) -> None:
+    rows, wide = stream(ROWS + 260), {"judge_rows": 200}  # slices of thirty rows and more
+    third = make_room(tmp_path, rows, mode="refit", champion=second.bundle, split=wide).run()
+    judged, view = judged_rows(third), third.view[third.view["_part"] == "judge"].reset_index(drop=True)
+    told = third.record("verdict/slices.json")["slices"]
+    winner = third.record("verdict/verdict.json")["winner"]
     (a,) = [each for each in told if (each["column"], each["name"]) == ("group", "a")]
     inside = (view["group"] == "a").to_numpy()
 
@@ -331,14 +333,14 @@ def test_every_slice_says_what_both_models_lost_in_it(second: Room) -> None:
 
 def test_the_importance_is_the_mean_absolute_contribution_on_judged_rows(second: Room) -> None:
     kept = second.record("verdict/importance.json")
-    rows = second.view[second.view["_part"] == "judge"].iloc[np.linspace(0, 79, 50).round().astype(int)]
+    rows = second.view[second.view["_part"] == "judge"].iloc[np.arange(80)]
     model = load_predictor(second.bundle)
     added = model.model.contributions(model.view.matrix(rows))
 
     assert kept["weights"] == pytest.approx(
         dict(zip(model.view.features, np.abs(added[:, 0, :-1]).mean(axis=0), strict=True))
     )
-    assert (kept["rows"], kept["of"]) == (50, 80)
+    assert (kept["rows"], kept["of"]) == (80, 80)
 
 
 def test_the_last_value_of_several_series_is_that_of_each(tmp_path: Path) -> None:

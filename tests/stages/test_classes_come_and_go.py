@@ -27,7 +27,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "gate": {"floor": ["mean", "seasonal_mean"], "min_rows": 20},
     "tune": {"trials": 1, "warm_trials": 1, "folds": 2, "fold_rows": 15, "max_rounds": 4},
     "backtest": {"origins": 1, "origin_rows": 15},
-    "profile": {"sample_rows": 50, "most_blocks": 10},
 }
 
 

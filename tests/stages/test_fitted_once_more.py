@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError
+from retrim.gate.agreement import AgreementParams
 from retrim.training.bundle import load_predictor
 from retrim.training.recipe import fit_recipe
 from tests.builders.room import Room, make_room, stream
@@ -69,9 +70,10 @@ def test_the_loss_it_is_known_by_is_that_of_the_judged_model(first: Room, again:
     assert own < found.judged_loss
 
 
-def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path) -> None:
-    tight = {"agreement": {"difference": 1e-6, "loss": 0.05}}
-    room = make_room(tmp_path, stream(ROWS), mode="final", champion=first.bundle, retrain=tight).run()
+def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tight = AgreementParams(difference=1e-6, loss=0.05)
+    monkeypatch.setattr("retrim.stages.compare.AgreementParams", lambda: tight)
+    room = make_room(tmp_path, stream(ROWS), mode="final", champion=first.bundle).run()
     verdict = room.record("verdict/verdict.json")
 
     assert not verdict["promote"]

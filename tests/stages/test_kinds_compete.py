@@ -181,7 +181,7 @@ def test_a_model_of_ones_own_answers_in_a_fresh_process_that_never_heard_of_it(t
     answers = ask_fresh(room.paths.candidate, folder_digest(room.paths.candidate), seconds=60)
 
     assert load_predictor(room.bundle).recipe.model.startswith("own:models/m.py@")
-    assert (answers.rows, answers.farthest) == (32, 0.0)
+    assert (answers.rows, answers.farthest) == (64, 0.0)
 
 
 def test_counts_are_predicted_above_zero_with_the_poisson_loss(tmp_path: Path) -> None:

@@ -175,6 +175,16 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
     assert capsys.readouterr().err.startswith("error: data/champion is not the one pinned")
 
 
+def test_no_stage_runs_where_params_yaml_means_something_else(
+    room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    document = json.loads(room.paths.settings.read_bytes())
+    state(room.paths.root, {**document, "split": {**document["split"], "judge_rows": 81}})
+
+    assert run_here(room, features.run, monkeypatch) == 2
+    assert re.search("params.yaml means .* is pinned in data/settings.json", capsys.readouterr().err)
+
+
 def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     document = json.loads(room.paths.settings.read_bytes())
     document["split"]["judge_rows"] = 480

@@ -3,8 +3,9 @@
 A database read and written row by row: a transaction, a query, an insert that may find its row there.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -57,6 +58,17 @@ def make_private_sqlite(url: sa.URL) -> None:
     if is_file and name and Path(name).parent.is_dir():
         with suppress(OSError):  # whoever opens it says what is wrong with it
             make_private_file(Path(name))
+
+
+def copy_sqlite(address: str, to: Path) -> bool:
+    """Copies the file of an SQLite database whole, whoever writes it meanwhile; false where there is no such file."""
+    url = sa.engine.make_url(address)
+    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
+        return False
+    make_private_file(to)
+    with closing(sqlite3.connect(url.database)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
+    return True
 
 
 class Database:

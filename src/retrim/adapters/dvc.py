@@ -19,7 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,11 +35,12 @@ from retrim.adapters.environment import GENTLE
 from retrim.adapters.processes import Heartbeat, StageHungError, start_reaper
 from retrim.decision.probation import Output
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import code_digest, flush_all, link, write_folder
+from retrim.files import code_digest, file_digest, flush_all, link, write_folder
 from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
 from retrim.settings import to_settings_file
 from retrim.stats.canonical import to_json
 from retrim.training.mode import StageLimits
+from retrim.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
 
 
 def refuse_altered(room: Path, stage: str, cache: Path) -> None:
@@ -426,6 +427,33 @@ def _package_of(folder: Path) -> Path:
     return own if own.is_dir() else Path(retrim.__file__).parent
 
 
+def hand_code(root: Path, clone: Path) -> None:
+    """Gives the cache of a clone the wheel that is its code; one that is lost here is missed by who needs it."""
+    source, target = cache_folder(root), cache_folder(clone)
+    digests, _ = with_members(source, named_in_folder(clone, [NOTE]))
+    for digest in digests:
+        if object_path(source, digest).is_file() and not object_path(target, digest).exists():
+            link(object_path(source, digest), object_path(target, digest))
+
+
+def lay_code(room: Path) -> None:
+    """Unpacks the wheel that the lock of a room names into its src/, from where stages import; without one, nothing.
+
+    Raises:
+        RefusedError: The wheel in data/code is not the one that the lock names.
+    """
+    named = named_wheel((room / LOCK).read_text(encoding="utf-8"))
+    if named is None:
+        return
+    wheel = room / CODE / named.name
+    if not wheel.is_file() or file_digest(wheel) != named.hash:
+        raise RefusedError(
+            f"{CODE}/{named.name} is not the wheel that {LOCK} names; lay it again with `dvc checkout {NOTE}`, in a "
+            f"clone `dvc pull {NOTE}`"
+        )
+    unpack_wheel(wheel, room / "src")
+
+
 def share_cache(workspace: WorkspacePaths, folder: Path) -> None:
     """Gives a room the workspace's DVC cache and local settings; its own lock files stay inside it."""
     from dvc.config import Config
@@ -494,14 +522,19 @@ def outputs(room: Path) -> list[Output]:
     return found
 
 
-def lay_inputs(workspace: WorkspacePaths, room: Path) -> None:
+def lay_inputs(workspace: WorkspacePaths, room: Path, notes: Sequence[str] | None = None) -> None:
     """Lays raw data and champions into a room that shares the workspace's cache: from there, else from the remote.
+
+    Args:
+        workspace: The workspace.
+        room: The room.
+        notes: What to lay, by its `.dvc` files; None: all that DVC notes there.
 
     Raises:
         RetrimError: They are in neither.
     """
     share_cache(workspace, room)
-    notes = noted(room)
+    notes = noted(room) if notes is None else notes
     try:
         run_dvc(room, "checkout", *notes)
     except RetrimError:
@@ -535,8 +568,8 @@ def fetch_inputs(workspace: WorkspacePaths, room: Path) -> None:
 
 
 def noted(room: Path) -> list[str]:
-    """The inputs that DVC notes in a room; a version made before previous champions competed has none of theirs."""
-    return [note for note in INPUTS if (room / note).exists()]
+    """The inputs that DVC notes in a room, and its code where that is a wheel."""
+    return [note for note in (*INPUTS, NOTE) if (room / note).exists()]
 
 
 def _has(cache: Path, note: Path) -> bool:

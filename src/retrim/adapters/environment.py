@@ -17,10 +17,10 @@ from packaging.utils import canonicalize_name
 
 from retrim.adapters.processes import start_reaper
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import file_digest
+from retrim.files import file_digest, write_file
+from retrim.wheel import LOCK, dependencies_in
 
 COMPLETE = "complete"
-LOCK = "requirements.lock"
 UNLOCKED = {"pip", "retrim"}  # the installer, and our own code, which a rebuild takes from its run directory
 LIST_PACKAGES = """
 import importlib.metadata, json
@@ -29,11 +29,21 @@ print(json.dumps([(found.metadata["Name"], found.version) for found in importlib
 GENTLE = 19  # how nice a process is that everything else may go before
 
 
+def dependencies_of(room: Path) -> Path:
+    """The lock of what a room's code stands on: its requirements.lock, or a copy without the wheel that is its code."""
+    lock = room / LOCK
+    text = lock.read_text(encoding="utf-8")
+    if dependencies_in(text) == text:
+        return lock
+    write_file(room / "var" / LOCK, dependencies_in(text).encode())
+    return room / "var" / LOCK
+
+
 def built_from(lock: Path, home: Path, *, gently: bool, say: Callable[[str], None]) -> Path:
     """The interpreter of the environment that `lock` describes, made under `home` if it is not there yet.
 
     Args:
-        lock: Requirements with hashes.
+        lock: Requirements with hashes; files that it names lie beside it.
         home: Where environments are kept, by hash of the lock and version of Python.
         gently: Whether everything else on this machine goes first.
         say: Told before the long part.
@@ -41,6 +51,7 @@ def built_from(lock: Path, home: Path, *, gently: bool, say: Callable[[str], Non
     Raises:
         RetrimError: It could not be built; the message is pip's own.
     """
+    lock, home = lock.resolve(), home.resolve()
     folder = home / f"{file_digest(lock)[:16]}-{platform.python_version()}"
     home.mkdir(parents=True, exist_ok=True)
     with (home / f"{folder.name}.lock").open("a") as alone:  # another that builds the same is waited for
@@ -74,12 +85,27 @@ def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
     return tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
 
 
+def other_versions(lock: Path) -> tuple[str, ...]:
+    """Packages that the running environment has in another version than a lock, a line each, sorted."""
+    installed, locked = _installed(Path(sys.executable)), _locked(lock)
+    both = sorted(installed.keys() & locked.keys())
+    return tuple(
+        f"{name} is {installed[name]}, {locked[name]} in {LOCK}"
+        for name in both
+        if locked[name] not in (None, installed[name])
+    )
+
+
 def _build(lock: Path, folder: Path, *, gently: bool) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], gently=gently)
+    _run([sys.executable, "-P", "-m", "venv", "--without-pip", str(folder)], lock.parent, gently=gently)
     # Packages are compiled when they are first imported: compiling all of them takes longer than installing them.
     install = ["install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "-r", str(lock)]
-    _run([sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), *install], gently=gently)
+    _run(
+        [sys.executable, "-P", "-m", "pip", "--python", str(folder / "bin" / "python"), *install],
+        lock.parent,
+        gently=gently,
+    )
     (folder / COMPLETE).touch()
 
 
@@ -93,7 +119,7 @@ def _installed(python: Path) -> dict[str, str]:
 
 def _locked(lock: Path) -> dict[str, str | None]:
     """Packages that a lock asks for here, with their versions; None for one that is named by its address."""
-    lines = lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    lines = dependencies_in(lock.read_text(encoding="utf-8")).replace("\\\n", " ").splitlines()
     written = [re.sub(r"\s+--hash=\S+", "", line).strip() for line in lines if not line.lstrip().startswith("#")]
     asked = [Requirement(line) for line in written if line]
     here = [each for each in asked if each.marker is None or each.marker.evaluate()]
@@ -101,9 +127,9 @@ def _locked(lock: Path) -> dict[str, str | None]:
     return {name: versions[0] if versions else None for name, versions in pinned.items()}
 
 
-def _run(command: list[str], *, gently: bool) -> None:
+def _run(command: list[str], folder: Path, *, gently: bool) -> None:
     start_reaper()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if gently:
         with suppress(psutil.Error):  # it has ended already
             psutil.Process(process.pid).nice(GENTLE)

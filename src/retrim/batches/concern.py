@@ -65,18 +65,45 @@ class BatchParams(SettingsSection):
     """What a batch is held against, and how far off is too far."""
 
     look: bool = Field(default=True, description="whether batches are looked at beyond their contract")
-    least_rows: int = Field(default=50, ge=10, description="rows of a batch below which its columns say nothing")
-    least_windows: int = Field(default=4, ge=2, description="earlier windows as long as the batch, at least")
-    most_windows: int = Field(default=60, ge=2, description="earlier windows, the newest, at most")
-    history_rows: int = Field(default=50000, ge=100, description="newest landed rows that are read for them, at most")
+    least_rows: int = Field(
+        exclude=True,
+        default=50,
+        ge=10,
+        description="rows of a batch below which its columns say nothing; fewer give no steady share",
+    )
+    least_windows: int = Field(
+        exclude=True, default=4, ge=2, description="earlier windows as long as the batch, at least; fewer span no range"
+    )
+    most_windows: int = Field(
+        exclude=True, default=60, ge=2, description="earlier windows, the newest, at most; it bounds the time of a look"
+    )
+    history_rows: int = Field(
+        exclude=True,
+        default=50000,
+        ge=100,
+        description="newest landed rows that are read for them, at most; it bounds the memory of a look",
+    )
     novelty: float = Field(
-        default=2.0, gt=1, description="how many times as new as the newest window ever a column has to be"
+        exclude=True,
+        default=2.0,
+        gt=1,
+        description=(
+            "how many times as new as the newest window ever a column has to be; "
+            "the verdicts of the benchmarks were measured with it"
+        ),
     )
     piece_mb: float = Field(
         default=128.0, gt=0, description="megabytes unpacked above which a file lands in pieces of that size"
     )
     cut_short: float = Field(
-        default=0.5, gt=0, lt=1, description="share of the shortest usual span that a whole batch covers"
+        exclude=True,
+        default=0.5,
+        gt=0,
+        lt=1,
+        description=(
+            "share of the shortest usual span that a whole batch covers; "
+            "the verdicts of the benchmarks were measured with it"
+        ),
     )
     skip: tuple[str, ...] = Field(
         default=(),

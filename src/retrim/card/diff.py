@@ -35,8 +35,13 @@ def changes(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, lis
 
 
 def packages(lock: str) -> dict[str, str]:
-    """Package to version, of a compiled list of requirements; hashes and markers are passed over."""
+    """Package to version, of a compiled list of requirements; hashes and markers are passed over.
+
+    A wheel of retrim that is the code of its workspace is told from others of its version by its hash.
+    """
     found = re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", lock)
+    own = re.findall(r"(?m)^\./\S+/(retrim)-([^-\s]+)-py3-none-any\.whl --hash=sha256:(\w{12})", lock)
+    found += [(name, f"{version} ({digest})") for name, version, digest in own]
     return {name.lower(): version for name, version in found}
 
 

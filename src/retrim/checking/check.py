@@ -34,6 +34,7 @@ from retrim.decision.previous_champions import PreviousChampions, restore_instea
 from retrim.decision.probe import GatePreview, ProbeResult
 from retrim.decision.rows_counted import Kind, LedgerEntry
 from retrim.decision.rules import RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
+from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, require_who_and_why
@@ -176,7 +177,7 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
             "champion": version,
             "band": None if band is None else band.as_record(),
             **looked.with_losses(changed.shifted).as_record(),
-            "slices": [each.as_record() for each in changed.slices[: workspace.params.slices.kept]],
+            "slices": [each.as_record() for each in changed.slices[: SliceParams().kept]],
             **guessed.as_record(),
             "formers": None if formers is None else formers.as_record(),
             "probation": None if probation is None else probation.as_record(),

@@ -30,7 +30,7 @@ from retrim.decision.probe import (
     with_a_past,
 )
 from retrim.decision.rows_counted import Kind, RowCounts
-from retrim.drift.slices import LossChange, SlicedRows, loss_change
+from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.gate.support import ShownEvidence, support_of
@@ -548,7 +548,7 @@ def beside_judged(
     if measured is None:
         return band, LossChange({}, ())
     features = found.predictor.view.features
-    return band, loss_change(judged, measured, features, workspace.params.slices, block_rows=judge.block_rows)
+    return band, loss_change(judged, measured, features, SliceParams(), block_rows=judge.block_rows)
 
 
 def _judged_part(workspace: Workspace, table: AsOfTable, found: Stored, counts: RowCounts) -> SlicedRows:

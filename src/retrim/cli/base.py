@@ -219,9 +219,9 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 PANELS = {
-    "Begin": "demo new init profile",
+    "Begin": "demo new init profile upgrade",
     "Every day": "ingest check retrain score schedule status why ui",
-    "Undo and prove": "rollback reproduce",
+    "Undo and prove": "rollback reproduce environment",
     "Groups": "batch quarantine policy settings versions maintain",
 }
 """Where each command stands in the help."""

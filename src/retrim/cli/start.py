@@ -258,20 +258,17 @@ def _show_written(written: "WrittenFiles") -> None:
 @app.command("new", epilog=example("retrim new ~/deliveries"))
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, outside any repository.")],
-    source: Annotated[
-        Path | None,
-        typer.Option("--source", metavar="CHECKOUT", help="A checkout of retrim, if it was not run from one."),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Lay a workspace for a model of your own.
 
-    A git repository with all that a run needs, the code too: runs run the code of their workspace. Then: retrim init.
+    A small git repository. DVC keeps the wheel of this retrim in it, so that every version can be rebuilt. Then:
+    retrim init.
     """
     from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
 
-    made = lay_workspace(folder, source=source)
+    made = lay_workspace(folder)
     if as_json:
         render.show_json(made.as_record())
         return
@@ -280,6 +277,36 @@ def new(
     render.OUT.print(
         f"next: cd {where}; retrim init --data TABLE --target COL", highlight=False, markup=False, soft_wrap=True
     )
+
+
+@app.command(epilog=example("retrim upgrade"))
+def upgrade(as_json: AsJson = False) -> None:
+    """Move this workspace to the retrim that runs.
+
+    Its wheel takes the place of the one in data/code/. Lock and stages follow, and all is committed. What it changes is
+    copied to var/upgrade/ first. Ends with exit code 1 if the live version answers its reference rows otherwise than
+    before.
+    """
+    from retrim.cli import render
+    from retrim.onboarding.upgrade import upgrade_workspace
+
+    done = upgrade_workspace(workspace_here(), now=as_time(None))
+    if as_json:
+        render.show_json(done.as_record())
+        raise typer.Exit(0 if done.as_before else 1)
+    if done.changed:
+        kept = "the store too" if done.store_copied else "the store is no file here: copy it by its own means"
+        render.OUT.print(f"copied to {done.backup}: what stood before, {kept}", highlight=False, markup=False)
+        render.OUT.print(f"written and committed: {', '.join(done.changed)}", highlight=False)
+        render.OUT.print(f"upgraded: retrim {done.before} to {done.after}", highlight=False)
+    else:
+        render.OUT.print(f"nothing to do: this workspace is of retrim {done.after}, which runs", highlight=False)
+    if done.champion is not None:
+        said = "answers its reference rows as before" if done.as_before else f"answers otherwise: {done.answers}"
+        render.OUT.print(f"version {done.champion}, live, {said}", highlight=False, markup=False, soft_wrap=True)
+    for package in done.packages:
+        render.OUT.print(f"! installed otherwise than locked: {package}", highlight=False, markup=False)
+    raise typer.Exit(0 if done.as_before else 1)
 
 
 if TYPE_CHECKING:

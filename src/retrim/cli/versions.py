@@ -144,6 +144,27 @@ def reproduce(
     raise typer.Exit(0 if all_identical else 1)
 
 
+@app.command(epilog=example("retrim environment 1"))
+def environment(version: Version, as_json: AsJson = False) -> None:
+    """Build the environment of a version, for work by hand.
+
+    The packages of its requirements.lock, each checked by its hash, and the wheel that was its code. Built once.
+    """
+    from retrim.cli import render
+    from retrim.retraining.reproduce import build_environment
+
+    def say(line: str) -> None:
+        render.ERR.print(line, style="dim", highlight=False, markup=False)
+
+    built = build_environment(workspace_here(), version, say=say)
+    if as_json:
+        render.show_json(built.as_record())
+        return
+    code = "its code lies in src/ at its tag" if built.code is None else f"its code is {built.code}"
+    render.OUT.print(f"version {version}: {code}", highlight=False, markup=False)
+    render.OUT.print(f"use it: . {built.folder}/bin/activate", highlight=False, markup=False, soft_wrap=True)
+
+
 def _show_rebuilt(record: dict[str, Any], *, prove: bool) -> None:
     from retrim.cli import render
 

@@ -115,9 +115,23 @@ class GainParams(SettingsSection):
         default="first_loss", description="units of the loss, or of version 1's judging loss"
     )
     usual_rows: int = Field(default=336, ge=1, description="rows of a usual check")
-    errors: float = Field(default=2.0, ge=0, description="standard errors of itself that the account must also exceed")
+    errors: float = Field(
+        exclude=True,
+        default=2.0,
+        ge=0,
+        description=(
+            "standard errors of itself that the account must also exceed; "
+            "the costs of the benchmarks were measured with it"
+        ),
+    )
     ahead: float = Field(
-        default=0.0, ge=0, description="checks like the newest ones that are added before it is held to the price"
+        exclude=True,
+        default=0.0,
+        ge=0,
+        description=(
+            "checks like the newest ones that are added before it is held to the price; "
+            "what has not come counts for nothing"
+        ),
     )
     money: MoneyParams | None = Field(
         default=None, description="what the price was worked out from, by `retrim policy cost`; or null"

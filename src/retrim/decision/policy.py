@@ -26,7 +26,7 @@ from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.stats.bootstrap import error_parts, mean_error
 from retrim.stats.metrics import row_losses
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import Seed, SettingsSection
 from retrim.stats.windows import past_of
 from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, WindowKind, fit_recipe, training_rows
@@ -36,15 +36,31 @@ class PolicyParams(SettingsSection):
     """How policies are tried on the history that has landed."""
 
     windows: int = Field(default=50, ge=5, description="windows after the first part: each stands for a check")
-    first: float = Field(default=0.2, gt=0, lt=1, description="share of the rows that the first model is made from")
+    first: float = Field(
+        exclude=True,
+        default=0.2,
+        gt=0,
+        lt=1,
+        description=("share of the rows that the first model is made from; a first model needs a history"),
+    )
     by: Literal["rows", "time"] = Field(default="rows", description="windows of equal rows, or of equal time")
     prices: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=(0.25, 0.5, 2.0, 4.0), description="the account is also tried at that many times account.price"
     )
     deployment_delay: int = Field(default=0, ge=0, description="windows between a decision and its model being live")
-    draws: int = Field(default=2000, ge=100, description="bootstrap draws of the recommendation's interval")
-    block: int = Field(default=3, ge=1, description="windows that belong together in the bootstrap")
-    seed: int = Field(default=7, ge=0, description="of those draws, and of the fits")
+    draws: int = Field(
+        exclude=True,
+        default=2000,
+        ge=100,
+        description="bootstrap draws of the recommendation's interval; as everywhere",
+    )
+    block: int = Field(
+        exclude=True,
+        default=3,
+        ge=1,
+        description="windows that belong together in the bootstrap; losses of neighbouring windows lean on one another",
+    )
+    seed: Seed = Field(default=7, description="of those draws, and of the fits")
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,25 @@ class ProbationParams(SettingsSection):
         default=26, ge=0, description="checks for which a new champion is on probation, at most; 0: not at all"
     )
     block_share: float = Field(
-        default=0.5, gt=0, le=1, description="rows whose loss is averaged, as a share of a usual check"
+        exclude=True,
+        default=0.5,
+        gt=0,
+        le=1,
+        description="rows whose loss is averaged, as a share of a usual check; errors within it lean on one another",
     )
     alpha_rollback: float = Field(
-        default=0.05, gt=0, lt=0.5, description="chance of ever rolling back one that is no worse, at most"
+        exclude=True,
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever rolling back one that is no worse, at most; the usual level",
     )
     alpha_confirm: float = Field(
-        default=0.05, gt=0, lt=0.5, description="chance of ever confirming one worse by the effect, at most"
+        exclude=True,
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever confirming one worse by the effect, at most; the usual level",
     )
     min_effect: float = Field(
         default=0.02, gt=0, description="share of the previous champion's loss from which on worse counts"

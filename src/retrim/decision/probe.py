@@ -38,7 +38,12 @@ class ProbeParams(SettingsSection):
     """The cheap refit that asks whether retraining would pay."""
 
     blocks: int = Field(
-        default=1, ge=1, description="blocks of the newest window, each judged by a fit on what was due before it"
+        exclude=True,
+        default=1,
+        ge=1,
+        description=(
+            "blocks of the newest window, each judged by a fit on what was due before it; each more is a fit more"
+        ),
     )
     min_rows: int = Field(default=48, ge=2, description="mature rows a check needs before it says anything")
     sample_rows: int | None = Field(

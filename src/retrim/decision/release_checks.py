@@ -20,17 +20,22 @@ class LatencyParams(SettingsSection):
     one_row: float = Field(
         default=500.0, gt=0, description="milliseconds that the slowest 1 % of predictions of one row may take"
     )
-    thousand_rows: float = Field(default=2000.0, gt=0, description="the same for 1,000 rows at once")
+    thousand_rows: float = Field(
+        exclude=True,
+        default=2000.0,
+        gt=0,
+        description="the same for 1,000 rows at once; a model that takes longer is wrong whatever one row may take",
+    )
 
 
 class ReleaseParams(SettingsSection):
     """What a version must show before it goes live, after the gate."""
 
-    reference_rows: int = Field(
-        default=64, ge=1, description="judged rows kept in the bundle with the winner's answers, at most"
-    )
     load_seconds: float = Field(
-        default=60.0, gt=0, description="seconds in which a fresh process has to load it and to answer"
+        exclude=True,
+        default=60.0,
+        gt=0,
+        description="seconds in which a fresh process has to answer; a model that takes longer serves nobody",
     )
     most_mb: float | None = Field(
         default=200.0, gt=0, description="megabytes that predicting takes, at most; null: reported only"

@@ -26,7 +26,6 @@ from retrim.decision.account import NEWEST, AccumulatedGain, Band, BandParams
 from retrim.decision.history import Deferral
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
-from retrim.gate.agreement import AgreementParams
 from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
 from retrim.stats.timetable import next_due
 from retrim.training.mode import AUTO, Mode
@@ -51,9 +50,6 @@ class RetrainParams(SettingsSection):
     )
     refit_after: bool = Field(
         default=True, description="whether a promoted recipe is fitted once more, on the rows that judged too"
-    )
-    agreement: AgreementParams = Field(
-        default=AgreementParams(), description="how far that model may be from the one that was judged"
     )
     attempts: int = Field(default=3, ge=1, description="times a run is started, the first and those after a kill")
     stage_limit: StageLimit = Field(

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import Field
 
 from retrim.errors import BadInputError
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import Seed, SettingsSection
 
 Promise = Literal["promised", "extrapolated", "cannot be promised"]
 YEAR = pd.Timedelta("365.25D")
@@ -20,9 +20,16 @@ class AlarmParams(SettingsSection):
     """How many false alarms are wanted."""
 
     at_most: float = Field(default=1.0, gt=0, description="false alarms, on average, over all columns together")
-    per: Literal["day", "week", "month", "quarter", "year"] = Field(default="year", description="in this time")
-    draws: int = Field(default=4000, ge=1000, description="windows drawn from the reference to see how far they stray")
-    seed: int = Field(default=7, ge=0, description="of the draws")
+    per: Literal["day", "week", "month", "quarter", "year"] = Field(
+        exclude=True, default="year", description="in this time; one a month is twelve a year"
+    )
+    draws: int = Field(
+        exclude=True,
+        default=4000,
+        ge=1000,
+        description="windows drawn from the reference; the rates of the benchmarks were measured with it",
+    )
+    seed: Seed = Field(default=7, description="of the draws")
 
     def rate(self, every: pd.Timedelta) -> float:
         """The probability of a false alarm that each check may have.

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from retrim.drift.cells import NumericCells
 from retrim.drift.profile import Profile
 from retrim.errors import UnknownNameError
-from retrim.stats.plugins import PluginRegistry, SettingsSection
+from retrim.stats.plugins import PluginRegistry, Seed, SettingsSection
 from retrim.training.recipe import in_parallel
 
 TOGETHER = "_together"  # what a finding of all features together is called
@@ -27,9 +27,12 @@ class JointParams(SettingsSection):
         description="joint tests and their arguments; empty: none",
     )
     windows: int = Field(
-        default=20, ge=LEAST_WINDOWS, description="windows of the reference that each is held against, at most"
+        exclude=True,
+        default=20,
+        ge=LEAST_WINDOWS,
+        description="windows of the reference that each is held against, at most; it bounds the time of a check",
     )
-    seed: int = Field(default=7, ge=0, description="of the thinning, and of the tests")
+    seed: Seed = Field(default=7, description="of the thinning, and of the tests")
 
     @model_validator(mode="after")
     def _agree(self) -> "JointParams":

@@ -26,7 +26,7 @@ LEAST_SPANS = 50  # fewer whole spans say too little of how one differs from the
 
 
 class ProfileParams(SettingsSection):
-    """What is kept of the rows a model was made from."""
+    """What is kept of the rows a model was made from: arguments of the code, and no settings."""
 
     cells: int = Field(default=120, ge=2, le=10_000, description="quantile cells of a numeric column")
     levels: int = Field(default=100, ge=1, description="a column with more categories than this is hashed")

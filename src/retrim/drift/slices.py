@@ -22,9 +22,12 @@ from retrim.stats.bootstrap import error_parts, mean_error
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import ColumnType
 
+SLICE_CONFIDENCE = 0.95
+"""Of the interval of a loss in a slice, two-sided: slices are reported, and the gate has its own confidence."""
+
 
 class SliceParams(SettingsSection):
-    """Parts of the table in which the loss is looked at alone."""
+    """Parts of the table in which the loss is looked at alone: arguments of the code, and no settings."""
 
     cells: int = Field(default=4, ge=2, description="quantile cells of a numeric column")
     levels: int = Field(default=24, ge=1, description="categories; a column with more is left out")

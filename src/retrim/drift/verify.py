@@ -180,7 +180,7 @@ def verify(
     if n < LEAST_BLOCKS:
         raise RefusedError(
             f"the reference has {n} blocks ({sizes.sum():.0f} rows); to be parted it needs {LEAST_BLOCKS}: train on a "
-            "longer history, or make a version with smaller blocks (profile.block_rows) or more (profile.most_blocks)"
+            "longer history"
         )
     if 4 * window > n:
         raise RefusedError(

@@ -17,7 +17,7 @@ MOST = 0.99  # the quantile of the rows' differences that is held against the bo
 
 
 class AgreementParams(SettingsSection):
-    """How far a model that was fitted once more may be from the one that was judged."""
+    """How far a model that was fitted once more may be from the one that was judged: no settings."""
 
     difference: float = Field(default=0.5, gt=0, description="99th percentile of the change of predictions, in spreads")
     loss: float = Field(default=0.05, ge=0, description="share by which its mean loss on the judging rows may be worse")

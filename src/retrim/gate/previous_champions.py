@@ -20,7 +20,13 @@ class PreviousChampionParams(SettingsSection):
     most: int = Field(default=3, ge=0, description="previous champions that are scored, the newest; 0: none")
     restore: bool = Field(default=True, description="whether one that passes the gate is promoted again")
     judged: int = Field(
-        default=1, ge=1, description="of them, those that are judged in a run beside its challengers, at most"
+        exclude=True,
+        default=1,
+        ge=1,
+        description=(
+            "of them, those that are judged in a run beside its challengers, at most; "
+            "each more makes the gate stricter for all"
+        ),
     )
 
 

@@ -15,7 +15,13 @@ TOLERANCE = 1e-9
 """How far an answer may lie from the stored one, as a share of that, or of 1 where it is smaller."""
 
 
-def with_answers(rows: pd.DataFrame, view: FeatureView, predicted: np.ndarray, *, most: int) -> pd.DataFrame:
+MOST_ROWS = 64
+"""Judged rows kept with the winner's answers, at most: enough for each feature's extremes, and answered in no time."""
+
+
+def with_answers(
+    rows: pd.DataFrame, view: FeatureView, predicted: np.ndarray, *, most: int = MOST_ROWS
+) -> pd.DataFrame:
     """Some of the rows, each with its answer.
 
     Taken are, in turn and as long as there is room: the least and the largest prediction; of each

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
-from retrim.stats.plugins import SettingsSection, SomeSpan
+from retrim.stats.plugins import Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
 
 
@@ -209,12 +209,20 @@ class GateSliceParams(SettingsSection):
     """Parts of the judging block in which a challenger must not be much worse."""
 
     columns: tuple[str, ...] = Field(default=(), description="columns that are always looked at, features or not")
-    found: bool = Field(default=True, description="whether the cells of every feature are looked at too")
+    found: bool = Field(
+        exclude=True,
+        default=True,
+        description="whether the cells of every feature are looked at too; they are reported in every verdict",
+    )
     worst: float | None = Field(
         default=None, ge=0, description="share that may be lost to the champion in any; null: reported only"
     )
     confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="that a slice is worse than that, over all slices together"
+        exclude=True,
+        default=0.95,
+        gt=0.5,
+        lt=1,
+        description="that a slice is worse than that, over all slices together; that of the gate by default",
     )
 
 
@@ -222,20 +230,37 @@ class NonInferiorityParams(SettingsSection):
     """How surely a challenger is not worse."""
 
     most: float = Field(default=0.005, ge=0, lt=1, description="share that it may lose to the champion")
-    confidence: float = Field(default=0.99, gt=0.5, lt=1, description="that it loses no more, one-sided")
+    confidence: float = Field(
+        exclude=True,
+        default=0.99,
+        gt=0.5,
+        lt=1,
+        description="that it loses no more, one-sided; harm is to be excluded more surely than a gain is shown",
+    )
 
 
 class CalibrationParams(SettingsSection):
     """What predictions say of their own error."""
 
-    bins: int = Field(default=10, ge=2, description="of equally many predictions, for the expected calibration error")
+    bins: int = Field(
+        exclude=True,
+        default=10,
+        ge=2,
+        description="of equally many predictions; the same for all, so that versions compare",
+    )
     worse: float | None = Field(
         default=0.05, ge=0, le=1, description="error above the champion's, at most; null: reported only"
     )
     most: float | None = Field(
         default=None, ge=0, le=1, description="error of the challenger, at most; null: reported only"
     )
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="that a limit is exceeded, one-sided")
+    confidence: float = Field(
+        exclude=True,
+        default=0.95,
+        gt=0.5,
+        lt=1,
+        description="that a limit is exceeded, one-sided; that of the gate by default",
+    )
 
 
 class GateParams(SettingsSection):
@@ -253,9 +278,20 @@ class GateParams(SettingsSection):
         default=None, description="age at which a row weighs half in gain and floor; null: all alike"
     )
     reuse: float = Field(
-        default=2.0, ge=0, description="power with which rows that have judged before grow stricter; 0: never"
+        exclude=True,
+        default=2.0,
+        ge=0,
+        description=(
+            "power with which rows that have judged before grow stricter; 0: never; "
+            "all verdicts on the same rows then err at most 1.64 times as often as one"
+        ),
     )
-    folds: int = Field(default=4, ge=1, description="equal spans of the judging block")
+    folds: int = Field(
+        exclude=True,
+        default=4,
+        ge=1,
+        description="equal spans of the judging block; they are reported, and refuse where worst_fold says so",
+    )
     worst_fold: float | None = Field(
         default=None, ge=0, description="share that may be lost in any of them; null: reported only"
     )
@@ -273,4 +309,4 @@ class GateParams(SettingsSection):
     )
     season: SomeSpan = Field(default="7D", description="one season of the seasonal mean")
     season_cells: int = Field(default=168, ge=1, description="parts a season is cut into")
-    seed: int = Field(default=7, ge=0, description="of the bootstrap")
+    seed: Seed = Field(default=7, description="of the bootstrap")

@@ -232,7 +232,7 @@ def _set(section: dict[str, Any], words: list[str], value: Any, key: str) -> Non
     if count == len(words):
         section[name] = value
         return
-    below = section.get(name, {})
+    below = {} if section.get(name) is None else section[name]  # a section that is off
     if not isinstance(below, Mapping):
         raise BadInputError(f"{key}: {name!r} is {below!r} in params.yaml, which holds no keys; set {name} as a whole")
     section[name] = dict(below)

@@ -36,26 +36,51 @@ def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
 
     Args:
         text: A params.yaml.
-        changes: Values by their place; sections that are not there are made.
+        changes: Values by their place; sections that are not there are made, in the order of the settings.
     """
     yaml = _yaml()
     document = yaml.load(text)
+    new = [section for section in dict.fromkeys(place[0] for place in changes) if section not in document]
     for place, choice in changes.items():
         parent = document
         for depth, part in enumerate(place[:-1]):
-            if part not in parent:
+            if parent.get(part) is None:
                 _add(parent, part, _as_written({}, deep=depth == 0))
             parent = parent[part]
         name = place[-1]
         moved = isinstance(choice.value, int) and parent.get(name, choice.value) != choice.value
         value = _as_written(choice.value, deep=place == ("data", "columns"))
-        if name in parent:
+        if name in parent or parent is document:
             parent[name] = value
         else:
             _add(parent, name, value)
         if choice.why or moved:
             _say_why(parent, name, choice.why)
-    return _dumped(yaml, document)
+    text = _dumped(yaml, document)
+    for section in new:
+        text = _in_order(text, section)
+    return text
+
+
+def _in_order(text: str, section: str) -> str:
+    """The document with a section that stands at its end before those that come later among the settings."""
+    order = list(Params.model_fields)
+    if section not in order:
+        return text
+    later = order[order.index(section) + 1 :]
+    lines = text.rstrip("\n").split("\n")
+    keys = {line.partition(":")[0]: number for number, line in enumerate(lines) if re.match(r"\w+:", line)}
+    begin = keys[section]
+    end = min((number for number in keys.values() if number > begin), default=len(lines))
+    target = min((keys[name] for name in later if name in keys and keys[name] < begin), default=None)
+    if target is None:
+        blank = [""] if begin and lines[begin - 1].strip() else []
+        return "\n".join([*lines[:begin], *blank, *lines[begin:]]) + "\n"
+    while target > 0 and lines[target - 1].startswith("#"):  # a comment above a section is of that section
+        target -= 1
+    moved = [*"\n".join(lines[begin:end]).rstrip("\n").split("\n"), ""]
+    rest = "\n".join([*lines[:target], *moved, *lines[target:begin], *lines[end:]])
+    return rest.rstrip("\n") + "\n"
 
 
 def _add(parent: Any, name: str, value: Any) -> None:

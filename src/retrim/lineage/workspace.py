@@ -28,6 +28,7 @@ from retrim.adapters.signing import Keys
 from retrim.adapters.store import PredictionLog, Store
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import make_private_folder
+from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params, load_params
 
@@ -47,10 +48,14 @@ class Workspace:
     def model(self) -> str:
         return self.params.data.model
 
+    @property
+    def store_url(self) -> str:
+        return self.env.store_url or f"sqlite:///{self.paths.var / 'retrim.db'}"
+
     @cached_property
     def store(self) -> Store:
         make_private_folder(self.paths.var)
-        return Store(self.env.store_url or f"sqlite:///{self.paths.var / 'retrim.db'}")
+        return Store(self.store_url)
 
     @cached_property
     def predictions(self) -> PredictionLog:
@@ -161,9 +166,11 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
 
     Raises:
         BadInputError: Nobody or no reason is named.
-        RefusedError: A run is going on, or a person has decided the same for the same moment already.
+        RefusedError: A run is going on, a person has decided the same for the same moment already, or this workspace's
+            code is another.
     """
     require_who_and_why(by=by, reason=reason)
+    require_running_code(lock_of(workspace.paths))
     identity = decision_of(workspace, as_of)
     going = workspace.store.runs(workspace.model, state="running")
     if going:
@@ -199,3 +206,4 @@ def clone(workspace: Workspace, folder: Path) -> None:
     git.git(workspace.paths.root, "push", "-q", str(folder), f"{taken.commit}:refs/heads/main")
     git.git(folder, "checkout", "-q", "main")
     dvc.without_remote(folder)  # what is made in there is nobody's to fetch
+    dvc.hand_code(workspace.paths.root, folder)

@@ -1,22 +1,32 @@
-"""`retrim new`: a workspace in a folder of its own, with its own git repository and its own copy of the code."""
+"""`retrim new`: a workspace in a folder of its own, with its own git repository and the wheel of the code that runs."""
 
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import retrim
+from retrim import templates
 from retrim.adapters import git
+from retrim.adapters.dvc import run_dvc
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.files import write_file
+from retrim.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, running_wheel
 
-NEEDED = (
-    ".dvc/config", "Makefile", "dvc.yaml", "flows", "params.yaml", "pyproject.toml", "requirements.lock", "src/retrim",
-)  # fmt: skip
-"""What a workspace cannot do without: a run directory runs the code that lies in it."""
-WHAT = "code, flows, settings, suites, dvc.yaml and lock"
+WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""
-LEFT_OUT = ("tests/", "bench/", "docs/", "var/", ".venv/", "data/raw/", "data/candidate/", "data/champion/")
-"""Of the project, not of a workspace."""
+FILES = {
+    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    ".dvc/config": "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n",
+    ".dvcignore": "# What DVC need not look at.\nvar\n.venv\n",
+    ".gitignore": ".venv/\nvar/\n__pycache__/\n.env\n",
+    "data/.gitignore": "/candidate\n/champion\n/code\n/former\n/raw\n/table.parquet\n/view.parquet\n",
+    "params.yaml": (files(templates) / "params.yaml").read_text(encoding="utf-8"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,59 +35,99 @@ class NewWorkspace:
 
     Args:
         root: Its folder.
-        source: The checkout it was copied from.
+        code: The name of the wheel that is its code.
         commit: Its first commit.
-        files: How many there are.
+        files: How many were committed.
     """
 
     root: Path
-    source: Path
+    code: str
     commit: str
     files: int
 
     def as_record(self) -> dict[str, Any]:
-        return {"root": str(self.root), "source": str(self.source), "commit": self.commit, "files": self.files}
+        return {"root": str(self.root), "code": self.code, "commit": self.commit, "files": self.files}
 
 
-def lay_workspace(folder: Path, *, source: Path | None) -> NewWorkspace:
+def lay_workspace(folder: Path) -> NewWorkspace:
     """Lays a workspace in `folder`, committed in a repository of its own: what `WHAT` says.
+
+    It is made beside `folder` and moved there once it is whole. Two at once lay one after the other.
 
     Args:
         folder: A new or an empty one.
-        source: A checkout of retrim; None: the one this code runs from.
 
     Raises:
-        BadInputError: The folder holds something, or the source is no checkout.
-        RefusedError: The folder lies inside a repository, or a file that is not committed looks like a secret.
+        BadInputError: The folder holds something, or is none.
+        RefusedError: The folder lies inside a repository, or the code that runs is not whole.
     """
-    own = source is None
-    source = (source or Path(retrim.__file__).parents[2]).resolve()
-    missing = [name for name in NEEDED if not (source / name).exists()]
-    if missing:
-        what = "this retrim is installed without its checkout" if own else f"{source} is no checkout of retrim"
-        raise BadInputError(
-            f"{what} (no {', '.join(missing[:3])} in {source}), and a workspace needs a copy of the code; clone the "
-            "repository and name it: retrim new DIR --source CHECKOUT"
-        )
     folder = folder.resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInputError(f"{folder} is there and not empty; name a new folder")
+    _refuse_taken(folder)
     _refuse_nested(folder)
-    names = [name for name in _files(source) if not name.startswith(LEFT_OUT)]
-    _refuse_secrets(source, names)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, folder / name)
-        shutil.copymode(source / name, folder / name)
+    wheel = running_wheel()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder.parent):
+        _refuse_taken(folder)  # by another, in the meantime
+        fresh = folder.with_name(f".{folder.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)  # what one that was killed has left
+        try:
+            fresh.mkdir()
+            commit, count = _lay(fresh, wheel)
+            _move(fresh, folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return NewWorkspace(folder, wheel.name, commit, count)
+
+
+def _lay(folder: Path, wheel: Wheel) -> tuple[str, int]:
+    for name, text in FILES.items():
+        write_file(folder / name, text.encode())
     git.git(folder, "init", "-q", "-b", "main")
+    lay_code(folder, wheel)
     git.git(folder, "add", "-A")
     git.git(folder, *git.IDENTITY, "commit", "-q", "-m", "start")
-    return NewWorkspace(folder, source, git.git(folder, "rev-parse", "HEAD"), len(names))
+    return git.git(folder, "rev-parse", "HEAD"), len(git.git(folder, "ls-files").splitlines())
+
+
+def lay_code(root: Path, wheel: Wheel) -> list[str]:
+    """Puts a wheel into the data/code/ of a workspace, under DVC; gives the files that git has to keep for it."""
+    shutil.rmtree(root / CODE, ignore_errors=True)
+    write_file(root / CODE / wheel.name, wheel.content)
+    run_dvc(root, "add", "--quiet", CODE)
+    write_file(root / LOCK, wheel.workspace_lock.encode())
+    write_file(root / GRAPH, wheel.graph)
+    return [NOTE, LOCK, GRAPH]
+
+
+def _move(fresh: Path, folder: Path) -> None:
+    """Moves a whole workspace into place; into a folder that is there, params.yaml last: without it, it is none."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    for path in sorted(fresh.iterdir(), key=lambda path: path.name == "params.yaml"):
+        path.rename(folder / path.name)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits until no other `retrim new` lays a workspace in this folder; a kill ends the wait of others."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _refuse_taken(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInputError(f"{folder} is there and not empty; name a new folder")
 
 
 def _refuse_nested(folder: Path) -> None:
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not above.is_dir():
+        raise BadInputError(f"{above} is a file; name a new folder")
     try:
         top = git.git(above, "rev-parse", "--show-toplevel")
     except RetrimError:
@@ -85,27 +135,3 @@ def _refuse_nested(folder: Path) -> None:
     raise RefusedError(
         f"{folder} lies inside the repository {top}, and a workspace is one of its own; name a folder outside"
     )
-
-
-def _refuse_secrets(source: Path, names: list[str]) -> None:
-    """What somebody laid beside the code for himself is not committed into a workspace that others may get."""
-    try:
-        committed = set(git.git(source, "ls-files", "-z", "--cached").split("\0"))
-    except RetrimError:
-        committed = set()
-    for name in names:
-        if name not in committed and git.looks_secret(source / name):
-            raise RefusedError(
-                f"untracked file {name} of {source} looks like a secret, and the workspace would commit it; "
-                "add it to .gitignore there, or move it away"
-            )
-
-
-def _files(source: Path) -> list[str]:
-    """Files of a checkout: those git does not ignore, or all where it is no repository."""
-    try:
-        listed = git.git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    except RetrimError:
-        found = (path for path in source.rglob("*") if "__pycache__" not in path.parts)
-        return sorted(path.relative_to(source).as_posix() for path in found if path.is_file())
-    return sorted(name for name in set(filter(None, listed.split("\0"))) if (source / name).is_file())

@@ -18,7 +18,7 @@ import pandas as pd
 from retrim.adapters import git
 from retrim.adapters.database import Row, iso
 from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
-from retrim.drift.slices import slice_table
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.workspace import Workspace
@@ -242,8 +242,8 @@ def compare_on_common_rows(
         losses[1],
         losses[0],
         views[1].features,
-        params.slices,
-        confidence=params.explain.confidence,
+        SliceParams(),
+        confidence=SLICE_CONFIDENCE,
         block_rows=params.judge.block_rows,
     )
     by = moved(predicted[0], predicted[1], *views)

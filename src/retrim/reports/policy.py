@@ -54,6 +54,7 @@ from retrim.decision.policy_play import (
     require_seen,
     usual_recipe,
 )
+from retrim.drift.profile import ProfileParams
 from retrim.errors import RefusedError
 from retrim.features.fitted import StepParams
 from retrim.landing.as_of_view import known_table, labels_came
@@ -372,7 +373,9 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         ahead=params.account.ahead,
         when=params.probe.when,
         every=pd.Timedelta(params.data.batch_every),
-        counted=count_windows(table, params.data.features, edges, params.profile, chunks=before, parts=PARTS),
+        counted=count_windows(
+            table, params.data.features, edges, ProfileParams(seed=params.seed), chunks=before, parts=PARTS
+        ),
         sliding_rows=params.split.sliding_rows,
         task=params.data.task,
         seed=params.policy.seed,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.decision.policy_play import usual_recipe
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.gate.relative_loss import Resampling
 from retrim.gate.what_if import (
@@ -28,7 +29,7 @@ from retrim.lineage.workspace import Workspace, report_progress
 from retrim.machine import count_cores
 from retrim.reading.landed import open_landed, without_numbers
 from retrim.release.versions import load_champion
-from retrim.settings import Params, parse_params
+from retrim.settings import Params, parse_params, stated_by
 from retrim.stats.windows import past_of
 from retrim.table.data import assemble, mature
 from retrim.training.groups import as_trained
@@ -80,7 +81,7 @@ def effect_of(workspace: Workspace, changes: Mapping[str, Any], *, origins: int 
         RefusedError: There are too few mature rows.
     """
     refuse_facts(changes)
-    document = workspace.params.model_dump(mode="json", exclude_unset=True)
+    document = stated_by(workspace.params)
     tried = parse_params(changed(document, changes), "params.yaml as tried")
     _comparable(workspace.params, tried)
     found = load_champion(workspace)
@@ -110,9 +111,9 @@ def effect_of(workspace: Workspace, changes: Mapping[str, Any], *, origins: int 
         rows,
         params.data.features,
         origins=len(judged),
-        slices=params.slices,
+        slices=SliceParams(),
         confidence=params.gate.confidence,
-        slice_confidence=params.explain.confidence,
+        slice_confidence=SLICE_CONFIDENCE,
         resampling=Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed),
     )
     before = {key: value_at(document, key) for key in changes}

@@ -20,6 +20,7 @@ from retrim.adapters.mlflow_exhibits import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
 from retrim.checking.check import CHECK
+from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
 from retrim.files import read_folder, write_file
 from retrim.lineage.workspace import Workspace
@@ -140,7 +141,7 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         checks=[each.values for each in checks if each.record.get("champion") == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,
-        least_rows=workspace.params.slices.least_rows,
+        least_rows=SliceParams().least_rows,
     )
 
 

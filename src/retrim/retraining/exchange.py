@@ -24,6 +24,7 @@ from retrim.adapters.signing import Attestation, attested, is_plain, pack, read_
 from retrim.checking.previous_champions import forbidden_in, group_checks
 from retrim.decision.probation import REBUILD
 from retrim.decision.release_checks import hold_to
+from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
 from retrim.gate.models import judge_models
@@ -209,7 +210,7 @@ def judge_import(
     verdict = judge_models(
         judged,
         params.gate,
-        params.slices,
+        SliceParams(),
         draws=params.judge.draws,
         block_rows=params.judge.block_rows,
         uses=uses(_used(workspace), rows["_event"]),

@@ -14,22 +14,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from retrim.adapters import dvc, git
+from retrim.adapters.database import Row
 from retrim.adapters.dvc import cache_folder, entries, named_in_commit, named_in_folder, run_entries, with_members
 from retrim.adapters.environment import COMPLETE
 from retrim.adapters.mlflow_gc import erase, leftovers
 from retrim.decision.history import UNFINISHED
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import file_digest
 from retrim.lineage.locks import alone_with_cache, clear_lock, is_alive, left_behind
+from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import REPOSITORY, origin_of
 from retrim.retraining.recover import ROOM, clear_room
+from retrim.wheel import LOCK, dependencies_in
 
 
 @dataclass(frozen=True)
@@ -271,8 +274,12 @@ def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
     """Environments of proofs: those of a version's lock stay, as a package may be gone from its index by then."""
     versions = workspace.store.all_versions()
     locks = {str(row.lineage.get("requirements_lock", ""))[:16]: f"version {row.version}" for row in versions}
-    if workspace.paths.lock.exists():
-        locks.setdefault(file_digest(workspace.paths.lock)[:16], "the workspace")
+    texts = {f"version {row.version}": _lock_of(workspace, row) for row in versions}
+    texts["the workspace"] = lock_of(workspace.paths)
+    for who, text in texts.items():
+        if text is not None:  # proofs are made in the packages alone, work by hand in those with the code
+            locks.setdefault(sha256(text.encode()).hexdigest()[:16], who)
+            locks.setdefault(sha256(dependencies_in(text).encode()).hexdigest()[:16], who)
     for folder in sorted(path for path in workspace.paths.environments.glob("*") if path.is_dir()):
         lock, _, python = folder.name.partition("-")
         whole, frees = (folder / COMPLETE).exists(), size_of(folder)
@@ -286,6 +293,13 @@ def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
             yield GarbageItem("environment", folder.name, frees, why, partial(_remove_environment, folder))
         else:
             yield GarbageItem("environment", folder.name, frees, f"{locks[lock]} is proved in it", None)
+
+
+def _lock_of(workspace: Workspace, row: Row) -> str | None:
+    """The requirements.lock of a version; None where its commit is not in this repository."""
+    with suppress(RetrimError):
+        return git.file_at(workspace.paths.root, str(row.lineage.get("commit", row.tag)), LOCK).decode()
+    return None
 
 
 def _remove_environment(folder: Path) -> None:

@@ -32,6 +32,7 @@ from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
 from retrim.training.custom_code import trust_all
+from retrim.wheel import LOCK, NOTE, named_wheel
 
 Say = Callable[[str], None]
 INPUTS = ("dvc.yaml", "params.yaml", "requirements.lock", "expectations", "src")
@@ -116,20 +117,66 @@ def rebuilding(workspace: Workspace, version: int, *, prove: bool, gently: bool,
             proof's environment are not those of the lock.
     """
     row = version_row(workspace, version)
+    with _room_of(workspace, row, git.clone_commit if prove else git.add_worktree) as folder:
+        yield _rebuild(workspace, row, folder, prove=prove, gently=gently, say=say)
+
+
+@dataclass(frozen=True)
+class BuiltEnvironment:
+    """The environment of a version.
+
+    Args:
+        version: The version.
+        folder: Its environment, with bin/python.
+        code: The wheel in it; None where the code of the version lies in the src/ of its tag.
+    """
+
+    version: int
+    folder: Path
+    code: str | None
+
+    def as_record(self) -> dict[str, Any]:
+        return {"version": self.version, "folder": str(self.folder), "code": self.code}
+
+
+def build_environment(workspace: Workspace, version: int, *, say: Say) -> BuiltEnvironment:
+    """Builds the environment that a version was made in, for work by hand: its locked packages, and its wheel.
+
+    Args:
+        workspace: The workspace.
+        version: Number of the version.
+        say: Told before the long part.
+
+    Raises:
+        As `rebuilding`; RetrimError: a package cannot be installed, or the wheel is not there as recorded.
+    """
+    row = version_row(workspace, version)
+    with _room_of(workspace, row, git.add_worktree) as room:
+        named = named_wheel((room / LOCK).read_text(encoding="utf-8"))
+        if named is not None:
+            dvc.lay_inputs(workspace.paths, room, [NOTE])
+        home = workspace.paths.environments
+        python = environment.built_from(room / LOCK, home, gently=False, say=say)
+        environment.require_packages(python, room / LOCK)
+    return BuiltEnvironment(version, python.parents[1], None if named is None else named.name)
+
+
+@contextmanager
+def _room_of(workspace: Workspace, row: Row, make: Callable[[Path, Path, str], None]) -> Iterator[Path]:
+    """A room at the recorded commit of a version, until the context ends."""
     refuse_rebuild(row)
     if not of_this_python(row):
         raise BadInputError(
-            f"version {version} was made with Python {_python(row.lineage['platform'])}; run retrim with that one to "
-            "rebuild it"
+            f"version {row.version} was made with Python {_python(row.lineage['platform'])}; run retrim with that one "
+            "to rebuild it"
         )
-    folder = workspace.paths.runs / f"reproduce-v{version}"
+    folder = workspace.paths.runs / f"reproduce-v{row.version}"
     with held_locks(workspace, folder.name), using_cache(workspace):
         end_survivors(folder)
         dvc.close_room(workspace.paths, folder)
-        make = git.clone_commit if prove else git.add_worktree
         make(workspace.paths.root, folder, _recorded_commit(workspace, row))
         try:
-            yield _rebuild(workspace, row, folder, prove=prove, gently=gently, say=say)
+            yield folder
         finally:
             dvc.close_room(workspace.paths, folder)
 
@@ -172,7 +219,7 @@ def _moved_tag(workspace: Workspace, row: Row) -> list[str]:
     back = f"set it back with `git tag -f {row.tag} {commit[:12]}`"
     if found is None:
         return [f"tag {row.tag} is gone; {back}"]
-    names = git.git(workspace.paths.root, "diff", "--name-only", commit, found, "--", *dvc.COMMITTED, *INPUTS)
+    names = git.git(workspace.paths.root, "diff", "--name-only", commit, found, "--", *dvc.COMMITTED, *INPUTS, NOTE)
     return [f"tag {row.tag} was moved, and differs in {', '.join(names.split())}; {back}"] if names else []
 
 
@@ -188,7 +235,7 @@ def _other_champion(workspace: Workspace, row: Row) -> list[str]:
 def _rebuild(workspace: Workspace, row: Row, folder: Path, *, prove: bool, gently: bool, say: Say) -> OpenRebuild:
     python, packages = None, tuple[str, ...]()
     if prove:
-        lock, home = folder / environment.LOCK, workspace.paths.environments
+        lock, home = environment.dependencies_of(folder), workspace.paths.environments
         python = environment.built_from(lock, home, gently=gently, say=say)
         packages = environment.require_packages(python, lock)
 
@@ -205,6 +252,7 @@ def _rebuild(workspace: Workspace, row: Row, folder: Path, *, prove: bool, gentl
     limits = limits_of_rebuild(workspace, dvc.stages(folder), mode=row.lineage["mode"])
     try:
         (dvc.fetch_inputs if prove else dvc.lay_inputs)(workspace.paths, folder)
+        dvc.lay_code(folder)
         shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
         printed = dvc.reproduce_all(folder, python=python, limits=limits, gently=gently, say=say)
     except StageHungError:

@@ -23,6 +23,7 @@ from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import file_digest, folder_digest, read_folder
 from retrim.landing.as_of_view import HISTORY, NEEDS
+from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.workspace import PERSON, TRIAL_LOG, Workspace, record_alert
 from retrim.paths import Paths
 from retrim.release.approval import ask_for_refit, let_wait
@@ -69,8 +70,9 @@ def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: M
     """Starts the run of a decision; one decision has one run, and one model one run at a time.
 
     Raises:
-        RefusedError: The decision has had its run, or another run is going on.
+        RefusedError: The decision has had its run, another run is going on, or this workspace's code is another.
     """
+    require_running_code(lock_of(workspace.paths))
     row = workspace.store.decision(decision)
     assert row is not None, decision
     decided = (row.record.get("mode") or {}).get("mode")

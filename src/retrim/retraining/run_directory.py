@@ -24,6 +24,7 @@ from retrim.files import folder_digest, parse_yaml
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.locks import using_cache
+from retrim.lineage.own_code import require_running_code
 from retrim.lineage.strange_code import pinned_code
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.machine import CORES_VARIABLE, platform_tag
@@ -31,6 +32,7 @@ from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
 from retrim.training.mode import FINAL, Mode, RunMode
+from retrim.wheel import LOCK
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def open_run_directory(
     Raises:
         BadInputError: No batch had arrived by then, or a room of that name is there.
         RefusedError: The workspace holds a file that a tag must not publish; a batch, the champion or the release log
-            was altered.
+            was altered; the code of the snapshot is another than the one that runs.
     """
     champion = trusted_live(workspace)
     life = [] if mode == FINAL else _shown(workspace, champion, as_of=as_of)
@@ -156,6 +158,7 @@ def _open(
         check_whole(batch.path)
     if taken is None:
         taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.room.max_file_mb)
+    require_running_code(git.file_at(workspace.paths.root, taken.commit, LOCK).decode())
     judged = _judged(workspace, before=judged_before)
     former = {} if mode == FINAL else files_for_run(workspace, champion, before=judged_before)
     formers = len({name.partition("/")[0] for name in former})

@@ -146,7 +146,8 @@ def check_pins(paths: Paths) -> None:
     if code_digest(package) != pins.get("code_digest"):
         raise BadInputError(
             f"the code in {package} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run "
-            "the stage through `dvc repro`. In a room made by hand: make another"
+            "the stage through `dvc repro`; without a src/ run that in the environment of the version: "
+            "`retrim environment N`. In a room made by hand: make another"
         )
     if platform.python_version() != pins["python"]:
         raise BadInputError(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.drift.slices import SliceParams, slice_table
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder
@@ -42,7 +42,7 @@ from retrim.table.data import at_keys
 from retrim.training.balance import load_balanced
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import THRESHOLDS, VERDICT, Predictor, load_predictor
-from retrim.training.contributions import ExplainParams, importance
+from retrim.training.contributions import importance
 from retrim.training.estimators import Model
 from retrim.training.groups import FairnessParams, Outcomes, Thresholds
 from retrim.training.recipe import REFITTED
@@ -192,11 +192,7 @@ def run(
     gate: GateParams,
     judge: JudgeParams,
     former: PreviousChampionParams,
-    release__reference_rows: int,
-    slices: SliceParams,
-    explain: ExplainParams,
     fairness: FairnessParams,
-    retrain__agreement: AgreementParams,
     paths: Paths,
 ) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen.
@@ -208,9 +204,9 @@ def run(
     judged = _judged(paths, view, gate, judge)
     by_group: FairnessLook | None = None
     if is_final(read_pins(paths)):
-        verdict, told = _agreement(judged, retrain__agreement, paths)
+        verdict, told = _agreement(judged, paths)
     else:
-        verdict, told, by_group = _verdict(judged, gate, judge, former, slices, fairness, paths)
+        verdict, told, by_group = _verdict(judged, gate, judge, former, fairness, paths)
     split = read_json(paths.features / "split.json")
     record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]} | told
     record["metrics"] = {
@@ -219,20 +215,20 @@ def run(
         if len(judged.rows)
     }
     files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(_scored(judged, view))}
-    files["slices.json"] = to_json(_slices(judged, verdict.winner, judge, slices, explain))
-    files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner, explain))
+    files["slices.json"] = to_json(_slices(judged, verdict.winner, judge))
+    files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner))
     won = judged.challengers[verdict.winner].predicted
-    files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won, most=release__reference_rows))
+    files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won))
     if by_group is not None and by_group.record is not None:
         files["fairness.json"] = to_json(by_group.record)
     write_folder(paths.verdict, files)
 
 
-def _agreement(judged: HoldoutJudgement, params: AgreementParams, paths: Paths) -> tuple[Verdict, dict[str, Any]]:
+def _agreement(judged: HoldoutJudgement, paths: Paths) -> tuple[Verdict, dict[str, Any]]:
     """The verdict on the champion's recipe fitted once more, and what the record tells beside it."""
     ((name, again),) = judged.challengers.items()
     assert judged.champion is not None
-    verdict = agree(name, judged.champion, again, params)
+    verdict = agree(name, judged.champion, again, AgreementParams())
     told = agreement_record(read_pins(paths).get("champion"), verdict)
     return verdict, {"formers": None, "detectable": None, "notes": [], "agreement": told["with"]} | {
         "reason": told["reason"] if verdict.rows else verdict.reason
@@ -244,7 +240,6 @@ def _verdict(
     gate: GateParams,
     judge: JudgeParams,
     former: PreviousChampionParams,
-    slices: SliceParams,
     fairness: FairnessParams,
     paths: Paths,
 ) -> tuple[Verdict, dict[str, Any], FairnessLook]:
@@ -253,13 +248,13 @@ def _verdict(
     formers, left_out = formers_on(judged.rows, paths, former, judge)
     drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
     support = support_in(read_pins(paths), judged, gate)
-    verdict = judge_models(judged, gate, slices, **drawn, rivals=len(formers), support=support)
+    verdict = judge_models(judged, gate, SliceParams(), **drawn, rivals=len(formers), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
     of_formers = None
     if formers:
         theirs = replace(judged, challengers={str(version): each.scored for version, each in formers.items()})
-        of_formers = judge_models(theirs, gate, slices, **drawn, rivals=len(judged.challengers))
+        of_formers = judge_models(theirs, gate, SliceParams(), **drawn, rivals=len(judged.challengers))
         best = formers[int(of_formers.winner)]
         of_formers = of_formers.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
     losses = {version: each.scored.losses for version, each in formers.items()}
@@ -284,9 +279,7 @@ def _scored(judged: HoldoutJudgement, view: FeatureView) -> pd.DataFrame:
     return scored if judged.champion is None else scored.assign(_champion_loss=judged.champion.losses)
 
 
-def _slices(
-    judged: HoldoutJudgement, winner: str, judge: JudgeParams, slices: SliceParams, explain: ExplainParams
-) -> dict[str, Any]:
+def _slices(judged: HoldoutJudgement, winner: str, judge: JudgeParams) -> dict[str, Any]:
     """The losses of the winner and the champion, slice by slice."""
     champion = None if judged.champion is None else judged.champion.losses
     own = judged.challengers[winner].losses
@@ -295,19 +288,17 @@ def _slices(
         own,
         champion,
         judged.features,
-        slices,
-        confidence=explain.confidence,
+        SliceParams(),
+        confidence=SLICE_CONFIDENCE,
         block_rows=judge.block_rows,
     )
     return {"loss": judge.loss, "slices": [each.as_record() for each in sliced]}
 
 
-def _importance(
-    paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str, explain: ExplainParams
-) -> dict[str, Any] | None:
+def _importance(paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str) -> dict[str, Any] | None:
     """How much each feature weighs in the winner's predictions of the judged rows; None where nobody can say."""
     model = _load(view, read_folder(paths.models / winner))
-    found = importance(model, view, judged, most=explain.rows)
+    found = importance(model, view, judged)
     return None if found is None else found.as_record()
 
 

@@ -36,7 +36,6 @@ def run(
     train: TrainParams,
     judge: JudgeParams,
     split: SplitParams,
-    profile: ProfileParams,
     account__usual_rows: int,
     drift__alarms: AlarmParams | None,
     drift__joint: JointParams,
@@ -82,7 +81,9 @@ def run(
         if name in twins:
             files[f"{name}/{BEFORE_FILE}"] = _predictions(twins[name], view, judged)
         since = table.iloc[int(table["_event"].searchsorted(fitted["_event"].iloc[0])) :]  # in order of event
-        kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile, usual)
+        kept = make_reference(
+            since, judged, model.predict(view.matrix(judged)), view, ProfileParams(seed=train.seed), usual
+        )
         files |= {f"{name}/profile/{file}": content for file, content in kept.as_files().items()}
     write_folder(paths.models, files)
 

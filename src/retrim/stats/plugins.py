@@ -17,10 +17,12 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
 )
+from pydantic.fields import FieldInfo
 
 from retrim.errors import UnknownNameError
 
@@ -101,9 +103,21 @@ def near_keys(known: Sequence[str], wanted: str, *, most: int) -> list[str]:
 
 
 class SettingsSection(BaseModel):
-    """A section of params.yaml. Unknown keys are refused; a field has default, bounds and description."""
+    """A section of params.yaml. Unknown keys are refused; a field has default, bounds and description.
+
+    A field with `exclude=True` is fixed: no setting, and no part of what a run pins.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+def is_setting(field: FieldInfo) -> bool:
+    """Whether params.yaml may state a field.
+
+    It may not where the value is fixed (`exclude=True`: an argument of the code, with the reason as its description),
+    or where it follows the setting `seed`.
+    """
+    return not field.exclude and FOLLOWS_SEED not in field.metadata
 
 
 class SettingsForm(SettingsSection):
@@ -135,6 +149,9 @@ def check_above_zero(text: str) -> str:
     return text
 
 
+FOLLOWS_SEED = object()
+"""Marks a field that has the value of the setting `seed` and is none of its own."""
+Seed = Annotated[int, Field(ge=0), FOLLOWS_SEED]
 Span = Annotated[str, AfterValidator(check_span)]
 SomeSpan = Annotated[Span, AfterValidator(check_above_zero)]
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from retrim.errors import BadInputError, RefusedError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
-from retrim.stats.plugins import SettingsSection
 from retrim.training.bundle import Predictor
 from retrim.training.estimators import Link, Model, outputs
 
@@ -20,13 +18,8 @@ TOLERANCE = 1e-6
 """By how much contributions may miss the score they sum to, as a share of the score where that is above 1."""
 
 
-class ExplainParams(SettingsSection):
-    """How predictions are explained."""
-
-    rows: int = Field(
-        default=150, ge=1, description="judged rows whose contributions are averaged into the importance, at most"
-    )
-    confidence: float = Field(default=0.95, gt=0, lt=1, description="of the interval of a loss in a slice, two-sided")
+IMPORTANCE_ROWS = 150
+"""Judged rows whose contributions are averaged into the importance: more of them change its order hardly ever."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,9 @@ class Importance:
         return {"weights": dict(zip(self.features, self.weights, strict=True)), "rows": self.rows, "of": self.of}
 
 
-def importance(model: Model, view: FeatureView, rows: pd.DataFrame, *, most: int) -> Importance | None:
+def importance(
+    model: Model, view: FeatureView, rows: pd.DataFrame, *, most: int = IMPORTANCE_ROWS
+) -> Importance | None:
     """Mean absolute contribution of each feature over `rows`, or over `most` of them, spread evenly.
 
     Args:

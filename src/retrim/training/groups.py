@@ -22,7 +22,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import Seed, SettingsSection
 from retrim.table.data import DataParams
 
 Mitigation = Literal["reweight", "thresholds"]
@@ -62,26 +62,47 @@ class AtMostParams(SettingsSection):
 class ProxyParams(SettingsSection):
     """How well a forbidden column can be told from the features."""
 
-    rows: int = Field(default=2000, ge=100, description="training rows looked at, at most, spread evenly")
+    rows: int = Field(
+        exclude=True,
+        default=2000,
+        ge=100,
+        description="training rows looked at, at most, spread evenly; it bounds the time",
+    )
     cells: int = Field(
-        default=4, ge=2, description="quantile cells of a number; most categories, the rarer taken together"
+        exclude=True,
+        default=4,
+        ge=2,
+        description="quantile cells of a number; most categories, the rarer taken together; it bounds the time",
     )
-    rounds: int = Field(default=20, ge=1, description="boosting rounds of the model that guesses the column")
-    leaves: int = Field(default=8, ge=2, description="leaves of its trees")
+    rounds: int = Field(
+        exclude=True,
+        default=20,
+        ge=1,
+        description="boosting rounds of the model that guesses the column; it bounds the time",
+    )
+    leaves: int = Field(exclude=True, default=8, ge=2, description="leaves of its trees; it bounds the time")
     turns: int = Field(
-        default=39, ge=19, description="times the column is turned against the features: what chance would show"
+        default=39,
+        ge=19,
+        description="times the column is turned against the features: what chance would show",
     )
-    warn_at: float = Field(default=0.7, ge=0.5, lt=1, description="area under the curve from which a warning is given")
+    warn_at: float = Field(
+        exclude=True,
+        default=0.7,
+        ge=0.5,
+        lt=1,
+        description="area under the curve from which a warning is given; clearly more than chance, which is 0.5",
+    )
     refuse: bool = Field(default=False, description="whether such a warning is a refusal")
-    seed: int = Field(default=7, ge=0, description="of the model that guesses")
+    seed: Seed = Field(default=7, description="of the model that guesses")
 
 
 class FairnessParams(SettingsSection):
     """Error rates by group, limits, mitigation, forbidden columns."""
 
     groups: tuple[GroupParams, ...] = Field(default=(), description="none: fairness is not looked at")
-    at_most: AtMostParams = Field(
-        default=AtMostParams(), description="differences between groups above which the gate refuses"
+    at_most: AtMostParams | None = Field(
+        default=None, description="by figure: difference between groups above which the gate refuses; null: none"
     )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="with which a difference must exceed its limit; of intervals"
@@ -89,7 +110,12 @@ class FairnessParams(SettingsSection):
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="probability from which a row of a binary task is selected"
     )
-    bins: int = Field(default=10, ge=2, description="bins of predictions in the calibration error, of equal rows")
+    bins: int = Field(
+        exclude=True,
+        default=10,
+        ge=2,
+        description="bins of predictions in the calibration error, of equal rows; as in the gate",
+    )
     mitigate: Mitigation | None = Field(default=None, description="reweight, thresholds or null")
     equalise: Equalised = Field(default="false_negative_rate", description="what group-aware thresholds make alike")
     forbidden: tuple[str, ...] = Field(
@@ -106,7 +132,7 @@ class FairnessParams(SettingsSection):
 
     def limits(self) -> dict[str, float]:
         """The measures that may refuse, and what they allow."""
-        at_most = self.at_most
+        at_most = self.at_most or AtMostParams()
         given = {
             "selection_rate": at_most.selection_rate,
             "false_positive_rate": at_most.false_positive_rate,

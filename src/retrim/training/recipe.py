@@ -23,7 +23,7 @@ from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.stats.canonical import rows_at
 from retrim.stats.metrics import row_losses
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import Seed, SettingsSection
 from retrim.stats.windows import Fold
 from retrim.training.balance import Balance, fit_balanced
 from retrim.training.custom_code import is_own, parts_of
@@ -51,7 +51,7 @@ class TrainParams(SettingsSection):
     balance: Balance | None = Field(
         default=None, description="weights, sample or null: whether classes count alike in a fit"
     )
-    seed: int = Field(default=7, ge=0, description="of the fits, and of what they draw")
+    seed: Seed = Field(default=7, description="of the fits, and of what they draw")
 
     @field_validator("recipes")
     @classmethod
@@ -241,7 +241,11 @@ class BacktestParams(SettingsSection):
     origins: int = Field(default=3, ge=1, description="how many origins")
     origin_rows: int = Field(default=336, ge=2, description="rows that each origin scores")
     interval: float = Field(
-        default=0.8, gt=0, lt=1, description="share of rows that a regression's stated interval is to hold"
+        exclude=True,
+        default=0.8,
+        gt=0,
+        lt=1,
+        description="share of rows that a regression's stated interval is to hold; one level makes versions comparable",
     )
 
 

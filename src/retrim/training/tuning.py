@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.stats.plugins import PluginRegistry, SettingsForm, SettingsSection
+from retrim.stats.plugins import PluginRegistry, Seed, SettingsForm, SettingsSection
 
 if TYPE_CHECKING:
     import optuna
@@ -98,13 +98,29 @@ class TuneParams(SettingsSection):
     )
     trials: int = Field(default=20, ge=1, description="trials of a search")
     warm_trials: int = Field(default=5, ge=1, description="trials of a warm start")
-    batch: int = Field(default=4, ge=1, description="trials asked before any of them is told")
+    batch: int = Field(
+        exclude=True,
+        default=4,
+        ge=1,
+        description="trials asked before any of them is told; a search is the same with any number of workers",
+    )
     folds: int = Field(default=3, ge=1, description="folds in time order")
     fold_rows: int = Field(default=336, ge=2, description="rows that a fold scores")
-    stop_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of a fold's past kept for early stopping")
+    stop_share: float = Field(
+        exclude=True,
+        default=0.1,
+        gt=0,
+        lt=0.5,
+        description="share of a fold's past kept for early stopping; a usual share",
+    )
     max_rounds: int = Field(default=800, ge=1, description="boosting rounds at most")
-    patience: int = Field(default=30, ge=1, description="rounds without gain before a fit stops")
-    seed: int = Field(default=7, ge=0, description="of the sampler, and of the fits of a search")
+    patience: int = Field(
+        exclude=True,
+        default=30,
+        ge=1,
+        description="rounds without gain before a fit stops; a usual number",
+    )
+    seed: Seed = Field(default=7, description="of the sampler, and of the fits of a search")
     space: dict[str, Dimension] = Field(
         default=SPACES["gbm"], description="search space; empty for a model of one's own that has none"
     )

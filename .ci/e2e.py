@@ -1,0 +1,151 @@
+"""The wheel of this checkout in an empty environment: new, init, retrain, check, schedule and reproduce.
+
+    .venv/bin/python .ci/e2e.py [FOLDER]
+
+The environment holds what the wheel names and nothing else, as the lock has it, so a dependency that the wheel does not
+name is not there. FOLDER, by default a temporary one that goes, is kept.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from email.parser import HeaderParser
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"(?m)^([A-Za-z0-9._-]+)==(\S+)( ; [^\\\n]*)?( \\\n    --hash=\S+)+\n")
+LAND_SECONDS = 180
+LANDED = b"landed: 168 rows"
+
+
+def run(*command: object, folder: Path = ROOT, environment: dict[str, str] | None = None) -> str:
+    """What a command prints; ends everything if it fails."""
+    begun = time.monotonic()
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    shown = " ".join(word if len(word) < 60 else f"...{word[-40:]}" for word in words[:8])
+    print(f"{time.monotonic() - begun:6.1f} s  {shown}", flush=True)
+    if done.returncode:
+        sys.exit(f"{done.stdout}\ne2e: {shown} ended with {done.returncode}")
+    return done.stdout
+
+
+def needed_by(wheel: Path) -> set[str]:
+    """What a wheel names, what that names, and so on: as the environment of this checkout, which has it all, says."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        said = HeaderParser().parsestr(archive.read(name).decode()).get_all("Requires-Dist", [])
+    found: set[tuple[str, str]] = set()
+    ahead = [(text, "") for text in said]
+    while ahead:
+        text, extra = ahead.pop()
+        needed = Requirement(text)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": extra}):
+            continue
+        for pair in ((canonicalize_name(needed.name), each) for each in ("", *needed.extras)):
+            if pair not in found:
+                found.add(pair)
+                ahead += [(each, pair[1]) for each in distribution(pair[0]).requires or ()]
+    return {name for name, _ in found}
+
+
+def install(room: Path) -> Path:
+    """An environment with the wheel and what it names, each package checked by the hash of the lock."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", room)
+    (wheel,) = room.glob("*.whl")
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    blocks = [(canonicalize_name(found[1]), found[0]) for found in BLOCK.finditer(lock)]  # one for each Python
+    named = needed_by(wheel)
+    (room / "lock").write_text("".join(text for name, text in blocks if name in named), encoding="utf-8")
+    python = room / "environment" / "bin" / "python"
+    run(sys.executable, "-m", "venv", "--without-pip", python.parents[1])
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
+    run(*pip, "--no-deps", "--no-compile", "--require-hashes", "-r", room / "lock")
+    run(*pip, "--no-deps", "--no-compile", "--no-index", wheel)
+    run(sys.executable, "-m", "pip", "--python", python, "check")
+    print(f"{len(named)} of the {len(dict(blocks))} locked packages: those that the wheel names, and what these name")
+    return python.parent
+
+
+def write_tables(room: Path) -> None:
+    """The table of the tutorial, and the week that comes after it."""
+    sys.path.insert(0, str(ROOT))
+    from tests.builders.deliveries import csv, deliveries
+
+    (room / "deliveries.csv").write_bytes(csv())
+    week = deliveries(2400 + 168).tail(168)
+    (room / "week.csv").write_bytes(week.to_csv(index=False, sep=";", lineterminator="\n").encode())
+
+
+def see_schedule_land(workspace: Path, week: Path, environment: dict[str, str]) -> None:
+    """Starts the schedule, puts a file into the inbox, and waits until the scheduled flow has landed it."""
+    begun = time.monotonic()
+    inbox = workspace / "var" / "inbox"
+    inbox.mkdir(parents=True, exist_ok=True)
+    log = workspace.parent / "schedule.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            ["retrim", "schedule"], cwd=workspace, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            while b"worker started" not in log.read_bytes() and time.monotonic() < begun + LAND_SECONDS:
+                time.sleep(0.5)
+            (inbox / week.name).write_bytes(week.read_bytes())
+            while LANDED not in log.read_bytes() and time.monotonic() < begun + LAND_SECONDS:
+                time.sleep(0.5)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            ended = process.wait(timeout=LAND_SECONDS)
+    told = log.read_text(encoding="utf-8")
+    print(f"{time.monotonic() - begun:6.1f} s  retrim schedule", flush=True)
+    wrong = [name for name in ("ingest", "monitor", "retrain") if f"deployed {name}/deliveries" not in told]
+    if wrong or ended or LANDED.decode() not in told:
+        sys.exit(f"{told}\ne2e: the schedule ended with {ended}; not deployed: {wrong}, or nothing landed")
+
+
+def main(room: Path) -> None:
+    begun = time.monotonic()
+    bin_folder = install(room)
+    write_tables(room)
+    dropped = ("PYTHONPATH", "VIRTUAL_ENV", "GIT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    path = os.pathsep.join([str(bin_folder), *(part for part in kept["PATH"].split(os.pathsep) if ".venv" not in part)])
+    environment = {**kept, "PATH": path}
+    workspace = room / "deliveries"
+    run("retrim", "new", "deliveries", folder=room, environment=environment)
+
+    def retrim(*arguments: str) -> str:
+        return run("retrim", *arguments, folder=workspace, environment=environment)
+
+    retrim("init", "--data", "../deliveries.csv", "--target", "minutes", "--yes")
+    retrim("retrain", "--as-of", "2025-03-05")
+    retrim("settings", "set", "schedule.ingest=10s")
+    see_schedule_land(workspace, room / "week.csv", environment)
+    retrim("score")
+    checked = json.loads(retrim("check", "--json"))["check"]
+    rebuilt = json.loads(retrim("reproduce", "1", "--json"))
+    laid = run("git", "ls-files", folder=workspace, environment=environment).splitlines()
+    told = json.loads(retrim("status", "--json"))
+    code = [name for name in laid if name.endswith(".py")]
+    if not rebuilt["identical"] or checked["landed"]["rows"] != 2400 + 168 or code or told["champion"] is None:
+        sys.exit(f"e2e: {rebuilt}\n{checked}\n{told}\n{code}")
+    print(f"{time.monotonic() - begun:6.1f} s  all of it; version 1 rebuilt: identical; {len(laid)} files in git")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).mkdir(parents=True)
+        main(Path(sys.argv[1]).resolve())
+    else:
+        with tempfile.TemporaryDirectory(prefix="retrim-e2e-") as folder:
+            main(Path(folder).resolve())
