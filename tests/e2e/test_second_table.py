@@ -28,7 +28,7 @@ def make_shipped(folder: Path, server: str, name: str, **changed: dict[str, Any]
     document = yaml.safe_load((REPOSITORY / DATASETS[name].data).read_text(encoding="utf-8"))
     for part in (QUICKER, changed):
         for section, values in part.items():
-            document[section] |= values
+            document[section] = document.get(section, {}) | values
     (world.root / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return replace(world)
 

@@ -7,7 +7,7 @@ import pytest
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.gate.verdict import NonInferiorityParams
-from retrim.lineage.settings_file import effective_settings, pin_settings, set_settings
+from retrim.lineage.settings_file import effective_settings, pin_settings, set_settings, slim
 from retrim.paths import Paths, WorkspacePaths
 from retrim.settings import load_params, setting_fields, to_settings_file
 from tests.builders.world import REPOSITORY
@@ -82,6 +82,19 @@ def test_a_stated_one_names_its_line_and_what_else_would_count(workspace: Worksp
 
     assert (one.value, one.default) == (48, 84)
     assert SHIPPED.splitlines()[(one.line or 0) - 1].strip().startswith("min_rows: 48")
+
+
+def test_the_seed_is_listed_where_it_is_stated(workspace: WorkspacePaths) -> None:
+    set_settings(workspace, {"seed": 8})
+    (one,) = effective_settings(workspace, "seed")
+    lines = workspace.params.read_text(encoding="utf-8").splitlines()
+
+    assert (one.value, one.default, lines[(one.line or 0) - 1]) == (8, 7, "seed: 8")
+
+
+def test_a_seed_that_is_the_default_is_left_out() -> None:
+    assert slim(f"{SHIPPED}\nseed: 7\n", "params.yaml").strip() == SHIPPED.strip()
+    assert slim(f"{SHIPPED}\nseed: 8\n", "params.yaml").rstrip().endswith("seed: 8")
 
 
 def test_one_that_is_not_stated_has_its_default(workspace: WorkspacePaths) -> None:

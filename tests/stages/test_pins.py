@@ -175,16 +175,6 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
     assert capsys.readouterr().err.startswith("error: data/champion is not the one pinned")
 
 
-def test_no_stage_runs_where_params_yaml_means_something_else(
-    room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    document = json.loads(room.paths.settings.read_bytes())
-    state(room.paths.root, {**document, "split": {**document["split"], "judge_rows": 81}})
-
-    assert run_here(room, features.run, monkeypatch) == 2
-    assert re.search("params.yaml means .* is pinned in data/settings.json", capsys.readouterr().err)
-
-
 def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     document = json.loads(room.paths.settings.read_bytes())
     document["split"]["judge_rows"] = 480
@@ -293,6 +283,23 @@ def test_pinned_settings_that_were_edited_are_refused(pinned: Paths) -> None:
 
     with pytest.raises(BadInputError, match=r"means gate\.min_gain = 0\.01, and 0\.02 is pinned"):
         check_settings(pinned)
+
+
+def test_no_stage_runs_where_params_yaml_means_something_else(
+    pinned: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    state(pinned.root, {**TABLE, "gate": {"min_gain": 0.02}})
+    monkeypatch.setattr("retrim.stages._common.check_pins", lambda paths: None)
+    monkeypatch.chdir(pinned.root)
+
+    def run() -> None:
+        raise AssertionError
+
+    with pytest.raises(SystemExit) as ended:
+        main(run)
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: params.yaml means gate.min_gain = 0.02, and 0.01 is pinned")
 
 
 class FreshParams(SettingsSection):

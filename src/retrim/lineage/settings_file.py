@@ -102,6 +102,12 @@ def slim(text: str, name: str) -> str:
     document, stated = yaml.load(text), parse_yaml(text, name)
     means = parse_params(stated, name)
     for section in list(stated):
+        if not isinstance(stated[section], Mapping):
+            fewer = {each: value for each, value in stated.items() if each != section}
+            if _meaning(fewer, name) == means:
+                stated = fewer
+                del document[section]
+            continue
         for key in list(stated[section]):
             fewer = {**stated, section: {each: value for each, value in stated[section].items() if each != key}}
             if _meaning(fewer, name) == means:
@@ -306,7 +312,7 @@ def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[Effec
     for name, field in setting_fields():
         if key is not None and not f"{name}.".startswith(f"{key}.") and not f"{key}.".startswith(f"{name}."):
             continue
-        above = [".".join(name.split(".")[:depth]) for depth in range(name.count(".") + 1, 1, -1)]
+        above = [".".join(name.split(".")[:depth]) for depth in range(name.count(".") + 1, 1, -1)] or [name]
         line = next((lines[each] for each in above if each in lines), None)
         found.append(
             EffectiveSetting(name, value_at(values, name), _default(name, field, stated), line, str(field.description))
