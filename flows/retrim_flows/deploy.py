@@ -105,7 +105,7 @@ def _timetable(workspace: Workspace, name: str) -> Schedule | None:
         cron_fields(written)
         return Cron(written, timezone="UTC")
     except ValueError as error:
-        raise BadInputError(f"params.yaml: schedule.{name}: {written!r} is no cron expression: {error}") from error
+        raise BadInputError(f"params.yaml: schedule.{name}: {written!r} is not a cron expression: {error}") from error
 
 
 def _load(name: str) -> "Flow[..., object]":

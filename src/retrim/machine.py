@@ -16,7 +16,7 @@ def count_cores() -> int:
     """Cores this process may use: `RETRIM_CORES`, else what the system gives it. Changes time, never a result.
 
     Raises:
-        BadInputError: `RETRIM_CORES` is no whole number of 1 or more.
+        BadInputError: `RETRIM_CORES` is not a whole number of 1 or more.
     """
     given = os.environ.get(CORES_VARIABLE)
     if not given:

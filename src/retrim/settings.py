@@ -318,7 +318,8 @@ class Params(SettingsSection):
             fitting = [entry.name for entry in BASELINES if self.data.task in entry.facts["tasks"]]
             if name not in fitting:
                 raise ValueError(
-                    f"gate.floor: {name!r} is no baseline of a {self.data.task} task; those are: {', '.join(fitting)}"
+                    f"gate.floor: {name!r} is not a baseline of a {self.data.task} task; "
+                    f"those are: {', '.join(fitting)}"
                 )
         return self
 
@@ -328,7 +329,7 @@ class Params(SettingsSection):
         looked |= {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
         for name, key in looked.items():
             if name not in self.data.columns:
-                raise ValueError(f"{key}: {name!r} is no column; columns: {', '.join(self.data.columns)}")
+                raise ValueError(f"{key}: {name!r} is not a column; columns: {', '.join(self.data.columns)}")
         return self
 
     @model_validator(mode="after")

@@ -169,19 +169,19 @@ class TestASnapshot:
 
 class TestAWorkspace:
     def test_that_is_no_repository_is_told_how_to_become_one(self, tmp_path: Path, nameless: None) -> None:
-        with pytest.raises(BadInputError, match=r"no git repository with a commit.*git init"):
+        with pytest.raises(BadInputError, match=r"not a git repository with a commit.*git init"):
             require_repository(tmp_path)
 
     def test_that_is_no_repository_is_told_so_by_what_a_retraining_does_first(
         self, tmp_path: Path, nameless: None
     ) -> None:
-        with pytest.raises(BadInputError, match=r"no git repository with a commit.*git init"):
+        with pytest.raises(BadInputError, match=r"not a git repository with a commit.*git init"):
             clear_tag_locks(tmp_path, "retrim/bike")
 
     def test_without_a_commit_is_told_to_make_one(self, tmp_path: Path, nameless: None) -> None:
         git(tmp_path, "init", "-q")
 
-        with pytest.raises(BadInputError, match=r"no git repository with a commit.*git commit"):
+        with pytest.raises(BadInputError, match=r"not a git repository with a commit.*git commit"):
             require_repository(tmp_path)
 
     def test_below_the_top_of_a_repository_is_refused_with_both_folders(self, repository: Path) -> None:

@@ -445,7 +445,9 @@ class TestWhatIsMissing:
         bundle = make_bundle(made.root / "torn", "regression", seed=0)
         (bundle / "backtest" / "backtest.json").unlink()
 
-        with pytest.raises(BadInputError, match=r"torn is no whole bundle: backtest/backtest.json cannot be read"):
+        with pytest.raises(
+            BadInputError, match=r"torn is not a complete bundle: backtest/backtest.json cannot be read"
+        ):
             publish(made.registry, made.registry.open_run("run-lost", "m", {}), bundle, "lost")
 
     def test_a_stored_bundle_that_is_gone_is_said_to_be(self, made) -> None:

@@ -77,7 +77,7 @@ class TestAKey:
 
     @pytest.mark.parametrize("text", ["", "ed25519:", "ed25519:AAAA", "rsa:" + "A" * 43 + "=", "ed25519:" + "?" * 44])
     def test_that_is_none_is_refused(self, text: str) -> None:
-        with pytest.raises(BadInputError, match="is no public key"):
+        with pytest.raises(BadInputError, match="is not a public key"):
             PublicKey.read(text)
 
 

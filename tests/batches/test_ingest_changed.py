@@ -107,7 +107,7 @@ def test_a_suite_that_names_a_column_that_is_gone_lets_batches_land(counter: Cou
 
     assert landed.outcome == "landed"
     (note,) = landed.notes
-    assert "1 of its expectations are about 'items', which is no column any more" in note
+    assert "1 of its expectations are about 'items', which is no longer a column" in note
 
 
 @pytest.mark.usefixtures("suite")

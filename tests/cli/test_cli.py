@@ -264,8 +264,8 @@ WRONG = {
     "reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
     "rollback": "error: missing option '--reason'; see `retrim rollback --help`",
     "rollback --reason late": "error: generated has no champion; make version 1 with `retrim retrain`",
-    "check --now soon": "error: 'soon' is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
-    "retrain --as-of nan": "error: 'nan' is no time; write ",
+    "check --now soon": "error: 'soon' is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
+    "retrain --as-of nan": "error: 'nan' is not a time; write ",
     "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search, warm.",
     "maintain run-directory --as-of 2020-01-01": (
         "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest"
@@ -275,7 +275,7 @@ WRONG = {
     "ingest expectations": "error: expectations is a folder; name one file",
     "profile": "error: no rows had landed by ",
     "profile --target y": "error: --target is for a raw file, so name that too: --data FILE; of what has landed ",
-    "profile --data gone.csv": "error: --data needs to know what is to be predicted: --target COL",
+    "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for what has landed; leave it out",
     "quarantine show abc": "error: 'abc' names 0 batches in quarantine; there are: none",
@@ -371,7 +371,7 @@ def test_a_time_in_the_future_is_wrong_use(call: str, ask: Ask, world: World) ->
 def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
     ended = ask(world.root, "check", "--now", text)
 
-    assert (ended.code, f"{text!r} is no time" in ended.err) == (2, True)
+    assert (ended.code, f"{text!r} is not a time" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize("call", ["reproduce", "rollback --reason late --to"])
@@ -399,7 +399,7 @@ def test_a_store_that_is_none_ends_with_2_and_keeps_the_password(with_rows: Worl
     url = "postgresql://me:hush@host:port/x"
     ended = with_rows.retrim("status", code=2, environment={"RETRIM_STORE_URL": url})
 
-    assert ended.stderr.startswith("error: RETRIM_STORE_URL is no address of a database; write such as ")
+    assert ended.stderr.startswith("error: RETRIM_STORE_URL is not an address of a database; write such as ")
     assert "hush" not in ended.stderr
 
 

@@ -74,7 +74,7 @@ def test_what_is_left_out_is_said(ask: Ask, desk: Desk) -> None:
     code, _, err = ask("other.csv")
 
     assert code == 2
-    assert "pieces were not looked at" in err
+    assert "pieces were not read" in err
 
 
 def test_an_ordinary_file_has_the_record_that_it_always_had(ask: Ask, desk: Desk) -> None:

@@ -435,5 +435,5 @@ def test_weights_that_are_all_alike_are_none(name: str, task: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hyperparameter_that_a_model_would_pass_over_is_refused(name: str) -> None:
     MODELS[name].check_space(settings_of(name, "regression"))
-    with pytest.raises(BadInputError, match=r"tune\.space: 'no_such_name' is no parameter"):
+    with pytest.raises(BadInputError, match=r"tune\.space: 'no_such_name' is not a parameter"):
         MODELS[name].check_space([*settings_of(name, "regression"), "no_such_name"])

@@ -201,7 +201,7 @@ LEAVES = space(num_leaves=7)
 RANGES = {"tune.space": {"num_leaves": {"low": 4, "high": 16}}}
 MODELLED = (
     Case("judge.loss: {} cannot train a {} for {}; {}", {"judge.loss": "mae"}, ({"judge.loss": "mse"},), aim),
-    Case("tune.space: {} is no parameter of {}{}", LINEAR | space(l1=0.1), (space(l2=0.1),), check_space),
+    Case("tune.space: {} is not a parameter of {}{}", LINEAR | space(l1=0.1), (space(l2=0.1),), check_space),
     Case("tune.space: {} needs {}; give it bounds or choices",
          {"train.model": OWN, "judge.loss": "mse", "tune.space": {}}, (space(share=0.5),), own),
     *(Case(reason, space(num_leaves=7, **{name: 1}), (LEAVES,), check_space) for reason, name in NOT_SEARCHED.items()),
@@ -210,7 +210,7 @@ MODELLED = (
     Case("tune.space: {} is not searched, as {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
          check_space),
     Case("LightGBM refuses {} rows with {}: {}; look at tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
-    Case("tune.space: {} is no parameter of LightGBM, which passes it over{}", space(num_leafs=7), (LEAVES,),
+    Case("tune.space: {} is not a parameter of LightGBM, which passes it over{}", space(num_leafs=7), (LEAVES,),
          check_space),
     Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
     Case("judge.loss: poisson is for counts, and the target holds {}; choose mse or mae",
@@ -227,7 +227,8 @@ MODELLED = (
          (space(held_share=0.2, **BLEND),), fit(Y)),
     Case("tune.space: stack needs {}, the share of the newest rows to blend on; such as [0.2]", STACK | space(**BLEND),
          (space(held_share=0.2, **BLEND),), check_space),
-    Case("tune.space: {} is no parameter of a stack; name it with its kind, one of {}, such as gbm.num_leaves, or {}",
+    Case("tune.space: {} is not a parameter of a stack; name it with its kind, one of {}, "
+         "such as gbm.num_leaves, or {}",
          STACK | space(held_share=0.2, num_leaves=7, linear__l2=0.1), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: a grid needs choices for every hyperparameter; {} has none",
          {"tune.sampler": "grid", "tune.options": {}, **RANGES}, (LEAVES,), searched),

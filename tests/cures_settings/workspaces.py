@@ -227,7 +227,7 @@ WORKSPACES = (
     Made("not said (card.owner in params.yaml)", {}, ({"card.owner": "the depot"},), card),
     Made("not said (card.purpose in params.yaml)", {}, ({"card.purpose": "planning"},), card),
     Made("not said (card.limits in params.yaml)", {}, ({"card.limits": "not for prices"},), card),
-    Made("no groups were looked at when it was judged; they are named under fairness.groups in params.yaml", {},
+    Made("no groups were declared when it was judged; declare them under fairness.groups in params.yaml", {},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 5}]},), fairness),
     Made("more new rows: drift.min_rows says how many", {"triggers.rules": ["drift"], "drift.min_rows": 500},
          ({"drift.min_rows": 24},), too_few_rows),

@@ -329,7 +329,7 @@ def test_a_settled_alarm_that_stays_up_starts_nothing_and_waits_for_nobody() -> 
     decision = decide(replace(AGAIN, checks_since_run=9, settled=("drift",)), params())
 
     assert (decision.outcome, decision.held, decision.settled) == ("none", (), ("drift",))
-    assert decision.reason.endswith("; drift was settled by a person, and is up ever since")
+    assert decision.reason.endswith("; drift was acknowledged by a person and has not cleared since")
 
 
 def test_a_settled_alarm_that_goes_quiet_is_settled_no_longer() -> None:

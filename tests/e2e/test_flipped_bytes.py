@@ -117,7 +117,7 @@ def test_in_the_model_that_mlflow_serves(world: World, name: str) -> None:
 def test_in_a_landed_batch(world: World, use: str, place: int) -> None:
     with (
         flipped(batch_file(world), place),
-        pytest.raises((RefusedError, BadInputError), match=r"altered since it landed|no whole landed batch"),
+        pytest.raises((RefusedError, BadInputError), match=r"altered since it landed|not a complete landed batch"),
     ):
         USES[use](world)
 

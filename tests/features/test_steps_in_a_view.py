@@ -137,10 +137,10 @@ def test_a_step_that_is_not_one_is_refused(step: Any, said: str) -> None:
     [
         (
             [{"step": "fill_median", "columns": ["miles"]}],
-            "'miles' is no column that it can take; those are: km, items",
+            "'miles' is not a column that it can take; those are: km, items",
         ),
         ([{"step": "fill_median", "columns": ["weather"]}], "'weather' is a category here; it takes number"),
-        ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is no column that it can take"),
+        ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is not a column that it can take"),
         ([{"step": "minmax", "columns": ["at"]}], "'at' is a time here"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_column_that_would_be_made_twice_is_refused() -> None:
 
 def test_a_made_column_that_is_not_there_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        BadInputError, match=r"prepare.steps.1: minmax: 'km:mising' is no column here; columns: .*km:missing"
+        BadInputError, match=r"prepare.steps.1: minmax: 'km:mising' is not a column here; columns: .*km:missing"
     ):
         FeatureView.learn(TRAINED, DATA, prepare(SAID, {"step": "minmax", "columns": ["km:mising"]}).steps)
 

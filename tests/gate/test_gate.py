@@ -174,7 +174,7 @@ def test_a_gate_without_a_floor_is_refused() -> None:
 
 
 def test_a_season_of_no_length_is_refused() -> None:
-    with pytest.raises(ValidationError, match="'0h' is no time at all; write a span above 0"):
+    with pytest.raises(ValidationError, match="'0h' is zero; write a span above 0"):
         gate(season="0h")
 
 

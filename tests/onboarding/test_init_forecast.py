@@ -58,8 +58,8 @@ def test_nothing_is_proposed_where_no_forecast_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        ({"ahead": "soon"}, "--ahead: 'soon' is no span of time"),
-        ({"ahead": "0h"}, "--ahead: '0h' is no time at all"),
+        ({"ahead": "soon"}, "--ahead: 'soon' is not a span of time"),
+        ({"ahead": "0h"}, "--ahead: '0h' is zero"),
         ({"ahead": None, "known_ahead": ("km",)}, "say how early: --ahead SPAN"),
     ],
 )

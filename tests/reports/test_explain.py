@@ -50,7 +50,7 @@ def ask(desk: Desk, what: str, *, version: int | None = None, asked: str | None 
 
 @pytest.mark.parametrize("what", ["[" * 50_000, '{"a": "\\ud800"}', "[1, 2]"])
 def test_a_row_that_is_no_json_object_is_bad_input(desk: Desk, what: str) -> None:
-    with pytest.raises(BadInputError, match="is no JSON"):
+    with pytest.raises(BadInputError, match="is not JSON"):
         ask(desk, what)
 
 
@@ -166,8 +166,8 @@ def test_a_row_that_lacks_a_feature_is_refused_and_names_it(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "is no JSON"),
-        ("[1, 2]", "is no JSON object"),
+        ("{", "is not JSON"),
+        ("[1, 2]", "is not a JSON object"),
         ('{"colour": 1}', "unknown column 'colour'"),
     ],
 )

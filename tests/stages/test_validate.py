@@ -266,7 +266,7 @@ class TestAChangedTable:
         self.run(room, changed, view)
         (note,) = json.loads((room.paths.validation / "report.json").read_bytes())["not_asked"]
 
-        assert "'slope', which is no column any more" in note
+        assert "'slope', which is no longer a column" in note
 
     def test_rows_that_came_before_a_column_are_not_asked_for_it(self, room: Room, changed: DataParams) -> None:
         asked = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "fresh"}}

@@ -106,7 +106,7 @@ def test_a_span_is_written_as_people_do(span: str) -> None:
     assert pd.Timedelta(Sample(every=span, count=1).every) >= pd.Timedelta(0)
 
 
-@pytest.mark.parametrize(("span", "fault"), [("soon", "no span of time"), ("-1h", "negative")])
+@pytest.mark.parametrize(("span", "fault"), [("soon", "not a span of time"), ("-1h", "negative")])
 def test_what_is_no_span_is_refused(span: str, fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         Sample(every=span, count=1)

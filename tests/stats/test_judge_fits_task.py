@@ -40,7 +40,7 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
     document["gate"]["floor"] = [name]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=f"'{name}' is no baseline of a binary task; those are: mean, seasonal"):
+    with pytest.raises(BadInputError, match=f"'{name}' is not a baseline of a binary task; those are: mean, seasonal"):
         load_params(tmp_path / "params.yaml")
 
 
@@ -72,5 +72,5 @@ def test_what_is_looked_at_is_a_column(tmp_path: Path, place: tuple[str, ...], s
     reduce(getitem, place[:-1], document)[place[-1]] = said
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is no column; columns: .*hour_start"):
+    with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is not a column; columns: .*hour_start"):
         load_params(tmp_path / "params.yaml")

@@ -26,11 +26,11 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
 @pytest.mark.parametrize(
     ("features", "history", "said"),
     [
-        ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is no column; columns: at, order"),
+        ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is not a column; columns: at, order"),
         ([{"of": "country", "lag": 1}], {}, "'country' is a category; a lag or statistic is of a number"),
         ([{"of": "price", "lag": "2h"}], {}, "not due by then; write a lag of at least label_horizon 1D"),
         ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h back is not due by then"),
-        ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is no column"),
+        ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is not a column"),
         ([LAG], {"entity": ["price"]}, "history.entity: 'price' has the role 'target'"),
         (
             [LAG],

@@ -111,7 +111,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
     ("filters", "resample", "said"),
     [
         ([{"column": "price", "at_least": 0}], None, "rows.where: 'price' is the target, which is not known"),
-        ([{"column": "wieght", "at_least": 0}], None, "rows.where: 'wieght' is no column; columns: at, order"),
+        ([{"column": "wieght", "at_least": 0}], None, "rows.where: 'wieght' is not a column; columns: at, order"),
         ([{"column": "country", "at_least": 0}], None, "'country' is a category, which has no order"),
         ([{"column": "at", "among": ["x"]}], None, "'at' is a time; only not_missing can be asked of it"),
         (

@@ -194,7 +194,7 @@ def test_features_from_the_past_are_made_of_all_rows_that_had_landed() -> None:
 
 
 def test_batches_come_after_a_span_above_zero() -> None:
-    with pytest.raises(ValidationError, match=r"batch_every\n.*'0h' is no time at all"):
+    with pytest.raises(ValidationError, match=r"batch_every\n.*'0h' is zero"):
         DataParams.model_validate(SHOP_LATER | {"batch_every": "0h"})
 
 
@@ -300,7 +300,7 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
         ({"columns": {"x": {"type": "time", "role": "feature"}}}, "'x' is a time"),
         ({"columns": {"weight": None}}, "none has the role 'feature'"),
         ({"columns": {"price": {"type": "category", "role": "target"}}}, "number or integer"),
-        ({"key": ["nothing"]}, "'nothing' is no column"),
+        ({"key": ["nothing"]}, "'nothing' is not a column"),
         ({"key": ["price"]}, "'price' is the target"),
         ({"key": ["weight"]}, "'weight' is a number"),
         (
@@ -313,7 +313,7 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
         ),
         ({"label_horizon": None}, "due time once"),
         ({"label_horizon": "-1d"}, "negative"),
-        ({"label_horizon": "soon"}, "no span of time"),
+        ({"label_horizon": "soon"}, "not a span of time"),
         ({"task": "binary"}, "positive"),
         ({"task": "binary", "positive": "yes"}, "has the type category"),
     ],

@@ -61,7 +61,7 @@ def group(column: str, *cuts: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"groups": [group("sex")]}, "groups: 'sex' is no column"),
+        ({"groups": [group("sex")]}, "groups: 'sex' is not a column"),
         ({"groups": [group("price", 1)]}, "groups: 'price' is the target or a time"),
         ({"groups": [group("at")]}, "groups: 'at' is the target or a time"),
         ({"groups": [group("weight")]}, "groups: 'weight' is a number; say where it is cut"),
@@ -71,7 +71,7 @@ def group(column: str, *cuts: float) -> dict[str, Any]:
         ({"mitigate": "reweight"}, "mitigate: 'reweight' needs groups"),
         ({"mitigate": "reweight", "groups": [group("country")]}, "'reweight' balances classes"),
         ({"mitigate": "thresholds", "groups": [group("country")]}, "'thresholds' decide between two classes"),
-        ({"forbidden": ["sex"]}, "forbidden: 'sex' is no column"),
+        ({"forbidden": ["sex"]}, "forbidden: 'sex' is not a column"),
         ({"forbidden": ["country"]}, "forbidden: 'country' has the role 'feature'"),
         ({"forbidden": ["order"]}, "forbidden: 'order' is part of data.key"),
     ],

@@ -178,7 +178,7 @@ def test_it_says_what_it_can_be_trained_for() -> None:
 def test_a_space_is_its_own_names() -> None:
     MODELS[named()].check_space(["share"])
 
-    with pytest.raises(BadInputError, match=r"'shaer' is no parameter of models/m\.py; did you mean 'share'\?"):
+    with pytest.raises(BadInputError, match=r"'shaer' is not a parameter of models/m\.py; did you mean 'share'\?"):
         MODELS[named()].check_space(["shaer"])
 
 

@@ -64,13 +64,16 @@ def test_the_files_of_each_kind_lie_side_by_side() -> None:
     [
         (["gbm.num_leaves", "linear.l2"], "stack needs 'held_share'"),
         (["held_share", "gbm.num_leaves"], "a stack blends two kinds or more, and gbm is named"),
-        (["held_share", "num_leaves"], "'num_leaves' is no parameter of a stack; name it with its kind"),
-        (["held_share", "stack.held_share"], "'stack.held_share' is no parameter of a stack"),
+        (["held_share", "num_leaves"], "'num_leaves' is not a parameter of a stack; name it with its kind"),
+        (["held_share", "stack.held_share"], "'stack.held_share' is not a parameter of a stack"),
         (
             ["held_share", "gbm.num_leavs", "linear.l2"],
-            r"'num_leavs' is no parameter of LightGBM.*\(of gbm, in a stack\)",
+            r"'num_leavs' is not a parameter of LightGBM.*\(of gbm, in a stack\)",
         ),
-        (["held_share", "gbm.num_leaves", "linear.l3"], r"'l3' is no parameter of linear.*\(of linear, in a stack\)"),
+        (
+            ["held_share", "gbm.num_leaves", "linear.l3"],
+            r"'l3' is not a parameter of linear.*\(of linear, in a stack\)",
+        ),
     ],
 )
 def test_a_space_that_is_none_is_refused(names: list[str], said: str) -> None:

@@ -84,7 +84,7 @@ class Database:
         try:
             parsed = sa.engine.make_url(url)
         except (sa.exc.ArgumentError, ValueError) as error:  # neither is shown: it may hold the password
-            raise BadInputError(f"RETRIM_STORE_URL is no address of a database; {WRITE}") from error
+            raise BadInputError(f"RETRIM_STORE_URL is not an address of a database; {WRITE}") from error
         self.shown = _shown(parsed)
         make_private_sqlite(parsed)
         self.place = parsed.set(password=None).render_as_string(hide_password=False)

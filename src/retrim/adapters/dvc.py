@@ -143,7 +143,7 @@ class DvcSession:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            errors="backslashreplace",  # a stage may print what is no text
+            errors="backslashreplace",  # a stage may print what is not text
             start_new_session=True,
         )
 
@@ -604,7 +604,7 @@ def _follow(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        errors="backslashreplace",  # a stage may print what is no text
+        errors="backslashreplace",  # a stage may print what is not text
         start_new_session=True,
     )
     lines = []

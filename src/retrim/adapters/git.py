@@ -81,7 +81,7 @@ def require_repository(root: Path) -> None:
         git(root, "rev-parse", "--verify", "HEAD")
     except RetrimError as error:
         raise BadInputError(
-            f"{root} is no git repository with a commit, which every run is made from; "
+            f"{root} is not a git repository with a commit, which every run is made from; "
             "run `git init`, `git add -A`, `git commit -m start` there"
         ) from error
     if top.resolve() != root.resolve():
@@ -240,7 +240,7 @@ def has_commit(root: Path, commit: str) -> bool:
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """A file that differs between two commits: lines added and taken away; None for one that is no text."""
+    """A file that differs between two commits: lines added and taken away; None for one that is not text."""
 
     name: str
     added: int | None

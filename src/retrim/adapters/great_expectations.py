@@ -288,7 +288,7 @@ def fit_suite(
         else:
             asked.append(_called(one, {name: found or name for name, found in now.items()}))
     notes = (
-        f"{path}: {count} of its expectations are about {name!r}, which is no column any more, and are not asked; take "
+        f"{path}: {count} of its expectations are about {name!r}, which is no longer a column, and are not asked; take "
         "them out"
         for name, count in gone.items()
     )

@@ -69,7 +69,7 @@ class Exhibits:
 
     def _torn(self, name: str, error: Exception) -> BadInputError:
         return BadInputError(
-            f"{self.bundle.name} is no whole bundle: {name} cannot be read ({type(error).__name__}); "
+            f"{self.bundle.name} is not a complete bundle: {name} cannot be read ({type(error).__name__}); "
             "run `dvc repro` in its room"
         )
 

@@ -60,7 +60,7 @@ class PublicKey:
             raw = base64.b64decode(encoded, validate=True)
             if scheme == SCHEME and len(raw) == RAW_BYTES:
                 return cls(raw)
-        raise BadInputError(f"{text.strip()[:80]!r} is no public key; write one as `retrim versions key` prints it")
+        raise BadInputError(f"{text.strip()[:80]!r} is not a public key; write one as `retrim versions key` prints it")
 
     def __str__(self) -> str:
         return f"{SCHEME}:{base64.b64encode(self.raw).decode()}"
@@ -152,7 +152,7 @@ class Keys:
 
         Raises:
             RefusedError: Others can read the private key.
-            RetrimError: It cannot be read, or is no Ed25519 key.
+            RetrimError: It cannot be read, or is not an Ed25519 key.
         """
         from securesystemslib.dsse import Envelope
         from securesystemslib.signer import CryptoSigner
@@ -184,7 +184,7 @@ class Keys:
         except (ValueError, TypeError) as error:  # the message may quote the file: it is not passed on
             raise RetrimError(f"the private key {self.file} cannot be read; restore it from a backup") from error
         if not isinstance(found, Ed25519PrivateKey):
-            raise RetrimError(f"the private key {self.file} is no Ed25519 key; remove it, and a new one is made")
+            raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it, and a new one is made")
         self.know([_public(found)])  # it outlives the private one: what that has signed still counts
         return found
 
@@ -309,7 +309,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in sorted(files.items()):
             if not is_plain(name):
-                raise BadInputError(f"{name!r} is no name for a file in an archive; use letters, digits and . _ -")
+                raise BadInputError(f"{name!r} is not a name for a file in an archive; use letters, digits and . _ -")
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             try:
@@ -327,7 +327,7 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
         most_mb: Megabytes it may have.
 
     Raises:
-        BadInputError: It cannot be read, is too large, or holds what is no plain file.
+        BadInputError: It cannot be read, is too large, or holds what is not a plain file.
         RefusedError: It is not spelled as `pack` spells it: it was cut, altered or added to.
     """
     try:
@@ -349,7 +349,7 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
                 plain = entry.isreg() and not entry.issparse() and is_plain(entry.name)
                 if not plain or entry.name in found or len(found) >= MOST_FILES:
                     raise BadInputError(
-                        f"{file.name} holds {entry.name[:80]!r}, which is no plain file that stands there once; "
+                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file that stands there once; "
                         "ask for the file again where it was made"
                     )
                 read = archive.extractfile(entry)

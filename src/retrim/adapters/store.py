@@ -307,7 +307,7 @@ class Store(StoredTimes, CountedRows):
         return self.one(sa.select(RELEASE_HEADS).where(RELEASE_HEADS.c.model == model))
 
     def unreadable_release(self, model: str) -> int | None:
-        """The number of the first release that cannot be read: it is no text any more."""
+        """The number of the first release that cannot be read: it is not text any more."""
         numbers = self.all(sa.select(RELEASES.c.sequence).where(RELEASES.c.model == model))
         for number in sorted(int(row.sequence) for row in numbers):
             try:

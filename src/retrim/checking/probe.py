@@ -280,7 +280,7 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
             now=now,
         )
     if served.unreadable:
-        text = f"{served.unreadable} stored predictions are no numbers: the store was altered; bring back a copy of it"
+        text = f"{served.unreadable} stored predictions are not numbers: the store was altered; bring back a copy of it"
         record_alert(workspace, "skew", text, now=now)
 
 

@@ -34,11 +34,11 @@ def tell_columns_gone(workspace: Workspace, version: int, *, now: pd.Timestamp) 
     gone = columns_gone(workspace, version)
     if gone:
         listed = ", ".join(map(repr, gone))
-        what, it = ("no column", "it is") if len(gone) == 1 else ("no columns", "one is")
+        what, it = ("is no longer a column", "it is") if len(gone) == 1 else ("are no longer columns", "one is")
         record_alert(
             workspace,
             "column gone",
-            f"version {version} is live and reads {listed}, which {'is' if len(gone) == 1 else 'are'} {what} any more: "
+            f"version {version} is live and reads {listed}, which {what}: "
             f"where it is not known, the version predicts without it; the next one does without. If {it} called "
             f"otherwise now, say so: data.columns, `was: {gone[0]}`",
             now=now,

@@ -80,7 +80,7 @@ def as_time(text: str | None) -> "pd.Timestamp":
         return pd.Timestamp.now(tz="UTC").floor("s")
     given = pd.to_datetime(text, format="ISO8601", errors="coerce")  # read loosely, "5" is a day of this month
     if not isinstance(given, pd.Timestamp):
-        raise BadInputError(f"{text!r} is no time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
+        raise BadInputError(f"{text!r} is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
     at = (given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")).as_unit("us")
     if not 1 <= at.year < LAST_YEAR:
         raise BadInputError(f"{text!r} is too far away; write a time of the years 1 to {LAST_YEAR - 1}, in UTC")

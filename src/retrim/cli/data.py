@@ -64,7 +64,7 @@ def ingest(
                 _show(landed, path)
     left = 0 if large is None or batches[-1].part is None else len(large.counts) - len(batches)
     if left:
-        said = f"the other {left} pieces were not looked at: they are no such table either"
+        said = f"the other {left} pieces were not read, because the first one is not this table"
         render.ERR.print(said, highlight=False)
     if as_json:
         render.show_json(batches[0].as_record() if large is None else _record(batches, large.of))
@@ -184,7 +184,7 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
     if done.versions:
         listed = ", ".join(map(str, done.versions))
         render.OUT.print(
-            f"made with it, and as they were: version {listed}; the next version does without", highlight=False
+            f"made with it: version {listed}, which stays as it is; the next version does without", highlight=False
         )
 
 

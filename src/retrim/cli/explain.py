@@ -159,14 +159,14 @@ def verify(
     )
     if not found.season:
         render.OUT.print(
-            f"no season was taken out: the history covers {found.years:.1f} years. From 4 years on (3 for a check) "
-            "what comes back each year is told from drift; until then rows of another season raise alarms",
+            f"no season was removed: the history covers {found.years:.1f} years. With fewer than 4 (3 for a check), "
+            "rows of another season raise alarms",
             highlight=False,
         )
     if low > found.asked:
         render.OUT.print(
-            "more than asked: parts of that history do not look like the others (a season, a trend, a break), and rows "
-            "like them will raise alarms as often",
+            "more than asked: parts of that history differ from the others (a season, a trend, a break); rows like "
+            "them will raise alarms as often",
             highlight=False,
         )
     for test in done.together:

@@ -27,7 +27,7 @@ def price_list(text: str) -> tuple[float, ...]:
     try:
         prices = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise BadInputError(f"--prices: {text!r} is no list of numbers; write such as 0.25,0.5,1") from error
+        raise BadInputError(f"--prices: {text!r} is not a list of numbers; write such as 0.25,0.5,1") from error
     if not all(price > 0 for price in prices):
         raise BadInputError(f"--prices: {text!r} holds a price that is not above 0")
     return prices
@@ -140,7 +140,7 @@ def price(
         ]
     )
     render.OUT.print(found.sentence, highlight=False, markup=False)
-    render.OUT.print("In params.yaml, under account, in the place of the lines there:", highlight=False)
+    render.OUT.print("In params.yaml, replace the lines under account by:", highlight=False)
     for line in found.lines:
         render.OUT.print(f"  {line}", highlight=False, markup=False)
 
@@ -155,7 +155,7 @@ def assignments(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
-            raise BadInputError(f"{text!r} sets nothing; write KEY=VALUE, such as train.windows=[sliding]")
+            raise BadInputError(f"{text!r} is not KEY=VALUE; write such as train.windows=[sliding]")
         try:
             found[key.strip()] = yaml.safe_load(value)
         except (yaml.YAMLError, ValueError) as error:

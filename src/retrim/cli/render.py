@@ -341,8 +341,8 @@ def _left_out_in_words(facts: dict[str, Any]) -> str | None:
         return None
     checks, most = outlook["checks"], facts["account"]["balance"] + outlook["more"]
     return (
-        f"not asked: with the rows of {checks} check{'' if checks == 1 else 's'} that wait for it the account could "
-        f"hold {most:.4g} at most, of {facts['price']:.4g}; they enter it with the next"
+        f"not probed: with the waiting rows of {checks} check{'' if checks == 1 else 's'} the account could hold "
+        f"{most:.4g} at most, of {facts['price']:.4g}; the next probe counts them"
     )
 
 
@@ -350,7 +350,7 @@ def lacks_in_words(lacks: list[str]) -> str | None:
     """What it means that the live version reads columns that are gone."""
     if not lacks:
         return None
-    return f"{', '.join(lacks)}: no column any more, predicted without where not known; the next version does without"
+    return f"{', '.join(lacks)}: gone from the table, missing in predictions; the next version does without"
 
 
 def refit_in_words(run: dict[str, Any] | None) -> str | None:

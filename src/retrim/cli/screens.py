@@ -173,7 +173,7 @@ def _late_in_words(reading: dict[str, Any]) -> str:
 
 FIRST_STEPS = "land rows: retrim ingest FILE; then make version 1: retrim retrain"
 
-AGAIN = "version 1 was not made, for the reason told by the line `all of it`; a check tries again as rows come"
+AGAIN = "version 1 was not made: the line `all of it` says why; a check tries again as rows come"
 
 
 def first_steps(record: dict[str, Any]) -> str | None:
@@ -294,9 +294,9 @@ def show_audit(audit: Audit) -> None:
         found = [(NAMES[each.kind][1], each.fault, each.batch, each.row, each.key) for each in audit.found]
         render.show_table(("for", "fault", "batch", "row", "key"), found, title="rows out of balance")
     for batch in audit.lost:
-        render.OUT.print(f"batch {batch} was counted and is not landed any more", highlight=False, markup=False)
+        render.OUT.print(f"batch {batch} was counted but is no longer landed", highlight=False, markup=False)
     for check in audit.disagree:
-        text = f"check {check} says another number of rows than it noted as counted"
+        text = f"check {check} records another number of rows than it counted"
         render.OUT.print(text, highlight=False, markup=False)
     render.OUT.print("the balance holds" if audit.holds else "the balance does not hold", highlight=False)
 
@@ -420,7 +420,7 @@ def summarise(workspace: Workspace, beats: "Sequence[Beat]") -> dict[str, Any]:
 
 def _sentence(workspace: Workspace, summary: dict[str, Any]) -> str:
     if not summary["rows"]:
-        return "No rows matured in the replayed time, so there is no loss to speak of."
+        return "No rows matured in the replayed time, so there is no loss to compare."
     name = summary["loss"].upper()
     totals = summary["totals"]
     places = _places(totals["price"])

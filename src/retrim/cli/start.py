@@ -133,7 +133,7 @@ def init(
         _show(looked)
         lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
         saying = f"overwrite {', '.join(lost)}, not committed as it is," if lost else "write params.yaml and the suite"
-        saying = saying if again_of is None else f"put away what stands, {saying}"
+        saying = saying if again_of is None else f"move the present set-up aside, {saying}"
         overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
         if not overwrite:
             raise typer.Exit(1)
@@ -436,7 +436,7 @@ def _raw(
     from retrim.onboarding.profile import profile_file
 
     if target is None:
-        raise BadInputError("--data needs to know what is to be predicted: --target COL")
+        raise BadInputError("--data needs the column to predict: --target COL")
     if as_of is not None:
         raise BadInputError("--as-of is for what has landed; leave it out beside --data")
     if task not in (None, "regression", "binary", "multiclass"):

@@ -41,7 +41,7 @@ def status(
         render.show_json({"models": places}) if as_json else show_places(places)
         return
     if folders:
-        raise BadInputError(f"{folders[0]}: status is of the workspace you are in; of others with --all")
+        raise BadInputError(f"{folders[0]}: status shows the workspace you are in; add --all for others")
     from retrim.cli.answers import status_record
     from retrim.cli.screens import show_status
 

@@ -99,7 +99,7 @@ def _show_rows(record: dict[str, Any], older: str, newer: str) -> None:
         for each in clear[:MOST]
     ]
     heads = ("column", "slice", "rows", older, newer, "change", "interval")
-    _section(f"Mean {rows['loss']} by slice, what is clear first", heads, lines, nothing="no slice has enough rows")
+    _section(f"Mean {rows['loss']} by slice, clear differences first", heads, lines, nothing="no slice has enough rows")
     rows_moved = [
         (each["key"], render.moment(each["event"]), _value(each["actual"]), _said(each["from"]), _said(each["to"]))
         for each in record["moved"]
@@ -322,7 +322,7 @@ def show_fairness(record: Mapping[str, Any]) -> None:
     """The record of `retrim versions fairness` for a person."""
     found = record["fairness"]
     if found is None:
-        said = "no groups were looked at when it was judged; they are named under fairness.groups in params.yaml"
+        said = "no groups were declared when it was judged; declare them under fairness.groups in params.yaml"
         render.OUT.print(f"version {record['version']}: {said}", highlight=False)
     else:
         _show_models(record["version"], found)

@@ -451,8 +451,8 @@ def settle(
     if as_json:
         render.show_json(done.as_record())
         return
-    what = f"{' and '.join(done.rules)} is answered while it stays up" if done.rules else "checks go on"
-    render.OUT.print(f"settled by {done.by}: {what}", highlight=False, markup=False)
+    what = f"{' and '.join(done.rules)} is answered until it clears" if done.rules else "checks go on"
+    render.OUT.print(f"acknowledged by {done.by}: {what}", highlight=False, markup=False)
     render.OUT.print(f"kept as: retrim why {done.id}", highlight=False)
 
 

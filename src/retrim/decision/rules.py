@@ -462,7 +462,7 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     if firing:
         return _with_alarms(quiet, firing, evidence, params)
     if settled:
-        reason = f"{texts}; {' and '.join(settled)} was settled by a person, and is up ever since"
+        reason = f"{texts}; {' and '.join(settled)} was acknowledged by a person and has not cleared since"
         return replace(quiet, reason=reason, change="the alarm going quiet and coming up again; `retrim retrain`")
     return replace(quiet, change=_changes(said), stopped="gate" if any(each.stopped for each in said) else None)
 

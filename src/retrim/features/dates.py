@@ -24,7 +24,7 @@ def known_country(code: str) -> str:
     country, _, part = code.partition("-")
     known = holidays.list_supported_countries(include_aliases=False)
     if country not in known:
-        raise ValueError(f"{code!r} is no country that is known; write its ISO 3166 code, such as 'DE' or 'US-NY'")
+        raise ValueError(f"{code!r} is not a known country; write its ISO 3166 code, such as 'DE' or 'US-NY'")
     if part and part not in known[country]:
         raise ValueError(f"{code!r}: {country} has no part {part!r}; it has {', '.join(known[country]) or 'none'}")
     return code

@@ -95,7 +95,7 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
             where = f"prepare.steps.{place}: {declared.step}"
             if name not in kinds and not any(name.startswith((f"{each}:", f"{each}=")) for each in kinds):
                 can = ", ".join(each for each, kind in kinds.items() if kind in facts["takes"])
-                found.append(f"{where}: {name!r} is no column that it can take; those are: {can or 'none'}")
+                found.append(f"{where}: {name!r} is not a column that it can take; those are: {can or 'none'}")
                 continue
             kind = kinds.get(name, "made")
             if kind is None:
@@ -296,7 +296,7 @@ def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool)
     there = tuple(name for name in declared.columns if name in sheet.kinds)
     for name in declared.columns:
         if strict and name not in sheet.kinds and name not in sheet.dropped:
-            raise BadInputError(f"{where}: {name!r} is no column here; columns: {', '.join(sheet.kinds)}")
+            raise BadInputError(f"{where}: {name!r} is not a column here; columns: {', '.join(sheet.kinds)}")
     for name in there:
         if sheet.kind(name) not in takes:
             raise BadInputError(f"{where}: {name!r} is a {sheet.kind(name)} here; it takes {' and '.join(takes)}")

@@ -213,7 +213,7 @@ def _claim(inbox: Path, name: str) -> Path | None:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(claimed.lstat().st_mode):  # it became one between two looks
-        raise BadInputError(f"{inbox / name} is no plain file; put the file itself there")
+        raise BadInputError(f"{inbox / name} is not a plain file; put the file itself there")
     return claimed
 
 

@@ -736,5 +736,5 @@ def _as_time(desk: TablePlan, name: str, role: str) -> None:
     look = desk.looks[name]
     shown = repr(str(look.counts.index[0])[:40]) if look.distinct else "nothing"
     raise BadInputError(
-        f"the {role} {name!r} holds {shown}, which is no time that is known; write times such as 2024-05-01T13:00:00Z"
+        f"the {role} {name!r} holds {shown}, which is not a known time; write times such as 2024-05-01T13:00:00Z"
     )

@@ -172,7 +172,7 @@ def _system(address: Address) -> tuple[Any, str]:
 
 
 def _on_the_web(system: Any) -> bool:
-    """There a folder is a page, which is no list of files."""
+    """There a folder is a page, which is not a list of files."""
     kinds = system.protocol if isinstance(system.protocol, (tuple, list)) else (system.protocol,)
     return bool({"http", "https"} & set(kinds))
 

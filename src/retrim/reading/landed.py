@@ -157,7 +157,7 @@ def facts_of(path: Path) -> BatchFile:
     except KeyError as error:
         raise damaged(path, f"it lacks the fact {error}") from error
     except (*BROKEN, ValueError, TypeError) as error:
-        raise damaged(path, f"a fact is no text, or its arrival no time: {error}") from error
+        raise damaged(path, f"a fact is not text, or its arrival no time: {error}") from error
     if kind not in ("rows", "labels"):
         raise damaged(path, f"its kind is {kind!r}")
     return BatchFile(
@@ -325,7 +325,9 @@ def read_whole(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, reason: str) -> BadInputError:
     """The error of a file that cannot be read."""
-    return BadInputError(f"{path} is no whole landed batch ({reason}); restore it from a backup, or land it again")
+    return BadInputError(
+        f"{path} is not a complete landed batch ({reason}); restore it from a backup, or land it again"
+    )
 
 
 ROW = "_row"
@@ -557,5 +559,5 @@ def read_withdrawals(root: Path) -> dict[str, Withdrawal]:
             record = json.loads(path.read_bytes())
             found[batch] = Withdrawal(**{**record, "at": pd.Timestamp(record["at"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise BadInputError(f"{path} is no whole withdrawal ({error}); restore it from a backup") from error
+            raise BadInputError(f"{path} is not a complete withdrawal ({error}); restore it from a backup") from error
     return found

@@ -349,7 +349,7 @@ def _unpacked(content: bytes, where: str) -> bytes:
         NotImplementedError,
     ) as error:
         raise BadInputError(
-            f"{where} is no whole compressed file ({error}); it was cut or damaged: send it again"
+            f"{where} is not a complete compressed file ({error}); it was cut or damaged: send it again"
         ) from error
     return content
 

@@ -216,13 +216,13 @@ def row_of_json(text: str, needed: Mapping[str, ColumnType], others: Mapping[str
     """
     try:
         given = json.loads(text)
-        json.dumps(given, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        json.dumps(given, ensure_ascii=False).encode()  # half of a surrogate pair is not text
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{_brief(text)} is no JSON ({error}); write such as {_example(needed)}") from error
+        raise BadInputError(f"{_brief(text)} is not JSON ({error}); write such as {_example(needed)}") from error
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
     if not isinstance(given, dict):
-        raise BadInputError(f"{_brief(text)} is no JSON object; write one row, such as {_example(needed)}")
+        raise BadInputError(f"{_brief(text)} is not a JSON object; write one row, such as {_example(needed)}")
     for name in given:
         if name not in needed and name not in others:
             raise UnknownNameError("column", name, [*needed, *others])

@@ -148,7 +148,7 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
     """Why a key counts: it was given, it is ours, or it is trusted.
 
     Raises:
-        BadInputError: What was given is no public key.
+        BadInputError: What was given is not a public key.
         RefusedError: It does not count.
     """
     if key is not None:

@@ -66,7 +66,7 @@ def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> li
         now: For what is late.
 
     Raises:
-        BadInputError: A folder is no workspace and holds none.
+        BadInputError: A folder is not a workspace and holds none.
     """
     roots = workspaces(folders) if folders else [WorkspacePaths.find(here)]
     places: list[ModelPlace] = []
@@ -94,7 +94,7 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
     """The workspaces that these folders are, or hold, each once.
 
     Raises:
-        BadInputError: A folder is no workspace and holds none.
+        BadInputError: A folder is not a workspace and holds none.
     """
     found: dict[Path, WorkspacePaths] = {}
     for folder in folders:
@@ -102,7 +102,7 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
         own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
         if not own:
             raise BadInputError(
-                f"{folder} is no workspace (params.yaml with dvc.yaml) and holds none; name one, or a folder of some"
+                f"{folder} is not a workspace (params.yaml with dvc.yaml) and holds none; name one, or a folder of some"
             )
         found |= {path: WorkspacePaths(path) for path in own}
     return list(found.values())

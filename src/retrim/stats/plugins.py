@@ -134,9 +134,9 @@ def check_span(text: str) -> str:
     try:
         span = pd.Timedelta(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no span of time; write one such as '1h' or '14D'") from error
+        raise ValueError(f"{text!r} is not a span of time; write one such as '1h' or '14D'") from error
     if str(span) == "NaT" or (span != pd.Timedelta(0) and re.fullmatch(r"[\s\d+-]+", text)):  # pandas takes 7 as 7 ns
-        raise ValueError(f"{text!r} is no span of time: it has no unit; write one such as '1h' or '14D'")
+        raise ValueError(f"{text!r} is not a span of time: it has no unit; write one such as '1h' or '14D'")
     if span < pd.Timedelta(0):
         raise ValueError(f"{text!r} is negative; a span is 0 or more")
     return text
@@ -145,7 +145,7 @@ def check_span(text: str) -> str:
 def check_above_zero(text: str) -> str:
     """A span above 0."""
     if pd.Timedelta(text) == pd.Timedelta(0):
-        raise ValueError(f"{text!r} is no time at all; write a span above 0, such as '1D'")
+        raise ValueError(f"{text!r} is zero; write a span above 0, such as '1D'")
     return text
 
 

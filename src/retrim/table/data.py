@@ -162,7 +162,7 @@ def history_faults(
         if name in columns:
             found.append(f"features: a column of the table is called {name!r} too; rename that one")
         if feature.of not in columns:
-            found.append(f"features: {feature.of!r} is no column; columns: {', '.join(columns)}")
+            found.append(f"features: {feature.of!r} is not a column; columns: {', '.join(columns)}")
         else:
             found += [f"features: {name!r}: {fault}" for fault in _feature(history, feature, columns, task, horizon)]
     return found
@@ -172,7 +172,7 @@ def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key:
     for name in history.entity:
         kind, role = columns.get(name, ("", ""))
         if not role:
-            yield f"entity: {name!r} is no column; columns: {', '.join(columns)}"
+            yield f"entity: {name!r} is not a column; columns: {', '.join(columns)}"
         elif role in ("target", "time", "due"):
             yield f"entity: {name!r} has the role {role!r}; name a column that says what a row is about"
         elif role == "forbidden" and name not in key:
@@ -336,7 +336,7 @@ class DataParams(SettingsSection):
             raise ValueError(f"{LABEL_TIME!r} is what a file of labels calls another column; rename this one")
         for name in self.key:
             if name not in self.columns:
-                raise ValueError(f"key: {name!r} is no column; columns: {', '.join(self.columns)}")
+                raise ValueError(f"key: {name!r} is not a column; columns: {', '.join(self.columns)}")
             if name == self.target:
                 raise ValueError(f"key: {name!r} is the target, which may be corrected; a key may not")
             if self.columns[name].type == "number":

@@ -73,12 +73,12 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
     types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
     return [
         *(
-            f"reading.dates: {name!r} is no time column of data.columns"
+            f"reading.dates: {name!r} is not a time column of data.columns"
             for name in reading.dates
             if types.get(name) != "time" and name not in (LABEL_TIME, *reading.date_parts)
         ),
         *(
-            f"reading.parts: {name!r} is no time column of data.columns"
+            f"reading.parts: {name!r} is not a time column of data.columns"
             for name in reading.parts
             if types.get(name) != "time"
         ),
@@ -89,7 +89,7 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if part in (*reading.made, *reading.parts)
         ),
         *(
-            f"reading.repeated: {name!r} is no time column of data.columns"
+            f"reading.repeated: {name!r} is not a time column of data.columns"
             for name in reading.repeated
             if types.get(name) != "time"
         ),

@@ -185,7 +185,7 @@ def row_faults(
 def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     kind, role = columns.get(each.column, ("", ""))
     if not role:
-        yield f"where: {each.column!r} is no column; columns: {', '.join(columns)}"
+        yield f"where: {each.column!r} is not a column; columns: {', '.join(columns)}"
     elif role == "target":
         yield (
             f"where: {each.column!r} is the target, which is not known when a row is predicted: rows chosen by it are "
@@ -208,7 +208,7 @@ def _resample(
     for name in params.by:
         kind, role = columns.get(name, ("", ""))
         if not role:
-            yield f"resample.by: {name!r} is no column; columns: {', '.join(columns)}"
+            yield f"resample.by: {name!r} is not a column; columns: {', '.join(columns)}"
         elif role in ("target", "time", "due") or kind == "number":
             yield f"resample.by: {name!r} is a {kind} with the role {role!r}; name a category that is known at once"
         elif role == "forbidden" and name not in key:
@@ -219,7 +219,7 @@ def _resample(
     for name, how in params.how.items():
         kind, role = columns.get(name, ("", ""))
         if not role:
-            yield f"resample.how: {name!r} is no column; columns: {', '.join(columns)}"
+            yield f"resample.how: {name!r} is not a column; columns: {', '.join(columns)}"
         elif role in ("time", "due") or name in params.by:
             yield f"resample.how: {name!r} is the time, its due time, or stands under by; leave it out"
         elif how in OF_NUMBERS and kind not in ("number", "integer"):

@@ -28,7 +28,7 @@ def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError) as error:
-        raise ValueError(f"{name!r} is no time zone; write one such as 'UTC' or 'Europe/Berlin'") from error
+        raise ValueError(f"{name!r} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'") from error
     return name
 
 
@@ -55,7 +55,7 @@ def _known_form(form: str) -> str:
         pd.to_datetime(pd.Series(["x"]), format=form, errors="coerce", utc="%z" in form)
     except ValueError as error:
         raise ValueError(
-            f"{form!r} is no format of a time ({error}); write one such as '%d.%m.%Y %H:%M', or {' or '.join(UNIX)}"
+            f"{form!r} is not a time format ({error}); write one such as '%d.%m.%Y %H:%M', or {' or '.join(UNIX)}"
         ) from error
     return form
 

@@ -197,7 +197,7 @@ def check_names(kind: str, names: list[str], known: list[str]) -> None:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}"
-            raise BadInputError(f"tune.space: {name!r} is no parameter of {kind}{hint}")
+            raise BadInputError(f"tune.space: {name!r} is not a parameter of {kind}{hint}")
     for name in known:
         if name not in names:
             raise BadInputError(f"tune.space: {kind} needs {name!r}; give it bounds or choices")

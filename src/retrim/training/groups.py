@@ -313,7 +313,7 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
     for name in fairness.forbidden:
         known = data.columns.get(name)
         if known is None:
-            yield f"forbidden: {name!r} is no column; columns: {', '.join(data.columns)}"
+            yield f"forbidden: {name!r} is not a column; columns: {', '.join(data.columns)}"
         elif known.role != "forbidden":
             yield f"forbidden: {name!r} has the role {known.role!r}; give it the role forbidden under data.columns"
         elif name in data.key:
@@ -334,7 +334,7 @@ def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[st
         name = group.column
         known = data.columns.get(name)
         if known is None:
-            yield f"groups: {name!r} is no column; columns: {', '.join(data.columns)}"
+            yield f"groups: {name!r} is not a column; columns: {', '.join(data.columns)}"
             continue
         if name == data.target or known.type == "time":
             yield f"groups: {name!r} is the target or a time; name a category or a number"

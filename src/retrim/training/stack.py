@@ -187,8 +187,8 @@ def _by_kind(named: dict[str, Any]) -> dict[str, dict[str, Any]]:
         kind, dot, own = name.partition(".")
         if not dot or kind not in BASES:
             raise BadInputError(
-                f"tune.space: {name!r} is no parameter of a stack; name it with its kind, one of {', '.join(BASES)}, "
-                f"such as gbm.num_leaves, or {HELD}"
+                f"tune.space: {name!r} is not a parameter of a stack; name it with its kind, "
+                f"one of {', '.join(BASES)}, such as gbm.num_leaves, or {HELD}"
             )
         found.setdefault(kind, {})[own] = value
     if len(found) < 2:
