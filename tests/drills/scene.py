@@ -35,10 +35,9 @@ class Scene:
             server=server,
             drift={"kind": "concept", "size": 3.0, "since": f"2024-01-{CHANGE:02d}T00:00:00+00:00"},
             changes={
-                "tune": {"trials": 4, "batch": 2},
+                "tune": {"trials": 8},
                 "retrain": {"mode": "search"},
-                "probe": {"blocks": 4},  # the later ones are fitted on rows after the change
-                "account": {"price": 0.0001, "price_unit": "loss", "errors": 0.0},
+                "account": {"price": 0.0001, "price_unit": "loss"},
                 "triggers": {"cooldown_checks": 0, "refusals_to_hold": 50},
             },
         )
