@@ -428,13 +428,16 @@ def entries(value: ast.expr | None, function: ast.FunctionDef, owner: type | Non
         for name in names_of(value, owner):
             hint, text = told_of(owner, [name])
             yield Key(name, type_said(hint), text)
+            yield from nested(hint)
     elif isinstance(value, ast.Name):
         assigned = [line for line in ast.walk(function) if isinstance(line, ast.Assign)]
         parts = [line.value for line in assigned if ast.unparse(line.targets[0]) == value.id]
     elif isinstance(value, ast.Call) and ast.unparse(value.func).endswith(".as_record") and owner:
         path = attribute(value.func.value) if isinstance(value.func, ast.Attribute) else []
         kind = told_of(owner, path)[0] if path else None
-        yield from (key for each in nested(kind) for key in record_of(each)[0])
+        for each in nested(kind):
+            keys, within = record_of(each)
+            yield from (*keys, *within)
     for part in parts:
         yield from entries(part, function, owner)
 

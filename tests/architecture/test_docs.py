@@ -25,6 +25,14 @@ def code_in(document: Path) -> str:
     return "\n".join(CODE.findall(document.read_text(encoding="utf-8")))
 
 
+@cache
+def headings_in(document: Path) -> set[str]:
+    """The anchors of a document's headings, as a forge makes them."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
 def targets_in(document: Path) -> set[str]:
     """Targets that a document's code calls: `make check test` calls two."""
     calls = re.findall(r"(?<![\w-])make((?: [a-z][a-z0-9-]*)+)", code_in(document))
@@ -98,6 +106,14 @@ class TestEveryDocument:
     def test_links_only_to_files_that_exist(self, document: Path) -> None:
         links = [link for link in LINK.findall(document.read_text(encoding="utf-8")) if "://" not in link]
         broken = [link for link in links if not (document.parent / link).exists()]
+
+        assert broken == []
+
+    def test_links_only_to_headings_that_exist(self, document: Path) -> None:
+        links = re.findall(r"\]\(([^)\s#:]*)#([^)\s]+)\)", document.read_text(encoding="utf-8"))
+        broken = [
+            link for link in links if link[1] not in headings_in(document.parent / link[0] if link[0] else document)
+        ]
 
         assert broken == []
 
