@@ -152,7 +152,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str,
         changes={
             "train": {"windows": ["sliding"]},
             "split": {"sliding_rows": 150},
-            "probe": {"blocks": 2},
+            "probe": {"when": "every"},
             "account": {"price": 1.0},  # dear enough that a challenger has seen the new concept when it is made
         },
     )
