@@ -113,7 +113,7 @@ def corrected(desk: Desk) -> Desk:
 
 
 def edited(desk: Desk) -> Desk:
-    return with_params(desk, gate={"folds": 3})
+    return with_params(desk, gate={"confidence": 0.9})
 
 
 @pytest.mark.parametrize("changed", [corrected, edited], ids=["rows", "settings"])

@@ -42,6 +42,7 @@ def pins(monkeypatch: pytest.MonkeyPatch) -> Pins:
         kept: dict[str, Any] = {}
         monkeypatch.setattr(run_directory.dvc, "open_stage_session", lambda *_, **given: kept.update(given["pins"]))
         monkeypatch.setattr(run_directory, "pinned_code", lambda *_: {})
+        monkeypatch.setattr(run_directory.git, "file_at", lambda *_: b"")
         monkeypatch.setattr(run_directory, "stated_at", lambda *_: desk.workspace.params.model_dump(mode="json"))
         taken = git.Snapshot("a" * 40, ())
         run_directory.open_run_directory(

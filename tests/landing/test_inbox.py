@@ -162,7 +162,12 @@ def test_a_producer_that_replaces_its_file_meanwhile_loses_nothing(desk: Desk, t
     inbox = desk.workspace.paths.inbox
     rows = desk.rows(0, 1000 / 24)
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    script = [sys.executable, str(Path(__file__).with_name("producer.py")), str(inbox), str(tmp_path / "rows.csv")]
+    script = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "builders" / "producer.py"),
+        str(inbox),
+        str(tmp_path / "rows.csv"),
+    ]
     landed = 0
     with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as producer:
         ended = False

@@ -344,7 +344,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that the attestation of a rebuild is what was signed, and by whom.
+    """Check that an attestation is what was signed, and by whom.
 
     If it was altered, the exit code is 1. Without --key, the attestation must be signed with the key of
     this workspace or one of proof.trusted_keys.
