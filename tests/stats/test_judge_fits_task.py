@@ -57,10 +57,10 @@ def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: 
 
 def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     document = whole()
-    document["drift"]["alarms"] |= {"at_most": 3, "per": "month"}
+    document["drift"]["alarms"] |= {"at_most": 36}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r"3 per month is 1.4 for each check \(one every 14 days"):
+    with pytest.raises(BadInputError, match=r"36 per year is 1.4 for each check \(one every 14 days"):
         load_params(tmp_path / "params.yaml")
 
 
