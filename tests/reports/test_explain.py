@@ -50,7 +50,7 @@ def ask(desk: Desk, what: str, *, version: int | None = None, asked: str | None 
 
 @pytest.mark.parametrize("what", ["[" * 50_000, '{"a": "\\ud800"}', "[1, 2]"])
 def test_a_row_that_is_no_json_object_is_bad_input(desk: Desk, what: str) -> None:
-    with pytest.raises(BadInputError, match="is not (a )?JSON"):
+    with pytest.raises(BadInputError, match=r"is not (a )?JSON"):
         ask(desk, what)
 
 
