@@ -71,7 +71,8 @@ def sections(base: type[SettingsSection] = SettingsSection) -> Iterator[type[Set
         yield from sections(section)
 
 
-SECTIONS = sorted(set(sections()) - {Params}, key=lambda section: section.__name__)
+SHIPPED = {section for section in sections() if section.__module__.startswith("retrim.")}
+SECTIONS = sorted(SHIPPED - {Params}, key=lambda section: section.__name__)
 
 
 def entries() -> Iterator[tuple[str, Plugin[Any]]]:
