@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -11,8 +11,10 @@ import pytest
 from retrim.adapters import prefect_server
 from retrim.paths import WorkspacePaths
 from retrim.table.data import DataParams
-from tests.builders.counter import Counter
 from tests.builders.cured import cure
+
+if TYPE_CHECKING:
+    from tests.builders.counter import Counter
 
 __all__ = ["cure"]  # a fixture
 
@@ -105,10 +107,14 @@ def shop_workspace(tmp_path: Path) -> WorkspacePaths:
 
 
 @pytest.fixture
-def counter(shop_workspace: WorkspacePaths, shop: DataParams, tmp_path: Path) -> Counter:
+def counter(shop_workspace: WorkspacePaths, shop: DataParams, tmp_path: Path) -> "Counter":
+    from tests.builders.counter import Counter
+
     return Counter(shop_workspace, shop, tmp_path / "inbox")
 
 
 @pytest.fixture
-def counter_later(shop_workspace: WorkspacePaths, shop_later: DataParams, tmp_path: Path) -> Counter:
+def counter_later(shop_workspace: WorkspacePaths, shop_later: DataParams, tmp_path: Path) -> "Counter":
+    from tests.builders.counter import Counter
+
     return Counter(shop_workspace, shop_later, tmp_path / "inbox")
