@@ -48,9 +48,16 @@ def ask(desk: Desk, what: str, *, version: int | None = None, asked: str | None 
     return explain(desk.workspace, what, version=version, asked=asked, now=desk.day(at))
 
 
-@pytest.mark.parametrize("what", ["[" * 50_000, '{"a": "\\ud800"}', "[1, 2]"])
-def test_a_row_that_is_no_json_object_is_bad_input(desk: Desk, what: str) -> None:
-    with pytest.raises(BadInputError, match=r"is not (a )?JSON"):
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("[" * 50_000, "is not JSON"),
+        ('{"a": "\\ud800"}', "is not JSON"),
+        ("[1, 2]", "is not a JSON object; write one row"),
+    ],
+)
+def test_a_row_that_is_no_json_object_is_bad_input(desk: Desk, what: str, says: str) -> None:
+    with pytest.raises(BadInputError, match=says):
         ask(desk, what)
 
 

@@ -93,7 +93,7 @@ def soft_rows(actual: np.ndarray, known: np.ndarray, chances: np.ndarray) -> Sof
 def is_taken(keys: pd.Series) -> np.ndarray:
     """The half of all rows that a fit may take in before they are due, by their key alone, shape (n,).
 
-    The other half judges: on rows whose label a model has been fitted on it loses a quarter less than on others.
+    The other half judges: a model loses 18 to 52% less on rows whose label it was fitted on (`bench/early_labels.py`).
     """
     hashed = pd.util.hash_array(keys.to_numpy(dtype="object"), categorize=False)
     return np.asarray(hashed % 2 == 0)
