@@ -1,11 +1,11 @@
 """Batches that come in another rhythm than the history before them did: the real ones as they came, and broken ones.
 
-    python bench/rhythms.py --packages FOLDER [--before COMMIT] [--tables ...] [--sampled 500] [--show]
+    python bench/rhythms.py --packages FOLDER [--before COMMIT [--by COMMIT]] [--tables ...] [--sampled 500] [--show]
 
 Every table is cut by hour, day, week and calendar month; what lies before a batch landed in files of another rhythm.
 The batch comes an hour after its end, a day, or twenty days, as files do that wait. Those of 50 rows or more are
 damaged as verdicts.py does, after a history of six batches at least. With `--before` the code of a commit gives its
-verdicts too, on the same batches.
+verdicts too, on the same batches, asked by the bench/ of that commit, or of `--by`: 79fa6862 by 7a15cd87.
 """
 
 import argparse
@@ -141,6 +141,7 @@ def main() -> None:
     asked.add_argument("--packages", type=Path, required=True, help="folder that keeps the packages of the tables")
     asked.add_argument("--tables", nargs="*", default=list(NAMES), choices=NAMES)
     asked.add_argument("--before", metavar="COMMIT", help="whose verdicts stand beside")
+    asked.add_argument("--by", metavar="COMMIT", help="whose bench/ asks the code of --before (default: its own)")
     asked.add_argument("--sampled", type=int, default=500, help="batches of a table and rhythm as they came, at most")
     asked.add_argument("--damaged", type=int, default=6, help="places at which a table's batches are damaged")
     asked.add_argument("--show", action="store_true", help="every real batch that is held and damaged one that is not")
@@ -181,9 +182,10 @@ def main() -> None:
 def _before(given: argparse.Namespace, name: str) -> dict[str, Any]:
     """The verdicts on a table of the code of a commit."""
     with tempfile.TemporaryDirectory() as folder:
-        packed = subprocess.run(["git", "archive", given.before, "src"], cwd=ROOT, check=True, capture_output=True)
-        subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
-        command = [sys.executable, __file__, "--json", "--packages", given.packages]
+        for commit, parts in ((given.before, ["src", "params.yaml", "data"]), (given.by or given.before, ["bench"])):
+            packed = subprocess.run(["git", "archive", commit, *parts], cwd=ROOT, check=True, capture_output=True)
+            subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
+        command = [sys.executable, f"{folder}/bench/{Path(__file__).name}", "--json", "--packages", given.packages]
         sizes = ["--sampled", str(given.sampled), "--damaged", str(given.damaged), "--tables", name]
         environment = {**os.environ, "PYTHONPATH": f"{folder}/src"}
         told = subprocess.run([*command, *sizes], env=environment, check=True, capture_output=True, text=True)

@@ -75,7 +75,7 @@ def test_it_names_what_it_needs(unpacked: Path) -> None:
 def test_an_installed_one_is_packed_again_as_the_checkout_is(installed: Path) -> None:
     (package,) = installed.glob("lib/python*/site-packages/retrim")
 
-    assert pack_wheel(package) == running_wheel()
+    assert pack_wheel(package).hash == running_wheel().hash
 
 
 def test_an_installed_one_runs_its_own_code_and_flows(installed: Path, tmp_path: Path) -> None:
