@@ -46,7 +46,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any
     world.ask("check", "--now", world.day(26))
     return {
         "world": world, "remote": remote, "first": first, "away": away, "still": still, "between": between,
-        "runs": [columns_of(row) for row in world.workspace.store.runs(world.workspace.model)], "numbers": numbers(world),
+        "runs": [columns_of(row) for row in world.workspace.store.runs(world.workspace.model)],
+        "numbers": numbers(world),
     }  # fmt: skip
 
 
