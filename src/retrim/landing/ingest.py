@@ -86,7 +86,7 @@ def arrival(
 
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
 CURE = {
-    "broken": "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY",
+    "broken": "correct it at its source and ingest that; or land it anyway: retrim batch release ID --reason WHY",
     "suspicious": "inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY",
 }
 
@@ -339,7 +339,10 @@ def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
     pieces = [file for file in files if file.of.startswith(name)] if name else []
     found = {file.digest for file in own} | {file.of for file in pieces}
     if not found:
-        raise BadInputError(f"no landed batch begins with {name!r}; list them with `retrim batch list`")
+        raise BadInputError(
+            f"no landed batch begins with {name!r}; list them with `retrim batch list`, those in quarantine "
+            "with `retrim batch list --quarantined`"
+        )
     if len(found) > 1:
         listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))
         raise BadInputError(f"{name!r} is how several batches begin: {listed}; write more of it")
@@ -524,6 +527,14 @@ def quarantine_list(workspace: WorkspacePaths) -> list[QuarantinedBatch]:
 def quarantine_show(workspace: WorkspacePaths, name: str) -> QuarantinedBatch:
     """The entry whose batch begins with `name`."""
     return Quarantine(workspace.quarantine).get(name)
+
+
+def quarantined_batch(workspace: Workspace, name: str) -> QuarantinedBatch | None:
+    """The batch in quarantine that a name means; None: it means one that landed, or none."""
+    if any(each.startswith(name) for file in workspace.landing.batches() for each in (file.digest, file.of)):
+        return None
+    quarantine = Quarantine(workspace.paths.quarantine)
+    return quarantine.get(name) if any(entry.batch.startswith(name) for entry in quarantine.entries()) else None
 
 
 def release_quarantined(
