@@ -213,7 +213,7 @@ RECORDS = (
         },
     ),
     Printed("retrim versions explain", "retrim.reports.explain:ExplainedRow"),
-    Printed("retrim versions fairness", "retrim.reports.fairness:fairness_record"),
+    Printed("retrim versions fairness", "retrim.reports.fairness:VersionFairness"),
     Printed("retrim versions export", "retrim.retraining.exchange:ExportedVersion"),
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
     Printed("retrim versions log", "retrim.release.versions:release_log", LIST),

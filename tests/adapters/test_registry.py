@@ -15,10 +15,13 @@ from markdown_it import MarkdownIt
 
 from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.adapters.mlflow_registry import ModelRegistry
+from retrim.decision.release_checks import ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder
+from retrim.gate.verdict_record import VerdictRecord
 from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.codec import from_record
 from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, fit_recipe
 from retrim.training.tuning import Score, Trial
@@ -491,12 +494,14 @@ def test_a_hostile_value_is_text_in_the_notes_of_run_and_version(made, tmp_path,
     file = bundle / "verdict" / "verdict.json"
     verdict = json.loads(file.read_bytes())
     check = {**verdict["checks"][0], "passed": False, "text": f"slice place={value} is worse"}
-    verdict |= {"checks": [check], "notes": [value], "detectable": {"text": value}}
+    verdict |= {"checks": [check], "notes": [value], "detectable": {"gain": 0.1, "text": value}}
     file.write_bytes(to_json(verdict))
     parent = made.registry.open_run(f"hostile-{HOSTILE.index(value)}", "hostile", {})
     number = publish(made.registry, parent, bundle, f"hostile-{HOSTILE.index(value)}")
     plain = made.registry.client.get_model_version("m", str(number)).description
-    made.registry.add_to_note(parent, number, verdict, {"passed": False, "checks": [check]})
+    made.registry.add_to_note(
+        parent, number, from_record(VerdictRecord, verdict), from_record(ReleaseChecks, {"checks": [check]})
+    )
     notes = [
         plain,
         run_of(made, parent).data.tags["mlflow.note.content"],

@@ -27,6 +27,7 @@ from retrim.reading.landed import BatchFile
 from retrim.reading.table import row_of_file, row_of_json
 from retrim.release.versions import Stored, find_live_version, load_stored_version
 from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.plugins import near_keys
 from retrim.table.data import DataParams, row_keys
@@ -258,7 +259,7 @@ def compare_on_common_rows(
             "loss": params.judge.loss,
         },
         "metrics": metrics,
-        "slices": [each.as_record() for each in sliced],
+        "slices": [to_record(each) for each in sliced],
         "moved": [
             {
                 "key": str(rows["_key"].iloc[at]),

@@ -1,7 +1,7 @@
 """When a probability becomes a decision: the section `decide` of params.yaml, and a threshold by what errors cost."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -37,9 +37,6 @@ class ChosenThreshold:
     expected: float
     expected_cost: float
     rows: int
-
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("threshold", "cost", "expected", "expected_cost", "rows")}
 
 
 def threshold_of(scores: np.ndarray, actual: np.ndarray, decide: DecideParams) -> ChosenThreshold:
