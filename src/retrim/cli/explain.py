@@ -68,12 +68,13 @@ def diff(
     from retrim.cli import render
     from retrim.cli.version_screens import show_diff
     from retrim.reports.explain import diff as op
+    from retrim.stats.codec import to_record
 
-    record = op(workspace_here(), older, newer, top=top, now=as_time(None))
+    found = op(workspace_here(), older, newer, top=top, now=as_time(None))
     if as_json:
-        render.show_json(record)
+        render.show_json(to_record(found))
     else:
-        show_diff(record)
+        show_diff(found)
 
 
 @versions_app.command(epilog=example("retrim versions card 2 --to card.html"))

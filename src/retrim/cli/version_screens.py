@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from retrim.card.diff import CameAndWent, DiffData, FeatureChanges, NamedPrediction, StepChange, VersionDiff
 from retrim.cli import render
 from retrim.drift.slices import SliceLoss
 from retrim.gate.fairness import FairnessRecord, MeasuredFigure, MeasuredModel
@@ -32,84 +33,85 @@ MOST = 15  # lines of a section
 VALUE = 60  # characters of a value
 
 
-def show_diff(record: dict[str, Any]) -> None:
+def show_diff(found: VersionDiff) -> None:
     """Data, code, parameters, features, packages, metrics, slices, the rows that moved most, and what is not known."""
-    older, newer = f"version {record['from']}", f"version {record['to']}"
-    _show_data(record["data"], older, newer)
-    if record["code"] is not None:
-        rows = [
-            (each["file"], _count(each["added"], "+"), _count(each["removed"], "-")) for each in record["code"]["files"]
-        ]
+    older, newer = f"version {found.older}", f"version {found.newer}"
+    _show_data(found.data, older, newer)
+    if found.code is not None:
+        rows = [(each.file, _count(each.added, "+"), _count(each.removed, "-")) for each in found.code.files]
         _section("Code", ("file", "added", "removed"), rows, nothing="the same files")
-    if record["parameters"] is not None:
-        _section("Settings", ("key", older, newer), _pairs(record["parameters"]), nothing="the same")
-    _section("Hyperparameters", ("name", older, newer), _pairs(record["hyperparameters"]), nothing="the same")
-    _section("Features", ("feature", "change"), _feature_lines(record["features"]), nothing="the same")
-    _section("Preparation", ("step", "change"), _step_lines(record["steps"]), nothing="the same")
-    environment = record["environment"]
-    places = {name: environment[name] for name in ("python", "platform") if len(set(environment[name])) > 1}
-    if environment["packages"] is not None or places:
-        pairs = {**places, **(environment["packages"] or {})}
+    if found.parameters is not None:
+        _section("Settings", ("key", older, newer), _pairs(found.parameters), nothing="the same")
+    _section("Hyperparameters", ("name", older, newer), _pairs(found.hyperparameters), nothing="the same")
+    _section("Features", ("feature", "change"), _feature_lines(found.features), nothing="the same")
+    _section("Preparation", ("step", "change"), _step_lines(found.steps), nothing="the same")
+    environment = found.environment
+    both = {"python": environment.python, "platform": environment.platform}
+    places = {name: pair for name, pair in both.items() if len(set(pair)) > 1}
+    if environment.packages is not None or places:
+        pairs = {**places, **(environment.packages or {})}
         _section("Environment", ("package", older, newer), _pairs(pairs), nothing="the same packages")
-    _show_rows(record, older, newer)
-    for note in record["notes"]:
+    _show_rows(found, older, newer)
+    for note in found.notes:
         render.OUT.print(f"\nnote, {note}", highlight=False, markup=False)
 
 
-def _show_data(data: dict[str, Any], older: str, newer: str) -> None:
-    sides = data["from"], data["to"]
-    names = ("as_of", "mode", "champion", "window", "trained_rows")
-    lines = [(name.replace("_", " "), *(_value(side[name]) for side in sides)) for name in names]
-    for start in ("trained", "judged"):
-        spans = [f"{render.moment(side[f'{start}_from'])} to {render.moment(side[f'{start}_until'])}" for side in sides]
-        lines.append((start, *spans))
-    lines.append(("rows", *(", ".join(f"{count} {part}" for part, count in sorted(s["rows"].items())) for s in sides)))
-    lines.append(("raw data", *(_short(side["raw_digest"]) for side in sides)))
-    lines.append(("model", *(_short(side["model_sha256"]) for side in sides)))
+def _show_data(data: DiffData, older: str, newer: str) -> None:
+    sides = data.older, data.newer
+    lines = [
+        ("as of", *(_value(side.as_of) for side in sides)),
+        ("mode", *(_value(side.mode) for side in sides)),
+        ("champion", *(_value(side.champion) for side in sides)),
+        ("window", *(_value(side.window) for side in sides)),
+        ("trained rows", *(_value(side.trained_rows) for side in sides)),
+        ("trained", *(_span(side.trained_from, side.trained_until) for side in sides)),
+        ("judged", *(_span(side.judged_from, side.judged_until) for side in sides)),
+        ("rows", *(", ".join(f"{count} {part}" for part, count in sorted(side.rows.items())) for side in sides)),
+        ("raw data", *(_short(side.raw_digest) for side in sides)),
+        ("model", *(_short(side.model_sha256) for side in sides)),
+    ]
     render.show_table(("", older, newer), lines, title="Data and model")
-    for word in ("came", "gone"):
-        if data[word]:
-            rows = sum(each["rows"] for each in data[word])
-            said = "came" if word == "came" else f"had come for {older} alone"
-            listed = ", ".join(f"{each['batch']} ({each['rows']} {each['kind']})" for each in data[word][:4])
-            more = f", {len(data[word]) - 4} more" if len(data[word]) > 4 else ""
-            render.OUT.print(f"{len(data[word])} batches with {rows} rows {said}: {listed}{more}", highlight=False)
+    for batches, what in ((data.came, "came"), (data.gone, f"had come for {older} alone")):
+        if batches:
+            rows = sum(each.rows for each in batches)
+            listed = ", ".join(f"{each.batch} ({each.rows} {each.kind})" for each in batches[:4])
+            more = f", {len(batches) - 4} more" if len(batches) > 4 else ""
+            render.OUT.print(f"{len(batches)} batches with {rows} rows {what}: {listed}{more}", highlight=False)
 
 
-def _show_rows(record: dict[str, Any], older: str, newer: str) -> None:
-    rows = record["rows"]
+def _span(since: str | None, until: str | None) -> str:
+    return f"{render.moment(since)} to {render.moment(until)}"
+
+
+def _show_rows(found: VersionDiff, older: str, newer: str) -> None:
+    rows = found.rows
     if rows is None:
         return
-    metrics = [
-        (
-            name,
-            f"{record['metrics'][str(record['from'])][name]:.5g}",
-            f"{record['metrics'][str(record['to'])][name]:.5g}",
-        )
-        for name in record["metrics"][str(record["to"])]
-    ]
-    span = f"{render.moment(rows['from'])} to {render.moment(rows['until'])}"
-    title = f"Metrics on {rows['rows']} rows that neither was trained on"
-    where = f"{span}, of the judging block of version {rows['block_of']}"
+    measured = found.metrics or {}
+    before, after = measured[str(found.older)], measured[str(found.newer)]
+    metrics = [(name, f"{before[name]:.5g}", f"{figure:.5g}") for name, figure in after.items()]
+    title = f"Metrics on {rows.rows} rows that neither was trained on"
+    where = f"{_span(rows.since, rows.until)}, of the judging block of version {rows.block_of}"
     render.show_table(("metric", older, newer), metrics, title=f"{title} ({where})")
-    clear = sorted(record["slices"], key=lambda each: (not _is_clear(each), -abs(each["saved"][0]) * each["rows"]))
+    saved = [(each, each.saved) for each in found.slices if each.saved is not None]
+    clear = sorted(saved, key=lambda pair: (not _is_clear(pair[1]), -abs(pair[1][0]) * pair[0].rows))
     lines = [
         (
-            each["column"],
-            each["name"],
-            str(each["rows"]),
-            f"{each['other']:.4g}",
-            f"{each['loss']:.4g}",
-            f"{-each['saved'][0]:+.3g}",
-            f"{-each['saved'][2]:+.3g} to {-each['saved'][1]:+.3g}",
+            each.column,
+            each.name,
+            str(each.rows),
+            f"{each.other:.4g}",
+            f"{each.loss:.4g}",
+            f"{-mean:+.3g}",
+            f"{-high:+.3g} to {-low:+.3g}",
         )
-        for each in clear[:MOST]
+        for each, (mean, low, high) in clear[:MOST]
     ]
     heads = ("column", "slice", "rows", older, newer, "change", "interval")
-    _section(f"Mean {rows['loss']} by slice, clear differences first", heads, lines, nothing="no slice has enough rows")
+    _section(f"Mean {rows.loss} by slice, clear differences first", heads, lines, nothing="no slice has enough rows")
     rows_moved = [
-        (each["key"], render.moment(each["event"]), _value(each["actual"]), _said(each["from"]), _said(each["to"]))
-        for each in record["moved"]
+        (each.key, render.moment(each.event), _value(each.actual), _said(each.older), _said(each.newer))
+        for each in found.moved
     ]
     _section("Rows that moved most", ("row", "event", "actual", older, newer), rows_moved, nothing="none moved")
 
@@ -127,46 +129,45 @@ def _pairs(changed: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:
     return [(key, *(_value(value) for value in pair)) for key, pair in changed.items()]
 
 
-def _step_lines(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _step_lines(steps: Sequence[StepChange]) -> list[tuple[str, str]]:
     lines = []
     for each in steps:
-        if each["learned"] is None:
-            lines.append((each["step"], each["change"]))
-        for key, (older, newer) in (each["learned"] or {}).items():
-            lines.append((each["step"], f"{key}: {_value(older)} to {_value(newer)}"))
+        if each.learned is None:
+            lines.append((each.step, each.change))
+        for what, (older, newer) in (each.learned or {}).items():
+            lines.append((each.step, f"{what}: {_value(older)} to {_value(newer)}"))
     return lines
 
 
-def _feature_lines(features: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = [(name, f"added ({kind})") for name, kind in features["added"].items()]
-    lines += [(name, f"gone ({kind})") for name, kind in features["gone"].items()]
-    lines += [(name, f"{older} to {newer}") for name, (older, newer) in features["types"].items()]
-    for name, levels in features["levels"].items():
-        lines.append((name, _came(levels)))
-    if features["classes"] is not None:
-        lines.append(("the target's classes", _came(features["classes"])))
-    if features["columns"] is not None:
-        lines.append(("prepared columns", _came(features["columns"])))
+def _feature_lines(features: FeatureChanges) -> list[tuple[str, str]]:
+    lines = [(name, f"added ({kind})") for name, kind in features.added.items()]
+    lines += [(name, f"gone ({kind})") for name, kind in features.gone.items()]
+    lines += [(name, f"{older} to {newer}") for name, (older, newer) in features.types.items()]
+    lines += [(name, _came(levels)) for name, levels in features.levels.items()]
+    if features.classes is not None:
+        lines.append(("the target's classes", _came(features.classes)))
+    if features.columns is not None:
+        lines.append(("prepared columns", _came(features.columns)))
     return lines
 
 
-def _came(levels: dict[str, list[str]]) -> str:
+def _came(levels: CameAndWent) -> str:
     words = []
-    for word in ("came", "gone"):
-        if names := levels[word]:
+    for word, names in (("came", levels.came), ("gone", levels.gone)):
+        if names:
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             words.append(f"{word}: {', '.join(names[:8])}{more}")
     return "; ".join(words) or "another order"
 
 
-def _is_clear(each: dict[str, Any]) -> bool:
-    return bool(each["saved"][1] > 0 or each["saved"][2] < 0)
+def _is_clear(saved: tuple[float, float, float]) -> bool:
+    return saved[1] > 0 or saved[2] < 0
 
 
-def _said(prediction: dict[str, Any]) -> str:
-    if "class" not in prediction:
-        return f"{prediction['value']:.5g}"
-    return f"{prediction['class']} {prediction['value']:.1%}"
+def _said(prediction: NamedPrediction) -> str:
+    if prediction.named is None:
+        return f"{prediction.value:.5g}"
+    return f"{prediction.named} {prediction.value:.1%}"
 
 
 def _value(value: Any) -> str:

@@ -39,7 +39,7 @@ class Check:
     figure: Number
     threshold: Number | None
     text: str
-    interval: tuple[float, float] | None
+    interval: tuple[float, float] | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types."""
