@@ -301,7 +301,7 @@ RECORDS = (
         },
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
-    Printed("retrim upgrade", "retrim.onboarding.upgrade:Upgrade"),
+    Printed("retrim upgrade", "retrim.onboarding.new:Upgrade"),
     Printed("retrim environment", "retrim.retraining.reproduce:BuiltEnvironment"),
     Printed(
         "retrim init",

@@ -30,7 +30,7 @@ from retrim.retraining.exchange import VersionArchive, _finish, judge_import
 from retrim.retraining.recover import end_hung_runs, recover
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env
-from retrim.training.custom_code import CODE_FILE
+from retrim.training.estimators import CODE_FILE
 from tests.builders.desk import Desk, make_desk
 from tests.checking.test_served import change
 from tests.cures_settings.case import GONE, Asked, Case

@@ -288,7 +288,7 @@ def upgrade(as_json: AsJson = False) -> None:
     before.
     """
     from retrim.cli import render
-    from retrim.onboarding.upgrade import upgrade_workspace
+    from retrim.onboarding.new import upgrade_workspace
 
     done = upgrade_workspace(workspace_here(), now=as_time(None))
     if as_json:

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from retrim.drift import joint_tests as _multivariate  # noqa: F401 - enters its tests in their table
+from retrim.drift import joint as _multivariate  # noqa: F401 - enters its tests in their table
 from retrim.drift.alarms import Promise, promise
 from retrim.drift.calibration import calibrate
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, distance, thinned_rows, usual_strays
 from retrim.drift.profile import Profile
-from retrim.drift.season import block_waves, years_of
-from retrim.drift.watched import ContrastReference, watch
+from retrim.drift.watched import ContrastReference, block_waves, watch, years_of
 from retrim.errors import RefusedError
 from retrim.stats.charts import COLOURS, INK, MUTED, drawn, plain
 

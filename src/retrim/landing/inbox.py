@@ -39,8 +39,8 @@ from retrim.landing.ingest import A_SECOND, Landed, clock, land_batch, land_labe
 from retrim.lineage.workspace import Workspace, tell_suspicious
 from retrim.paths import WorkspacePaths
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.cells import writable
 from retrim.reading.chunks import Chunk, LargeFile, large_at
+from retrim.reading.table import writable
 
 
 def take_in(

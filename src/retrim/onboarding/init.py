@@ -41,7 +41,7 @@ from retrim.reading.chunks import LargeFile
 from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Env, Params, load_params, read_code
-from retrim.training.custom_code import is_own, parts_of
+from retrim.training.estimators import is_own, parts_of
 
 READY = "ready.json"
 """In the folder of a set-up that waits to take the place of another: all of it is there."""

@@ -33,8 +33,8 @@ from retrim.onboarding.desk import (
     rows_to_land,
     settle_types,
 )
+from retrim.onboarding.draft import arrival_times, choose_key, data_of, events_of, labels_of
 from retrim.onboarding.init import open_table
-from retrim.onboarding.table import arrival_times, choose_key, data_of, events_of, labels_of
 from retrim.profile.page import Page, page_of
 from retrim.profile.table import ProfiledTable, TableNote
 from retrim.profile.whole import Champion, TableProfile, profile_table

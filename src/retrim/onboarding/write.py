@@ -25,8 +25,7 @@ from retrim.lineage.settings_file import edited, slim
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.onboarding.draft import WorkspaceDraft
 from retrim.paths import WorkspacePaths
-from retrim.profile.rhythm import Rhythm
-from retrim.profile.sizes import SettingChoice, suite_of
+from retrim.profile.rhythm import Rhythm, SettingChoice, suite_of
 from retrim.profile.table import TableNote
 from retrim.reading.address import is_address
 from retrim.reading.chunks import LargeFile, large_at

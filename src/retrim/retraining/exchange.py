@@ -20,7 +20,7 @@ import pandas as pd
 import retrim
 from retrim.adapters import git
 from retrim.adapters.database import Row, iso
-from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import Attestation, attested, is_plain, pack, read_attestation, unpack
 from retrim.checking.previous_champions import forbidden_in, group_checks
 from retrim.decision.probation import REBUILD

@@ -24,7 +24,7 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import Row
 from retrim.adapters.dvc import cache_folder, entries, named_in_commit, named_in_folder, run_entries, with_members
 from retrim.adapters.environment import COMPLETE
-from retrim.adapters.mlflow_gc import erase, leftovers
+from retrim.adapters.mlflow_registry import erase, leftovers
 from retrim.decision.history import UNFINISHED
 from retrim.errors import RefusedError, RetrimError
 from retrim.lineage.locks import alone_with_cache, clear_lock, is_alive, left_behind

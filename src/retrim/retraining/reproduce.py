@@ -31,7 +31,7 @@ from retrim.release.versions import PROOF, load_stored_version, origin_of, refus
 from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
-from retrim.training.custom_code import trust_all
+from retrim.training.estimators import trust_all
 from retrim.wheel import LOCK, NOTE, named_wheel
 
 Say = Callable[[str], None]

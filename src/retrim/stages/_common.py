@@ -30,8 +30,8 @@ from retrim.paths import Paths
 from retrim.reading.chunks import read_frame
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.plugins import explain
-from retrim.training.custom_code import CODE_FILE, is_own, parts_of, trust
 from retrim.training.early import EarlyRows, early_rows
+from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
 from retrim.training.mode import FINAL
 

@@ -12,7 +12,7 @@ from retrim.stats.canonical import to_json
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import recipe as rolling
-from retrim.training.decision_threshold import DecideParams, threshold_of
+from retrim.training.classes import DecideParams, threshold_of
 from retrim.training.groups import GROUP, Equalised, GroupParams, Mitigation, Thresholds, group_thresholds
 from retrim.training.recipe import TrainParams, challengers_of, recipes_of, windows_of
 

@@ -39,9 +39,9 @@ from retrim.stats.canonical import to_json, to_parquet
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
 from retrim.table.data import at_keys
-from retrim.training.balance import load_balanced
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import THRESHOLDS, VERDICT, Predictor, load_predictor
+from retrim.training.classes import load_balanced
 from retrim.training.contributions import importance
 from retrim.training.estimators import Model
 from retrim.training.groups import FairnessParams, Outcomes, Thresholds

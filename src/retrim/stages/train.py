@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.alarms import AlarmParams
-from retrim.drift.draws import ExpectedWindows
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams
-from retrim.drift.reference import make_reference
+from retrim.drift.reference import ExpectedWindows, make_reference
 from retrim.features.view import FeatureView
 from retrim.files import write_folder
 from retrim.machine import lightgbm_alone

@@ -20,7 +20,7 @@ from retrim.stages._common import grouped, main, read_json, read_pins, read_view
 from retrim.stats.canonical import rows_at, to_json
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
-from retrim.training.balance import fit_balanced
+from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
