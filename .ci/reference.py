@@ -624,7 +624,6 @@ WITH_ARGUMENTS = ("Metrics", "Drift tests", "Joint drift tests", "Preprocessing 
 
 def plug_ins_page() -> str:
     from retrim.decision.rules import RULES
-    from retrim.drift import joint_tests  # noqa: F401  registers them
     from retrim.drift.joint import JOINT_TESTS
     from retrim.drift.tests import DRIFT_TESTS
     from retrim.features import fitted  # noqa: F401  registers the steps

@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from retrim.drift import joint as _multivariate  # noqa: F401 - enters its tests in their table
 from retrim.drift.alarms import LEAST_STRETCHES, AlarmParams, KeptNull, KeptTogether, Null, Nulls
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, thinned_rows, usual_strays
 from retrim.drift.profile import FILES, NULLS, TARGET, Profile, ProfileParams, make_profile, score_columns, score_types

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from retrim.drift import joint as _multivariate  # noqa: F401 - enters its tests in their table
 from retrim.drift.alarms import Promise, promise
 from retrim.drift.calibration import calibrate
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, distance, thinned_rows, usual_strays
