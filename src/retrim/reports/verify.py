@@ -7,15 +7,10 @@ import pandas as pd
 
 from retrim.checking.drift import asked_of
 from retrim.drift.profile import TARGET
-from retrim.drift.verify import (
-    VerifiedRates,
-    VerifiedTest,
-    verify,
-    verify_together,
-)
+from retrim.drift.verify import VerifiedRates, VerifiedTest, verify, verify_together
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import count_cores
 from retrim.lineage.workspace import Workspace
-from retrim.machine import count_cores
 from retrim.release.versions import load_champion
 
 DRAWS = 1000  # for each split; a check draws as many as drift.alarms.draws says
