@@ -58,7 +58,7 @@ def test_a_checkout_with_bytecode_and_other_times_gives_the_same_bytes(tmp_path:
 
 
 def test_a_changed_byte_gives_another_wheel_of_the_same_version(tmp_path: Path) -> None:
-    other = changed_wheel(tmp_path, "0.1.0", edits={"src/retrim/files.py": ("Where things lie", "Where all lies")})
+    other = changed_wheel(tmp_path, "0.1.0", edits={"src/retrim/files.py": ("Files of a workspace", "Where all lies")})
 
     assert other.name == running_wheel().name
     assert other.hash != running_wheel().hash
