@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 import yaml
 
 from retrim.errors import BadInputError
-from retrim.stats.canonical import digest_of
 
 NO_CHAMPION = "none.json"
 BEFORE_FILE = "mitigation/before.parquet"
@@ -257,6 +256,8 @@ def name_of(path: Path) -> str:
 def folder_digest(folder: Path) -> str:
     """SHA-256 of all files of a folder, by relative name and content."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    from retrim.stats.canonical import digest_of  # which loads pandas
+
     return digest_of({name: file_digest(path) for name, path in names.items()})
 
 
@@ -272,11 +273,15 @@ def code_files(package: Path) -> dict[str, Path]:
 
 def code_digest(package: Path) -> str:
     """SHA-256 of a package's code: the same in a checkout and where it is installed."""
+    from retrim.stats.canonical import digest_of  # which loads pandas
+
     return digest_of({name: file_digest(path) for name, path in code_files(package).items()})
 
 
 def digest_of_files(files: Mapping[str, bytes]) -> str:
     """The same of a folder that was read: what `folder_digest` gives of it."""
+    from retrim.stats.canonical import digest_of  # which loads pandas
+
     return digest_of({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
 
 
