@@ -253,12 +253,16 @@ def name_of(path: Path) -> str:
     return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
+def _digest_of(digests: Mapping[str, str]) -> str:
+    from retrim.stats.canonical import digest_of  # which loads pandas
+
+    return digest_of(digests)
+
+
 def folder_digest(folder: Path) -> str:
     """SHA-256 of all files of a folder, by relative name and content."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    from retrim.stats.canonical import digest_of  # which loads pandas
-
-    return digest_of({name: file_digest(path) for name, path in names.items()})
+    return _digest_of({name: file_digest(path) for name, path in names.items()})
 
 
 def code_files(package: Path) -> dict[str, Path]:
@@ -273,16 +277,12 @@ def code_files(package: Path) -> dict[str, Path]:
 
 def code_digest(package: Path) -> str:
     """SHA-256 of a package's code: the same in a checkout and where it is installed."""
-    from retrim.stats.canonical import digest_of  # which loads pandas
-
-    return digest_of({name: file_digest(path) for name, path in code_files(package).items()})
+    return _digest_of({name: file_digest(path) for name, path in code_files(package).items()})
 
 
 def digest_of_files(files: Mapping[str, bytes]) -> str:
     """The same of a folder that was read: what `folder_digest` gives of it."""
-    from retrim.stats.canonical import digest_of  # which loads pandas
-
-    return digest_of({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+    return _digest_of({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
