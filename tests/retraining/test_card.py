@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError, RefusedError
 from retrim.gate.verdict import mark_of
 from retrim.release.versions import stored_bundle

@@ -21,8 +21,7 @@ from retrim.stats.canonical import as_numbers, digest_of
 from retrim.stats.codec import Absent, from_record, key
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
-from retrim.training.balance import load_balanced
-from retrim.training.decision_threshold import ChosenThreshold
+from retrim.training.classes import ChosenThreshold, load_balanced
 from retrim.training.early import EarlyCounts, taken_early
 from retrim.training.estimators import Model
 from retrim.training.groups import Thresholds
