@@ -24,6 +24,7 @@ from retrim.cli.policy import policy_app
 
 if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
+    from retrim.retraining.reproduce import RebuildProof, RebuildResult
 
 app = typer.Typer()
 versions_app = typer.Typer(help="Versions: list, show, compare, approve, move, clean up.", invoke_without_command=True)
@@ -122,25 +123,24 @@ def reproduce(
             "--chain proves, and --skip-proved is for chains; write `retrim reproduce N --prove --chain`"
         )
     workspace, now = workspace_here(), as_time(None)
+    shown: list[tuple[RebuildResult, RebuildProof | None]]
     if not prove:
         rebuilt = op(workspace, version, say=say)
-        record = rebuilt.as_record()
-        all_identical = rebuilt.identical
+        shown, record = [(rebuilt, None)], rebuilt.as_record()
     elif chain:
         proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
+        shown = [(each.rebuilt, each) for each in (*before, proof)]
         record = {**proof.as_record(), "ancestors": [each.as_record() for each in before]}
-        all_identical = all(each.rebuilt.identical for each in (proof, *before))
     else:
         proof = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
-        record = {**proof.as_record(), "ancestors": []}
-        all_identical = proof.rebuilt.identical
+        shown, record = [(proof.rebuilt, proof)], {**proof.as_record(), "ancestors": []}
     if as_json:
         render.show_json(record)
     else:
-        for each in (*record.get("ancestors", ()), record):
-            _show_rebuilt(each, prove=prove)
+        for each, proved in shown:
+            _show_rebuilt(each, proved)
         _note_remote(workspace)
-    raise typer.Exit(0 if all_identical else 1)
+    raise typer.Exit(0 if all(each.identical for each, _ in shown) else 1)
 
 
 @app.command(epilog=example("retrim environment 1"))
@@ -164,19 +164,18 @@ def environment(version: Version, as_json: AsJson = False) -> None:
     render.OUT.print(f"use it: . {built.folder}/bin/activate", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show_rebuilt(record: dict[str, Any], *, prove: bool) -> None:
+def _show_rebuilt(rebuilt: "RebuildResult", proof: "RebuildProof | None") -> None:
     from retrim.cli import render
 
-    answer = "identical" if record["identical"] else "different"
-    said = f"version {record['version']} {'proved' if prove else 'rebuilt'}: {answer}"
-    render.OUT.print(f"{said}; stages run: {', '.join(record['executed']) or 'none'}", highlight=False)
-    for difference in record["differences"]:
+    answer = "identical" if rebuilt.identical else "different"
+    said = f"version {rebuilt.version} {'rebuilt' if proof is None else 'proved'}: {answer}"
+    render.OUT.print(f"{said}; stages run: {', '.join(rebuilt.executed) or 'none'}", highlight=False)
+    for difference in rebuilt.differences:
         render.OUT.print(f"  {difference}", highlight=False, markup=False)
-    if prove:
-        largest = record["largest_difference"]
-        shown = "not known" if largest is None else f"{largest:g}"
-        render.OUT.print(f"  largest difference of predictions on the judged rows: {shown}", highlight=False)
-        render.OUT.print(f"  attestation: {record['attestation']}", highlight=False, markup=False, soft_wrap=True)
+    if proof is not None:
+        largest = "not known" if proof.largest_difference is None else f"{proof.largest_difference:g}"
+        render.OUT.print(f"  largest difference of predictions on the judged rows: {largest}", highlight=False)
+        render.OUT.print(f"  attestation: {proof.file}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))
@@ -356,14 +355,13 @@ def verify(
     with suppress(BadInputError):  # an attestation can be checked anywhere
         workspace = workspace_here()
     found = verify_attestation(workspace, file, key=key)
-    record = found.as_record()
     if as_json:
-        render.show_json(record)
+        render.show_json(found.as_record())
         return
-    answer = "identical" if record["identical"] else "different"
-    at = render.moment(record["proved_at"])
-    said = f"valid: version {record['version']} of {record['model']}, {answer}, proved {at}"
-    render.OUT.print(f"{said}; signed by {record['signer'][:16]} ({found.whose})", highlight=False, markup=False)
+    answer = "identical" if found.said.identical else "different"
+    at = render.moment(found.said.proved_at)
+    said = f"valid: version {found.said.version} of {found.said.model}, {answer}, proved {at}"
+    render.OUT.print(f"{said}; signed by {found.signer[:16]} ({found.whose})", highlight=False, markup=False)
 
 
 @versions_app.command("key", epilog=example("retrim versions key"))
