@@ -24,6 +24,7 @@ from retrim.release.release import FIRST
 from retrim.release.versions import find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
+from retrim.stats.codec import to_record
 
 
 def version_records(workspace: Workspace) -> list[dict[str, Any]]:
@@ -171,7 +172,7 @@ def status_record(workspace: Workspace, *, now: pd.Timestamp) -> dict[str, Any]:
     server = known_server(workspace.paths.prefect, workspace.env.prefect_url)
     return {
         "model": workspace.model,
-        "champion": None if now_live is None else now_live.as_record(),
+        "champion": None if now_live is None else to_record(now_live),
         "lacks": [] if now_live is None else list(columns_gone(workspace, now_live.version)),
         "account": None if now_live is None else balance(workspace, now_live.version).balance,
         "price": None if now_live is None else price_now(workspace),
@@ -223,7 +224,7 @@ def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | Non
     """What a person said to a version, or that it waits for that; None where nobody was asked."""
     answer, run = answer_of(workspace, version.version), workspace.store.run(version.run)
     if answer is not None:
-        return answer.as_record()
+        return to_record(answer)
     return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 

@@ -113,6 +113,7 @@ def reproduce(
     from retrim.retraining.reproduce import PERSON, prove_chain
     from retrim.retraining.reproduce import prove_rebuild as prove_one
     from retrim.retraining.reproduce import reproduce as op
+    from retrim.stats.codec import to_record
 
     def say(line: str) -> None:
         if not as_json and line:
@@ -126,7 +127,7 @@ def reproduce(
     shown: list[tuple[RebuildResult, RebuildProof | None]]
     if not prove:
         rebuilt = op(workspace, version, say=say)
-        shown, record = [(rebuilt, None)], rebuilt.as_record()
+        shown, record = [(rebuilt, None)], to_record(rebuilt)
     elif chain:
         proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
         shown = [(each.rebuilt, each) for each in (*before, proof)]
@@ -151,13 +152,14 @@ def environment(version: Version, as_json: AsJson = False) -> None:
     """
     from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
+    from retrim.stats.codec import to_record
 
     def say(line: str) -> None:
         render.ERR.print(line, style="dim", highlight=False, markup=False)
 
     built = build_environment(workspace_here(), version, say=say)
     if as_json:
-        render.show_json(built.as_record())
+        render.show_json(to_record(built))
         return
     code = "its code lies in src/ at its tag" if built.code is None else f"its code is {built.code}"
     render.OUT.print(f"version {version}: {code}", highlight=False, markup=False)
@@ -197,10 +199,11 @@ def rollback(
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
+    from retrim.stats.codec import to_record
 
     moved = op(workspace_here(), to, by=by, reason=reason, now=past_time(now))
     if as_json:
-        render.show_json(moved.as_record())
+        render.show_json(to_record(moved))
     else:
         render.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
 
@@ -254,6 +257,7 @@ def live(
     from retrim.errors import BadInputError
     from retrim.release.versions import find_live_version as live_as_of
     from retrim.release.versions import live_at
+    from retrim.stats.codec import to_record
 
     if at is not None and as_of is not None:
         raise BadInputError("--at and --as-of are both given; give one: --at goes by the clock")
@@ -263,7 +267,7 @@ def live(
     else:
         found = live_as_of(workspace, before=as_time(as_of) + pd.Timedelta("1s"))
     if as_json:
-        render.show_json(None if found is None else found.as_record())
+        render.show_json(None if found is None else to_record(found))
     elif found is None:
         render.OUT.print("no version was live", highlight=False)
     else:
@@ -320,10 +324,11 @@ def log_verify(
     """
     from retrim.cli import render
     from retrim.release.versions import verify_log
+    from retrim.stats.codec import to_record
 
     found = verify_log(workspace_here(), kept=head)
     if as_json:
-        render.show_json(found.as_record())
+        render.show_json(to_record(found))
         return
     in_git = "copies of all" if found.in_git == found.rows else f"copies of {found.in_git}"
     last = f", {in_git} in git; the last digest is {found.head}" if found.head else ""
@@ -420,9 +425,10 @@ def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJs
 
 def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
     from retrim.cli import render
+    from retrim.stats.codec import to_record
 
     if as_json:
-        render.show_json(answer.as_record())
+        render.show_json(to_record(answer))
     else:
         render.OUT.print(f"version {answer.version} {what}: {answer.words}", highlight=False, markup=False)
 
@@ -469,10 +475,11 @@ def export(
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
+    from retrim.stats.codec import to_record
 
     made = op(workspace_here(), version, to=to)
     if as_json:
-        render.show_json(made.as_record())
+        render.show_json(to_record(made))
         return
     unproved = "without an attestation: prove it before with `retrim reproduce N --prove`"
     proved = "with the attestation of a rebuild" if made.proved else unproved
@@ -498,11 +505,11 @@ def import_(
     """
     from retrim.cli import render
     from retrim.retraining.exchange import import_version
+    from retrim.stats.codec import to_record
 
     done = import_version(workspace_here(), file, by=by, approval=reason, now=past_time(now))
-    record = done.as_record()
     if as_json:
-        render.show_json(record)
+        render.show_json(to_record(done))
     else:
         what = "" if done.version is None else f" as version {done.version}"
         render.OUT.print(f"{done.state}{what}: {done.reason}", highlight=False, markup=False)

@@ -265,9 +265,6 @@ class VerifiedLog:
     in_git: int
     head: str | None
 
-    def as_record(self) -> dict[str, Any]:
-        return {"rows": self.rows, "in_git": self.in_git, "head": self.head}
-
 
 def release_log(workspace: Workspace) -> list[dict[str, Any]]:
     """Every move of the champion, oldest first.
@@ -411,17 +408,6 @@ class LiveVersion:
     reason: str
     action: str
     previous: int | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "as_of": self.as_of,
-            "since": self.since,
-            "by": self.by,
-            "reason": self.reason,
-            "action": self.action,
-            "previous": self.previous,
-        }
 
 
 def find_live_version(workspace: Workspace, *, before: pd.Timestamp | None = None) -> LiveVersion | None:

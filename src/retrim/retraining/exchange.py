@@ -90,15 +90,6 @@ class ExportedVersion:
     bytes: int
     proved: bool
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "file": str(self.file),
-            "sha256": self.sha256,
-            "bytes": self.bytes,
-            "proved": self.proved,
-        }
-
 
 def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVersion:
     """Writes a version into one signed file.
@@ -319,16 +310,6 @@ class ImportedVersion:
     origin: Origin
     environment: tuple[str, ...]
     proof: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "state": self.state,
-            "version": self.version,
-            "reason": self.reason,
-            "origin": to_record(self.origin),
-            "environment": list(self.environment),
-            "proof": self.proof,
-        }
 
 
 @dataclass(frozen=True)

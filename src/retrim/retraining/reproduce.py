@@ -30,7 +30,7 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import PROOF, load_stored_version, origin_of, rebuild_said, refuse_rebuild, whose_key
 from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record
+from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import trust_all
 
@@ -55,15 +55,6 @@ class RebuildResult:
     differences: tuple[str, ...]
     executed: tuple[str, ...]
     proved: bool
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "identical": self.identical,
-            "differences": list(self.differences),
-            "executed": list(self.executed),
-            "proved": self.proved,
-        }
 
 
 @dataclass(frozen=True)
@@ -134,9 +125,6 @@ class BuiltEnvironment:
     version: int
     folder: Path
     code: str | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {"version": self.version, "folder": str(self.folder), "code": self.code}
 
 
 def build_environment(workspace: Workspace, version: int, *, say: Say) -> BuiltEnvironment:
@@ -301,7 +289,7 @@ class RebuildProof:
 
     def as_record(self) -> dict[str, Any]:
         return {
-            **self.rebuilt.as_record(),
+            **to_record(self.rebuilt),
             "attestation": str(self.file),
             "largest_difference": self.largest_difference,
         }
