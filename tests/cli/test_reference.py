@@ -69,7 +69,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     store, model = world.workspace.store, world.workspace.model
     times = {"as_of": NOW.isoformat(), "made": NOW.isoformat()}
     hashes = {"tag": "", "bundle": "", "model_sha256": "", "lineage": {}}
-    verdict = {"promote": True, "reason": "", "winner": "all", "losses": {"all": 1.0}}
+    verdict = {"promote": True, "reason": "", "winner": "all", "losses": {"all": 1.0}, "rows": 0}
     store.add_version({"model": model, "version": 1, "run": "run-1", "verdict": verdict, **times, **hashes})
     said = {"source": "person", "actor": "a test", "outcome": "none", "reason": "", "record": {}}
     store.add_decision({"id": "one", "model": model, "as_of": NOW.isoformat(), "at": NOW.isoformat(), **said})

@@ -24,7 +24,7 @@ from retrim.cli.policy import policy_app
 
 if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
-    from retrim.retraining.reproduce import RebuildProof, RebuildResult
+    from retrim.retraining.reproduce import RebuildResult
 
 app = typer.Typer()
 versions_app = typer.Typer(help="Versions: list, show, compare, approve, move, clean up.", invoke_without_command=True)
@@ -124,24 +124,24 @@ def reproduce(
             "--chain proves, and --skip-proved is for chains; write `retrim reproduce N --prove --chain`"
         )
     workspace, now = workspace_here(), as_time(None)
-    shown: list[tuple[RebuildResult, RebuildProof | None]]
+    shown: list[RebuildResult]
     if not prove:
         rebuilt = op(workspace, version, say=say)
-        shown, record = [(rebuilt, None)], to_record(rebuilt)
+        shown, record = [rebuilt], to_record(rebuilt)
     elif chain:
         proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
-        shown = [(each.rebuilt, each) for each in (*before, proof)]
-        record = {**proof.as_record(), "ancestors": [each.as_record() for each in before]}
+        shown = [*before, proof]
+        record = {**to_record(proof), "ancestors": [to_record(each) for each in before]}
     else:
         proof = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
-        shown, record = [(proof.rebuilt, proof)], {**proof.as_record(), "ancestors": []}
+        shown, record = [proof], {**to_record(proof), "ancestors": []}
     if as_json:
         render.show_json(record)
     else:
-        for each, proved in shown:
-            _show_rebuilt(each, proved)
+        for each in shown:
+            _show_rebuilt(each)
         _note_remote(workspace)
-    raise typer.Exit(0 if all(each.identical for each, _ in shown) else 1)
+    raise typer.Exit(0 if all(each.identical for each in shown) else 1)
 
 
 @app.command(epilog=example("retrim environment 1"))
@@ -166,18 +166,19 @@ def environment(version: Version, as_json: AsJson = False) -> None:
     render.OUT.print(f"use it: . {built.folder}/bin/activate", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show_rebuilt(rebuilt: "RebuildResult", proof: "RebuildProof | None") -> None:
+def _show_rebuilt(rebuilt: "RebuildResult") -> None:
     from retrim.cli import render
+    from retrim.retraining.reproduce import RebuildProof
 
     answer = "identical" if rebuilt.identical else "different"
-    said = f"version {rebuilt.version} {'rebuilt' if proof is None else 'proved'}: {answer}"
+    said = f"version {rebuilt.version} {'proved' if isinstance(rebuilt, RebuildProof) else 'rebuilt'}: {answer}"
     render.OUT.print(f"{said}; stages run: {', '.join(rebuilt.executed) or 'none'}", highlight=False)
     for difference in rebuilt.differences:
         render.OUT.print(f"  {difference}", highlight=False, markup=False)
-    if proof is not None:
-        largest = "not known" if proof.largest_difference is None else f"{proof.largest_difference:g}"
+    if isinstance(rebuilt, RebuildProof):
+        largest = "not known" if rebuilt.largest_difference is None else f"{rebuilt.largest_difference:g}"
         render.OUT.print(f"  largest difference of predictions on the judged rows: {largest}", highlight=False)
-        render.OUT.print(f"  attestation: {proof.file}", highlight=False, markup=False, soft_wrap=True)
+        render.OUT.print(f"  attestation: {rebuilt.attestation}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))

@@ -30,7 +30,7 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import PROOF, load_stored_version, origin_of, rebuild_said, refuse_rebuild, whose_key
 from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import trust_all
 
@@ -274,25 +274,16 @@ PERSON = "asked for by a person"
 
 
 @dataclass(frozen=True)
-class RebuildProof:
+class RebuildProof(RebuildResult):
     """A version that was proved, or not, and the attestation that says so.
 
     Args:
-        rebuilt: What the rebuild gave.
+        attestation: Where it lies.
         largest_difference: Of predictions on the judged rows; None: not known.
-        file: Where it lies.
     """
 
-    rebuilt: RebuildResult
+    attestation: Path
     largest_difference: float | None
-    file: Path
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            **to_record(self.rebuilt),
-            "attestation": str(self.file),
-            "largest_difference": self.largest_difference,
-        }
 
 
 def prove_rebuild(
@@ -325,7 +316,7 @@ def prove_rebuild(
     write_file(file, content)
     workspace.store.add_to_envelope(workspace.model, version, kind=PROOF, name=name, at=iso(now), record=attestation)
     _tell_mlflow(workspace, version, identical=not rebuilt.differences, at=iso(now))
-    return RebuildProof(rebuilt, apart.largest, file)
+    return RebuildProof(**vars(rebuilt), attestation=file, largest_difference=apart.largest)
 
 
 def prove_chain(
@@ -402,8 +393,8 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         raise BusyError(f"run {going[0].id} is going on (process {going[0].pid}); a proof waits for it")
     version = pick(versions, model=workspace.model, moment=iso(now))
     proof = prove_rebuild(workspace, version, reason=reason, now=now, gently=True, say=say)
-    if not proof.rebuilt.identical:
-        first = proof.rebuilt.differences[0].splitlines()[0]
+    if not proof.identical:
+        first = proof.differences[0].splitlines()[0]
         record_alert(
             workspace, "rebuild differs", f"version {version} cannot be made again as it was: {first}", now=now
         )
