@@ -278,6 +278,11 @@ class RebuildProof(RebuildResult):
     """A version that was proved, or not, and the attestation that says so.
 
     Args:
+        version: The version.
+        identical: Every output has the recorded hash.
+        differences: What differs, a line each; empty when identical.
+        executed: Stages that were seen to run.
+        proved: It is identical, and was made in an environment built from the recorded lock, with no cached output.
         attestation: Where it lies.
         largest_difference: Of predictions on the judged rows; None: not known.
     """
