@@ -14,7 +14,7 @@ from retrim import errors
 from retrim.adapters.signing import Attestation, PublicKey
 from retrim.checking.check import AcknowledgedHold
 from retrim.checking.score import ScoringResult
-from retrim.cli.answers import decision_record, status_record, version_records
+from retrim.cli.answers import version_records
 from retrim.decision.account import MoneyParams, RetrainingCost
 from retrim.drift.verify import VerifiedRates
 from retrim.landing.clock_repair import Repair
@@ -28,6 +28,7 @@ from retrim.retraining.gc import Pruned
 from retrim.retraining.reproduce import RebuildResult
 from retrim.retraining.retrain import RunOutcome
 from retrim.retraining.run_directory import RunDirectory
+from tests.builders.answers import decision_record, status_record
 from tests.builders.look_tables import looked
 from tests.builders.proved import move, pass_checks
 from tests.builders.world import World, make_world

@@ -76,9 +76,6 @@ class Slice:
     added: float
     clear: bool
 
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
 
 @dataclass(frozen=True)
 class LossChange:

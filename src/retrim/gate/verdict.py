@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from retrim.features.view import FeatureView
+from retrim.stats.codec import Number, written
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
@@ -35,8 +36,8 @@ class Check:
 
     name: str
     passed: bool
-    figure: float
-    threshold: float | None
+    figure: Number
+    threshold: Number | None
     text: str
     interval: tuple[float, float] | None
 
@@ -84,11 +85,11 @@ class Verdict:
     rows: int
     corrected_gain: float | None
 
-    @property
+    @written
     def promote(self) -> bool:
         return all(check.passed for check in self.checks)
 
-    @property
+    @written
     def reason(self) -> str:
         """What decided, in a sentence: every check that failed, else the gain over the champion or the floor."""
         failed = [check.text for check in self.checks if not check.passed]

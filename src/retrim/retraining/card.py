@@ -19,7 +19,7 @@ from retrim.adapters.database import Row, iso
 from retrim.adapters.mlflow_exhibits import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
-from retrim.checking.check import CHECK
+from retrim.checking.history import CHECK
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
 from retrim.files import read_folder, write_file
