@@ -164,10 +164,9 @@ RECORDS = (
         "A large file prints `outcome`, `digest` and `batches`, a list of these. `of`, `piece`, `pieces` and "
         "`first_row` are there only in that list.",
     ),
-    Printed("retrim quarantine release", "retrim.landing.ingest:Landed"),
-    Printed("retrim quarantine list", "retrim.adapters.landing_zone:QuarantinedBatch", LIST),
-    Printed("retrim quarantine show", "retrim.adapters.landing_zone:QuarantinedBatch"),
-    Printed("retrim quarantine drop", "retrim.adapters.landing_zone:QuarantinedBatch"),
+    Printed("retrim batch release", "retrim.landing.ingest:Landed"),
+    Printed("retrim batch list --quarantined", "retrim.adapters.landing_zone:QuarantinedBatch", LIST),
+    Printed("retrim batch drop", "retrim.adapters.landing_zone:QuarantinedBatch"),
     Printed(
         "retrim batch list",
         "retrim.reading.landed:BatchFile",
@@ -177,7 +176,8 @@ RECORDS = (
     Printed(
         "retrim batch show",
         "retrim.reading.landed:BatchFile",
-        more={
+        "One in quarantine prints what `retrim batch list --quarantined` lists.",
+        {
             "withdrawn": "Who withdrew it, when and why. Null: nobody.",
             "columns": "Type of each column.",
             "versions": "Versions made with it.",
@@ -281,17 +281,17 @@ RECORDS = (
         more={"changes": "By key: the value before and the new one."},
     ),
     Printed(
-        "retrim maintain audit",
+        "retrim batch audit",
         "retrim.checking.audit:Audit",
         more={"holds": "Whether all of it balances.", "tested, measured, deposited": COUNTED},
     ),
     Printed(
-        "retrim maintain gc",
+        "retrim versions gc",
         "retrim.retraining.gc:Pruned",
         more={"freed": "Bytes.", "removed": "What went, or would go.", "kept": "What stays."},
     ),
     Printed(
-        "retrim maintain run-directory",
+        "retrim versions run-directory",
         "retrim.retraining.run_directory:RunDirectory",
         more={
             "folder": "Where it is.",

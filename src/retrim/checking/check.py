@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,
@@ -38,6 +38,7 @@ from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
 from retrim.decision.rules import RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
+from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
@@ -217,7 +218,7 @@ def balance(workspace: Workspace, version: int) -> AccumulatedGain:
     return account
 
 
-def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Row]:
+def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[RunRow]:
     """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
@@ -228,7 +229,7 @@ def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Ro
     newest, debited = past[-1], {run for check in past for run in check.record.debited}
     refused = workspace.store.runs(workspace.model, state="refused")
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
-    since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
+    since = [run for run in mine if run.as_of >= newest.as_of or (run.answered or "") >= newest.as_of]
     return [run for run in since if run.id not in debited]
 
 
@@ -385,7 +386,7 @@ class StandingAnswer(GivenAnswer):
     rules: tuple[str, ...]
 
 
-def answer_to(workspace: Workspace, check: Row) -> GivenAnswer | None:
+def answer_to(workspace: Workspace, check: DecisionRow) -> GivenAnswer | None:
     """How a person answered a check that held, or left an alarm to one; None while nobody has.
 
     A settlement names the check that it answers. A run answers every check that waited since the last that did not;
@@ -415,10 +416,10 @@ def settlement_now(workspace: Workspace) -> StandingAnswer | None:
     return StandingAnswer(**vars(_answer(settled[-1])), rules=rules)
 
 
-def _waited(row: Row) -> bool:
+def _waited(row: DecisionRow) -> bool:
     """Whether a check held, or left an alarm to a person."""
     return row.source == CHECK and (row.outcome == "held" or bool(as_check(row).record.held))
 
 
-def _answer(row: Row) -> GivenAnswer:
+def _answer(row: DecisionRow) -> GivenAnswer:
     return GivenAnswer(row.id, pd.Timestamp(row.as_of), row.actor, row.outcome, row.reason)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import hash_keys
 from retrim.decision.check_record import (
     AskedRefit,
@@ -35,6 +35,7 @@ from retrim.decision.check_record import (
 from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.rows_counted import RowCounts, count_rows, pack
 from retrim.decision.rules import RolledBack
+from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.errors import BadInputError
 from retrim.gate.reuse import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
@@ -127,13 +128,13 @@ def _too_few_to_train(workspace: Workspace, ripe: pd.DataFrame) -> tuple[int, st
     return 0, ""
 
 
-def evidence_of(row: Row) -> DecisionEvidence:
+def evidence_of(row: DecisionRow) -> DecisionEvidence:
     """What the store keeps of a decision, whoever took it."""
     kinds: dict[str, type[DecisionEvidence]] = {SETTLEMENT: HoldAnswer, REFIT: AskedRefit, PERSON: AskedRun}
     return from_record(kinds.get(row.source, CheckRecord), row.record)
 
 
-def as_check(row: Row) -> StoredCheck:
+def as_check(row: DecisionRow) -> StoredCheck:
     """A row of the store as the check that it holds."""
     return StoredCheck(
         id=row.id,
@@ -192,10 +193,10 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
         table: As assembled now.
     """
     refused = [run for run in workspace.store.runs(workspace.model, state="refused") if run.mode != FINAL]
-    version = None if not refused else workspace.store.version(workspace.model, refused[-1].version)
+    version = None if not refused else workspace.store.version(workspace.model, refused[-1].made)
     if version is None:
         return None
-    since = pd.Timestamp(refused[-1].ended if "answer" in refused[-1].detail else refused[-1].as_of)
+    since = pd.Timestamp(refused[-1].answered or refused[-1].as_of)
     return int((table["_matured"] > since).sum()), int(version.verdict["rows"])
 
 
@@ -206,7 +207,9 @@ def waiting_rules(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[
     return held
 
 
-def rolled_back(workspace: Workspace, decisions: Sequence[Row], table: pd.DataFrame | None) -> RolledBack | None:
+def rolled_back(
+    workspace: Workspace, decisions: Sequence[DecisionRow], table: pd.DataFrame | None
+) -> RolledBack | None:
     """The rollback that made live what is live, while no person has said anything since; else None.
 
     Args:
@@ -225,13 +228,13 @@ def rolled_back(workspace: Workspace, decisions: Sequence[Row], table: pd.DataFr
     return RolledBack(newest.version, newest.previous, at, rows, workspace.params.gate.min_rows)
 
 
-def _counted(decisions: Sequence[Row], at: pd.Timestamp) -> int:
+def _counted(decisions: Sequence[DecisionRow], at: pd.Timestamp) -> int:
     """Rows that the newest check found matured since the rollback at this moment; 0 where none was made since."""
     kept = (as_check(row).record.rolled_back for row in reversed(decisions) if row.source == CHECK)
     return next((each.rows for each in kept if each is not None and each.at == at), 0)
 
 
-def is_held(workspace: Workspace, decisions: Sequence[Row]) -> bool:
+def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
     """Whether something waits for a person, and nobody answered.
 
     The newest check was held, or left an alarm to one; or a rollback holds all that would start by itself.
@@ -264,12 +267,12 @@ def past_check(record: CheckRecord) -> PastCheck:
     )
 
 
-def _is_sequel(row: Row) -> bool:
+def _is_sequel(row: RunRow) -> bool:
     """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
     return bool(row.mode == FINAL and row.state not in UNFINISHED)
 
 
-def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:
+def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) -> PastRun:
     asked = decisions.get(row.decision)
     rules = () if asked is None else from_record(StartedBy, asked.record).fired
     state = "restored" if row.detail.get("restored") is not None else row.state
@@ -283,7 +286,7 @@ def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:
         rules,
         None if until is None else pd.Timestamp(until),
         changed,
-        pd.Timestamp(row.ended) if "answer" in row.detail else None,
+        None if row.answered is None else pd.Timestamp(row.answered),
     )
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from retrim import __version__
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.history import as_check
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.history import RunOutcome
 from retrim.decision.previous_champions import PreviousChampions, judge_formers
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError
 from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
 from retrim.gate.verdict import Check
@@ -165,7 +166,7 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
     return RunOutcome(None, "restored", row.reason, version)
 
 
-def restore_after_run(workspace: Workspace, made: Row, *, by: str, now: pd.Timestamp) -> int | None:
+def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: pd.Timestamp) -> int | None:
     """Carries out a run's verdict that a previous champion is to go live again; gives its version, or None.
 
     Args:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.history import PROBATION_ROLLBACK, as_check, newest_check
 from retrim.checking.previous_champions import forbidden_in
 from retrim.decision.check_record import StoredCheck
@@ -19,6 +19,7 @@ from retrim.decision.probation import (
     roll_back_instead,
 )
 from retrim.decision.rules import Decision
+from retrim.decision.stored_rows import ReleaseRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace, record_alert
@@ -33,7 +34,7 @@ WATCHED = ("promote", "restore", "import")
 """Moves of the champion that begin a probation; a rollback is a person's word, or this one's."""
 
 
-def begin_probation(workspace: Workspace) -> Row | None:
+def begin_probation(workspace: Workspace) -> ReleaseRow | None:
     """The move of the champion whose probation goes on or has ended; None where what is live never had one."""
     releases = workspace.store.releases(workspace.model)
     if not releases or not workspace.params.probation.checks:
@@ -158,7 +159,7 @@ def _before(previous: StoredCheck | None) -> ProbationCheck | None:
     return None if previous is None else previous.record.probation
 
 
-def _begin(workspace: Workspace, move: Row) -> ProbationCheck:
+def _begin(workspace: Workspace, move: ReleaseRow) -> ProbationCheck:
     """A probation without a row: those that matured when the version was made, or brought back, have judged it."""
     made = workspace.store.version(workspace.model, move.version)
     assert made is not None, move.version

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.database import Row
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, price_now, settlement_now
@@ -18,6 +17,7 @@ from retrim.decision.check_record import CheckRecord, DecisionEvidence
 from retrim.decision.probation import ProbationNow, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS
 from retrim.decision.rules import RolledBack
+from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError
 from retrim.landing.ingest import withdrawn_of_versions
@@ -367,7 +367,7 @@ def resumed_runs(workspace: Workspace, decisions: Iterable[str]) -> list[RunFact
     return [_run_facts(run) for run in runs if run is not None]
 
 
-def _approval(workspace: Workspace, version: Row) -> dict[str, Any] | None:
+def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | None:
     """What a person said to a version, or that it waits for that; None where nobody was asked."""
     answer, run = answer_of(workspace, version.version), workspace.store.run(version.run)
     if answer is not None:
@@ -375,12 +375,12 @@ def _approval(workspace: Workspace, version: Row) -> dict[str, Any] | None:
     return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 
-def _run_facts(run: Row) -> RunFacts:
+def _run_facts(run: RunRow) -> RunFacts:
     reason = run.detail.get("reason", "")
     return RunFacts(run.id, run.state, run.as_of, run.mode, run.attempt, run.version, reason)
 
 
-def _stopped_run(workspace: Workspace, run: Row) -> StoppedRun:
+def _stopped_run(workspace: Workspace, run: RunRow) -> StoppedRun:
     why = run.detail.get("why", KILLED)
     return StoppedRun(**vars(_run_facts(run)), why=why, attempts=workspace.params.retrain.attempts)
 

@@ -313,7 +313,7 @@ def quarantined_in_words(batches: "Sequence[HeldBatch]") -> str | None:
     if not batches:
         return None
     count = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
-    return f"{count}, the last on {moment(batches[-1].arrived)}: retrim quarantine list"
+    return f"{count}, the last on {moment(batches[-1].arrived)}: retrim batch list --quarantined"
 
 
 def stopped_in_words(runs: "Sequence[StoppedRun]") -> str | None:
