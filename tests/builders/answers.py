@@ -7,6 +7,8 @@ import pandas as pd
 
 from retrim.checking.check import CheckOutcome
 from retrim.cli.answers import find_decision, find_status, resumed_runs
+from retrim.decision.account import EMPTY
+from retrim.decision.check_record import CheckRecord
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import to_record
 
@@ -40,6 +42,11 @@ class PrintedCheck:
     @property
     def record(self) -> dict[str, Any]:
         return to_record(self.made.record)
+
+
+def kept_check(as_of: pd.Timestamp, **found: Any) -> dict[str, Any]:
+    """What the store keeps of a check that found this, and nothing else."""
+    return to_record(CheckRecord(**{"as_of": as_of, "account": EMPTY, "price": 1.0, **found}))
 
 
 def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:

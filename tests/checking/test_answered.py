@@ -7,12 +7,9 @@ import pytest
 
 from retrim.adapters.database import iso
 from retrim.checking.check import acknowledge
-from retrim.decision.account import EMPTY
-from retrim.decision.check_record import CheckRecord
 from retrim.decision.rules import RuleResult
 from retrim.lineage.workspace import Workspace, ask_for_run
-from retrim.stats.codec import to_record
-from tests.builders.answers import decision_record
+from tests.builders.answers import decision_record, kept_check
 from tests.builders.desk import Desk, make_desk
 
 
@@ -30,11 +27,9 @@ class Kept:
         """A check, with the rules that fired and those it left to a person; gives its id."""
         at = iso(self.desk.day(day))
         said = tuple(RuleResult(rule, rule in up, text="", change="") for rule in ("account", "drift"))
-        made = CheckRecord(as_of=self.desk.day(day), champion=1, said=said, held=held, account=EMPTY, price=1.0)
+        made = kept_check(self.desk.day(day), champion=1, said=said, held=held)
         row = {"id": f"check-{day:g}", "model": self.workspace.model, "source": "check", "as_of": at, "at": at}
-        self.workspace.store.add_decision(
-            {**row, "outcome": outcome, "actor": "a test", "reason": "", "record": to_record(made)}
-        )
+        self.workspace.store.add_decision({**row, "outcome": outcome, "actor": "a test", "reason": "", "record": made})
         return f"check-{day:g}"
 
     def settle(self, day: float, reason: str = "a fair") -> tuple[str, ...]:
