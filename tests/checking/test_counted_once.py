@@ -210,7 +210,7 @@ def test_of_two_checks_at_once_each_row_is_counted_by_one(make: Make) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda job: check(job[0], by="a test", now=job[1]), jobs))
 
-    assert sorted(map(counted, both)) == [[0] * 3, [48] * 3]
+    assert sorted(counted(PrintedCheck(each)) for each in both) == [[0] * 3, [48] * 3]
     assert audit(desk.workspace, now=desk.day(13)).holds
 
 
