@@ -16,12 +16,13 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.signing import Keys, attested, pack, read_attestation, unpack
 from retrim.adapters.store import copy_past
-from retrim.decision.probation import REBUILD
+from retrim.decision.probation import REBUILD, RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version
 from retrim.retraining.exchange import EXPORT, export, import_version, open_parcel
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_record
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -221,11 +222,12 @@ class TestAFileThatIsNotRight:
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
     ) -> None:
         keys = Keys(staging.workspace.paths.keys)
-        record = {"identical": True, "bundle": {"recorded": "x"}, "proved_at": ""}
-        proof = to_json(keys.attest(REBUILD, {"generated/v2": "x"}, record))
-        said = self.refused(production, tmp_path, altered({**files, "rebuild.json": proof}, keys))
+        same = StatedPlatform("here", "here")
+        said = RebuildStatement("generated", 2, True, StatedBundle("x"), same, StatedDifference(0.0), "a test", "")
+        proof = to_json(keys.attest(REBUILD, {"generated/v2": "x"}, to_record(said)))
+        why = self.refused(production, tmp_path, altered({**files, "rebuild.json": proof}, keys))
 
-        assert "rebuild.json is of another key or another bundle" in said
+        assert "rebuild.json is of another key or another bundle" in why
 
     def test_is_refused_when_any_stretch_of_it_is_altered(self, production: World, file: Path, tmp_path: Path) -> None:
         whole, passed = file.read_bytes(), []
