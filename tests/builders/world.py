@@ -48,7 +48,7 @@ from retrim.paths import WorkspacePaths
 from retrim.reading.synthetic import data_section, generate, suite
 from retrim.settings import Env, load_params
 from retrim.wheel import dependencies_in
-from tests.builders.shipped import whole
+from tests.builders.shipped import drift_tests, whole
 
 REPOSITORY = Path(__file__).parents[2]
 BUSY_SECONDS = 30
@@ -58,16 +58,15 @@ COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim';
 
 SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 96, "sliding_rows": 300},
-    "judge": {"draws": 200, "block_rows": 12},
+    "judge": {"block_rows": 12},
     "tune": {
-        "trials": 2, "warm_trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20,
-        "options": {"n_startup_trials": 2},
+        "trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20, "sampler": {"tpe": {"n_startup_trials": 2}},
     },
-    "backtest": {"origins": 1, "origin_rows": 48},
-    "gate": {"min_rows": 48, "season": "1D", "season_cells": 24},
+    "backtest": {"origins": 1},
+    "gate": {"min_rows": 48, "season": "1D"},
     "probe": {"min_rows": 24},
     "account": {"usual_rows": 96},
-    "drift": {"min_rows": 48, "joint": {"tests": {}}},
+    "drift": {"tests": drift_tests()},
     "retrain": {"refit_after": False},
 }  # fmt: skip
 """What the small params.yaml has other than the shipped one, section by section.

@@ -145,7 +145,7 @@ def twins(asked: Asked) -> str:
             workspace = make_desk(asked.folder / name, data={"model": model}).workspace
             assert workspace.store is not None
             (workspace.paths.root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-            document = yaml.safe_dump(workspace.params.model_dump(mode="json"))
+            document = yaml.safe_dump(workspace.params.as_stated())
             (workspace.paths.root / "params.yaml").write_text(document, encoding="utf-8")
         places = find_models([asked.folder], here=asked.folder / "one", now=asked.desk.day(30))
     return "; ".join(fault for place in places for fault in place.faults)

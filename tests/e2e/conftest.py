@@ -14,7 +14,7 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory, server: str) -> World
     Proofs run in an environment lent to them.
     """
     drift = {"kind": "concept", "size": 3.0, "since": "2024-01-26T00:00:00+00:00"}
-    made = make_world(tmp_path_factory.mktemp("two"), server=server, drift=drift, changes={"room": {"gc_grace": "0s"}})
+    made = make_world(tmp_path_factory.mktemp("two"), server=server, drift=drift)
     lend_environment(made)
     made.land(made.day(FIRST))
     made.retrim("retrain", "--as-of", made.day(FIRST))

@@ -303,9 +303,16 @@ class BandParams(SettingsSection):
     """How far above the reference band a loss has to be."""
 
     unit: Literal["iqr", "sd"] = Field(
-        default="iqr", description="the band's interquartile range, or its standard deviation"
+        exclude=True,
+        default="iqr",
+        description="the band's interquartile range, or its standard deviation; the first minds no outlier",
     )
-    reach: float = Field(default=3.0, gt=0, description="units above the middle of the band at which its top lies")
+    reach: float = Field(
+        exclude=True,
+        default=3.0,
+        gt=0,
+        description="units above the middle of the band at which its top lies; about four standard deviations",
+    )
 
 
 @dataclass(frozen=True)

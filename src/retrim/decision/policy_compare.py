@@ -223,7 +223,7 @@ class WindowAlarms:
     def _over(self, name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
         tests = tests_of(name, column, self._params)
         return any(
-            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > self._params.thresholds[test]
+            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > self._params.threshold_of(test)
             for test, arguments in tests.items()
         )
 
@@ -596,13 +596,13 @@ def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Po
     if period == 1:
         switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
     seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
-    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), **switched, "every": f"{seconds}s"})
+    triggers = TriggerParams.model_validate({**dict(wanted.triggers), **switched, "every": f"{seconds}s"})
     changes = {f"triggers.{key}": value for key, value in switched.items()}
     return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
 def _rule(wanted: PolicySetup, name: str, rule: str, changes: dict[str, Any]) -> Policy:
-    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), "rules": (rule,), **changes})
+    triggers = TriggerParams.model_validate({**dict(wanted.triggers), "rules": (rule,), **changes})
     switched = {"triggers.rules": [rule], **_dotted("triggers", changes)}
     return Policy(name, switched, _asks(wanted, triggers), probes=False)
 

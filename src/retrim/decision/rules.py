@@ -44,14 +44,21 @@ StageLimit = Annotated[str, AfterValidator(_is_stage_limit)]
 class RetrainParams(SettingsSection):
     """How a version is made."""
 
-    first_mode: Mode = Field(default="search", description="mode of version 1")
+    first_mode: Mode = Field(
+        exclude=True, default="search", description="mode of version 1; nothing is there to go on from"
+    )
     mode: Mode | Literal["auto"] = Field(
         default="refit", description="mode of every later version; auto: as its runs say it pays"
     )
     refit_after: bool = Field(
         default=True, description="whether a promoted recipe is fitted once more, on the rows that judged too"
     )
-    attempts: int = Field(default=3, ge=1, description="times a run is started, the first and those after a kill")
+    attempts: int = Field(
+        exclude=True,
+        default=3,
+        ge=1,
+        description="times a run is started, the first and those after a kill; what kills three kills a fourth",
+    )
     stage_limit: StageLimit = Field(
         default="auto",
         description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more",
@@ -65,8 +72,17 @@ class RetrainParams(SettingsSection):
 class RunDirectoryParams(SettingsSection):
     """What a run directory takes from the workspace."""
 
-    max_file_mb: float = Field(default=5.0, gt=0, description="an untracked file above this, in MB, is refused")
-    gc_grace: Span = Field(default="1h", description="what came into the DVC cache this recently is not pruned")
+    max_file_mb: float = Field(
+        exclude=True,
+        default=5.0,
+        gt=0,
+        description="an untracked file above this, in MB, is refused; git is for code, and a tag would publish it",
+    )
+    gc_grace: Span = Field(
+        exclude=True,
+        default="1h",
+        description="what came into the DVC cache this recently is not pruned; somebody may work with it",
+    )
 
 
 def _is_timetable(text: str) -> str:
@@ -94,24 +110,21 @@ class ScheduleParams(SettingsSection):
     monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
     score: Timetable = Field(default="30 * * * *", description="when rows without a prediction get one")
     maintain: Timetable = Field(default="45 0 * * *", description="when what nothing names any longer is removed")
-    prove: Timetable = Field(
-        default="0 3 * * 0", description="when a random version is proved; Sundays at 3: a week apart"
+    prove: Timetable | None = Field(
+        default="0 3 * * 0", description="when a random version is proved; null: never; Sundays at 3: a week apart"
     )
-
-
-class DemoParams(SettingsSection):
-    """The replay that the demo runs."""
-
-    dataset: str = Field(default="bike", description="a shipped dataset")
-    start: int = Field(default=6, ge=1, description="months of history that version 1 is trained on")
-    check_every: SomeSpan = Field(default="14D", description="span between checks")
 
 
 class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
     runs: int = Field(default=13, ge=1, description="retrainings, at most ...")
-    checks: int = Field(default=26, ge=1, description="... in that many checks one after the other, this one counted")
+    checks: int = Field(
+        exclude=True,
+        default=26,
+        ge=1,
+        description="... in that many checks one after the other, this one counted; runs alone says how often",
+    )
 
 
 class TriggerParams(SettingsSection):
@@ -130,7 +143,9 @@ class TriggerParams(SettingsSection):
         default="90D", description="the schedule rule: a span since the last run, or a cron expression in UTC"
     )
     band: BandParams = Field(
-        default=BandParams(), description="of an unchanged window's loss: above it performance and estimate fire"
+        exclude=True,
+        default=BandParams(),
+        description="of an unchanged window's loss: above it performance and estimate fire",
     )
     cooldown_checks: int = Field(
         default=2, ge=0, description="checks after a run in which no rule but the account starts one"
@@ -139,7 +154,13 @@ class TriggerParams(SettingsSection):
         default=5, ge=0, description="checks after a promotion in which the same alarm goes to a person"
     )
     refusals_to_hold: int = Field(
-        default=2, ge=1, description="refusals running after which only new evidence starts the next"
+        exclude=True,
+        default=2,
+        ge=1,
+        description=(
+            "refusals running after which only new evidence starts the next; "
+            "the costs of the benchmarks were measured with it"
+        ),
     )
     budget: BudgetParams | None = Field(
         default=BudgetParams(), description="retrainings at most in that many checks; null: as many as fire"

@@ -635,7 +635,7 @@ def _land(
             notes = fitted.notes if kind == "rows" else ()
             faults += validate(frame, fitted.suite if kind == "rows" else for_columns(fitted.suite, frame.columns))
         verdict: Verdict | None = "broken" if frame is None or faults else None
-        if frame is not None and not faults and batches is not None and batches.look:
+        if frame is not None and not faults and batches is not None and batches.skip != "all":
             by_when = now or clock()
             against: dict[str, Any] = {"data": data, "params": batches, "reading": how[1]}
             verdict, faults = look_at_batch(frame, landing=landing, now=by_when, of=of, **against)

@@ -569,7 +569,7 @@ def imbalance_notes(aim: Aim, target: str) -> list[TableNote]:
         "themselves, and balancing only moves them, to be corrected after"
     )
     if aim.task == "binary":
-        chosen += "; who needs a yes or no sets decide.threshold: cost and what each error costs"
+        chosen += "; who needs a yes or no says in decide.threshold what each error costs"
     return [TableNote("imbalance", target, f"{aim.rarest:.1%} of the rows are of the rarest class", chosen)]
 
 

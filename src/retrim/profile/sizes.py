@@ -90,16 +90,13 @@ def sizes(
         ("tune", "space", "num_leaves"): SettingChoice({"low": leaves[0], "high": leaves[1], "log": True}, ""),
         ("tune", "space", "min_child_samples"): SettingChoice({"low": 5, "high": leaf, "log": True}, ""),
         ("tune", "space", "feature_fraction"): SettingChoice({"low": 0.5 if features < 40 else 0.3, "high": 1.0}, ""),
-        ("backtest", "origin_rows"): SettingChoice(judge_rows, ""),
         ("gate", "min_rows"): SettingChoice(max(judge_rows // 2, 2), "half of those that judge"),
         ("gate", "floor"): SettingChoice(floors, ""),
         ("probe", "min_rows"): SettingChoice(max(usual // 4, 12), "a quarter of a usual batch"),
         ("account", "usual_rows"): SettingChoice(usual, f"a batch of {rhythm.batch_every}"),
-        ("drift", "min_rows"): SettingChoice(int(np.clip(usual // 2, 20, 100)), ""),
     }
     if season is not None:
         chosen[("gate", "season")] = SettingChoice(season.span, f"it explains {season.gain:.0%} of the variance ahead")
-        chosen[("gate", "season_cells")] = SettingChoice(season.cells, "")
     return chosen
 
 

@@ -403,7 +403,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
     done = any(
         attested(row.record)["reason"] == reason for row in workspace.store.envelopes(workspace.model, kind=PROOF)
     )
-    if not workspace.params.proof.scheduled or not versions or done:
+    if workspace.params.schedule.prove is None or not versions or done:
         return None
     going = workspace.store.runs(workspace.model, state="running")
     if going:

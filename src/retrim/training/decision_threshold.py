@@ -1,7 +1,7 @@
 """When a probability becomes a decision: the section `decide` of params.yaml, and a threshold by what errors cost."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -9,15 +9,28 @@ from pydantic import Field
 from retrim.stats.plugins import SettingsSection
 
 
+class ErrorCosts(SettingsSection):
+    """What a wrong decision costs, in any unit: only the ratio moves the threshold."""
+
+    false_positive: float = Field(gt=0, description="cost of selecting a negative row")
+    false_negative: float = Field(gt=0, description="cost of passing over a positive row")
+
+
 class DecideParams(SettingsSection):
     """The threshold of a binary task, the same for every row."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["cost"] | None = Field(
+    threshold: Annotated[float, Field(gt=0, lt=1)] | ErrorCosts | None = Field(
         default=None,
-        description="probability from which a row is selected; cost: the cheapest on backtest rows; null: none is made",
+        description=(
+            "probability from which a row is selected; {false_positive: 1, false_negative: 5}: the cheapest on "
+            "backtest rows where errors cost that; null: none is made"
+        ),
     )
-    false_positive: float = Field(default=1.0, gt=0, description="cost of selecting a negative row")
-    false_negative: float = Field(default=1.0, gt=0, description="cost of passing over a positive row")
+
+    @property
+    def start(self) -> float:
+        """The threshold of all rows together, from which thresholds by group begin."""
+        return self.threshold if isinstance(self.threshold, float) else 0.5
 
 
 @dataclass(frozen=True)
@@ -51,13 +64,19 @@ def threshold_of(scores: np.ndarray, actual: np.ndarray, decide: DecideParams) -
         decide: The section.
     """
     assert decide.threshold is not None
-    costs = {"false_positive": decide.false_positive, "false_negative": decide.false_negative}
-    if decide.threshold == "cost":
-        return cheapest(scores, actual, **costs)
-    fixed = decide.threshold
-    expected = decide.false_positive / (decide.false_positive + decide.false_negative)
-    by = [cost_of(scores, actual, threshold, **costs) for threshold in (fixed, expected)]
-    return ChosenThreshold(fixed, by[0], expected, by[1], len(scores))
+    if isinstance(decide.threshold, ErrorCosts):
+        return cheapest(
+            scores,
+            actual,
+            false_positive=decide.threshold.false_positive,
+            false_negative=decide.threshold.false_negative,
+        )
+    expected = 0.5
+    by = [
+        cost_of(scores, actual, threshold, false_positive=1.0, false_negative=1.0)
+        for threshold in (decide.threshold, expected)
+    ]
+    return ChosenThreshold(decide.threshold, by[0], expected, by[1], len(scores))
 
 
 def cost_of(
