@@ -58,7 +58,6 @@ def settings(rows: int, trials: int) -> dict[str, Any]:
     block = max(rows // 50, 336)
     params["split"] = {"judge_rows": block, "sliding_rows": rows // 2}
     params["tune"] |= {"trials": trials, "fold_rows": block, "max_rounds": 40 if rows > 100_000 else 400}
-    params["split"]["judge_rows"] = block
     return params
 
 

@@ -319,6 +319,27 @@ def moved_in(document: Mapping[str, Any]) -> dict[str, Moved]:
     }
 
 
+def why_none(key: str) -> str | None:
+    """Why a dotted key is no setting, where it was one or is a value of the code; None: nothing is known of it."""
+    words = key.split(".")
+    for depth in range(1, len(words) + 1):
+        moved = MOVED.get(".".join(words[:depth]))
+        if moved is not None and moved.was is ANY:
+            return f"is gone since retrim {moved.since}: {moved.said}"
+    kind: Any = Params
+    for depth, word in enumerate(words, 1):
+        field = kind.model_fields.get(word) if isinstance(kind, type) and issubclass(kind, SettingsSection) else None
+        if field is None:
+            return None
+        derived = DERIVED.get(".".join(words[:depth]))
+        if FOLLOWS in field.metadata and derived is not None:
+            return f"follows others: {derived.said}"
+        kind = next(iter(nested_sections(field.annotation)), None)
+        if kind is None and field.exclude:
+            return f"is fixed at {plain_default(field)!r} ({field.description})"
+    return None
+
+
 def stated_at(document: Any, key: str) -> Any:
     """What a document states at a dotted key; `ABSENT`: nothing."""
     for name in key.split("."):

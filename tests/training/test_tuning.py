@@ -133,7 +133,7 @@ def test_a_sampler_that_cannot_search_the_space_is_refused() -> None:
 
 
 def test_a_sampler_that_takes_no_seed_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"'PartialFixedSampler' refuses them: .*seed"):
+    with pytest.raises(BadInputError, match=r"'PartialFixedSampler' refuses its arguments: .*seed"):
         run(tune_params(sampler="PartialFixedSampler"))
 
 

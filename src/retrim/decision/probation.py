@@ -318,12 +318,7 @@ REBUILD = "urn:retrim:rebuild:v1"
 class ProofParams(SettingsSection):
     """Proofs and keys."""
 
-    most_mb: float = Field(
-        exclude=True,
-        default=500.0,
-        gt=0,
-        description="megabytes of a file that import reads, at most; a version has a tenth of that",
-    )
+    most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
     trusted_keys: tuple[str, ...] = Field(
         default=(), description="public keys whose attestations and exports count, beside our own"
     )

@@ -64,8 +64,12 @@ class RetrainParams(SettingsSection):
         description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more",
     )
     stage_heartbeat: SomeSpan = Field(
+        exclude=True,
         default="30min",
-        description="time for which a stage may neither print nor use the processor, and a run's process be silent",
+        description=(
+            "time for which a stage may neither print nor use the processor, and a run's process be silent; "
+            "what works does one of both"
+        ),
     )
 
 
@@ -356,7 +360,9 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     """Fires when m of the last n checks that had rows to look at found drift in the columns it looks at."""
     m, n = params.drift_checks
     if not evidence.looked:  # old findings start nothing a second time
-        return RuleResult("drift", False, "too few new rows to look at", "more new rows: drift.min_rows says how many")
+        return RuleResult(
+            "drift", False, "too few new rows to look at", "more new rows: half of account.usual_rows, 20 to 100"
+        )
     seen = [
         [column for column in columns if not params.drift_columns or column in params.drift_columns]
         for columns in evidence.drifted[-n:]

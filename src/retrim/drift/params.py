@@ -69,7 +69,8 @@ class DriftParams(SettingsSection):
             table = next((table for table in tables if name in table), None)
             if table is None:
                 known = [entry.name for each in tables for entry in each]
-                raise ValueError(str(UnknownNameError("drift test", name, known)))
+                unknown = UnknownNameError("drift test", name, known)
+                raise ValueError(str(unknown))
             parameters = inspect.signature(table[name]).parameters.values()
             wanted = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"seed"})
             if sorted(_arguments(given)) != wanted:

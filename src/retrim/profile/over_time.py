@@ -17,7 +17,7 @@ LEAST = 30
 """Rows of a part below which nothing is said of it."""
 CELLS, LEVELS, BUCKETS = 50, 100, 64
 LARGE = 0.15
-"""Effect from which a part has moved: as drift.thresholds has it for ks by default."""
+"""Effect from which a part has moved: as drift.tests has it for ks by default."""
 CHANCE = 1.63
 """Over the root of nm / (n + m): what ks exceeds by chance in 1 of 100 windows (Smirnov 1948)."""
 
