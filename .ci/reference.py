@@ -14,12 +14,12 @@ import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic.fields import FieldInfo
+from pydantic.fields import ComputedFieldInfo, FieldInfo
 
 from retrim import errors
 from retrim.drift.profile import ProfileParams
@@ -327,10 +327,9 @@ RECORDS = (
         "A large file prints `outcome`, `digest` and `batches`, a list of these. `of`, `piece`, `pieces` and "
         "`first_row` are there only in that list.",
     ),
-    Printed("retrim quarantine release", "retrim.landing.ingest:Landed"),
-    Printed("retrim quarantine list", "retrim.adapters.landing_zone:QuarantinedBatch", LIST),
-    Printed("retrim quarantine show", "retrim.adapters.landing_zone:QuarantinedBatch"),
-    Printed("retrim quarantine drop", "retrim.adapters.landing_zone:QuarantinedBatch"),
+    Printed("retrim batch release", "retrim.landing.ingest:Landed"),
+    Printed("retrim batch list --quarantined", "retrim.adapters.landing_zone:QuarantinedBatch", LIST),
+    Printed("retrim batch drop", "retrim.adapters.landing_zone:QuarantinedBatch"),
     Printed(
         "retrim batch list",
         "retrim.reading.landed:BatchFile",
@@ -340,7 +339,8 @@ RECORDS = (
     Printed(
         "retrim batch show",
         "retrim.reading.landed:BatchFile",
-        more={
+        "One in quarantine prints what `retrim batch list --quarantined` lists.",
+        {
             "withdrawn": "Who withdrew it, when and why. Null: nobody.",
             "columns": "Type of each column.",
             "versions": "Versions made with it.",
@@ -444,17 +444,17 @@ RECORDS = (
         more={"changes": "By key: the value before and the new one."},
     ),
     Printed(
-        "retrim maintain audit",
+        "retrim batch audit",
         "retrim.checking.audit:Audit",
         more={"holds": "Whether all of it balances.", "tested, measured, deposited": COUNTED},
     ),
     Printed(
-        "retrim maintain gc",
+        "retrim versions gc",
         "retrim.retraining.gc:Pruned",
         more={"freed": "Bytes.", "removed": "What went, or would go.", "kept": "What stays."},
     ),
     Printed(
-        "retrim maintain run-directory",
+        "retrim versions run-directory",
         "retrim.retraining.run_directory:RunDirectory",
         more={
             "folder": "Where it is.",
@@ -507,13 +507,40 @@ def documented(doc: str | None, *parts: str) -> dict[str, str]:
     return found
 
 
+def is_record(hint: Any) -> bool:
+    """Whether a type is a class that is printed as an object: by its `as_record`, or by the codec."""
+    return inspect.isclass(hint) and (hasattr(hint, "as_record") or (is_dataclass(hint) and hint in CODED))
+
+
+def written_names(owner: type) -> list[str]:
+    """The keys that the codec writes of a class: its fields, and the properties that are `written`."""
+    return [each.name for each in fields(owner)] + [name for name, member in vars(owner).items() if is_written(member)]
+
+
+def is_written(member: Any) -> bool:
+    """Whether a member of a class is a property that the codec writes."""
+    return isinstance(getattr(member, "decorator_info", None), ComputedFieldInfo)
+
+
 def nested(hint: Any) -> Iterator[type]:
     """Classes within a type that have a record of their own."""
     for each in (hint, *typing.get_args(hint)):
-        if inspect.isclass(each) and hasattr(each, "as_record"):
+        if is_record(each):
             yield each
         elif each is not hint:
             yield from nested(each)
+
+
+CODED: set[type] = set()
+"""Dataclasses within the records that the codec writes."""
+
+
+def dataclasses_in(hint: Any) -> Iterator[type]:
+    """Dataclasses that a type names."""
+    if inspect.isclass(hint) and is_dataclass(hint):
+        yield hint
+    for each in typing.get_args(hint):
+        yield from dataclasses_in(each)
 
 
 NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "text", type(None): "null"}
@@ -528,7 +555,7 @@ def type_said(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         said = [type_said(each) for each in within]
         return " or ".join(dict.fromkeys(said)) if all(said) else ""
-    if inspect.isclass(hint) and hasattr(hint, "as_record"):
+    if is_record(hint):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     if origin in (tuple, list) or getattr(origin, "__name__", "") == "Sequence":
         each = type_said(within[0]) if within else ""
@@ -568,6 +595,7 @@ def told_of(owner: type, path: list[str]) -> tuple[Any, str]:
     """Type and text of an attribute, from the class that has it."""
     name, *below = path
     member = inspect.getattr_static(owner, name, None)
+    member = member.wrapped if is_written(member) else member
     if isinstance(member, property):
         hint = typing.get_type_hints(member.fget).get("return")
         text = plain((member.fget.__doc__ or "").partition("\n\n")[0])
@@ -631,6 +659,13 @@ def names_of(value: ast.DictComp, owner: type) -> list[str]:
 def record_of(source: Any) -> tuple[list[Key], list[type]]:
     """The keys of a record, and the classes of the records within it."""
     owner = source if inspect.isclass(source) else None
+    if owner and not hasattr(owner, "as_record"):
+        told = {name: told_of(owner, [name]) for name in written_names(owner)}
+        CODED.update(each for hint, _ in told.values() for each in dataclasses_in(hint))
+        return (
+            [Key(name, type_said(hint), text) for name, (hint, text) in told.items()],
+            [each for hint, _ in told.values() for each in nested(hint)],
+        )
     function = source.as_record if owner else source
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(tree, ast.FunctionDef)

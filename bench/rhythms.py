@@ -181,13 +181,16 @@ def main() -> None:
 
 def _before(given: argparse.Namespace, name: str) -> dict[str, Any]:
     """The verdicts on a table of the code of a commit."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as beside:
+        folder = Path(beside) / "retrim"
+        folder.mkdir()
+        (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
         for commit, parts in ((given.before, ["src", "params.yaml", "data"]), (given.by or given.before, ["bench"])):
             packed = subprocess.run(["git", "archive", commit, *parts], cwd=ROOT, check=True, capture_output=True)
             subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
-        command = [sys.executable, f"{folder}/bench/{Path(__file__).name}", "--json", "--packages", given.packages]
+        command = [sys.executable, folder / "bench" / Path(__file__).name, "--json", "--packages", given.packages]
         sizes = ["--sampled", str(given.sampled), "--damaged", str(given.damaged), "--tables", name]
-        environment = {**os.environ, "PYTHONPATH": f"{folder}/src"}
+        environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
         told = subprocess.run([*command, *sizes], env=environment, check=True, capture_output=True, text=True)
     verdicts_before: dict[str, Any] = json.loads(told.stdout)
     return verdicts_before

@@ -41,7 +41,7 @@ def targets_in(document: Path) -> set[str]:
 
 @cache
 def commands() -> dict[str, set[str]]:
-    """Each command of retrim, groups written out ("quarantine list"), with its options."""
+    """Each command of retrim, groups written out ("batch list --quarantined"), with its options."""
     found: dict[str, set[str]] = {}
 
     def walk(command: object, name: str) -> None:

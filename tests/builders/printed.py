@@ -102,7 +102,7 @@ def to_try() -> list[Printed]:
 
 @cache
 def commands() -> dict[str, set[str]]:
-    """Each command of retrim, groups written out ("quarantine list"), with its options."""
+    """Each command of retrim, groups written out ("batch list --quarantined"), with its options."""
     found: dict[str, set[str]] = {}
 
     def walk(command: object, name: str) -> None:

@@ -29,7 +29,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "batch", "maintain", "policy", "quarantine"}
+GROUPS = {"", "batch", "policy"}
 
 
 def commands() -> dict[str, Any]:
@@ -143,12 +143,12 @@ def test_the_help_lists_each_command_in_a_panel_and_no_other(ask: Ask, tmp_path:
     assert "More" not in ask(tmp_path, "--help").out.split()
 
 
-@pytest.mark.parametrize("name", ["", "check", "quarantine show"])
+@pytest.mark.parametrize("name", ["", "check", "batch show"])
 def test_the_help_loads_nothing_heavy(name: str, tmp_path: Path) -> None:
     assert HEAVY & loaded(tmp_path, *name.split(), "--help") == set()
 
 
-@pytest.mark.parametrize("arguments", [(), ("quarantine",)])
+@pytest.mark.parametrize("arguments", [(), ("batch",)])
 def test_nothing_asked_is_the_help(arguments: tuple[str, ...], ask: Ask, tmp_path: Path) -> None:
     ended = ask(tmp_path, *arguments)
 
@@ -162,7 +162,7 @@ def test_the_version_is_printed(ask: Ask, tmp_path: Path) -> None:
 
 # --- reading commands -----------------------------------------------------------------------------
 
-READING = ["status", "versions", "quarantine list"]
+READING = ["status", "versions", "batch list --quarantined"]
 
 
 @pytest.mark.parametrize("name", READING)
@@ -214,14 +214,14 @@ def test_a_batch_set_aside_ends_with_2_and_names_the_cure(ask: Ask, with_rows: W
     ended = ask(with_rows.root, "ingest", "broken.csv")
 
     assert ended.code == 2
-    assert "retrim quarantine show" in ended.err
+    assert "retrim batch show" in ended.err
     assert len(ended.err.splitlines()) == 3  # a fault is a line, however long
 
 
 def test_a_fault_of_a_whole_file_is_shown_without_an_empty_table(ask: Ask, with_rows: World) -> None:
     (with_rows.root / "no_table.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     batch = json.loads(ask(with_rows.root, "ingest", "no_table.csv", "--json").out)["batch"]
-    shown = ask(with_rows.root, "quarantine", "show", batch).out
+    shown = ask(with_rows.root, "batch", "show", batch).out
 
     assert "row  key  value" not in shown
     assert "missing: level" in shown
@@ -232,7 +232,7 @@ def test_the_status_names_what_lies_in_quarantine(ask: Ask, with_rows: World) ->
     record = json.loads(ask(with_rows.root, "status", "--json").out)
 
     assert batch in [each["batch"] for each in record["quarantined"]]
-    assert "retrim quarantine list" in ask(with_rows.root, "status").out
+    assert "retrim batch list --quarantined" in " ".join(ask(with_rows.root, "status").out.split())
 
 
 def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows: World) -> None:
@@ -257,7 +257,8 @@ def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
 WRONG = {
     "polish": "error: unknown command 'polish'; known: ",
     "staus": "Did you mean 'status'?",
-    "quarantine lst": "error: unknown command 'lst'; known: drop, list, release, show. Did you mean 'list'?",
+    "batch lst": "error: unknown command 'lst'; known: audit, drop, list, redate, release, show, withdraw. "
+    "Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
     "reproduce": "error: missing argument 'N'; see `retrim reproduce --help`",
     "reproduce x": "error: 'x' is not the number of a version; write 7, list them with `retrim versions`",
@@ -267,7 +268,7 @@ WRONG = {
     "check --now soon": "error: 'soon' is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
     "retrain --as-of nan": "error: 'nan' is not a time; write ",
     "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search, warm.",
-    "maintain run-directory --as-of 2020-01-01": (
+    "versions run-directory --as-of 2020-01-01": (
         "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest"
     ),
     "why 2020-01-01": "error: nothing was decided yet; run `retrim check` or `retrim retrain`",
@@ -278,7 +279,8 @@ WRONG = {
     "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for what has landed; leave it out",
-    "quarantine show abc": "error: 'abc' names 0 batches in quarantine; there are: none",
+    "batch show abc": "error: no landed batch begins with 'abc'; list them with `retrim batch list`, those in "
+    "quarantine with `retrim batch list --quarantined`",
 }
 
 
@@ -386,7 +388,7 @@ def test_a_file_name_that_is_not_utf8_is_set_aside_like_any_other(with_rows: Wor
     ended = with_rows.retrim("ingest", os.fsdecode(b"caf\xe9.csv"), code=2)
 
     assert ended.stderr.startswith("quarantined: batch ")
-    assert r"caf\xe9.csv" in with_rows.retrim("quarantine", "list").stdout
+    assert r"caf\xe9.csv" in with_rows.retrim("batch", "list", "--quarantined").stdout
 
 
 def test_brackets_in_a_file_name_are_shown(with_rows: World) -> None:
@@ -419,7 +421,7 @@ def test_a_disk_that_cannot_be_written_is_told_without_a_traceback(
 def test_a_cell_that_would_write_on_the_terminal_is_spelled_out(with_rows: World) -> None:
     (with_rows.root / "evil.csv").write_text("at,\x1b[2Jlevel\n2024-02-01,1\n", encoding="utf-8")
     batch = with_rows.ask("ingest", "evil.csv", code=2)["batch"]
-    shown = with_rows.retrim("quarantine", "show", batch).stdout
+    shown = with_rows.retrim("batch", "show", batch).stdout
 
     assert ("\x1b" in shown, r"\x1b[2Jlevel" in shown) == (False, True)
 

@@ -115,14 +115,14 @@ def test_names_the_keys_of_a_landed_batch(workspace: Workspace) -> None:
 
 
 def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
-    assert keys("quarantine list") == set_aside(workspace.paths)[0].as_record().keys()
+    assert keys("batch list --quarantined") == set_aside(workspace.paths)[0].as_record().keys()
 
 
 @pytest.mark.parametrize(
     ("record", "example"),
     [
         ("reproduce", RebuildResult(1, identical=True, differences=(), executed=(), proved=True)),
-        ("maintain gc", Pruned(dry=True, pieces=())),
+        ("versions gc", Pruned(dry=True, pieces=())),
         ("batch withdraw", WithdrawalResult(fresh=True, withdrawals=(), rows=0, versions=())),
         ("batch redate", Repair(done=False, moves=(), stays=())),
         ("versions export", ExportedVersion(1, Path(), "", 0, proved=False)),
@@ -135,7 +135,7 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
         ("policy alarms", VerifiedAlarms(1, "", VERIFIED, [])),
         ("versions verify-log", VerifiedLog(0, 0, None)),
         ("rollback", LiveVersion(1, "", "", "", "", "", None)),
-        ("maintain run-directory", RunDirectory(Path(), "", (), None)),
+        ("versions run-directory", RunDirectory(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), (), None)),
     ],
 )

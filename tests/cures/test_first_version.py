@@ -74,7 +74,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, server: str, ctrl_c: None) -
     init = printed(world, "init --data history.csv --target outcome --name generated --yes")
     before = {line: printed(world, line) for line in WITH_A_VERSION}
     stopped = interrupted(world)
-    status, pruning = printed(world, "status"), printed(world, "maintain gc --dry-run", columns=200)
+    status, pruning = printed(world, "status"), printed(world, "versions gc --dry-run", columns=200)
     away = without_its_server(world)
     made = printed(world, f"retrain --as-of {world.day(NOW)}")
     check = printed(world, f"check --now {world.day(NOW + 1)}")
@@ -174,7 +174,7 @@ def test_what_was_stopped_is_resumed_and_finished(story: Story, cure: Cure) -> N
         cure.is_asked(said)
     cure.is_done(story.made)
     cure.is_done(story.after["status"])
-    cure.is_done(printed(story.world, "maintain gc --dry-run"))
+    cure.is_done(printed(story.world, "versions gc --dry-run"))
     (run,) = story.world.workspace.store.runs("generated")
 
     assert (run.state, run.version) == ("promoted", 1)

@@ -55,13 +55,13 @@ def test_a_role_of_a_time_is_changed_back(session: Session, cure: Cure) -> None:
     cure.is_done(session.says("ingest more.csv", code=0))
 
 
-@pytest.mark.cures("{}; what came is in quarantine: retrim quarantine show {}")
+@pytest.mark.cures("{}; what came is in quarantine: retrim batch show {}")
 def test_what_came_instead_of_an_overdue_batch_is_shown_and_released(session: Session, cure: Cure) -> None:
     session.says(ROWS, code=0)
     session.says("ingest heavy.csv --arrived 2024-01-04")
     cure.is_asked(session.says("status", code=0))
-    assert "level" in session.says("quarantine show {batch}", code=0)
-    session.says("quarantine release {batch} --reason weighed", code=0)
+    assert "level" in session.says("batch show {batch}", code=0)
+    session.says("batch release {batch} --reason weighed", code=0)
     cure.is_done(session.says("status", code=0))
 
 
@@ -96,8 +96,8 @@ def test_labels_that_are_likely_wrong_are_landed_again(prepared: World, session:
 
 
 @pytest.mark.cures(
-    "! {} pieces were set aside, as they hold what the last rows do not: look at them with `retrim quarantine list`; "
-    "correct the file as `retrim quarantine show ID` says, and ingest it again"
+    "! {} pieces are in quarantine, as they hold what the last rows do not: list them with "
+    "`retrim batch list --quarantined`; correct the file as `retrim batch show ID` says, and ingest it again"
 )
 def test_pieces_that_init_set_aside_are_corrected(session: Session, cure: Cure) -> None:
     trips = table(2400).astype({"km": "str"})
@@ -106,8 +106,8 @@ def test_pieces_that_init_set_aside_are_corrected(session: Session, cure: Cure) 
     session.type("set batches.piece_mb 0.015")
     session.type("sh git commit -q -a -m smaller")
     cure.is_asked(session.says("init --data trips.csv --target minutes --yes", code=0))
-    session.says("quarantine list", code=0)
-    assert "correct the cells; leave a missing one blank" in session.says("quarantine show {batch}", code=0)
+    session.says("batch list --quarantined", code=0)
+    assert "correct the cells; leave a missing one blank" in session.says("batch show {batch}", code=0)
     trips.loc[5, "km"] = None
     (session.folder / "trips.csv").write_bytes(csv(trips))
     cure.is_done(session.says("ingest trips.csv", code=0))

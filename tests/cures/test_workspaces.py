@@ -35,14 +35,14 @@ def test_a_new_workspace_is_described_by_init(session: Session, cure: Cure, monk
 
 
 @pytest.mark.cures(
-    "{} is missing: this is not a run directory; make one with `retrim maintain run-directory --as-of DATE`"
+    "{} is missing: this is not a run directory; make one with `retrim versions run-directory --as-of DATE`"
 )
 def test_a_stage_runs_in_a_room_that_the_command_made(session: Session, cure: Cure) -> None:
     with pytest.raises(BadInputError) as refused:
         read_pins(Paths(session.folder))
     cure.is_asked(str(refused.value))
     session.says("ingest rows.csv --arrived 2024-01-03", code=0)
-    cure.is_done(session.says("maintain run-directory --as-of 2024-01-03", code=0))
+    cure.is_done(session.says("versions run-directory --as-of 2024-01-03", code=0))
     (room,) = (session.folder / "var" / "runs").glob("*/data/pins.json")
     assert read_pins(Paths(room.parents[1]))["as_of"].startswith("2024-01-03")
 
@@ -73,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return desk
 
 
-@pytest.mark.cures("a run, a rebuild or another `retrim maintain gc` is going on in this workspace; wait for it")
+@pytest.mark.cures("a run, a rebuild or another `retrim versions gc` is going on in this workspace; wait for it")
 def test_pruning_waits_for_whoever_works_with_the_cache(made: Desk, cure: Cure) -> None:
     with using_cache(made.workspace), pytest.raises(RefusedError) as refused, alone_with_cache(made.workspace):
         pass

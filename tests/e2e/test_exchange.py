@@ -148,7 +148,7 @@ class TestAnImport:
         assert "lie where it was made; prove it there" in refused.stderr
 
     def test_is_not_in_the_way_of_pruning(self, production: World, imported: Any) -> None:
-        kept = production.ask("maintain", "gc", "--dry-run")["kept"]
+        kept = production.ask("versions", "gc", "--dry-run")["kept"]
 
         assert any(piece["why"] == "generated version 1 needs them" for piece in kept)
 

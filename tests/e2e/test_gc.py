@@ -12,6 +12,7 @@ import pytest
 
 from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
 from retrim.adapters.mlflow_gc import leftovers
+from retrim.decision.stored_rows import columns_of
 from retrim.files import folder_digest, read_folder
 from retrim.lineage.locks import using_cache
 from retrim.retraining.gc import prune
@@ -84,16 +85,16 @@ def pruned(world: World) -> dict[str, Any]:
     for name in ("0123456789abcdef-3.0.0", f"{'0' * 16}-{sys.version.split()[0]}"):
         (workspace.paths.environments / name / "bin").mkdir(parents=True)
     (workspace.paths.runs / "reproduce-v7" / "data").mkdir(parents=True)
-    world.retrim("maintain", "run-directory", "--as-of", world.day(35))
+    world.retrim("versions", "run-directory", "--as-of", world.day(35))
     before = {
         "needed": needed(world),
         "landing": folder_digest(workspace.paths.landing),
         "bundles": [folder_digest(workspace.registry.bundle_folder(version)) for version in (1, 2)],
-        "releases": [row.values for row in workspace.store.releases("generated")],
+        "releases": [columns_of(row) for row in workspace.store.releases("generated")],
     }
-    said = world.ask("maintain", "gc", "--dry-run")
+    said = world.ask("versions", "gc", "--dry-run")
     still = {digest: in_cache(world, digest).exists() for digest in GARBAGE}
-    done = world.ask("maintain", "gc")
+    done = world.ask("versions", "gc")
     return {"before": before, "said": said, "still": still, "done": done, "failed": failed}
 
 
@@ -118,7 +119,7 @@ class TestPruning:
 
         assert folder_digest(workspace.paths.landing) == before["landing"]
         assert [folder_digest(workspace.registry.bundle_folder(version)) for version in (1, 2)] == before["bundles"]
-        assert [row.values for row in workspace.store.releases("generated")] == before["releases"]
+        assert [columns_of(row) for row in workspace.store.releases("generated")] == before["releases"]
 
     def test_removes_rooms_environments_and_logs_that_are_over(self, world: World, pruned: dict[str, Any]) -> None:
         gone = {(piece["what"], piece["why"]) for piece in pruned["done"]["removed"]}
@@ -146,7 +147,7 @@ class TestPruning:
         assert {version.number for version in registry.versions()} == {1, 2}
 
     def test_finds_nothing_the_second_time(self, world: World, pruned: dict[str, Any]) -> None:
-        assert world.ask("maintain", "gc")["removed"] == []
+        assert world.ask("versions", "gc")["removed"] == []
 
     def test_lets_the_oldest_version_be_rebuilt_and_proved(self, world: World, pruned: dict[str, Any]) -> None:
         assert world.ask("reproduce", "1")["identical"]
@@ -174,7 +175,7 @@ def test_killed_on_the_way_nothing_is_gone_that_is_needed_and_the_next_one_goes_
     )
     left = [digest for digest in GARBAGE if in_cache(world, digest).exists()]
     held = needed(world)
-    world.retrim("maintain", "gc")
+    world.retrim("versions", "gc")
 
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert left == [GARBAGE[1]]  # the listing went first, then file by file
@@ -184,9 +185,9 @@ def test_killed_on_the_way_nothing_is_gone_that_is_needed_and_the_next_one_goes_
 
 def test_while_a_run_works_with_the_cache_it_is_refused(world: World) -> None:
     with using_cache(world.workspace):
-        refused = world.retrim("maintain", "gc", code=1)
+        refused = world.retrim("versions", "gc", code=1)
 
-    assert "a run, a rebuild or another `retrim maintain gc` is going on" in refused.stderr
+    assert "a run, a rebuild or another `retrim versions gc` is going on" in refused.stderr
 
 
 def test_where_it_cannot_tell_what_a_version_needs_nothing_goes(world: World) -> None:
@@ -195,7 +196,7 @@ def test_where_it_cannot_tell_what_a_version_needs_nothing_goes(world: World) ->
     whole = in_cache(world, lost).read_bytes()
     in_cache(world, lost).unlink()
     try:
-        refused = world.retrim("maintain", "gc", code=1)
+        refused = world.retrim("versions", "gc", code=1)
     finally:
         in_cache(world, lost).write_bytes(whole)
 

@@ -179,14 +179,14 @@ class TestForgettingDvcCheckout:
 
 
 def test_a_room_made_by_hand_gives_the_bytes_of_the_run_of_that_date(world: World) -> None:
-    room = Path(world.retrim("maintain", "run-directory", "--as-of", world.day(SECOND)).stdout.strip())
+    room = Path(world.retrim("versions", "run-directory", "--as-of", world.day(SECOND)).stdout.strip())
     world.run("dvc", "repro", folder=room)
 
     assert bundle(room) == recorded(world, 2)
 
 
 def test_a_room_of_an_earlier_date_has_the_champion_and_the_mode_of_then(world: World) -> None:
-    room = Path(world.ask("maintain", "run-directory", "--as-of", world.day(FIRST))["folder"])
+    room = Path(world.ask("versions", "run-directory", "--as-of", world.day(FIRST))["folder"])
     pins = json.loads((room / "data" / "pins.json").read_bytes())
 
     assert (pins["champion"], pins["mode"]) == (None, "search")
@@ -294,7 +294,7 @@ class TestProof:
 def test_an_altered_champion_in_the_registry_reaches_no_room(world: World) -> None:
     stored = world.workspace.registry.bundle_folder(1) / "models" / "all" / "model.txt"
     with altered(stored):
-        refused = world.retrim("maintain", "run-directory", "--as-of", world.day(LATER), code=1)
+        refused = world.retrim("versions", "run-directory", "--as-of", world.day(LATER), code=1)
 
     assert "the stored bundle of version 1 has hash" in refused.stderr
 
@@ -375,7 +375,7 @@ def test_a_batch_that_is_released_as_of_before_a_version_changes_none_of_it(worl
     late = land_batch(
         file, workspace=world.workspace.paths, data=params.data, now=pd.Timestamp(world.day(LATER)), correction=False
     )
-    world.retrim("quarantine", "release", late.batch, "--reason", "true", "--arrived", world.day(FIRST - 1))
+    world.retrim("batch", "release", late.batch, "--reason", "true", "--arrived", world.day(FIRST - 1))
 
     assert late.outcome == "quarantined"
     assert world.ask("reproduce", "1") == {"version": 1, **SAME, "proved": False}

@@ -203,7 +203,7 @@ def test_the_environment_of_a_version_has_its_wheel(first: World, third: World) 
 
 
 def test_what_nobody_needs_goes_and_the_wheels_of_versions_stay(third: World) -> None:
-    third.retrim("maintain", "gc")
+    third.retrim("versions", "gc")
     commits = [f"retrim/generated/v{number}" for number in (1, 2, 3)]
     third.run("dvc", "fetch", "-q", "--all-commits", "data/code.dvc", code=0)
 

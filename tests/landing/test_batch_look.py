@@ -50,9 +50,7 @@ def test_weeks_of_an_honest_stream_land(folder: Door) -> None:
     assert len(list(folder.workspace.landing.rglob("rows-*.parquet"))) == len(PAST)
 
 
-@pytest.mark.cures(
-    "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY"
-)
+@pytest.mark.cures("correct it at its source and ingest that; or land it anyway: retrim batch release ID --reason WHY")
 @pytest.mark.parametrize("way", ["correct", "release"])
 def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: Cure) -> None:
     door = Door(tmp_path)

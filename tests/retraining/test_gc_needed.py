@@ -1,4 +1,4 @@
-"""Whose versions `retrim maintain gc` may pass over: those that another repository made, and nobody else's."""
+"""Whose versions `retrim versions gc` may pass over: those that another repository made, and nobody else's."""
 
 from pathlib import Path
 from typing import Any

@@ -118,7 +118,7 @@ def test_a_stage_runs_only_from_the_package_that_is_pinned(room: Room, file: str
 def test_a_folder_without_pins_is_no_room(room: Room) -> None:
     room.paths.pins.unlink()
 
-    assert "this is not a run directory; make one with `retrim maintain run-directory --as-of DATE`" in refusal(room)
+    assert "this is not a run directory; make one with `retrim versions run-directory --as-of DATE`" in refusal(room)
 
 
 # --- a stage as a process

@@ -32,7 +32,7 @@ DISTRIBUTION = (
     "mean", "median", "stdev", "quantile", "sum", "kl_divergence", "most_common", "distinct_values", "z_scores",
     "unique_value_count", "proportion_of_unique", "proportion_of_non_null",
 )  # fmt: skip
-CURE = "correct the rows at their source; or land the batch in spite of it: retrim quarantine release ID --reason WHY"
+CURE = "correct the rows at their source; or land the batch in spite of it: retrim batch release ID --reason WHY"
 FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
 
 

@@ -222,7 +222,7 @@ PANELS = {
     "Begin": "demo new init profile upgrade",
     "Every day": "ingest check retrain score schedule status why ui",
     "Undo and prove": "rollback reproduce environment",
-    "Groups": "batch quarantine policy settings versions maintain",
+    "Groups": "batch policy settings versions",
 }
 """Where each command stands in the help."""
 

@@ -1,10 +1,6 @@
 """`retrim ingest`: the way in for every row and every label.
 
-`retrim batch`: what has landed, batch by batch, and taking one back.
-
-`retrim quarantine`: batches that were set aside.
-
-Whether every landed row was counted once.
+`retrim batch`: what landed and what is in quarantine, batch by batch, and whether every landed row was counted once.
 """
 
 from pathlib import Path
@@ -13,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retrim.cli.base import AsJson, By, Now, Reason, as_time, example, past_time, workspace_here
-from retrim.cli.versions import maintain_app
 
 if TYPE_CHECKING:
+    from retrim.adapters.landing_zone import QuarantinedBatch
     from retrim.landing.ingest import Landed
 
 app = typer.Typer()
@@ -83,7 +79,7 @@ def _show(landed: "Landed", path: Path) -> None:
         for fault in landed.faults:
             render.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
         _show_notes(landed)
-        render.ERR.print(f"look at it: retrim quarantine show {landed.batch}", highlight=False)
+        render.ERR.print(f"look at it: retrim batch show {landed.batch}", highlight=False)
         return
     _show_notes(landed)
     as_what = {"drifted": ", drifted from what landed before", "suspicious": ", suspicious"}.get(
@@ -108,17 +104,24 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
     return {"outcome": outcome, "digest": of, "batches": [each.as_record() for each in batches]}
 
 
-batch_app = typer.Typer(help="Batches that have landed: list, show, withdraw, redate.")
+batch_app = typer.Typer(help="Batches: list, show, withdraw, release, audit.")
 Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` names it, or its first digits.")]
 
 
 @batch_app.command("list", epilog=example("retrim batch list"))
-def batch_list(as_json: AsJson = False) -> None:
-    """List the landed batches, in order of arrival."""
+def batch_list(
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="Those in quarantine instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the batches that landed, or those in quarantine."""
     from retrim.cli import render
-    from retrim.landing.ingest import batch_records
+    from retrim.landing.ingest import batch_records, quarantine_list
 
-    records = batch_records(workspace_here())
+    workspace = workspace_here()
+    if quarantined:
+        _list_quarantined(quarantine_list(workspace.paths), as_json=as_json)
+        return
+    records = batch_records(workspace)
     if as_json:
         render.show_json(records)
         return
@@ -140,11 +143,19 @@ def batch_list(as_json: AsJson = False) -> None:
 
 @batch_app.command("show", epilog=example("retrim batch show 3f2a91c0"))
 def batch_show(batch: Batch, as_json: AsJson = False) -> None:
-    """Show a landed batch, its columns and the versions made with it."""
-    from retrim.cli import render
-    from retrim.landing.ingest import batch_record
+    """Show a batch: its columns and the versions made with it.
 
-    record = batch_record(workspace_here(), batch)
+    If it is in quarantine: what is wrong with it, by column, rule, row and value, and the cure.
+    """
+    from retrim.cli import render
+    from retrim.landing.ingest import batch_record, quarantined_batch
+
+    workspace = workspace_here()
+    entry = quarantined_batch(workspace, batch)
+    if entry is not None:
+        _show_quarantined(entry, as_json=as_json)
+        return
+    record = batch_record(workspace, batch)
     if as_json:
         render.show_json(record)
         return
@@ -219,38 +230,26 @@ def batch_redate(
         render.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
 
 
-quarantine_app = typer.Typer(help="Batches that were set aside: list, show, release, drop.")
-QuarantineName = Annotated[str, typer.Argument(help="The batch, as `retrim quarantine list` names it.")]
+Quarantined = Annotated[str, typer.Argument(help="The batch, as `retrim batch list --quarantined` names it.")]
 QuarantineReason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the batch.")]
 
 
-@quarantine_app.command("list", epilog=example("retrim quarantine list"))
-def quarantine_list(as_json: AsJson = False) -> None:
-    """List the batches in quarantine."""
+def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> None:
     from retrim.cli import render
-    from retrim.landing.ingest import quarantine_list as op
 
-    entries = op(workspace_here().paths)
     if as_json:
         render.show_json([entry.as_record() for entry in entries])
         return
     if not entries:
-        render.OUT.print("nothing was set aside", highlight=False)
+        render.OUT.print("nothing is in quarantine", highlight=False)
         return
     rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
     render.show_table(("batch", "state", "file", "arrived", "faults"), rows, brief_last=True)
 
 
-@quarantine_app.command("show", epilog=example("retrim quarantine show 3f2a91c0"))
-def quarantine_show(batch: QuarantineName, as_json: AsJson = False) -> None:
-    """Show what is wrong with a batch, and the cure.
-
-    For each fault: column, rule, rows, values.
-    """
+def _show_quarantined(entry: "QuarantinedBatch", *, as_json: bool) -> None:
     from retrim.cli import render
-    from retrim.landing.ingest import quarantine_show as op
 
-    entry = op(workspace_here().paths, batch)
     if as_json:
         render.show_json(entry.as_record())
         return
@@ -275,9 +274,9 @@ def quarantine_show(batch: QuarantineName, as_json: AsJson = False) -> None:
         render.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
 
 
-@quarantine_app.command("release", epilog=example("retrim quarantine release 3f2a91c0 --reason 'a true record'"))
-def quarantine_release(
-    batch: QuarantineName,
+@batch_app.command("release", epilog=example("retrim batch release 3f2a91c0 --reason 'a true record'"))
+def batch_release(
+    batch: Quarantined,
     reason: QuarantineReason,
     by: By,
     arrived: Annotated[
@@ -285,7 +284,7 @@ def quarantine_release(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Land a batch in spite of its faults.
+    """Land a quarantined batch in spite of its faults.
 
     It keeps the time at which it came, unless --arrived gives another.
     """
@@ -309,9 +308,9 @@ def quarantine_release(
         render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
 
 
-@quarantine_app.command("drop", epilog=example("retrim quarantine drop 3f2a91c0 --reason 'sent twice'"))
-def quarantine_drop(
-    batch: QuarantineName,
+@batch_app.command("drop", epilog=example("retrim batch drop 3f2a91c0 --reason 'sent twice'"))
+def batch_drop(
+    batch: Quarantined,
     reason: QuarantineReason,
     by: By,
     as_json: AsJson = False,
@@ -327,7 +326,7 @@ def quarantine_drop(
         render.OUT.print(f"dropped: batch {entry.batch}", highlight=False)
 
 
-@maintain_app.command(epilog=example("retrim maintain audit"))
+@batch_app.command(epilog=example("retrim batch audit"))
 def audit(
     now: Annotated[
         str | None, typer.Option("--now", metavar="TIME", help="Rows that arrive later wait. Default: now.")

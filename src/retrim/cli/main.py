@@ -228,11 +228,9 @@ for part in (start, data, status, versions):
     app.add_typer(part.app)
 for name, group in {
     "batch": data.batch_app,
-    "quarantine": data.quarantine_app,
     "policy": policy.policy_app,
     "settings": policy.settings_app,
     "versions": versions.versions_app,
-    "maintain": versions.maintain_app,
 }.items():
     app.add_typer(group, name=name, no_args_is_help=name not in ("versions", "settings"))
 

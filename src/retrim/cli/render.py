@@ -301,7 +301,7 @@ def quarantined_in_words(found: list[dict[str, Any]]) -> str | None:
     if not found:
         return None
     count = "1 batch" if len(found) == 1 else f"{len(found)} batches"
-    return f"{count}, the last on {moment(found[-1]['arrived'])}: retrim quarantine list"
+    return f"{count}, the last on {moment(found[-1]['arrived'])}: retrim batch list --quarantined"
 
 
 def stopped_in_words(found: list[dict[str, Any]]) -> str | None:

@@ -244,9 +244,9 @@ def _show_written(written: "WrittenFiles") -> None:
         render.OUT.print(f"landed: {record['rows']} rows in {record['batches']} batches{labels}{came}", highlight=False)
         if record["set_aside"]:
             render.OUT.print(
-                f"! {record['set_aside']} pieces were set aside, as they hold what the last rows do not: look at them "
-                "with `retrim quarantine list`; correct the file as `retrim quarantine show ID` says, and ingest it "
-                "again",
+                f"! {record['set_aside']} pieces are in quarantine, as they hold what the last rows do not: list them "
+                "with `retrim batch list --quarantined`; correct the file as `retrim batch show ID` says, and ingest "
+                "it again",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
 
 app = typer.Typer()
-versions_app = typer.Typer(help="Versions: list, show, compare, approve, move.", invoke_without_command=True)
-maintain_app = typer.Typer(help="Upkeep: audit of rows, gc, a run directory by hand.")
+versions_app = typer.Typer(help="Versions: list, show, compare, approve, move, clean up.", invoke_without_command=True)
 NO_REMOTE = (
     "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
     "`dvc remote add -d NAME ADDRESS`, `git commit -m 'a DVC remote' .dvc/config`; runs push to it from then on. "
@@ -207,8 +206,8 @@ def rollback(
         render.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
 
 
-@maintain_app.command(
-    "run-directory", epilog=example('cd "$(retrim maintain run-directory --as-of 2012-03-01)" && dvc repro')
+@versions_app.command(
+    "run-directory", epilog=example('cd "$(retrim versions run-directory --as-of 2012-03-01)" && dvc repro')
 )
 def room(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
@@ -232,7 +231,7 @@ def room(
         return
     for name in made.untracked:
         render.ERR.print(f"untracked file taken along: {name}", highlight=False, markup=False)
-    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim maintain run-directory --as-of ...)"
+    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim versions run-directory --as-of ...)"
 
 
 @versions_app.command(epilog=example("retrim versions live --as-of 2012-03-01"))
@@ -517,7 +516,7 @@ def import_(
 UNITS = ("B", "kB", "MB", "GB")
 
 
-@maintain_app.command(epilog=example("retrim maintain gc --dry-run"))
+@versions_app.command(epilog=example("retrim versions gc --dry-run"))
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
     as_json: AsJson = False,

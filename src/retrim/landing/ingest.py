@@ -24,12 +24,12 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from retrim.adapters.database import Row
 from retrim.adapters.great_expectations import fit_suite, for_columns, read_suite, validate
 from retrim.adapters.landing_zone import Landing, Quarantine, QuarantinedBatch, State
 from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
 from retrim.landing.as_of_view import landed_columns, refuse_changes
@@ -86,7 +86,7 @@ def arrival(
 
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
 CURE = {
-    "broken": "correct it at its source and ingest that; or land it anyway: retrim quarantine release ID --reason WHY",
+    "broken": "correct it at its source and ingest that; or land it anyway: retrim batch release ID --reason WHY",
     "suspicious": "inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY",
 }
 
@@ -339,7 +339,10 @@ def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
     pieces = [file for file in files if file.of.startswith(name)] if name else []
     found = {file.digest for file in own} | {file.of for file in pieces}
     if not found:
-        raise BadInputError(f"no landed batch begins with {name!r}; list them with `retrim batch list`")
+        raise BadInputError(
+            f"no landed batch begins with {name!r}; list them with `retrim batch list`, those in quarantine "
+            "with `retrim batch list --quarantined`"
+        )
     if len(found) > 1:
         listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))
         raise BadInputError(f"{name!r} is how several batches begin: {listed}; write more of it")
@@ -365,7 +368,7 @@ def made_with(workspace: Workspace, file: BatchFile, withdrawal: Withdrawal | No
     return [row.version for row in workspace.store.versions(workspace.model) if _held(row, file, withdrawal)]
 
 
-def _held(version: Row, file: BatchFile, withdrawal: Withdrawal | None) -> bool:
+def _held(version: VersionRow, file: BatchFile, withdrawal: Withdrawal | None) -> bool:
     as_of = pd.Timestamp(version.as_of)
     return file.arrived <= as_of and (withdrawal is None or as_of < withdrawal.at)
 
@@ -524,6 +527,14 @@ def quarantine_list(workspace: WorkspacePaths) -> list[QuarantinedBatch]:
 def quarantine_show(workspace: WorkspacePaths, name: str) -> QuarantinedBatch:
     """The entry whose batch begins with `name`."""
     return Quarantine(workspace.quarantine).get(name)
+
+
+def quarantined_batch(workspace: Workspace, name: str) -> QuarantinedBatch | None:
+    """The batch in quarantine that a name means; None: it means one that landed, or none."""
+    if any(each.startswith(name) for file in workspace.landing.batches() for each in (file.digest, file.of)):
+        return None
+    quarantine = Quarantine(workspace.paths.quarantine)
+    return quarantine.get(name) if any(entry.batch.startswith(name) for entry in quarantine.entries()) else None
 
 
 def release_quarantined(

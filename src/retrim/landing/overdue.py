@@ -37,7 +37,7 @@ class Overdue:
         due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
         if not self.quarantined:
             return f"{due} and has not come"
-        return f"{due}; what came is in quarantine: retrim quarantine show {self.quarantined[0]}"
+        return f"{due}; what came is in quarantine: retrim batch show {self.quarantined[0]}"
 
     def as_record(self) -> dict[str, Any]:
         return {

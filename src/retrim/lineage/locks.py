@@ -188,4 +188,4 @@ def alone_with_cache(workspace: Workspace) -> Iterator[None]:
                 continue
             yield
             return
-    raise RefusedError("a run, a rebuild or another `retrim maintain gc` is going on in this workspace; wait for it")
+    raise RefusedError("a run, a rebuild or another `retrim versions gc` is going on in this workspace; wait for it")

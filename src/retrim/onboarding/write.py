@@ -397,7 +397,7 @@ def write(
             if one.outcome == "quarantined" and large is None:
                 raise RefusedError(
                     f"the history's batch {one.batch} was set aside: {'; '.join(map(str, one.faults))}; "
-                    f"look at it: retrim quarantine show {one.batch}"
+                    f"look at it: retrim batch show {one.batch}"
                 )
     first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
     return WrittenFiles(paths.params, suite, tuple(landed), first, last, at_once=large is not None, commit=made)

@@ -94,7 +94,7 @@ def read_pins(paths: Paths) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise BadInputError(
             f"{paths.pins} is missing: this is not a run directory; make one with "
-            "`retrim maintain run-directory --as-of DATE`"
+            "`retrim versions run-directory --as-of DATE`"
         ) from error
     assert isinstance(pins, dict)
     return pins
