@@ -21,15 +21,14 @@ BEAR_ON: dict[str, tuple[str, ...]] = {
     "account": ("account.", "probe.", "judge.", "gate."),  # it asks what the gate would say
     "drift": ("drift.", "profile.", "triggers.drift_", "data.batch_every"),
     "schedule": ("triggers.every",),
-    "performance": ("triggers.band", "probe.min_rows", "judge.", "seed"),
-    "estimate": ("triggers.band", "probe.min_rows", "judge.", "seed"),
+    "performance": ("probe.min_rows", "judge.", "seed"),
+    "estimate": ("probe.min_rows", "judge.", "seed"),
 }
 ASKED = ("triggers.rules", "triggers.max_wait")
 HOLD_BACK = (
     "triggers.rules",
     "triggers.cooldown_checks",
     "triggers.loop_checks",
-    "triggers.refusals_to_hold",
     "triggers.budget",
     "former.",
 )
