@@ -212,6 +212,7 @@ def make_world(
     labels: str = "with_rows",
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 7,
+    code: Mapping[str, tuple[str, str]] | None = None,
 ) -> World:
     """Makes a workspace in `folder`: all of this repository, but a generated table and small settings.
 
@@ -223,15 +224,25 @@ def make_world(
         labels: `with_rows` or `later`.
         changes: Values of params.yaml to set beside `SMALL`, section by section.
         seed: Of the table.
+        code: Values that params.yaml may not turn: by file of its src/, a piece of it and what stands there instead.
     """
     root = folder / "workspace"
     copy_repository(root)
+    turn_code(root, code or {})
     describe(root, task=task, labels=labels, changes=changes)
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
     changed = {"kind": "none", "size": 0.0, "since": START, **(drift or {})}
     return World(root, server, {"task": task, "seed": seed, **changed})
+
+
+def turn_code(root: Path, code: Mapping[str, tuple[str, str]]) -> None:
+    """Writes another piece into a file of the code of a workspace, where the piece stands once."""
+    for name, (piece, other) in code.items():
+        text = (root / name).read_text(encoding="utf-8")
+        assert text.count(piece) == 1, f"{name}: {piece}"
+        (root / name).write_text(text.replace(piece, other), encoding="utf-8")
 
 
 def describe(

@@ -10,7 +10,7 @@ import yaml
 from retrim.adapters import git
 from retrim.reports.demo import make_workspace
 from tests.builders.shipped import whole
-from tests.builders.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository
+from tests.builders.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository, turn_code
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -32,10 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     sample = "data/samples/bike.csv.gz"
     lines = gzip.decompress((REPOSITORY / sample).read_bytes()).splitlines(keepends=True)
     (root / sample).write_bytes(gzip.compress(b"".join(lines[: ROWS + 1]), mtime=0))
-    shipped = root / "src" / "retrim" / "reading" / "shipped.py"
-    code = shipped.read_text(encoding="utf-8")
-    assert code.count(STARTS) == 1
-    shipped.write_text(code.replace(STARTS, 'time="hour_start", start=1'), encoding="utf-8")
+    turn_code(root, {"src/retrim/reading/shipped.py": (STARTS, 'time="hour_start", start=1')})
     params = whole()
     for section, values in CHANGED.items():
         params[section] |= values

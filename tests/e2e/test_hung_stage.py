@@ -23,12 +23,8 @@ HEARTBEAT = "8s"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    world = make_world(tmp_path_factory.mktemp("hung"), server=server, changes={"tune": {"trials": 40}})
-    rules = world.root / "src" / "retrim" / "decision" / "rules.py"
-    code = rules.read_text(encoding="utf-8")
-    assert code.count('default="30min"') == 1
-    rules.write_text(code.replace('default="30min"', f'default="{HEARTBEAT}"'), encoding="utf-8")
-    world.run("git", "-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "-aqm", "less patience")
+    code = {"src/retrim/decision/rules.py": ('default="30min"', f'default="{HEARTBEAT}"')}
+    world = make_world(tmp_path_factory.mktemp("hung"), server=server, changes={"tune": {"trials": 40}}, code=code)
     world.land(world.day(25))
     return world
 

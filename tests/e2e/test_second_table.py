@@ -16,7 +16,6 @@ pytestmark = pytest.mark.server
 
 QUICKER: dict[str, dict[str, Any]] = {
     "tune": {"trials": 2, "folds": 2, "max_rounds": 60, "sampler": {"tpe": {"n_startup_trials": 2}}},
-    "judge": {"draws": 300},
 }
 """All that a test has other than the shipped settings: fewer and shorter fits."""
 CHECKS = {"rows", "gain", "harm", "worst fold", "re-use", "worst slice", "churn", "calibration", "calibration kept"}
