@@ -27,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from retrim.decision.account import BandParams
 from retrim.decision.policy_play import (
     Asks,
     Drifted,
@@ -552,8 +553,8 @@ def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) ->
         never,
         *(gain_policy(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
         *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
-        _rule(wanted, "performance", "performance", {}),
-        _rule(wanted, "performance-1sd", "performance", {"band": {"unit": "sd", "reach": 1.0}}),
+        _rule(wanted, "performance", band=wanted.triggers.band, changes={"triggers.rules": ["performance"]}),
+        _rule(wanted, "performance-1sd", band=BandParams(unit="sd", reach=1.0), changes=None),
         _drift(wanted, "drift", alarmed, changes={"triggers.rules": ["drift"]}),
         _drift(wanted, "psi", _by(wanted.counted, _usual_psi), changes=None),
         _drift(wanted, "ks", _by(wanted.counted, _usual_ks), changes=None),
@@ -601,10 +602,10 @@ def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Po
     return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
-def _rule(wanted: PolicySetup, name: str, rule: str, changes: dict[str, Any]) -> Policy:
-    triggers = TriggerParams.model_validate({**dict(wanted.triggers), "rules": (rule,), **changes})
-    switched = {"triggers.rules": [rule], **_dotted("triggers", changes)}
-    return Policy(name, switched, _asks(wanted, triggers), probes=False)
+def _rule(wanted: PolicySetup, name: str, *, band: BandParams, changes: dict[str, Any] | None) -> Policy:
+    """The rule `performance` above a band; another band than that of the code is tried for comparison alone."""
+    triggers = wanted.triggers.model_copy(update={"rules": ("performance",), "band": band})
+    return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
 def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], Asks]:
@@ -620,10 +621,6 @@ def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], A
         )
 
     return asks
-
-
-def _dotted(place: str, changes: dict[str, Any]) -> dict[str, Any]:
-    return {f"{place}.{key}.{name}": value for key, inner in changes.items() for name, value in inner.items()}
 
 
 def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str, Any] | None) -> Policy:
