@@ -12,6 +12,7 @@ from retrim.lineage.settings_file import moved_settings
 from retrim.onboarding.upgrade import Upgrade, upgrade_workspace
 from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
+from tests.builders.cured import Cure
 from tests.builders.desk import make_desk
 
 NOW = pd.Timestamp("2026-01-02T03:04", tz="UTC")
@@ -57,6 +58,18 @@ def test_what_moved_is_said_backed_up_and_committed(tmp_path: Path) -> None:
     assert text.endswith("\ngate:                              # ours\n  min_gain: 0.02                   # as agreed\n"
                          "\nbatches: {skip: all}\n")  # fmt: skip
     assert load_params(place.params).batches.skip == "all"
+
+
+@pytest.mark.cures("{}: {} is gone since retrim {}: {}; write it so, or let `retrim upgrade`")
+def test_settings_that_are_gone_are_read_once_they_are_moved(tmp_path: Path, cure: Cure) -> None:
+    place = workspace(tmp_path, EARLIER)
+    with pytest.raises(BadInputError) as refused:
+        load_params(place.params)
+    cure.is_asked(str(refused.value))
+    upgraded(place)
+    cure.is_done("")
+
+    assert load_params(place.params).gate.min_gain == 0.02
 
 
 def test_a_second_one_has_nothing_to_move(tmp_path: Path) -> None:
