@@ -8,9 +8,9 @@ import yaml
 
 from retrim.adapters import git
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import WorkspacePaths
 from retrim.lineage.settings_file import moved_settings
-from retrim.onboarding.upgrade import Upgrade, upgrade_workspace
-from retrim.paths import WorkspacePaths
+from retrim.onboarding.new import Upgrade, upgrade_workspace
 from retrim.settings import load_params
 from tests.builders.cured import Cure
 from tests.builders.desk import make_desk

@@ -1,21 +1,33 @@
-"""`retrim new`: a workspace in a folder of its own, with its own git repository and the wheel of the code that runs."""
+"""`retrim new` and `retrim upgrade`: a workspace with its own repository and the wheel of the code that runs."""
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from retrim import templates
-from retrim.adapters import git
+from retrim.adapters import environment, git
+from retrim.adapters.database import copy_sqlite
 from retrim.adapters.dvc import run_dvc
+from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, named_wheel, running_wheel
+from retrim.decision.history import UNFINISHED
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import write_file
-from retrim.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, running_wheel
+from retrim.files import WorkspacePaths, make_private_folder, parse_yaml, write_file
+from retrim.lineage.locks import alone_with_cache, is_alive
+from retrim.lineage.own_code import lock_of
+from retrim.lineage.settings_file import moved_settings
+from retrim.lineage.workspace import Workspace
+from retrim.release.approval import refit_waiting
+from retrim.release.release import check_stored
+from retrim.release.versions import find_live_version
+from retrim.settings import Env, parse_params, resolved
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""
@@ -135,3 +147,160 @@ def _refuse_nested(folder: Path) -> None:
     raise RefusedError(
         f"{folder} lies inside the repository {top}, and a workspace is one of its own; name a folder outside"
     )
+
+
+PARAMS = "params.yaml"
+CHANGED = (NOTE, LOCK, GRAPH)
+STORE = "retrim.db"
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade did.
+
+    Args:
+        before: Version of the wheel that was the workspace's code.
+        after: Version of the one that is.
+        changed: Files that were written and committed; empty where there was nothing to do.
+        settings: What was moved or taken out in params.yaml, a sentence for each key.
+        backup: Folder, from the workspace, with what these files and the store were; None where nothing was changed.
+        store_copied: Whether the store lies in there too: another database than a file is copied by its own means.
+        champion: The live version; None where there is none.
+        answers: What its release checks say, asked of the code that runs.
+        as_before: Whether it answers its reference rows as it did; true where nothing is live.
+        packages: Packages that are installed in another version than the lock names.
+    """
+
+    before: str
+    after: str
+    changed: tuple[str, ...]
+    settings: tuple[str, ...]
+    backup: str | None
+    store_copied: bool
+    champion: int | None
+    answers: str
+    as_before: bool
+    packages: tuple[str, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "before": self.before,
+            "after": self.after,
+            "changed": list(self.changed),
+            "settings": list(self.settings),
+            "backup": self.backup,
+            "store_copied": self.store_copied,
+            "champion": self.champion,
+            "answers": self.answers,
+            "as_before": self.as_before,
+            "packages": list(self.packages),
+        }
+
+
+def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
+    """Moves params.yaml to the settings of the code that runs, lays its wheel, and commits both with lock and stages.
+
+    The store takes its newest shape when it is opened. The champion is asked its reference rows by the code that runs.
+    Killed, it is finished by the next one. Where the code lies in src/, which git moves, the settings alone are moved.
+
+    Args:
+        place: The workspace, whose params.yaml may be of an earlier version.
+        now: Names the backup.
+
+    Raises:
+        RefusedError: The code of the workspace lies in its src/ and params.yaml is of it; a run is not finished, or the
+            schedule runs; a file that would be changed has edits that are not committed.
+        BadInputError: params.yaml states what is no setting any more, and only a person can say what it should be.
+    """
+    root, wheel = place.root, running_wheel()
+    lock = lock_of(place)
+    named = named_wheel(lock)
+    settings, told = moved_settings(_text(root / PARAMS), PARAMS)
+    if named is None and not told and not _is_edited(root, PARAMS):
+        raise RefusedError("the code of this workspace lies in its src/: move it with git; nothing was changed")
+    workspace = Workspace(place, parse_params(resolved(root, parse_yaml(settings, PARAMS)), PARAMS), Env())
+    make_private_folder(place.var)
+    files = {PARAMS: settings.encode()} if named is None else {PARAMS: settings.encode(), **_written(wheel)}
+    before = wheel.version if named is None else named.version
+    _refuse_edited(root, files, before)
+    with alone_with_cache(workspace):
+        if is_alive(workspace, "schedule"):
+            raise RefusedError("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
+        changed = CHANGED if named is not None and _is_stale(root, wheel) else ()
+        changed = (PARAMS, *changed) if told or _is_edited(root, PARAMS) else changed
+        backup, copied = _back_up(workspace, now, changed) if changed else (None, False)  # before the store is opened
+        if changed and _has_begun(workspace):
+            raise RefusedError(
+                "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` "
+                f"of retrim {before} finish it (`retrim environment N` of the live version has it), then upgrade"
+            )
+        if changed:
+            write_file(root / PARAMS, settings.encode())
+            if named is not None:
+                lay_code(root, wheel)
+            git.commit(root, list(changed), f"upgrade: retrim {before} to {wheel.version}")
+        live = find_live_version(workspace)
+        checks = None if live is None else check_stored(workspace, live.version, again=True)
+    return Upgrade(
+        before=before,
+        after=wheel.version,
+        changed=changed,
+        settings=told,
+        backup=backup,
+        store_copied=copied,
+        champion=None if live is None else live.version,
+        answers="nothing is live" if checks is None else checks.reason,
+        as_before=checks is None or checks.passed,
+        packages=environment.other_versions(root / LOCK),
+    )
+
+
+def _has_begun(workspace: Workspace) -> bool:
+    """Whether a run began and has not ended, or a promotion is still to be followed by its second run."""
+    runs = (workspace.store.runs(workspace.model, state=state) for state in UNFINISHED)
+    return any(runs) or refit_waiting(workspace) is not None
+
+
+def _written(wheel: Wheel) -> dict[str, bytes]:
+    return {LOCK: wheel.workspace_lock.encode(), GRAPH: wheel.graph}
+
+
+def _is_stale(root: Path, wheel: Wheel) -> bool:
+    """Whether the workspace is not that of the wheel, or not committed as it is."""
+    laid = all(_text(root / name).encode() == content for name, content in _written(wheel).items())
+    return not laid or any(_is_edited(root, name) for name in CHANGED)
+
+
+def _is_edited(root: Path, name: str) -> bool:
+    return git.git(root, "status", "--porcelain", "--", name) != ""
+
+
+def _refuse_edited(root: Path, written: Mapping[str, bytes], before: str) -> None:
+    """Refuses edits that nobody committed, but for what an upgrade that was killed has written."""
+    edited = [name for name in written if _is_edited(root, name) and not _is_our_edit(root, name, written[name])]
+    if edited:
+        raise RefusedError(
+            f"{', '.join(edited)} is not committed as it is, and the upgrade from retrim {before} would lose or "
+            "commit that; commit it first, and run this again"
+        )
+
+
+def _is_our_edit(root: Path, name: str, content: bytes) -> bool:
+    """Whether a file is what an upgrade writes; params.yaml: what it makes of the committed one."""
+    if name == PARAMS:
+        committed = git.file_at(root, "HEAD", PARAMS).decode()
+        content = moved_settings(committed, PARAMS)[0].encode()
+    return _text(root / name).encode() == content
+
+
+def _back_up(workspace: Workspace, now: pd.Timestamp, changed: Sequence[str]) -> tuple[str, bool]:
+    """Copies what an upgrade may change to var/upgrade/; says where, and whether the store is among it."""
+    root = workspace.paths.root
+    folder = workspace.paths.var / "upgrade" / f"{now:%Y%m%dT%H%M%SZ}"
+    for name in dict.fromkeys((PARAMS, *changed)):
+        write_file(folder / name, (root / name).read_bytes())
+    return str(folder.relative_to(root)), copy_sqlite(workspace.store_url, folder / STORE)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
