@@ -20,10 +20,9 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.history import used_rows
-from retrim.files import file_digest, folder_digest, link, read_folder, write_file
+from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
-from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
 from retrim.reading.landed import batch_id, read_landed
 from retrim.release.approval import ask_for_refit, let_wait
 from retrim.release.versions import GRAIN, grain_of, keep_copies

@@ -13,10 +13,18 @@ import retrim
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.features.fitted import PrepareParams
-from retrim.files import code_digest, file_digest, folder_digest, read_folder, write_file, write_folder
+from retrim.files import (
+    NO_CHAMPION,
+    Paths,
+    code_digest,
+    file_digest,
+    folder_digest,
+    read_folder,
+    write_file,
+    write_folder,
+)
 from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
-from retrim.paths import NO_CHAMPION, Paths
 from retrim.settings import stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stats.canonical import to_json, to_parquet

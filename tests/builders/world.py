@@ -42,11 +42,11 @@ import yaml
 from retrim.adapters import git
 from retrim.adapters.dvc import ROOM_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
+from retrim.adapters.wheel import dependencies_in
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
-from retrim.wheel import dependencies_in
 from tests.builders.shipped import whole
 from tests.builders.synthetic import data_section, generate, suite
 

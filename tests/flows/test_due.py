@@ -13,8 +13,8 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
 from retrim.checking import mode as op
 from retrim.checking.mode import begin_due_times, mark_due_time, missed_times
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from retrim.stats.timetable import due_between
 from retrim_flows.deploy import ANCHOR

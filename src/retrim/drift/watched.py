@@ -39,10 +39,6 @@ class Contrasts:
     weights: np.ndarray
     budget: np.ndarray
 
-    @property
-    def is_share(self) -> np.ndarray:
-        return np.array([unit == "share" for unit in self.units])
-
 
 def contrasts(column: ColumnProfile) -> Contrasts:
     """What a column is watched by, from its reference.

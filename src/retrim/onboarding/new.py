@@ -16,6 +16,7 @@ from retrim import templates
 from retrim.adapters import environment, git
 from retrim.adapters.database import copy_sqlite
 from retrim.adapters.dvc import run_dvc
+from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, NamedWheel, Wheel, named_wheel, running_wheel
 from retrim.decision.history import UNFINISHED
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import write_file
@@ -25,7 +26,6 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.approval import refit_waiting
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
-from retrim.wheel import CODE, GRAPH, LOCK, NOTE, NamedWheel, Wheel, named_wheel, running_wheel
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""

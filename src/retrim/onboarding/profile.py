@@ -18,10 +18,9 @@ import pandas as pd
 from retrim.errors import BadInputError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
-from retrim.files import write_file
+from retrim.files import count_cores, write_file
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.workspace import Workspace
-from retrim.machine import count_cores
 from retrim.onboarding.desk import (
     InitRequest,
     TablePlan,

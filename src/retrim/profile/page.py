@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from retrim.profile import columns, pairs, whole
+from retrim.profile import pairs, whole
 from retrim.profile.columns import TOP, ColumnLook
 from retrim.profile.findings import findings
 from retrim.profile.pairs import Pair
@@ -611,9 +611,6 @@ def _read(look: TableProfile) -> ProfileSection | None:
 
 
 def _how(look: TableProfile) -> ProfileSection:
-    fitted: Sequence[int] = [
-        column.numbers.law.rows for column in look.columns if column.numbers is not None and column.numbers.law
-    ]
     said = [
         "On all rows: rows, gaps, quantiles, histograms, categories, drift, duplicates, the target over time.",
         (
@@ -622,12 +619,6 @@ def _how(look: TableProfile) -> ProfileSection:
             f"{pairs.NEAR_ROWS:,} rows."
         ),
     ]
-    if fitted:
-        said.append(
-            f"Laws on at most {columns.SAMPLED:,} of them: the least AIC of normal, log-normal, exponential, gamma, "
-            "uniform, Poisson (counts) and each of them with zeros beside it. None fits: the distribution functions "
-            f"lie more than {columns.BOUND:g} apart, or more than chance makes of few rows."
-        )
     said.append("Columns that are forbidden to the model or look personal: names, gaps and counts, no values.")
     return ProfileSection("How it was looked at", "how", tuple(said))
 
@@ -659,7 +650,6 @@ class ColumnRow:
     missing: str
     distinct: str
     middle: str
-    law: str
     tells: str
 
 
@@ -764,7 +754,6 @@ def _row(column: ColumnLook, look: TableProfile) -> ColumnRow:
         missing=share(column.missing_share) if column.missing else "0",
         distinct=f"{column.distinct:,}",
         middle=middle(column),
-        law=column.numbers.law.text if column.numbers is not None and column.numbers.law is not None else "",
         tells="" if strength is None else share(strength),
     )
 

@@ -602,8 +602,7 @@ def profile_table(
     data = table.data
     periods = cut_periods(table.event, timed=table.timed)
     generator = np.random.default_rng(seed)
-    drawn = generator.permutation(table.rows)[:rows]
-    places = np.sort(drawn)
+    places = np.sort(generator.permutation(table.rows)[:rows])
     batches = None if table.batches is None else together(table.batches, MOST_BATCHES)
     columns: list[ColumnLook] = []
     sample: dict[str, pd.Series] = {}
@@ -618,7 +617,7 @@ def profile_table(
         values = table.column(name)
         part = values.iloc[places].reset_index(drop=True)
         why = reasons[name] = hidden(name, values, table, before=reasons)
-        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods, drawn=drawn)
+        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods)
         columns.append(look)
         if batches is not None and look.missing:
             by_batch[name] = _by_batch(values.isna().to_numpy(), batches)

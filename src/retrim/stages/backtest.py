@@ -4,9 +4,7 @@ import numpy as np
 
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
-from retrim.files import write_folder
-from retrim.machine import lightgbm_alone
-from retrim.paths import Paths
+from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, is_final, main, read_json, read_pins, read_view
 from retrim.stats.canonical import to_json
 from retrim.stats.metrics import JudgeParams

@@ -13,9 +13,7 @@ import pandas as pd
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
-from retrim.files import write_folder
-from retrim.machine import lightgbm_alone
-from retrim.paths import Paths
+from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, main, read_json, read_pins, read_view
 from retrim.stats.canonical import rows_at, to_json
 from retrim.stats.metrics import JudgeParams, row_losses
