@@ -33,7 +33,7 @@ from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, name_of
 from retrim.landing.as_of_view import landed_columns, refuse_changes
-from retrim.lineage.workspace import Workspace, require_who_and_why
+from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
 from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of
 from retrim.reading.table import KEY, read_bytes, read_content
@@ -44,11 +44,6 @@ from retrim.table.reading import PLAIN, ReadingParams
 from retrim.table.schema import lacking, read_as
 
 A_SECOND = pd.Timedelta("1s")
-
-
-def clock() -> pd.Timestamp:
-    """Now, to the second, as checks and runs count it."""
-    return pd.Timestamp.now("UTC").floor("s")
 
 
 def arrival(

@@ -51,7 +51,6 @@ from retrim.profile.rhythm import (
     Choices,
     ExpectationDraft,
     Rhythm,
-    SettingChoice,
     TableSeason,
     alike_rows,
     alike_rows_of_series,
@@ -68,7 +67,7 @@ from retrim.profile.rhythm import (
 )
 from retrim.profile.table import TableNote
 from retrim.reading.raw import RawTable
-from retrim.stats.plugins import check_above_zero, check_span
+from retrim.stats.plugins import SettingChoice, check_above_zero, check_span
 from retrim.table.data import LABEL_TIME, DataParams, row_keys, with_past
 from retrim.table.derived_columns import made_times, with_made
 from retrim.table.reading import ReadingParams
