@@ -625,7 +625,7 @@ def profile_table(
         collinear=_collinear(frame, types, features),
         batch_missing=seen.missing_by_batch,
         batch_sizes=0 if table.batches is None else -(-(int(table.batches.max(initial=0)) + 1) // MOST_BATCHES),
-        doubles=seen.hashes.doubles(seen.answers, seed=seed),
+        doubles=seen.hashes.doubles(seen.answers),
         noise=noise,
         suspects=() if noise is None else tuple(name_of(table, suspect.row, seen.reasons) for suspect in noise.shown),
         leaks=tuple(_without_values(leak, seen.reasons) for leak in leaks),
