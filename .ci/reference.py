@@ -204,16 +204,10 @@ RECORDS = (
     Printed("retrim versions reject", "retrim.release.approval:ApprovalAnswer"),
     Printed(
         "retrim versions diff",
-        "retrim.reports.explain:diff",
-        more={
-            "rows": "Rows that both are compared on.",
-            "metrics": "Metrics of both.",
-            "slices": "Losses of both by slice.",
-            "moved": "Rows whose prediction moved most.",
-        },
+        "retrim.card.diff:VersionDiff",
     ),
     Printed("retrim versions explain", "retrim.reports.explain:ExplainedRow"),
-    Printed("retrim versions fairness", "retrim.reports.fairness:fairness_record"),
+    Printed("retrim versions fairness", "retrim.reports.fairness:VersionFairness"),
     Printed("retrim versions export", "retrim.retraining.exchange:ExportedVersion"),
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
     Printed("retrim versions log", "retrim.release.versions:release_log", LIST),
@@ -494,6 +488,13 @@ def names_of(value: ast.DictComp, owner: type) -> list[str]:
     return [each.name for each in fields(owner) if each.name not in left_out]
 
 
+def key_of(owner: type, name: str) -> str:
+    """The key that the codec gives a field: its name, or another that the field states."""
+    hint = typing.get_type_hints(owner, include_extras=True).get(name)
+    stated = (getattr(fact, "alias", None) for fact in getattr(hint, "__metadata__", ()))
+    return next((each for each in stated if each), name)
+
+
 def record_of(source: Any) -> tuple[list[Key], list[type]]:
     """The keys of a record, and the classes of the records within it."""
     owner = source if inspect.isclass(source) else None
@@ -501,9 +502,11 @@ def record_of(source: Any) -> tuple[list[Key], list[type]]:
         told = {name: told_of(owner, [name]) for name in written_names(owner)}
         CODED.update(each for hint, _ in told.values() for each in dataclasses_in(hint))
         return (
-            [Key(name, type_said(hint), text) for name, (hint, text) in told.items()],
+            [Key(key_of(owner, name), type_said(hint), text) for name, (hint, text) in told.items()],
             [each for hint, _ in told.values() for each in nested(hint)],
         )
+    for hint in typing.get_type_hints(owner).values() if owner else ():
+        CODED.update(dataclasses_in(hint))
     function = source.as_record if owner else source
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(tree, ast.FunctionDef)

@@ -39,10 +39,12 @@ from retrim.cli.render import (
     waits_in_words,
 )
 from retrim.decision.probe import too_few_rows
-from retrim.gate.verdict import mark_of
+from retrim.decision.release_checks import ReleaseCheck
+from retrim.gate.verdict import Check, mark_of
 from retrim.lineage.workspace import Workspace
 from retrim.reports.demo import NO_LOSS, Loss
 from retrim.reports.replay import ReplayRun
+from retrim.stats.codec import from_record
 
 
 def show_decision(record: dict[str, Any]) -> None:
@@ -104,15 +106,19 @@ def show_decision(record: dict[str, Any]) -> None:
         heads = ("column", "slice", "rows", "loss", "where it was judged", "adds to the mean")
         render.show_table(heads, [_slice_in_words(each) for each in worse[:5]], title="Where it loses more")
     if record["verdict"]:
-        checks = [(mark_of(c), c["name"], c["text"]) for c in record["verdict"]["checks"]]
+        checks = [_check_in_words(from_record(Check, each)) for each in record["verdict"]["checks"]]
         if seen := record["verdict"].get("detectable"):  # older versions do not have it
             checks.append(("", "could be seen", seen["text"]))
         if size := record["verdict"].get("size"):
             checks.append(("", "size", size["text"]))
         render.show_table(("", "check", "figures"), checks, title="Gate")
     if record["release_checks"]:
-        passed = [(mark_of(c), c["name"], c["text"]) for c in record["release_checks"]["checks"]]
+        passed = [_check_in_words(from_record(ReleaseCheck, each)) for each in record["release_checks"]["checks"]]
         render.show_table(("", "check", "figures"), passed, title="Release checks")
+
+
+def _check_in_words(check: Check | ReleaseCheck) -> tuple[str, str, str]:
+    return mark_of(check), check.name, check.text
 
 
 def _cost_in_words(finding: dict[str, Any]) -> str:

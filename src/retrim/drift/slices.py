@@ -199,17 +199,6 @@ class SliceLoss:
     other: float | None
     saved: tuple[float, float, float] | None
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "column": self.column,
-            "name": self.name,
-            "rows": self.rows,
-            "loss": self.loss,
-            "interval": list(self.interval),
-            "other": self.other,
-            "saved": None if self.saved is None else list(self.saved),
-        }
-
 
 def slice_table(
     rows: pd.DataFrame,
