@@ -708,8 +708,8 @@ def draft(
     check_columns(desk)
     aim = choose_aim(desk)
     time = choose_time(desk)
-    timed = time in desk.values
     settle_types(desk, reading_of(desk, time), aim, time)
+    timed = time in desk.values
     reading = reading_of(desk, time)
     kept, target = rows_to_land(desk, time, aim)
     event, rhythm = events_of(desk, kept, time)
