@@ -308,18 +308,18 @@ RECORDS = (
     Printed(
         "retrim check",
         "retrim.checking.check:CheckOutcome",
-        "Under `check`, followed by the evidence. Beside it: `run`, as `retrim retrain` prints it or null, and "
+        "Under `check`. Beside it: `run`, as `retrim retrain` prints it or null, and "
         "`resumed`, a list of [runs](#run).",
     ),
     Printed(
         "retrim retrain",
-        "retrim.retraining.retrain:RunOutcome",
+        "retrim.decision.history:RunOutcome",
         more={"resumed": "Runs that were killed and were finished first: a list of [runs](#run)."},
     ),
-    Printed("retrim status", "retrim.cli.answers:status_record"),
+    Printed("retrim status", "retrim.cli.answers:StatusAnswer"),
     Printed("retrim status --all", "retrim.reports.everywhere:ModelPlace", "Under `models`, a list of these."),
-    Printed("retrim why", "retrim.cli.answers:decision_record"),
-    Printed("run", "retrim.cli.answers:_run_record", "In `retrim why`, `retrim status`, `resumed`."),
+    Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
+    Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
     Printed("retrim score", "retrim.checking.score:ScoringResult"),
     Printed(
         "retrim ingest",
@@ -508,7 +508,15 @@ def is_record(hint: Any) -> bool:
 
 def written_names(owner: type) -> list[str]:
     """The keys that the codec writes of a class: its fields, and the properties that are `written`."""
-    return [each.name for each in fields(owner)] + [name for name, member in vars(owner).items() if is_written(member)]
+    hints = typing.get_type_hints(owner, include_extras=True)
+    hidden = {
+        name
+        for name, hint in hints.items()
+        if any(isinstance(fact, FieldInfo) and fact.exclude for fact in typing.get_args(hint))
+    }
+    members = {name: member for kind in reversed(owner.__mro__) for name, member in vars(kind).items()}
+    kept = [each.name for each in fields(owner) if each.name not in hidden]
+    return kept + [name for name, member in members.items() if is_written(member)]
 
 
 def is_written(member: Any) -> bool:
@@ -595,7 +603,8 @@ def told_of(owner: type, path: list[str]) -> tuple[Any, str]:
         text = plain((member.fget.__doc__ or "").partition("\n\n")[0])
     else:
         hint = typing.get_type_hints(owner, localns={"Any": Any}).get(name)
-        text = documented(owner.__doc__, "Args", "Attributes").get(name, "")
+        told = (documented(kind.__doc__, "Args", "Attributes") for kind in owner.__mro__)
+        text = next((texts[name] for texts in told if name in texts), "")
     return told_of(hint, below) if below and inspect.isclass(hint) else ((None, "") if below else (hint, text))
 
 
@@ -622,6 +631,10 @@ def entries(value: ast.expr | None, function: ast.FunctionDef, owner: type | Non
         path = attribute(value.func.value) if isinstance(value.func, ast.Attribute) else []
         kind = told_of(owner, path)[0] if path else None
         for each in nested(kind):
+            keys, within = record_of(each)
+            yield from (*keys, *within)
+    elif isinstance(value, ast.Call) and ast.unparse(value.func) == "to_record" and owner:
+        for each in dataclasses_in(told_of(owner, attribute(value.args[0]))[0]):
             keys, within = record_of(each)
             yield from (*keys, *within)
     for part in parts:

@@ -1,19 +1,25 @@
-"""The retraining: a run directory, one task a stage, the registry, the verdict."""
+"""The retraining: a run directory, one task a stage, the registry, the verdict; and how a decision gets its run."""
 
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.runtime import deployment as own_deployment
+from prefect.states import Scheduled
 
 from retrim.adapters import dvc
 from retrim.adapters.dvc import DvcSession
+from retrim.decision.history import RunOutcome
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache
 from retrim.lineage.workspace import Workspace, stage_teller
 from retrim.release.approval import refit_waiting
 from retrim.retraining import retrain as op
-from retrim.retraining.recover import limits_of
+from retrim.retraining.recover import give_up, limits_of
 from retrim.retraining.retrain import marked, watching_trials
 from retrim.retraining.retrain import publish as op_publish
 from retrim.retraining.run_directory import RunDirectory, finished_room, stages_of
@@ -24,23 +30,18 @@ from retrim_flows.recovery import SIGNED, server_is_gone
 
 
 @flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)
-def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> RunOutcome:
     """Carries out a decision to retrain, and what follows from it by the settings; one decision is carried out once."""
     workspace, at = open_workspace(), moment(now)
     outcome = carry_out(workspace, decision, mode, at)
-    sequel = refit_waiting(workspace) if outcome["state"] == "promoted" else None
+    sequel = refit_waiting(workspace) if outcome.state == "promoted" else None
     if sequel is not None:
-        outcome["refit"] = carry_out(workspace, sequel, None, at)
-    say("retrain", _in_words(outcome))
+        outcome = replace(outcome, refit=carry_out(workspace, sequel, None, at))
+    say("retrain", outcome.sentence)
     return outcome
 
 
-def _in_words(outcome: dict[str, Any]) -> str:
-    version = "" if outcome["version"] is None else f"version {outcome['version']} "
-    return f"{version}{outcome['state']}: {outcome['reason']}"
-
-
-def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Timestamp) -> dict[str, Any]:
+def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Timestamp) -> RunOutcome:
     """One run, from its claim to its outcome."""
     with held_locks(workspace, f"run-{decision}") as sign, lock_beats(sign), using_cache(workspace):
         run = op.claim_run(workspace, decision, now=at, mode=mode)
@@ -48,7 +49,7 @@ def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Tim
             version = op.made_before(workspace, run)
             deferred = op.defer_run(workspace, run, now=at) if version is None else None
             if deferred is not None:
-                return deferred.as_record()
+                return deferred
             parent = open_run(workspace, run)
             if version is None:
                 version = build(workspace, run, parent, at)
@@ -56,7 +57,7 @@ def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Tim
                 op.outcome_of(workspace, decision) if version is None else conclude(workspace, run, version, parent, at)
             )
             assert outcome is not None, decision
-            return outcome.as_record()
+            return outcome
 
 
 def build(workspace: Workspace, run: RunRow, parent: str, now: pd.Timestamp) -> int | None:
@@ -104,6 +105,40 @@ def publish(workspace: Workspace, run: RunRow, room: RunDirectory, parent: str, 
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
-def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: pd.Timestamp) -> op.RunOutcome:
+def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: pd.Timestamp) -> RunOutcome:
     """The alias moves, or it does not and the reason is kept."""
     return op.conclude_run(workspace, run, version, parent, now=now)
+
+
+def start(decision: str, now: str, *, wait: bool = False) -> RunOutcome | None:
+    """Starts the retraining of a decision, or the next attempt of one that was killed; its outcome, if it ran here.
+
+    Where it is a flow run of its own, `wait` waits until that has ended.
+
+    A deployment has one flow run a decision. Prefect's idempotency key gives that one
+    again for ever, also when it crashed: then the same flow run is scheduled once more.
+    One that a person cancelled stays cancelled, and its run ends *failed*.
+    """
+    if own_deployment.id is None:
+        return retrain(decision, now)
+    run = _flow_run_of(decision, now, timeout=0)
+    if run.state is not None and run.state.is_cancelled():
+        give_up(open_workspace(), decision, now=pd.Timestamp(now))
+        return None
+    if run.state is not None and run.state.is_final():
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run.id, Scheduled(), force=True)
+    if wait:
+        _flow_run_of(decision, now, timeout=None)
+    return None
+
+
+def _flow_run_of(decision: str, now: str, *, timeout: float | None) -> FlowRun:
+    """The flow run of a decision, made when first asked for; waits until it has ended, `timeout` seconds at most."""
+    return run_deployment(
+        f"retrain/{open_workspace().model}",
+        parameters={"decision": decision, "now": now},
+        idempotency_key=decision,
+        timeout=timeout,
+        as_subflow=False,  # it outlives this flow run
+    )

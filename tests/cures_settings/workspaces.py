@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from retrim.checking.mode import mode_now
 from retrim.checking.score import tell_columns_gone
 from retrim.cli.render import OUT
 from retrim.cli.version_screens import show_fairness
+from retrim.decision.stored_rows import Lineage, Origin
 from retrim.files import WorkspacePaths
 from retrim.lineage.strange_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace
@@ -24,8 +24,9 @@ from retrim.reports.fairness import fairness_of
 from retrim.reports.verify import verify_alarms
 from retrim.reports.what_if import effect_of
 from retrim.retraining.card import make_card
-from retrim.retraining.exchange import VersionArchive, _finish, judge_import
+from retrim.retraining.exchange import ExportManifest, VersionArchive, _finish, judge_import
 from retrim.settings import Env
+from retrim.stats.codec import to_record
 from retrim.training.estimators import CODE_FILE
 from tests.builders.desk import Desk, make_desk
 from tests.cures_settings.case import GONE, Asked, Case
@@ -138,8 +139,10 @@ def waiting(asked: Asked) -> str:
     desk = asked.desk
     row = desk.workspace.store.version(desk.workspace.model, desk.make_version(19, waits=True))
     assert row is not None
-    row = SimpleNamespace(version=row.version, verdict=row.verdict, lineage=row.lineage | {ORIGIN: {}, "champion": 2})
-    parcel = VersionArchive({}, {}, {"signer": "0" * 64}, (), None)
+    origin = Origin("generated", 2, "", "", "", None, "0" * 64, None)
+    row = replace(row, lineage=row.lineage | {ORIGIN: to_record(origin), "champion": 2})
+    said = ExportManifest("generated", 2, "", "", "", "", "", Lineage())
+    parcel = VersionArchive(said, {}, {}, origin, (), "")
     return _finish(desk.workspace, row, parcel, who=("a test", None), now=desk.day(20)).reason
 
 

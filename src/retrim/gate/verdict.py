@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from retrim.features.view import FeatureView
-from retrim.stats.codec import Number
+from retrim.stats.codec import Number, written
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
@@ -94,11 +94,11 @@ class Verdict:
     rows: int
     corrected_gain: float | None
 
-    @property
+    @written
     def promote(self) -> bool:
         return all(check.passed for check in self.checks)
 
-    @property
+    @written
     def reason(self) -> str:
         """What decided, in a sentence: every check that failed, else the gain over the champion or the floor."""
         failed = [check.text for check in self.checks if not check.passed]

@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
 from retrim.gate.what_if import changed, value_at
-from retrim.profile.rhythm import SettingChoice
 from retrim.settings import (
     ABSENT,
     DERIVED,
@@ -29,7 +28,7 @@ from retrim.settings import (
     why_none,
     with_derived,
 )
-from retrim.stats.plugins import near_keys
+from retrim.stats.plugins import SettingChoice, near_keys
 
 COMMENT_COLUMN = 35
 PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")

@@ -18,7 +18,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
-from retrim.checking.check import CHECK
+from retrim.checking.history import CHECK
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError

@@ -9,7 +9,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
@@ -19,6 +18,7 @@ from retrim.adapters.database import iso
 from retrim.checking.history import rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
+from retrim.decision.history import RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
 from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.errors import RefusedError, RetrimError
@@ -33,31 +33,11 @@ from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_ver
 from retrim.retraining.card import keep_card
 from retrim.retraining.recover import clear_room, clear_rooms, mark_stopped, rooms_of
 from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
-from retrim.stats.codec import from_record
+from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import model_digest, needs_of
 from retrim.training.estimators import MODELS
 from retrim.training.mode import FINAL, Mode
 from retrim.training.tuning import Trial
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """How a run ended.
-
-    Args:
-        run: Its id.
-        state: promoted, refused, deferred or waiting for a person; unpushed where the DVC remote was away.
-        reason: Why, in a sentence.
-        version: The version it made; None: none.
-    """
-
-    run: str
-    state: str
-    reason: str
-    version: int | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {"run": self.run, "state": self.state, "reason": self.reason, "version": self.version}
 
 
 def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:
@@ -108,7 +88,7 @@ def defer_run(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOut
     wait = rows_to_wait_for(workspace, as_of=pd.Timestamp(run.as_of), by_person=by_person)
     if wait is None:
         return None
-    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=wait.as_record())
+    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=to_record(wait))
     return RunOutcome(run.id, "deferred", wait.reason, None)
 
 
