@@ -247,7 +247,7 @@ RECORDS = (
     Printed("retrim policy backtest", "retrim.reports.policy:BacktestResult"),
     Printed(
         "policy",
-        "retrim.reports.policy:BacktestResult._line",
+        "retrim.reports.policy:PolicyFacts",
         "Under `policies` of `retrim policy backtest`, a list of these.",
     ),
     Printed(

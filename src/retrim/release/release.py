@@ -20,6 +20,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.ingest import clock
 from retrim.lineage.workspace import Workspace, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
+from retrim.stats.codec import to_record
 
 FIRST = "first"
 
@@ -47,7 +48,7 @@ def record_checks(
     workspace: Workspace, version: int, name: str, checks: ReleaseChecks, *, now: pd.Timestamp
 ) -> EnvelopeRow:
     """Adds release checks to the envelope of a version; gives what stands there, which is what was first."""
-    record = checks.as_record()
+    record = to_record(checks)
     workspace.store.add_to_envelope(
         workspace.model, version, kind=RELEASE_CHECKS, name=name, at=iso(now), record=record
     )
