@@ -412,7 +412,7 @@ def type_said(hint: Any) -> str:
     return NAMES.get(hint, "")
 
 
-AS_IT_IS = ("str", "list", "dict", "iso")
+AS_IT_IS = ("str", "list", "dict", "iso", "to_record")
 
 
 def attribute(value: ast.expr) -> list[str]:
@@ -489,6 +489,8 @@ def dict_entries(value: ast.Dict, function: ast.FunctionDef, owner: type | None)
         if isinstance(key, ast.Constant):
             path = attribute(held) if owner else []
             hint, text = told_of(owner, path) if owner and path else (None, "")
+            if "to_record" in ast.unparse(held):
+                CODED.update(dataclasses_in(hint))
             yield Key(str(key.value), type_said(hint), text)
             yield from nested(hint)
         elif key is None:
