@@ -489,7 +489,7 @@ def dict_entries(value: ast.Dict, function: ast.FunctionDef, owner: type | None)
         if isinstance(key, ast.Constant):
             path = attribute(held) if owner else []
             hint, text = told_of(owner, path) if owner and path else (None, "")
-            if "to_record" in ast.unparse(held):
+            if re.search(r"\bto_record\((self\.)?\w+\)", ast.unparse(held)):
                 CODED.update(dataclasses_in(hint))
             yield Key(str(key.value), type_said(hint), text)
             yield from nested(hint)
