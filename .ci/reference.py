@@ -204,16 +204,10 @@ RECORDS = (
     Printed("retrim versions reject", "retrim.release.approval:ApprovalAnswer"),
     Printed(
         "retrim versions diff",
-        "retrim.reports.explain:diff",
-        more={
-            "rows": "Rows that both are compared on.",
-            "metrics": "Metrics of both.",
-            "slices": "Losses of both by slice.",
-            "moved": "Rows whose prediction moved most.",
-        },
+        "retrim.card.diff:VersionDiff",
     ),
     Printed("retrim versions explain", "retrim.reports.explain:ExplainedRow"),
-    Printed("retrim versions fairness", "retrim.reports.fairness:fairness_record"),
+    Printed("retrim versions fairness", "retrim.reports.fairness:VersionFairness"),
     Printed("retrim versions export", "retrim.retraining.exchange:ExportedVersion"),
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
     Printed("retrim versions log", "retrim.release.versions:release_log", LIST),
@@ -301,7 +295,7 @@ RECORDS = (
         },
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
-    Printed("retrim upgrade", "retrim.onboarding.upgrade:Upgrade"),
+    Printed("retrim upgrade", "retrim.onboarding.new:Upgrade"),
     Printed("retrim environment", "retrim.retraining.reproduce:BuiltEnvironment"),
     Printed(
         "retrim init",
@@ -498,14 +492,22 @@ def dict_entries(value: ast.Dict, function: ast.FunctionDef, owner: type | None)
 
 
 def names_of(value: ast.DictComp, owner: type) -> list[str]:
-    """Names that a mapping of fields is made of: those it lists, or the class's own but those it leaves out."""
+    """Names that a mapping of fields is made of: those it lists, or the class's own without those it leaves out."""
     over = value.generators[0]
     if isinstance(over.iter, ast.Tuple):
         return [str(each.value) for each in over.iter.elts if isinstance(each, ast.Constant)]
     if ast.unparse(over.iter) != "self.__dataclass_fields__":
         return []
-    left_out = getattr(inspect.getmodule(owner), ast.unparse(over.ifs[0]).rpartition(" ")[2])
+    module = inspect.getmodule(owner)
+    left_out = getattr(module, ast.unparse(over.ifs[0]).rpartition(" ")[2]) if over.ifs else ()
     return [each.name for each in fields(owner) if each.name not in left_out]
+
+
+def key_of(owner: type, name: str) -> str:
+    """The key that the codec gives a field: its name, or another that the field states."""
+    hint = typing.get_type_hints(owner, include_extras=True).get(name)
+    stated = (getattr(fact, "alias", None) for fact in getattr(hint, "__metadata__", ()))
+    return next((each for each in stated if each), name)
 
 
 def record_of(source: Any) -> tuple[list[Key], list[type]]:
@@ -515,9 +517,11 @@ def record_of(source: Any) -> tuple[list[Key], list[type]]:
         told = {name: told_of(owner, [name]) for name in written_names(owner)}
         CODED.update(each for hint, _ in told.values() for each in dataclasses_in(hint))
         return (
-            [Key(name, type_said(hint), text) for name, (hint, text) in told.items()],
+            [Key(key_of(owner, name), type_said(hint), text) for name, (hint, text) in told.items()],
             [each for hint, _ in told.values() for each in nested(hint)],
         )
+    for hint in typing.get_type_hints(owner).values() if owner else ():
+        CODED.update(dataclasses_in(hint))
     function = source.as_record if owner else source
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(tree, ast.FunctionDef)
@@ -638,7 +642,6 @@ WITH_ARGUMENTS = ("Metrics", "Drift tests", "Joint drift tests", "Preprocessing 
 
 def plug_ins_page() -> str:
     from retrim.decision.rules import RULES
-    from retrim.drift import joint_tests  # noqa: F401  registers them
     from retrim.drift.joint import JOINT_TESTS
     from retrim.drift.tests import DRIFT_TESTS
     from retrim.features import fitted  # noqa: F401  registers the steps

@@ -4,9 +4,8 @@ from prefect import flow
 
 from retrim.checking import score as op
 from retrim.checking.score import ScoringResult
-from retrim_flows.due import due_once
 from retrim_flows.lines import say
-from retrim_flows.moment import open_workspace
+from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED
 
 

@@ -119,7 +119,7 @@ def test_a_check_of_the_same_moment_counts_no_row_twice(worse: dict[str, Any]) -
     again = check(desk.workspace, by="a test", now=desk.day(worse["day"]))
 
     assert not again.fresh
-    assert again.record["probation"] == worse["checked"].record["probation"]
+    assert again.record.probation == worse["checked"].made.record.probation
 
 
 def test_status_versions_and_why_show_it(worse: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from retrim.decision.previous_champions import PreviousChampions
 from retrim.errors import RefusedError
 from retrim.files import folder_digest
 from retrim.gate.reference_rows import REFERENCE_ROWS
-from retrim.gate.verdict import Verdict
+from retrim.gate.verdict import Check, Verdict
 from retrim.release import release
 from retrim.release.release import FIRST, check_stored, recorded, release_checks
 from retrim.release.versions import find_live_version
@@ -64,7 +64,7 @@ def record_bundle(desk: Desk, version: int) -> None:
 
 def decide_to_restore(desk: Desk, version: int) -> str:
     at = iso(desk.day(14))
-    verdict = Verdict(str(version), (), {}, 10, None)
+    verdict = Verdict(str(version), (Check("gain", True, 1.0, 0.0, "it leads", None),), {}, 10, None)
     record = kept_check(desk.day(14), formers=PreviousChampions(10, 2.0, {version: 1.0}, verdict), champion=2)
     row = {
         "id": "check-14",

@@ -1,17 +1,14 @@
-"""What MLflow's pages say of a verdict, in Markdown. Texts hold values and names of a table, which anyone may write.
+"""MLflow's registry: versions of a model, their pages and their aliases. The store says what is live; this mirrors it.
 
-A bundle as MLflow keeps a model: our code, the bundle's text, signature, example, requirements. Nothing pickled.
-
-MLflow's registry: versions of a model and their aliases. Our own store says what is live; this mirrors it.
-
-Versions of another registry under their own numbers: bundles as they are, and empty places for those left behind.
+A bundle is registered with its signature, example and requirements; nothing is pickled. Runs that made no version can
+be erased.
 """
 
 import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed
@@ -21,43 +18,47 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.adapters.mlflow_tracking import (
     BUNDLES,
     NOTE,
+    PARENT,
     PUBLISHED,
     RUN,
+    Exhibits,
     Experiment,
     all_pages,
     artifact_folder,
     quotable,
 )
+from retrim.decision.release_checks import ReleaseCheck, ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.features.view import FeatureView
 from retrim.files import flush_all, read_folder
-from retrim.gate.verdict import mark_of
+from retrim.gate.verdict import Check, mark_of
+from retrim.gate.verdict_record import VerdictRecord
 from retrim.stats.canonical import to_json
-from retrim.training.bundle import DIGESTS, VIEW, digests_of
-from retrim.training.custom_code import CODE_FILE
+from retrim.training.bundle import DIGESTS, VERDICT, digests_of
+from retrim.training.estimators import CODE_FILE
 
 # Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
 SPECIAL = re.compile(r"[&<>\[\]`*_|\\~]|(?<=:)//")
 
 
-def verdict_note(verdict: Mapping[str, Any]) -> str:
+def verdict_note(verdict: VerdictRecord) -> str:
     """A verdict in Markdown: the word of the gate, then a line a check."""
-    word = "Passed" if verdict["promote"] else "Refused by"
-    lines = check_lines(verdict)
-    seen = verdict.get("detectable")  # older bundles do not have it
-    lines += [f"- could be seen: {escape(seen['text'])}"] if seen else []
-    lines += [f"- note: {escape(text)}" for text in verdict.get("notes", [])]
-    said = f"{word} the gate: challenger {escape(verdict['winner'])} on {verdict['rows']} judging rows."
+    word = "Passed" if verdict.promote else "Refused by"
+    lines = check_lines(verdict.checks)
+    seen = verdict.detectable
+    lines += [] if seen is None else [f"- could be seen: {escape(seen.text)}"]
+    lines += [f"- note: {escape(text)}" for text in verdict.notes]
+    said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} judging rows."
     where = "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it anew."
     return f"{said} {where}\n\n" + "\n".join(lines)
 
 
-def check_lines(record: Mapping[str, Any]) -> list[str]:
+def check_lines(checks: Sequence[Check | ReleaseCheck]) -> list[str]:
     """A line a check of a verdict or of the release checks."""
-    marks = ((mark_of(check), escape(check["text"])) for check in record["checks"])
+    marks = ((mark_of(check), escape(check.text)) for check in checks)
     return [f"- {'**failed**' if mark == 'failed' else mark}: {text}" for mark, text in marks]
 
 
@@ -74,13 +75,13 @@ CODE = Path(__file__).with_name("mlflow_model.py")
 NEEDED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy")
 
 
-def save_model(folder: Path, predicting: Path, view: Mapping[str, Any], example: pd.DataFrame) -> None:
+def save_model(folder: Path, predicting: Path, view: FeatureView, example: pd.DataFrame) -> None:
     """Writes a model to `folder`.
 
     Args:
         folder: Made here.
         predicting: The files of a bundle that predicting takes.
-        view: Record of its feature view.
+        view: Its feature view.
         example: A few rows of the table.
     """
     import mlflow
@@ -109,7 +110,7 @@ def _of_own(predicting: Path) -> tuple[str, ...]:
     return ("skops",) if any(predicting.rglob(CODE_FILE)) else ()
 
 
-def _signature(view: Mapping[str, Any]) -> "ModelSignature":
+def _signature(view: FeatureView) -> "ModelSignature":
     """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles; a time is in UTC."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
@@ -121,16 +122,16 @@ def _signature(view: Mapping[str, Any]) -> "ModelSignature":
         "time": DataType.datetime,
     }
     given: list[ColSpec | TensorSpec] = [ColSpec(kinds[kind], name) for name, kind in _needed(view)]
-    if view["task"] == "multiclass":
-        given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view["classes"]]
+    if view.task == "multiclass":
+        given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view.classes]
         return ModelSignature(Schema(given), Schema(given_back))
     return ModelSignature(Schema(given), Schema([ColSpec(DataType.double)]))
 
 
-def _needed(view: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _needed(view: FeatureView) -> list[tuple[str, str]]:
     """Names and types of the columns that rows must have; the event's time is one where a step reads it."""
-    features = [(feature["name"], feature["type"]) for feature in view["features"]]
-    return features if view.get("time") is None else [*features, (view["time"], "time")]
+    features: list[tuple[str, str]] = list(view.features.items())
+    return features if view.time is None else [*features, (view.time, "time")]
 
 
 if TYPE_CHECKING:
@@ -202,17 +203,17 @@ class ModelRegistry(Experiment):
             self.client.set_tag(parent, PUBLISHED, bundle_id)
             return number
 
-    def add_to_note(self, parent: str, version: int, verdict: Mapping[str, Any], checks: Mapping[str, Any]) -> None:
+    def add_to_note(self, parent: str, version: int, verdict: VerdictRecord, checks: ReleaseChecks) -> None:
         """Lists the release checks below the gate's, in the notes of a run and of its version; twice is once.
 
         Args:
             parent: MLflow's id of the run.
             version: Number of the version.
-            verdict: Record of the gate's verdict.
-            checks: Record of the release checks.
+            verdict: Of the gate.
+            checks: The release checks.
         """
-        word = "Passed" if checks["passed"] else "Refused by"
-        note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks))
+        word = "Passed" if checks.passed else "Refused by"
+        note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks.checks))
         with self.wrapped(f"note the release checks of version {version}"):
             self.client.set_tag(parent, NOTE, note)
             self.client.update_model_version(self.model, str(version), note)
@@ -222,21 +223,21 @@ class ModelRegistry(Experiment):
         (folder / "pictures").mkdir()
         for name, content in shown.pictures().items():
             (folder / "pictures" / name).write_bytes(content)
-        for name, record in (("verdict.json", shown.verdict), ("lineage.json", dict(lineage))):
+        for name, record in (("verdict.json", shown.read(VERDICT)), ("lineage.json", dict(lineage))):
             (folder / name).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         part = folder / "bundle"  # in the model it lies in artifacts/bundle
         for name in shown.predicting:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shown.bundle / name, part / name)
         (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
-        save_model(folder / "model", part, shown.read(VIEW), example)
+        save_model(folder / "model", part, shown.view, example)
         shutil.rmtree(part)
 
     def _published(self, bundle_id: str) -> int | None:
         found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")
         return min((int(version.version) for version in found), default=None)
 
-    def _register(self, parent: str, run_id: str, bundle_id: str, verdict: Mapping[str, Any]) -> int:
+    def _register(self, parent: str, run_id: str, bundle_id: str, verdict: VerdictRecord) -> int:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -245,7 +246,7 @@ class ModelRegistry(Experiment):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict["promote"] else "refuse"}
+        tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict.promote else "refuse"}
         root = self.client.get_run(parent).info.artifact_uri
         made = self.client.create_model_version(
             self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)
@@ -431,3 +432,91 @@ def adopt(registry: ModelRegistry, number: int, bundle: Path | None, *, run: str
         registry.finish(parent, "FINISHED")
     if int(made.version) != number:
         raise RetrimError(f"version {number} was adopted as {made.version}; the registry was not empty")
+
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A run of MLflow that nothing needs.
+
+    Args:
+        id: MLflow's id of it.
+        bytes: Of its files, where they lie on this disk.
+        why: Why it is not needed.
+    """
+
+    id: str
+    bytes: int
+    why: str
+
+
+def leftovers(registry: ModelRegistry, failed: set[str]) -> Iterator[Leftover]:
+    """Runs of the model's experiment that are marked deleted, or are of retrainings that failed, with their trials.
+
+    Args:
+        registry: Of the model.
+        failed: Our ids of retrainings that failed for good.
+    """
+    from mlflow.entities import ViewType
+
+    with registry.wrapped("list runs"):
+        needed = {version.run for version in registry.versions()}
+        if registry.client.get_experiment_by_name(f"retrim/{registry.model}") is None:
+            return
+        every: list[Run] = all_pages(
+            lambda token: registry.client.search_runs([registry.experiment], "", ViewType.ALL, page_token=token)
+        )
+    dead = {run.info.run_id for run in every if run.data.tags.get(RUN) in failed and run.info.run_id not in needed}
+    for run in every:
+        number, parent = run.info.run_id, run.data.tags.get(PARENT)
+        if number in needed:
+            continue
+        if run.info.lifecycle_stage == "deleted":
+            why = "it is marked as deleted"
+        elif number in dead or parent in dead:
+            why = "its retraining failed"
+        else:
+            continue
+        yield Leftover(number, sum(path.stat().st_size for path in _files(run)), why)
+
+
+def erase(registry: ModelRegistry, number: str) -> None:
+    """Removes a run, its figures and its files for good; one that is gone already is no error.
+
+    Raises:
+        RetrimError: MLflow's store cannot erase.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking._tracking_service import utils  # what `mlflow gc` uses
+
+    with registry.wrapped(f"erase run {number}"):
+        open_store: Any = utils._get_store  # noqa: SLF001  it has no public name
+        store = open_store(registry.tracking_url)
+        if not hasattr(store, "_hard_delete_run"):
+            raise RetrimError(f"the MLflow store at {registry.tracking_url} erases nothing from afar; use `mlflow gc`")
+        try:
+            run = registry.client.get_run(number)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return
+            raise
+        folder = _folder_of(run)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if run.info.lifecycle_stage != "deleted":
+            registry.client.delete_run(number)
+        store._hard_delete_run(number)  # noqa: SLF001  as above
+
+
+def _folder_of(run: "Run") -> Path | None:
+    """Where all of it lies; None where that is not on this disk."""
+    artifacts = artifact_folder(run)
+    return None if artifacts is None else artifacts.parent
+
+
+def _files(run: "Run") -> list[Path]:
+    folder = _folder_of(run)
+    return [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]

@@ -190,11 +190,11 @@ def try_settings(
     changes = assignments(settings)
     workspace = workspace_here()
     with render.progress():
-        record = effect_of(workspace, changes, origins=origins, now=as_time(as_of)).as_record()
+        effect = effect_of(workspace, changes, origins=origins, now=as_time(as_of))
     if as_json:
-        render.show_json(record)
+        render.show_json(effect.as_record())
     else:
-        show_effect(record)
+        show_effect(effect)
 
 
 @policy_app.command(epilog=example("retrim policy replay --from 2012-03-01 --with other-params.yaml"))
@@ -259,8 +259,8 @@ def _show_settings(key: str | None, *, as_json: bool) -> None:
     import json
 
     from retrim.cli import render
+    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import effective_settings
-    from retrim.paths import WorkspacePaths
 
     found = [each.as_record() for each in effective_settings(WorkspacePaths.find(Path.cwd()), key)]
     if as_json:
@@ -297,8 +297,8 @@ def set_setting(
 ) -> None:
     """Check values and write them into params.yaml; comments stay."""
     from retrim.cli import render
+    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import set_settings
-    from retrim.paths import WorkspacePaths
 
     changed = set_settings(WorkspacePaths.find(Path.cwd()), assignments(values))
     if as_json:
@@ -317,8 +317,8 @@ def pin() -> None:
     Writes the effective settings to data/settings.json. Then `dvc repro` runs the stages that they change.
     """
     from retrim.cli import render
+    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import pin_settings
-    from retrim.paths import WorkspacePaths
 
     folder = WorkspacePaths.find(Path.cwd())
     made = pin_settings(folder)

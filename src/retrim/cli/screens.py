@@ -46,6 +46,7 @@ from retrim.decision.history import RunOutcome
 from retrim.decision.probe import ProbeReading
 from retrim.drift.findings import DriftFinding
 from retrim.drift.slices import Slice
+from retrim.gate.verdict import mark_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import LiveVersion
 from retrim.reports.demo import NO_LOSS, Loss
@@ -126,12 +127,6 @@ class ShownCheck:
     threshold: Number | None
     text: str
 
-    @property
-    def mark(self) -> str:
-        if not self.passed:
-            return "failed"
-        return "reported" if self.threshold is None else "passed"
-
 
 @dataclass(frozen=True)
 class Remark:
@@ -150,7 +145,7 @@ class GateAnswer:
 
 
 def _show_gate(title: str, gate: GateAnswer) -> None:
-    rows = [(check.mark, check.name, check.text) for check in gate.checks]
+    rows = [(mark_of(check), check.name, check.text) for check in gate.checks]
     remarks = (("could be seen", gate.detectable), ("size", gate.size))  # older versions do not have them
     rows += [("", name, remark.text) for name, remark in remarks if remark is not None]
     render.show_table(("", "check", "figures"), rows, title=title)

@@ -178,7 +178,7 @@ class ProbationFacts(ProbationVerdict):
         said: What it has come to, in words.
         until: Until when rows have been taken.
         ended: When it ended; None while it goes on.
-        loss: The loss it is taken in.
+        loss: Name of the loss.
     """
 
     release: int

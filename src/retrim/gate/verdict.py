@@ -7,7 +7,7 @@ The section `gate` of params.yaml.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ class Check:
     figure: Number
     threshold: Number | None
     text: str
-    interval: tuple[float, float] | None
+    interval: tuple[float, float] | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -59,11 +59,20 @@ class Check:
         return cls(**{**record, "interval": None if interval is None else (interval[0], interval[1])})
 
 
-def mark_of(check: Mapping[str, Any]) -> str:
-    """How a stored check came out: `passed`, `failed`, or `reported` where it is held against nothing."""
-    if not check["passed"]:
+class Judged(Protocol):
+    """A check of any kind: whether it passed, and what it is held against."""
+
+    @property
+    def passed(self) -> bool: ...
+    @property
+    def threshold(self) -> float | None: ...
+
+
+def mark_of(check: Judged) -> str:
+    """How a check came out: `passed`, `failed`, or `reported` where it is held against nothing."""
+    if not check.passed:
         return "failed"
-    return "reported" if check["threshold"] is None else "passed"
+    return "reported" if check.threshold is None else "passed"
 
 
 @dataclass(frozen=True)

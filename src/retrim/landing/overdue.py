@@ -6,8 +6,8 @@ from itertools import pairwise
 import pandas as pd
 
 from retrim.adapters.landing_zone import Landing, Quarantine
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.paths import WorkspacePaths
 from retrim.stats.codec import Duration, Instant, written
 from retrim.table.data import DataParams
 

@@ -13,14 +13,14 @@ import pandas as pd
 
 import retrim
 from retrim.adapters.database import iso
-from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.ingest import clock
 from retrim.lineage.workspace import Workspace, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
-from retrim.stats.codec import to_record
+from retrim.stats.codec import from_record, to_record
 
 FIRST = "first"
 
@@ -189,8 +189,8 @@ def make_live(
         passed, why = tested.passed, tested.reason
     else:
         stored_bundle(workspace, version)
-        checks = release_checks(workspace, version, now=now)
-        passed, why = checks.record["passed"], checks.record["reason"]
+        checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
+        passed, why = checks.passed, checks.reason
     if not passed:
         raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
     moved = {"action": action, "actor": by, "reason": reason, "as_of": iso(now), "at": iso(clock())}

@@ -19,21 +19,21 @@ from retrim.checking.history import rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
 from retrim.decision.history import RunOutcome
+from retrim.decision.release_checks import ReleaseChecks
 from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
-from retrim.files import file_digest, folder_digest, read_folder
+from retrim.files import Paths, file_digest, folder_digest, read_folder
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.workspace import PERSON, TRIAL_LOG, Workspace, record_alert
-from retrim.paths import Paths
 from retrim.release.approval import ask_for_refit, let_wait
 from retrim.release.release import promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
 from retrim.retraining.card import keep_card
 from retrim.retraining.recover import clear_room, clear_rooms, mark_stopped, rooms_of
 from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
-from retrim.stats.codec import to_record
+from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import model_digest, needs_of
 from retrim.training.estimators import MODELS
 from retrim.training.mode import FINAL, Mode
@@ -135,7 +135,7 @@ def _snapshot_of_judged(workspace: Workspace, run: RunRow) -> dict[str, Any] | N
     judged = None if asked is None else workspace.store.version(workspace.model, asked.record["of"])
     if judged is None:
         return None
-    return {"commit": judged.lineage["snapshot"], "untracked": judged.lineage["untracked"]}
+    return {"commit": judged.made_from.snapshot, "untracked": list(judged.made_from.untracked)}
 
 
 def made_before(workspace: Workspace, run: RunRow) -> int | None:
@@ -154,12 +154,12 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     keep_card(workspace, version, now=now)
     asked = workspace.store.decision(run.decision)
     assert asked is not None, run.decision
-    promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
+    promotes, reason = row.judged.promote, row.judged.reason
     if promotes:
-        checks = release_checks(workspace, version, now=now).record
-        workspace.registry.add_to_note(parent, version, row.verdict, checks)
-        promotes, reason = checks["passed"], reason if checks["passed"] else str(checks["reason"])
-    against = row.lineage["champion"]
+        checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
+        workspace.registry.add_to_note(parent, version, row.judged, checks)
+        promotes, reason = checks.passed, reason if checks.passed else checks.reason
+    against = row.made_from.champion
     if promotes and run.mode != FINAL and workspace.params.release.approval.asks(against):  # a word holds for both fits
         workspace.registry.finish(parent, "FINISHED")
         said = let_wait(workspace, run, version, reason=reason, now=now)
@@ -182,8 +182,9 @@ def _brought_back(
     workspace: Workspace, row: VersionRow, reason: str, *, by: str, now: pd.Timestamp
 ) -> tuple[int | None, str]:
     """The previous champion that won a run and is live again, and the reason: why not too, if it cannot or may not."""
-    restored = (row.verdict.get("formers") or {}).get("restore")
-    asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, int(restored))
+    formers = row.judged.formers
+    restored = None if formers is None else formers.restore
+    asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, restored)
     if asked is not None:
         record_alert(workspace, "approval needed", f"version {restored}: {asked}", now=now)
         return None, asked

@@ -57,6 +57,15 @@ Number = int | float
 Absent = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
 """What may be None, and then has no key: `note: Absent[str] = None`."""
 
+
+def key(name: str) -> Any:
+    """Gives a field another key than its name, as for a word that Python has for itself.
+
+    Such as `since: Annotated[str, key("from")]`.
+    """
+    return Field(alias=name)
+
+
 if TYPE_CHECKING:
     written = property
 else:
@@ -72,7 +81,7 @@ def to_record(value: Any) -> dict[str, Any]:
     Raises:
         PydanticSerializationError: A field holds what its type does not allow.
     """
-    record: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json", warnings="error")
+    record: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json", by_alias=True, warnings="error")
     return record
 
 
