@@ -3,7 +3,7 @@
 import pandas as pd
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from retrim.adapters.database import Row
+from retrim.decision.stored_rows import DecisionRow
 from retrim.lineage.workspace import Workspace, ask_for_run, report_progress
 from retrim.release.approval import approve_all
 from retrim.release.versions import find_live_version
@@ -33,6 +33,6 @@ def replay(asked: Replay) -> None:
             approve_all(asked.there, by="retrim policy replay", reason="nobody is asked in a replay", now=at)
 
 
-def _first(workspace: Workspace, at: pd.Timestamp, asked: Row) -> None:
+def _first(workspace: Workspace, at: pd.Timestamp, asked: DecisionRow) -> None:
     decision = ask_for_run(workspace, as_of=at, by=asked.actor, reason=asked.reason, now=at)
     retrain(decision, at.isoformat())

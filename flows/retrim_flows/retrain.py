@@ -7,8 +7,8 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from retrim.adapters import dvc
-from retrim.adapters.database import Row
 from retrim.adapters.dvc import DvcSession
+from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache
 from retrim.lineage.workspace import Workspace, stage_teller
 from retrim.release.approval import refit_waiting
@@ -59,7 +59,7 @@ def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Tim
             return outcome.as_record()
 
 
-def build(workspace: Workspace, run: Row, parent: str, now: pd.Timestamp) -> int | None:
+def build(workspace: Workspace, run: RunRow, parent: str, now: pd.Timestamp) -> int | None:
     """Makes a version: a room, every stage in it, the registry; None where the DVC remote is away."""
     room = finished_room(workspace, run)
     if room is None:
@@ -76,14 +76,14 @@ def build(workspace: Workspace, run: Row, parent: str, now: pd.Timestamp) -> int
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
-def open_run(workspace: Workspace, run: Row) -> str:
+def open_run(workspace: Workspace, run: RunRow) -> str:
     """The MLflow run that shows this retraining; watched from its first trial on."""
     tags = {"retrim.decision": run.decision, "retrim.mode": run.mode}
     return workspace.registry.open_run(run.id, f"{workspace.model} as of {run.as_of[:10]}", tags)
 
 
 @task(cache_policy=NO_CACHE, retries=0)
-def make_room(workspace: Workspace, run: Row) -> RunDirectory:
+def make_room(workspace: Workspace, run: RunRow) -> RunDirectory:
     """A new run directory, from a snapshot of the workspace."""
     return op.make_room(workspace, run)
 
@@ -98,12 +98,12 @@ def reproduce(
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
-def publish(workspace: Workspace, run: Row, room: RunDirectory, parent: str, now: pd.Timestamp) -> int | None:
+def publish(workspace: Workspace, run: RunRow, room: RunDirectory, parent: str, now: pd.Timestamp) -> int | None:
     """Remote, registry, tag and version row; run twice, it adds nothing."""
     return op_publish(workspace, run, room, parent, now=now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
-def conclude(workspace: Workspace, run: Row, version: int, parent: str, now: pd.Timestamp) -> op.RunOutcome:
+def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: pd.Timestamp) -> op.RunOutcome:
     """The alias moves, or it does not and the reason is kept."""
     return op.conclude_run(workspace, run, version, parent, now=now)

@@ -8,6 +8,7 @@ import pytest
 from retrim.adapters.signing import Keys, signature_fault
 from retrim.adapters.store import PredictionLog, Store, copy_past
 from retrim.decision.release_log import first_broken
+from retrim.decision.stored_rows import columns_of
 from tests.builders.proved import move, pass_checks
 
 MODEL = "generated"
@@ -80,12 +81,12 @@ def test_a_version_that_went_live_before_its_run_had_ended_comes_along(source: S
 
 def test_releases_come_as_they_were_signed_under_a_head_of_their_own(source: Store, target: Store) -> None:
     copy_past(source, target, MODEL, before=at(8), keys=keys_of(target))
-    copied, head = [row.values for row in target.releases(MODEL)], target.release_head(MODEL)
+    copied, head = [columns_of(row) for row in target.releases(MODEL)], target.release_head(MODEL)
     assert head is not None
     counts = partial(signature_fault, known=[keys_of(store).public for store in (source, target)])
 
-    assert copied == [row.values for row in source.releases(MODEL)[:2]]
-    assert first_broken(copied, head.values, {}, fault=counts) is None
+    assert copied == [columns_of(row) for row in source.releases(MODEL)[:2]]
+    assert first_broken(copied, columns_of(head), {}, fault=counts) is None
 
 
 def test_what_was_predicted_before_comes_along(source: Store, target: Store) -> None:

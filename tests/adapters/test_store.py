@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 from sqlalchemy.engine import make_url
 
-from retrim.adapters.database import Row, _shown, iso
+from retrim.adapters.database import _shown, iso
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import PredictionLog, Store
+from retrim.decision.stored_rows import RunRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from tests.builders.proved import move, pass_checks
 
@@ -318,7 +319,7 @@ def test_what_was_stored_first_for_a_row_was_served(store: Store) -> None:
 def test_only_the_rows_that_are_asked_for_are_read(store: Store) -> None:
     log = PredictionLog(store)
     log.add([prediction(str(number)) for number in range(20)])
-    read: list[Row] = []
+    read: list[RunRow] = []
     reading = store.all
     store.all = lambda query: read.extend(reading(query)) or read[-2:]  # type: ignore[method-assign]
     log.served("shop", ["3", "4"])

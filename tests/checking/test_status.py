@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from retrim.adapters.database import Row
 from retrim.cli.answers import resumed_records, status_record
+from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import ask_for_run
 from retrim.reports.everywhere import find_models
@@ -25,7 +25,7 @@ def desk(tmp_path: Path) -> Desk:
     return desk
 
 
-def begun(desk: Desk) -> Row:
+def begun(desk: Desk) -> RunRow:
     """A run that was claimed, and holds no sign of life."""
     asked = ask_for_run(desk.workspace, as_of=desk.day(10), by="a test", reason="a test", now=desk.day(10))
     return claim_run(desk.workspace, asked, now=desk.day(10))

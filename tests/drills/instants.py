@@ -23,7 +23,7 @@ import pandas as pd
 
 import retrim.adapters.mlflow_registry
 from retrim.adapters import git
-from retrim.adapters.database import Row
+from retrim.decision.stored_rows import RunRow
 from retrim.files import write_file
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
 from retrim.lineage.locks import held_locks
@@ -62,7 +62,7 @@ def release_one(root: Path, number: int, begins: Callable[[], None]) -> None:
         retrain.conclude_run(workspace, run, version, parent, now=at(number))
 
 
-def a_room(workspace: Workspace, run: Row, number: int) -> RunDirectory:
+def a_room(workspace: Workspace, run: RunRow, number: int) -> RunDirectory:
     """The room, with a bundle of its own for this run, judged against what is live."""
     folder = workspace.paths.runs / ROOM
     paths, champion = Paths(folder), find_live_version(workspace)

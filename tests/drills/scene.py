@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 
-from retrim.adapters.database import Row
 from retrim.adapters.dvc import ROOM_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
+from retrim.decision.stored_rows import RunRow
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim_flows.recovery import workspace_tag
 from tests.builders.world import World, make_world
@@ -70,7 +70,7 @@ class Scene:
             )
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def run_of(self, at: str) -> Row | None:
+    def run_of(self, at: str) -> RunRow | None:
         """The run of the person's decision for a moment."""
         runs = [run for run in self.world.workspace.store.runs("generated") if run.as_of == at]
         return runs[-1] if runs else None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.adapters.database import Row
+from retrim.decision.stored_rows import DecisionRow
 from retrim.release.versions import find_live_version
 from tests.builders.world import START, World, make_world
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole
@@ -41,7 +41,7 @@ class Returning(Scene):
         self.world.land(self.world.day(self.day), since=self.world.day(before))
         return self.world.day(self.day)
 
-    def decided(self, at: str) -> Row | None:
+    def decided(self, at: str) -> DecisionRow | None:
         """The check of a moment."""
         return self.world.workspace.store.decision(f"generated-{pd.Timestamp(at):%Y%m%dT%H%M%SZ}")
 

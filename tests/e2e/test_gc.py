@@ -12,6 +12,7 @@ import pytest
 
 from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
 from retrim.adapters.mlflow_gc import leftovers
+from retrim.decision.stored_rows import columns_of
 from retrim.files import folder_digest, read_folder
 from retrim.lineage.locks import using_cache
 from retrim.retraining.gc import prune
@@ -88,7 +89,7 @@ def pruned(world: World) -> dict[str, Any]:
         "needed": needed(world),
         "landing": folder_digest(workspace.paths.landing),
         "bundles": [folder_digest(workspace.registry.bundle_folder(version)) for version in (1, 2)],
-        "releases": [row.values for row in workspace.store.releases("generated")],
+        "releases": [columns_of(row) for row in workspace.store.releases("generated")],
     }
     said = world.ask("versions", "gc", "--dry-run")
     still = {digest: in_cache(world, digest).exists() for digest in GARBAGE}
@@ -117,7 +118,7 @@ class TestPruning:
 
         assert folder_digest(workspace.paths.landing) == before["landing"]
         assert [folder_digest(workspace.registry.bundle_folder(version)) for version in (1, 2)] == before["bundles"]
-        assert [row.values for row in workspace.store.releases("generated")] == before["releases"]
+        assert [columns_of(row) for row in workspace.store.releases("generated")] == before["releases"]
 
     def test_removes_rooms_environments_and_logs_that_are_over(self, world: World, pruned: dict[str, Any]) -> None:
         gone = {(piece["what"], piece["why"]) for piece in pruned["done"]["removed"]}

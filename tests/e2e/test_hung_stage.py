@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from retrim.adapters.database import Row
 from retrim.adapters.dvc import ROOM_VARIABLE
+from retrim.decision.stored_rows import RunRow
 from tests.builders.cured import Cure
 from tests.builders.world import World, make_world
 
@@ -68,7 +68,7 @@ class Hung:
 
     code: int
     error: str
-    run: Row
+    run: RunRow
     alerts: list[str]
     left: list[psutil.Process]
 
@@ -85,7 +85,7 @@ def stage(world: World) -> Hung:
 
 
 @pytest.fixture(scope="module")
-def driver(world: World, stage: Hung) -> tuple[Hung, Row]:
+def driver(world: World, stage: Hung) -> tuple[Hung, RunRow]:
     """The same run, asked for again, whose driver is stopped; and the one that was asked for after it."""
     running = world.start("retrain", "--as-of", world.day(25), "--reason", "its driver hangs")
     until(lambda: stage_of(world), running)
@@ -106,7 +106,9 @@ def test_a_stopped_stage_ends_its_run_failed_with_an_alert(stage: Hung) -> None:
     assert stage.left == []
 
 
-def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(world: World, driver: tuple[Hung, Row]) -> None:
+def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(
+    world: World, driver: tuple[Hung, RunRow]
+) -> None:
     hung, following = driver
 
     assert hung.code == -signal.SIGKILL
@@ -121,7 +123,7 @@ def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(world: W
     "its process {} ({}) showed no sign of life for {}, retrain.stage_heartbeat allows {}; it was ended and the run is "
     "not tried again; find out what stopped it, then ask for the run again with `retrim retrain`",
 )
-def test_what_hung_is_asked_for_again_and_runs(stage: Hung, driver: tuple[Hung, Row], cure: Cure) -> None:
+def test_what_hung_is_asked_for_again_and_runs(stage: Hung, driver: tuple[Hung, RunRow], cure: Cure) -> None:
     hung, following = driver
     cure.is_asked(stage.alerts[0])
     cure.is_asked(hung.alerts[0])

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
+from retrim.decision.stored_rows import columns_of
 from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
@@ -143,7 +144,8 @@ def test_the_same_settings_decide_as_history_did(world: World) -> None:
     answer = world.ask("policy", "replay", "--from", world.day(FROM))
     inside = World(world.root / answer["folder"], world.server)
     records = [
-        [row.values for row in each.workspace.store.decisions("generated", source="check")] for each in (world, inside)
+        [columns_of(row) for row in each.workspace.store.decisions("generated", source="check")]
+        for each in (world, inside)
     ]
 
     assert answer["settings"] == []

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.database import Row
+from retrim.decision.stored_rows import VersionRow
 from retrim.files import folder_digest
 from tests.builders.world import START, World, make_world
 
@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
 
 
 @pytest.fixture(scope="module")
-def third(world: World) -> Row:
+def third(world: World) -> VersionRow:
     """The version that the run made."""
     row = world.workspace.store.version("generated", 3)
     assert row is not None
@@ -55,7 +55,7 @@ def test_the_former_champion_is_live_by_one_more_release(world: World) -> None:
     assert world.workspace.registry.aliases()["champion"] == 1
 
 
-def test_the_new_version_keeps_its_number_and_is_refused_for_it(world: World, third: Row) -> None:
+def test_the_new_version_keeps_its_number_and_is_refused_for_it(world: World, third: VersionRow) -> None:
     (run,) = [run for run in world.workspace.store.runs("generated") if run.version == 3]
 
     assert (run.state, run.detail["restored"]) == ("refused", 1)
@@ -74,7 +74,7 @@ def test_the_version_is_rebuilt_with_the_former_champion_in_its_room(world: Worl
     assert world.ask("reproduce", "3")["identical"]
 
 
-def test_a_fresh_clone_rebuilds_it_with_plain_tools(world: World, third: Row, tmp_path: Path) -> None:
+def test_a_fresh_clone_rebuilds_it_with_plain_tools(world: World, third: VersionRow, tmp_path: Path) -> None:
     folder = tmp_path / "clone"
     world.run("git", "clone", "-q", str(world.root), str(folder))
     world.run("git", "-c", "advice.detachedHead=false", "checkout", "-q", third.tag, folder=folder)

@@ -17,8 +17,8 @@ import pandas as pd
 import psutil
 
 from retrim.adapters import prefect_server
-from retrim.adapters.database import Row
 from retrim.adapters.prefect_server import PrefectApi
+from retrim.decision.stored_rows import DecisionRow, RunRow
 from tests.builders.world import COMMAND, World, make_world
 
 DEADLINE_SECONDS = 400
@@ -37,8 +37,8 @@ class Story:
     killed: pd.Timestamp
     started: pd.Timestamp
     every: pd.Timedelta
-    checks: list[Row]
-    runs: list[Row]
+    checks: list[DecisionRow]
+    runs: list[RunRow]
     landed: int
     ingests: list[dict[str, Any]]
     output: str
@@ -119,7 +119,7 @@ def end(world: World, process: "subprocess.Popen[bytes]") -> None:
         left.kill()
 
 
-def checks(world: World) -> list[Row]:
+def checks(world: World) -> list[DecisionRow]:
     return world.workspace.store.decisions(world.workspace.model, source="check")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from retrim.adapters import dvc, git
 from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
+from retrim.decision.stored_rows import columns_of
 from retrim.release.versions import verify_log
 from tests.builders.world import World, make_world
 
@@ -45,7 +46,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any
     world.ask("check", "--now", world.day(26))
     return {
         "world": world, "remote": remote, "first": first, "away": away, "still": still, "between": between,
-        "runs": [row.values for row in world.workspace.store.runs(world.workspace.model)], "numbers": numbers(world),
+        "runs": [columns_of(row) for row in world.workspace.store.runs(world.workspace.model)],
+        "numbers": numbers(world),
     }  # fmt: skip
 
 

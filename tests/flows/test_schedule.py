@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import prefect_server
-from retrim.adapters.database import Row
 from retrim.adapters.prefect_server import PrefectApi
+from retrim.decision.stored_rows import DecisionRow, RunRow
 from tests.builders.cured import Cure
 from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
@@ -44,8 +44,8 @@ class Story:
     late_runs: list[dict[str, Any]]
     retrainings: list[dict[str, Any]]
     killed: pd.Timestamp
-    decisions: list[Row]
-    runs: list[Row]
+    decisions: list[DecisionRow]
+    runs: list[RunRow]
     second_schedule: "subprocess.CompletedProcess[str]"
     next_run: dict[str, str] | None
     status: tuple[str, str]
@@ -53,7 +53,7 @@ class Story:
     output: str
     left: list[str]
 
-    def rows_of(self, run: dict[str, Any]) -> list[Row]:
+    def rows_of(self, run: dict[str, Any]) -> list[DecisionRow]:
         """Decisions of the moment a flow run was scheduled for."""
         at = pd.Timestamp(run["expected_start_time"])
         return [row for row in self.decisions if pd.Timestamp(row.as_of) == at]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
+from retrim.decision.stored_rows import VersionRow
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import find_live_version
 from retrim.retraining import retrain
@@ -27,7 +28,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return desk
 
 
-def run_that_it_wins(desk: Desk, *, against: int = 2) -> Row:
+def run_that_it_wins(desk: Desk, *, against: int = 2) -> VersionRow:
     """A run whose version 3 was refused, as version 1 did better."""
     now = desk.day(11)
     run = retrain.claim_run(

@@ -6,10 +6,9 @@ A database read and written row by row: a transaction, a query, an insert that m
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import sqlalchemy as sa
@@ -21,6 +20,7 @@ from retrim.reading.address import address_of
 
 WRITE = "write such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
+T = TypeVar("T")
 WRITES = "retrim_writes"
 """Execution option of a connection that is going to write."""
 
@@ -145,19 +145,6 @@ def iso(time: pd.Timestamp) -> str:
     return time.tz_convert("UTC").isoformat(timespec="seconds")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of a table, its columns as attributes of `values`."""
-
-    values: dict[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.values[name]
-        except KeyError as error:
-            raise AttributeError(name) from error
-
-
 class SqlTables:
     """The tables at an address."""
 
@@ -181,18 +168,29 @@ class SqlTables:
         with self._database.begin() as connection:
             yield connection
 
-    def all(self, query: "sa.Select[Any]") -> list[Row]:
+    def all(self, query: "sa.Select[Any]") -> "Sequence[sa.Row[Any]]":
         with self._database.connect() as connection:
-            return [Row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001  its public name
+            return connection.execute(query).all()
 
-    def in_parts(self, query: "sa.Select[Any]", size: int) -> Iterator[list[Row]]:
+    def rows(self, query: "sa.Select[Any]", kind: type[T]) -> list[T]:
+        """Whole rows of a table, as the dataclass whose fields are its columns."""
+        with self._database.connect() as connection:
+            return [kind(**row) for row in connection.execute(query).mappings()]
+
+    def one(self, query: "sa.Select[Any]", kind: type[T]) -> T | None:
+        """The first of them; None where there is none."""
+        return next(iter(self.rows(query.limit(1), kind)), None)
+
+    def plain(self, query: "sa.Select[Any]") -> list[dict[str, Any]]:
+        """Rows by column, as they are inserted elsewhere."""
+        with self._database.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def in_parts(self, query: "sa.Select[Any]", size: int) -> Iterator[list[dict[str, Any]]]:
         """The same, `size` rows at a time, so that they need not all fit into memory."""
         with self._database.connect() as connection:
-            for part in connection.execution_options(yield_per=size).execute(query).partitions():
-                yield [Row(dict(row._mapping)) for row in part]  # noqa: SLF001  its public name
-
-    def one(self, query: "sa.Select[Any]") -> Row | None:
-        return next(iter(self.all(query.limit(1))), None)
+            for part in connection.execution_options(yield_per=size).execute(query).mappings().partitions():
+                yield [dict(row) for row in part]
 
     def _insert(
         self,

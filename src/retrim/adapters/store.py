@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import sqlalchemy as sa
 
-from retrim.adapters.database import Row, SqlTables
+from retrim.adapters.database import SqlTables
 from retrim.adapters.schema import (
     ALERTS,
     COUNTED_ROWS,
@@ -43,6 +43,18 @@ from retrim.adapters.signing import Keys
 from retrim.decision.release_checks import RELEASE_CHECKS
 from retrim.decision.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
 from retrim.decision.rows_counted import LedgerEntry
+from retrim.decision.stored_rows import (
+    AlertRow,
+    DecisionRow,
+    EnvelopeRow,
+    PredictionRow,
+    ReleaseHeadRow,
+    ReleaseRow,
+    RunRow,
+    StoredRow,
+    VersionRow,
+    columns_of,
+)
 from retrim.errors import RefusedError, RetrimError
 
 
@@ -76,9 +88,9 @@ class CountedRows(SqlTables):
 
     def last_sequence(self, model: str) -> int:
         """The number of the newest check of a model; 0 before the first."""
-        query = sa.select(sa.func.max(DECISIONS.c.sequence).label("last")).where(DECISIONS.c.model == model)
-        row = self.one(query)
-        return 0 if row is None or row.last is None else int(row.last)
+        query = sa.select(sa.func.max(DECISIONS.c.sequence)).where(DECISIONS.c.model == model)
+        with self._database.connect() as connection:
+            return connection.execute(query).scalar() or 0
 
     def counted_rows(self, model: str) -> list[LedgerEntry]:
         """What checks did with landed rows, in order of the checks."""
@@ -99,7 +111,7 @@ class CountedRows(SqlTables):
 class StoredTimes(SqlTables):
     """That part of the store."""
 
-    def add_stage_times(self, run: Row, seconds: Mapping[str, float]) -> None:
+    def add_stage_times(self, run: RunRow, seconds: Mapping[str, float]) -> None:
         """Records what the stages of an attempt of a run took."""
         of_run = {"run": run.id, "attempt": run.attempt, "model": run.model, "mode": run.mode}
         for stage, took in seconds.items():
@@ -113,8 +125,7 @@ class StoredTimes(SqlTables):
     def done_until(self, model: str, flow: str) -> str | None:
         """Up to when all due times of a scheduled flow are done; None before its schedule first ran."""
         of_flow = (DUE_TIMES.c.model == model) & (DUE_TIMES.c.flow == flow)
-        found = self.one(sa.select(DUE_TIMES.c.done_until).where(of_flow))
-        return None if found is None else str(found.done_until)
+        return next((str(row.done_until) for row in self.all(sa.select(DUE_TIMES.c.done_until).where(of_flow))), None)
 
     def mark_done(self, model: str, flow: str, *, until: str) -> bool:
         """Records that all due times of a scheduled flow are done up to a moment; False if that was known."""
@@ -133,31 +144,31 @@ class Store(StoredTimes, CountedRows):
         named = sa.union(*(sa.select(table.c.model) for table in (DECISIONS, VERSIONS, RELEASES, ALERTS))).subquery()
         return [str(row.model) for row in self.all(sa.select(named.c.model).order_by(named.c.model))]
 
-    def decision(self, identity: str) -> Row | None:
-        return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity))
+    def decision(self, identity: str) -> DecisionRow | None:
+        return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity), DecisionRow)
 
-    def decisions(self, model: str, *, source: str | None = None) -> list[Row]:
+    def decisions(self, model: str, *, source: str | None = None) -> list[DecisionRow]:
         """Decisions of a model, oldest first."""
         query = sa.select(DECISIONS).where(DECISIONS.c.model == model)
         if source is not None:
             query = query.where(DECISIONS.c.source == source)
-        return self.all(query.order_by(DECISIONS.c.as_of, DECISIONS.c.at))
+        return self.rows(query.order_by(DECISIONS.c.as_of, DECISIONS.c.at), DecisionRow)
 
     def add_decision(self, row: dict[str, Any]) -> bool:
         """Records a decision; False if one of this model, source and date is there already."""
         return self._insert(DECISIONS, row)
 
-    def run(self, identity: str) -> Row | None:
-        return self.one(sa.select(RUNS).where(RUNS.c.id == identity))
+    def run(self, identity: str) -> RunRow | None:
+        return self.one(sa.select(RUNS).where(RUNS.c.id == identity), RunRow)
 
-    def runs(self, model: str, *, state: str | None = None) -> list[Row]:
+    def runs(self, model: str, *, state: str | None = None) -> list[RunRow]:
         """Runs of a model, oldest first."""
         query = sa.select(RUNS).where(RUNS.c.model == model)
         if state is not None:
             query = query.where(RUNS.c.state == state)
-        return self.all(query.order_by(RUNS.c.as_of, RUNS.c.started))
+        return self.rows(query.order_by(RUNS.c.as_of, RUNS.c.started), RunRow)
 
-    def claim_run(self, row: dict[str, Any], *, mode: str | None = None) -> Row:
+    def claim_run(self, row: dict[str, Any], *, mode: str | None = None) -> RunRow:
         """Starts a run of a decision, or again one that crashed, failed or was not pushed; in its mode, or in `mode`.
 
         Raises:
@@ -165,7 +176,7 @@ class Store(StoredTimes, CountedRows):
         """
         first = {"state": "running", "pid": os.getpid(), "attempt": 1, "ended": None, "version": None, "detail": {}}
         if self._insert(RUNS, {**row, **first}):
-            return Row({**row, **first})
+            return RunRow(**{**row, **first})
         with self.begin() as connection:
             again = (
                 sa.update(RUNS)
@@ -180,7 +191,7 @@ class Store(StoredTimes, CountedRows):
         found = self.run(row["id"])
         if claimed and found is not None:
             return found
-        other = self.one(sa.select(RUNS).where(RUNS.c.model == row["model"], RUNS.c.state == "running"))
+        other = next(iter(self.runs(row["model"], state="running")), None)
         if other is not None:
             raise RefusedError(f"run {other.id} of {row['model']} is going on (process {other.pid}); one at a time")
         state = found.state if found is not None else "unknown"
@@ -210,24 +221,24 @@ class Store(StoredTimes, CountedRows):
         rows = [{**name, "batch": batch, "rows": bits} for batch, bits in used.items()]
         return self._insert(VERSIONS, row, {USED_ROWS: rows})
 
-    def version(self, model: str, number: int) -> Row | None:
-        return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number))
+    def version(self, model: str, number: int) -> VersionRow | None:
+        return self.one(sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == number), VersionRow)
 
-    def version_of_run(self, run: str) -> Row | None:
+    def version_of_run(self, run: str) -> VersionRow | None:
         """The version that a run made, if it got so far."""
-        return self.one(sa.select(VERSIONS).where(VERSIONS.c.run == run))
+        return self.one(sa.select(VERSIONS).where(VERSIONS.c.run == run), VersionRow)
 
-    def versions(self, model: str) -> list[Row]:
+    def versions(self, model: str) -> list[VersionRow]:
         """Versions of a model, first to last."""
-        return self.all(sa.select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version))
+        return self.rows(sa.select(VERSIONS).where(VERSIONS.c.model == model).order_by(VERSIONS.c.version), VersionRow)
 
-    def all_versions(self) -> list[Row]:
+    def all_versions(self) -> list[VersionRow]:
         """Versions of every model, first to last."""
-        return self.all(sa.select(VERSIONS).order_by(VERSIONS.c.model, VERSIONS.c.version))
+        return self.rows(sa.select(VERSIONS).order_by(VERSIONS.c.model, VERSIONS.c.version), VersionRow)
 
-    def all_runs(self, *, state: str) -> list[Row]:
+    def all_runs(self, *, state: str) -> list[RunRow]:
         """Runs of every model in a state."""
-        return self.all(sa.select(RUNS).where(RUNS.c.state == state).order_by(RUNS.c.id))
+        return self.rows(sa.select(RUNS).where(RUNS.c.state == state).order_by(RUNS.c.id), RunRow)
 
     def add_to_envelope(
         self, model: str, version: int, *, kind: str, name: str, at: str, record: dict[str, Any]
@@ -236,17 +247,17 @@ class Store(StoredTimes, CountedRows):
         row = {"model": model, "version": version, "kind": kind, "id": name, "at": at, "record": record}
         return self._insert(ENVELOPES, row)
 
-    def envelope(self, model: str, version: int, *, kind: str | None = None) -> list[Row]:
+    def envelope(self, model: str, version: int, *, kind: str | None = None) -> list[EnvelopeRow]:
         """What has become known of a version since it was made, oldest first: of one kind, or all."""
         query = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.version == version)
         if kind is not None:
             query = query.where(ENVELOPES.c.kind == kind)
-        return self.all(query.order_by(ENVELOPES.c.at, ENVELOPES.c.kind, ENVELOPES.c.id))
+        return self.rows(query.order_by(ENVELOPES.c.at, ENVELOPES.c.kind, ENVELOPES.c.id), EnvelopeRow)
 
-    def envelopes(self, model: str, *, kind: str) -> list[Row]:
+    def envelopes(self, model: str, *, kind: str) -> list[EnvelopeRow]:
         """Of all versions of a model, what has become known of one kind, oldest first."""
         of_kind = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.kind == kind)
-        return self.all(of_kind.order_by(ENVELOPES.c.at, ENVELOPES.c.version, ENVELOPES.c.id))
+        return self.rows(of_kind.order_by(ENVELOPES.c.at, ENVELOPES.c.version, ENVELOPES.c.id), EnvelopeRow)
 
     def add_release(self, row: dict[str, Any], *, expected: int | None, keys: Keys) -> None:
         """Adds a release if `expected` is still what is live (compare and swap), signed over the one before.
@@ -262,7 +273,7 @@ class Store(StoredTimes, CountedRows):
         """
         self._refuse_unproved(row["model"], row["version"])
         past = self.releases(row["model"])
-        live, last = (past[-1].version, past[-1].values) if past else (None, None)
+        live, last = (past[-1].version, columns_of(past[-1])) if past else (None, None)
         entry = {**row, "previous": expected, "sequence": len(past) + 1, "signer": str(keys.public)}
         entry["follows"] = FIRST if last is None else digest_of_row(last)
         entry[SIGNATURE] = keys.sign(signed_bytes(entry))
@@ -298,13 +309,13 @@ class Store(StoredTimes, CountedRows):
         if not any(each.record["passed"] for each in self.envelope(model, version, kind=RELEASE_CHECKS)):
             raise RefusedError(f"version {version} of {model} has not passed its release checks, and cannot go live")
 
-    def releases(self, model: str) -> list[Row]:
+    def releases(self, model: str) -> list[ReleaseRow]:
         """Releases of a model, oldest first; the last says what is live."""
-        return self.all(sa.select(RELEASES).where(RELEASES.c.model == model).order_by(RELEASES.c.sequence))
+        return self.rows(sa.select(RELEASES).where(RELEASES.c.model == model).order_by(RELEASES.c.sequence), ReleaseRow)
 
-    def release_head(self, model: str) -> Row | None:
+    def release_head(self, model: str) -> ReleaseHeadRow | None:
         """The signed head of a model's releases: how many there are, and the digest of the last."""
-        return self.one(sa.select(RELEASE_HEADS).where(RELEASE_HEADS.c.model == model))
+        return self.one(sa.select(RELEASE_HEADS).where(RELEASE_HEADS.c.model == model), ReleaseHeadRow)
 
     def unreadable_release(self, model: str) -> int | None:
         """The number of the first release that cannot be read: it is not text any more."""
@@ -320,9 +331,9 @@ class Store(StoredTimes, CountedRows):
         """Records an alert; False if it was told before."""
         return self._insert(ALERTS, row)
 
-    def alerts(self, model: str) -> list[Row]:
+    def alerts(self, model: str) -> list[AlertRow]:
         """Alerts of a model, oldest first."""
-        return self.all(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id))
+        return self.rows(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id), AlertRow)
 
 
 Item = TypeVar("Item")
@@ -381,7 +392,7 @@ class PredictionLog:
         """
         table = PREDICTIONS
         found = [
-            row.values
+            tuple(row)
             for part in _parts(list(keys))
             for row in self._rows.all(
                 sa.select(table.c.key, table.c.version, table.c.at, table.c.value).where(
@@ -397,7 +408,7 @@ class PredictionLog:
         """`key` and `value` of what a version predicted for rows; those it did not predict are left out."""
         table = PREDICTIONS
         found = [
-            row.values
+            tuple(row)
             for part in _parts(list(keys))
             for row in self._rows.all(
                 sa.select(table.c.key, table.c.value).where(
@@ -423,10 +434,10 @@ class PredictionLog:
         query = sa.select(PREDICTIONS.c.key).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
         return [row.key for row in self._rows.all(query)]
 
-    def one(self, model: str, *, version: int, key: str) -> Row | None:
+    def one(self, model: str, *, version: int, key: str) -> PredictionRow | None:
         """What a version predicted for one row."""
         query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.version == version)
-        return self._rows.one(query.where(PREDICTIONS.c.key == key))
+        return self._rows.one(query.where(PREDICTIONS.c.key == key), PredictionRow)
 
     def selections(self, model: str, *, version: int) -> dict[str, bool]:
         """What a version decided, by key of the row; empty for one that only predicts."""
@@ -436,7 +447,7 @@ class PredictionLog:
     def before(self, model: str, moment: str) -> Iterator[list[dict[str, Any]]]:
         """All that was predicted before a moment, as the store spells it, some rows at a time."""
         query = sa.select(PREDICTIONS).where(PREDICTIONS.c.model == model, PREDICTIONS.c.at < moment)
-        return ([row.values for row in rows] for rows in self._rows.in_parts(query, ONCE))
+        return self._rows.in_parts(query, ONCE)
 
     def take_over(self, parts: Iterable[list[dict[str, Any]]]) -> None:
         """Adds what `before` of another log gives; this one has none of it."""
@@ -453,7 +464,7 @@ def _parts(rows: Sequence[Item]) -> Iterator[Sequence[Item]]:
 ENDED = ("deferred", "promoted", "refused", "failed")
 
 
-def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Keys) -> list[Row]:
+def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Keys) -> list[VersionRow]:
     """Copies a model's past into an empty store; gives its versions, first to last.
 
     Alerts are left behind: no decision looks at them. So is a run that had not
@@ -480,11 +491,12 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
         if row.run in made or row.version in released or (row.run not in every and row.made < before)
     ]
     known_of = [each for row in versions for each in source.envelope(model, row.version) if each.at < before]
-    copied = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions, ENVELOPES: known_of, RELEASES: releases}
-    rows = {table: [row.values for row in some] for table, some in copied.items()}
+    copied: dict[sa.Table, Sequence[StoredRow]] = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions}
+    copied |= {ENVELOPES: known_of, RELEASES: releases}
+    rows = {table: [columns_of(row) for row in some] for table, some in copied.items()}
     rows |= _ledger(source, model, known, {row.version for row in versions})
     if releases:
-        head = head_of(releases[-1].values, signer=str(keys.public))
+        head = head_of(columns_of(releases[-1]), signer=str(keys.public))
         rows[RELEASE_HEADS] = [{**head, SIGNATURE: keys.sign(signed_bytes(head))}]
     with target.begin() as connection:
         for table, values in rows.items():
@@ -496,14 +508,14 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
 
 def _ledger(source: Store, model: str, decisions: set[str], versions: set[int]) -> dict[sa.Table, list[dict[str, Any]]]:
     """Which landed rows those checks counted, and which ones made those versions."""
-    counted, used = (source.all(sa.select(table).where(table.c.model == model)) for table in (COUNTED_ROWS, USED_ROWS))
+    counted, used = (source.plain(sa.select(t).where(t.c.model == model)) for t in (COUNTED_ROWS, USED_ROWS))
     return {
-        COUNTED_ROWS: [row.values for row in counted if row.decision in decisions],
-        USED_ROWS: [row.values for row in used if row.version in versions],
+        COUNTED_ROWS: [row for row in counted if row["decision"] in decisions],
+        USED_ROWS: [row for row in used if row["version"] in versions],
     }
 
 
-def _ended(run: Row, before: str) -> bool:
+def _ended(run: RunRow, before: str) -> bool:
     return run.state in ENDED and run.ended is not None and run.ended < before
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from retrim.decision.stored_rows import DecisionRow, EnvelopeRow, ReleaseRow, VersionRow
 from retrim.drift.profile import SCORE
 from retrim.gate.verdict import mark_of
 from retrim.stats.charts import curve_of
@@ -61,22 +62,22 @@ class Facts:
     """
 
     model: str
-    version: Mapping[str, Any]
+    version: VersionRow
     run: str | None
     said: CardParams
     records: Mapping[str, Any]
     digests: Mapping[str, str]
     judged: pd.DataFrame
-    releases: Sequence[Mapping[str, Any]]
-    envelope: Sequence[Mapping[str, Any]]
-    checks: Sequence[Mapping[str, Any]]
+    releases: Sequence[ReleaseRow]
+    envelope: Sequence[EnvelopeRow]
+    checks: Sequence[DecisionRow]
     pictures: frozenset[str]
     min_rows: int
     least_rows: int
 
     @property
     def number(self) -> int:
-        return int(self.version["version"])
+        return self.version.version
 
     @property
     def verdict(self) -> dict[str, Any]:
@@ -94,11 +95,11 @@ class Facts:
     def live_spans(self) -> list[tuple[str, str | None]]:
         """When it went live, and when something else did; None: it still is."""
         moves = list(self.releases)
-        ends = [str(after["at"]) for after in moves[1:]]
+        ends = [after.at for after in moves[1:]]
         return [
-            (str(row["at"]), ends[place] if place < len(ends) else None)
+            (row.at, ends[place] if place < len(ends) else None)
             for place, row in enumerate(moves)
-            if row["version"] == self.number
+            if row.version == self.number
         ]
 
     def predicted(self) -> np.ndarray:
@@ -442,10 +443,10 @@ def intended_use(facts: Facts) -> CardSection:
 
 def data(facts: Facts) -> CardSection:
     """The data window, rows by part, and the features."""
-    split, fit, lineage = facts.records[SPLIT], facts.records[facts.fit_file], facts.version["lineage"]
+    split, fit, lineage = facts.records[SPLIT], facts.records[facts.fit_file], facts.version.lineage
     allowed: dict[str, str] = lineage.get("allowed_leaks", {})
     pairs = [
-        ("as of", facts.version["as_of"]),
+        ("as of", facts.version.as_of),
         ("trained on", f"{fit['rows']} rows, {told(fit['from'])} to {told(fit['until'])}"),
         ("trained on before they were due", _early_in_words(fit.get("early"))),
         ("training window", fit.get("window", facts.verdict["winner"])),
@@ -489,17 +490,17 @@ def preparation(facts: Facts) -> CardSection:
 
 def lineage(facts: Facts) -> CardSection:
     """What it was made from, by hashes."""
-    row, found = facts.version, facts.version["lineage"]
+    row, found = facts.version, facts.version.lineage
     pairs = [
-        ("tag", row["tag"]),
-        ("run", row["run"]),
+        ("tag", row.tag),
+        ("run", row.run),
         ("decision", found.get("decision")),
         ("commit of the run", found.get("commit")),
         ("snapshot of the workspace", found.get("snapshot")),
         ("untracked files taken along", found["untracked"] if found.get("untracked") else None),
         ("champion it was judged against", "none" if found.get("champion") is None else f"version {found['champion']}"),
-        ("bundle", row["bundle"]),
-        ("model", row["model_sha256"]),
+        ("bundle", row.bundle),
+        ("model", row.model_sha256),
         ("dvc.lock", found.get("dvc_lock")),
         ("requirements.lock", found.get("requirements_lock")),
         ("order of the rows", found.get("row_order")),
@@ -515,7 +516,7 @@ def training(facts: Facts) -> CardSection:
     fit, tuned, backtest = facts.records[facts.fit_file], facts.records.get(TUNED, {}), facts.records.get(BACKTEST, {})
     recipe, trials = fit["recipe"], facts.records.get("tuning/trials.json")
     pairs = [
-        ("mode", facts.version["lineage"].get("mode") or tuned.get("mode")),
+        ("mode", facts.version.lineage.get("mode") or tuned.get("mode")),
         ("kind of model", recipe["model"]),
         ("loss", recipe["loss"]),
         ("challengers that competed", ", ".join(sorted(facts.verdict.get("metrics", {}))) or None),
@@ -581,9 +582,9 @@ NAMES = {
 def releases(facts: Facts) -> CardSection:
     """When it went live and why, and when something else did."""
     rows = tuple(
-        (str(row["sequence"]), told(row["at"]), row["action"], f"version {row['version']}", row["actor"], row["reason"])
+        (str(row.sequence), told(row.at), row.action, f"version {row.version}", row.actor, row.reason)
         for row in facts.releases
-        if facts.number in (row["version"], row["previous"])
+        if facts.number in (row.version, row.previous)
     )
     if not rows:
         return CardSection("Releases", "releases", ("It was never live.",))
@@ -593,21 +594,21 @@ def releases(facts: Facts) -> CardSection:
 
 def envelope(facts: Facts) -> tuple[CardSection, ...]:
     """A section for every kind of record that was added after the version was made, whatever it holds."""
-    kinds = sorted({str(row["kind"]) for row in facts.envelope} - {"card"}, key=lambda kind: (kind not in NAMES, kind))
+    kinds = sorted({row.kind for row in facts.envelope} - {"card"}, key=lambda kind: (kind not in NAMES, kind))
     made = []
     for kind in kinds:
         tables = []
         for row in facts.envelope:
-            if row["kind"] == kind:
+            if row.kind == kind:
                 tables += _record(row, f"{STORE}envelopes")
         made.append(CardSection(NAMES.get(kind, kind.replace("_", " ")), f"envelope-{kind}", tables=tuple(tables)))
     return tuple(made)
 
 
-def _record(row: Mapping[str, Any], source: str) -> list[CardTable]:
+def _record(row: EnvelopeRow, source: str) -> list[CardTable]:
     """One record: its checks as a table where it has some, all else as names and values."""
-    record = dict(row["record"])
-    caption = f"{row['id']}, {told(row['at'])}"
+    record = dict(row.record)
+    caption = f"{row.id}, {told(row.at)}"
     checks = record.pop("checks", None)
     tables = []
     plain = {name: value for name, value in _lines(record).items() if value is not None}
@@ -644,17 +645,17 @@ def drift(facts: Facts) -> CardSection:
         return CardSection("Since it went live", "since", ("No check has looked at it while it was live.",))
     rows = []
     for check in facts.checks:
-        record = check["record"]
+        record = check.record
         over = [_finding(each) for each in record["findings"] if each["over"]]
         window = record.get("window")
         rows.append(
             (
-                told(check["as_of"]),
+                told(check.as_of),
                 "-" if window is None else str(window["rows"]),
                 told(record.get("loss")),
                 "-" if not record.get("interval") else f"{record['interval'][0]:.4g} to {record['interval'][1]:.4g}",
                 "; ".join(over[:4]) + (f"; {len(over) - 4} more" if len(over) > 4 else "") or "none",
-                check["outcome"],
+                check.outcome,
             )
         )
     before = facts.verdict["losses"].get(facts.verdict["winner"])
@@ -700,7 +701,7 @@ def card_of(facts: Facts) -> Card:
         [
             ("verdict", facts.verdict["reason"]),
             ("mean loss on the judged rows", f"{facts.records[facts.fit_file]['recipe']['loss']} {told(loss)}"),
-            ("as of", facts.version["as_of"]),
+            ("as of", facts.version.as_of),
             ("run in MLflow", "not known" if facts.run is None else facts.run),
         ],
         VERDICT,

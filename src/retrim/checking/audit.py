@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row
 from retrim.checking.history import used_by
 from retrim.decision.rows_counted import (
     COUNTS,
@@ -20,6 +19,7 @@ from retrim.decision.rows_counted import (
     balance,
     count_rows,
 )
+from retrim.decision.stored_rows import DecisionRow
 from retrim.landing.as_of_view import AsOfTable, known_of, read_as_of
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import read_column
@@ -100,8 +100,13 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
     return Audit(tuple(balances), faults, tuple(lost), _disagree(workspace, list(checks.values()), counts))
 
 
+def _place(check: DecisionRow) -> int:
+    """Its place among the checks."""
+    return check.sequence or 0
+
+
 def _due(
-    workspace: Workspace, counts: RowCounts, kind: Kind, checks: dict[str, Row], views: dict[str, AsOfTable]
+    workspace: Workspace, counts: RowCounts, kind: Kind, checks: dict[str, DecisionRow], views: dict[str, AsOfTable]
 ) -> np.ndarray:
     """The landed rows that the newest check which counted for a purpose was to take, or those before it."""
     numbering = counts.members.numbering
@@ -109,9 +114,9 @@ def _due(
     those = [checks[each.check] for each in counts.entries if each.kind == kind]
     if not those:
         return none
-    newest = max(those, key=lambda row: int(row.sequence))
+    newest = max(those, key=_place)
     if newest.id not in views:
-        before = {row.id for row in checks.values() if row.sequence is not None and row.sequence <= newest.sequence}
+        before = {row.id for row in checks.values() if row.sequence is not None and row.sequence <= _place(newest)}
         met = {each.batch for each in counts.entries if each.kind == "met" and each.check in before}
         view = newest.record["view"]
         data = workspace.params.data.model_copy(
@@ -146,7 +151,7 @@ def _faults(workspace: Workspace, counts: RowCounts, balances: Sequence[Balance]
     return tuple(found)
 
 
-def _disagree(workspace: Workspace, checks: Sequence[Row], counts: RowCounts) -> tuple[str, ...]:
+def _disagree(workspace: Workspace, checks: Sequence[DecisionRow], counts: RowCounts) -> tuple[str, ...]:
     """Checks whose record and whose notes differ; where rows are put together only whether there are any of both."""
     together = workspace.params.data.rows.resample is not None
     noted: dict[tuple[str, str], int] = {}

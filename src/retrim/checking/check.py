@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     is_held,
@@ -34,6 +34,7 @@ from retrim.decision.previous_champions import PreviousChampions, restore_instea
 from retrim.decision.probe import GatePreview, ProbeResult
 from retrim.decision.rows_counted import Kind, LedgerEntry
 from retrim.decision.rules import RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
+from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
@@ -202,7 +203,7 @@ def _decide(
     formers: PreviousChampions | None,
     record: dict[str, Any],
     *,
-    past: list[Row],
+    past: list[DecisionRow],
 ) -> Decision:
     """What the rules say; restoring a previous champion where one has led and costs no training."""
     decision = decide(evidence, workspace.params.triggers)
@@ -233,7 +234,7 @@ def balance(workspace: Workspace, version: int) -> AccumulatedGain:
     return account
 
 
-def _refused_since(workspace: Workspace, past: list[Row]) -> list[Row]:
+def _refused_since(workspace: Workspace, past: list[DecisionRow]) -> list[RunRow]:
     """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
@@ -244,7 +245,7 @@ def _refused_since(workspace: Workspace, past: list[Row]) -> list[Row]:
     newest, debited = past[-1], {run for row in past for run in row.record["debited"]}
     refused = workspace.store.runs(workspace.model, state="refused")
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
-    since = [run for run in mine if run.as_of >= newest.as_of or ("answer" in run.detail and run.ended >= newest.as_of)]
+    since = [run for run in mine if run.as_of >= newest.as_of or (run.answered or "") >= newest.as_of]
     return [run for run in since if run.id not in debited]
 
 
@@ -272,7 +273,7 @@ def _evidence(
     workspace: Workspace,
     *,
     now: pd.Timestamp,
-    past: list[Row],
+    past: list[DecisionRow],
     record: dict[str, Any],
     account: AccumulatedGain,
     band: Band | None,
@@ -390,7 +391,7 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     return made
 
 
-def answer_to(workspace: Workspace, check: Row) -> dict[str, Any] | None:
+def answer_to(workspace: Workspace, check: DecisionRow) -> dict[str, Any] | None:
     """How a person answered a check that held, or left an alarm to one; None while nobody has.
 
     A settlement names the check that it answers. A run answers every check that waited since the last that did not;
@@ -422,10 +423,10 @@ def settlement_now(workspace: Workspace) -> dict[str, Any] | None:
     return {**_answer(settled[-1]), "rules": settled[-1].record["rules"]}
 
 
-def _waited(check: Row) -> bool:
+def _waited(check: DecisionRow) -> bool:
     """Whether a check held, or left an alarm to a person."""
     return check.outcome == "held" or bool(check.record.get("held"))
 
 
-def _answer(row: Row) -> dict[str, Any]:
+def _answer(row: DecisionRow) -> dict[str, Any]:
     return {"id": row.id, "as_of": row.as_of, "by": row.actor, "outcome": row.outcome, "reason": row.reason}

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.score import stored_scores
 from retrim.decision.rows_counted import Kind, RowCounts
+from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.alarms import AlarmRequest
 from retrim.drift.findings import DriftFinding, findings, ranked, together
 from retrim.drift.performance import ChampionRows, Estimate, ScoredEstimate, estimate_loss, quality
@@ -152,7 +153,7 @@ def estimate(
     predictor: Predictor,
     version: int,
     *,
-    past: Sequence[Row],
+    past: Sequence[DecisionRow],
     now: pd.Timestamp,
 ) -> PerformanceEstimate:
     """Estimates the loss on rows that came since the check before, and scores what can be scored.

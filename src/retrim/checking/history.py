@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import hash_keys
 from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.rows_counted import RowCounts, count_rows, pack
 from retrim.decision.rules import RolledBack
+from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.errors import BadInputError
 from retrim.gate.reuse import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
@@ -123,7 +124,7 @@ ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
 """What the release log calls a move back: a person's, and that of a probation."""
 
 
-def past_of_store(workspace: Workspace, checks: Sequence[Row]) -> CheckHistory:
+def past_of_store(workspace: Workspace, checks: Sequence[DecisionRow]) -> CheckHistory:
     """What went before a check.
 
     Args:
@@ -153,21 +154,23 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
         table: As assembled now.
     """
     refused = [run for run in workspace.store.runs(workspace.model, state="refused") if run.mode != FINAL]
-    version = None if not refused else workspace.store.version(workspace.model, refused[-1].version)
+    version = None if not refused else workspace.store.version(workspace.model, refused[-1].made)
     if version is None:
         return None
-    since = pd.Timestamp(refused[-1].ended if "answer" in refused[-1].detail else refused[-1].as_of)
+    since = pd.Timestamp(refused[-1].answered or refused[-1].as_of)
     return int((table["_matured"] > since).sum()), int(version.verdict["rows"])
 
 
-def waiting_rules(workspace: Workspace, checks: Sequence[Row]) -> tuple[str, ...]:
+def waiting_rules(workspace: Workspace, checks: Sequence[DecisionRow]) -> tuple[str, ...]:
     """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
     past = past_of_store(workspace, checks)
     held: tuple[str, ...] = summarise_checks(past, champion=None, drifted=None)["held"]
     return held
 
 
-def rolled_back(workspace: Workspace, decisions: Sequence[Row], table: pd.DataFrame | None) -> RolledBack | None:
+def rolled_back(
+    workspace: Workspace, decisions: Sequence[DecisionRow], table: pd.DataFrame | None
+) -> RolledBack | None:
     """The rollback that made live what is live, while no person has said anything since; else None.
 
     Args:
@@ -186,13 +189,13 @@ def rolled_back(workspace: Workspace, decisions: Sequence[Row], table: pd.DataFr
     return RolledBack(newest.version, newest.previous, at, rows, workspace.params.gate.min_rows)
 
 
-def _counted(decisions: Sequence[Row], at: pd.Timestamp) -> int:
+def _counted(decisions: Sequence[DecisionRow], at: pd.Timestamp) -> int:
     """Rows that the newest check found matured since the rollback at this moment; 0 where none was made since."""
     kept = [row.record.get("rolled_back") for row in decisions]
     return next((each["rows"] for each in reversed(kept) if each and pd.Timestamp(each["at"]) == at), 0)
 
 
-def is_held(workspace: Workspace, decisions: Sequence[Row]) -> bool:
+def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
     """Whether something waits for a person, and nobody answered.
 
     The newest check was held, or left an alarm to one; or a rollback holds all that would start by itself.
@@ -220,12 +223,12 @@ def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
     return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled, balance, record["price"])
 
 
-def _is_sequel(row: Row) -> bool:
+def _is_sequel(row: RunRow) -> bool:
     """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
     return bool(row.mode == FINAL and row.state not in UNFINISHED)
 
 
-def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:
+def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) -> PastRun:
     asked = decisions.get(row.decision)
     rules = () if asked is None else tuple(asked.record.get("fired", ()))
     state = "restored" if row.detail.get("restored") is not None else row.state
@@ -239,7 +242,7 @@ def _run(row: Row, decisions: dict[str, Row], known: dict[str, str]) -> PastRun:
         rules,
         None if until is None else pd.Timestamp(until),
         changed,
-        pd.Timestamp(row.ended) if "answer" in row.detail else None,
+        None if row.answered is None else pd.Timestamp(row.answered),
     )
 
 
@@ -316,7 +319,7 @@ LOOKED_BACK = 50  # checks: a version may live through thousands
 REMINDED = 10  # checks on hold between two reminders
 
 
-def stopped_since(workspace: Workspace, checks: Sequence[Row]) -> dict[str, Any] | None:
+def stopped_since(workspace: Workspace, checks: Sequence[DecisionRow]) -> dict[str, Any] | None:
     """How often each guard stopped a run since the live version's release, in the newest 50 checks at most.
 
     Args:

@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.decision.account import NOTHING, AccumulatedGain, LifeTotals, MoneyParams, RetrainingCost
+from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, live_kind
@@ -86,7 +87,7 @@ def share_of_refit(workspace: Workspace) -> float:
     return 1 / (fits_of_a_retraining(workspace) * len(workspace.params.train.windows))
 
 
-def read_totals(workspace: Workspace, previous: Row | None, record: dict[str, Any]) -> LifeTotals:
+def read_totals(workspace: Workspace, previous: DecisionRow | None, record: dict[str, Any]) -> LifeTotals:
     """The sums up to this check, from those of the check before."""
     before = None if previous is None else previous.record.get("totals")
     window, probed = record["window"], record["probe"]

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from retrim import __version__
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.decision.previous_champions import PreviousChampions, judge_formers
+from retrim.decision.stored_rows import DecisionRow, VersionRow
 from retrim.errors import RefusedError
 from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
 from retrim.gate.verdict import Check
@@ -53,7 +54,7 @@ def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:
 
 
 def score_formers(
-    workspace: Workspace, table: AsOfTable, champion: Predictor, version: int, *, previous: Row | None
+    workspace: Workspace, table: AsOfTable, champion: Predictor, version: int, *, previous: DecisionRow | None
 ) -> PreviousChampions | None:
     """Previous champions on the newest mature rows that neither they nor the live version have seen.
 
@@ -139,7 +140,7 @@ def files_for_run(
     return files
 
 
-def led_before(previous: Row | None, champion: int, version: int) -> bool:
+def led_before(previous: DecisionRow | None, champion: int, version: int) -> bool:
     """Whether a previous champion had less loss than the same live version at the check before."""
     if previous is None or previous.record["champion"] != champion or not previous.record.get("formers"):
         return False
@@ -147,7 +148,7 @@ def led_before(previous: Row | None, champion: int, version: int) -> bool:
     return bool(found["losses"].get(str(version), float("inf")) < found["champion_loss"])
 
 
-def checks_since_release(workspace: Workspace, past: list[Row]) -> int | None:
+def checks_since_release(workspace: Workspace, past: list[DecisionRow]) -> int | None:
     """Checks since something went live, the one that is made now counted; None before anything did."""
     now_live = find_live_version(workspace)
     return None if now_live is None else 1 + sum(row.as_of > now_live.as_of for row in past)
@@ -162,7 +163,7 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
     return {"state": "restored", "version": version, "reason": row.reason, "run": None}
 
 
-def restore_after_run(workspace: Workspace, made: Row, *, by: str, now: pd.Timestamp) -> int | None:
+def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: pd.Timestamp) -> int | None:
     """Carries out a run's verdict that a previous champion is to go live again; gives its version, or None.
 
     Args:

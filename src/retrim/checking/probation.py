@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.history import PROBATION_ROLLBACK
 from retrim.checking.previous_champions import forbidden_in
 from retrim.decision.probation import ProbationState, ProbationVerdict, in_words, roll_back_instead
 from retrim.decision.rules import Decision
+from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace, record_alert
@@ -72,7 +73,7 @@ class ProbationCheck:
         return cls(watch=ProbationState.from_record(record["watch"]), judged=judged, **plain)
 
 
-def begin_probation(workspace: Workspace) -> Row | None:
+def begin_probation(workspace: Workspace) -> ReleaseRow | None:
     """The move of the champion whose probation goes on or has ended; None where what is live never had one."""
     releases = workspace.store.releases(workspace.model)
     if not releases or not workspace.params.probation.checks:
@@ -82,7 +83,7 @@ def begin_probation(workspace: Workspace) -> Row | None:
 
 
 def look_at_probation(
-    workspace: Workspace, table: AsOfTable, champion: Predictor, *, previous: Row | None, now: pd.Timestamp
+    workspace: Workspace, table: AsOfTable, champion: Predictor, *, previous: DecisionRow | None, now: pd.Timestamp
 ) -> ProbationCheck | None:
     """The probation of the champion after the rows that matured since the check before; None where there is none.
 
@@ -114,7 +115,7 @@ def look_at_probation(
 
 
 def rolled_back_instead(
-    workspace: Workspace, decision: Decision, found: ProbationCheck | None, previous: Row | None
+    workspace: Workspace, decision: Decision, found: ProbationCheck | None, previous: DecisionRow | None
 ) -> Decision:
     """The decision to roll back where a probation asks for that now, else what was decided."""
     if found is None or not _is_to_act(found, previous):
@@ -123,7 +124,7 @@ def rolled_back_instead(
     return roll_back_instead(decision, found.judged, against=against, said=found.said, manual=manual)
 
 
-def _is_to_act(found: ProbationCheck, previous: Row | None) -> bool:
+def _is_to_act(found: ProbationCheck, previous: DecisionRow | None) -> bool:
     """Whether a probation that ended worse is to be acted on now.
 
     It ended at this check, or a kill or a refusal came between the check before and its rollback. What was
@@ -192,12 +193,12 @@ def probation_ends(workspace: Workspace) -> dict[int, str]:
     return ends if found is None else {**ends, found["version"]: found["outcome"]}
 
 
-def _before(previous: Row | None) -> ProbationCheck | None:
+def _before(previous: DecisionRow | None) -> ProbationCheck | None:
     kept = None if previous is None else previous.record.get(PROBATION)
     return None if not kept else ProbationCheck.from_record(kept)
 
 
-def _begin(workspace: Workspace, move: Row) -> ProbationCheck:
+def _begin(workspace: Workspace, move: ReleaseRow) -> ProbationCheck:
     """A probation without a row: those that matured when the version was made, or brought back, have judged it."""
     made = workspace.store.version(workspace.model, move.version)
     assert made is not None, move.version

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
 from retrim.decision.account import AccumulatedGain, Band, reference_band
 from retrim.decision.probation import Skew, skews_of
@@ -30,6 +30,7 @@ from retrim.decision.probe import (
     with_a_past,
 )
 from retrim.decision.rows_counted import Kind, RowCounts
+from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
@@ -400,7 +401,7 @@ def realise(
     version: int,
     counts: RowCounts,
     *,
-    previous: Row | None,
+    previous: DecisionRow | None,
     drifted: bool,
     account: AccumulatedGain,
     price: float,
@@ -489,7 +490,7 @@ def realise(
     )
 
 
-def _probed_at(workspace: Workspace, version: int, previous: Row | None) -> pd.Timestamp:
+def _probed_at(workspace: Workspace, version: int, previous: DecisionRow | None) -> pd.Timestamp:
     """When rows were last probed: as the check before says, or when the champion was made."""
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
@@ -497,7 +498,7 @@ def _probed_at(workspace: Workspace, version: int, previous: Row | None) -> pd.T
     return max(pd.Timestamp(made.as_of), pd.Timestamp(kept or made.as_of))
 
 
-def _outlook(previous: Row | None, version: int) -> Outlook:
+def _outlook(previous: DecisionRow | None, version: int) -> Outlook:
     """What the check before expected of this champion; of another one only how noisy rows are."""
     kept = None if previous is None else previous.record.get("outlook")
     if previous is None or kept is None:
@@ -506,7 +507,7 @@ def _outlook(previous: Row | None, version: int) -> Outlook:
     return found if previous.record["champion"] == version else found.of_next()
 
 
-def _said_before(previous: Row | None, version: int) -> GatePreview | None:
+def _said_before(previous: DecisionRow | None, version: int) -> GatePreview | None:
     """What the gate would have said at the newest probe of this champion: it holds until the next one."""
     if previous is None or previous.record["champion"] != version or not previous.record.get("preview"):
         return None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
 from retrim.checking.check import CHECK, answer_to, balance, money_of, price_now, settlement_now
@@ -14,6 +14,7 @@ from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
 from retrim.decision.probe import too_few_rows
 from retrim.decision.release_checks import RELEASE_CHECKS
+from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.errors import BadInputError
 from retrim.landing.ingest import withdrawn_of_versions
 from retrim.landing.overdue import overdue
@@ -218,7 +219,7 @@ def resumed_records(workspace: Workspace, decisions: Iterable[str]) -> list[dict
     return [_run_record(run) for run in runs if run is not None]
 
 
-def _approval(workspace: Workspace, version: Row) -> dict[str, Any] | None:
+def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | None:
     """What a person said to a version, or that it waits for that; None where nobody was asked."""
     answer, run = answer_of(workspace, version.version), workspace.store.run(version.run)
     if answer is not None:
@@ -226,7 +227,7 @@ def _approval(workspace: Workspace, version: Row) -> dict[str, Any] | None:
     return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 
-def _run_record(run: Row) -> dict[str, Any]:
+def _run_record(run: RunRow) -> dict[str, Any]:
     """A run.
 
     Returns:
@@ -250,7 +251,7 @@ def _run_record(run: Row) -> dict[str, Any]:
     }
 
 
-def _stopped_record(workspace: Workspace, run: Row) -> dict[str, Any]:
+def _stopped_record(workspace: Workspace, run: RunRow) -> dict[str, Any]:
     return {
         **_run_record(run),
         "why": run.detail.get("why", KILLED),

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
 from retrim.decision.rows_counted import LEFT_OUT, REPLACES, RowMembers, numbering_of
+from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import (
@@ -253,7 +254,7 @@ def left_out_since(workspace: Workspace, *, as_of: pd.Timestamp, since: pd.Times
     return sum(left_out(came[came["_event"] > since], data.rows).values())
 
 
-def landed_since(workspace: Workspace, previous: Row | None, *, rows: int, now: pd.Timestamp) -> dict[str, Any]:
+def landed_since(workspace: Workspace, previous: DecisionRow | None, *, rows: int, now: pd.Timestamp) -> dict[str, Any]:
     """Batches and rows that have landed, and how many of the rows after the check before."""
     before = 0 if previous is None else previous.record.get("landed", {}).get("rows", 0)
     since = None if previous is None else previous.as_of

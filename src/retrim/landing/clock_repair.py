@@ -5,13 +5,14 @@ Versions and releases keep their dates: a version is rebuilt as of its own, and 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Quarantine, QuarantinedBatch
 from retrim.adapters.store import date_decision_anew, date_run_anew
+from retrim.decision.stored_rows import DecisionRow, RunRow, VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.ingest import A_SECOND
 from retrim.lineage.workspace import Workspace, record_alert, require_who_and_why
@@ -90,8 +91,8 @@ def repair(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> 
         texts = {iso(before): iso(after) for before, after in anew.items()}
         for row in _ahead(workspace.store.decisions(workspace.model), now):
             date_decision_anew(workspace.store, row.id, as_of=texts[row.as_of], record=_with_dates(row.record, texts))
-        for row in _ahead(workspace.store.runs(workspace.model), now):
-            date_run_anew(workspace.store, row.id, as_of=texts[row.as_of], latest=iso(now))
+        for run in _ahead(workspace.store.runs(workspace.model), now):
+            date_run_anew(workspace.store, run.id, as_of=texts[run.as_of], latest=iso(now))
     told = "; ".join(map(str, plan.moves))
     record_alert(workspace, "dates repaired", f"by {by}, as {reason}: {told}", now=now)
     return replace(plan, done=True)
@@ -138,7 +139,10 @@ def _held(workspace: Workspace) -> list[QuarantinedBatch]:
     return [entry for entry in Quarantine(workspace.paths.quarantine).entries() if entry.state == "held"]
 
 
-def _ahead(rows: Iterable[Row], now: pd.Timestamp) -> list[Row]:
+Dated = TypeVar("Dated", DecisionRow, RunRow, VersionRow)
+
+
+def _ahead(rows: Iterable[Dated], now: pd.Timestamp) -> list[Dated]:
     return [row for row in rows if pd.Timestamp(row.as_of) > now]
 
 

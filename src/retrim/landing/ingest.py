@@ -24,12 +24,12 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from retrim.adapters.database import Row
 from retrim.adapters.great_expectations import fit_suite, for_columns, read_suite, validate
 from retrim.adapters.landing_zone import Landing, Quarantine, QuarantinedBatch, State
 from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import name_of
 from retrim.landing.as_of_view import landed_columns, refuse_changes
@@ -368,7 +368,7 @@ def made_with(workspace: Workspace, file: BatchFile, withdrawal: Withdrawal | No
     return [row.version for row in workspace.store.versions(workspace.model) if _held(row, file, withdrawal)]
 
 
-def _held(version: Row, file: BatchFile, withdrawal: Withdrawal | None) -> bool:
+def _held(version: VersionRow, file: BatchFile, withdrawal: Withdrawal | None) -> bool:
     as_of = pd.Timestamp(version.as_of)
     return file.arrived <= as_of and (withdrawal is None or as_of < withdrawal.at)
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
+from retrim.decision.stored_rows import RunRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
 from retrim.release.release import promote_version, show_challenger
@@ -24,7 +25,7 @@ def sequel_of(decision: str) -> str:
     return f"{decision}-{REFIT}"
 
 
-def ask_for_refit(workspace: Workspace, run: Row, version: int, *, now: pd.Timestamp) -> str | None:
+def ask_for_refit(workspace: Workspace, run: RunRow, version: int, *, now: pd.Timestamp) -> str | None:
     """Records the decision to fit a promoted recipe once more; gives its id, or None where that is not wanted.
 
     It is recorded before the run that promoted is ended, so a kill in between loses
@@ -108,7 +109,7 @@ class ApprovalAnswer:
         return f"{self.answer} by {self.by}: {self.reason}" if self.by is not None else self.reason
 
 
-def let_wait(workspace: Workspace, run: Row, version: int, *, reason: str, now: pd.Timestamp) -> str:
+def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, now: pd.Timestamp) -> str:
     """Ends a run *waiting* and tells it; gives what is said of it. The alias stays where it is."""
     expires = iso(now + pd.Timedelta(workspace.params.release.approval.expires))
     said = (
@@ -127,7 +128,7 @@ def waiting(workspace: Workspace) -> list[dict[str, Any]]:
     """The versions that wait, oldest first: `version`, `run`, `since`, `expires`, `reason`."""
     return [
         {
-            "version": run.version,
+            "version": run.made,
             "run": run.id,
             "since": run.ended,
             "expires": run.detail["expires"],
@@ -174,7 +175,7 @@ def end_waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[ApprovalAnsw
     ended = []
     for run in workspace.store.runs(workspace.model, state=WAITING):
         with suppress(RefusedError):  # a person was faster; or its run has ended refused, with the reason
-            answer = answer_of(workspace, run.version) or _unanswered(workspace, run, now=now)
+            answer = answer_of(workspace, run.made) or _unanswered(workspace, run, now=now)
             if answer is not None:
                 ended.append(answer)
                 _finish(workspace, run, answer, now=now)
@@ -188,7 +189,7 @@ def approve_all(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp
             approve(workspace, each["version"], by=by, reason=reason, now=now)
 
 
-def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, reason: str, now: pd.Timestamp) -> Row:
+def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, reason: str, now: pd.Timestamp) -> RunRow:
     """The run of a version that may be answered so."""
     require_who_and_why(by=by, reason=reason)
     row = workspace.store.version(workspace.model, version)
@@ -212,20 +213,20 @@ def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, rea
     return waits
 
 
-def _unanswered(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> ApprovalAnswer | None:
+def _unanswered(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> ApprovalAnswer | None:
     """What ends a version that nobody has answered: its time, or another champion; None while it may wait."""
-    row, now_live = workspace.store.version(workspace.model, run.version), find_live_version(workspace)
-    assert row is not None, run.version
+    row, now_live = workspace.store.version(workspace.model, run.made), find_live_version(workspace)
+    assert row is not None, run.made
     champion, against = (None if now_live is None else now_live.version), row.lineage.get("champion")
     if champion != against:
         reason = (
             f"it was judged against champion {against or 'none'}, and by now {champion or 'none'} is live; "
             "retrain to judge against that"
         )
-        return _keep(workspace, run.version, "outdated", by=None, reason=reason, now=now)
+        return _keep(workspace, run.made, "outdated", by=None, reason=reason, now=now)
     if now > pd.Timestamp(run.detail["expires"]):
         reason = f"nobody approved it by {run.detail['expires']}"
-        return _keep(workspace, run.version, "expired", by=None, reason=reason, now=now)
+        return _keep(workspace, run.made, "expired", by=None, reason=reason, now=now)
     return None
 
 
@@ -246,28 +247,30 @@ def _keep(
     return kept
 
 
-def _finish(workspace: Workspace, run: Row, answer: ApprovalAnswer, *, now: pd.Timestamp) -> None:
+def _finish(workspace: Workspace, run: RunRow, answer: ApprovalAnswer, *, now: pd.Timestamp) -> None:
     """Does what an answer says and ends the run; done twice, it is done once."""
-    row = workspace.store.version(workspace.model, run.version)
-    assert row is not None, run.version
+    row = workspace.store.version(workspace.model, run.made)
+    assert row is not None, run.made
     state, reason = "refused", answer.words
     if answer.answer == "approved":
         reason = f"{run.detail['verdict']}; {answer.words}"
         assert answer.by is not None
         against = row.lineage.get("champion")
         try:
-            promote_version(workspace, run.version, judged_against=against, by=answer.by, reason=reason, now=now)
-            ask_for_refit(workspace, run, run.version, now=now)
+            promote_version(workspace, run.made, judged_against=against, by=answer.by, reason=reason, now=now)
+            ask_for_refit(workspace, run, run.made, now=now)
         except RefusedError as error:
             _end(workspace, run, "refused", f"{answer.words}; but {error}", answer, now=now)
             raise
         state = "promoted"
     if answer.by is None:  # told first: a run that has ended is not looked at again
-        record_alert(workspace, f"approval {answer.answer}", f"version {run.version} ends refused: {reason}", now=now)
+        record_alert(workspace, f"approval {answer.answer}", f"version {run.made} ends refused: {reason}", now=now)
     _end(workspace, run, state, reason, answer, now=now)
 
 
-def _end(workspace: Workspace, run: Row, state: str, reason: str, answer: ApprovalAnswer, *, now: pd.Timestamp) -> None:
+def _end(
+    workspace: Workspace, run: RunRow, state: str, reason: str, answer: ApprovalAnswer, *, now: pd.Timestamp
+) -> None:
     show_challenger(workspace, None)
     detail = {"reason": reason, "answer": answer.as_record()}
-    workspace.store.end_run(run.id, state=state, ended=iso(now), version=run.version, detail=detail)
+    workspace.store.end_run(run.id, state=state, ended=iso(now), version=run.made, detail=detail)

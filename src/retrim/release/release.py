@@ -12,9 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 import retrim
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
+from retrim.decision.stored_rows import EnvelopeRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.ingest import clock
 from retrim.lineage.workspace import Workspace, require_who_and_why
@@ -23,7 +24,7 @@ from retrim.release.versions import LiveVersion, find_live_version, keep_copies,
 FIRST = "first"
 
 
-def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> Row:
+def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> EnvelopeRow:
     """The release checks of a version, made and recorded once, after its gate and before it goes live.
 
     Raises:
@@ -36,13 +37,15 @@ def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> 
     )
 
 
-def recorded(workspace: Workspace, version: int, name: str) -> Row | None:
+def recorded(workspace: Workspace, version: int, name: str) -> EnvelopeRow | None:
     """The release checks that were recorded under a name: `first`, or those of one move."""
     rows = workspace.store.envelope(workspace.model, version, kind=RELEASE_CHECKS)
     return next((row for row in rows if row.id == name), None)
 
 
-def record_checks(workspace: Workspace, version: int, name: str, checks: ReleaseChecks, *, now: pd.Timestamp) -> Row:
+def record_checks(
+    workspace: Workspace, version: int, name: str, checks: ReleaseChecks, *, now: pd.Timestamp
+) -> EnvelopeRow:
     """Adds release checks to the envelope of a version; gives what stands there, which is what was first."""
     record = checks.as_record()
     workspace.store.add_to_envelope(

@@ -27,10 +27,11 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters import git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.signing import Attestation, PublicKey, attested, read_attestation, signature_fault
 from retrim.decision.probation import REBUILD
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
+from retrim.decision.stored_rows import ReleaseRow, VersionRow, columns_of
 from retrim.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest, read_folder
@@ -282,7 +283,7 @@ def release_log(workspace: Workspace) -> list[dict[str, Any]]:
             "reason": row.reason,
             "as_of": row.as_of,
             "at": row.at,
-            "digest": digest_of_row(row.values),
+            "digest": digest_of_row(columns_of(row)),
             "signer": PublicKey.read(row.signer).fingerprint,
         }
         for row in workspace.store.releases(workspace.model)
@@ -303,7 +304,7 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
         rows, copies = _checked(workspace)
     except RefusedError:
         rows, copies = _checked(workspace)  # read again: the champion may have moved between one reading and the next
-    digests = [digest_of_row(row.values) for row in rows]
+    digests = [digest_of_row(columns_of(row)) for row in rows]
     if kept is not None and kept not in digests:
         raise RefusedError(
             f"the digest {kept[:12]} is not in the release log of {workspace.model}: rows that were there when it was "
@@ -329,11 +330,11 @@ def keep_copies(workspace: Workspace) -> None:
             made = workspace.store.version(workspace.model, row.version)
             commit = None if made is None else git.find_tag(root, made.tag)  # None: it was imported
             said = f"retrim: version {row.version} of {workspace.model}, {row.action}"
-            text = f"{said}\n\n{to_json(row.values).decode()}"
+            text = f"{said}\n\n{to_json(columns_of(row)).decode()}"
             git.keep(root, f"{_prefix(workspace)}/{row.sequence}", commit or "HEAD", text)
 
 
-def _checked(workspace: Workspace) -> tuple[list[Row], dict[int, dict[str, Any] | None]]:
+def _checked(workspace: Workspace) -> tuple[list[ReleaseRow], dict[int, dict[str, Any] | None]]:
     """Rows and copies of a log that is what was signed."""
     copies = _copies(workspace)  # first: a move in between has a row without a copy, which is no fault
     try:
@@ -341,9 +342,9 @@ def _checked(workspace: Workspace) -> tuple[list[Row], dict[int, dict[str, Any] 
     except RetrimError:
         number = workspace.store.unreadable_release(workspace.model)
         raise _altered(workspace, BrokenLog(number, "cannot be read"), copies) from None
-    found = [row.values for row in rows]
+    found = [columns_of(row) for row in rows]
     counts = partial(signature_fault, known=[*workspace.keys.known(), *trusted_keys(workspace)])
-    broken = first_broken(found, None if head is None else head.values, copies, fault=counts)
+    broken = first_broken(found, None if head is None else columns_of(head), copies, fault=counts)
     if broken is not None:
         raise _altered(workspace, broken, copies)
     return rows, copies
@@ -423,14 +424,14 @@ def live_at(workspace: Workspace, moment: pd.Timestamp) -> LiveVersion | None:
     return _last(workspace, [row for row in workspace.store.releases(workspace.model) if row.at <= iso(moment)])
 
 
-def _last(workspace: Workspace, rows: Sequence[Row]) -> LiveVersion | None:
+def _last(workspace: Workspace, rows: Sequence[ReleaseRow]) -> LiveVersion | None:
     if not rows:
         return None
     row = rows[-1]
     return LiveVersion(row.version, row.as_of, row.at, row.actor, row.reason, row.action, replaced(workspace, rows))
 
 
-def replaced(workspace: Workspace, releases: Sequence[Row]) -> int | None:
+def replaced(workspace: Workspace, releases: Sequence[ReleaseRow]) -> int | None:
     """The champion that the newest of these moves replaced; None where it is the first.
 
     A version that was fitted once more went live right after the one that was judged: the two are one move.
@@ -451,7 +452,7 @@ def judged_in_place_of(workspace: Workspace, version: int) -> int | None:
     return judged
 
 
-def champions_before(workspace: Workspace, releases: Sequence[Row], version: int) -> list[int]:
+def champions_before(workspace: Workspace, releases: Sequence[ReleaseRow], version: int) -> list[int]:
     """Those that were live before, the newest first, without `version`.
 
     Of a recipe that was fitted once more only the second version counts: the one that was judged says the same.
@@ -480,13 +481,13 @@ MLFLOW_RUN = "mlflow_run"
 """In a version's lineage: MLflow's id of the run with its bundle, here. Older ones do not say."""
 
 
-def origin_of(row: Row) -> dict[str, Any] | None:
+def origin_of(row: VersionRow) -> dict[str, Any] | None:
     """Where a version was imported from; None where it was made here."""
     found = row.lineage.get(ORIGIN)
     return None if found is None else dict(found)
 
 
-def refuse_rebuild(row: Row) -> None:
+def refuse_rebuild(row: VersionRow) -> None:
     """Says why an imported version is not rebuilt here, and what was checked instead.
 
     Raises:
@@ -570,7 +571,7 @@ def load_stored_version(workspace: Workspace, version: int) -> Stored:
     return Stored(version, files)
 
 
-def _folder(workspace: Workspace, row: Row) -> Path:
+def _folder(workspace: Workspace, row: VersionRow) -> Path:
     return workspace.registry.bundle_folder(row.version, run=row.lineage.get(MLFLOW_RUN))
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters import git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
+from retrim.decision.stored_rows import PredictionRow, VersionRow
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
@@ -133,7 +134,7 @@ def _given(found: Stored, row: pd.DataFrame, asked: str | None) -> ExplainedRow:
 
 
 def _landed(
-    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: Row | None, as_of: str
+    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: PredictionRow | None, as_of: str
 ) -> ExplainedRow:
     row = table.only(table.times["_key"] == key).read()
     if not len(row):
@@ -146,7 +147,7 @@ def _landed(
     return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, said)
 
 
-def _prediction(workspace: Workspace, key: str, version: int) -> Row:
+def _prediction(workspace: Workspace, key: str, version: int) -> PredictionRow:
     """A stored prediction, by the key as a person spells it."""
     for spelt in _spellings(key, workspace.params.data):
         found = workspace.predictions.one(workspace.model, key=spelt, version=version)
@@ -304,7 +305,7 @@ def _plain(value: Any) -> Any:
 class DiffSide:
     """One of the two versions: its record in the store, and its bundle."""
 
-    row: Row
+    row: VersionRow
     found: Stored
 
     @property

@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 
 from retrim.adapters import git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.mlflow_registry import adopt
 from retrim.adapters.store import copy_past
 from retrim.card.replay import (
@@ -33,6 +33,7 @@ from retrim.card.replay import (
 )
 from retrim.checking.check import price_now
 from retrim.checking.mode import share_of_refit
+from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError
 from retrim.files import link, read_yaml
 from retrim.landing.as_of_view import known_table
@@ -69,7 +70,7 @@ class Replay:
     there: Workspace
     since: pd.Timestamp
     until: pd.Timestamp
-    moments: tuple[Row, ...]
+    moments: tuple[DecisionRow, ...]
     changed: tuple[Change, ...]
 
 
@@ -175,7 +176,7 @@ def roles_changed(then: Mapping[str, Mapping[str, Any]], data: DataParams) -> tu
     return tuple(Change(f"data.columns.{name}.role", *pair) for name, pair in roles.items() if pair[0] != pair[1])
 
 
-def _columns_of(workspace: Workspace, moments: Sequence[Row]) -> Mapping[str, Mapping[str, Any]]:
+def _columns_of(workspace: Workspace, moments: Sequence[DecisionRow]) -> Mapping[str, Mapping[str, Any]]:
     """`data.columns` of the newest version that history had by its last moment; empty where there is none."""
     made = [row for row in workspace.store.versions(workspace.model) if row.as_of <= moments[-1].as_of]
     commit = git.commit_of(workspace.paths.root, made[-1].tag) if made else None
@@ -301,7 +302,7 @@ def _sides(workspace: Workspace, replay: Replay) -> list[tuple[str, ReplaySide]]
     return found + [(row.as_of, _rollback(row)) for row in back]
 
 
-def _rollback(row: Row) -> ReplaySide:
+def _rollback(row: ReleaseRow) -> ReplaySide:
     """A release that a person made, beside the decisions."""
     return ReplaySide(
         outcome="rollback",
@@ -315,7 +316,7 @@ def _rollback(row: Row) -> ReplaySide:
     )
 
 
-def _side(workspace: Workspace, row: Row, releases: list[Row]) -> ReplaySide:
+def _side(workspace: Workspace, row: DecisionRow, releases: list[ReleaseRow]) -> ReplaySide:
     run = workspace.store.run(f"run-{row.id}")
     now_live = next((each for each in reversed(releases) if each.as_of <= row.as_of), None)
     return ReplaySide(

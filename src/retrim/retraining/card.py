@@ -7,7 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.mlflow_exhibits import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
 from retrim.checking.check import CHECK
+from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
 from retrim.files import read_folder, write_file
@@ -130,23 +131,23 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
     checks = workspace.store.decisions(workspace.model, source=CHECK)
     return Facts(
         model=workspace.model,
-        version=row.values,
+        version=row,
         run=workspace.registry.run_of(version),
         said=workspace.params.card,
         records={name: json.loads(content) for name, content in files.items() if name.endswith(".json")},
         digests={name: sha256(content).hexdigest() for name, content in files.items()},
         judged=from_parquet(files[JUDGED]),
-        releases=[each.values for each in workspace.store.releases(workspace.model)],
+        releases=workspace.store.releases(workspace.model),
         envelope=[_told(each) for each in workspace.store.envelope(workspace.model, version)],
-        checks=[each.values for each in checks if each.record.get("champion") == version],
+        checks=[each for each in checks if each.record.get("champion") == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,
         least_rows=SliceParams().least_rows,
     )
 
 
-def _told(row: Row) -> dict[str, Any]:
-    return {**row.values, "record": attested(row.record)} if row.kind == PROOF else row.values
+def _told(row: EnvelopeRow) -> EnvelopeRow:
+    return replace(row, record=attested(row.record)) if row.kind == PROOF else row
 
 
 def keep_card(workspace: Workspace, version: int, *, now: pd.Timestamp) -> None:

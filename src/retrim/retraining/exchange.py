@@ -19,12 +19,13 @@ import pandas as pd
 
 import retrim
 from retrim.adapters import git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.adapters.signing import Attestation, attested, is_plain, pack, read_attestation, unpack
 from retrim.checking.previous_champions import forbidden_in, group_checks
 from retrim.decision.probation import REBUILD
 from retrim.decision.release_checks import hold_to
+from retrim.decision.stored_rows import VersionRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
@@ -121,11 +122,8 @@ def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVe
     bundle = read_folder(stored_bundle(workspace, version))
     files = {f"{BUNDLE}{name}": content for name, content in bundle.items()}
     files |= {f"{MADE_FROM}{name}": git.file_at(workspace.paths.root, commit, name) for name in FROM_COMMIT}
-    envelope = [
-        {"kind": each.kind, "id": each.id, "at": each.at, "record": each.record}
-        for each in workspace.store.envelope(workspace.model, version)
-    ]
-    proofs = [each["record"] for each in envelope if each["kind"] == PROOF]
+    envelope = workspace.store.envelope(workspace.model, version)
+    proofs = [each.record for each in envelope if each.kind == PROOF]
     if proofs:
         files[PROVED] = to_json(proofs[-1])
     fields = {
@@ -141,7 +139,7 @@ def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVe
         "model_sha256": row.model_sha256,
         "lineage": lineage,
         "verdict": row.verdict,
-        "envelope": envelope,
+        "envelope": [{"kind": e.kind, "id": e.id, "at": e.at, "record": e.record} for e in envelope],
     }
     content = pack({**files, MANIFEST: to_json(workspace.keys.attest(EXPORT, _digests(files), fields))})
     file = to or workspace.paths.var / "exports" / f"{workspace.model}-v{version}.tar"
@@ -472,7 +470,7 @@ def _answers(workspace: Workspace, folder: Path, digest: str) -> None:
         raise RefusedError(f"it cannot go live here: {checks.reason}")
 
 
-def _known(workspace: Workspace, bundle: str) -> Row | None:
+def _known(workspace: Workspace, bundle: str) -> VersionRow | None:
     return next((row for row in workspace.store.versions(workspace.model) if row.bundle == bundle), None)
 
 
@@ -484,7 +482,7 @@ def _register(
     *,
     against: int | None,
     now: pd.Timestamp,
-) -> Row:
+) -> VersionRow:
     """Publishes the bundle to MLflow and records the version; after a kill it goes on to the same number."""
     manifest, verdict = parcel.manifest, judged.verdict
     assert verdict is not None
@@ -525,7 +523,7 @@ def _register(
 
 
 def _finish(
-    workspace: Workspace, row: Row, parcel: VersionArchive, *, who: tuple[str, str | None], now: pd.Timestamp
+    workspace: Workspace, row: VersionRow, parcel: VersionArchive, *, who: tuple[str, str | None], now: pd.Timestamp
 ) -> ImportedVersion:
     """Acts on the verdict: the version goes live, or does not and the reason is given."""
     if not row.verdict["promote"]:
@@ -547,7 +545,7 @@ def _finish(
     return _result("promoted", row.version, row.verdict["reason"] + stays, parcel)
 
 
-def _approved(workspace: Workspace, row: Row, by: str, approval: str | None, *, now: pd.Timestamp) -> bool:
+def _approved(workspace: Workspace, row: VersionRow, by: str, approval: str | None, *, now: pd.Timestamp) -> bool:
     """Whether a person has approved it, now or before; their word is kept in its envelope, the first one for good."""
     if approval is not None:
         record = {"answer": "approved", "by": by, "reason": approval, "at": iso(now)}

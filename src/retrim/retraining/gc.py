@@ -21,11 +21,11 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import Row
 from retrim.adapters.dvc import cache_folder, entries, named_in_commit, named_in_folder, run_entries, with_members
 from retrim.adapters.environment import COMPLETE
 from retrim.adapters.mlflow_gc import erase, leftovers
 from retrim.decision.history import UNFINISHED
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError, RetrimError
 from retrim.lineage.locks import alone_with_cache, clear_lock, is_alive, left_behind
 from retrim.lineage.own_code import lock_of
@@ -295,7 +295,7 @@ def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
             yield GarbageItem("environment", folder.name, frees, f"{locks[lock]} is proved in it", None)
 
 
-def _lock_of(workspace: Workspace, row: Row) -> str | None:
+def _lock_of(workspace: Workspace, row: VersionRow) -> str | None:
     """The requirements.lock of a version; None where its commit is not in this repository."""
     with suppress(RetrimError):
         return git.file_at(workspace.paths.root, str(row.lineage.get("commit", row.tag)), LOCK).decode()

@@ -15,9 +15,10 @@ import pandas as pd
 import psutil
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.dvc import end_survivors
 from retrim.checking.history import rolled_back
+from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for
 from retrim.lineage.workspace import PERSON, REFIT, Workspace, record_alert
 from retrim.release.approval import end_waiting, refit_waiting
@@ -52,13 +53,13 @@ def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     return _waiting(workspace, now=now)
 
 
-def stopped_runs(workspace: Workspace) -> list[Row]:
+def stopped_runs(workspace: Workspace) -> list[RunRow]:
     """Runs whose process is gone, marked so or not yet; the next command that runs flows resumes them."""
     dead = [run for run in workspace.store.runs(workspace.model, state="running") if not is_alive(workspace, run.id)]
     return [*workspace.store.runs(workspace.model, state="crashed"), *dead]
 
 
-def mark_stopped(workspace: Workspace, run: Row, *, why: str, now: pd.Timestamp) -> None:
+def mark_stopped(workspace: Workspace, run: RunRow, *, why: str, now: pd.Timestamp) -> None:
     """Marks a run crashed, which is the state in which it is taken up again."""
     workspace.store.end_run(
         run.id, state="crashed", ended=iso(now), version=None, detail={**_detail(workspace, run), "why": why}
@@ -104,7 +105,7 @@ def rooms_of(workspace: Workspace, run: str) -> list[Path]:
     return [folder for named, folder in found if named and named[1] == run and folder.is_dir()]
 
 
-def _mark_dead(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> None:
+def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
     most = workspace.params.retrain.attempts
     if run.attempt < most:
         mark_stopped(workspace, run, why=KILLED, now=now)
@@ -116,7 +117,7 @@ def _mark_dead(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> None:
     workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
 
 
-def _detail(workspace: Workspace, run: Row) -> dict[str, object]:
+def _detail(workspace: Workspace, run: RunRow) -> dict[str, object]:
     found = workspace.store.run(run.id)
     return dict(found.detail) if found is not None else {}
 
@@ -141,7 +142,7 @@ def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     return waiting
 
 
-def _overtaken(workspace: Workspace, decision: Row, decisions: list[Row]) -> bool:
+def _overtaken(workspace: Workspace, decision: DecisionRow, decisions: list[DecisionRow]) -> bool:
     """Whether a check decided it before a rollback that nobody has answered since."""
     back = rolled_back(workspace, decisions, None)
     return back is not None and decision.source != PERSON and pd.Timestamp(decision.as_of) <= back.at
@@ -186,7 +187,7 @@ def _is_still_silent(workspace: Workspace, name: str) -> bool:
     return is_alive(workspace, name) and silent_for(workspace, name) > before
 
 
-def _end(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> bool:
+def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
     silent = pd.Timedelta(round(silent_for(workspace, run.id)), "s")
     process = holder_of(workspace, run.id)
     if process is None:

@@ -16,11 +16,12 @@ import pandas as pd
 
 import retrim
 from retrim.adapters import dvc, environment, git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import attested, read_attestation
 from retrim.decision.probation import REBUILD, Agreement, agreement, from_top, pick, rebuild_predicate
+from retrim.decision.stored_rows import EnvelopeRow, VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, read_folder, write_file
 from retrim.lineage.locks import held_locks, using_cache
@@ -78,7 +79,7 @@ class OpenRebuild:
         rebuilt: What it gave.
     """
 
-    row: Row
+    row: VersionRow
     room: Path
     python: Path | None
     packages: tuple[str, ...]
@@ -162,7 +163,7 @@ def build_environment(workspace: Workspace, version: int, *, say: Say) -> BuiltE
 
 
 @contextmanager
-def _room_of(workspace: Workspace, row: Row, make: Callable[[Path, Path, str], None]) -> Iterator[Path]:
+def _room_of(workspace: Workspace, row: VersionRow, make: Callable[[Path, Path, str], None]) -> Iterator[Path]:
     """A room at the recorded commit of a version, until the context ends."""
     refuse_rebuild(row)
     if not of_this_python(row):
@@ -181,7 +182,7 @@ def _room_of(workspace: Workspace, row: Row, make: Callable[[Path, Path, str], N
             dvc.close_room(workspace.paths, folder)
 
 
-def of_this_python(row: Row) -> bool:
+def of_this_python(row: VersionRow) -> bool:
     """Whether a version was made with the Python that runs now: only then can it be rebuilt here."""
     return _python(row.lineage["platform"]) == _python(platform_tag())
 
@@ -190,7 +191,7 @@ def _python(tag: str) -> str:
     return tag.rpartition("-python")[2]
 
 
-def version_row(workspace: Workspace, version: int) -> Row:
+def version_row(workspace: Workspace, version: int) -> VersionRow:
     """What is recorded of a version.
 
     Raises:
@@ -202,7 +203,7 @@ def version_row(workspace: Workspace, version: int) -> Row:
     return row
 
 
-def _recorded_commit(workspace: Workspace, row: Row) -> str:
+def _recorded_commit(workspace: Workspace, row: VersionRow) -> str:
     """The commit the version was released from: not its tag, which can be moved."""
     commit = str(row.lineage["commit"])
     if not git.has_commit(workspace.paths.root, commit):
@@ -213,7 +214,7 @@ def _recorded_commit(workspace: Workspace, row: Row) -> str:
     return commit
 
 
-def _moved_tag(workspace: Workspace, row: Row) -> list[str]:
+def _moved_tag(workspace: Workspace, row: VersionRow) -> list[str]:
     """A line if the tag holds another lock or other inputs than those recorded: plain tools would rebuild that."""
     commit, found = row.lineage["commit"], git.find_tag(workspace.paths.root, row.tag)
     back = f"set it back with `git tag -f {row.tag} {commit[:12]}`"
@@ -223,7 +224,7 @@ def _moved_tag(workspace: Workspace, row: Row) -> list[str]:
     return [f"tag {row.tag} was moved, and differs in {', '.join(names.split())}; {back}"] if names else []
 
 
-def _other_champion(workspace: Workspace, row: Row) -> list[str]:
+def _other_champion(workspace: Workspace, row: VersionRow) -> list[str]:
     """A line if the champion that was laid into the run's room is not the recorded bundle of that version."""
     number = row.lineage["champion"]
     known = None if number is None else workspace.store.version(workspace.model, number)
@@ -232,7 +233,9 @@ def _other_champion(workspace: Workspace, row: Row) -> list[str]:
     return [f"its champion is not version {number} as recorded, but {row.lineage['champion_digest'][:12]}"]
 
 
-def _rebuild(workspace: Workspace, row: Row, folder: Path, *, prove: bool, gently: bool, say: Say) -> OpenRebuild:
+def _rebuild(
+    workspace: Workspace, row: VersionRow, folder: Path, *, prove: bool, gently: bool, say: Say
+) -> OpenRebuild:
     python, packages = None, tuple[str, ...]()
     if prove:
         lock, home = environment.dependencies_of(folder), workspace.paths.environments
@@ -378,7 +381,7 @@ def ancestors(workspace: Workspace, version: int) -> list[int]:
     return sorted(found)
 
 
-def _parents(row: Row) -> list[int]:
+def _parents(row: VersionRow) -> list[int]:
     champion = None if origin_of(row) else row.lineage["champion"]  # an imported one has its ancestors elsewhere
     return [] if champion is None else [int(champion)]
 
@@ -418,7 +421,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
     return proof
 
 
-def _holds(workspace: Workspace, row: Row) -> bool:
+def _holds(workspace: Workspace, row: EnvelopeRow) -> bool:
     """Whether a kept attestation is what was signed here, and says *identical* of this platform and this bundle."""
     known = workspace.store.version(workspace.model, row.version)
     try:
@@ -466,7 +469,7 @@ def _fields(workspace: Workspace, done: OpenRebuild, *, reason: str, now: pd.Tim
     )
 
 
-def _compare(workspace: Workspace, row: Row, room: Paths) -> Agreement:
+def _compare(workspace: Workspace, row: VersionRow, room: Paths) -> Agreement:
     """Rebuilt and recorded model on the judged rows of the rebuild."""
     try:
         view = pd.read_parquet(room.view, columns=["_key", "_part"])

@@ -15,10 +15,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.checking.history import rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
+from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import file_digest, folder_digest, read_folder
@@ -66,7 +67,7 @@ def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:
     return RunOutcome(run.id, run.state, run.detail["reason"], run.version)
 
 
-def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: Mode | None = None) -> Row:
+def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: Mode | None = None) -> RunRow:
     """Starts the run of a decision; one decision has one run, and one model one run at a time.
 
     Raises:
@@ -89,7 +90,7 @@ def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: M
     )
 
 
-def defer_run(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> RunOutcome | None:
+def defer_run(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOutcome | None:
     """Ends the run *deferred*, naming a date, if too few rows are mature to judge; else None.
 
     A run that a check decided on needs rows that matured since the champion was judged, or
@@ -110,7 +111,7 @@ def defer_run(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> RunOutcom
     return RunOutcome(run.id, "deferred", wait.reason, None)
 
 
-def _over(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> RunOutcome | None:
+def _over(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOutcome | None:
     """Ends a run that was to fit a recipe once more, if its version is no longer live; it needs no new rows."""
     asked, now_live = workspace.store.decision(run.decision), find_live_version(workspace)
     assert asked is not None
@@ -121,7 +122,7 @@ def _over(workspace: Workspace, run: Row, *, now: pd.Timestamp) -> RunOutcome | 
     return RunOutcome(run.id, "deferred", reason, None)
 
 
-def make_room(workspace: Workspace, run: Row) -> RunDirectory:
+def make_room(workspace: Workspace, run: RunRow) -> RunDirectory:
     """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again.
 
     One that fits a recipe once more is made from the snapshot of the version that was judged: with settings or
@@ -147,7 +148,7 @@ def make_room(workspace: Workspace, run: Row) -> RunDirectory:
     return room
 
 
-def _snapshot_of_judged(workspace: Workspace, run: Row) -> dict[str, Any] | None:
+def _snapshot_of_judged(workspace: Workspace, run: RunRow) -> dict[str, Any] | None:
     """The snapshot of the version whose recipe a run fits once more; None for any other run."""
     asked = workspace.store.decision(run.decision) if run.mode == FINAL else None
     judged = None if asked is None else workspace.store.version(workspace.model, asked.record["of"])
@@ -156,13 +157,13 @@ def _snapshot_of_judged(workspace: Workspace, run: Row) -> dict[str, Any] | None
     return {"commit": judged.lineage["snapshot"], "untracked": judged.lineage["untracked"]}
 
 
-def made_before(workspace: Workspace, run: Row) -> int | None:
+def made_before(workspace: Workspace, run: RunRow) -> int | None:
     """The version that a killed attempt of this run has published already; only its conclusion is missing."""
     found = workspace.store.version_of_run(run.id)
     return None if found is None else int(found.version)
 
 
-def conclude_run(workspace: Workspace, run: Row, version: int, parent: str, *, now: pd.Timestamp) -> RunOutcome:
+def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *, now: pd.Timestamp) -> RunOutcome:
     """Acts on the verdict and the release checks: the alias moves, or it does not and the reason is kept.
 
     Where a previous champion won, that one goes live again and the new version is refused: nothing is registered twice.
@@ -196,7 +197,9 @@ def conclude_run(workspace: Workspace, run: Row, version: int, parent: str, *, n
     return RunOutcome(run.id, state, reason, version)
 
 
-def _brought_back(workspace: Workspace, row: Row, reason: str, *, by: str, now: pd.Timestamp) -> tuple[int | None, str]:
+def _brought_back(
+    workspace: Workspace, row: VersionRow, reason: str, *, by: str, now: pd.Timestamp
+) -> tuple[int | None, str]:
     """The previous champion that won a run and is live again, and the reason: why not too, if it cannot or may not."""
     restored = (row.verdict.get("formers") or {}).get("restore")
     asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, int(restored))
@@ -209,7 +212,7 @@ def _brought_back(workspace: Workspace, row: Row, reason: str, *, by: str, now: 
         return None, f"{reason}; but {error}"
 
 
-def publish(workspace: Workspace, run: Row, room: RunDirectory, parent: str, *, now: pd.Timestamp) -> int | None:
+def publish(workspace: Workspace, run: RunRow, room: RunDirectory, parent: str, *, now: pd.Timestamp) -> int | None:
     """Commits the room, pushes it, publishes its bundle, tags it, records the version. Run twice, it adds nothing.
 
     The DVC remote comes first: nothing has a number before its files are stored. Where the remote is away, the run ends
@@ -288,7 +291,7 @@ POLL_SECONDS = 0.5
 
 @contextmanager
 def marked(
-    workspace: Workspace, run: Row, *, now: pd.Timestamp, from_outside: Callable[[Exception], bool]
+    workspace: Workspace, run: RunRow, *, now: pd.Timestamp, from_outside: Callable[[Exception], bool]
 ) -> Iterator[None]:
     """Marks the run when what it wraps does not end: failed after an error, crashed when it was stopped from outside.
 
@@ -318,7 +321,7 @@ def marked(
         raise
 
 
-def _mirror(workspace: Workspace, run: Row, status: Literal["FAILED", "KILLED"]) -> None:
+def _mirror(workspace: Workspace, run: RunRow, status: Literal["FAILED", "KILLED"]) -> None:
     """Ends the run in MLflow too; that MLflow is not there must not hide the error."""
     with suppress(RetrimError):
         workspace.registry.end_open(run.id, status)

@@ -14,11 +14,12 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import Row, iso
+from retrim.adapters.database import iso
 from retrim.adapters.dvc import DvcSession
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
+from retrim.decision.stored_rows import RunRow
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, parse_yaml
 from retrim.gate.support import ShownEvidence
@@ -218,7 +219,7 @@ UNPUSHED = "unpushed"  # state of the run
 ROOM = "room"  # in the detail of a run: the room whose stages have all run
 
 
-def wait_for_remote(workspace: Workspace, run: Row, room: RunDirectory, *, why: str, now: pd.Timestamp) -> None:
+def wait_for_remote(workspace: Workspace, run: RunRow, room: RunDirectory, *, why: str, now: pd.Timestamp) -> None:
     """Ends a run *unpushed* and tells it; its room stays."""
     found = workspace.store.run(run.id)
     kept = {} if found is None else found.detail
@@ -228,7 +229,7 @@ def wait_for_remote(workspace: Workspace, run: Row, room: RunDirectory, *, why: 
     workspace.store.end_run(run.id, state=UNPUSHED, ended=iso(now), version=None, detail=detail)
 
 
-def finished_room(workspace: Workspace, run: Row) -> RunDirectory | None:
+def finished_room(workspace: Workspace, run: RunRow) -> RunDirectory | None:
     """The room of an earlier attempt in which every stage has run, if its champion is still live; else None."""
     if ROOM not in run.detail:
         return None

@@ -24,7 +24,7 @@ TRY_AFTER = 5  # versions made by refitting, one after the other, after which a 
 class PastMode:
     """A run that was judged against a champion: how it was made, and its gain in mean loss."""
 
-    mode: Mode
+    mode: RunMode
     gain: float
 
 

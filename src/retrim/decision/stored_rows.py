@@ -1,0 +1,143 @@
+"""Rows of the store, as they lie there: a field is a column, and a column of JSON is what was written into it."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from retrim.training.mode import RunMode
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A decision: of a check, a person, an acknowledgement, or to fit a recipe once more.
+
+    Args:
+        sequence: Of checks alone, from 1.
+    """
+
+    id: str
+    model: str
+    source: str
+    as_of: str
+    at: str
+    outcome: str
+    actor: str
+    reason: str
+    record: dict[str, Any]
+    sequence: int | None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run of a decision: how it stands, and what is kept of it under `detail`."""
+
+    id: str
+    model: str
+    decision: str
+    as_of: str
+    mode: RunMode
+    state: str
+    attempt: int
+    pid: int
+    started: str
+    ended: str | None
+    version: int | None
+    detail: dict[str, Any]
+
+    @property
+    def answered(self) -> str | None:
+        """When it ended, where that was by a person's word on its version; None where nobody was asked."""
+        return self.ended if "answer" in self.detail else None
+
+    @property
+    def made(self) -> int:
+        """The version that it made, of a run that is known to have made one."""
+        assert self.version is not None, self.id
+        return self.version
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version: its bundle by hash, what it was made from, and the verdict that it was given."""
+
+    model: str
+    version: int
+    run: str
+    tag: str
+    as_of: str
+    bundle: str
+    model_sha256: str
+    made: str
+    lineage: dict[str, Any]
+    verdict: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """A move of the champion, signed over the one before."""
+
+    model: str
+    sequence: int
+    version: int
+    previous: int | None
+    action: str
+    actor: str
+    reason: str
+    as_of: str
+    at: str
+    follows: str
+    signer: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class ReleaseHeadRow:
+    """How many moves there are, and the digest of the last, signed."""
+
+    model: str
+    sequence: int
+    digest: str
+    signer: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class EnvelopeRow:
+    """What became known of a version after it was made."""
+
+    model: str
+    version: int
+    kind: str
+    id: str
+    at: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AlertRow:
+    """An alert that was told."""
+
+    id: str
+    model: str
+    kind: str
+    at: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """What a version predicted for a row: a number, or one a class."""
+
+    model: str
+    key: str
+    version: int
+    event: str
+    at: str
+    value: float | list[float]
+
+
+StoredRow = DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow | PredictionRow
+
+
+def columns_of(row: StoredRow) -> dict[str, Any]:
+    """A row by column, as it is inserted."""
+    return {column.name: getattr(row, column.name) for column in fields(row)}
