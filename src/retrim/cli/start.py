@@ -70,7 +70,7 @@ def init(
         list[str] | None,
         typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeat)."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why the named columns are not leaks. Kept in params.yaml.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why they are not leaks. Kept in params.yaml.")] = "",
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that gives the rows.")
     ] = None,
