@@ -301,7 +301,7 @@ RECORDS = (
         },
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
-    Printed("retrim upgrade", "retrim.onboarding.upgrade:Upgrade"),
+    Printed("retrim upgrade", "retrim.onboarding.new:Upgrade"),
     Printed("retrim environment", "retrim.retraining.reproduce:BuiltEnvironment"),
     Printed(
         "retrim init",
@@ -483,13 +483,14 @@ def dict_entries(value: ast.Dict, function: ast.FunctionDef, owner: type | None)
 
 
 def names_of(value: ast.DictComp, owner: type) -> list[str]:
-    """Names that a mapping of fields is made of: those it lists, or the class's own but those it leaves out."""
+    """Names that a mapping of fields is made of: those it lists, or the class's own without those it leaves out."""
     over = value.generators[0]
     if isinstance(over.iter, ast.Tuple):
         return [str(each.value) for each in over.iter.elts if isinstance(each, ast.Constant)]
     if ast.unparse(over.iter) != "self.__dataclass_fields__":
         return []
-    left_out = getattr(inspect.getmodule(owner), ast.unparse(over.ifs[0]).rpartition(" ")[2])
+    module = inspect.getmodule(owner)
+    left_out = getattr(module, ast.unparse(over.ifs[0]).rpartition(" ")[2]) if over.ifs else ()
     return [each.name for each in fields(owner) if each.name not in left_out]
 
 
@@ -623,7 +624,6 @@ WITH_ARGUMENTS = ("Metrics", "Drift tests", "Joint drift tests", "Preprocessing 
 
 def plug_ins_page() -> str:
     from retrim.decision.rules import RULES
-    from retrim.drift import joint_tests  # noqa: F401  registers them
     from retrim.drift.joint import JOINT_TESTS
     from retrim.drift.tests import DRIFT_TESTS
     from retrim.features import fitted  # noqa: F401  registers the steps

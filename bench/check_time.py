@@ -58,8 +58,8 @@ def table(rows: int, seed: int) -> Any:
 def prepare(folder: Path, rows: int) -> None:
     """Both windows as Parquet, and the profile of the first as its files."""
 
-    from retrim.drift.draws import ExpectedWindows, keep
     from retrim.drift.profile import ProfileParams, make_profile
+    from retrim.drift.reference import ExpectedWindows, keep
 
     reference = table(rows, 1)
     reference.to_parquet(folder / "reference.parquet", index=False)
@@ -94,9 +94,8 @@ def _drift() -> Any:
 def ours(folder: Path, kind: str = "kept") -> tuple[Timed, dict[str, float]]:
     from dataclasses import replace
 
-    from retrim.drift.alarms import AlarmRequest
+    from retrim.drift.alarms import NONE_KEPT, AlarmRequest
     from retrim.drift.findings import findings, together
-    from retrim.drift.null import NONE_KEPT
     from retrim.drift.profile import Profile
 
     params, asked = _drift(), None if kind == "tests" else AlarmRequest(0.01, 1.0, 4000, 7)

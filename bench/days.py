@@ -23,7 +23,7 @@ LAND = """
 import sys, time; from pathlib import Path; import pandas as pd
 from retrim.adapters.great_expectations import read_suite
 from retrim.landing.ingest import land_batch
-from retrim.paths import WorkspacePaths
+from retrim.files import WorkspacePaths
 from retrim.settings import load_params
 root, file, now = Path(sys.argv[1]), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
 params = load_params(root / "params.yaml")
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--timed", type=int, default=5)
     given = parser.parse_args()
     from retrim.adapters.landing_zone import Landing
-    from retrim.paths import WorkspacePaths
+    from retrim.files import WorkspacePaths
 
     with tempfile.TemporaryDirectory(prefix="retrim-days-") as scratch:
         root, file = Path(scratch), Path(scratch) / "day.parquet"

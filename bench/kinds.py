@@ -17,7 +17,7 @@ from streams import Stream, load
 
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
-from retrim.training.balance import Balance, BalanceCorrected, fit_balanced
+from retrim.training.classes import Balance, BalanceCorrected, fit_balanced
 
 ROWS, ROUNDS = 12_000, 150
 TREES = {"num_leaves": 31, "learning_rate": 0.05}

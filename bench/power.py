@@ -36,10 +36,9 @@ from peer_runs import PEERS, Case, ask
 from scipy.special import ndtri
 from scipy.stats import beta
 
-from retrim.drift import joint_tests as _tests  # noqa: F401 - enters the joint tests in their table
+from retrim.drift.alarms import Null
 from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, code, judge_joint, thinned_rows, usual_strays
-from retrim.drift.null import Null
 from retrim.drift.profile import make_profile
 from retrim.drift.watched import ContrastNoise, ContrastReference, measure_deviation, watch
 from retrim.settings import load_params

@@ -24,7 +24,7 @@ import pandas as pd
 import yaml
 
 from retrim.adapters.landing_zone import Landing
-from retrim.paths import WorkspacePaths
+from retrim.files import WorkspacePaths
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-31", tz="UTC")

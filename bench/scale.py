@@ -152,7 +152,7 @@ assert len(table.only(event > event.iloc[-1] - pd.Timedelta("1D")).read())
 """
 STAGE = """
 from pathlib import Path
-from retrim.paths import Paths
+from retrim.files import Paths
 from retrim.stages import {0}
 from retrim.stages._common import _arguments
 {0}.run(**_arguments({0}.run, Paths(Path.cwd())))

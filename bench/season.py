@@ -18,8 +18,7 @@ from false_alarms import interval
 
 from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.profile import Profile, ProfileParams, make_profile
-from retrim.drift.season import waves_of
-from retrim.drift.watched import watch
+from retrim.drift.watched import watch, waves_of
 from retrim.table.data import ColumnType
 
 ROOT = Path(__file__).resolve().parents[1]

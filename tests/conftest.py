@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from retrim.adapters import prefect_server
-from retrim.paths import WorkspacePaths
+from retrim.files import WorkspacePaths
 from retrim.table.data import DataParams
 from tests.builders.cured import cure
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
-from retrim.machine import count_cores, platform_tag
+from retrim.files import count_cores, file_digest, folder_digest, platform_tag, read_folder, write_file, write_folder
 
 FILES = {"a.json": b"1", "deep/b.txt": b"2"}
 

@@ -8,9 +8,8 @@ from prefect import flow
 from retrim.landing.inbox import large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed
 from retrim.lineage.workspace import record_alert
-from retrim_flows.due import due_once
 from retrim_flows.lines import say_landed
-from retrim_flows.moment import moment, open_workspace
+from retrim_flows.moment import due_once, moment, open_workspace
 from retrim_flows.recovery import SIGNED
 
 

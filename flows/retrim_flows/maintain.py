@@ -9,9 +9,8 @@ from retrim.errors import RetrimError
 from retrim.landing.overdue import tell_overdue
 from retrim.lineage.workspace import Workspace, report_progress, tell_suspicious
 from retrim.retraining.recover import end_hung_runs, recover
-from retrim_flows.due import due_once
 from retrim_flows.lines import say
-from retrim_flows.moment import open_workspace
+from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED, mark_dead_flow_runs
 from retrim_flows.start import start
 

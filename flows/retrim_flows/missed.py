@@ -57,7 +57,7 @@ def catch_up(workspace: Workspace) -> int:
     """Before a worker starts: one run for each flow of which due times were missed; gives how many.
 
     It takes the place of all that was planned for a time that has passed. Which times it is about the flow asks our
-    store (`retrim_flows.due`), so none that Prefect had not planned is lost, and none is done twice.
+    store (`retrim_flows.moment`), so none that Prefect had not planned is lost, and none is done twice.
     """
     now, runs = pd.Timestamp.now("UTC").floor("s"), 0
     with get_client(sync_client=True) as client:

@@ -9,10 +9,9 @@ from retrim.checking.check import check
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.errors import BadInputError
-from retrim_flows.due import due_each
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
-from retrim_flows.moment import actor, moment, open_workspace
+from retrim_flows.moment import actor, due_each, moment, open_workspace
 from retrim_flows.recovery import SIGNED
 from retrim_flows.retries import may_pass
 from retrim_flows.start import start

@@ -8,9 +8,8 @@ from prefect.states import State
 
 from retrim.errors import BusyError
 from retrim.retraining.reproduce import prove_scheduled
-from retrim_flows.due import due_once
 from retrim_flows.lines import say
-from retrim_flows.moment import moment, open_workspace
+from retrim_flows.moment import due_once, moment, open_workspace
 from retrim_flows.recovery import SIGNED
 
 TRIES, PAUSE_SECONDS = 24, 300

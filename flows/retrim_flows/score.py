@@ -5,9 +5,8 @@ from typing import Any
 from prefect import flow
 
 from retrim.checking import score as op
-from retrim_flows.due import due_once
 from retrim_flows.lines import say
-from retrim_flows.moment import open_workspace
+from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED
 
 

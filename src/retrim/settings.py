@@ -31,7 +31,7 @@ from retrim.features.fitted import faults_of as prepare_faults_of
 from retrim.files import read_yaml
 from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
-from retrim.profile.leak import LeakParams
+from retrim.profile.leaks import LeakParams
 from retrim.stats.metrics import JudgeParams, require
 from retrim.stats.plugins import FOLLOWS_SEED, SettingsSection, explain, is_setting
 from retrim.stats.windows import SplitParams
@@ -39,9 +39,8 @@ from retrim.table.data import DataParams
 from retrim.table.derived_columns import faults_of
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import BASELINES
-from retrim.training.custom_code import is_own, parts_of, trust
-from retrim.training.decision_threshold import DecideParams
-from retrim.training.estimators import MODELS
+from retrim.training.classes import DecideParams
+from retrim.training.estimators import MODELS, is_own, parts_of, trust
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.stack import StackEstimator

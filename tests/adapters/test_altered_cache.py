@@ -9,7 +9,7 @@ import yaml
 from retrim.adapters import git
 from retrim.adapters.dvc import file_hash, object_path, tree_hash
 from retrim.errors import RefusedError
-from retrim.paths import WorkspacePaths
+from retrim.files import WorkspacePaths
 from tests.adapters.test_pipeline import a_room, a_workspace, run
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters.environment import built_from, require_packages
+from retrim.adapters.wheel import LOCK
 from retrim.errors import RefusedError, RetrimError
-from retrim.wheel import LOCK
 
 pytestmark = pytest.mark.slow
 

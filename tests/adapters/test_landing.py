@@ -108,7 +108,7 @@ def test_batches_come_in_order_of_arrival(tmp_path: Path) -> None:
 def test_an_empty_zone_knows_nothing(tmp_path: Path) -> None:
     landing = Landing(tmp_path / "landing")
 
-    assert (landing.batches(), landing.last_arrival(), landing.has(DIGEST)) == ([], None, False)
+    assert (landing.batches(), landing.has(DIGEST)) == ([], False)
 
 
 def test_an_empty_zone_says_how_rows_get_there(tmp_path: Path) -> None:

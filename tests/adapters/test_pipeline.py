@@ -36,8 +36,7 @@ from retrim.adapters.dvc import (
 )
 from retrim.adapters.processes import StageHungError
 from retrim.errors import RetrimError
-from retrim.files import code_digest, folder_digest
-from retrim.paths import Paths, WorkspacePaths
+from retrim.files import Paths, WorkspacePaths, code_digest, folder_digest
 from retrim.training.mode import StageLimits
 
 pytestmark = pytest.mark.slow

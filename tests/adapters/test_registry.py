@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.adapters.mlflow_registry import ModelRegistry
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.batches.concern import BatchParams
-from retrim.batches.numeric import not_zero, unit_concern
-from retrim.batches.verdict import BatchVerdict, History, look_at
+from retrim.batches.verdict import BatchVerdict, History, look_at, not_zero, unit_concern
 from retrim.table.data import DataParams
 from tests.builders.shipped import whole
 

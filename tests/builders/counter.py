@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.landing_zone import Landing
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, drop_quarantined, land_batch, land_labels, release_quarantined
-from retrim.paths import WorkspacePaths
 from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams, assemble
 

@@ -20,12 +20,10 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.history import used_rows
-from retrim.files import file_digest, folder_digest, link, read_folder, write_file
+from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
-from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
 from retrim.reading.landed import batch_id, read_landed
-from retrim.reading.synthetic import data_section, generate
 from retrim.release.approval import ask_for_refit, let_wait
 from retrim.release.versions import GRAIN, grain_of, keep_copies
 from retrim.retraining.retrain import claim_run
@@ -38,6 +36,7 @@ from retrim.table.data import assemble, mature, row_keys
 from retrim.training.bundle import SETTINGS, needs_of
 from tests.builders.proved import move, pass_checks
 from tests.builders.shipped import whole
+from tests.builders.synthetic import data_section, generate
 
 REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")

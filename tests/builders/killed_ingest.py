@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.landing_zone import FOLDER, Landing
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import drop_quarantined, land_batch, quarantine_list, release_quarantined
-from retrim.paths import WorkspacePaths
 from retrim.reading.chunks import large_at
 from retrim.reading.landed import landed_files, read_column
 from retrim.table.data import DataParams

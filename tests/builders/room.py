@@ -13,23 +13,31 @@ import retrim
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.features.fitted import PrepareParams
-from retrim.files import code_digest, file_digest, folder_digest, read_folder, write_file, write_folder
+from retrim.files import (
+    NO_CHAMPION,
+    Paths,
+    code_digest,
+    file_digest,
+    folder_digest,
+    read_folder,
+    write_file,
+    write_folder,
+)
 from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
-from retrim.paths import NO_CHAMPION, Paths
-from retrim.reading.synthetic import data_section, generate
 from retrim.settings import stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stats.canonical import to_json, to_parquet
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams, row_keys
-from retrim.training.decision_threshold import DecideParams
+from retrim.training.classes import DecideParams
 from retrim.training.groups import FairnessParams
 from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.tuning import TuneParams
 from tests.builders.fairness import settings as fairness_settings
 from tests.builders.gates import settings as gate_settings
+from tests.builders.synthetic import data_section, generate
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ import venv
 from collections.abc import Mapping
 from pathlib import Path
 
-from retrim.wheel import Wheel, pack_wheel, unpack_wheel
+from retrim.adapters.wheel import Wheel, pack_wheel, unpack_wheel
 from tests.builders.world import REPOSITORY
 
 PARTS = ("src/retrim", "flows/retrim_flows")

@@ -42,13 +42,13 @@ import yaml
 from retrim.adapters import git
 from retrim.adapters.dvc import ROOM_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
+from retrim.adapters.wheel import dependencies_in
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
-from retrim.reading.synthetic import data_section, generate, suite
 from retrim.settings import Env, load_params
-from retrim.wheel import dependencies_in
 from tests.builders.shipped import whole
+from tests.builders.synthetic import data_section, generate, suite
 
 REPOSITORY = Path(__file__).parents[2]
 BUSY_SECONDS = 30
@@ -220,7 +220,7 @@ def make_world(
         folder: Where; made if it is not there.
         server: Address of a Prefect server.
         task: `regression` or `binary`.
-        drift: `kind`, `size` and `since` of `retrim.reading.synthetic.generate`; none by default.
+        drift: `kind`, `size` and `since` of `tests.builders.synthetic.generate`; none by default.
         labels: `with_rows` or `later`.
         changes: Values of params.yaml to set beside `SMALL`, section by section.
         seed: Of the table.

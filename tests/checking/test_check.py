@@ -927,7 +927,7 @@ def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, com
 
 
 def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
-    from retrim.reading.synthetic import data_section
+    from tests.builders.synthetic import data_section
 
     section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
     return data | {"columns": section["columns"], "positive": None}

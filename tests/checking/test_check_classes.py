@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.reading.synthetic import data_section
 from tests.builders.desk import Desk, make_desk
+from tests.builders.synthetic import data_section
 
 NARROW = {"split": {"judge_rows": 48, "sliding_rows": 30}, "train": {"windows": ["sliding", "all"]}}
 

@@ -15,9 +15,9 @@ from retrim.adapters.store import Store, copy_past
 from retrim.checking.audit import audit
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.history import used_by
+from retrim.files import WorkspacePaths
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.release.versions import load_stored_version
 from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk, with_params

@@ -33,7 +33,7 @@ def test_a_changed_byte_in_any_file_changes_the_digest(copied: Path) -> None:
 
 def test_a_moved_file_changes_the_digest(copied: Path) -> None:
     whole = code_digest(copied)
-    (copied / "paths.py").rename(copied / "places.py")
+    (copied / "files.py").rename(copied / "places.py")
 
     assert code_digest(copied) != whole
 

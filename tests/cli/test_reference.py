@@ -36,7 +36,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SCRIPT = Path(__file__).parents[2] / ".ci" / "reference.py"
 REBUILT = {"model": "", "version": 1, "identical": True, "predictions": {"largest_difference": 0}, "proved_at": ""}
 NOW = pd.Timestamp("2024-02-01", tz="UTC")
-VERIFIED = VerifiedRates(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, (), 1.0, 0.9, False)
+VERIFIED = VerifiedRates(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, 0.9, False)
 
 
 def section(record: str) -> str:

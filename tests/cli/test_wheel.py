@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import retrim
+from retrim.adapters.wheel import pack_wheel, running_wheel
 from retrim.files import code_digest
-from retrim.wheel import pack_wheel, running_wheel
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]

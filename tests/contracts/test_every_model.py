@@ -13,8 +13,7 @@ from retrim.stats.metrics import METRICS, row_losses
 from retrim.templates import own_model
 from retrim.training.contributions import check_sums
 from retrim.training.custom import CONTENT_FILE
-from retrim.training.custom_code import trust
-from retrim.training.estimators import MODELS, Estimator, FittedModel, outputs
+from retrim.training.estimators import MODELS, Estimator, FittedModel, outputs, trust
 
 TEMPLATE = Path(own_model.__file__).read_bytes()
 OWN = f"own:models/my_model.py@{trust(TEMPLATE)}"

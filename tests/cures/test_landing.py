@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.signing import Keys
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import land_batch
-from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
 from tests.builders.cured import Cure
 from tests.builders.raw_tables import csv, table

@@ -7,10 +7,9 @@ import pytest
 
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import read_folder
+from retrim.files import Paths, read_folder
 from retrim.lineage.locks import alone_with_cache, using_cache
 from retrim.onboarding.init import require_unreleased
-from retrim.paths import Paths
 from retrim.retraining.exchange import judge_import
 from retrim.stages._common import read_pins
 from tests.builders.cured import Cure

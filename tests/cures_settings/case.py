@@ -10,11 +10,11 @@ from typing import Any
 
 from retrim.errors import RetrimError
 from retrim.gate.what_if import changed
-from retrim.reading.synthetic import data_section
 from retrim.settings import Params, parse_params, resolved
 from tests.builders.desk import FEW, Desk, copy_of, make_desk
 from tests.builders.printed import Printed
 from tests.builders.shipped import whole
+from tests.builders.synthetic import data_section
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED: dict[str, Any] = whole()

@@ -15,13 +15,13 @@ from retrim.drift.verify import verify
 from retrim.errors import BadInputError
 from retrim.features.fitted import TrainingTargets, learn_steps
 from retrim.features.view import FeatureView
-from retrim.reading.synthetic import generate
 from retrim.settings import Params, resolved
 from retrim.table.schema import LandedSchema, name_faults, schema_faults
 from retrim.templates import own_model
 from retrim.training.estimators import MODELS, aim_at
 from retrim.training.groups import GroupParams, Thresholds, group_of
 from retrim.training.tuning import Score, search
+from tests.builders.synthetic import generate
 from tests.contracts.test_every_rule import LOUD, NOW, QUIET
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.loading import CATEGORY, OWN

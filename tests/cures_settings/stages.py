@@ -6,7 +6,7 @@ from typing import Any
 
 from retrim.adapters import git
 from retrim.adapters.processes import Heartbeat
-from retrim.profile.leak import LeakParams
+from retrim.profile.leaks import LeakParams
 from retrim.stages.validate import _refuse_leaks
 from retrim.stats.canonical import to_json
 from retrim.training.mode import limits_of_stage

@@ -15,10 +15,10 @@ from retrim.checking.mode import mode_now
 from retrim.checking.score import tell_columns_gone
 from retrim.cli.render import OUT
 from retrim.cli.version_screens import show_fairness
+from retrim.files import WorkspacePaths
 from retrim.lineage import locks
 from retrim.lineage.strange_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace, ask_for_run
-from retrim.paths import WorkspacePaths
 from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
 from retrim.reports.everywhere import find_models
 from retrim.reports.explain import explain
@@ -30,7 +30,7 @@ from retrim.retraining.exchange import VersionArchive, _finish, judge_import
 from retrim.retraining.recover import end_hung_runs, recover
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env
-from retrim.training.custom_code import CODE_FILE
+from retrim.training.estimators import CODE_FILE
 from tests.builders.desk import Desk, make_desk
 from tests.checking.test_served import change
 from tests.cures_settings.case import GONE, Asked, Case

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.drift.alarms import AlarmParams, AlarmRequest
-from retrim.drift.draws import ExpectedWindows, draw, keep
+from retrim.drift.alarms import NONE_KEPT, AlarmParams, AlarmRequest, KeptNull, Null, Nulls
 from retrim.drift.findings import DriftFinding, alarms_of, together
 from retrim.drift.joint import JointParams
-from retrim.drift.null import NONE_KEPT, KeptNull, Null, Nulls
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import NULLS, Profile, ProfileParams, make_profile
+from retrim.drift.reference import ExpectedWindows, draw, keep
 from retrim.drift.watched import furthest, measure_deviation, noise_of, watch
 from tests.builders.drift_worlds import world
 

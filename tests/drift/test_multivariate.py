@@ -10,8 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from retrim.drift.findings import findings, together
-from retrim.drift.joint import CodedRows, JointDistance, JointResult, judge_joint
-from retrim.drift.joint_tests import correlation, domain, energy
+from retrim.drift.joint import CodedRows, JointDistance, JointResult, correlation, domain, energy, judge_joint
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import ProfileParams, make_profile
 from retrim.table.data import ColumnType

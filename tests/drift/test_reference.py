@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from retrim.drift.alarms import AlarmParams
-from retrim.drift.draws import ExpectedWindows
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams, score_columns
-from retrim.drift.reference import Reference, load_reference, make_reference
+from retrim.drift.reference import ExpectedWindows, Reference, load_reference, make_reference
 from retrim.features.view import FeatureView
 
 PARAMS = ProfileParams(

@@ -52,3 +52,12 @@ def test_a_history_too_short_to_be_parted_is_refused() -> None:
 
     with pytest.raises(RefusedError, match="train on a longer history"):
         verify(profile, rows=ROWS, rate=0.02, draws=1000, splits=2, checks=20, seed=3)
+
+
+def test_an_alarm_is_that_of_at_least_one_column() -> None:
+    profile, _ = world(rho=0.5, rows=ROWS, windows=40, later=1, numeric=3, categorical=1, seed=2)
+    found = verify(profile, rows=ROWS, rate=0.05, draws=1000, splits=4, checks=50, seed=1)
+    shares = list(found.columns.values())
+
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < max(shares) <= found.achieved <= sum(shares) + 1e-12

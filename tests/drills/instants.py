@@ -24,11 +24,10 @@ import pandas as pd
 import retrim.adapters.mlflow_registry
 from retrim.adapters import git
 from retrim.decision.stored_rows import RunRow
-from retrim.files import write_file
+from retrim.files import Paths, write_file
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, ask_for_run, decision_of, open_workspace
-from retrim.paths import Paths
 from retrim.release.release import FIRST, recorded
 from retrim.release.versions import find_live_version, load_stored_version, trusted_live, verify_log
 from retrim.retraining import retrain

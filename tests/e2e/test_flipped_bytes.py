@@ -14,7 +14,7 @@ from retrim.adapters.schema import RELEASES
 from retrim.checking.check import check
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
-from retrim.paths import Paths
+from retrim.files import Paths
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
 from retrim.retraining.reproduce import reproduce

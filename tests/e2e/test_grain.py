@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from retrim.reading.synthetic import FEATURES
+from tests.builders.synthetic import FEATURES
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

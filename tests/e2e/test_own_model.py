@@ -11,7 +11,7 @@ from retrim.files import read_folder
 from retrim.lineage.strange_code import refuse_strange_code
 from retrim.release.versions import stored_bundle
 from retrim.templates import own_model
-from retrim.training.custom_code import CODE_FILE
+from retrim.training.estimators import CODE_FILE
 from tests.builders.world import World, lend_environment, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.schema import RUNS
+from retrim.adapters.wheel import Wheel, named_wheel, pack_wheel, running_wheel
 from retrim.lineage.locks import held_locks
-from retrim.wheel import Wheel, named_wheel, pack_wheel, running_wheel
 from tests.builders.cured import Cure
 from tests.builders.wheels import changed_wheel, install
 from tests.builders.world import COMMAND, START, World, describe, lend_environment
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def newer(folder: Path) -> Wheel:
     """Another version, whose code differs."""
-    return changed_wheel(folder / "newer", "0.1.1", edits={"src/retrim/machine.py": ('"""', '"""Of another version. ')})
+    return changed_wheel(folder / "newer", "0.1.1", edits={"src/retrim/files.py": ('"""', '"""Of another version. ')})
 
 
 @pytest.fixture(scope="module")

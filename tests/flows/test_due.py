@@ -13,12 +13,12 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
 from retrim.checking import mode as op
 from retrim.checking.mode import begin_due_times, mark_due_time, missed_times
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from retrim.stats.timetable import due_between
 from retrim_flows.deploy import ANCHOR
-from retrim_flows.due import due_each, due_once
+from retrim_flows.moment import due_each, due_once
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = pd.Timestamp.now("UTC").floor("h")
@@ -39,7 +39,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for flow in ("monitor", "score"):
         begin_due_times(workspace, flow, now=hours(-5.5)[0])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("retrim_flows.due.clock", lambda: hours(0.1)[0])  # the tests before may last into the next hour
+    monkeypatch.setattr("retrim_flows.moment.clock", lambda: hours(0.1)[0])  # tests before may last longer
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "one that a worker carries out")
     return workspace
 

@@ -12,9 +12,9 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import temporary_settings
 from prefect.states import Completed, Running
 
+from retrim.files import WorkspacePaths
 from retrim.lineage.locks import held_locks, take_lock, was_taken
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from retrim_flows import recovery
 from retrim_flows.recovery import mark_dead_flow_runs, workspace_tag

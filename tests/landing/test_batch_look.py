@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from retrim.batches.concern import BatchParams
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch, quarantine_show, release_quarantined, withdraw
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params
 from retrim.table.data import DataParams
 from tests.batches.test_batches import DATA, NOW, PAST

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError
+from retrim.files import WorkspacePaths
 from retrim.landing import inbox
 from retrim.landing.inbox import at_hand
-from retrim.paths import WorkspacePaths
 from tests.builders.counter import GOOD, Counter
 
 NOTHING = {"query": None, "table": None}

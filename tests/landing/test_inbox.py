@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import WorkspacePaths
 from retrim.landing import inbox
 from retrim.landing.inbox import CLAIMED, TAKEN, take_from_inbox
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.reading.landed import read_column
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.conftest import SUITE

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch, land_labels
-from retrim.paths import WorkspacePaths
 from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from retrim.adapters.wheel import running_wheel
 from retrim.errors import RefusedError
+from retrim.files import WorkspacePaths
 from retrim.lineage.own_code import lock_of, require_running_code
-from retrim.paths import WorkspacePaths
-from retrim.wheel import running_wheel
 
 
 def test_the_wheel_that_runs_may_make_versions() -> None:

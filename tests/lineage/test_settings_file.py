@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import Paths, WorkspacePaths
 from retrim.gate.verdict import NonInferiorityParams
 from retrim.lineage.settings_file import effective_settings, pin_settings, set_settings, slim
-from retrim.paths import Paths, WorkspacePaths
 from retrim.settings import load_params, setting_fields, to_settings_file
 from tests.builders.world import REPOSITORY
 

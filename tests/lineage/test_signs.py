@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import RefusedError
+from retrim.files import WorkspacePaths
 from retrim.lineage.locks import clear_lock, drop_lock, held_locks, is_alive, left_behind, take_lock, was_taken
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from retrim.lineage.workspace import Workspace
 from retrim.lineage.locks import take_lock
-from retrim.paths import WorkspacePaths
+from retrim.files import WorkspacePaths
 from retrim.settings import Env, load_params
 workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
 sign = take_lock(workspace, sys.argv[3])

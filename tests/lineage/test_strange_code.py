@@ -8,11 +8,11 @@ import yaml
 
 from retrim.adapters import git
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import WorkspacePaths
 from retrim.lineage.strange_code import pinned_code, refuse_strange_code
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params, resolved
-from retrim.training.custom_code import CODE, CODE_FILE
+from retrim.training.estimators import CODE, CODE_FILE
 from tests.builders.shipped import whole
 
 ROOT = Path(__file__).parents[2]

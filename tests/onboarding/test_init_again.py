@@ -7,13 +7,13 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.onboarding import init as op
 from retrim.onboarding import write as writing
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import go_on, inspect_table, replaced, require_unreleased, settle_request
 from retrim.onboarding.write import WrittenFiles
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, load_params
 from tests.builders.raw_tables import csv, table
 from tests.builders.world import REPOSITORY

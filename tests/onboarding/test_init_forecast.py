@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.onboarding.draft import WorkspaceDraft
-from retrim.onboarding.table import written
+from retrim.onboarding.draft import WorkspaceDraft, written
 from tests.builders.raw_tables import csv, hours, looked_at, said, table
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
+from retrim.files import WorkspacePaths
 from retrim.onboarding import write as op
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
 from retrim.onboarding.write import WrittenFiles
-from retrim.paths import WorkspacePaths
 from tests.builders.raw_tables import csv, table
 from tests.builders.world import REPOSITORY
 

@@ -6,12 +6,12 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
+from retrim.files import WorkspacePaths
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import open_workspace
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
 from retrim.onboarding.write import contents
-from retrim.paths import WorkspacePaths
 from retrim.reading.landed import read_landed
 from retrim.reading.raw import read_raw
 from retrim.reading.table import read_content

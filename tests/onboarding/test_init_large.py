@@ -7,10 +7,10 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
+from retrim.files import WorkspacePaths
 from retrim.onboarding import write as op
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import InspectedTable, inspect_table, settle_request
-from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
 from tests.builders.raw_tables import csv, table
 from tests.builders.world import REPOSITORY

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import WorkspacePaths
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
-from retrim.paths import WorkspacePaths
 from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
 
 REPOSITORY = Path(__file__).parents[2]

@@ -343,7 +343,7 @@ class TestAPersonalColumn:
 
 
 def test_card_numbers_are_known_by_their_check_digit() -> None:
-    from retrim.profile.people import _luhn
+    from retrim.profile.table import _luhn
 
     assert _luhn("4539 1488 0343 6467")
     assert not _luhn("4539 1488 0343 6468")

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from retrim.files import WorkspacePaths
 from retrim.lineage.settings_file import slim
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
-from retrim.paths import WorkspacePaths
 from retrim.settings import load_params, parse_params
 from tests.builders.shipped import whole
 from tests.builders.world import REPOSITORY

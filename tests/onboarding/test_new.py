@@ -10,12 +10,12 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.dvc import run_dvc
+from retrim.adapters.wheel import running_wheel
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import clone, open_workspace
 from retrim.onboarding.new import lay_workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import load_params
-from retrim.wheel import running_wheel
 from tests.builders.world import COMMAND, REPOSITORY, describe
 
 pytestmark = pytest.mark.slow

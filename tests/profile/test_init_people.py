@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from retrim.profile.people import names_people, personal
-from retrim.profile.raw_column import RawColumn
+from retrim.profile.table import RawColumn, names_people, personal
 
 PEOPLE = [
     "Karen Whitfield", "Thomas Oduya", "Priya Raman", "Lars Holm", "Mbali Dube", "Susan O'Neill", "Jean-Luc Moreau",

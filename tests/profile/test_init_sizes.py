@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.profile.columns_of_raw import Aim
-from retrim.profile.rhythm import Rhythm, alike_rows
-from retrim.profile.sizes import Choices, sizes
+from retrim.profile.rhythm import Choices, Rhythm, alike_rows, sizes
 
 AIM = Aim("regression", "number", None, "mae", ("mae",), "", "", None)
 HOURLY = Rhythm(

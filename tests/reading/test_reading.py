@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retrim.errors import BadInputError
-from retrim.reading.cells import typed
-from retrim.reading.table import read_content, read_table
+from retrim.reading.table import read_content, read_table, typed
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
 

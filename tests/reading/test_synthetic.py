@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from retrim.errors import UnknownNameError
-from retrim.reading.synthetic import DRIFTS, data_section, generate
 from retrim.table.data import DataParams
+from tests.builders.synthetic import DRIFTS, data_section, generate
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 SINCE = START + pd.Timedelta(1000, "h")

@@ -12,8 +12,8 @@ import pytest
 from retrim.adapters.signing import Keys
 from retrim.decision.probation import REBUILD, Agreement, Output, agreement, from_top, pick, rebuild_predicate
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.release.versions import read_record, verify_attestation
 from retrim.settings import Env, Params
 from retrim.stats.canonical import to_json

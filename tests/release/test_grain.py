@@ -8,10 +8,10 @@ import pytest
 from retrim.checking.score import score
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import ask_for_run
-from retrim.reading.synthetic import FEATURES
 from retrim.release.versions import load_champion, require_grain
 from retrim.retraining.retrain import claim_run, defer_run
 from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.synthetic import FEATURES
 
 pytestmark = pytest.mark.slow  # a champion made with the stages
 

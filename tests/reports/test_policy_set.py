@@ -6,9 +6,8 @@ import pytest
 
 from retrim.decision.account import BandParams
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
-from retrim.files import write_file
+from retrim.files import WorkspacePaths, write_file
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.reports.policy_report import NEWEST, set_policy
 from retrim.settings import Env, load_params
 from retrim.stats.canonical import to_json

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from retrim.adapters import git
+from retrim.files import WorkspacePaths
 from retrim.lineage import locks
 from retrim.lineage.locks import is_alive, silent_for
 from retrim.lineage.workspace import Workspace, ask_for_run
-from retrim.paths import WorkspacePaths
 from retrim.retraining.recover import end_hung_runs, limits_of, recover
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, load_params
@@ -33,7 +33,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.lineage.workspace import ask_for_run
 from retrim.retraining.retrain import claim_run
 from retrim.lineage.locks import lock_beats, held_locks
-from retrim.paths import WorkspacePaths
+from retrim.files import WorkspacePaths
 from retrim.settings import Env, load_params
 workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
 now = pd.Timestamp("2024-03-01", tz="UTC")

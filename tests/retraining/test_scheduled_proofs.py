@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.machine import platform_tag
+from retrim.files import platform_tag
 from retrim.retraining import reproduce as op
 
 

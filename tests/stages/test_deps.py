@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from retrim.paths import Paths
+from retrim.files import Paths
 from tests.builders.room import Room
 from tests.builders.unfair import make_unfair_room, unfair_stream
 

@@ -11,7 +11,7 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.files import write_file
-from retrim.profile.leak import LeakParams
+from retrim.profile.leaks import LeakParams
 from retrim.stages import validate
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor

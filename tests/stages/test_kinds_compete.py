@@ -13,7 +13,7 @@ from retrim.release.release import ask_fresh
 from retrim.templates import own_model
 from retrim.training.bundle import load_predictor
 from retrim.training.contributions import explain_row
-from retrim.training.custom_code import trust
+from retrim.training.estimators import trust
 from tests.builders.cured import Cure
 from tests.builders.room import Room, make_room, stream
 from tests.builders.whole import assert_whole

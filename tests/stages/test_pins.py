@@ -17,10 +17,9 @@ from pydantic import Field
 
 import retrim
 from retrim.errors import BadInputError
-from retrim.files import write_file, write_folder
+from retrim.files import Paths, WorkspacePaths, write_file, write_folder
 from retrim.gate.verdict import GateParams
 from retrim.lineage.settings_file import pin_settings
-from retrim.paths import Paths, WorkspacePaths
 from retrim.settings import DERIVED, Derived, Params, effective, setting_fields, stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stages._common import check_pins, check_settings, main, read_settings

@@ -13,7 +13,7 @@ import pytest
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
-from retrim.profile.leak import LeakParams
+from retrim.profile.leaks import LeakParams
 from retrim.stages import validate
 from retrim.stats.canonical import to_json
 from retrim.table.data import DataParams, row_keys

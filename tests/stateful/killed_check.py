@@ -22,8 +22,8 @@ import sqlalchemy as sa
 
 from retrim.checking.audit import audit
 from retrim.checking.check import check
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params
 from tests.builders.desk import Shelf
 

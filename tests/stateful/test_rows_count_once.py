@@ -25,8 +25,8 @@ from retrim.adapters.database import iso
 from retrim.checking.audit import audit
 from retrim.checking.check import check
 from retrim.decision.probe import NEEDED
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.proved import move

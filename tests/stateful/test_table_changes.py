@@ -21,10 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from retrim.cli.answers import status_record, version_records
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import folder_digest, link, write_file
+from retrim.files import NO_CHAMPION, Paths, folder_digest, link, write_file
 from retrim.landing.as_of_view import known_table
 from retrim.landing.ingest import land_batch, release_quarantined, withdraw
-from retrim.paths import NO_CHAMPION, Paths
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
 from retrim.stats.canonical import to_json

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from retrim.reading.synthetic import data_section
 from retrim.table.data import DataParams
 from retrim.table.schema import ColumnNames, LandedSchema, lacking, name_faults, read_as, schema_faults
+from tests.builders.synthetic import data_section
 
 OWN = ("at", "number", "level", "slope", "noise", "group", "outcome")
 

@@ -8,9 +8,18 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
-from retrim.training.balance import Balance, class_weights, fit_balanced, load_balanced, sampled
+from retrim.training.classes import (
+    Balance,
+    DecideParams,
+    cheapest,
+    class_weights,
+    cost_of,
+    fit_balanced,
+    load_balanced,
+    sampled,
+    threshold_of,
+)
 from retrim.training.contributions import check_sums
-from retrim.training.decision_threshold import DecideParams, cheapest, cost_of, threshold_of
 from retrim.training.estimators import MODELS, outputs
 from retrim.training.linear import Linear
 

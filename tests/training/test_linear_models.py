@@ -9,8 +9,8 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView
 from retrim.training.estimators import MODELS
-from retrim.training.forest import ForestEstimator
 from retrim.training.linear import FILE, LEVELS, Linear
+from retrim.training.trees import ForestEstimator
 
 DRAW = np.random.default_rng(1)
 X = DRAW.normal(size=(400, 3)) * [1.0, 5.0, 0.2] + [0.0, 3.0, -2.0]

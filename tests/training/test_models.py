@@ -8,7 +8,7 @@ import pytest
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.training.estimators import MODELS
-from retrim.training.gbm import Gbm
+from retrim.training.trees import Gbm
 
 X = np.random.default_rng(1).normal(size=(300, 2))
 Y = X[:, 0] + 0.1 * np.random.default_rng(2).normal(size=300)

@@ -8,8 +8,7 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.training.custom import CONTENT_FILE, module_of, one_form
-from retrim.training.custom_code import CODE_FILE, parts_of, trust
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import CODE_FILE, MODELS, parts_of, trust
 from retrim.training.recipe import TrainParams
 
 X = np.random.default_rng(1).normal(size=(60, 2))

@@ -33,14 +33,13 @@ import retrim
 from retrim.adapters import git
 from retrim.adapters.environment import GENTLE
 from retrim.adapters.processes import Heartbeat, StageHungError, start_reaper
+from retrim.adapters.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
 from retrim.decision.probation import Output
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import code_digest, file_digest, flush_all, link, write_folder
-from retrim.paths import NO_CHAMPION, Paths, WorkspacePaths
+from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, code_digest, file_digest, flush_all, link, write_folder
 from retrim.settings import to_settings_file
 from retrim.stats.canonical import to_json
 from retrim.training.mode import StageLimits
-from retrim.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
 
 
 def refuse_altered(room: Path, stage: str, cache: Path) -> None:

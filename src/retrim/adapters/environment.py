@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from retrim.adapters.processes import start_reaper
+from retrim.adapters.wheel import LOCK, dependencies_in
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import file_digest, write_file
-from retrim.wheel import LOCK, dependencies_in
 
 COMPLETE = "complete"
 UNLOCKED = {"pip", "retrim"}  # the installer, and our own code, which a rebuild takes from its run directory

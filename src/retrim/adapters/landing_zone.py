@@ -430,10 +430,6 @@ class Landing:
         """
         return self._index.known(keys, kind, surely=surely)
 
-    def last_arrival(self) -> pd.Timestamp | None:
-        """When the newest batch of rows arrived; None while there is none."""
-        return max((file.arrived for file in self.batches() if file.kind == "rows"), default=None)
-
     def _land(
         self,
         kind: Kind,

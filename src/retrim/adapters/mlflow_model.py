@@ -12,7 +12,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from retrim.training.bundle import Predictor, load_predictor, refuse_altered
-from retrim.training.custom_code import trust_all
+from retrim.training.estimators import trust_all
 
 
 class BundleModel(PythonModel):

@@ -1,10 +1,7 @@
-"""What MLflow's pages say of a verdict, in Markdown. Texts hold values and names of a table, which anyone may write.
+"""MLflow's registry: versions of a model, their pages and their aliases. The store says what is live; this mirrors it.
 
-A bundle as MLflow keeps a model: our code, the bundle's text, signature, example, requirements. Nothing pickled.
-
-MLflow's registry: versions of a model and their aliases. Our own store says what is live; this mirrors it.
-
-Versions of another registry under their own numbers: bundles as they are, and empty places for those left behind.
+A bundle is registered with its signature, example and requirements; nothing is pickled. Runs that made no version can
+be erased.
 """
 
 import ast
@@ -23,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from retrim.adapters.mlflow_exhibits import Exhibits
 from retrim.adapters.mlflow_tracking import (
     BUNDLES,
     NOTE,
+    PARENT,
     PUBLISHED,
     RUN,
+    Exhibits,
     Experiment,
     all_pages,
     artifact_folder,
@@ -40,7 +38,7 @@ from retrim.gate.verdict import mark_of
 from retrim.stats.canonical import digest_of, to_json
 from retrim.table.lags import HistoryParams
 from retrim.training.bundle import DIGESTS, HISTORY, VIEW, digests_of
-from retrim.training.custom_code import CODE_FILE
+from retrim.training.estimators import CODE_FILE
 
 # Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
 SPECIAL = re.compile(r"[&<>\[\]`*_|\\~]|(?<=:)//")
@@ -512,3 +510,91 @@ def adopt(registry: ModelRegistry, number: int, bundle: Path | None, *, run: str
         registry.finish(parent, "FINISHED")
     if int(made.version) != number:
         raise RetrimError(f"version {number} was adopted as {made.version}; the registry was not empty")
+
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A run of MLflow that nothing needs.
+
+    Args:
+        id: MLflow's id of it.
+        bytes: Of its files, where they lie on this disk.
+        why: Why it is not needed.
+    """
+
+    id: str
+    bytes: int
+    why: str
+
+
+def leftovers(registry: ModelRegistry, failed: set[str]) -> Iterator[Leftover]:
+    """Runs of the model's experiment that are marked deleted, or are of retrainings that failed, with their trials.
+
+    Args:
+        registry: Of the model.
+        failed: Our ids of retrainings that failed for good.
+    """
+    from mlflow.entities import ViewType
+
+    with registry.wrapped("list runs"):
+        needed = {version.run for version in registry.versions()}
+        if registry.client.get_experiment_by_name(f"retrim/{registry.model}") is None:
+            return
+        every: list[Run] = all_pages(
+            lambda token: registry.client.search_runs([registry.experiment], "", ViewType.ALL, page_token=token)
+        )
+    dead = {run.info.run_id for run in every if run.data.tags.get(RUN) in failed and run.info.run_id not in needed}
+    for run in every:
+        number, parent = run.info.run_id, run.data.tags.get(PARENT)
+        if number in needed:
+            continue
+        if run.info.lifecycle_stage == "deleted":
+            why = "it is marked as deleted"
+        elif number in dead or parent in dead:
+            why = "its retraining failed"
+        else:
+            continue
+        yield Leftover(number, sum(path.stat().st_size for path in _files(run)), why)
+
+
+def erase(registry: ModelRegistry, number: str) -> None:
+    """Removes a run, its figures and its files for good; one that is gone already is no error.
+
+    Raises:
+        RetrimError: MLflow's store cannot erase.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking._tracking_service import utils  # what `mlflow gc` uses
+
+    with registry.wrapped(f"erase run {number}"):
+        open_store: Any = utils._get_store  # noqa: SLF001  it has no public name
+        store = open_store(registry.tracking_url)
+        if not hasattr(store, "_hard_delete_run"):
+            raise RetrimError(f"the MLflow store at {registry.tracking_url} erases nothing from afar; use `mlflow gc`")
+        try:
+            run = registry.client.get_run(number)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return
+            raise
+        folder = _folder_of(run)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if run.info.lifecycle_stage != "deleted":
+            registry.client.delete_run(number)
+        store._hard_delete_run(number)  # noqa: SLF001  as above
+
+
+def _folder_of(run: "Run") -> Path | None:
+    """Where all of it lies; None where that is not on this disk."""
+    artifacts = artifact_folder(run)
+    return None if artifacts is None else artifacts.parent
+
+
+def _files(run: "Run") -> list[Path]:
+    folder = _folder_of(run)
+    return [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]

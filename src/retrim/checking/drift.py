@@ -19,9 +19,9 @@ from retrim.drift.findings import DriftFinding, findings, ranked, together
 from retrim.drift.performance import ChampionRows, Estimate, ScoredEstimate, estimate_loss, quality
 from retrim.drift.profile import TARGET
 from retrim.drift.reference import Reference
+from retrim.files import count_cores
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
-from retrim.machine import count_cores
 from retrim.release.versions import Stored
 from retrim.stats.metrics import row_losses
 from retrim.training.bundle import Predictor

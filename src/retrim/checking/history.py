@@ -27,21 +27,20 @@ from retrim.decision.rows_counted import RowCounts, count_rows, pack
 from retrim.decision.rules import RolledBack
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.errors import BadInputError
+from retrim.files import Paths
 from retrim.gate.reuse import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
 from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
-from retrim.paths import Paths
-from retrim.profile.sizes import POSITIVES
+from retrim.profile.rhythm import POSITIVES
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import Stored, load_champion
 from retrim.stats.canonical import to_json
 from retrim.table.data import DataParams, mature, overdue_labels, row_keys
 from retrim.training.bundle import Predictor
-from retrim.training.enough_rows import cut_first, enough_at, rows_missing
 from retrim.training.mode import FINAL, RunMode
-from retrim.training.recipe import Recipe, distinct
+from retrim.training.recipe import Recipe, cut_first, distinct, enough_at, rows_missing
 
 
 @dataclass(frozen=True)

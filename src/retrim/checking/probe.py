@@ -34,10 +34,10 @@ from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
+from retrim.files import count_cores
 from retrim.gate.support import ShownEvidence, support_of
 from retrim.landing.as_of_view import AsOfTable, labels_came
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.machine import count_cores
 from retrim.release.versions import Stored, load_stored_version
 from retrim.stats.bootstrap import mean_bound
 from retrim.stats.metrics import measure, row_losses

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 import retrim
-from retrim.machine import login
+from retrim.files import login
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -136,17 +136,14 @@ def verify(
     """Verify how often a check without drift raises an alarm.
 
     Holds out parts of the champion's own history, calibrates on the rest, and tests windows from the held-out part.
-    Prints the rate asked for (drift.alarms), the rate achieved and its interval. Writes a page with pictures under
-    var/drift/.
+    Prints the rate asked for (drift.alarms), the rate achieved and its interval.
     """
     from retrim.cli import render
-    from retrim.reports.verify import verify_alarms, write_page
+    from retrim.reports.verify import verify_alarms
 
-    workspace = workspace_here()
-    done = verify_alarms(workspace, splits=splits, checks=100)
+    done = verify_alarms(workspace_here(), splits=splits, checks=100)
     if as_json:
         render.show_json(done.as_record())
-        write_page(workspace, done)
         return
     found = done.found
     low, high = found.interval
@@ -176,5 +173,3 @@ def verify(
             f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
             highlight=False,
         )
-    page = write_page(workspace, done)
-    render.OUT.print(f"the page: {page.relative_to(workspace.paths.root)}", highlight=False, markup=False)

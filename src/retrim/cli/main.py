@@ -83,7 +83,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim.cli import render
     from retrim.cli.answers import resumed_records
     from retrim.cli.screens import show_check
-    from retrim.machine import login
+    from retrim.files import login
     from retrim.retraining.at_once import check_at_once
 
     workspace, at = workspace_here(), past_time(now)

@@ -259,8 +259,8 @@ def _show_settings(key: str | None, *, as_json: bool) -> None:
     import json
 
     from retrim.cli import render
+    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import effective_settings
-    from retrim.paths import WorkspacePaths
 
     found = [each.as_record() for each in effective_settings(WorkspacePaths.find(Path.cwd()), key)]
     if as_json:
@@ -297,8 +297,8 @@ def set_setting(
 ) -> None:
     """Check values and write them into params.yaml; comments stay."""
     from retrim.cli import render
+    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import set_settings
-    from retrim.paths import WorkspacePaths
 
     changed = set_settings(WorkspacePaths.find(Path.cwd()), assignments(values))
     if as_json:
@@ -317,8 +317,8 @@ def pin() -> None:
     Writes the effective settings to data/settings.json. Then `dvc repro` runs the stages that they change.
     """
     from retrim.cli import render
+    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import pin_settings
-    from retrim.paths import WorkspacePaths
 
     folder = WorkspacePaths.find(Path.cwd())
     made = pin_settings(folder)

@@ -14,9 +14,9 @@ import typer
 from retrim.cli.base import AsJson, as_time, example, workspace_here
 
 if TYPE_CHECKING:
+    from retrim.files import WorkspacePaths
     from retrim.onboarding.init import InspectedTable, ReplacedSetup
     from retrim.onboarding.write import WrittenFiles
-    from retrim.paths import WorkspacePaths
 
 app = typer.Typer()
 
@@ -96,10 +96,10 @@ def init(
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
+    from retrim.files import WorkspacePaths
     from retrim.onboarding.desk import InitRequest
     from retrim.onboarding.init import inspect_table, model_name, settle_request
     from retrim.onboarding.write import unsaved
-    from retrim.paths import WorkspacePaths
 
     if task not in (None, "regression", "binary", "multiclass"):
         raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
@@ -288,7 +288,7 @@ def upgrade(as_json: AsJson = False) -> None:
     before.
     """
     from retrim.cli import render
-    from retrim.onboarding.upgrade import upgrade_workspace
+    from retrim.onboarding.new import upgrade_workspace
 
     done = upgrade_workspace(workspace_here(), now=as_time(None))
     if as_json:
@@ -398,8 +398,7 @@ def show_findings(look: "TableProfile") -> list[dict[str, Any]]:
 
 def _place(to: Path | None) -> Path:
     """Where the page goes; in the workspace if nowhere is said, and then the folder is made."""
-    from retrim.files import make_private_folder
-    from retrim.paths import WorkspacePaths
+    from retrim.files import WorkspacePaths, make_private_folder
 
     if to is not None:
         return to

@@ -48,9 +48,8 @@ from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
 from retrim.drift.findings import tests_of
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_types
-from retrim.drift.season import mean_waves
 from retrim.drift.tests import DRIFT_TESTS
-from retrim.drift.watched import watch
+from retrim.drift.watched import mean_waves, watch
 from retrim.stats.bootstrap import mean_bound
 from retrim.table.data import ColumnType
 

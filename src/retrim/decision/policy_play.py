@@ -36,7 +36,7 @@ from retrim.gate.support import ShownEvidence, support_of
 from retrim.gate.verdict import GateParams, Verdict
 from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
-from retrim.training.balance import fit_balanced
+from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS
 from retrim.training.recipe import Recipe, TrainParams
 from retrim.training.tuning import Dimension, TuneParams

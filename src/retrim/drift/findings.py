@@ -20,9 +20,8 @@ from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, TOGETHER, judge_joint, thinned_rows
 from retrim.drift.params import DriftParams, Tests
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, ColumnProfile, Profile
-from retrim.drift.season import waves_of
 from retrim.drift.tests import DRIFT_TESTS
-from retrim.drift.watched import noise_of, watch
+from retrim.drift.watched import noise_of, watch, waves_of
 from retrim.errors import BadInputError
 
 

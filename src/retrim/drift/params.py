@@ -5,9 +5,6 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from retrim.drift import joint_tests as _multivariate  # noqa: F401 - as above
-from retrim.drift import tests as _categorical  # noqa: F401 - enters its tests in their table
-from retrim.drift import tests as _numeric  # noqa: F401 - as above
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JOINT_TESTS, JointParams
 from retrim.drift.tests import DRIFT_TESTS

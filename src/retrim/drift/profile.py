@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from retrim.drift.alarms import NONE_KEPT, Nulls
 from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
-from retrim.drift.null import NONE_KEPT, Nulls
 from retrim.errors import BadInputError, EmptyWindowError
 from retrim.features.view import FeatureView
 from retrim.stats.canonical import from_parquet, to_json, to_parquet

@@ -1,15 +1,136 @@
-"""What a model was made from, in short: the profiles that its bundle holds and a check reads."""
+"""What a check knows of the training rows: the profiles in the bundle, and distances of windows drawn from them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from retrim.drift.draws import ExpectedWindows, keep
+from retrim.drift.alarms import LEAST_STRETCHES, AlarmParams, KeptNull, KeptTogether, Null, Nulls
+from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, thinned_rows, usual_strays
 from retrim.drift.profile import FILES, NULLS, TARGET, Profile, ProfileParams, make_profile, score_columns, score_types
+from retrim.drift.watched import ContrastNoise, ContrastReference, furthest, noise_of, watch
 from retrim.features.view import FeatureView
 from retrim.table.data import ColumnType
+
+LEAST_RUNS = 4  # a drawn window is made of that many runs at least, so that there are many different ones
+AT_ONCE = 100  # windows drawn together ...
+EACH = 5  # ... that many of them for each reference
+DIGITS = 6  # kept of a distance: what a machine's own order of sums changes lies below
+
+
+def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: int, seed: int) -> Null:
+    """How far windows of `rows` rows stray from the reference while nothing drifts.
+
+    Windows are put together from runs of neighbouring blocks of the reference, all columns alike, so that columns which
+    move together count once; each contrast is scaled to the long-run variance of whole windows, which runs shorter
+    than a window fall short of. They are held against a reference whose blocks weigh otherwise, as a reference is a
+    sample too. The same weights move its mean and its measured noise: a reference that happened to hold few bursts of
+    something rare puts both too low, and a window with usual bursts then lies far out.
+
+    Args:
+        watched: The reference.
+        noise: Of windows of `rows` rows.
+        rows: Of a window, 1 or more.
+        draws: Windows drawn, to the next hundred.
+        seed: Same seed, same null.
+
+    Source:
+        Politis and Romano (1992), circular blocks; Westfall and Young (1993), Resampling-Based Multiple Testing, the
+        maximum over all tests.
+    """
+    n, wide = watched.strays.shape
+    blocks = max(round(rows / watched.block_rows), 1)
+    run = max(min(round(n ** (1 / 3)), blocks // LEAST_RUNS), 1)
+    whole, rest = divmod(blocks, run)
+    around = np.concatenate([watched.strays, watched.strays[:run]])
+    sums = np.concatenate([np.zeros((1, wide)), np.cumsum(around, axis=0)])
+    runs, rests = (sums[run:] - sums[:-run])[:n], (sums[rest:] - sums[: len(sums) - rest])[:n]
+    spread = np.sqrt(np.mean(runs**2, axis=0) / run)
+    scale = np.sqrt(noise.variance / rows / blocks) / np.where(spread > 0, spread, 1)
+    error = np.sqrt(watched.fitted * noise.variance / watched.rows)
+    of_mean, of_noise = _unit(watched.strays), _unit(watched.strays**2 - np.mean(watched.strays**2, axis=0))
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(-(-draws // AT_ONCE)):
+        window = np.zeros((AT_ONCE, wide))
+        for starts in rng.integers(0, n, size=(whole, AT_ONCE)):
+            window += runs[starts]
+        if rest:
+            window += rests[rng.integers(0, n, size=AT_ONCE)]
+        weights = rng.standard_normal((AT_ONCE // EACH, n))
+        moved = np.repeat(weights @ of_mean * error, EACH, axis=0)
+        again = noise.again(np.repeat(weights @ of_noise, EACH, axis=0))
+        found.append(furthest(watched, window * scale - moved, again, rows, watched.means + moved))
+    return Null(np.sort(np.round(np.concatenate(found), DIGITS)))
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """Columns of length 1: standard normal weights of rows give standard normal numbers, correlated as columns are."""
+    length = np.linalg.norm(values, axis=0)
+    return np.asarray(values / np.where(length > 0, length, 1))
+
+
+@dataclass(frozen=True)
+class ExpectedWindows:
+    """What later checks will ask.
+
+    Args:
+        rows: Of a usual window.
+        alarms: How many false alarms are wanted, of windows drawn how; None: none are drawn.
+        joint: The joint tests.
+        cores: Cores to use; changes no result.
+    """
+
+    rows: int
+    alarms: AlarmParams | None
+    joint: JointParams
+    cores: int
+
+
+def keep(
+    profile: Profile, usual: ExpectedWindows, *, alone: Sequence[tuple[str, ...]], together: tuple[str, ...]
+) -> Profile:
+    """The profile with the nulls that a check of usual length needs.
+
+    Args:
+        profile: Of the reference.
+        usual: What is asked of it.
+        alone: Sets of columns that are looked at one by one, each at a moment of its own.
+        together: Columns of the joint tests; fewer than two: none.
+    """
+    sets = [columns for columns in alone if columns] if len(profile.blocks) >= LEAST_STRETCHES else []
+    if usual.alarms is None:
+        sets = []
+    return replace(
+        profile,
+        nulls=Nulls(
+            tuple(_alone(profile, columns, usual.rows, usual.alarms) for columns in sets if usual.alarms),
+            tuple(_together(profile, usual, together)) if len(together) > 1 else (),
+        ),
+    )
+
+
+def _alone(profile: Profile, columns: tuple[str, ...], rows: int, alarms: AlarmParams) -> KeptNull:
+    watched = watch(replace(profile, columns={name: profile.columns[name] for name in columns}))
+    null = draw(watched, noise_of(watched, rows), rows=rows, draws=alarms.draws, seed=alarms.seed)
+    return KeptNull(columns, rows, null)
+
+
+def _together(profile: Profile, usual: ExpectedWindows, columns: tuple[str, ...]) -> list[KeptTogether]:
+    rows = thinned_rows(profile, usual.rows)
+    if rows is None or len(profile.sample) < LEAST_WINDOWS * rows:
+        return []
+    sample, found = code(profile, profile.sample, columns), []
+    for name, arguments in usual.joint.tests.items():
+        given = {**arguments, "seed": usual.joint.seed}
+        test = partial(JOINT_TESTS[name], **given)
+        strayed = usual_strays(test, sample, rows=rows, windows=usual.joint.windows, cores=usual.cores)
+        kept = tuple(np.round(strayed, DIGITS).tolist())
+        found.append(KeptTogether(name, given, columns, rows, kept))
+    return found
+
 
 TIME = "_event"
 

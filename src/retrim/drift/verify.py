@@ -1,8 +1,6 @@
-"""Verification of the joint tests: how often windows of a reference's sample raise an alarm against the others.
+"""Verification: the rate of false alarms that calibration achieves on the reference's own history.
 
-Verification: the rate of false alarms that calibration achieves on the reference's own history.
-
-Pictures of a verification as PNG bytes: the rate asked against the rate achieved, and each column.
+Columns are tested on stretches that calibration has not seen, joint tests on windows of the reference's sample.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,15 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from retrim.drift import joint_tests as _multivariate  # noqa: F401 - enters its tests in their table
 from retrim.drift.alarms import Promise, promise
 from retrim.drift.calibration import calibrate
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, distance, thinned_rows, usual_strays
 from retrim.drift.profile import Profile
-from retrim.drift.season import block_waves, years_of
-from retrim.drift.watched import ContrastReference, watch
+from retrim.drift.watched import ContrastReference, block_waves, watch, years_of
 from retrim.errors import RefusedError
-from retrim.stats.charts import COLOURS, INK, MUTED, drawn, plain
 
 MOST_WINDOWS = 60  # each is a fit or more
 DRAWN = 20  # choices of the windows that each is held against
@@ -108,7 +103,6 @@ def interval_of(achieved: float, checks: float) -> tuple[float, float]:
 
 LEAST_BLOCKS = 40  # a part of a history of fewer does not show how anything strays
 HELD_OUT = 5  # one part in that many is held out
-DRAWN_ONLY = ("p_values", "known")  # what a picture needs, and a record does not
 
 
 @dataclass(frozen=True)
@@ -124,8 +118,6 @@ class VerifiedRates:
         promise: Whether the history can keep the rate.
         reach: The history covers 1 in this many, by its median column.
         columns: Share of the checks in which each column strayed so far that it alone raised an alarm; most first.
-        p_values: Of the column that strayed furthest, one a check.
-        known: Windows that the history holds.
         years: That it covers.
         season: Whether what a year brings back was taken out, as parts of the history showed it often enough.
     """
@@ -138,19 +130,12 @@ class VerifiedRates:
     promise: Promise
     reach: float
     columns: Mapping[str, float]
-    p_values: tuple[float, ...]
-    known: float
     years: float
     season: bool
 
-    def achieved_at(self, rate: float) -> tuple[float, tuple[float, float]]:
-        """The share of the checks that would have raised an alarm at another rate, and its 95 % interval."""
-        share = float(np.mean(np.asarray(self.p_values) <= rate))
-        return share, interval_of(share, self.known)
-
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types."""
-        shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in DRAWN_ONLY}
+        shown = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {**shown, "interval": list(self.interval), "columns": dict(self.columns)}
 
 
@@ -209,21 +194,18 @@ def verify(
         seen.append(null.null.p_value(far.max(axis=1)))
         for name, p_values in _by_column(watched, far, null.null.p_value).items():
             alone[name].append(float(np.mean(p_values <= rate)))
-    p_values, known = np.concatenate(seen), n / window
-    achieved = float(np.mean(p_values <= rate))
+    achieved = float(np.mean(np.concatenate(seen) <= rate))
     covers = float(np.median(reach)) * n / (n - held)
     shares = {name: float(np.mean(each)) for name, each in alone.items() if each}
     return VerifiedRates(
         asked=rate,
         achieved=achieved,
-        interval=interval_of(achieved, known),
+        interval=interval_of(achieved, n / window),
         checks=splits * checks,
         rows=rows,
         promise=promise(rate, covers),
         reach=covers,
         columns=dict(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
-        p_values=tuple(p_values.tolist()),
-        known=known,
         years=years_of(profile.blocks),
         season=removed,
     )
@@ -239,84 +221,3 @@ def _by_column(
         found[name] = p_value(far[:, begin:end].max(axis=1))
         begin = end
     return found
-
-
-MOST_COLUMNS = 25
-POINTS = 40  # rates that the curve is drawn at
-
-
-def asked_and_achieved(found: VerifiedRates) -> bytes:
-    """The share of checks without drift that raised an alarm, over the rate asked for, with its 95 % interval.
-
-    Both axes are in percent and logarithmic; the diagonal is a rate that is kept to the letter. The point is the rate
-    of params.yaml. Where no check raised an alarm only the top of the interval is drawn.
-    """
-    least = min(found.asked / 4, 1 / len(found.p_values) if found.p_values else 1.0)
-    rates = np.geomspace(least, 0.5, POINTS)
-    shares, ends = zip(*(found.achieved_at(rate) for rate in rates), strict=True)
-    low, high = np.transpose(ends)
-    floor = 100 * least / 4
-    with drawn("False alarms, asked and achieved", width=7.2, height=5.0) as (axes, made):
-        axes.plot(100 * rates, 100 * rates, color=MUTED, linewidth=1.0, linestyle="--", label="as asked")
-        axes.fill_between(
-            100 * rates,
-            np.maximum(100 * low, floor),
-            np.maximum(100 * high, floor),
-            color=COLOURS[0],
-            alpha=0.15,
-            linewidth=0,
-            label="95 % interval",
-        )
-        drawn_at = np.asarray(shares) > 0
-        axes.plot(
-            100 * rates[drawn_at], 100 * np.asarray(shares)[drawn_at], color=COLOURS[0], linewidth=1.8, label="achieved"
-        )
-        bottom, top = (max(100 * end, floor) for end in found.interval)
-        middle = max(100 * found.achieved, floor)
-        axes.errorbar(
-            [100 * found.asked],
-            [middle],
-            yerr=[[max(middle - bottom, 0.0)], [max(top - middle, 0.0)]],  # the interval need not hold the share
-            fmt="o",
-            color=COLOURS[1],
-            capsize=4,
-            zorder=3,
-        )
-        axes.annotate(
-            f"asked {found.asked:.2%}\nachieved {found.achieved:.2%}",
-            (100 * found.asked, middle),
-            (9, -4),
-            textcoords="offset points",
-            va="top",
-            color=INK,
-            fontsize=9,
-        )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set(
-            xlabel="rate asked for, % of checks",
-            ylabel="checks without drift that raise an alarm, %",
-            ylim=(floor, 100),
-        )
-        axes.legend(loc="upper left")
-    return made.getvalue()
-
-
-def alarms_by_column(found: VerifiedRates) -> bytes:
-    """Bars of the share of checks without drift in which each column alone raised an alarm, most on top."""
-    top = list(found.columns.items())[:MOST_COLUMNS]
-    shares = [100 * share for _, share in top]
-    with drawn("False alarms by column", height=1.4 + 0.3 * max(len(top), 2)) as (axes, made):
-        axes.barh(range(len(top)), shares, color=COLOURS[0], height=0.7)
-        axes.set_yticks(range(len(top)), [plain(name) for name, _ in top])
-        axes.axvline(100 * found.asked, color=MUTED, linewidth=0.9, linestyle="--")
-        for at, share in enumerate(shares):
-            axes.annotate(f"{share:.2f}", (share, at), (4, 0), textcoords="offset points", va="center", color=MUTED)
-        most = max(*shares, 100 * found.asked) if shares else 1.0
-        axes.set(
-            xlabel="checks without drift in which it alone raised an alarm, % (dashed: asked of all columns together)",
-            xlim=(0, 1.15 * most),
-            ylim=(len(top) - 0.4, -0.6),
-        )
-        axes.grid(visible=False, axis="y")
-    return made.getvalue()

@@ -1048,6 +1048,4 @@ class OutlierDrop(PreprocessingStep):
         return None if not len(dropped) or dropped.all() else ~dropped
 
 
-from retrim.features import categories as _categories  # noqa: E402, F401  registers its steps
-from retrim.features import dates as _dates  # noqa: E402, F401  registers its steps
-from retrim.features import text as _text  # noqa: E402, F401  registers its steps
+from retrim.features import encoders as _encoders  # noqa: E402, F401  registers its steps

@@ -26,7 +26,7 @@ from retrim.gate.relative_loss import (
 from retrim.gate.reuse import spent
 from retrim.gate.support import EASIEST, NO_SUPPORT, Support, supported
 from retrim.gate.verdict import Check, GateParams, Verdict
-from retrim.stats.blocks import block_of, block_sums
+from retrim.stats.bootstrap import block_of, block_sums
 from retrim.stats.windows import spans
 
 SPLITS = 200

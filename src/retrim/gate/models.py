@@ -30,8 +30,7 @@ from retrim.gate.verdict import (
     ScoredModel,
     Verdict,
 )
-from retrim.stats.blocks import block_of, block_sums, cell_sums, flips, resampled
-from retrim.stats.bootstrap import mean_error
+from retrim.stats.bootstrap import block_of, block_sums, cell_sums, flips, mean_error, resampled
 from retrim.table.data import ColumnType
 
 

@@ -34,13 +34,12 @@ import pyarrow.parquet as pq
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import make_private_folder
+from retrim.files import WorkspacePaths, make_private_folder
 from retrim.landing.ingest import A_SECOND, Landed, clock, land_batch, land_labels, refuse_withdrawn
 from retrim.lineage.workspace import Workspace, tell_suspicious
-from retrim.paths import WorkspacePaths
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.cells import writable
 from retrim.reading.chunks import Chunk, LargeFile, large_at
+from retrim.reading.table import writable
 
 
 def take_in(

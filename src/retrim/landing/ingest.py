@@ -31,10 +31,9 @@ from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import name_of
+from retrim.files import WorkspacePaths, name_of
 from retrim.landing.as_of_view import landed_columns, refuse_changes
 from retrim.lineage.workspace import Workspace, require_who_and_why
-from retrim.paths import WorkspacePaths
 from retrim.reading.chunks import Chunk, ChunkPart
 from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of
 from retrim.reading.table import KEY, read_bytes, read_content

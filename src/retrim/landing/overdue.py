@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.landing_zone import Landing, Quarantine
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.paths import WorkspacePaths
 from retrim.table.data import DataParams
 
 RECENT, OFTEN = 3, 2

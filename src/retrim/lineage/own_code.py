@@ -1,8 +1,8 @@
 """The code of a workspace, which makes its versions: in its src/, or the wheel that its lock names."""
 
+from retrim.adapters.wheel import named_wheel, running_wheel
 from retrim.errors import RefusedError
-from retrim.paths import WorkspacePaths
-from retrim.wheel import named_wheel, running_wheel
+from retrim.files import WorkspacePaths
 
 
 def lock_of(workspace: WorkspacePaths) -> str:

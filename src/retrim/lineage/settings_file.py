@@ -10,10 +10,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import parse_yaml, write_file
+from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
 from retrim.gate.what_if import changed, value_at
-from retrim.paths import Paths, WorkspacePaths
-from retrim.profile.sizes import SettingChoice
+from retrim.profile.rhythm import SettingChoice
 from retrim.settings import (
     DERIVED,
     Params,

@@ -11,7 +11,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import read_yaml
 from retrim.lineage.workspace import Workspace
 from retrim.settings import read_code
-from retrim.training.custom_code import code_in, is_own, parts_of, trust
+from retrim.training.estimators import code_in, is_own, parts_of, trust
 
 
 def refuse_strange_code(workspace: Workspace, bundle: Mapping[str, bytes]) -> None:

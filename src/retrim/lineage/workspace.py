@@ -27,9 +27,8 @@ from retrim.adapters.landing_zone import Landing
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import PredictionLog, Store
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import make_private_folder
+from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
-from retrim.paths import WorkspacePaths
 from retrim.settings import Env, Params, load_params
 
 if TYPE_CHECKING:

@@ -42,11 +42,10 @@ from retrim.profile.dates import (
     surest,
 )
 from retrim.profile.leaks import DUPLICATES
-from retrim.profile.raw_column import RawColumn
 from retrim.profile.rhythm import daylight_saving
-from retrim.profile.table import TableNote
-from retrim.reading.cells import put_together, typed
+from retrim.profile.table import RawColumn, TableNote
 from retrim.reading.raw import RawTable, look_of
+from retrim.reading.table import put_together, typed
 from retrim.stats.metrics import require
 from retrim.stats.plugins import check_above_zero, check_span
 from retrim.table.data import LABEL_TIME, ColumnType, Role, later_hours

@@ -1,17 +1,24 @@
-"""Looks at a table of somebody's own and drafts what its params.yaml and suite should say. Writes nothing."""
+"""Drafts the params.yaml and the suite of a raw table. Writes nothing.
+
+The section `data` first: key, calendar, how often a batch comes, when labels are known, which columns are known too
+late.
+"""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.onboarding.desk import (
+    TIMES_AHEAD,
     Ask,
     InitRequest,
+    TablePlan,
     check_columns,
+    checked_span,
     choose_aim,
     choose_time,
     open_desk,
@@ -19,30 +26,603 @@ from retrim.onboarding.desk import (
     rows_to_land,
     settle_types,
 )
-from retrim.onboarding.table import (
-    LabelledHistory,
-    as_forecast,
-    calendar_of,
-    choose_horizon,
-    choose_key,
-    data_of,
-    delays_of,
-    events_of,
-    known_times,
-    label_notes,
-    labels_of,
+from retrim.profile.columns_of_raw import Aim, counting, imbalance_notes, one_after_another, series_of
+from retrim.profile.dates import CLOCKS, DAYS
+from retrim.profile.first_model import (
+    MOMENTS,
+    SHARES,
+    FirstFit,
+    HorizonTrial,
+    LabelDelays,
+    delay_notes,
+    find_leaks,
+    first_fit,
+    known_by,
+    leaned_notes,
+    least,
+    spans_of,
+    try_horizons,
+    worth_notes,
 )
-from retrim.profile.columns_of_raw import Aim, imbalance_notes
-from retrim.profile.first_model import FirstFit, LabelDelays, find_leaks, first_fit, leaned_notes, worth_notes
-from retrim.profile.leak import Leak
-from retrim.profile.leaks import crossing, joined_notes
-from retrim.profile.rhythm import Rhythm, TableSeason, alike_rows, alike_rows_of_series, season_of
-from retrim.profile.sizes import LEAST_ROWS, Choices, ExpectationDraft, draft_suite, floors_of, judging_rows, sizes
+from retrim.profile.leaks import Leak, crossing, joined_notes, unanswered_tail
+from retrim.profile.rhythm import (
+    LEAST_ROWS,
+    Choices,
+    ExpectationDraft,
+    Rhythm,
+    SettingChoice,
+    TableSeason,
+    alike_rows,
+    alike_rows_of_series,
+    at_rhythm,
+    draft_suite,
+    floors_of,
+    horizon_of,
+    judging_rows,
+    rhythm_of,
+    rhythm_of_order,
+    season_of,
+    sizes,
+    span_text,
+)
 from retrim.profile.table import TableNote
 from retrim.reading.raw import RawTable
-from retrim.table.data import DataParams, row_keys, with_past
-from retrim.table.derived_columns import with_made
+from retrim.stats.plugins import check_above_zero, check_span
+from retrim.table.data import LABEL_TIME, DataParams, row_keys, with_past
+from retrim.table.derived_columns import made_times, with_made
 from retrim.table.reading import ReadingParams
+
+CALENDAR_YEARS = pd.Timedelta("730D")
+"""From two years on, the part of the year may be learned."""
+
+
+def calendar_of(desk: TablePlan, rhythm: Rhythm) -> dict[str, Any]:
+    """Parts of the calendar that the event time has and no column says yet."""
+    wanted = []
+    if rhythm.step < pd.Timedelta("1D"):
+        wanted.append("hour")
+    if rhythm.step <= pd.Timedelta("1D") and rhythm.span >= pd.Timedelta("14D"):
+        wanted.append("weekday")
+    if rhythm.span >= CALENDAR_YEARS:
+        wanted.append("month" if rhythm.step > pd.Timedelta("1D") else "day_of_year")
+    there = {name.lower().replace(" ", "_") for name, plan in desk.plans.items() if plan.role == "feature"}
+    made = {}
+    for part in wanted:
+        if part not in there:
+            name = part if part not in desk.plans else f"{part} of event"
+            made[name] = part
+    if made:
+        desk.notes.append(
+            TableNote("calendar", "", f"features of the event time: {', '.join(made)}", "declared, reading.calendar")
+        )
+    return made
+
+
+def choose_key(desk: TablePlan, kept: np.ndarray, time: str) -> list[str]:
+    """Columns that name a row, if some do: an id, the time, or entity and time together."""
+    entity, order = desk.wishes.entity, desk.wishes.order or time
+    tried = [
+        [name]
+        for name, plan in desk.plans.items()
+        if plan.unique and not plan.skip and plan.type in ("integer", "category") and plan.role == "forbidden"
+    ]
+    tried += [[order]] if order in desk.values else []
+    tried += [[*desk.series, order]] if desk.series else []
+    tried += [[entity, order]] if entity and order in desk.values and not desk.plans[entity].skip else []
+    for names in tried:
+        if (
+            desk.wishes.target in names
+            or LABEL_TIME in names
+            or any(desk.plans[name].type == "number" for name in names)
+        ):
+            continue
+        part = pd.DataFrame({name: desk.values[name].iloc[kept] for name in names})
+        if not part.isna().any().any() and not part.duplicated().any():
+            return names
+    whole = pd.DataFrame({name: values.iloc[kept] for name, values in desk.values.items()})
+    twice = int(whole.duplicated().sum())
+    if twice:
+        desk.notes.append(
+            TableNote(
+                "duplicates",
+                "",
+                f"{twice} rows are there more than once, cell for cell",
+                "kept: without a key none can be told from a row that happened twice",
+                "warn",
+            )
+        )
+    desk.notes.append(
+        TableNote(
+            "key",
+            "",
+            "no column names a row",
+            "a row is named by its batch and number; a row sent twice is not noticed, and corrections are not possible",
+        )
+    )
+    return []
+
+
+def data_of(
+    desk: TablePlan,
+    aim: Aim,
+    time: str,
+    reading: ReadingParams,
+    rhythm: Rhythm,
+    key: list[str],
+    *,
+    labels: str,
+) -> DataParams:
+    """The section; without a column that says when labels are due, the horizon is 0 until one is chosen."""
+    columns: dict[str, dict[str, Any]] = {}
+    if reading.arrival is not None:
+        columns[reading.arrival] = {"type": "time", "role": "time"}
+    for name, plan in desk.plans.items():
+        if not plan.skip and name != desk.wishes.label_time:
+            columns[name] = {"type": plan.type, "role": plan.role}
+    columns |= {name: {"type": "integer", "role": "feature"} for name in reading.calendar}
+    if not any(column["role"] == "feature" for column in columns.values()):
+        raise RefusedError(
+            "no column is left to predict from: " + "; ".join(str(note) for note in desk.notes if note.column)[:600]
+        )
+    every = pd.Timedelta(rhythm.batch_every)
+    return DataParams.model_validate(
+        {
+            "model": desk.wishes.model,
+            "columns": columns,
+            "key": key,
+            "task": aim.task,
+            "positive": aim.positive,
+            "labels": labels,
+            "label_horizon": None if any(column["role"] == "due" for column in columns.values()) else "0h",
+            "batch_every": rhythm.batch_every,
+            "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
+            "times_ahead": TIMES_AHEAD,
+            "suite": f"expectations/{desk.wishes.model}.json",
+            "rows": {"where": [], "resample": None},
+            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
+        }
+    )
+
+
+LOST = (
+    "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
+    "batches are told apart by when they landed"
+)
+FEW = 1000
+"""Values of a column, at most, of which each may name a series."""
+
+
+def arrival_times(desk: TablePlan, kept: np.ndarray) -> pd.Series:
+    """Times of the kept rows by which they are in order, shape (n,), the last in 1970."""
+    order = desk.wishes.order
+    frame = pd.DataFrame({order: desk.values[order]} if order else {}, index=range(desk.raw.rows)).iloc[kept]
+    return made_times(frame.reset_index(drop=True), order, last=pd.Timestamp(0, tz="UTC"))
+
+
+def events_of(desk: TablePlan, kept: np.ndarray, time: str) -> tuple[pd.Series, Rhythm]:
+    """Event times of the rows that can land, made ones where none says when, and their rhythm; notes are added.
+
+    Args:
+        desk: With every column typed.
+        kept: Places of those rows.
+        time: The column of the event time.
+    """
+    if time in desk.values:
+        event = desk.values[time].iloc[kept]
+        rhythm, seen = rhythm_of(event)
+    else:
+        event = arrival_times(desk, kept)
+        rhythm, seen = rhythm_of_order(event), _no_time_notes(desk)
+    desk.notes += seen
+    _find_series(desk, kept, event)
+    return event, _as_files_come(desk, event, rhythm)
+
+
+def _as_files_come(desk: TablePlan, event: pd.Series, rhythm: Rhythm) -> Rhythm:
+    """The rhythm with files as often as they come: as was said, or asked where somebody is there."""
+    every = desk.wishes.every
+    if every is None:
+        told = desk.ask("how often does a file with new rows come?", rhythm.batch_every, ())
+        every = checked_span("how often files come", told, above_zero=True)
+    if every == rhythm.batch_every:
+        return rhythm
+    whole = rhythm.span > pd.Timedelta(every)  # not so of made times, which say an order and no more
+    return at_rhythm(rhythm, event, every) if whole else replace(rhythm, batch_every=every)
+
+
+def labels_of(desk: TablePlan, event: pd.Series, target: pd.Series) -> Literal["or_never", "later"]:
+    """Whether an answer that is missing never comes, or is still to come; notes are added.
+
+    Still to come are those of the newest rows, of which most have none. An older row whose answer is missing while
+    those after it have theirs never gets one, as where a reading failed; so are few rows at the end.
+
+    Args:
+        desk: What was said.
+        event: Event times, shape (n,).
+        target: Targets of the same rows.
+    """
+    name = desk.wishes.target
+    missing = target.isna().to_numpy()[np.argsort(event.to_numpy(), kind="stable")]
+    tail = unanswered_tail(missing)
+    to_come = int(missing[len(missing) - tail :].sum())
+    never = int(missing.sum()) - to_come
+    if never:
+        seen = f"{never} rows have none, and later ones have theirs: a reading that is missing, and never comes"
+        desk.notes.append(TableNote("labels", name, seen, "kept as rows without a label; nothing waits for them"))
+    if to_come:
+        seen = f"{to_come} of the newest {tail} rows have none yet: they are still to come"
+        done = "declared, labels: later; send them as files of labels"
+        desk.notes.append(TableNote("labels", name, seen, done))
+    return "later" if to_come or desk.wishes.label_time else "or_never"
+
+
+def _find_series(desk: TablePlan, kept: np.ndarray, event: pd.Series) -> None:
+    """Notes what tells several series apart: what was named, else text before numbers, the fewest values first."""
+    may = {
+        name: desk.values[name].iloc[kept]
+        for name, plan in desk.plans.items()
+        if plan.type in ("category", "integer") and plan.role != "target" and not plan.skip and not plan.unique
+        if name != desk.wishes.order and 1 < desk.looks[name].distinct <= FEW
+    }
+    told = desk.wishes.entity
+    names = [told] if told in may else sorted(may, key=lambda name: (desk.plans[name].type, desk.looks[name].distinct))
+    desk.series = series_of(event, {name: may[name] for name in names})
+    if not desk.series:
+        return
+    whose = pd.DataFrame({name: may[name] for name in desk.series})
+    seen = f"{len(whose.drop_duplicates())} series side by side, a row of each a time"
+    done = "with the time it names a row; each is judged on its newest rows, at the same times as the others"
+    desk.notes.append(TableNote("series", " and ".join(desk.series), seen, done))
+
+
+def _lying_after(desk: TablePlan) -> tuple[str, int]:
+    """The column whose values lie one after another in the file, and how many there are; empty: none."""
+    may = {
+        name: desk.values[name]
+        for name, plan in desk.plans.items()
+        if plan.type == "category" and plan.role != "target" and not plan.unique and name in desk.values
+    }
+    return one_after_another({name: values for name, values in may.items() if 1 < values.nunique() <= FEW})
+
+
+def _no_time_notes(desk: TablePlan) -> list[TableNote]:
+    """What was looked for, which columns could be it, what is lost; and whether series lie one after another."""
+    if desk.wishes.order is not None:
+        return [TableNote("no event time", "", "rows have an order and no time", LOST, "warn")]
+    series, many = _lying_after(desk)
+    seen = (
+        "no column says when a row's event happened. Looked for: columns of times, in ISO 8601 or as one of "
+        f"{len(DAYS) * len(CLOCKS)} formats have it"
+    )
+    plans = [plan for plan in desk.plans.values() if plan.role != "target" and plan.name in desk.values]
+    seconds = [plan.name for plan in plans if plan.unix]
+    if seconds:
+        seen += f"; {seconds[0]!r} could be seconds since 1970: --event-time {seconds[0]!r}"
+    counts = counting({name: values for name, values in _whole(desk) if values.notna().all()}, pieces=many)
+    ways = [f"--order {name!r}, which only goes up" for name in counts[:3]] or ["--order COL, whole numbers that go up"]
+    done = f"name it: --event-time COL; or what puts rows in order: {' or '.join(ways)}. Until then {LOST}"
+    notes = [TableNote("no event time", "", seen, done, "warn")]
+    if series:
+        seen = f"its {many} values lie one after another in the file, each in one piece"
+        lost = (
+            "if they are series, the first would train and the last be judged: what a model is worth cannot be told "
+            "by the order of this file"
+        )
+        desk.in_order = False
+        notes.append(TableNote("series", series, seen, lost, "warn"))
+    return notes
+
+
+def _whole(desk: TablePlan) -> list[tuple[str, pd.Series]]:
+    """Columns of whole numbers, also where they are called as names are."""
+    return [
+        (name, pd.to_numeric(desk.values[name], errors="coerce"))
+        for name, plan in desk.plans.items()
+        if plan.role != "target" and name in desk.values and desk.looks[name].distinct > 1
+        if plan.type == "integer" or (plan.type == "category" and _digits(desk.values[name]))
+    ]
+
+
+def _digits(values: pd.Series) -> bool:
+    return bool(values.dropna().str.fullmatch(r"[0-9]{1,15}").all())
+
+
+def known_times(
+    desk: TablePlan, kept: np.ndarray, event: pd.Series, target: pd.Series, *, timed: bool
+) -> pd.Series | None:
+    """When each kept row's label became known, not before its event; missing where none is, or no time says.
+
+    Args:
+        desk: With the column of label times typed.
+        kept: Places of the rows that can land.
+        event: Their event times, shape (n,).
+        target: Their targets, shape (n,), index `kept`.
+        timed: Whether the events have times of their own.
+
+    Returns:
+        UTC times, index `kept`; None where no label time was named.
+
+    Raises:
+        BadInputError: There is no event time to count from.
+    """
+    column = desk.wishes.label_time
+    if column is None:
+        return None
+    if not timed:
+        raise BadInputError(
+            f"the label time {column!r} is counted from an event, and no time of it is there; name it: --event-time"
+        )
+    times = desk.values[column].iloc[kept]
+    came = event.set_axis(times.index)
+    return times.where(target.notna().to_numpy()).clip(lower=came).where(times.notna())
+
+
+def delays_of(known: pd.Series, event: pd.Series, target: pd.Series) -> LabelDelays | None:
+    """From event to label; None where no label time is known.
+
+    Args:
+        known: As `known_times` gives them, shape (n,).
+        event: Event times, shape (n,).
+        target: Shape (n,).
+    """
+    came = event.set_axis(known.index)
+    there = known.notna()
+    if not there.any():
+        return None
+    end = max(came.max(), known.max())
+    waiting = target.set_axis(known.index).isna()
+    return LabelDelays(
+        known=(known - came)[there],
+        answers=target.set_axis(known.index)[there],
+        waiting=(end - came)[waiting],
+        age=(end - came)[there],
+    )
+
+
+def label_notes(
+    desk: TablePlan,
+    aim: Aim,
+    known: pd.Series,
+    event: pd.Series,
+    target: pd.Series,
+    delays: LabelDelays | None,
+) -> list[TableNote]:
+    """What a person should know of the label times, and how the labels will land."""
+    column = str(desk.wishes.label_time)
+    stated = desk.values[column].loc[known.index]
+    answered = target.set_axis(known.index).notna()
+    early = int((stated < event.set_axis(known.index)).sum())
+    silent, alone = int((answered & stated.isna()).sum()), int((~answered & stated.notna()).sum())
+    notes = []
+    if early:
+        seen = f"{early} labels are older than their event"
+        notes.append(
+            TableNote("label time", column, seen, "taken as known with their row; look at both columns", "warn")
+        )
+    if silent:
+        seen = f"{silent} labels have no time at which they were known"
+        notes.append(TableNote("label time", column, seen, "taken as known when they were due", "warn"))
+    if alone:
+        seen = f"{alone} rows have a label time and no label"
+        notes.append(TableNote("label time", column, seen, "without a label; look at both columns", "warn"))
+    done = "rows land first, their labels as files of labels when they became known"
+    if column != LABEL_TIME:
+        done += f"; in files of labels to come, call it {LABEL_TIME}"
+    notes.append(
+        TableNote(
+            "label time", column, f"{int((answered & stated.notna()).sum())} labels say when they were known", done
+        )
+    )
+    if delays is not None:
+        notes += delay_notes(delays, column, classes=aim.task != "regression")
+    return notes
+
+
+@dataclass(frozen=True)
+class LabelledHistory:
+    """A history with label times, as the horizon is measured on it.
+
+    Args:
+        table: Typed rows in order of time, with `_event`.
+        known: When each label became known, index of `table`; missing where no time says so.
+        delays: From event to label.
+    """
+
+    table: pd.DataFrame
+    known: pd.Series
+    delays: LabelDelays
+
+
+def choose_horizon(
+    desk: TablePlan,
+    aim: Aim,
+    rhythm: Rhythm,
+    data: DataParams,
+    lived: LabelledHistory | None,
+    *,
+    timed: bool,
+    seed: int,
+    threads: int,
+) -> tuple[DataParams, dict[tuple[str, ...], SettingChoice]]:
+    """The table with its label horizon, and the reason for it where it was measured; as it is where a column says it.
+
+    Args:
+        desk: What the person said; notes what was chosen.
+        aim: What is predicted.
+        rhythm: How rows follow one another.
+        data: What the table is; its horizon does not count.
+        lived: The history with label times; None: there are none.
+        timed: Whether the events have times of their own.
+        seed: Of the models that are tried.
+        threads: For LightGBM.
+
+    Raises:
+        BadInputError: What the person answers is no span.
+    """
+    if data.due is not None:
+        return data, {}
+    if desk.wishes.horizon is not None:
+        return data.model_copy(update={"label_horizon": check_span(desk.wishes.horizon)}), {}
+    span, seen = horizon_of(rhythm) if timed else ("0h", "by order of arrival a label is known with its row")
+    why = ""
+    if lived is not None:
+        span, seen, why = _from_delays(aim, data, lived, seed=seed, threads=threads)
+    said = desk.ask("how long after its event is a row's answer known at the latest?", span, ())
+    try:
+        check_span(said)
+    except ValueError as error:
+        raise BadInputError(f"the horizon: {error}") from error
+    desk.notes.append(
+        TableNote("horizon", "", f"label_horizon {said}", seen, "warn" if seen.startswith("assumed") else "tell")
+    )
+    told = SettingChoice(said, why if said == span else "")
+    return data.model_copy(update={"label_horizon": said}), {("data", "label_horizon"): told}
+
+
+def _from_delays(
+    aim: Aim, data: DataParams, lived: LabelledHistory, *, seed: int, threads: int
+) -> tuple[str, str, str]:
+    """Horizon, what is said of it, and the reason beside its value."""
+    classes = aim.task != "regression"
+    spans, each = spans_of(lived.delays, classes=classes), " of each class" if classes else ""
+    longest, end = spans[SHARES[-1]], lived.table["_event"].iloc[-1]
+    labelled = lived.table[data.target].notna()
+    tried = try_horizons(
+        lived.table[labelled],
+        lived.known[labelled],
+        data,
+        sorted(set(spans.values())),
+        complete=end - longest if len(lived.delays.waiting) else end,
+        loss=aim.loss,
+        seed=seed,
+        threads=threads,
+    )
+    if len(tried) < 2:
+        why = f"{SHARES[-1]:.0%} of the labels{each} are known by then, those still to come counted in"
+        return span_text(longest), f"{why}; {known_by(lived.delays, longest)}", why
+    best = least(tried)
+    share = max(share for share, span in spans.items() if span <= best.horizon)
+    why = f"by then {share:.0%} of the labels{each} are known, and a model made so at {MOMENTS} dates lost least"
+    beside = [one for one in (tried[0], tried[-1]) if one is not best]
+    others = "; ".join(f"{span_text(one.horizon)}: {_figures(one)}" for one in beside)
+    shown = f"{why}: {aim.loss} {_figures(best)} ({others}); {known_by(lived.delays, best.horizon)}"
+    return span_text(best.horizon), shown, why
+
+
+def _figures(tried: HorizonTrial) -> str:
+    return f"{tried.loss:.4g}, of it {tried.bias:+.2g} by labels still to come and {tried.stale:+.2g} by age"
+
+
+SEASONS_BACK = 2
+"""Whole seasons back that are proposed as lags."""
+STEPS = 12
+"""Steps of the table that a mean is of, where there is no season."""
+MOST_OTHERS = 8
+"""Columns of numbers, not known so early, whose newest known value is proposed, at most."""
+
+
+def _check(desk: TablePlan) -> None:
+    """Checks what the person said of it."""
+    wishes = desk.wishes
+    for name in wishes.known_ahead:
+        if name not in desk.plans:
+            raise UnknownNameError("column", name, desk.plans)
+    if wishes.ahead is None:
+        if wishes.known_ahead:
+            raise BadInputError("--known-ahead says what is known early; say how early: --ahead SPAN")
+        return
+    try:
+        check_above_zero(check_span(wishes.ahead))
+    except ValueError as error:
+        raise BadInputError(f"--ahead: {error}") from error
+
+
+def as_forecast(
+    desk: TablePlan, data: DataParams, season: TableSeason | None, rhythm: Rhythm, *, made: tuple[str, ...], timed: bool
+) -> DataParams:
+    """The section `data` of a forecast; unchanged where none is asked for.
+
+    Args:
+        desk: What was said; a note is added.
+        data: As drafted so far.
+        season: Of the target.
+        rhythm: Of the rows.
+        made: Features that are parts of the calendar, which are known at any time.
+        timed: Whether rows have an event time.
+
+    Raises:
+        BadInputError: The span is none, or there is none; or rows have no event time.
+        UnknownNameError: A named column is not there.
+    """
+    _check(desk)
+    wishes = desk.wishes
+    if wishes.ahead is None:
+        return data
+    if not timed:
+        raise BadInputError("--ahead: rows without an event time come in an order, not at a time; name --event-time")
+    ahead = check_span(wishes.ahead)
+    whose = desk.series if wishes.entity is None else (wishes.entity,)
+    known = [name for name in data.own_features if name in (*wishes.known_ahead, *made, *whose)]
+    early = [name for name in data.own_features if name not in known]
+    features = _features(data, early, season, rhythm, ahead=pd.Timedelta(ahead))
+    record = data.model_dump(mode="json", exclude_unset=True)
+    for name in early:
+        record["columns"][name]["role"] = "forbidden"
+    told = all(name in data.columns and (data.columns[name].role != "forbidden" or name in data.key) for name in whose)
+    record["history"] = {
+        "entity": list(whose) if told else [],
+        "ahead": ahead,
+        "known_ahead": known,
+        "features": features,
+    }
+    # Rows come a batch at a time: the last event of one is so much further ahead than the first.
+    record["times_ahead"] = max(data.times_ahead, data.batch_every, key=pd.Timedelta)
+    found = DataParams.model_validate(record)
+    gone = f"; not known so early, so the model sees their past alone: {', '.join(early)}" if early else ""
+    desk.notes.append(
+        TableNote(
+            "forecast",
+            "",
+            f"rows are predicted {ahead} before their event; known by then: {', '.join(known) or 'no column'}{gone}",
+            f"features from the past: {', '.join(found.history.columns)}; declared, data.history",
+        )
+    )
+    return found
+
+
+def _features(
+    data: DataParams, early: list[str], season: TableSeason | None, rhythm: Rhythm, *, ahead: pd.Timedelta
+) -> list[dict[str, Any]]:
+    """The newest known target, whole seasons back, a mean; and the newest known value of other numbers."""
+    if data.task == "multiclass":
+        return [_newest(name) for name in _numbers(data, early)]
+    found = [_newest(data.target)]
+    span = pd.Timedelta(season.span) if season is not None else rhythm.step * STEPS
+    least = ahead + pd.Timedelta(data.label_horizon or 0)
+    if season is not None:
+        first = int(max(least // span, 1))
+        first += span * first < least or span * first <= ahead
+        found += [{"of": data.target, "lag": written(span * (first + back))} for back in range(SEASONS_BACK)]
+    found.append({"of": data.target, "over": written(span), "stat": "mean"})
+    return found + [_newest(name) for name in _numbers(data, early)]
+
+
+def _newest(name: str) -> dict[str, Any]:
+    return {"of": name, "lag": 1}
+
+
+def _numbers(data: DataParams, names: list[str]) -> list[str]:
+    return [name for name in names if data.columns[name].type in ("number", "integer")][:MOST_OTHERS]
+
+
+def written(span: pd.Timedelta) -> str:
+    """A span as params.yaml has it, in the largest unit that is whole."""
+    for unit in ("D", "h", "min", "s"):
+        count, rest = divmod(span, pd.Timedelta(1, unit))
+        if not rest and count:
+            return f"{int(count)}{unit}"
+    return f"{span / pd.Timedelta('1us'):.0f}us"
+
 
 USUAL_TWINS = 0.2
 """Share of training rows with a twin from which rows are alike by chance, and not because they come twice."""
@@ -155,7 +735,7 @@ def draft(
             f"{len(labelled)} labelled rows are too few for a model that can be judged; at least "
             f"{LEAST_ROWS} are needed"
         )
-    season = season_of(labelled["_event"], _numbers(labelled, data), rhythm) if timed else None
+    season = season_of(labelled["_event"], _target_numbers(labelled, data), rhythm) if timed else None
     data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)
     table, labelled = _with_past(table, data)
     times = None if known is None else known.reindex(table["_row"]).set_axis(table.index)
@@ -253,7 +833,7 @@ def _with_past(table: pd.DataFrame, data: DataParams) -> tuple[pd.DataFrame, pd.
     return table, table[table[data.target].notna()].reset_index(drop=True)
 
 
-def _numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
+def _target_numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
     if data.task == "regression":
         return rows[data.target].to_numpy(dtype="float64")
     wanted = data.positive if data.positive is not None else rows[data.target].mode().iloc[0]

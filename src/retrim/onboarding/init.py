@@ -16,10 +16,9 @@ import pandas as pd
 from retrim.adapters.landing_zone import Landing, Quarantine
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import flush_all, read_yaml, write_file
+from retrim.files import WorkspacePaths, count_cores, flush_all, read_yaml, write_file
 from retrim.landing.ingest import clock
 from retrim.lineage.workspace import Workspace, report_progress
-from retrim.machine import count_cores
 from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
 from retrim.onboarding.write import (
@@ -33,7 +32,6 @@ from retrim.onboarding.write import (
     unsaved,
     write,
 )
-from retrim.paths import WorkspacePaths
 from retrim.profile.first_model import LEANS_ON
 from retrim.profile.leaks import DUPLICATES
 from retrim.reading.address import address_of, is_address
@@ -41,7 +39,7 @@ from retrim.reading.chunks import LargeFile
 from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Env, Params, load_params, read_code
-from retrim.training.custom_code import is_own, parts_of
+from retrim.training.estimators import is_own, parts_of
 
 READY = "ready.json"
 """In the folder of a set-up that waits to take the place of another: all of it is there."""

@@ -1,4 +1,4 @@
-"""`retrim new`: a workspace in a folder of its own, with its own git repository and the wheel of the code that runs."""
+"""`retrim new` and `retrim upgrade`: a workspace with its own repository and the wheel of the code that runs."""
 
 import fcntl
 import os
@@ -10,12 +10,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from retrim import templates
-from retrim.adapters import git
+from retrim.adapters import environment, git
+from retrim.adapters.database import copy_sqlite
 from retrim.adapters.dvc import run_dvc
+from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, NamedWheel, Wheel, named_wheel, running_wheel
+from retrim.decision.history import UNFINISHED
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import write_file
-from retrim.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, running_wheel
+from retrim.lineage.locks import alone_with_cache, is_alive
+from retrim.lineage.own_code import lock_of
+from retrim.lineage.workspace import Workspace
+from retrim.release.approval import refit_waiting
+from retrim.release.release import check_stored
+from retrim.release.versions import find_live_version
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""
@@ -135,3 +145,134 @@ def _refuse_nested(folder: Path) -> None:
     raise RefusedError(
         f"{folder} lies inside the repository {top}, and a workspace is one of its own; name a folder outside"
     )
+
+
+PARAMS = "params.yaml"
+CHANGED = (NOTE, LOCK, GRAPH)
+STORE = "retrim.db"
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade did.
+
+    Args:
+        before: Version of the wheel that was the workspace's code.
+        after: Version of the one that is.
+        changed: Files that were written and committed; empty where there was nothing to do.
+        backup: Folder, from the workspace, with what these files and the store were; None where nothing was changed.
+        store_copied: Whether the store lies in there too: another database than a file is copied by its own means.
+        champion: The live version; None where there is none.
+        answers: What its release checks say, asked of the code that runs.
+        as_before: Whether it answers its reference rows as it did; true where nothing is live.
+        packages: Packages that are installed in another version than the lock names.
+    """
+
+    before: str
+    after: str
+    changed: tuple[str, ...]
+    backup: str | None
+    store_copied: bool
+    champion: int | None
+    answers: str
+    as_before: bool
+    packages: tuple[str, ...]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "before": self.before,
+            "after": self.after,
+            "changed": list(self.changed),
+            "backup": self.backup,
+            "store_copied": self.store_copied,
+            "champion": self.champion,
+            "answers": self.answers,
+            "as_before": self.as_before,
+            "packages": list(self.packages),
+        }
+
+
+def upgrade_workspace(workspace: Workspace, *, now: pd.Timestamp) -> Upgrade:
+    """Lays the wheel of the code that runs into the workspace, and commits it with its lock and stages.
+
+    The store takes its newest shape when it is opened. The champion is asked its reference rows by the code that runs.
+    Killed, it is finished by the next one.
+
+    Args:
+        workspace: The workspace.
+        now: Names the backup.
+
+    Raises:
+        RefusedError: The code of the workspace lies in its src/; a run is not finished, or the schedule runs; a file
+            that would be changed has edits that are not committed.
+    """
+    root, wheel = workspace.paths.root, running_wheel()
+    lock = lock_of(workspace.paths)
+    named = named_wheel(lock)
+    if named is None:
+        raise RefusedError("the code of this workspace lies in its src/: move it with git; nothing was changed")
+    _refuse_edited(root, wheel, named)
+    with alone_with_cache(workspace):
+        if is_alive(workspace, "schedule"):
+            raise RefusedError("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
+        stale = _is_stale(root, wheel)
+        backup, copied = _back_up(workspace, now) if stale else (None, False)  # before the store is opened
+        if stale and _has_begun(workspace):
+            raise RefusedError(
+                "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` "
+                f"of retrim {named.version} finish it (`retrim environment N` of the live version has it), then upgrade"
+            )
+        if stale:
+            lay_code(root, wheel)
+            git.commit(root, list(CHANGED), f"upgrade: retrim {named.version} to {wheel.version}")
+        live = find_live_version(workspace)
+        checks = None if live is None else check_stored(workspace, live.version, again=True)
+    return Upgrade(
+        before=named.version,
+        after=wheel.version,
+        changed=CHANGED if stale else (),
+        backup=backup,
+        store_copied=copied,
+        champion=None if live is None else live.version,
+        answers="nothing is live" if checks is None else checks.reason,
+        as_before=checks is None or checks.passed,
+        packages=environment.other_versions(root / LOCK),
+    )
+
+
+def _has_begun(workspace: Workspace) -> bool:
+    """Whether a run began and has not ended, or a promotion is still to be followed by its second run."""
+    runs = (workspace.store.runs(workspace.model, state=state) for state in UNFINISHED)
+    return any(runs) or refit_waiting(workspace) is not None
+
+
+def _is_stale(root: Path, wheel: Wheel) -> bool:
+    """Whether the workspace is not that of the wheel, or not committed as it is."""
+    laid = _text(root / LOCK) == wheel.workspace_lock and (root / GRAPH).read_bytes() == wheel.graph
+    return not laid or git.git(root, "status", "--porcelain", "--", *CHANGED) != ""
+
+
+def _refuse_edited(root: Path, wheel: Wheel, named: NamedWheel) -> None:
+    """Refuses edits that nobody committed, but for what an upgrade that was killed has written."""
+    written = {LOCK: wheel.workspace_lock, GRAPH: wheel.graph.decode()}
+    changed = git.git(root, "status", "--porcelain", "--", PARAMS, LOCK, GRAPH).splitlines()
+    names = [line.split()[-1] for line in changed]
+    edited = [name for name in names if name == PARAMS or _text(root / name) != written[name]]
+    if edited:
+        raise RefusedError(
+            f"{', '.join(edited)} is not committed as it is, and the upgrade from retrim {named.version} would lose or "
+            "commit that; commit it first, and run this again"
+        )
+
+
+def _back_up(workspace: Workspace, now: pd.Timestamp) -> tuple[str, bool]:
+    """Copies what an upgrade may change to var/upgrade/; says where, and whether the store is among it."""
+    root = workspace.paths.root
+    folder = workspace.paths.var / "upgrade" / f"{now:%Y%m%dT%H%M%SZ}"
+    for name in (PARAMS, *CHANGED):
+        write_file(folder / name, (root / name).read_bytes())
+    return str(folder.relative_to(root)), copy_sqlite(workspace.store_url, folder / STORE)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -18,10 +18,9 @@ import pandas as pd
 from retrim.errors import BadInputError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
-from retrim.files import write_file
+from retrim.files import count_cores, write_file
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.workspace import Workspace
-from retrim.machine import count_cores
 from retrim.onboarding.desk import (
     InitRequest,
     TablePlan,
@@ -33,8 +32,8 @@ from retrim.onboarding.desk import (
     rows_to_land,
     settle_types,
 )
+from retrim.onboarding.draft import arrival_times, choose_key, data_of, events_of, labels_of
 from retrim.onboarding.init import open_table
-from retrim.onboarding.table import arrival_times, choose_key, data_of, events_of, labels_of
 from retrim.profile.page import Page, page_of
 from retrim.profile.table import ProfiledTable, TableNote
 from retrim.profile.whole import Champion, TableProfile, profile_table

@@ -19,14 +19,12 @@ import pandas as pd
 from retrim.adapters import git
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import read_yaml, write_file
+from retrim.files import WorkspacePaths, read_yaml, write_file
 from retrim.landing.ingest import Landed, clock, land_batch, land_labels
 from retrim.lineage.settings_file import edited, slim
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.onboarding.draft import WorkspaceDraft
-from retrim.paths import WorkspacePaths
-from retrim.profile.rhythm import Rhythm
-from retrim.profile.sizes import SettingChoice, suite_of
+from retrim.profile.rhythm import Rhythm, SettingChoice, suite_of
 from retrim.profile.table import TableNote
 from retrim.reading.address import is_address
 from retrim.reading.chunks import LargeFile, large_at

@@ -19,9 +19,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
-from retrim.profile.people import personal
-from retrim.profile.raw_column import SAMPLED, RawColumn, share_of
-from retrim.profile.table import TableNote
+from retrim.profile.table import SAMPLED, RawColumn, TableNote, personal, share_of
 from retrim.table.data import ColumnType, Role
 
 Decimal = Literal[".", ","]

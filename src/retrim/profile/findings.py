@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from retrim.profile.columns import ColumnLook
-from retrim.profile.over_time import first_part
 from retrim.profile.pairs import STRONG
 from retrim.profile.table import TableNote
-from retrim.profile.whole import TableProfile
+from retrim.profile.whole import TableProfile, first_part
 
 NEARLY = 0.995
 NEW_LEVELS = 0.01

@@ -21,8 +21,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.features.view import FeatureView
-from retrim.profile.leak import Leak, apart, own_features
-from retrim.profile.leaks import leaks_of
+from retrim.profile.leaks import Leak, apart, leaks_of, own_features
 from retrim.profile.rhythm import TableSeason, span_text
 from retrim.profile.table import TableNote
 from retrim.stats.bootstrap import mean_bound

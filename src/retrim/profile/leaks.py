@@ -1,26 +1,67 @@
-"""One column that tells the target by itself, on rows after those it was learned from.
+"""Columns that give the answer away: each probe names the column and says how it was found.
 
-How much a few columns tell of a target within blocks of time, by a weighted sum or by thresholds on one.
-
-One or two columns of numbers that make up the target: sum, difference, product, ratio, also while levels move.
-
-All is measured within blocks of time, so that neither a trend that columns share with the target makes a leak, nor one
-that they do not share hides it. Logarithms make products and ratios sums.
-
-Answers given away by other rows: the row to come, rows that are there twice, an entity that training has seen.
-
-Columns that give the answer away: each probe names the column, and says by what it is caught.
+A probe measures within blocks of time, so that neither a trend that columns share with the target makes a leak, nor
+one that they do not share hides it. Logarithms make products and ratios sums.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from retrim.profile.leak import ALONE, Leak, own_features
 from retrim.profile.table import TableNote
+from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
+
+ALONE = 0.98
+"""Share of the target's variance, or of its errors, that one column may explain ahead of its time."""
+
+
+class LeakParams(SettingsSection):
+    """What a run does about columns that give the answer away."""
+
+    probe: bool = Field(default=True, description="whether a run looks for them, and refuses to go on")
+    entity: str | None = Field(default=None, description="the column that names what a row is about; null: none")
+    allowed: dict[str, str] = Field(default={}, description="columns that are used anyway, each with the reason")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A column, or several together, that give the answer away.
+
+    Args:
+        columns: Their names.
+        probe: What it was caught by.
+        seen: What was seen, with a value where one says it.
+        bare: The same without a value; empty: `seen` holds none.
+    """
+
+    columns: tuple[str, ...]
+    probe: str
+    seen: str
+    bare: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        return {"columns": list(self.columns), "probe": self.probe, "seen": self.seen}
+
+    @property
+    def text(self) -> str:
+        return f"{', '.join(self.columns)}: {self.seen}"
+
+
+def own_features(table: pd.DataFrame, data: DataParams) -> list[str]:
+    """Features that rows bring along and that are in the table: rows put together may have lost some."""
+    return [name for name in data.own_features if name in table]
+
+
+def apart(leaks: list[Leak], allowed: Collection[str]) -> tuple[list[Leak], list[Leak]]:
+    """Those that are not allowed, and those that are: one of their columns is named."""
+    refused = [leak for leak in leaks if not set(leak.columns) & set(allowed)]
+    return refused, [leak for leak in leaks if leak not in refused]
+
 
 SAMPLED_ALONE = 20_000
 LARGEST = 1e38

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from retrim.profile import columns, noise, over_time, pairs, whole
+from retrim.profile import pairs, whole
 from retrim.profile.columns import TOP, ColumnLook
 from retrim.profile.findings import findings
 from retrim.profile.pairs import Pair
@@ -488,14 +488,14 @@ def _drift(look: TableProfile) -> ProfileSection | None:
     picture = movements(look)
     if picture is None:
         return None
-    first, labels = over_time.first_part(look.periods), look.periods.labels
+    first, labels = whole.first_part(look.periods), look.periods.labels
     against = f"the first, {labels[0]}" if first == 1 else f"the first {first}, {labels[0]} to {labels[first - 1]}"
     said = (
         (
             f"Each part against {against}, on "
             "all rows: of a number the largest distance of the distribution functions (ks), of a category the share of "
             "rows that would have to change it (chi2's effect). Grey: the first part, or fewer than "
-            f"{over_time.LEAST} rows. A season shows as drift too. Alarms of a check are calibrated, this is not: "
+            f"{whole.LEAST_PART} rows. A season shows as drift too. Alarms of a check are calibrated, this is not: "
             "retrim check."
         ),
     )
@@ -566,7 +566,7 @@ def _noise(look: TableProfile) -> ProfileSection | None:
     said = (
         f"A small model predicts each fifth of {found.rows:,} labelled rows from the others. "
         + (
-            f"Suspects lie {noise.FAR:g} robust standard deviations off, those of rows with as large a prediction."
+            f"Suspects lie {whole.FAR:g} robust standard deviations off, those of rows with as large a prediction."
             if regression
             else "Suspects are rows of which another class is likeliest, and as likely as of rows that are labelled so "
             "(confident learning: Northcutt, Jiang and Chuang 2021, J. Artif. Intell. Res. 70)."
@@ -611,23 +611,14 @@ def _read(look: TableProfile) -> ProfileSection | None:
 
 
 def _how(look: TableProfile) -> ProfileSection:
-    fitted: Sequence[int] = [
-        column.numbers.law.rows for column in look.columns if column.numbers is not None and column.numbers.law
-    ]
     said = [
         "On all rows: rows, gaps, quantiles, histograms, categories, drift, duplicates, the target over time.",
         (
             f"On {look.sampled:,} rows drawn at random (--rows): features against the target, correlations, leaks, "
-            f"whether gaps are random; labels on at most {noise.MOST:,} of them, near-duplicates on the newest "
+            f"whether gaps are random; labels on at most {whole.MOST:,} of them, near-duplicates on the newest "
             f"{pairs.NEAR_ROWS:,} rows."
         ),
     ]
-    if fitted:
-        said.append(
-            f"Laws on at most {columns.SAMPLED:,} of them: the least AIC of normal, log-normal, exponential, gamma, "
-            "uniform, Poisson (counts) and each of them with zeros beside it. None fits: the distribution functions "
-            f"lie more than {columns.BOUND:g} apart, or more than chance makes of few rows."
-        )
     said.append("Columns that are forbidden to the model or look personal: names, gaps and counts, no values.")
     return ProfileSection("How it was looked at", "how", tuple(said))
 
@@ -659,7 +650,6 @@ class ColumnRow:
     missing: str
     distinct: str
     middle: str
-    law: str
     tells: str
 
 
@@ -764,7 +754,6 @@ def _row(column: ColumnLook, look: TableProfile) -> ColumnRow:
         missing=share(column.missing_share) if column.missing else "0",
         distinct=f"{column.distinct:,}",
         middle=middle(column),
-        law=column.numbers.law.text if column.numbers is not None and column.numbers.law is not None else "",
         tells="" if strength is None else share(strength),
     )
 

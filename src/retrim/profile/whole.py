@@ -1,10 +1,7 @@
-"""What the live model makes of the table: the features it sees, the levels it knows, what weighs in it.
+"""The profile of a whole table: each column by itself, then what takes several, on a sample of rows.
 
-Whether cells are missing at random, or whether the other columns, or the time, tell which.
-
-The target: how it lies, and how it goes over time.
-
-The whole look: every column once, one at a time; then what takes several, on a sample of rows.
+Also labels that are likely wrong, drift over the table's own history, missing cells that other columns predict, and
+how the live model uses each column.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +11,283 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.drift.cells import as_floats
+from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, pair
+from retrim.drift.tests import ks, variation
 from retrim.features.step import cells_of, cramer, known
+from retrim.features.view import FeatureView
 from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods, together
-from retrim.profile.leak import Leak
-from retrim.profile.leaks import leaks_of
-from retrim.profile.noise import LabelNoise, noise_of
-from retrim.profile.over_time import HistoryShift, moved, moved_answers
+from retrim.profile.leaks import Leak, leaks_of
 from retrim.profile.pairs import Collinear, Duplicates, Hashes, Pair, Related, collinear, goal_of, pair_of, related
 from retrim.profile.table import NO_VALUES, ProfiledTable, TableNote, hidden
-from retrim.table.data import ColumnType
+from retrim.table.data import ColumnType, DataParams
+from retrim.training.estimators import MODELS
+
+FOLDS = 5
+LEAST, MOST = 100, 30_000
+"""Labelled rows that it takes, and of which more are not used."""
+SHOWN = 20
+SURE = 0.9
+"""Probability of another class from which a suspect is one of the surest."""
+FAR = 6.0
+"""Standard deviations of a residual from which its row is a suspect: two of 10^9 rows of a normal law are."""
+MODEL = {
+    "num_leaves": 15,
+    "learning_rate": 0.1,
+    "min_child_samples": 20,
+    "feature_fraction": 0.8,
+    "bagging_fraction": 0.8,
+    "lambda_l2": 1.0,
+}
+ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class SuspectLabel:
+    """A row whose label is likely wrong.
+
+    Args:
+        row: Its place in the table.
+        label: What it is labelled.
+        said: What the model says.
+        sure: Probability of that class; of a regression how many standard deviations it lies off.
+    """
+
+    row: int
+    label: str
+    said: str
+    sure: float
+
+
+@dataclass(frozen=True)
+class LabelNoise:
+    """What a look for wrong labels found.
+
+    Args:
+        rows: Labelled rows looked at.
+        suspects: How many are suspects.
+        surest: How many of those with a probability of 90 % or more of another class; of a regression all.
+        told: Share of the labels' uncertainty (of a regression of their mean absolute deviation) that the model takes
+            away on rows it has not seen; below 0 where it is worse than nothing.
+        shown: The surest.
+    """
+
+    rows: int
+    suspects: int
+    surest: int
+    told: float
+    shown: tuple[SuspectLabel, ...]
+
+
+def noise_of(
+    sample: pd.DataFrame, places: np.ndarray, data: DataParams, *, seed: int, threads: int
+) -> LabelNoise | None:
+    """Rows whose label is likely wrong; None where too few are labelled, or all alike.
+
+    A small model predicts each fifth of the rows from the others. Of classes, a row is a suspect where the class of
+    the largest probability is not its label, and that probability is at least the mean which rows labelled so get; of
+    a regression, where it is `FAR` robust standard deviations off, those of rows with as large a prediction.
+
+    Args:
+        sample: Rows drawn at random, features and target, shape (n, columns).
+        places: Place of each in the table, shape (n,).
+        data: What the table is.
+        seed: Of folds and model.
+        threads: For LightGBM.
+
+    Source:
+        Confident learning: Northcutt, Jiang and Chuang (2021), J. Artif. Intell. Res. 70, 1373-1411, pruning by class
+        with its off-diagonal counts.
+    """
+    known = sample[data.target].notna().to_numpy()
+    if data.task == "regression":
+        known = np.abs(np.nan_to_num(as_floats(sample[data.target]), nan=np.inf)) < 1e30
+    rows, places = sample[known].reset_index(drop=True), places[known]
+    if len(rows) > MOST:
+        step = np.sort(np.random.default_rng(seed).choice(len(rows), MOST, replace=False))
+        rows, places = rows.iloc[step].reset_index(drop=True), places[step]
+    if len(rows) < LEAST or rows[data.target].nunique() < 2:
+        return None
+    view = FeatureView.learn(rows, data)
+    matrix, actual = np.clip(view.matrix(rows), -1e30, 1e30), view.actual(rows)
+    fold = np.random.default_rng(seed).permutation(len(rows)) % FOLDS
+    if data.task == "regression":
+        said = _out_of_fold(view, matrix, actual, fold, loss="mae", seed=seed, threads=threads)
+        return _far(said[:, 0], actual, places)
+    if data.task == "multiclass":
+        counts = np.bincount(actual)
+        if len(counts) > 50 or min(len(np.unique(actual[fold != part])) for part in range(FOLDS)) < len(counts):
+            return None  # a class that only one fold has cannot be predicted there
+    elif min(len(np.unique(actual[fold != part])) for part in range(FOLDS)) < 2:
+        return None
+    said = _out_of_fold(view, matrix, actual, fold, loss="log_loss", seed=seed, threads=threads)
+    if data.task == "binary":
+        said = np.column_stack([1 - said[:, 0], said[:, 0]])
+    return _wrong(said, actual, places, view.classes)
+
+
+def _out_of_fold(
+    view: FeatureView, matrix: np.ndarray, actual: np.ndarray, fold: np.ndarray, *, loss: str, seed: int, threads: int
+) -> np.ndarray:
+    """Predictions of each row by a model that was fitted on the other folds, shape (n, outputs)."""
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for part in range(FOLDS):
+        rest, own = fold != part, fold == part
+        fitted = MODELS["gbm"].fit(
+            view,
+            matrix[rest],
+            actual[rest],
+            loss=loss,
+            hyperparameters=MODEL,
+            rounds=ROUNDS,
+            stop=None,
+            patience=ROUNDS,
+            weights=None,
+            seed=seed,
+            threads=threads,
+        )
+        parts.append((own, fitted.model.predict(matrix[own]).reshape(int(own.sum()), -1)))
+    said = np.empty((len(actual), parts[0][1].shape[1]))
+    for own, values in parts:
+        said[own] = values
+    return said
+
+
+def _wrong(said: np.ndarray, actual: np.ndarray, places: np.ndarray, classes: Sequence[str]) -> LabelNoise:
+    bounds = np.array([said[actual == code, code].mean() for code in range(said.shape[1])])
+    confident = np.where(said >= bounds, said, -1.0)
+    guess = confident.argmax(axis=1)
+    odd = (confident.max(axis=1) > 0) & (guess != actual)
+    sure = said[np.arange(len(said)), guess]
+    margin = sure - said[np.arange(len(said)), actual]
+    order = sorted(np.flatnonzero(odd), key=lambda row: (-margin[row], places[row]))
+    shown = tuple(
+        SuspectLabel(int(places[row]), classes[actual[row]], classes[guess[row]], float(sure[row]))
+        for row in order[:SHOWN]
+    )
+    prior = np.bincount(actual, minlength=said.shape[1]) / len(actual)
+    entropy = float(-(prior[prior > 0] * np.log(prior[prior > 0])).sum())
+    loss = float(-np.log(np.clip(said[np.arange(len(said)), actual], 1e-15, 1)).mean())
+    return LabelNoise(len(said), int(odd.sum()), int((odd & (sure >= SURE)).sum()), 1 - loss / entropy, shown)
+
+
+def _far(said: np.ndarray, actual: np.ndarray, places: np.ndarray) -> LabelNoise:
+    """Residuals in robust standard deviations of the tenth of rows whose prediction is as large."""
+    off = actual - said
+    tenth = np.argsort(np.argsort(said, kind="stable"), kind="stable") * 10 // len(said)
+    whole = 1.4826 * float(np.median(np.abs(off)))
+    scale = np.empty(len(off))
+    for part in range(10):
+        own = tenth == part
+        if own.any():
+            # Not below half of the whole: a tenth that is predicted nearly exactly would suspect all of its rows.
+            scale[own] = max(1.4826 * float(np.median(np.abs(off[own]))), 0.5 * whole)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = np.where(scale > 0, np.abs(off) / scale, 0.0)
+    order = sorted(np.flatnonzero(away >= FAR), key=lambda row: (-away[row], places[row]))
+    shown = tuple(
+        SuspectLabel(int(places[row]), f"{actual[row]:.6g}", f"{said[row]:.6g}", float(away[row]))
+        for row in order[:SHOWN]
+    )
+    usual = float(np.abs(actual - np.median(actual)).mean())
+    return LabelNoise(
+        len(off), len(order), len(order), 1 - float(np.abs(off).mean()) / usual if usual > 0 else 0.0, shown
+    )
+
+
+FIRST = 0.2
+"""Share of the rows that make the first part, at least; whole parts of the history."""
+LEAST_PART = 30
+"""Rows of a part below which nothing is said of it."""
+CELLS, LEVELS, BUCKETS = 50, 100, 64
+LARGE = 0.15
+"""Effect from which a part has moved: as drift.thresholds has it for ks by default."""
+CHANCE = 1.63
+"""Over the root of nm / (n + m): what ks exceeds by chance in 1 of 100 windows (Smirnov 1948)."""
+
+
+@dataclass(frozen=True)
+class HistoryShift:
+    """How far each part of the history lies from the first.
+
+    Args:
+        effects: 0 to 1, shape (parts,): the largest distance of the distribution functions of a number, the share of
+            rows that would have to change category; NaN in the first part, and where a part has too few rows.
+        chance: What chance alone makes of it in 1 of 100 parts whose rows know nothing of one another, shape (parts,).
+    """
+
+    effects: np.ndarray
+    chance: np.ndarray
+
+    @property
+    def beyond(self) -> np.ndarray:
+        """Parts that moved by a large effect that is more than chance."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray((self.effects >= LARGE) & (self.effects > self.chance))
+
+    def as_record(self) -> list[Any]:
+        return [None if np.isnan(effect) else round(float(effect), 6) for effect in self.effects]
+
+
+def first_part(periods: Periods) -> int:
+    """How many parts of the history make the first: a fifth of the rows; 0 where nothing would be left."""
+    rows = np.cumsum(periods.rows)
+    if not len(rows):
+        return 0
+    count = int(np.searchsorted(rows, FIRST * rows[-1])) + 1
+    return count if count < len(rows) and rows[count - 1] >= LEAST_PART else 0
+
+
+def moved(values: pd.Series, kind: ColumnType, periods: Periods) -> HistoryShift | None:
+    """How far a column of numbers or categories moved; None where the history has no two parts to compare.
+
+    Args:
+        values: The column in order of time, shape (n,).
+        kind: Its type.
+        periods: Parts of the history.
+    """
+    first = first_part(periods)
+    if not first or kind == "time":
+        return None
+    rows, parts = periods.rows, len(periods.labels)
+    reference = values.iloc[: int(rows[:first].sum())]
+    cells: Cells
+    if kind == "category":
+        cells = CategoryCells.cut(reference, levels=LEVELS, buckets=BUCKETS)
+    else:
+        cells = NumericCells.cut(reference, cells=CELLS)
+    width = cells.size + 1
+    counts = np.bincount(periods.codes * width + cells.place(values), minlength=parts * width).reshape(parts, width)
+    old = counts[:first].sum(axis=0)
+    shown = np.flatnonzero((rows >= LEAST_PART) & (np.arange(parts) >= first))
+    effects, chance = np.full(parts, np.nan), np.full(parts, np.nan)
+    if len(shown) and old.sum():
+        several = Counts(cells, counts[shown])
+        test = variation if kind == "category" else ks
+        effects[shown] = test(Counts(cells, old), several).effect
+        chance[shown] = _by_chance(Counts(cells, old), several, category=kind == "category")
+    return HistoryShift(effects, chance)
+
+
+def moved_answers(values: pd.Series, kind: ColumnType, periods: Periods) -> HistoryShift | None:
+    """The same of a target: rows whose answer is still to come say nothing of how it moved."""
+    known = values.notna().to_numpy()
+    return moved(values[known], kind, replace(periods, codes=periods.codes[known]))
+
+
+def _by_chance(reference: Counts, current: Counts, *, category: bool) -> np.ndarray:
+    """What chance makes of the effect: of ks by its law; of categories half mean differences, and a little."""
+    old, new = pair(reference, current)
+    if not category:
+        old, new = old[..., :-1], new[..., :-1]
+    n, m = np.maximum(old.sum(axis=-1), 1), np.maximum(new.sum(axis=-1), 1)
+    weight = np.sqrt(1 / n + 1 / m)
+    if not category:
+        return np.asarray(CHANCE * weight)
+    share = (old + new) / (n + m)[..., None]
+    # Half the sum of |differences|, each about normal; beyond its mean by 2.33 standard deviations of a sum like it.
+    spread = np.sqrt(share * (1 - share)) * weight[..., None]
+    mean = 0.5 * np.sqrt(2 / np.pi) * spread.sum(axis=-1)
+    return np.asarray(mean + 2.33 * 0.5 * np.sqrt((1 - 2 / np.pi) * (spread**2).sum(axis=-1)))
 
 
 @dataclass(frozen=True)
@@ -51,9 +315,9 @@ class Champion:
         return {"version": self.version, "importance": self.shares}
 
 
-CELLS = 10
+MISSING_CELLS = 10
 TIME = "(time)"
-LEAST = 10
+LEAST_MISSING = 10
 """Missing cells, and filled ones, below which nothing is said."""
 CLEAR = 0.1
 """Cramér's V from which an association is worth a word; on many rows chance alone is told from far less."""
@@ -93,8 +357,8 @@ def missingness(columns: Mapping[str, np.ndarray], *, confidence: float) -> list
         confidence: From which on an association is no chance, after all that were looked at are counted.
     """
     n = len(next(iter(columns.values()), np.zeros(0)))
-    cells = {name: cells_of(values, most=CELLS) for name, values in columns.items()}
-    cells[TIME] = np.arange(n) * CELLS // max(n, 1)
+    cells = {name: cells_of(values, most=MISSING_CELLS) for name, values in columns.items()}
+    cells[TIME] = np.arange(n) * MISSING_CELLS // max(n, 1)
     return [_one(name, ~known(values), cells, confidence) for name, values in columns.items()]
 
 
@@ -103,7 +367,7 @@ def _one(name: str, missing: np.ndarray, cells: Mapping[str, np.ndarray], confid
     share = count / n if n else 0.0
     if not count:
         return Missingness(name, 0, 0.0, "none", None, 0.0, 1.0)
-    if min(count, n - count) < LEAST:
+    if min(count, n - count) < LEAST_MISSING:
         return Missingness(name, count, share, "few", None, 0.0, 1.0)
     strengths, chances = {}, {}
     for other, codes in cells.items():
@@ -338,8 +602,7 @@ def profile_table(
     data = table.data
     periods = cut_periods(table.event, timed=table.timed)
     generator = np.random.default_rng(seed)
-    drawn = generator.permutation(table.rows)[:rows]
-    places = np.sort(drawn)
+    places = np.sort(generator.permutation(table.rows)[:rows])
     batches = None if table.batches is None else together(table.batches, MOST_BATCHES)
     columns: list[ColumnLook] = []
     sample: dict[str, pd.Series] = {}
@@ -354,7 +617,7 @@ def profile_table(
         values = table.column(name)
         part = values.iloc[places].reset_index(drop=True)
         why = reasons[name] = hidden(name, values, table, before=reasons)
-        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods, drawn=drawn)
+        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods)
         columns.append(look)
         if batches is not None and look.missing:
             by_batch[name] = _by_batch(values.isna().to_numpy(), batches)

@@ -27,10 +27,10 @@ import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
-from retrim.profile.raw_column import RawColumn, Stored
+from retrim.profile.table import RawColumn, Stored
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.cells import writable
 from retrim.reading.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
+from retrim.reading.table import writable
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD, LINES, SAME = 1 << 18, 20, 0.6

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from retrim.files import digest_of_files, read_folder
+from retrim.files import digest_of_files, lightgbm_alone, read_folder
 from retrim.gate.reference_rows import REFERENCE_ROWS, answers_of, farthest
-from retrim.machine import lightgbm_alone
 from retrim.stats.canonical import from_parquet
 from retrim.training.bundle import Predictor, load_predictor
-from retrim.training.custom_code import trust_all
+from retrim.training.estimators import trust_all
 
 TIMED = ((1, 50), (1000, 10))
 """Rows of a prediction that is timed, and how often it is."""

@@ -38,7 +38,7 @@ from retrim.files import folder_digest, read_folder
 from retrim.lineage.workspace import Workspace
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
-from retrim.training.custom_code import trust_all
+from retrim.training.estimators import trust_all
 
 GRAIN = "grain"
 """In a version's lineage: how its rows were put together. Older ones do not say."""

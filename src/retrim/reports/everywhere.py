@@ -11,9 +11,9 @@ from retrim.adapters.landing_zone import Quarantine
 from retrim.checking.check import CHECK
 from retrim.checking.history import is_held
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import WorkspacePaths
 from retrim.landing.overdue import overdue
 from retrim.lineage.workspace import Workspace
-from retrim.paths import WorkspacePaths
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.settings import Env, load_params
 

@@ -58,9 +58,9 @@ from retrim.decision.policy_play import (
 from retrim.drift.profile import ProfileParams
 from retrim.errors import RefusedError
 from retrim.features.fitted import StepParams
+from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
-from retrim.machine import count_cores
 from retrim.release.versions import load_champion
 from retrim.stats.canonical import to_json
 from retrim.table.data import DataParams, mature

@@ -35,10 +35,9 @@ from retrim.checking.check import price_now
 from retrim.checking.mode import share_of_refit
 from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError
-from retrim.files import link, read_yaml
+from retrim.files import WorkspacePaths, link, read_yaml
 from retrim.landing.as_of_view import known_table
 from retrim.lineage.workspace import REFIT, Workspace, clone
-from retrim.paths import WorkspacePaths
 from retrim.reading.landed import hash_file, withdrawal_file
 from retrim.release.release import sync_aliases
 from retrim.release.versions import load_stored_version, stored_bundle, trusted_keys

@@ -11,6 +11,7 @@ import pandas as pd
 from retrim.decision.policy_play import usual_recipe
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import count_cores
 from retrim.gate.relative_loss import Resampling
 from retrim.gate.what_if import (
     ComparedWays,
@@ -26,7 +27,6 @@ from retrim.gate.what_if import (
     windows_at,
 )
 from retrim.lineage.workspace import Workspace, report_progress
-from retrim.machine import count_cores
 from retrim.reading.landed import open_landed, without_numbers
 from retrim.release.versions import load_champion
 from retrim.settings import Params, parse_params, stated_by

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.adapters.mlflow_exhibits import JUDGED, Exhibits
+from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
 from retrim.checking.check import CHECK

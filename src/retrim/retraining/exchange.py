@@ -20,7 +20,7 @@ import pandas as pd
 import retrim
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.adapters.mlflow_exhibits import Exhibits
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import Attestation, attested, is_plain, pack, read_attestation, unpack
 from retrim.checking.previous_champions import forbidden_in, group_checks
 from retrim.decision.probation import REBUILD
@@ -28,7 +28,7 @@ from retrim.decision.release_checks import hold_to
 from retrim.decision.stored_rows import VersionRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import file_digest, folder_digest, read_folder, write_file, write_folder
+from retrim.files import file_digest, folder_digest, platform_tag, read_folder, write_file, write_folder
 from retrim.gate.models import judge_models
 from retrim.gate.reuse import EarlierVerdict, uses
 from retrim.gate.verdict import HoldoutJudgement, StatedInterval, score
@@ -36,7 +36,6 @@ from retrim.landing.as_of_view import known_table
 from retrim.lineage.locks import held_locks
 from retrim.lineage.strange_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace, require_who_and_why
-from retrim.machine import platform_tag
 from retrim.release.approval import ANSWER, APPROVAL, answer_of
 from retrim.release.release import ask_fresh, make_live
 from retrim.release.versions import (

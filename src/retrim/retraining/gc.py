@@ -23,7 +23,8 @@ import pandas as pd
 from retrim.adapters import dvc, git
 from retrim.adapters.dvc import cache_folder, entries, named_in_commit, named_in_folder, run_entries, with_members
 from retrim.adapters.environment import COMPLETE
-from retrim.adapters.mlflow_gc import erase, leftovers
+from retrim.adapters.mlflow_registry import erase, leftovers
+from retrim.adapters.wheel import LOCK, dependencies_in
 from retrim.decision.history import UNFINISHED
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError, RetrimError
@@ -32,7 +33,6 @@ from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import REPOSITORY, origin_of
 from retrim.retraining.recover import ROOM, clear_room
-from retrim.wheel import LOCK, dependencies_in
 
 
 @dataclass(frozen=True)

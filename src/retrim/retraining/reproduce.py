@@ -20,20 +20,18 @@ from retrim.adapters.database import iso
 from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import attested, read_attestation
+from retrim.adapters.wheel import LOCK, NOTE, named_wheel
 from retrim.decision.probation import REBUILD, Agreement, agreement, from_top, pick, rebuild_predicate
 from retrim.decision.stored_rows import EnvelopeRow, VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
-from retrim.files import file_digest, folder_digest, read_folder, write_file
+from retrim.files import Paths, file_digest, folder_digest, platform_tag, read_folder, write_file
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.machine import platform_tag
-from retrim.paths import Paths
 from retrim.release.versions import PROOF, load_stored_version, origin_of, refuse_rebuild, whose_key
 from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
-from retrim.training.custom_code import trust_all
-from retrim.wheel import LOCK, NOTE, named_wheel
+from retrim.training.estimators import trust_all
 
 Say = Callable[[str], None]
 INPUTS = ("dvc.yaml", "params.yaml", "requirements.lock", "expectations", "src")

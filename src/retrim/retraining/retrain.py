@@ -22,11 +22,10 @@ from retrim.checking.previous_champions import restore_after_run
 from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
-from retrim.files import file_digest, folder_digest, read_folder
+from retrim.files import Paths, file_digest, folder_digest, read_folder
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.workspace import PERSON, TRIAL_LOG, Workspace, record_alert
-from retrim.paths import Paths
 from retrim.release.approval import ask_for_refit, let_wait
 from retrim.release.release import promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of

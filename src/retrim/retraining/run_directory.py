@@ -16,24 +16,23 @@ import pandas as pd
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import DvcSession
+from retrim.adapters.wheel import LOCK
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
 from retrim.decision.stored_rows import RunRow
 from retrim.errors import BadInputError
-from retrim.files import folder_digest, parse_yaml
+from retrim.files import CORES_VARIABLE, folder_digest, parse_yaml, platform_tag
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.locks import using_cache
 from retrim.lineage.own_code import require_running_code
 from retrim.lineage.strange_code import pinned_code
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.machine import CORES_VARIABLE, platform_tag
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
 from retrim.training.mode import FINAL, Mode, RunMode
-from retrim.wheel import LOCK
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,12 @@ import retrim
 from retrim.card.diff import changes, flat
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import FeatureView
-from retrim.files import code_digest, file_digest, folder_digest, read_yaml
-from retrim.machine import count_cores
-from retrim.paths import Paths
+from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
 from retrim.reading.chunks import read_frame
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.plugins import explain
-from retrim.training.custom_code import CODE_FILE, is_own, parts_of, trust
 from retrim.training.early import EarlyRows, early_rows
+from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
 from retrim.training.mode import FINAL
 

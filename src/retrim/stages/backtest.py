@@ -4,15 +4,13 @@ import numpy as np
 
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
-from retrim.files import write_folder
-from retrim.machine import lightgbm_alone
-from retrim.paths import Paths
+from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, is_final, main, read_json, read_pins, read_view
 from retrim.stats.canonical import to_json
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import recipe as rolling
-from retrim.training.decision_threshold import DecideParams, threshold_of
+from retrim.training.classes import DecideParams, threshold_of
 from retrim.training.groups import GROUP, Equalised, GroupParams, Mitigation, Thresholds, group_thresholds
 from retrim.training.recipe import TrainParams, challengers_of, recipes_of, windows_of
 

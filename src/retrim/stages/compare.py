@@ -19,7 +19,7 @@ import pandas as pd
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
-from retrim.files import read_folder, write_folder
+from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_folder
 from retrim.gate.agreement import AgreementParams, agree, agreement_record
 from retrim.gate.detectable import detectable
 from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
@@ -31,17 +31,15 @@ from retrim.gate.reference_rows import with_answers
 from retrim.gate.reuse import EarlierVerdict, uses
 from retrim.gate.support import NO_SUPPORT, ShownEvidence, Support, support_of
 from retrim.gate.verdict import Check, GateParams, HoldoutJudgement, ScoredModel, StatedInterval, Verdict, score
-from retrim.machine import lightgbm_alone
-from retrim.paths import BEFORE_FILE, Paths
 from retrim.reading.chunks import read_frame, read_rows_at
 from retrim.stages._common import is_final, main, read_json, read_pins
 from retrim.stats.canonical import to_json, to_parquet
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
 from retrim.table.data import at_keys
-from retrim.training.balance import load_balanced
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import THRESHOLDS, VERDICT, Predictor, load_predictor
+from retrim.training.classes import load_balanced
 from retrim.training.contributions import importance
 from retrim.training.estimators import Model
 from retrim.training.groups import FairnessParams, Outcomes, Thresholds

@@ -6,10 +6,8 @@ import pandas as pd
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.fitted import PrepareParams
 from retrim.features.view import FeatureView, order_digest
-from retrim.files import write_folder
+from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.gate.proxies import proxies
-from retrim.machine import lightgbm_alone
-from retrim.paths import Paths
 from retrim.reading.chunks import PIECE, read_frame, writing
 from retrim.stages._common import is_final, main, read_json, read_pins
 from retrim.stats.canonical import rows_at, to_json

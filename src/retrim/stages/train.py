@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.alarms import AlarmParams
-from retrim.drift.draws import ExpectedWindows
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams
-from retrim.drift.reference import make_reference
+from retrim.drift.reference import ExpectedWindows, make_reference
 from retrim.features.view import FeatureView
-from retrim.files import write_folder
-from retrim.machine import lightgbm_alone
-from retrim.paths import BEFORE_FILE, Paths
+from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, main, read_early, read_json, read_view
 from retrim.stats.canonical import rows_at, to_json, to_parquet
 from retrim.stats.metrics import JudgeParams

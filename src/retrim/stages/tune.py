@@ -13,14 +13,12 @@ import pandas as pd
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
-from retrim.files import write_folder
-from retrim.machine import lightgbm_alone
-from retrim.paths import Paths
+from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, main, read_json, read_pins, read_view
 from retrim.stats.canonical import rows_at, to_json
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
-from retrim.training.balance import fit_balanced
+from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL

@@ -7,11 +7,9 @@ import pandas as pd
 
 from retrim.adapters.great_expectations import ChunkedSuite, columns_of, fit_suite, for_tables, read_suite
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import write_file, write_folder
-from retrim.paths import Paths
+from retrim.files import Paths, write_file, write_folder
 from retrim.profile.first_model import find_leaks
-from retrim.profile.leak import LeakParams
-from retrim.profile.leaks import DUPLICATES
+from retrim.profile.leaks import DUPLICATES, LeakParams
 from retrim.reading.chunks import PIECE, writing
 from retrim.reading.landed import (
     ROW,

@@ -20,7 +20,7 @@ from retrim.features.view import FeatureView
 from retrim.stats.canonical import as_numbers, digest_of
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
-from retrim.training.balance import load_balanced
+from retrim.training.classes import load_balanced
 from retrim.training.early import taken_early
 from retrim.training.estimators import Model
 from retrim.training.groups import Thresholds

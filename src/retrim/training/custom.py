@@ -1,10 +1,6 @@
-"""The file of a model of one's own, run once, and its functions called; what goes wrong there is told with its line.
+"""Custom models: a file of the workspace with `fit`, `predict`, `save` and `load`, behind the common protocol.
 
-One form of what skops writes: the same model, the same bytes. Nothing is loaded here.
-
-skops names the parts of a model by their place in memory and stamps its archive with the clock.
-
-A model of one's own: a file of the workspace with `fit`, `predict`, `save` and `load`, behind the same protocol.
+What skops writes is put into one form, as its own holds places in memory and the time: the same model, the same bytes.
 """
 
 import ast
@@ -26,8 +22,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import to_json
 from retrim.table.data import ColumnType
-from retrim.training.custom_code import CODE, CODE_FILE, parts_of
-from retrim.training.estimators import FittedModel, Link, check_classes, check_names, outputs
+from retrim.training.estimators import CODE, CODE_FILE, FittedModel, Link, check_classes, check_names, outputs, parts_of
 
 FUNCTIONS = ("fit", "predict", "save", "load")
 CONSTANTS = ("HYPERPARAMETERS", "LOSSES")

@@ -1,11 +1,14 @@
-"""Kinds of model by name. A kind fits and loads; a model predicts and gives its files.
+"""Estimators by name: what one fits, loads and can be trained for, and which code of custom models may run.
 
-What a kind of model can be trained for, checked the same way for all of them.
+A custom model is `own:PATH` in params.yaml and `own:PATH@SHA256` everywhere else, so that a recipe says which code it
+uses. Nothing runs whose bytes were not named first.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -13,8 +16,13 @@ import numpy as np
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
 from retrim.stats.plugins import Plugin, PluginRegistry
-from retrim.training.custom_code import is_own
 
+OWN = "own:"
+CODE_FILE = "own_model.py"
+"""The code, in the folder of a model that it made."""
+CODE: PluginRegistry[bytes] = PluginRegistry("code of a model of one's own")
+"""By SHA-256. What stands here may run: a file of this workspace, or of a bundle whose hash is recorded here."""
+NAMED = re.compile(r"own:(?P<path>[^@]+\.py)(?:@(?P<digest>[0-9a-f]{64}))?")
 Link = Literal["identity", "log", "chance", "log odds", "shares", "log shares"]
 """What raw scores are: the prediction itself, or its logarithm (counts); the chance of the positive class, or its log
 odds; shares of the classes before they are made to sum to 1, or their logarithms."""
@@ -119,6 +127,47 @@ class Estimator(Protocol):
         """
 
 
+def is_own(model: str) -> bool:
+    """Whether a kind of model is a file of the workspace."""
+    return model.startswith(OWN)
+
+
+def parts_of(model: str) -> tuple[str, str | None]:
+    """Path and SHA-256 of an own model's name; None where it does not say the latter.
+
+    Raises:
+        BadInputError: It is no such name, or the path leads out of the workspace.
+    """
+    found = NAMED.fullmatch(model)
+    path = "" if found is None else str(found["path"])
+    parts = path.split("/")
+    if found is None or "\\" in path or any(part in ("", ".", "..") or part.startswith(".git") for part in parts):
+        raise BadInputError(
+            f"train.model: {model!r} names no file of the workspace; write such as own:models/my_model.py"
+        )
+    return path, found["digest"]
+
+
+def trust(code: bytes) -> str:
+    """Lets code run in this process; gives its SHA-256."""
+    digest = sha256(code).hexdigest()
+    if digest not in CODE:
+        CODE.register(digest)(code)
+    return digest
+
+
+def code_in(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The code among the files of a bundle, by SHA-256."""
+    found = [content for name, content in sorted(files.items()) if name.rpartition("/")[2] == CODE_FILE]
+    return {sha256(content).hexdigest(): content for content in found}
+
+
+def trust_all(files: Mapping[str, bytes]) -> None:
+    """Lets the code of a bundle run whose bytes were checked against what is recorded here."""
+    for content in code_in(files).values():
+        trust(content)
+
+
 class Estimators(PluginRegistry[Estimator]):
     """The registered estimators, and any file of the workspace that is named as one."""
 
@@ -142,7 +191,7 @@ class Estimators(PluginRegistry[Estimator]):
 
 def _register_shipped() -> None:
     """Imports the modules that enter themselves; each of them imports this one."""
-    from retrim.training import forest, gbm, linear, stack  # noqa: F401
+    from retrim.training import linear, stack, trees  # noqa: F401
 
 
 MODELS = Estimators("model")

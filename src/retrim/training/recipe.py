@@ -1,13 +1,7 @@
 """A recipe and the rows it is fitted on: what train, backtest and the probe share.
 
-Who competes in a run: recipes times training windows, each pair once.
-
-The recipe refitted at earlier origins: what it would have given, had it been used before.
-
-The work of fits, in rows times rounds: what a probe costs beside a retraining, the same on every machine.
-
-Seconds would differ from run to run, and a check's record has to be the same bytes when
-it is replayed. On one table the time of a fit grows with rows times rounds.
+The work of a fit counts rows times rounds, the same on every machine: seconds would differ from run to run, and a
+check's record has to be the same bytes when it is replayed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +18,10 @@ from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Seed, SettingsSection
-from retrim.stats.windows import Fold
-from retrim.training.balance import Balance, fit_balanced
-from retrim.training.custom_code import is_own, parts_of
+from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
+from retrim.training.classes import Balance, fit_balanced
 from retrim.training.early import EarlyRows, class_chances, early_rows, soft_rows
-from retrim.training.estimators import MODELS, Model
+from retrim.training.estimators import MODELS, Model, is_own, parts_of
 from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
 from retrim.training.tuning import TuneParams
@@ -484,3 +477,112 @@ def retraining_work(
     trials = {"refit": 0, "warm": tune.warm_trials, "search": tune.trials}[mode]
     folds = sum(max(rows - number * tune.fold_rows, 0) for number in range(1, tune.folds + 1))
     return rounds * (fitted * (len(recipes) if trials else 1) + trials * folds)
+
+
+A_SECOND = pd.Timedelta("1s")
+FAR = 1_000_000  # rows; whoever needs more waits for a year in any case
+FEWEST = 8  # rows that tell how fast rows come, at least
+NEVER = pd.Timedelta("3650D")  # a date further ahead says nothing
+
+
+def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams) -> None:
+    """Cuts mature rows into judging block, embargo, folds and origins, as features, tune and backtest do.
+
+    Args:
+        event: Event time of each mature row in total order, shape (n,).
+        due: When each row's label was due, shape (n,).
+        split: Judging rows.
+        tune: Folds.
+        backtest: Origins.
+
+    Raises:
+        ValueError: A part would have fewer than 2 rows; the message says which.
+    """
+    start = len(event) - split.judge_rows
+    train = past_of(event, due, start) if start > 0 else np.empty(0, dtype="int64")
+    if len(train) < 2:
+        raise ValueError(f"{len(train)} had a label due before the {split.judge_rows} that judge")
+    event, due = event.iloc[train].reset_index(drop=True), due.iloc[train].reset_index(drop=True)
+    for fold in folds(event, due, count=tune.folds, rows=tune.fold_rows):
+        keep_back(event, due, fold.fit, share=tune.stop_share)
+    folds(event, due, count=backtest.origins, rows=backtest.origin_rows)
+
+
+def rows_missing(
+    event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams
+) -> int:
+    """How many rows more would do, if they come as these did; within a quarter, a million at most. 0 if these do.
+
+    Args:
+        event: Event time of each mature row in total order, shape (n,), n at least 1.
+        due: When each row's label was due, shape (n,).
+        split: Judging rows.
+        tune: Folds.
+        backtest: Origins.
+    """
+    apart = max(usual_gap(event), A_SECOND)
+    horizon = (due - event).median()
+    more = 0
+    while more < FAR:
+        coming = pd.Series(event.iloc[-1] + apart * np.arange(1, more + 1), dtype=event.dtype)
+        try:
+            cut_first(
+                pd.concat([event, coming], ignore_index=True),
+                pd.concat([due, coming + horizon], ignore_index=True),
+                split,
+                tune,
+                backtest,
+            )
+        except ValueError:
+            more += more // 4 + 8
+        else:
+            return more
+    return FAR
+
+
+def usual_gap(event: pd.Series) -> pd.Timedelta:
+    """The mean span between rows of the newer half: old rows, however old, do not change it.
+
+    Args:
+        event: Event time of each row, ascending, shape (n,), n at least 1.
+    """
+    middle = (len(event) - 1) // 2
+    return pd.Timedelta((event.iloc[-1] - event.iloc[middle]) / max(len(event) - 1 - middle, 1))
+
+
+def enough_at(
+    event: pd.Series, due: pd.Series, matured: pd.Series, *, missing: int, as_of: pd.Timestamp
+) -> pd.Timestamp | None:
+    """When that many more rows will be mature, if rows go on to come as they did, and labels come when they are due.
+
+    What is expected by a moment are the landed rows that are due by then, and those that come from now on at the pace
+    of the newer half, each as long before its label as rows usually are.
+
+    Args:
+        event: Event time of each row in total order, shape (n,).
+        due: When each row's label is due, shape (n,).
+        matured: When each row was mature; missing while it is not, shape (n,).
+        missing: How many more are needed, at least 1.
+        as_of: Now.
+
+    Returns:
+        None where the rows that have landed neither suffice nor tell how fast others come, or that is years ahead.
+    """
+    now = as_of.timestamp()
+    waits = _seconds(due[matured.isna() & (due > as_of)]) - now
+    # The moment at which the k-th of them is due, for k = 0 ... missing.
+    coming = np.concatenate([[0.0], np.sort(waits)])[: missing + 1]
+    by_then = coming[missing:]
+    gap = usual_gap(event).total_seconds()
+    if len(event) >= FEWEST and gap > 0:
+        lag = float(np.median(_seconds(due) - _seconds(event)))
+        rest = missing - np.arange(min(len(coming), missing))
+        by_then = np.concatenate([by_then, np.maximum(coming[:missing], lag + gap * rest)])
+    if not len(by_then) or by_then.min() > NEVER.total_seconds():
+        return None
+    return as_of + pd.Timedelta(round(float(by_then.min())), "s")
+
+
+def _seconds(times: pd.Series) -> np.ndarray:
+    """Times as seconds since 1970, shape (n,); years far away too."""
+    return np.asarray(times.dt.as_unit("us").astype("int64").to_numpy() / 1e6)

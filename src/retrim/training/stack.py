@@ -11,14 +11,14 @@ from retrim.errors import BadInputError
 from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import to_json
 from retrim.stats.metrics import row_losses
-from retrim.training import forest, gbm, linear
+from retrim.training import linear, trees
 from retrim.training.estimators import MODELS, Estimator, FittedModel, Link, Model, outputs
 
 FILE = "stack.json"
 HELD = "held_share"
 PARTS = 20
 """Shares are whole twentieths: finer ones are noise in rows held back, and each can be tried for any loss."""
-BASES = {"forest": forest.LINKS, "gbm": gbm.LINKS, "linear": linear.LINKS, "logistic": linear.LINKS}
+BASES = {"forest": trees.FOREST_LINKS, "gbm": trees.GBM_LINKS, "linear": linear.LINKS, "logistic": linear.LINKS}
 """What is blended, and what its scores are in each task."""
 OF_COUNTS = ("gbm", "linear")
 """Kinds that score the logarithm of a count."""

@@ -16,10 +16,10 @@ import pytest
 
 import retrim
 from retrim.adapters.dvc import lay_code
+from retrim.adapters.wheel import dependencies_in, named_wheel, pack_wheel, running_wheel, unpack_wheel
 from retrim.card.diff import packages
 from retrim.errors import RefusedError
 from retrim.files import code_digest, write_file
-from retrim.wheel import dependencies_in, named_wheel, pack_wheel, running_wheel, unpack_wheel
 from tests.builders.wheels import changed_wheel, copy_checkout
 
 PACKAGE = Path(retrim.__file__).parent
@@ -51,14 +51,14 @@ def test_a_checkout_with_bytecode_and_other_times_gives_the_same_bytes(tmp_path:
     package = copy_checkout(tmp_path)
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "paths.cpython-311.pyc").write_bytes(b"1")
-    (package / "paths.py").touch()
-    (package / "paths.py").chmod(0o755)
+    (package / "files.py").touch()
+    (package / "files.py").chmod(0o755)
 
     assert pack_wheel(package).hash == running_wheel().hash
 
 
 def test_a_changed_byte_gives_another_wheel_of_the_same_version(tmp_path: Path) -> None:
-    other = changed_wheel(tmp_path, "0.1.0", edits={"src/retrim/paths.py": ("Where things lie", "Where all lies")})
+    other = changed_wheel(tmp_path, "0.1.0", edits={"src/retrim/files.py": ("Files of a workspace", "Where all lies")})
 
     assert other.name == running_wheel().name
     assert other.hash != running_wheel().hash

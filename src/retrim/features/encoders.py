@@ -1,4 +1,4 @@
-"""Preprocessing steps for categories: codes that need no target, the target code, and rare levels merged."""
+"""Preprocessing steps that turn categories, texts and times into numbers."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from retrim.errors import BadInputError
 from retrim.features.step import (
     CATEGORIES,
+    TIMES,
     Frame,
     PreprocessingStep,
     StepColumn,
@@ -18,9 +19,12 @@ from retrim.features.step import (
     counts_of,
     estimator_to_record,
     same,
+    sample_places,
     step,
     transform_texts,
 )
+from retrim.table.derived_columns import PARTS, calendar_part
+from retrim.table.reading import CalendarPart, known_zone
 
 
 def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -241,3 +245,194 @@ def _before(
     starts = np.searchsorted(codes[order], codes, side="left")
     ends = np.searchsorted(keys, codes * width + ranks[:n], side="right")
     return (ends - starts).astype("float64"), sums[np.where(ends > starts, ends - 1, n)]
+
+
+Components = Annotated[int, Field(ge=1, le=256)]
+Words = Annotated[int, Field(ge=2, le=20_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+DIGITS = 9
+"""Decimals of an axis that are kept. Processors differ beyond them."""
+
+
+class _Text(PreprocessingStep):
+    """scikit-learn's vectorizer, TfidfTransformer and TruncatedSVD on each column."""
+
+    def _learn(self, past: TrainingRows, size: int, *, components: int, seed: int) -> StepState:
+        state: dict[str, Any] = {}
+        makes: dict[str, StepColumn] = {}
+        said: dict[str, Any] = {}
+        for name, values in past.frame.items():
+            some = values[sample_places(len(values))]
+            state[name], said[name] = self._learn_column(
+                ["" if text is None else text for text in some], size, components, seed
+            )
+            makes |= {f"{name}:text{number + 1}": StepColumn("number", name) for number in range(components)}
+        return StepState({"columns": state, "components": components}, makes, drops=tuple(past.frame), said=said)
+
+    def vectorizer(self, texts: list[str], size: int) -> Any:
+        """A vectorizer of that many words at most; None where there is no word."""
+        raise NotImplementedError
+
+    def _learn_column(
+        self, texts: list[str], size: int, components: int, seed: int
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        vectorizer = self.vectorizer(texts, size) if texts else None
+        counts = None if vectorizer is None else vectorizer.transform(texts)
+        if counts is None or not counts.nnz:
+            return [], {"words": 0, "share kept": None}
+        rarity = TfidfTransformer().fit(counts)
+        weights = rarity.transform(counts)
+        fitted, share = [vectorizer, rarity], 1.0
+        if counts.shape[1] > 1:  # else there is nothing to reduce
+            with np.errstate(all="ignore"):  # texts that are all alike have no variance to explain
+                axes = TruncatedSVD(min(components, counts.shape[1]), n_iter=7, random_state=seed).fit(weights)
+            axes.components_ = np.round(axes.components_, DIGITS)
+            axes.explained_variance_ratio_ = np.nan_to_num(axes.explained_variance_ratio_)
+            share = float((axes.singular_values_**2).sum() / weights.power(2).sum())
+            fitted.append(axes)
+        said = {"words": counts.shape[1], "share kept": round(share, DIGITS)}
+        return [estimator_to_record(each) for each in fitted], said
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        made: Frame = {}
+        for name, values in frame.items():
+            reduced = transform_texts(state["columns"][name], values, width=state["components"], nested=False)
+            made |= {f"{name}:text{number + 1}": reduced[:, number] for number in range(state["components"])}
+        return made
+
+
+@step("text_tfidf", takes=CATEGORIES, gives="gone")
+class TextTfidf(_Text):
+    """`COLUMN:text1` and so on: the most frequent words of training, weighted by rarity, reduced to components.
+
+    A text without a known word is 0 in all; a missing one is missing.
+    """
+
+    def learn(self, past: TrainingRows, *, words: Words, components: Components, seed: Seed) -> StepState:
+        return self._learn(past, words, components=components, seed=seed)
+
+    def vectorizer(self, texts: list[str], size: int) -> Any:
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        split = CountVectorizer().build_analyzer()
+        counts = pd.Series([word for text in texts for word in split(text)], dtype="str").value_counts()
+        # Not by max_features: which of equally frequent words it keeps depends on the processor.
+        words = sorted(sorted(counts.index, key=lambda word: (-counts[word], word))[:size])
+        return CountVectorizer(vocabulary=words) if words else None
+
+
+@step("text_hash", takes=CATEGORIES, gives="gone")
+class TextHash(_Text):
+    """The same without a list of words: each is counted in the bucket that its hash names, so new words count too."""
+
+    def learn(self, past: TrainingRows, *, buckets: Words, components: Components, seed: Seed) -> StepState:
+        return self._learn(past, buckets, components=components, seed=seed)
+
+    def vectorizer(self, texts: list[str], size: int) -> Any:
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        return HashingVectorizer(n_features=size, norm=None, alternate_sign=False)
+
+
+NEAR = 7
+"""Days from a holiday beyond which a day is far from one."""
+AHEAD = 20
+"""Years after the last of training whose holidays are kept in the bundle; later ones are not known."""
+
+
+def known_country(code: str) -> str:
+    """A country, `US`, or a part of it, `US-NY`, that the package `holidays` knows."""
+    import holidays
+
+    country, _, part = code.partition("-")
+    known = holidays.list_supported_countries(include_aliases=False)
+    if country not in known:
+        raise ValueError(f"{code!r} is not a known country; write its ISO 3166 code, such as 'DE' or 'US-NY'")
+    if part and part not in known[country]:
+        raise ValueError(f"{code!r}: {country} has no part {part!r}; it has {', '.join(known[country]) or 'none'}")
+    return code
+
+
+Zone = Annotated[str, AfterValidator(known_zone)]
+Country = Annotated[str, AfterValidator(known_country)]
+
+
+@step("calendar", takes=TIMES, gives="same")
+class Calendar(PreprocessingStep):
+    """`COLUMN:PART` for each part; as a circle `COLUMN:PART:sin` and `:cos`, so that hour 23 lies beside hour 0."""
+
+    def learn(
+        self,
+        past: TrainingRows,
+        *,
+        parts: Annotated[tuple[CalendarPart, ...], Field(min_length=1)],
+        circle: bool,
+        zone: Zone,
+    ) -> StepState:
+        ends = ("sin", "cos") if circle else ("",)
+        names = {f"{name}:{part}:{end}".rstrip(":"): name for name in past.frame for part in parts for end in ends}
+        state = {"parts": list(parts), "circle": circle, "zone": zone}
+        return StepState(state, {name: StepColumn("number", of) for name, of in names.items()})
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        made: Frame = {}
+        for name, values in frame.items():
+            times = pd.Series(pd.DatetimeIndex(values).tz_localize("UTC"))
+            for part in state["parts"]:
+                found = calendar_part(times, part, zone=state["zone"]).to_numpy()
+                if not state["circle"]:
+                    made[f"{name}:{part}"] = found
+                    continue
+                low, high = PARTS[part]
+                angle = 2 * np.pi * (found - low) / (high - low + 1)
+                made |= {f"{name}:{part}:sin": np.sin(angle), f"{name}:{part}:cos": np.cos(angle)}
+        return made
+
+
+@step("holidays", takes=TIMES, gives="same")
+class Holidays(PreprocessingStep):
+    """`COLUMN:holiday`, 1 or 0, and `COLUMN:to_holiday`, days to the nearest one before or after, 7 at most.
+
+    The dates lie in the bundle, so that another release of the package changes no prediction.
+    """
+
+    def learn(self, past: TrainingRows, *, country: Country, zone: Zone) -> StepState:
+        import holidays
+
+        state: dict[str, Any] = {"dates": [], "from": None, "until": None, "zone": zone}
+        times = [values[~np.isnat(values)] for values in past.frame.values()]
+        years = np.concatenate([each.astype("datetime64[Y]").astype("int64") for each in times]) + 1970
+        if len(years):
+            first, last = int(years.min()) - 1, int(years.max()) + AHEAD
+            land, _, part = country.partition("-")
+            found = holidays.country_holidays(land, subdiv=part or None, years=range(first, last + 1))
+            state |= {"dates": sorted(day.isoformat() for day in found), "from": first, "until": last}
+        makes = {
+            f"{name}:{what}": StepColumn("number", name) for name in past.frame for what in ("holiday", "to_holiday")
+        }
+        return StepState(state, makes)
+
+    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+        days = np.array(state["dates"], dtype="datetime64[D]").astype("int64")
+        made = {}
+        for name, values in frame.items():
+            there = pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(state["zone"]).tz_localize(None)
+            own = there.to_numpy().astype("datetime64[D]")
+            year = own.astype("datetime64[Y]").astype("int64") + 1970
+            known = ~np.isnat(own)
+            if state["from"] is not None:
+                known &= (year >= state["from"]) & (year <= state["until"])
+            else:
+                known[:] = False
+            away = np.full(len(own), float(NEAR))
+            if len(days):
+                day = own.astype("int64")
+                after = np.searchsorted(days, day)
+                for place in (np.clip(after - 1, 0, None), np.clip(after, None, len(days) - 1)):
+                    away = np.minimum(away, np.where(known, np.abs(days[place] - np.where(known, day, 0)), NEAR))
+            made[f"{name}:holiday"] = np.where(known, (away == 0).astype("float64"), np.nan)
+            made[f"{name}:to_holiday"] = np.where(known, away, np.nan)
+        return made
