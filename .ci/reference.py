@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic.fields import ComputedFieldInfo
+from pydantic.fields import ComputedFieldInfo, FieldInfo
 from settings import page as settings_page
 
 from retrim import errors
@@ -145,18 +145,18 @@ RECORDS = (
     Printed(
         "retrim check",
         "retrim.checking.check:CheckOutcome",
-        "Under `check`, followed by the evidence. Beside it: `run`, as `retrim retrain` prints it or null, and "
+        "Under `check`. Beside it: `run`, as `retrim retrain` prints it or null, and "
         "`resumed`, a list of [runs](#run).",
     ),
     Printed(
         "retrim retrain",
-        "retrim.retraining.retrain:RunOutcome",
+        "retrim.decision.history:RunOutcome",
         more={"resumed": "Runs that were killed and were finished first: a list of [runs](#run)."},
     ),
-    Printed("retrim status", "retrim.cli.answers:status_record"),
+    Printed("retrim status", "retrim.cli.answers:StatusAnswer"),
     Printed("retrim status --all", "retrim.reports.everywhere:ModelPlace", "Under `models`, a list of these."),
-    Printed("retrim why", "retrim.cli.answers:decision_record"),
-    Printed("run", "retrim.cli.answers:_run_record", "In `retrim why`, `retrim status`, `resumed`."),
+    Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
+    Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
     Printed("retrim score", "retrim.checking.score:ScoringResult"),
     Printed(
         "retrim ingest",
@@ -204,16 +204,10 @@ RECORDS = (
     Printed("retrim versions reject", "retrim.release.approval:ApprovalAnswer"),
     Printed(
         "retrim versions diff",
-        "retrim.reports.explain:diff",
-        more={
-            "rows": "Rows that both are compared on.",
-            "metrics": "Metrics of both.",
-            "slices": "Losses of both by slice.",
-            "moved": "Rows whose prediction moved most.",
-        },
+        "retrim.card.diff:VersionDiff",
     ),
     Printed("retrim versions explain", "retrim.reports.explain:ExplainedRow"),
-    Printed("retrim versions fairness", "retrim.reports.fairness:fairness_record"),
+    Printed("retrim versions fairness", "retrim.reports.fairness:VersionFairness"),
     Printed("retrim versions export", "retrim.retraining.exchange:ExportedVersion"),
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
     Printed("retrim versions log", "retrim.release.versions:release_log", LIST),
@@ -351,7 +345,15 @@ def is_record(hint: Any) -> bool:
 
 def written_names(owner: type) -> list[str]:
     """The keys that the codec writes of a class: its fields, and the properties that are `written`."""
-    return [each.name for each in fields(owner)] + [name for name, member in vars(owner).items() if is_written(member)]
+    hints = typing.get_type_hints(owner, include_extras=True)
+    hidden = {
+        name
+        for name, hint in hints.items()
+        if any(isinstance(fact, FieldInfo) and fact.exclude for fact in typing.get_args(hint))
+    }
+    members = {name: member for kind in reversed(owner.__mro__) for name, member in vars(kind).items()}
+    kept = [each.name for each in fields(owner) if each.name not in hidden]
+    return kept + [name for name, member in members.items() if is_written(member)]
 
 
 def is_written(member: Any) -> bool:
@@ -438,7 +440,8 @@ def told_of(owner: type, path: list[str]) -> tuple[Any, str]:
         text = plain((member.fget.__doc__ or "").partition("\n\n")[0])
     else:
         hint = typing.get_type_hints(owner, localns={"Any": Any}).get(name)
-        text = documented(owner.__doc__, "Args", "Attributes").get(name, "")
+        told = (documented(kind.__doc__, "Args", "Attributes") for kind in owner.__mro__)
+        text = next((texts[name] for texts in told if name in texts), "")
     return told_of(hint, below) if below and inspect.isclass(hint) else ((None, "") if below else (hint, text))
 
 
@@ -465,6 +468,10 @@ def entries(value: ast.expr | None, function: ast.FunctionDef, owner: type | Non
         path = attribute(value.func.value) if isinstance(value.func, ast.Attribute) else []
         kind = told_of(owner, path)[0] if path else None
         for each in nested(kind):
+            keys, within = record_of(each)
+            yield from (*keys, *within)
+    elif isinstance(value, ast.Call) and ast.unparse(value.func) == "to_record" and owner:
+        for each in dataclasses_in(told_of(owner, attribute(value.args[0]))[0]):
             keys, within = record_of(each)
             yield from (*keys, *within)
     for part in parts:
@@ -494,6 +501,13 @@ def names_of(value: ast.DictComp, owner: type) -> list[str]:
     return [each.name for each in fields(owner) if each.name not in left_out]
 
 
+def key_of(owner: type, name: str) -> str:
+    """The key that the codec gives a field: its name, or another that the field states."""
+    hint = typing.get_type_hints(owner, include_extras=True).get(name)
+    stated = (getattr(fact, "alias", None) for fact in getattr(hint, "__metadata__", ()))
+    return next((each for each in stated if each), name)
+
+
 def record_of(source: Any) -> tuple[list[Key], list[type]]:
     """The keys of a record, and the classes of the records within it."""
     owner = source if inspect.isclass(source) else None
@@ -501,9 +515,11 @@ def record_of(source: Any) -> tuple[list[Key], list[type]]:
         told = {name: told_of(owner, [name]) for name in written_names(owner)}
         CODED.update(each for hint, _ in told.values() for each in dataclasses_in(hint))
         return (
-            [Key(name, type_said(hint), text) for name, (hint, text) in told.items()],
+            [Key(key_of(owner, name), type_said(hint), text) for name, (hint, text) in told.items()],
             [each for hint, _ in told.values() for each in nested(hint)],
         )
+    for hint in typing.get_type_hints(owner).values() if owner else ():
+        CODED.update(dataclasses_in(hint))
     function = source.as_record if owner else source
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(tree, ast.FunctionDef)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from retrim.checking.check import CheckOutcome
+from retrim.decision.history import RunOutcome
 from retrim.lineage.workspace import Workspace, ask_for_run, report_progress
 from retrim.reading.shipped import DATASETS, ShippedFile
 from retrim.release.approval import approve_all
@@ -36,8 +37,8 @@ class Beat:
 
     date: str
     rows: int
-    check: dict[str, Any] | None
-    run: dict[str, Any] | None
+    check: CheckOutcome | None
+    run: RunOutcome | None
     live: int | None
     system: Loss
     frozen: Loss
@@ -74,18 +75,19 @@ def _first(workspace: Workspace, piece: ShippedFile) -> Beat:
 def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
     done = monitor(piece.arrives.isoformat())
     _approve(workspace, piece)
-    reading = done["check"]["reading"]
+    assert done is not None, piece.arrives
+    reading = done.check.record.reading
     system = frozen = always = NO_LOSS
     if reading is not None:
-        system = Loss(reading["champion_loss"] * reading["rows"], reading["rows"])
-        always = Loss(reading["probe_loss"] * reading["rows"], reading["rows"])
+        system = Loss(reading.champion_loss * reading.rows, reading.rows)
+        always = Loss(reading.probe_loss * reading.rows, reading.rows)
         since = piece.arrives - pd.Timedelta(workspace.params.demo.check_every)
         frozen = frozen_loss(workspace, first_live(workspace), since=since, until=piece.arrives)
     return Beat(
         date=f"{piece.arrives:%Y-%m-%d}",
         rows=piece.rows,
-        check=done["check"],
-        run=done["run"],
+        check=done.check,
+        run=done.run,
         live=_live(workspace),
         system=system,
         frozen=frozen,

@@ -1,6 +1,6 @@
 """The retraining: a run directory, one task a stage, the registry, the verdict."""
 
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
 from prefect import flow, task
@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from retrim.adapters import dvc
 from retrim.adapters.dvc import DvcSession
+from retrim.decision.history import RunOutcome
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache
 from retrim.lineage.workspace import Workspace, stage_teller
@@ -24,23 +25,18 @@ from retrim_flows.recovery import SIGNED, server_is_gone
 
 
 @flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)
-def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> dict[str, Any]:
+def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> RunOutcome:
     """Carries out a decision to retrain, and what follows from it by the settings; one decision is carried out once."""
     workspace, at = open_workspace(), moment(now)
     outcome = carry_out(workspace, decision, mode, at)
-    sequel = refit_waiting(workspace) if outcome["state"] == "promoted" else None
+    sequel = refit_waiting(workspace) if outcome.state == "promoted" else None
     if sequel is not None:
-        outcome["refit"] = carry_out(workspace, sequel, None, at)
-    say("retrain", _in_words(outcome))
+        outcome = replace(outcome, refit=carry_out(workspace, sequel, None, at))
+    say("retrain", outcome.sentence)
     return outcome
 
 
-def _in_words(outcome: dict[str, Any]) -> str:
-    version = "" if outcome["version"] is None else f"version {outcome['version']} "
-    return f"{version}{outcome['state']}: {outcome['reason']}"
-
-
-def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Timestamp) -> dict[str, Any]:
+def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Timestamp) -> RunOutcome:
     """One run, from its claim to its outcome."""
     with held_locks(workspace, f"run-{decision}") as sign, lock_beats(sign), using_cache(workspace):
         run = op.claim_run(workspace, decision, now=at, mode=mode)
@@ -48,7 +44,7 @@ def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Tim
             version = op.made_before(workspace, run)
             deferred = op.defer_run(workspace, run, now=at) if version is None else None
             if deferred is not None:
-                return deferred.as_record()
+                return deferred
             parent = open_run(workspace, run)
             if version is None:
                 version = build(workspace, run, parent, at)
@@ -56,7 +52,7 @@ def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Tim
                 op.outcome_of(workspace, decision) if version is None else conclude(workspace, run, version, parent, at)
             )
             assert outcome is not None, decision
-            return outcome.as_record()
+            return outcome
 
 
 def build(workspace: Workspace, run: RunRow, parent: str, now: pd.Timestamp) -> int | None:
@@ -104,6 +100,6 @@ def publish(workspace: Workspace, run: RunRow, room: RunDirectory, parent: str, 
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
-def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: pd.Timestamp) -> op.RunOutcome:
+def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: pd.Timestamp) -> RunOutcome:
     """The alias moves, or it does not and the reason is kept."""
     return op.conclude_run(workspace, run, version, parent, now=now)

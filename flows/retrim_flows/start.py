@@ -1,7 +1,5 @@
 """How a decision gets its run: as a flow run of its own where this is a deployment, else here and now."""
 
-from typing import Any
-
 import pandas as pd
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -9,12 +7,13 @@ from prefect.deployments import run_deployment
 from prefect.runtime import deployment as own_deployment
 from prefect.states import Scheduled
 
+from retrim.decision.history import RunOutcome
 from retrim.retraining.recover import give_up
 from retrim_flows.moment import open_workspace
 from retrim_flows.retrain import retrain
 
 
-def start(decision: str, now: str, *, wait: bool = False) -> dict[str, Any] | None:
+def start(decision: str, now: str, *, wait: bool = False) -> RunOutcome | None:
     """Starts the retraining of a decision, or the next attempt of one that was killed; its outcome, if it ran here.
 
     Where it is a flow run of its own, `wait` waits until that has ended.

@@ -15,10 +15,13 @@ from markdown_it import MarkdownIt
 
 from retrim.adapters.mlflow_registry import ModelRegistry
 from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.decision.release_checks import ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder
+from retrim.gate.verdict_record import VerdictRecord
 from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.codec import from_record
 from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, fit_recipe
 from retrim.training.tuning import Score, Trial
@@ -77,7 +80,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
     predicted = model.predict(view.matrix(judged))
     said = {"all": predicted} if predicted.ndim == 1 else {f"all_{k}": predicted[:, k] for k in range(3)}
     start, end = "2024-01-01T00:00:00+00:00", "2024-02-01T00:00:00+00:00"
-    split = {"rows": 240, "train": 200, "used_until": start, "judged_from": start, "judged_until": end}
+    split = {"rows": {"train": 200, "judge": 40}, "used_until": start, "judged_from": start, "judged_until": end}
     check = {"name": "floor: last value", "passed": promote, "figure": 0.4, "threshold": 0.0, "text": "gain 40.0%"}
     verdict = {"winner": "all", "promote": promote, "reason": "gain 40.0%", "checks": [check], "rows": 40}
     verdict |= {"losses": {"all": 1.5 + seed, "last_value": 2.5}, "metrics": {"all": {loss: 1.5, "r2": 0.9}}}
@@ -491,12 +494,14 @@ def test_a_hostile_value_is_text_in_the_notes_of_run_and_version(made, tmp_path,
     file = bundle / "verdict" / "verdict.json"
     verdict = json.loads(file.read_bytes())
     check = {**verdict["checks"][0], "passed": False, "text": f"slice place={value} is worse"}
-    verdict |= {"checks": [check], "notes": [value], "detectable": {"text": value}}
+    verdict |= {"checks": [check], "notes": [value], "detectable": {"gain": 0.1, "text": value}}
     file.write_bytes(to_json(verdict))
     parent = made.registry.open_run(f"hostile-{HOSTILE.index(value)}", "hostile", {})
     number = publish(made.registry, parent, bundle, f"hostile-{HOSTILE.index(value)}")
     plain = made.registry.client.get_model_version("m", str(number)).description
-    made.registry.add_to_note(parent, number, verdict, {"passed": False, "checks": [check]})
+    made.registry.add_to_note(
+        parent, number, from_record(VerdictRecord, verdict), from_record(ReleaseChecks, {"checks": [check]})
+    )
     notes = [
         plain,
         run_of(made, parent).data.tags["mlflow.note.content"],

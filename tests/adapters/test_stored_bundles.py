@@ -14,11 +14,21 @@ from retrim.drift.reference import load_reference
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, read_folder
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
-from retrim.training.bundle import FORMAT, FORMAT_FILE, VERDICT, format_of, load_predictor
+from retrim.gate.verdict_record import SlicesRecord
+from retrim.stats.codec import from_record, to_record
+from retrim.training.bundle import FORMAT, FORMAT_FILE, VERDICT, FitRecord, SplitRecord, format_of, load_predictor
+from retrim.training.contributions import Importance
 
 STORED = Path(__file__).parents[1] / "fixtures" / "bundles"
 NUMBERS = sorted(path.name for path in STORED.iterdir() if path.is_dir() and path.name.isdigit())
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "bundle.md").read_text(encoding="utf-8")
+
+
+def _without_younger(written: Any, stored: Any) -> Any:
+    """What was written, without keys within it that are younger than what was stored."""
+    if isinstance(stored, dict):
+        return {key: _without_younger(written[key], value) for key, value in stored.items()}
+    return written
 
 
 def test_there_is_one_of_every_format() -> None:
@@ -57,6 +67,24 @@ class TestAStoredBundle:
 
         assert reference is not None
         assert reference.scores is not None
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            ("models/all/fit.json", FitRecord),
+            ("features/split.json", SplitRecord),
+            ("verdict/slices.json", SlicesRecord),
+            ("verdict/importance.json", Importance),
+        ],
+    )
+    def test_is_read_and_written_key_for_key(
+        self, number: str, files: dict[str, bytes], name: str, kind: type[Any]
+    ) -> None:
+        stored = json.loads(files[name])
+        written = to_record(from_record(kind, stored))
+
+        assert _without_younger(written, stored) == stored
+        assert set(written) == set(stored)
 
     def test_can_be_shown(self, number: str) -> None:
         shown = Exhibits(STORED / number / "bundle")

@@ -18,7 +18,7 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.checking.check import CheckOutcome, check
+from retrim.checking.check import check
 from retrim.checking.history import used_rows
 from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
@@ -34,6 +34,7 @@ from retrim.stats.canonical import to_json, to_parquet
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import assemble, mature, row_keys
 from retrim.training.bundle import SETTINGS, needs_of
+from tests.builders.answers import PrintedCheck
 from tests.builders.proved import move, pass_checks
 from tests.builders.shipped import whole
 from tests.builders.synthetic import data_section, generate
@@ -110,8 +111,8 @@ class Desk:
             else:
                 landing.land_labels(keyed[["_key", data.target]].assign(label_time=self.day(at)), **facts)
 
-    def check(self, at: float) -> CheckOutcome:
-        return check(self.workspace, by="a test", now=self.day(at))
+    def check(self, at: float) -> PrintedCheck:
+        return PrintedCheck(check(self.workspace, by="a test", now=self.day(at)))
 
     def make_version(
         self,

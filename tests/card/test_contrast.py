@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
+from retrim.card.diff import (
+    CameAndWent,
+    FeatureChanges,
+    NamedPrediction,
+    changes,
+    feature_changes,
+    flat,
+    moved,
+    packages,
+    said,
+    step_changes,
+)
 from retrim.features.view import FeatureView
 from tests.builders.tables import data, rows, step
 
@@ -24,7 +35,7 @@ def test_changes_lead_from_the_one_to_the_other(older: dict[str, int], newer: di
     made = {**older, **{key: new for key, (_, new) in found.items()}}
 
     assert {key: value for key, value in made.items() if value is not None} == newer
-    assert changes(newer, older) == {key: [new, old] for key, (old, new) in found.items()}
+    assert changes(newer, older) == {key: (new, old) for key, (old, new) in found.items()}
 
 
 def test_a_mapping_is_flat_by_dotted_keys_and_a_list_is_a_value() -> None:
@@ -41,23 +52,22 @@ def test_features_that_came_went_or_changed_are_told() -> None:
     older = view(a=(), b=("x", "y"), c=("k",), d=())
     newer = view(a=(), b=("y", "z"), c=(), e=("m",))
 
-    assert feature_changes(older, newer) == {
-        "added": {"e": "category"},
-        "gone": {"d": "number"},
-        "types": {"c": ["category", "number"]},
-        "levels": {"b": {"came": ["z"], "gone": ["x"]}, "c": {"came": [], "gone": ["k"]}},
-        "classes": None,
-        "columns": None,
-    }
+    assert feature_changes(older, newer) == FeatureChanges(
+        added={"e": "category"},
+        gone={"d": "number"},
+        types={"c": ("category", "number")},
+        levels={"b": CameAndWent(("z",), ("x",)), "c": CameAndWent((), ("k",))},
+        classes=None,
+        columns=None,
+    )
 
 
 def test_prepared_columns_that_came_or_went_are_told() -> None:
     learned = [FeatureView.learn(rows(120), data(), step(name)) for name in ("missing_indicator", "one_hot")]
 
-    assert feature_changes(*learned)["columns"] == {
-        "came": ["weather=dry", "weather=rain"],
-        "gone": ["weather", "km:missing", "fee:missing", "items:missing", "weather:missing"],
-    }
+    assert feature_changes(*learned).columns == CameAndWent(
+        ("weather=dry", "weather=rain"), ("weather", "km:missing", "fee:missing", "items:missing", "weather:missing")
+    )
 
 
 def test_what_steps_have_learned_is_told() -> None:
@@ -65,24 +75,24 @@ def test_what_steps_have_learned_is_told() -> None:
     alone = FeatureView.learn(rows(60), data(), step("one_hot"))
 
     (learned,) = step_changes(*both)
-    assert learned["change"] == "other"
-    assert learned["step"].startswith("zscore of ")
-    assert all(older != newer for older, newer in learned["learned"].values())
-    assert step_changes(both[0], both[0]) == []
-    assert [each["change"] for each in step_changes(alone, both[0])] == ["came"]
-    assert [each["change"] for each in step_changes(both[0], alone)] == ["gone"]
+    assert learned.change == "other"
+    assert learned.step.startswith("zscore of ")
+    assert all(older != newer for older, newer in (learned.learned or {}).values())
+    assert step_changes(both[0], both[0]) == ()
+    assert [each.change for each in step_changes(alone, both[0])] == ["came"]
+    assert [each.change for each in step_changes(both[0], alone)] == ["gone"]
 
 
 def test_a_step_that_is_declared_twice_is_compared_with_its_own() -> None:
     twice = FeatureView.learn(rows(60), data(), (*step("zscore"), *step("zscore")))
     once = FeatureView.learn(rows(60), data(), step("zscore"))
 
-    assert [each["change"] for each in step_changes(once, twice)] == ["came"]
+    assert [each.change for each in step_changes(once, twice)] == ["came"]
 
 
 def test_a_long_list_stands_as_its_size_and_digest() -> None:
     learned = [FeatureView.learn(rows(n), data(), step("text_hash")) for n in (60, 120)]
-    values = [value for each in step_changes(*learned) for pair in each["learned"].values() for value in pair]
+    values = [value for each in step_changes(*learned) for pair in (each.learned or {}).values() for value in pair]
 
     assert any(isinstance(value, str) and " values, SHA-256 " in value for value in values)
 
@@ -99,9 +109,9 @@ def test_probabilities_have_moved_by_the_share_that_changed_class() -> None:
 
 
 def test_a_prediction_is_told_with_the_class_it_names() -> None:
-    assert said(np.array([0.2, 0.8]), view("multiclass", ("a", "b"))) == {"class": "b", "value": 0.8}
-    assert said(0.3, view("binary", ("no", "yes"))) == {"class": "yes", "value": 0.3}
-    assert said(0.3, view()) == {"value": 0.3}
+    assert said(np.array([0.2, 0.8]), view("multiclass", ("a", "b"))) == NamedPrediction(0.8, "b")
+    assert said(0.3, view("binary", ("no", "yes"))) == NamedPrediction(0.3, "yes")
+    assert said(0.3, view()) == NamedPrediction(0.3)
 
 
 def test_a_selection_that_keeps_other_columns_has_learned_something_else() -> None:
@@ -112,7 +122,7 @@ def test_a_selection_that_keeps_other_columns_has_learned_something_else() -> No
     ]
     (found,) = step_changes(*views)
 
-    assert "takes out" in found["learned"]
+    assert "takes out" in (found.learned or {})
 
 
 def test_what_is_learned_of_a_column_is_told_once_however_many_levels_it_has() -> None:
@@ -123,7 +133,7 @@ def test_what_is_learned_of_a_column_is_told_once_however_many_levels_it_has() -
     ]
     (found,) = step_changes(*views)
 
-    assert len(found["learned"]) <= 3
+    assert len(found.learned or {}) <= 3
     assert len(str(found)) < 1000
 
 
@@ -131,4 +141,4 @@ def test_steps_that_change_places_have_neither_come_nor_gone() -> None:
     pair = [*step("zscore", columns=["km"]), *step("zscore", columns=["fee"])]
     views = [FeatureView.learn(rows(60), data(), order) for order in (pair, pair[::-1])]
 
-    assert step_changes(*views) == []
+    assert step_changes(*views) == ()

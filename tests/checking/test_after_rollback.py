@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from retrim.checking.check import CheckOutcome, acknowledge
-from retrim.cli.answers import status_record
+from retrim.checking.check import acknowledge
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.release import rollback
 from retrim.retraining.recover import recover
 from retrim.retraining.retrain import claim_run
+from tests.builders.answers import PrintedCheck, status_record
 from tests.builders.desk import Desk, copy_of, make_desk
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
@@ -44,7 +44,7 @@ def held(desk: Desk, day: float) -> bool:
     return bool(status_record(desk.workspace, now=desk.day(day))["held"])
 
 
-def after(desk: Desk, day: float, hours: int) -> CheckOutcome:
+def after(desk: Desk, day: float, hours: int) -> PrintedCheck:
     """A check, with that many rows matured since the rollback."""
     desk.land(desk.rows(BACK, BACK + hours / 24), day)
     return desk.check(day)

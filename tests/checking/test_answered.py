@@ -7,8 +7,9 @@ import pytest
 
 from retrim.adapters.database import iso
 from retrim.checking.check import acknowledge
-from retrim.cli.answers import decision_record
+from retrim.decision.rules import RuleResult
 from retrim.lineage.workspace import Workspace, ask_for_run
+from tests.builders.answers import decision_record, kept_check
 from tests.builders.desk import Desk, make_desk
 
 
@@ -25,13 +26,10 @@ class Kept:
     def check(self, day: float, outcome: str = "held", *, up: tuple[str, ...] = (), held: tuple[str, ...] = ()) -> str:
         """A check, with the rules that fired and those it left to a person; gives its id."""
         at = iso(self.desk.day(day))
-        said = [{"rule": rule, "fires": rule in up, "text": "", "change": ""} for rule in ("account", "drift")]
-        record = {"champion": 1, "findings": [], "drifted": [], "said": said, "held": list(held), "settled": []}
-        record |= {"account": {"balance": 0.0, "variance": 0.0, "recent": []}, "price": 1.0}
+        said = tuple(RuleResult(rule, rule in up, text="", change="") for rule in ("account", "drift"))
+        made = kept_check(self.desk.day(day), champion=1, said=said, held=held)
         row = {"id": f"check-{day:g}", "model": self.workspace.model, "source": "check", "as_of": at, "at": at}
-        self.workspace.store.add_decision(
-            {**row, "outcome": outcome, "actor": "a test", "reason": "", "record": record}
-        )
+        self.workspace.store.add_decision({**row, "outcome": outcome, "actor": "a test", "reason": "", "record": made})
         return f"check-{day:g}"
 
     def settle(self, day: float, reason: str = "a fair") -> tuple[str, ...]:

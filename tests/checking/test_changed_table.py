@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from retrim.checking.score import score
-from retrim.cli.answers import status_record
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import known_table
 from retrim.settings import Params
+from tests.builders.answers import status_record
 from tests.builders.desk import Desk, copy_of, make_desk
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from retrim.checking.check import balance, price_now
 from retrim.checking.history import recipe_digest, shown_before
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.score import score
-from retrim.cli.answers import decision_record, status_record
+from retrim.cli.answers import find_decision
 from retrim.cli.screens import show_check, show_decision
 from retrim.decision.account import EMPTY
 from retrim.decision.probe import LONGEST
@@ -21,6 +21,7 @@ from retrim.errors import BadInputError
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import load_champion
 from retrim.retraining.retrain import claim_run, defer_run
+from tests.builders.answers import decision_record, status_record
 from tests.builders.desk import START, Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
@@ -88,7 +89,7 @@ def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make) -> Non
 def test_a_check_that_found_no_new_row_says_so(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     desk = make(changes=DEAR)
     for day in (10, 11):
-        show_check({"check": desk.check(day).as_record(), "run": None, "resumed": []})
+        show_check(desk.check(day).made, None, [])
     first, _, second = capsys.readouterr().out.partition("evidence: ")
 
     assert "no row has landed" not in first
@@ -534,7 +535,7 @@ def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys:
         desk.workspace,
         with_params(desk, account={"price": 0.01}, triggers={"rules": ["drift"]}).workspace,
     ):
-        show_decision(decision_record(workspace, None))
+        show_decision(find_decision(workspace, None))
         told.append(capsys.readouterr().out)
 
     assert told[0] == told[1]
@@ -544,7 +545,7 @@ def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys
     desk = make(drift=CONCEPT)
     desk.land(desk.rows(10, 20), 20)
     slices = desk.check(20).record["slices"]
-    show_decision(decision_record(desk.workspace, None))
+    show_decision(find_decision(desk.workspace, None))
 
     assert slices[0]["clear"]
     assert slices[0]["loss"] > 1.5 * slices[0]["before"]
@@ -555,7 +556,7 @@ def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixtur
     desk = make(changes=JUDGED_ON_MORE)
     desk.land(desk.rows(10, 20), 20)
     record = desk.check(20).record
-    show_decision(decision_record(desk.workspace, None))
+    show_decision(find_decision(desk.workspace, None))
 
     assert record["slices"] != []
     assert "Where it loses more" not in capsys.readouterr().out
@@ -864,7 +865,7 @@ def test_a_check_of_the_same_moment_is_one_record(make: Make) -> None:
     again = desk.check(12)
 
     assert (first.fresh, again.fresh) == (True, False)
-    assert again.as_record() == first.as_record()
+    assert again.record == first.record
     assert len(desk.workspace.store.decisions(desk.workspace.model, source="check")) == 1
 
 

@@ -13,13 +13,14 @@ from retrim.adapters.database import iso
 from retrim.adapters.schema import COUNTED_ROWS
 from retrim.adapters.store import Store, copy_past
 from retrim.checking.audit import audit
-from retrim.checking.check import CheckOutcome, check
+from retrim.checking.check import check
 from retrim.checking.history import used_by
 from retrim.files import WorkspacePaths
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import load_stored_version
 from retrim.settings import Env
+from tests.builders.answers import PrintedCheck
 from tests.builders.desk import Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # a champion is made with the stages
@@ -41,7 +42,7 @@ def make(tmp_path: Path) -> Make:
     return made
 
 
-def counted(checked: CheckOutcome) -> list[int]:
+def counted(checked: PrintedCheck) -> list[int]:
     """How many rows a check tested, measured and deposited."""
     record = checked.record
     tested = next((each["current"]["rows"] for each in record["findings"] if each["column"] == "level"), 0)
@@ -209,7 +210,7 @@ def test_of_two_checks_at_once_each_row_is_counted_by_one(make: Make) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda job: check(job[0], by="a test", now=job[1]), jobs))
 
-    assert sorted(map(counted, both)) == [[0] * 3, [48] * 3]
+    assert sorted(counted(PrintedCheck(each)) for each in both) == [[0] * 3, [48] * 3]
     assert audit(desk.workspace, now=desk.day(13)).holds
 
 

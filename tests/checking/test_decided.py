@@ -11,7 +11,7 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.reading.landed import read_landed
 from retrim.release.versions import Stored, load_stored_version
 from retrim.reports import fairness as ops_fairness
-from retrim.reports.fairness import fairness_record
+from retrim.reports.fairness import fairness_of
 from retrim.retraining.exchange import judge_import
 from retrim.stats.canonical import to_json
 from retrim.table.data import assemble
@@ -66,32 +66,31 @@ def test_a_version_that_only_predicts_writes_no_decision(tmp_path_factory: pytes
 
 
 def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:
-    record = fairness_record(deciding.workspace, 1)
+    record = fairness_of(deciding.workspace, 1).fairness
+    assert record is not None
 
-    assert [model["of"] for model in record["fairness"]["models"]] == ["challenger", "challenger before mitigation"]
-    assert [group["group"] for group in record["fairness"]["models"][0]["columns"][0]["groups"]] == ["a", "b", "c"]
+    assert [model.of for model in record.models] == ["challenger", "challenger before mitigation"]
+    assert [group.group for group in record.models[0].columns[0].groups] == ["a", "b", "c"]
 
 
 def test_a_version_fitted_once_more_names_the_one_whose_verdict_it_stands_on(
     deciding: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = to_json({"checks": [], "notes": [], "agreement": 4})
+    verdict = to_json({"winner": "all", "promote": True, "reason": "", "losses": {}, "rows": 0, "agreement": 4})
     made = Stored(5, {"verdict/verdict.json": verdict})
     monkeypatch.setattr(ops_fairness, "load_stored_version", lambda *_: made)
 
-    assert fairness_record(deciding.workspace, 5)["notes"] == [
-        "fitted once more: it stands on the verdict of version 4"
-    ]
+    assert fairness_of(deciding.workspace, 5).notes == ("fitted once more: it stands on the verdict of version 4",)
 
 
 def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:
-    assert fairness_record(deciding.workspace, None)["version"] == 1
+    assert fairness_of(deciding.workspace, None).version == 1
 
 
 def test_there_is_nothing_to_show_before_the_first_version(tmp_path: Any) -> None:
     desk = make_desk(tmp_path / "workspace", task="binary")
     with pytest.raises(BadInputError, match="no version yet"):
-        fairness_record(desk.workspace, None)
+        fairness_of(desk.workspace, None)
 
 
 def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pytest.TempPathFactory) -> None:

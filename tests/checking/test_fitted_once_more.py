@@ -8,7 +8,6 @@ import pytest
 from retrim.checking.history import new_rows, past_of_store
 from retrim.checking.mode import share_of_refit
 from retrim.checking.previous_champions import files_for_run, score_formers
-from retrim.cli.answers import decision_record, status_record
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.approval import sequel_of
@@ -16,6 +15,7 @@ from retrim.release.release import rollback
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim.reports.demo import first_live
 from retrim.training.mode import FINAL
+from tests.builders.answers import decision_record, status_record
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # makes champions with the stages

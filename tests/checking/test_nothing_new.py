@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from retrim.checking import previous_champions
-from retrim.checking.check import CheckOutcome
 from retrim.checking.score import score
 from retrim.decision.previous_champions import PreviousChampions
+from retrim.stats.codec import from_record, to_record
 from retrim.training import bundle
+from tests.builders.answers import PrintedCheck
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
@@ -75,7 +76,7 @@ def test_with_nothing_new_no_model_is_loaded(desk: Desk, loads: list[str]) -> No
     assert loads == []
 
 
-def kept(desk: Desk, checked: CheckOutcome) -> dict[str, Any]:
+def kept(desk: Desk, checked: PrintedCheck) -> dict[str, Any]:
     """What a check said, and all that it left in the store, without the digest of what formers rest on."""
     record = {**checked.record, "formers": {**checked.record["formers"], "rests_on": None}}
     store, model = desk.workspace.store, desk.workspace.model
@@ -102,7 +103,7 @@ def test_what_a_check_says_and_leaves_is_what_it_would_with_all_models_loaded(
 def test_what_a_former_champion_said_is_read_back_as_it_was(desk: Desk) -> None:
     record = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record["formers"]
 
-    assert PreviousChampions.from_record(record).as_record() == record
+    assert to_record(from_record(PreviousChampions, record)) == record
     assert record["verdict"]["checks"]
 
 

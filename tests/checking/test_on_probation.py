@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from retrim.checking.check import CheckOutcome, check
+from retrim.checking.check import check
 from retrim.checking.history import PROBATION_ROLLBACK
 from retrim.checking.probation import carry_out
-from retrim.cli.answers import decision_record, status_record, version_records
+from retrim.cli.answers import version_records
 from retrim.errors import RefusedError
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
+from tests.builders.answers import PrintedCheck, decision_record, status_record
 from tests.builders.desk import Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
@@ -32,13 +33,13 @@ def begin(folder: Path, *, odd: float, **changes: dict[str, Any]) -> Desk:
     return desk
 
 
-def beat(desk: Desk, day: float) -> CheckOutcome:
+def beat(desk: Desk, day: float) -> PrintedCheck:
     """Lands two days of usual rows, and checks."""
     desk.land(desk.rows(day - 2, day), day)
     return desk.check(day)
 
 
-def until_it_ends(desk: Desk, day: float = 20) -> tuple[CheckOutcome, float]:
+def until_it_ends(desk: Desk, day: float = 20) -> tuple[PrintedCheck, float]:
     """Checks every two days until the probation ends."""
     while True:
         checked = beat(desk, day)
@@ -118,7 +119,7 @@ def test_a_check_of_the_same_moment_counts_no_row_twice(worse: dict[str, Any]) -
     again = check(desk.workspace, by="a test", now=desk.day(worse["day"]))
 
     assert not again.fresh
-    assert again.record["probation"] == worse["checked"].record["probation"]
+    assert again.record.probation == worse["checked"].made.record.probation
 
 
 def test_status_versions_and_why_show_it(worse: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from retrim.checking.probe import in_classes
-from retrim.cli.answers import status_record
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
+from tests.builders.answers import status_record
 from tests.builders.cured import Cure
 from tests.builders.desk import START, Desk, copy_of, make_desk
 from tests.builders.typed import sit_at_desk

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from retrim.checking.check import acknowledge
-from retrim.cli.answers import decision_record, status_record
 from retrim.errors import BadInputError, RefusedError
+from tests.builders.answers import decision_record, status_record
 from tests.builders.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # makes champions with the stages

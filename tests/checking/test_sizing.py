@@ -1,6 +1,7 @@
 """How many rows judge: in the preview of a check, and in the pins of a run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 from retrim.adapters import git
 from retrim.checking.history import shown_before
-from retrim.decision.probe import too_few_rows
+from retrim.decision.check_record import CheckRecord
 from retrim.retraining import run_directory
 from retrim.stats.bootstrap import error_parts
+from retrim.stats.codec import from_record
 from tests.builders.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
@@ -95,10 +97,10 @@ def test_rows_that_a_setting_counts_on_all_judge(tmp_path: Path, pins: Pins, kep
 def test_where_no_size_shows_what_the_account_holds_it_is_said_with_the_setting_that_would(tmp_path: Path) -> None:
     cheap = {"account": {"price": 1e-6, "errors": 0.0}, "gate": {**EASY["gate"], "min_gain": 0.9}}
     desk = checked(tmp_path, changes=cheap)
-    record = newest(desk)
-    said = too_few_rows(record)
+    record = from_record(CheckRecord, newest(desk))
+    said = record.short
 
     assert said is not None
     assert "48 rows" in said
     assert "gate.min_gain: 0." in said
-    assert too_few_rows({**record, "price": 1e6}) is None
+    assert replace(record, price=1e6).short is None

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from retrim.cli.answers import resumed_records, status_record
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import ask_for_run
 from retrim.reports.everywhere import find_models
 from retrim.retraining.recover import mark_stopped
 from retrim.retraining.retrain import claim_run
+from tests.builders.answers import resumed_records, status_record
 from tests.builders.desk import Desk, make_desk
 
 

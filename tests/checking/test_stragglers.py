@@ -5,8 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
-from retrim.checking.check import CheckOutcome
-from retrim.decision.account import AccumulatedGain
+from tests.builders.answers import PrintedCheck
 from tests.builders.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow
@@ -15,7 +14,7 @@ CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START.replac
 Late = Literal["nothing", "a row", "a label"]
 
 
-def checked(folder: Path, late: Late) -> list[CheckOutcome]:
+def checked(folder: Path, late: Late) -> list[PrintedCheck]:
     """Four checks of 48 rows each; in every batch the second row, or its label, comes with the next batch."""
     desk = make_desk(folder, drift=CONCEPT, labels="later" if late == "a label" else "with_rows")
     desk.land(desk.rows(0, 10), 10)
@@ -43,7 +42,7 @@ def _land(desk: Desk, day: int, late: Late) -> None:
 @pytest.mark.parametrize("late", ["a row", "a label"])
 def test_one_straggler_a_batch_changes_neither_account_nor_decision(tmp_path: Path, late: Late) -> None:
     plain, found = (checked(tmp_path / name, late if name == "late" else "nothing") for name in ("plain", "late"))
-    accounts = [AccumulatedGain.from_record(checks[-1].record["account"]) for checks in (plain, found)]
+    accounts = [checks[-1].made.record.account for checks in (plain, found)]
 
     assert accounts[0].balance > 3 * accounts[0].error
     assert accounts[1].balance == pytest.approx(accounts[0].balance, abs=accounts[0].error)

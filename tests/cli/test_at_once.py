@@ -10,6 +10,7 @@ import pytest
 from retrim.adapters.database import iso
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import ask_for_run
+from tests.builders.answers import kept_check
 from tests.builders.imported import Ended, ask
 from tests.builders.world import World, make_world
 
@@ -73,9 +74,8 @@ def keep_check(world: World, day: float, outcome: str) -> str:
     at = pd.Timestamp(world.day(day))
     identity = f"{world.workspace.model}-{at:%Y%m%dT%H%M%SZ}"
     row: dict[str, Any] = {"id": identity, "model": world.workspace.model, "source": "check", "outcome": outcome}
-    record = {"champion": None, "account": {"balance": 0.0, "variance": 0.0}, "price": 1.0, "fired": []}
     world.workspace.store.add_decision(
-        {**row, "as_of": iso(at), "at": iso(at), "actor": "x", "reason": "kept", "record": record}
+        {**row, "as_of": iso(at), "at": iso(at), "actor": "x", "reason": "kept", "record": kept_check(at)}
     )
     return identity
 

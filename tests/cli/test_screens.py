@@ -1,14 +1,16 @@
 """What a terminal shows while a command runs."""
 
 import logging
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from rich.progress import Progress
 
 from retrim.cli import render
+from retrim.cli.answers import LastDecision, RunFacts, WaitingVersion
 from retrim.cli.screens import FIRST_STEPS, first_steps
 from retrim.lineage.workspace import ProgressStep
+from retrim.release.versions import LiveVersion
 
 
 def test_the_line_of_a_run_goes_when_the_next_check_begins() -> None:
@@ -27,22 +29,20 @@ def test_the_line_of_a_run_goes_when_the_next_check_begins() -> None:
 
 
 class TestTheFirstSteps:
-    nothing: ClassVar[dict[str, Any]] = {
-        "champion": None,
-        "waiting": [],
-        "running": [],
-        "unpushed": [],
-        "last_decision": None,
-    }
-    refused: ClassVar[dict[str, Any]] = {**nothing, "last_decision": {"outcome": "retrain"}}
+    refused = LastDecision("desk-1", "2024-01-01T00:00:00+00:00", "retrain", "no version is live")
+    run = RunFacts("run-1", "running", "2024-01-01T00:00:00+00:00", "search", 1, None, "")
+    live = LiveVersion(1, "2024-01-01", "2024-01-01", "a test", "why", "promote", None)
+    version = WaitingVersion(1, "run-1", "2024-01-01", "2024-01-08", "it passed")
 
     def test_are_to_land_rows_and_make_a_version(self) -> None:
-        assert first_steps(self.nothing) == FIRST_STEPS
+        assert first_steps() == FIRST_STEPS
 
     def test_are_not_said_again_where_a_first_version_was_refused(self) -> None:
-        assert "was not made" in str(first_steps(self.refused))
-        assert "land rows" not in str(first_steps(self.refused))
+        assert "was not made" in str(first_steps(last=self.refused))
+        assert "land rows" not in str(first_steps(last=self.refused))
 
-    @pytest.mark.parametrize("there", ["champion", "waiting", "running", "unpushed"])
-    def test_are_none_while_one_is_there_or_under_way(self, there: str) -> None:
-        assert first_steps({**self.refused, there: ["something"]}) is None
+    @pytest.mark.parametrize(
+        "there", [{"champion": live}, {"waiting": [version]}, {"running": [run]}, {"unpushed": [run]}]
+    )
+    def test_are_none_while_one_is_there_or_under_way(self, there: dict[str, Any]) -> None:
+        assert first_steps(last=self.refused, **there) is None

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from retrim.cli.answers import decision_record
 from retrim.cli.screens import show_demo
 from retrim.reports.demo import Loss
 from retrim_flows.demo import Beat
+from tests.builders.answers import decision_record
 from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
 from tests.builders.typed import Session
@@ -184,7 +184,7 @@ def test_the_evidence_of_a_line_of_the_demo_is_shown_by_its_date(desk: Desk, sit
     session = sit(desk)
     checked = desk.check(12)
     loss = Loss(48.0, 48)
-    show_demo(desk.workspace, [Beat("2024-01-13", 48, checked.as_record(), None, 1, loss, loss, loss)], as_json=False)
+    show_demo(desk.workspace, [Beat("2024-01-13", 48, checked.made, None, 1, loss, loss, loss)], as_json=False)
     cure.is_asked(session.capsys.readouterr().out)
     shown = session.says("why 2024-01-13", code=0)
     cure.is_done(shown)

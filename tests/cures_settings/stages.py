@@ -9,14 +9,17 @@ from retrim.adapters.processes import Heartbeat
 from retrim.profile.leaks import LeakParams
 from retrim.stages.validate import _refuse_leaks
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_record
+from retrim.training.bundle import FitRecord
 from retrim.training.mode import limits_of_stage
+from retrim.training.recipe import Recipe
 from tests.builders.room import Room, make_room, stream
 from tests.cures_settings.case import Asked, Case
 from tests.cures_settings.functions import LINEAR, rows_of, space
 
 CHAMPION = {
     "verdict/verdict.json": to_json({"winner": "all"}),
-    "models/all/fit.json": to_json({"recipe": {"model": "gbm", "hyperparameters": {"num_leaves": 4}, "rounds": 5}}),
+    "models/all/fit.json": to_json(to_record(FitRecord(Recipe("gbm", "mae", {"num_leaves": 4}, 5, 7), 9, "", ""))),
 }
 
 

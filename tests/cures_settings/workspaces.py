@@ -22,7 +22,7 @@ from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
 from retrim.reports.everywhere import find_models
 from retrim.reports.explain import explain
-from retrim.reports.fairness import fairness_record
+from retrim.reports.fairness import fairness_of
 from retrim.reports.verify import verify_alarms
 from retrim.reports.what_if import effect_of
 from retrim.retraining.card import make_card
@@ -102,7 +102,7 @@ def fairness(asked: Asked) -> str:
     desk = asked.desk
     desk.make_version(18.5)
     with OUT.capture() as shown:
-        show_fairness(fairness_record(desk.workspace, 3))
+        show_fairness(fairness_of(desk.workspace, 3))
     return " ".join(shown.get().split())
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retrim.decision.account import EMPTY, AccumulatedGain, GainParams
+from retrim.stats.codec import from_record, to_record
 
 numbers = st.floats(-100, 100)
 positive = st.floats(0, 100)
@@ -66,7 +67,7 @@ def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
 def test_its_record_makes_it_anew() -> None:
     account = EMPTY.deposit(0.1, error=0.2, share=1 / 3)
 
-    assert AccumulatedGain.from_record(account.as_record()) == account
+    assert from_record(AccumulatedGain, to_record(account)) == account
 
 
 # --- when it pays
@@ -157,4 +158,4 @@ def test_what_is_expected_does_not_excuse_noise() -> None:
 
 
 def test_a_record_of_before_the_newest_deposits_were_kept_can_be_read() -> None:
-    assert AccumulatedGain.from_record({"balance": 2.0, "variance": 1.0}) == AccumulatedGain(2.0, 1.0)
+    assert from_record(AccumulatedGain, {"balance": 2.0, "variance": 1.0}) == AccumulatedGain(2.0, 1.0)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from retrim.decision.account import EMPTY, AccumulatedGain
 from retrim.decision.probe import LONGEST, Outlook
+from retrim.stats.codec import from_record, to_record
 
 PROBED = Outlook().with_rows(1.0, share=1.0).probed(0.1, error=0.05, loss=1.0, share=1.0)
 
@@ -64,7 +65,7 @@ def test_another_champion_has_lost_nothing_yet_and_its_rows_are_as_noisy() -> No
 
 
 def test_a_record_holds_all_of_it() -> None:
-    assert Outlook.from_record(waited(PROBED, 3).as_record()) == waited(PROBED, 3)
+    assert from_record(Outlook, to_record(waited(PROBED, 3))) == waited(PROBED, 3)
 
 
 @given(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from retrim.decision.probation import ProbationParams, ProbationState, ProbationVerdict, in_words, roll_back_instead
 from retrim.decision.rules import Decision
+from retrim.stats.codec import from_record, to_record
 
 PARAMS = ProbationParams(checks=26, block_share=0.5, alpha_rollback=0.05, alpha_confirm=0.05, min_effect=0.02)
 NONE = Decision("none", "nothing", (), "", (), ("drift",))
@@ -51,7 +52,7 @@ def test_a_probation_comes_back_from_json_as_it_was(pairs: list[tuple[float, flo
     new, previous = np.array(pairs).T
     found = watch(new, previous, every=10)
 
-    assert ProbationState.from_record(json.loads(json.dumps(found.as_record()))) == found
+    assert from_record(ProbationState, json.loads(json.dumps(to_record(found)))) == found
 
 
 def test_rows_that_fill_no_block_wait_for_the_next_check() -> None:
@@ -77,7 +78,7 @@ def test_one_that_is_worse_by_less_than_counts_is_not_rolled_back_however_sure_t
     new, previous = pair(1, 8000, worse=0.015, spread=0.01)
     judged = watch(new, previous, every=336, block_rows=168).judge(PARAMS)
 
-    assert judged.worse > 1e3
+    assert judged.evidence_worse > 1e3
     assert judged.outcome == "confirmed"
 
 

@@ -18,6 +18,7 @@ from retrim.decision.probe import (
 )
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Plugin
 from retrim.table.data import DataParams
@@ -215,9 +216,9 @@ def test_its_figures_are_means_over_all_judged_rows(remembering: Remembering) ->
 
 
 def test_its_record_holds_gain_and_error() -> None:
-    record = ProbeResult(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, newest_error=0.5).as_record()
+    result = ProbeResult(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, newest_error=0.5)
 
-    assert record == {
+    assert to_record(result.reading) == {
         "rows": 7,
         "apart": 2,
         "weight": 0.5,

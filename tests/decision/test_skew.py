@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 from pydantic import ValidationError
 
-from retrim.decision.probation import ServedParams, Skew, skews_of
+from retrim.decision.probation import ServedParams, Skew, SkewedRow, skews_of
 
 BOUND = ServedParams(skew=0.001)
 VALUES = some.arrays(np.float64, st.integers(1, 20), elements=st.floats(-1e12, 1e12))
@@ -53,7 +53,7 @@ def test_only_what_is_beyond_the_bound_alarms() -> None:
     more = Skew.of(["a", "b"], [1, 2], np.array([0.0, 0.0011]), BOUND)
 
     assert (skew.over, more.over) == (0, 1)
-    assert more.as_record()["worst"] == {"key": "b", "version": 2}
+    assert more.worst == SkewedRow("b", 2)
 
 
 @pytest.mark.parametrize("bound", [0.0, 1e-9, -1.0])

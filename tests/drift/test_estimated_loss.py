@@ -1,11 +1,20 @@
 """Estimated loss: right where probabilities are right, sees covariates move, blind to a changed target as it says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from retrim.drift.performance import ChampionRows, ScoredEstimate, estimate_loss, expected_losses, quality
+from retrim.drift.performance import (
+    ChampionRows,
+    EstimateQuality,
+    ScoredEstimate,
+    estimate_loss,
+    expected_losses,
+    quality,
+)
 from retrim.stats.metrics import row_losses
 
+MADE = pd.Timestamp("2024-01-12", tz="UTC")
 DRAW = np.random.default_rng(7)
 
 
@@ -81,7 +90,7 @@ def test_it_is_the_same_when_asked_again() -> None:
 
 
 def test_its_quality_is_the_mean_error_beside_that_of_no_estimate() -> None:
-    scored = [ScoredEstimate("a", 10, 4.0, 1.0, 5.0), ScoredEstimate("b", 10, 4.0, 5.0, 3.0)]
+    scored = [ScoredEstimate(MADE, 10, 4.0, 1.0, 5.0), ScoredEstimate(MADE, 10, 4.0, 5.0, 3.0)]
 
-    assert quality(scored) == {"scored": 2, "off": 0.25, "naive_off": 0.75}
+    assert quality(scored) == EstimateQuality(scored=2, off=0.25, naive_off=0.75)
     assert quality([]) is None

@@ -11,6 +11,7 @@ from retrim.drift.findings import DriftFinding, findings
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import ProfileParams, make_profile
 from retrim.errors import BadInputError
+from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType
 
 GIVEN: dict[str, Any] = {
@@ -160,13 +161,13 @@ def test_a_finding_says_what_its_windows_held():
 
 def test_a_record_is_plain_json():
     before, after = (rows.assign(_score=rows["heat"]) for rows in (BEFORE, AFTER))
-    records = [f.as_record() for f in found(before, after)]
+    records = [to_record(f) for f in found(before, after)]
 
     assert json.loads(json.dumps(records, allow_nan=False)) == records
 
 
 def test_a_record_holds_every_field():
-    assert list(found(BEFORE, AFTER)[0].as_record()) == [
+    assert list(to_record(found(BEFORE, AFTER)[0])) == [
         "column",
         "test",
         "statistic",

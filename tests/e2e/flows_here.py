@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.lineage.workspace import ask_for_run
+from retrim.stats.codec import to_record
 from tests.builders.world import World, prefect_settings
 
 
@@ -39,7 +40,10 @@ def monitor_at(world: World, moment: str) -> dict[str, Any]:
     from retrim_flows.monitor import monitor as flow
 
     with at_work(world):
-        return dict(flow(moment))
+        done = flow(moment)
+    assert done is not None, moment
+    run = None if done.run is None else to_record(done.run)
+    return {"check": done.check.as_record(), "run": run, "resumed": done.resumed}
 
 
 def retrain(world: World, day: float, reason: str) -> dict[str, Any]:
@@ -53,4 +57,4 @@ def retrain_at(world: World, moment: str, reason: str) -> dict[str, Any]:
 
     with at_work(world):
         at = pd.Timestamp(moment)
-        return dict(flow(ask_for_run(world.workspace, as_of=at, by="a test", reason=reason, now=at), moment))
+        return to_record(flow(ask_for_run(world.workspace, as_of=at, by="a test", reason=reason, now=at), moment))

@@ -65,7 +65,7 @@ def fail_a_run(world: World) -> str:
         "actor": "a test",
         "outcome": "retrain",
     }
-    workspace.store.add_decision({**row, "reason": "a test", "record": {}})
+    workspace.store.add_decision({**row, "reason": "a test", "record": {"as_of": at}})
     run = {"id": "run-lost", "model": workspace.model, "decision": "lost", "as_of": at, "mode": "refit", "started": at}
     workspace.store.claim_run(run)
     workspace.store.end_run("run-lost", state="failed", ended=at, version=None, detail={"reason": "a test"})

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from retrim.features.view import FeatureView
-from retrim.gate.proxies import Proxy, proxies, proxy_from_record, proxy_warnings
+from retrim.gate.proxies import Proxy, proxies, proxy_warnings
+from retrim.stats.codec import from_record, to_record
 from tests.builders.fairness import make_fairness
 
 PARAMS = make_fairness(proxies={"rows": 400}).proxies
@@ -95,4 +96,4 @@ def test_the_same_rows_give_the_same_proxies() -> None:
 def test_a_proxy_is_kept_as_json() -> None:
     found = look(rows(6))
 
-    assert [proxy_from_record(proxy.as_record()) for proxy in found] == found
+    assert [from_record(Proxy, to_record(proxy)) for proxy in found] == found

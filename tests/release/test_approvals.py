@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.checking.check import balance
-from retrim.cli.answers import status_record, version_records
+from retrim.cli.answers import version_records
 from retrim.decision.rules import ApprovalParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import ask_for_run
@@ -16,6 +16,7 @@ from retrim.release.approval import approve, approve_all, end_waiting, reject, w
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
 from retrim.retraining.retrain import outcome_of
+from tests.builders.answers import status_record
 from tests.builders.desk import Desk, make_desk
 
 pytestmark = pytest.mark.slow  # makes champions with the stages

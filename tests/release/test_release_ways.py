@@ -11,12 +11,15 @@ import sqlalchemy as sa
 from retrim.adapters.database import iso
 from retrim.adapters.schema import VERSIONS
 from retrim.checking.previous_champions import restore_champions
+from retrim.decision.previous_champions import PreviousChampions
 from retrim.errors import RefusedError
 from retrim.files import folder_digest
 from retrim.gate.reference_rows import REFERENCE_ROWS
+from retrim.gate.verdict import Check, Verdict
 from retrim.release import release
 from retrim.release.release import FIRST, check_stored, recorded, release_checks
 from retrim.release.versions import find_live_version
+from tests.builders.answers import kept_check
 from tests.builders.desk import REPOSITORY, Desk, copy_of, make_desk, with_params
 from tests.builders.proved import move
 
@@ -61,7 +64,8 @@ def record_bundle(desk: Desk, version: int) -> None:
 
 def decide_to_restore(desk: Desk, version: int) -> str:
     at = iso(desk.day(14))
-    record = {"formers": {"best": version}, "champion": 2}
+    verdict = Verdict(str(version), (Check("gain", True, 1.0, 0.0, "it leads", None),), {}, 10, None)
+    record = kept_check(desk.day(14), formers=PreviousChampions(10, 2.0, {version: 1.0}, verdict), champion=2)
     row = {
         "id": "check-14",
         "model": "generated",

@@ -1,5 +1,6 @@
 """What changed between two versions without servers: data, rows, slices; with commits, code and settings."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.schema import VERSIONS
+from retrim.card.diff import StepChange
 from retrim.cli.version_screens import show_diff
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, write_file
 from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.reports.explain import diff
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.data import assemble, mature
 from retrim.training.bundle import SETTINGS
@@ -35,7 +38,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 @pytest.fixture(scope="module")
 def found(desk: Desk) -> dict[str, Any]:
-    return diff(desk.workspace, 1, 2, top=5, now=desk.day(18))
+    return to_record(diff(desk.workspace, 1, 2, top=5, now=desk.day(18)))
 
 
 def test_the_batches_between_the_two_are_named(found: dict[str, Any]) -> None:
@@ -83,7 +86,7 @@ def test_the_slices_say_what_both_lost(found: dict[str, Any]) -> None:
 
 
 def test_the_other_way_round_it_is_the_opposite(desk: Desk, found: dict[str, Any]) -> None:
-    back = diff(desk.workspace, 2, 1, top=5, now=desk.day(18))
+    back = to_record(diff(desk.workspace, 2, 1, top=5, now=desk.day(18)))
 
     assert [each["batch"] for each in back["data"]["gone"]] == [each["batch"] for each in found["data"]["came"]]
     assert back["metrics"] == found["metrics"]
@@ -96,7 +99,7 @@ def test_without_its_commit_a_version_says_what_cannot_be_told(found: dict[str, 
 
 
 def test_a_version_against_itself_has_not_changed(desk: Desk) -> None:
-    same = diff(desk.workspace, 2, 2, top=3, now=desk.day(18))
+    same = to_record(diff(desk.workspace, 2, 2, top=3, now=desk.day(18)))
 
     assert same["hyperparameters"] == {}
     assert same["data"]["came"] == same["data"]["gone"] == []
@@ -131,7 +134,7 @@ def test_code_and_packages_are_read_from_the_two_commits(desk: Desk) -> None:
         lineage = {"snapshot": commit, "commit": commit, "raw_digest": f"{version}" * 9, "python": "3.11"}
         with desk.workspace.store.begin() as connection:
             connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == version).values(lineage=lineage))
-    told = diff(desk.workspace, 1, 2, top=1, now=desk.day(18))
+    told = to_record(diff(desk.workspace, 1, 2, top=1, now=desk.day(18)))
 
     assert {"file": "code.py", "added": 2, "removed": 1} in told["code"]["files"]
     assert told["environment"]["packages"] == {"numpy": ["2.0.0", "2.1"], "scipy": [None, "1.0"]}
@@ -143,7 +146,7 @@ def test_settings_that_counted_are_compared_wherever_they_were_stated(desk: Desk
     """Of the bundles: a default that counted is told like a stated value, whatever the commits hold."""
     later = with_params(copy_of(desk, tmp_path / "desk"), gate={"min_gain": 0.04})
     later.make_version(18.5)
-    told = diff(later.workspace, 1, 3, top=1, now=later.day(18))
+    told = to_record(diff(later.workspace, 1, 3, top=1, now=later.day(18)))
 
     assert told["parameters"] == {"gate.min_gain": [desk.workspace.params.gate.min_gain, 0.04]}
 
@@ -154,7 +157,7 @@ def test_settings_of_a_bundle_that_keeps_none_cannot_be_told(desk: Desk, tmp_pat
     digest = folder_digest(older.shelf.folders[2])
     with older.workspace.store.begin() as connection:
         connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == 2).values(bundle=digest))
-    told = diff(older.workspace, 1, 2, top=1, now=older.day(18))
+    told = to_record(diff(older.workspace, 1, 2, top=1, now=older.day(18)))
 
     assert told["parameters"] is None
     assert "settings: version 2 was made before a bundle kept them, so this cannot be told" in told["notes"]
@@ -168,19 +171,16 @@ def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:
     (desk.shelf.folders[1] / "note").write_bytes(b"")
     desk.land(desk.rows(12, 30), 30)
     desk.make_version(30)
-    told = diff(desk.workspace, 2, 3, top=1, now=desk.day(12.5))  # the rows of version 3 have not come yet
+    told = to_record(diff(desk.workspace, 2, 3, top=1, now=desk.day(12.5)))  # the rows of version 3 have not come yet
 
     assert told["rows"] is told["metrics"] is None
     assert any("cannot be compared on the same rows" in note for note in told["notes"])
 
 
-def test_what_steps_learned_stands_on_the_screen(found: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    learned = {"moments.km": [[1.5], [2.5]]}
-    steps = [
-        {"step": "zscore of km", "change": "other", "learned": learned},
-        {"step": "log of fee", "change": "came", "learned": None},
-    ]
-    show_diff({**found, "steps": steps})
+def test_what_steps_learned_stands_on_the_screen(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    learned = {"moments.km": ([1.5], [2.5])}
+    steps = (StepChange("zscore of km", "other", learned), StepChange("log of fee", "came", None))
+    show_diff(replace(diff(desk.workspace, 1, 2, top=5, now=desk.day(18)), steps=steps))
     shown = capsys.readouterr().out
 
     assert "zscore of km" in shown

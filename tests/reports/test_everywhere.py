@@ -7,6 +7,7 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.reports.everywhere import ModelPlace, _with_twins, find_models
+from retrim.stats.codec import to_record
 from tests.builders.desk import Desk, make_desk
 
 MODELS = ("bike", "boat")
@@ -145,7 +146,7 @@ def test_no_password_in_the_query_of_a_stores_address_is_shown(tmp_path: Path, m
     desk = made(tmp_path / "a", "bike")
     (place,) = find_models([tmp_path / "a"], here=tmp_path, now=desk.day(1))
 
-    assert place.as_record()["store"] == f"sqlite:///{tmp_path / 'store.db'}"
+    assert to_record(place)["store"] == f"sqlite:///{tmp_path / 'store.db'}"
     assert "1234567890" not in repr(place)
 
 

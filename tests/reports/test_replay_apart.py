@@ -13,6 +13,7 @@ from retrim.adapters.dvc import has_remote
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
 from retrim.reports.replay import Replay, lay_batches, make_replay, roles_changed
+from tests.builders.answers import kept_check
 from tests.builders.world import START, World, make_world
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,7 @@ def decide(store: Store, day: float, *, run: str | None = None) -> None:
         "actor": "a test",
         "outcome": "none",
     }
-    store.add_decision({**row, "reason": "", "record": {"champion": None}})
+    store.add_decision({**row, "reason": "", "record": kept_check(pd.Timestamp(at))})
     if run is not None:
         claimed = {"id": f"run-{day:g}", "model": "generated", "decision": f"check-{day:g}", "as_of": at}
         store.claim_run({**claimed, "mode": "refit", "started": at})

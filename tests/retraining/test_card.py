@@ -1,6 +1,5 @@
 """The model card of a workspace without servers: what stands in it, where its figures come from, the same bytes."""
 
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError, RefusedError
 from retrim.gate.verdict import mark_of
 from retrim.release.versions import stored_bundle
@@ -138,11 +138,11 @@ def test_a_source_is_a_file_of_the_run_with_its_digest(desk: Desk, pages: CardPa
 
 
 def test_every_check_of_the_gate_stands_in_it(desk: Desk, pages: CardPages) -> None:
-    verdict = json.loads((stored_bundle(desk.workspace, 1) / "verdict" / "verdict.json").read_bytes())
+    verdict = Exhibits(stored_bundle(desk.workspace, 1)).verdict
     rows = re.findall(r"(?m)^\| (.*?) \| (passed|failed|reported) \|", pages.markdown)
 
     assert [(name.replace("\\", ""), word) for name, word in rows] == [
-        (check["name"], mark_of(check)) for check in verdict["checks"]
+        (check.name, mark_of(check)) for check in verdict.checks
     ]
 
 

@@ -11,6 +11,8 @@ from retrim.lineage.workspace import ask_for_run
 from retrim.release.approval import ask_for_refit
 from retrim.retraining import retrain
 from retrim.retraining.run_directory import RunDirectory
+from retrim.training.mode import ChosenMode
+from tests.builders.answers import kept_check
 from tests.builders.desk import make_desk
 
 
@@ -55,7 +57,7 @@ def test_what_checks_showed_is_counted_in_a_run_that_the_account_started(
         "at": iso(now),
         "actor": "a test",
     }
-    record = {"as_of": iso(now), "mode": {"mode": "refit", "reason": "a test"}, "fired": [rule]}
+    record = kept_check(now, mode=ChosenMode("refit", "a test"), fired=(rule,))
     workspace.store.add_decision(row | {"outcome": "retrain", "reason": "a test", "record": record})
 
     def opened(*_: Any, **given: Any) -> RunDirectory:

@@ -8,7 +8,11 @@ import pytest
 from retrim.cli import render
 from retrim.cli.version_screens import show_fairness
 from retrim.errors import BadInputError
+from retrim.gate.fairness import FairnessRecord
+from retrim.gate.proxies import ProxiesRecord
+from retrim.reports.fairness import VersionFairness
 from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import from_record
 from retrim.training.bundle import load_predictor
 from tests.builders.unfair import VALUES, UnfairRoom, make_unfair_room, unfair_stream
 
@@ -172,13 +176,13 @@ def test_the_screen_shows_each_group_before_and_after(
     by_thresholds: UnfairRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(render.OUT, "width", 120)
-    shown = {
-        "version": 1,
-        "fairness": by_thresholds.record("verdict/fairness.json"),
-        "proxies": by_thresholds.record("features/proxies.json")["proxies"],
-        "checks": [],
-        "notes": ["a note"],
-    }
+    shown = VersionFairness(
+        1,
+        from_record(FairnessRecord, by_thresholds.record("verdict/fairness.json")),
+        from_record(ProxiesRecord, by_thresholds.record("features/proxies.json")).proxies,
+        (),
+        ("a note",),
+    )
     with render.OUT.capture() as captured:
         show_fairness(shown)
     lines = captured.get().splitlines()

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from retrim.cli.answers import status_record, version_records
+from retrim.cli.answers import version_records
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import NO_CHAMPION, Paths, folder_digest, link, write_file
 from retrim.landing.as_of_view import known_table
@@ -27,6 +27,7 @@ from retrim.landing.ingest import land_batch, release_quarantined, withdraw
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
 from retrim.stats.canonical import to_json
+from tests.builders.answers import status_record
 from tests.builders.desk import TUNED, Desk, copy_of, make_desk, run_stage
 from tests.builders.room import lay_settings
 from tests.stateful.playing import play

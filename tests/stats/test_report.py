@@ -3,6 +3,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.drift.slices import SliceLoss
 from retrim.stats import charts
 from retrim.stats.charts import curve_of
 
@@ -21,10 +23,7 @@ TIMES = pd.date_range("2012-01-01", periods=6, freq="14D", tz="UTC")
 POINTS = [(at, {"all": 50.0 + n, "sliding": 45.0 - n}) for n, at in enumerate(TIMES)]
 
 HOURS = pd.date_range("2012-01-01", periods=2000, freq="1h", tz="UTC")
-SLICED = [
-    {"column": "hour", "name": f"{n}", "rows": 10 + n, "loss": 2.0 + n, "interval": [1.0 + n, 3.5 + n], "other": 3.0}
-    for n in range(4)
-]
+SLICED = [SliceLoss("hour", f"{n}", 10 + n, 2.0 + n, (1.0 + n, 3.5 + n), 3.0, None) for n in range(4)]
 
 PICTURES: dict[str, Callable[[], bytes]] = {
     "importance": lambda: charts.importance(["hour", "weather"], [5.0, 2.0]),
@@ -69,14 +68,14 @@ STRANGE: dict[str, Callable[[], bytes]] = {
     "calibration of a constant": lambda: charts.calibration(np.ones(9), np.ones(9), "regression", loss="mae"),
     "90 slices": lambda: charts.slices(
         [
-            {**SLICED[0], "column": "c" * 50, "name": f"{n}" * 9, "loss": float(n), "interval": [n - 1.0, n + 2.0]}
+            replace(SLICED[0], column="c" * 50, name=f"{n}" * 9, loss=float(n), interval=(n - 1.0, n + 2.0))
             for n in range(90)
         ],
         loss="mae",
         mean=3.0,
     ),
     "no slices": lambda: charts.slices([], loss="mae", mean=0.0),
-    "slices without a champion": lambda: charts.slices([{**SLICED[0], "other": None}], loss="mae", mean=3.0),
+    "slices without a champion": lambda: charts.slices([replace(SLICED[0], other=None)], loss="mae", mean=3.0),
     "one block": lambda: charts.loss_over_blocks(POINTS[:1], loss="mae", challenger="all"),
     "no folds": lambda: charts.loss_over_folds([], loss="mae"),
     "one fold": lambda: charts.loss_over_folds(POINTS[:1], loss="mae"),

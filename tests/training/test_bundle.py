@@ -11,7 +11,8 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView
 from retrim.stats.canonical import to_json
-from retrim.training.bundle import load_predictor, model_digest, open_predictor
+from retrim.stats.codec import to_record
+from retrim.training.bundle import FitRecord, SplitRecord, load_predictor, model_digest, open_predictor
 from retrim.training.recipe import Recipe, fit_recipe
 
 VIEW = FeatureView({"x": "number", "group": "category"}, {"group": ("a", "b")}, "y", "regression", ())
@@ -27,15 +28,14 @@ def bundle(winner: str = "sliding") -> dict[str, bytes]:
     for kind, rounds in (("all", 3), ("sliding", 9)):
         made = fit_recipe(recipe(rounds), VIEW, ROWS, threads=1)
         files |= {f"models/{kind}/{name}": content for name, content in made.files().items()}
-        files[f"models/{kind}/fit.json"] = to_json(
-            {"recipe": recipe(rounds).as_record(), "from": f"2024-0{rounds // 3}-01T00:00:00+00:00"}
-        )
+        since = f"2024-0{rounds // 3}-01T00:00:00+00:00"
+        fitted = FitRecord(recipe(rounds), len(ROWS), since, "2024-04-01T00:00:00+00:00")
+        files[f"models/{kind}/fit.json"] = to_json(to_record(fitted))
     records: dict[str, Any] = {
         "features/view.json": VIEW.as_record(),
-        "features/split.json": {
-            "used_until": "2024-04-01T00:00:00+00:00",
-            "judged_until": "2024-05-01T00:00:00+00:00",
-        },
+        "features/split.json": to_record(
+            SplitRecord({}, "2024-04-01T00:00:00+00:00", None, "2024-05-01T00:00:00+00:00", "")
+        ),
         "tuning/hyperparameters.json": {"hyperparameters": recipe(9).hyperparameters, "rounds": 9},
         "verdict/verdict.json": {"winner": winner, "losses": {"all": 3.0, "sliding": 2.0}},
     }

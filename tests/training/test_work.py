@@ -3,6 +3,7 @@
 import pytest
 
 from retrim.decision.account import NOTHING, LifeTotals
+from retrim.stats.codec import from_record, to_record
 from retrim.training.recipe import BacktestParams, ProbeCost, retraining_work
 from retrim.training.tuning import TuneParams
 from tests.builders.shipped import whole
@@ -40,7 +41,7 @@ def test_a_second_recipe_is_fitted_where_there_are_trials(mode: str, fitted: int
 
 
 def test_a_probe_costs_its_share_of_the_price() -> None:
-    assert ProbeCost(work=250, retraining=1000, price=8.0).cost == 2.0
+    assert ProbeCost.of(work=250, retraining=1000, price=8.0).cost == 2.0
 
 
 def test_the_sums_hold_loss_retrainings_and_probes_apart() -> None:
@@ -65,14 +66,13 @@ def test_a_recipe_fitted_once_more_costs_its_share_once() -> None:
 
 
 def test_sums_from_before_there_were_second_fits_are_read() -> None:
-    record = {
-        name: value for name, value in LifeTotals(1, 1.5, 2, 16.0, 1, 0.1).as_record().items() if name != "refits"
-    }
+    record = to_record(LifeTotals(1, 1.5, 2, 16.0, 1, 0.1))
+    del record["refits"]
 
-    assert LifeTotals.from_record(record) == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
+    assert from_record(LifeTotals, record) == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
 
 
 def test_its_record_makes_it_anew() -> None:
     sums = NOTHING.after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, price=0.7)
 
-    assert LifeTotals.from_record(sums.as_record()) == sums
+    assert from_record(LifeTotals, to_record(sums)) == sums

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
@@ -32,33 +32,36 @@ from retrim.adapters.mlflow_tracking import (
     artifact_folder,
     quotable,
 )
+from retrim.decision.release_checks import ReleaseCheck, ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.features.view import FeatureView
 from retrim.files import flush_all, read_folder, write_folder
-from retrim.gate.verdict import mark_of
+from retrim.gate.verdict import Check, mark_of
+from retrim.gate.verdict_record import VerdictRecord
 from retrim.stats.canonical import digest_of, to_json
 from retrim.table.lags import HistoryParams
-from retrim.training.bundle import DIGESTS, HISTORY, VIEW, digests_of
+from retrim.training.bundle import DIGESTS, HISTORY, VERDICT, digests_of
 from retrim.training.estimators import CODE_FILE
 
 # Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
 SPECIAL = re.compile(r"[&<>\[\]`*_|\\~]|(?<=:)//")
 
 
-def verdict_note(verdict: Mapping[str, Any]) -> str:
+def verdict_note(verdict: VerdictRecord) -> str:
     """A verdict in Markdown: the word of the gate, then a line a check."""
-    word = "Passed" if verdict["promote"] else "Refused by"
-    lines = check_lines(verdict)
-    seen = verdict.get("detectable")  # older bundles do not have it
-    lines += [f"- could be seen: {escape(seen['text'])}"] if seen else []
-    lines += [f"- note: {escape(text)}" for text in verdict.get("notes", [])]
-    said = f"{word} the gate: challenger {escape(verdict['winner'])} on {verdict['rows']} judging rows."
+    word = "Passed" if verdict.promote else "Refused by"
+    lines = check_lines(verdict.checks)
+    seen = verdict.detectable
+    lines += [] if seen is None else [f"- could be seen: {escape(seen.text)}"]
+    lines += [f"- note: {escape(text)}" for text in verdict.notes]
+    said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} judging rows."
     where = "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it anew."
     return f"{said} {where}\n\n" + "\n".join(lines)
 
 
-def check_lines(record: Mapping[str, Any]) -> list[str]:
+def check_lines(checks: Sequence[Check | ReleaseCheck]) -> list[str]:
     """A line a check of a verdict or of the release checks."""
-    marks = ((mark_of(check), escape(check["text"])) for check in record["checks"])
+    marks = ((mark_of(check), escape(check.text)) for check in checks)
     return [f"- {'**failed**' if mark == 'failed' else mark}: {text}" for mark, text in marks]
 
 
@@ -132,7 +135,7 @@ def _imports(path: Path) -> set[str]:
 def save_model(
     folder: Path,
     predicting: Path,
-    view: Mapping[str, Any],
+    view: FeatureView,
     example: pd.DataFrame,
     computed_before: Collection[str] = (),
 ) -> None:
@@ -141,7 +144,7 @@ def save_model(
     Args:
         folder: Made here.
         predicting: The files of a bundle that predicting takes.
-        view: Record of its feature view.
+        view: Its feature view.
         example: A few rows of the table.
         computed_before: Features from the past: rows have to bring them.
     """
@@ -182,7 +185,7 @@ def _needed_by_own(predicting: Path) -> set[str]:
     return {name for module in modules for name in by_module.get(module, ())}
 
 
-def _signature(view: Mapping[str, Any]) -> "ModelSignature":
+def _signature(view: FeatureView) -> "ModelSignature":
     """Features in, predictions out; a time is in UTC.
 
     Any feature may be missing. MLflow's long takes no missing value and its double no int64, so an integer column is of
@@ -199,16 +202,16 @@ def _signature(view: Mapping[str, Any]) -> "ModelSignature":
         "time": DataType.datetime,
     }
     given: list[ColSpec | TensorSpec] = [ColSpec(kinds[kind], name) for name, kind in _needed(view)]
-    if view["task"] == "multiclass":
-        given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view["classes"]]
+    if view.task == "multiclass":
+        given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view.classes]
         return ModelSignature(Schema(given), Schema(given_back))
     return ModelSignature(Schema(given), Schema([ColSpec(DataType.double)]))
 
 
-def _needed(view: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _needed(view: FeatureView) -> list[tuple[str, str]]:
     """Names and types of the columns that rows must have; the event's time is one where a step reads it."""
-    features = [(feature["name"], feature["type"]) for feature in view["features"]]
-    return features if view.get("time") is None else [*features, (view["time"], "time")]
+    features: list[tuple[str, str]] = list(view.features.items())
+    return features if view.time is None else [*features, (view.time, "time")]
 
 
 if TYPE_CHECKING:
@@ -280,17 +283,17 @@ class ModelRegistry(Experiment):
             self.client.set_tag(parent, PUBLISHED, bundle_id)
             return number
 
-    def add_to_note(self, parent: str, version: int, verdict: Mapping[str, Any], checks: Mapping[str, Any]) -> None:
+    def add_to_note(self, parent: str, version: int, verdict: VerdictRecord, checks: ReleaseChecks) -> None:
         """Lists the release checks below the gate's, in the notes of a run and of its version; twice is once.
 
         Args:
             parent: MLflow's id of the run.
             version: Number of the version.
-            verdict: Record of the gate's verdict.
-            checks: Record of the release checks.
+            verdict: Of the gate.
+            checks: The release checks.
         """
-        word = "Passed" if checks["passed"] else "Refused by"
-        note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks))
+        word = "Passed" if checks.passed else "Refused by"
+        note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks.checks))
         with self.wrapped(f"note the release checks of version {version}"):
             self.client.set_tag(parent, NOTE, note)
             self.client.update_model_version(self.model, str(version), note)
@@ -300,7 +303,7 @@ class ModelRegistry(Experiment):
         (folder / "pictures").mkdir()
         for name, content in shown.pictures().items():
             (folder / "pictures" / name).write_bytes(content)
-        for name, record in (("verdict.json", shown.verdict), ("lineage.json", dict(lineage))):
+        for name, record in (("verdict.json", shown.read(VERDICT)), ("lineage.json", dict(lineage))):
             (folder / name).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         part = folder / "bundle"  # in the model it lies in artifacts/bundle
         for name in shown.predicting:
@@ -308,14 +311,14 @@ class ModelRegistry(Experiment):
             shutil.copyfile(shown.bundle / name, part / name)
         (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
         history = HistoryParams.model_validate(shown.optional(HISTORY) or {})
-        save_model(folder / "model", part, shown.read(VIEW), example, history.columns)
+        save_model(folder / "model", part, shown.view, example, history.columns)
         shutil.rmtree(part)
 
     def _published(self, bundle_id: str) -> int | None:
         found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")
         return min((int(version.version) for version in found), default=None)
 
-    def _register(self, parent: str, run_id: str, bundle_id: str, verdict: Mapping[str, Any]) -> int:
+    def _register(self, parent: str, run_id: str, bundle_id: str, verdict: VerdictRecord) -> int:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -324,7 +327,7 @@ class ModelRegistry(Experiment):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict["promote"] else "refuse"}
+        tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict.promote else "refuse"}
         root = self.client.get_run(parent).info.artifact_uri
         made = self.client.create_model_version(
             self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)

@@ -25,10 +25,18 @@ from pydantic import Field
 
 from retrim.decision.stored_rows import DecisionRow, EnvelopeRow, ReleaseRow, VersionRow
 from retrim.drift.profile import SCORE
+from retrim.drift.slices import SliceLoss
+from retrim.features.view import FeatureView
+from retrim.gate.fairness import FairnessRecord, MeasuredFigure
 from retrim.gate.verdict import mark_of
+from retrim.gate.verdict_record import SlicesRecord, VerdictRecord
 from retrim.stats.charts import curve_of
 from retrim.stats.metrics import Task
 from retrim.stats.plugins import SettingsSection as Settings
+from retrim.training.bundle import BacktestRecord, FitRecord, FoundRecord, SplitRecord
+from retrim.training.classes import ChosenThreshold
+from retrim.training.contributions import Importance
+from retrim.training.early import EarlyCounts
 
 
 class CardParams(Settings):
@@ -48,9 +56,18 @@ class Facts:
     Args:
         model: Name of the model.
         version: The version's row in the store, by column.
+        verdict: Of the gate.
+        view: How rows become numbers.
+        fit: What the winner was fitted with and on.
+        split: Where the rows were cut.
+        found: What the search found; None in bundles of before.
+        trials: How many it made; None in bundles of before.
+        backtest: Losses at earlier origins; None in bundles of before.
+        slices: Losses by slice; None in bundles of before.
+        importance: Exact contributions by feature; None in bundles of before, and where the model has none.
+        fairness: Figures by group; None where no groups are declared.
         run: MLflow's id of its run; None where the registry does not say.
         said: What a person says.
-        records: JSON files of the bundle, by name; those that it lacks are not in it.
         digests: SHA-256 of every file of the bundle, by name.
         judged: The judged rows.
         releases: Rows of the release log, all of the model, oldest first.
@@ -63,9 +80,18 @@ class Facts:
 
     model: str
     version: VersionRow
+    verdict: VerdictRecord
+    view: FeatureView
+    fit: FitRecord
+    split: SplitRecord
+    found: FoundRecord | None
+    trials: int | None
+    backtest: BacktestRecord | None
+    slices: SlicesRecord | None
+    importance: Importance | None
+    fairness: FairnessRecord | None
     run: str | None
     said: CardParams
-    records: Mapping[str, Any]
     digests: Mapping[str, str]
     judged: pd.DataFrame
     releases: Sequence[ReleaseRow]
@@ -80,16 +106,8 @@ class Facts:
         return self.version.version
 
     @property
-    def verdict(self) -> dict[str, Any]:
-        return dict(self.records["verdict/verdict.json"])
-
-    @property
-    def view(self) -> dict[str, Any]:
-        return dict(self.records["features/view.json"])
-
-    @property
     def fit_file(self) -> str:
-        return f"models/{self.verdict['winner']}/fit.json"
+        return f"models/{self.verdict.winner}/fit.json"
 
     @property
     def live_spans(self) -> list[tuple[str, str | None]]:
@@ -104,10 +122,10 @@ class Facts:
 
     def predicted(self) -> np.ndarray:
         """What the winner said of the judged rows: shape (n,), or (n, classes)."""
-        winner = self.verdict["winner"]
+        winner = self.verdict.winner
         if winner in self.judged:
             return np.asarray(self.judged[winner])
-        names = [f"{winner}_{place}" for place in range(len(self.view["classes"]))]
+        names = [f"{winner}_{place}" for place in range(len(self.view.classes))]
         return np.asarray(self.judged[names])
 
 
@@ -226,24 +244,24 @@ PICTURES = (
 def gate(facts: Facts) -> CardSection:
     """Every check of the gate, what it could have seen, and the losses of all models."""
     verdict = facts.verdict
-    word = "promoted" if verdict["promote"] else "refused"
-    sentences = [f"The gate {word} it: {verdict['reason']}."]
-    if seen := verdict.get("detectable"):
-        sentences.append(f"What could be seen: {seen['text']}.")
-    sentences += [f"Note: {note}." for note in verdict.get("notes", [])]
+    word = "promoted" if verdict.promote else "refused"
+    sentences = [f"The gate {word} it: {verdict.reason}."]
+    if verdict.detectable is not None:
+        sentences.append(f"What could be seen: {verdict.detectable.text}.")
+    sentences += [f"Note: {note}." for note in verdict.notes]
     rows = tuple(
         (
-            check["name"],
+            check.name,
             mark_of(check),
-            told(check["figure"]),
-            told(check["threshold"]),
-            "-" if not check.get("interval") else span(*check["interval"]),
-            check["text"],
+            told(check.figure),
+            told(check.threshold),
+            "-" if check.interval is None else span(*check.interval),
+            check.text,
         )
-        for check in verdict["checks"]
+        for check in verdict.checks
     )
     checks = CardTable(("check", "", "figure", "held against", "interval", "in words"), rows, VERDICT, "Checks")
-    ranked = sorted(verdict["losses"].items(), key=lambda item: (item[1], item[0]))
+    ranked = sorted(verdict.losses.items(), key=lambda item: (item[1], item[0]))
     losses = CardTable(("model", "mean loss"), tuple((name, told(loss)) for name, loss in ranked), VERDICT, "Losses")
     shown = tuple(Picture(name, title) for name, title in PICTURES[:1] if name in facts.pictures)
     return CardSection("The gate's verdict", "gate", tuple(sentences), (checks, losses), shown)
@@ -251,44 +269,42 @@ def gate(facts: Facts) -> CardSection:
 
 def metrics(facts: Facts) -> CardSection:
     """Metrics of the winner on the judged rows, and its loss by slice with intervals."""
-    found = facts.verdict.get("metrics", {}).get(facts.verdict["winner"], {})
+    found = facts.verdict.metrics.get(facts.verdict.winner, {})
     tables = []
     if found:
         rows = tuple((name, told(value)) for name, value in found.items())
         tables.append(CardTable(("metric", "on the judged rows"), rows, VERDICT))
-    sliced = facts.records.get(SLICES)
-    if sliced and sliced["slices"]:
-        tables.append(_slices(sliced))
+    if facts.slices is not None and facts.slices.slices:
+        tables.append(_slices(facts.slices))
     names = ("slices.png", "predicted_against_actual.png", "confusion.png", "residuals.png")
     titles = {"slices.png": "Loss by slice", **dict(PICTURES)}
     shown = tuple(Picture(name, titles[name]) for name in names if name in facts.pictures)
     return CardSection("Metrics", "metrics", tables=tuple(tables), pictures=shown)
 
 
-def _slices(sliced: dict[str, Any]) -> CardTable:
+def _slices(sliced: SlicesRecord) -> CardTable:
     """The slice table; without the champion's columns where there was none."""
-    heads: tuple[str, ...] = ("column", "slice", "rows", sliced["loss"], "interval")
-    rows = [_slice(each) for each in sliced["slices"]]
-    caption = f"Mean {sliced['loss']} by slice"
-    if all(each["saved"] is None for each in sliced["slices"]):
+    heads: tuple[str, ...] = ("column", "slice", "rows", sliced.loss, "interval")
+    rows = [_slice(each) for each in sliced.slices]
+    caption = f"Mean {sliced.loss} by slice"
+    if all(each.saved is None for each in sliced.slices):
         rows = [row[: len(heads)] for row in rows]
     else:
         heads, caption = (*heads, "champion", "below it by", "interval"), f"{caption}, and the champion's"
     return CardTable(heads, tuple(rows), SLICES, caption)
 
 
-def _slice(each: dict[str, Any]) -> tuple[str, ...]:
-    saved = ("-", "-") if each["saved"] is None else (told(each["saved"][0]), span(*each["saved"][1:]))
-    mean = (each["column"], each["name"], str(each["rows"]), told(each["loss"]), span(*each["interval"]))
-    return (*mean, told(each["other"]), *saved)
+def _slice(each: SliceLoss) -> tuple[str, ...]:
+    saved = ("-", "-") if each.saved is None else (told(each.saved[0]), span(*each.saved[1:]))
+    mean = (each.column, each.name, str(each.rows), told(each.loss), span(*each.interval))
+    return (*mean, told(each.other), *saved)
 
 
 def calibration(facts: Facts) -> CardSection:
     """The calibration curve on the judged rows, as figures and as a picture."""
     if not len(facts.judged):
         return CardSection("Calibration", "calibration")
-    loss = facts.records[facts.fit_file]["recipe"]["loss"]
-    task = cast("Task", facts.view["task"])
+    loss, task = facts.fit.recipe.loss, cast("Task", facts.view.task)
     curve = curve_of(facts.judged["actual"].to_numpy(), facts.predicted(), task, loss=loss)
     of = {
         "regression": "mean prediction",
@@ -306,9 +322,8 @@ def calibration(facts: Facts) -> CardSection:
 
 def importance(facts: Facts) -> CardSection:
     """How much each feature weighs, by exact contributions and by the gain of its splits."""
-    gains = facts.records[facts.fit_file].get("gains", {})
-    exact = facts.records.get(IMPORTANCE)
-    weights = exact["weights"] if exact else {}
+    gains, exact = facts.fit.gains, facts.importance
+    weights = {} if exact is None else exact.weights
     total, whole = sum(weights.values()) or 1.0, sum(gains.values()) or 1.0
     rows = tuple(
         (
@@ -322,7 +337,7 @@ def importance(facts: Facts) -> CardSection:
     sentence = "This version keeps no exact contributions."
     if exact:
         sentence = (
-            f"Contributions are exact, of {exact['rows']} of {exact['of']} judged rows, in units of the "
+            f"Contributions are exact, of {exact.rows} of {exact.of} judged rows, in units of the "
             "raw score; the mean of their absolute values is what a feature weighs."
         )
     heads = ("feature", "mean absolute contribution", "share", "share of the gain")
@@ -333,31 +348,31 @@ def importance(facts: Facts) -> CardSection:
 
 def fairness(facts: Facts) -> CardSection:
     """Figures by declared group, of every model that was looked at; empty where no groups are declared."""
-    record = facts.records.get(FAIRNESS)
-    if not record:
+    record = facts.fairness
+    if record is None:
         return CardSection("Fairness", "fairness")
     tables = []
-    for model in record["models"]:
-        for column in model["columns"]:
-            measures = sorted({name for group in column["groups"] for name in group["measures"]})
+    for model in record.models:
+        for column in model.columns:
+            measures = sorted({name for group in column.groups for name in group.measures})
             rows = tuple(
-                (group["group"], str(group["rows"]), *(_measure(group["measures"].get(name)) for name in measures))
-                for group in column["groups"]
+                (group.group, str(group.rows), *(_measure(group.measures.get(name)) for name in measures))
+                for group in column.groups
             )
             heads = ("group", "rows", *(name.replace("_", " ") for name in measures))
-            tables.append(CardTable(heads, rows, FAIRNESS, f"{model['of']}, by {column['column']}"))
-    limits = told({name: value for name, value in record["limits"].items() if value is not None})
-    step = "" if record["mitigate"] in (None, "none") else f" Mitigation: {record['mitigate']}."
+            tables.append(CardTable(heads, rows, FAIRNESS, f"{model.of}, by {column.column}"))
+    limits = told({name: value for name, value in record.limits.items() if value is not None})
+    step = "" if record.mitigate in (None, "none") else f" Mitigation: {record.mitigate}."
     return CardSection(
         "Fairness", "fairness", (f"Limits on differences between groups: {limits}.{step}",), tuple(tables)
     )
 
 
-def _measure(found: dict[str, Any] | None) -> str:
-    if found is None or found["figure"] is None:
+def _measure(found: MeasuredFigure | None) -> str:
+    if found is None or found.figure is None:
         return "-"
-    interval = "" if not found["interval"] else f" ({span(*found['interval'])})"
-    return told(found["figure"]) + (interval if found["judged"] else " (too few rows)")
+    interval = "" if found.interval is None else f" ({span(*found.interval)})"
+    return told(found.figure) + (interval if found.judged else " (too few rows)")
 
 
 FEW_ROUNDS = 3
@@ -368,58 +383,50 @@ def limits(facts: Facts) -> CardSection:
     """Sentences on what is not known, then what a person said."""
     verdict, view = facts.verdict, facts.view
     found = []
-    if verdict["rows"] < facts.min_rows:
-        found.append(f"It was judged on {verdict['rows']} rows; the gate asks for {facts.min_rows}.")
-    if seen := verdict.get("detectable"):
-        found.append(f"Differences from the champion below {seen['gain']:.1%} could not be told from noise.")
+    if verdict.rows < facts.min_rows:
+        found.append(f"It was judged on {verdict.rows} rows; the gate asks for {facts.min_rows}.")
+    if verdict.detectable is not None:
+        found.append(f"Differences from the champion below {verdict.detectable.gain:.1%} could not be told from noise.")
     if len(facts.judged):
-        unseen = int((facts.judged["actual"] < 0).sum()) if view["task"] == "multiclass" else 0
+        unseen = int((facts.judged["actual"] < 0).sum()) if view.task == "multiclass" else 0
         if unseen:
             found.append(f"{unseen} judged rows are of a class that was not seen in training; it is never predicted.")
-        if view["task"] == "multiclass":
-            absent = [name for code, name in enumerate(view["classes"]) if not (facts.judged["actual"] == code).any()]
+        if view.task == "multiclass":
+            absent = [name for code, name in enumerate(view.classes) if not (facts.judged["actual"] == code).any()]
             if absent:
                 found.append(f"No judged row is of the class {told(absent)}: nothing is known of how well it is told.")
-    recipe = facts.records[facts.fit_file]["recipe"]
-    if recipe["model"] == "gbm" and recipe["rounds"] <= FEW_ROUNDS:
+    recipe = facts.fit.recipe
+    if recipe.model == "gbm" and recipe.rounds <= FEW_ROUNDS:
         found.append(
-            f"Its boosting ended at round {recipe['rounds']}: in the folds of its search more made it worse, as where "
+            f"Its boosting ended at round {recipe.rounds}: in the folds of its search more made it worse, as where "
             "the past has stopped matching for a while. It may say much less than the features do."
         )
     found += _by_slice(facts)
     found.append("A category that was not seen in training is taken for a missing value.")
-    until = facts.records["features/split.json"]["judged_until"]
+    until = facts.split.judged_until
     found.append(f"It knows nothing of what happened after {told(until)}, where its judging rows end.")
-    if not facts.records.get(IMPORTANCE):
+    if facts.importance is None:
         found.append("No exact contributions are kept, so the importance is that of the splits alone.")
     found.append(f"By its owner: {facts.said.limits or 'not said (card.limits in params.yaml)'}")
     return CardSection("Known limits", "limits", tuple(found))
 
 
 def _by_slice(facts: Facts) -> list[str]:
-    sliced = facts.records.get(SLICES)
+    sliced = facts.slices
     if sliced is None:
         return ["This bundle keeps no losses by slice."]
-    looked = {each["column"] for each in sliced["slices"]}
-    columns = [feature["name"] for feature in facts.view["features"] if feature["name"] not in looked]
+    looked = {each.column for each in sliced.slices}
+    columns = [name for name in facts.view.features if name not in looked]
     said = [f"Slices with fewer than {facts.least_rows} judged rows were not looked at."]
     if columns:
         said.append(f"No slice of {told(columns)} was looked at: too few rows in each, or too many categories.")
-    worse = [each for each in sliced["slices"] if each["saved"] is not None and each["saved"][2] < 0]
-    if worse:
-        names = "; ".join(f"{each['column']} {each['name']}" for each in worse[:5])
-        said.append(
-            f"It clearly loses more than the champion in {len(worse)} of {len(sliced['slices'])} slices: {names}."
-        )
+    if worse := sliced.worse:
+        names = "; ".join(f"{each.column} {each.name}" for each in worse[:5])
+        said.append(f"It clearly loses more than the champion in {len(worse)} of {len(sliced.slices)} slices: {names}.")
     return said
 
 
-VIEW, SPLIT, TUNED, BACKTEST = (
-    "features/view.json",
-    "features/split.json",
-    "tuning/hyperparameters.json",
-    "backtest/backtest.json",
-)
+VIEW, SPLIT, BACKTEST = "features/view.json", "features/split.json", "backtest/backtest.json"
 TASKS = {
     "regression": "predicts a number",
     "binary": "predicts the probability of one of two classes",
@@ -435,54 +442,53 @@ def intended_use(facts: Facts) -> CardSection:
     pairs = [
         ("owner", said.owner or "not said (card.owner in params.yaml)"),
         ("purpose", said.purpose or "not said (card.purpose in params.yaml)"),
-        ("what it does", f"{TASKS[view['task']]}: {view['target']}"),
-        ("classes", told(view["classes"]) if view["classes"] else None),
+        ("what it does", f"{TASKS[view.task]}: {view.target}"),
+        ("classes", told(view.classes) if view.classes else None),
     ]
     return CardSection("Intended use", "use", tables=(facts_table(pairs, VIEW),))
 
 
 def data(facts: Facts) -> CardSection:
     """The data window, rows by part, and the features."""
-    split, fit, lineage = facts.records[SPLIT], facts.records[facts.fit_file], facts.version.lineage
-    allowed: dict[str, str] = lineage.get("allowed_leaks", {})
+    split, fit, lineage = facts.split, facts.fit, facts.version.made_from
     pairs = [
         ("as of", facts.version.as_of),
-        ("trained on", f"{fit['rows']} rows, {told(fit['from'])} to {told(fit['until'])}"),
-        ("trained on before they were due", _early_in_words(fit.get("early"))),
-        ("training window", fit.get("window", facts.verdict["winner"])),
-        ("judged on", f"{facts.verdict['rows']} rows, {told(split['judged_from'])} to {told(split['judged_until'])}"),
-        ("mature rows by part", split["rows"]),
-        ("digest of the raw batches", lineage.get("raw_digest")),
-        ("leaks allowed", "; ".join(f"{name}: {why}" for name, why in allowed.items()) or None),
+        ("trained on", f"{fit.rows} rows, {told(fit.since)} to {told(fit.until)}"),
+        ("trained on before they were due", _early_in_words(fit.early)),
+        ("training window", fit.window or facts.verdict.winner),
+        ("judged on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}"),
+        ("mature rows by part", split.rows),
+        ("digest of the raw batches", lineage.raw_digest),
+        ("leaks allowed", "; ".join(f"{name}: {why}" for name, why in lineage.allowed_leaks.items()) or None),
     ]
     rows = []
-    for feature in facts.view["features"]:
-        levels = facts.view["levels"].get(feature["name"])
+    for name, kind in facts.view.features.items():
+        levels = facts.view.levels.get(name)
         shown = "" if levels is None else f"{len(levels)}: {told(levels[:MOST_LEVELS])}"
         more = "" if levels is None or len(levels) <= MOST_LEVELS else ", ..."
-        rows.append((feature["name"], feature["type"], shown + more))
+        rows.append((name, kind, shown + more))
     features = CardTable(("feature", "type", "known categories"), tuple(rows), VIEW, "Features")
     return CardSection("Data", "data", tables=(facts_table(pairs, SPLIT), features))
 
 
-def _early_in_words(early: Mapping[str, int] | None) -> str | None:
+def _early_in_words(early: EarlyCounts | None) -> str | None:
     if early is None:
         return None
-    return f"{early['labelled']} rows whose label came early, {early['waiting']} without, as each class by its chance"
+    return f"{early.labelled} rows whose label came early, {early.waiting} without, as each class by its chance"
 
 
 def preparation(facts: Facts) -> CardSection:
     """The steps that make something else of the features, and what each found in the training rows."""
-    steps = facts.view.get("steps", [])
+    steps = facts.view.steps
     if not steps:
         return CardSection("Preparation", "preparation")
     rows = []
     for step in steps:
-        settings = {name: value for name, value in step["declared"].items() if name not in ("step", "columns")}
-        found = "; ".join(f"{name}: {told(value)}" for name, value in step["said"].items())
-        gone = f"takes out {told(step['drops'])}" if step["drops"] else ""
-        cells = (told(settings) if settings else "", f"{len(step['makes'])}", "; ".join(filter(None, (found, gone))))
-        rows.append((step["declared"]["step"], told(step["columns"]), *cells))
+        settings = step.declared.arguments
+        found = "; ".join(f"{name}: {told(value)}" for name, value in step.said.items())
+        gone = f"takes out {told(step.drops)}" if step.drops else ""
+        cells = (told(settings) if settings else "", f"{len(step.makes)}", "; ".join(filter(None, (found, gone))))
+        rows.append((step.declared.step, told(step.columns), *cells))
     heads = ("step", "columns", "settings", "columns made", "found")
     sentence = "In this order, learned on the training rows; for every fold and every earlier origin, on theirs."
     return CardSection("Preparation", "preparation", (sentence,), (CardTable(heads, tuple(rows), VIEW),))
@@ -490,22 +496,22 @@ def preparation(facts: Facts) -> CardSection:
 
 def lineage(facts: Facts) -> CardSection:
     """What it was made from, by hashes."""
-    row, found = facts.version, facts.version.lineage
+    row, found = facts.version, facts.version.made_from
     pairs = [
         ("tag", row.tag),
         ("run", row.run),
-        ("decision", found.get("decision")),
-        ("commit of the run", found.get("commit")),
-        ("snapshot of the workspace", found.get("snapshot")),
-        ("untracked files taken along", found["untracked"] if found.get("untracked") else None),
-        ("champion it was judged against", "none" if found.get("champion") is None else f"version {found['champion']}"),
+        ("decision", found.decision),
+        ("commit of the run", found.commit),
+        ("snapshot of the workspace", found.snapshot),
+        ("untracked files taken along", found.untracked or None),
+        ("champion it was judged against", "none" if found.champion is None else f"version {found.champion}"),
         ("bundle", row.bundle),
         ("model", row.model_sha256),
-        ("dvc.lock", found.get("dvc_lock")),
-        ("requirements.lock", found.get("requirements_lock")),
-        ("order of the rows", found.get("row_order")),
-        ("Python", found.get("python")),
-        ("platform", found.get("platform")),
+        ("dvc.lock", found.dvc_lock),
+        ("requirements.lock", found.requirements_lock),
+        ("order of the rows", found.row_order),
+        ("Python", found.python),
+        ("platform", found.platform),
     ]
     sentence = f"It can be made again from these, byte for byte on the same platform: retrim reproduce {facts.number}."
     return CardSection("Lineage", "lineage", (sentence,), (facts_table(pairs, "store: versions"),))
@@ -513,21 +519,20 @@ def lineage(facts: Facts) -> CardSection:
 
 def training(facts: Facts) -> CardSection:
     """Mode, recipe, search and backtest."""
-    fit, tuned, backtest = facts.records[facts.fit_file], facts.records.get(TUNED, {}), facts.records.get(BACKTEST, {})
-    recipe, trials = fit["recipe"], facts.records.get("tuning/trials.json")
+    recipe, found, backtest = facts.fit.recipe, facts.found, facts.backtest
     pairs = [
-        ("mode", facts.version.lineage.get("mode") or tuned.get("mode")),
-        ("kind of model", recipe["model"]),
-        ("loss", recipe["loss"]),
-        ("challengers that competed", ", ".join(sorted(facts.verdict.get("metrics", {}))) or None),
-        ("winner", facts.verdict["winner"]),
-        ("trials of the search", None if not trials else len(trials)),
-        ("classes", _balanced_in_words(recipe.get("balance"))),
-        ("decision", _decided_in_words(backtest.get("decide", {}).get(facts.verdict["winner"]))),
-        ("seed", recipe["seed"]),
+        ("mode", facts.version.made_from.mode or (None if found is None else found.mode)),
+        ("kind of model", recipe.model),
+        ("loss", recipe.loss),
+        ("challengers that competed", ", ".join(sorted(facts.verdict.metrics)) or None),
+        ("winner", facts.verdict.winner),
+        ("trials of the search", facts.trials or None),
+        ("classes", _balanced_in_words(recipe.balance)),
+        ("decision", _decided_in_words(None if backtest is None else backtest.decide.get(facts.verdict.winner))),
+        ("seed", recipe.seed),
     ]
-    hyper = recipe.get("hyperparameters") or tuned.get("hyperparameters", {})
-    rounds = recipe.get("rounds") or tuned.get("rounds")
+    hyper = recipe.hyperparameters or ({} if found is None else found.hyperparameters)
+    rounds = recipe.rounds or (None if found is None else found.rounds)
     chosen = CardTable(
         ("hyperparameter", "value"),
         tuple((name, told(value)) for name, value in [*sorted(hyper.items()), ("rounds", rounds)]),
@@ -535,14 +540,13 @@ def training(facts: Facts) -> CardSection:
         "Hyperparameters",
     )
     tables = [facts_table(pairs, facts.fit_file), chosen]
-    origins = backtest.get("origins", [])
-    if origins:
-        names = sorted({name for origin in origins for name in origin["losses"]})
+    if backtest is not None and backtest.origins:
+        names = sorted({name for origin in backtest.origins for name in origin.losses})
         rows = tuple(
-            (told(o["start"]), told(o["end"]), str(o["rows"]), *(told(o["losses"].get(name)) for name in names))
-            for o in origins
+            (told(o.start), told(o.end), str(o.rows), *(told(o.losses.get(name)) for name in names))
+            for o in backtest.origins
         )
-        heads = ("from", "until", "rows", *(f"{backtest['loss']}, {name}" for name in names))
+        heads = ("from", "until", "rows", *(f"{backtest.loss}, {name}" for name in names))
         tables.append(CardTable(heads, rows, BACKTEST, "Backtest: the recipe refitted at earlier origins"))
     pictures = [Picture("loss_over_folds.png", "Loss over the origins of the backtest")]
     pictures += [Picture("hyperparameter_importance.png", "What moved the loss during the search")]
@@ -557,13 +561,12 @@ def _balanced_in_words(balance: str | None) -> str | None:
     return f"{how} in the fit; chances corrected to the shares of the training rows"
 
 
-def _decided_in_words(chosen: Mapping[str, Any] | None) -> str | None:
+def _decided_in_words(chosen: ChosenThreshold | None) -> str | None:
     if chosen is None:
         return None
-    threshold, cost, expected, of_that = (told(chosen[n]) for n in ("threshold", "cost", "expected", "expected_cost"))
     return (
-        f"selected from a probability of {threshold}; mean cost {cost} on {chosen['rows']} backtest rows, {of_that} "
-        f"from {expected}, which exact chances would ask"
+        f"selected from a probability of {told(chosen.threshold)}; mean cost {told(chosen.cost)} on {chosen.rows} "
+        f"backtest rows, {told(chosen.expected_cost)} from {told(chosen.expected)}, which exact chances would ask"
     )
 
 
@@ -658,7 +661,7 @@ def drift(facts: Facts) -> CardSection:
                 check.outcome,
             )
         )
-    before = facts.verdict["losses"].get(facts.verdict["winner"])
+    before = facts.verdict.losses.get(facts.verdict.winner)
     drifted = sum(1 for row in rows if row[4] != "none")
     sentence = (
         f"{len(rows)} check{'' if len(rows) == 1 else 's'} while it was live, {drifted} with drift over a limit; "
@@ -694,13 +697,12 @@ def card_of(facts: Facts) -> Card:
         lineage(facts),
     ]
     kept = tuple(section for section in sections if not section.empty)
-    winner = facts.verdict["winner"]
-    loss = facts.verdict["losses"].get(winner)
+    loss = facts.verdict.losses.get(facts.verdict.winner)
     status = facts_table([("status", _status(facts))], f"{STORE}releases")
     summary = facts_table(
         [
-            ("verdict", facts.verdict["reason"]),
-            ("mean loss on the judged rows", f"{facts.records[facts.fit_file]['recipe']['loss']} {told(loss)}"),
+            ("verdict", facts.verdict.reason),
+            ("mean loss on the judged rows", f"{facts.fit.recipe.loss} {told(loss)}"),
             ("as of", facts.version.as_of),
             ("run in MLflow", "not known" if facts.run is None else facts.run),
         ],
@@ -712,7 +714,7 @@ def card_of(facts: Facts) -> Card:
 def _status(facts: Facts) -> str:
     spans = facts.live_spans
     if not spans:
-        return "never live: " + ("the gate promoted it" if facts.verdict["promote"] else "the gate refused it")
+        return "never live: " + ("the gate promoted it" if facts.verdict.promote else "the gate refused it")
     since_, until = spans[-1]
     return f"live since {told(since_)}" if until is None else f"not live; it was from {told(since_)} to {told(until)}"
 

@@ -4,14 +4,197 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
+from retrim.drift.slices import SliceLoss
 from retrim.features.fitted import FittedStep
 from retrim.features.view import FeatureView
+from retrim.stats.codec import Absent, key
+
+Pair = tuple[Any, Any]
+"""A value as the older version has it, and as the newer one."""
+
+
+@dataclass(frozen=True)
+class CameAndWent:
+    """Names that only the newer version has, and those that only the older one has."""
+
+    came: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.came or self.gone)
+
+
+@dataclass(frozen=True)
+class FeatureChanges:
+    """What differs between two feature views.
+
+    Args:
+        added: Features by type that only the newer one has.
+        gone: Those that only the older one has.
+        types: Both types, of a feature that has another.
+        levels: Of categories, by feature.
+        classes: Of the target; None: the same.
+        columns: Prepared columns; None: the same, or neither prepares any.
+    """
+
+    added: dict[str, str]
+    gone: dict[str, str]
+    types: dict[str, tuple[str, str]]
+    levels: dict[str, CameAndWent]
+    classes: CameAndWent | None
+    columns: CameAndWent | None
+
+
+@dataclass(frozen=True)
+class StepChange:
+    """A step of preparation that differs: `came`, `gone`, or `other`, and of this both values by what it learned."""
+
+    step: str
+    change: str
+    learned: dict[str, Pair] | None
+
+
+@dataclass(frozen=True)
+class NamedPrediction:
+    """A prediction: a number, or the class that it names with its probability."""
+
+    value: float
+    named: Annotated[Absent[str], key("class")] = None
+
+
+@dataclass(frozen=True)
+class MovedRow:
+    """A row whose prediction moved, and by how much."""
+
+    key: str
+    event: str
+    actual: str | float
+    older: Annotated[NamedPrediction, key("from")]
+    newer: Annotated[NamedPrediction, key("to")]
+    by: float
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """The rows that two versions are compared on, and the version whose judging block they are from."""
+
+    block_of: int
+    rows: int
+    since: Annotated[str, key("from")]
+    until: str
+    loss: str
+
+
+@dataclass(frozen=True)
+class DiffRows:
+    """What one of the two versions was made from."""
+
+    as_of: str
+    raw_digest: str | None
+    rows: dict[str, int]
+    window: str
+    trained_rows: int
+    trained_from: str
+    trained_until: str
+    judged_from: str | None
+    judged_until: str
+    mode: str | None
+    champion: int | None
+    model_sha256: str
+
+
+@dataclass(frozen=True)
+class DiffBatch:
+    """A batch that had come for one of the two alone."""
+
+    batch: str
+    kind: str
+    rows: int
+    arrived: str
+
+
+@dataclass(frozen=True)
+class DiffData:
+    """What both were made from, whether the raw data are the same (None: not known), and the batches between them."""
+
+    older: Annotated[DiffRows, key("from")]
+    newer: Annotated[DiffRows, key("to")]
+    same: bool | None
+    came: tuple[DiffBatch, ...]
+    gone: tuple[DiffBatch, ...]
+
+
+@dataclass(frozen=True)
+class ChangedLines:
+    """A file that differs, with lines added and removed; None: it is not text."""
+
+    file: str
+    added: int | None
+    removed: int | None
+
+
+@dataclass(frozen=True)
+class DiffCode:
+    """The two commits, and the files that differ."""
+
+    older: Annotated[str, key("from")]
+    newer: Annotated[str, key("to")]
+    files: tuple[ChangedLines, ...]
+
+
+@dataclass(frozen=True)
+class DiffEnvironment:
+    """Python and platform of both, and packages that differ; None: not known."""
+
+    python: tuple[str | None, str | None]
+    platform: tuple[str | None, str | None]
+    packages: dict[str, Pair] | None
+
+
+@dataclass(frozen=True)
+class VersionDiff:
+    """What differs between two versions; what cannot be told is None, with a sentence under `notes`.
+
+    Args:
+        older: The older version.
+        newer: The newer one.
+        data: As-of dates, windows, rows by part, digests, and the batches between the two.
+        code: Files that differ between the two commits, with lines added and removed.
+        parameters: Keys of params.yaml that differ, with both values.
+        hyperparameters: Hyperparameters and rounds that differ.
+        features: Features added, gone or of another type; category levels that came or went.
+        steps: Preprocessing steps that came, went, or learned something else.
+        environment: Packages, Python and platform that differ.
+        notes: What could not be told, and why.
+        rows: Rows that both are compared on.
+        metrics: Metrics of both.
+        slices: Losses of both by slice.
+        moved: Rows whose prediction moved most.
+    """
+
+    older: Annotated[int, key("from")]
+    newer: Annotated[int, key("to")]
+    data: DiffData
+    code: DiffCode | None
+    parameters: dict[str, Pair] | None
+    hyperparameters: dict[str, Pair]
+    features: FeatureChanges
+    steps: tuple[StepChange, ...]
+    environment: DiffEnvironment
+    notes: tuple[str, ...]
+    rows: ComparedRows | None
+    metrics: dict[str, dict[str, float]] | None
+    slices: tuple[SliceLoss, ...]
+    moved: tuple[MovedRow, ...]
+
 
 LONG = 200
 """Characters of a value as JSON above which its size and digest stand for it."""
@@ -28,10 +211,10 @@ def flat(document: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def changes(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, list[Any]]:
+def changes(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Pair]:
     """What differs, by key: the older and the newer value, None where there is none."""
     keys = sorted(set(older) | set(newer))
-    return {key: [older.get(key), newer.get(key)] for key in keys if older.get(key) != newer.get(key)}
+    return {key: (older.get(key), newer.get(key)) for key in keys if older.get(key) != newer.get(key)}
 
 
 def packages(lock: str) -> dict[str, str]:
@@ -45,7 +228,7 @@ def packages(lock: str) -> dict[str, str]:
     return {name.lower(): version for name, version in found}
 
 
-def feature_changes(older: FeatureView, newer: FeatureView) -> dict[str, Any]:
+def feature_changes(older: FeatureView, newer: FeatureView) -> FeatureChanges:
     """Features added, gone or of another type; category levels, classes and prepared columns that came or went."""
     both = [name for name in older.features if name in newer.features]
     levels = {
@@ -56,40 +239,39 @@ def feature_changes(older: FeatureView, newer: FeatureView) -> dict[str, Any]:
     }
     classes = _came_and_went(older.classes, newer.classes)
     columns = _came_and_went(tuple(older.columns), tuple(newer.columns))
-    return {
-        "added": {name: kind for name, kind in newer.features.items() if name not in older.features},
-        "gone": {name: kind for name, kind in older.features.items() if name not in newer.features},
-        "types": {
-            name: [older.features[name], newer.features[name]]
+    return FeatureChanges(
+        added={name: kind for name, kind in newer.features.items() if name not in older.features},
+        gone={name: kind for name, kind in older.features.items() if name not in newer.features},
+        types={
+            name: (older.features[name], newer.features[name])
             for name in both
             if older.features[name] != newer.features[name]
         },
-        "levels": levels,
-        "classes": classes if classes["came"] or classes["gone"] else None,
-        "columns": columns if (older.steps or newer.steps) and (columns["came"] or columns["gone"]) else None,
-    }
+        levels=levels,
+        classes=None if classes.is_empty else classes,
+        columns=columns if (older.steps or newer.steps) and not columns.is_empty else None,
+    )
 
 
-def step_changes(older: FeatureView, newer: FeatureView) -> list[dict[str, Any]]:
+def step_changes(older: FeatureView, newer: FeatureView) -> tuple[StepChange, ...]:
     """Steps of preparation that came or went, and those that both have and that learned something else.
 
-    Returns:
-        `step` with its columns, `change` (came, gone, other) and, of the last, `learned`: both values by key, such as
-        `moments.km`; a long value as the start of its SHA-256.
+    Each is called by its step and columns. What was learned has both values by key, such as `moments.km`; a long value
+    as the start of its SHA-256.
     """
     before, after = (_numbered(view.steps) for view in (older, newer))
-    found: list[dict[str, Any]] = []
+    found: list[StepChange] = []
     for title, number in dict.fromkeys([*before, *after]):
-        said = {"step": title if number == 1 else f"{title} (again)"}
+        name = title if number == 1 else f"{title} (again)"
         sides = [steps.get((title, number)) for steps in (before, after)]
         if sides[0] is None or sides[1] is None:
-            found.append({**said, "change": "came" if sides[0] is None else "gone", "learned": None})
+            found.append(StepChange(name, "came" if sides[0] is None else "gone", None))
             continue
         learned = changes(*(_learned(step) for step in sides if step is not None))
         if learned:
-            short = {key: [_brief(value) for value in pair] for key, pair in learned.items()}
-            found.append({**said, "change": "other", "learned": short})
-    return found
+            short = {what: (_brief(before), _brief(after)) for what, (before, after) in learned.items()}
+            found.append(StepChange(name, "other", short))
+    return tuple(found)
 
 
 def _numbered(steps: tuple[FittedStep, ...]) -> dict[tuple[str, int], FittedStep]:
@@ -120,8 +302,8 @@ def _brief(value: Any) -> Any:
     return f"{size}, SHA-256 {sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _came_and_went(older: tuple[str, ...], newer: tuple[str, ...]) -> dict[str, list[str]]:
-    return {"came": [e for e in newer if e not in older], "gone": [e for e in older if e not in newer]}
+def _came_and_went(older: tuple[str, ...], newer: tuple[str, ...]) -> CameAndWent:
+    return CameAndWent(tuple(e for e in newer if e not in older), tuple(e for e in older if e not in newer))
 
 
 def moved(older: np.ndarray, newer: np.ndarray, older_view: FeatureView, newer_view: FeatureView) -> np.ndarray:
@@ -143,11 +325,11 @@ def moved(older: np.ndarray, newer: np.ndarray, older_view: FeatureView, newer_v
     return np.asarray(np.abs(wide[1] - wide[0]).sum(axis=1) / 2)
 
 
-def said(predicted: Any, view: FeatureView) -> dict[str, Any]:
-    """One prediction as a record: `value`, and of a classifier the `class` that it names with its probability."""
+def said(predicted: Any, view: FeatureView) -> NamedPrediction:
+    """One prediction, and of a classifier the class that it names with its probability."""
     if view.task == "regression":
-        return {"value": float(predicted)}
+        return NamedPrediction(float(predicted))
     if view.task == "binary":
-        return {"class": view.classes[-1], "value": float(predicted)}
+        return NamedPrediction(float(predicted), view.classes[-1])
     place = int(np.argmax(predicted))
-    return {"class": view.classes[place], "value": float(predicted[place])}
+    return NamedPrediction(float(predicted[place]), view.classes[place])

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.checking.history import used_by
+from retrim.checking.history import checks_of, used_by
+from retrim.decision.check_record import StoredCheck
 from retrim.decision.rows_counted import (
     COUNTS,
     TO_COME,
@@ -19,12 +20,10 @@ from retrim.decision.rows_counted import (
     balance,
     count_rows,
 )
-from retrim.decision.stored_rows import DecisionRow
 from retrim.landing.as_of_view import AsOfTable, known_of, read_as_of
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import read_column
 from retrim.release.versions import load_champion
-from retrim.table.granularity import RowParams
 
 SHOWN = 20
 
@@ -87,7 +86,7 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
     found, entries = load_champion(workspace), workspace.store.counted_rows(workspace.model)
     used = np.zeros(len(table), dtype=bool) if found is None else used_by(workspace, table, found)
     counts = count_rows(table.members.among(_not_there(workspace, table, now=now)), entries, used)
-    checks = {row.id: row for row in workspace.store.decisions(workspace.model, source="check")}
+    checks = {check.id: check for check in checks_of(workspace)}
     mature = table.times["_matured"].notna().to_numpy()
     views: dict[str, AsOfTable] = {}
     balances = []
@@ -100,13 +99,8 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
     return Audit(tuple(balances), faults, tuple(lost), _disagree(workspace, list(checks.values()), counts))
 
 
-def _place(check: DecisionRow) -> int:
-    """Its place among the checks."""
-    return check.sequence or 0
-
-
 def _due(
-    workspace: Workspace, counts: RowCounts, kind: Kind, checks: dict[str, DecisionRow], views: dict[str, AsOfTable]
+    workspace: Workspace, counts: RowCounts, kind: Kind, checks: dict[str, StoredCheck], views: dict[str, AsOfTable]
 ) -> np.ndarray:
     """The landed rows that the newest check which counted for a purpose was to take, or those before it."""
     numbering = counts.members.numbering
@@ -114,14 +108,14 @@ def _due(
     those = [checks[each.check] for each in counts.entries if each.kind == kind]
     if not those:
         return none
-    newest = max(those, key=_place)
+    newest = max(those, key=lambda check: check.sequence or 0)
     if newest.id not in views:
-        before = {row.id for row in checks.values() if row.sequence is not None and row.sequence <= _place(newest)}
+        last = newest.sequence or 0
+        before = {check.id for check in checks.values() if check.sequence is not None and check.sequence <= last}
         met = {each.batch for each in counts.entries if each.kind == "met" and each.check in before}
-        view = newest.record["view"]
-        data = workspace.params.data.model_copy(
-            update={"rows": RowParams.model_validate(view["rows"]), "label_horizon": view["label_horizon"]}
-        )
+        view = newest.record.view
+        assert view is not None, newest.id
+        data = workspace.params.data.model_copy(update={"rows": view.rows, "label_horizon": view.label_horizon})
         views[newest.id] = known_of(workspace, data, met, as_of=pd.Timestamp(newest.as_of))
     then = views[newest.id]
     wanted = np.ones(len(then), dtype=bool) if kind == "tested" else then.times["_matured"].notna().to_numpy()
@@ -151,21 +145,21 @@ def _faults(workspace: Workspace, counts: RowCounts, balances: Sequence[Balance]
     return tuple(found)
 
 
-def _disagree(workspace: Workspace, checks: Sequence[DecisionRow], counts: RowCounts) -> tuple[str, ...]:
+def _disagree(workspace: Workspace, checks: Sequence[StoredCheck], counts: RowCounts) -> tuple[str, ...]:
     """Checks whose record and whose notes differ; where rows are put together only whether there are any of both."""
     together = workspace.params.data.rows.resample is not None
     noted: dict[tuple[str, str], int] = {}
     for each in counts.entries:
         noted[each.check, each.kind] = noted.get((each.check, each.kind), 0) + _bits(each)
     found = []
-    for row in checks:
-        said = row.record.get("counted", {})
-        pairs = [(int(said.get(kind, 0)), noted.get((row.id, kind), 0)) for kind in COUNTS]
-        reading, window = row.record.get("reading"), row.record.get("window")
-        kept = (0 if window is None else window["rows"], 0 if reading is None else reading["rows"])
+    for check in checks:
+        said = check.record.counted
+        pairs = [(said.get(kind, 0), noted.get((check.id, kind), 0)) for kind in COUNTS]
+        reading, window = check.record.reading, check.record.window
+        kept = (0 if window is None else window.rows, 0 if reading is None else reading.rows)
         agree = all(bool(a) == bool(b) if together else a == b for a, b in pairs)
         if not agree or kept != (said.get("measured", 0), said.get("deposited", 0)):
-            found.append(row.id)
+            found.append(check.id)
     return tuple(found)
 
 

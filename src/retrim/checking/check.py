@@ -4,7 +4,7 @@ What is held, settled by a person without a retraining: who, when and why is kep
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
+    CHECK,
+    as_check,
+    checks_of,
     is_held,
     new_rows,
     past_check,
@@ -20,19 +23,20 @@ from retrim.checking.history import (
     remind_of_hold,
     rolled_back,
     row_counts,
-    view_record,
+    view_of,
     waiting_rules,
 )
 from retrim.checking.mode import deposited, mode_now, read_totals
 from retrim.checking.previous_champions import checks_since_release, led_before, score_formers
-from retrim.checking.probation import ProbationCheck, look_at_probation, rolled_back_instead
+from retrim.checking.probation import look_at_probation, rolled_back_instead
 from retrim.checking.probe import beside_judged, realise, tell_skew
 from retrim.checking.score import score_table
-from retrim.decision.account import EMPTY, NOTHING, AccumulatedGain, Band
+from retrim.decision.account import EMPTY, NOTHING, AccumulatedGain
+from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.history import summarise_checks
-from retrim.decision.previous_champions import PreviousChampions, restore_instead
-from retrim.decision.probe import GatePreview, ProbeResult
-from retrim.decision.rows_counted import Kind, LedgerEntry
+from retrim.decision.previous_champions import restore_instead
+from retrim.decision.probe import ProbeResult
+from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
 from retrim.decision.rules import RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.drift.slices import SliceParams
@@ -40,11 +44,10 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, require_who_and_why
 from retrim.release.approval import end_waiting
-from retrim.release.versions import load_champion
+from retrim.release.versions import Stored, load_champion
+from retrim.stats.codec import Moment, from_record, to_record
 from retrim.table.data import overdue_labels
 from retrim.training.mode import FINAL
-
-CHECK = "check"
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,17 @@ class CheckOutcome:
     id: str
     outcome: str
     reason: str
-    record: dict[str, Any]
+    record: CheckRecord
     fresh: bool
 
     def as_record(self) -> dict[str, Any]:
-        return {"id": self.id, "outcome": self.outcome, "reason": self.reason, **self.record}
+        return {
+            "id": self.id,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            **to_record(self.record),
+            "fresh": self.fresh,
+        }
 
 
 def check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome:
@@ -89,132 +98,107 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
     identity = f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}"
     done = workspace.store.decision(identity)
     if done is not None:
-        return CheckOutcome(done.id, done.outcome, done.reason, done.record, fresh=False)
+        return CheckOutcome(done.id, done.outcome, done.reason, as_check(done).record, fresh=False)
     end_waiting(workspace, now=now)
     row = {"id": identity, "at": iso(now), "actor": by, "sequence": 1 + workspace.store.last_sequence(workspace.model)}
-    past = workspace.store.decisions(workspace.model, source=CHECK)
+    past = checks_of(workspace)
     previous = past[-1] if past else None
     table = read_as_of(workspace, as_of=now)
     if not len(table):
         raise BadInputError(f"no rows had landed by {iso(now)}; land some with `retrim ingest FILE`, or check later")
     found = load_champion(workspace)
     counts = row_counts(workspace, table, found)
-    record: dict[str, Any] = {
-        "as_of": iso(now),
-        "champion": None,
-        "window": None,
-        "reading": None,
-        "metrics": None,
-        "loss": None,
-        "interval": None,
-        "served": None,
-        "estimate": None,
-        "scored": [],
-        "estimates": None,
-        "formers": None,
-        "probation": None,
-        "refits": None,
-        "refit_counts": None,
-        "best_window": None if previous is None else previous.record.get("best_window"),
-        "outlook": None if previous is None else previous.record.get("outlook"),
-        "preview": None,
-        "shown": None,
-        "pending": 0,
-        "probe": None,
-        "band": None,
-        "findings": [],
-        "drifted": [],
-        "drift_note": None,
-        "slices": [],
-        "landed": landed_since(workspace, previous, rows=len(table), now=now),
-        "labels_overdue": overdue_labels(table.times, workspace.params.data, as_of=now),
-        "counted_until": None,
-        "labels_until": None,
-        "debited": [],
-        "account_before": None,
-        "counted": {},
-        "view": view_record(workspace.params.data),
-        "rolled_back": None,
-    }
-    account, price = EMPTY, price_now(workspace)
-    band: Band | None = None
-    formers: PreviousChampions | None = None
-    probation: ProbationCheck | None = None
-    taken: dict[Kind, np.ndarray] = {}
-    if previous is not None and pd.Timestamp(previous.as_of) > now:
-        record |= {"account": account.as_record(), "price": price, "money": money_of(workspace), "said": []}
-        record["totals"] = previous.record.get("totals", NOTHING.as_record())
-        waits, settled = (tuple(previous.record.get(name, ())) for name in ("held", "settled"))
+    record = CheckRecord(
+        as_of=now,
+        best_window=None if previous is None else previous.record.best_window,
+        outlook=None if previous is None else previous.record.outlook,
+        landed=landed_since(workspace, None if previous is None else previous.record, rows=len(table), now=now),
+        labels_overdue=overdue_labels(table.times, workspace.params.data, as_of=now),
+        view=view_of(workspace.params.data),
+        account=EMPTY,
+        price=price_now(workspace),
+        money=workspace.params.account.money,
+    )
+    if previous is not None and previous.record.as_of > now:
+        record = replace(record, totals=previous.record.totals or NOTHING)
         seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
-        gone = Decision("none", seen_already, (), f"a check at or after {previous.as_of}", (), waits, settled)
+        change = f"a check at or after {previous.as_of}"
+        gone = Decision("none", seen_already, (), change, (), previous.record.held, previous.record.settled)
         return _store(workspace, row, gone, record, counts.to_write({}))
+    taken: dict[Kind, np.ndarray] = {}
     if found is not None:
-        version, predictor = found.version, found.predictor
-        score_table(workspace, table, found, now=now)
-        looked, before = find_drift(workspace, table, found, counts), balance(workspace, version)
-        seen = realise(
-            workspace,
-            table,
-            predictor,
-            version,
-            counts,
-            previous=previous,
-            drifted=any(finding.over for finding in looked.findings),
-            account=before,
-            price=price,
-            now=now,
-        )
-        tell_skew(workspace, seen.served, now=now)
-        guessed = estimate(workspace, table, predictor, version, past=past, now=now)
-        formers = score_formers(workspace, table, predictor, version, previous=previous)
-        probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
-        taken = {**looked.taken, **seen.taken}
-        account = before if seen.reading is None else _deposit(workspace, before, seen.reading)
-        estimated = 0 if guessed.estimate is None else guessed.estimate.rows
-        rows_held = estimated if seen.loss is None else seen.rows
-        band, changed = beside_judged(workspace, table, found, counts, seen.measured, rows=rows_held)
-        record |= {
-            **seen.as_record(),
-            "champion": version,
-            "band": None if band is None else band.as_record(),
-            **looked.with_losses(changed.shifted).as_record(),
-            "slices": [each.as_record() for each in changed.slices[: SliceParams().kept]],
-            **guessed.as_record(),
-            "formers": None if formers is None else formers.as_record(),
-            "probation": None if probation is None else probation.as_record(),
-            "debited": [run.id for run in _refused_since(workspace, past)],
-            "account_before": before.as_record(),
-            "counted": {kind: int(rows.sum()) for kind, rows in taken.items()},
-        }
-    record |= {"account": account.as_record(), "price": price, "money": money_of(workspace)}
-    record["totals"] = read_totals(workspace, previous, record).as_record()
-    evidence = _evidence(workspace, now=now, past=past, record=record, account=account, band=band, table=table)
+        record, taken = _with_champion(workspace, record, table, found, counts, past=past)
+    record = replace(record, totals=read_totals(workspace, previous, record))
     back = rolled_back(workspace, workspace.store.decisions(workspace.model), table.times)
-    record["rolled_back"] = None if back is None else back.as_record()
-    decision = after_rollback(_decide(workspace, evidence, formers, record, past=past), back)
-    decision = rolled_back_instead(workspace, decision, probation, previous)
-    record["said"] = [said.as_record() for said in decision.said]
-    return _store(workspace, row, decision, record, counts.to_write(taken))
+    record = replace(record, rolled_back=back)
+    decision = after_rollback(
+        _decide(workspace, _evidence(workspace, record, table, past=past), record, past=past), back
+    )
+    decision = rolled_back_instead(workspace, decision, record.probation, previous)
+    return _store(workspace, row, decision, replace(record, said=decision.said), counts.to_write(taken))
 
 
-def _decide(
+def _with_champion(
     workspace: Workspace,
-    evidence: Evidence,
-    formers: PreviousChampions | None,
-    record: dict[str, Any],
+    record: CheckRecord,
+    table: AsOfTable,
+    found: Stored,
+    counts: RowCounts,
     *,
-    past: list[DecisionRow],
-) -> Decision:
+    past: Sequence[StoredCheck],
+) -> tuple[CheckRecord, dict[Kind, np.ndarray]]:
+    """The record with all that is found of the live version; and by kind, the rows that it counts."""
+    version, predictor, now = found.version, found.predictor, record.as_of
+    previous = past[-1] if past else None
+    score_table(workspace, table, found, now=now)
+    looked, before = find_drift(workspace, table, found, counts), balance(workspace, version)
+    seen = realise(
+        workspace,
+        table,
+        predictor,
+        version,
+        counts,
+        previous=previous,
+        drifted=any(finding.over for finding in looked.findings),
+        account=before,
+        price=record.price,
+        now=now,
+    )
+    tell_skew(workspace, seen.served, now=now)
+    guessed = estimate(workspace, table, predictor, version, past=past, now=now)
+    estimated = 0 if guessed.estimate is None else guessed.estimate.rows
+    rows_held = estimated if seen.loss is None else seen.rows
+    formers = score_formers(workspace, table, predictor, version, previous=previous)
+    probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
+    band, changed = beside_judged(workspace, table, found, counts, seen.measured, rows=rows_held)
+    taken = {**looked.taken, **seen.taken}
+    for part in (seen, looked.with_losses(changed.shifted), guessed):
+        record = part.put_into(record)
+    record = replace(
+        record,
+        champion=version,
+        band=band,
+        slices=changed.slices[: SliceParams().kept],
+        formers=formers,
+        probation=probation,
+        debited=tuple(run.id for run in _refused_since(workspace, past)),
+        account_before=before,
+        account=before if seen.reading is None else _deposit(workspace, before, seen.reading),
+        counted={kind: int(rows.sum()) for kind, rows in taken.items()},
+    )
+    return record, taken
+
+
+def _decide(workspace: Workspace, evidence: Evidence, record: CheckRecord, *, past: Sequence[StoredCheck]) -> Decision:
     """What the rules say; restoring a previous champion where one has led and costs no training."""
-    decision = decide(evidence, workspace.params.triggers)
-    if formers is None or not workspace.params.former.restore or record["champion"] is None:
+    decision, formers = decide(evidence, workspace.params.triggers), record.formers
+    if formers is None or not workspace.params.former.restore or record.champion is None:
         return decision
-    reading = record["reading"]
     decision = restore_instead(
         decision,
         formers,
-        probe_loss=None if reading is None else reading["probe_loss"],
-        led_before=led_before(past[-1] if past else None, record["champion"], formers.best),
+        probe_loss=None if record.reading is None else record.reading.probe_loss,
+        led_before=led_before(past[-1] if past else None, record.champion, formers.best),
         checks_since_release=checks_since_release(workspace, past),
         cooldown_checks=workspace.params.triggers.cooldown_checks,
         manual="manual" in workspace.params.triggers.rules,
@@ -224,17 +208,17 @@ def _decide(
 
 def balance(workspace: Workspace, version: int) -> AccumulatedGain:
     """The account as it stands now: empty after a promotion, debited by the price after a refusal."""
-    past = workspace.store.decisions(workspace.model, source=CHECK)
-    if not past or past[-1].record["champion"] != version:
+    past = checks_of(workspace)
+    if not past or past[-1].record.champion != version:
         return EMPTY
-    newest = past[-1]
-    account = AccumulatedGain.from_record(newest.record["account"])
+    newest = past[-1].record
+    account = newest.account
     for _ in _refused_since(workspace, past):
-        account = account.debit(newest.record["price"])
+        account = account.debit(newest.price)
     return account
 
 
-def _refused_since(workspace: Workspace, past: list[DecisionRow]) -> list[RunRow]:
+def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[RunRow]:
     """Runs refused since the newest of these checks; one that any of them has debited is not among them.
 
     A version may wait for a person through several checks: then its end counts, not its beginning.
@@ -242,7 +226,7 @@ def _refused_since(workspace: Workspace, past: list[DecisionRow]) -> list[RunRow
     """
     if not past:
         return []
-    newest, debited = past[-1], {run for row in past for run in row.record["debited"]}
+    newest, debited = past[-1], {run for check in past for run in check.record.debited}
     refused = workspace.store.runs(workspace.model, state="refused")
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or (run.answered or "") >= newest.as_of]
@@ -258,43 +242,27 @@ def price_now(workspace: Workspace) -> float:
     return workspace.params.account.price_in_loss(first["losses"][first["winner"]])
 
 
-def money_of(workspace: Workspace) -> dict[str, Any] | None:
-    """What the price stands for, as it is kept with a check."""
-    money = workspace.params.account.money
-    return None if money is None else money.model_dump()
-
-
 def _deposit(workspace: Workspace, account: AccumulatedGain, reading: ProbeResult) -> AccumulatedGain:
     share = reading.rows / workspace.params.account.usual_rows
     return account.deposit(reading.gain, error=reading.error, share=share)
 
 
-def _evidence(
-    workspace: Workspace,
-    *,
-    now: pd.Timestamp,
-    past: list[DecisionRow],
-    record: dict[str, Any],
-    account: AccumulatedGain,
-    band: Band | None,
-    table: AsOfTable,
-) -> Evidence:
-    checked = past_check(iso(now), record)
-    until = record["labels_until"]
+def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, *, past: Sequence[StoredCheck]) -> Evidence:
+    checked, params = past_check(record), workspace.params.account
     return Evidence(
-        now=now,
-        champion=record["champion"],
-        account=account,
-        deposited=deposited(record, account),
-        price=record["price"],
-        errors=workspace.params.account.errors,
-        ahead=workspace.params.account.ahead,
-        pending=record["pending"] / workspace.params.account.usual_rows,
-        preview=None if record["preview"] is None else GatePreview(**record["preview"]),
-        loss=record["loss"],
-        estimate=None if record["estimate"] is None else record["estimate"]["loss"],
-        band=band,
-        labels_until=None if until is None else pd.Timestamp(until),
+        now=record.as_of,
+        champion=record.champion,
+        account=record.account,
+        deposited=deposited(record),
+        price=record.price,
+        errors=params.errors,
+        ahead=params.ahead,
+        pending=record.pending / params.usual_rows,
+        preview=record.preview,
+        loss=record.loss,
+        estimate=None if record.estimate is None else record.estimate.loss,
+        band=record.band,
+        labels_until=record.labels_until,
         anew=new_rows(workspace, table.times) if checked.champion is None else None,
         **summarise_checks(past_of_store(workspace, past), champion=checked.champion, drifted=checked.drifted),
     )
@@ -304,15 +272,21 @@ def _store(
     workspace: Workspace,
     row: dict[str, Any],
     decision: Decision,
-    record: dict[str, Any],
+    record: CheckRecord,
     counted: Sequence[LedgerEntry],
 ) -> CheckOutcome | None:
     """Records the check with the rows that it counted; None where another check was recorded since it looked."""
-    record["mode"] = mode_now(workspace).as_record() if decision.outcome == "retrain" else None
-    record |= {"change": decision.change, "fired": list(decision.fired), "held": list(decision.held)}
-    record["settled"], record["stopped"] = list(decision.settled), decision.stopped
+    record = replace(
+        record,
+        mode=mode_now(workspace) if decision.outcome == "retrain" else None,
+        change=decision.change,
+        fired=decision.fired,
+        held=decision.held,
+        settled=decision.settled,
+        stopped=decision.stopped,
+    )
     row |= {"model": workspace.model, "source": CHECK, "as_of": row["at"]}
-    row |= {"outcome": decision.outcome, "reason": decision.reason, "record": record}
+    row |= {"outcome": decision.outcome, "reason": decision.reason, "record": to_record(record)}
     if not workspace.store.add_check(row, counted):
         return None
     return CheckOutcome(row["id"], decision.outcome, decision.reason, record, fresh=True)
@@ -333,21 +307,11 @@ class AcknowledgedHold:
     """
 
     id: str
-    as_of: str
+    as_of: Moment
     by: str
     reason: str
     rules: tuple[str, ...]
     answers: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "as_of": self.as_of,
-            "by": self.by,
-            "reason": self.reason,
-            "rules": list(self.rules),
-            "answers": self.answers,
-        }
 
 
 def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp) -> AcknowledgedHold:
@@ -371,34 +335,62 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     newest = checks[-1]
     if iso(now) < newest.as_of:
         raise BadInputError(f"{iso(now)} is before the check that is held, of {newest.as_of}; answers go forward")
-    up = [said["rule"] for said in newest.record["said"] if said["fires"]]
-    waits = up if newest.outcome == "held" else waiting_rules(workspace, checks)
+    check = as_check(newest)
+    up = [said.rule for said in check.record.said if said.fires]
+    waits = up if newest.outcome == "held" else waiting_rules(workspace, [check])
     rules = tuple(rule for rule in up if rule in waits and RULES.entry(rule).facts["repeats"])
-    made = AcknowledgedHold(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-settled", iso(now), by, reason, rules, newest.id)
+    made = AcknowledgedHold(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-settled", now, by, reason, rules, newest.id)
     workspace.store.add_decision(
         {
             "id": made.id,
             "model": workspace.model,
             "source": SETTLEMENT,
-            "as_of": made.as_of,
-            "at": made.as_of,
+            "as_of": iso(now),
+            "at": iso(now),
             "outcome": "settled",
             "actor": by,
             "reason": reason,
-            "record": {"as_of": made.as_of, "rules": list(rules), "answers": newest.id},
+            "record": to_record(HoldAnswer(now, rules, newest.id)),
         }
     )
     return made
 
 
-def answer_to(workspace: Workspace, check: DecisionRow) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class GivenAnswer:
+    """How a person answered a hold.
+
+    Args:
+        id: Of the decision that answers.
+        as_of: When.
+        by: Who.
+        outcome: `settled`, or `retrain`.
+        reason: Why.
+    """
+
+    id: str
+    as_of: Moment
+    by: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StandingAnswer(GivenAnswer):
+    """An acknowledgement that still holds.
+
+    Args:
+        rules: Rules whose alarm it answers.
+    """
+
+    rules: tuple[str, ...]
+
+
+def answer_to(workspace: Workspace, check: DecisionRow) -> GivenAnswer | None:
     """How a person answered a check that held, or left an alarm to one; None while nobody has.
 
     A settlement names the check that it answers. A run answers every check that waited since the last that did not;
     one asked for after a check with nothing left to answer is another matter.
-
-    Returns:
-        `id`, `as_of`, `by`, `outcome` and `reason`.
     """
     decisions = workspace.store.decisions(workspace.model)
     if not _waited(check):
@@ -406,27 +398,28 @@ def answer_to(workspace: Workspace, check: DecisionRow) -> dict[str, Any] | None
     quiet = (row.as_of for row in decisions if row.source == CHECK and row.as_of > check.as_of and not _waited(row))
     over = next(quiet, None)
     for row in decisions:
-        settles = row.source == SETTLEMENT and row.record["answers"] == check.id
+        settles = row.source == SETTLEMENT and from_record(HoldAnswer, row.record).answers == check.id
         asks = row.source == PERSON and row.as_of >= check.as_of and (over is None or row.as_of <= over)
         if settles or asks:
             return _answer(row)
     return None
 
 
-def settlement_now(workspace: Workspace) -> dict[str, Any] | None:
+def settlement_now(workspace: Workspace) -> StandingAnswer | None:
     """The newest settlement that still holds: no check was made since, or its alarm is still up; else None."""
     decisions = workspace.store.decisions(workspace.model)
     settled = [row for row in decisions if row.source == SETTLEMENT]
     checks = [row for row in decisions if row.source == CHECK]
-    if not settled or (checks[-1].as_of > settled[-1].as_of and not checks[-1].record.get("settled")):
+    if not settled or (checks[-1].as_of > settled[-1].as_of and not as_check(checks[-1]).record.settled):
         return None
-    return {**_answer(settled[-1]), "rules": settled[-1].record["rules"]}
+    rules = from_record(HoldAnswer, settled[-1].record).rules
+    return StandingAnswer(**vars(_answer(settled[-1])), rules=rules)
 
 
-def _waited(check: DecisionRow) -> bool:
+def _waited(row: DecisionRow) -> bool:
     """Whether a check held, or left an alarm to a person."""
-    return check.outcome == "held" or bool(check.record.get("held"))
+    return row.source == CHECK and (row.outcome == "held" or bool(as_check(row).record.held))
 
 
-def _answer(row: DecisionRow) -> dict[str, Any]:
-    return {"id": row.id, "as_of": row.as_of, "by": row.actor, "outcome": row.outcome, "reason": row.reason}
+def _answer(row: DecisionRow) -> GivenAnswer:
+    return GivenAnswer(row.id, pd.Timestamp(row.as_of), row.actor, row.outcome, row.reason)

@@ -5,18 +5,23 @@ The estimated loss of rows that came, and past estimates scored by the labels th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import iso
 from retrim.checking.score import stored_scores
+from retrim.decision.check_record import CheckRecord, StoredCheck
 from retrim.decision.rows_counted import Kind, RowCounts
-from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.alarms import AlarmRequest
 from retrim.drift.findings import DriftFinding, findings, ranked, together
-from retrim.drift.performance import ChampionRows, Estimate, ScoredEstimate, estimate_loss, quality
+from retrim.drift.performance import (
+    ChampionRows,
+    DatedEstimate,
+    EstimateQuality,
+    ScoredEstimate,
+    estimate_loss,
+    quality,
+)
 from retrim.drift.profile import TARGET
 from retrim.drift.reference import Reference
 from retrim.files import count_cores
@@ -50,13 +55,10 @@ class DriftLook:
             findings=ranked(replace(each, loss_change=shifted.get(each.column)) for each in self.findings),
         )
 
-    def as_record(self) -> dict[str, Any]:
-        """The fields of a check's record that stand for it."""
-        return {
-            "findings": [finding.as_record() for finding in self.findings[:SHOWN]],
-            "drifted": sorted({finding.column for finding in self.findings if finding.over}),
-            "drift_note": self.note,
-        }
+    def put_into(self, record: CheckRecord) -> CheckRecord:
+        """The record of a check with it."""
+        over = {finding.column for finding in self.findings if finding.over}
+        return replace(record, findings=tuple(self.findings[:SHOWN]), drifted=tuple(sorted(over)), drift_note=self.note)
 
 
 def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts: RowCounts) -> DriftLook:
@@ -128,23 +130,17 @@ class PerformanceEstimate:
 
     Args:
         estimate: Of the rows that came since the check before; None where it cannot be said.
-        since: They came after this moment.
         scored: Estimates, this one or earlier, whose labels have come by this check.
         quality: How good all estimates scored so far were, of any version; None before the first.
     """
 
-    estimate: Estimate | None
-    since: str
+    estimate: DatedEstimate | None
     scored: tuple[ScoredEstimate, ...]
-    quality: dict[str, float] | None
+    quality: EstimateQuality | None
 
-    def as_record(self) -> dict[str, Any]:
-        """The fields of a check's record that stand for it."""
-        return {
-            "estimate": None if self.estimate is None else {**self.estimate.as_record(), "since": self.since},
-            "scored": [each.as_record() for each in self.scored],
-            "estimates": self.quality,
-        }
+    def put_into(self, record: CheckRecord) -> CheckRecord:
+        """The record of a check with it."""
+        return replace(record, estimate=self.estimate, scored=self.scored, estimates=self.quality)
 
 
 def estimate(
@@ -153,7 +149,7 @@ def estimate(
     predictor: Predictor,
     version: int,
     *,
-    past: Sequence[DecisionRow],
+    past: Sequence[StoredCheck],
     now: pd.Timestamp,
 ) -> PerformanceEstimate:
     """Estimates the loss on rows that came since the check before, and scores what can be scored.
@@ -170,45 +166,45 @@ def estimate(
     """
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
-    since = max([pd.Timestamp(made.as_of), *(pd.Timestamp(row.as_of) for row in past[-1:])])
+    since = max([pd.Timestamp(made.as_of), *(check.record.as_of for check in past[-1:])])
     unseen = table.only((table.times["_event"] > predictor.used_until) & ~predictor.has_seen(table.times))
     fresh = unseen.only(unseen.times["_arrived"] > since)
     known = unseen.only(unseen.times["_matured"] <= since)
     found = None
     if len(fresh) >= workspace.params.probe.min_rows:
-        found = _estimate(workspace, predictor, known.read(), fresh.read())
-    pending = [(row.as_of, row.record) for row in past if row.record.get("estimate")]
-    settled = {each["as_of"] for row in past for each in row.record.get("scored", ())}
-    if found is not None:
-        own = {"champion": version, "estimate": {**found.as_record(), "since": iso(since)}}
-        pending.append((iso(now), own))
+        found = _estimate(workspace, predictor, known.read(), fresh.read(), since=since)
+    pending = [(check.record.as_of, check.record.estimate) for check in past if check.record.champion == version]
+    before = [each for check in past for each in check.record.scored]
+    settled = {each.as_of for each in before}
     scored = [
-        _score(workspace, unseen, predictor, as_of, record["estimate"])
-        for as_of, record in pending
-        if record["champion"] == version and as_of not in settled
+        _score(workspace, unseen, predictor, as_of, estimate)
+        for as_of, estimate in [*pending, (now, found)]
+        if estimate is not None and as_of not in settled
     ]
     now_scored = tuple(each for each in scored if each is not None)
-    before = [ScoredEstimate(**each) for row in past for each in row.record.get("scored", ())]
-    return PerformanceEstimate(found, iso(since), now_scored, quality([*before, *now_scored]))
+    return PerformanceEstimate(found, now_scored, quality([*before, *now_scored]))
 
 
-def _estimate(workspace: Workspace, predictor: Predictor, known: pd.DataFrame, fresh: pd.DataFrame) -> Estimate | None:
+def _estimate(
+    workspace: Workspace, predictor: Predictor, known: pd.DataFrame, fresh: pd.DataFrame, *, since: pd.Timestamp
+) -> DatedEstimate | None:
     loss = workspace.params.judge.loss
     parts = [ChampionRows(predictor.view.matrix(rows), predictor.predict(rows)) for rows in (known, fresh)]
     losses = row_losses(loss, predictor.view.actual(known), parts[0].predicted)
-    return estimate_loss(
+    found = estimate_loss(
         parts[0], losses, parts[1], task=predictor.view.task, loss=loss, seed=workspace.params.train.seed
     )
+    return None if found is None else DatedEstimate(**vars(found), since=since)
 
 
 def _score(
-    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: str, said: dict[str, Any]
+    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: pd.Timestamp, said: DatedEstimate
 ) -> ScoredEstimate | None:
     """An estimate beside the loss that came; None while too few of its labels have."""
     arrived = unseen.times["_arrived"]
-    known = unseen.only((arrived > pd.Timestamp(said["since"])) & (arrived <= pd.Timestamp(as_of))).mature()
-    if not len(known) or len(known) < SHARE_KNOWN * said["rows"]:
+    known = unseen.only((arrived > said.since) & (arrived <= as_of)).mature()
+    if not len(known) or len(known) < SHARE_KNOWN * said.rows:
         return None
     ripe = known.read()
     losses = row_losses(workspace.params.judge.loss, predictor.view.actual(ripe), predictor.predict(ripe))
-    return ScoredEstimate(as_of, len(ripe), said["loss"], said["naive"], float(losses.mean()))
+    return ScoredEstimate(as_of, len(ripe), said.loss, said.naive, float(losses.mean()))

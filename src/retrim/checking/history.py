@@ -22,6 +22,16 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import hash_keys
+from retrim.decision.check_record import (
+    AskedRefit,
+    AskedRun,
+    CheckRecord,
+    DecisionEvidence,
+    HoldAnswer,
+    StartedBy,
+    StoredCheck,
+    TableView,
+)
 from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.rows_counted import RowCounts, count_rows, pack
 from retrim.decision.rules import RolledBack
@@ -37,10 +47,13 @@ from retrim.profile.rhythm import POSITIVES
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import Stored, load_champion
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import Moment, from_record
 from retrim.table.data import DataParams, mature, overdue_labels, row_keys
 from retrim.training.bundle import Predictor
 from retrim.training.mode import FINAL, RunMode
 from retrim.training.recipe import Recipe, cut_first, distinct, enough_at, rows_missing
+
+CHECK = "check"  # source of the decisions that checks take
 
 
 @dataclass(frozen=True)
@@ -55,13 +68,9 @@ class RowsToWaitFor:
     """
 
     reason: str
-    until: pd.Timestamp | None
+    until: Moment | None
     missing: int
     known: dict[str, str]
-
-    def as_record(self) -> dict[str, Any]:
-        until = None if self.until is None else iso(self.until)
-        return {"reason": self.reason, "until": until, "missing": self.missing, "known": self.known}
 
 
 def what_is_known(workspace: Workspace, *, as_of: pd.Timestamp | None = None) -> dict[str, str]:
@@ -118,12 +127,42 @@ def _too_few_to_train(workspace: Workspace, ripe: pd.DataFrame) -> tuple[int, st
     return 0, ""
 
 
+def evidence_of(row: DecisionRow) -> DecisionEvidence:
+    """What the store keeps of a decision, whoever took it."""
+    kinds: dict[str, type[DecisionEvidence]] = {SETTLEMENT: HoldAnswer, REFIT: AskedRefit, PERSON: AskedRun}
+    return from_record(kinds.get(row.source, CheckRecord), row.record)
+
+
+def as_check(row: DecisionRow) -> StoredCheck:
+    """A row of the store as the check that it holds."""
+    return StoredCheck(
+        id=row.id,
+        sequence=row.sequence,
+        as_of=row.as_of,
+        outcome=row.outcome,
+        actor=row.actor,
+        reason=row.reason,
+        record=from_record(CheckRecord, row.record),
+    )
+
+
+def checks_of(workspace: Workspace) -> list[StoredCheck]:
+    """Every check of the model, oldest first."""
+    return [as_check(row) for row in workspace.store.decisions(workspace.model, source=CHECK)]
+
+
+def newest_check(workspace: Workspace) -> StoredCheck | None:
+    """The newest check; None before the first."""
+    rows = workspace.store.decisions(workspace.model, source=CHECK)
+    return as_check(rows[-1]) if rows else None
+
+
 PROBATION_ROLLBACK = "probation rollback"
 ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
 """What the release log calls a move back: a person's, and that of a probation."""
 
 
-def past_of_store(workspace: Workspace, checks: Sequence[DecisionRow]) -> CheckHistory:
+def past_of_store(workspace: Workspace, checks: Sequence[StoredCheck]) -> CheckHistory:
     """What went before a check.
 
     Args:
@@ -135,10 +174,10 @@ def past_of_store(workspace: Workspace, checks: Sequence[DecisionRow]) -> CheckH
     known = what_is_known(workspace) if any(row.state == "deferred" for row in runs) else {}
     return CheckHistory(
         runs=[_run(row, decisions, known) for row in runs],
-        checks=[past_check(row.as_of, row.record) for row in checks],
+        checks=[past_check(check.record) for check in checks],
         asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
         settled=[
-            Acknowledgement(pd.Timestamp(row.as_of), tuple(row.record["rules"]))
+            Acknowledgement(pd.Timestamp(row.as_of), from_record(HoldAnswer, row.record).rules)
             for row in decisions.values()
             if row.source == SETTLEMENT
         ],
@@ -160,7 +199,7 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
     return int((table["_matured"] > since).sum()), int(version.verdict["rows"])
 
 
-def waiting_rules(workspace: Workspace, checks: Sequence[DecisionRow]) -> tuple[str, ...]:
+def waiting_rules(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[str, ...]:
     """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
     past = past_of_store(workspace, checks)
     held: tuple[str, ...] = summarise_checks(past, champion=None, drifted=None)["held"]
@@ -190,8 +229,8 @@ def rolled_back(
 
 def _counted(decisions: Sequence[DecisionRow], at: pd.Timestamp) -> int:
     """Rows that the newest check found matured since the rollback at this moment; 0 where none was made since."""
-    kept = [row.record.get("rolled_back") for row in decisions]
-    return next((each["rows"] for each in reversed(kept) if each and pd.Timestamp(each["at"]) == at), 0)
+    kept = (as_check(row).record.rolled_back for row in reversed(decisions) if row.source == CHECK)
+    return next((each.rows for each in kept if each is not None and each.at == at), 0)
 
 
 def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
@@ -206,20 +245,25 @@ def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
     rollback = rolled_back(workspace, decisions, None)
     if rollback is not None and rollback.holds:
         return True
-    checks = [row for row in decisions if row.source not in (PERSON, SETTLEMENT, REFIT)]
+    checks = [row for row in decisions if row.source == CHECK]
     if not checks:
         return False
     newest = checks[-1]
     answered = any(row.source in (PERSON, SETTLEMENT) and row.as_of >= newest.as_of for row in decisions)
-    return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, checks)))
+    return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, [as_check(newest)])))
 
 
-def past_check(as_of: str, record: dict[str, Any]) -> PastCheck:
-    """A stored check. One that looked at drift has findings, whether or not any is over its threshold."""
-    drifted = tuple(record["drifted"]) if record["findings"] else None
-    held, settled = (tuple(record.get(name, ())) for name in ("held", "settled"))
-    balance = record["account"]["balance"]
-    return PastCheck(pd.Timestamp(as_of), record["champion"], drifted, held, settled, balance, record["price"])
+def past_check(record: CheckRecord) -> PastCheck:
+    """What later checks go by. One that looked at drift has findings, whether or not any is over its threshold."""
+    return PastCheck(
+        as_of=record.as_of,
+        champion=record.champion,
+        drifted=record.drifted if record.findings else None,
+        held=record.held,
+        settled=record.settled,
+        balance=record.account.balance,
+        price=record.price,
+    )
 
 
 def _is_sequel(row: RunRow) -> bool:
@@ -229,7 +273,7 @@ def _is_sequel(row: RunRow) -> bool:
 
 def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) -> PastRun:
     asked = decisions.get(row.decision)
-    rules = () if asked is None else tuple(asked.record.get("fired", ()))
+    rules = () if asked is None else from_record(StartedBy, asked.record).fired
     state = "restored" if row.detail.get("restored") is not None else row.state
     until, changed = None, False
     if row.state == "deferred":
@@ -257,9 +301,9 @@ def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) 
     return count_rows(table.members, workspace.store.counted_rows(workspace.model), used)
 
 
-def view_record(data: DataParams) -> dict[str, Any]:
+def view_of(data: DataParams) -> TableView:
     """What decides, beside the files, which rows are in the table and when they are mature: kept with each check."""
-    return {"rows": data.rows.model_dump(mode="json"), "label_horizon": data.label_horizon}
+    return TableView(data.rows, data.label_horizon)
 
 
 def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarray:
@@ -318,16 +362,29 @@ LOOKED_BACK = 50  # checks: a version may live through thousands
 REMINDED = 10  # checks on hold between two reminders
 
 
-def stopped_since(workspace: Workspace, checks: Sequence[DecisionRow]) -> dict[str, Any] | None:
-    """How often each guard stopped a run since the live version's release, in the newest 50 checks at most.
+@dataclass(frozen=True)
+class StopCounts:
+    """How often each guard stopped a run since the release of the live version, in the newest 50 checks at most.
+
+    Args:
+        checks: That are looked back on.
+        since: The first of them.
+        guards: Stopped runs, by guard.
+        refused: Runs that the gate refused.
+    """
+
+    checks: int
+    since: Moment
+    guards: dict[str, int]
+    refused: int
+
+
+def stopped_since(workspace: Workspace, checks: Sequence[StoredCheck]) -> StopCounts | None:
+    """How often each guard stopped a run; None before the first check.
 
     Args:
         workspace: The workspace.
         checks: Of the model, oldest first, up to the one that is asked about.
-
-    Returns:
-        `checks` looked back on, `since` the first of them, how many `guards` stopped, by guard, and how many runs the
-        gate `refused`; None before the first check.
     """
     if not checks:
         return None
@@ -338,15 +395,15 @@ def stopped_since(workspace: Workspace, checks: Sequence[DecisionRow]) -> dict[s
         return None
     started = {row.id for row in newest}
     refused = workspace.store.runs(workspace.model, state="refused")
-    return {
-        "checks": len(newest),
-        "since": newest[0].as_of,
-        "guards": dict(Counter(stop for row in newest if (stop := row.record.get("stopped")) is not None)),
-        "refused": sum(run.decision in started for run in refused),
-    }
+    return StopCounts(
+        checks=len(newest),
+        since=newest[0].record.as_of,
+        guards=dict(Counter(stop for check in newest if (stop := check.record.stopped) is not None)),
+        refused=sum(run.decision in started for run in refused),
+    )
 
 
-def remind_of_hold(workspace: Workspace, record: Mapping[str, Any], reason: str, *, now: pd.Timestamp) -> None:
+def remind_of_hold(workspace: Workspace, record: CheckRecord, reason: str, *, now: pd.Timestamp) -> None:
     """Tells a person of a hold when it begins, and again at every tenth check that it stops.
 
     Args:
@@ -355,11 +412,11 @@ def remind_of_hold(workspace: Workspace, record: Mapping[str, Any], reason: str,
         reason: Its.
         now: Its moment.
     """
-    if record.get("stopped") != "hold":
+    if record.stopped != "hold":
         return
     count = 0
-    for row in reversed(workspace.store.decisions(workspace.model, source="check")):
-        if row.record.get("stopped") != "hold":
+    for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
+        if as_check(row).record.stopped != "hold":
             break
         count += 1
     if count % REMINDED == 1:
@@ -398,14 +455,14 @@ def shown_before(
         as_of: Checks up to this moment; None: all.
     """
     found: list[ShownEvidence] = []
-    for row in reversed(workspace.store.decisions(workspace.model, source="check")):
+    for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
         if as_of is not None and pd.Timestamp(row.as_of) > as_of:
             continue
-        if row.record["champion"] != version:
+        record = as_check(row).record
+        if record.champion != version:
             break
-        shown = row.record.get("shown")
-        if shown is not None and shown["of"] == digest:
-            found.append(ShownEvidence.from_record(shown))
+        if record.shown is not None and record.shown.of == digest:
+            found.append(record.shown.evidence)
     return found[::-1]
 
 

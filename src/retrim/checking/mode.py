@@ -9,14 +9,14 @@ The price of a retraining of this workspace, from what it costs in money.
 
 import logging
 from collections import deque
-from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
 
 from retrim.adapters.database import iso
+from retrim.checking.history import CHECK, newest_check
 from retrim.decision.account import NOTHING, AccumulatedGain, LifeTotals, MoneyParams, RetrainingCost
-from retrim.decision.stored_rows import DecisionRow
+from retrim.decision.check_record import CheckRecord, StoredCheck
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, live_kind
@@ -45,14 +45,14 @@ def mode_now(workspace: Workspace) -> ChosenMode:
     ]
     runs = [run for run in ended if run.mode != FINAL]
     versions = {row.version: row for row in workspace.store.versions(workspace.model)}
-    checks = workspace.store.decisions(workspace.model, source="check")
+    checks = workspace.store.decisions(workspace.model, source=CHECK)
     judged = [(run, versions[run.version].verdict) for run in runs if run.version in versions]
     past = [
         PastMode(run.mode, verdict["losses"]["champion"] - verdict["losses"][verdict["winner"]])
         for run, verdict in judged
         if "champion" in verdict["losses"]
     ]
-    newest = checks[-1].record if checks else None
+    newest = newest_check(workspace)
     rows = next((verdict["rows"] for _, verdict in reversed(judged)), workspace.params.split.judge_rows)
     params = workspace.params
     works = {
@@ -69,7 +69,7 @@ def mode_now(workspace: Workspace) -> ChosenMode:
         for mode in CHEAPEST_FIRST
     }
     promoted = max(sum(run.state == "promoted" for run in runs), 1)
-    price = float(newest["price"]) if newest is not None else params.account.price
+    price = newest.record.price if newest is not None else params.account.price
     return choose_mode(past, works, price=price, checks=max(len(checks) / promoted, 1.0))
 
 
@@ -87,32 +87,32 @@ def share_of_refit(workspace: Workspace) -> float:
     return 1 / (fits_of_a_retraining(workspace) * len(workspace.params.train.windows))
 
 
-def read_totals(workspace: Workspace, previous: DecisionRow | None, record: dict[str, Any]) -> LifeTotals:
+def read_totals(workspace: Workspace, previous: StoredCheck | None, record: CheckRecord) -> LifeTotals:
     """The sums up to this check, from those of the check before."""
-    before = None if previous is None else previous.record.get("totals")
-    window, probed = record["window"], record["probe"]
+    before = None if previous is None else previous.record.totals
+    window, probed = record.window, record.probe
     releases = workspace.store.releases(workspace.model)
     first = None if not releases else workspace.store.version(workspace.model, releases[0].version)
     ended = [run for run in workspace.store.runs(workspace.model) if run.state in ("promoted", "refused", "waiting")]
     since = [run for run in ended if first is not None and run.as_of > first.as_of]
     refits = sum(run.mode == FINAL for run in since)
-    return (NOTHING if before is None else LifeTotals.from_record(before)).after(
-        loss=record["loss"],
-        share=0.0 if window is None else window["rows"] / workspace.params.account.usual_rows,
-        probe_cost=None if probed is None else probed["cost"],
+    return (NOTHING if before is None else before).after(
+        loss=record.loss,
+        share=0.0 if window is None else window.rows / workspace.params.account.usual_rows,
+        probe_cost=None if probed is None else probed.cost,
         retrainings=len(since) - refits,
-        price=record["price"],
+        price=record.price,
         refits=refits,
         refit_share=share_of_refit(workspace),
     )
 
 
-def deposited(record: dict[str, Any], account: AccumulatedGain) -> AccumulatedGain | None:
-    """What this check put into the account, which may be less than nothing; None where it had no reading."""
-    if record["reading"] is None:
+def deposited(record: CheckRecord) -> AccumulatedGain | None:
+    """What a check put into the account, which may be less than nothing; None where it had no reading."""
+    before, account = record.account_before, record.account
+    if record.reading is None or before is None:
         return None
-    before = record["account_before"]
-    return AccumulatedGain(account.balance - before["balance"], account.variance - before["variance"])
+    return AccumulatedGain(account.balance - before.balance, account.variance - before.variance)
 
 
 LOGGER = logging.getLogger("retrim.schedule")

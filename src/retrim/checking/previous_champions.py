@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from retrim import __version__
 from retrim.adapters.database import iso
+from retrim.checking.history import as_check
+from retrim.decision.check_record import StoredCheck
+from retrim.decision.history import RunOutcome
 from retrim.decision.previous_champions import PreviousChampions, judge_formers
-from retrim.decision.stored_rows import DecisionRow, VersionRow
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError
 from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
 from retrim.gate.verdict import Check
@@ -54,7 +56,7 @@ def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:
 
 
 def score_formers(
-    workspace: Workspace, table: AsOfTable, champion: Predictor, version: int, *, previous: DecisionRow | None
+    workspace: Workspace, table: AsOfTable, champion: Predictor, version: int, *, previous: StoredCheck | None
 ) -> PreviousChampions | None:
     """Previous champions on the newest mature rows that neither they nor the live version have seen.
 
@@ -86,9 +88,9 @@ def score_formers(
     judged = judged[~np.any([each.has_seen(judged) for each in (champion, *formers.values())], axis=0)]
     judged = judged.reset_index(drop=True)
     rests_on = _digest(workspace, judged, [version, *formers])
-    before = None if previous is None else previous.record.get("formers")
-    if before and before.get("rests_on") == rests_on:
-        return PreviousChampions.from_record(before)
+    before = None if previous is None else previous.record.formers
+    if before is not None and before.rests_on == rests_on:
+        return before
     losses = {}
     for number, former in formers.items():
         with suppress(RefusedError):  # code of one's own that may not run
@@ -140,27 +142,28 @@ def files_for_run(
     return files
 
 
-def led_before(previous: DecisionRow | None, champion: int, version: int) -> bool:
+def led_before(previous: StoredCheck | None, champion: int, version: int) -> bool:
     """Whether a previous champion had less loss than the same live version at the check before."""
-    if previous is None or previous.record["champion"] != champion or not previous.record.get("formers"):
-        return False
-    found = previous.record["formers"]
-    return bool(found["losses"].get(str(version), float("inf")) < found["champion_loss"])
+    formers = None if previous is None or previous.record.champion != champion else previous.record.formers
+    return formers is not None and formers.losses.get(version, float("inf")) < formers.champion_loss
 
 
-def checks_since_release(workspace: Workspace, past: list[DecisionRow]) -> int | None:
+def checks_since_release(workspace: Workspace, past: Sequence[StoredCheck]) -> int | None:
     """Checks since something went live, the one that is made now counted; None before anything did."""
     now_live = find_live_version(workspace)
     return None if now_live is None else 1 + sum(row.as_of > now_live.as_of for row in past)
 
 
-def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> dict[str, Any]:
+def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunOutcome:
     """Carries out a decision to restore: the previous champion goes live if what it was judged against still is."""
     row = workspace.store.decision(decision)
     assert row is not None, decision
-    version, against = int(row.record["formers"]["best"]), row.record["champion"]
+    record = as_check(row).record
+    assert record.formers is not None, decision
+    assert record.champion is not None, decision
+    version, against = record.formers.best, record.champion
     _bring_back(workspace, version, against=against, by=row.actor, reason=row.reason, now=now)
-    return {"state": "restored", "version": version, "reason": row.reason, "run": None}
+    return RunOutcome(None, "restored", row.reason, version)
 
 
 def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: pd.Timestamp) -> int | None:

@@ -1,76 +1,37 @@
 """The champion on probation: at each check it is scored beside the one before, and rolled back where it is worse."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.checking.history import PROBATION_ROLLBACK
+from retrim.checking.history import PROBATION_ROLLBACK, as_check, newest_check
 from retrim.checking.previous_champions import forbidden_in
-from retrim.decision.probation import ProbationState, ProbationVerdict, in_words, roll_back_instead
+from retrim.decision.check_record import StoredCheck
+from retrim.decision.history import RunOutcome
+from retrim.decision.probation import (
+    ProbationCheck,
+    ProbationFacts,
+    ProbationNow,
+    ProbationState,
+    ProbationVerdict,
+    in_words,
+    roll_back_instead,
+)
 from retrim.decision.rules import Decision
-from retrim.decision.stored_rows import DecisionRow, ReleaseRow
+from retrim.decision.stored_rows import ReleaseRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.release import make_live
 from retrim.release.versions import find_live_version, load_stored_version, replaced
+from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import row_losses
 from retrim.training.bundle import Predictor
 
 PROBATION = "probation"
 WATCHED = ("promote", "restore", "import")
 """Moves of the champion that begin a probation; a rollback is a person's word, or this one's."""
-
-
-@dataclass(frozen=True)
-class ProbationCheck:
-    """A probation at a check.
-
-    Args:
-        release: Number of the move in the release log that began it.
-        watch: What it has seen, this check's rows included.
-        judged: What that has come to.
-        said: In words.
-        until: Until when rows have been taken.
-        ended: When it ended; None while it goes on.
-        loss: The loss it is taken in.
-    """
-
-    release: int
-    watch: ProbationState
-    judged: ProbationVerdict
-    said: str
-    until: str
-    ended: str | None
-    loss: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "release": self.release,
-            "version": self.watch.version,
-            "against": self.watch.against,
-            **self.judged.as_record(),
-            "said": self.said,
-            "until": self.until,
-            "ended": self.ended,
-            "loss": self.loss,
-            "watch": self.watch.as_record(),
-        }
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "ProbationCheck":
-        margin = record["margin"]
-        judged = ProbationVerdict(
-            outcome=record["outcome"],
-            effect=record["effect"],
-            worse=record["evidence_worse"],
-            fine=record["evidence_fine"],
-            margin=-float("inf") if margin is None else margin,
-        )
-        plain = {name: record[name] for name in ("release", "said", "until", "ended", "loss")}
-        return cls(watch=ProbationState.from_record(record["watch"]), judged=judged, **plain)
 
 
 def begin_probation(workspace: Workspace) -> ReleaseRow | None:
@@ -83,7 +44,7 @@ def begin_probation(workspace: Workspace) -> ReleaseRow | None:
 
 
 def look_at_probation(
-    workspace: Workspace, table: AsOfTable, champion: Predictor, *, previous: DecisionRow | None, now: pd.Timestamp
+    workspace: Workspace, table: AsOfTable, champion: Predictor, *, previous: StoredCheck | None, now: pd.Timestamp
 ) -> ProbationCheck | None:
     """The probation of the champion after the rows that matured since the check before; None where there is none.
 
@@ -109,28 +70,28 @@ def look_at_probation(
     found = _after(workspace, table, champion, before, now=now)
     if found.ended is not None:
         _keep_end(workspace, found)
-        if found.judged.outcome != "worse" or "manual" in workspace.params.triggers.rules:
-            record_alert(workspace, f"probation {found.judged.outcome}", found.said, now=now)
+        if found.outcome != "worse" or "manual" in workspace.params.triggers.rules:
+            record_alert(workspace, f"probation {found.outcome}", found.said, now=now)
     return found
 
 
 def rolled_back_instead(
-    workspace: Workspace, decision: Decision, found: ProbationCheck | None, previous: DecisionRow | None
+    workspace: Workspace, decision: Decision, found: ProbationCheck | None, previous: StoredCheck | None
 ) -> Decision:
     """The decision to roll back where a probation asks for that now, else what was decided."""
     if found is None or not _is_to_act(found, previous):
         return decision
-    manual, against = "manual" in workspace.params.triggers.rules, found.watch.against
-    return roll_back_instead(decision, found.judged, against=against, said=found.said, manual=manual)
+    manual, against = "manual" in workspace.params.triggers.rules, found.against
+    return roll_back_instead(decision, found, against=against, said=found.said, manual=manual)
 
 
-def _is_to_act(found: ProbationCheck, previous: DecisionRow | None) -> bool:
+def _is_to_act(found: ProbationCheck, previous: StoredCheck | None) -> bool:
     """Whether a probation that ended worse is to be acted on now.
 
     It ended at this check, or a kill or a refusal came between the check before and its rollback. What was
     held for a person is that person's.
     """
-    if found.judged.outcome != "worse":
+    if found.outcome != "worse":
         return False
     before = _before(previous)
     if before is None or before.release != found.release or before.ended is None:
@@ -139,7 +100,7 @@ def _is_to_act(found: ProbationCheck, previous: DecisionRow | None) -> bool:
     return bool(previous.outcome == "rollback")
 
 
-def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> dict[str, Any]:
+def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunOutcome:
     """Carries out a decision to roll back: the champion before goes live, if what it was held against still is.
 
     Raises:
@@ -147,9 +108,10 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> dict
     """
     row = workspace.store.decision(decision)
     assert row is not None, decision
-    facts = row.record[PROBATION]
-    version, against = facts["version"], facts["against"]
-    done = {"state": "rolled back", "version": against, "reason": row.reason, "run": None}
+    facts = as_check(row).record.probation
+    assert facts is not None, decision
+    version, against = facts.version, facts.against
+    done = RunOutcome(None, "rolled back", row.reason, against)
     now_live = find_live_version(workspace)
     assert now_live is not None
     if now_live.version == against and now_live.reason == row.reason:
@@ -169,33 +131,32 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> dict
     return done
 
 
-def probation_now(workspace: Workspace) -> dict[str, Any] | None:
+def probation_now(workspace: Workspace) -> ProbationNow | None:
     """The probation of what is live, as the newest check left it, `said` in words; None where it has none."""
     move = begin_probation(workspace)
     if move is None:
         return None
-    checks = workspace.store.decisions(workspace.model, source="check")
-    found = _before(checks[-1] if checks else None)
+    found = _before(newest_check(workspace))
     if found is None or found.release != move.sequence:
         found = _begin(workspace, move)
-    record = found.as_record()
-    return {name: value for name, value in record.items() if name != "watch"} | {"checks": found.watch.checks}
+    return found.now
 
 
 def probation_ends(workspace: Workspace) -> dict[int, str]:
     """How the probation of each version ended, in a word; `going on` for the one that has not."""
-    ends = {
-        row.version: kept[-1].record["outcome"]
+    ends: dict[int, str] = {
+        row.version: from_record(ProbationFacts, kept[-1].record).outcome
         for row in workspace.store.versions(workspace.model)
         if (kept := workspace.store.envelope(workspace.model, row.version, kind=PROBATION))
     }
     found = probation_now(workspace)
-    return ends if found is None else {**ends, found["version"]: found["outcome"]}
+    if found is not None:
+        ends[found.version] = found.outcome
+    return ends
 
 
-def _before(previous: DecisionRow | None) -> ProbationCheck | None:
-    kept = None if previous is None else previous.record.get(PROBATION)
-    return None if not kept else ProbationCheck.from_record(kept)
+def _before(previous: StoredCheck | None) -> ProbationCheck | None:
+    return None if previous is None else previous.record.probation
 
 
 def _begin(workspace: Workspace, move: ReleaseRow) -> ProbationCheck:
@@ -209,8 +170,30 @@ def _begin(workspace: Workspace, move: ReleaseRow) -> ProbationCheck:
     assert against is not None, move.version
     watch, params = ProbationState.begin(move.version, against), workspace.params.probation
     judged = watch.judge(params)
+    return _of(
+        watch,
+        judged,
+        release=move.sequence,
+        said=in_words(watch, judged, params),
+        until=pd.Timestamp(since),
+        loss=workspace.params.judge.loss,
+    )
+
+
+def _of(
+    watch: ProbationState, judged: ProbationVerdict, *, release: int, said: str, until: pd.Timestamp, loss: str
+) -> ProbationCheck:
+    """A probation that goes on, or ends now."""
     return ProbationCheck(
-        move.sequence, watch, judged, in_words(watch, judged, params), since, None, workspace.params.judge.loss
+        **vars(judged),
+        release=release,
+        version=watch.version,
+        against=watch.against,
+        said=said,
+        until=until,
+        ended=None if judged.outcome == "going on" else until,
+        loss=loss,
+        watch=watch,
     )
 
 
@@ -225,41 +208,33 @@ def _after(
             raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids by now")
         unseen = table.times["_event"] > max(champion.judged_until, former.judged_until)
         unseen &= ~(champion.has_seen(table.times) | former.has_seen(table.times))
-        rows = table.only(unseen & (table.times["_matured"] > pd.Timestamp(before.until))).read()
+        rows = table.only(unseen & (table.times["_matured"] > before.until)).read()
         new, old = (row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, former))
     except (RefusedError, BadInputError) as error:
         said = f"version {watch.version} cannot be held against {watch.against}, the champion before: {error}"
-        return replace(before, judged=replace(before.judged, outcome="over"), said=said, until=iso(now), ended=iso(now))
+        return replace(before, outcome="over", said=said, until=now, ended=now)
     if not len(rows):
-        return replace(before, until=iso(now))
+        return replace(before, until=now)
     watch = watch.after(new, old, params.probation, block_rows=params.probation.block_rows(params.account.usual_rows))
     judged = watch.judge(params.probation)
-    return ProbationCheck(
-        release=before.release,
-        watch=watch,
-        judged=judged,
-        said=in_words(watch, judged, params.probation),
-        until=iso(now),
-        ended=None if judged.outcome == "going on" else iso(now),
-        loss=before.loss,
-    )
+    said = in_words(watch, judged, params.probation)
+    return _of(watch, judged, release=before.release, said=said, until=now, loss=before.loss)
 
 
 def _replaced(workspace: Workspace, before: ProbationCheck, now: pd.Timestamp) -> ProbationCheck:
     newest = workspace.store.releases(workspace.model)[-1]
     said = f"{before.said}; then version {newest.version} went live ({newest.action})"
-    return replace(before, judged=replace(before.judged, outcome="replaced"), said=said, ended=iso(now))
+    return replace(before, outcome="replaced", said=said, ended=now)
 
 
 def _keep_end(workspace: Workspace, found: ProbationCheck) -> None:
     """Keeps how a probation ended in the version's envelope; asked again, nothing is added."""
     assert found.ended is not None
-    record = {name: value for name, value in found.as_record().items() if name != "watch"}
     workspace.store.add_to_envelope(
         workspace.model,
-        found.watch.version,
+        found.version,
         kind=PROBATION,
         name=f"release {found.release}",
-        at=found.ended,
-        record=record,
+        at=iso(found.ended),
+        record=to_record(found.facts),
     )

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.database import iso
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
 from retrim.decision.account import AccumulatedGain, Band, reference_band
-from retrim.decision.probation import Skew, skews_of
+from retrim.decision.check_record import CheckRecord, MeasuredWindow, ShownProbe, StoredCheck
+from retrim.decision.probation import ServedPredictions, Skew, skews_of
 from retrim.decision.probe import (
     GatePreview,
     Outlook,
@@ -30,7 +30,6 @@ from retrim.decision.probe import (
     with_a_past,
 )
 from retrim.decision.rows_counted import Kind, RowCounts
-from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
@@ -198,33 +197,7 @@ def cost_of(
         backtest=params.backtest,
         tune=params.tune,
     )
-    return ProbeCost(rounds * sum(map(len, pasts)), retraining, price)
-
-
-@dataclass(frozen=True)
-class ServedPredictions:
-    """Which predictions measured rows are measured by.
-
-    Args:
-        by_version: Rows by the version that served them.
-        predicted_again: Rows that the live version predicted now: nothing was stored for them in time.
-        unreadable: Those of them whose stored prediction is none: it was altered.
-        skew: The served ones beside what their versions say now; None where none could be compared.
-    """
-
-    by_version: dict[int, int]
-    predicted_again: int
-    unreadable: int
-    skew: Skew | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "rows": sum(self.by_version.values()),
-            "by_version": {str(version): rows for version, rows in self.by_version.items()},
-            "predicted_again": self.predicted_again,
-            "unreadable": self.unreadable,
-            "skew": None if self.skew is None else self.skew.as_record(),
-        }
+    return ProbeCost.of(rounds * sum(map(len, pasts)), retraining, price=price)
 
 
 def predictions_of(
@@ -271,13 +244,15 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
     if served is None:
         return
     if served.skew is not None and served.skew.over:
-        skew, (key, number) = served.skew, served.skew.worst
+        skew, worst = served.skew, served.skew.worst
+        assert worst is not None
         record_alert(
             workspace,
             "skew",
             f"{skew.over} of {skew.rows} served predictions are further from what their version says now than "
             f"{skew.bound:g} of the mean prediction (served.skew); the furthest, {skew.largest:.3g} of it: "
-            f"`retrim versions explain '{key}@{number}'` says whether its features were others then, or it was altered",
+            f"`retrim versions explain '{worst.key}@{worst.version}'` says whether its features were others then, or "
+            "it was altered",
             now=now,
         )
     if served.unreadable:
@@ -363,7 +338,7 @@ class MaturedRows:
     outlook: Outlook
     best: WindowKind | None
     preview: GatePreview | None
-    shown: dict[str, Any] | None
+    shown: ShownProbe | None
     pending: int
     cost: ProbeCost | None
     taken: dict[Kind, np.ndarray]
@@ -372,26 +347,27 @@ class MaturedRows:
     measured: SlicedRows | None
     served: ServedPredictions | None
 
-    def as_record(self) -> dict[str, Any]:
-        """The fields of a check's record that stand for it."""
-        return {
-            "window": None if self.loss is None else {"rows": self.rows},
-            "loss": self.loss,
-            "interval": None if self.interval is None else list(self.interval),
-            "metrics": self.metrics,
-            "served": None if self.served is None else self.served.as_record(),
-            "reading": None if self.reading is None else self.reading.as_record(),
-            "refits": self.refits,
-            "refit_counts": self.counts,
-            "best_window": self.best,
-            "outlook": self.outlook.as_record(),
-            "preview": None if self.preview is None else self.preview.as_record(),
-            "shown": self.shown,
-            "pending": self.pending,
-            "probe": None if self.cost is None else self.cost.as_record(),
-            "counted_until": iso(self.counted_until),
-            "labels_until": None if self.labels_until is None else iso(self.labels_until),
-        }
+    def put_into(self, record: CheckRecord) -> CheckRecord:
+        """The record of a check with it."""
+        return replace(
+            record,
+            window=None if self.loss is None else MeasuredWindow(self.rows),
+            loss=self.loss,
+            interval=self.interval,
+            metrics=self.metrics,
+            served=self.served,
+            reading=None if self.reading is None else self.reading.reading,
+            refits=self.refits,
+            refit_counts=self.counts,
+            best_window=self.best,
+            outlook=self.outlook,
+            preview=self.preview,
+            shown=self.shown,
+            pending=self.pending,
+            probe=self.cost,
+            counted_until=self.counted_until,
+            labels_until=self.labels_until,
+        )
 
 
 def realise(
@@ -401,7 +377,7 @@ def realise(
     version: int,
     counts: RowCounts,
     *,
-    previous: DecisionRow | None,
+    previous: StoredCheck | None,
     drifted: bool,
     account: AccumulatedGain,
     price: float,
@@ -431,7 +407,7 @@ def realise(
     taken: dict[Kind, np.ndarray] = {}
     loss = interval = metrics = served = reading = refits = window = cost = part = shown = None
     said = _said_before(previous, version)
-    best = None if previous is None else previous.record.get("best_window")
+    best = None if previous is None else previous.record.best_window
     usual, outlook = params.account.usual_rows, _outlook(previous, version)
     pending = int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum())
     if fresh.sum() >= params.probe.min_rows:
@@ -456,11 +432,12 @@ def realise(
             workspace, known, newest, predictor, unprobed=unprobed, earlier=outlook.gain, life=life, now=now
         )
         readings, said = probed.readings, probed.said
-        shown = {"of": digest, **probed.shown.as_record()}
+        shown = ShownProbe(**vars(probed.shown), of=digest)
         # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
-        window = best if best in readings else next(iter(readings))
+        window = next((kind for kind in readings if kind == best), next(iter(readings)))
         reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
-        best = min(readings, key=lambda kind: readings[kind].probe_loss)
+        least: WindowKind = min(refits, key=refits.__getitem__)
+        best = least
         own_share = (reading.rows - reading.waited) / usual
         outlook = outlook.probed(
             reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=own_share
@@ -490,28 +467,26 @@ def realise(
     )
 
 
-def _probed_at(workspace: Workspace, version: int, previous: DecisionRow | None) -> pd.Timestamp:
+def _probed_at(workspace: Workspace, version: int, previous: StoredCheck | None) -> pd.Timestamp:
     """When rows were last probed: as the check before says, or when the champion was made."""
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
-    kept = None if previous is None else previous.record.get("counted_until")
-    return max(pd.Timestamp(made.as_of), pd.Timestamp(kept or made.as_of))
+    since = pd.Timestamp(made.as_of)
+    kept = None if previous is None else previous.record.counted_until
+    return since if kept is None else max(since, kept)
 
 
-def _outlook(previous: DecisionRow | None, version: int) -> Outlook:
+def _outlook(previous: StoredCheck | None, version: int) -> Outlook:
     """What the check before expected of this champion; of another one only how noisy rows are."""
-    kept = None if previous is None else previous.record.get("outlook")
-    if previous is None or kept is None:
+    if previous is None or previous.record.outlook is None:
         return Outlook()
-    found = Outlook.from_record(kept)
-    return found if previous.record["champion"] == version else found.of_next()
+    found = previous.record.outlook
+    return found if previous.record.champion == version else found.of_next()
 
 
-def _said_before(previous: DecisionRow | None, version: int) -> GatePreview | None:
+def _said_before(previous: StoredCheck | None, version: int) -> GatePreview | None:
     """What the gate would have said at the newest probe of this champion: it holds until the next one."""
-    if previous is None or previous.record["champion"] != version or not previous.record.get("preview"):
-        return None
-    return GatePreview(**previous.record["preview"])
+    return None if previous is None or previous.record.champion != version else previous.record.preview
 
 
 def _interval(workspace: Workspace, losses: np.ndarray) -> tuple[float, float]:

@@ -1,29 +1,34 @@
 """What the reading commands answer, from the store alone: versions, a decision, the status."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
-from retrim.checking.check import CHECK, answer_to, balance, money_of, price_now, settlement_now
-from retrim.checking.history import is_held, rolled_back, stopped_since
+from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, price_now, settlement_now
+from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
-from retrim.decision.probe import too_few_rows
+from retrim.decision.account import LifeTotals, MoneyParams
+from retrim.decision.check_record import CheckRecord, DecisionEvidence
+from retrim.decision.probation import ProbationNow, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS
+from retrim.decision.rules import RolledBack
 from retrim.decision.stored_rows import RunRow, VersionRow
+from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError
 from retrim.landing.ingest import withdrawn_of_versions
-from retrim.landing.overdue import overdue
+from retrim.landing.overdue import Overdue, overdue
 from retrim.lineage.workspace import REFIT, Workspace
 from retrim.release.approval import WAITING, answer_of, sequel_of, waiting
 from retrim.release.release import FIRST
-from retrim.release.versions import find_live_version, last_proofs
+from retrim.release.versions import LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
+from retrim.stats.codec import Moment
 
 
 def version_records(workspace: Workspace) -> list[dict[str, Any]]:
@@ -76,14 +81,48 @@ def version_records(workspace: Workspace) -> list[dict[str, Any]]:
     ]
 
 
-def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunFacts:
+    """A run.
+
+    Args:
+        id: Its id.
+        state: `running`, `promoted`, `refused`, `deferred`, `waiting`, `unpushed`, `restored`, `rolled back`, `crashed`
+            or `failed`.
+        as_of: Its as-of date.
+        mode: `search`, `warm` or `refit`.
+        attempt: 1, and one more after each kill.
+        version: The version it made; None: none.
+        reason: How it ended, in a sentence.
+    """
+
+    id: str
+    state: str
+    as_of: str
+    mode: str
+    attempt: int
+    version: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class StoppedRun(RunFacts):
+    """A run that ended by a kill.
+
+    Args:
+        why: What is known of the kill.
+        attempts: How many attempts a run has.
+    """
+
+    why: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class DecisionAnswer:
     """One decision with its evidence and what came of it.
 
     Args:
-        workspace: The workspace.
-        which: A decision's id, a date (its last decision), or None for the newest.
-
-    Returns:
         id: The decision.
         source: What took it: a check, a person, an acknowledgement.
         as_of: The moment it was about.
@@ -91,12 +130,40 @@ def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:
         by: Who.
         reason: Why, in a sentence.
         record: The evidence.
-        run: The [run](#run) it started; null: none.
-        refit: The run that fitted its recipe once more; null: none.
-        verdict: What the gate said of the run's version; null: no version.
+        run: The [run](#run) it started; None: none.
+        refit: The run that fitted its recipe once more; None: none.
+        verdict: What the gate said of the run's version; None: no version.
         release_checks: What that version showed before it went live.
-        answered: How a person answered what was on hold; null: nobody has.
+        answered: How a person answered what was on hold; None: nobody has.
         guards: How often each guard stopped a run, up to this decision.
+    """
+
+    id: str
+    source: str
+    as_of: str
+    outcome: str
+    by: str
+    reason: str
+    record: DecisionEvidence
+    run: RunFacts | None
+    refit: RunFacts | None
+    verdict: dict[str, Any] | None
+    release_checks: dict[str, Any] | None
+    answered: GivenAnswer | None
+    guards: StopCounts | None
+
+    @property
+    def check(self) -> CheckRecord | None:
+        """The evidence of a check; None where something else decided."""
+        return self.record if isinstance(self.record, CheckRecord) else None
+
+
+def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
+    """One decision with its evidence and what came of it.
+
+    Args:
+        workspace: The workspace.
+        which: A decision's id, a date (its last decision), or None for the newest.
 
     Raises:
         BadInputError: There is none.
@@ -109,114 +176,195 @@ def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:
     ]
     if not found:
         raise BadInputError(f"no decision {which!r}; the newest is {decisions[-1].id}")
-    row, checks = found[-1], [each for each in decisions if each.source == CHECK]
+    row = found[-1]
+    checks = [as_check(each) for each in decisions if each.source == CHECK and each.as_of <= row.as_of]
     run, sequel = workspace.store.run(f"run-{row.id}"), workspace.store.run(f"run-{sequel_of(row.id)}")
-    return {
-        "id": row.id,
-        "source": row.source,
-        "as_of": row.as_of,
-        "outcome": row.outcome,
-        "by": row.actor,
-        "reason": row.reason,
-        "record": row.record,
-        "run": None if run is None else _run_record(run),
-        "refit": None if sequel is None else _run_record(sequel),
-        "verdict": None if run is None or run.version is None else _verdict(workspace, run.version),
-        "release_checks": None if run is None or run.version is None else _release_checks(workspace, run.version),
-        "answered": answer_to(workspace, row),
-        "guards": stopped_since(workspace, [each for each in checks if each.as_of <= row.as_of]),
-    }
+    return DecisionAnswer(
+        id=row.id,
+        source=row.source,
+        as_of=row.as_of,
+        outcome=row.outcome,
+        by=row.actor,
+        reason=row.reason,
+        record=evidence_of(row),
+        run=None if run is None else _run_facts(run),
+        refit=None if sequel is None else _run_facts(sequel),
+        verdict=None if run is None or run.version is None else _verdict(workspace, run.version),
+        release_checks=None if run is None or run.version is None else _release_checks(workspace, run.version),
+        answered=answer_to(workspace, row),
+        guards=stopped_since(workspace, checks),
+    )
 
 
-def status_record(workspace: Workspace, *, now: pd.Timestamp) -> dict[str, Any]:
+@dataclass(frozen=True)
+class LastDecision:
+    """The newest decision: `id`, `as_of`, `outcome` and `reason`."""
+
+    id: str
+    as_of: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class WaitingVersion:
+    """A version that waits for a person.
+
+    Args:
+        version: Its number.
+        run: The run that made it.
+        since: When it began to wait.
+        expires: When silence refuses it.
+        reason: The verdict of the gate.
+    """
+
+    version: int
+    run: str
+    since: str
+    expires: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NextRun:
+    """The next scheduled run: which flow, and when."""
+
+    flow: str
+    at: str
+
+
+@dataclass(frozen=True)
+class HeldBatch:
+    """A batch in quarantine, with the faults that hold it there."""
+
+    batch: str
+    file: str
+    arrived: Moment
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What people were told: when, of what kind, and the text."""
+
+    at: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class StatusAnswer:
     """What is live, the accumulated gain against the retraining cost, the last check, and what comes next.
 
-    Returns:
+    Args:
         model: Its name.
-        champion: The [live version](#retrim-versions-live); null: none yet.
+        champion: The [live version](#retrim-versions-live); None: none yet.
         lacks: Columns that the live version reads and that are gone.
-        account: Accumulated gain, in mean loss times checks; null before the first version.
-        price: Retraining cost in the same unit; null before the first version.
-        money: `account.money` of params.yaml; null: the price is stated in losses.
-        short: Why too few rows judge to show the accumulated gain; null: enough do.
+        account: Accumulated gain, in mean loss times checks; None before the first version.
+        price: Retraining cost in the same unit; None before the first version.
+        money: `account.money` of params.yaml; None: the price is stated in losses.
+        short: Why too few rows judge to show the accumulated gain; None: enough do.
         totals: What the model has cost up to the last check.
         served: Loss of what was served, as of the last check.
         estimates: How good estimated losses were.
         last_check: As of when.
         last_decision: `id`, `as_of`, `outcome` and `reason`.
         held: Whether a decision waits for a person.
-        hold_ends: What ends a hold after refusals; null: there is none.
+        hold_ends: What ends a hold after refusals; None: there is none.
         guards: How often each guard stopped a run since the release: `checks`, `since`, `guards`, `refused`.
-        rolled_back: The rollback that nobody has answered; null: none.
-        settled: The acknowledgement that still holds; null: none.
-        probation: Probation of what is live; null: it has none.
+        rolled_back: The rollback that nobody has answered; None: none.
+        settled: The acknowledgement that still holds; None: none.
+        probation: Probation of what is live; None: it has none.
         waiting: Versions that wait for a person: `version`, `run`, `since`, `expires`, `reason`.
         running: [Runs](#run) that go on.
         unpushed: Runs whose files the DVC remote has not taken.
         stopped: Runs that ended by a kill, with `why` and `attempts`.
-        next_run: When the schedule runs next; null: it does not run.
+        next_run: When the schedule runs next; None: it does not run.
         quarantined: Batches in quarantine: `batch`, `file`, `arrived`, `faults`.
-        overdue: The batch that has not come; null: none is late.
+        overdue: The batch that has not come; None: none is late.
         alerts: The last five: `at`, `kind`, `text`.
         now: The moment that this is about.
     """
-    now_live = find_live_version(workspace)
-    decisions = workspace.store.decisions(workspace.model)
-    checks = [row for row in decisions if row.source == CHECK]
+
+    model: str
+    champion: LiveVersion | None
+    lacks: tuple[str, ...]
+    account: float | None
+    price: float | None
+    money: MoneyParams | None
+    short: str | None
+    totals: LifeTotals | None
+    served: ServedPredictions | None
+    estimates: EstimateQuality | None
+    last_check: str | None
+    last_decision: LastDecision | None
+    held: bool
+    hold_ends: str | None
+    guards: StopCounts | None
+    rolled_back: RolledBack | None
+    settled: StandingAnswer | None
+    probation: ProbationNow | None
+    waiting: tuple[WaitingVersion, ...]
+    running: tuple[RunFacts, ...]
+    unpushed: tuple[RunFacts, ...]
+    stopped: tuple[StoppedRun, ...]
+    next_run: NextRun | None
+    quarantined: tuple[HeldBatch, ...]
+    overdue: Overdue | None
+    alerts: tuple[Alert, ...]
+    now: Moment
+
+
+def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
+    """The status at a moment."""
+    now_live, store = find_live_version(workspace), workspace.store
+    decisions = store.decisions(workspace.model)
+    checks = [as_check(row) for row in decisions if row.source == CHECK]
+    newest = checks[-1].record if checks else None
     stopped = stopped_runs(workspace)
-    running = [run for run in workspace.store.runs(workspace.model, state="running") if run not in stopped]
-    late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
+    running = [run for run in store.runs(workspace.model, state="running") if run not in stopped]
     last = next((row for row in reversed(decisions) if row.source != REFIT), None)
-    back = rolled_back(workspace, decisions, None)
     server = known_server(workspace.paths.prefect, workspace.env.prefect_url)
-    return {
-        "model": workspace.model,
-        "champion": None if now_live is None else now_live.as_record(),
-        "lacks": [] if now_live is None else list(columns_gone(workspace, now_live.version)),
-        "account": None if now_live is None else balance(workspace, now_live.version).balance,
-        "price": None if now_live is None else price_now(workspace),
-        "money": money_of(workspace),
-        "short": too_few_rows(checks[-1].record) if checks else None,
-        "totals": checks[-1].record.get("totals") if checks else None,
-        "served": checks[-1].record.get("served") if checks else None,
-        "estimates": checks[-1].record.get("estimates") if checks else None,
-        "last_check": checks[-1].as_of if checks else None,
-        "last_decision": None
-        if last is None
-        else {"id": last.id, "as_of": last.as_of, "outcome": last.outcome, "reason": last.reason},
-        "held": is_held(workspace, decisions),
-        "hold_ends": checks[-1].record["change"] if checks and checks[-1].record.get("stopped") == "hold" else None,
-        "guards": stopped_since(workspace, checks),
-        "rolled_back": None if back is None else back.as_record(),
-        "settled": settlement_now(workspace),
-        "probation": probation_now(workspace),
-        "waiting": waiting(workspace),
-        "running": [_run_record(run) for run in running],
-        "unpushed": [_run_record(run) for run in workspace.store.runs(workspace.model, state=UNPUSHED)],
-        "stopped": [_stopped_record(workspace, run) for run in stopped],
-        "next_run": None if server is None else server.next_run(workspace.model),
-        "quarantined": [
-            {
-                "batch": entry.batch,
-                "file": entry.file,
-                "arrived": iso(entry.arrived),
-                "faults": [str(fault) for fault in entry.faults],
-            }
+    following = None if server is None else server.next_run(workspace.model)
+    return StatusAnswer(
+        model=workspace.model,
+        champion=now_live,
+        lacks=() if now_live is None else tuple(columns_gone(workspace, now_live.version)),
+        account=None if now_live is None else balance(workspace, now_live.version).balance,
+        price=None if now_live is None else price_now(workspace),
+        money=workspace.params.account.money,
+        short=None if newest is None else newest.short,
+        totals=None if newest is None else newest.totals,
+        served=None if newest is None else newest.served,
+        estimates=None if newest is None else newest.estimates,
+        last_check=checks[-1].as_of if checks else None,
+        last_decision=None if last is None else LastDecision(last.id, last.as_of, last.outcome, last.reason),
+        held=is_held(workspace, decisions),
+        hold_ends=newest.change if newest is not None and newest.stopped == "hold" else None,
+        guards=stopped_since(workspace, checks),
+        rolled_back=rolled_back(workspace, decisions, None),
+        settled=settlement_now(workspace),
+        probation=probation_now(workspace),
+        waiting=tuple(WaitingVersion(**each) for each in waiting(workspace)),
+        running=tuple(_run_facts(run) for run in running),
+        unpushed=tuple(_run_facts(run) for run in store.runs(workspace.model, state=UNPUSHED)),
+        stopped=tuple(_stopped_run(workspace, run) for run in stopped),
+        next_run=None if following is None else NextRun(**following),
+        quarantined=tuple(
+            HeldBatch(entry.batch, entry.file, entry.arrived, tuple(str(fault) for fault in entry.faults))
             for entry in Quarantine(workspace.paths.quarantine).entries()
             if entry.state == "held"
-        ],
-        "overdue": None if late is None else late.as_record(),
-        "alerts": [
-            {"at": row.at, "kind": row.kind, "text": row.text} for row in workspace.store.alerts(workspace.model)[-5:]
-        ],
-        "now": iso(now),
-    }
+        ),
+        overdue=overdue(workspace=workspace.paths, data=workspace.params.data, now=now),
+        alerts=tuple(Alert(row.at, row.kind, row.text) for row in store.alerts(workspace.model)[-5:]),
+        now=now,
+    )
 
 
-def resumed_records(workspace: Workspace, decisions: Iterable[str]) -> list[dict[str, Any]]:
+def resumed_runs(workspace: Workspace, decisions: Iterable[str]) -> list[RunFacts]:
     """The runs that were killed and of which a command made another attempt, as they are now."""
     runs = [workspace.store.run(f"run-{decision}") for decision in decisions]
-    return [_run_record(run) for run in runs if run is not None]
+    return [_run_facts(run) for run in runs if run is not None]
 
 
 def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | None:
@@ -227,36 +375,14 @@ def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | Non
     return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 
-def _run_record(run: RunRow) -> dict[str, Any]:
-    """A run.
-
-    Returns:
-        id: Its id.
-        state: `running`, `promoted`, `refused`, `deferred`, `waiting`, `unpushed`, `restored`, `rolled back`,
-            `crashed` or `failed`.
-        as_of: Its as-of date.
-        mode: `search`, `warm` or `refit`.
-        attempt: 1, and one more after each kill.
-        version: The version it made; null: none.
-        reason: How it ended, in a sentence.
-    """
-    return {
-        "id": run.id,
-        "state": run.state,
-        "as_of": run.as_of,
-        "mode": run.mode,
-        "attempt": run.attempt,
-        "version": run.version,
-        "reason": run.detail.get("reason", ""),
-    }
+def _run_facts(run: RunRow) -> RunFacts:
+    reason = run.detail.get("reason", "")
+    return RunFacts(run.id, run.state, run.as_of, run.mode, run.attempt, run.version, reason)
 
 
-def _stopped_record(workspace: Workspace, run: RunRow) -> dict[str, Any]:
-    return {
-        **_run_record(run),
-        "why": run.detail.get("why", KILLED),
-        "attempts": workspace.params.retrain.attempts,
-    }
+def _stopped_run(workspace: Workspace, run: RunRow) -> StoppedRun:
+    why = run.detail.get("why", KILLED)
+    return StoppedRun(**vars(_run_facts(run)), why=why, attempts=workspace.params.retrain.attempts)
 
 
 def _release_checks(workspace: Workspace, version: int) -> dict[str, Any] | None:

@@ -44,11 +44,11 @@ def explain(
     from retrim.cli.version_screens import show_explanation
     from retrim.reports.explain import explain as op
 
-    record = op(workspace_here(), what, version=version, asked=asked, now=as_time(None)).as_record()
+    explained = op(workspace_here(), what, version=version, asked=asked, now=as_time(None))
     if as_json:
-        render.show_json(record)
+        render.show_json(explained.as_record())
     else:
-        show_explanation(record, top=top)
+        show_explanation(explained, top=top)
 
 
 @versions_app.command(epilog=example("retrim versions diff 1 2"))
@@ -68,12 +68,13 @@ def diff(
     from retrim.cli import render
     from retrim.cli.version_screens import show_diff
     from retrim.reports.explain import diff as op
+    from retrim.stats.codec import to_record
 
-    record = op(workspace_here(), older, newer, top=top, now=as_time(None))
+    found = op(workspace_here(), older, newer, top=top, now=as_time(None))
     if as_json:
-        render.show_json(record)
+        render.show_json(to_record(found))
     else:
-        show_diff(record)
+        show_diff(found)
 
 
 @versions_app.command(epilog=example("retrim versions card 2 --to card.html"))
@@ -117,13 +118,14 @@ def fairness(
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_fairness
-    from retrim.reports.fairness import fairness_record
+    from retrim.reports.fairness import fairness_of
+    from retrim.stats.codec import to_record
 
-    record = fairness_record(workspace_here(), version)
+    found = fairness_of(workspace_here(), version)
     if as_json:
-        render.show_json(record)
+        render.show_json(to_record(found))
     else:
-        show_fairness(record)
+        show_fairness(found)
 
 
 @policy_app.command("alarms", epilog=example("retrim policy alarms"))

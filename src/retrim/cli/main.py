@@ -81,10 +81,11 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     evidence.
     """
     from retrim.cli import render
-    from retrim.cli.answers import resumed_records
+    from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import show_check
     from retrim.files import login
     from retrim.retraining.at_once import check_at_once
+    from retrim.stats.codec import to_record
 
     workspace, at = workspace_here(), past_time(now)
     checked = check_at_once(workspace, by=login(), now=at)
@@ -94,13 +95,20 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
 
             with render.progress():
                 done = monitor(at.isoformat())
+                checked, run, finished = done.check, done.run, done.resumed
     else:
-        done = {"check": {**checked.as_record(), "fresh": checked.fresh}, "run": None, "resumed": []}
-    done["resumed"] = resumed_records(workspace, done["resumed"])
+        run, finished = None, []
+    resumed = resumed_runs(workspace, finished)
     if as_json:
-        render.show_json(done)
+        render.show_json(
+            {
+                "check": checked.as_record(),
+                "run": None if run is None else to_record(run),
+                "resumed": [to_record(each) for each in resumed],
+            }
+        )
     else:
-        show_check(done)
+        show_check(checked, run, resumed)
 
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
@@ -121,12 +129,13 @@ def retrain(
     approval.
     """
     from retrim.cli import render
-    from retrim.cli.answers import resumed_records
+    from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import show_refit, show_resumed
     from retrim.errors import UnknownNameError
     from retrim.lineage.workspace import ask_for_run, decision_of
     from retrim.retraining.at_once import retrain_at_once
     from retrim.retraining.retrain import outcome_of
+    from retrim.stats.codec import to_record
     from retrim.training.mode import Mode
 
     if mode not in (None, *get_args(Mode)):
@@ -148,21 +157,21 @@ def retrain(
                     ask_for_run(workspace, as_of=at, by=by, reason=reason, now=as_time(None))
                     outcome = flow(decision, at.isoformat(), chosen)
                 else:
-                    outcome = ended.as_record()
+                    outcome = ended
     else:
-        outcome, finished = deferred.as_record(), []
-    resumed = resumed_records(workspace, finished)
+        outcome, finished = deferred, []
+    resumed = resumed_runs(workspace, finished)
     if as_json:
-        render.show_json(outcome | {"resumed": resumed})
+        render.show_json(to_record(outcome) | {"resumed": [to_record(each) for each in resumed]})
     else:
         show_resumed(resumed)
-        render.OUT.print(f"{outcome['state']}: {outcome['reason']}", highlight=False, markup=False)
+        render.OUT.print(f"{outcome.state}: {outcome.reason}", highlight=False, markup=False)
         show_refit(outcome)
-        if outcome["version"] is not None:
-            sequel = outcome.get("refit") or {"state": None}
-            version = (sequel if sequel["state"] == "promoted" else outcome)["version"]
-            render.OUT.print(f"version {version}; see `retrim versions`, `retrim ui`", highlight=False)
-    raise typer.Exit(0 if outcome["state"] == "promoted" else 1)
+        if outcome.version is not None:
+            sequel = outcome.refit
+            last = outcome if sequel is None or sequel.state != "promoted" else sequel
+            render.OUT.print(f"version {last.version}; see `retrim versions`, `retrim ui`", highlight=False)
+    raise typer.Exit(0 if outcome.state == "promoted" else 1)
 
 
 @app.command(epilog=example("retrim score"))
@@ -201,14 +210,14 @@ def why(
     With the evidence, the answer of every rule, and the gate's checks.
     """
     from retrim.cli import render
-    from retrim.cli.answers import decision_record
+    from retrim.cli.answers import find_decision
     from retrim.cli.screens import show_decision
 
-    record = decision_record(workspace_here(), which)
+    decision = find_decision(workspace_here(), which)
     if as_json:
-        render.show_json(record)
+        render.show_json(decision)
     else:
-        show_decision(record)
+        show_decision(decision)
 
 
 @app.command(epilog=example("retrim schedule"))

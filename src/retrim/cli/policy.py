@@ -190,11 +190,11 @@ def try_settings(
     changes = assignments(settings)
     workspace = workspace_here()
     with render.progress():
-        record = effect_of(workspace, changes, origins=origins, now=as_time(as_of)).as_record()
+        effect = effect_of(workspace, changes, origins=origins, now=as_time(as_of))
     if as_json:
-        render.show_json(record)
+        render.show_json(effect.as_record())
     else:
-        show_effect(record)
+        show_effect(effect)
 
 
 @policy_app.command(epilog=example("retrim policy replay --from 2012-03-01 --with other-params.yaml"))

@@ -11,14 +11,29 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from retrim.stats.codec import to_record
+
+if TYPE_CHECKING:
+    from retrim.checking.check import GivenAnswer
+    from retrim.checking.history import StopCounts
+    from retrim.cli.answers import HeldBatch, RunFacts, StoppedRun, WaitingVersion
+    from retrim.decision.account import LifeTotals, MoneyParams
+    from retrim.decision.check_record import CheckRecord
+    from retrim.decision.previous_champions import PreviousChampions
+    from retrim.decision.probation import ProbationFacts, ServedPredictions, Skew
+    from retrim.decision.rules import RolledBack
+    from retrim.drift.findings import DriftFinding
+    from retrim.drift.performance import EstimateQuality
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 GAP, LEAST = 2, 20  # between columns; of a column that is cut
@@ -27,8 +42,9 @@ OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 
 ERR = Console(stderr=True)
 
 
-def show_json(record: Any) -> None:
-    """The record as JSON on standard output, and nothing else."""
+def show_json(answer: Any) -> None:
+    """A record, or JSON of records, on standard output, and nothing else."""
+    record = to_record(answer) if is_dataclass(answer) else answer
     print(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True))  # noqa: T201  the answer itself
 
 
@@ -76,11 +92,11 @@ def harmless(text: str) -> str:
     return CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
 
 
-def moment(iso: str | None) -> str | None:
+def moment(at: str | datetime | None) -> str | None:
     """A time as people read it, in UTC: to the minute, and without the hour at midnight."""
-    if iso is None:
+    if at is None:
         return None
-    time = datetime.fromisoformat(iso).astimezone(UTC)
+    time = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
     return f"{time:%Y-%m-%d}" if (time.hour, time.minute) == (0, 0) else f"{time:%Y-%m-%d %H:%M}"
 
 
@@ -155,54 +171,52 @@ class _Lines(logging.Handler):
 REASON = 150  # characters of a reason on the screen of the status: two lines of it
 
 
-def account_in_words(balance: float, price: float, money: dict[str, Any] | None) -> str:
+def account_in_words(balance: float, price: float, money: "MoneyParams | None") -> str:
     """The account against the price, in the loss, and in money where that is said."""
     said = f"{balance:.4g} of {price:.4g}"
     if money is None:
         return said
-    return f"{said} ({balance * money['per_unit']:.2f} of {money['cost']:.2f} {money['currency']})"
+    return f"{said} ({money.worth(balance):.2f} of {money.cost:.2f} {money.currency})"
 
 
-def estimate_in_words(facts: dict[str, Any]) -> str | None:
+def estimate_in_words(check: "CheckRecord") -> str | None:
     """The loss estimated without labels, and how good such estimates were up to then."""
-    said = facts.get("estimate")
-    if not said:
-        return quality_in_words(facts.get("estimates"))
-    text = f"{said['loss']:.4g} on {said['rows']} rows by the {said['by']}, without their labels"
-    good = quality_in_words(facts.get("estimates"))
+    said, good = check.estimate, quality_in_words(check.estimates)
+    if said is None:
+        return good
+    text = f"{said.loss:.4g} on {said.rows} rows by the {said.by}, without their labels"
     return text if good is None else f"{text}; {good}"
 
 
-def quality_in_words(found: dict[str, float] | None) -> str | None:
+def quality_in_words(quality: "EstimateQuality | None") -> str | None:
     """How far off the estimates were that labels have come for."""
-    if found is None:
+    if quality is None:
         return None
-    count = found["scored"]
     return (
-        f"{count} estimate{' was' if count == 1 else 's were'} off by {found['off']:.0%} of the loss on average, "
-        f"taking it for unchanged by {found['naive_off']:.0%}"
+        f"{quality.scored} estimate{' was' if quality.scored == 1 else 's were'} off by {quality.off:.0%} of the loss "
+        f"on average, taking it for unchanged by {quality.naive_off:.0%}"
     )
 
 
-def totals_in_words(totals: dict[str, Any] | None) -> str | None:
+def totals_in_words(totals: "LifeTotals | None") -> str | None:
     """What the model has cost up to a check, with its probes and without."""
-    if totals is None or not totals["checks"]:
+    if totals is None or not totals.checks:
         return None
-    count, checks = totals["retrainings"], totals["checks"]
+    count, checks = totals.retrainings, totals.checks
     return (
-        f"{totals['without_probes']:.4g} in {checks} check{'' if checks == 1 else 's'}: loss {totals['loss']:.4g}, "
-        f"{count} retraining{'' if count == 1 else 's'} {totals['retrainings_cost']:.4g}; "
-        f"{totals['with_probes']:.4g} with the probes, {totals['probes_cost']:.4g}"
+        f"{totals.without_probes:.4g} in {checks} check{'' if checks == 1 else 's'}: loss {totals.loss:.4g}, "
+        f"{count} retraining{'' if count == 1 else 's'} {totals.retrainings_cost:.4g}; "
+        f"{totals.with_probes:.4g} with the probes, {totals.probes_cost:.4g}"
     )
 
 
-def back_in_words(record: dict[str, Any] | None) -> str | None:
+def back_in_words(back: "RolledBack | None") -> str | None:
     """That a rollback keeps anything from starting by itself; None where it does not."""
-    if record is None or not record["holds"]:
+    if back is None or not back.holds:
         return None
     return (
-        f"rolled back from version {record['left']}: nothing starts by itself until {record['needed']} rows have "
-        f"matured since (at the last check {record['rows']} had), or a person says so"
+        f"rolled back from version {back.left}: nothing starts by itself until {back.needed} rows have "
+        f"matured since (at the last check {back.rows} had), or a person says so"
     )
 
 
@@ -216,146 +230,140 @@ GUARDS = {
 }
 
 
-def guards_in_words(found: dict[str, Any] | None) -> str | None:
+def guards_in_words(counts: "StopCounts | None") -> str | None:
     """How often each guard kept a rule from a run since the live version's release; None where none did."""
-    if found is None or not (found["guards"] or found["refused"]):
+    if counts is None or not (counts.guards or counts.refused):
         return None
-    said = [f"{GUARDS[guard]} {count}" for guard, count in sorted(found["guards"].items())]
-    if found["refused"]:
-        said.append(f"the gate refused {found['refused']} run{'' if found['refused'] == 1 else 's'}")
-    checks = found["checks"]
-    return f"{', '.join(said)}, in {checks} check{'' if checks == 1 else 's'} since {moment(found['since'])}"
+    said = [f"{GUARDS[guard]} {count}" for guard, count in sorted(counts.guards.items())]
+    if counts.refused:
+        said.append(f"the gate refused {counts.refused} run{'' if counts.refused == 1 else 's'}")
+    checks = counts.checks
+    return f"{', '.join(said)}, in {checks} check{'' if checks == 1 else 's'} since {moment(counts.since)}"
 
 
-def answer_in_words(answer: dict[str, Any] | None) -> str | None:
+def answer_in_words(answer: "GivenAnswer | None") -> str | None:
     """What a person said to what was held."""
     if answer is None:
         return None
-    what = "settled" if answer["outcome"] == "settled" else "a run"
-    return f"{what} by {answer['by']} on {moment(answer['as_of'])}: {brief(answer['reason'], REASON)}"
+    what = "settled" if answer.outcome == "settled" else "a run"
+    return f"{what} by {answer.by} on {moment(answer.as_of)}: {brief(answer.reason, REASON)}"
 
 
-def limit_in_words(finding: dict[str, Any]) -> str:
+def limit_in_words(finding: "DriftFinding") -> str:
     """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
-    if finding.get("promise") is None or finding["p_value"] is None:
-        return f"threshold {finding['threshold']:.3g}"
-    seen = "" if finding["seen"] is None else f"; {finding['seen']:.2g} {finding['unit']} would be seen"
-    return f"p {finding['p_value']:.2g} of all columns, {finding['promise']}{seen}"
+    if finding.promise is None or finding.p_value is None:
+        return f"threshold {finding.threshold:.3g}"
+    seen = "" if finding.seen is None else f"; {finding.seen:.2g} {finding.unit} would be seen"
+    return f"p {finding.p_value:.2g} of all columns, {finding.promise}{seen}"
 
 
-def loss_in_words(facts: dict[str, Any]) -> str | None:
+def loss_in_words(check: "CheckRecord") -> str | None:
     """The champion's realised loss with its interval, and the band it is held against."""
-    if facts.get("loss") is None:
+    if check.loss is None or check.window is None:
         return None
-    said = f"{facts['loss']:.4g} on {facts['window']['rows']} rows"
-    if facts.get("interval"):
-        low, high = facts["interval"]
+    said = f"{check.loss:.4g} on {check.window.rows} rows"
+    if check.interval is not None:
+        low, high = check.interval
         said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
-    band = facts.get("band")
-    return said if band is None else f"{said}; {band['centre']:.4g} where it was judged"
+    return said if check.band is None else f"{said}; {check.band.centre:.4g} where it was judged"
 
 
-def served_in_words(found: dict[str, Any] | None) -> str | None:
+def served_in_words(served: "ServedPredictions | None") -> str | None:
     """Which predictions the measured rows were measured by, and how far those are from what their versions say now."""
-    if not found:
+    if served is None:
         return None
-    said = [f"version {version} {rows}" for version, rows in found["by_version"].items()]
-    text = f"{found['rows']} rows by the prediction that was served"
+    said = [f"version {version} {rows}" for version, rows in served.by_version.items()]
+    text = f"{served.rows} rows by the prediction that was served"
     text += f" ({', '.join(said)})" if said else ""
-    if found["predicted_again"]:
-        text += f", {found['predicted_again']} predicted now: none was stored before their label was due"
-    if found["unreadable"]:
-        text += f", of {found['unreadable']} the stored one is not a number"
-    return f"{text}; {_skew_in_words(found['skew'])}" if found["skew"] else text
+    if served.predicted_again:
+        text += f", {served.predicted_again} predicted now: none was stored before their label was due"
+    if served.unreadable:
+        text += f", of {served.unreadable} the stored one is not a number"
+    return text if served.skew is None else f"{text}; {_skew_in_words(served.skew)}"
 
 
-def _skew_in_words(skew: dict[str, Any]) -> str:
-    if not skew["largest"]:
+def _skew_in_words(skew: "Skew") -> str:
+    if skew.worst is None:
         return "they are what their versions say now"
-    worst = skew["worst"]
     return (
-        f"up to {skew['largest']:.2g} of the mean prediction from what their versions say now "
-        f"(row {worst['key']} of version {worst['version']}), {skew['over']} of {skew['rows']} beyond {skew['bound']:g}"
+        f"up to {skew.largest:.2g} of the mean prediction from what their versions say now "
+        f"(row {skew.worst.key} of version {skew.worst.version}), {skew.over} of {skew.rows} beyond {skew.bound:g}"
     )
 
 
-def formers_in_words(found: dict[str, Any] | None) -> str | None:
-    if not found:
+def formers_in_words(formers: "PreviousChampions | None") -> str | None:
+    if formers is None:
         return None
-    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in found["losses"].items())
-    return f"{losses}; live {found['champion_loss']:.4g}, on {found['rows']} rows that none has seen"
+    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in formers.losses.items())
+    return f"{losses}; live {formers.champion_loss:.4g}, on {formers.rows} rows that none has seen"
 
 
-def waits_in_words(found: list[dict[str, Any]]) -> str | None:
+def waits_in_words(versions: "Sequence[WaitingVersion]") -> str | None:
     """The versions that wait for a person, and what to type."""
     said = [
-        f"version {each['version']} for a person, until {moment(each['expires'])}: "
-        f"retrim versions approve {each['version']} --reason ..., or reject"
-        for each in found
+        f"version {each.version} for a person, until {moment(each.expires)}: "
+        f"retrim versions approve {each.version} --reason ..., or reject"
+        for each in versions
     ]
     return "; ".join(said) or None
 
 
-def quarantined_in_words(found: list[dict[str, Any]]) -> str | None:
+def quarantined_in_words(batches: "Sequence[HeldBatch]") -> str | None:
     """What lies in quarantine, and what shows it."""
-    if not found:
+    if not batches:
         return None
-    count = "1 batch" if len(found) == 1 else f"{len(found)} batches"
-    return f"{count}, the last on {moment(found[-1]['arrived'])}: retrim batch list --quarantined"
+    count = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
+    return f"{count}, the last on {moment(batches[-1].arrived)}: retrim batch list --quarantined"
 
 
-def stopped_in_words(found: list[dict[str, Any]]) -> str | None:
+def stopped_in_words(runs: "Sequence[StoppedRun]") -> str | None:
     """The runs that were killed, and what resumes them."""
-    said = [f"{each['id']}: {each['why']} in attempt {each['attempt']} of {each['attempts']}" for each in found]
+    said = [f"{run.id}: {run.why} in attempt {run.attempt} of {run.attempts}" for run in runs]
     return "; ".join(said) + "; `retrim check` resumes it" if said else None
 
 
-def resumed_in_words(run: dict[str, Any]) -> str:
+def resumed_in_words(run: "RunFacts") -> str:
     """A run that was killed and has been resumed: which, and how it ended."""
-    return f"resumed {run['id']}, as of {moment(run['as_of'])}: {run['state']}: {run['reason']}"
+    return f"resumed {run.id}, as of {moment(run.as_of)}: {run.state}: {run.reason}"
 
 
-def probation_in_words(found: dict[str, Any] | None) -> str | None:
+def probation_in_words(probation: "ProbationFacts | None") -> str | None:
     """How a champion's probation stands or ended."""
-    if not found:
+    if probation is None:
         return None
-    ended = found["outcome"] if found["ended"] is None else f"{found['outcome']} on {moment(found['ended'])}"
-    return f"{ended}: {found['said']}"
+    outcome, ended = probation.outcome, probation.ended
+    return f"{outcome if ended is None else f'{outcome} on {moment(ended)}'}: {probation.said}"
 
 
-def probe_in_words(facts: dict[str, Any]) -> str | None:
-    cost = facts.get("probe")
+def probe_in_words(check: "CheckRecord") -> str | None:
+    cost = check.probe
     if cost is None:
-        return _left_out_in_words(facts)
-    return (
-        f"cost {cost['cost']:.4g}, {cost['work'] / cost['retraining']:.1%} of a retraining"
-        if cost["retraining"]
-        else None
-    )
+        return _left_out_in_words(check)
+    return f"cost {cost.cost:.4g}, {cost.work / cost.retraining:.1%} of a retraining" if cost.retraining else None
 
 
-def _left_out_in_words(facts: dict[str, Any]) -> str | None:
+def _left_out_in_words(check: "CheckRecord") -> str | None:
     """Why a check with new rows did not probe; None where it had none."""
-    outlook = facts.get("outlook")
-    if facts.get("champion") is None or not outlook or not outlook["checks"]:
+    outlook = check.outlook
+    if check.champion is None or outlook is None or not outlook.checks:
         return None
-    checks, most = outlook["checks"], facts["account"]["balance"] + outlook["more"]
+    checks, most = outlook.checks, check.account.balance + outlook.more
     return (
         f"not probed: with the waiting rows of {checks} check{'' if checks == 1 else 's'} the account could hold "
-        f"{most:.4g} at most, of {facts['price']:.4g}; the next probe counts them"
+        f"{most:.4g} at most, of {check.price:.4g}; the next probe counts them"
     )
 
 
-def lacks_in_words(lacks: list[str]) -> str | None:
+def lacks_in_words(lacks: Sequence[str]) -> str | None:
     """What it means that the live version reads columns that are gone."""
     if not lacks:
         return None
     return f"{', '.join(lacks)}: gone from the table, missing in predictions; the next version does without"
 
 
-def refit_in_words(run: dict[str, Any] | None) -> str | None:
+def refit_in_words(run: "RunFacts | None") -> str | None:
     """How the run ended that fitted a promoted recipe once more; None where there was none."""
-    if not run:
+    if run is None:
         return None
-    version = "" if run["version"] is None else f"version {run['version']} "
-    return f"{version}{run['state']}: {run['reason']}"
+    version = "" if run.version is None else f"version {run.version} "
+    return f"{version}{run.state}: {run.reason}"

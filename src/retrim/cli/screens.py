@@ -10,12 +10,15 @@ What the demo shows at its end: the table, the sentence with the figures, and wh
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrim.card.replay import ReplayMoment, ReplaySide
 from retrim.checking.audit import Audit
+from retrim.checking.check import CheckOutcome
 from retrim.cli import render
+from retrim.cli.answers import DecisionAnswer, LastDecision, NextRun, RunFacts, StatusAnswer, WaitingVersion
 from retrim.cli.render import (
     REASON,
     account_in_words,
@@ -38,136 +41,164 @@ from retrim.cli.render import (
     totals_in_words,
     waits_in_words,
 )
-from retrim.decision.probe import too_few_rows
+from retrim.decision.check_record import AskedRefit, CheckRecord, HoldAnswer
+from retrim.decision.history import RunOutcome
+from retrim.decision.probe import ProbeReading
+from retrim.drift.findings import DriftFinding
+from retrim.drift.slices import Slice
 from retrim.gate.verdict import mark_of
 from retrim.lineage.workspace import Workspace
+from retrim.release.versions import LiveVersion
 from retrim.reports.demo import NO_LOSS, Loss
+from retrim.reports.everywhere import ModelPlace
 from retrim.reports.replay import ReplayRun
+from retrim.stats.codec import Number, from_record, to_record
 
 
-def show_decision(record: dict[str, Any]) -> None:
+def show_decision(decision: DecisionAnswer) -> None:
     """A decision: the evidence, the rules, the outcome, the verdict."""
-    facts, run = record["record"], record["run"]
-    reading = facts.get("reading")
+    check, run, kept = decision.check, decision.run, decision.record
+    mode = kept.mode if isinstance(kept, CheckRecord | AskedRefit) else None
     render.show_facts(
         [
-            ("decision", record["id"]),
-            ("outcome", record["outcome"]),
-            ("as of", render.moment(record["as_of"])),
-            ("by", record["by"]),
-            ("reason", record["reason"]),
-            ("live", facts.get("champion")),
-            ("loss", loss_in_words(facts)),
-            ("measured by", served_in_words(facts.get("served"))),
-            ("estimated", estimate_in_words(facts)),
-            (
-                "probe against it",
-                f"champion {reading['champion_loss']:.4g}, probe {reading['probe_loss']:.4g} on {reading['rows']} rows"
-                f"{_late_in_words(reading)}"
-                f", a gain of {reading['gain']:.4g} with a standard error of {reading['error']:.4g}"
-                if reading
-                else None,
-            ),
-            (
-                "account",
-                account_in_words(facts["account"]["balance"], facts["price"], facts.get("money"))
-                if "account" in facts
-                else None,
-            ),
-            ("too few rows", too_few_rows(facts)),
-            ("previous champions", formers_in_words(facts.get("formers"))),
-            ("probation", probation_in_words(facts.get("probation"))),
-            ("probe", probe_in_words(facts)),
-            ("cost so far", totals_in_words(facts.get("totals"))),
-            ("mode", f"{facts['mode']['mode']}: {facts['mode']['reason']}" if facts.get("mode") else None),
-            ("run", f"{run['state']}: {run['reason']}" if run else None),
-            ("fitted once more", refit_in_words(record["refit"])),
-            ("answered", answer_in_words(record["answered"])),
-            ("answers", f"retrim why {facts['answers']}" if "answers" in facts else None),
-            ("otherwise", facts.get("change") or None),
-            ("stopped by", guards_in_words(record["guards"])),
+            ("decision", decision.id),
+            ("outcome", decision.outcome),
+            ("as of", render.moment(decision.as_of)),
+            ("by", decision.by),
+            ("reason", decision.reason),
+            *([] if check is None else _evidence(check)),
+            ("mode", None if mode is None else f"{mode.mode}: {mode.reason}"),
+            ("run", None if run is None else f"{run.state}: {run.reason}"),
+            ("fitted once more", refit_in_words(decision.refit)),
+            ("answered", answer_in_words(decision.answered)),
+            ("answers", f"retrim why {kept.answers}" if isinstance(kept, HoldAnswer) else None),
+            ("otherwise", None if check is None else check.change or None),
+            ("stopped by", guards_in_words(decision.guards)),
         ]
     )
-    if facts.get("said"):
-        rows = [
-            (said["rule"], "yes" if said["fires"] else "no", said["text"], said.get("change", ""))
-            for said in facts["said"]
-        ]
+    if check is not None:
+        _show_rules(check)
+    if decision.verdict:
+        _show_gate("Gate", from_record(GateAnswer, decision.verdict))
+    if decision.release_checks:
+        _show_gate("Release checks", from_record(GateAnswer, decision.release_checks))
+
+
+def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
+    """The facts of a check, names and values."""
+    reading = check.reading
+    return [
+        ("live", check.champion),
+        ("loss", loss_in_words(check)),
+        ("measured by", served_in_words(check.served)),
+        ("estimated", estimate_in_words(check)),
+        ("probe against it", None if reading is None else _reading_in_words(reading)),
+        ("account", account_in_words(check.account.balance, check.price, check.money)),
+        ("too few rows", check.short),
+        ("previous champions", formers_in_words(check.formers)),
+        ("probation", probation_in_words(check.probation)),
+        ("probe", probe_in_words(check)),
+        ("cost so far", totals_in_words(check.totals)),
+    ]
+
+
+def _show_rules(check: CheckRecord) -> None:
+    """What the rules said, what drifted, and where the loss is."""
+    if check.said:
+        rows = [(said.rule, "yes" if said.fires else "no", said.text, said.change) for said in check.said]
         render.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
-    if facts.get("findings"):
+    if check.findings:
         found = [
-            (f["column"], f["test"], f"{f['effect']:.3g}", limit_in_words(f), _cost_in_words(f))
-            for f in facts["findings"][:10]
+            (each.column, each.test, f"{each.effect:.3g}", limit_in_words(each), _cost_in_words(each))
+            for each in check.findings[:10]
         ]
         render.show_table(("column", "test", "effect", "held against", ""), found, title="Drift, costliest first")
-    if worse := [each for each in facts.get("slices", ()) if each["clear"] and each["added"] > 0]:
+    if worse := [each for each in check.slices if each.clear and each.added > 0]:
         heads = ("column", "slice", "rows", "loss", "where it was judged", "adds to the mean")
         render.show_table(heads, [_slice_in_words(each) for each in worse[:5]], title="Where it loses more")
-    if record["verdict"]:
-        checks = [(mark_of(c), c["name"], c["text"]) for c in record["verdict"]["checks"]]
-        if seen := record["verdict"].get("detectable"):  # older versions do not have it
-            checks.append(("", "could be seen", seen["text"]))
-        if size := record["verdict"].get("size"):
-            checks.append(("", "size", size["text"]))
-        render.show_table(("", "check", "figures"), checks, title="Gate")
-    if record["release_checks"]:
-        passed = [(mark_of(c), c["name"], c["text"]) for c in record["release_checks"]["checks"]]
-        render.show_table(("", "check", "figures"), passed, title="Release checks")
 
 
-def _cost_in_words(finding: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class ShownCheck:
+    """One check of a verdict as the screen shows it; without a threshold it is only reported."""
+
+    name: str
+    passed: bool
+    threshold: Number | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence of a verdict that holds nothing back."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class GateAnswer:
+    """What the screen shows of a verdict: its checks, and how many rows would have shown how much."""
+
+    checks: tuple[ShownCheck, ...]
+    detectable: Remark | None = None
+    size: Remark | None = None
+
+
+def _show_gate(title: str, gate: GateAnswer) -> None:
+    rows = [(mark_of(check), check.name, check.text) for check in gate.checks]
+    remarks = (("could be seen", gate.detectable), ("size", gate.size))  # older versions do not have them
+    rows += [("", name, remark.text) for name, remark in remarks if remark is not None]
+    render.show_table(("", "check", "figures"), rows, title=title)
+
+
+def _reading_in_words(reading: ProbeReading) -> str:
+    return (
+        f"champion {reading.champion_loss:.4g}, probe {reading.probe_loss:.4g} on {reading.rows} rows"
+        f"{_late_in_words(reading)}, a gain of {reading.gain:.4g} with a standard error of {reading.error:.4g}"
+    )
+
+
+def _cost_in_words(finding: DriftFinding) -> str:
     """Whether a finding is over, and what the column's shift alone does to the loss, where that is known."""
-    said = ["over"] if finding["over"] else []
-    if finding.get("loss_change"):
-        said.append(f"loss {finding['loss_change']:+.3g}")
+    said = ["over"] if finding.over else []
+    if finding.loss_change:
+        said.append(f"loss {finding.loss_change:+.3g}")
     return ", ".join(said)
 
 
-def _slice_in_words(each: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        each["column"],
-        each["name"],
-        str(each["rows"]),
-        f"{each['loss']:.4g}",
-        f"{each['before']:.4g}",
-        f"{each['added']:.3g}",
-    )
+def _slice_in_words(each: Slice) -> tuple[str, ...]:
+    return each.column, each.name, str(each.rows), f"{each.loss:.4g}", f"{each.before:.4g}", f"{each.added:.3g}"
 
 
-def show_resumed(runs: list[dict[str, Any]]) -> None:
+def show_resumed(runs: Sequence[RunFacts]) -> None:
     """What a command finished before it did what was asked."""
     for run in runs:
         render.OUT.print(resumed_in_words(run), highlight=False, markup=False)
 
 
-def show_refit(outcome: dict[str, Any]) -> None:
+def show_refit(outcome: RunOutcome) -> None:
     """What came of fitting once more what a run promoted, where that was done."""
-    said = refit_in_words(outcome.get("refit"))
-    if said is not None:
-        render.OUT.print(f"fitted once more: {said}", highlight=False, markup=False)
+    if outcome.refit is not None:
+        render.OUT.print(f"fitted once more: {outcome.refit.sentence}", highlight=False, markup=False)
 
 
-def show_check(done: dict[str, Any]) -> None:
+def show_check(checked: CheckOutcome, run: RunOutcome | None, resumed: Sequence[RunFacts]) -> None:
     """A check that was just made, and the run it started."""
-    checked, run = done["check"], done["run"]
-    show_resumed(done["resumed"])
-    landed = checked.get("landed")
-    if landed is not None and landed["since"] is not None and not landed["new"]:
-        said = f"no row has landed since the check of {render.moment(landed['since'])}: retrim ingest FILE"
+    show_resumed(resumed)
+    landed = checked.record.landed
+    if landed is not None and landed.since is not None and not landed.new:
+        said = f"no row has landed since the check of {render.moment(landed.since)}: retrim ingest FILE"
         render.OUT.print(said, highlight=False, markup=False)
-    render.OUT.print(f"{checked['outcome']}: {checked['reason']}", highlight=False, markup=False)
+    render.OUT.print(f"{checked.outcome}: {checked.reason}", highlight=False, markup=False)
     if run is not None:
-        render.OUT.print(f"run {run['state']}: {run['reason']}", highlight=False, markup=False)
+        render.OUT.print(f"run {run.state}: {run.reason}", highlight=False, markup=False)
         show_refit(run)
-    render.OUT.print(f"evidence: retrim why {checked['id']}", highlight=False)
+    render.OUT.print(f"evidence: retrim why {checked.id}", highlight=False)
 
 
-def _late_in_words(reading: dict[str, Any]) -> str:
-    said = [
-        f"{reading[name]} of them {what} and were not judged"
-        for name, what in (("apart", "came late"), ("waited", "waited for it"))
-        if reading.get(name)
-    ]
+def _late_in_words(reading: ProbeReading) -> str:
+    counts = ((reading.apart, "came late"), (reading.waited, "waited for it"))
+    said = [f"{rows} of them {what} and were not judged" for rows, what in counts if rows]
     return f" ({', '.join(said)})" if said else ""
 
 
@@ -176,91 +207,99 @@ FIRST_STEPS = "land rows: retrim ingest FILE; then make version 1: retrim retrai
 AGAIN = "version 1 was not made: the line `all of it` says why; a check tries again as rows come"
 
 
-def first_steps(record: dict[str, Any]) -> str | None:
+def first_steps(
+    *,
+    champion: LiveVersion | None = None,
+    waiting: Sequence[WaitingVersion] = (),
+    running: Sequence[RunFacts] = (),
+    unpushed: Sequence[RunFacts] = (),
+    last: LastDecision | None = None,
+) -> str | None:
     """What leads to a first version; None where there is one, or one is under way or waits for a person."""
-    if record["champion"] or record["waiting"] or record["running"] or record["unpushed"]:
+    if champion or waiting or running or unpushed:
         return None
-    last = record["last_decision"]
-    return AGAIN if last is not None and last["outcome"] == "retrain" else FIRST_STEPS
+    return AGAIN if last is not None and last.outcome == "retrain" else FIRST_STEPS
 
 
-def show_status(record: dict[str, Any]) -> None:
+def show_status(status: StatusAnswer) -> None:
     """The status on one screen."""
-    champion, last, late = record["champion"], record["last_decision"], record["overdue"]
+    champion, last = status.champion, status.last_decision
+    to_do = first_steps(
+        champion=champion, waiting=status.waiting, running=status.running, unpushed=status.unpushed, last=last
+    )
     account = None
-    if record["price"] is not None:
-        share = f" ({record['account'] / record['price']:.0%})" if record["price"] else ""  # version 1 may be perfect
-        paid = account_in_words(record["account"], record["price"], record["money"])
-        account = f"{paid}, the price of a retraining{share}"
+    if status.account is not None and status.price is not None:
+        share = f" ({status.account / status.price:.0%})" if status.price else ""  # version 1 may be perfect
+        account = f"{account_in_words(status.account, status.price, status.money)}, the price of a retraining{share}"
     render.show_facts(
         [
-            ("model", record["model"]),
+            ("model", status.model),
             ("live", _live(champion)),
-            ("because", render.brief(champion["reason"], REASON) if champion else None),
-            ("lacks", lacks_in_words(record["lacks"])),
-            ("probation", probation_in_words(record["probation"])),
-            ("to do", first_steps(record)),
-            ("last check", render.moment(record["last_check"]) or "none yet: retrim check"),
+            ("because", render.brief(champion.reason, REASON) if champion else None),
+            ("lacks", lacks_in_words(status.lacks)),
+            ("probation", probation_in_words(status.probation)),
+            ("to do", to_do),
+            ("last check", render.moment(status.last_check) or "none yet: retrim check"),
             ("account", account),
-            ("too few rows", record["short"]),
-            ("cost so far", totals_in_words(record["totals"])),
-            ("measured by", served_in_words(record["served"])),
-            ("estimates", quality_in_words(record["estimates"])),
-            ("last decision", f"{last['outcome']} on {render.moment(last['as_of'])}" if last else None),
-            ("because", render.brief(last["reason"], REASON) if last else None),
-            ("all of it", f"retrim why {last['id']}" if last else None),
-            ("waits", waits_in_words(record["waiting"])),
+            ("too few rows", status.short),
+            ("cost so far", totals_in_words(status.totals)),
+            ("measured by", served_in_words(status.served)),
+            ("estimates", quality_in_words(status.estimates)),
+            ("last decision", f"{last.outcome} on {render.moment(last.as_of)}" if last else None),
+            ("because", render.brief(last.reason, REASON) if last else None),
+            ("all of it", f"retrim why {last.id}" if last else None),
+            ("waits", waits_in_words(status.waiting)),
             (
                 "held",
                 "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
-                if record["held"]
+                if status.held
                 else None,
             ),
-            ("ends by", record["hold_ends"] if record["held"] else None),
-            ("because", back_in_words(record["rolled_back"])),
-            ("settled", answer_in_words(record["settled"])),
-            ("stopped by", guards_in_words(record["guards"])),
-            ("running", ", ".join(run["id"] for run in record["running"]) or None),
-            ("unpushed", "; ".join(f"{run['id']}: {run['reason']}" for run in record["unpushed"]) or None),
-            ("stopped", stopped_in_words(record["stopped"])),
-            ("next", _next(record["next_run"])),
-            ("quarantine", quarantined_in_words(record["quarantined"])),
-            ("overdue", late["text"] if late else None),
+            ("ends by", status.hold_ends if status.held else None),
+            ("because", back_in_words(status.rolled_back)),
+            ("settled", answer_in_words(status.settled)),
+            ("stopped by", guards_in_words(status.guards)),
+            ("running", ", ".join(run.id for run in status.running) or None),
+            ("unpushed", "; ".join(f"{run.id}: {run.reason}" for run in status.unpushed) or None),
+            ("stopped", stopped_in_words(status.stopped)),
+            ("next", _next(status.next_run)),
+            ("quarantine", quarantined_in_words(status.quarantined)),
+            ("overdue", status.overdue.text if status.overdue else None),
         ]
     )
-    rows = [(render.moment(each["at"]), f"{each['kind']}: {each['text']}") for each in record["alerts"]]
+    rows = [(render.moment(each.at), f"{each.kind}: {each.text}") for each in status.alerts]
     if rows:
         render.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
 
 
-def show_places(places: list[dict[str, Any]]) -> None:
+def show_places(places: Sequence[ModelPlace]) -> None:
     """A line a model: where it is, what is live, the last check, and what is the matter."""
     rows = [
         (
-            place["model"] or "?",
-            place["workspace"] or place["store"],
-            f"version {place['live']} since {render.moment(place['since'])}" if place["live"] else "nothing yet",
-            render.moment(place["last_check"]) or "none yet",
-            "; ".join(place["faults"]) or "nothing",
+            place.model or "?",
+            place.workspace or place.store,
+            f"version {place.live} since {render.moment(place.since)}" if place.live else "nothing yet",
+            render.moment(place.last_check) or "none yet",
+            "; ".join(place.faults) or "nothing",
         )
         for place in places
     ]
     render.show_table(("model", "where", "live", "last check", "to look at"), rows)
 
 
-def _live(champion: dict[str, Any] | None) -> str:
+def _live(champion: LiveVersion | None) -> str:
     if champion is None:
         return "nothing yet"
-    back = ", rolled back to" if "rollback" in champion["action"] else ""
-    same_day = champion["since"][:10] == champion["as_of"][:10]
-    pretended = "" if same_day else f", as of {render.moment(champion['as_of'])}"
-    return f"version {champion['version']}{back} since {render.moment(champion['since'])}{pretended}"
+    back = ", rolled back to" if "rollback" in champion.action else ""
+    same_day = champion.since[:10] == champion.as_of[:10]
+    pretended = "" if same_day else f", as of {render.moment(champion.as_of)}"
+    return f"version {champion.version}{back} since {render.moment(champion.since)}{pretended}"
 
 
-def _next(following: dict[str, str] | None) -> str:
+def _next(following: NextRun | None) -> str:
     if following is None:
         return "nothing is scheduled: retrim schedule"
-    return f"{following['flow']} at {render.moment(following['at'])}"
+    return f"{following.flow} at {render.moment(following.at)}"
 
 
 NAMES = {
@@ -349,9 +388,9 @@ if TYPE_CHECKING:
 
 def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -> None:
     """The demo's result, as a table, a sentence and a picture, or as JSON."""
-    summary = summarise(workspace, beats) | {"picture": str(_draw(workspace, beats))}
+    summary = summarise(workspace, beats, picture=_draw(workspace, beats))
     if as_json:
-        render.show_json({"beats": [_record(beat) for beat in beats], "summary": summary})
+        render.show_json({"beats": [_record(beat) for beat in beats], "summary": to_record(summary)})
         return
     render.show_table(
         ("date", "rows", "loss", "account", "live", "decision and its reason"),
@@ -361,7 +400,7 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
     render.OUT.print()
     render.OUT.print("The evidence of a line, in var/demo: retrim why DATE", highlight=False)
     render.OUT.print()
-    render.OUT.print(_sentence(workspace, summary), highlight=False)
+    render.OUT.print(_sentence(summary), highlight=False)
     render.OUT.print()
     render.OUT.print("Loss over time, decisions marked: var/demo/var/loss.png", highlight=False)
     render.OUT.print()
@@ -389,50 +428,96 @@ def _draw(workspace: Workspace, beats: "Sequence[Beat]") -> Path:
         means = {"what was live": beat.system.mean, "first model, had it stayed": beat.frozen.mean}
         checks.append((at, {name: mean for name, mean in means.items() if mean is not None}))
         if beat.run is not None:
-            released = beat.run["state"] in ("promoted", "restored", "rolled back")
-            decisions.append((at, f"v{beat.live}" if released else str(beat.run["state"])))
+            released = beat.run.state in ("promoted", "restored", "rolled back")
+            decisions.append((at, f"v{beat.live}" if released else beat.run.state))
     return draw_loss(workspace, checks, decisions)
 
 
-def summarise(workspace: Workspace, beats: "Sequence[Beat]") -> dict[str, Any]:
+@dataclass(frozen=True)
+class DemoTotals:
+    """Total cost in mean loss x checks: the system without and with its probes, version 1 kept, always retraining."""
+
+    price: float
+    system: float
+    system_with_probes: float
+    frozen: float
+    always: float
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """The whole of a demo.
+
+    Args:
+        loss: Name of the loss.
+        rows: Rows that matured.
+        system: Mean loss of what was live; None without rows.
+        frozen: That of the first model, had it stayed.
+        always: That of retraining at every check.
+        totals: What each cost.
+        retrainings: Runs after the first.
+        promoted: Of these, how many were promoted.
+        refused: How many were refused.
+        restored: Previous champions that came back.
+        rolled_back: Rollbacks of a probation.
+        checks: Checks that probed.
+        picture: File of the picture.
+    """
+
+    loss: str
+    rows: int
+    system: float | None
+    frozen: float | None
+    always: float | None
+    totals: DemoTotals | None
+    retrainings: int
+    promoted: int
+    refused: int
+    restored: int
+    rolled_back: int
+    checks: int
+    picture: str
+
+
+def summarise(workspace: Workspace, beats: "Sequence[Beat]", *, picture: Path) -> DemoSummary:
     """Losses over the replayed time of the system, the frozen first model, and retraining at every check."""
     system, frozen, always = NO_LOSS, NO_LOSS, NO_LOSS
     for beat in beats:
         system, frozen, always = system + beat.system, frozen + beat.frozen, always + beat.always
-    ended = [beat.run["state"] for beat in beats if beat.run is not None]
+    ended = [beat.run.state for beat in beats if beat.run is not None]
     states = [state for state in ended if state not in ("restored", "rolled back")]
-    checks = sum(beat.check is not None and beat.check["reading"] is not None for beat in beats)
-    return {
-        "loss": workspace.params.judge.loss,
-        "rows": system.rows,
-        "system": system.mean,
-        "frozen": frozen.mean,
-        "always": always.mean,
-        "totals": _totals(workspace, beats, frozen=frozen, always=always, checks=checks),
-        "retrainings": len(states) - 1,
-        "promoted": states.count("promoted") + states.count("waiting") - 1,
-        "refused": states.count("refused"),
-        "restored": ended.count("restored"),
-        "rolled_back": ended.count("rolled back"),
-        "checks": checks,
-    }
+    checks = sum(beat.check is not None and beat.check.record.reading is not None for beat in beats)
+    return DemoSummary(
+        loss=workspace.params.judge.loss,
+        rows=system.rows,
+        system=system.mean,
+        frozen=frozen.mean,
+        always=always.mean,
+        totals=_totals(workspace, beats, frozen=frozen, always=always, checks=checks),
+        retrainings=len(states) - 1,
+        promoted=states.count("promoted") + states.count("waiting") - 1,
+        refused=states.count("refused"),
+        restored=ended.count("restored"),
+        rolled_back=ended.count("rolled back"),
+        checks=checks,
+        picture=str(picture),
+    )
 
 
-def _sentence(workspace: Workspace, summary: dict[str, Any]) -> str:
-    if not summary["rows"]:
+def _sentence(summary: DemoSummary) -> str:
+    totals = summary.totals
+    if not summary.rows or totals is None:
         return "No rows matured in the replayed time, so there is no loss to compare."
-    name = summary["loss"].upper()
-    totals = summary["totals"]
-    places = _places(totals["price"])
+    places = _places(totals.price)
     return (
-        f"Over {summary['rows']:,} rows replayed, {name} was {summary['system']:.{places}f} with "
-        f"{_counted(summary['retrainings'])} ({summary['promoted']} promoted, {summary['refused']} refused), "
-        f"{summary['frozen']:.{places}f} had the first model stayed (0 retrainings), and "
-        f"{summary['always']:.{places}f} retraining at every check "
-        f"({_counted(summary['checks'])}, read off the probe's fits). "
-        f"At a price of {totals['price']:.{places}f} a retraining the whole cost, in mean loss x checks, was "
-        f"{totals['system']:.{places - 1}f} ({totals['system_with_probes']:.{places - 1}f} with the probes), "
-        f"{totals['frozen']:.{places - 1}f} and {totals['always']:.{places - 1}f}."
+        f"Over {summary.rows:,} rows replayed, {summary.loss.upper()} was {summary.system:.{places}f} with "
+        f"{_counted(summary.retrainings)} ({summary.promoted} promoted, {summary.refused} refused), "
+        f"{summary.frozen:.{places}f} had the first model stayed (0 retrainings), and "
+        f"{summary.always:.{places}f} retraining at every check "
+        f"({_counted(summary.checks)}, read off the probe's fits). "
+        f"At a price of {totals.price:.{places}f} a retraining the whole cost, in mean loss x checks, was "
+        f"{totals.system:.{places - 1}f} ({totals.system_with_probes:.{places - 1}f} with the probes), "
+        f"{totals.frozen:.{places - 1}f} and {totals.always:.{places - 1}f}."
     )
 
 
@@ -443,19 +528,19 @@ def _places(price: float) -> int:
 
 def _totals(
     workspace: Workspace, beats: "Sequence[Beat]", *, frozen: Loss, always: Loss, checks: int
-) -> dict[str, float] | None:
-    """Total cost in mean loss x checks: the system without and with its probes, version 1 kept, always retraining."""
-    last = next((beat.check for beat in reversed(beats) if beat.check is not None), None)
-    if last is None:
+) -> DemoTotals | None:
+    """What each cost; None before a check."""
+    last = next((beat.check.record for beat in reversed(beats) if beat.check is not None), None)
+    if last is None or last.totals is None:
         return None
-    usual, price, so_far = workspace.params.account.usual_rows, last["price"], last["totals"]
-    return {
-        "price": price,
-        "system": so_far["without_probes"],
-        "system_with_probes": so_far["with_probes"],
-        "frozen": frozen.total / usual,
-        "always": always.total / usual + price * checks,
-    }
+    usual, price = workspace.params.account.usual_rows, last.price
+    return DemoTotals(
+        price=price,
+        system=last.totals.without_probes,
+        system_with_probes=last.totals.with_probes,
+        frozen=frozen.total / usual,
+        always=always.total / usual + price * checks,
+    )
 
 
 def _counted(retrainings: int) -> str:
@@ -464,14 +549,14 @@ def _counted(retrainings: int) -> str:
 
 def _demo_line(beat: "Beat") -> tuple[Any, ...]:
     check, run = beat.check, beat.run
-    came = "" if run is None else f"{run['state']}: {run['reason']}"
+    came = "" if run is None else f"{run.state}: {run.reason}"
     if check is None:
         return beat.date, beat.rows, None, None, beat.live, f"version 1 {came}"
-    reading = check["reading"]
-    places = _places(check["price"])
-    loss = None if reading is None else f"{reading['champion_loss']:.{places}f}"
-    account = f"{check['account']['balance']:.{places}f} of {check['price']:.{places}f}"
-    said = f"{check['outcome']}, {came}" if came else f"{check['outcome']}: {check['reason']}"
+    record = check.record
+    places = _places(record.price)
+    loss = None if record.reading is None else f"{record.reading.champion_loss:.{places}f}"
+    account = f"{record.account.balance:.{places}f} of {record.price:.{places}f}"
+    said = f"{check.outcome}, {came}" if came else f"{check.outcome}: {check.reason}"
     return beat.date, beat.rows, loss, account, beat.live, said
 
 
@@ -479,8 +564,8 @@ def _record(beat: "Beat") -> dict[str, Any]:
     return {
         "date": beat.date,
         "rows": beat.rows,
-        "check": beat.check,
-        "run": beat.run,
+        "check": None if beat.check is None else beat.check.as_record(),
+        "run": None if beat.run is None else to_record(beat.run),
         "live": beat.live,
         "system": beat.system.mean,
         "frozen": beat.frozen.mean,

@@ -36,20 +36,24 @@ def status(
     if everywhere:
         from retrim.cli.screens import show_places
         from retrim.reports.everywhere import find_models as look
+        from retrim.stats.codec import to_record
 
-        places = [place.as_record() for place in look(folders or [], here=Path.cwd(), now=as_time(None))]
-        render.show_json({"models": places}) if as_json else show_places(places)
+        places = look(folders or [], here=Path.cwd(), now=as_time(None))
+        if as_json:
+            render.show_json({"models": [to_record(place) for place in places]})
+        else:
+            show_places(places)
         return
     if folders:
         raise BadInputError(f"{folders[0]}: status shows the workspace you are in; add --all for others")
-    from retrim.cli.answers import status_record
+    from retrim.cli.answers import find_status
     from retrim.cli.screens import show_status
 
-    record = status_record(workspace_here(), now=as_time(None))
+    found = find_status(workspace_here(), now=as_time(None))
     if as_json:
-        render.show_json(record)
+        render.show_json(found)
     else:
-        show_status(record)
+        show_status(found)
 
 
 PORT = 5000

@@ -14,95 +14,104 @@ from typing import Any
 
 from rich.markup import escape
 
+from retrim.card.diff import CameAndWent, DiffData, FeatureChanges, NamedPrediction, StepChange, VersionDiff
 from retrim.cli import render
+from retrim.drift.slices import SliceLoss
+from retrim.gate.fairness import FairnessRecord, MeasuredFigure, MeasuredModel
+from retrim.gate.proxies import Proxy
 from retrim.gate.verdict import mark_of
 from retrim.profile.columns import ColumnLook
 from retrim.profile.findings import findings
 from retrim.profile.page import WEIGHTS, facts, middle, share, short, signs
 from retrim.profile.whole import TableProfile
+from retrim.reports.explain import ExplainedRow
+from retrim.reports.fairness import VersionFairness
+from retrim.reports.what_if import WhatIf
+from retrim.training.contributions import Contribution, Explanation
 
 MOST = 15  # lines of a section
 VALUE = 60  # characters of a value
 
 
-def show_diff(record: dict[str, Any]) -> None:
+def show_diff(found: VersionDiff) -> None:
     """Data, code, parameters, features, packages, metrics, slices, the rows that moved most, and what is not known."""
-    older, newer = f"version {record['from']}", f"version {record['to']}"
-    _show_data(record["data"], older, newer)
-    if record["code"] is not None:
-        rows = [
-            (each["file"], _count(each["added"], "+"), _count(each["removed"], "-")) for each in record["code"]["files"]
-        ]
+    older, newer = f"version {found.older}", f"version {found.newer}"
+    _show_data(found.data, older, newer)
+    if found.code is not None:
+        rows = [(each.file, _count(each.added, "+"), _count(each.removed, "-")) for each in found.code.files]
         _section("Code", ("file", "added", "removed"), rows, nothing="the same files")
-    if record["parameters"] is not None:
-        _section("Settings", ("key", older, newer), _pairs(record["parameters"]), nothing="the same")
-    _section("Hyperparameters", ("name", older, newer), _pairs(record["hyperparameters"]), nothing="the same")
-    _section("Features", ("feature", "change"), _feature_lines(record["features"]), nothing="the same")
-    _section("Preparation", ("step", "change"), _step_lines(record["steps"]), nothing="the same")
-    environment = record["environment"]
-    places = {name: environment[name] for name in ("python", "platform") if len(set(environment[name])) > 1}
-    if environment["packages"] is not None or places:
-        pairs = {**places, **(environment["packages"] or {})}
+    if found.parameters is not None:
+        _section("Settings", ("key", older, newer), _pairs(found.parameters), nothing="the same")
+    _section("Hyperparameters", ("name", older, newer), _pairs(found.hyperparameters), nothing="the same")
+    _section("Features", ("feature", "change"), _feature_lines(found.features), nothing="the same")
+    _section("Preparation", ("step", "change"), _step_lines(found.steps), nothing="the same")
+    environment = found.environment
+    both = {"python": environment.python, "platform": environment.platform}
+    places = {name: pair for name, pair in both.items() if len(set(pair)) > 1}
+    if environment.packages is not None or places:
+        pairs = {**places, **(environment.packages or {})}
         _section("Environment", ("package", older, newer), _pairs(pairs), nothing="the same packages")
-    _show_rows(record, older, newer)
-    for note in record["notes"]:
+    _show_rows(found, older, newer)
+    for note in found.notes:
         render.OUT.print(f"\nnote, {note}", highlight=False, markup=False)
 
 
-def _show_data(data: dict[str, Any], older: str, newer: str) -> None:
-    sides = data["from"], data["to"]
-    names = ("as_of", "mode", "champion", "window", "trained_rows")
-    lines = [(name.replace("_", " "), *(_value(side[name]) for side in sides)) for name in names]
-    for start in ("trained", "judged"):
-        spans = [f"{render.moment(side[f'{start}_from'])} to {render.moment(side[f'{start}_until'])}" for side in sides]
-        lines.append((start, *spans))
-    lines.append(("rows", *(", ".join(f"{count} {part}" for part, count in sorted(s["rows"].items())) for s in sides)))
-    lines.append(("raw data", *(_short(side["raw_digest"]) for side in sides)))
-    lines.append(("model", *(_short(side["model_sha256"]) for side in sides)))
+def _show_data(data: DiffData, older: str, newer: str) -> None:
+    sides = data.older, data.newer
+    lines = [
+        ("as of", *(_value(side.as_of) for side in sides)),
+        ("mode", *(_value(side.mode) for side in sides)),
+        ("champion", *(_value(side.champion) for side in sides)),
+        ("window", *(_value(side.window) for side in sides)),
+        ("trained rows", *(_value(side.trained_rows) for side in sides)),
+        ("trained", *(_span(side.trained_from, side.trained_until) for side in sides)),
+        ("judged", *(_span(side.judged_from, side.judged_until) for side in sides)),
+        ("rows", *(", ".join(f"{count} {part}" for part, count in sorted(side.rows.items())) for side in sides)),
+        ("raw data", *(_short(side.raw_digest) for side in sides)),
+        ("model", *(_short(side.model_sha256) for side in sides)),
+    ]
     render.show_table(("", older, newer), lines, title="Data and model")
-    for word in ("came", "gone"):
-        if data[word]:
-            rows = sum(each["rows"] for each in data[word])
-            said = "came" if word == "came" else f"had come for {older} alone"
-            listed = ", ".join(f"{each['batch']} ({each['rows']} {each['kind']})" for each in data[word][:4])
-            more = f", {len(data[word]) - 4} more" if len(data[word]) > 4 else ""
-            render.OUT.print(f"{len(data[word])} batches with {rows} rows {said}: {listed}{more}", highlight=False)
+    for batches, what in ((data.came, "came"), (data.gone, f"had come for {older} alone")):
+        if batches:
+            rows = sum(each.rows for each in batches)
+            listed = ", ".join(f"{each.batch} ({each.rows} {each.kind})" for each in batches[:4])
+            more = f", {len(batches) - 4} more" if len(batches) > 4 else ""
+            render.OUT.print(f"{len(batches)} batches with {rows} rows {what}: {listed}{more}", highlight=False)
 
 
-def _show_rows(record: dict[str, Any], older: str, newer: str) -> None:
-    rows = record["rows"]
+def _span(since: str | None, until: str | None) -> str:
+    return f"{render.moment(since)} to {render.moment(until)}"
+
+
+def _show_rows(found: VersionDiff, older: str, newer: str) -> None:
+    rows = found.rows
     if rows is None:
         return
-    metrics = [
-        (
-            name,
-            f"{record['metrics'][str(record['from'])][name]:.5g}",
-            f"{record['metrics'][str(record['to'])][name]:.5g}",
-        )
-        for name in record["metrics"][str(record["to"])]
-    ]
-    span = f"{render.moment(rows['from'])} to {render.moment(rows['until'])}"
-    title = f"Metrics on {rows['rows']} rows that neither was trained on"
-    where = f"{span}, of the judging block of version {rows['block_of']}"
+    measured = found.metrics or {}
+    before, after = measured[str(found.older)], measured[str(found.newer)]
+    metrics = [(name, f"{before[name]:.5g}", f"{figure:.5g}") for name, figure in after.items()]
+    title = f"Metrics on {rows.rows} rows that neither was trained on"
+    where = f"{_span(rows.since, rows.until)}, of the judging block of version {rows.block_of}"
     render.show_table(("metric", older, newer), metrics, title=f"{title} ({where})")
-    clear = sorted(record["slices"], key=lambda each: (not _is_clear(each), -abs(each["saved"][0]) * each["rows"]))
+    saved = [(each, each.saved) for each in found.slices if each.saved is not None]
+    clear = sorted(saved, key=lambda pair: (not _is_clear(pair[1]), -abs(pair[1][0]) * pair[0].rows))
     lines = [
         (
-            each["column"],
-            each["name"],
-            str(each["rows"]),
-            f"{each['other']:.4g}",
-            f"{each['loss']:.4g}",
-            f"{-each['saved'][0]:+.3g}",
-            f"{-each['saved'][2]:+.3g} to {-each['saved'][1]:+.3g}",
+            each.column,
+            each.name,
+            str(each.rows),
+            f"{each.other:.4g}",
+            f"{each.loss:.4g}",
+            f"{-mean:+.3g}",
+            f"{-high:+.3g} to {-low:+.3g}",
         )
-        for each in clear[:MOST]
+        for each, (mean, low, high) in clear[:MOST]
     ]
     heads = ("column", "slice", "rows", older, newer, "change", "interval")
-    _section(f"Mean {rows['loss']} by slice, clear differences first", heads, lines, nothing="no slice has enough rows")
+    _section(f"Mean {rows.loss} by slice, clear differences first", heads, lines, nothing="no slice has enough rows")
     rows_moved = [
-        (each["key"], render.moment(each["event"]), _value(each["actual"]), _said(each["from"]), _said(each["to"]))
-        for each in record["moved"]
+        (each.key, render.moment(each.event), _value(each.actual), _said(each.older), _said(each.newer))
+        for each in found.moved
     ]
     _section("Rows that moved most", ("row", "event", "actual", older, newer), rows_moved, nothing="none moved")
 
@@ -120,46 +129,45 @@ def _pairs(changed: Mapping[str, Sequence[Any]]) -> list[tuple[str, ...]]:
     return [(key, *(_value(value) for value in pair)) for key, pair in changed.items()]
 
 
-def _step_lines(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _step_lines(steps: Sequence[StepChange]) -> list[tuple[str, str]]:
     lines = []
     for each in steps:
-        if each["learned"] is None:
-            lines.append((each["step"], each["change"]))
-        for key, (older, newer) in (each["learned"] or {}).items():
-            lines.append((each["step"], f"{key}: {_value(older)} to {_value(newer)}"))
+        if each.learned is None:
+            lines.append((each.step, each.change))
+        for what, (older, newer) in (each.learned or {}).items():
+            lines.append((each.step, f"{what}: {_value(older)} to {_value(newer)}"))
     return lines
 
 
-def _feature_lines(features: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = [(name, f"added ({kind})") for name, kind in features["added"].items()]
-    lines += [(name, f"gone ({kind})") for name, kind in features["gone"].items()]
-    lines += [(name, f"{older} to {newer}") for name, (older, newer) in features["types"].items()]
-    for name, levels in features["levels"].items():
-        lines.append((name, _came(levels)))
-    if features["classes"] is not None:
-        lines.append(("the target's classes", _came(features["classes"])))
-    if features["columns"] is not None:
-        lines.append(("prepared columns", _came(features["columns"])))
+def _feature_lines(features: FeatureChanges) -> list[tuple[str, str]]:
+    lines = [(name, f"added ({kind})") for name, kind in features.added.items()]
+    lines += [(name, f"gone ({kind})") for name, kind in features.gone.items()]
+    lines += [(name, f"{older} to {newer}") for name, (older, newer) in features.types.items()]
+    lines += [(name, _came(levels)) for name, levels in features.levels.items()]
+    if features.classes is not None:
+        lines.append(("the target's classes", _came(features.classes)))
+    if features.columns is not None:
+        lines.append(("prepared columns", _came(features.columns)))
     return lines
 
 
-def _came(levels: dict[str, list[str]]) -> str:
+def _came(levels: CameAndWent) -> str:
     words = []
-    for word in ("came", "gone"):
-        if names := levels[word]:
+    for word, names in (("came", levels.came), ("gone", levels.gone)):
+        if names:
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             words.append(f"{word}: {', '.join(names[:8])}{more}")
     return "; ".join(words) or "another order"
 
 
-def _is_clear(each: dict[str, Any]) -> bool:
-    return bool(each["saved"][1] > 0 or each["saved"][2] < 0)
+def _is_clear(saved: tuple[float, float, float]) -> bool:
+    return saved[1] > 0 or saved[2] < 0
 
 
-def _said(prediction: dict[str, Any]) -> str:
-    if "class" not in prediction:
-        return f"{prediction['value']:.5g}"
-    return f"{prediction['class']} {prediction['value']:.1%}"
+def _said(prediction: NamedPrediction) -> str:
+    if prediction.named is None:
+        return f"{prediction.value:.5g}"
+    return f"{prediction.named} {prediction.value:.1%}"
 
 
 def _value(value: Any) -> str:
@@ -179,44 +187,40 @@ def _count(lines: int | None, sign: str) -> str:
 SHOWN = 3
 
 
-def show_effect(record: dict[str, Any]) -> None:
-    """Prints the record of `retrim.reports.what_if.Effect`."""
-    for key, both in record["changes"].items():
-        render.OUT.print(f"{key}: {_told(both['as_is'])} -> {_told(both['tried'])}", highlight=False, markup=False)
-    low, high = record["interval"]
-    render.show_table(
-        ("", record["measure"], "seconds"),
-        [
-            (name, f"{record['loss'][side]:.4g}", f"{record['seconds'][side]:.1f}")
-            for name, side in (("as it is", "as_is"), ("as tried", "tried"))
-        ],
-    )
+def show_effect(effect: WhatIf) -> None:
+    """Prints what a tried setting changes."""
+    for key, (old, new) in effect.changes.items():
+        render.OUT.print(f"{key}: {_told(old)} -> {_told(new)}", highlight=False, markup=False)
+    compared = effect.compared
+    low, high = compared.gain.interval
+    sides = zip(("as it is", "as tried"), (compared.before, compared.after), effect.seconds, strict=True)
+    rows = [(name, f"{loss:.4g}", f"{seconds:.1f}") for name, loss, seconds in sides]
+    render.show_table(("", effect.loss, "seconds"), rows)
+    counted = f"{len(compared.keys)} rows, {compared.origins} origins"
     render.OUT.print(
-        f"gain {record['gain']:+.1%} ({low:+.1%} to {high:+.1%}), {record['rows']} rows, {record['origins']} origins",
-        highlight=False,
-        markup=False,
+        f"gain {compared.gain.figure:+.1%} ({low:+.1%} to {high:+.1%}), {counted}", highlight=False, markup=False
     )
-    told = [each for each in record["slices"] if each["saved"] is not None]
-    worst = [each for each in told if each["saved"][0] < 0][:SHOWN]
-    best = [each for each in reversed(told) if each["saved"][0] > 0][:SHOWN]
+    told = [(each, each.saved) for each in compared.slices if each.saved is not None]
+    worst = [(each, saved) for each, saved in told if saved[0] < 0][:SHOWN]
+    best = [(each, saved) for each, saved in reversed(told) if saved[0] > 0][:SHOWN]
     for title, found in (("loses most", worst), ("gains most", best)):
         if found:
             render.show_table(("slice", "rows", "as it is", "as tried", "saved"), map_lines(found), title=title)
     render.OUT.print()
-    render.OUT.print(record["sentence"], highlight=False, markup=False)
+    render.OUT.print(compared.sentence, highlight=False, markup=False)
 
 
-def map_lines(found: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+def map_lines(found: list[tuple[SliceLoss, tuple[float, float, float]]]) -> list[tuple[str, ...]]:
     """A line a slice."""
     return [
         (
-            f"{each['column']}: {each['name']}",
-            str(each["rows"]),
-            f"{each['other']:.4g}",
-            f"{each['loss']:.4g}",
-            f"{each['saved'][0]:+.3g} ({each['saved'][1]:+.3g} to {each['saved'][2]:+.3g})",
+            f"{each.column}: {each.name}",
+            str(each.rows),
+            f"{each.other:.4g}",
+            f"{each.loss:.4g}",
+            f"{saved[0]:+.3g} ({saved[1]:+.3g} to {saved[2]:+.3g})",
         )
-        for each in found
+        for each, saved in found
     ]
 
 
@@ -242,34 +246,33 @@ HOW = {
 """How a raw score becomes the output; one that is the output itself is not in it."""
 
 
-def show_explanation(record: dict[str, Any], *, top: int) -> None:
+def show_explanation(row: ExplainedRow, *, top: int) -> None:
     """The `top` largest contributions, the rest in one line, and the sum."""
-    explained = record["class"]
-    of = "" if explained is None else f" of {explained}"
-    output = f"{record['output']:.6g}" if explained is None else f"{explained} with {record['output']:.2%}"
+    found = row.explanation
+    of = "" if found.explained is None else f" of {found.explained}"
+    output = f"{found.output:.6g}" if found.explained is None else f"{found.explained} with {found.output:.2%}"
     render.show_facts(
         [
-            ("version", record["version"]),
-            ("row", record["key"]),
-            ("event", render.moment(record["event"])),
-            ("features as of", render.moment(record["as_of"])),
+            ("version", row.version),
+            ("row", row.key),
+            ("event", render.moment(row.event)),
+            ("features as of", render.moment(row.as_of)),
             ("prediction", output),
-            ("stored", None if record["stored"] is None else _stored_in_words(record)),
-            ("classes", _classes_in_words(record)),
+            ("stored", None if row.stored is None else _stored_in_words(row)),
+            ("classes", _classes_in_words(found.outputs)),
         ]
     )
-    added = record["contributions"]
-    shown, rest = added[:top], added[top:]
-    parts = [(each["feature"], _value_in_words(each), each["contribution"]) for each in shown]
+    shown, rest = found.added[:top], found.added[top:]
+    parts = [(each.feature, _value_in_words(each), each.contribution) for each in shown]
     if rest:
-        parts.append((f"{len(rest)} other{'' if len(rest) == 1 else 's'}", "", sum(e["contribution"] for e in rest)))
+        parts.append((f"{len(rest)} other{'' if len(rest) == 1 else 's'}", "", sum(e.contribution for e in rest)))
     largest = max((abs(part[2]) for part in parts), default=0.0)
-    rows = [("average training row", "", f"{record['base']:.6g}", "")]
+    rows = [("average training row", "", f"{found.base:.6g}", "")]
     rows += [(name, value, f"{part:+.6g}", _bar(part, largest)) for name, value, part in parts]
-    rows.append((f"sum: {SCORES[record['link']]}{of}", "", f"{record['score']:.6g}", _link_in_words(record)))
+    rows.append((f"sum: {SCORES[found.link]}{of}", "", f"{found.score:.6g}", _link_in_words(found)))
     render.show_table(("feature", "value", "adds", ""), rows, title="What each feature adds")
     render.OUT.print(
-        f"\nexact (TreeSHAP, or a linear model's terms); they miss the score by {abs(record['remainder']):.1e}",
+        f"\nexact (TreeSHAP, or a linear model's terms); they miss the score by {abs(found.remainder):.1e}",
         highlight=False,
     )
 
@@ -281,25 +284,25 @@ def _bar(part: float, largest: float) -> str:
     return f"{left:>{WIDTH}}│{right:<{WIDTH}}"
 
 
-def _value_in_words(each: dict[str, Any]) -> str:
-    if not each["note"]:
-        return str(each["value"])
-    return f"{each['value']} ({each['note']})" if each["value"] else str(each["note"])
+def _value_in_words(each: Contribution) -> str:
+    if not each.note:
+        return each.value
+    return f"{each.value} ({each.note})" if each.value else each.note
 
 
-def _link_in_words(record: dict[str, Any]) -> str:
-    how = HOW.get(record["link"])
-    return "" if how is None else f"{how} = {record['output']:.4f}"
+def _link_in_words(found: Explanation) -> str:
+    how = HOW.get(found.link)
+    return "" if how is None else f"{how} = {found.output:.4f}"
 
 
-def _stored_in_words(record: dict[str, Any]) -> str:
-    stored = record["stored"]
+def _stored_in_words(row: ExplainedRow) -> str:
+    stored = row.stored
     said = ", ".join(f"{each:.6g}" for each in stored) if isinstance(stored, list) else f"{stored:.6g}"
-    return f"{said}: {'as the version says now' if record['agrees'] else 'NOT what the version says now'}"
+    return f"{said}: {'as the version says now' if row.agrees else 'NOT what the version says now'}"
 
 
-def _classes_in_words(record: dict[str, Any]) -> str | None:
-    ranked = sorted(record["outputs"].items(), key=lambda item: (-item[1], item[0]))
+def _classes_in_words(outputs: Mapping[str, float]) -> str | None:
+    ranked = sorted(outputs.items(), key=lambda item: (-item[1], item[0]))
     if not ranked:
         return None
     more = f", {len(ranked) - 5} more" if len(ranked) > 5 else ""
@@ -318,80 +321,79 @@ BRIEF = {"challenger before mitigation": "before"}
 MOST_PROXIES = 5  # of a forbidden column; all of them stand in the record
 
 
-def show_fairness(record: Mapping[str, Any]) -> None:
-    """The record of `retrim versions fairness` for a person."""
-    found = record["fairness"]
-    if found is None:
+def show_fairness(record: VersionFairness) -> None:
+    """What is known of a version's fairness, for a person."""
+    if record.fairness is None:
         said = "no groups were declared when it was judged; declare them under fairness.groups in params.yaml"
-        render.OUT.print(f"version {record['version']}: {said}", highlight=False)
+        render.OUT.print(f"version {record.version}: {said}", highlight=False)
     else:
-        _show_models(record["version"], found)
-    if record["proxies"]:
-        _show_proxies(record["proxies"])
-    lines = [(mark_of(check), check["text"]) for check in record["checks"]]
-    lines += [("note", text) for text in record["notes"]]
+        _show_models(record.version, record.fairness)
+    if record.proxies:
+        _show_proxies(record.proxies)
+    lines = [(mark_of(check), check.text) for check in record.checks]
+    lines += [("note", text) for text in record.notes]
     if lines:
         render.OUT.print()
         render.show_facts(lines)
 
 
-def _show_models(version: int, found: Mapping[str, Any]) -> None:
-    models = found["models"]
-    measures = list(models[0]["overall"])
-    rows = [
-        [_name(model), f"{model['loss']:.4g}", *(_number(model["overall"][name]) for name in measures)]
-        for model in models
+def _show_models(version: int, found: FairnessRecord) -> None:
+    models = found.models
+    measures = list(models[0].overall)
+    whole = [
+        [_name(model), f"{model.loss:.4g}", *(_number(model.overall[name]) for name in measures)] for model in models
     ]
-    title = f"Version {version} on {found['rows']} judging rows"
-    render.show_table(("model", "loss", *(SHORT[name] for name in measures)), rows, title=title)
-    for place, column in enumerate(models[0]["columns"]):
-        rows = []
+    title = f"Version {version} on {found.rows} judging rows"
+    render.show_table(("model", "loss", *(SHORT[name] for name in measures)), whole, title=title)
+    for place, column in enumerate(models[0].columns):
+        rows: list[list[Any]] = []
         for model in models:
-            for group in model["columns"][place]["groups"]:
-                error = group["calibration_error"]
-                figures = [_figure(group["measures"][name]) for name in measures]
-                rows.append([group["group"], _name(model), group["rows"], *figures, _number(error and error["figure"])])
+            for group in model.columns[place].groups:
+                error = group.calibration_error
+                figures = [_figure(group.measures[name]) for name in measures]
+                calibrated = _number(None if error is None else error.figure)
+                rows.append([group.group, _name(model), group.rows, *figures, calibrated])
         rows.sort(key=lambda row: str(row[0]))
         names = ("group", "model", "rows", *(SHORT[name] for name in measures), "calibration")
-        render.show_table(names, rows, title=f"By {column['column']}")
+        render.show_table(names, rows, title=f"By {column.column}")
         _show_differences(models, place, measures)
 
 
-def _show_differences(models: Sequence[Mapping[str, Any]], place: int, measures: Sequence[str]) -> None:
+def _show_differences(models: Sequence[MeasuredModel], place: int, measures: Sequence[str]) -> None:
     rows = []
     for name in measures:
         for model in models:
-            found = model["columns"][place]["differences"][name]
+            found = model.columns[place].differences[name]
             if found is not None:
-                low, high = found["interval"]
-                apart = f"{found['figure']:.3g} ({low:.3g} to {high:.3g})"
-                rows.append([SHORT[name], _name(model), found["high"], found["low"], apart, _number(found["ratio"])])
+                low, high = found.interval
+                apart = f"{found.figure:.3g} ({low:.3g} to {high:.3g})"
+                rows.append([SHORT[name], _name(model), found.high, found.low, apart, _number(found.ratio)])
     if rows:
         render.show_table(("differs most in", "model", "high", "low", "difference", "ratio"), rows, title="Differences")
 
 
-def _show_proxies(proxies: Sequence[Mapping[str, Any]]) -> None:
+def _show_proxies(proxies: Sequence[Proxy]) -> None:
     rows = []
-    for column in dict.fromkeys(proxy["column"] for proxy in proxies):
-        for proxy in [each for each in proxies if each["column"] == column][:MOST_PROXIES]:
-            low, high = proxy["interval"]
-            area = f"{proxy['auc']:.2f} ({low:.2f} to {high:.2f})"
-            told_by = proxy["feature"] or "all features together"
-            rows.append([column, told_by, area, f"{proxy['chance']:.2f}", f"{proxy['p_value']:.2f}"])
+    for column in dict.fromkeys(proxy.column for proxy in proxies):
+        for proxy in [each for each in proxies if each.column == column][:MOST_PROXIES]:
+            low, high = proxy.interval
+            area = f"{proxy.auc:.2f} ({low:.2f} to {high:.2f})"
+            told_by = proxy.feature or "all features together"
+            rows.append([column, told_by, area, f"{proxy.chance:.2f}", f"{proxy.p_value:.2f}"])
     render.show_table(("forbidden", "told by", "area under the curve", "by chance", "p"), rows, title="Proxies")
 
 
-def _name(model: Mapping[str, Any]) -> str:
-    return BRIEF.get(model["of"], str(model["of"]))
+def _name(model: MeasuredModel) -> str:
+    return BRIEF.get(model.of, model.of)
 
 
-def _figure(measured: Mapping[str, Any]) -> str:
-    if measured["figure"] is None:
+def _figure(measured: MeasuredFigure) -> str:
+    if measured.figure is None:
         return "-"
-    if not measured["judged"]:
-        return f"{measured['figure']:.3g} ({measured['rows']} rows)"
-    low, high = measured["interval"]
-    return f"{measured['figure']:.3g} ± {(high - low) / 2:.2g}"
+    if measured.interval is None:
+        return f"{measured.figure:.3g} ({measured.rows} rows)"
+    low, high = measured.interval
+    return f"{measured.figure:.3g} ± {(high - low) / 2:.2g}"
 
 
 def _number(value: float | None) -> str:

@@ -448,7 +448,7 @@ def settle(
 
     done = op(workspace_here(), reason=reason, by=by, now=past_time(now))
     if as_json:
-        render.show_json(done.as_record())
+        render.show_json(done)
         return
     what = f"{' and '.join(done.rules)} is answered until it clears" if done.rules else "checks go on"
     render.OUT.print(f"acknowledged by {done.by}: {what}", highlight=False, markup=False)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from retrim.stats.codec import written
 from retrim.stats.plugins import SettingsSection
 
 
@@ -209,13 +210,6 @@ class AccumulatedGain:
         """Whether what is expected exceeds the price, and the balance `errors` of its own standard errors."""
         return self.expected(ahead) > price and self.balance > errors * self.error
 
-    def as_record(self) -> dict[str, Any]:
-        return {"balance": self.balance, "variance": self.variance, "recent": list(self.recent)}
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "AccumulatedGain":
-        return cls(record["balance"], record["variance"], tuple(record.get("recent", ())))
-
 
 EMPTY = AccumulatedGain(0.0, 0.0)
 
@@ -242,12 +236,12 @@ class LifeTotals:
     probes_cost: float
     refits: int = 0
 
-    @property
+    @written
     def without_probes(self) -> float:
         """Loss and retrainings."""
         return self.loss + self.retrainings_cost
 
-    @property
+    @written
     def with_probes(self) -> float:
         """Loss, retrainings and probes."""
         return self.without_probes + self.probes_cost
@@ -285,14 +279,6 @@ class LifeTotals:
             refits=refits,
         )
 
-    def as_record(self) -> dict[str, Any]:
-        sums = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**sums, "without_probes": self.without_probes, "with_probes": self.with_probes}
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "LifeTotals":
-        return cls(**{name: record.get(name, 0) for name in cls.__dataclass_fields__})  # before there were refits
-
 
 NOTHING = LifeTotals(0, 0.0, 0, 0.0, 0, 0.0)
 
@@ -325,9 +311,6 @@ class Band:
     def top(self, params: BandParams) -> float:
         """The loss above which a window lies outside."""
         return self.centre + params.reach * (self.iqr if params.unit == "iqr" else self.sd)
-
-    def as_record(self) -> dict[str, Any]:
-        return {"centre": self.centre, "iqr": self.iqr, "sd": self.sd}
 
 
 def reference_band(losses: np.ndarray, *, rows: int, block_rows: int, draws: int, seed: int) -> Band | None:

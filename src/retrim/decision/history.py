@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from retrim.stats.codec import Absent
+
 TIMETABLE = "schedule"  # a rule whose alarm never goes quiet by itself
 RUN_STATES = ("running", "crashed", "failed", "unpushed", "deferred", "waiting", "promoted", "refused", "restored")
 UNFINISHED = ("running", "crashed", "unpushed")
@@ -40,6 +42,31 @@ class PastRun:
     def over(self) -> pd.Timestamp:
         """When it counts as ended: a person's answer, or the moment that it pretended was now."""
         return self.as_of if self.answered is None else max(self.as_of, self.answered)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended, or a move of the champion that needed none.
+
+    Args:
+        run: Its id; None: a previous champion went live again without one.
+        state: promoted, refused, deferred or waiting for a person; unpushed where the DVC remote was away; restored or
+            rolled back.
+        reason: Why, in a sentence.
+        version: The version it made, or that went live; None: none.
+        refit: How the run ended that fitted its recipe once more; there only where one did.
+    """
+
+    run: str | None
+    state: str
+    reason: str
+    version: int | None
+    refit: Absent["RunOutcome"] = None
+
+    @property
+    def sentence(self) -> str:
+        version = "" if self.version is None else f"version {self.version} "
+        return f"{version}{self.state}: {self.reason}"
 
 
 @dataclass(frozen=True)

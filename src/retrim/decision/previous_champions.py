@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from retrim.decision.rules import Decision
 from retrim.gate.losses import judge
 from retrim.gate.verdict import GateParams, Verdict
+from retrim.stats.codec import written
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,10 @@ class PreviousChampions:
     verdict: Verdict
     rests_on: str = ""
 
-    @property
+    @written
     def best(self) -> int:
         """The previous champion with the least loss."""
         return min(sorted(self.losses), key=lambda version: self.losses[version])
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "rows": self.rows,
-            "champion_loss": self.champion_loss,
-            "losses": {str(version): loss for version, loss in self.losses.items()},
-            "best": self.best,
-            "verdict": self.verdict.as_record(),
-            "rests_on": self.rests_on,
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "PreviousChampions":
-        """What `as_record` wrote."""
-        losses = {int(version): loss for version, loss in record["losses"].items()}
-        verdict = Verdict.from_record(record["verdict"])
-        return cls(record["rows"], record["champion_loss"], losses, verdict, record["rests_on"])
 
 
 def judge_formers(

@@ -6,7 +6,7 @@ Proofs that a version can be made again: settings, which one is proved next, and
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from retrim.decision.rules import Decision
 from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
+from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import SettingsSection
 
 Outcome = Literal["going on", "worse", "confirmed", "over", "replaced"]
@@ -138,30 +139,11 @@ class ProbationState:
             outcome = "over"
         margin = lower_bound(self.worse, alpha=params.alpha_rollback)
         return ProbationVerdict(
-            outcome, effect, float(np.exp(min(worse, MOST))), float(np.exp(min(fine, MOST))), margin
-        )
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "against": self.against,
-            "checks": self.checks,
-            "rows": self.rows,
-            "new": self.new,
-            "previous": self.previous,
-            "worse": self.worse.as_record(),
-            "fine": self.fine.as_record(),
-            "waiting": list(self.waiting),
-        }
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "ProbationState":
-        held, new, previous = record["waiting"]
-        return cls(
-            **{name: record[name] for name in ("version", "against", "checks", "rows", "new", "previous")},
-            worse=RunningSums(**record["worse"]),
-            fine=RunningSums(**record["fine"]),
-            waiting=(held, new, previous),
+            outcome,
+            effect,
+            float(np.exp(min(worse, MOST))),
+            float(np.exp(min(fine, MOST))),
+            None if np.isinf(margin) else margin,
         )
 
 
@@ -173,25 +155,71 @@ class ProbationVerdict:
         outcome: `going on`; `worse`; `confirmed`; `over`: the longest length passed with neither; `replaced`: something
             else went live meanwhile.
         effect: Mean of new minus previous in whole blocks, as a share of the previous champion's loss.
-        worse: Evidence that the new one is worse: how many times as likely as with no difference.
-        fine: Evidence that it is not worse by the minimum effect.
-        margin: What the mean of new minus previous lies above, whenever one looks; minus infinity at first.
+        evidence_worse: That the new one is worse: how many times as likely as with no difference.
+        evidence_fine: That it is not worse by the minimum effect.
+        margin: What the mean of new minus previous lies above, whenever one looks; None while it has no bound.
     """
 
     outcome: Outcome
     effect: float
-    worse: float
-    fine: float
-    margin: float
+    evidence_worse: float
+    evidence_fine: float
+    margin: float | None
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "outcome": self.outcome,
-            "effect": self.effect,
-            "evidence_worse": self.worse,
-            "evidence_fine": self.fine,
-            "margin": None if np.isinf(self.margin) else self.margin,
-        }
+
+@dataclass(frozen=True)
+class ProbationFacts(ProbationVerdict):
+    """A probation, as far as people ask.
+
+    Args:
+        release: Number of the move in the release log that began it.
+        version: On probation.
+        against: The champion before it.
+        said: What it has come to, in words.
+        until: Until when rows have been taken.
+        ended: When it ended; None while it goes on.
+        loss: Name of the loss.
+    """
+
+    release: int
+    version: int
+    against: int
+    said: str
+    until: Moment
+    ended: Moment | None
+    loss: str
+
+
+@dataclass(frozen=True)
+class ProbationNow(ProbationFacts):
+    """The probation of what is live.
+
+    Args:
+        checks: Checks that had rows for it.
+    """
+
+    checks: int
+
+
+@dataclass(frozen=True)
+class ProbationCheck(ProbationFacts):
+    """A probation at a check.
+
+    Args:
+        watch: What it has seen, the rows of this check included.
+    """
+
+    watch: ProbationState
+
+    @property
+    def facts(self) -> ProbationFacts:
+        """All but what it has seen."""
+        return ProbationFacts(**{each.name: getattr(self, each.name) for each in fields(ProbationFacts)})
+
+    @property
+    def now(self) -> ProbationNow:
+        """As far as people ask of what is live."""
+        return ProbationNow(**vars(self.facts), checks=self.watch.checks)
 
 
 def in_words(watch: ProbationState, judged: ProbationVerdict, params: ProbationParams) -> str:
@@ -204,8 +232,8 @@ def in_words(watch: ProbationState, judged: ProbationVerdict, params: ProbationP
         f"{watch.checks} check{'' if watch.checks == 1 else 's'}, {judged.effect:+.1%} in {watch.worse.count} blocks"
     )
     evidence = (
-        f"evidence {judged.worse:.3g} of {1 / params.alpha_rollback:.3g} needed that it is worse, "
-        f"{judged.fine:.3g} of {1 / params.alpha_confirm:.3g} that it is not worse by {params.min_effect:.1%}"
+        f"evidence {judged.evidence_worse:.3g} of {1 / params.alpha_rollback:.3g} needed that it is worse, "
+        f"{judged.evidence_fine:.3g} of {1 / params.alpha_confirm:.3g} that it is not worse by {params.min_effect:.1%}"
     )
     return f"{seen}; {evidence}"
 
@@ -245,6 +273,14 @@ class ServedParams(SettingsSection):
 
 
 @dataclass(frozen=True)
+class SkewedRow:
+    """A row whose served prediction is far from what its version says now."""
+
+    key: str
+    version: int
+
+
+@dataclass(frozen=True)
 class Skew:
     """Served predictions beside what their versions say now.
 
@@ -254,7 +290,7 @@ class Skew:
         largest: The largest of them.
         over: Rows beyond the bound.
         bound: What was allowed.
-        worst: Key and version of the largest.
+        worst: The row of the largest; None where all are the same.
     """
 
     rows: int
@@ -262,7 +298,7 @@ class Skew:
     largest: float
     over: int
     bound: float
-    worst: tuple[str, int]
+    worst: SkewedRow | None
 
     @classmethod
     def of(cls, keys: Sequence[str], versions: Sequence[int], skews: np.ndarray, params: ServedParams) -> "Skew":
@@ -274,13 +310,30 @@ class Skew:
             largest=float(skews[place]),
             over=int((skews > params.skew).sum()),
             bound=params.skew,
-            worst=(str(keys[place]), int(versions[place])),
+            worst=SkewedRow(str(keys[place]), int(versions[place])) if skews[place] else None,
         )
 
-    def as_record(self) -> dict[str, Any]:
-        key, version = self.worst
-        plain = {name: getattr(self, name) for name in ("rows", "mean", "largest", "over", "bound")}
-        return {**plain, "worst": {"key": key, "version": version} if self.largest else None}
+
+@dataclass(frozen=True)
+class ServedPredictions:
+    """Which predictions measured rows are measured by.
+
+    Args:
+        by_version: Rows by the version that served them.
+        predicted_again: Rows that the live version predicted now: nothing was stored for them in time.
+        unreadable: Those of them whose stored prediction is none: it was altered.
+        skew: The served ones beside what their versions say now; None where none could be compared.
+    """
+
+    by_version: dict[int, int]
+    predicted_again: int
+    unreadable: int
+    skew: Skew | None
+
+    @written
+    def rows(self) -> int:
+        """Rows that were served."""
+        return sum(self.by_version.values())
 
 
 def skews_of(stored: np.ndarray, now: np.ndarray) -> np.ndarray:

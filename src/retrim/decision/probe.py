@@ -7,7 +7,7 @@ What the gate would say of the newest refits: a run that it would refuse is not 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -110,18 +110,47 @@ class ProbeResult:
         """The reading of these rows and of others that have waited since the probe before, which found `earlier`."""
         return replace(self, rows=self.rows + rows, waited=rows, earlier=earlier)
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "rows": self.rows,
-            "apart": self.apart,
-            "weight": self.weight,
-            "champion_loss": self.champion_loss,
-            "probe_loss": self.probe_loss,
-            "gain": self.gain,
-            "error": self.error,
-            "waited": self.waited,
-            "earlier": self.earlier,
-        }
+    @property
+    def reading(self) -> "ProbeReading":
+        """What a check keeps of it."""
+        return ProbeReading(
+            rows=self.rows,
+            apart=self.apart,
+            weight=self.weight,
+            champion_loss=self.champion_loss,
+            probe_loss=self.probe_loss,
+            gain=self.gain,
+            error=self.error,
+            waited=self.waited,
+            earlier=self.earlier,
+        )
+
+
+@dataclass(frozen=True)
+class ProbeReading:
+    """A probe as a check keeps it.
+
+    Args:
+        rows: Rows that it stands for.
+        apart: Those of them that no fit judged, as they came late.
+        weight: What a row counts on average, at most 1.
+        champion_loss: The champion's mean loss on the rows that were judged.
+        probe_loss: That of the refits.
+        gain: What retraining would have saved on all rows, in mean loss; negative if it would have cost.
+        error: Its standard error.
+        waited: Rows of checks that did not probe.
+        earlier: The gain that the probe before found.
+    """
+
+    rows: int
+    apart: int
+    weight: float
+    champion_loss: float
+    probe_loss: float
+    gain: float
+    error: float
+    waited: int = 0
+    earlier: float = 0.0
 
 
 def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.ndarray, block_rows: int) -> ProbeResult:
@@ -356,13 +385,6 @@ class Outlook:
         """That of another champion: it has lost nothing to a refit yet, and its rows are as noisy."""
         return Outlook(error=self.error)
 
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Outlook":
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
-
 
 @dataclass(frozen=True)
 class GatePreview:
@@ -378,9 +400,6 @@ class GatePreview:
     passes: bool
     reason: str
     short: str | None = None
-
-    def as_record(self) -> dict[str, Any]:
-        return {"passes": self.passes, "reason": self.reason, "short": self.short}
 
 
 def preview(
@@ -417,11 +436,3 @@ def preview(
         refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, weights=None, support=support
     )
     return GatePreview(verdict.promote, verdict.reason)
-
-
-def too_few_rows(check: Mapping[str, Any]) -> str | None:
-    """Why so few rows do not show what the account holds, where it would pay for a run, from a check's record."""
-    said = check.get("preview") or {}
-    if not said.get("short") or said["passes"] or check["account"]["balance"] < check["price"]:
-        return None
-    return str(said["short"])

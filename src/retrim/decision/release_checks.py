@@ -7,6 +7,7 @@ from pydantic import Field
 
 from retrim.decision.rules import ApprovalParams
 from retrim.gate.reference_rows import TOLERANCE
+from retrim.stats.codec import Number, written
 from retrim.stats.plugins import SettingsSection
 
 RELEASE_CHECKS = "release_checks"
@@ -91,18 +92,9 @@ class ReleaseCheck:
 
     name: str
     passed: bool
-    figure: float | None
-    threshold: float | None
+    figure: Number | None
+    threshold: Number | None
     text: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "passed": self.passed,
-            "figure": self.figure,
-            "threshold": self.threshold,
-            "text": self.text,
-        }
 
 
 @dataclass(frozen=True)
@@ -111,22 +103,15 @@ class ReleaseChecks:
 
     checks: tuple[ReleaseCheck, ...]
 
-    @property
+    @written
     def passed(self) -> bool:
         return all(check.passed for check in self.checks)
 
-    @property
+    @written
     def reason(self) -> str:
         """Every check that failed, else that all passed."""
         failed = [check.text for check in self.checks if not check.passed]
         return "; ".join(failed) if failed else f"all {len(self.checks)} release checks passed"
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "passed": self.passed,
-            "reason": self.reason,
-            "checks": [check.as_record() for check in self.checks],
-        }
 
 
 def hold_to(answers: FreshAnswers, size: int, params: ReleaseParams, *, again: bool) -> ReleaseChecks:

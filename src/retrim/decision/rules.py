@@ -17,7 +17,7 @@ Approval: which moves of the champion wait for a person's word after the gate's.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import pandas as pd
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -26,6 +26,7 @@ from retrim.decision.account import NEWEST, AccumulatedGain, Band, BandParams
 from retrim.decision.history import Deferral
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
+from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
 from retrim.stats.timetable import next_due
 from retrim.training.mode import AUTO, Mode
@@ -253,10 +254,7 @@ class RuleResult:
     fires: bool
     text: str
     change: str
-    stopped: bool = False
-
-    def as_record(self) -> dict[str, Any]:
-        return {"rule": self.rule, "fires": self.fires, "text": self.text, "change": self.change}
+    stopped: Annotated[bool, Field(exclude=True)] = False
 
 
 Rule = Callable[[Evidence, TriggerParams], RuleResult]
@@ -680,11 +678,11 @@ class RolledBack:
 
     version: int
     left: int | None
-    at: pd.Timestamp
+    at: Moment
     rows: int
     needed: int
 
-    @property
+    @written
     def holds(self) -> bool:
         return self.rows < self.needed
 
@@ -695,16 +693,6 @@ class RolledBack:
             f"version {self.version} was rolled back to from {self.left} at {self.at.isoformat()}, and "
             f"{self.rows} rows have matured since, {self.needed} needed before anything starts by itself"
         )
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "left": self.left,
-            "at": self.at.isoformat(),
-            "rows": self.rows,
-            "needed": self.needed,
-            "holds": self.holds,
-        }
 
 
 def after_rollback(decision: Decision, rolled_back: RolledBack | None) -> Decision:

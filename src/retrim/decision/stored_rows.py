@@ -1,8 +1,11 @@
 """Rows of the store, as they lie there: a field is a column, and a column of JSON is what was written into it."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
+from retrim.gate.verdict_record import VerdictRecord
+from retrim.stats.codec import from_record
 from retrim.training.mode import RunMode
 
 
@@ -56,6 +59,66 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class OriginProof:
+    """What the attestation of a rebuild said that came with an imported version."""
+
+    identical: bool
+    proved_at: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an imported version was made: its number and commit there, and the fingerprint of the key that signed."""
+
+    model: str
+    version: int
+    tag: str
+    run: str
+    commit: str
+    champion: int | None
+    signer: str
+    proof: OriginProof | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a version was made from; None for what an older one does not say.
+
+    Args:
+        decision: That asked for its run.
+        commit: Of the run.
+        snapshot: Commit of the workspace that the run was made from.
+        untracked: Files in that which git does not know.
+        champion: The version that it was judged against; None: nothing was live.
+        champion_digest: Of its bundle.
+        raw_digest: Of the raw batches.
+        mode: Of the run.
+        allowed_leaks: Columns that are features in spite of a suspicion, and why.
+        repository: First commit of the repository.
+        mlflow_run: MLflow's id of the run that has the bundle here.
+        origin: Where it was imported from; None: it was made here.
+    """
+
+    decision: str | None = None
+    commit: str | None = None
+    snapshot: str | None = None
+    untracked: tuple[str, ...] = ()
+    champion: int | None = None
+    champion_digest: str | None = None
+    raw_digest: str | None = None
+    dvc_lock: str | None = None
+    requirements_lock: str | None = None
+    row_order: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    mode: RunMode | None = None
+    allowed_leaks: dict[str, str] = field(default_factory=dict)
+    repository: str | None = None
+    mlflow_run: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
 class VersionRow:
     """A version: its bundle by hash, what it was made from, and the verdict that it was given."""
 
@@ -69,6 +132,16 @@ class VersionRow:
     made: str
     lineage: dict[str, Any]
     verdict: dict[str, Any]
+
+    @cached_property
+    def made_from(self) -> Lineage:
+        """The lineage, read."""
+        return from_record(Lineage, self.lineage)
+
+    @cached_property
+    def judged(self) -> VerdictRecord:
+        """The verdict, read."""
+        return from_record(VerdictRecord, self.verdict)
 
 
 @dataclass(frozen=True)

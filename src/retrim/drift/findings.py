@@ -10,7 +10,6 @@ Findings of all features together, by the joint tests that params.yaml names.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,14 +22,15 @@ from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, ColumnProfile, Profi
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.drift.watched import noise_of, watch, waves_of
 from retrim.errors import BadInputError
+from retrim.stats.codec import Instant
 
 
 @dataclass(frozen=True)
 class WindowExtent:
     """What a window held: event time of its first and last row, and how many rows."""
 
-    first: pd.Timestamp
-    last: pd.Timestamp
+    first: Instant
+    last: Instant
     rows: int
 
     @classmethod
@@ -42,9 +42,6 @@ class WindowExtent:
     def of_profile(cls, profile: Profile) -> "WindowExtent":
         """The extent of a profile's rows."""
         return cls(profile.blocks["first"].iloc[0], profile.blocks["last"].iloc[-1], profile.rows)
-
-    def as_record(self) -> dict[str, Any]:
-        return {"first": self.first.isoformat(), "last": self.last.isoformat(), "rows": self.rows}
 
 
 @dataclass(frozen=True)
@@ -90,11 +87,6 @@ class DriftFinding:
     reference: WindowExtent
     current: WindowExtent
     loss_change: float | None = None
-
-    def as_record(self) -> dict[str, Any]:
-        """The finding in plain JSON types, times in ISO 8601."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**plain, "reference": self.reference.as_record(), "current": self.current.as_record()}
 
 
 def alarms_of(

@@ -7,10 +7,11 @@ labels are known, so that on those the mean of the estimate is the mean of the l
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from retrim.stats.codec import Moment
 from retrim.stats.metrics import row_losses
 
 LEAST_KNOWN = 50  # rows with labels: on fewer neither a ratio nor a model of the loss means anything
@@ -47,8 +48,16 @@ class Estimate:
     naive: float
     by: Literal["confidence", "loss model"]
 
-    def as_record(self) -> dict[str, Any]:
-        return {"rows": self.rows, "loss": self.loss, "naive": self.naive, "by": self.by}
+
+@dataclass(frozen=True)
+class DatedEstimate(Estimate):
+    """The same of the rows that came after a moment.
+
+    Args:
+        since: The moment.
+    """
+
+    since: Moment
 
 
 def estimate_loss(
@@ -121,22 +130,30 @@ class ScoredEstimate:
         realised: Mean loss that came.
     """
 
-    as_of: str
+    as_of: Moment
     rows: int
     estimated: float
     naive: float
     realised: float
 
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-
-def quality(scored: Sequence[ScoredEstimate]) -> dict[str, float] | None:
+@dataclass(frozen=True)
+class EstimateQuality:
     """How far off estimates were on average, as a share of the realised loss, beside the naive expectation.
 
-    Returns:
-        `scored` (how many), `off` and `naive_off` (mean absolute error over mean realised loss); None without any.
+    Args:
+        scored: How many.
+        off: Their mean absolute error over the mean realised loss.
+        naive_off: That of the naive expectation.
     """
+
+    scored: int
+    off: float
+    naive_off: float
+
+
+def quality(scored: Sequence[ScoredEstimate]) -> EstimateQuality | None:
+    """How good estimates were; None without any."""
     if not scored:
         return None
     realised = np.array([each.realised for each in scored])
@@ -145,4 +162,4 @@ def quality(scored: Sequence[ScoredEstimate]) -> dict[str, float] | None:
         float(np.abs(np.array(said) - realised).mean()) / base
         for said in ([each.estimated for each in scored], [each.naive for each in scored])
     )
-    return {"scored": len(scored), "off": off, "naive_off": naive}
+    return EstimateQuality(len(scored), off, naive)

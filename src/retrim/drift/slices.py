@@ -11,7 +11,6 @@ The loss in every slice of the judged rows, with intervals: where a model is goo
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,9 +74,6 @@ class Slice:
     before: float
     added: float
     clear: bool
-
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True)
@@ -198,17 +194,6 @@ class SliceLoss:
     interval: tuple[float, float]
     other: float | None
     saved: tuple[float, float, float] | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "column": self.column,
-            "name": self.name,
-            "rows": self.rows,
-            "loss": self.loss,
-            "interval": list(self.interval),
-            "other": self.other,
-            "saved": None if self.saved is None else list(self.saved),
-        }
 
 
 def slice_table(

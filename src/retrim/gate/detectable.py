@@ -1,7 +1,6 @@
 """The smallest gain that the gate could have seen: what a refusal means, and when a smaller one will show."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from retrim.gate.relative_loss import SAYABLE
 from retrim.gate.support import Support
 from retrim.gate.verdict import GateParams
 from retrim.stats.bootstrap import mean_bound
+from retrim.stats.codec import Instant, written
 
 POWER = 0.8  # "seen" is: four times in five
 MORE = 4  # times as many rows halve the noise
@@ -32,9 +32,9 @@ class Detectable:
     gain: float
     more_rows: int
     more_gain: float
-    by: pd.Timestamp | None
+    by: Instant | None
 
-    @property
+    @written
     def text(self) -> str:
         """The sentence for a person."""
         when = "" if self.by is None else f", by {self.by:%Y-%m-%d}"
@@ -42,11 +42,6 @@ class Detectable:
             f"{self.rows} rows show a gain of {self.gain:.1%} or more; "
             f"{self.more_rows} rows{when}, would show {self.more_gain:.1%}"
         )
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types; `text` is the sentence."""
-        plain = {name: getattr(self, name) for name in ("rows", "gain", "more_rows", "more_gain", "text")}
-        return {**plain, "by": None if self.by is None else self.by.isoformat()}
 
 
 def detectable(

@@ -176,19 +176,6 @@ class Difference:
     ratio: float | None
     ratio_interval: tuple[float, float] | None
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "measure": self.measure,
-            "high": self.high,
-            "low": self.low,
-            "high_figure": self.high_figure,
-            "low_figure": self.low_figure,
-            "figure": self.figure,
-            "interval": list(self.interval),
-            "ratio": self.ratio,
-            "ratio_interval": None if self.ratio_interval is None else list(self.ratio_interval),
-        }
-
 
 def furthest(
     found: GroupFigures, judged: np.ndarray, how: Bootstrap, *, rows: int, confidence: float
@@ -278,9 +265,6 @@ class ExpectedCalibrationError:
     by_chance: float
     interval: tuple[float, float]
 
-    def as_record(self) -> dict[str, Any]:
-        return {"figure": self.figure, "by_chance": self.by_chance, "interval": list(self.interval)}
-
 
 def calibration(
     actual: np.ndarray, predicted: np.ndarray, *, bins: int, how: Bootstrap, confidence: float
@@ -327,6 +311,59 @@ def _error(gaps: np.ndarray, cells: np.ndarray, count: int) -> float:
 
 
 @dataclass(frozen=True)
+class MeasuredFigure:
+    """A measure in one group: None where nothing counts; its interval where it has rows enough to be judged."""
+
+    figure: float | None
+    interval: tuple[float, float] | None
+    rows: int
+    judged: bool
+
+
+@dataclass(frozen=True)
+class MeasuredGroup:
+    """A group: its judging rows, every measure, and the calibration error where it has rows enough for one."""
+
+    group: str
+    rows: int
+    measures: dict[str, MeasuredFigure]
+    calibration_error: ExpectedCalibrationError | None = None
+
+
+@dataclass(frozen=True)
+class MeasuredColumn:
+    """The groups of one column, and by measure the two that differ most; None where fewer than two are judged."""
+
+    column: str
+    least_rows: int
+    groups: tuple[MeasuredGroup, ...]
+    differences: dict[str, Difference | None]
+
+
+@dataclass(frozen=True)
+class MeasuredModel:
+    """A model: whose it is, its mean loss, and every measure over all rows and by group."""
+
+    of: str
+    loss: float
+    overall: dict[str, float | None]
+    columns: tuple[MeasuredColumn, ...]
+
+
+@dataclass(frozen=True)
+class FairnessRecord:
+    """fairness.json: figures by group, and the limits that they are held to."""
+
+    rows: int
+    threshold: float
+    confidence: float
+    mitigate: str | None
+    equalise: str | None
+    limits: dict[str, float | None]
+    models: tuple[MeasuredModel, ...]
+
+
+@dataclass(frozen=True)
 class ColumnStanding:
     """A model's figures in the groups of one column.
 
@@ -359,21 +396,20 @@ class ColumnStanding:
         pairs = zip(self.groups, found.counts.tolist(), strict=True)
         return [f"{name} ({count})" for name, count in pairs if count < self.least_rows]
 
-    def as_record(self) -> dict[str, Any]:
-        records = []
+    @property
+    def measured(self) -> MeasuredColumn:
+        """As it is kept and shown."""
+        groups = []
         for place, name in enumerate(self.groups):
             measures = {}
             for measure, found in self.figures.items():
                 count, error = int(found.counts[place]), self.wide * float(found.errors[place])
                 value = self.shown[measure][name]
                 judged = value is not None and count >= self.least_rows
-                interval = [value - error, value + error] if judged and value is not None else None
-                measures[measure] = {"figure": value, "interval": interval, "rows": count, "judged": judged}
-            held = self.calibration.get(name)
-            measured = {"measures": measures, "calibration_error": None if held is None else held.as_record()}
-            records.append({"group": name, "rows": self.rows[place], **measured})
-        apart = {name: None if found is None else found.as_record() for name, found in self.differences.items()}
-        return {"column": self.column, "least_rows": self.least_rows, "groups": records, "differences": apart}
+                interval = (value - error, value + error) if judged and value is not None else None
+                measures[measure] = MeasuredFigure(value, interval, count, judged)
+            groups.append(MeasuredGroup(name, self.rows[place], measures, self.calibration.get(name)))
+        return MeasuredColumn(self.column, self.least_rows, tuple(groups), self.differences)
 
 
 @dataclass(frozen=True)
@@ -392,9 +428,10 @@ class FairnessStanding:
     overall: dict[str, float | None]
     columns: tuple[ColumnStanding, ...]
 
-    def as_record(self) -> dict[str, Any]:
-        columns = [column.as_record() for column in self.columns]
-        return {"of": self.of, "loss": self.loss, "overall": self.overall, "columns": columns}
+    @property
+    def measured(self) -> MeasuredModel:
+        """As it is kept and shown."""
+        return MeasuredModel(self.of, self.loss, self.overall, tuple(column.measured for column in self.columns))
 
 
 def measure_groups(
@@ -535,7 +572,7 @@ class FairnessLook:
         notes: Sentences beside them: small groups, proxies that refuse nothing.
     """
 
-    record: dict[str, Any] | None
+    record: FairnessRecord | None
     checks: list[Check]
     notes: list[str]
 
@@ -562,15 +599,15 @@ def compare_groups(
     if not params.groups or len(rows) < 2:
         return FairnessLook(None, checks, notes)
     standings = [measure_groups(given.of, given.outcomes, given.losses, rows, params, how) for given in models]
-    record = {
-        "rows": len(rows),
-        "threshold": params.threshold,
-        "confidence": params.confidence,
-        "mitigate": params.mitigate,
-        "equalise": params.equalise if params.mitigate == "thresholds" else None,
-        "limits": params.limits(),
-        "models": [standing.as_record() for standing in standings],
-    }
+    record = FairnessRecord(
+        rows=len(rows),
+        threshold=params.threshold,
+        confidence=params.confidence,
+        mitigate=params.mitigate,
+        equalise=params.equalise if params.mitigate == "thresholds" else None,
+        limits=dict(params.limits()),
+        models=tuple(standing.measured for standing in standings),
+    )
     return FairnessLook(record, [*fairness_checks(standings[0], params), *checks], [*_small(standings[0]), *notes])
 
 

@@ -1,8 +1,6 @@
 """Proxies: how well a forbidden column can be told from the features, all together and each alone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,9 +38,13 @@ class Proxy:
         """Whether chance hardly does as well."""
         return self.p_value <= 1 - confidence + 1e-12
 
-    def as_record(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in ("column", "feature", "auc", "chance", "p_value")}
-        return {**plain, "interval": list(self.interval)}
+
+@dataclass(frozen=True)
+class ProxiesRecord:
+    """proxies.json: the training rows that were looked at, and how well the features tell each forbidden column."""
+
+    rows: int
+    proxies: tuple[Proxy, ...]
 
 
 def proxies(
@@ -85,13 +87,6 @@ def proxies(
 def proxy_warnings(found: list[Proxy], params: ProxyParams, *, confidence: float) -> list[Proxy]:
     """The proxies that deserve a word: beyond chance, and as good as `params.warn_at`."""
     return [proxy for proxy in found if proxy.auc >= params.warn_at and proxy.is_found(confidence)]
-
-
-def proxy_from_record(record: Mapping[str, Any]) -> Proxy:
-    """What `Proxy.as_record` gave."""
-    low, high = record["interval"]
-    plain = {name: record[name] for name in ("column", "feature", "auc", "chance", "p_value")}
-    return Proxy(**plain, interval=(low, high))
 
 
 def _classes(values: pd.Series, cells: int) -> np.ndarray:

@@ -24,6 +24,7 @@ import pandas as pd
 from retrim.gate.verdict import Check
 from retrim.stats.anytime import log_evidence_since
 from retrim.stats.bootstrap import error_parts
+from retrim.stats.codec import Instant, Numbers
 
 FIRST, POWER, SUM = 2, 1.5, 0.794
 """Of the parts of the error: how flat they begin, how fast they fall, and what makes all of them sum to 1."""
@@ -45,9 +46,9 @@ class ShownEvidence:
         block_rows: Rows of a block, in the mean; 0 where that was not kept.
     """
 
-    until: tuple[pd.Timestamp, ...]
-    champion: np.ndarray
-    refits: Mapping[str, np.ndarray]
+    until: tuple[Instant, ...]
+    champion: Numbers
+    refits: Mapping[str, Numbers]
     block_rows: float = 0.0
 
     def before(self, moment: pd.Timestamp) -> "ShownEvidence":

@@ -7,13 +7,14 @@ The section `gate` of params.yaml.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from retrim.features.view import FeatureView
+from retrim.stats.codec import Number, written
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
@@ -35,10 +36,10 @@ class Check:
 
     name: str
     passed: bool
-    figure: float
-    threshold: float | None
+    figure: Number
+    threshold: Number | None
     text: str
-    interval: tuple[float, float] | None
+    interval: tuple[float, float] | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -58,11 +59,20 @@ class Check:
         return cls(**{**record, "interval": None if interval is None else (interval[0], interval[1])})
 
 
-def mark_of(check: Mapping[str, Any]) -> str:
-    """How a stored check came out: `passed`, `failed`, or `reported` where it is held against nothing."""
-    if not check["passed"]:
+class Judged(Protocol):
+    """A check of any kind: whether it passed, and what it is held against."""
+
+    @property
+    def passed(self) -> bool: ...
+    @property
+    def threshold(self) -> float | None: ...
+
+
+def mark_of(check: Judged) -> str:
+    """How a check came out: `passed`, `failed`, or `reported` where it is held against nothing."""
+    if not check.passed:
         return "failed"
-    return "reported" if check["threshold"] is None else "passed"
+    return "reported" if check.threshold is None else "passed"
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,11 @@ class Verdict:
     rows: int
     corrected_gain: float | None
 
-    @property
+    @written
     def promote(self) -> bool:
         return all(check.passed for check in self.checks)
 
-    @property
+    @written
     def reason(self) -> str:
         """What decided, in a sentence: every check that failed, else the gain over the champion or the floor."""
         failed = [check.text for check in self.checks if not check.passed]

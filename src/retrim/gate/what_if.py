@@ -15,6 +15,7 @@ from retrim.errors import BadInputError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.gate.relative_loss import SAYABLE, RelativeGain, Resampling, relative_gains
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds, past_of
 from retrim.table.data import ColumnType, DataParams
@@ -89,7 +90,7 @@ class ComparedWays:
             "interval": list(self.gain.interval),
             "confidence": self.gain.confidence,
             "sentence": self.sentence,
-            "slices": [each.as_record() for each in self.slices],
+            "slices": [to_record(each) for each in self.slices],
         }
 
 

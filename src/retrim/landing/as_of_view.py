@@ -14,8 +14,8 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
+from retrim.decision.check_record import CheckRecord, LandingCounts
 from retrim.decision.rows_counted import LEFT_OUT, REPLACES, RowMembers, numbering_of
-from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import (
@@ -254,11 +254,11 @@ def left_out_since(workspace: Workspace, *, as_of: pd.Timestamp, since: pd.Times
     return sum(left_out(came[came["_event"] > since], data.rows).values())
 
 
-def landed_since(workspace: Workspace, previous: DecisionRow | None, *, rows: int, now: pd.Timestamp) -> dict[str, Any]:
+def landed_since(workspace: Workspace, previous: CheckRecord | None, *, rows: int, now: pd.Timestamp) -> LandingCounts:
     """Batches and rows that have landed, and how many of the rows after the check before."""
-    before = 0 if previous is None else previous.record.get("landed", {}).get("rows", 0)
+    before = 0 if previous is None or previous.landed is None else previous.landed.rows
     since = None if previous is None else previous.as_of
-    return {"batches": len(workspace.landing.batches(now)), "rows": rows, "new": rows - before, "since": since}
+    return LandingCounts(len(workspace.landing.batches(now)), rows, rows - before, since)
 
 
 def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestamp) -> pd.Series:

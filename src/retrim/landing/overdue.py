@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import pandas as pd
 
 from retrim.adapters.landing_zone import Landing, Quarantine
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace, record_alert
+from retrim.stats.codec import Duration, Instant, written
 from retrim.table.data import DataParams
 
 RECENT, OFTEN = 3, 2
@@ -26,27 +26,18 @@ class Overdue:
         quarantined: Regular batches that came after the newest and lie in quarantine.
     """
 
-    last: pd.Timestamp
-    due: pd.Timestamp
-    late: pd.Timedelta
+    last: Instant
+    due: Instant
+    late: Duration
     quarantined: tuple[str, ...]
 
-    @property
+    @written
     def text(self) -> str:
         """What there is to say of it, with what to type."""
         due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
         if not self.quarantined:
             return f"{due} and has not come"
         return f"{due}; what came is in quarantine: retrim batch show {self.quarantined[0]}"
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "last": self.last.isoformat(),
-            "due": self.due.isoformat(),
-            "late": str(self.late),
-            "quarantined": list(self.quarantined),
-            "text": self.text,
-        }
 
 
 def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -> Overdue | None:

@@ -20,6 +20,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.ingest import clock
 from retrim.lineage.workspace import Workspace, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
+from retrim.stats.codec import from_record, to_record
 
 FIRST = "first"
 
@@ -47,7 +48,7 @@ def record_checks(
     workspace: Workspace, version: int, name: str, checks: ReleaseChecks, *, now: pd.Timestamp
 ) -> EnvelopeRow:
     """Adds release checks to the envelope of a version; gives what stands there, which is what was first."""
-    record = checks.as_record()
+    record = to_record(checks)
     workspace.store.add_to_envelope(
         workspace.model, version, kind=RELEASE_CHECKS, name=name, at=iso(now), record=record
     )
@@ -188,8 +189,8 @@ def make_live(
         passed, why = tested.passed, tested.reason
     else:
         stored_bundle(workspace, version)
-        checks = release_checks(workspace, version, now=now)
-        passed, why = checks.record["passed"], checks.record["reason"]
+        checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
+        passed, why = checks.passed, checks.reason
     if not passed:
         raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
     moved = {"action": action, "actor": by, "reason": reason, "as_of": iso(now), "at": iso(clock())}

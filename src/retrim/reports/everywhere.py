@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import pandas as pd
+from pydantic import Field
 
 from retrim.adapters.landing_zone import Quarantine
-from retrim.checking.check import CHECK
-from retrim.checking.history import is_held
+from retrim.checking.history import CHECK, is_held
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths
 from retrim.landing.overdue import overdue
@@ -43,18 +43,7 @@ class ModelPlace:
     since: str | None
     last_check: str | None
     faults: tuple[str, ...]
-    address: str = field(default="", repr=False)
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "workspace": None if self.workspace is None else str(self.workspace),
-            "store": self.store,
-            "live": self.live,
-            "since": self.since,
-            "last_check": self.last_check,
-            "faults": list(self.faults),
-        }
+    address: Annotated[str, Field(exclude=True)] = field(default="", repr=False)
 
 
 def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> list[ModelPlace]:

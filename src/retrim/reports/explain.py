@@ -17,9 +17,27 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.card.diff import changes, feature_changes, flat, moved, packages, said, step_changes
+from retrim.card.diff import (
+    ChangedLines,
+    ComparedRows,
+    DiffBatch,
+    DiffCode,
+    DiffData,
+    DiffEnvironment,
+    DiffRows,
+    MovedRow,
+    Pair,
+    VersionDiff,
+    changes,
+    feature_changes,
+    flat,
+    moved,
+    packages,
+    said,
+    step_changes,
+)
 from retrim.decision.stored_rows import PredictionRow, VersionRow
-from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.workspace import Workspace
@@ -27,10 +45,11 @@ from retrim.reading.landed import BatchFile
 from retrim.reading.table import row_of_file, row_of_json
 from retrim.release.versions import Stored, find_live_version, load_stored_version
 from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.plugins import near_keys
 from retrim.table.data import DataParams, row_keys
-from retrim.training.bundle import SETTINGS, SPLIT
+from retrim.training.bundle import SETTINGS, SPLIT, FitRecord, SplitRecord
 from retrim.training.contributions import Explanation, explain_row
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
@@ -194,7 +213,17 @@ def _spellings(what: str, data: DataParams) -> Iterator[str]:
 
 
 JUDGED = "verdict/judged.parquet"
-NOTHING: dict[str, Any] = {"rows": None, "metrics": None, "slices": [], "moved": []}
+
+
+@dataclass(frozen=True)
+class ComparedVersions:
+    """Two versions on the same rows: metrics by version, slices, rows that moved most; or a note why not."""
+
+    rows: ComparedRows | None = None
+    metrics: dict[str, dict[str, float]] | None = None
+    slices: tuple[SliceLoss, ...] = ()
+    moved: tuple[MovedRow, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,7 +236,7 @@ class CommonRows:
 
 def compare_on_common_rows(
     workspace: Workspace, older: Stored, newer: Stored, *, top: int, now: pd.Timestamp
-) -> dict[str, Any]:
+) -> ComparedVersions:
     """Metrics, slices, and the `top` rows that moved most, of both versions on the same rows; else a note why not.
 
     A judging block that came after both is taken before the newer one's own, which chose that version as its best.
@@ -215,13 +244,13 @@ def compare_on_common_rows(
     try:
         found = _common(workspace, older, newer, now=now)
     except BadInputError as error:
-        return {**NOTHING, "notes": [f"metrics: {error}"]}
+        return ComparedVersions(notes=(f"metrics: {error}",))
     if found is None:
         note = (
             "metrics: no judging block has rows that neither version was trained on and whose labels are here, so they "
             "cannot be compared on the same rows"
         )
-        return {**NOTHING, "notes": [note]}
+        return ComparedVersions(notes=(note,))
     params, rows, notes = workspace.params, newer.predictor.view.seen(found.rows), []
     views = older.predictor.view, newer.predictor.view
     try:
@@ -233,7 +262,7 @@ def compare_on_common_rows(
             for each, view, said_, loss in zip((older, newer), views, predicted, losses, strict=True)
         }
     except BadInputError as error:  # a feature that the table no longer has, or a loss of another task
-        return {**NOTHING, "notes": [f"metrics: {error}"]}
+        return ComparedVersions(notes=(f"metrics: {error}",))
     if found.block_of == newer.version:
         notes.append(
             f"metrics: on the rows that chose version {newer.version} as the best of its run, which favours it a little"
@@ -249,36 +278,27 @@ def compare_on_common_rows(
     )
     by = moved(predicted[0], predicted[1], *views)
     first = np.argsort(-by, kind="stable")[:top]
-    return {
-        "rows": {
-            "block_of": found.block_of,
-            "rows": len(rows),
-            "from": iso(rows["_event"].iloc[0]),
-            "until": iso(rows["_event"].iloc[-1]),
-            "loss": params.judge.loss,
-        },
-        "metrics": metrics,
-        "slices": [each.as_record() for each in sliced],
-        "moved": [
-            {
-                "key": str(rows["_key"].iloc[at]),
-                "event": iso(rows["_event"].iloc[at]),
-                "actual": _plain(rows[views[1].target].iloc[at]),
-                "from": said(predicted[0][at], views[0]),
-                "to": said(predicted[1][at], views[1]),
-                "by": float(by[at]),
-            }
-            for at in first
-        ],
-        "notes": notes,
-    }
+    since, until = iso(rows["_event"].iloc[0]), iso(rows["_event"].iloc[-1])
+    moves = tuple(
+        MovedRow(
+            key=str(rows["_key"].iloc[at]),
+            event=iso(rows["_event"].iloc[at]),
+            actual=_plain(rows[views[1].target].iloc[at]),
+            older=said(predicted[0][at], views[0]),
+            newer=said(predicted[1][at], views[1]),
+            by=float(by[at]),
+        )
+        for at in first
+    )
+    compared = ComparedRows(found.block_of, len(rows), since, until, params.judge.loss)
+    return ComparedVersions(compared, metrics, sliced, moves, tuple(notes))
 
 
 def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Timestamp) -> CommonRows | None:
     """The newest judging block with two or more rows after what either version used, as the landing zone has them."""
     used = max(older.predictor.used_until, newer.predictor.used_until)
-    blocks = [row for row in workspace.store.versions(workspace.model) if row.verdict.get("judged_until")]
-    until = {row.version: pd.Timestamp(row.verdict["judged_until"]) for row in blocks}
+    ends = {row.version: row.judged.judged_until for row in workspace.store.versions(workspace.model)}
+    until = {version: pd.Timestamp(end) for version, end in ends.items() if end is not None}
     until |= {each.version: each.predictor.judged_until for each in (older, newer)}
     ripe = None
     for version in sorted((v for v in until if until[v] > used), key=lambda v: (until[v], v), reverse=True):
@@ -297,7 +317,7 @@ def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Times
     return None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> str | float:
     return str(value) if isinstance(value, str) else float(value)
 
 
@@ -316,8 +336,8 @@ class DiffSide:
         return json.loads(self.found.files[name])
 
 
-def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Timestamp) -> dict[str, Any]:
-    """The record of what differs; what cannot be told is None, with a sentence under `notes`.
+def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Timestamp) -> VersionDiff:
+    """What differs; what cannot be told is None, with a sentence under `notes`.
 
     Args:
         workspace: The workspace.
@@ -325,18 +345,6 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
         newer: ... and another.
         top: Rows that moved most.
         now: The rows that both are compared on had landed and matured by then.
-
-    Returns:
-        from: The older version.
-        to: The newer one.
-        data: As-of dates, windows, rows by part, digests, and the batches between the two.
-        code: Files that differ between the two commits, with lines added and removed.
-        parameters: Keys of params.yaml that differ, with both values.
-        hyperparameters: Hyperparameters and rounds that differ.
-        features: Features added, gone or of another type; category levels that came or went.
-        steps: Preprocessing steps that came, went, or learned something else.
-        environment: Packages, Python and platform that differ.
-        notes: What could not be told, and why.
 
     Raises:
         BadInputError: There is no such version.
@@ -346,20 +354,23 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
     notes: list[str] = []
     views = [side.found.predictor.view for side in sides]
     compared = compare_on_common_rows(workspace, *(side.found for side in sides), top=top, now=now)
-    notes += compared.pop("notes")
-    return {
-        "from": older,
-        "to": newer,
-        "data": _data(workspace, sides, notes),
-        "code": _code(workspace, sides, notes),
-        "parameters": _parameters(sides, notes),
-        "hyperparameters": changes(*({**s.found.predictor.recipe.as_record(), **_hyper(s)} for s in sides)),
-        "features": feature_changes(*views),
-        "steps": step_changes(*views),
-        "environment": _environment(workspace, sides, notes),
-        **compared,
-        "notes": notes,
-    }
+    notes += compared.notes
+    return VersionDiff(
+        older=older,
+        newer=newer,
+        data=_data(workspace, sides, notes),
+        code=_code(workspace, sides, notes),
+        parameters=_parameters(sides, notes),
+        hyperparameters=changes(*({**to_record(s.found.predictor.recipe), **_hyper(s)} for s in sides)),
+        features=feature_changes(*views),
+        steps=step_changes(*views),
+        environment=_environment(workspace, sides, notes),
+        notes=tuple(notes),
+        rows=compared.rows,
+        metrics=compared.metrics,
+        slices=compared.slices,
+        moved=compared.moved,
+    )
 
 
 def _side(workspace: Workspace, version: int) -> DiffSide:
@@ -374,7 +385,7 @@ def _hyper(side: DiffSide) -> dict[str, Any]:
     return {"hyperparameters": None, **side.found.predictor.recipe.hyperparameters}
 
 
-def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any]:
+def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffData:
     """Rows and windows of both, and the batches that had come by the one and not by the other."""
     facts = [_rows_of(side) for side in sides]
     arrived = [
@@ -384,48 +395,40 @@ def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict
     gone = [batch for path, batch in arrived[0].items() if path not in arrived[1]]
     if not any(arrived):
         notes.append("data: the batches are not in this landing zone; what came between the two cannot be told")
-    same = (
-        None
-        if None in (facts[0]["raw_digest"], facts[1]["raw_digest"])
-        else facts[0]["raw_digest"] == facts[1]["raw_digest"]
+    digests = [each.raw_digest for each in facts]
+    same = None if None in digests else digests[0] == digests[1]
+    return DiffData(facts[0], facts[1], same, tuple(map(_batch, came)), tuple(map(_batch, gone)))
+
+
+def _rows_of(side: DiffSide) -> DiffRows:
+    split = from_record(SplitRecord, side.read(SPLIT))
+    fit = from_record(FitRecord, side.read(f"models/{side.row.judged.winner}/fit.json"))
+    made_from = side.row.made_from
+    return DiffRows(
+        as_of=side.row.as_of,
+        raw_digest=made_from.raw_digest,
+        rows=split.rows,
+        window=side.found.predictor.window,
+        trained_rows=fit.rows,
+        trained_from=fit.since,
+        trained_until=fit.until,
+        judged_from=split.judged_from,
+        judged_until=split.judged_until,
+        mode=made_from.mode,
+        champion=made_from.champion,
+        model_sha256=side.row.model_sha256,
     )
-    return {
-        "from": facts[0],
-        "to": facts[1],
-        "same": same,
-        "came": [_batch(batch) for batch in came],
-        "gone": [_batch(batch) for batch in gone],
-    }
 
 
-def _rows_of(side: DiffSide) -> dict[str, Any]:
-    split, predictor = side.read(SPLIT), side.found.predictor
-    fit = side.read(f"models/{side.row.verdict['winner']}/fit.json")
-    return {
-        "as_of": side.row.as_of,
-        "raw_digest": side.row.lineage.get("raw_digest"),
-        "rows": split["rows"],
-        "window": predictor.window,
-        "trained_rows": fit.get("rows"),
-        "trained_from": fit.get("from"),
-        "trained_until": fit.get("until"),
-        "judged_from": split.get("judged_from"),
-        "judged_until": split.get("judged_until"),
-        "mode": side.row.lineage.get("mode"),
-        "champion": side.row.lineage.get("champion"),
-        "model_sha256": side.row.model_sha256,
-    }
-
-
-def _batch(batch: BatchFile) -> dict[str, Any]:
-    return {"batch": batch.batch, "kind": batch.kind, "rows": batch.rows, "arrived": iso(batch.arrived)}
+def _batch(batch: BatchFile) -> DiffBatch:
+    return DiffBatch(batch.batch, batch.kind, batch.rows, iso(batch.arrived))
 
 
 def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str]) -> list[str] | None:
     """The snapshot of each; None, with a note, where one is not at hand."""
     commits = []
     for side in sides:
-        commit = side.row.lineage.get("snapshot")
+        commit = side.row.made_from.snapshot
         if commit is None:
             notes.append(f"{what}: version {side.number} has no recorded commit, so this cannot be told")
         elif not git.has_commit(workspace.paths.root, commit):
@@ -438,19 +441,15 @@ def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list
     return commits if len(commits) == len(sides) else None
 
 
-def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any] | None:
+def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffCode | None:
     commits = _commits(workspace, sides, "code", notes)
     if commits is None:
         return None
     files = git.changed_files(workspace.paths.root, *commits)
-    return {
-        "from": commits[0],
-        "to": commits[1],
-        "files": [{"file": each.name, "added": each.added, "removed": each.removed} for each in files],
-    }
+    return DiffCode(commits[0], commits[1], tuple(ChangedLines(each.name, each.added, each.removed) for each in files))
 
 
-def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, list[Any]] | None:
+def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, Pair] | None:
     without = [side for side in sides if SETTINGS not in side.found.files]
     notes += [
         f"settings: version {side.number} was made before a bundle kept them, so this cannot be told"
@@ -459,13 +458,11 @@ def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, list[Any]]
     return None if without else changes(*(flat(side.read(SETTINGS)) for side in sides))
 
 
-def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> dict[str, Any]:
+def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffEnvironment:
     texts = _files(workspace, sides, "requirements.lock", "packages", notes)
-    return {
-        "python": [side.row.lineage.get("python") for side in sides],
-        "platform": [side.row.lineage.get("platform") for side in sides],
-        "packages": None if texts is None else changes(*(packages(text) for text in texts)),
-    }
+    older, newer = (side.row.made_from for side in sides)
+    differing = None if texts is None else changes(*(packages(text) for text in texts))
+    return DiffEnvironment((older.python, newer.python), (older.platform, newer.platform), differing)
 
 
 def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]) -> list[str] | None:

@@ -1,28 +1,45 @@
 """What a stored version's bundle says of fairness: differences by group, before and after, and proxies."""
 
 import json
-from typing import Any
+from dataclasses import dataclass
 
 from retrim.errors import BadInputError
+from retrim.gate.fairness import FairnessRecord
+from retrim.gate.proxies import ProxiesRecord, Proxy
+from retrim.gate.verdict import Check
+from retrim.gate.verdict_record import VerdictRecord
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, load_stored_version
+from retrim.stats.codec import from_record
 
 FAIRNESS, PROXIES = "verdict/fairness.json", "features/proxies.json"
 
 
-def fairness_record(workspace: Workspace, version: int | None) -> dict[str, Any]:
-    """The record of `retrim versions fairness`.
+@dataclass(frozen=True)
+class VersionFairness:
+    """What is known of a version's fairness.
 
     Args:
-        workspace: The workspace.
-        version: Its number; None for the live one, or the newest where none is live.
-
-    Returns:
         version: Its number.
         fairness: Figures by group; null: no groups are declared.
         proxies: How well features tell each forbidden column; null: none is forbidden.
         checks: The gate's checks about either.
         notes: Of the verdict.
+    """
+
+    version: int
+    fairness: FairnessRecord | None
+    proxies: tuple[Proxy, ...] | None
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
+
+
+def fairness_of(workspace: Workspace, version: int | None) -> VersionFairness:
+    """What the bundle of a version says of fairness.
+
+    Args:
+        workspace: The workspace.
+        version: Its number; None for the live one, or the newest where none is live.
 
     Raises:
         BadInputError: There is no such version, or none at all.
@@ -30,20 +47,19 @@ def fairness_record(workspace: Workspace, version: int | None) -> dict[str, Any]
     """
     number = version if version is not None else _default(workspace)
     files = load_stored_version(workspace, number).files
-    verdict = json.loads(files["verdict/verdict.json"])
-    checks = [check for check in verdict["checks"] if check["name"].startswith(("fairness: ", "proxy: "))]
-    return {
-        "version": number,
-        "fairness": json.loads(files[FAIRNESS]) if FAIRNESS in files else None,
-        "proxies": json.loads(files[PROXIES])["proxies"] if PROXIES in files else None,
-        "checks": checks,
-        "notes": [*verdict.get("notes", []), *_of_another(verdict)],
-    }
+    verdict = from_record(VerdictRecord, json.loads(files["verdict/verdict.json"]))
+    return VersionFairness(
+        number,
+        from_record(FairnessRecord, json.loads(files[FAIRNESS])) if FAIRNESS in files else None,
+        from_record(ProxiesRecord, json.loads(files[PROXIES])).proxies if PROXIES in files else None,
+        tuple(check for check in verdict.checks if check.name.startswith(("fairness: ", "proxy: "))),
+        (*verdict.notes, *_of_another(verdict)),
+    )
 
 
-def _of_another(verdict: dict[str, Any]) -> list[str]:
+def _of_another(verdict: VerdictRecord) -> list[str]:
     """A sentence where a version stands on another's verdict, as the rows that judge have trained it."""
-    judged = verdict.get("agreement")
+    judged = verdict.agreement
     return [] if judged is None else [f"fitted once more: it stands on the verdict of version {judged}"]
 
 

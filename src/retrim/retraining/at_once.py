@@ -3,16 +3,16 @@
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.checking.check import CHECK, CheckOutcome, check
-from retrim.checking.history import rows_to_wait_for
-from retrim.decision.history import UNFINISHED
+from retrim.checking.check import CheckOutcome, check
+from retrim.checking.history import newest_check, rows_to_wait_for
+from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.errors import BadInputError
 from retrim.landing.overdue import tell_overdue
 from retrim.lineage.locks import held_locks, is_alive, left_behind
 from retrim.lineage.workspace import REFIT, Workspace, ask_for_run, decision_of, tell_suspicious
 from retrim.release.approval import refit_waiting
 from retrim.retraining.recover import end_hung_runs
-from retrim.retraining.retrain import RunOutcome, claim_run, defer_run
+from retrim.retraining.retrain import claim_run, defer_run
 from retrim.training.mode import Mode
 
 ACTS = ("retrain", "restore", "rollback")
@@ -29,9 +29,9 @@ def check_at_once(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckO
     """
     _require_rows(workspace, as_of=now)
     tell_suspicious(workspace, now=now)
-    past = workspace.store.decisions(workspace.model, source=CHECK)
-    seen = past[-1].record.get("landed", {}).get("batches") if past else None
-    is_newest = not past or pd.Timestamp(past[-1].as_of) <= now  # one before the newest has nothing to look at
+    newest = newest_check(workspace)
+    seen = None if newest is None or newest.record.landed is None else newest.record.landed.batches
+    is_newest = newest is None or newest.record.as_of <= now  # one before the newest has nothing to look at
     came = is_newest and len(workspace.landing.batches(now)) != seen  # counted: a released batch keeps its arrival
     made = workspace.store.decision(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}") is not None
     if (came and not made) or not _is_settled(workspace):

@@ -4,7 +4,6 @@ The card of a version: gathered from bundle, store and registry, written out, an
 """
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
-from retrim.checking.check import CHECK
+from retrim.checking.history import CHECK
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
@@ -27,6 +26,7 @@ from retrim.files import read_folder, write_file
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import PROOF, stored_bundle
 from retrim.stats.canonical import from_parquet
+from retrim.training.bundle import TRIALS
 
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")
 
@@ -125,7 +125,7 @@ def make_card(workspace: Workspace, version: int, *, pictures: Mapping[str, byte
 
 
 def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset[str]) -> Facts:
-    files = read_folder(folder)
+    files, shown = read_folder(folder), Exhibits(folder)
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
     checks = workspace.store.decisions(workspace.model, source=CHECK)
@@ -134,7 +134,16 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         version=row,
         run=workspace.registry.run_of(version),
         said=workspace.params.card,
-        records={name: json.loads(content) for name, content in files.items() if name.endswith(".json")},
+        verdict=shown.verdict,
+        view=shown.view,
+        fit=shown.fit,
+        split=shown.split,
+        found=shown.found,
+        trials=None if TRIALS not in files else len(shown.trials()),
+        backtest=shown.backtest,
+        slices=shown.slices,
+        importance=shown.importance,
+        fairness=shown.fairness,
         digests={name: sha256(content).hexdigest() for name, content in files.items()},
         judged=from_parquet(files[JUDGED]),
         releases=workspace.store.releases(workspace.model),

@@ -9,7 +9,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
@@ -19,6 +18,8 @@ from retrim.adapters.database import iso
 from retrim.checking.history import rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
+from retrim.decision.history import RunOutcome
+from retrim.decision.release_checks import ReleaseChecks
 from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
@@ -32,30 +33,11 @@ from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_ver
 from retrim.retraining.card import keep_card
 from retrim.retraining.recover import clear_room, clear_rooms, mark_stopped, rooms_of
 from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
+from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import model_digest, needs_of
 from retrim.training.estimators import MODELS
 from retrim.training.mode import FINAL, Mode
 from retrim.training.tuning import Trial
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """How a run ended.
-
-    Args:
-        run: Its id.
-        state: promoted, refused, deferred or waiting for a person; unpushed where the DVC remote was away.
-        reason: Why, in a sentence.
-        version: The version it made; None: none.
-    """
-
-    run: str
-    state: str
-    reason: str
-    version: int | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {"run": self.run, "state": self.state, "reason": self.reason, "version": self.version}
 
 
 def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:
@@ -106,7 +88,7 @@ def defer_run(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOut
     wait = rows_to_wait_for(workspace, as_of=pd.Timestamp(run.as_of), by_person=by_person)
     if wait is None:
         return None
-    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=wait.as_record())
+    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=to_record(wait))
     return RunOutcome(run.id, "deferred", wait.reason, None)
 
 
@@ -153,7 +135,7 @@ def _snapshot_of_judged(workspace: Workspace, run: RunRow) -> dict[str, Any] | N
     judged = None if asked is None else workspace.store.version(workspace.model, asked.record["of"])
     if judged is None:
         return None
-    return {"commit": judged.lineage["snapshot"], "untracked": judged.lineage["untracked"]}
+    return {"commit": judged.made_from.snapshot, "untracked": list(judged.made_from.untracked)}
 
 
 def made_before(workspace: Workspace, run: RunRow) -> int | None:
@@ -172,12 +154,12 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     keep_card(workspace, version, now=now)
     asked = workspace.store.decision(run.decision)
     assert asked is not None, run.decision
-    promotes, reason = bool(row.verdict["promote"]), str(row.verdict["reason"])
+    promotes, reason = row.judged.promote, row.judged.reason
     if promotes:
-        checks = release_checks(workspace, version, now=now).record
-        workspace.registry.add_to_note(parent, version, row.verdict, checks)
-        promotes, reason = checks["passed"], reason if checks["passed"] else str(checks["reason"])
-    against = row.lineage["champion"]
+        checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
+        workspace.registry.add_to_note(parent, version, row.judged, checks)
+        promotes, reason = checks.passed, reason if checks.passed else checks.reason
+    against = row.made_from.champion
     if promotes and run.mode != FINAL and workspace.params.release.approval.asks(against):  # a word holds for both fits
         workspace.registry.finish(parent, "FINISHED")
         said = let_wait(workspace, run, version, reason=reason, now=now)
@@ -200,8 +182,9 @@ def _brought_back(
     workspace: Workspace, row: VersionRow, reason: str, *, by: str, now: pd.Timestamp
 ) -> tuple[int | None, str]:
     """The previous champion that won a run and is live again, and the reason: why not too, if it cannot or may not."""
-    restored = (row.verdict.get("formers") or {}).get("restore")
-    asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, int(restored))
+    formers = row.judged.formers
+    restored = None if formers is None else formers.restore
+    asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, restored)
     if asked is not None:
         record_alert(workspace, "approval needed", f"version {restored}: {asked}", now=now)
         return None, asked

@@ -27,7 +27,9 @@ from retrim.features.view import FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
 from retrim.reading.chunks import read_frame
 from retrim.settings import effective, read_code, resolved, stated_digest
+from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain
+from retrim.training.bundle import FitRecord, FoundRecord, SplitRecord
 from retrim.training.early import EarlyRows, early_rows
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
@@ -189,6 +191,22 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
+def read_split(features: Path) -> SplitRecord:
+    """Where the rows of a run were cut, from its folder of features."""
+    return from_record(SplitRecord, read_json(features / "split.json"))
+
+
+def read_fit(bundle: Path) -> FitRecord:
+    """What the winner of a bundle was fitted with."""
+    winner = read_json(bundle / "verdict" / "verdict.json")["winner"]
+    return from_record(FitRecord, read_json(bundle / "models" / winner / "fit.json"))
+
+
+def read_found(paths: Paths) -> FoundRecord:
+    """What the stage tune has written."""
+    return from_record(FoundRecord, read_json(paths.tuning / "hyperparameters.json"))
+
+
 def read_view(paths: Paths) -> pd.DataFrame:
     """The rows of the view in total order; categories of features are codes, where no step takes their text."""
     view = read_json(paths.features / "view.json")
@@ -196,18 +214,18 @@ def read_view(paths: Paths) -> pd.DataFrame:
     return read_frame(paths.view, coded=coded)
 
 
-def read_early(table: pd.DataFrame, view: FeatureView, split: Mapping[str, Any]) -> EarlyRows | None:
+def read_early(table: pd.DataFrame, view: FeatureView, split: SplitRecord) -> EarlyRows | None:
     """The rows of the stored view that fits take in before they are due; None where there are none.
 
     Args:
         table: As `read_view` gives it.
         view: Its view.
-        split: Record of split.json.
+        split: Where the rows were cut.
     """
-    if "early_until" not in split:
+    if split.early_until is None:
         return None
     past = np.flatnonzero(table["_part"].isin(("train", "both")).to_numpy())
-    moment = pd.Timestamp(split["early_until"])
+    moment = pd.Timestamp(split.early_until)
     return early_rows(table, table["_came"], view.actual(table), past, moment=moment, classes=len(view.classes))
 
 

@@ -7,6 +7,7 @@ from retrim.features.view import FeatureView
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, is_final, main, read_json, read_pins, read_view
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import recipe as rolling
@@ -83,7 +84,7 @@ def run(
             each.name: threshold_of(np.concatenate([origin.of(each.name) for origin in origins]), truth, decide)
             for each in competing
         }
-        record["decide"] = {name: chosen.as_record() for name, chosen in made.items()}
+        record["decide"] = {name: to_record(chosen) for name, chosen in made.items()}
         cuts = {name: Thresholds((), chosen.threshold, {}, {}).as_record() for name, chosen in made.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)

@@ -26,19 +26,21 @@ from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, Fairne
 from retrim.gate.losses import recency
 from retrim.gate.models import judge_models
 from retrim.gate.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
-from retrim.gate.proxies import Proxy, proxy_from_record
+from retrim.gate.proxies import ProxiesRecord, Proxy
 from retrim.gate.reference_rows import with_answers
 from retrim.gate.reuse import EarlierVerdict, uses
 from retrim.gate.support import NO_SUPPORT, ShownEvidence, Support, support_of
 from retrim.gate.verdict import Check, GateParams, HoldoutJudgement, ScoredModel, StatedInterval, Verdict, score
+from retrim.gate.verdict_record import SlicesRecord
 from retrim.reading.chunks import read_frame, read_rows_at
-from retrim.stages._common import is_final, main, read_json, read_pins
+from retrim.stages._common import is_final, main, read_json, read_pins, read_split
 from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
 from retrim.table.data import at_keys
 from retrim.training.baseline import BASELINES
-from retrim.training.bundle import THRESHOLDS, VERDICT, Predictor, load_predictor
+from retrim.training.bundle import THRESHOLDS, VERDICT, FitRecord, Predictor, load_predictor
 from retrim.training.classes import load_balanced
 from retrim.training.contributions import importance
 from retrim.training.estimators import Model
@@ -168,7 +170,7 @@ def _losses_before(paths: Paths, winner: str, rows: pd.DataFrame, challenger: Sc
 
 def _proxies(paths: Paths) -> list[Proxy]:
     file = paths.features / "proxies.json"
-    return [proxy_from_record(each) for each in read_json(file)["proxies"]] if file.exists() else []
+    return list(from_record(ProxiesRecord, read_json(file)).proxies) if file.exists() else []
 
 
 def support_in(pins: Mapping[str, Any], judged: HoldoutJudgement, gate: GateParams) -> dict[str, Support] | None:
@@ -205,20 +207,20 @@ def run(
         verdict, told = _agreement(judged, paths)
     else:
         verdict, told, by_group = _verdict(judged, gate, judge, former, fairness, paths)
-    split = read_json(paths.features / "split.json")
-    record = verdict.as_record() | {"judged_from": split["judged_from"], "judged_until": split["judged_until"]} | told
+    split = read_split(paths.features)
+    record = verdict.as_record() | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
         if len(judged.rows)
     }
     files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(_scored(judged, view))}
-    files["slices.json"] = to_json(_slices(judged, verdict.winner, judge))
+    files["slices.json"] = to_json(to_record(_slices(judged, verdict.winner, judge)))
     files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner))
     won = judged.challengers[verdict.winner].predicted
     files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won))
     if by_group is not None and by_group.record is not None:
-        files["fairness.json"] = to_json(by_group.record)
+        files["fairness.json"] = to_json(to_record(by_group.record))
     write_folder(paths.verdict, files)
 
 
@@ -277,7 +279,7 @@ def _scored(judged: HoldoutJudgement, view: FeatureView) -> pd.DataFrame:
     return scored if judged.champion is None else scored.assign(_champion_loss=judged.champion.losses)
 
 
-def _slices(judged: HoldoutJudgement, winner: str, judge: JudgeParams) -> dict[str, Any]:
+def _slices(judged: HoldoutJudgement, winner: str, judge: JudgeParams) -> SlicesRecord:
     """The losses of the winner and the champion, slice by slice."""
     champion = None if judged.champion is None else judged.champion.losses
     own = judged.challengers[winner].losses
@@ -290,27 +292,27 @@ def _slices(judged: HoldoutJudgement, winner: str, judge: JudgeParams) -> dict[s
         confidence=SLICE_CONFIDENCE,
         block_rows=judge.block_rows,
     )
-    return {"loss": judge.loss, "slices": [each.as_record() for each in sliced]}
+    return SlicesRecord(judge.loss, sliced)
 
 
 def _importance(paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str) -> dict[str, Any] | None:
     """How much each feature weighs in the winner's predictions of the judged rows; None where nobody can say."""
     model = _load(view, read_folder(paths.models / winner))
     found = importance(model, view, judged)
-    return None if found is None else found.as_record()
+    return None if found is None else to_record(found)
 
 
 def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParams) -> HoldoutJudgement:
     """The judging block with all models on it; its rows are whole, as the champion's features may be others."""
-    split = read_json(paths.features / "split.json")
-    series = split.get("series", [])
+    split = read_split(paths.features)
+    series = list(split.series or ())
     parts = read_frame(paths.view, ["_key", "_event", "_due", view.target, "_part", *series], coded=["_part"])
     keys, train = part_of(parts, "judge")["_key"], part_of(parts, "train")
     places = at_keys(keys, read_frame(paths.table, ["_key"], coded=[]).reset_index(), "index").to_numpy()
     rows = read_rows_at(paths.table, np.sort(places)).iloc[places.argsort().argsort()].reset_index(drop=True)
     rows = rows[["_key", *(name for name in rows if name != "_key")]]
     if not is_final(read_pins(paths)):
-        _check_unused(rows["_event"], pd.Timestamp(split["used_until"]), by="the challengers")
+        _check_unused(rows["_event"], pd.Timestamp(split.used_until), by="the challengers")
     champion = _champion(paths, rows, judge)
     backtest = read_json(paths.backtest / "backtest.json")
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
@@ -340,7 +342,7 @@ def _predictions(view: FeatureView, judged: pd.DataFrame, files: dict[str, bytes
 
 def _load(view: FeatureView, files: dict[str, bytes]) -> Model:
     """A stored challenger, from the files of its folder."""
-    return load_balanced(json.loads(files["fit.json"])["recipe"]["model"], view, files)
+    return load_balanced(from_record(FitRecord, json.loads(files["fit.json"])).recipe.model, view, files)
 
 
 def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> ScoredModel | None:
@@ -397,7 +399,7 @@ def _detectable(
         block_rows=judge.block_rows,
         support=None if support is None else support.get(winner, NO_SUPPORT),
     )
-    return None if seen is None else seen.as_record()
+    return None if seen is None else to_record(seen)
 
 
 def _columns(name: str, predicted: np.ndarray) -> dict[str, np.ndarray]:

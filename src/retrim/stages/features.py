@@ -7,12 +7,14 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.fitted import PrepareParams
 from retrim.features.view import FeatureView, order_digest
 from retrim.files import Paths, lightgbm_alone, write_folder
-from retrim.gate.proxies import proxies
+from retrim.gate.proxies import ProxiesRecord, proxies
 from retrim.reading.chunks import PIECE, read_frame, writing
-from retrim.stages._common import is_final, main, read_json, read_pins
+from retrim.stages._common import is_final, main, read_pins, read_split
 from retrim.stats.canonical import rows_at, to_json
+from retrim.stats.codec import to_record
 from retrim.stats.windows import SplitParams, past_of
 from retrim.table.data import DataParams
+from retrim.training.bundle import SplitRecord
 from retrim.training.early import taken_early
 from retrim.training.groups import ProxyParams
 
@@ -54,29 +56,29 @@ def run(
         for start in range(0, len(whole), PIECE):
             piece = whole.iloc[start : start + PIECE][kept]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
-    cut = {
-        "rows": {name: int((part == name).sum()) for name in MATURE if (part == name).any()},
-        "used_until": table["_event"].iloc[train[-1]].isoformat(),
-        "judged_from": table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
-        "judged_until": table["_event"].iloc[-1].isoformat(),
-        "row_order": order_digest(whole["_key"]),
-        **({"series": list(data.series)} if data.series else {}),
-    }
     moment = pd.Timestamp(pins["as_of"]) if is_final(pins) else table["_event"].iloc[judge[0]] if len(judge) else None
-    if early and moment is not None and taken_early(whole, moment).any():
-        cut["early_until"] = moment.isoformat()
-    files = {"view.json": to_json(view.as_record()), "split.json": to_json(cut)}
+    takes = early and moment is not None and taken_early(whole, moment).any()
+    cut = SplitRecord(
+        rows={name: int((part == name).sum()) for name in MATURE if (part == name).any()},
+        used_until=table["_event"].iloc[train[-1]].isoformat(),
+        judged_from=table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
+        judged_until=table["_event"].iloc[-1].isoformat(),
+        row_order=order_digest(whole["_key"]),
+        series=tuple(data.series) or None,
+        early_until=moment.isoformat() if takes and moment is not None else None,
+    )
+    files = {"view.json": to_json(view.as_record()), "split.json": to_json(to_record(cut))}
     if data.history.features:
         files["history.json"] = to_json(data.history.model_dump(mode="json"))
     if fairness__forbidden:
         lightgbm_alone()
         rows = fitted
         found = [
-            proxy.as_record()
+            proxy
             for name in fairness__forbidden
             for proxy in proxies(name, rows[name], rows, view, fairness__proxies, confidence=fairness__confidence)
         ]
-        files["proxies.json"] = to_json({"rows": len(rows), "proxies": found})
+        files["proxies.json"] = to_json(to_record(ProxiesRecord(len(rows), tuple(found))))
     write_folder(paths.features, files)
 
 
@@ -108,8 +110,8 @@ def _early_moments(paths: Paths) -> list[pd.Timestamp]:
     """When the champion and former ones took in rows before they were due."""
     champions = [paths.champion] if paths.has_champion else []
     champions += sorted(paths.former.iterdir()) if paths.has_formers else []
-    splits = [read_json(folder / "features" / "split.json") for folder in champions]
-    return [pd.Timestamp(each["early_until"]) for each in splits if "early_until" in each]
+    splits = [read_split(folder / "features") for folder in champions]
+    return [pd.Timestamp(each.early_until) for each in splits if each.early_until is not None]
 
 
 def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +139,7 @@ def champion_used_until(paths: Paths) -> pd.Timestamp | None:
     """Event time of the newest row the champion has trained, tuned or stopped on; None before version 1."""
     if not paths.has_champion:
         return None
-    return pd.Timestamp(read_json(paths.champion / "features" / "split.json")["used_until"])
+    return pd.Timestamp(read_split(paths.champion / "features").used_until)
 
 
 def judging_start(table: pd.DataFrame, judge_rows: int, used_until: pd.Timestamp | None) -> int:

@@ -11,10 +11,12 @@ from retrim.drift.profile import ProfileParams
 from retrim.drift.reference import ExpectedWindows, make_reference
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, write_folder
-from retrim.stages._common import grouped, main, read_early, read_json, read_view
+from retrim.stages._common import grouped, main, read_early, read_json, read_split, read_view
 from retrim.stats.canonical import rows_at, to_json, to_parquet
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
+from retrim.training.bundle import FitRecord
 from retrim.training.estimators import Model
 from retrim.training.groups import GroupParams, Mitigation
 from retrim.training.recipe import (
@@ -49,7 +51,7 @@ def run(
     rows = grouped(rows, paths, fairness__groups, fairness__mitigate)
     reweight = fairness__mitigate == "reweight"
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    early = read_early(whole, view, read_json(paths.features / "split.json"))
+    early = read_early(whole, view, read_split(paths.features))
     tuned, past = read_json(paths.tuning / "hyperparameters.json"), np.arange(len(rows))
     recipes = recipes_of(tuned, train, loss=judge.loss, reweight=reweight)
     competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
@@ -66,18 +68,18 @@ def run(
     files: dict[str, bytes] = {}
     for each, model in zip(competing, models, strict=True):
         name, fitted = each.name, rows_at(rows, cut[each.window])
-        made = {
-            "recipe": each.recipe.as_record(),
-            "recipe_of": each.kind,
-            "window": each.window,
-            "rows": len(fitted),
-            "from": fitted["_event"].iloc[0].isoformat(),
-            "until": fitted["_event"].iloc[-1].isoformat(),
-            **({"early": early.as_record()} if early is not None and each.recipe.takes_early else {}),
-            "gains": dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
-        }
+        made = FitRecord(
+            recipe=each.recipe,
+            rows=len(fitted),
+            since=fitted["_event"].iloc[0].isoformat(),
+            until=fitted["_event"].iloc[-1].isoformat(),
+            gains=dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
+            recipe_of=each.kind,
+            window=each.window,
+            early=early.counts if early is not None and each.recipe.takes_early else None,
+        )
         files |= {f"{name}/{file}": content for file, content in model.files().items()}
-        files[f"{name}/fit.json"] = to_json(made)
+        files[f"{name}/fit.json"] = to_json(to_record(made))
         if name in twins:
             files[f"{name}/{BEFORE_FILE}"] = _predictions(twins[name], view, judged)
         since = table.iloc[int(table["_event"].searchsorted(fitted["_event"].iloc[0])) :]  # in order of event

@@ -14,7 +14,7 @@ import pandas as pd
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
 from retrim.files import Paths, lightgbm_alone, write_folder
-from retrim.stages._common import grouped, main, read_json, read_pins, read_view
+from retrim.stages._common import grouped, main, read_fit, read_json, read_pins, read_view
 from retrim.stats.canonical import rows_at, to_json
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
@@ -98,8 +98,8 @@ def _champion(paths: Paths) -> dict[str, Any] | None:
     """What the champion was fitted with: the recipe that won, which need not be the one its own run had found."""
     if not paths.has_champion:
         return None
-    recipe = _fit(paths)["recipe"]
-    return {"model": recipe["model"], "hyperparameters": recipe["hyperparameters"], "rounds": recipe["rounds"]}
+    recipe = read_fit(paths.champion).recipe
+    return {"model": recipe.model, "hyperparameters": recipe.hyperparameters, "rounds": recipe.rounds}
 
 
 def _first(champion: dict[str, Any] | None, train: TrainParams) -> dict[str, Any] | None:
@@ -112,14 +112,8 @@ def _first(champion: dict[str, Any] | None, train: TrainParams) -> dict[str, Any
 
 def _window(paths: Paths) -> WindowKind:
     """The champion's training window: a recipe that is fitted once more is fitted on no other."""
-    window: WindowKind = _fit(paths).get("window") or read_json(paths.champion / "verdict" / "verdict.json")["winner"]
-    return window
-
-
-def _fit(paths: Paths) -> dict[str, Any]:
-    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
-    made: dict[str, Any] = read_json(paths.champion / "models" / winner / "fit.json")
-    return made
+    winner: WindowKind = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
+    return read_fit(paths.champion).window or winner
 
 
 READ_AT_ONCE = 1 << 24

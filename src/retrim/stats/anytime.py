@@ -9,7 +9,6 @@ and the blocks count for fewer; the promise is exact for independent normal bloc
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -86,9 +85,6 @@ class RunningSums:
         found = (self.neighbours - shift * ends + (self.count - 1) * shift**2) / spread
         found = max(found, 0.0)
         return float(min(found + (1 + 3 * found) / self.count, ALIKE_AT_MOST))
-
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("count", "first", "last", "total", "squares", "neighbours")}
 
 
 NO_SUMS = RunningSums(0, 0.0, 0.0, 0.0, 0.0, 0.0)

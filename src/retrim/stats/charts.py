@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
@@ -506,34 +506,51 @@ MOST_SLICES = 36
 """Slices in the picture; of more, those where most loss lies: rows times loss above the mean."""
 
 
-def slices(found: Sequence[Mapping[str, Any]], *, loss: str, mean: float) -> bytes:
+class DrawnSlice(Protocol):
+    """A slice as the picture takes it."""
+
+    @property
+    def column(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def interval(self) -> tuple[float, float]: ...
+    @property
+    def other(self) -> float | None: ...
+
+
+def slices(found: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
     """A line a slice: loss and interval of the judged model, and a mark for the champion's loss.
 
     Args:
-        found: Records of `retrim.drift.slices`, by column.
+        found: By column.
         loss: Name of the loss, for the axis.
         mean: Mean loss on all rows, an upright line.
     """
     told = _most(found, mean)
     title = "Loss by slice" + (f", {len(told)} of {len(found)}" if len(told) < len(found) else "")
-    columns = [each["column"] for each in told]
+    columns = [each.column for each in told]
     starts = [place for place in range(1, len(told)) if columns[place] != columns[place - 1]]
-    names = [f"{plain(each['column'])}: {plain(each['name'])}  ({each['rows']:,})" for each in told]
+    names = [f"{plain(each.column)}: {plain(each.name)}  ({each.rows:,})" for each in told]
     width = 6.8 + 0.065 * max((len(name) for name in names), default=0)
     with drawn(title, width=width, height=1.7 + 0.25 * max(len(told), 3)) as (axes, made):
         axes.axvline(mean, color=MUTED, linewidth=1, linestyle="--", label=f"all rows: {mean:.4g}")
         for start in starts:
             axes.axhline(start - 0.5, color=GRID, linewidth=1)
         at = range(len(told))
-        losses = [each["loss"] for each in told]
+        losses = [each.loss for each in told]
         spread = [
-            [each["loss"] - each["interval"][0] for each in told],
-            [each["interval"][1] - each["loss"] for each in told],
+            [each.loss - each.interval[0] for each in told],
+            [each.interval[1] - each.loss for each in told],
         ]
         axes.errorbar(
             losses, at, xerr=spread, fmt="o", color=COLOURS[0], markersize=5, capsize=2, label="judged model, interval"
         )
-        others = [(each["other"], place) for place, each in enumerate(told) if each["other"] is not None]
+        others = [(each.other, place) for place, each in enumerate(told) if each.other is not None]
         if others:
             axes.scatter(
                 [loss for loss, _ in others],
@@ -556,8 +573,8 @@ def slices(found: Sequence[Mapping[str, Any]], *, loss: str, mean: float) -> byt
     return made.getvalue()
 
 
-def _most(found: Sequence[Mapping[str, Any]], mean: float) -> list[Mapping[str, Any]]:
+def _most(found: Sequence[DrawnSlice], mean: float) -> list[DrawnSlice]:
     """The slices that are shown, in the order of `found`."""
-    ranked = sorted(range(len(found)), key=lambda at: -found[at]["rows"] * (found[at]["loss"] - mean))
+    ranked = sorted(range(len(found)), key=lambda at: -found[at].rows * (found[at].loss - mean))
     kept = set(ranked[:MOST_SLICES])
     return [each for place, each in enumerate(found) if place in kept]

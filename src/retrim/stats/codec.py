@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter, ValidationError, computed_field
 
@@ -30,8 +31,37 @@ def read_moment(time: Any) -> pd.Timestamp:
 Moment = Annotated[pd.Timestamp, PlainValidator(read_moment), PlainSerializer(spell_moment, return_type=str)]
 """A time that is spelled in UTC, to the second."""
 
+Instant = Annotated[
+    pd.Timestamp,
+    PlainValidator(read_moment),
+    PlainSerializer(lambda time: time.isoformat(), return_type=str),
+]
+"""A time that is spelled as precisely as it is, such as the event of a row."""
+
+Duration = Annotated[pd.Timedelta, PlainValidator(pd.Timedelta), PlainSerializer(str, return_type=str)]
+"""A span of time, such as `1 days 02:00:00`."""
+
+Numbers = Annotated[
+    np.ndarray,
+    PlainValidator(lambda values: np.array(values, dtype="float64")),
+    PlainSerializer(lambda values: values.tolist(), return_type=list[float]),
+]
+"""Floats, shape (n,)."""
+
+Number = int | float
+"""A figure that is written as it is: 3 stays 3. A `float` is written 3.0."""
+
 Absent = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
 """What may be None, and then has no key: `note: Absent[str] = None`."""
+
+
+def key(name: str) -> Any:
+    """Gives a field another key than its name, as for a word that Python has for itself.
+
+    Such as `since: Annotated[str, key("from")]`.
+    """
+    return Field(alias=name)
+
 
 if TYPE_CHECKING:
     written = property
@@ -48,7 +78,7 @@ def to_record(value: Any) -> dict[str, Any]:
     Raises:
         PydanticSerializationError: A field holds what its type does not allow.
     """
-    record: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json", warnings="error")
+    record: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json", by_alias=True, warnings="error")
     return record
 
 

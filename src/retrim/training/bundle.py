@@ -7,10 +7,10 @@ Which columns of the table a stored version reads: its features, what they are m
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,14 @@ import pandas as pd
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.stats.canonical import as_numbers, digest_of
+from retrim.stats.codec import Absent, from_record, key
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
-from retrim.training.classes import load_balanced
-from retrim.training.early import taken_early
+from retrim.training.classes import ChosenThreshold, load_balanced
+from retrim.training.early import EarlyCounts, taken_early
 from retrim.training.estimators import Model
 from retrim.training.groups import Thresholds
-from retrim.training.recipe import Recipe, WindowKind
+from retrim.training.recipe import Recipe, RecipeKind, WindowKind
 
 FORMAT_FILE = "format.json"
 VIEW = "features/view.json"
@@ -68,6 +69,94 @@ def format_of(files: Mapping[str, bytes]) -> int:
             "newer one"
         )
     return found
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """fit.json: what a challenger was fitted with and on; what is younger than the oldest bundle has a default.
+
+    Args:
+        recipe: All that the fit took beside the rows.
+        rows: Rows that it was fitted on.
+        since: Event time of the oldest of them.
+        until: Of the newest.
+        gains: Gain of the splits by feature.
+        recipe_of: Whose recipe it is.
+        window: The training window; None where the challenger is named by it.
+        early: Rows that it took in before they were due; None where it took none.
+    """
+
+    recipe: Recipe
+    rows: int
+    since: Annotated[str, key("from")]
+    until: str
+    gains: dict[str, float] = field(default_factory=dict)
+    recipe_of: RecipeKind = "found"
+    window: Absent[WindowKind] = None
+    early: Absent[EarlyCounts] = None
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """split.json: where the rows were cut.
+
+    Args:
+        rows: Mature rows by part.
+        used_until: Event time of the newest row that trains, tunes or stops.
+        judged_from: Of the first judging row; None without any.
+        judged_until: Of the newest row.
+        row_order: Digest of the keys in their order.
+        series: Columns that tell one series of rows from another.
+        early_until: The moment at which rows were taken in before they were due; None where none were.
+    """
+
+    rows: dict[str, int]
+    used_until: str
+    judged_from: str | None
+    judged_until: str
+    row_order: str
+    series: Absent[tuple[str, ...]] = None
+    early_until: Absent[str] = None
+
+
+@dataclass(frozen=True)
+class FoundRecord:
+    """hyperparameters.json: what the search found, or what was copied from the champion.
+
+    Args:
+        hyperparameters: By name.
+        rounds: Of boosting.
+        model: Kind of the champion's model, where it was copied.
+        window: Its training window, where its recipe is fitted once more.
+        mode: Of the run, in bundles of before.
+        importance: What moved the loss of the search, by hyperparameter.
+    """
+
+    hyperparameters: dict[str, Any]
+    rounds: int
+    model: str | None = None
+    window: WindowKind | None = None
+    mode: str | None = None
+    importance: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class OriginRecord:
+    """One origin of the backtest: the events of the first and the last row scored, and each challenger's mean loss."""
+
+    start: str
+    end: str
+    rows: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class BacktestRecord:
+    """backtest.json: losses at earlier origins, and what was chosen from them."""
+
+    loss: str
+    origins: tuple[OriginRecord, ...]
+    decide: dict[str, ChosenThreshold] = field(default_factory=dict)
 
 
 SPLIT = "features/split.json"
@@ -229,11 +318,11 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
     """
     format_of(files)
     view = FeatureView.from_record(json.loads(files[VIEW]))
-    split = json.loads(files[SPLIT])
+    split = from_record(SplitRecord, json.loads(files[SPLIT]))
     verdict = json.loads(files[VERDICT])
     winner = verdict["winner"]
-    made = json.loads(files[f"models/{winner}/fit.json"])
-    recipe = Recipe(**made["recipe"])
+    made = from_record(FitRecord, json.loads(files[f"models/{winner}/fit.json"]))
+    recipe = made.recipe
     model_files = {
         name.removeprefix(f"models/{winner}/"): content
         for name, content in files.items()
@@ -243,13 +332,13 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         view=view,
         load=partial(load_balanced, recipe.model, view, model_files),
         recipe=recipe,
-        window=made.get("window", winner),  # a bundle without the key is older than recipes that compete
-        used_until=pd.Timestamp(split["used_until"]),
-        trained_from=pd.Timestamp(made["from"]),
-        judged_until=pd.Timestamp(split["judged_until"]),
+        window=made.window or winner,  # a bundle without the key is older than recipes that compete
+        used_until=pd.Timestamp(split.used_until),
+        trained_from=pd.Timestamp(made.since),
+        judged_until=pd.Timestamp(split.judged_until),
         judged_loss=verdict["losses"]["champion" if verdict.get("agreement") else winner],
         thresholds=_thresholds(files, winner),
-        early_until=pd.Timestamp(split["early_until"]) if "early_until" in split else None,
+        early_until=None if split.early_until is None else pd.Timestamp(split.early_until),
     )
 
 

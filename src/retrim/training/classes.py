@@ -183,9 +183,6 @@ class ChosenThreshold:
     expected_cost: float
     rows: int
 
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("threshold", "cost", "expected", "expected_cost", "rows")}
-
 
 def threshold_of(scores: np.ndarray, actual: np.ndarray, decide: DecideParams) -> ChosenThreshold:
     """The threshold that the section asks for; it asks for one.

@@ -11,6 +11,7 @@ import pandas as pd
 
 from retrim.errors import BadInputError, RefusedError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
+from retrim.stats.codec import to_record
 from retrim.training.bundle import Predictor
 from retrim.training.estimators import Link, Model, outputs
 
@@ -27,19 +28,14 @@ class Importance:
     """How much each feature weighs, by exact contributions.
 
     Args:
-        features: Names.
-        weights: Mean absolute contribution, in units of the raw score, shape (features,); summed over the classes.
+        weights: Mean absolute contribution by feature, in units of the raw score; summed over the classes.
         rows: Rows that were looked at.
         of: Rows that there were.
     """
 
-    features: tuple[str, ...]
-    weights: tuple[float, ...]
+    weights: dict[str, float]
     rows: int
     of: int
-
-    def as_record(self) -> dict[str, Any]:
-        return {"weights": dict(zip(self.features, self.weights, strict=True)), "rows": self.rows, "of": self.of}
 
 
 def importance(
@@ -64,7 +60,7 @@ def importance(
     except RefusedError:
         return None
     weights = np.abs(view.by_feature(added[:, :, :-1])).mean(axis=0).sum(axis=0)
-    return Importance(tuple(view.needs), tuple(float(each) for each in weights), len(places), len(rows))
+    return Importance(dict(zip(view.needs, map(float, weights), strict=True)), len(places), len(rows))
 
 
 def check_sums(added: np.ndarray, scores: np.ndarray) -> None:
@@ -103,9 +99,6 @@ class Contribution:
     note: str
     contribution: float
 
-    def as_record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("feature", "value", "note", "contribution")}
-
 
 @dataclass(frozen=True)
 class Explanation:
@@ -139,7 +132,7 @@ class Explanation:
             "link": self.link,
             "class": self.explained,
             "base": self.base,
-            "contributions": [each.as_record() for each in self.added],
+            "contributions": [to_record(each) for each in self.added],
             "score": self.score,
             "output": self.output,
             "outputs": self.outputs,

@@ -113,6 +113,14 @@ def taken_early(rows: pd.DataFrame, *moments: pd.Timestamp) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class EarlyCounts:
+    """How many rows came early with their label, and how many were taken in without one."""
+
+    labelled: int
+    waiting: int
+
+
+@dataclass(frozen=True)
 class EarlyRows:
     """Rows that a fit takes in before they are due.
 
@@ -128,9 +136,10 @@ class EarlyRows:
     known: np.ndarray
     left: np.ndarray
 
-    def as_record(self) -> dict[str, int]:
-        """How many rows came early with their label, and how many were taken in without one."""
-        return {"labelled": int(self.known.sum()), "waiting": int((~self.known).sum())}
+    @property
+    def counts(self) -> EarlyCounts:
+        """How many there are."""
+        return EarlyCounts(int(self.known.sum()), int((~self.known).sum()))
 
 
 def early_rows(

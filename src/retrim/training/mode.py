@@ -7,7 +7,7 @@ How long a stage may take, and how long it may be silent before it counts as one
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -34,9 +34,6 @@ class ChosenMode:
 
     mode: Mode
     reason: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {"mode": self.mode, "reason": self.reason}
 
 
 def choose_mode(runs: Sequence[PastMode], works: Mapping[Mode, int], *, price: float, checks: float) -> ChosenMode:

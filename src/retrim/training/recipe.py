@@ -433,20 +433,17 @@ class ProbeCost:
     Args:
         work: Rows times rounds of its fits.
         retraining: Those of the retraining it asks about.
-        price: Of that retraining, in units of the loss.
+        cost: The probe's share of a retraining's work, at the retraining's price, in units of the loss.
     """
 
     work: int
     retraining: int
-    price: float
+    cost: float
 
-    @property
-    def cost(self) -> float:
-        """The probe's share of a retraining's work, at the retraining's price."""
-        return self.price * self.work / self.retraining if self.retraining else 0.0
-
-    def as_record(self) -> dict[str, Any]:
-        return {"work": self.work, "retraining": self.retraining, "cost": self.cost}
+    @classmethod
+    def of(cls, work: int, retraining: int, *, price: float) -> "ProbeCost":
+        """That of so much work beside a retraining's, at its price."""
+        return cls(work, retraining, price * work / retraining if retraining else 0.0)
 
 
 def retraining_work(
