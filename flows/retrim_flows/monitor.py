@@ -14,8 +14,8 @@ from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
 from retrim_flows.moment import actor, due_each, moment, open_workspace
 from retrim_flows.recovery import SIGNED
+from retrim_flows.retrain import start
 from retrim_flows.retries import may_pass
-from retrim_flows.start import start
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from prefect.states import State
 
 from retrim.errors import BusyError
 from retrim.retraining.reproduce import prove_scheduled
+from retrim.stats.codec import to_record
 from retrim_flows.lines import say
 from retrim_flows.moment import due_once, moment, open_workspace
 from retrim_flows.recovery import SIGNED
@@ -47,4 +48,4 @@ def prove(now: str | None = None) -> dict[str, Any] | None:
 def prove_one(now: str) -> dict[str, Any] | None:
     """The proof itself; what DVC prints goes to the log."""
     proof = prove_scheduled(open_workspace(), now=moment(now), say=print)
-    return None if proof is None else proof.as_record()
+    return None if proof is None else to_record(proof)

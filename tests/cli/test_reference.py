@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from retrim import errors
-from retrim.adapters.signing import Attestation, PublicKey
 from retrim.checking.check import AcknowledgedHold
 from retrim.checking.score import ScoringResult
 from retrim.cli.answers import version_records
 from retrim.decision.account import MoneyParams, RetrainingCost
+from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
+from retrim.decision.stored_rows import Origin
 from retrim.drift.verify import VerifiedRates
 from retrim.landing.clock_repair import Repair
 from retrim.landing.ingest import Landed, WithdrawalResult, batch_record, batch_records
@@ -36,7 +37,7 @@ from tests.builders.world import World, make_world
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SCRIPT = Path(__file__).parents[2] / ".ci" / "reference.py"
-REBUILT = {"model": "", "version": 1, "identical": True, "predictions": {"largest_difference": 0}, "proved_at": ""}
+REBUILT = RebuildStatement("", 1, True, StatedBundle(""), StatedPlatform("", ""), StatedDifference(0.0), "", "")
 NOW = pd.Timestamp("2024-02-01", tz="UTC")
 VERIFIED = VerifiedRates(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, 0.9, False)
 
@@ -69,7 +70,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     store, model = world.workspace.store, world.workspace.model
     times = {"as_of": NOW.isoformat(), "made": NOW.isoformat()}
     hashes = {"tag": "", "bundle": "", "model_sha256": "", "lineage": {}}
-    verdict = {"promote": True, "reason": "", "winner": "all", "losses": {"all": 1.0}}
+    verdict = {"promote": True, "reason": "", "winner": "all", "losses": {"all": 1.0}, "rows": 0}
     store.add_version({"model": model, "version": 1, "run": "run-1", "verdict": verdict, **times, **hashes})
     said = {
         "source": "person",
@@ -134,8 +135,8 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
         ("batch withdraw", WithdrawalResult(fresh=True, withdrawals=(), rows=0, versions=())),
         ("batch redate", Repair(done=False, moves=(), stays=())),
         ("versions export", ExportedVersion(1, Path(), "", 0, proved=False)),
-        ("versions import", ImportedVersion("deferred", None, "", {}, (), "")),
-        ("versions verify-attestation", ValidAttestation(Attestation("", {}, REBUILT, PublicKey(b"")), "ours")),
+        ("versions import", ImportedVersion("deferred", None, "", Origin("", 1, "", "", "", None, "", None), (), "")),
+        ("versions verify-attestation", ValidAttestation(REBUILT, "", "ours")),
         ("retrain", RunOutcome("", "", "", None)),
         ("score", ScoringResult(None, 0, 0, None)),
         ("policy acknowledge", AcknowledgedHold("", NOW, "", "", (), "")),

@@ -15,6 +15,7 @@ from retrim.checking.mode import mode_now
 from retrim.checking.score import tell_columns_gone
 from retrim.cli.render import OUT
 from retrim.cli.version_screens import show_fairness
+from retrim.decision.stored_rows import Lineage, Origin
 from retrim.files import WorkspacePaths
 from retrim.lineage import locks
 from retrim.lineage.strange_code import refuse_strange_code
@@ -26,10 +27,11 @@ from retrim.reports.fairness import fairness_of
 from retrim.reports.verify import verify_alarms
 from retrim.reports.what_if import effect_of
 from retrim.retraining.card import make_card
-from retrim.retraining.exchange import VersionArchive, _finish, judge_import
+from retrim.retraining.exchange import ExportManifest, VersionArchive, _finish, judge_import
 from retrim.retraining.recover import end_hung_runs, recover
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env
+from retrim.stats.codec import to_record
 from retrim.training.estimators import CODE_FILE
 from tests.builders.desk import Desk, make_desk
 from tests.checking.test_served import change
@@ -174,8 +176,10 @@ def waiting(asked: Asked) -> str:
     desk = asked.desk
     row = desk.workspace.store.version(desk.workspace.model, desk.make_version(19, waits=True))
     assert row is not None
-    row = SimpleNamespace(version=row.version, verdict=row.verdict, lineage=row.lineage | {ORIGIN: {}, "champion": 2})
-    parcel = VersionArchive({}, {}, {"signer": "0" * 64}, (), None)
+    origin = Origin("generated", 2, "", "", "", None, "0" * 64, None)
+    row = replace(row, lineage=row.lineage | {ORIGIN: to_record(origin), "champion": 2})
+    said = ExportManifest("generated", 2, "", "", "", "", "", Lineage())
+    parcel = VersionArchive(said, {}, {}, origin, (), "")
     return _finish(desk.workspace, row, parcel, who=("a test", None), now=desk.day(20)).reason
 
 

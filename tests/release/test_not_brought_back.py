@@ -34,8 +34,8 @@ def run_that_it_wins(desk: Desk, *, against: int = 2) -> VersionRow:
     run = retrain.claim_run(
         desk.workspace, ask_for_run(desk.workspace, as_of=now, by="a test", reason="a test", now=now), now=now
     )
-    checks = [{"name": "previous champion", "text": WON}]
-    verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": False, "reason": WON, "checks": checks}
+    checks = [{"name": "previous champion", "passed": False, "figure": 1.0, "threshold": 1.5, "text": WON}]
+    verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": False, "reason": WON, "rows": 48, "checks": checks}
     row = {"model": "generated", "version": 3, "run": run.id, "tag": "retrim/generated/v3", "bundle": "3" * 64}
     row |= {"as_of": iso(now), "made": iso(now), "model_sha256": "3" * 64, "lineage": {"champion": against}}
     desk.workspace.store.add_version(row | {"verdict": verdict | {"formers": {"restore": 1}}})

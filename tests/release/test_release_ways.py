@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk.land(desk.rows(0, 10), 10)
     for day, promote in ((10, True), (11, True), (12, False), (13, False)):
         desk.make_version(day, promote=promote)
-    verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": True, "reason": "as the test says"}
+    verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": True, "reason": "as the test says", "rows": 48}
     with desk.workspace.store.begin() as connection:
         connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == NEW).values(verdict=verdict))
     return desk

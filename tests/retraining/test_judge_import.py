@@ -50,7 +50,8 @@ def test_a_verdict_of_agreement_has_used_up_no_rows(desk: Desk) -> None:
     judged = {"judged_from": iso(desk.day(20.5)), "judged_until": iso(desk.day(26))}
     row = {"model": "generated", "version": 9, "run": "run-again", "tag": "retrim/generated/v9", "bundle": "9" * 64}
     row |= {"as_of": iso(desk.day(26)), "made": iso(desk.day(26)), "model_sha256": "9" * 64, "lineage": {}}
-    desk.workspace.store.add_version(row | {"verdict": {"agreement": 2, "promote": True, "losses": {}} | judged})
+    verdict = {"winner": "all", "agreement": 2, "promote": True, "reason": "", "losses": {}, "rows": 0}
+    desk.workspace.store.add_version(row | {"verdict": verdict | judged})
 
     assert check_of(desk, dict(load_stored_version(desk.workspace, 1).files), "re-use")["figure"] == 0
 

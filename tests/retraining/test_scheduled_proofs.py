@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from retrim.decision.stored_rows import Lineage
 from retrim.files import platform_tag
 from retrim.retraining import reproduce as op
 
@@ -14,7 +15,7 @@ def test_a_version_of_another_python_is_not_picked_as_it_cannot_be_rebuilt_here(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def version(number: int, platform: str) -> Any:
-        return SimpleNamespace(version=number, lineage={"platform": platform})
+        return SimpleNamespace(version=number, made_from=Lineage(platform=platform))
 
     here = platform_tag()
     versions = [version(number, here if number == 7 else "linux-x86_64-python2.7.18") for number in range(1, 12)]
@@ -25,7 +26,7 @@ def test_a_version_of_another_python_is_not_picked_as_it_cannot_be_rebuilt_here(
 
     def prove(_house: Any, number: int, **_: Any) -> Any:
         picked.append(number)
-        return SimpleNamespace(rebuilt=SimpleNamespace(identical=True))
+        return SimpleNamespace(identical=True)
 
     monkeypatch.setattr(op, "prove_rebuild", prove)
     for week in range(20):

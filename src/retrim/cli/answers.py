@@ -28,7 +28,7 @@ from retrim.release.release import FIRST
 from retrim.release.versions import LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
-from retrim.stats.codec import Moment
+from retrim.stats.codec import Moment, to_record
 
 
 def version_records(workspace: Workspace) -> list[dict[str, Any]]:
@@ -371,7 +371,7 @@ def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | Non
     """What a person said to a version, or that it waits for that; None where nobody was asked."""
     answer, run = answer_of(workspace, version.version), workspace.store.run(version.run)
     if answer is not None:
-        return answer.as_record()
+        return to_record(answer)
     return {"answer": WAITING} if run is not None and run.state == WAITING else None
 
 

@@ -24,6 +24,7 @@ from retrim.cli.policy import policy_app
 
 if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
+    from retrim.retraining.reproduce import RebuildResult
 
 app = typer.Typer()
 versions_app = typer.Typer(help="Versions: list, show, compare, approve, move, clean up.", invoke_without_command=True)
@@ -112,6 +113,7 @@ def reproduce(
     from retrim.retraining.reproduce import PERSON, prove_chain
     from retrim.retraining.reproduce import prove_rebuild as prove_one
     from retrim.retraining.reproduce import reproduce as op
+    from retrim.stats.codec import to_record
 
     def say(line: str) -> None:
         if not as_json and line:
@@ -122,25 +124,24 @@ def reproduce(
             "--chain proves, and --skip-proved is for chains; write `retrim reproduce N --prove --chain`"
         )
     workspace, now = workspace_here(), as_time(None)
+    shown: list[RebuildResult]
     if not prove:
         rebuilt = op(workspace, version, say=say)
-        record = rebuilt.as_record()
-        all_identical = rebuilt.identical
+        shown, record = [rebuilt], to_record(rebuilt)
     elif chain:
         proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
-        record = {**proof.as_record(), "ancestors": [each.as_record() for each in before]}
-        all_identical = all(each.rebuilt.identical for each in (proof, *before))
+        shown = [*before, proof]
+        record = {**to_record(proof), "ancestors": [to_record(each) for each in before]}
     else:
         proof = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
-        record = {**proof.as_record(), "ancestors": []}
-        all_identical = proof.rebuilt.identical
+        shown, record = [proof], {**to_record(proof), "ancestors": []}
     if as_json:
         render.show_json(record)
     else:
-        for each in (*record.get("ancestors", ()), record):
-            _show_rebuilt(each, prove=prove)
+        for each in shown:
+            _show_rebuilt(each)
         _note_remote(workspace)
-    raise typer.Exit(0 if all_identical else 1)
+    raise typer.Exit(0 if all(each.identical for each in shown) else 1)
 
 
 @app.command(epilog=example("retrim environment 1"))
@@ -151,32 +152,33 @@ def environment(version: Version, as_json: AsJson = False) -> None:
     """
     from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
+    from retrim.stats.codec import to_record
 
     def say(line: str) -> None:
         render.ERR.print(line, style="dim", highlight=False, markup=False)
 
     built = build_environment(workspace_here(), version, say=say)
     if as_json:
-        render.show_json(built.as_record())
+        render.show_json(to_record(built))
         return
     code = "its code lies in src/ at its tag" if built.code is None else f"its code is {built.code}"
     render.OUT.print(f"version {version}: {code}", highlight=False, markup=False)
     render.OUT.print(f"use it: . {built.folder}/bin/activate", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show_rebuilt(record: dict[str, Any], *, prove: bool) -> None:
+def _show_rebuilt(rebuilt: "RebuildResult") -> None:
     from retrim.cli import render
+    from retrim.retraining.reproduce import RebuildProof
 
-    answer = "identical" if record["identical"] else "different"
-    said = f"version {record['version']} {'proved' if prove else 'rebuilt'}: {answer}"
-    render.OUT.print(f"{said}; stages run: {', '.join(record['executed']) or 'none'}", highlight=False)
-    for difference in record["differences"]:
+    answer = "identical" if rebuilt.identical else "different"
+    said = f"version {rebuilt.version} {'proved' if isinstance(rebuilt, RebuildProof) else 'rebuilt'}: {answer}"
+    render.OUT.print(f"{said}; stages run: {', '.join(rebuilt.executed) or 'none'}", highlight=False)
+    for difference in rebuilt.differences:
         render.OUT.print(f"  {difference}", highlight=False, markup=False)
-    if prove:
-        largest = record["largest_difference"]
-        shown = "not known" if largest is None else f"{largest:g}"
-        render.OUT.print(f"  largest difference of predictions on the judged rows: {shown}", highlight=False)
-        render.OUT.print(f"  attestation: {record['attestation']}", highlight=False, markup=False, soft_wrap=True)
+    if isinstance(rebuilt, RebuildProof):
+        largest = "not known" if rebuilt.largest_difference is None else f"{rebuilt.largest_difference:g}"
+        render.OUT.print(f"  largest difference of predictions on the judged rows: {largest}", highlight=False)
+        render.OUT.print(f"  attestation: {rebuilt.attestation}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))
@@ -198,10 +200,11 @@ def rollback(
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
+    from retrim.stats.codec import to_record
 
     moved = op(workspace_here(), to, by=by, reason=reason, now=past_time(now))
     if as_json:
-        render.show_json(moved.as_record())
+        render.show_json(to_record(moved))
     else:
         render.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
 
@@ -255,6 +258,7 @@ def live(
     from retrim.errors import BadInputError
     from retrim.release.versions import find_live_version as live_as_of
     from retrim.release.versions import live_at
+    from retrim.stats.codec import to_record
 
     if at is not None and as_of is not None:
         raise BadInputError("--at and --as-of are both given; give one: --at goes by the clock")
@@ -264,7 +268,7 @@ def live(
     else:
         found = live_as_of(workspace, before=as_time(as_of) + pd.Timedelta("1s"))
     if as_json:
-        render.show_json(None if found is None else found.as_record())
+        render.show_json(None if found is None else to_record(found))
     elif found is None:
         render.OUT.print("no version was live", highlight=False)
     else:
@@ -321,10 +325,11 @@ def log_verify(
     """
     from retrim.cli import render
     from retrim.release.versions import verify_log
+    from retrim.stats.codec import to_record
 
     found = verify_log(workspace_here(), kept=head)
     if as_json:
-        render.show_json(found.as_record())
+        render.show_json(to_record(found))
         return
     in_git = "copies of all" if found.in_git == found.rows else f"copies of {found.in_git}"
     last = f", {in_git} in git; the last digest is {found.head}" if found.head else ""
@@ -356,14 +361,13 @@ def verify(
     with suppress(BadInputError):  # an attestation can be checked anywhere
         workspace = workspace_here()
     found = verify_attestation(workspace, file, key=key)
-    record = found.as_record()
     if as_json:
-        render.show_json(record)
+        render.show_json(found.as_record())
         return
-    answer = "identical" if record["identical"] else "different"
-    at = render.moment(record["proved_at"])
-    said = f"valid: version {record['version']} of {record['model']}, {answer}, proved {at}"
-    render.OUT.print(f"{said}; signed by {record['signer'][:16]} ({found.whose})", highlight=False, markup=False)
+    answer = "identical" if found.said.identical else "different"
+    at = render.moment(found.said.proved_at)
+    said = f"valid: version {found.said.version} of {found.said.model}, {answer}, proved {at}"
+    render.OUT.print(f"{said}; signed by {found.signer[:16]} ({found.whose})", highlight=False, markup=False)
 
 
 @versions_app.command("key", epilog=example("retrim versions key"))
@@ -422,9 +426,10 @@ def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJs
 
 def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
     from retrim.cli import render
+    from retrim.stats.codec import to_record
 
     if as_json:
-        render.show_json(answer.as_record())
+        render.show_json(to_record(answer))
     else:
         render.OUT.print(f"version {answer.version} {what}: {answer.words}", highlight=False, markup=False)
 
@@ -471,10 +476,11 @@ def export(
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
+    from retrim.stats.codec import to_record
 
     made = op(workspace_here(), version, to=to)
     if as_json:
-        render.show_json(made.as_record())
+        render.show_json(to_record(made))
         return
     unproved = "without an attestation: prove it before with `retrim reproduce N --prove`"
     proved = "with the attestation of a rebuild" if made.proved else unproved
@@ -500,11 +506,11 @@ def import_(
     """
     from retrim.cli import render
     from retrim.retraining.exchange import import_version
+    from retrim.stats.codec import to_record
 
     done = import_version(workspace_here(), file, by=by, approval=reason, now=past_time(now))
-    record = done.as_record()
     if as_json:
-        render.show_json(record)
+        render.show_json(to_record(done))
     else:
         what = "" if done.version is None else f" as version {done.version}"
         render.OUT.print(f"{done.state}{what}: {done.reason}", highlight=False, markup=False)

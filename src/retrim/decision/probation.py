@@ -15,7 +15,7 @@ from pydantic import Field
 
 from retrim.decision.rules import Decision
 from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
-from retrim.stats.codec import Moment, written
+from retrim.stats.codec import Moment, Number, written
 from retrim.stats.plugins import SettingsSection
 
 Outcome = Literal["going on", "worse", "confirmed", "over", "replaced"]
@@ -431,6 +431,44 @@ def from_top(differences: Sequence[str], *, root: str) -> list[str]:
         root: Absolute path of the workspace.
     """
     return [each.replace(root, ".") for each in differences]
+
+
+@dataclass(frozen=True)
+class StatedBundle:
+    """SHA-256 of the whole bundle as recorded and as rebuilt; None: nothing was."""
+
+    recorded: str
+    rebuilt: str | None = None
+
+
+@dataclass(frozen=True)
+class StatedPlatform:
+    """Platform tags of the run and of the rebuild."""
+
+    recorded: str
+    here: str
+
+
+@dataclass(frozen=True)
+class StatedDifference:
+    """The largest difference of predictions on the judged rows; None: not known."""
+
+    largest_difference: Number | None
+
+
+@dataclass(frozen=True)
+class RebuildStatement:
+    """What is read of an attestation of a rebuild: what was rebuilt, on what, and whether the bytes are the same."""
+
+    model: str
+    version: int
+    identical: bool
+    bundle: StatedBundle
+    platform: StatedPlatform
+    predictions: StatedDifference
+    reason: str
+    proved_at: str
+    first_difference: str | None = None
 
 
 def rebuild_predicate(

@@ -1,6 +1,5 @@
 """What a bundle keeps of a verdict: verdict.json with all that stands beside the checks, and the losses by slice."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from retrim.drift.slices import SliceLoss
@@ -9,10 +8,8 @@ from retrim.gate.verdict import Check
 
 @dataclass(frozen=True)
 class LookAtPrevious:
-    """What a verdict says of previous champions: why some did not compete, and the version that goes live again."""
+    """What is read of a verdict on previous champions: the version that goes live again; None: none does."""
 
-    left_out: Mapping[str, str]
-    losses: Mapping[str, float]
     restore: int | None
 
 

@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
 from retrim.gate.what_if import changed, value_at
-from retrim.profile.rhythm import SettingChoice
 from retrim.settings import (
     DERIVED,
     Params,
@@ -24,7 +23,7 @@ from retrim.settings import (
     to_settings_file,
     with_derived,
 )
-from retrim.stats.plugins import near_keys
+from retrim.stats.plugins import SettingChoice, near_keys
 
 COMMENT_COLUMN = 35
 PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")

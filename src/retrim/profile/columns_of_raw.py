@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
-from retrim.profile.table import SAMPLED, RawColumn, TableNote, personal, share_of
+from retrim.profile.table import TableNote, personal
 from retrim.table.data import ColumnType, Role
+from retrim.table.reading import SAMPLED, RawColumn, share_of
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]

@@ -10,6 +10,8 @@ import pandas as pd
 
 from retrim.profile.columns_of_raw import Aim
 from retrim.profile.table import TableNote
+from retrim.stats.plugins import SettingChoice
+from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import PARTS
 from retrim.table.reading import ReadingParams
@@ -270,8 +272,6 @@ def span_text(span: pd.Timedelta) -> str:
 
 LEAST_ROWS = 120
 """Rows below which no judging block, no folds and no training rows can be cut that would say anything."""
-POSITIVES = 50
-"""Rows of the rarer class that a judging block should hold."""
 BLOCKS = 8
 """Blocks that a judging block should hold, so that the gate's bound means something."""
 
@@ -280,14 +280,6 @@ SEARCHED = 16
 
 A batch alone is too few on a long table: rounds and learning rate are then chosen by its noise.
 """
-
-
-@dataclass(frozen=True)
-class SettingChoice:
-    """A value for params.yaml, and the reason that stands beside it; empty: what stands there is right."""
-
-    value: Any
-    why: str
 
 
 Choices = Mapping[tuple[str, ...], SettingChoice]

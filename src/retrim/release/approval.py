@@ -17,6 +17,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
 from retrim.release.release import promote_version, show_challenger
 from retrim.release.versions import find_live_version
+from retrim.stats.codec import from_record, to_record
 from retrim.training.mode import FINAL
 
 
@@ -94,15 +95,6 @@ class ApprovalAnswer:
     reason: str
     at: str
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "answer": self.answer,
-            "by": self.by,
-            "reason": self.reason,
-            "at": self.at,
-        }
-
     @property
     def words(self) -> str:
         """What was said, by whom and why."""
@@ -141,7 +133,7 @@ def waiting(workspace: Workspace) -> list[dict[str, Any]]:
 def answer_of(workspace: Workspace, version: int) -> ApprovalAnswer | None:
     """What was said to a version; None while nothing was."""
     rows = workspace.store.envelope(workspace.model, version, kind=APPROVAL)
-    return ApprovalAnswer(version=version, **rows[0].record) if rows else None
+    return from_record(ApprovalAnswer, {"version": version, **rows[0].record}) if rows else None
 
 
 def approve(workspace: Workspace, version: int, *, by: str, reason: str, now: pd.Timestamp) -> ApprovalAnswer:
@@ -272,5 +264,5 @@ def _end(
     workspace: Workspace, run: RunRow, state: str, reason: str, answer: ApprovalAnswer, *, now: pd.Timestamp
 ) -> None:
     show_challenger(workspace, None)
-    detail = {"reason": reason, "answer": answer.as_record()}
+    detail = {"reason": reason, "answer": to_record(answer)}
     workspace.store.end_run(run.id, state=state, ended=iso(now), version=run.made, detail=detail)

@@ -28,15 +28,18 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import Attestation, PublicKey, attested, read_attestation, signature_fault
-from retrim.decision.probation import REBUILD
+from retrim.decision.probation import REBUILD, RebuildStatement
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
-from retrim.decision.stored_rows import ReleaseRow, VersionRow, columns_of
+from retrim.decision.stored_rows import EnvelopeRow, Origin, ReleaseRow, VersionRow, columns_of
 from retrim.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest, read_folder
+from retrim.gate.verdict_record import VerdictRecord
 from retrim.lineage.workspace import Workspace
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import from_record
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
 from retrim.training.estimators import trust_all
 
@@ -79,11 +82,13 @@ class ValidAttestation:
     """An attestation of a rebuild that is what was signed, by a key that counts.
 
     Args:
-        attestation: What it says.
+        said: What it says.
+        signer: Of the key that signed it: SHA-256 of its bytes, 64 hex digits.
         whose: Why its signer counts: ours, trusted, or given.
     """
 
-    attestation: Attestation
+    said: RebuildStatement
+    signer: str
     whose: str
 
     def as_record(self) -> dict[str, Any]:
@@ -97,16 +102,15 @@ class ValidAttestation:
             largest_difference: Of predictions on the judged rows; null: not known.
             proved_at: When.
         """
-        fields = self.attestation.fields
         return {
             "valid": True,
-            "signer": self.attestation.signer.fingerprint,
+            "signer": self.signer,
             "whose": self.whose,
-            "model": fields["model"],
-            "version": fields["version"],
-            "identical": fields["identical"],
-            "largest_difference": fields["predictions"]["largest_difference"],
-            "proved_at": fields["proved_at"],
+            "model": self.said.model,
+            "version": self.said.version,
+            "identical": self.said.identical,
+            "largest_difference": self.said.predictions.largest_difference,
+            "proved_at": self.said.proved_at,
         }
 
 
@@ -123,13 +127,15 @@ def verify_attestation(workspace: Workspace | None, file: Path, *, key: str | No
         RefusedError: It is not what was signed, or the key does not count here.
     """
     attestation = read_attestation(read_record(file))
-    found = ValidAttestation(attestation, whose_key(workspace, attestation.signer, key=key))
+    whose = whose_key(workspace, attestation.signer, key=key)
     require_kind(attestation, REBUILD, str(file))
     try:
-        found.as_record()
-    except (KeyError, TypeError) as error:
-        raise BadInputError(f"{file} is signed and lacks {error}; ask who signed it") from error
-    return found
+        said = from_record(RebuildStatement, attestation.fields)
+    except RetrimError as error:
+        raise BadInputError(
+            f"{file} is signed and lacks what an attestation says ({error}); ask who signed it"
+        ) from error
+    return ValidAttestation(said, attestation.signer.fingerprint, whose)
 
 
 def require_kind(attestation: Attestation, kind: str, file: str) -> None:
@@ -170,12 +176,17 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
     )
 
 
+def rebuild_said(row: EnvelopeRow) -> RebuildStatement:
+    """What an attestation in our own store says; its signature is not looked at."""
+    return from_record(RebuildStatement, attested(row.record))
+
+
 def last_proofs(workspace: Workspace) -> dict[int, dict[str, str | None]]:
     """By version: `proved`, when it was last found identical, and `differed`, when it was found different since."""
     found: dict[int, dict[str, str | None]] = {}
     for row in workspace.store.envelopes(workspace.model, kind=PROOF):
         last = found.setdefault(row.version, {"proved": None, "differed": None})
-        last |= {"proved": row.at, "differed": None} if attested(row.record)["identical"] else {"differed": row.at}
+        last |= {"proved": row.at, "differed": None} if rebuild_said(row).identical else {"differed": row.at}
     return found
 
 
@@ -246,16 +257,13 @@ class VerifiedLog:
 
     Args:
         rows: Moves in it.
-        in_git: Those of them of which a copy lies in git.
+        in_git: Rows that also lie in git.
         head: Digest of the last one; None where there is none. Noted elsewhere, it proves later that none is gone.
     """
 
     rows: int
     in_git: int
     head: str | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {"rows": self.rows, "in_git": self.in_git, "head": self.head}
 
 
 def release_log(workspace: Workspace) -> list[dict[str, Any]]:
@@ -401,17 +409,6 @@ class LiveVersion:
     action: str
     previous: int | None
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "as_of": self.as_of,
-            "since": self.since,
-            "by": self.by,
-            "reason": self.reason,
-            "action": self.action,
-            "previous": self.previous,
-        }
-
 
 def find_live_version(workspace: Workspace, *, before: pd.Timestamp | None = None) -> LiveVersion | None:
     """What is live now, or went live as of a moment before `before`, from the release rows; None where nothing did."""
@@ -448,8 +445,7 @@ def replaced(workspace: Workspace, releases: Sequence[ReleaseRow]) -> int | None
 def judged_in_place_of(workspace: Workspace, version: int) -> int | None:
     """The version that was judged, where this one is its recipe fitted once more; None for any other."""
     row = workspace.store.version(workspace.model, version)
-    judged: int | None = None if row is None else row.verdict.get("agreement")
-    return judged
+    return None if row is None else row.judged.agreement
 
 
 def champions_before(workspace: Workspace, releases: Sequence[ReleaseRow], version: int) -> list[int]:
@@ -481,10 +477,9 @@ MLFLOW_RUN = "mlflow_run"
 """In a version's lineage: MLflow's id of the run with its bundle, here. Older ones do not say."""
 
 
-def origin_of(row: VersionRow) -> dict[str, Any] | None:
+def origin_of(row: VersionRow) -> Origin | None:
     """Where a version was imported from; None where it was made here."""
-    found = row.lineage.get(ORIGIN)
-    return None if found is None else dict(found)
+    return row.made_from.origin
 
 
 def refuse_rebuild(row: VersionRow) -> None:
@@ -496,11 +491,11 @@ def refuse_rebuild(row: VersionRow) -> None:
     origin = origin_of(row)
     if origin is None:
         return
-    proof = origin["proof"]
-    proved = "no attestation came with it" if proof is None else f"its attestation of {proof['proved_at']} came with it"
+    proof = origin.proof
+    proved = "no attestation came with it" if proof is None else f"its attestation of {proof.proved_at} came with it"
     raise RefusedError(
-        f"version {row.version} was imported: it is version {origin['version']} of key {origin['signer'][:16]}, and "
-        f"its commit {origin['commit'][:12]} and raw data lie where it was made; prove it there. Here its bundle "
+        f"version {row.version} was imported: it is version {origin.version} of key {origin.signer[:16]}, and "
+        f"its commit {origin.commit[:12]} and raw data lie where it was made; prove it there. Here its bundle "
         f"is held to the signed hash and to its reference rows; {proved}"
     )
 
@@ -518,6 +513,11 @@ class Stored:
     files: Mapping[str, bytes]
 
     @cached_property
+    def verdict(self) -> VerdictRecord:
+        """What the gate said of it."""
+        return from_record(VerdictRecord, json.loads(self.files[VERDICT]))
+
+    @cached_property
     def predictor(self) -> Predictor:
         """The winning model with its own preprocessing; the model itself is loaded when first asked for."""
         return open_predictor(self.files)
@@ -528,7 +528,7 @@ class Stored:
 
         None of any other: its own model was judged.
         """
-        if not json.loads(self.files[VERDICT]).get("agreement"):
+        if self.verdict.agreement is None:
             return None
         judged = pd.read_parquet(BytesIO(self.files["verdict/judged.parquet"]), columns=["_key", "_champion_loss"])
         return judged.set_index("_key")["_champion_loss"]
@@ -536,7 +536,7 @@ class Stored:
     @cached_property
     def reference(self) -> Reference | None:
         """The profiles of what it was made from; None where its bundle is older than they are."""
-        return load_reference(self.files, json.loads(self.files[VERDICT])["winner"])
+        return load_reference(self.files, self.verdict.winner)
 
 
 def stored_bundle(workspace: Workspace, version: int) -> Path:
@@ -572,7 +572,7 @@ def load_stored_version(workspace: Workspace, version: int) -> Stored:
 
 
 def _folder(workspace: Workspace, row: VersionRow) -> Path:
-    return workspace.registry.bundle_folder(row.version, run=row.lineage.get(MLFLOW_RUN))
+    return workspace.registry.bundle_folder(row.version, run=row.made_from.mlflow_run)
 
 
 def live_kind(workspace: Workspace) -> str | None:
@@ -583,8 +583,7 @@ def live_kind(workspace: Workspace) -> str | None:
     row = workspace.store.version(workspace.model, now_live.version)
     assert row is not None, now_live
     folder = _folder(workspace, row)
-    winner = json.loads((folder / VERDICT).read_bytes())["winner"]
-    return str(json.loads((folder / "models" / winner / "fit.json").read_bytes())["recipe"]["model"])
+    return Exhibits(folder).fit.recipe.model
 
 
 def load_champion(workspace: Workspace) -> Stored | None:

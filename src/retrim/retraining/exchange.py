@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,17 +21,18 @@ import retrim
 from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
-from retrim.adapters.signing import Attestation, attested, is_plain, pack, read_attestation, unpack
+from retrim.adapters.signing import Attestation, is_plain, pack, read_attestation, unpack
 from retrim.checking.previous_champions import forbidden_in, group_checks
-from retrim.decision.probation import REBUILD
+from retrim.decision.probation import REBUILD, RebuildStatement
 from retrim.decision.release_checks import hold_to
-from retrim.decision.stored_rows import VersionRow
+from retrim.decision.stored_rows import Lineage, Origin, OriginProof, VersionRow
 from retrim.drift.slices import SliceParams
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, platform_tag, read_folder, write_file, write_folder
 from retrim.gate.models import judge_models
 from retrim.gate.reuse import EarlierVerdict, uses
 from retrim.gate.verdict import HoldoutJudgement, StatedInterval, score
+from retrim.gate.verdict_record import VerdictRecord
 from retrim.landing.as_of_view import known_table
 from retrim.lineage.locks import held_locks
 from retrim.lineage.strange_code import refuse_strange_code
@@ -44,7 +45,9 @@ from retrim.release.versions import (
     PROOF,
     Stored,
     find_live_version,
+    origin_of,
     parse_record,
+    rebuild_said,
     require_grain,
     require_kind,
     stored_bundle,
@@ -54,6 +57,7 @@ from retrim.release.versions import load_champion as live_version
 from retrim.retraining.card import keep_card
 from retrim.retraining.reproduce import version_row
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.windows import past_of
 from retrim.table.data import mature, with_past
@@ -61,6 +65,7 @@ from retrim.table.lags import HistoryParams
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import HISTORY, VERDICT, Predictor, format_of, load_predictor
 
+T = TypeVar("T")
 EXPORT = "urn:retrim:export:v1"
 """The type of an attestation that says which files an export holds, and of what version."""
 MANIFEST, PROVED, BUNDLE, MADE_FROM = "attestation.json", "rebuild.json", "bundle/", "made-from/"
@@ -85,15 +90,6 @@ class ExportedVersion:
     bytes: int
     proved: bool
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "file": str(self.file),
-            "sha256": self.sha256,
-            "bytes": self.bytes,
-            "proved": self.proved,
-        }
-
 
 def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVersion:
     """Writes a version into one signed file.
@@ -108,23 +104,21 @@ def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVe
         RefusedError: Its stored bundle is not the recorded one, its commit is gone, or it was imported itself.
     """
     row = version_row(workspace, version)
-    lineage = row.lineage
-    if ORIGIN in lineage:
-        made = lineage[ORIGIN]
+    if (made := origin_of(row)) is not None:
         raise RefusedError(
-            f"version {version} was imported; export it where it was made, as version {made['version']} "
-            f"(key {made['signer'][:16]})"
+            f"version {version} was imported; export it where it was made, as version {made.version} "
+            f"(key {made.signer[:16]})"
         )
-    commit = str(lineage["commit"])
+    commit = str(row.made_from.commit)
     if not git.has_commit(workspace.paths.root, commit):
         raise RefusedError(f"commit {commit[:12]} of version {version} is not in this repository; fetch {row.tag}")
     bundle = read_folder(stored_bundle(workspace, version))
     files = {f"{BUNDLE}{name}": content for name, content in bundle.items()}
     files |= {f"{MADE_FROM}{name}": git.file_at(workspace.paths.root, commit, name) for name in FROM_COMMIT}
     envelope = workspace.store.envelope(workspace.model, version)
-    proofs = [each.record for each in envelope if each.kind == PROOF]
+    proofs = [each for each in envelope if each.kind == PROOF]
     if proofs:
-        files[PROVED] = to_json(proofs[-1])
+        files[PROVED] = to_json(proofs[-1].record)
     fields = {
         "retrim": retrim.__version__,
         "model": workspace.model,
@@ -136,14 +130,14 @@ def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVe
         "bundle": row.bundle,
         "bundle_format": format_of(bundle),
         "model_sha256": row.model_sha256,
-        "lineage": lineage,
+        "lineage": row.lineage,
         "verdict": row.verdict,
         "envelope": [{"kind": e.kind, "id": e.id, "at": e.at, "record": e.record} for e in envelope],
     }
     content = pack({**files, MANIFEST: to_json(workspace.keys.attest(EXPORT, _digests(files), fields))})
     file = to or workspace.paths.var / "exports" / f"{workspace.model}-v{version}.tar"
     write_file(file, content)
-    proved = bool(proofs) and bool(attested(proofs[-1])["identical"])
+    proved = bool(proofs) and rebuild_said(proofs[-1]).identical
     return ExportedVersion(version, file, sha256(content).hexdigest(), len(content), proved)
 
 
@@ -265,7 +259,7 @@ def _judged(
     if champion is not None:
         its = champion.predictor
         own = score(its.view, rows, its.predict(rows), loss=loss, stated=_stated(champion.files))
-    winner = json.loads(files[VERDICT])["winner"]
+    winner = _verdict(files).winner
     return HoldoutJudgement(
         rows=rows,
         features=view.features,
@@ -276,17 +270,21 @@ def _judged(
     )
 
 
+def _verdict(files: Mapping[str, bytes]) -> VerdictRecord:
+    return from_record(VerdictRecord, json.loads(files[VERDICT]))
+
+
 def _stated(files: Mapping[str, bytes]) -> StatedInterval | None:
     """The interval that a bundle's backtest gave for its winner; None where there is none."""
-    return StatedInterval.of(json.loads(files.get(BACKTEST, b"{}")), json.loads(files[VERDICT])["winner"])
+    return StatedInterval.of(json.loads(files.get(BACKTEST, b"{}")), _verdict(files).winner)
 
 
 def _used(workspace: Workspace) -> list[EarlierVerdict]:
     """Earlier verdicts here: the rows that each was given on."""
     return [
-        EarlierVerdict(row.version, pd.Timestamp(row.verdict["judged_from"]), pd.Timestamp(row.verdict["judged_until"]))
+        EarlierVerdict(row.version, pd.Timestamp(row.judged.judged_from), pd.Timestamp(row.judged.judged_until))
         for row in workspace.store.versions(workspace.model)
-        if row.verdict.get("judged_from") is not None and row.verdict.get("agreement") is None  # that chose nothing
+        if row.judged.judged_from and row.judged.judged_until and row.judged.agreement is None  # that chose nothing
     ]
 
 
@@ -309,19 +307,23 @@ class ImportedVersion:
     state: str
     version: int | None
     reason: str
-    origin: dict[str, Any]
+    origin: Origin
     environment: tuple[str, ...]
     proof: str
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "state": self.state,
-            "version": self.version,
-            "reason": self.reason,
-            "origin": self.origin,
-            "environment": list(self.environment),
-            "proof": self.proof,
-        }
+
+@dataclass(frozen=True)
+class ExportManifest:
+    """What is read of the manifest of an export: the version, and hashes and lineage as where it was made."""
+
+    model: str
+    version: int
+    run: str
+    tag: str
+    as_of: str
+    bundle: str
+    model_sha256: str
+    lineage: Lineage
 
 
 @dataclass(frozen=True)
@@ -329,16 +331,18 @@ class VersionArchive:
     """An export whose signature, hashes and form are right.
 
     Args:
-        manifest: Signed.
+        said: What its manifest says.
+        manifest: The same as it was signed.
         bundle: Files of the bundle, by relative name.
         origin: Where it is from.
         environment: How this machine differs from the one it was made on.
         proof: What the attestation of its rebuild says.
     """
 
+    said: ExportManifest
     manifest: dict[str, Any]
     bundle: dict[str, bytes]
-    origin: dict[str, Any]
+    origin: Origin
     environment: tuple[str, ...]
     proof: str
 
@@ -367,14 +371,14 @@ def import_version(
     parcel = open_parcel(workspace, file)
     refuse_strange_code(workspace, parcel.bundle)
     with held_locks(workspace, "import"), tempfile.TemporaryDirectory(prefix="retrim-import-") as made:
-        known = _known(workspace, parcel.manifest["bundle"])
+        known = _known(workspace, parcel.said.bundle)
         if known is not None:
             return _finish(workspace, known, parcel, who=who, now=now)
         folder = Path(made) / "bundle"
         write_folder(folder, parcel.bundle)
-        if folder_digest(folder) != parcel.manifest["bundle"]:
+        if folder_digest(folder) != parcel.said.bundle:
             raise RefusedError("the bundle is not the one that its manifest names; ask for the file again")
-        _answers(workspace, folder, parcel.manifest["bundle"])
+        _answers(workspace, folder, parcel.said.bundle)
         champion = live_version(workspace)
         against = None if champion is None else champion.version
         judged = judge_import(workspace, parcel.bundle, champion, now=now)
@@ -396,19 +400,28 @@ def open_parcel(workspace: Workspace, file: Path) -> VersionArchive:
     attestation = read_attestation(parse_record(files[MANIFEST], MANIFEST))
     whose_key(workspace, attestation.signer, key=None)
     require_kind(attestation, EXPORT, file.name)
+    said = _signed(ExportManifest, attestation, file.name)
+    return _parcel(workspace, file, files, attestation, said)
+
+
+def _signed(kind: type[T], attestation: Attestation, name: str) -> T:
+    """What a signed file says.
+
+    Raises:
+        BadInputError: It lacks some of it.
+    """
     try:
-        return _parcel(workspace, file, files, attestation)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadInputError(
-            f"{file.name} is signed and lacks what an export says ({error}); ask who signed it"
-        ) from error
+        return from_record(kind, attestation.fields)
+    except RetrimError as error:
+        raise BadInputError(f"{name} is signed and lacks what an export says ({error}); ask who signed it") from error
 
 
-def _parcel(workspace: Workspace, file: Path, files: dict[str, bytes], attestation: Attestation) -> VersionArchive:
-    manifest = attestation.fields
-    if manifest["model"] != workspace.model:
-        raise BadInputError(f"{file.name} is of model {manifest['model']!r}; this workspace has {workspace.model!r}")
-    require_grain(workspace, manifest["lineage"], file.name)
+def _parcel(
+    workspace: Workspace, file: Path, files: dict[str, bytes], attestation: Attestation, said: ExportManifest
+) -> VersionArchive:
+    if said.model != workspace.model:
+        raise BadInputError(f"{file.name} is of model {said.model!r}; this workspace has {workspace.model!r}")
+    require_grain(workspace, attestation.fields["lineage"], file.name)
     found, named = _digests({name: files[name] for name in files if name != MANIFEST}), attestation.subject
     if found != named:
         wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
@@ -416,18 +429,22 @@ def _parcel(workspace: Workspace, file: Path, files: dict[str, bytes], attestati
     bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
     assert all(is_plain(name) for name in bundle)
     rebuild = None if PROVED not in files else read_attestation(parse_record(files[PROVED], PROVED))
-    proof = _proof(rebuild, attestation)
-    origin = {
-        **{name: manifest[name] for name in ("model", "version", "tag", "run")},
-        "commit": manifest["lineage"]["commit"],
-        "champion": manifest["lineage"]["champion"],
-        "signer": attestation.signer.fingerprint,
-        "proof": None if rebuild is None else {name: rebuild.fields[name] for name in ("identical", "proved_at")},
-    }
-    return VersionArchive(manifest, bundle, origin, _environment(workspace, manifest, files), proof)
+    proof = _proof(rebuild, attestation, said)
+    proved = None if rebuild is None else _signed(OriginProof, rebuild, PROVED)
+    origin = Origin(
+        model=said.model,
+        version=said.version,
+        tag=said.tag,
+        run=said.run,
+        commit=str(said.lineage.commit),
+        champion=said.lineage.champion,
+        signer=attestation.signer.fingerprint,
+        proof=proved,
+    )
+    return VersionArchive(said, attestation.fields, bundle, origin, _environment(workspace, said.lineage, files), proof)
 
 
-def _proof(rebuild: Attestation | None, export: Attestation) -> str:
+def _proof(rebuild: Attestation | None, export: Attestation, exported: ExportManifest) -> str:
     """What the attestation of a rebuild says; one of another key or another bundle says nothing here.
 
     Raises:
@@ -436,20 +453,20 @@ def _proof(rebuild: Attestation | None, export: Attestation) -> str:
     if rebuild is None:
         return "no attestation of a rebuild came with it"
     require_kind(rebuild, REBUILD, PROVED)
-    fields = rebuild.fields
-    if rebuild.signer != export.signer or fields["bundle"]["recorded"] != export.fields["bundle"]:
+    said = _signed(RebuildStatement, rebuild, PROVED)
+    if rebuild.signer != export.signer or said.bundle.recorded != exported.bundle:
         raise RefusedError(f"{PROVED} is of another key or another bundle; ask for the file again where it was made")
-    found = "identical" if fields["identical"] else f"different: {fields['first_difference']}"
-    return f"rebuilt where it was made on {fields['proved_at']}: {found}"
+    found = "identical" if said.identical else f"different: {said.first_difference}"
+    return f"rebuilt where it was made on {said.proved_at}: {found}"
 
 
-def _environment(workspace: Workspace, manifest: dict[str, Any], files: dict[str, bytes]) -> tuple[str, ...]:
-    lineage, here = manifest["lineage"], platform_tag()
+def _environment(workspace: Workspace, lineage: Lineage, files: dict[str, bytes]) -> tuple[str, ...]:
+    here = platform_tag()
     found = []
-    if lineage["platform"] != here:
-        found.append(f"made on {lineage['platform']}, this is {here}: the same bytes are not promised")
-    if lineage["python"] != platform.python_version():
-        found.append(f"made with Python {lineage['python']}, this is {platform.python_version()}")
+    if lineage.platform != here:
+        found.append(f"made on {lineage.platform}, this is {here}: the same bytes are not promised")
+    if lineage.python != platform.python_version():
+        found.append(f"made with Python {lineage.python}, this is {platform.python_version()}")
     lock = sha256(files.get(f"{MADE_FROM}requirements.lock", b"")).hexdigest()
     if lock != file_digest(workspace.paths.lock):
         found.append(f"made with requirements.lock {lock[:12]}, this workspace has another")
@@ -483,33 +500,33 @@ def _register(
     now: pd.Timestamp,
 ) -> VersionRow:
     """Publishes the bundle to MLflow and records the version; after a kill it goes on to the same number."""
-    manifest, verdict = parcel.manifest, judged.verdict
+    said, verdict, origin = parcel.said, judged.verdict, to_record(parcel.origin)
     assert verdict is not None
-    run = f"import-{workspace.model}-{manifest['bundle'][:16]}"
-    name = f"{workspace.model} version {parcel.origin['version']} of {parcel.origin['signer'][:12]}"
+    run = f"import-{workspace.model}-{said.bundle[:16]}"
+    name = f"{workspace.model} version {parcel.origin.version} of {parcel.origin.signer[:12]}"
     parent = workspace.registry.open_run(run, name, {"retrim.mode": "import"})
-    mine = {"run": run, "champion": against, ORIGIN: parcel.origin, MLFLOW_RUN: parent}
-    lineage = {**manifest["lineage"], **mine}
+    mine = {"run": run, "champion": against, ORIGIN: origin, MLFLOW_RUN: parent}
+    lineage = {**parcel.manifest["lineage"], **mine}
     version = workspace.registry.publish(
         parent,
         folder,
-        bundle_id=manifest["bundle"],
+        bundle_id=said.bundle,
         lineage=lineage,
-        params={"mode": "import", "as_of": manifest["as_of"]},
+        params={"mode": "import", "as_of": said.as_of},
         example=judged.example,
     )
     workspace.registry.finish(parent, "FINISHED")
-    record = {"origin": parcel.origin, "manifest": manifest, "environment": list(parcel.environment)}
+    record = {"origin": origin, "manifest": parcel.manifest, "environment": list(parcel.environment)}
     workspace.store.add_to_envelope(workspace.model, version, kind=IMPORTED, name="origin", at=iso(now), record=record)
     workspace.store.add_version(
         {
             "model": workspace.model,
             "version": version,
             "run": run,
-            "tag": f"{parcel.origin['tag']} of {parcel.origin['signer'][:12]}",
-            "as_of": manifest["as_of"],
-            "bundle": manifest["bundle"],
-            "model_sha256": manifest["model_sha256"],
+            "tag": f"{parcel.origin.tag} of {parcel.origin.signer[:12]}",
+            "as_of": said.as_of,
+            "bundle": said.bundle,
+            "model_sha256": said.model_sha256,
             "made": iso(now),
             "lineage": lineage,
             "verdict": verdict,
@@ -525,23 +542,23 @@ def _finish(
     workspace: Workspace, row: VersionRow, parcel: VersionArchive, *, who: tuple[str, str | None], now: pd.Timestamp
 ) -> ImportedVersion:
     """Acts on the verdict: the version goes live, or does not and the reason is given."""
-    if not row.verdict["promote"]:
-        return _result("refused", row.version, row.verdict["reason"], parcel)
+    if not row.judged.promote:
+        return _result("refused", row.version, row.judged.reason, parcel)
     if not any(each.version == row.version for each in workspace.store.releases(workspace.model)):
-        if ORIGIN not in row.lineage:
+        if origin_of(row) is None:
             raise RefusedError(f"this bundle is version {row.version} here already, which was made here")
-        if workspace.params.release.approval.asks(row.lineage["champion"]) and not _approved(
+        if workspace.params.release.approval.asks(row.made_from.champion) and not _approved(
             workspace, row, *who, now=now
         ):
-            said = f"{row.verdict['reason']}; release.approval asks a person: import it again with --reason"
+            said = f"{row.judged.reason}; release.approval asks a person: import it again with --reason"
             return _result("waiting", row.version, said, parcel)
         said = "" if who[1] is None else f"{who[1]}; "
-        reason = f"{said}imported from {parcel.origin['signer'][:12]}: {row.verdict['reason']}"
-        against = row.lineage["champion"]
+        reason = f"{said}imported from {parcel.origin.signer[:12]}: {row.judged.reason}"
+        against = row.made_from.champion
         make_live(workspace, row.version, action="import", expected=against, by=who[0], reason=reason, now=now)
     now_live = find_live_version(workspace)
     stays = "" if now_live is not None and now_live.version == row.version else " (something else is live since)"
-    return _result("promoted", row.version, row.verdict["reason"] + stays, parcel)
+    return _result("promoted", row.version, row.judged.reason + stays, parcel)
 
 
 def _approved(workspace: Workspace, row: VersionRow, by: str, approval: str | None, *, now: pd.Timestamp) -> bool:

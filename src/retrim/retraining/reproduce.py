@@ -19,17 +19,18 @@ from retrim.adapters import dvc, environment, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
-from retrim.adapters.signing import attested, read_attestation
+from retrim.adapters.signing import read_attestation
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
-from retrim.decision.probation import REBUILD, Agreement, agreement, from_top, pick, rebuild_predicate
+from retrim.decision.probation import REBUILD, Agreement, RebuildStatement, agreement, from_top, pick, rebuild_predicate
 from retrim.decision.stored_rows import EnvelopeRow, VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import Paths, file_digest, folder_digest, platform_tag, read_folder, write_file
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.release.versions import PROOF, load_stored_version, origin_of, refuse_rebuild, whose_key
+from retrim.release.versions import PROOF, load_stored_version, origin_of, rebuild_said, refuse_rebuild, whose_key
 from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import from_record
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import trust_all
 
@@ -54,15 +55,6 @@ class RebuildResult:
     differences: tuple[str, ...]
     executed: tuple[str, ...]
     proved: bool
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "identical": self.identical,
-            "differences": list(self.differences),
-            "executed": list(self.executed),
-            "proved": self.proved,
-        }
 
 
 @dataclass(frozen=True)
@@ -134,9 +126,6 @@ class BuiltEnvironment:
     folder: Path
     code: str | None
 
-    def as_record(self) -> dict[str, Any]:
-        return {"version": self.version, "folder": str(self.folder), "code": self.code}
-
 
 def build_environment(workspace: Workspace, version: int, *, say: Say) -> BuiltEnvironment:
     """Builds the environment that a version was made in, for work by hand: its locked packages, and its wheel.
@@ -182,7 +171,12 @@ def _room_of(workspace: Workspace, row: VersionRow, make: Callable[[Path, Path, 
 
 def of_this_python(row: VersionRow) -> bool:
     """Whether a version was made with the Python that runs now: only then can it be rebuilt here."""
-    return _python(row.lineage["platform"]) == _python(platform_tag())
+    return _python(_made_on(row)) == _python(platform_tag())
+
+
+def _made_on(row: VersionRow) -> str:
+    """The platform that a version was made on."""
+    return row.made_from.platform or ""
 
 
 def _python(tag: str) -> str:
@@ -203,7 +197,7 @@ def version_row(workspace: Workspace, version: int) -> VersionRow:
 
 def _recorded_commit(workspace: Workspace, row: VersionRow) -> str:
     """The commit the version was released from: not its tag, which can be moved."""
-    commit = str(row.lineage["commit"])
+    commit = str(row.made_from.commit)
     if not git.has_commit(workspace.paths.root, commit):
         raise RefusedError(
             f"commit {commit[:12]} of version {row.version} is not in this repository; "
@@ -214,7 +208,7 @@ def _recorded_commit(workspace: Workspace, row: VersionRow) -> str:
 
 def _moved_tag(workspace: Workspace, row: VersionRow) -> list[str]:
     """A line if the tag holds another lock or other inputs than those recorded: plain tools would rebuild that."""
-    commit, found = row.lineage["commit"], git.find_tag(workspace.paths.root, row.tag)
+    commit, found = str(row.made_from.commit), git.find_tag(workspace.paths.root, row.tag)
     back = f"set it back with `git tag -f {row.tag} {commit[:12]}`"
     if found is None:
         return [f"tag {row.tag} is gone; {back}"]
@@ -224,11 +218,11 @@ def _moved_tag(workspace: Workspace, row: VersionRow) -> list[str]:
 
 def _other_champion(workspace: Workspace, row: VersionRow) -> list[str]:
     """A line if the champion that was laid into the run's room is not the recorded bundle of that version."""
-    number = row.lineage["champion"]
+    number, digest = row.made_from.champion, str(row.made_from.champion_digest)
     known = None if number is None else workspace.store.version(workspace.model, number)
-    if known is None or known.bundle == row.lineage["champion_digest"]:
+    if known is None or known.bundle == digest:
         return []
-    return [f"its champion is not version {number} as recorded, but {row.lineage['champion_digest'][:12]}"]
+    return [f"its champion is not version {number} as recorded, but {digest[:12]}"]
 
 
 def _rebuild(
@@ -250,7 +244,7 @@ def _rebuild(
             RebuildResult(row.version, identical, tuple(differences), executed, proved=proved),
         )
 
-    limits = limits_of_rebuild(workspace, dvc.stages(folder), mode=row.lineage["mode"])
+    limits = limits_of_rebuild(workspace, dvc.stages(folder), mode=str(row.made_from.mode))
     try:
         (dvc.fetch_inputs if prove else dvc.lay_inputs)(workspace.paths, folder)
         dvc.lay_code(folder)
@@ -280,26 +274,21 @@ PERSON = "asked for by a person"
 
 
 @dataclass(frozen=True)
-class RebuildProof:
+class RebuildProof(RebuildResult):
     """A version that was proved, or not, and the attestation that says so.
 
     Args:
-        rebuilt: What the rebuild gave.
-        fields: What the attestation says.
-        file: Where it lies.
+        version: The version.
+        identical: Every output has the recorded hash.
+        differences: What differs, a line each; empty when identical.
+        executed: Stages that were seen to run.
+        proved: It is identical, and was made in an environment built from the recorded lock, with no cached output.
+        attestation: Where it lies.
+        largest_difference: Of predictions on the judged rows; None: not known.
     """
 
-    rebuilt: RebuildResult
-    fields: dict[str, Any]
-    file: Path
-
-    def as_record(self) -> dict[str, Any]:
-        predictions = self.fields["predictions"]
-        return {
-            **self.rebuilt.as_record(),
-            "attestation": str(self.file),
-            "largest_difference": predictions["largest_difference"],
-        }
+    attestation: Path
+    largest_difference: float | None
 
 
 def prove_rebuild(
@@ -322,17 +311,17 @@ def prove_rebuild(
         RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
     """
     with rebuilding(workspace, version, prove=True, gently=gently, say=say) as done:
-        fields = _fields(workspace, done, reason=reason, now=now)
-        rebuilt = done.rebuilt
-    bundle = str(fields["bundle"]["recorded"])
+        apart = _compare(workspace, done.row, Paths(done.room))
+        fields = _fields(workspace, done, apart, reason=reason, now=now)
+        rebuilt, bundle = done.rebuilt, done.row.bundle
     attestation = workspace.keys.attest(REBUILD, {f"{workspace.model}/v{version}": bundle}, fields)
     content = to_json(attestation)
     name = sha256(f"{version}\0{reason}\0{iso(now)}".encode()).hexdigest()[:12]
     file = workspace.paths.attestations / f"{workspace.model}-v{version}-{name}.json"
     write_file(file, content)
     workspace.store.add_to_envelope(workspace.model, version, kind=PROOF, name=name, at=iso(now), record=attestation)
-    _tell_mlflow(workspace, version, fields)
-    return RebuildProof(rebuilt, fields, file)
+    _tell_mlflow(workspace, version, identical=not rebuilt.differences, at=iso(now))
+    return RebuildProof(**vars(rebuilt), attestation=file, largest_difference=apart.largest)
 
 
 def prove_chain(
@@ -380,8 +369,8 @@ def ancestors(workspace: Workspace, version: int) -> list[int]:
 
 
 def _parents(row: VersionRow) -> list[int]:
-    champion = None if origin_of(row) else row.lineage["champion"]  # an imported one has its ancestors elsewhere
-    return [] if champion is None else [int(champion)]
+    champion = None if origin_of(row) else row.made_from.champion  # an imported one has its ancestors elsewhere
+    return [] if champion is None else [champion]
 
 
 def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> RebuildProof | None:
@@ -401,9 +390,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
     made = [row for row in workspace.store.versions(workspace.model) if origin_of(row) is None]
     versions = [row.version for row in made if of_this_python(row)]
     reason = f"scheduled for {iso(now)}"
-    done = any(
-        attested(row.record)["reason"] == reason for row in workspace.store.envelopes(workspace.model, kind=PROOF)
-    )
+    done = any(rebuild_said(row).reason == reason for row in workspace.store.envelopes(workspace.model, kind=PROOF))
     if not workspace.params.proof.scheduled or not versions or done:
         return None
     going = workspace.store.runs(workspace.model, state="running")
@@ -411,8 +398,8 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         raise BusyError(f"run {going[0].id} is going on (process {going[0].pid}); a proof waits for it")
     version = pick(versions, model=workspace.model, moment=iso(now))
     proof = prove_rebuild(workspace, version, reason=reason, now=now, gently=True, say=say)
-    if not proof.rebuilt.identical:
-        first = proof.rebuilt.differences[0].splitlines()[0]
+    if not proof.identical:
+        first = proof.differences[0].splitlines()[0]
         record_alert(
             workspace, "rebuild differs", f"version {version} cannot be made again as it was: {first}", now=now
         )
@@ -427,13 +414,15 @@ def _holds(workspace: Workspace, row: EnvelopeRow) -> bool:
         whose_key(workspace, attestation.signer, key=None)
     except (BadInputError, RefusedError):
         return False
-    record = attestation.fields
-    same = known is not None and record["bundle"]["recorded"] == known.bundle
-    return same and bool(record["identical"]) and record["platform"]["here"] == platform_tag()
+    said = from_record(RebuildStatement, attestation.fields)
+    same = known is not None and said.bundle.recorded == known.bundle
+    return same and said.identical and said.platform.here == platform_tag()
 
 
-def _fields(workspace: Workspace, done: OpenRebuild, *, reason: str, now: pd.Timestamp) -> dict[str, Any]:
-    row, room, lineage = done.row, Paths(done.room), done.row.lineage
+def _fields(
+    workspace: Workspace, done: OpenRebuild, apart: Agreement, *, reason: str, now: pd.Timestamp
+) -> dict[str, Any]:
+    row, room, made_from = done.row, Paths(done.room), done.row.made_from
     assert done.python is not None
     whole = bool(done.rebuilt.executed) and room.candidate.is_dir()
     return rebuild_predicate(
@@ -441,27 +430,27 @@ def _fields(workspace: Workspace, done: OpenRebuild, *, reason: str, now: pd.Tim
             "model": workspace.model,
             "version": row.version,
             "run": row.run,
-            "commit": lineage["commit"],
+            "commit": made_from.commit,
             "tag": row.tag,
             "retrim": retrim.__version__,
         },
-        platform={"recorded": lineage["platform"], "here": platform_tag()},
+        platform={"recorded": _made_on(row), "here": platform_tag()},
         environment={
-            "lock_recorded": lineage["requirements_lock"],
+            "lock_recorded": made_from.requirements_lock,
             "lock_built": file_digest(done.room / "requirements.lock"),
             "packages": len(done.packages),
             "packages_sha256": sha256("\n".join(done.packages).encode()).hexdigest(),
         },
         inputs={
-            "raw": lineage["raw_digest"],
-            "champion": lineage["champion_digest"],
-            "champion_version": lineage["champion"],
+            "raw": made_from.raw_digest,
+            "champion": made_from.champion_digest,
+            "champion_version": made_from.champion,
         },
         outputs=dvc.outputs(done.room),
         bundle={"recorded": row.bundle, "rebuilt": folder_digest(room.candidate) if whole else None},
         executed=done.rebuilt.executed,
         differences=from_top(done.rebuilt.differences, root=str(workspace.paths.root)),
-        predictions=_compare(workspace, row, room),
+        predictions=apart,
         reason=reason,
         proved_at=iso(now),
     )
@@ -485,10 +474,10 @@ def _compare(workspace: Workspace, row: VersionRow, room: Paths) -> Agreement:
     return agreement(rebuilt, recorded)
 
 
-def _tell_mlflow(workspace: Workspace, version: int, fields: dict[str, Any]) -> None:
+def _tell_mlflow(workspace: Workspace, version: int, *, identical: bool, at: str) -> None:
     """Tags the version in MLflow; the attestation holds anyway if MLflow cannot be reached."""
-    name = "last_proved" if fields["identical"] else "last_differed"
+    name = "last_proved" if identical else "last_differed"
     try:
-        workspace.registry.tag_version(version, name, fields["proved_at"])
+        workspace.registry.tag_version(version, name, at)
     except RetrimError as error:
         LOGGER.warning("version %s is not tagged %s: %s", version, name, error)

@@ -174,3 +174,11 @@ def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Se
             said += f"; did you mean {near[0]}?" if near else ""
         found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
     return "; ".join(found)
+
+
+@dataclass(frozen=True)
+class SettingChoice:
+    """A value for params.yaml, and the reason that stands beside it; empty: what stands there is right."""
+
+    value: Any
+    why: str
