@@ -1,6 +1,7 @@
 """The scheduled check: clear what was killed, report what is overdue, look, decide, and start what was decided."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
