@@ -241,7 +241,7 @@ RECORDS = (
     Printed("retrim policy backtest", "retrim.reports.policy:BacktestResult"),
     Printed(
         "policy",
-        "retrim.reports.policy:BacktestResult._line",
+        "retrim.reports.policy:PolicyFacts",
         "Under `policies` of `retrim policy backtest`, a list of these.",
     ),
     Printed(
@@ -406,7 +406,7 @@ def type_said(hint: Any) -> str:
     return NAMES.get(hint, "")
 
 
-AS_IT_IS = ("str", "list", "dict", "iso")
+AS_IT_IS = ("str", "list", "dict", "iso", "to_record")
 
 
 def attribute(value: ast.expr) -> list[str]:
@@ -483,6 +483,8 @@ def dict_entries(value: ast.Dict, function: ast.FunctionDef, owner: type | None)
         if isinstance(key, ast.Constant):
             path = attribute(held) if owner else []
             hint, text = told_of(owner, path) if owner and path else (None, "")
+            if re.search(r"\bto_record\((self\.)?\w+\)", ast.unparse(held)):
+                CODED.update(dataclasses_in(hint))
             yield Key(str(key.value), type_said(hint), text)
             yield from nested(hint)
         elif key is None:

@@ -202,8 +202,7 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
 def waiting_rules(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[str, ...]:
     """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
     past = past_of_store(workspace, checks)
-    held: tuple[str, ...] = summarise_checks(past, champion=None, drifted=None)["held"]
-    return held
+    return summarise_checks(past, champion=None, drifted=None).held
 
 
 def rolled_back(

@@ -70,7 +70,7 @@ def init(
         list[str] | None,
         typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeat)."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why it is no leak. Kept in params.yaml.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why they are not leaks. Kept in params.yaml.")] = "",
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that gives the rows.")
     ] = None,
@@ -218,7 +218,7 @@ def _show(looked: "InspectedTable") -> None:
     kept = len(drafted.suite) - len(dropped)
     batches = drafted.suite[0].batches if drafted.suite else 0
     render.OUT.print(
-        f"  suite: {kept} expectations, none of which blocks any of {batches} held-out past batches", highlight=False
+        f"  suite: {kept} expectations; each of {batches} held-out past batches keeps them", highlight=False
     )
     for draft in dropped:
         kwargs = draft.expectation["kwargs"]

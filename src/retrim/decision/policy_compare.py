@@ -22,10 +22,11 @@ Policies tried on history: one loss matrix, and any number of policies read off 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from retrim.decision.policy_play import (
     Asks,
@@ -51,6 +52,7 @@ from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_ty
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.drift.watched import mean_waves, watch
 from retrim.stats.bootstrap import mean_bound
+from retrim.stats.codec import Moment, written
 from retrim.table.data import ColumnType
 
 Over = Callable[[str, ColumnProfile, Counts, Counts], bool]
@@ -708,15 +710,6 @@ class GuardCost:
         """What it cost, as a share of the policy's cost without it; below zero where it saved."""
         return (self.cost - self.without) / self.without
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "guard": self.guard,
-            "stopped": self.stopped,
-            "refused": self.refused,
-            "cost": self.cost,
-            "without": self.without,
-        }
-
 
 @dataclass(frozen=True)
 class ShortHoldout:
@@ -732,11 +725,11 @@ class ShortHoldout:
 
     checks: int
     asked: int
-    last: pd.Timestamp
-    most: int
-    why: str
+    last: Moment
+    most: Annotated[int, Field(exclude=True)]
+    why: Annotated[str, Field(exclude=True)]
 
-    @property
+    @written
     def text(self) -> str:
         """The sentence for a person."""
         return (
@@ -744,14 +737,6 @@ class ShortHoldout:
             "rows (split.judge_rows) are too few to show its gain at 80% power; at the last one, "
             f"{self.last:%Y-%m-%d}, {self.why}"
         )
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "checks": self.checks,
-            "asked": self.asked,
-            "last": self.last.isoformat(timespec="seconds"),
-            "text": self.text,
-        }
 
 
 def short_holdout(played: PlayedPolicy, moments: Sequence[pd.Timestamp], *, most: int) -> ShortHoldout | None:

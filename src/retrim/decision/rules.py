@@ -23,7 +23,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from retrim.decision.account import NEWEST, AccumulatedGain, Band, BandParams
-from retrim.decision.history import Deferral
+from retrim.decision.history import Deferral, HistorySummary
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
 from retrim.stats.codec import Moment, written
@@ -172,8 +172,8 @@ class TriggerParams(SettingsSection):
         return self
 
 
-@dataclass(frozen=True)
-class Evidence:
+@dataclass(frozen=True, kw_only=True)
+class Evidence(HistorySummary):
     """All that a decision rests on.
 
     Args:
@@ -186,26 +186,12 @@ class Evidence:
         ahead: Checks like the newest ones that are added before it is held to the price.
         pending: Usual checks that the rows count for whose labels are not due yet.
         preview: What the gate would say of the newest refits; None where that is not known.
-        drifted: Columns over a threshold at each check that had rows to look at, oldest first.
-        looked: Whether this check had, and so is the last of them.
         loss: The champion's mean loss on the rows that matured for this check; None if too few did.
         estimate: What its loss on rows without labels is estimated at; None if that cannot be said.
         band: What its loss does while nothing changes; None if that is not known.
         labels_until: When the newest label matured; None if none has.
-        last_run: As-of date of the last run that was promoted or refused; None if none was.
-        checks_since_run: Checks since then, this one counted; None if none was.
-        promoted_by: Rules that started that run, if it was promoted.
-        refusals: Runs refused one after the other, up to now.
-        lowest: The least that the account has held since the last of them, its debit taken; None if that is not known.
         anew: Without a live version: rows that have matured since the last of them, and those that judged it; else
             None.
-        deferral: The deferred run that waits to be tried again; None if none does.
-        going_on: The run that is under way or is taken up again after a kill; None if there is none.
-        waiting: The run whose version waits for a person's approval; None if there is none.
-        held: Rules whose alarm waits for a person.
-        spent: Of each run that was paid for, how many checks ago it was, oldest first; 1: at the check before.
-        settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
-        timetable_settled: When a person last settled the timetable's alarm; None if nobody has.
     """
 
     now: pd.Timestamp
@@ -217,24 +203,10 @@ class Evidence:
     ahead: float
     pending: float
     preview: GatePreview | None
-    drifted: tuple[tuple[str, ...], ...]
-    looked: bool
     loss: float | None
     estimate: float | None
     band: Band | None
     labels_until: pd.Timestamp | None
-    last_run: pd.Timestamp | None
-    checks_since_run: int | None
-    promoted_by: tuple[str, ...]
-    refusals: int
-    deferral: Deferral | None
-    going_on: str | None
-    waiting: str | None
-    held: tuple[str, ...]
-    spent: tuple[int, ...]
-    settled: tuple[str, ...] = ()
-    timetable_settled: pd.Timestamp | None = None
-    lowest: float | None = None
     anew: tuple[int, int] | None = None
 
 
