@@ -1,4 +1,5 @@
-"""The wheel of this checkout in an empty environment: new, init, retrain, check, schedule and reproduce.
+"""The wheel of this checkout in an empty environment: new, init, retrain, check, schedule and reproduce; then its model
+in an environment that holds what the model names and no retrim.
 
     .venv/bin/python .ci/e2e.py [FOLDER]
 
@@ -40,13 +41,17 @@ def run(*command: object, folder: Path = ROOT, environment: dict[str, str] | Non
     return done.stdout
 
 
-def needed_by(wheel: Path) -> set[str]:
-    """What a wheel names, what that names, and so on: as the environment of this checkout, which has it all, says."""
+def named_by(wheel: Path) -> list[str]:
+    """What a wheel names."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        said = HeaderParser().parsestr(archive.read(name).decode()).get_all("Requires-Dist", [])
+        return HeaderParser().parsestr(archive.read(name).decode()).get_all("Requires-Dist", [])
+
+
+def needed_by(requirements: list[str]) -> set[str]:
+    """What requirements name, what that names, and so on; the environment of this checkout, which has it all, says."""
     found: set[tuple[str, str]] = set()
-    ahead = [(text, "") for text in said]
+    ahead = [(text, "") for text in requirements]
     while ahead:
         text, extra = ahead.pop()
         needed = Requirement(text)
@@ -59,22 +64,21 @@ def needed_by(wheel: Path) -> set[str]:
     return {name for name, _ in found}
 
 
-def install(room: Path) -> Path:
-    """An environment with the wheel and what it names, each package checked by the hash of the lock."""
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", room)
-    (wheel,) = room.glob("*.whl")
+def install(folder: Path, requirements: list[str], *, wheel: Path | None = None) -> Path:
+    """An environment with what requirements name, each package checked by the hash of the lock; its Python."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     blocks = [(canonicalize_name(found[1]), found[0]) for found in BLOCK.finditer(lock)]  # one for each Python
-    named = needed_by(wheel)
-    (room / "lock").write_text("".join(text for name, text in blocks if name in named), encoding="utf-8")
-    python = room / "environment" / "bin" / "python"
-    run(sys.executable, "-m", "venv", "--without-pip", python.parents[1])
+    named = needed_by(requirements)
+    python = folder / "bin" / "python"
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    (folder / "lock").write_text("".join(text for name, text in blocks if name in named), encoding="utf-8")
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
-    run(*pip, "--no-deps", "--no-compile", "--require-hashes", "-r", room / "lock")
-    run(*pip, "--no-deps", "--no-compile", "--no-index", wheel)
+    run(*pip, "--no-deps", "--no-compile", "--require-hashes", "-r", folder / "lock")
+    if wheel is not None:
+        run(*pip, "--no-deps", "--no-compile", "--no-index", wheel)
     run(sys.executable, "-m", "pip", "--python", python, "check")
-    print(f"{len(named)} of the {len(dict(blocks))} locked packages: those that the wheel names, and what these name")
-    return python.parent
+    print(f"{len(named)} of the {len(dict(blocks))} locked packages: those that are named, and what these name")
+    return python
 
 
 def write_tables(room: Path) -> None:
@@ -113,9 +117,47 @@ def see_schedule_land(workspace: Path, week: Path, environment: dict[str, str]) 
         sys.exit(f"{told}\ne2e: the schedule ended with {ended}; not deployed: {wrong}, or nothing landed")
 
 
+HERE = """
+import sys
+from pathlib import Path
+import mlflow
+from retrim.lineage.workspace import open_workspace
+from retrim.release.versions import load_stored_version
+workspace = open_workspace(Path.cwd())
+rows = mlflow.pyfunc.load_model(sys.argv[1]).input_example
+print([float(each).hex() for each in load_stored_version(workspace, int(sys.argv[2])).predictor.predict(rows)])
+"""
+COPY = """
+import sys
+import mlflow
+print(mlflow.artifacts.download_artifacts(sys.argv[1], dst_path=sys.argv[2]))
+"""
+ALONE = """
+import sys
+import mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print([float(each).hex() for each in model.predict(model.input_example)])
+"""
+
+
+def see_model_alone(room: Path, workspace: Path, python: Path, environment: dict[str, str], version: int) -> None:
+    """Loads the champion where there is no retrim, from the registry and from a copy of its folder."""
+    environment = {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{workspace}/var/mlflow.db"}
+    champion = "models:/deliveries@champion"
+    copied = run(python, "-c", COPY, champion, room / "elsewhere", environment=environment).splitlines()[-1]
+    alone = install(room / "alone", (Path(copied) / "requirements.txt").read_text(encoding="utf-8").split())
+    here = run(python, "-c", HERE, champion, version, folder=workspace, environment=environment).splitlines()[-1]
+    for address in (champion, copied):
+        told = run(alone, "-I", "-B", "-c", ALONE, address, folder=room, environment=environment).splitlines()[-1]
+        if told != here:
+            sys.exit(f"e2e: {address} predicts {told}, and retrim {here}")
+
+
 def main(room: Path) -> None:
     begun = time.monotonic()
-    bin_folder = install(room)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", room)
+    (wheel,) = room.glob("*.whl")
+    bin_folder = install(room / "environment", named_by(wheel), wheel=wheel).parent
     write_tables(room)
     dropped = ("PYTHONPATH", "VIRTUAL_ENV", "GIT_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
@@ -139,6 +181,7 @@ def main(room: Path) -> None:
     code = [name for name in laid if name.endswith(".py")]
     if not rebuilt["identical"] or checked["landed"]["rows"] != 2400 + 168 or code or told["champion"] is None:
         sys.exit(f"e2e: {rebuilt}\n{checked}\n{told}\n{code}")
+    see_model_alone(room, workspace, bin_folder / "python", environment, told["champion"]["version"])
     print(f"{time.monotonic() - begun:6.1f} s  all of it; version 1 rebuilt: identical; {len(laid)} files in git")
 
 

@@ -1,4 +1,4 @@
-"""Writes the pages under docs/reference that say what the code says; with --check says which are out of date.
+"""Writes the pages under docs that say what the code says; with --check says which are out of date.
 
 Settings from their fields, commands from the command line, JSON records from the classes that print them, plug-ins
 from their tables. A page is changed by changing the field, the help text or the docstring.
@@ -7,6 +7,7 @@ from their tables. A page is changed by changing the field, the help text or the
 import ast
 import importlib
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -19,11 +20,25 @@ from typing import Any
 
 import typer
 from pydantic.fields import ComputedFieldInfo, FieldInfo
-from settings import page as settings_page
 
 from retrim import errors
+from retrim.drift.profile import ProfileParams
+from retrim.drift.slices import SliceParams
+from retrim.gate.agreement import AgreementParams
+from retrim.settings import (
+    ANY,
+    DERIVED,
+    MOVED,
+    Params,
+    bounds_said,
+    default_said,
+    nested_sections,
+    plain_default,
+    setting_fields,
+)
+from retrim.stats.plugins import FOLLOWS_SEED, SettingsSection
 
-REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 MADE = "Written by `.ci/reference.py` from the code. Change the code, then run the script."
 
 
@@ -36,6 +51,154 @@ def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 def plain(text: str) -> str:
     """A text on one line."""
     return " ".join(text.split())
+
+
+# --- settings
+
+SETTINGS_HEAD = f"""# Settings
+
+Every setting by its key in `params.yaml`, which states the table and what differs from these defaults.
+`retrim settings` prints what counts and where it was set; `retrim settings set KEY=VALUE` changes it.
+
+A default in words follows other settings; one that is missing has to be stated. What a run was made with lies in
+`data/settings.json` of its commit and in its bundle, so that another default changes no old version.
+[Kept, derived, fixed](../explanation/settings.md) says why each is a setting.
+
+{MADE}
+"""
+
+
+def settings_page() -> str:
+    """The page: a table for each section that has settings."""
+    lines = [SETTINGS_HEAD]
+    for section, own in Params.model_fields.items():
+        keys = [(key, each) for key, each in setting_fields() if f"{key}.".startswith(f"{section}.")]
+        if not keys:
+            continue
+        kind = own.annotation
+        lines += [f"## {section}", ""]
+        if inspect.isclass(kind) and issubclass(kind, SettingsSection):
+            lines += [str(kind.__doc__).partition("\n")[0], ""]
+        rows = [(f"`{key}`", default_shown(key, each), bounds_said(each), str(each.description)) for key, each in keys]
+        lines += [*table(("key", "default", "allowed", "what it is"), rows), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def default_shown(key: str, each: FieldInfo) -> str:
+    default = default_said(key, each)
+    return f"`{default}`" if default and key not in DERIVED else default
+
+
+BEFORE = 216
+"""Settings that there were before any was fixed, counted as today."""
+KEPT = {
+    "data": "what the table is: nobody else knows it",
+    "reading": "how the files of a table spell their cells",
+    "batches": "what is looked at, and the memory that a file may take",
+    "prepare": "the steps of a table",
+    "leaks": "what a person knows of a column",
+    "split": "how many rows judge: `init` measures it",
+    "judge": "what an error costs, and how long errors stay alike",
+    "tune": "how long a search may take, and what it looks at",
+    "train": "the model, its rows, and what competes",
+    "backtest": "how long a backtest may take",
+    "gate": "what a gain is worth, and the limits of an application",
+    "fairness": "groups and limits of an application",
+    "decide": "what each kind of error costs",
+    "probe": "what a probe may cost",
+    "account": "what a retraining costs, and how many rows a check has",
+    "drift": "which tests look, and how many false alarms a team reads",
+    "triggers": "who or what starts a retraining, and its guards",
+    "card": "what only a person can say",
+    "former": "whether an earlier champion may come back",
+    "probation": "how long a promotion is watched",
+    "retrain": "the mode, and the time that a run may take",
+    "release": "the limits of where it is served, and who is asked",
+    "proof": "whose keys count, and the size of what is imported",
+    "schedule": "when each part runs",
+    "seed": "one number for every random draw",
+}
+"""Why somebody sets what is left, by section."""
+ARGUMENTS = (SliceParams, ProfileParams, AgreementParams)
+"""Arguments of the code that were sections of params.yaml."""
+
+
+def why_page() -> str:
+    """The page that says which values are settings, which follow others, and which are fixed."""
+    keys = [key for key, _ in setting_fields()]
+    assert {key.partition(".")[0] for key in keys} == set(KEPT)
+    fixed = [*_fixed(Params), *((f"`{kind.__name__}.{key}`", each) for kind in ARGUMENTS for key, each in _own(kind))]
+    lines = [
+        "# Settings: kept, derived, fixed",
+        "",
+        f"{len(keys)} settings are left of {BEFORE}, each with a default but for the table itself. A setting is",
+        "a value that `params.yaml` may state; a section that is off by default counts as one (`setting_fields` in",
+        "`src/retrim/settings.py`).",
+        "",
+        "## Kept",
+        "",
+        "Somebody has to set it for a table, an application or a machine. [Each key](../reference/settings.md).",
+        "",
+        "| section | settings | why |",
+        "|---|---|---|",
+        *(f"| `{name}` | {sum(f'{key}.'.startswith(f'{name}.') for key in keys)} | {why} |"
+          for name, why in KEPT.items()),
+        "",
+        "## Derived",
+        "",
+        "The default follows another setting. A setting may be stated, and then that counts; any other value may not.",
+        "",
+        "| value | follows | a setting |",
+        "|---|---|---|",
+        *(f"| `{key}` | {derived.said} | {'yes' if key in keys else 'no'} |" for key, derived in DERIVED.items()),
+        *(f"| `{key}` | `seed`, as it is | no |" for key in _marked(Params, FOLLOWS_SEED)),
+        "",
+        "The seed of a section is the number itself, not one drawn from it by name: each draw has its own data and its",
+        "own generator, and figures that were measured before stay as they were.",
+        "",
+        "## Fixed",
+        "",
+        f"{len(fixed)} values that nobody should turn. A `params.yaml` that states another one is refused. They are",
+        "arguments in the code, so a version keeps its own through the pinned code. `retrim upgrade` takes them out.",
+        "",
+        "| value | is | what it is, and why it is fixed |",
+        "|---|---|---|",
+        *(f"| {key} | `{json.dumps(plain_default(each), ensure_ascii=False)}` | {each.description} |"
+          for key, each in fixed),
+        "",
+        "## Gone",
+        "",
+        "Keys of earlier versions. The error names what says it now, and `retrim upgrade` moves them.",
+        "",
+        "| key | since | now |",
+        "|---|---|---|",
+        *(f"| `{key}{'' if moved.was is ANY else f': {moved.was}'}` | {moved.since} | {moved.said} |"
+          for key, moved in MOVED.items()),
+        "",
+        MADE,
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _fixed(kind: type[SettingsSection], place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, each in kind.model_fields.items():
+        below = nested_sections(each.annotation)
+        if each.exclude and not below:
+            yield f"`{place}{name}`", each
+        for inner in below:
+            yield from _fixed(inner, f"{place}{name}.")
+
+
+def _own(kind: type[SettingsSection]) -> Iterator[tuple[str, FieldInfo]]:
+    return ((name, each) for name, each in kind.model_fields.items() if name != "seed")
+
+
+def _marked(kind: type[SettingsSection], mark: object, place: str = "") -> Iterator[str]:
+    for name, each in kind.model_fields.items():
+        if mark in each.metadata:
+            yield f"{place}{name}"
+        for below in nested_sections(each.annotation):
+            yield from _marked(below, mark, f"{place}{name}.")
 
 
 # --- commands
@@ -241,7 +404,7 @@ RECORDS = (
     Printed("retrim policy backtest", "retrim.reports.policy:BacktestResult"),
     Printed(
         "policy",
-        "retrim.reports.policy:BacktestResult._line",
+        "retrim.reports.policy:PolicyFacts",
         "Under `policies` of `retrim policy backtest`, a list of these.",
     ),
     Printed(
@@ -406,7 +569,7 @@ def type_said(hint: Any) -> str:
     return NAMES.get(hint, "")
 
 
-AS_IT_IS = ("str", "list", "dict", "iso")
+AS_IT_IS = ("str", "list", "dict", "iso", "to_record")
 
 
 def attribute(value: ast.expr) -> list[str]:
@@ -483,6 +646,8 @@ def dict_entries(value: ast.Dict, function: ast.FunctionDef, owner: type | None)
         if isinstance(key, ast.Constant):
             path = attribute(held) if owner else []
             hint, text = told_of(owner, path) if owner and path else (None, "")
+            if re.search(r"\bto_record\((self\.)?\w+\)", ast.unparse(held)):
+                CODED.update(dataclasses_in(hint))
             yield Key(str(key.value), type_said(hint), text)
             yield from nested(hint)
         elif key is None:
@@ -654,10 +819,10 @@ def plug_ins_page() -> str:
         "`judge.metrics` names any, `judge.loss` one that is a loss of each row. `pinball@0.9` gives an argument.",
         METRICS,
     )
+    lines += plug_in_lines("Drift tests", "`drift.tests` names them with their arguments and a threshold.", DRIFT_TESTS)
     lines += plug_in_lines(
-        "Drift tests", "`drift.numeric` and `drift.categorical` name them with their arguments.", DRIFT_TESTS
+        "Joint drift tests", "`drift.tests` names them too; each looks at all features together.", JOINT_TESTS
     )
-    lines += plug_in_lines("Joint drift tests", "`drift.joint.tests` names them with their arguments.", JOINT_TESTS)
     lines += plug_in_lines("Estimators", "`train.model` names one. [Models](models.md) says more.", MODELS)
     lines += plug_in_lines("Naive baselines", "`gate.floor` names them.", BASELINES)
     lines += plug_in_lines("Trigger rules", "`triggers.rules` names them.", RULES)
@@ -670,17 +835,18 @@ def plug_ins_page() -> str:
 
 
 PAGES = {
-    "settings.md": settings_page,
-    "command-line.md": commands_page,
-    "records.md": records_page,
-    "plug-ins.md": plug_ins_page,
+    "reference/settings.md": settings_page,
+    "explanation/settings.md": why_page,
+    "reference/command-line.md": commands_page,
+    "reference/records.md": records_page,
+    "reference/plug-ins.md": plug_ins_page,
 }
 
 
 if __name__ == "__main__":
     made = {name: page() for name, page in PAGES.items()}
     if "--check" in sys.argv:
-        stale = [name for name, text in made.items() if (REFERENCE / name).read_text(encoding="utf-8") != text]
+        stale = [name for name, text in made.items() if (DOCS / name).read_text(encoding="utf-8") != text]
         sys.exit(f"out of date: {', '.join(stale)}; write them anew: python .ci/reference.py" if stale else 0)
     for name, text in made.items():
-        (REFERENCE / name).write_text(text, encoding="utf-8")
+        (DOCS / name).write_text(text, encoding="utf-8")

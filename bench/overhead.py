@@ -50,7 +50,7 @@ def settings(rows: int, trials: int) -> dict[str, Any]:
     """The project's params.yaml with this table's columns, so that nothing else is tuned for the benchmark."""
     from retrim.settings import load_params
 
-    params: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump(mode="json")
+    params: dict[str, Any] = load_params(ROOT / "params.yaml").as_stated()
     columns = {"at": {"type": "time", "role": "time"}, "y": {"type": "number", "role": "target"}}
     columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(10)}
     columns |= {name: {"type": "category", "role": "feature"} for name in ("shop", "weekday")}
@@ -58,7 +58,6 @@ def settings(rows: int, trials: int) -> dict[str, Any]:
     block = max(rows // 50, 336)
     params["split"] = {"judge_rows": block, "sliding_rows": rows // 2}
     params["tune"] |= {"trials": trials, "fold_rows": block, "max_rounds": 40 if rows > 100_000 else 400}
-    params["backtest"]["origin_rows"] = block
     return params
 
 
@@ -70,7 +69,9 @@ def bare(parquet: Path, params: dict[str, Any], tried: list[dict[str, Any]]) -> 
     started = time.perf_counter()
     fixed = TuneParams()
     tune = {**params["tune"], "batch": fixed.batch, "patience": fixed.patience, "stop_share": fixed.stop_share}
-    given = json.dumps({**params, "tune": tune, "tried": tried})
+    tune["options"] = fixed.options
+    backtest = {**params["backtest"], "origin_rows": params["split"]["judge_rows"]}
+    given = json.dumps({**params, "tune": tune, "backtest": backtest, "tried": tried})
     code = BARE.replace("@PARQUET@", str(parquet)).replace("@PARAMS@", given)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
     return {"all": time.perf_counter() - started, **json.loads(done.stdout.splitlines()[-1])}

@@ -78,7 +78,7 @@ def settings() -> dict[str, Any]:
     """The project's params.yaml with this table's columns."""
     from retrim.settings import load_params
 
-    params: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump(mode="json")
+    params: dict[str, Any] = load_params(ROOT / "params.yaml").as_stated()
     columns: dict[str, Any] = {"at": {"type": "time", "role": "time"}, "id": {"type": "category", "role": "forbidden"}}
     columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(NUMBERS)}
     columns |= {f"n{place}": {"type": "integer", "role": "feature"} for place in range(COUNTS)}

@@ -98,7 +98,7 @@ def settings(rows: int) -> dict[str, Any]:
     """The project's params.yaml with this table's columns and sizes that grow with it."""
     from retrim.settings import load_params
 
-    params: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump(mode="json")
+    params: dict[str, Any] = load_params(ROOT / "params.yaml").as_stated()
     columns: dict[str, Any] = {"at": {"type": "time", "role": "time"}, "id": {"type": "category", "role": "forbidden"}}
     columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(NUMBERS)}
     columns |= {f"n{place}": {"type": "integer", "role": "feature"} for place in range(WHOLES)}
@@ -108,8 +108,8 @@ def settings(rows: int) -> dict[str, Any]:
     block = max(rows // 50, 336)
     params["split"] = {"judge_rows": block, "sliding_rows": rows // 4}
     params["tune"] |= {"trials": 1, "folds": 1, "fold_rows": block, "max_rounds": ROUNDS}
-    params["train"] |= {"windows": ["all"], "recipes": ["found"]}
-    params["backtest"] |= {"origins": 1, "origin_rows": block}
+    params["train"]["windows"] = ["all"]
+    params["backtest"]["origins"] = 1
     params["account"]["usual_rows"] = max(rows // 100, 1000)
     return params
 

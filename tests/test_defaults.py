@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from retrim.errors import BadInputError
-from retrim.settings import DERIVED, Params, load_params, parse_params, setting_fields
+from retrim.settings import ANY, DERIVED, MOVED, Params, load_params, moved_in, parse_params, setting_fields
 from retrim.training.tuning import SPACES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,10 +94,16 @@ def test_the_default_space_is_that_of_the_model(model: str) -> None:
 def test_sizes_follow_the_rows_that_judge() -> None:
     table = {**CLASSES, "task": "multiclass"}
 
-    params = Params.model_validate({"data": table, "split": {"judge_rows": 100}})
+    params = Params.model_validate({"data": table, "split": {"judge_rows": 100}, "tune": {"trials": 80}})
 
     assert (params.gate.min_rows, params.backtest.origin_rows, params.tune.fold_rows) == (50, 100, 100)
     assert (params.account.usual_rows, params.probe.min_rows, params.drift.min_rows) == (100, 25, 50)
+    assert params.tune.warm_trials == 20
+
+
+@pytest.mark.parametrize(("season", "cells"), [("1D", 24), ("7D", 168), ("30D", 30), ("365D", 52), ("1h", 1)])
+def test_a_season_is_cut_into_hours_days_or_weeks(season: str, cells: int) -> None:
+    assert parse_params(table_with(gate={"season": season}), "params.yaml").gate.season_cells == cells
 
 
 def test_what_is_stated_is_never_derived() -> None:
@@ -150,3 +156,77 @@ def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:
     assert parse_params(table_with(gate={"folds": 4}), "params.yaml").gate.folds == 4
     assert "folds" not in Params.model_validate(table_with()).model_dump(mode="json")["gate"]
     assert "gate.folds" not in [key for key, _ in setting_fields()]
+
+
+def test_a_section_whose_values_are_all_fixed_is_no_setting() -> None:
+    with pytest.raises(BadInputError, match=r"room\.gc_grace is fixed at '1h' \(.*\), and '0s' is stated; take it out"):
+        parse_params(table_with(room={"gc_grace": "0s"}), "params.yaml")
+
+    assert "room" not in parse_params(table_with(room={"gc_grace": "1h"}), "params.yaml").model_dump(mode="json")
+
+
+def test_a_value_that_follows_others_is_no_setting() -> None:
+    with pytest.raises(
+        BadInputError, match=r"tune\.warm_trials is fixed at 10 \(it follows others: a quarter of .*\), and 5 is stated"
+    ):
+        parse_params(table_with(tune={"trials": 40, "warm_trials": 5}), "params.yaml")
+
+    assert parse_params(table_with(tune={"trials": 40, "warm_trials": 10}), "params.yaml").tune.warm_trials == 10
+    assert "tune.warm_trials" not in [key for key, _ in setting_fields()]
+
+
+TESTS = {"ks": {"threshold": 0.1}, "psi": {"cells": 5, "threshold": 0.2}, "missing_share": {"threshold": 0.05}}
+EARLIER: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"batches": {"look": False}}, {"batches.skip": "all"}),
+    ({"batches": {"look": True}}, {}),
+    ({"tune": {"options": {"n_startup_trials": 3}}}, {"tune.sampler": {"tpe": {"n_startup_trials": 3}}}),
+    ({"tune": {"sampler": "grid", "options": {}}}, {"tune.sampler": {"grid": {}}}),
+    (
+        {"decide": {"threshold": "cost", "false_negative": 5.0}},
+        {"decide.threshold": {"false_positive": 1.0, "false_negative": 5.0}},
+    ),
+    ({"decide": {"threshold": 0.3, "false_positive": 2.0}}, {}),
+    ({"fairness": {"mitigate": "thresholds"}}, {"fairness.mitigate": "false_negative_rate"}),
+    (
+        {"fairness": {"mitigate": "thresholds", "equalise": "selection_rate"}},
+        {"fairness.mitigate": "selection_rate"},
+    ),
+    ({"fairness": {"equalise": "selection_rate"}}, {}),
+    ({"fairness": {"proxies": {"turns": 99}}}, {}),
+    (
+        {
+            "drift": {
+                "numeric": {"ks": {}, "psi": {"cells": 5}},
+                "categorical": {},
+                "missing": {"missing_share": {}},
+                "joint": {"tests": {}},
+                "thresholds": {"ks": 0.1},
+            }
+        },
+        {"drift.tests": TESTS},
+    ),
+    ({"proof": {"scheduled": False}}, {"schedule.prove": None}),
+    ({"demo": {"start": 6}}, {}),
+]
+
+
+@pytest.mark.parametrize(("stated", "becomes"), EARLIER)
+def test_a_key_of_an_earlier_version_is_refused_and_says_what_takes_its_place(
+    stated: dict[str, Any], becomes: dict[str, Any]
+) -> None:
+    moved = moved_in(stated)
+
+    assert moved
+    assert [each.becomes(stated) for each in moved.values()] == [becomes] * len(moved)
+    with pytest.raises(BadInputError, match=r"is gone since retrim 0\.1\.0: .*; write it so, or let `retrim upgrade`"):
+        parse_params(table_with(**stated), "params.yaml")
+
+
+def test_every_key_of_an_earlier_version_is_tried() -> None:
+    assert {key for stated, _ in EARLIER for key in moved_in(stated)} == set(MOVED)
+
+
+def test_no_key_of_an_earlier_version_is_a_setting() -> None:
+    settings = {key for key, _ in setting_fields()}
+
+    assert {key for key, moved in MOVED.items() if moved.was is ANY} & settings == set()

@@ -47,8 +47,8 @@ class Beat:
 
 def replay(workspace: Workspace) -> Iterator[Beat]:
     """Makes version 1 from the first months, then lands and checks piece by piece to the end of the table."""
-    demo = workspace.params.demo
-    pieces = list(DATASETS[demo.dataset].pieces(workspace.paths.root, start=demo.start, every=demo.check_every))
+    shipped = DATASETS[workspace.model]
+    pieces = list(shipped.pieces(workspace.paths.root, start=shipped.start, every=shipped.every))
     # A heartbeat costs a flow most of a second at its end; a replay has hundreds of flows and nobody to listen.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         for number, piece in enumerate(pieces):
@@ -81,7 +81,7 @@ def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
     if reading is not None:
         system = Loss(reading.champion_loss * reading.rows, reading.rows)
         always = Loss(reading.probe_loss * reading.rows, reading.rows)
-        since = piece.arrives - pd.Timedelta(workspace.params.demo.check_every)
+        since = piece.arrives - pd.Timedelta(DATASETS[workspace.model].every)
         frozen = frozen_loss(workspace, first_live(workspace), since=since, until=piece.arrives)
     return Beat(
         date=f"{piece.arrives:%Y-%m-%d}",

@@ -69,7 +69,7 @@ def run_schedule(workspace: Workspace, server: prefect_server.Server | None) -> 
     signal.signal(signal.SIGTERM, _interrupt)
     times = workspace.params.schedule.model_dump()
     for name in deploy(workspace):
-        print(f"deployed {name}: {times.get(name.split('/')[0], 'when a check decides to')}")
+        print(f"deployed {name}: {times.get(name.split('/')[0], 'when a check decides to') or 'never'}")
     take_up_again(workspace, at_start=True)
     catch_up(workspace)
     print(f"worker started; {_where(workspace, server)}; stop with Ctrl-C", flush=True)

@@ -1,7 +1,6 @@
 """Landing what has come: one file, or all that lie in the inbox."""
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -14,12 +13,12 @@ from retrim_flows.recovery import SIGNED
 
 
 @flow(name="ingest", **SIGNED)
-def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, Any]]:
+def ingest(file: str | None = None, now: str | None = None) -> list[Landed]:
     """Lands `file`, or every file of the inbox; tells of each batch that was quarantined.
 
     What lands arrives at `now`, else by the clock: a run that starts late may find rows of after its scheduled start.
     """
-    workspace, records = open_workspace(), []
+    workspace = open_workspace()
     with due_once("ingest", now) as at:
         if at is None:
             return []
@@ -33,8 +32,7 @@ def ingest(file: str | None = None, now: str | None = None) -> list[dict[str, An
         for each in landed:
             say_landed(each)
             tell_quarantined(each, at.isoformat())
-            records.append(each.as_record())
-    return records
+    return landed
 
 
 def tell_quarantined(landed: Landed, now: str) -> None:

@@ -1,7 +1,11 @@
-"""The lines of `retrim schedule`: one for each thing that a scheduled flow did."""
+"""What flows say: a line of `retrim schedule` for each thing that one did, and logs sent before a server stops."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pandas as pd
 from prefect.client.schemas.objects import FlowRun
+from prefect.logging.handlers import APILogHandler
 from prefect.runtime import deployment
 from prefect.states import State
 
@@ -33,3 +37,12 @@ def say_failed(flow: object, run: FlowRun, state: State) -> None:
             "Flow run encountered an exception: "
         )
         say_line("failed", f"{name}: {said}")
+
+
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Sends what is still to be sent at the end, while the server is there to take it."""
+    try:
+        yield
+    finally:
+        APILogHandler().flush()

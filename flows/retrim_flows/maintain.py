@@ -12,7 +12,7 @@ from retrim.retraining.recover import end_hung_runs, recover
 from retrim_flows.lines import say
 from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED, mark_dead_flow_runs
-from retrim_flows.start import start
+from retrim_flows.retrain import start
 
 
 @flow(name="maintain", **SIGNED)

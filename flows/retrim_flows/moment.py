@@ -14,9 +14,8 @@ from prefect.runtime import deployment, flow_run
 
 from retrim.checking.mode import is_due_time, mark_due_time, missed_times
 from retrim.files import login
-from retrim.landing.ingest import clock
 from retrim.lineage import workspace as workspaces
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, clock
 
 SCHEDULE = "schedule"
 

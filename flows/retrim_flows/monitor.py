@@ -1,21 +1,22 @@
 """The scheduled check: clear what was killed, report what is overdue, look, decide, and start what was decided."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.states import State
 
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
 from retrim_flows.moment import actor, due_each, moment, open_workspace
 from retrim_flows.recovery import SIGNED
-from retrim_flows.retries import may_pass
-from retrim_flows.start import start
+from retrim_flows.retrain import start
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,17 @@ class CheckDone:
     check: CheckOutcome
     run: RunOutcome | None
     resumed: list[str]
+
+
+def may_pass(task: object, run: object, state: State[Any]) -> bool:
+    """Whether another try may end otherwise: bad input stays bad, and a no stays a no."""
+    try:
+        state.result()
+    except (BadInputError, RefusedError):
+        return False
+    except Exception:  # noqa: BLE001  whatever else it is
+        return True
+    return False
 
 
 @flow(name="monitor", **SIGNED)

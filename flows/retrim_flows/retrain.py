@@ -1,10 +1,15 @@
-"""The retraining: a run directory, one task a stage, the registry, the verdict."""
+"""The retraining: a run directory, one task a stage, the registry, the verdict; and how a decision gets its run."""
 
 from dataclasses import replace
 
 import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.runtime import deployment as own_deployment
+from prefect.states import Scheduled
 
 from retrim.adapters import dvc
 from retrim.adapters.dvc import DvcSession
@@ -14,7 +19,7 @@ from retrim.lineage.locks import held_locks, lock_beats, using_cache
 from retrim.lineage.workspace import Workspace, stage_teller
 from retrim.release.approval import refit_waiting
 from retrim.retraining import retrain as op
-from retrim.retraining.recover import limits_of
+from retrim.retraining.recover import give_up, limits_of
 from retrim.retraining.retrain import marked, watching_trials
 from retrim.retraining.retrain import publish as op_publish
 from retrim.retraining.run_directory import RunDirectory, finished_room, stages_of
@@ -103,3 +108,37 @@ def publish(workspace: Workspace, run: RunRow, room: RunDirectory, parent: str, 
 def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: pd.Timestamp) -> RunOutcome:
     """The alias moves, or it does not and the reason is kept."""
     return op.conclude_run(workspace, run, version, parent, now=now)
+
+
+def start(decision: str, now: str, *, wait: bool = False) -> RunOutcome | None:
+    """Starts the retraining of a decision, or the next attempt of one that was killed; its outcome, if it ran here.
+
+    Where it is a flow run of its own, `wait` waits until that has ended.
+
+    A deployment has one flow run a decision. Prefect's idempotency key gives that one
+    again for ever, also when it crashed: then the same flow run is scheduled once more.
+    One that a person cancelled stays cancelled, and its run ends *failed*.
+    """
+    if own_deployment.id is None:
+        return retrain(decision, now)
+    run = _flow_run_of(decision, now, timeout=0)
+    if run.state is not None and run.state.is_cancelled():
+        give_up(open_workspace(), decision, now=pd.Timestamp(now))
+        return None
+    if run.state is not None and run.state.is_final():
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run.id, Scheduled(), force=True)
+    if wait:
+        _flow_run_of(decision, now, timeout=None)
+    return None
+
+
+def _flow_run_of(decision: str, now: str, *, timeout: float | None) -> FlowRun:
+    """The flow run of a decision, made when first asked for; waits until it has ended, `timeout` seconds at most."""
+    return run_deployment(
+        f"retrain/{open_workspace().model}",
+        parameters={"decision": decision, "now": now},
+        idempotency_key=decision,
+        timeout=timeout,
+        as_subflow=False,  # it outlives this flow run
+    )

@@ -23,8 +23,9 @@ from retrim.decision.policy import PolicyParams
 from retrim.decision.probation import ProbationParams, ProofParams, ServedParams
 from retrim.decision.probe import ProbeParams
 from retrim.decision.release_checks import ReleaseParams
-from retrim.decision.rules import DemoParams, RetrainParams, RunDirectoryParams, ScheduleParams, TriggerParams
-from retrim.drift.params import DriftParams
+from retrim.decision.rules import RetrainParams, RunDirectoryParams, ScheduleParams, TriggerParams
+from retrim.drift.params import SHIPPED as SHIPPED_TESTS
+from retrim.drift.params import THRESHOLD, DriftParams
 from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams
 from retrim.features.fitted import faults_of as prepare_faults_of
@@ -33,18 +34,20 @@ from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
 from retrim.profile.leaks import LeakParams
 from retrim.stats.metrics import JudgeParams, require
-from retrim.stats.plugins import FOLLOWS_SEED, SettingsSection, explain, is_setting
+from retrim.stats.plugins import FOLLOWS, FOLLOWS_SEED, SettingsSection, explain, is_setting
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import faults_of
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import BASELINES
-from retrim.training.classes import DecideParams
+from retrim.training.classes import DecideParams, ErrorCosts
 from retrim.training.estimators import MODELS, is_own, parts_of, trust
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.stack import StackEstimator
 from retrim.training.tuning import SPACES, TuneParams
+
+ANY, ABSENT = object(), object()
 
 
 def resolved(root: Path, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,6 +121,15 @@ def _rounds(document: Mapping[str, Any]) -> Any:
     return 300 if _at(document, "train.model") == "forest" else _of_task(800, 400, 150)(document)
 
 
+def _season_cells(document: Mapping[str, Any]) -> int | None:
+    try:
+        season = pd.Timedelta(_at(document, "gate.season"))
+    except ValueError:
+        return None
+    cell = next((cell for most, cell in (("7D", "1h"), ("60D", "1D")) if season <= pd.Timedelta(most)), "7D")
+    return max(int(season / pd.Timedelta(cell)), 1)
+
+
 def _at(document: Mapping[str, Any], key: str) -> Any:
     """What a document says under `section.name`; the field's own default where it says nothing."""
     section, name = key.split(".")
@@ -140,8 +152,14 @@ DERIVED: Mapping[str, Derived] = {
     "tune.space": Derived("by train.model: docs/reference/models.md", _space),
     "tune.max_rounds": Derived("300 for a forest, else by data.task: 800, 400, 150", _rounds),
     "tune.fold_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
+    "tune.warm_trials": Derived(
+        "a quarter of tune.trials, 1 or more", _of_rows("tune.trials", lambda trials: max(trials // 4, 1))
+    ),
     "backtest.origin_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
     "gate.min_rows": Derived("half of split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows // 2, 2))),
+    "gate.season_cells": Derived(
+        "hours of gate.season up to a week, days up to two months, weeks above", _season_cells
+    ),
     "account.usual_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 1))),
     "probe.min_rows": Derived(
         "a quarter of account.usual_rows, 12 or more",
@@ -190,7 +208,7 @@ def _seeded(kind: type[SettingsSection], stated: Mapping[str, Any], seed: Any, p
 
 def stated_by(params: "Params") -> dict[str, Any]:
     """What a params.yaml would state for these settings: without what follows from the rest, as seeds and sizes do."""
-    document = _unseeded(Params, params.model_dump(mode="json", exclude_unset=True))
+    document = settings_alone(Params, params.model_dump(mode="json", exclude_unset=True))
     for key, derived in DERIVED.items():
         section, name = key.split(".")
         stated = document.get(section, {})
@@ -199,14 +217,135 @@ def stated_by(params: "Params") -> dict[str, Any]:
     return document
 
 
-def _unseeded(kind: type[SettingsSection], stated: Mapping[str, Any]) -> dict[str, Any]:
+def settings_alone(kind: type[SettingsSection], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """What a section states, without values that follow others, as seeds do."""
     made = {}
     for name, value in stated.items():
         field = kind.model_fields[name]
         below = nested_sections(field.annotation)
-        if FOLLOWS_SEED not in field.metadata:
-            made[name] = _unseeded(below[0], value) if below and isinstance(value, Mapping) else value
+        if is_setting(field):
+            made[name] = settings_alone(below[0], value) if below and isinstance(value, Mapping) else value
     return made
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A key that a params.yaml of an earlier version may state.
+
+    Args:
+        since: Version from which on it is none.
+        said: What says it now.
+        becomes: What a document that states it has to state in its place, by dotted key; nothing: the defaults say it.
+        was: The value for which this holds; `ANY`: every one.
+    """
+
+    since: str
+    said: str
+    becomes: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    was: object = ANY
+
+
+def _nothing(_document: Mapping[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+def _sampler(document: Mapping[str, Any]) -> dict[str, Any]:
+    tune = document["tune"]
+    return {"tune.sampler": {tune.get("sampler", "tpe"): dict(tune["options"])}}
+
+
+def _error_costs(document: Mapping[str, Any]) -> dict[str, Any]:
+    decide = document["decide"]
+    costs = {name: decide.get(name, 1.0) for name in ("false_positive", "false_negative")}
+    return {"decide.threshold": costs} if decide.get("threshold") == "cost" else {}
+
+
+def _equalised(document: Mapping[str, Any]) -> dict[str, Any]:
+    fairness = document["fairness"]
+    rate = fairness.get("equalise", "false_negative_rate")
+    return {"fairness.mitigate": rate} if fairness.get("mitigate") == "thresholds" else {}
+
+
+def _drift_tests(document: Mapping[str, Any]) -> dict[str, Any]:
+    """All tests of the five keys that named them, each with its threshold."""
+    drift, shipped = document["drift"], DriftParams()
+    thresholds = {**{name: own[THRESHOLD] for name, own in SHIPPED_TESTS.items()}, **drift.get("thresholds", {})}
+    asked = {
+        **drift.get("numeric", shipped.of_columns("numeric")),
+        **drift.get("categorical", shipped.of_columns("categorical")),
+        **drift.get("missing", shipped.of_columns("any")),
+        **(drift.get("joint") or {}).get("tests", shipped.joint.tests),
+    }
+    known = {name: own for name, own in asked.items() if name in thresholds}
+    return {"drift.tests": {name: {**own, THRESHOLD: thresholds[name]} for name, own in known.items()}}
+
+
+TESTS = "drift.tests names each test with its arguments and its threshold"
+COSTS = "decide.threshold says what each error costs, such as {false_positive: 1, false_negative: 5}"
+RATE = "fairness.mitigate names the rate that thresholds by group make alike, such as false_negative_rate"
+MOVED: Mapping[str, Moved] = {
+    "batches.look": Moved(
+        "0.1.0", "batches.skip: all switches it off",
+        lambda document: {} if document["batches"]["look"] else {"batches.skip": "all"},
+    ),
+    "tune.options": Moved("0.1.0", "tune.sampler takes them, such as {tpe: {n_startup_trials: 8}}", _sampler),
+    "decide.threshold": Moved("0.1.0", COSTS, _error_costs, was="cost"),
+    "decide.false_positive": Moved("0.1.0", COSTS, _error_costs),
+    "decide.false_negative": Moved("0.1.0", COSTS, _error_costs),
+    "fairness.mitigate": Moved("0.1.0", RATE, _equalised, was="thresholds"),
+    "fairness.equalise": Moved("0.1.0", RATE, _equalised),
+    "fairness.proxies.turns": Moved("0.1.0", "they follow from fairness.confidence", _nothing),
+    "drift.numeric": Moved("0.1.0", TESTS, _drift_tests),
+    "drift.categorical": Moved("0.1.0", TESTS, _drift_tests),
+    "drift.missing": Moved("0.1.0", TESTS, _drift_tests),
+    "drift.thresholds": Moved("0.1.0", TESTS, _drift_tests),
+    "drift.joint": Moved("0.1.0", TESTS, _drift_tests),
+    "proof.scheduled": Moved(
+        "0.1.0", "schedule.prove: null switches it off",
+        lambda document: {} if document["proof"]["scheduled"] else {"schedule.prove": None},
+    ),
+    "demo": Moved("0.1.0", "a shipped table has its own span", _nothing),
+}  # fmt: skip
+"""Keys of earlier versions: `parse_params` refuses them with what says it now, and `retrim upgrade` moves them."""
+
+
+def moved_in(document: Mapping[str, Any]) -> dict[str, Moved]:
+    """The keys of earlier versions that a params.yaml states, in the order of the table."""
+    return {
+        key: moved
+        for key, moved in MOVED.items()
+        if (stated := stated_at(document, key)) is not ABSENT and moved.was in (ANY, stated)
+    }
+
+
+def why_none(key: str) -> str | None:
+    """Why a dotted key is no setting, where it was one or is a value of the code; None: nothing is known of it."""
+    words = key.split(".")
+    for depth in range(1, len(words) + 1):
+        moved = MOVED.get(".".join(words[:depth]))
+        if moved is not None and moved.was is ANY:
+            return f"is gone since retrim {moved.since}: {moved.said}"
+    kind: Any = Params
+    for depth, word in enumerate(words, 1):
+        field = kind.model_fields.get(word) if isinstance(kind, type) and issubclass(kind, SettingsSection) else None
+        if field is None:
+            return None
+        derived = DERIVED.get(".".join(words[:depth]))
+        if FOLLOWS in field.metadata and derived is not None:
+            return f"follows others: {derived.said}"
+        kind = next(iter(nested_sections(field.annotation)), None)
+        if kind is None and field.exclude:
+            return f"is fixed at {plain_default(field)!r} ({field.description})"
+    return None
+
+
+def stated_at(document: Any, key: str) -> Any:
+    """What a document states at a dotted key; `ABSENT`: nothing."""
+    for name in key.split("."):
+        if not isinstance(document, Mapping) or name not in document:
+            return ABSENT
+        document = document[name]
+    return document
 
 
 class Params(SettingsSection):
@@ -225,22 +364,25 @@ class Params(SettingsSection):
     gate: GateParams = GateParams()
     fairness: FairnessParams = FairnessParams()
     decide: DecideParams = DecideParams()
-    served: ServedParams = ServedParams()
+    served: ServedParams = Field(default=ServedParams(), exclude=True)
     probe: ProbeParams = ProbeParams()
     account: GainParams = GainParams()
     drift: DriftParams = DriftParams()
     triggers: TriggerParams = TriggerParams()
-    policy: PolicyParams = PolicyParams()
+    policy: PolicyParams = Field(default=PolicyParams(), exclude=True)
     card: CardParams = CardParams()
     former: PreviousChampionParams = PreviousChampionParams()
     probation: ProbationParams = ProbationParams()
     retrain: RetrainParams = RetrainParams()
     release: ReleaseParams = ReleaseParams()
-    room: RunDirectoryParams = RunDirectoryParams()
+    room: RunDirectoryParams = Field(default=RunDirectoryParams(), exclude=True)
     proof: ProofParams = ProofParams()
     schedule: ScheduleParams = ScheduleParams()
-    demo: DemoParams = DemoParams()
     seed: int = Field(default=7, ge=0, description="of every random draw: searches, fits, bootstraps, samples")
+
+    def as_stated(self) -> dict[str, Any]:
+        """A params.yaml that states every setting."""
+        return settings_alone(Params, self.model_dump(mode="json"))
 
     @model_validator(mode="before")
     @classmethod
@@ -274,17 +416,20 @@ class Params(SettingsSection):
 
     @model_validator(mode="after")
     def _decisions_fit_the_task(self) -> "Params":
-        task, mitigate = self.data.task, self.fairness.mitigate
+        task, fairness = self.data.task, self.fairness
         if self.train.balance is not None and task == "regression":
             raise ValueError("train.balance: a regression has no classes to balance; set it to null")
-        if self.train.balance is not None and mitigate == "reweight":
+        if self.train.balance is not None and fairness.reweights:
             raise ValueError(
                 "train.balance: fairness.mitigate weighs classes already, by group; set one of both to null"
             )
         if self.decide.threshold is not None and task != "binary":
             raise ValueError(f"decide.threshold: decides between two classes, and this task is {task}; set it to null")
-        if self.decide.threshold is not None and mitigate == "thresholds":
-            raise ValueError("decide.threshold: fairness.mitigate makes a threshold a group; set one of both to null")
+        if isinstance(self.decide.threshold, ErrorCosts) and fairness.equalised is not None:
+            raise ValueError(
+                "decide.threshold: fairness.mitigate makes a threshold a group; name a probability that they begin "
+                "with, or set one of both to null"
+            )
         return self
 
     @model_validator(mode="after")
@@ -403,25 +548,43 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
     """
     if "data" in document and document["data"] is None:
         raise BadInputError(f"{name} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
-    _refuse_fixed(Params, document, name)
+    for key, moved in moved_in(document).items():
+        raise BadInputError(
+            f"{name}: {key} is gone since retrim {moved.since}: {moved.said}; write it so, or let `retrim upgrade`"
+        )
+    for key, value, said, stated in fixed_in(document):
+        if stated != value:
+            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), and {stated!r} is stated; take it out")
     try:
         return Params.model_validate(document)
     except ValidationError as error:
         raise BadInputError(f"{name}: {explain(error, known=section_names)}") from error
 
 
-def _refuse_fixed(kind: type[SettingsSection], stated: Any, name: str, place: str = "") -> None:
+def fixed_in(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, Any]]:
+    """What a params.yaml states and may not turn: key, the value that counts, why, and what is stated."""
+    yield from _fixed_in(Params, document, "")
+    for key, derived in DERIVED.items():
+        section, name = key.split(".")
+        stated = stated_at(document, key)
+        field = next(field for each, field in _fields(section) if each == name)
+        if FOLLOWS in field.metadata and stated is not ABSENT:
+            fewer = {**document, section: {each: value for each, value in document[section].items() if each != name}}
+            yield key, stated_at(with_derived(fewer), key), f"it follows others: {derived.said}", stated
+
+
+def _fields(section: str) -> Iterator[tuple[str, FieldInfo]]:
+    yield from nested_sections(Params.model_fields[section].annotation)[0].model_fields.items()
+
+
+def _fixed_in(kind: type[SettingsSection], stated: Any, place: str) -> Iterator[tuple[str, Any, str, Any]]:
     for key in stated if isinstance(stated, Mapping) else ():
         field = kind.model_fields.get(key)
-        if field is None:
-            continue
-        if field.exclude and stated[key] != plain_default(field):
-            raise BadInputError(
-                f"{name}: {place}{key} is fixed at {plain_default(field)!r} ({field.description}), and {stated[key]!r} "
-                "is stated; take it out"
-            )
-        for below in nested_sections(field.annotation):
-            _refuse_fixed(below, stated[key], name, f"{place}{key}.")
+        below = [] if field is None else nested_sections(field.annotation)
+        for each in below:
+            yield from _fixed_in(each, stated[key], f"{place}{key}.")
+        if field is not None and field.exclude and not below:
+            yield f"{place}{key}", plain_default(field), str(field.description), stated[key]
 
 
 def to_settings_file(settings: Mapping[str, Any]) -> bytes:

@@ -3,8 +3,6 @@
 import ast
 import inspect
 import pkgutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -27,6 +25,7 @@ PURE = next(each["source_modules"] for each in CONTRACTS if each["id"] == "pure"
 REQUIRED = {
     "DataParams": {"model", "columns", "task", "batch_every", "suite"},
     "ColumnParams": {"type", "role"},
+    "ErrorCosts": {"false_positive", "false_negative"},
     "GroupParams": {"column", "cuts", "least_rows"},
     "MoneyParams": {"cost", "per_unit", "currency"},
     "PastFeature": {"of"},
@@ -43,7 +42,6 @@ UNBOUND = {
     "PastFeature": {"lag"},
     "RowFilter": {"at_least", "at_most"},
     "DecideParams": {"threshold"},
-    "DriftParams": {"thresholds"},
     "TriggerParams": {"drift_checks"},
     "GroupParams": {"cuts"},
 }
@@ -101,12 +99,6 @@ def names_read() -> set[str]:
 
 def test_the_sections_of_the_file_stand_in_the_order_of_the_settings() -> None:
     assert [name for name in Params.model_fields if name in DOCUMENT] == list(DOCUMENT)
-
-
-def test_the_page_of_settings_is_what_the_fields_say() -> None:
-    checked = subprocess.run([sys.executable, ROOT / ".ci" / "settings.py", "--check"], check=False)
-
-    assert checked.returncode == 0, "write it anew: python .ci/settings.py"
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=[section.__name__ for section in SECTIONS])

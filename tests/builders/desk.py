@@ -43,12 +43,13 @@ REPOSITORY = Path(__file__).parents[2]
 START = pd.Timestamp("2024-01-01", tz="UTC")
 FEW: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 48, "sliding_rows": 200},
-    "judge": {"draws": 100, "block_rows": 6},
-    "gate": {"min_rows": 24, "season": "1D", "season_cells": 24, "floor": ["mean"]},
+    "judge": {"block_rows": 6},
+    "gate": {"min_rows": 24, "season": "1D", "floor": ["mean"]},
     "probe": {"min_rows": 24, "when": "every"},
     "account": {"usual_rows": 48, "price": 1.0, "price_unit": "loss"},
-    "drift": {"min_rows": 24},
 }
+FIXED = {"judge": {"draws": 100}}
+"""Values that params.yaml may not turn."""
 TUNED = {"hyperparameters": {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, "rounds": 30}
 
 
@@ -184,7 +185,7 @@ class Desk:
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
         run_stage(train.run, params, paths)
         write_file(paths.backtest / "backtest.json", to_json({"loss": params.judge.loss, "origins": []}))
-        if params.fairness.mitigate == "thresholds":
+        if params.fairness.equalised is not None:
             run_stage(backtest.run, params, paths)
         run_stage(compare.run, params, paths)
         write_file(paths.candidate / SETTINGS, to_settings_file(params.model_dump(mode="json")))
@@ -216,7 +217,7 @@ def make_desk(
     if document["data"]["task"] != "regression":
         document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "accuracy"]}
     document["train"]["windows"] = ["all"]
-    for part in (FEW, changes or {}):
+    for part in (FEW, FIXED, changes or {}):
         for section, values in part.items():
             document[section] |= values
     (folder / "var").mkdir(parents=True)

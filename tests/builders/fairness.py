@@ -6,7 +6,7 @@ from retrim.training.groups import FairnessParams
 from tests.builders.shipped import whole
 
 SHIPPED: dict[str, Any] = whole()["fairness"]
-QUICK = {"rows": 400, "rounds": 5, "leaves": 4, "turns": 19}
+QUICK = {"rows": 400, "rounds": 5, "leaves": 4}
 
 
 def make_fairness(**changed: Any) -> FairnessParams:

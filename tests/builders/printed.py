@@ -11,7 +11,8 @@ import typer
 from pydantic import BaseModel
 
 from retrim.cli.main import app
-from retrim.settings import Params
+from retrim.settings import Params, nested_sections
+from retrim.stats.plugins import is_setting as stands_in_params
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [*sorted((ROOT / "src" / "retrim").rglob("*.py")), *sorted((ROOT / "flows").rglob("*.py"))]
@@ -149,9 +150,10 @@ def is_setting(key: str) -> bool:
     for part in key.split("."):
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return True
-        if part not in model.model_fields:
+        field = model.model_fields.get(part)
+        if field is None or not stands_in_params(field):
             return False
-        model = model.model_fields[part].annotation
+        model = (nested_sections(field.annotation) or [field.annotation])[0]
     return True
 
 

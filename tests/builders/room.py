@@ -58,8 +58,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "fairness": fairness_settings(),
     "prepare": {"steps": []},
     "tune": {
-        "sampler": "tpe",
-        "options": {"n_startup_trials": 2},
+        "sampler": {"tpe": {"n_startup_trials": 2}},
         "trials": 5,
         "warm_trials": 3,
         "batch": 2,
@@ -75,7 +74,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "bagging_fraction": {"low": 0.5, "high": 1.0},
         },
     },
-    "decide": {"threshold": None, "false_positive": 1.0, "false_negative": 1.0},
+    "decide": {"threshold": None},
     "account": {"usual_rows": 40},
     "former": {"most": 3, "restore": True, "judged": 2},
     "drift": {
@@ -173,8 +172,6 @@ class Room:
             self.section("split", SplitParams),
             self.fairness.groups,
             self.fairness.mitigate,
-            self.fairness.threshold,
-            self.fairness.equalise,
             self.section("decide", DecideParams),
             self.paths,
             cores,

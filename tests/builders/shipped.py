@@ -4,12 +4,20 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from retrim.settings import load_params
+from retrim.drift.joint import JOINT_TESTS
+from retrim.drift.params import SHIPPED
+from retrim.settings import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
-_ALL: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump(mode="json")
+_ALL: dict[str, Any] = {name: {} for name in Params.model_fields} | load_params(ROOT / "params.yaml").as_stated()
 
 
 def whole() -> dict[str, Any]:
-    """A copy of it."""
+    """A copy of it; a section whose values are all fixed is empty."""
     return deepcopy(_ALL)
+
+
+def drift_tests(*, joint: bool = False, **thresholds: float) -> dict[str, dict[str, Any]]:
+    """The shipped drift tests with other thresholds, those of all features together if asked for."""
+    named = {name: own for name, own in SHIPPED.items() if joint or name not in JOINT_TESTS}
+    return {name: {**own, "threshold": thresholds.get(name, own["threshold"])} for name, own in named.items()}

@@ -130,7 +130,7 @@ def session(
 def sit_at_desk(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Session:
     """A session in the folder of a desk, whose registry is its shelf; checks and runs are the desk's own."""
     workspace = desk.workspace
-    document = workspace.params.model_dump(mode="json")
+    document = workspace.params.as_stated()
     workspace.paths.params.write_text(
         yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=1000), encoding="utf-8"
     )

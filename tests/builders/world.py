@@ -47,7 +47,7 @@ from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
-from tests.builders.shipped import whole
+from tests.builders.shipped import drift_tests, whole
 from tests.builders.synthetic import data_section, generate, suite
 
 REPOSITORY = Path(__file__).parents[2]
@@ -58,16 +58,15 @@ COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim';
 
 SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 96, "sliding_rows": 300},
-    "judge": {"draws": 200, "block_rows": 12},
+    "judge": {"block_rows": 12},
     "tune": {
-        "trials": 2, "warm_trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20,
-        "options": {"n_startup_trials": 2},
+        "trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20, "sampler": {"tpe": {"n_startup_trials": 2}},
     },
-    "backtest": {"origins": 1, "origin_rows": 48},
-    "gate": {"min_rows": 48, "season": "1D", "season_cells": 24},
+    "backtest": {"origins": 1},
+    "gate": {"min_rows": 48, "season": "1D"},
     "probe": {"min_rows": 24},
     "account": {"usual_rows": 96},
-    "drift": {"min_rows": 48, "joint": {"tests": {}}},
+    "drift": {"tests": drift_tests()},
     "retrain": {"refit_after": False},
 }  # fmt: skip
 """What the small params.yaml has other than the shipped one, section by section.
@@ -213,6 +212,7 @@ def make_world(
     labels: str = "with_rows",
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 7,
+    code: Mapping[str, tuple[str, str]] | None = None,
 ) -> World:
     """Makes a workspace in `folder`: all of this repository, but a generated table and small settings.
 
@@ -224,15 +224,25 @@ def make_world(
         labels: `with_rows` or `later`.
         changes: Values of params.yaml to set beside `SMALL`, section by section.
         seed: Of the table.
+        code: Values that params.yaml may not turn: by file of its src/, a piece of it and what stands there instead.
     """
     root = folder / "workspace"
     copy_repository(root)
+    turn_code(root, code or {})
     describe(root, task=task, labels=labels, changes=changes)
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
     changed = {"kind": "none", "size": 0.0, "since": START, **(drift or {})}
     return World(root, server, {"task": task, "seed": seed, **changed})
+
+
+def turn_code(root: Path, code: Mapping[str, tuple[str, str]]) -> None:
+    """Writes another piece into a file of the code of a workspace, where the piece stands once."""
+    for name, (piece, other) in code.items():
+        text = (root / name).read_text(encoding="utf-8")
+        assert text.count(piece) == 1, f"{name}: {piece}"
+        (root / name).write_text(text.replace(piece, other), encoding="utf-8")
 
 
 def describe(

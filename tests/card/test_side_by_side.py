@@ -20,18 +20,24 @@ from retrim.card.replay import (
     merged,
     pair,
 )
+from retrim.decision.account import AccumulatedGain
+from retrim.decision.check_record import CheckRecord
+from retrim.decision.rules import RuleResult
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 PRICE = Change("account.price", 0.5, 0.25)
 
 
-def said(rule: str, text: str, *, fires: bool) -> dict[str, Any]:
-    return {"rule": rule, "fires": fires, "text": text, "change": ""}
+def said(rule: str, text: str, *, fires: bool) -> RuleResult:
+    return RuleResult(rule, fires, text, change="")
 
 
-def side(outcome: str, *rules: dict[str, Any], state: str | None = None, **record: Any) -> ReplaySide:
-    facts = {"champion": 1, "account_before": {"balance": 2.0}, **record, "said": list(rules)}
-    return ReplaySide(outcome, f"because {outcome}", False, state, f"came {state}", 1, "2024", facts)
+def side(
+    outcome: str, *rules: RuleResult, state: str | None = None, champion: int = 1, before: float = 2.0
+) -> ReplaySide:
+    account = AccumulatedGain(before, 1.0)
+    check = CheckRecord(as_of=START, champion=champion, account_before=account, account=account, price=1.0, said=rules)
+    return ReplaySide(outcome, f"because {outcome}", False, state, f"came {state}", 1, "2024", check)
 
 
 QUIET = side("none", said("account", "2 against 4", fires=False))
@@ -137,7 +143,7 @@ def test_runs_that_ended_otherwise_are_told_with_what_makes_and_judges_them() ->
 
 
 def test_another_version_and_another_account_are_causes_without_a_setting() -> None:
-    later = side("retrain", said("account", "9 against 4", fires=True), champion=2, account_before={"balance": 7.0})
+    later = side("retrain", said("account", "9 against 4", fires=True), champion=2, before=7.0)
 
     assert why(QUIET, later)[1:] == (
         "by then version 1 was live in history, version 2 in the replay",

@@ -34,7 +34,7 @@ def make(folder: Any, **fairness: Any) -> Desk:
 
 @pytest.fixture(scope="module")
 def deciding(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return make(tmp_path_factory.mktemp("deciding"), mitigate="thresholds", equalise="selection_rate")
+    return make(tmp_path_factory.mktemp("deciding"), mitigate="selection_rate")
 
 
 def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> None:

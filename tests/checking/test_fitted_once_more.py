@@ -17,10 +17,11 @@ from retrim.reports.demo import first_live
 from retrim.training.mode import FINAL
 from tests.builders.answers import decision_record, status_record
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
+from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
-CHANGES: dict[str, dict[str, Any]] = {"drift": {"min_rows": 24, "joint": {"tests": {}, "windows": 20, "seed": 7}}}
+CHANGES: dict[str, dict[str, Any]] = {"drift": {"min_rows": 24, "tests": drift_tests()}}
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_with_nothing_new_no_model_is_loaded(desk: Desk, loads: list[str]) -> No
     assert record["landed"]["new"] == 0
     assert record["champion"] == 2
     assert record["formers"]["losses"].keys() == {"1"}
-    assert score(desk.workspace, now=desk.day(23)).as_record() | {"lacks": None} == {
+    assert to_record(score(desk.workspace, now=desk.day(23))) | {"lacks": None} == {
         "version": 2,
         "rows": 0,
         "written": 0,

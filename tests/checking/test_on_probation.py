@@ -14,12 +14,13 @@ from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
 from tests.builders.answers import PrintedCheck, decision_record, status_record
 from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 QUIET: dict[str, dict[str, Any]] = {
     "former": {"most": 0, "restore": False},
-    "drift": {"min_rows": 24, "joint": {"tests": {}, "windows": 20, "seed": 7}},
+    "drift": {"min_rows": 24, "tests": drift_tests()},
 }
 
 

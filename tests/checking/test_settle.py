@@ -9,12 +9,12 @@ from retrim.checking.check import acknowledge
 from retrim.errors import BadInputError, RefusedError
 from tests.builders.answers import decision_record, status_record
 from tests.builders.desk import START, Desk, make_desk
+from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 LEVEL = {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0}
-NO_JOINT = {"tests": {}, "windows": 20, "seed": 7}
-WIDE = {"psi": 1.0, "ks": 0.4, "chi2": 1.0, "psi_categories": 1.0, "missing_share": 0.5, "correlation": 1.0}
+WIDE = drift_tests(psi=1.0, ks=0.4, chi2=1.0, psi_categories=1.0, missing_share=0.5)
 
 
 def beat(desk: Desk, day: float, *, level: float) -> Any:
@@ -32,7 +32,7 @@ def desk(tmp_path: Path) -> Desk:
         changes={
             "triggers": LEVEL,
             "former": {"most": 0, "restore": False},
-            "drift": {"min_rows": 24, "alarms": None, "thresholds": WIDE, "joint": NO_JOINT},
+            "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
         },
     )
     made.land(made.rows(0, 10), 10)
@@ -93,7 +93,7 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
         changes={
             "triggers": LEVEL | {"rules": ["drift", "manual"]},
             "former": {"most": 0, "restore": False},
-            "drift": {"min_rows": 24, "alarms": None, "thresholds": WIDE, "joint": NO_JOINT},
+            "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
         },
     )
     desk.land(desk.rows(0, 10), 10)

@@ -45,7 +45,7 @@ def pins(monkeypatch: pytest.MonkeyPatch) -> Pins:
         monkeypatch.setattr(run_directory.dvc, "open_stage_session", lambda *_, **given: kept.update(given["pins"]))
         monkeypatch.setattr(run_directory, "pinned_code", lambda *_: {})
         monkeypatch.setattr(run_directory.git, "file_at", lambda *_: b"")
-        monkeypatch.setattr(run_directory, "stated_at", lambda *_: desk.workspace.params.model_dump(mode="json"))
+        monkeypatch.setattr(run_directory, "stated_at", lambda *_: desk.workspace.params.as_stated())
         taken = git.Snapshot("a" * 40, ())
         run_directory.open_run_directory(
             desk.workspace, "one", as_of=desk.day(18), mode=mode, taken=taken, by_account=by_account
@@ -89,7 +89,7 @@ def test_before_any_probe_the_setting_says_how_many_judge(tmp_path: Path, pins: 
     assert pins(desk)["size"] is None
 
 
-@pytest.mark.parametrize("kept", [{"gate": {"half_life": "2D"}}, {"gate": {"min_rows": 48}}])
+@pytest.mark.parametrize("kept", [{"gate": {"min_rows": 48}}])
 def test_rows_that_a_setting_counts_on_all_judge(tmp_path: Path, pins: Pins, kept: dict[str, Any]) -> None:
     assert pins(checked(tmp_path, changes={**DEAR, **kept}))["size"]["rows"] == 48
 

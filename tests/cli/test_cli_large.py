@@ -20,7 +20,7 @@ def desk(tmp_path: Path) -> Desk:
     """A workspace with a large file whose fourth day is out of bounds, and one that is in order."""
     desk = fresh(tmp_path / "workspace")
     root = desk.workspace.paths.root
-    params = yaml.safe_dump(desk.workspace.params.model_dump(mode="json"), sort_keys=False)
+    params = yaml.safe_dump(desk.workspace.params.as_stated(), sort_keys=False)
     (root / "params.yaml").write_text(params, encoding="utf-8")
     (root / "dvc.yaml").touch()
     rows = desk.rows(0, 8)

@@ -19,7 +19,7 @@ from tests.builders.counted import counted
 from tests.builders.shipped import whole
 
 PARAMS = DriftParams(**whole()["drift"])
-ARGUMENTS = {**PARAMS.numeric, **PARAMS.categorical, **PARAMS.missing, **PARAMS.score}
+ARGUMENTS = {name: own for kind in ("numeric", "categorical", "any") for name, own in PARAMS.of_columns(kind).items()}
 USUAL = {"cells": 10}  # arguments of a test that params.yaml does not name
 OnSeries = Callable[[pd.Series, pd.Series], DriftResult]
 

@@ -29,8 +29,7 @@ NAMES = [*(entry.name for entry in SAMPLERS), *(name for name in SETTINGS if nam
 def tune_params(sampler: str, *, options: dict[str, Any], space: dict[str, Any], seed: int = 7) -> TuneParams:
     return TuneParams.model_validate(
         {
-            "sampler": sampler,
-            "options": options,
+            "sampler": {sampler: options},
             "trials": TRIALS,
             "warm_trials": 5,
             "batch": BATCH,

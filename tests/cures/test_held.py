@@ -11,13 +11,14 @@ from retrim_flows.demo import Beat
 from tests.builders.answers import decision_record
 from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
+from tests.builders.shipped import drift_tests
 from tests.builders.typed import Session
-from tests.checking.test_settle import LEVEL, NO_JOINT, WIDE, beat
+from tests.checking.test_settle import LEVEL, WIDE, beat
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 Sit = Callable[[Desk], Session]
-QUIET = {"former": {"most": 0, "restore": False}, "drift": {"min_rows": 24, "joint": NO_JOINT}}
+QUIET = {"former": {"most": 0, "restore": False}, "drift": {"min_rows": 24, "tests": drift_tests()}}
 ASKS = {"release": {"approval": {"moves": ["promote"], "expires": "7D"}}}
 
 
@@ -29,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         changes={
             "triggers": LEVEL | {"rules": ["drift", "manual"]},
             "former": {"most": 0, "restore": False},
-            "drift": {"min_rows": 24, "alarms": None, "thresholds": WIDE, "joint": NO_JOINT},
+            "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
         },
     )
     desk.land(desk.rows(0, 10), 10)

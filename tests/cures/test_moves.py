@@ -11,6 +11,7 @@ from retrim.release.versions import find_live_version
 from tests.builders.cured import Cure
 from tests.builders.desk import START, Desk, copy_of, make_desk, with_params
 from tests.builders.proved import move
+from tests.builders.shipped import drift_tests
 from tests.builders.typed import Session
 from tests.checking.test_on_probation import begin, until_it_ends
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow  # makes champions with the stages
 
 Sit = Callable[[Desk], Session]
 DEAR = {"account": {"usual_rows": 48, "price": 1e9}}
-CALM = {"drift": {"min_rows": 24, "joint": {"tests": {}}}, "probation": {"checks": 0}}
+CALM = {"drift": {"min_rows": 24, "tests": drift_tests()}, "probation": {"checks": 0}}
 SETTINGS = {
     "manual": {"triggers": {"rules": ["account", "manual"]}},
     "approval": {"release": {"approval": {"moves": ["restore"], "expires": "7D"}}},

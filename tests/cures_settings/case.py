@@ -11,7 +11,7 @@ from typing import Any
 from retrim.errors import RetrimError
 from retrim.gate.what_if import changed
 from retrim.settings import Params, parse_params, resolved
-from tests.builders.desk import FEW, Desk, copy_of, make_desk
+from tests.builders.desk import FEW, FIXED, Desk, copy_of, make_desk
 from tests.builders.printed import Printed
 from tests.builders.shipped import whole
 from tests.builders.synthetic import data_section
@@ -66,8 +66,9 @@ class Asked:
 
     @cached_property
     def params(self) -> Params:
-        """The same, as a command reads it."""
-        return parse_params(resolved(self.folder, self.document), "params.yaml")
+        """The same, as a command reads it; with fewer draws, which are fixed."""
+        read = parse_params(resolved(self.folder, self.document), "params.yaml")
+        return read.model_copy(update={"judge": read.judge.model_copy(update=FIXED["judge"])})
 
     @cached_property
     def desk(self) -> Desk:

@@ -76,7 +76,7 @@ def in_pieces(asked: Asked) -> None:
     suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
     file = asked.folder / "rows.csv"
     desk.rows(0, 3).to_csv(file, index=False)
-    for each in (with_params(desk, batches={"piece_mb": 0.002, "look": False}), desk):
+    for each in (with_params(desk, batches={"piece_mb": 0.002, "skip": "all"}), desk):
         large = large_file(each.workspace, file)
         landed = take_in(each.workspace, file, now=desk.day(3), labels=False, correction=False, large=large)
         assert next(landed).outcome in ("landed", "already")
@@ -112,6 +112,6 @@ FILES = (
     Case("rows without a key cannot be corrected; name key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
     Case("{} has landed in other pieces (such as batch {}): batches.piece_mb was another then, or pyarrow is "
-         "another now; set it back", {"batches.piece_mb": 0.004, "batches.look": False},
+         "another now; set it back", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
 )  # fmt: skip

@@ -44,23 +44,20 @@ def prepared(says: str, wrong: Settings, cure: Settings) -> Case:
 
 MONEY = {"account.money": {"cost": 10.0, "per_unit": 2.0, "currency": "EUR"}}
 SPAN = "data.label_horizon"
-PSI = {"drift.numeric": {"psi": {"cells": 10}}, "drift.joint.tests": {}}
 LAG = {"of": "outcome", "lag": "24h"}
 KNOWN = ["level", "slope", "noise", "group"]
 PLACED = (
     case("price {} in the unit {} is not what money says, {} in the unit loss; write `price: {}` and "
          "`price_unit: loss`, or `money: null`", MONEY | {"account.price": 1.0}, {"account.price": 5.0},
          {"account.money": None}),
-    case("tests.{} has the arguments: {}; it takes: {}", {"drift.joint.tests": {"correlation": {"rows": 9}}},
-         {"drift.joint.tests": {"correlation": {}}}),
-    case("{}: {} is a test of {} columns; here go: {}", {"drift.numeric": {"chi2": {}}}, {"drift.numeric": {"ks": {}}}),
-    case("{}.{} has the arguments: {}; it takes: {}", {"drift.numeric": {"ks": {"cells": 9}}},
-         {"drift.numeric": {"ks": {}}}),
-    case("{}.{} has no threshold; add thresholds.{}, on its effect", {"drift.thresholds.ks": GONE},
-         {"drift.thresholds.ks": 0.15}),
-    case("joint.tests.{} has no threshold; add thresholds.{}, on its effect", {"drift.thresholds.domain": GONE},
-         {"drift.thresholds.domain": 0.2}),
-    case("thresholds.{} is {}; a threshold is above 0", {"drift.thresholds.ks": 0.0}, {"drift.thresholds.ks": 0.1}),
+    case("tests.{} has the arguments: {}; it takes: {}", {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
+         {"drift.tests.ks": {"threshold": 0.1}}),
+    case("tests.{} has no threshold; add tests.{}.threshold, on its effect", {"drift.tests.ks": {}},
+         {"drift.tests.ks": {"threshold": 0.15}}),
+    case("tests.{}.threshold is {}; a threshold is above 0", {"drift.tests.ks.threshold": 0.0},
+         {"drift.tests.ks.threshold": 0.1}),
+    case("{} samplers are named, and one searches; write such as {tpe: {}}", {"tune.sampler": {}},
+         {"tune.sampler": {"tpe": {}}}),
     case("{} is no [m, n] with 1 <= m <= n", {"triggers.drift_checks": [3, 2]}, {"triggers.drift_checks": [2, 3]}),
     case("{} do not ascend; write each cut once, the lowest first", {"fairness.groups": [group("level", 2.0, 1.0)]},
          {"fairness.groups": [group("level", 1.0, 2.0)]}),
@@ -171,9 +168,6 @@ PLACED = (
     case("{} is no {} of a cron expression", {"triggers.every": "0 0 * * x"}, {"triggers.every": "0 0 * * 1"}),
     case("{} is no {} of a cron expression, {} to {}", {"triggers.every": "0 24 * * *"},
          {"triggers.every": "0 23 * * *"}),
-    case("found is missing: a search whose result does not compete is for nothing; add it",
-         {"train.recipes": ["champion"]},
-         {"train.recipes": ["found", "champion"]}),
     case("give low and high, or choices", {"tune.space": {"num_leaves": {"low": 4}}},
          {"tune.space": {"num_leaves": {"low": 4, "high": 9}}}, {"tune.space": {"num_leaves": {"choices": [4]}}}),
     case("low {} is above high {}, or one of them is not finite", {"tune.space": {"num_leaves": {"low": 9, "high": 4}}},
@@ -189,13 +183,9 @@ PLACED = (
              {"groups": [group("group")]}, {"mitigate": None}),
     fairness("mitigate: 'reweight' balances classes, and a regression has none; set it to null",
              {"mitigate": "reweight", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
-    fairness("mitigate: 'thresholds' decide between two classes, and this task is {}; set it to null",
-             {"mitigate": "thresholds", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
+    fairness("mitigate: thresholds decide between two classes, and this task is {}; set it to null",
+             {"mitigate": "selection_rate", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
     case("{}{}: is {}, and seed is {}; there is one: write seed alone", {"gate.seed": 8}, {"gate.seed": 7}),
-    case("proxies.turns: {} turns cannot tell a proxy from chance with confidence {}, so none would ever be found; "
-         "{} or more are needed",
-         {"fairness.forbidden": ["group"], "data.columns.group": FORBIDDEN, "fairness.confidence": 0.99},
-         {"fairness.proxies.turns": 99}),
     fairness("at_most.{}: does not fit a {} task; set it to null; those that fit: {}",
          {"at_most.mean_absolute_error": 0.1},
              {"at_most.mean_absolute_error": None}),

@@ -4,7 +4,6 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from retrim.adapters import git
 from retrim.adapters.processes import Heartbeat
 from retrim.profile.leaks import LeakParams
 from retrim.stages.validate import _refuse_leaks
@@ -52,13 +51,6 @@ def watched(asked: Asked) -> str:
     return heartbeat.why or ""
 
 
-def in_a_snapshot(asked: Asked) -> None:
-    git.git(asked.folder, "init", "-q")
-    git.git(asked.folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
-    (asked.folder / "notes.bin").write_bytes(b"x" * 400_000)
-    git.snapshot(asked.folder, max_file_mb=asked.params.room.max_file_mb)
-
-
 def search(found: Room) -> None:
     found.tune()
 
@@ -75,7 +67,7 @@ TUNE = {"tune.folds": 2, "tune.fold_rows": 40, "tune.trials": 2, "tune.max_round
 COPY = {"data.columns.copy": {"type": "number", "role": "feature"}}
 STAGES = (
     Case("backtest: {}; wait for more rows or lower backtest.origins",
-         {"backtest.origins": 300, "backtest.origin_rows": 40}, ({"backtest.origins": 2},),
+         {"backtest.origins": 300, "split.judge_rows": 40}, ({"backtest.origins": 2},),
          room(Room.features, evaluate)),
     Case("of {} mature rows {} had a label due before the {} that judge; wait for more rows, or lower split.judge_rows",
          {"split.judge_rows": 299}, ({"split.judge_rows": 50},), room(Room.features)),
@@ -87,8 +79,6 @@ STAGES = (
     Case("or, if it is known before the event: leaks.allowed: {{}: WHY} in params.yaml", COPY,
          ({"leaks.allowed": {"copy": "the meter shows it"}},), leaks),
     Case("retrain.stage_limit allows {}", {"retrain.stage_limit": "1s"}, ({"retrain.stage_limit": "1h"},), watched),
-    Case("retrain.stage_heartbeat allows {}", {"retrain.stage_heartbeat": "1s"}, ({"retrain.stage_heartbeat": "1h"},),
-         watched),
-    Case("add it to .gitignore, or commit it, or raise room.max_file_mb", {"room.max_file_mb": 0.1},
-         ({"room.max_file_mb": 1.0},), in_a_snapshot),
+    Case("or raise retrain.stage_limit in params.yaml", {"retrain.stage_limit": "1s"},
+         ({"retrain.stage_limit": "1h"},), watched),
 )  # fmt: skip

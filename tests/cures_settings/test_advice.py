@@ -26,8 +26,8 @@ from tests.gate import test_gate_size
 
 SELECT = {"step": "select_uncorrelated", "columns": ["level", "slope", "noise"], "at_most": 0.5}
 ACCEPTED: dict[str, tuple[str, Settings]] = {
-    "; who needs a yes or no sets decide.threshold: cost and what each error costs": (
-        "binary", {"decide.threshold": "cost", "decide.false_positive": 1.0, "decide.false_negative": 5.0}),
+    "; who needs a yes or no says in decide.threshold what each error costs": (
+        "binary", {"decide.threshold": {"false_positive": 1.0, "false_negative": 5.0}}),
     "let a sliding window compete: train.windows": ("regression", {"train.windows": ["all", "sliding"]}),
     "hold it against a year before; train.windows: [all, sliding]": (
         "regression", {"train.windows": ["all", "sliding"]}),

@@ -18,7 +18,6 @@ DESCRIBES = {
     "judge.loss: {}": "what init declared",
     "reading.skip: it is never kept": "what was declared of a column that a profile leaves out",
     "try: a recipe from the middle of tune.space": "says what goes on",
-    "retrain.first_mode, as no version is live": "why a run has its mode",
     "retrain.refit_after: version {} was promoted, and its recipe is fitted on all mature rows": "why a run begins",
     "rows (split.judge_rows) are too few to show its gain": "says what is so; the gate's size tries what would do",
     "by data.task: mae": "says where a default comes from",
@@ -27,6 +26,8 @@ DESCRIBES = {
     "half of split.judge_rows": "says where a default comes from",
     "a quarter of account.usual_rows": "says where a default comes from",
     "half of account.usual_rows, from 20": "says where a default comes from",
+    "a quarter of tune.trials": "says where a default comes from",
+    "hours of gate.season": "says where a default comes from",
 }
 """Pieces of texts that name a setting to say what is so, and advise nothing."""
 COMPUTED = (

@@ -1,10 +1,8 @@
 """What is said in a workspace without servers: of its versions, runs, decisions and keys."""
 
-import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +15,8 @@ from retrim.cli.render import OUT
 from retrim.cli.version_screens import show_fairness
 from retrim.decision.stored_rows import Lineage, Origin
 from retrim.files import WorkspacePaths
-from retrim.lineage import locks
 from retrim.lineage.strange_code import refuse_strange_code
-from retrim.lineage.workspace import Workspace, ask_for_run
+from retrim.lineage.workspace import Workspace
 from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
 from retrim.reports.everywhere import find_models
 from retrim.reports.explain import explain
@@ -28,21 +25,17 @@ from retrim.reports.verify import verify_alarms
 from retrim.reports.what_if import effect_of
 from retrim.retraining.card import make_card
 from retrim.retraining.exchange import ExportManifest, VersionArchive, _finish, judge_import
-from retrim.retraining.recover import end_hung_runs, recover
-from retrim.retraining.retrain import claim_run
 from retrim.settings import Env
 from retrim.stats.codec import to_record
 from retrim.training.estimators import CODE_FILE
 from tests.builders.desk import Desk, make_desk
-from tests.checking.test_served import change
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import LINEAR, NUMBER, space
 from tests.cures_settings.loading import DAYS, OWN
 from tests.release.test_attestations import attest, fields
-from tests.retraining.test_hung import driver, wait_until_silent
 
 FORBIDDEN = {"data.columns.group.role": "forbidden"}
-SMALL_TRY = {"tune.max_rounds": 15, "backtest.origins": 1, "backtest.origin_rows": 48}
+SMALL_TRY = {"tune.max_rounds": 15, "backtest.origins": 1}
 
 
 def alerts(desk: Desk) -> str:
@@ -73,15 +66,6 @@ def imported(asked: Asked) -> None:
 
 def on_probation(asked: Asked) -> str:
     return checked(asked.desk, 20)
-
-
-def skewed(asked: Asked) -> str:
-    """A row was served 50 and predicted otherwise now."""
-    desk = asked.desk
-    desk.land(desk.rows(18, 20), 20)
-    desk.check(20)
-    change(desk, "update predictions set value = '50.0' where version = 2")
-    return checked(desk, 22)
 
 
 def mode(asked: Asked) -> str:
@@ -115,27 +99,6 @@ def too_few_rows(asked: Asked) -> str:
     return checked(asked.desk, 20)
 
 
-def killed(asked: Asked) -> str:
-    """A run whose process was killed."""
-    desk, now = asked.desk, asked.desk.day(10)
-    desk.workspace.__dict__["registry"] = SimpleNamespace(end_open=lambda *_: None)
-    claim_run(desk.workspace, ask_for_run(desk.workspace, as_of=now, by="a test", reason="a test", now=now), now=now)
-    recover(desk.workspace, now=now)
-    return alerts(desk)
-
-
-def hung(asked: Asked) -> str:
-    """A run whose process was stopped a while ago."""
-    workspace = asked.desk.workspace
-    workspace.__dict__["registry"] = SimpleNamespace(end_open=lambda *_: None)
-    with pytest.MonkeyPatch.context() as patch, driver(workspace) as (process, run):
-        patch.setattr(locks, "BEAT_SECONDS", 0.2)
-        process.send_signal(signal.SIGSTOP)
-        wait_until_silent(workspace, run, 1.5)
-        end_hung_runs(workspace, now=asked.desk.day(60))
-    return "; ".join(row.text for row in workspace.store.alerts("bike"))
-
-
 # --- of other workspaces
 
 
@@ -147,7 +110,7 @@ def twins(asked: Asked) -> str:
             workspace = make_desk(asked.folder / name, data={"model": model}).workspace
             assert workspace.store is not None
             (workspace.paths.root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-            document = yaml.safe_dump(workspace.params.model_dump(mode="json"))
+            document = yaml.safe_dump(workspace.params.as_stated())
             (workspace.paths.root / "params.yaml").write_text(document, encoding="utf-8")
         places = find_models([asked.folder], here=asked.folder / "one", now=asked.desk.day(30))
     return "; ".join(fault for place in places for fault in place.faults)
@@ -217,8 +180,6 @@ WORKSPACES = (
          FORBIDDEN | {"fairness.forbidden": ["group"]}, ({"fairness.forbidden": []},), imported),
     Made("it uses {}, which fairness.forbidden forbids by now", FORBIDDEN | {"fairness.forbidden": ["group"]},
          ({"fairness.forbidden": []},), on_probation),
-    Made("of the mean prediction (served.skew); the furthest, {} of it", {"data.label_horizon": "3D"},
-         ({"served.skew": 1e6},), skewed),
     Made("train.model is {}, and the live version a {}: there is no recipe to go on from", LINEAR | space(l2=0.1),
          ({"train.model": "gbm"},), mode),
     Made("{}; release.approval asks a person: import it again with --reason", {"release.approval.moves": ["promote"]},
@@ -233,12 +194,8 @@ WORKSPACES = (
     Made("not said (card.limits in params.yaml)", {}, ({"card.limits": "not for prices"},), card),
     Made("no groups were declared when it was judged; declare them under fairness.groups in params.yaml", {},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 5}]},), fairness),
-    Made("more new rows: drift.min_rows says how many", {"triggers.rules": ["drift"], "drift.min_rows": 500},
-         ({"drift.min_rows": 24},), too_few_rows),
-    Case("{} {} times, retrain.attempts allows {}: look for what kills it", {"retrain.attempts": 1},
-         ({"retrain.attempts": 2},), killed),
-    Case("showed no sign of life for {}, retrain.stage_heartbeat allows {}",
-         {"retrain.stage_heartbeat": "1s", "data.model": "bike"}, ({"retrain.stage_heartbeat": "30min"},), hung),
+    Made("more new rows: half of account.usual_rows, 20 to 100",
+         {"triggers.rules": ["drift"], "account.usual_rows": 300}, ({"account.usual_rows": 48},), too_few_rows),
     Case("{} is of the same model in the same store; give one another name (data.model)", {},
          ({"data.model": "other"},), twins),
     Case("signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml", {},

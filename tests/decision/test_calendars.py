@@ -70,7 +70,7 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
             estimate=None,
             band=None,
             labels_until=moments[check],
-            **summarise_checks(CheckHistory(runs, checks, ()), champion=1, drifted=None),
+            **vars(summarise_checks(CheckHistory(runs, checks, ()), champion=1, drifted=None)),
         )
         decision = decide(evidence, triggers)
         checks.append(PastCheck(moments[check], 1, None, decision.held))

@@ -87,10 +87,12 @@ class Life:
             estimate=step["loss"],
             band=Band(1.0, 0.1, 0.1),
             labels_until=self.labels_until,
-            **summarise_checks(
-                CheckHistory(self.runs, self.checks, self.asked, self.settled),
-                champion=self.champion,
-                drifted=step["drift"],
+            **vars(
+                summarise_checks(
+                    CheckHistory(self.runs, self.checks, self.asked, self.settled),
+                    champion=self.champion,
+                    drifted=step["drift"],
+                )
             ),
         )
         decision = after_rollback(decide(evidence, self.params), self.back)

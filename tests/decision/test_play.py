@@ -75,7 +75,7 @@ def live_path(price: float) -> tuple[list[int], list[float]]:
             estimate=None,
             band=None,
             labels_until=MOMENTS[check],
-            **summarise_checks(CheckHistory(runs, checks, ()), champion=version, drifted=None),
+            **vars(summarise_checks(CheckHistory(runs, checks, ()), champion=version, drifted=None)),
         )
         decision = decide(evidence, TRIGGERS)
         checks.append(PastCheck(MOMENTS[check], version, None, decision.held))

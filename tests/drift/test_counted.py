@@ -6,7 +6,6 @@ import pandas as pd
 from retrim.decision.policy_compare import Counted, WindowAlarms, _usual_ks, _usual_psi, count_windows
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.cells import Counts
-from retrim.drift.joint import JointParams
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import ColumnProfile, ProfileParams
 
@@ -77,12 +76,7 @@ def test_every_row_is_counted_once() -> None:
 
 
 SETTINGS = DriftParams(
-    numeric={"ks": {}},
-    categorical={"chi2": {}},
-    missing={},
-    score={},
-    joint=JointParams(tests={}, windows=20, seed=7),
-    thresholds={"ks": 0.05, "chi2": 0.01},
+    tests={"ks": {"threshold": 0.05}, "chi2": {"threshold": 0.01}},
     alarms=AlarmParams(at_most=1, per="year", draws=1000, seed=7),
     min_rows=10,
 )

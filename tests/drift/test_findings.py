@@ -15,12 +15,12 @@ from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType
 
 GIVEN: dict[str, Any] = {
-    "numeric": {"psi": {"cells": 10}, "ks": {}},
-    "categorical": {"chi2": {}},
-    "missing": {"missing_share": {}},
-    "score": {"ks": {}},
-    "joint": {"tests": {}, "windows": 20, "seed": 7},
-    "thresholds": {"psi": 0.2, "ks": 0.15, "chi2": 0.15, "missing_share": 0.05},
+    "tests": {
+        "psi": {"cells": 10, "threshold": 0.2},
+        "ks": {"threshold": 0.15},
+        "chi2": {"threshold": 0.15},
+        "missing_share": {"threshold": 0.05},
+    },
     "alarms": None,
     "min_rows": 100,
 }
@@ -113,7 +113,7 @@ def test_a_column_that_has_moved_is_over():
 def test_an_effect_at_its_threshold_is_not_over():
     late = AFTER.assign(heat=AFTER["heat"].mask(AFTER.index < 240))
     share = next(
-        f for f in found(BEFORE, late, thresholds={**GIVEN["thresholds"], "missing_share": 0.5}) if f.effect == 0.5
+        f for f in found(BEFORE, late, tests={**GIVEN["tests"], "missing_share": {"threshold": 0.5}}) if f.effect == 0.5
     )
 
     assert not share.over
@@ -203,23 +203,30 @@ def test_a_window_without_times_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"numeric": {"pis": {}}}, "unknown drift test 'pis'"),
+        ({"pis": {"threshold": 1}}, "unknown drift test 'pis'; known: chi2, .*, domain"),
+        ({"psi": {"threshold": 0.2}}, r"tests\.psi has the arguments: none; it takes: cells"),
+        ({"ks": {"cells": 3, "threshold": 0.1}}, r"tests\.ks has the arguments: cells; it takes: none"),
+        ({"ks": {}}, r"tests\.ks has no threshold; add tests\.ks\.threshold"),
+        ({"ks": {"threshold": 0}}, r"tests\.ks\.threshold is 0; a threshold is above 0"),
         (
-            {"numeric": {"chi2": {}}},
-            "numeric: 'chi2' is a test of categorical columns; here go: js, ks, missing_share, psi, wasserstein",
+            {"domain": {"rows": 9, "threshold": 1}},
+            r"tests\.domain has the arguments: rows; it takes: folds, leaves, ro",
         ),
-        ({"categorical": {"ks": {}}}, "categorical: 'ks' is a test of numeric columns"),
-        ({"missing": {"ks": {}}}, "missing: 'ks' is a test of numeric columns; here go: missing_share"),
-        ({"numeric": {"psi": {}}}, "numeric.psi has the arguments: none; it takes: cells"),
-        ({"numeric": {"ks": {"cells": 3}}}, "numeric.ks has the arguments: cells; it takes: none"),
-        ({"thresholds": {"psi": 0.2}}, "numeric.ks has no threshold; add thresholds.ks"),
-        ({"thresholds": {**GIVEN["thresholds"], "ks": 0}}, "thresholds.ks is 0.0; a threshold is above 0"),
-        ({"thresholds": {**GIVEN["thresholds"], "kss": 1}}, "unknown drift test 'kss'"),
+        ({"energy": {"rows": 9}}, r"tests\.energy has no threshold; add tests\.energy\.threshold"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: str):
     with pytest.raises(ValidationError, match=message):
-        DriftParams(**{**GIVEN, **changed})
+        DriftParams(**{**GIVEN, "tests": changed})
+
+
+def test_a_test_looks_at_the_columns_of_its_kind() -> None:
+    params = DriftParams.model_validate({"tests": {**GIVEN["tests"], "correlation": {"threshold": 0.3}}})
+
+    assert params.of_columns("numeric") == {"psi": {"cells": 10}, "ks": {}}
+    assert (params.of_columns("categorical"), params.of_columns("any")) == ({"chi2": {}}, {"missing_share": {}})
+    assert params.joint.tests == {"correlation": {}}
+    assert params.threshold_of("correlation") == 0.3
 
 
 # --- calibrated

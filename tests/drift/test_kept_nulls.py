@@ -25,10 +25,7 @@ REFERENCE, LATER = world(rho=0.5, rows=ROWS, windows=20, later=3, numeric=3, cat
 COLUMNS = tuple(REFERENCE.columns)
 TIMES = pd.Series(pd.date_range("2026-01-01", periods=100 * ROWS, freq="h", tz="UTC"))
 KEPT = keep(REFERENCE, USUAL, alone=[COLUMNS], together=())
-SETTINGS = DriftParams(
-    numeric={}, categorical={}, missing={}, score={}, joint=JOINT, alarms=None, min_rows=50,
-    thresholds={"correlation": 0.3, "domain": 0.2},
-)  # fmt: skip
+SETTINGS = DriftParams(tests={}, joint=JOINT, alarms=None, min_rows=50)
 
 
 def table(rows: int, seed: int) -> pd.DataFrame:

@@ -10,7 +10,16 @@ import pytest
 from pydantic import ValidationError
 
 from retrim.drift.findings import findings, together
-from retrim.drift.joint import CodedRows, JointDistance, JointResult, correlation, domain, energy, judge_joint
+from retrim.drift.joint import (
+    CodedRows,
+    JointDistance,
+    JointParams,
+    JointResult,
+    correlation,
+    domain,
+    energy,
+    judge_joint,
+)
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import ProfileParams, make_profile
 from retrim.table.data import ColumnType
@@ -22,12 +31,12 @@ NAMES = tuple(f"x{place}" for place in range(6))
 COLUMNS: dict[str, ColumnType] = dict.fromkeys(NAMES, "number")
 DOMAIN = partial(domain, rounds=20, leaves=8, folds=2, rows=4000, seed=7)
 GIVEN: dict[str, Any] = {
-    "numeric": {"psi": {"cells": 10}, "ks": {}},
-    "categorical": {"chi2": {}},
-    "missing": {},
-    "score": {},
-    "joint": {"tests": {"correlation": {}}, "windows": 20, "seed": 7},
-    "thresholds": {"psi": 0.2, "ks": 0.15, "chi2": 0.15, "correlation": 0.3},
+    "tests": {
+        "psi": {"cells": 10, "threshold": 0.2},
+        "ks": {"threshold": 0.15},
+        "chi2": {"threshold": 0.15},
+        "correlation": {"threshold": 0.3},
+    },
     "alarms": None,
     "min_rows": 100,
 }
@@ -66,7 +75,7 @@ def test_a_correlation_that_turns_round_is_seen(test: Callable[[CodedRows, Coded
 
 def test_no_column_alone_shows_a_correlation_that_turns_round() -> None:
     window = stream(500, 2, together=-0.5)
-    params = DriftParams(**{**GIVEN, "joint": {**GIVEN["joint"], "tests": {}}})
+    params = DriftParams(**GIVEN)
     found = findings(REFERENCE, window, params, time="_event", importances={}, alarms=None)
 
     assert found != []
@@ -132,15 +141,6 @@ def test_the_order_of_rows_does_not_matter_to_findings_together() -> None:
     assert found_together(window.sample(frac=1, random_state=1)) == found_together(window)
 
 
-@pytest.mark.parametrize(
-    ("joint", "message"),
-    [
-        ({"tests": {"domian": {}}}, "unknown joint drift test 'domian'"),
-        ({"tests": {"correlation": {"rows": 1}}}, "correlation has the arguments: rows; it takes: none"),
-        ({"tests": {"energy": {"rows": 9}}}, r"joint\.tests\.energy has no threshold; add thresholds\.energy"),
-        ({"windows": 7}, "greater than or equal to 8"),
-    ],
-)
-def test_joint_settings_that_do_not_fit_are_refused(joint: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        DriftParams(**{**GIVEN, "joint": {**GIVEN["joint"], **joint}})
+def test_fewer_windows_than_show_anything_are_refused() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 8"):
+        JointParams(windows=7)

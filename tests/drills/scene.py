@@ -26,6 +26,10 @@ OPEN = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
 DEADLINE_SECONDS = 60
 
 
+HOLDS = "refusals_to_hold: int = Field(\n        exclude=True,\n        default=2,"
+"""What the code says of refusals in a row: here they hold nothing up."""
+
+
 class Scene:
     """A world with a version 1, and the day up to which rows have landed."""
 
@@ -38,8 +42,9 @@ class Scene:
                 "tune": {"trials": 8},
                 "retrain": {"mode": "search"},
                 "account": {"price": 0.0001, "price_unit": "loss"},
-                "triggers": {"cooldown_checks": 0, "refusals_to_hold": 50},
+                "triggers": {"cooldown_checks": 0},
             },
+            code={"src/retrim/decision/rules.py": (HOLDS, HOLDS.replace("default=2", "default=50"))},
         )
         self.day = FIRST
         self.world.land(self.world.day(FIRST))

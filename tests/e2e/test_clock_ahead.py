@@ -32,4 +32,4 @@ def test_it_rebuilds_from_raw_data_of_its_own(world: World) -> None:
 def test_rows_land_and_a_check_looks(world: World) -> None:
     world.land(world.day(26), since=world.day(25))
 
-    assert check(world.workspace, by="anna", now=pd.Timestamp(world.day(26))).record["champion"] == 1
+    assert check(world.workspace, by="anna", now=pd.Timestamp(world.day(26))).record.champion == 1

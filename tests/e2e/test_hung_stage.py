@@ -23,8 +23,8 @@ HEARTBEAT = "8s"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    changes = {"retrain": {"stage_heartbeat": HEARTBEAT}, "tune": {"trials": 40}}
-    world = make_world(tmp_path_factory.mktemp("hung"), server=server, changes=changes)
+    code = {"src/retrim/decision/rules.py": ('default="30min"', f'default="{HEARTBEAT}"')}
+    world = make_world(tmp_path_factory.mktemp("hung"), server=server, changes={"tune": {"trials": 40}}, code=code)
     world.land(world.day(25))
     return world
 
@@ -102,7 +102,7 @@ def driver(world: World, stage: Hung) -> tuple[Hung, RunRow]:
 def test_a_stopped_stage_ends_its_run_failed_with_an_alert(stage: Hung) -> None:
     assert (stage.code, stage.run.state, stage.run.attempt) == (3, "failed", 1)
     assert "error: stage tune was ended after 0" in stage.error
-    assert "neither printed nor used the processor, retrain.stage_heartbeat allows 00:00:08" in stage.alerts[0]
+    assert "neither printed nor used the processor, at most 00:00:08" in stage.alerts[0]
     assert stage.left == []
 
 
@@ -119,8 +119,8 @@ def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(
 
 @pytest.mark.cures(
     "its processes were ended and the run is not tried again; look at what it printed (with its run in Prefect), mend "
-    "what stopped it or raise {} in params.yaml, then ask for the run again with `retrim retrain`",
-    "its process {} ({}) showed no sign of life for {}, retrain.stage_heartbeat allows {}; it was ended and the run is "
+    "what stopped it{}, then ask for the run again with `retrim retrain`",
+    "its process {} ({}) showed no sign of life for {}, at most {}; it was ended and the run is "
     "not tried again; find out what stopped it, then ask for the run again with `retrim retrain`",
 )
 def test_what_hung_is_asked_for_again_and_runs(stage: Hung, driver: tuple[Hung, RunRow], cure: Cure) -> None:

@@ -13,6 +13,7 @@ from retrim.files import file_digest
 from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import REFIT
 from retrim.training.mode import FINAL
+from tests.builders.shipped import drift_tests
 from tests.builders.world import SHIPPED, START, World, make_world
 from tests.e2e.flows_here import monitor, retrain
 
@@ -34,7 +35,7 @@ def states(world: World) -> list[str]:
     return [run.state for run in world.workspace.store.runs(world.workspace.model) if run.mode != FINAL]
 
 
-WIDE = {"psi": 1.0, "ks": 0.4, "chi2": 1.0, "psi_categories": 1.0, "missing_share": 0.5}  # 48 rows are noisy
+WIDE = drift_tests(psi=1.0, ks=0.4, chi2=1.0, psi_categories=1.0, missing_share=0.5)  # 48 rows are noisy
 
 
 # --- a stream whose labels come later -------------------------------------------------------------
@@ -52,7 +53,7 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[st
             "data": {"label_horizon": "2D"},
             "gate": {"min_rows": 40},
             "triggers": {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0},
-            "drift": {"thresholds": WIDE, "alarms": None},
+            "drift": {"tests": WIDE, "alarms": None},
             **SHIPPED,
         },
     )
@@ -236,7 +237,7 @@ def refused(labelled: dict[str, Any]) -> dict[str, Any]:
         triggers={"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 1},
         account={"price": 1000.0, "price_unit": "loss"},  # no gain ends the hold
         drift={
-            "thresholds": {"psi": 1e-6, "ks": 1e-6, "chi2": 1e-6, "psi_categories": 1e-6, "missing_share": 1.0},
+            "tests": drift_tests(psi=1e-6, ks=1e-6, chi2=1e-6, psi_categories=1e-6, missing_share=1.0),
             "alarms": None,
         },
     )

@@ -235,8 +235,8 @@ class TestTheScheduledProof:
         assert [attested(row.record)["identical"] for row in kept] == [False]
 
     def test_that_is_switched_off_does_nothing(self, world: World) -> None:
-        proof = world.workspace.params.proof.model_copy(update={"scheduled": False})
-        params = world.workspace.params.model_copy(update={"proof": proof})
+        schedule = world.workspace.params.schedule.model_copy(update={"prove": None})
+        params = world.workspace.params.model_copy(update={"schedule": schedule})
         workspace = type(world.workspace)(world.workspace.paths, params, world.workspace.env)
 
         assert prove_scheduled(workspace, now=pd.Timestamp("2025-01-05", tz="UTC"), say=print) is None

@@ -15,8 +15,7 @@ from tests.e2e.flows_here import monitor_at, retrain_at
 pytestmark = pytest.mark.server
 
 QUICKER: dict[str, dict[str, Any]] = {
-    "tune": {"trials": 2, "folds": 2, "max_rounds": 60, "options": {"n_startup_trials": 2}},
-    "judge": {"draws": 300},
+    "tune": {"trials": 2, "folds": 2, "max_rounds": 60, "sampler": {"tpe": {"n_startup_trials": 2}}},
 }
 """All that a test has other than the shipped settings: fewer and shorter fits."""
 CHECKS = {"rows", "gain", "harm", "worst fold", "re-use", "worst slice", "churn", "calibration", "calibration kept"}
@@ -35,7 +34,7 @@ def make_shipped(folder: Path, server: str, name: str, **changed: dict[str, Any]
 
 def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path: Path) -> None:
     world = make_shipped(tmp_path, server, "bank")
-    pieces = DATASETS["bank"].pieces(REPOSITORY, start=world.workspace.params.demo.start, every="90D")
+    pieces = DATASETS["bank"].pieces(REPOSITORY, start=DATASETS["bank"].start, every="90D")
     first = _land(world, tmp_path, next(pieces))
     made = retrain_at(world, first, "version 1")
     checks = []

@@ -24,8 +24,7 @@ from tests.builders.world import COMMAND, World, make_world
 DEADLINE_SECONDS = 400
 QUICK = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 CHANGES: dict[str, dict[str, Any]] = {
-    "proof": {"scheduled": False},
-    "batches": {"look": False},
+    "batches": {"skip": "all"},
     "triggers": {"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 0, "max_wait": None},
 }
 
@@ -58,7 +57,7 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
         gap: How long no schedule runs.
         span: The same timetable as a span.
     """
-    times = {"ingest": every, "monitor": every, "score": "1h", "maintain": "1h"}
+    times = {"ingest": every, "monitor": every, "score": "1h", "maintain": "1h", "prove": None}
     drift = {"kind": "shift", "size": 6.0, "since": "2024-01-26T00:00:00+00:00"}
     world = make_world(folder, server="", drift=drift, changes={**CHANGES, "schedule": times})
     world.land(world.day(25))

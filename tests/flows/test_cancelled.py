@@ -12,7 +12,7 @@ from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.retraining import retrain
 from retrim.retraining.recover import mark_stopped
 from retrim_flows.deploy import deploy
-from retrim_flows.start import start
+from retrim_flows.retrain import start
 from tests.builders.world import START, make_world, prefect_settings
 
 pytestmark = pytest.mark.server

@@ -62,9 +62,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     times = {"ingest": "1h", "monitor": EVERY, "score": "1h", "maintain": "1h"}
-    world = make_world(
-        tmp_path_factory.mktemp("schedule"), server="", changes={"schedule": times, "proof": {"scheduled": False}}
-    )
+    world = make_world(tmp_path_factory.mktemp("schedule"), server="", changes={"schedule": {**times, "prove": None}})
     world.land(world.day(25))
     before = world.retrim("status", environment=QUICK).stdout
     log = world.root / "schedule.log"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.features.view import FeatureView
-from retrim.gate.proxies import Proxy, proxies, proxy_warnings
+from retrim.gate.proxies import Proxy, proxies, proxy_warnings, turns_of
 from retrim.stats.codec import from_record, to_record
 from tests.builders.fairness import make_fairness
 
@@ -39,6 +39,12 @@ def test_a_planted_proxy_is_found_and_told_first() -> None:
     assert best.auc == pytest.approx(0.921, abs=0.03)
     assert best.interval[0] <= 0.921 <= best.interval[1]
     assert all(proxy.auc < 0.6 for proxy in others)
+
+
+@pytest.mark.parametrize(("confidence", "turns"), [(0.95, 39), (0.99, 99), (0.999, 999)])
+def test_the_column_is_turned_as_often_as_the_confidence_needs(confidence: float, turns: int) -> None:
+    assert turns_of(confidence) == turns
+    assert Proxy("sex", "b", 0.9, (0.9, 0.9), 0.6, p_value=1 / (1 + turns)).is_found(confidence)
 
 
 def test_features_that_tell_only_together_are_found_together() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
-from retrim.landing.ingest import A_SECOND, arrival, clock, land_batch, quarantine_show
+from retrim.landing.ingest import A_SECOND, arrival, land_batch, quarantine_show
+from retrim.lineage.workspace import clock
 from tests.builders.counter import HEAVY, NEXT, Counter
 
 

@@ -25,7 +25,7 @@ BOUND = '{"column": "level", "max_value": 1000}'
 
 def fresh(folder: Path, **changes: Any) -> Desk:
     """A desk at which a file of more than `PIECE_MB` megabytes is large."""
-    desk = make_desk(folder, changes={"batches": {"look": False, "piece_mb": PIECE_MB}}, **changes)
+    desk = make_desk(folder, changes={"batches": {"skip": "all", "piece_mb": PIECE_MB}}, **changes)
     suite = desk.workspace.paths.root / desk.workspace.params.data.suite
     suite.parent.mkdir()
     suite.write_text(SUITE % BOUND, encoding="utf-8")
@@ -234,7 +234,7 @@ def test_the_inbox_takes_a_large_file_whole(desk: Desk) -> None:
 
 
 def test_an_ordinary_batch_is_not_taken_for_cut_short_after_a_file_in_pieces(tmp_path: Path) -> None:
-    desk = with_params(fresh(tmp_path / "look"), batches={"look": True, "piece_mb": 0.05})
+    desk = with_params(fresh(tmp_path / "look"), batches={"skip": (), "piece_mb": 0.05})
     history = hand_in(desk, file_of(desk, desk.rows(0, 192)), now=desk.day(192))
     path = file_of(desk, desk.rows(192, 193), "day.csv")
     params = desk.workspace.params
@@ -254,7 +254,7 @@ def test_an_ordinary_batch_is_not_taken_for_cut_short_after_a_file_in_pieces(tmp
 
 
 def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
-    desk = with_params(fresh(tmp_path / "look"), batches={"look": True, "piece_mb": 1})
+    desk = with_params(fresh(tmp_path / "look"), batches={"skip": (), "piece_mb": 1})
     hand_in(desk, file_of(desk, desk.rows(0, 40)), now=desk.day(40))
     rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
     (landed,) = hand_in(desk, file_of(desk, rows, "week.csv"), now=desk.day(48))
@@ -269,7 +269,7 @@ def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
 def test_a_suspicious_batch_whose_alert_was_lost_to_a_kill_is_told_at_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, next_command: str
 ) -> None:
-    desk = with_params(fresh(tmp_path / "look"), batches={"look": True, "piece_mb": 1})
+    desk = with_params(fresh(tmp_path / "look"), batches={"skip": (), "piece_mb": 1})
     hand_in(desk, file_of(desk, desk.rows(0, 40)), now=desk.day(40))
     rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
     week = file_of(desk, rows, "week.csv")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import Paths, WorkspacePaths
+from retrim.files import Paths, WorkspacePaths, parse_yaml
 from retrim.gate.verdict import NonInferiorityParams
-from retrim.lineage.settings_file import effective_settings, pin_settings, set_settings, slim
+from retrim.lineage.settings_file import effective_settings, moved_settings, pin_settings, set_settings, slim
 from retrim.settings import load_params, setting_fields, to_settings_file
 from tests.builders.world import REPOSITORY
 
@@ -43,10 +43,10 @@ def test_a_comment_above_a_section_stays_there(workspace: WorkspacePaths) -> Non
 
 
 def test_part_of_a_mapping_keeps_the_rest_of_it(workspace: WorkspacePaths) -> None:
-    before = load_params(workspace.params).drift.thresholds
-    set_settings(workspace, {"drift.thresholds.psi": 0.3})
+    before = load_params(workspace.params).drift.tests
+    set_settings(workspace, {"drift.tests.psi.threshold": 0.3})
 
-    assert load_params(workspace.params).drift.thresholds == {**before, "psi": 0.3}
+    assert load_params(workspace.params).drift.tests == {**before, "psi": {"cells": 10, "threshold": 0.3}}
 
 
 def test_what_counts_already_changes_nothing(workspace: WorkspacePaths) -> None:
@@ -61,6 +61,99 @@ def test_what_counts_already_changes_nothing(workspace: WorkspacePaths) -> None:
 def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePaths, key: str, near: str) -> None:
     with pytest.raises(BadInputError, match=f"did you mean .*{near}"):
         set_settings(workspace, {key: 0.5})
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("gate.folds", r"gate\.folds is fixed at 4 \(equal spans"),
+        ("room.gc_grace", r"room\.gc_grace is fixed at '1h' \("),
+        ("tune.warm_trials", r"tune\.warm_trials follows others: a quarter of tune\.trials"),
+        ("drift.thresholds.psi", r"drift\.thresholds\.psi is gone since retrim 0\.1\.0: drift\.tests names each test"),
+        ("demo.start", r"demo\.start is gone since retrim 0\.1\.0"),
+    ],
+)
+def test_a_key_that_is_no_setting_any_more_says_why(workspace: WorkspacePaths, key: str, why: str) -> None:
+    with pytest.raises(BadInputError, match=why):
+        set_settings(workspace, {key: 0.5})
+
+
+EARLIER = """\
+# Ours.
+data:
+  model: bike                      # the name
+
+gate:                              # what a challenger must show
+  folds: 4                         # as it was
+  min_gain: 0.02                   # ours
+
+# How versions are kept.
+room:
+  gc_grace: 1h
+  max_file_mb: 5
+
+# Which tests look.
+drift:
+  numeric:                         # two of them
+    ks: {}
+    psi: {cells: 5}
+  thresholds: {ks: 0.1}            # wide
+  alarms: {at_most: 2}             # two a year
+
+tune: {options: {n_startup_trials: 3}, trials: 7}
+
+# Batches.
+batches: {look: false}
+"""
+
+
+def test_keys_of_an_earlier_version_are_moved_and_comments_stay() -> None:
+    text, notes = moved_settings(EARLIER, "params.yaml")
+
+    assert text.startswith(
+        """\
+# Ours.
+data:
+  model: bike                      # the name
+
+gate:                              # what a challenger must show
+  min_gain: 0.02                   # ours
+
+# How versions are kept.
+
+# Which tests look.
+drift:
+"""
+    )
+    assert "  alarms: {at_most: 2}             # two a year\n" in text
+    assert "# Batches.\nbatches: {skip: all}\n" in text
+    assert parse_yaml(text, "params.yaml") == {
+        "data": {"model": "bike"},
+        "gate": {"min_gain": 0.02},
+        "drift": {
+            "tests": {
+                "ks": {"threshold": 0.1},
+                "psi": {"cells": 5, "threshold": 0.2},
+                "chi2": {"threshold": 0.15},
+                "psi_categories": {"threshold": 0.2},
+                "missing_share": {"threshold": 0.05},
+                "correlation": {"threshold": 0.3},
+                "domain": {"rounds": 10, "leaves": 8, "folds": 2, "rows": 2000, "threshold": 0.2},
+            },
+            "alarms": {"at_most": 2},
+        },
+        "tune": {"sampler": {"tpe": {"n_startup_trials": 3}}, "trials": 7},
+        "batches": {"skip": "all"},
+    }
+    assert "gate.folds: taken out, it is fixed at 4" in notes
+    assert "batches.look: gone, batches.skip: all switches it off" in notes
+    assert moved_settings(text, "params.yaml") == (text, ())
+
+
+def test_a_fixed_value_that_differs_is_left_for_a_person() -> None:
+    text = "gate:\n  folds: 5\n"
+
+    assert moved_settings(text, "params.yaml") == (text, ())
 
 
 def test_a_value_out_of_bounds_leaves_the_file_as_it_was(workspace: WorkspacePaths) -> None:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from retrim.lineage.settings_file import edited
-from retrim.profile.rhythm import SettingChoice
+from retrim.stats.plugins import SettingChoice
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from retrim.profile.table import RawColumn, names_people, personal
+from retrim.profile.table import names_people, personal
+from retrim.table.reading import RawColumn
 
 PEOPLE = [
     "Karen Whitfield", "Thomas Oduya", "Priya Raman", "Lars Holm", "Mbali Dube", "Susan O'Neill", "Jean-Luc Moreau",

@@ -50,7 +50,7 @@ class TestEveryShippedTable:
         params = load_params(ROOT / shipped.data)
 
         assert (ROOT / params.data.suite).is_file()
-        assert DATASETS[params.demo.dataset] is shipped
+        assert DATASETS[params.data.model] is shipped
 
     def test_nothing_that_leaks_is_in_it(self, shipped: Shipped) -> None:
         assert {"casual", "registered", "duration", "season", "yr"}.isdisjoint(shipped.text(ROOT).columns)

@@ -18,13 +18,14 @@ from retrim.release.versions import find_live_version
 from retrim.retraining.retrain import outcome_of
 from tests.builders.answers import status_record
 from tests.builders.desk import Desk, make_desk
+from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 ASKS = {"moves": ["promote"], "expires": "7D"}
 CHANGES: dict[str, dict[str, Any]] = {
     "former": {"most": 0, "restore": False},
-    "drift": {"min_rows": 24, "joint": {"tests": {}, "windows": 20, "seed": 7}},
+    "drift": {"min_rows": 24, "tests": drift_tests()},
     "release": {"approval": ASKS},
 }
 

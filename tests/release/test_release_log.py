@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from retrim.adapters import git
 from retrim.adapters.signing import Keys
 from retrim.errors import RefusedError
-from retrim.landing.ingest import clock
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, clock
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version, keep_copies, live_at, release_log, trusted_live, verify_log
 from retrim.retraining.recover import recover

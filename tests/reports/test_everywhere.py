@@ -19,7 +19,7 @@ def made(folder: Path, model: str) -> Desk:
     import yaml
 
     root = desk.workspace.paths.root
-    (root / "params.yaml").write_text(yaml.safe_dump(desk.workspace.params.model_dump(mode="json")), encoding="utf-8")
+    (root / "params.yaml").write_text(yaml.safe_dump(desk.workspace.params.as_stated()), encoding="utf-8")
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     return desk
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retrim.decision.account import BandParams
+from retrim.decision.rules import BudgetParams
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.files import WorkspacePaths, write_file
 from retrim.lineage.workspace import Workspace
@@ -33,7 +33,7 @@ TRIED = {
             "name": "always",
             "changes": {"triggers.rules": ["schedule"], "triggers.every": "12h", "triggers.loop_checks": 0},
         },
-        {"name": "performance-1sd", "changes": {"triggers.rules": ["performance"], "triggers.band.reach": 1.0}},
+        {"name": "frugal", "changes": {"triggers.rules": ["performance"], "triggers.budget.runs": 4}},
         {"name": "nonsense", "changes": {"account.price": -1.0}},
         {"name": "psi", "changes": None},
     ]
@@ -72,9 +72,9 @@ def test_what_the_file_did_not_state_is_added(workspace: Workspace) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     workspace.paths.params.write_text(text, encoding="utf-8")
 
-    set_policy(workspace, "performance-1sd")
+    set_policy(workspace, "frugal")
 
-    assert load_params(workspace.paths.params).triggers.band == BandParams(reach=1.0)
+    assert load_params(workspace.paths.params).triggers.budget == BudgetParams(runs=4)
     assert workspace.paths.params.read_text(encoding="utf-8").startswith(text)
 
 
@@ -85,10 +85,10 @@ def test_the_file_says_what_the_policy_says(workspace: Workspace) -> None:
 
 
 def test_a_key_within_braces_changes_alone(workspace: Workspace) -> None:
-    set_policy(workspace, "performance-1sd")
-    band = load_params(workspace.paths.params).triggers.band
+    workspace.paths.params.write_text(SHIPPED + "  budget: {runs: 9}                # at most\n", encoding="utf-8")
+    set_policy(workspace, "frugal")
 
-    assert (band.unit, band.reach) == ("iqr", 1.0)
+    assert workspace.paths.params.read_text(encoding="utf-8").endswith("  budget: {runs: 4}                # at most\n")
 
 
 def test_what_it_says_already_changes_nothing(workspace: Workspace) -> None:

@@ -20,7 +20,7 @@ def test_a_version_of_another_python_is_not_picked_as_it_cannot_be_rebuilt_here(
     here = platform_tag()
     versions = [version(number, here if number == 7 else "linux-x86_64-python2.7.18") for number in range(1, 12)]
     store = SimpleNamespace(versions=lambda _: versions, envelopes=lambda *_, **__: [], runs=lambda *_, **__: [])
-    params = SimpleNamespace(proof=SimpleNamespace(scheduled=True))
+    params = SimpleNamespace(schedule=SimpleNamespace(prove="0 3 * * 0"))
     workspace: Any = SimpleNamespace(model="bike", store=store, params=params)
     picked: list[int] = []
 

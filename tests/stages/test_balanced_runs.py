@@ -27,7 +27,7 @@ def rare(rows: int) -> pd.DataFrame:
 
 @pytest.fixture(scope="module", params=["weights", "sample"])
 def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Room:
-    decide = {"threshold": "cost", "false_positive": 1.0, "false_negative": 4.0}
+    decide = {"threshold": {"false_positive": 1.0, "false_negative": 4.0}}
     folder = tmp_path_factory.mktemp(request.param)
     changed = {**CLASSES, "train": {"balance": request.param}, "decide": decide}
     return make_room(folder, rare(600), task="binary", **changed).run()
@@ -87,7 +87,10 @@ def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
         ),
         (
             "data/samples/bank.params.yaml",
-            {"decide": {"threshold": "cost"}, "fairness": {"mitigate": "thresholds"}},
+            {
+                "decide": {"threshold": {"false_positive": 1.0, "false_negative": 4.0}},
+                "fairness": {"mitigate": "selection_rate"},
+            },
             r"decide\.threshold: fairness\.mitigate makes a threshold a group",
         ),
     ],
@@ -95,7 +98,7 @@ def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
 def test_settings_that_exclude_one_another_are_refused(
     shipped: str, changed: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    document = load_params(ROOT / shipped).model_dump(mode="json")
+    document = load_params(ROOT / shipped).as_stated()
     for section, values in changed.items():
         document[section] |= values
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -18,7 +18,7 @@ AFTER_VALIDATE = [stage for stage in STAGES if stage != "validate"]
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
     table = unfair_stream(2000)
-    return make_unfair_room(tmp_path_factory.mktemp("room"), table, mitigate="thresholds").run()
+    return make_unfair_room(tmp_path_factory.mktemp("room"), table, mitigate="false_negative_rate").run()
 
 
 def laid(room: Room, stage: str, root: Path) -> Room:

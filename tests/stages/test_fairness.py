@@ -33,7 +33,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> UnfairRoom:
 def by_thresholds(tmp_path_factory: pytest.TempPathFactory) -> UnfairRoom:
     table = unfair_stream(ROWS, measured=1.5)
     folder = tmp_path_factory.mktemp("thresholds")
-    room = make_unfair_room(folder, table, at_most={MISSES: 0.1}, mitigate="thresholds", equalise=MISSES)
+    room = make_unfair_room(folder, table, at_most={MISSES: 0.1}, mitigate=MISSES)
     room.run()
     return room
 

@@ -126,7 +126,7 @@ def test_it_decides_as_the_judged_one_does(tmp_path: Path) -> None:
     settings = {
         "judge": {"loss": "log_loss", "metrics": ["accuracy"]},
         "gate": {"floor": ["mean"]},
-        "decide": {"threshold": "cost", "false_negative": 3.0},
+        "decide": {"threshold": {"false_positive": 1.0, "false_negative": 3.0}},
         "retrain": {"agreement": {"difference": 1.0, "loss": 0.5}},
     }
     table = stream(ROWS, task="binary")

@@ -33,7 +33,7 @@ def test_a_forbidden_column_is_in_no_trial_log(room: UnfairRoom) -> None:
 
 
 def test_a_declared_group_stands_by_name_in_the_verdict_alone(tmp_path: Path) -> None:
-    made = make_unfair_room(tmp_path, unfair_stream(800, measured=1.5), groups=GROUPS, mitigate="thresholds")
+    made = make_unfair_room(tmp_path, unfair_stream(800, measured=1.5), groups=GROUPS, mitigate="false_negative_rate")
     made.run()
 
     assert {name for name, content in made.bundle.items() if holds(content, name)} <= BY_GROUP

@@ -182,12 +182,14 @@ def test_rows_of_one_class_are_all_decided_alike(came: np.ndarray, selected: int
 
 
 def test_a_threshold_that_a_person_names_is_the_threshold() -> None:
-    params = DecideParams(threshold=0.3, false_positive=1.0, false_negative=1.0)
+    params = DecideParams(threshold=0.3)
 
     assert threshold_of(np.array([0.2, 0.4]), np.array([0, 1]), params).threshold == 0.3
 
 
-@pytest.mark.parametrize("threshold", [0.0, 1.0, "cheap", -1])
+@pytest.mark.parametrize(
+    "threshold", [0.0, 1.0, "cheap", -1, {"false_positive": 1.0}, {"false_positive": 0.0, "false_negative": 1.0}]
+)
 def test_a_threshold_that_is_none_is_refused(threshold: Any) -> None:
     with pytest.raises(ValueError, match="threshold"):
-        DecideParams(threshold=threshold, false_positive=1.0, false_negative=1.0)
+        DecideParams(threshold=threshold)

@@ -37,13 +37,6 @@ def test_at_least_one_window_is_needed() -> None:
         TrainParams.model_validate({"model": "gbm", "windows": [], "recipes": ["found"], "balance": None, "seed": 1})
 
 
-def test_what_was_found_always_competes() -> None:
-    with pytest.raises(ValidationError, match="found is missing"):
-        TrainParams.model_validate(
-            {"model": "gbm", "windows": ["all"], "recipes": ["champion"], "balance": None, "seed": 1}
-        )
-
-
 def test_an_unknown_kind_of_model_is_refused_where_it_is_set() -> None:
     with pytest.raises(ValidationError, match=r"unknown model 'gmb'; known: .*gbm"):
         TrainParams.model_validate(

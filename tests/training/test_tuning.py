@@ -15,7 +15,6 @@ SPACE = {"leaves": {"low": 2, "high": 64, "log": True}, "rate": {"low": 0.01, "h
 def tune_params(**changed: Any) -> TuneParams:
     settings = {
         "sampler": "random",
-        "options": {},
         "trials": 6,
         "warm_trials": 3,
         "batch": 2,
@@ -123,8 +122,8 @@ def test_a_name_that_is_no_sampler_is_refused_with_those_there_are(name: str) ->
 
 @pytest.mark.parametrize("options", [{"no_such": 1}, {"n_startup_trials": 1, "multivariate": False, "group": True}])
 def test_options_that_the_sampler_does_not_take_are_refused(options: dict) -> None:
-    with pytest.raises(BadInputError, match=r"tune.options: sampler 'tpe' refuses them"):
-        make_sampler(tune_params(sampler="tpe", options=options), batch=0)
+    with pytest.raises(BadInputError, match=r"tune.sampler: the sampler 'tpe' refuses its arguments"):
+        make_sampler(tune_params(sampler={"tpe": options}), batch=0)
 
 
 def test_a_sampler_that_cannot_search_the_space_is_refused() -> None:
@@ -134,7 +133,7 @@ def test_a_sampler_that_cannot_search_the_space_is_refused() -> None:
 
 
 def test_a_sampler_that_takes_no_seed_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"'PartialFixedSampler' refuses them: .*seed"):
+    with pytest.raises(BadInputError, match=r"'PartialFixedSampler' refuses its arguments: .*seed"):
         run(tune_params(sampler="PartialFixedSampler"))
 
 

@@ -125,7 +125,7 @@ def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
         if size > max_file_mb:
             raise RefusedError(
                 f"untracked file {name} has {size:.1f} MB, and a tag would publish it; at most {max_file_mb:g} MB: "
-                "add it to .gitignore, or commit it, or raise room.max_file_mb"
+                "add it to .gitignore, or commit it"
             )
         if looks_secret(path):
             raise RefusedError(

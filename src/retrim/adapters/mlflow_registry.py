@@ -4,13 +4,15 @@ A bundle is registered with its signature, example and requirements; nothing is 
 be erased.
 """
 
+import ast
 import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,11 +35,12 @@ from retrim.adapters.mlflow_tracking import (
 from retrim.decision.release_checks import ReleaseCheck, ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
-from retrim.files import flush_all, read_folder
+from retrim.files import flush_all, read_folder, write_folder
 from retrim.gate.verdict import Check, mark_of
 from retrim.gate.verdict_record import VerdictRecord
-from retrim.stats.canonical import to_json
-from retrim.training.bundle import DIGESTS, VERDICT, digests_of
+from retrim.stats.canonical import digest_of, to_json
+from retrim.table.lags import HistoryParams
+from retrim.training.bundle import DIGESTS, HISTORY, VERDICT, digests_of
 from retrim.training.estimators import CODE_FILE
 
 # Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
@@ -71,33 +74,103 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CODE = Path(__file__).with_name("mlflow_model.py")
-# What loading a bundle imports. retrim itself is on no index, so it must not be asked for by name there.
-NEEDED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy")
+NEEDED = ("lightgbm", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy", "threadpoolctl")
+"""What predicting imports. Fitting alone imports optuna, and holidays: the bundle keeps those it saw."""
+OWN = "retrim"
+OWN_IMPORT = re.compile(rf"(?m)^(\s*(?:from|import) ){OWN}(?=[.\s])")
 
 
-def save_model(folder: Path, predicting: Path, view: FeatureView, example: pd.DataFrame) -> None:
-    """Writes a model to `folder`.
+def scoring_code() -> tuple[str, dict[str, bytes]]:
+    """Our modules that predicting takes, as a package of another name: no retrim that is installed is in its way.
+
+    The name ends in a digest of the code, so that models made by several versions of retrim load in one process.
+
+    Returns:
+        Name of the package, and files by path: `mlflow_model.py`, which MLflow runs, and those of the package.
+    """
+    entry = f"{OWN}.adapters.{CODE.stem}"
+    sources: dict[str, Path] = {}
+    ahead = {entry}
+    while ahead:
+        module = ahead.pop()
+        path = _source_of(module)
+        if path is not None and module not in sources:
+            sources[module] = path
+            ahead |= {name for name in _imports(path) if name.startswith(f"{OWN}.")}
+    texts = {module: path.read_text(encoding="utf-8") for module, path in sorted(sources.items())}
+    package = f"{OWN}_model_{digest_of(texts)[:12]}"
+    renamed = {module: OWN_IMPORT.sub(rf"\1{package}", text).encode() for module, text in texts.items()}
+    files = {CODE.name: renamed.pop(entry)}
+    for module, content in renamed.items():
+        folders = [package, *module.split(".")[1:]]
+        for depth in range(1, len(folders)):
+            files.setdefault("/".join([*folders[:depth], "__init__.py"]), b"")
+        whole = sources[module].name == "__init__.py"
+        files["/".join([*folders, "__init__.py"]) if whole else "/".join(folders) + ".py"] = content
+    return package, files
+
+
+def _source_of(module: str) -> Path | None:
+    """The file of a module of ours; None: a name in one."""
+    path = CODE.parents[1].joinpath(*module.split(".")[1:])
+    return next((each for each in (path.with_suffix(".py"), path / "__init__.py") if each.is_file()), None)
+
+
+def _imports(path: Path) -> set[str]:
+    """Modules that a file imports, within functions too, and names in them; not those for type checkers alone."""
+    found: set[str] = set()
+    ahead: list[ast.AST] = [ast.parse(path.read_bytes())]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+        ahead += ast.iter_child_nodes(node)
+    return found
+
+
+def save_model(
+    folder: Path,
+    predicting: Path,
+    view: FeatureView,
+    example: pd.DataFrame,
+    computed_before: Collection[str] = (),
+) -> None:
+    """Writes a model to `folder`, with the code that predicts: it loads where retrim is not installed.
 
     Args:
         folder: Made here.
         predicting: The files of a bundle that predicting takes.
         view: Its feature view.
         example: A few rows of the table.
+        computed_before: Features from the past: rows have to bring them.
     """
     import mlflow
     from mlflow.models import Model
 
-    rows = example[[name for name, _ in _needed(view)]]
-    times = [name for name, kind in _needed(view) if kind == "time"]
+    columns = dict(_needed(view))
+    rows = example[list(columns)]
+    times = [name for name, kind in columns.items() if kind == "time"]
     rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
-    mlflow.pyfunc.save_model(
-        path=str(folder),
-        python_model=str(CODE),
-        artifacts={"bundle": str(predicting)},
-        signature=_signature(view),
-        input_example=rows,
-        pip_requirements=[f"{name}=={installed(name)}" for name in (*NEEDED, *_of_own(predicting))],
-    )
+    needed = sorted({*NEEDED, *_needed_by_own(predicting)})
+    package, code = scoring_code()
+    with TemporaryDirectory(prefix="retrim-code-") as made:
+        entry = code.pop(CODE.name)
+        write_folder(Path(made) / "code", code)
+        mlflow.pyfunc.save_model(
+            path=str(folder),
+            python_model=str(CODE),  # run when it is saved, where its package is not there under its own name
+            code_paths=[f"{made}/code/{package}"],
+            artifacts={"bundle": str(predicting)},
+            signature=_signature(view),
+            input_example=rows,
+            pip_requirements=[f"{name}=={installed(name)}" for name in needed],
+            metadata={"columns": columns, "computed_before": [name for name in columns if name in computed_before]},
+        )
+    (folder / CODE.name).write_bytes(entry)
     record = Model.load(str(folder))
     python = record.flavors["python_function"]
     python["model_code_path"] = CODE.name  # MLflow loads by this name from the folder; where we had it concerns nobody
@@ -105,19 +178,26 @@ def save_model(folder: Path, predicting: Path, view: FeatureView, example: pd.Da
     record.save(str(folder / "MLmodel"))
 
 
-def _of_own(predicting: Path) -> tuple[str, ...]:
-    """What a model of one's own needs beside that, as far as is known: what docs/how-to/own-model.md keeps it with."""
-    return ("skops",) if any(predicting.rglob(CODE_FILE)) else ()
+def _needed_by_own(predicting: Path) -> set[str]:
+    """Distributions that the file of a custom model imports."""
+    by_module = packages_distributions()
+    modules = {name.split(".")[0] for code in predicting.rglob(CODE_FILE) for name in _imports(code)}
+    return {name for module in modules for name in by_module.get(module, ())}
 
 
 def _signature(view: FeatureView) -> "ModelSignature":
-    """Features in, predictions out. Any feature may be missing, so whole numbers go as doubles; a time is in UTC."""
+    """Features in, predictions out; a time is in UTC.
+
+    Any feature may be missing. MLflow's long takes no missing value and its double no int64, so an integer column is of
+    any type here; `metadata` of the model says what each column is.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
-    kinds = {
+    kinds: dict[str, DataType | AnyType] = {
         "number": DataType.double,
-        "integer": DataType.double,
+        "integer": AnyType(),  # type: ignore[no-untyped-call]
         "category": DataType.string,
         "time": DataType.datetime,
     }
@@ -230,7 +310,8 @@ class ModelRegistry(Experiment):
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shown.bundle / name, part / name)
         (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
-        save_model(folder / "model", part, shown.view, example)
+        history = HistoryParams.model_validate(shown.optional(HISTORY) or {})
+        save_model(folder / "model", part, shown.view, example, history.columns)
         shutil.rmtree(part)
 
     def _published(self, bundle_id: str) -> int | None:

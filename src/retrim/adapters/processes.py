@@ -33,7 +33,7 @@ MOST_PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 5.0, 0.1
 BEAT_CPU_SECONDS = 0.05
 CURE = (
     "its processes were ended and the run is not tried again; look at what it printed (with its run in Prefect), mend "
-    "what stopped it or raise {setting} in params.yaml, then ask for the run again with `retrim retrain`"
+    "what stopped it{more}, then ask for the run again with `retrim retrain`"
 )
 
 
@@ -96,12 +96,12 @@ class Heartbeat:
         silent = time.monotonic() - self._beat
         if self.seconds > self._limits.longest:
             allowed = f"retrain.stage_limit allows {_span(self._limits.longest)}"
-            return f"after {_span(self.seconds)}: {allowed}; {CURE.format(setting='retrain.stage_limit')}"
+            cure = CURE.format(more=" or raise retrain.stage_limit in params.yaml")
+            return f"after {_span(self.seconds)}: {allowed}; {cure}"
         if silent > self._limits.silent:
             quiet = f"for {_span(silent)} it had neither printed nor used the processor"
-            allowed = f"retrain.stage_heartbeat allows {_span(self._limits.silent)}"
-            cure = CURE.format(setting="retrain.stage_heartbeat")
-            return f"after {_span(self.seconds)}: {quiet}, {allowed}; {cure}"
+            cure = CURE.format(more=" or let it print how far it is")
+            return f"after {_span(self.seconds)}: {quiet}, at most {_span(self._limits.silent)}; {cure}"
         return None
 
 

@@ -64,7 +64,6 @@ class Concern:
 class BatchParams(SettingsSection):
     """What a batch is held against, and how far off is too far."""
 
-    look: bool = Field(default=True, description="whether batches are looked at beyond their contract")
     least_rows: int = Field(
         exclude=True,
         default=50,
@@ -105,7 +104,10 @@ class BatchParams(SettingsSection):
             "the verdicts of the benchmarks were measured with it"
         ),
     )
-    skip: tuple[str, ...] = Field(
+    skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),
-        description="columns, and checks of a whole batch (rows twice, sent before, cut short), that are not inspected",
+        description=(
+            "columns, and checks of a whole batch (rows twice, sent before, cut short), that are not inspected; "
+            "all: batches are held against their contract alone"
+        ),
     )

@@ -16,20 +16,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.decision.check_record import CheckRecord
+from retrim.decision.rules import RuleResult
+from retrim.stats.codec import to_record
+
 # Where the settings stand that a rule's answer hangs on, beside those of the models it looks at.
 BEAR_ON: dict[str, tuple[str, ...]] = {
     "account": ("account.", "probe.", "judge.", "gate."),  # it asks what the gate would say
     "drift": ("drift.", "profile.", "triggers.drift_", "data.batch_every"),
     "schedule": ("triggers.every",),
-    "performance": ("triggers.band", "probe.min_rows", "judge.", "seed"),
-    "estimate": ("triggers.band", "probe.min_rows", "judge.", "seed"),
+    "performance": ("probe.min_rows", "judge.", "seed"),
+    "estimate": ("probe.min_rows", "judge.", "seed"),
 }
 ASKED = ("triggers.rules", "triggers.max_wait")
 HOLD_BACK = (
     "triggers.rules",
     "triggers.cooldown_checks",
     "triggers.loop_checks",
-    "triggers.refusals_to_hold",
     "triggers.budget",
     "former.",
 )
@@ -117,7 +120,7 @@ class ReplaySide:
         came: What that run says of itself; empty where there is none.
         live: The version that is live after it; None before the first.
         since: Since when that version is live; None before the first.
-        record: The check's record; empty where a person did it.
+        check: The record of the check; None where a person did it.
     """
 
     outcome: str
@@ -127,24 +130,29 @@ class ReplaySide:
     came: str
     live: int | None
     since: str | None
-    record: dict[str, Any]
+    check: CheckRecord | None
 
     @property
     def word(self) -> str:
         """The decision and its end in a few words, by which two sides are told apart."""
         return self.outcome if self.state is None else f"{self.outcome}, {self.state}"
 
+    @property
+    def said(self) -> tuple[RuleResult, ...]:
+        """What each rule said."""
+        return () if self.check is None else self.check.said
+
     def as_record(self) -> dict[str, Any]:
-        account = self.record.get("account")
+        check = self.check
         return {
             "outcome": self.outcome,
             "reason": self.reason,
             "person": self.by_person,
             "run": None if self.state is None else {"state": self.state, "reason": self.came},
             "live": self.live,
-            "account": None if account is None else account["balance"],
-            "price": self.record.get("price"),
-            "said": self.record.get("said", []),
+            "account": None if check is None else check.account.balance,
+            "price": None if check is None else check.price,
+            "said": [to_record(said) for said in self.said],
         }
 
 
@@ -408,7 +416,7 @@ def _rules(history: ReplaySide, replay: ReplaySide, changed: Sequence[Change]) -
     for rule in dict.fromkeys([*left, *right]):
         mine, other = left.get(rule), right.get(rule)
         if mine is not None and other is not None:
-            if mine["fires"] != other["fires"]:
+            if mine.fires != other.fires:
                 said.append(f"{rule}: history says {_answer(mine)}; the replay says {_answer(other)}")
                 causes += _sentences(bearing(changed, BEAR_ON.get(rule, ("triggers.",))))
             continue
@@ -438,25 +446,26 @@ def _runs(history: ReplaySide, replay: ReplaySide, changed: Sequence[Change]) ->
 def _before(history: ReplaySide, replay: ReplaySide) -> list[str]:
     """What already differed when the moment came: the version that was live, and the account."""
     found = []
-    left, right = history.record.get("champion"), replay.record.get("champion")
+    checks = [side.check for side in (history, replay)]
+    left, right = (None if check is None else check.champion for check in checks)
     if left != right:
         found.append(f"by then version {left or 'none'} was live in history, version {right or 'none'} in the replay")
-    mine, other = (side.record.get("account_before") for side in (history, replay))
-    if mine and other and (here := f"{mine['balance']:.4g}") != (there := f"{other['balance']:.4g}"):
+    mine, other = (None if check is None else check.account_before for check in checks)
+    if mine and other and (here := f"{mine.balance:.4g}") != (there := f"{other.balance:.4g}"):
         found.append(f"before it the account held {here} in history and {there} in the replay")
     return found
 
 
-def _said(side: ReplaySide) -> Mapping[str, dict[str, Any]]:
-    return {said["rule"]: said for said in side.record.get("said", ())}
+def _said(side: ReplaySide) -> dict[str, RuleResult]:
+    return {said.rule: said for said in side.said}
 
 
 def _fired(side: ReplaySide) -> dict[str, bool]:
-    return {rule: bool(said["fires"]) for rule, said in _said(side).items()}
+    return {said.rule: said.fires for said in side.said}
 
 
-def _answer(said: Mapping[str, Any]) -> str:
-    return f"{'yes' if said['fires'] else 'no'} ({said['text']})"
+def _answer(said: RuleResult) -> str:
+    return f"{'yes' if said.fires else 'no'} ({said.text})"
 
 
 def _sentences(changed: Iterable[Change]) -> list[str]:

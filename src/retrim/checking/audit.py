@@ -24,6 +24,7 @@ from retrim.landing.as_of_view import AsOfTable, known_of, read_as_of
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import read_column
 from retrim.release.versions import load_champion
+from retrim.stats.codec import to_record
 
 SHOWN = 20
 
@@ -62,8 +63,8 @@ class Audit:
     def as_record(self) -> dict[str, Any]:
         return {
             "holds": self.holds,
-            **{each.kind: each.as_record() for each in self.balances},
-            "rows": [vars(each) for each in self.found],
+            **{each.kind: to_record(each) for each in self.balances},
+            "rows": [to_record(each) for each in self.found],
             "lost": list(self.lost),
             "disagree": list(self.disagree),
         }

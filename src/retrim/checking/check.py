@@ -264,7 +264,7 @@ def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, *, pa
         band=record.band,
         labels_until=record.labels_until,
         anew=new_rows(workspace, table.times) if checked.champion is None else None,
-        **summarise_checks(past_of_store(workspace, past), champion=checked.champion, drifted=checked.drifted),
+        **vars(summarise_checks(past_of_store(workspace, past), champion=checked.champion, drifted=checked.drifted)),
     )
 
 

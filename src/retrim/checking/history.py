@@ -43,11 +43,11 @@ from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
 from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
-from retrim.profile.rhythm import POSITIVES
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import Stored, load_champion
 from retrim.stats.canonical import to_json
 from retrim.stats.codec import Moment, from_record
+from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams, mature, overdue_labels, row_keys
 from retrim.training.bundle import Predictor
 from retrim.training.mode import FINAL, RunMode
@@ -202,8 +202,7 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
 def waiting_rules(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[str, ...]:
     """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
     past = past_of_store(workspace, checks)
-    held: tuple[str, ...] = summarise_checks(past, champion=None, drifted=None)["held"]
-    return held
+    return summarise_checks(past, champion=None, drifted=None).held
 
 
 def rolled_back(

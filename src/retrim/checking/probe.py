@@ -250,7 +250,7 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
             workspace,
             "skew",
             f"{skew.over} of {skew.rows} served predictions are further from what their version says now than "
-            f"{skew.bound:g} of the mean prediction (served.skew); the furthest, {skew.largest:.3g} of it: "
+            f"{skew.bound:g} of the mean prediction; the furthest, {skew.largest:.3g} of it: "
             f"`retrim versions explain '{worst.key}@{worst.version}'` says whether its features were others then, or "
             "it was altered",
             now=now,

@@ -4,7 +4,6 @@ Batch scoring: the champion's predictions for rows that have landed, into the st
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,10 +64,6 @@ class ScoringResult:
     selected: int | None
     left_out: int = 0
     lacks: tuple[str, ...] = ()
-
-    def as_record(self) -> dict[str, Any]:
-        plain = {"version": self.version, "rows": self.rows, "written": self.written}
-        return {**plain, "selected": self.selected, "left_out": self.left_out, "lacks": list(self.lacks)}
 
 
 def score(workspace: Workspace, *, now: pd.Timestamp) -> ScoringResult:

@@ -150,7 +150,7 @@ def _flows_at(workspace: "Workspace", api: "PrefectApi") -> Iterator[None]:
     beside = Path(retrim.__file__).parents[2] / "flows"  # of a checkout; a wheel carries them as a package of its own
     if beside.is_dir():
         sys.path.insert(0, str(beside))
-    from retrim_flows.logs import flushed
+    from retrim_flows.lines import flushed
 
     with flushed():
         yield

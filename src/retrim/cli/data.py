@@ -214,7 +214,7 @@ def batch_redate(
     """
     from retrim.cli import render
     from retrim.landing.clock_repair import plan_repair, repair
-    from retrim.landing.ingest import clock
+    from retrim.lineage.workspace import clock
 
     workspace, at = workspace_here(), clock() if now is None else past_time(now)
     plan = repair(workspace, by=by, reason=reason, now=at) if yes else plan_repair(workspace, now=at)

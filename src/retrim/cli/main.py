@@ -186,7 +186,7 @@ def score(now: Now = None, as_json: AsJson = False) -> None:
 
     scored = op(workspace_here(), now=past_time(now))
     if as_json:
-        render.show_json(scored.as_record())
+        render.show_json(scored)
     elif scored.version is None:
         render.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
     else:

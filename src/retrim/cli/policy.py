@@ -126,7 +126,7 @@ def price(
 
     found = price_of(workspace_here(), cost=cost, per_unit=per_unit, currency=currency)
     if as_json:
-        render.show_json(found.as_record())
+        render.show_json(found)
         return
     money = found.money
     render.show_facts(

@@ -376,8 +376,7 @@ def _line(moment: ReplayMoment, means: tuple[float, float] | None) -> tuple[Any,
 def _cells(side: ReplaySide | None, loss: float | None) -> tuple[str, str, str, str]:
     if side is None:
         return "", "", "", ""
-    account, price = side.record.get("account"), side.record.get("price")
-    paid = "" if account is None else f"{account['balance']:.3g} of {price:.3g}"
+    paid = "" if side.check is None else f"{side.check.account.balance:.3g} of {side.check.price:.3g}"
     word = f"a person: {side.word}" if side.by_person else side.word
     return "" if loss is None else f"{loss:.4g}", paid, "" if side.live is None else str(side.live), word
 

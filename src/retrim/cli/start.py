@@ -70,7 +70,7 @@ def init(
         list[str] | None,
         typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeat)."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why it is no leak. Kept in params.yaml.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why they are not leaks. Kept in params.yaml.")] = "",
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that gives the rows.")
     ] = None,
@@ -218,7 +218,7 @@ def _show(looked: "InspectedTable") -> None:
     kept = len(drafted.suite) - len(dropped)
     batches = drafted.suite[0].batches if drafted.suite else 0
     render.OUT.print(
-        f"  suite: {kept} expectations, none of which blocks any of {batches} held-out past batches", highlight=False
+        f"  suite: {kept} expectations; each of {batches} held-out past batches keeps them", highlight=False
     )
     for draft in dropped:
         kwargs = draft.expectation["kwargs"]
@@ -283,14 +283,15 @@ def new(
 def upgrade(as_json: AsJson = False) -> None:
     """Move this workspace to the retrim that runs.
 
-    Its wheel takes the place of the one in data/code/. Lock and stages follow, and all is committed. What it changes is
-    copied to var/upgrade/ first. Ends with exit code 1 if the live version answers its reference rows otherwise than
-    before.
+    Its wheel takes the place of the one in data/code/. Lock and stages follow. In params.yaml, settings of earlier
+    versions are moved. All is committed. What it changes is copied to var/upgrade/ first. Ends with exit code 1 if the
+    live version answers its reference rows otherwise than before.
     """
     from retrim.cli import render
+    from retrim.files import WorkspacePaths
     from retrim.onboarding.new import upgrade_workspace
 
-    done = upgrade_workspace(workspace_here(), now=as_time(None))
+    done = upgrade_workspace(WorkspacePaths.find(Path.cwd()), now=as_time(None))
     if as_json:
         render.show_json(done.as_record())
         raise typer.Exit(0 if done.as_before else 1)
@@ -298,6 +299,8 @@ def upgrade(as_json: AsJson = False) -> None:
         kept = "the store too" if done.store_copied else "the store is no file here: copy it by its own means"
         render.OUT.print(f"copied to {done.backup}: what stood before, {kept}", highlight=False, markup=False)
         render.OUT.print(f"written and committed: {', '.join(done.changed)}", highlight=False)
+        for line in done.settings:
+            render.OUT.print(f"params.yaml: {line}", highlight=False, markup=False, soft_wrap=True)
         render.OUT.print(f"upgraded: retrim {done.before} to {done.after}", highlight=False)
     else:
         render.OUT.print(f"nothing to do: this workspace is of retrim {done.after}, which runs", highlight=False)

@@ -8,7 +8,7 @@ The reference band: what the champion's mean loss over a window does while nothi
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -44,11 +44,31 @@ class RetrainingCost:
         first_loss: Version 1's mean loss on the rows it was judged on; None before it.
     """
 
-    money: MoneyParams
+    money: Annotated[MoneyParams, Field(exclude=True)]
     loss: str
-    first_loss: float | None
+    first_loss: Annotated[float | None, Field(exclude=True)]
 
-    @property
+    @written
+    def price(self) -> float:
+        """Of a retraining, in the loss."""
+        return self.money.price
+
+    @written
+    def cost(self) -> float:
+        """Of a retraining, in `currency`."""
+        return self.money.cost
+
+    @written
+    def per_unit(self) -> float:
+        """What one unit of mean loss over the rows of one usual check costs."""
+        return self.money.per_unit
+
+    @written
+    def currency(self) -> str:
+        """Such as EUR."""
+        return self.money.currency
+
+    @written
     def lines(self) -> tuple[str, ...]:
         """The lines for `params.yaml`, under `account`."""
         money = self.money
@@ -61,7 +81,7 @@ class RetrainingCost:
             ),
         )
 
-    @property
+    @written
     def sentence(self) -> str:
         """The price said aloud."""
         money, price = self.money, self.money.price
@@ -73,22 +93,10 @@ class RetrainingCost:
             return f"{said}."
         return f"{said}; version 1 was judged with {self.first_loss:.4g}, so that is {self.first_losses:.4g} times it."
 
-    @property
+    @written
     def first_losses(self) -> float | None:
         """The price as a multiple of version 1's loss; None before it, or where that is 0."""
         return self.money.price / self.first_loss if self.first_loss else None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "price": self.money.price,
-            "loss": self.loss,
-            "first_losses": self.first_losses,
-            "cost": self.money.cost,
-            "per_unit": self.money.per_unit,
-            "currency": self.money.currency,
-            "sentence": self.sentence,
-            "lines": list(self.lines),
-        }
 
 
 def price_figure(value: float) -> str:
@@ -289,9 +297,16 @@ class BandParams(SettingsSection):
     """How far above the reference band a loss has to be."""
 
     unit: Literal["iqr", "sd"] = Field(
-        default="iqr", description="the band's interquartile range, or its standard deviation"
+        exclude=True,
+        default="iqr",
+        description="the band's interquartile range, or its standard deviation; the first minds no outlier",
     )
-    reach: float = Field(default=3.0, gt=0, description="units above the middle of the band at which its top lies")
+    reach: float = Field(
+        exclude=True,
+        default=3.0,
+        gt=0,
+        description="units above the middle of the band at which its top lies; about four standard deviations",
+    )
 
 
 @dataclass(frozen=True)

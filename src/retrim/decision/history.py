@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -132,8 +131,45 @@ class CheckHistory:
     settled: Sequence[Acknowledgement] = ()
 
 
-def summarise_checks(past: CheckHistory, *, champion: int | None, drifted: tuple[str, ...] | None) -> dict[str, Any]:
-    """The fields of `Evidence` that follow from the past and from what this check found.
+@dataclass(frozen=True, kw_only=True)
+class HistorySummary:
+    """What follows for a decision from the past and from what its check found of drift.
+
+    Args:
+        drifted: Columns over a threshold at each check that had rows to look at, oldest first.
+        looked: Whether this check had, and so is the last of them.
+        last_run: As-of date of the last run that was promoted or refused; None if none was.
+        checks_since_run: Checks since then, this one counted; None if none was.
+        promoted_by: Rules that started that run, if it was promoted.
+        refusals: Runs refused one after the other, up to now.
+        deferral: The deferred run that waits to be tried again; None if none does.
+        going_on: The run that is under way or is taken up again after a kill; None if there is none.
+        waiting: The run whose version waits for a person's approval; None if there is none.
+        held: Rules whose alarm waits for a person.
+        spent: Of each run that was paid for, how many checks ago it was, oldest first; 1: at the check before.
+        settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
+        timetable_settled: When a person last settled the timetable's alarm; None if nobody has.
+        lowest: The least that the account has held since the last refusal, its debit taken; None if that is not known.
+    """
+
+    drifted: tuple[tuple[str, ...], ...]
+    looked: bool
+    last_run: pd.Timestamp | None
+    checks_since_run: int | None
+    promoted_by: tuple[str, ...]
+    refusals: int
+    deferral: Deferral | None
+    going_on: str | None
+    waiting: str | None
+    held: tuple[str, ...]
+    spent: tuple[int, ...]
+    settled: tuple[str, ...] = ()
+    timetable_settled: pd.Timestamp | None = None
+    lowest: float | None = None
+
+
+def summarise_checks(past: CheckHistory, *, champion: int | None, drifted: tuple[str, ...] | None) -> HistorySummary:
+    """What follows from the past and from what this check found of drift.
 
     Args:
         past: What went before.
@@ -150,22 +186,22 @@ def summarise_checks(past: CheckHistory, *, champion: int | None, drifted: tuple
     since = None
     if ended:
         since = 1 + sum(check.as_of > ended[-1].as_of for check in past.checks)
-    return {
-        "drifted": tuple(looked),
-        "looked": drifted is not None,
-        "last_run": ended[-1].as_of if ended else None,
-        "checks_since_run": since,
-        "promoted_by": ended[-1].rules if ended and ended[-1].state == "promoted" else (),
-        "refusals": _refusals([run for run in ended if not any(each.at >= run.as_of for each in past.settled)]),
-        "deferral": None if waits is None else Deferral(waits.until, waits.rules, waits.changed),
-        "going_on": going_on[-1] if going_on else None,
-        "waiting": asking[-1] if asking else None,
-        "held": _held(past),
-        "settled": _settled(past, champion),
-        "timetable_settled": max((each.at for each in past.settled if TIMETABLE in each.rules), default=None),
-        "spent": _spent(past),
-        "lowest": _lowest(past, ended),
-    }
+    return HistorySummary(
+        drifted=tuple(looked),
+        looked=drifted is not None,
+        last_run=ended[-1].as_of if ended else None,
+        checks_since_run=since,
+        promoted_by=ended[-1].rules if ended and ended[-1].state == "promoted" else (),
+        refusals=_refusals([run for run in ended if not any(each.at >= run.as_of for each in past.settled)]),
+        deferral=None if waits is None else Deferral(waits.until, waits.rules, waits.changed),
+        going_on=going_on[-1] if going_on else None,
+        waiting=asking[-1] if asking else None,
+        held=_held(past),
+        settled=_settled(past, champion),
+        timetable_settled=max((each.at for each in past.settled if TIMETABLE in each.rules), default=None),
+        spent=_spent(past),
+        lowest=_lowest(past, ended),
+    )
 
 
 def _spent(past: CheckHistory) -> tuple[int, ...]:

@@ -36,7 +36,12 @@ from retrim.training.recipe import Recipe, WindowKind, early_at, fit_recipe, tra
 class PolicyParams(SettingsSection):
     """How policies are tried on the history that has landed."""
 
-    windows: int = Field(default=50, ge=5, description="windows after the first part: each stands for a check")
+    windows: int = Field(
+        exclude=True,
+        default=50,
+        ge=5,
+        description="windows after the first part: each stands for a check; `--windows` says another number",
+    )
     first: float = Field(
         exclude=True,
         default=0.2,
@@ -44,11 +49,22 @@ class PolicyParams(SettingsSection):
         lt=1,
         description=("share of the rows that the first model is made from; a first model needs a history"),
     )
-    by: Literal["rows", "time"] = Field(default="rows", description="windows of equal rows, or of equal time")
-    prices: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(0.25, 0.5, 2.0, 4.0), description="the account is also tried at that many times account.price"
+    by: Literal["rows", "time"] = Field(
+        exclude=True,
+        default="rows",
+        description="windows of equal rows, or of equal time; losses of equal rows are equally exact",
     )
-    deployment_delay: int = Field(default=0, ge=0, description="windows between a decision and its model being live")
+    prices: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        exclude=True,
+        default=(0.25, 0.5, 2.0, 4.0),
+        description="the account is also tried at that many times account.price; `--price` says others",
+    )
+    deployment_delay: int = Field(
+        exclude=True,
+        default=0,
+        ge=0,
+        description="windows between a decision and its model being live; a promoted version is live at once",
+    )
     draws: int = Field(
         exclude=True,
         default=2000,

@@ -22,11 +22,13 @@ Policies tried on history: one loss matrix, and any number of policies read off 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
+from retrim.decision.account import BandParams
 from retrim.decision.policy_play import (
     Asks,
     Drifted,
@@ -51,6 +53,7 @@ from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_ty
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.drift.watched import mean_waves, watch
 from retrim.stats.bootstrap import mean_bound
+from retrim.stats.codec import Moment, written
 from retrim.table.data import ColumnType
 
 Over = Callable[[str, ColumnProfile, Counts, Counts], bool]
@@ -222,7 +225,7 @@ class WindowAlarms:
     def _over(self, name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
         tests = tests_of(name, column, self._params)
         return any(
-            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > self._params.thresholds[test]
+            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > self._params.threshold_of(test)
             for test, arguments in tests.items()
         )
 
@@ -551,8 +554,8 @@ def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) ->
         never,
         *(gain_policy(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
         *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
-        _rule(wanted, "performance", "performance", {}),
-        _rule(wanted, "performance-1sd", "performance", {"band": {"unit": "sd", "reach": 1.0}}),
+        _rule(wanted, "performance", band=wanted.triggers.band, changes={"triggers.rules": ["performance"]}),
+        _rule(wanted, "performance-1sd", band=BandParams(unit="sd", reach=1.0), changes=None),
         _drift(wanted, "drift", alarmed, changes={"triggers.rules": ["drift"]}),
         _drift(wanted, "psi", _by(wanted.counted, _usual_psi), changes=None),
         _drift(wanted, "ks", _by(wanted.counted, _usual_ks), changes=None),
@@ -595,15 +598,15 @@ def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Po
     if period == 1:
         switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
     seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
-    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), **switched, "every": f"{seconds}s"})
+    triggers = TriggerParams.model_validate({**dict(wanted.triggers), **switched, "every": f"{seconds}s"})
     changes = {f"triggers.{key}": value for key, value in switched.items()}
     return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
-def _rule(wanted: PolicySetup, name: str, rule: str, changes: dict[str, Any]) -> Policy:
-    triggers = TriggerParams.model_validate({**wanted.triggers.model_dump(), "rules": (rule,), **changes})
-    switched = {"triggers.rules": [rule], **_dotted("triggers", changes)}
-    return Policy(name, switched, _asks(wanted, triggers), probes=False)
+def _rule(wanted: PolicySetup, name: str, *, band: BandParams, changes: dict[str, Any] | None) -> Policy:
+    """The rule `performance` above a band; another band than that of the code is tried for comparison alone."""
+    triggers = wanted.triggers.model_copy(update={"rules": ("performance",), "band": band})
+    return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
 def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], Asks]:
@@ -619,10 +622,6 @@ def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], A
         )
 
     return asks
-
-
-def _dotted(place: str, changes: dict[str, Any]) -> dict[str, Any]:
-    return {f"{place}.{key}.{name}": value for key, inner in changes.items() for name, value in inner.items()}
 
 
 def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str, Any] | None) -> Policy:
@@ -708,15 +707,6 @@ class GuardCost:
         """What it cost, as a share of the policy's cost without it; below zero where it saved."""
         return (self.cost - self.without) / self.without
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "guard": self.guard,
-            "stopped": self.stopped,
-            "refused": self.refused,
-            "cost": self.cost,
-            "without": self.without,
-        }
-
 
 @dataclass(frozen=True)
 class ShortHoldout:
@@ -732,11 +722,11 @@ class ShortHoldout:
 
     checks: int
     asked: int
-    last: pd.Timestamp
-    most: int
-    why: str
+    last: Moment
+    most: Annotated[int, Field(exclude=True)]
+    why: Annotated[str, Field(exclude=True)]
 
-    @property
+    @written
     def text(self) -> str:
         """The sentence for a person."""
         return (
@@ -744,14 +734,6 @@ class ShortHoldout:
             "rows (split.judge_rows) are too few to show its gain at 80% power; at the last one, "
             f"{self.last:%Y-%m-%d}, {self.why}"
         )
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "checks": self.checks,
-            "asked": self.asked,
-            "last": self.last.isoformat(timespec="seconds"),
-            "text": self.text,
-        }
 
 
 def short_holdout(played: PlayedPolicy, moments: Sequence[pd.Timestamp], *, most: int) -> ShortHoldout | None:

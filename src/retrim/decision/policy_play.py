@@ -798,7 +798,7 @@ def by_rules(
             estimate=None,
             band=band,
             labels_until=(setting.labels_until or setting.moments)[seen.check],
-            **summarise_checks(seen.past, champion=version, drifted=found),
+            **vars(summarise_checks(seen.past, champion=version, drifted=found)),
         )
         decision = decide(evidence, triggers)
         return PolicyAnswer(

@@ -50,7 +50,13 @@ class ProbationParams(SettingsSection):
         description="chance of ever confirming one worse by the effect, at most; the usual level",
     )
     min_effect: float = Field(
-        default=0.02, gt=0, description="share of the previous champion's loss from which on worse counts"
+        exclude=True,
+        default=0.02,
+        gt=0,
+        description=(
+            "share of the previous champion's loss from which on worse counts; "
+            "the error rates of the benchmarks were measured with it"
+        ),
     )
 
     def block_rows(self, usual_rows: int) -> int:
@@ -266,9 +272,13 @@ class ServedParams(SettingsSection):
     """Predictions as they were served."""
 
     skew: float = Field(
+        exclude=True,
         default=0.001,
         ge=1e-6,
-        description="how far a served prediction may be from its version's now, as a share of the mean prediction",
+        description=(
+            "how far a served prediction may be from its version's now, as a share of the mean prediction; "
+            "a thousand times the rounding of single precision"
+        ),
     )
 
 
@@ -361,7 +371,6 @@ REBUILD = "urn:retrim:rebuild:v1"
 class ProofParams(SettingsSection):
     """Proofs and keys."""
 
-    scheduled: bool = Field(default=True, description="whether schedule.prove proves a random version each time")
     most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
     trusted_keys: tuple[str, ...] = Field(
         default=(), description="public keys whose attestations and exports count, beside our own"

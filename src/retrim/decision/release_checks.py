@@ -1,7 +1,6 @@
 """The release checks: what a version must show after the gate, as it was stored and in a process that knows nothing."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field
 
@@ -62,9 +61,6 @@ class Latency:
     median: float
     p99: float
     tries: int
-
-    def as_record(self) -> dict[str, Any]:
-        return {"median_ms": self.median, "p99_ms": self.p99, "tries": self.tries}
 
 
 @dataclass(frozen=True)

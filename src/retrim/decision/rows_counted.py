@@ -8,9 +8,12 @@ The balance of the rows: each landed row is counted, waits, or is exempt, and no
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
+
+from retrim.stats.codec import Counted, written
 
 Kind = Literal["met", "tested", "target", "measured", "deposited", "exempt"]
 """What a check did with rows of a batch: saw the batch first; tested the rows, or their labels, for drift; measured the
@@ -212,31 +215,19 @@ class Balance:
         double: Numbers of landed rows that were counted more than once.
     """
 
-    kind: Kind
+    kind: Annotated[Kind, Field(exclude=True)]
     rows: int
     counted: int
     waiting: int
     exempt: Mapping[str, int]
-    missing: np.ndarray
-    double: np.ndarray
+    missing: Counted
+    double: Counted
 
-    @property
+    @written
     def holds(self) -> bool:
         """Whether each row is one of the three, and once."""
         whole = self.rows == self.counted + self.waiting + sum(self.exempt.values())
         return whole and not len(self.missing) and not len(self.double)
-
-    def as_record(self) -> dict[str, Any]:
-        """All but the numbers of rows, which say nothing without the files."""
-        return {
-            "rows": self.rows,
-            "counted": self.counted,
-            "waiting": self.waiting,
-            "exempt": dict(self.exempt),
-            "missing": len(self.missing),
-            "double": len(self.double),
-            "holds": self.holds,
-        }
 
 
 def balance(kind: Kind, counts: RowCounts, *, mature: np.ndarray, due: np.ndarray) -> Balance:

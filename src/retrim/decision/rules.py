@@ -23,7 +23,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from retrim.decision.account import NEWEST, AccumulatedGain, Band, BandParams
-from retrim.decision.history import Deferral
+from retrim.decision.history import Deferral, HistorySummary
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
 from retrim.stats.codec import Moment, written
@@ -45,29 +45,49 @@ StageLimit = Annotated[str, AfterValidator(_is_stage_limit)]
 class RetrainParams(SettingsSection):
     """How a version is made."""
 
-    first_mode: Mode = Field(default="search", description="mode of version 1")
+    first_mode: Mode = Field(
+        exclude=True, default="search", description="mode of version 1; nothing is there to go on from"
+    )
     mode: Mode | Literal["auto"] = Field(
         default="refit", description="mode of every later version; auto: as its runs say it pays"
     )
     refit_after: bool = Field(
         default=True, description="whether a promoted recipe is fitted once more, on the rows that judged too"
     )
-    attempts: int = Field(default=3, ge=1, description="times a run is started, the first and those after a kill")
+    attempts: int = Field(
+        exclude=True,
+        default=3,
+        ge=1,
+        description="times a run is started, the first and those after a kill; what kills three kills a fourth",
+    )
     stage_limit: StageLimit = Field(
         default="auto",
         description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more",
     )
     stage_heartbeat: SomeSpan = Field(
+        exclude=True,
         default="30min",
-        description="time for which a stage may neither print nor use the processor, and a run's process be silent",
+        description=(
+            "time for which a stage may neither print nor use the processor, and a run's process be silent; "
+            "what works does one of both"
+        ),
     )
 
 
 class RunDirectoryParams(SettingsSection):
     """What a run directory takes from the workspace."""
 
-    max_file_mb: float = Field(default=5.0, gt=0, description="an untracked file above this, in MB, is refused")
-    gc_grace: Span = Field(default="1h", description="what came into the DVC cache this recently is not pruned")
+    max_file_mb: float = Field(
+        exclude=True,
+        default=5.0,
+        gt=0,
+        description="an untracked file above this, in MB, is refused; git is for code, and a tag would publish it",
+    )
+    gc_grace: Span = Field(
+        exclude=True,
+        default="1h",
+        description="what came into the DVC cache this recently is not pruned; somebody may work with it",
+    )
 
 
 def _is_timetable(text: str) -> str:
@@ -95,24 +115,21 @@ class ScheduleParams(SettingsSection):
     monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
     score: Timetable = Field(default="30 * * * *", description="when rows without a prediction get one")
     maintain: Timetable = Field(default="45 0 * * *", description="when what nothing names any longer is removed")
-    prove: Timetable = Field(
-        default="0 3 * * 0", description="when a random version is proved; Sundays at 3: a week apart"
+    prove: Timetable | None = Field(
+        default="0 3 * * 0", description="when a random version is proved; null: never; Sundays at 3: a week apart"
     )
-
-
-class DemoParams(SettingsSection):
-    """The replay that the demo runs."""
-
-    dataset: str = Field(default="bike", description="a shipped dataset")
-    start: int = Field(default=6, ge=1, description="months of history that version 1 is trained on")
-    check_every: SomeSpan = Field(default="14D", description="span between checks")
 
 
 class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
     runs: int = Field(default=13, ge=1, description="retrainings, at most ...")
-    checks: int = Field(default=26, ge=1, description="... in that many checks one after the other, this one counted")
+    checks: int = Field(
+        exclude=True,
+        default=26,
+        ge=1,
+        description="... in that many checks one after the other, this one counted; runs alone says how often",
+    )
 
 
 class TriggerParams(SettingsSection):
@@ -131,7 +148,9 @@ class TriggerParams(SettingsSection):
         default="90D", description="the schedule rule: a span since the last run, or a cron expression in UTC"
     )
     band: BandParams = Field(
-        default=BandParams(), description="of an unchanged window's loss: above it performance and estimate fire"
+        exclude=True,
+        default=BandParams(),
+        description="of an unchanged window's loss: above it performance and estimate fire",
     )
     cooldown_checks: int = Field(
         default=2, ge=0, description="checks after a run in which no rule but the account starts one"
@@ -140,7 +159,13 @@ class TriggerParams(SettingsSection):
         default=5, ge=0, description="checks after a promotion in which the same alarm goes to a person"
     )
     refusals_to_hold: int = Field(
-        default=2, ge=1, description="refusals running after which only new evidence starts the next"
+        exclude=True,
+        default=2,
+        ge=1,
+        description=(
+            "refusals running after which only new evidence starts the next; "
+            "the costs of the benchmarks were measured with it"
+        ),
     )
     budget: BudgetParams | None = Field(
         default=BudgetParams(), description="retrainings at most in that many checks; null: as many as fire"
@@ -172,8 +197,8 @@ class TriggerParams(SettingsSection):
         return self
 
 
-@dataclass(frozen=True)
-class Evidence:
+@dataclass(frozen=True, kw_only=True)
+class Evidence(HistorySummary):
     """All that a decision rests on.
 
     Args:
@@ -186,26 +211,12 @@ class Evidence:
         ahead: Checks like the newest ones that are added before it is held to the price.
         pending: Usual checks that the rows count for whose labels are not due yet.
         preview: What the gate would say of the newest refits; None where that is not known.
-        drifted: Columns over a threshold at each check that had rows to look at, oldest first.
-        looked: Whether this check had, and so is the last of them.
         loss: The champion's mean loss on the rows that matured for this check; None if too few did.
         estimate: What its loss on rows without labels is estimated at; None if that cannot be said.
         band: What its loss does while nothing changes; None if that is not known.
         labels_until: When the newest label matured; None if none has.
-        last_run: As-of date of the last run that was promoted or refused; None if none was.
-        checks_since_run: Checks since then, this one counted; None if none was.
-        promoted_by: Rules that started that run, if it was promoted.
-        refusals: Runs refused one after the other, up to now.
-        lowest: The least that the account has held since the last of them, its debit taken; None if that is not known.
         anew: Without a live version: rows that have matured since the last of them, and those that judged it; else
             None.
-        deferral: The deferred run that waits to be tried again; None if none does.
-        going_on: The run that is under way or is taken up again after a kill; None if there is none.
-        waiting: The run whose version waits for a person's approval; None if there is none.
-        held: Rules whose alarm waits for a person.
-        spent: Of each run that was paid for, how many checks ago it was, oldest first; 1: at the check before.
-        settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
-        timetable_settled: When a person last settled the timetable's alarm; None if nobody has.
     """
 
     now: pd.Timestamp
@@ -217,24 +228,10 @@ class Evidence:
     ahead: float
     pending: float
     preview: GatePreview | None
-    drifted: tuple[tuple[str, ...], ...]
-    looked: bool
     loss: float | None
     estimate: float | None
     band: Band | None
     labels_until: pd.Timestamp | None
-    last_run: pd.Timestamp | None
-    checks_since_run: int | None
-    promoted_by: tuple[str, ...]
-    refusals: int
-    deferral: Deferral | None
-    going_on: str | None
-    waiting: str | None
-    held: tuple[str, ...]
-    spent: tuple[int, ...]
-    settled: tuple[str, ...] = ()
-    timetable_settled: pd.Timestamp | None = None
-    lowest: float | None = None
     anew: tuple[int, int] | None = None
 
 
@@ -333,7 +330,9 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     """Fires when m of the last n checks that had rows to look at found drift in the columns it looks at."""
     m, n = params.drift_checks
     if not evidence.looked:  # old findings start nothing a second time
-        return RuleResult("drift", False, "too few new rows to look at", "more new rows: drift.min_rows says how many")
+        return RuleResult(
+            "drift", False, "too few new rows to look at", "more new rows: half of account.usual_rows, 20 to 100"
+        )
     seen = [
         [column for column in columns if not params.drift_columns or column in params.drift_columns]
         for columns in evidence.drifted[-n:]

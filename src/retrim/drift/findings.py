@@ -192,7 +192,7 @@ def findings(
         reference, window = column.window(), windows[name]
         for test, arguments in tests_of(name, column, params).items():
             result = DRIFT_TESTS[test](reference, window, **arguments)
-            limit, effect = params.thresholds[test], float(result.effect)
+            limit, effect = params.threshold_of(test), float(result.effect)
             p_value = None if result.p_value is None else float(result.p_value)
             rank = importances.get(name, 1.0) * effect / limit
             numbers = (float(result.statistic), effect, p_value, limit, effect > limit)
@@ -213,10 +213,10 @@ def ranked(found: Iterable[DriftFinding]) -> list[DriftFinding]:
 
 def tests_of(name: str, column: ColumnProfile, params: DriftParams) -> Tests:
     """The tests that look at a column, with their arguments."""
-    by_kind = {"numeric": params.numeric, "categorical": params.categorical}[column.kind]
+    by_kind = params.of_columns(column.kind)
     if name in (SCORE, CONFIDENCE):
         return params.score if column.kind == "numeric" else by_kind
-    return by_kind if name == TARGET else {**by_kind, **params.missing}
+    return by_kind if name == TARGET else {**by_kind, **params.of_columns("any")}
 
 
 def together(
@@ -261,7 +261,7 @@ def together(
         )
         if result is None:
             continue
-        limit, p_value, told = params.thresholds[name], result.p_value, None
+        limit, p_value, told = params.threshold_of(name), result.p_value, None
         over = result.beyond and result.effect > limit
         if alarms is not None:
             share = alarms.share / len(joint.tests)

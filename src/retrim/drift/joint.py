@@ -1,16 +1,14 @@
 """Joint drift: whether columns still go together as they did: a domain classifier, correlations, energy distance."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from retrim.drift.cells import NumericCells
 from retrim.drift.profile import Profile
-from retrim.errors import UnknownNameError
 from retrim.stats.plugins import PluginRegistry, Seed, SettingsSection
 from retrim.training.recipe import in_parallel
 
@@ -33,20 +31,6 @@ class JointParams(SettingsSection):
         description="windows of the reference that each is held against, at most; it bounds the time of a check",
     )
     seed: Seed = Field(default=7, description="of the thinning, and of the tests")
-
-    @model_validator(mode="after")
-    def _agree(self) -> "JointParams":
-        for name, arguments in self.tests.items():
-            try:
-                test = JOINT_TESTS[name]
-            except UnknownNameError as wrong:
-                raise ValueError(str(wrong)) from wrong
-            named = [p.name for p in inspect.signature(test).parameters.values() if p.kind is p.KEYWORD_ONLY]
-            wanted = sorted(set(named) - {"seed"})
-            if sorted(arguments) != wanted:
-                given = ", ".join(sorted(arguments)) or "none"
-                raise ValueError(f"tests.{name} has the arguments: {given}; it takes: {', '.join(wanted) or 'none'}")
-        return self
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The section `drift` of params.yaml: which tests look at which columns, and how far is far."""
+"""The section `drift` of params.yaml: which tests look at the columns, and how far is far."""
 
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -9,81 +10,87 @@ from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JOINT_TESTS, JointParams
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.errors import UnknownNameError
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import FOLLOWS, PluginRegistry, SettingsSection
 
 Tests = dict[str, dict[str, int | float | str]]  # test -> its arguments
+THRESHOLD = "threshold"
+SHIPPED: Tests = {
+    "psi": {"cells": 10, THRESHOLD: 0.2},
+    "ks": {THRESHOLD: 0.15},
+    "chi2": {THRESHOLD: 0.15},
+    "psi_categories": {THRESHOLD: 0.2},
+    "missing_share": {THRESHOLD: 0.05},
+    "correlation": {THRESHOLD: 0.3},
+    "domain": {"rounds": 10, "leaves": 8, "folds": 2, "rows": 2000, THRESHOLD: 0.2},
+}
 
 
 class DriftParams(SettingsSection):
-    """Which tests look at which columns, and how far is far."""
+    """Which tests look at the columns, and how far is far."""
 
-    numeric: Tests = Field(
-        default={"psi": {"cells": 10}, "ks": {}},
-        description="tests of each number and integer feature, and of such a target",
+    tests: Tests = Field(
+        default=SHIPPED,
+        description=(
+            "each test with its arguments and the threshold of its effect, above 0; "
+            "it looks at every feature of its kind, at the target and, jointly, at all features"
+        ),
     )
-    categorical: Tests = Field(
-        default={"chi2": {}, "psi_categories": {}},
-        description="tests of each category feature, and of such a target or prediction",
-    )
-    missing: Tests = Field(default={"missing_share": {}}, description="tests of each feature, of any type")
     score: Tests = Field(
-        default={"ks": {}}, description="tests of the champion's predictions and confidence, where they are numbers"
+        exclude=True,
+        default={"ks": {}},
+        description="tests of the champion's predictions and confidence, where they are numbers; it needs no cells",
     )
-    thresholds: dict[str, float] = Field(
-        default={
-            "psi": 0.2,
-            "ks": 0.15,
-            "chi2": 0.15,
-            "psi_categories": 0.2,
-            "missing_share": 0.05,
-            "correlation": 0.3,
-            "domain": 0.2,
-        },
-        description="of each test, on its effect; above 0",
-    )
-    joint: JointParams = Field(default=JointParams(), description="tests of all features together")
     alarms: AlarmParams | None = Field(
         default=AlarmParams(), description="false alarms that are wanted; null: over is by thresholds"
     )
-    min_rows: int = Field(default=100, ge=1, description="rows of the current window, at least")
+    joint: Annotated[JointParams, FOLLOWS] = Field(
+        default=JointParams(), description="tests of all features together, of drift.tests"
+    )
+    min_rows: Annotated[int, FOLLOWS] = Field(default=100, ge=1, description="rows of the current window, at least")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_joint(cls, given: Any) -> Any:
+        """The section with the joint tests where the stages look for them."""
+        tests = given.get("tests") if isinstance(given, Mapping) else None
+        joint = given.get("joint", {}) if isinstance(given, Mapping) else None
+        if not isinstance(tests, Mapping) or not isinstance(joint, Mapping) or "tests" in joint:
+            return given
+        own = {name: each for name, each in tests.items() if name in JOINT_TESTS and isinstance(each, Mapping)}
+        return {**given, "joint": {**joint, "tests": {name: _arguments(each) for name, each in own.items()}}}
 
     @model_validator(mode="after")
     def _agree(self) -> "DriftParams":
-        allowed = {
-            "numeric": ("numeric", "any"),
-            "categorical": ("categorical", "any"),
-            "missing": ("any",),
-            "score": ("numeric", "any"),
-        }
-        for section, columns in allowed.items():
-            for name, arguments in getattr(self, section).items():
-                self._check(section, name, arguments, columns)
-        for name in self.joint.tests:
-            if name not in self.thresholds:
-                raise ValueError(f"joint.tests.{name} has no threshold; add thresholds.{name}, on its effect")
-        for name, threshold in self.thresholds.items():
-            if name not in JOINT_TESTS:
-                _check_known(name)
-            if not threshold > 0:
-                raise ValueError(f"thresholds.{name} is {threshold}; a threshold is above 0")
+        for name, given in self.tests.items():
+            tables: tuple[PluginRegistry[Any], ...] = (DRIFT_TESTS, JOINT_TESTS)
+            table = next((table for table in tables if name in table), None)
+            if table is None:
+                known = [entry.name for each in tables for entry in each]
+                unknown = UnknownNameError("drift test", name, known)
+                raise ValueError(str(unknown))
+            parameters = inspect.signature(table[name]).parameters.values()
+            wanted = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"seed"})
+            if sorted(_arguments(given)) != wanted:
+                told = ", ".join(sorted(_arguments(given))) or "none"
+                raise ValueError(f"tests.{name} has the arguments: {told}; it takes: {', '.join(wanted) or 'none'}")
+            threshold = given.get(THRESHOLD)
+            if threshold is None:
+                raise ValueError(f"tests.{name} has no threshold; add tests.{name}.threshold, on its effect")
+            if not isinstance(threshold, int | float) or not threshold > 0:
+                raise ValueError(f"tests.{name}.threshold is {threshold}; a threshold is above 0")
         return self
 
-    def _check(self, section: str, name: str, arguments: dict[str, Any], columns: tuple[str, ...]) -> None:
-        _check_known(name)
-        entry = DRIFT_TESTS.entry(name)
-        if entry.facts["column"] not in columns:
-            fitting = ", ".join(e.name for e in DRIFT_TESTS if e.facts["column"] in columns)
-            raise ValueError(f"{section}: {name!r} is a test of {entry.facts['column']} columns; here go: {fitting}")
-        wanted = [p.name for p in inspect.signature(entry.value).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        if sorted(arguments) != sorted(wanted):
-            given = ", ".join(sorted(arguments)) or "none"
-            raise ValueError(f"{section}.{name} has the arguments: {given}; it takes: {', '.join(wanted) or 'none'}")
-        if name not in self.thresholds:
-            raise ValueError(f"{section}.{name} has no threshold; add thresholds.{name}, on its effect")
+    def of_columns(self, kind: str) -> Tests:
+        """Tests of columns of a kind, `numeric`, `categorical` or `any`, each with its arguments."""
+        fitting = [name for name in self.tests if name in DRIFT_TESTS]
+        return {
+            name: _arguments(self.tests[name]) for name in fitting if DRIFT_TESTS.entry(name).facts["column"] == kind
+        }
+
+    def threshold_of(self, test: str) -> float:
+        """The effect from which a test is over; of one that looks at predictions alone, the shipped one."""
+        return float({**SHIPPED, **self.tests}[test][THRESHOLD])
 
 
-def _check_known(name: str) -> None:
-    try:
-        DRIFT_TESTS.entry(name)
-    except UnknownNameError as wrong:
-        raise ValueError(str(wrong)) from wrong
+def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key != THRESHOLD}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from retrim.drift.alarms import Promise, promise
-from retrim.drift.calibration import calibrate
+from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, distance, thinned_rows, usual_strays
 from retrim.drift.profile import Profile
 from retrim.drift.watched import ContrastReference, block_waves, watch, years_of
@@ -176,21 +176,15 @@ def verify(
     held = max(n // HELD_OUT, 2 * window)
     seen: list[np.ndarray] = []
     alone: dict[str, list[float]] = {name: [] for name in profile.columns}
-    reach, waves, removed = [], block_waves(profile.blocks), True
+    reach, removed = [], True
     for _ in range(splits):
         circle = np.roll(np.arange(n), -int(rng.integers(0, n)))
         watched = watch(profile, circle[held:])
         reach.append(float(np.median(watched.reach)))
+        removed &= watched.season is not None
         null = calibrate(watched, rows=rows, draws=draws, seed=int(rng.integers(2**31)))
         starts = rng.integers(0, held - window + 1, size=checks)
-        taken = circle[starts[:, None] + np.arange(window)]
-        sums = np.concatenate(
-            [profile.columns[name].counts @ each.weights for name, each in watched.columns.items()], axis=1
-        )
-        means = sums[taken].sum(axis=1) / sizes[taken].sum(axis=1)[:, None]
-        over = (waves * sizes[:, None])[taken].sum(axis=1) / sizes[taken].sum(axis=1)[:, None]
-        far = null.strayed_of(means - watched.expected(over))
-        removed &= watched.season is not None
+        far = _deviations(profile, watched, null, circle[starts[:, None] + np.arange(window)])
         seen.append(null.null.p_value(far.max(axis=1)))
         for name, p_values in _by_column(watched, far, null.null.p_value).items():
             alone[name].append(float(np.mean(p_values <= rate)))
@@ -209,6 +203,17 @@ def verify(
         years=years_of(profile.blocks),
         season=removed,
     )
+
+
+def _deviations(profile: Profile, watched: ContrastReference, null: WindowCalibration, taken: np.ndarray) -> np.ndarray:
+    """How far windows lie from the reference, by contrast: shape (windows, contrasts); `taken` holds their blocks."""
+    sizes = profile.blocks["rows"].to_numpy(dtype="float64")
+    rows = sizes[taken].sum(axis=1)[:, None]
+    sums = np.concatenate(
+        [profile.columns[name].counts @ each.weights for name, each in watched.columns.items()], axis=1
+    )
+    over = (block_waves(profile.blocks) * sizes[:, None])[taken].sum(axis=1) / rows
+    return null.strayed_of(sums[taken].sum(axis=1) / rows - watched.expected(over))
 
 
 def _by_column(

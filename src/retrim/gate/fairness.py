@@ -603,8 +603,8 @@ def compare_groups(
         rows=len(rows),
         threshold=params.threshold,
         confidence=params.confidence,
-        mitigate=params.mitigate,
-        equalise=params.equalise if params.mitigate == "thresholds" else None,
+        mitigate=params.mitigate if params.equalised is None else "thresholds",
+        equalise=params.equalised,
         limits=dict(params.limits()),
         models=tuple(standing.measured for standing in standings),
     )

@@ -18,7 +18,11 @@ class PreviousChampionParams(SettingsSection):
     """Previous champions, scored at checks and in runs."""
 
     most: int = Field(default=3, ge=0, description="previous champions that are scored, the newest; 0: none")
-    restore: bool = Field(default=True, description="whether one that passes the gate is promoted again")
+    restore: bool = Field(
+        exclude=True,
+        default=True,
+        description="whether one that passes the gate is promoted again; release.approval.moves may ask a person",
+    )
     judged: int = Field(
         exclude=True,
         default=1,

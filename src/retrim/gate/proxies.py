@@ -1,5 +1,6 @@
 """Proxies: how well a forbidden column can be told from the features, all together and each alone."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from retrim.training.groups import ProxyParams
 SPANS = 10  # in time; every other one is guessed from the rest, and the other way round
 FEATURE_CELLS = 10
 JACKKNIFE = 20
+TURNS = 39  # at least
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def proxies(
         values: The forbidden column on training rows, in time order, shape (n,).
         rows: The same rows with the features.
         view: How they become numbers.
-        params: Sample, cells, turns, seed.
+        params: Sample, cells, seed.
         confidence: Of intervals, two-sided, and of `chance`.
 
     Returns:
@@ -74,7 +76,8 @@ def proxies(
     spans = np.array_split(np.arange(n), SPANS)
     half = np.concatenate([np.full(len(part), place % 2) for place, part in enumerate(spans)])
     generator = np.random.default_rng(params.seed)
-    turns = [np.roll(classes, int(by)) for by in generator.integers(n // 20 + 1, n - n // 20, size=params.turns)]
+    shifts = generator.integers(n // 20 + 1, n - n // 20, size=turns_of(confidence))
+    turns = [np.roll(classes, int(by)) for by in shifts]
     told = {name: _Alone(_feature_cells(rows[name], view, name), half) for name in view.features}
     best = np.array([max(_area(own.guess(labels), labels, half) for own in told.values()) for labels in turns])
     found = [_proxy(column, name, own, classes, half, best, confidence) for name, own in told.items()]
@@ -82,6 +85,14 @@ def proxies(
     by_chance = np.array([_area(whole.guess(labels), labels, half) for labels in turns])
     together = _proxy(column, None, whole, classes, half, by_chance, confidence)
     return [together, *sorted(found, key=lambda proxy: (-proxy.auc, str(proxy.feature)))]
+
+
+def turns_of(confidence: float) -> int:
+    """How often a column is turned to see what chance does: as often as its p-value needs to reach the confidence.
+
+    The column as it is counts as one of the turns: 1 in 99 is more than 1 %, 1 in 100 is not.
+    """
+    return max(TURNS, math.ceil(1 / (1 - confidence) - 1 - 1e-9))
 
 
 def proxy_warnings(found: list[Proxy], params: ProxyParams, *, confidence: float) -> list[Proxy]:

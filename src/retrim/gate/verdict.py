@@ -7,7 +7,7 @@ The section `gate` of params.yaml.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from pydantic import Field
 from retrim.features.view import FeatureView
 from retrim.stats.codec import Number, written
 from retrim.stats.metrics import row_losses
-from retrim.stats.plugins import Seed, SettingsSection, SomeSpan
+from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
 
 
@@ -285,7 +285,11 @@ class GateParams(SettingsSection):
         default=NonInferiorityParams(), description="what is asked beyond chance on few or noisy rows; null: nothing"
     )
     half_life: SomeSpan | None = Field(
-        default=None, description="age at which a row weighs half in gain and floor; null: all alike"
+        exclude=True,
+        default=None,
+        description=(
+            "age at which a row weighs half in gain and floor; null: all alike, as the rows that judge are the newest"
+        ),
     )
     reuse: float = Field(
         exclude=True,
@@ -303,7 +307,10 @@ class GateParams(SettingsSection):
         description="equal spans of the judging block; they are reported, and refuse where worst_fold says so",
     )
     worst_fold: float | None = Field(
-        default=None, ge=0, description="share that may be lost in any of them; null: reported only"
+        exclude=True,
+        default=None,
+        ge=0,
+        description="share that may be lost in any of them; null: reported only, as each has too few rows to refuse by",
     )
     slices: GateSliceParams = Field(
         default=GateSliceParams(), description="parts of the judging block that are looked at alone"
@@ -318,5 +325,5 @@ class GateParams(SettingsSection):
         default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines a model must beat"
     )
     season: SomeSpan = Field(default="7D", description="one season of the seasonal mean")
-    season_cells: int = Field(default=168, ge=1, description="parts a season is cut into")
+    season_cells: Annotated[int, FOLLOWS] = Field(default=168, ge=1, description="parts a season is cut into")
     seed: Seed = Field(default=7, description="of the bootstrap")

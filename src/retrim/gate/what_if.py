@@ -206,7 +206,6 @@ FACTS = {
     "data.rows.resample": "rows of another grain are other rows, with other answers; land the files into another "
     "workspace (retrim new) and compare the two",
     "data.label_horizon": "it says when answers are known: a fact, which both sides share",
-    "train.recipes": "they compete after a search, and here is none: either side refits one recipe",
 }
 """Keys that no backtest can try, and why."""
 

@@ -35,8 +35,8 @@ from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder
-from retrim.landing.ingest import A_SECOND, Landed, clock, land_batch, land_labels, refuse_withdrawn
-from retrim.lineage.workspace import Workspace, tell_suspicious
+from retrim.landing.ingest import A_SECOND, Landed, land_batch, land_labels, refuse_withdrawn
+from retrim.lineage.workspace import Workspace, clock, tell_suspicious
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.chunks import Chunk, LargeFile, large_at
 from retrim.reading.table import writable

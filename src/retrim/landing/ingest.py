@@ -33,7 +33,7 @@ from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, name_of
 from retrim.landing.as_of_view import landed_columns, refuse_changes
-from retrim.lineage.workspace import Workspace, require_who_and_why
+from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
 from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of
 from retrim.reading.table import KEY, read_bytes, read_content
@@ -44,11 +44,6 @@ from retrim.table.reading import PLAIN, ReadingParams
 from retrim.table.schema import lacking, read_as
 
 A_SECOND = pd.Timedelta("1s")
-
-
-def clock() -> pd.Timestamp:
-    """Now, to the second, as checks and runs count it."""
-    return pd.Timestamp.now("UTC").floor("s")
 
 
 def arrival(
@@ -641,11 +636,10 @@ def _land(
         frame, faults = examine(content, kind, landing=landing, how=how, now=made, correction=correction)
         notes: tuple[str, ...] = ()
         if frame is not None and all(fault.releasable for fault in faults):
-            fitted = fit_suite(suite, data.suite, columns=frame.columns, **landed_columns(landing, data))
-            notes = fitted.notes if kind == "rows" else ()
-            faults += validate(frame, fitted.suite if kind == "rows" else for_columns(fitted.suite, frame.columns))
+            more, notes = _hold_to_suite(frame, kind, suite, landing=landing, data=data)
+            faults += more
         verdict: Verdict | None = "broken" if frame is None or faults else None
-        if frame is not None and not faults and batches is not None and batches.look:
+        if frame is not None and not faults and batches is not None and batches.skip != "all":
             by_when = now or clock()
             against: dict[str, Any] = {"data": data, "params": batches, "reading": how[1]}
             verdict, faults = look_at_batch(frame, landing=landing, now=by_when, of=of, **against)
@@ -666,6 +660,16 @@ def _land(
             _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
     return Landed("landed", kind, digest, rows, landed, faults, verdict, notes=notes)
+
+
+def _hold_to_suite(
+    frame: pd.DataFrame, kind: Kind, suite: dict[str, Any], *, landing: Landing, data: DataParams
+) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
+    """Faults by the suite as far as it fits the columns that have landed, and what does not fit."""
+    fitted = fit_suite(suite, data.suite, columns=frame.columns, **landed_columns(landing, data))
+    if kind == "rows":
+        return validate(frame, fitted.suite), fitted.notes
+    return validate(frame, for_columns(fitted.suite, frame.columns)), ()
 
 
 def _write(

@@ -206,3 +206,8 @@ def clone(workspace: Workspace, folder: Path) -> None:
     git.git(folder, "checkout", "-q", "main")
     dvc.without_remote(folder)  # what is made in there is nobody's to fetch
     dvc.hand_code(workspace.paths.root, folder)
+
+
+def clock() -> pd.Timestamp:
+    """Now, to the second, as checks and runs count it."""
+    return pd.Timestamp.now("UTC").floor("s")

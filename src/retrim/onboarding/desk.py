@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
-from retrim.landing.ingest import clock
+from retrim.lineage.workspace import clock
 from retrim.profile.columns_of_raw import (
     Aim,
     ColumnPlan,
@@ -43,14 +43,14 @@ from retrim.profile.dates import (
 )
 from retrim.profile.leaks import DUPLICATES
 from retrim.profile.rhythm import daylight_saving
-from retrim.profile.table import RawColumn, TableNote
+from retrim.profile.table import TableNote
 from retrim.reading.raw import RawTable, look_of
 from retrim.reading.table import put_together, typed
 from retrim.stats.metrics import require
 from retrim.stats.plugins import check_above_zero, check_span
 from retrim.table.data import LABEL_TIME, ColumnType, Role, later_hours
 from retrim.table.fault import Fault
-from retrim.table.reading import PLAIN, ReadingParams, TimePart
+from retrim.table.reading import PLAIN, RawColumn, ReadingParams, TimePart
 from retrim.training.estimators import MODELS
 
 YEARS = (1800, 2200)

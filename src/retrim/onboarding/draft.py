@@ -34,6 +34,7 @@ from retrim.profile.first_model import (
     FirstFit,
     HorizonTrial,
     LabelDelays,
+    LeaksFound,
     delay_notes,
     find_leaks,
     first_fit,
@@ -50,7 +51,6 @@ from retrim.profile.rhythm import (
     Choices,
     ExpectationDraft,
     Rhythm,
-    SettingChoice,
     TableSeason,
     alike_rows,
     alike_rows_of_series,
@@ -67,7 +67,7 @@ from retrim.profile.rhythm import (
 )
 from retrim.profile.table import TableNote
 from retrim.reading.raw import RawTable
-from retrim.stats.plugins import check_above_zero, check_span
+from retrim.stats.plugins import SettingChoice, check_above_zero, check_span
 from retrim.table.data import LABEL_TIME, DataParams, row_keys, with_past
 from retrim.table.derived_columns import made_times, with_made
 from retrim.table.reading import ReadingParams
@@ -708,12 +708,11 @@ def draft(
     check_columns(desk)
     aim = choose_aim(desk)
     time = choose_time(desk)
-    reading = reading_of(desk, time)
-    settle_types(desk, reading, aim, time)
+    settle_types(desk, reading_of(desk, time), aim, time)
+    timed = time in desk.values
     reading = reading_of(desk, time)
     kept, target = rows_to_land(desk, time, aim)
     event, rhythm = events_of(desk, kept, time)
-    timed = time in desk.values
     reading = reading.model_copy(update={"calendar": calendar_of(desk, rhythm) if timed else {}})
     known = known_times(desk, kept, event, target, timed=timed)
     delays = None if known is None else delays_of(known, event, target)
@@ -721,12 +720,7 @@ def draft(
         desk.notes += label_notes(desk, aim, known, event, target, delays)
     key = choose_key(desk, kept, time)
     data = data_of(desk, aim, time, reading, rhythm, key, labels=labels_of(desk, event, target))
-    frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
-    frame = frame.assign(_row=kept).reset_index(drop=True)
-    if reading.arrival is not None:
-        frame[reading.arrival] = event.reset_index(drop=True)
-    frame = with_made(frame, data, reading.model_copy(update={"arrival": None}), arrives=pd.Timestamp(0, tz="UTC"))
-    frame = frame.assign(_key=row_keys(frame, data.key, "raw"))
+    frame = _frame_to_land(desk, data, reading, kept, event)
     lived = _lived(_table(frame, data), known, delays)
     data, chosen = choose_horizon(desk, aim, rhythm, data, lived, timed=timed, seed=seed, threads=threads)
     table, labelled = _with_past(_table(frame, data), data)
@@ -738,70 +732,101 @@ def draft(
     season = season_of(labelled["_event"], _target_numbers(labelled, data), rhythm) if timed else None
     data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)
     table, labelled = _with_past(table, data)
-    times = None if known is None else known.reindex(table["_row"]).set_axis(table.index)
     rows = judging_rows(len(labelled), rhythm, aim)
-    known_entity = wishes.entity if wishes.entity in table else None
-    found = find_leaks(
-        table,
-        data,
-        label_time=times,
-        entity=known_entity,
-        judge_rows=rows,
-        made=tuple(reading.calendar),
-        allowed=wishes.allow_leak,
-        seed=seed,
-        threads=threads,
-    )
-    desk.notes += leaned_notes(found.leaned)
-    desk.notes += joined_notes(table, data)
-    desk.notes += _crossing_notes(table, data, wishes.entity, rows, reading.calendar)
-    worth = (
-        None
-        if found.refused or not desk.in_order
-        else first_fit(labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
-    )
+    found = _find_leaks(desk, table, data, reading, known, judge_rows=rows, seed=seed, threads=threads)
+    worth = None
     if not found.refused and desk.in_order:
-        floors = floors_of(aim, season)
+        worth = first_fit(
+            labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads
+        )
         desk.notes += worth_notes(
             worth,
             loss=aim.loss,
             confidence=confidence,
             judge_rows=rows,
-            floors=floors,
+            floors=floors_of(aim, season),
             looks_back=timed and not data.history.features,
         )
-    block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
         every,
         rhythm,
         aim,
         judge_rows=judging_rows(every, rhythm, aim),
-        block_rows=max(block, 1),
+        block_rows=max(_block(worth, labelled["_event"], series=bool(desk.series), judge_rows=rows), 1),
         season=season,
         features=len(data.features),
     )
-    suite = _suite(table, data, reading, rhythm)
     desk.notes.append(TableNote("loss", data.target, aim.why, f"judge.loss: {aim.loss}"))
     desk.notes += imbalance_notes(aim, data.target)
-    came = None if known is None else known.reindex(frame["_row"]).set_axis(frame.index)
     return WorkspaceDraft(
-        data,
-        reading,
-        {**choices, **chosen},
-        aim,
-        rhythm,
-        suite,
-        desk.notes,
-        found.refused,
-        found.allowed,
-        frame,
-        worth,
-        season,
-        came,
-        wishes.label_time or "",
-        known_entity,
+        data=data,
+        reading=reading,
+        choices={**choices, **chosen},
+        aim=aim,
+        rhythm=rhythm,
+        suite=_suite(table, data, reading, rhythm),
+        notes=desk.notes,
+        leaks=found.refused,
+        allowed=found.allowed,
+        frame=frame,
+        worth=worth,
+        season=season,
+        known=_by_row(known, frame),
+        label_time=wishes.label_time or "",
+        entity=_entity(desk, table),
     )
+
+
+def _frame_to_land(
+    desk: TablePlan, data: DataParams, reading: ReadingParams, kept: np.ndarray, event: pd.Series
+) -> pd.DataFrame:
+    """Typed rows that can land, in the order of the file, with what is made of them."""
+    frame = pd.DataFrame({name: desk.values[name] for name in data.columns if name in desk.values}).iloc[kept]
+    frame = frame.assign(_row=kept).reset_index(drop=True)
+    if reading.arrival is not None:
+        frame[reading.arrival] = event.reset_index(drop=True)
+    frame = with_made(frame, data, reading.model_copy(update={"arrival": None}), arrives=pd.Timestamp(0, tz="UTC"))
+    return frame.assign(_key=row_keys(frame, data.key, "raw"))
+
+
+def _find_leaks(
+    desk: TablePlan,
+    table: pd.DataFrame,
+    data: DataParams,
+    reading: ReadingParams,
+    known: pd.Series | None,
+    *,
+    judge_rows: int,
+    seed: int,
+    threads: int,
+) -> LeaksFound:
+    """Columns that give the answer away; notes what the first model leans on and what is there twice."""
+    made = tuple(reading.calendar)
+    found = find_leaks(
+        table,
+        data,
+        label_time=_by_row(known, table),
+        entity=_entity(desk, table),
+        judge_rows=judge_rows,
+        made=made,
+        allowed=desk.wishes.allow_leak,
+        seed=seed,
+        threads=threads,
+    )
+    desk.notes += leaned_notes(found.leaned)
+    desk.notes += joined_notes(table, data)
+    desk.notes += _crossing_notes(table, data, desk.wishes.entity, judge_rows, made)
+    return found
+
+
+def _entity(desk: TablePlan, table: pd.DataFrame) -> str | None:
+    return desk.wishes.entity if desk.wishes.entity in table else None
+
+
+def _by_row(known: pd.Series | None, rows: pd.DataFrame) -> pd.Series | None:
+    """When each row's label became known, with the index of the rows."""
+    return None if known is None else known.reindex(rows["_row"]).set_axis(rows.index)
 
 
 def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:

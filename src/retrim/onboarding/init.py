@@ -17,8 +17,7 @@ from retrim.adapters.landing_zone import Landing, Quarantine
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, count_cores, flush_all, read_yaml, write_file
-from retrim.landing.ingest import clock
-from retrim.lineage.workspace import Workspace, report_progress
+from retrim.lineage.workspace import Workspace, clock, report_progress
 from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
 from retrim.onboarding.write import (

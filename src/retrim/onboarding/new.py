@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,16 +16,18 @@ from retrim import templates
 from retrim.adapters import environment, git
 from retrim.adapters.database import copy_sqlite
 from retrim.adapters.dvc import run_dvc
-from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, NamedWheel, Wheel, named_wheel, running_wheel
+from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, named_wheel, running_wheel
 from retrim.decision.history import UNFINISHED
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import write_file
+from retrim.files import WorkspacePaths, make_private_folder, parse_yaml, write_file
 from retrim.lineage.locks import alone_with_cache, is_alive
 from retrim.lineage.own_code import lock_of
+from retrim.lineage.settings_file import moved_settings
 from retrim.lineage.workspace import Workspace
 from retrim.release.approval import refit_waiting
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
+from retrim.settings import Env, parse_params, resolved
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""
@@ -160,6 +162,7 @@ class Upgrade:
         before: Version of the wheel that was the workspace's code.
         after: Version of the one that is.
         changed: Files that were written and committed; empty where there was nothing to do.
+        settings: What was moved or taken out in params.yaml, a sentence for each key.
         backup: Folder, from the workspace, with what these files and the store were; None where nothing was changed.
         store_copied: Whether the store lies in there too: another database than a file is copied by its own means.
         champion: The live version; None where there is none.
@@ -171,6 +174,7 @@ class Upgrade:
     before: str
     after: str
     changed: tuple[str, ...]
+    settings: tuple[str, ...]
     backup: str | None
     store_copied: bool
     champion: int | None
@@ -183,6 +187,7 @@ class Upgrade:
             "before": self.before,
             "after": self.after,
             "changed": list(self.changed),
+            "settings": list(self.settings),
             "backup": self.backup,
             "store_copied": self.store_copied,
             "champion": self.champion,
@@ -192,45 +197,55 @@ class Upgrade:
         }
 
 
-def upgrade_workspace(workspace: Workspace, *, now: pd.Timestamp) -> Upgrade:
-    """Lays the wheel of the code that runs into the workspace, and commits it with its lock and stages.
+def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
+    """Moves params.yaml to the settings of the code that runs, lays its wheel, and commits both with lock and stages.
 
     The store takes its newest shape when it is opened. The champion is asked its reference rows by the code that runs.
-    Killed, it is finished by the next one.
+    Killed, it is finished by the next one. Where the code lies in src/, which git moves, the settings alone are moved.
 
     Args:
-        workspace: The workspace.
+        place: The workspace, whose params.yaml may be of an earlier version.
         now: Names the backup.
 
     Raises:
-        RefusedError: The code of the workspace lies in its src/; a run is not finished, or the schedule runs; a file
-            that would be changed has edits that are not committed.
+        RefusedError: The code of the workspace lies in its src/ and params.yaml is of it; a run is not finished, or the
+            schedule runs; a file that would be changed has edits that are not committed.
+        BadInputError: params.yaml states what is no setting any more, and only a person can say what it should be.
     """
-    root, wheel = workspace.paths.root, running_wheel()
-    lock = lock_of(workspace.paths)
+    root, wheel = place.root, running_wheel()
+    lock = lock_of(place)
     named = named_wheel(lock)
-    if named is None:
+    settings, told = moved_settings(_text(root / PARAMS), PARAMS)
+    if named is None and not told and not _is_edited(root, PARAMS):
         raise RefusedError("the code of this workspace lies in its src/: move it with git; nothing was changed")
-    _refuse_edited(root, wheel, named)
+    workspace = Workspace(place, parse_params(resolved(root, parse_yaml(settings, PARAMS)), PARAMS), Env())
+    make_private_folder(place.var)
+    files = {PARAMS: settings.encode()} if named is None else {PARAMS: settings.encode(), **_written(wheel)}
+    before = wheel.version if named is None else named.version
+    _refuse_edited(root, files, before)
     with alone_with_cache(workspace):
         if is_alive(workspace, "schedule"):
             raise RefusedError("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
-        stale = _is_stale(root, wheel)
-        backup, copied = _back_up(workspace, now) if stale else (None, False)  # before the store is opened
-        if stale and _has_begun(workspace):
+        changed = CHANGED if named is not None and _is_stale(root, wheel) else ()
+        changed = (PARAMS, *changed) if told or _is_edited(root, PARAMS) else changed
+        backup, copied = _back_up(workspace, now, changed) if changed else (None, False)  # before the store is opened
+        if changed and _has_begun(workspace):
             raise RefusedError(
                 "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` "
-                f"of retrim {named.version} finish it (`retrim environment N` of the live version has it), then upgrade"
+                f"of retrim {before} finish it (`retrim environment N` of the live version has it), then upgrade"
             )
-        if stale:
-            lay_code(root, wheel)
-            git.commit(root, list(CHANGED), f"upgrade: retrim {named.version} to {wheel.version}")
+        if changed:
+            write_file(root / PARAMS, settings.encode())
+            if named is not None:
+                lay_code(root, wheel)
+            git.commit(root, list(changed), f"upgrade: retrim {before} to {wheel.version}")
         live = find_live_version(workspace)
         checks = None if live is None else check_stored(workspace, live.version, again=True)
     return Upgrade(
-        before=named.version,
+        before=before,
         after=wheel.version,
-        changed=CHANGED if stale else (),
+        changed=changed,
+        settings=told,
         backup=backup,
         store_copied=copied,
         champion=None if live is None else live.version,
@@ -246,30 +261,43 @@ def _has_begun(workspace: Workspace) -> bool:
     return any(runs) or refit_waiting(workspace) is not None
 
 
+def _written(wheel: Wheel) -> dict[str, bytes]:
+    return {LOCK: wheel.workspace_lock.encode(), GRAPH: wheel.graph}
+
+
 def _is_stale(root: Path, wheel: Wheel) -> bool:
     """Whether the workspace is not that of the wheel, or not committed as it is."""
-    laid = _text(root / LOCK) == wheel.workspace_lock and (root / GRAPH).read_bytes() == wheel.graph
-    return not laid or git.git(root, "status", "--porcelain", "--", *CHANGED) != ""
+    laid = all(_text(root / name).encode() == content for name, content in _written(wheel).items())
+    return not laid or any(_is_edited(root, name) for name in CHANGED)
 
 
-def _refuse_edited(root: Path, wheel: Wheel, named: NamedWheel) -> None:
+def _is_edited(root: Path, name: str) -> bool:
+    return git.git(root, "status", "--porcelain", "--", name) != ""
+
+
+def _refuse_edited(root: Path, written: Mapping[str, bytes], before: str) -> None:
     """Refuses edits that nobody committed, but for what an upgrade that was killed has written."""
-    written = {LOCK: wheel.workspace_lock, GRAPH: wheel.graph.decode()}
-    changed = git.git(root, "status", "--porcelain", "--", PARAMS, LOCK, GRAPH).splitlines()
-    names = [line.split()[-1] for line in changed]
-    edited = [name for name in names if name == PARAMS or _text(root / name) != written[name]]
+    edited = [name for name in written if _is_edited(root, name) and not _is_our_edit(root, name, written[name])]
     if edited:
         raise RefusedError(
-            f"{', '.join(edited)} is not committed as it is, and the upgrade from retrim {named.version} would lose or "
+            f"{', '.join(edited)} is not committed as it is, and the upgrade from retrim {before} would lose or "
             "commit that; commit it first, and run this again"
         )
 
 
-def _back_up(workspace: Workspace, now: pd.Timestamp) -> tuple[str, bool]:
+def _is_our_edit(root: Path, name: str, content: bytes) -> bool:
+    """Whether a file is what an upgrade writes; params.yaml: what it makes of the committed one."""
+    if name == PARAMS:
+        committed = git.file_at(root, "HEAD", PARAMS).decode()
+        content = moved_settings(committed, PARAMS)[0].encode()
+    return _text(root / name).encode() == content
+
+
+def _back_up(workspace: Workspace, now: pd.Timestamp, changed: Sequence[str]) -> tuple[str, bool]:
     """Copies what an upgrade may change to var/upgrade/; says where, and whether the store is among it."""
     root = workspace.paths.root
     folder = workspace.paths.var / "upgrade" / f"{now:%Y%m%dT%H%M%SZ}"
-    for name in (PARAMS, *CHANGED):
+    for name in dict.fromkeys((PARAMS, *changed)):
         write_file(folder / name, (root / name).read_bytes())
     return str(folder.relative_to(root)), copy_sqlite(workspace.store_url, folder / STORE)
 

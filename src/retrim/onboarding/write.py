@@ -20,11 +20,11 @@ from retrim.adapters import git
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, read_yaml, write_file
-from retrim.landing.ingest import Landed, clock, land_batch, land_labels
+from retrim.landing.ingest import Landed, land_batch, land_labels
 from retrim.lineage.settings_file import edited, slim
-from retrim.lineage.workspace import Workspace, report_progress
+from retrim.lineage.workspace import Workspace, clock, report_progress
 from retrim.onboarding.draft import WorkspaceDraft
-from retrim.profile.rhythm import Rhythm, SettingChoice, suite_of
+from retrim.profile.rhythm import Rhythm, suite_of
 from retrim.profile.table import TableNote
 from retrim.reading.address import is_address
 from retrim.reading.chunks import LargeFile, large_at
@@ -33,6 +33,7 @@ from retrim.reading.landed import Kind, batch_id
 from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
 from retrim.reading.table import KEY
 from retrim.settings import Env, load_params, parse_params
+from retrim.stats.plugins import SettingChoice
 from retrim.table.data import LABEL_TIME
 from retrim.table.reading import PLAIN, ReadingParams
 

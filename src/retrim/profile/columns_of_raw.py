@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
-from retrim.profile.table import SAMPLED, RawColumn, TableNote, personal, share_of
+from retrim.profile.table import TableNote, personal
 from retrim.table.data import ColumnType, Role
+from retrim.table.reading import SAMPLED, RawColumn, share_of
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]
@@ -567,7 +568,7 @@ def imbalance_notes(aim: Aim, target: str) -> list[TableNote]:
         "themselves, and balancing only moves them, to be corrected after"
     )
     if aim.task == "binary":
-        chosen += "; who needs a yes or no sets decide.threshold: cost and what each error costs"
+        chosen += "; who needs a yes or no says in decide.threshold what each error costs"
     return [TableNote("imbalance", target, f"{aim.rarest:.1%} of the rows are of the rarest class", chosen)]
 
 

@@ -246,15 +246,6 @@ def _doubles(look: TableProfile) -> Iterator[TableNote]:
             "if a row was sent twice, name what tells rows apart: data.key",
             "warn" if found.rows > DOUBLES * rows else "tell",
         )
-    if found.near > 2 * found.near_chance and found.near > DOUBLES * found.near_rows:
-        by = ", ".join(f"{cut_name(name)} ({count})" for name, count in found.near_by[:3])
-        yield TableNote(
-            "near-duplicates",
-            "",
-            f"{found.near} of the newest {found.near_rows} rows are as another in all features but one, mostly {by}; "
-            f"by chance it would be {found.near_chance}",
-            "rows of one entity on both sides of a split make the judged loss too good: say what they are about",
-        )
 
 
 def _labels(look: TableProfile) -> Iterator[TableNote]:

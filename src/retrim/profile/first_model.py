@@ -11,7 +11,7 @@ How long answers take to become known, from its label times: the horizon, and wh
 Label horizons tried on the history: what labels that have not come by then bias, against what waiting makes old.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import combinations, pairwise
@@ -290,24 +290,12 @@ def worth_notes(
         for name in fit.gains
     }
     if naive:
-        back = LOOK_BACK if looks_back and "last_value" in naive else ""
         best = min(fit.others, key=lambda name: float(fit.others[name].mean()))
-        worst = min(naive, key=lambda name: fit.gains[name])
-        if "mean" in naive and fit.gains["mean"] <= 0.005:
-            seen = f"no signal beyond chance: a first model's {loss} gains {said['mean']} over the mean"
-        else:
-            how = "does as well" if fit.gains[worst] > 0 else "does better"
-            seen = f"the naive {_words(worst)} {how}: a first model's {loss} gains {said[worst]} over it"
-        return [
-            TableNote(
-                "wrong tool",
-                "",
-                seen,
-                f"a model is the wrong tool until that changes (least loss: {_words(best)}).{back} "
-                f"{_what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)}",
-                "warn",
-            )
-        ]
+        done = f"a model is the wrong tool until that changes (least loss: {_words(best)})."
+        if looks_back and "last_value" in naive:
+            done += LOOK_BACK
+        done += f" {_what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)}"
+        return [TableNote("wrong tool", "", _naive_is_as_good(fit, naive, loss, said), done, "warn")]
     if "rule" in fit.useless:
         seen = f"one rule of at most 8 cases does as well: a first model's {loss} gains {said['rule']} over it"
         asked = _what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)
@@ -318,6 +306,15 @@ def worth_notes(
         f"{_words(worst)} {said[worst]}"
     )
     return [TableNote("worth", "", seen, "a model is worth making")]
+
+
+def _naive_is_as_good(fit: FirstFit, naive: Sequence[str], loss: str, said: Mapping[str, str]) -> str:
+    """By which of the naive rules a first model is no better, and by how much."""
+    if "mean" in naive and fit.gains["mean"] <= 0.005:
+        return f"no signal beyond chance: a first model's {loss} gains {said['mean']} over the mean"
+    worst = min(naive, key=lambda name: fit.gains[name])
+    how = "does as well" if fit.gains[worst] > 0 else "does better"
+    return f"the naive {_words(worst)} {how}: a first model's {loss} gains {said[worst]} over it"
 
 
 TENTH, SURE = 0.1, 0.99

@@ -23,7 +23,11 @@ ALONE = 0.98
 class LeakParams(SettingsSection):
     """What a run does about columns that give the answer away."""
 
-    probe: bool = Field(default=True, description="whether a run looks for them, and refuses to go on")
+    probe: bool = Field(
+        exclude=True,
+        default=True,
+        description="whether a run looks for them, and refuses to go on; a column that is none is named in allowed",
+    )
     entity: str | None = Field(default=None, description="the column that names what a row is about; null: none")
     allowed: dict[str, str] = Field(default={}, description="columns that are used anyway, each with the reason")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from retrim.profile import pairs, whole
+from retrim.profile import whole
 from retrim.profile.columns import TOP, ColumnLook
 from retrim.profile.findings import findings
 from retrim.profile.pairs import Pair
@@ -538,11 +538,6 @@ def _doubles(look: TableProfile) -> ProfileSection | None:
         ("rows that are there again (features and target)", f"{found.rows:,}"),
         ("rows with the features of another and another target", f"{found.conflicting:,}"),
     ]
-    if found.near_rows:
-        rows += [
-            (f"rows as another in all features but one, of the newest {found.near_rows:,}", f"{found.near:,}"),
-            ("the same, each feature dealt out by chance", f"{found.near_chance:,}"),
-        ]
     said = ("Event time and key aside; on all rows, by a hash of 64 bits.",)
     return ProfileSection("Duplicates", "doubles", said, (ProfileTable(("what", "rows"), tuple(rows)),))
 
@@ -615,8 +610,7 @@ def _how(look: TableProfile) -> ProfileSection:
         "On all rows: rows, gaps, quantiles, histograms, categories, drift, duplicates, the target over time.",
         (
             f"On {look.sampled:,} rows drawn at random (--rows): features against the target, correlations, leaks, "
-            f"whether gaps are random; labels on at most {whole.MOST:,} of them, near-duplicates on the newest "
-            f"{pairs.NEAR_ROWS:,} rows."
+            f"whether gaps are random; labels on at most {whole.MOST:,} of them."
         ),
     ]
     said.append("Columns that are forbidden to the model or look personal: names, gaps and counts, no values.")

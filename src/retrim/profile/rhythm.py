@@ -10,6 +10,8 @@ import pandas as pd
 
 from retrim.profile.columns_of_raw import Aim
 from retrim.profile.table import TableNote
+from retrim.stats.plugins import SettingChoice
+from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import PARTS
 from retrim.table.reading import ReadingParams
@@ -270,8 +272,6 @@ def span_text(span: pd.Timedelta) -> str:
 
 LEAST_ROWS = 120
 """Rows below which no judging block, no folds and no training rows can be cut that would say anything."""
-POSITIVES = 50
-"""Rows of the rarer class that a judging block should hold."""
 BLOCKS = 8
 """Blocks that a judging block should hold, so that the gate's bound means something."""
 
@@ -280,14 +280,6 @@ SEARCHED = 16
 
 A batch alone is too few on a long table: rounds and learning rate are then chosen by its noise.
 """
-
-
-@dataclass(frozen=True)
-class SettingChoice:
-    """A value for params.yaml, and the reason that stands beside it; empty: what stands there is right."""
-
-    value: Any
-    why: str
 
 
 Choices = Mapping[tuple[str, ...], SettingChoice]
@@ -341,16 +333,13 @@ def sizes(
         ("tune", "space", "num_leaves"): SettingChoice({"low": leaves[0], "high": leaves[1], "log": True}, ""),
         ("tune", "space", "min_child_samples"): SettingChoice({"low": 5, "high": leaf, "log": True}, ""),
         ("tune", "space", "feature_fraction"): SettingChoice({"low": 0.5 if features < 40 else 0.3, "high": 1.0}, ""),
-        ("backtest", "origin_rows"): SettingChoice(judge_rows, ""),
         ("gate", "min_rows"): SettingChoice(max(judge_rows // 2, 2), "half of those that judge"),
         ("gate", "floor"): SettingChoice(floors, ""),
         ("probe", "min_rows"): SettingChoice(max(usual // 4, 12), "a quarter of a usual batch"),
         ("account", "usual_rows"): SettingChoice(usual, f"a batch of {rhythm.batch_every}"),
-        ("drift", "min_rows"): SettingChoice(int(np.clip(usual // 2, 20, 100)), ""),
     }
     if season is not None:
         chosen[("gate", "season")] = SettingChoice(season.span, f"it explains {season.gain:.0%} of the variance ahead")
-        chosen[("gate", "season_cells")] = SettingChoice(season.cells, "")
     return chosen
 
 

@@ -5,7 +5,7 @@ how the live model uses each column.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -200,7 +200,7 @@ LEAST_PART = 30
 """Rows of a part below which nothing is said of it."""
 CELLS, LEVELS, BUCKETS = 50, 100, 64
 LARGE = 0.15
-"""Effect from which a part has moved: as drift.thresholds has it for ks by default."""
+"""Effect from which a part has moved: as drift.tests has it for ks by default."""
 CHANCE = 1.63
 """Over the root of nm / (n + m): what ks exceeds by chance in 1 of 100 windows (Smirnov 1948)."""
 
@@ -601,45 +601,14 @@ def profile_table(
     """
     data = table.data
     periods = cut_periods(table.event, timed=table.timed)
-    generator = np.random.default_rng(seed)
-    places = np.sort(generator.permutation(table.rows)[:rows])
-    batches = None if table.batches is None else together(table.batches, MOST_BATCHES)
-    columns: list[ColumnLook] = []
-    sample: dict[str, pd.Series] = {}
-    shifts: dict[str, HistoryShift] = {}
-    by_batch: dict[str, np.ndarray] = {}
-    unseen: dict[str, float] = {}
-    hashes = Hashes(table.rows)
-    target: TargetLook | None = None
-    answers = pd.Series([], dtype="float64")
-    reasons: dict[str, str] = {}
-    for name, (kind, role) in table.kinds.items():
-        values = table.column(name)
-        part = values.iloc[places].reset_index(drop=True)
-        why = reasons[name] = hidden(name, values, table, before=reasons)
-        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods)
-        columns.append(look)
-        if batches is not None and look.missing:
-            by_batch[name] = _by_batch(values.isna().to_numpy(), batches)
-        if role not in ("feature", "target"):
-            continue
-        sample[name] = part
-        shift = (moved_answers if role == "target" else moved)(values, kind, periods)
-        if shift is not None:
-            shifts[name] = shift
-        if role == "target":
-            answers = values
-            target = None if why else target_look(values, periods, task=data.task)
-        else:
-            hashes.add(name, values)
-            if champion is not None and name in champion.levels:
-                unseen[name] = _unknown(values, champion.levels[name])
-    frame = pd.DataFrame(sample)
-    shown = {name: not why for name, why in reasons.items()}
+    places = np.sort(np.random.default_rng(seed).permutation(table.rows)[:rows])
+    seen = _look_at_columns(table, periods, places, champion)
+    frame = pd.DataFrame(seen.sample)
+    shown = {name: not why for name, why in seen.reasons.items()}
     pairs = _pairs(frame, table, shown)
     noise = noise_of(frame, places, data, seed=seed, threads=threads)
     features = [pair.name for pair in pairs] or list(table.features)
-    types = {name: kind for name, (kind, _) in table.kinds.items() if name in sample}
+    types = {name: kind for name, (kind, _) in table.kinds.items() if name in seen.sample}
     telling = {name: types[name] for name in [data.target, *features[:MOST_RELATED]]}
     newest = max(len(frame) // 8, 1)
     leaks = leaks_of(frame, data, label_time=None, entity=None, judge_rows=newest, made=()) if table.rows else []
@@ -647,24 +616,79 @@ def profile_table(
         table=table,
         sampled=len(places),
         periods=periods,
-        columns=tuple(columns),
-        target=target,
+        columns=tuple(seen.columns),
+        target=seen.target,
         pairs=tuple(pairs),
         related=related(frame, telling),
-        moved=shifts,
+        moved=seen.shifts,
         gaps=gaps_of(frame, types, first=[data.target, *features]),
         collinear=_collinear(frame, types, features),
-        batch_missing=by_batch,
+        batch_missing=seen.missing_by_batch,
         batch_sizes=0 if table.batches is None else -(-(int(table.batches.max(initial=0)) + 1) // MOST_BATCHES),
-        doubles=hashes.doubles(answers, seed=seed),
+        doubles=seen.hashes.doubles(seen.answers),
         noise=noise,
-        suspects=() if noise is None else tuple(name_of(table, suspect.row, reasons) for suspect in noise.shown),
-        leaks=tuple(_without_values(leak, reasons) for leak in leaks),
-        unseen=unseen,
+        suspects=() if noise is None else tuple(name_of(table, suspect.row, seen.reasons) for suspect in noise.shown),
+        leaks=tuple(_without_values(leak, seen.reasons) for leak in leaks),
+        unseen=seen.unseen,
         champion=champion,
         prepared=tuple(prepared),
         given=tuple(_telling(given, shown, table)),
     )
+
+
+@dataclass
+class _ColumnPass:
+    """What one pass over the columns gives; each is fetched once, and let go.
+
+    Args:
+        hashes: Of the features of each row.
+        columns: Every column at a glance.
+        sample: Drawn rows of features and target.
+        shifts: How far each moved over the history.
+        missing_by_batch: Share missing in each batch, of columns with gaps.
+        unseen: Share of new rows with a category that the champion does not know.
+        reasons: Why no value of a column is shown; empty: all may be.
+        answers: The target of every row.
+        target: The target over time; None where its values may not be shown.
+    """
+
+    hashes: Hashes
+    columns: list[ColumnLook] = field(default_factory=list)
+    sample: dict[str, pd.Series] = field(default_factory=dict)
+    shifts: dict[str, HistoryShift] = field(default_factory=dict)
+    missing_by_batch: dict[str, np.ndarray] = field(default_factory=dict)
+    unseen: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    answers: pd.Series = field(default_factory=lambda: pd.Series([], dtype="float64"))
+    target: TargetLook | None = None
+
+
+def _look_at_columns(
+    table: ProfiledTable, periods: Periods, places: np.ndarray, champion: Champion | None
+) -> _ColumnPass:
+    batches = None if table.batches is None else together(table.batches, MOST_BATCHES)
+    seen = _ColumnPass(Hashes(table.rows))
+    for name, (kind, role) in table.kinds.items():
+        values = table.column(name)
+        why = seen.reasons[name] = hidden(name, values, table, before=seen.reasons)
+        look = column_look(name, values, kind=kind, role=role, hidden=why, periods=periods)
+        seen.columns.append(look)
+        if batches is not None and look.missing:
+            seen.missing_by_batch[name] = _by_batch(values.isna().to_numpy(), batches)
+        if role not in ("feature", "target"):
+            continue
+        seen.sample[name] = values.iloc[places].reset_index(drop=True)
+        shift = (moved_answers if role == "target" else moved)(values, kind, periods)
+        if shift is not None:
+            seen.shifts[name] = shift
+        if role == "target":
+            seen.answers = values
+            seen.target = None if why else target_look(values, periods, task=table.data.task)
+            continue
+        seen.hashes.add(name, values)
+        if champion is not None and name in champion.levels:
+            seen.unseen[name] = _unknown(values, champion.levels[name])
+    return seen
 
 
 def _by_batch(blank: np.ndarray, batches: np.ndarray) -> np.ndarray:

@@ -145,24 +145,8 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
     except csv.Error as error:
         raise NoTableError(whole_file("has a header of column names", value=str(error), cure=SAVE_AS)) from error
     _check_names(header, required, optional, separator=separator)
-    if b"\n" not in content:
-        content += b"\n"
-    ragged: list[pacsv.InvalidRow] = []
-
-    def note(row: pacsv.InvalidRow) -> str:
-        ragged.append(row)
-        return "skip"
-
     try:
-        table = pacsv.read_csv(
-            io.BytesIO(content),
-            # One thread: only so are the lines of ragged rows known.
-            read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
-            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
-            ),
-        )
+        table, ragged = read_texts(content, header, separator)
     except pa.ArrowException as error:
         raise NoTableError(whole_file("is a table of text", value=str(error), cure=SAVE_AS)) from error
     if ragged:
@@ -174,6 +158,32 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
             )
         )
     return table
+
+
+def read_texts(content: bytes, names: Iterable[str], separator: str) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
+    """The columns of CSV as text, blank ones missing, and the lines with another number of cells, which are left out.
+
+    Raises:
+        pa.ArrowException: It is no table.
+    """
+    if b"\n" not in content:
+        content += b"\n"
+    ragged: list[pacsv.InvalidRow] = []
+
+    def note(row: pacsv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    table = pacsv.read_csv(
+        io.BytesIO(content),
+        # One thread: only so are the lines of ragged rows known.
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
+        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+        ),
+    )
+    return table, ragged
 
 
 def _check_names(

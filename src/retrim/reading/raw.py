@@ -21,16 +21,15 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.feather as paf
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
-from retrim.profile.table import RawColumn, Stored
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK
+from retrim.reading.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK, read_texts
 from retrim.reading.table import writable
+from retrim.table.reading import RawColumn, Stored
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD, LINES, SAME = 1 << 18, 20, 0.6
@@ -49,23 +48,7 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
     header = _header(text, separator)
     if not any(name.strip() for name in header):
         raise BadInputError(f"{where} has no names of columns in its first line; put them there")
-    if b"\n" not in text:
-        text += b"\n"
-    ragged: list[int] = []
-
-    def note(row: pacsv.InvalidRow) -> str:
-        ragged.append(1)
-        return "skip"
-
-    names = list(dict.fromkeys(header))
-    table = pacsv.read_csv(
-        io.BytesIO(text),
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1)),
-        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
-    )
+    table, ragged = read_texts(text, header, separator)
     return table, separator, len(ragged)
 
 

@@ -17,8 +17,7 @@ from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.landing.ingest import clock
-from retrim.lineage.workspace import Workspace, require_who_and_why
+from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
 from retrim.stats.codec import from_record, to_record
 

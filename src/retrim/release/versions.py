@@ -257,7 +257,7 @@ class VerifiedLog:
 
     Args:
         rows: Moves in it.
-        in_git: Those of them of which a copy lies in git.
+        in_git: Rows that also lie in git.
         head: Digest of the last one; None where there is none. Noted elsewhere, it proves later that none is gone.
     """
 

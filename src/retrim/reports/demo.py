@@ -13,6 +13,7 @@ from retrim.files import write_file
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
+from retrim.reading.shipped import DATASETS
 from retrim.release.versions import judged_in_place_of, load_stored_version
 from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
@@ -25,13 +26,13 @@ def make_workspace(workspace: Workspace) -> Workspace:
     off its fits.
 
     Raises:
-        BadInputError: params.yaml describes another table than the demo's.
+        BadInputError: params.yaml describes no shipped table.
     """
-    wanted = workspace.params.demo.dataset
-    if workspace.model != wanted:
+    shipped = [entry.name for entry in DATASETS]
+    if workspace.model not in shipped:
         raise BadInputError(
-            f"params.yaml describes {workspace.model!r}, and the demo replays {wanted!r} with the settings it "
-            "ships with; run `make demo` in a fresh clone"
+            f"params.yaml describes {workspace.model!r}, and the demo replays a shipped table ({', '.join(shipped)}) "
+            "with the settings it ships with; run `make demo` in a fresh clone"
         )
     clone(workspace, workspace.paths.demo)
     set_settings(replace(workspace.paths, root=workspace.paths.demo), {"probe.when": EVERY})

@@ -63,6 +63,7 @@ from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import Moment, to_record
 from retrim.table.data import DataParams, mature
 from retrim.training.groups import as_trained
 from retrim.training.recipe import Recipe, WindowKind
@@ -206,6 +207,41 @@ class BacktestRequest:
 
 
 @dataclass(frozen=True)
+class PolicyFacts:
+    """A policy that was tried.
+
+    Args:
+        name: As `retrim policy set` takes it.
+        retrainings: How many it makes.
+        refused: Runs that the gate refused.
+        waited: Checks at which a person had to start the retraining, and nobody was there.
+        loss: Mean loss over the windows.
+        cost: Loss and retrainings together, in mean loss times checks.
+        ratio_to_hindsight: `cost` over that of the best schedule in hindsight.
+        probe_cost: What its probes cost.
+        ratio_with_probe: The ratio with the probes.
+        periodic_median: Cost of as many retrainings at even distances, median over their phases.
+        periodic_best: The cheapest phase.
+        decided: The moments at which it retrains.
+        changes: Settings that switch it on; None: it cannot be switched on.
+    """
+
+    name: str
+    retrainings: int
+    refused: int
+    waited: int
+    loss: float
+    cost: float
+    ratio_to_hindsight: float
+    probe_cost: float
+    ratio_with_probe: float
+    periodic_median: float
+    periodic_best: float
+    decided: tuple[Moment, ...]
+    changes: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
 class BacktestResult:
     """What came of it.
 
@@ -257,15 +293,15 @@ class BacktestResult:
         delays, moments = self.setting.delays, self.setting.moments
         hindsight = self.outcomes[0].hindsight
         return {
-            "policies": [self._line(outcome) for outcome in self.outcomes],
+            "policies": [to_record(self._facts(outcome)) for outcome in self.outcomes],
             "hindsight": {
                 "retrainings": len(hindsight.checks),
                 "loss": hindsight.loss,
                 "cost": hindsight.cost(self.price),
                 "decided": [iso(moments[check]) for check in hindsight.checks],
             },
-            "guards": [guard.as_record() for guard in self.guards],
-            "holdout": None if self.holdout is None else self.holdout.as_record(),
+            "guards": [to_record(guard) for guard in self.guards],
+            "holdout": None if self.holdout is None else to_record(self.holdout),
             "recommended": self.choice.recommended,
             "sentence": self.choice.sentence,
             "interval": [self.choice.low, self.choice.high],
@@ -280,39 +316,23 @@ class BacktestResult:
             "digest": self.digest,
         }
 
-    def _line(self, outcome: PolicyOutcome) -> dict[str, Any]:
-        """A policy.
-
-        Returns:
-            name: As `retrim policy set` takes it.
-            retrainings: How many it makes.
-            refused: Runs that the gate refused.
-            waited: Checks at which a person had to start the retraining, and nobody was there.
-            loss: Mean loss over the windows.
-            cost: Loss and retrainings together, in mean loss times checks.
-            ratio_to_hindsight: `cost` over that of the best schedule in hindsight.
-            probe_cost: What its probes cost.
-            ratio_with_probe: The ratio with the probes.
-            periodic_median: Cost of as many retrainings at even distances, median over their phases.
-            periodic_best: The cheapest phase.
-            decided: The moments at which it retrains.
-            changes: Settings that switch it on; null: it cannot be switched on.
-        """
-        return {
-            "name": outcome.policy.name,
-            "retrainings": outcome.played.retrainings,
-            "refused": len(outcome.played.refused),
-            "waited": outcome.played.waited,
-            "loss": outcome.played.loss,
-            "cost": outcome.cost,
-            "ratio_to_hindsight": outcome.ratio,
-            "probe_cost": outcome.probe_cost,
-            "ratio_with_probe": outcome.ratio_with_probe,
-            "periodic_median": outcome.periodic.median,
-            "periodic_best": outcome.periodic.best,
-            "decided": [iso(self.setting.moments[check]) for check in outcome.played.checks],
-            "changes": None if outcome.policy.changes is None else dict(outcome.policy.changes),
-        }
+    def _facts(self, outcome: PolicyOutcome) -> PolicyFacts:
+        played, policy = outcome.played, outcome.policy
+        return PolicyFacts(
+            name=policy.name,
+            retrainings=played.retrainings,
+            refused=len(played.refused),
+            waited=played.waited,
+            loss=played.loss,
+            cost=outcome.cost,
+            ratio_to_hindsight=outcome.ratio,
+            probe_cost=outcome.probe_cost,
+            ratio_with_probe=outcome.ratio_with_probe,
+            periodic_median=outcome.periodic.median,
+            periodic_best=outcome.periodic.best,
+            decided=tuple(self.setting.moments[check] for check in played.checks),
+            changes=None if policy.changes is None else dict(policy.changes),
+        )
 
 
 def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp) -> BacktestResult:

@@ -32,6 +32,7 @@ from retrim.card.replay import (
     pair,
 )
 from retrim.checking.check import price_now
+from retrim.checking.history import CHECK, as_check
 from retrim.checking.mode import share_of_refit
 from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError
@@ -93,7 +94,7 @@ def make_replay(
         for row in workspace.store.decisions(workspace.model)
         if row.as_of >= iso(since) and (until is None or row.as_of <= iso(until)) and row.source != REFIT
     )
-    if not any(row.source == "check" for row in moments):
+    if not any(row.source == CHECK for row in moments):
         raise BadInputError(_no_history(workspace, since))
     text, params = _settings(workspace, other)
     asked = f"{text}\n{'' if until is None else iso(until)}"  # another span or other settings: another folder
@@ -130,7 +131,7 @@ def _within(moment: pd.Timestamp, after: pd.Timestamp | None, until: pd.Timestam
 
 
 def _no_history(workspace: Workspace, since: pd.Timestamp) -> str:
-    checks = workspace.store.decisions(workspace.model, source="check")
+    checks = workspace.store.decisions(workspace.model, source=CHECK)
     if not checks:
         return "nothing was checked yet, so there is no history to replay; first `retrim check` or `retrim schedule`"
     return (
@@ -311,7 +312,7 @@ def _rollback(row: ReleaseRow) -> ReplaySide:
         came="",
         live=row.version,
         since=row.as_of,
-        record={},
+        check=None,
     )
 
 
@@ -321,12 +322,12 @@ def _side(workspace: Workspace, row: DecisionRow, releases: list[ReleaseRow]) ->
     return ReplaySide(
         outcome=row.outcome,
         reason=row.reason,
-        by_person=row.source != "check",
+        by_person=row.source != CHECK,
         state=None if run is None else run.state,
         came="" if run is None else run.detail.get("reason", ""),
         live=None if now_live is None else now_live.version,
         since=None if now_live is None else now_live.as_of,
-        record=row.record,
+        check=as_check(row).record if row.source == CHECK else None,
     )
 
 
@@ -368,12 +369,13 @@ def _cost(sides: list[ReplaySide | None], losses: np.ndarray, *, again: float) -
     """What one side cost: what was lost, what runs ended how, and what the probes took."""
     there = [side for side in sides if side is not None]
     states = [side.state for side in there]
+    checks = [side.check for side in there if side.check is not None]
     return Cost(
         loss=float(losses.sum()),
         promoted=states.count("promoted"),
         refused=states.count("refused"),
         restored=sum(side.outcome == "restore" for side in there),
         held=sum(side.outcome == "held" for side in there),
-        probes=float(sum((side.record.get("probe") or {"cost": 0.0})["cost"] for side in there)),
+        probes=float(sum(check.probe.cost for check in checks if check.probe is not None)),
         again=again,
     )

@@ -36,7 +36,7 @@ def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
 
     Those are the crashed ones, and the newest one if it says *retrain* and a kill came before
     its run; likewise that to fit the live version's recipe once more. A run that was killed as
-    often as `retrain.attempts` says is not tried again: it ends *failed*, with an alert.
+    often as `attempts` says is not tried again: it ends *failed*, with an alert.
     """
     for run in workspace.store.runs(workspace.model, state="running"):
         if not is_alive(workspace, run.id):
@@ -110,7 +110,7 @@ def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
     if run.attempt < most:
         mark_stopped(workspace, run, why=KILLED, now=now)
         return
-    reason = f"{KILLED} {run.attempt} times, retrain.attempts allows {most}: look for what kills it"
+    reason = f"{KILLED} {run.attempt} times, and it is started {most} times at most: look for what kills it"
     record_alert(
         workspace, "run failed", f"{run.id}: {reason}", now=now
     )  # first: a run that has ended is not looked at again
@@ -195,8 +195,8 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
         record_alert(workspace, "run hangs", f"{run.id}: {where}", now=now)
         return False
     reason = (
-        f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, retrain.stage_heartbeat "
-        f"allows {workspace.params.retrain.stage_heartbeat}; it was ended and the run is not tried again; find out "
+        f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, at most "
+        f"{workspace.params.retrain.stage_heartbeat}; it was ended and the run is not tried again; find out "
         "what stopped it, then ask for the run again with `retrim retrain`"
     )
     with suppress(psutil.Error):

@@ -391,7 +391,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
     versions = [row.version for row in made if of_this_python(row)]
     reason = f"scheduled for {iso(now)}"
     done = any(rebuild_said(row).reason == reason for row in workspace.store.envelopes(workspace.model, kind=PROOF))
-    if not workspace.params.proof.scheduled or not versions or done:
+    if workspace.params.schedule.prove is None or not versions or done:
         return None
     going = workspace.store.runs(workspace.model, state="running")
     if going:

@@ -12,7 +12,7 @@ from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import recipe as rolling
 from retrim.training.classes import DecideParams, threshold_of
-from retrim.training.groups import GROUP, Equalised, GroupParams, Mitigation, Thresholds, group_thresholds
+from retrim.training.groups import GROUP, GroupParams, Mitigation, Thresholds, group_thresholds
 from retrim.training.recipe import TrainParams, challengers_of, recipes_of, windows_of
 
 
@@ -23,8 +23,6 @@ def run(
     split: SplitParams,
     fairness__groups: tuple[GroupParams, ...],
     fairness__mitigate: Mitigation | None,
-    fairness__threshold: float,
-    fairness__equalise: Equalised,
     decide: DecideParams,
     paths: Paths,
     cores: int,
@@ -62,7 +60,7 @@ def run(
         "interval": rolling.stated_interval(origins, level=backtest.interval),
     }
     files = {"backtest.json": to_json(record)}
-    if fairness__mitigate == "thresholds":
+    if fairness__mitigate is not None and fairness__mitigate != "reweight":
         scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
         competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
         found = {
@@ -71,8 +69,8 @@ def run(
                 view.actual(scored),
                 scored[GROUP].to_numpy(),
                 fairness__groups,
-                default=fairness__threshold,
-                equalise=fairness__equalise,
+                default=decide.start,
+                equalise=fairness__mitigate,
             ).as_record()
             for each in competing
         }

@@ -48,6 +48,9 @@ Numbers = Annotated[
 ]
 """Floats, shape (n,)."""
 
+Counted = Annotated[np.ndarray, PlainValidator(np.asarray), PlainSerializer(len, return_type=int)]
+"""Things of which only the number is written, shape (n,)."""
+
 Number = int | float
 """A figure that is written as it is: 3 stays 3. A `float` is written 3.0."""
 

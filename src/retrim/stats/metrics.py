@@ -396,7 +396,12 @@ class JudgeParams(SettingsSection):
         default="mae", description="per-row loss that tunes, probes and decides, such as mae or pinball@0.9"
     )
     metrics: tuple[str, ...] = Field(default=("mae", "rmse", "r2"), description="reported beside it")
-    draws: int = Field(default=2000, ge=1, description="bootstrap draws")
+    draws: int = Field(
+        exclude=True,
+        default=2000,
+        ge=1,
+        description="bootstrap draws; the error rates of the benchmarks were measured with them",
+    )
     block_rows: int = Field(
         default=24, ge=1, description="rows of one bootstrap block: about as long as errors stay alike"
     )

@@ -115,9 +115,9 @@ def is_setting(field: FieldInfo) -> bool:
     """Whether params.yaml may state a field.
 
     It may not where the value is fixed (`exclude=True`: an argument of the code, with the reason as its description),
-    or where it follows the setting `seed`.
+    or where it follows other settings.
     """
-    return not field.exclude and FOLLOWS_SEED not in field.metadata
+    return not field.exclude and FOLLOWS not in field.metadata and FOLLOWS_SEED not in field.metadata
 
 
 class SettingsForm(SettingsSection):
@@ -149,6 +149,8 @@ def check_above_zero(text: str) -> str:
     return text
 
 
+FOLLOWS = object()
+"""Marks a field whose value other settings say (`DERIVED` in `settings.py`) and that is none of its own."""
 FOLLOWS_SEED = object()
 """Marks a field that has the value of the setting `seed` and is none of its own."""
 Seed = Annotated[int, Field(ge=0), FOLLOWS_SEED]
@@ -174,3 +176,11 @@ def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Se
             said += f"; did you mean {near[0]}?" if near else ""
         found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
     return "; ".join(found)
+
+
+@dataclass(frozen=True)
+class SettingChoice:
+    """A value for params.yaml, and the reason that stands beside it; empty: what stands there is right."""
+
+    value: Any
+    why: str

@@ -99,3 +99,7 @@ def keep_back(event: pd.Series, due: pd.Series, past: np.ndarray, *, share: floa
 def spans(n: int, count: int) -> Sequence[np.ndarray]:
     """`count` spans of nearly equal size over `n` row numbers, in order; empty ones are left out."""
     return [part for part in np.array_split(np.arange(n), count) if len(part)]
+
+
+POSITIVES = 50
+"""Rows of the rarer class that a judging block should hold."""

@@ -154,15 +154,28 @@ def load_balanced(model: str, view: FeatureView, files: dict[str, bytes]) -> Mod
     return BalanceCorrected(found, tuple(json.loads(files[FILE])["shifts"]))
 
 
+class ErrorCosts(SettingsSection):
+    """What a wrong decision costs, in any unit: only the ratio moves the threshold."""
+
+    false_positive: float = Field(gt=0, description="cost of selecting a negative row")
+    false_negative: float = Field(gt=0, description="cost of passing over a positive row")
+
+
 class DecideParams(SettingsSection):
     """The threshold of a binary task, the same for every row."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["cost"] | None = Field(
+    threshold: Annotated[float, Field(gt=0, lt=1)] | ErrorCosts | None = Field(
         default=None,
-        description="probability from which a row is selected; cost: the cheapest on backtest rows; null: none is made",
+        description=(
+            "probability from which a row is selected; {false_positive: 1, false_negative: 5}: the cheapest on "
+            "backtest rows where errors cost that; null: none is made"
+        ),
     )
-    false_positive: float = Field(default=1.0, gt=0, description="cost of selecting a negative row")
-    false_negative: float = Field(default=1.0, gt=0, description="cost of passing over a positive row")
+
+    @property
+    def start(self) -> float:
+        """The threshold of all rows together, from which thresholds by group begin."""
+        return self.threshold if isinstance(self.threshold, float) else 0.5
 
 
 @dataclass(frozen=True)
@@ -193,13 +206,19 @@ def threshold_of(scores: np.ndarray, actual: np.ndarray, decide: DecideParams) -
         decide: The section.
     """
     assert decide.threshold is not None
-    costs = {"false_positive": decide.false_positive, "false_negative": decide.false_negative}
-    if decide.threshold == "cost":
-        return cheapest(scores, actual, **costs)
-    fixed = decide.threshold
-    expected = decide.false_positive / (decide.false_positive + decide.false_negative)
-    by = [cost_of(scores, actual, threshold, **costs) for threshold in (fixed, expected)]
-    return ChosenThreshold(fixed, by[0], expected, by[1], len(scores))
+    if isinstance(decide.threshold, ErrorCosts):
+        return cheapest(
+            scores,
+            actual,
+            false_positive=decide.threshold.false_positive,
+            false_negative=decide.threshold.false_negative,
+        )
+    expected = 0.5
+    by = [
+        cost_of(scores, actual, threshold, false_positive=1.0, false_negative=1.0)
+        for threshold in (decide.threshold, expected)
+    ]
+    return ChosenThreshold(decide.threshold, by[0], expected, by[1], len(scores))
 
 
 def cost_of(

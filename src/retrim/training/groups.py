@@ -11,7 +11,6 @@ Whether the section `fairness` fits the table: columns, types, measures, mitigat
 Group-aware thresholds: a threshold a group, such that one rate is alike in all of them.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,8 +24,8 @@ from retrim.errors import BadInputError
 from retrim.stats.plugins import Seed, SettingsSection
 from retrim.table.data import DataParams
 
-Mitigation = Literal["reweight", "thresholds"]
 Equalised = Literal["selection_rate", "false_positive_rate", "false_negative_rate"]
+Mitigation = Literal["reweight"] | Equalised
 
 
 class GroupParams(SettingsSection):
@@ -81,11 +80,6 @@ class ProxyParams(SettingsSection):
         description="boosting rounds of the model that guesses the column; it bounds the time",
     )
     leaves: int = Field(exclude=True, default=8, ge=2, description="leaves of its trees; it bounds the time")
-    turns: int = Field(
-        default=39,
-        ge=19,
-        description="times the column is turned against the features: what chance would show",
-    )
     warn_at: float = Field(
         exclude=True,
         default=0.7,
@@ -108,7 +102,11 @@ class FairnessParams(SettingsSection):
         default=0.95, gt=0.5, lt=1, description="with which a difference must exceed its limit; of intervals"
     )
     threshold: float = Field(
-        default=0.5, gt=0, lt=1, description="probability from which a row of a binary task is selected"
+        exclude=True,
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="probability from which a row is selected where decide.threshold says none: the likelier class",
     )
     bins: int = Field(
         exclude=True,
@@ -116,8 +114,10 @@ class FairnessParams(SettingsSection):
         ge=2,
         description="bins of predictions in the calibration error, of equal rows; as in the gate",
     )
-    mitigate: Mitigation | None = Field(default=None, description="reweight, thresholds or null")
-    equalise: Equalised = Field(default="false_negative_rate", description="what group-aware thresholds make alike")
+    mitigate: Mitigation | None = Field(
+        default=None,
+        description="reweight: classes count alike in every group; a rate: thresholds by group make it alike; or null",
+    )
     forbidden: tuple[str, ...] = Field(
         default=(), description="columns that no model may use; their proxies are reported"
     )
@@ -129,6 +129,11 @@ class FairnessParams(SettingsSection):
     def reweights(self) -> bool:
         """Whether training rows are weighted."""
         return self.mitigate == "reweight"
+
+    @property
+    def equalised(self) -> Equalised | None:
+        """The rate that thresholds by group make alike; None: there are none."""
+        return None if self.mitigate == "reweight" else self.mitigate
 
     def limits(self) -> dict[str, float]:
         """The measures that may refuse, and what they allow."""
@@ -308,8 +313,8 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
         yield f"mitigate: {fairness.mitigate!r} needs groups; name some, or set it to null"
     if fairness.reweights and data.task == "regression":
         yield "mitigate: 'reweight' balances classes, and a regression has none; set it to null"
-    if fairness.mitigate == "thresholds" and data.task != "binary":
-        yield f"mitigate: 'thresholds' decide between two classes, and this task is {data.task}; set it to null"
+    if fairness.equalised is not None and data.task != "binary":
+        yield f"mitigate: thresholds decide between two classes, and this task is {data.task}; set it to null"
     for name in fairness.forbidden:
         known = data.columns.get(name)
         if known is None:
@@ -320,12 +325,6 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
             yield f"forbidden: {name!r} is part of data.key, which stands in every record; name rows by another column"
         elif any(name in (feature.of, *data.history.entity) for feature in data.history.features):
             yield f"forbidden: {name!r} is used by data.history, and so by the model; take it out there"
-    needed = math.ceil(1 / (1 - fairness.confidence) - 1 - 1e-9)
-    if fairness.forbidden and fairness.proxies.turns < needed:
-        yield (
-            f"proxies.turns: {fairness.proxies.turns} turns cannot tell a proxy from chance with confidence "
-            f"{fairness.confidence:g}, so none would ever be found; {needed} or more are needed"
-        )
 
 
 def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[str]:

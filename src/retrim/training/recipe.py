@@ -7,7 +7,7 @@ check's record has to be the same bytes when it is replayed.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import rows_at
 from retrim.stats.metrics import row_losses
-from retrim.stats.plugins import Seed, SettingsSection
+from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
 from retrim.training.classes import Balance, fit_balanced
 from retrim.training.early import EarlyRows, class_chances, early_rows, soft_rows
@@ -40,7 +40,10 @@ class TrainParams(SettingsSection):
         default=("all", "sliding"), min_length=1, description="training windows that compete"
     )
     recipes: tuple[RecipeKind, ...] = Field(
-        default=("found", "champion"), min_length=1, description="recipes that compete in a search or warm start"
+        exclude=True,
+        default=("found", "champion"),
+        min_length=1,
+        description="recipes that compete in a search or warm start; the champion's shows what the search itself adds",
     )
     balance: Balance | None = Field(
         default=None, description="weights, sample or null: whether classes count alike in a fit"
@@ -50,13 +53,6 @@ class TrainParams(SettingsSection):
         description="whether half of the rows that are not due train too, where labels of classes come later",
     )
     seed: Seed = Field(default=7, description="of the fits, and of what they draw")
-
-    @field_validator("recipes")
-    @classmethod
-    def _with_what_was_found(cls, kinds: tuple[RecipeKind, ...]) -> tuple[RecipeKind, ...]:
-        if "found" not in kinds:
-            raise ValueError("found is missing: a search whose result does not compete is for nothing; add it")
-        return kinds
 
     @field_validator("model")
     @classmethod
@@ -281,7 +277,7 @@ class BacktestParams(SettingsSection):
     """The recipe refitted at earlier origins."""
 
     origins: int = Field(default=3, ge=1, description="how many origins")
-    origin_rows: int = Field(default=336, ge=2, description="rows that each origin scores")
+    origin_rows: Annotated[int, FOLLOWS] = Field(default=336, ge=2, description="rows that each origin scores")
     interval: float = Field(
         exclude=True,
         default=0.8,

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from inspect import isabstract
 from math import inf, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.stats.plugins import PluginRegistry, Seed, SettingsForm, SettingsSection
+from retrim.stats.plugins import FOLLOWS, PluginRegistry, Seed, SettingsForm, SettingsSection
 
 if TYPE_CHECKING:
     import optuna
@@ -92,12 +92,12 @@ SPACES: Mapping[str, dict[str, Dimension]] = {
 class TuneParams(SettingsSection):
     """The search for hyperparameters."""
 
-    sampler: str = Field(default="tpe", description="tpe, random, grid, or a class of optuna.samplers")
-    options: dict[str, Any] = Field(
-        default={"multivariate": True, "n_startup_trials": 8}, description="arguments of the sampler"
+    sampler: str | dict[str, dict[str, Any]] = Field(
+        default="tpe",
+        description="tpe, random, grid, or a class of optuna.samplers; with arguments of its own: {name: arguments}",
     )
     trials: int = Field(default=20, ge=1, description="trials of a search")
-    warm_trials: int = Field(default=5, ge=1, description="trials of a warm start")
+    warm_trials: Annotated[int, FOLLOWS] = Field(default=5, ge=1, description="trials of a warm start")
     batch: int = Field(
         exclude=True,
         default=4,
@@ -124,6 +124,25 @@ class TuneParams(SettingsSection):
     space: dict[str, Dimension] = Field(
         default=SPACES["gbm"], description="search space; empty for a model of one's own that has none"
     )
+
+    @field_validator("sampler")
+    @classmethod
+    def _one(cls, sampler: str | dict[str, dict[str, Any]]) -> str | dict[str, dict[str, Any]]:
+        if not isinstance(sampler, str) and len(sampler) != 1:
+            raise ValueError(f"{len(sampler)} samplers are named, and one searches; write such as {{tpe: {{}}}}")
+        return sampler
+
+    @property
+    def sampler_name(self) -> str:
+        """The name of the sampler."""
+        return self.sampler if isinstance(self.sampler, str) else next(iter(self.sampler))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its arguments."""
+        if isinstance(self.sampler, str):
+            return {"multivariate": True, "n_startup_trials": 8} if self.sampler == "tpe" else {}
+        return self.sampler[self.sampler_name]
 
 
 @dataclass(frozen=True)
@@ -189,9 +208,9 @@ def search(
     """
     if not params.space:  # there is one model
         trials, first = 1, None
-    if params.sampler not in SAMPLERS:
+    if params.sampler_name not in SAMPLERS:
         require_resumable(params, trials=trials)
-    if params.sampler == "grid":
+    if params.sampler_name == "grid":
         trials, first = min(trials, prod(len(choices) for choices in _grid(params).values())), None
     history = list(done[: len(done) - len(done) % params.batch]) if len(done) < trials else list(done[:trials])
     with ThreadPoolExecutor(workers) as pool:
@@ -275,7 +294,7 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
             asked = [lived.ask(space) for _ in range(count)]
             if [dict(trial.params) for trial in asked] != _ask(params, history, count, None):
                 raise BadInputError(
-                    f"tune.sampler: {params.sampler!r} does not ask the same again when a search resumes; "
+                    f"tune.sampler: {params.sampler_name!r} does not ask the same again when a search resumes; "
                     f"use one that does: {', '.join(entry.name for entry in SAMPLERS)}"
                 )
             for trial in asked:
@@ -283,7 +302,7 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
                 lived.tell(trial, toy)
                 history.append(Trial(len(history), dict(trial.params), Score((toy,), (1,))))
     except (ImportError, ValueError, RuntimeError) as error:
-        raise BadInputError(f"tune.sampler: {params.sampler!r} cannot search tune.space: {error}") from error
+        raise BadInputError(f"tune.sampler: {params.sampler_name!r} cannot search tune.space: {error}") from error
 
 
 def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSampler":
@@ -296,20 +315,22 @@ def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSamp
     import optuna
 
     seed = int(np.random.SeedSequence([params.seed, batch]).generate_state(1)[0])
-    if params.sampler in SAMPLERS:
-        build = SAMPLERS[params.sampler]
+    if params.sampler_name in SAMPLERS:
+        build = SAMPLERS[params.sampler_name]
     else:
         known = vars(optuna.samplers).items()
         classes = {name: kind for name, kind in known if name.endswith("Sampler") and not isabstract(kind)}
-        if params.sampler not in classes:
-            raise UnknownNameError("sampler", params.sampler, [*(entry.name for entry in SAMPLERS), *classes])
-        build = _by_class(classes[params.sampler])
+        if params.sampler_name not in classes:
+            raise UnknownNameError("sampler", params.sampler_name, [*(entry.name for entry in SAMPLERS), *classes])
+        build = _by_class(classes[params.sampler_name])
     try:
         with catch_warnings():
             simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # whoever names a sampler has chosen it
             sampler = build(params, seed)
     except (TypeError, ValueError) as error:
-        raise BadInputError(f"tune.options: sampler {params.sampler!r} refuses them: {error}") from error
+        raise BadInputError(
+            f"tune.sampler: the sampler {params.sampler_name!r} refuses its arguments: {error}"
+        ) from error
     assert isinstance(sampler, optuna.samplers.BaseSampler)
     return sampler
 

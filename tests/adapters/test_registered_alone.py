@@ -1,0 +1,131 @@
+"""A registered model loads from its own folder alone, where there is no retrim, and predicts the same to the bit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pandas as pd
+import pytest
+from mlflow.models import Model
+
+from retrim.adapters.mlflow_registry import ModelRegistry, scoring_code
+from retrim.adapters.prefect_server import free_port
+from retrim.files import read_folder
+from retrim.training.bundle import load_predictor
+from tests.adapters.test_registry import make_bundle, make_rows, publish
+
+pytestmark = pytest.mark.slow
+ALONE = """
+import json, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("retrim", "optuna", "prefect", "dvc", "great_expectations"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+import mlflow, pandas
+rows = pandas.DataFrame(json.loads(sys.argv[2]))
+predicted = mlflow.pyfunc.load_model(sys.argv[1]).predict(rows)
+print(json.dumps([float(each).hex() for each in predicted]))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published model, copied to where it was never made."""
+    root = tmp_path_factory.mktemp("alone")
+    registry = ModelRegistry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
+    bundle = make_bundle(root / "bundle", "regression", seed=0)
+    parent = registry.open_run("run-1", "m as of 2024-02-01", {})
+    publish(registry, parent, bundle, "bundle-1")
+    (made,) = (root / "var" / "mlflow").rglob("MLmodel")
+    shutil.copytree(made.parent, root / "elsewhere" / "model")
+    shutil.rmtree(root / "var")
+    return root / "elsewhere" / "model"
+
+
+def predicted_alone(folder: Path, rows: pd.DataFrame) -> list[str]:
+    """What the folder predicts, to the bit, in a process in which retrim and its other tools cannot be imported."""
+    command = [sys.executable, "-I", "-B", "-c", ALONE, str(folder), json.dumps(rows.to_dict("list"))]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr[-2000:]
+    return list(json.loads(told.stdout.splitlines()[-1]))
+
+
+def answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def predicted_here(folder: Path, rows: pd.DataFrame) -> list[str]:
+    predictor = load_predictor(read_folder(folder.parent.parent / "bundle"))
+    return [float(each).hex() for each in predictor.predict(rows)]
+
+
+def test_predicts_where_retrim_is_not_installed(folder: Path) -> None:
+    rows = make_rows("regression").iloc[200:][["x", "n", "place"]]
+
+    assert predicted_alone(folder, rows) == predicted_here(folder, rows)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_takes_whole_numbers_as_integers_and_missing(folder: Path, *, missing: bool) -> None:
+    rows = make_rows("regression").iloc[200:][["x", "n", "place"]].astype({"n": "int64"})
+    if missing:
+        rows = rows.assign(n=rows["n"].astype("float64").mask(rows["n"] > 7))
+
+    assert predicted_alone(folder, rows) == predicted_here(folder, rows)
+
+
+@pytest.mark.server
+def test_is_served_by_mlflow(folder: Path) -> None:
+    rows, port = make_rows("regression").iloc[200:205][["x", "n", "place"]], free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "-p", str(port)]
+    content = json.dumps({"dataframe_split": rows.to_dict("split")}).encode()
+    asked = Request(f"http://127.0.0.1:{port}/invocations", content, {"Content-Type": "application/json"})
+    command += ["--env-manager", "local", "-h", "127.0.0.1"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it starts uvicorn by name
+    with subprocess.Popen(command, env={**os.environ, "PATH": path}, start_new_session=True) as process:
+        try:
+            while process.poll() is None and not answers(f"http://127.0.0.1:{port}/ping"):
+                time.sleep(0.2)
+            with urlopen(asked, timeout=60) as answer:
+                told = json.load(answer)["predictions"]
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+
+    assert [float(each).hex() for each in told] == predicted_here(folder, rows)
+
+
+def test_says_what_its_columns_are_and_which_are_computed_before(folder: Path) -> None:
+    record = Model.load(str(folder))
+
+    assert record.metadata == {
+        "columns": {"x": "number", "n": "integer", "place": "category"},
+        "computed_before": [],
+    }
+
+
+def test_asks_for_no_tool_that_predicting_does_not_need(folder: Path) -> None:
+    named = {line.split("==")[0] for line in (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()}
+
+    assert {"lightgbm", "mlflow", "numpy", "pandas"} <= named
+    assert not named & {"retrim", "optuna", "prefect", "dvc", "great-expectations", "alembic", "sqlalchemy"}
+
+
+def test_holds_no_module_that_reads_a_workspace() -> None:
+    _, files = scoring_code()
+    folders = {Path(name).parts[1] for name in files if name.count("/") > 1}
+
+    assert folders == {"features", "stats", "table", "training"}

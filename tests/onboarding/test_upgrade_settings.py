@@ -1,0 +1,110 @@
+"""An upgrade moves params.yaml of an earlier version: backed up, committed, every comment kept."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from retrim.adapters import git
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import WorkspacePaths
+from retrim.lineage.settings_file import moved_settings
+from retrim.onboarding.new import Upgrade, upgrade_workspace
+from retrim.settings import load_params
+from tests.builders.cured import Cure
+from tests.builders.desk import make_desk
+
+NOW = pd.Timestamp("2026-01-02T03:04", tz="UTC")
+EARLIER = """
+gate:                              # ours
+  folds: 4
+  min_gain: 0.02                   # as agreed
+
+batches: {look: false}
+"""
+
+
+def workspace(folder: Path, settings: str) -> WorkspacePaths:
+    """A workspace whose code is its own, with these settings beside its table, committed."""
+    made = make_desk(folder / "workspace").workspace
+    place = made.paths
+    data = yaml.safe_dump({"data": made.params.as_stated()["data"]}, sort_keys=False)
+    place.params.write_text(data + settings, encoding="utf-8")
+    (place.root / "requirements.lock").write_text("", encoding="utf-8")
+    (place.root / ".gitignore").write_text("/var/\n", encoding="utf-8")
+    git.git(place.root, "add", "-A")
+    git.git(place.root, *git.IDENTITY, "commit", "-q", "-m", "table")
+    return place
+
+
+def upgraded(place: WorkspacePaths) -> Upgrade:
+    return upgrade_workspace(place, now=NOW)
+
+
+def test_what_moved_is_said_backed_up_and_committed(tmp_path: Path) -> None:
+    place = workspace(tmp_path, EARLIER)
+    before = place.params.read_text(encoding="utf-8")
+    done = upgraded(place)
+
+    assert done.settings == (
+        "batches.look: gone, batches.skip: all switches it off",
+        "gate.folds: taken out, it is fixed at 4",
+    )
+    assert (done.changed, done.backup) == (("params.yaml",), "var/upgrade/20260102T030400Z")
+    assert (place.root / str(done.backup) / "params.yaml").read_text(encoding="utf-8") == before
+    assert git.git(place.root, "status", "--porcelain") == ""
+    text = place.params.read_text(encoding="utf-8")
+    assert text.endswith("\ngate:                              # ours\n  min_gain: 0.02                   # as agreed\n"
+                         "\nbatches: {skip: all}\n")  # fmt: skip
+    assert load_params(place.params).batches.skip == "all"
+
+
+@pytest.mark.cures("{}: {} is gone since retrim {}: {}; write it so, or let `retrim upgrade`")
+def test_settings_that_are_gone_are_read_once_they_are_moved(tmp_path: Path, cure: Cure) -> None:
+    place = workspace(tmp_path, EARLIER)
+    with pytest.raises(BadInputError) as refused:
+        load_params(place.params)
+    cure.is_asked(str(refused.value))
+    upgraded(place)
+    cure.is_done("")
+
+    assert load_params(place.params).gate.min_gain == 0.02
+
+
+def test_a_second_one_has_nothing_to_move(tmp_path: Path) -> None:
+    place = workspace(tmp_path, EARLIER)
+    upgraded(place)
+
+    with pytest.raises(RefusedError, match="lies in its src/: move it with git; nothing was changed"):
+        upgraded(place)
+
+
+def test_one_that_was_killed_before_its_commit_is_finished(tmp_path: Path) -> None:
+    place = workspace(tmp_path, EARLIER)
+    place.params.write_text(
+        moved_settings(place.params.read_text(encoding="utf-8"), "params.yaml")[0], encoding="utf-8"
+    )
+    done = upgraded(place)
+
+    assert done.changed == ("params.yaml",)
+    assert git.git(place.root, "status", "--porcelain") == ""
+
+
+def test_an_edit_that_nobody_committed_is_not_lost(tmp_path: Path) -> None:
+    place = workspace(tmp_path, EARLIER)
+    text = place.params.read_text(encoding="utf-8") + "seed: 8\n"
+    place.params.write_text(text, encoding="utf-8")
+
+    with pytest.raises(RefusedError, match=r"params\.yaml is not committed as it is"):
+        upgraded(place)
+    assert place.params.read_text(encoding="utf-8") == text
+
+
+def test_what_only_a_person_can_say_is_left_to_one(tmp_path: Path) -> None:
+    place = workspace(tmp_path, EARLIER.replace("folds: 4", "folds: 5"))
+    text = place.params.read_text(encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=r"gate\.folds is fixed at 4 .*, and 5 is stated; take it out"):
+        upgraded(place)
+    assert place.params.read_text(encoding="utf-8") == text
