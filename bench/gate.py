@@ -173,7 +173,7 @@ def play(
         drawn = models(kind, n, leaning, draw)
         own, its, naive = losses(kind, drawn)
         how = {"draws": draws, "block_rows": BLOCK, "uses": 0.0}
-        verdict = judge({"all": own}, its, {"mean": naive}, gate, **how, weights=None)
+        verdict = judge({"all": own}, its, {"mean": naive}, gate, **how)
         if verdict.promote:  # the other checks cannot open a gate that these have closed
             verdict = judge_models(judged(kind, drawn, draw), gate, slices, **how)
         failed = [check.name for check in verdict.checks if not check.passed]

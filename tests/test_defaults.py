@@ -207,6 +207,7 @@ EARLIER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     ({"proof": {"scheduled": False}}, {"schedule.prove": None}),
     ({"demo": {"start": 6}}, {}),
+    ({"gate": {"half_life": None}}, {}),
 ]
 
 

@@ -288,6 +288,7 @@ MOVED: Mapping[str, Moved] = {
         "0.1.0", "batches.skip: all switches it off",
         lambda document: {} if document["batches"]["look"] else {"batches.skip": "all"},
     ),
+    "gate.half_life": Moved("0.1.0", "rows weigh alike, as the rows that judge are the newest", _nothing),
     "tune.options": Moved("0.1.0", "tune.sampler takes them, such as {tpe: {n_startup_trials: 8}}", _sampler),
     "decide.threshold": Moved("0.1.0", COSTS, _error_costs, was="cost"),
     "decide.false_positive": Moved("0.1.0", COSTS, _error_costs),

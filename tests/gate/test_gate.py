@@ -4,11 +4,10 @@ import json
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.gate.losses import judge, recency
+from retrim.gate.losses import judge
 from retrim.gate.verdict import GateParams, Verdict
 from retrim.stats.bootstrap import mean_error
 from retrim.stats.canonical import to_json
@@ -35,7 +34,6 @@ def verdict(
     draws: int = 500,
     block_rows: int = 10,
     uses: float = 0.0,
-    weights: np.ndarray | None = None,
 ) -> Verdict:
     rows = len(next(iter(challengers.values())))
     floors = {"mean": np.full(rows, floor)}
@@ -47,7 +45,6 @@ def verdict(
         draws=draws,
         block_rows=block_rows,
         uses=uses,
-        weights=weights,
     )
 
 
@@ -234,38 +231,6 @@ def test_a_loss_that_is_all_but_zero_is_told_in_losses_not_in_shares_of_it(loss:
 
 def test_a_perfect_challenger_is_promoted() -> None:
     assert verdict({"all": np.zeros(ROWS)}, losses(5.0, seed=1)).promote
-
-
-# --- newer rows weigh more
-
-
-def test_rows_weigh_half_at_the_age_of_the_half_life() -> None:
-    events = pd.Series(pd.date_range("2024-01-01", periods=3, freq="7D", tz="UTC"))
-    weights = recency(events, "7D")
-
-    assert weights is not None
-    np.testing.assert_allclose(weights / weights[-1], [0.25, 0.5, 1.0])
-    assert weights.mean() == pytest.approx(1)
-
-
-def test_without_a_half_life_all_rows_weigh_alike() -> None:
-    assert recency(pd.Series(pd.date_range("2024-01-01", periods=3, tz="UTC")), None) is None
-
-
-def test_a_challenger_that_is_better_on_the_newest_rows_wins_where_they_weigh_more() -> None:
-    # Worse on the older three quarters, better on the newest: together a little worse.
-    champion, newest = losses(10.0, seed=2), np.arange(ROWS) >= ROWS * 3 // 4
-    pair = {"all": champion + np.where(newest, -2.0, 1.0)}, champion
-    weights = recency(pd.Series(pd.date_range("2024-01-01", periods=ROWS, freq="1h", tz="UTC")), "2D")
-
-    assert "gain" in failed(verdict(*pair))
-    assert verdict(*pair, weights=weights).promote
-
-
-def test_the_losses_of_a_verdict_are_those_of_rows_that_weigh_alike() -> None:
-    champion, weights = losses(10.0, seed=2), np.linspace(0, 2, ROWS)
-
-    assert verdict({"all": champion - 1}, champion, weights=weights).losses["champion"] == champion.mean()
 
 
 # --- two challengers

@@ -68,7 +68,6 @@ def test_of_twenty_equal_challengers_on_the_same_rows_hardly_ever_one_passes(pow
                 draws=800,
                 block_rows=4,
                 uses=before,
-                weights=None,
             ).promote
             for before in range(20)
         )

@@ -35,7 +35,6 @@ def share_passing(effect: ProbedEffect, asked: GainTarget, rows: int, *, lives: 
             draws=400,
             block_rows=1,
             uses=asked.uses,
-            weights=None,
             rivals=asked.tries - 1,
             support=support,
         )

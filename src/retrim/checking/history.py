@@ -546,10 +546,10 @@ def size_of_run(
 
 
 def _least(workspace: Workspace, ceiling: AsOfTable) -> int:
-    """Rows that judge at least: all, where limits by group or weights by age were set for that many."""
+    """Rows that judge at least: all, where limits by group were set for that many."""
     params = workspace.params
     most, least = params.split.judge_rows, params.gate.min_rows
-    if params.gate.half_life is not None or (params.fairness.groups and params.fairness.limits()):
+    if params.fairness.groups and params.fairness.limits():
         return most
     if params.data.task == "binary":
         return rows_holding(POSITIVES, ceiling.times[params.data.target], least=least)

@@ -200,7 +200,6 @@ class GateSimulation:
             draws=self.draws,
             block_rows=1,
             uses=0.0,
-            weights=None,
             support=None if shown is None else {kind: support_of(shown, kind, most=most) for kind in challengers},
         )
 

@@ -50,7 +50,7 @@ def judge_formers(
     if not losses or not len(champion):
         return None
     named = {str(version): each for version, each in losses.items()}
-    verdict = judge(named, champion, {}, gate, draws=draws, block_rows=block_rows, uses=0.0, weights=None)
+    verdict = judge(named, champion, {}, gate, draws=draws, block_rows=block_rows, uses=0.0)
     means = {version: float(each.mean()) for version, each in losses.items()}
     return PreviousChampions(len(champion), float(champion.mean()), means, verdict)
 

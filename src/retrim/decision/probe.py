@@ -432,7 +432,5 @@ def preview(
     if rows < gate.min_rows:
         return None
     means = gate.model_copy(update={"min_rows": 2})
-    verdict = judge(
-        refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, weights=None, support=support
-    )
+    verdict = judge(refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, support=support)
     return GatePreview(verdict.promote, verdict.reason)

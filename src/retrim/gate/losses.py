@@ -12,7 +12,6 @@ The gate on losses alone: what can be said where rows, predictions and classes a
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from retrim.gate.relative_loss import (
     SAYABLE,
@@ -177,7 +176,6 @@ def judge(
     draws: int,
     block_rows: int,
     uses: float,
-    weights: np.ndarray | None,
     rivals: int = 0,
     support: Mapping[str, Support] | None = None,
 ) -> Verdict:
@@ -191,14 +189,12 @@ def judge(
         draws: Bootstrap draws.
         block_rows: Rows of a bootstrap block.
         uses: How often these rows have judged before.
-        weights: Of each row, with mean 1, in gain, floors and the choice of the winner, shape (n,); None: all alike.
         rivals: Others that compete on the same rows and are not among `challengers`: they count among the tries.
         support: What earlier checks showed of challengers, by name, where a check started the run; None: nobody's
             alarm did, and the run is one of its own.
     """
-    weighed = {name: losses if weights is None else losses * weights for name, losses in challengers.items()}
-    winner = best_of(weighed)
-    losses, own = challengers[winner], weighed[winner]
+    winner = best_of(challengers)
+    losses = challengers[winner]
     shown = None if support is None else support.get(winner, NO_SUPPORT)
     tries = len(challengers) + rivals
     sure = confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.gain * shown.part)
@@ -208,17 +204,17 @@ def judge(
     corrected = None
     if len(losses):
         if champion is not None:
-            its = champion if weights is None else champion * weights
-            corrected = corrected_gain(weighed, its, resampling)
+            corrected = corrected_gain(challengers, champion, resampling)
             chosen = corrected if len(challengers) > 1 else None
-            checks += against_champion(own, its, gate, sure=sure, safe=safe, corrected=chosen, resampling=resampling)
+            checks += against_champion(
+                losses, champion, gate, sure=sure, safe=safe, corrected=chosen, resampling=resampling
+            )
             checks.append(worst_fold(losses, champion, gate, resampling=resampling))
             if shown is not None:
                 checks.append(supported(shown))
         for name, naive in floors.items():
-            its = naive if weights is None else naive * weights
             asked = confidence_of(gate, tries, uses=uses)
-            checks.append(floor(name, own, its, confidence=asked, resampling=resampling))
+            checks.append(floor(name, losses, naive, confidence=asked, resampling=resampling))
     every = {**challengers, **floors} if champion is None else {**challengers, "champion": champion, **floors}
     means = {name: float(values.mean()) for name, values in every.items() if len(values)}
     return Verdict(winner, tuple(checks), means, len(losses), corrected)
@@ -248,17 +244,3 @@ def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float, eased
 def _confidence(asked: float, gate: GateParams, challengers: int, *, uses: float, eased: float) -> float:
     error = spent(1 - asked, uses=uses, power=gate.reuse) / challengers
     return 1 - min(error * eased, EASIEST)
-
-
-def recency(events: "pd.Series[pd.Timestamp]", half_life: str | None) -> np.ndarray | None:
-    """Weights of rows by their age against the newest, with mean 1, shape (n,); None where all weigh alike.
-
-    Args:
-        events: Event times in order, shape (n,).
-        half_life: Age at which a row weighs half.
-    """
-    if half_life is None or not len(events):
-        return None
-    age = (events.iloc[-1] - events) / pd.Timedelta(half_life)
-    weights = np.power(0.5, age.to_numpy(dtype="float64"))
-    return np.asarray(weights / weights.mean())

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.slices import SliceParams, cells_of, slice_name
-from retrim.gate.losses import confidence_of, judge, recency
+from retrim.gate.losses import confidence_of, judge
 from retrim.gate.relative_loss import SAYABLE, Resampling, share
 from retrim.gate.reuse import reuse
 from retrim.gate.support import Support
@@ -347,7 +347,6 @@ def judge_models(
         draws=draws,
         block_rows=block_rows,
         uses=uses,
-        weights=recency(judged.rows["_event"], gate.half_life),
         rivals=rivals,
         support=support,
     )

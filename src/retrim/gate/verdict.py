@@ -284,13 +284,6 @@ class GateParams(SettingsSection):
     harm: NonInferiorityParams | None = Field(
         default=NonInferiorityParams(), description="what is asked beyond chance on few or noisy rows; null: nothing"
     )
-    half_life: SomeSpan | None = Field(
-        exclude=True,
-        default=None,
-        description=(
-            "age at which a row weighs half in gain and floor; null: all alike, as the rows that judge are the newest"
-        ),
-    )
     reuse: float = Field(
         exclude=True,
         default=2.0,

@@ -23,7 +23,6 @@ from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_
 from retrim.gate.agreement import AgreementParams, agree, agreement_record
 from retrim.gate.detectable import detectable
 from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
-from retrim.gate.losses import recency
 from retrim.gate.models import judge_models
 from retrim.gate.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
 from retrim.gate.proxies import ProxiesRecord, Proxy
@@ -386,11 +385,9 @@ def _detectable(
 ) -> dict[str, Any] | None:
     if judged.champion is None:
         return None
-    weights = recency(judged.rows["_event"], gate.half_life)
-    losses, champion = judged.challengers[winner].losses, judged.champion.losses
     seen = detectable(
-        losses if weights is None else losses * weights,
-        champion if weights is None else champion * weights,
+        judged.challengers[winner].losses,
+        judged.champion.losses,
         judged.rows["_event"],
         gate,
         challengers=len(judged.challengers) + rivals,
