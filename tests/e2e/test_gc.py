@@ -162,7 +162,7 @@ def test_killed_on_the_way_nothing_is_gone_that_is_needed_and_the_next_one_goes_
             str(KILLED),
             "SIGKILL",
             f"retrim.retraining.gc:unlink:after:{GARBAGE[0][2:]}",
-            "maintain",
+            "versions",
             "gc",
         ],
         cwd=world.root,
