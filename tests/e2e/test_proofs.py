@@ -230,7 +230,10 @@ class TestTheScheduledProof:
         kept = [row for row in world.workspace.store.envelope("generated", 2, kind="proof") if row.at == iso(at)]
 
         assert proof is not None
-        assert said(proof.as_record())["first_difference"] == "its champion is not version 1 as recorded, but x"
+        assert (
+            attested(json.loads(proof.attestation.read_bytes()))["first_difference"]
+            == "its champion is not version 1 as recorded, but x"
+        )
         assert "version 2 cannot be made again as it was: its champion is not version 1 as recorded, but x" in told
         assert [attested(row.record)["identical"] for row in kept] == [False]
 
