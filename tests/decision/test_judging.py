@@ -65,9 +65,7 @@ def setting(gate: GateSimulation | None, kinds: tuple[int, ...] = (0,)) -> Setti
 def test_it_says_what_the_gate_says_of_the_rows(check: int) -> None:
     rows = rows_of(check - 1)
     challengers = {kind: losses_of(check - 1, kind, rows) for kind in KINDS}
-    by_rows = judge(
-        challengers, losses_of(0, "all", rows), {}, GATE, draws=400, block_rows=BLOCK_ROWS, uses=0.0, weights=None
-    )
+    by_rows = judge(challengers, losses_of(0, "all", rows), {}, GATE, draws=400, block_rows=BLOCK_ROWS, uses=0.0)
     by_parts = judging().verdict(matrix(), (0, 1), (0, 0), model=check - 1, until=check)
     figures = [{each.name: each.figure for each in verdict.checks} for verdict in (by_rows, by_parts)]
 

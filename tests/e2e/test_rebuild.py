@@ -334,7 +334,7 @@ class TestEveryStageIsStale:
         assert "is not the one pinned in data/pins.json" in refused
 
     def test_code_that_was_edited_at_a_tag_is_refused_with_the_cure(self, world: World, rebuilt: Path) -> None:
-        edited = rebuilt / "src" / "retrim" / "training" / "gbm.py"
+        edited = rebuilt / "src" / "retrim" / "training" / "trees.py"
         edited.write_text(edited.read_text(encoding="utf-8") + "\n", encoding="utf-8")
         refused = world.run("dvc", "repro", "--force", "--single-item", "train", folder=rebuilt, code=255)
 
@@ -346,7 +346,7 @@ class TestEveryStageIsStale:
 def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> None:
     """A stage that has not run yet is broken in the main tree as soon as the first stage has ended."""
     stage = world.root / "src" / "retrim" / "stages" / "compare.py"
-    model = world.root / "src" / "retrim" / "training" / "gbm.py"
+    model = world.root / "src" / "retrim" / "training" / "trees.py"
     whole = {path: path.read_bytes() for path in (stage, model)}
     process = world.start("retrain", "--as-of", world.day(LATER))
     try:

@@ -57,21 +57,18 @@ def test_cramers_v_is_one_of_a_column_with_itself_and_near_nought_of_noise() -> 
 
 
 def test_inflation_of_two_columns_is_that_of_their_correlation() -> None:
-    # 1 / (1 - r ** 2), and the condition the root of (1 + r) / (1 - r).
     found = collinear({"a": SIGNAL, "b": SIGNAL + NOISE / 2})
     r = np.corrcoef(SIGNAL, SIGNAL + NOISE / 2)[0, 1]
 
     assert found is not None
     assert found.inflation["a"] == pytest.approx(1 / (1 - r**2))
-    assert found.condition == pytest.approx(np.sqrt((1 + r) / (1 - r)))
 
 
-def test_a_sum_of_others_is_infinitely_inflated_and_named_with_them() -> None:
+def test_a_sum_of_others_is_infinitely_inflated() -> None:
     found = collinear({"a": SIGNAL, "b": NOISE, "sum": SIGNAL + NOISE, "c": MORE_NOISE})
 
     assert found is not None
     assert [name for name, value in found.inflation.items() if np.isinf(value)] == ["a", "b", "sum"]
-    assert found.together == ("a", "b", "sum")
     assert found.inflation["c"] == pytest.approx(1, abs=0.05)
 
 

@@ -32,9 +32,7 @@ def test_a_gain_of_just_that_size_passes_four_times_in_five(rows: int) -> None:
     passed = 0
     for seed in range(300):
         champion, challenger = drawn(gain, rows=rows, seed=1000 + seed)
-        passed += judge(
-            {"all": challenger}, champion, {}, GATE, draws=300, block_rows=10, uses=0.0, weights=None
-        ).promote
+        passed += judge({"all": challenger}, champion, {}, GATE, draws=300, block_rows=10, uses=0.0).promote
 
     assert passed / 300 == pytest.approx(0.8, abs=0.07)
 

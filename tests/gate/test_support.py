@@ -120,7 +120,7 @@ def test_a_verdict_after_checks_is_held_to_its_part_of_the_error() -> None:
     challenger = champion - 0.05 + draw.normal(0, 0.1, 200)
 
     def low(support: dict[str, Support] | None) -> float:
-        how = {"draws": 2000, "block_rows": 5, "uses": 0.0, "weights": None}
+        how = {"draws": 2000, "block_rows": 5, "uses": 0.0}
         found = judge({"all": challenger}, champion, {}, GATE, **how, support=support)  # type: ignore[arg-type]
         interval = next(check.interval for check in found.checks if check.name == "gain")
         assert interval is not None
@@ -137,7 +137,7 @@ def test_strong_evidence_lets_pass_what_the_judged_rows_alone_would_not_but_no_l
     strong = {"all": Support(1e9, 1e9, 9, 100)}
 
     def passes(challenger: np.ndarray, support: dict[str, Support] | None) -> bool:
-        how = {"draws": 500, "block_rows": 5, "uses": 0.0, "weights": None}
+        how = {"draws": 500, "block_rows": 5, "uses": 0.0}
         return judge({"all": challenger}, champion, {}, GATE, **how, support=support).promote  # type: ignore[arg-type]
 
     assert (passes(better, None), passes(better, {}), passes(better, strong)) == (False, False, True)
