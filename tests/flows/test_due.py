@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
 from retrim.checking import mode as op
-from retrim.checking.mode import begin_due_times, mark_due_time, missed_times
+from retrim.checking.mode import begin_due_times, is_due_time, mark_due_time, missed_times
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
@@ -107,6 +107,15 @@ def test_one_that_a_person_starts_is_about_its_own_moment(
 def test_a_moment_that_is_given_is_taken_as_it_is(workspace: Workspace) -> None:
     assert list(due_each("monitor", NOW.isoformat())) == [NOW]
     assert len(missed_times(workspace, "monitor", until=NOW)) == 6
+
+
+def test_a_flow_that_is_switched_off_misses_nothing(workspace: Workspace) -> None:
+    schedule = workspace.params.schedule.model_copy(update={"monitor": None})
+    params = workspace.params.model_copy(update={"schedule": schedule})
+    off = Workspace(workspace.paths, params, workspace.env)
+
+    assert missed_times(off, "monitor", until=NOW) == []
+    assert not is_due_time(off, "monitor", NOW)
 
 
 def test_nothing_was_missed_before_the_schedule_first_ran(workspace: Workspace) -> None:

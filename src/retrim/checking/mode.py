@@ -9,6 +9,7 @@ The price of a retraining of this workspace, from what it costs in money.
 
 import logging
 from collections import deque
+from collections.abc import Iterable
 
 import pandas as pd
 from pydantic import ValidationError
@@ -131,9 +132,8 @@ def missed_times(workspace: Workspace, flow: str, *, until: pd.Timestamp) -> lis
     done = workspace.store.done_until(workspace.model, flow)
     if done is None:
         return []
-    every = getattr(workspace.params.schedule, flow)
     newest = deque(maxlen=MOST + 1)  # type: deque[pd.Timestamp]
-    newest.extend(due_between(every, pd.Timestamp(done), until))
+    newest.extend(_due(workspace, flow, pd.Timestamp(done), until))
     if len(newest) > MOST:
         LOGGER.warning("%s: more than %d due times were missed; those before %s are left out", flow, MOST, newest[1])
         newest.popleft()
@@ -142,7 +142,13 @@ def missed_times(workspace: Workspace, flow: str, *, until: pd.Timestamp) -> lis
 
 def is_due_time(workspace: Workspace, flow: str, at: pd.Timestamp) -> bool:
     """Whether the timetable of a flow names this moment, to the second."""
-    return at in due_between(getattr(workspace.params.schedule, flow), at - pd.Timedelta("1s"), at)
+    return at in _due(workspace, flow, at - pd.Timedelta("1s"), at)
+
+
+def _due(workspace: Workspace, flow: str, after: pd.Timestamp, until: pd.Timestamp) -> Iterable[pd.Timestamp]:
+    """The due times of a flow in `(after, until]`; none of one that is switched off."""
+    every: str | None = getattr(workspace.params.schedule, flow)
+    return () if every is None else due_between(every, after, until)
 
 
 def mark_due_time(workspace: Workspace, flow: str, at: pd.Timestamp) -> None:
