@@ -22,6 +22,7 @@ from retrim.training.bundle import load_predictor
 from tests.adapters.test_registry import make_bundle, make_rows, publish
 
 pytestmark = pytest.mark.slow
+DEADLINE_SECONDS = 300
 ALONE = """
 import json, sys
 
@@ -98,7 +99,9 @@ def test_is_served_by_mlflow(folder: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it starts uvicorn by name
     with subprocess.Popen(command, env={**os.environ, "PATH": path}, start_new_session=True) as process:
         try:
+            deadline = time.monotonic() + DEADLINE_SECONDS
             while process.poll() is None and not answers(f"http://127.0.0.1:{port}/ping"):
+                assert time.monotonic() < deadline
                 time.sleep(0.2)
             with urlopen(asked, timeout=60) as answer:
                 told = json.load(answer)["predictions"]
