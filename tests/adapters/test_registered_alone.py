@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from mlflow.models import Model
 
-from retrim.adapters.mlflow_registry import ModelRegistry, scoring_code
+from retrim.adapters.mlflow_registry import ModelRegistry, needed_by_own, scoring_code
 from retrim.adapters.prefect_server import free_port
 from retrim.files import read_folder
 from retrim.training.bundle import load_predictor
+from retrim.training.estimators import CODE_FILE
 from tests.adapters.test_registry import make_bundle, make_rows, publish
 
 pytestmark = pytest.mark.slow
@@ -132,3 +133,10 @@ def test_holds_no_module_that_reads_a_workspace() -> None:
     folders = {Path(name).parts[1] for name in files if name.count("/") > 1}
 
     assert folders == {"features", "stats", "table", "training"}
+
+
+def test_asks_for_what_the_file_of_a_custom_model_imports(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / CODE_FILE).write_text("import json\nimport sklearn.linear_model\nfrom skops import io\n")
+
+    assert needed_by_own(tmp_path) == {"scikit-learn", "skops"}

@@ -113,20 +113,20 @@ class TestEveryCommand:
         assert first.endswith(".")
         assert len(first) <= 64  # a line of the table of commands, in a terminal of 80 columns
 
-    def test_shows_an_example_that_can_be_typed(self, name: str) -> None:
-        if name in GROUPS:
-            pytest.skip("a group is no command")
-        shown = re.sub(r"\[/?(bold)?\]", "", commands()[name].epilog or "")
-        call = shlex.split(re.sub(r".*?(retrim [^)]*).*", r"\1", shown.removeprefix("For example: ")))[1:]
-        options = {option for taken in commands()[name].params for option in taken.opts}
-
-        assert call[: len(name.split())] == name.split()
-        assert {word for word in call if word.startswith("--")} <= options
-
     def test_says_what_every_option_means(self, name: str) -> None:
         silent = [taken.name for taken in commands()[name].params if not getattr(taken, "help", None)]
 
         assert silent == []
+
+
+@pytest.mark.parametrize("name", sorted(commands().keys() - GROUPS))
+def test_every_command_shows_an_example_that_can_be_typed(name: str) -> None:
+    shown = re.sub(r"\[/?(bold)?\]", "", commands()[name].epilog or "")
+    call = shlex.split(re.sub(r".*?(retrim [^)]*).*", r"\1", shown.removeprefix("For example: ")))[1:]
+    options = {option for taken in commands()[name].params for option in taken.opts}
+
+    assert call[: len(name.split())] == name.split()
+    assert {word for word in call if word.startswith("--")} <= options
 
 
 def test_the_help_fits_a_screen(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

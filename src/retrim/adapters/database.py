@@ -61,7 +61,7 @@ def make_private_sqlite(url: sa.URL) -> None:
 
 
 def copy_sqlite(address: str, to: Path) -> bool:
-    """Copies the file of an SQLite database whole, whoever writes it meanwhile; false where there is no such file."""
+    """Copies the file of an SQLite database whole, also while others write to it; false where there is no such file."""
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
         return False

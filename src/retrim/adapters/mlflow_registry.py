@@ -155,7 +155,7 @@ def save_model(
     rows = example[list(columns)]
     times = [name for name, kind in columns.items() if kind == "time"]
     rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
-    needed = sorted({*NEEDED, *_needed_by_own(predicting)})
+    needed = sorted({*NEEDED, *needed_by_own(predicting)})
     package, code = scoring_code()
     with TemporaryDirectory(prefix="retrim-code-") as made:
         entry = code.pop(CODE.name)
@@ -178,10 +178,12 @@ def save_model(
     record.save(str(folder / "MLmodel"))
 
 
-def _needed_by_own(predicting: Path) -> set[str]:
+def needed_by_own(predicting: Path) -> set[str]:
     """Distributions that the file of a custom model imports."""
-    by_module = packages_distributions()
     modules = {name.split(".")[0] for code in predicting.rglob(CODE_FILE) for name in _imports(code)}
+    if not modules:  # no custom model: every distribution here need not be read
+        return set()
+    by_module = packages_distributions()
     return {name for module in modules for name in by_module.get(module, ())}
 
 
