@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.account import EMPTY, AccumulatedGain, Band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
 from retrim.decision.history import Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.rules import Decision, Evidence, RolledBack, TriggerParams, after_rollback, decide
 
@@ -15,7 +15,7 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 NEEDED = 24  # rows that matured after a rollback, before anything starts by itself
 STEP = st.fixed_dictionaries(
     {
-        "account": st.booleans(),
+        "gain": st.booleans(),
         "drift": st.sampled_from([(), ("a",), ("a", "b"), None]),
         "loss": st.sampled_from([None, 1.0, 9.0]),
         "labels": st.booleans(),
@@ -30,7 +30,7 @@ STEP = st.fixed_dictionaries(
 )
 STEPS = st.lists(STEP, min_size=5, max_size=40)
 RULES = st.lists(
-    st.sampled_from(["account", "drift", "schedule", "performance", "estimate", "manual"]), unique=True, max_size=6
+    st.sampled_from(["gain", "drift", "schedule", "performance", "estimate", "manual"]), unique=True, max_size=6
 )
 
 
@@ -62,7 +62,7 @@ class Life:
             self.now += pd.Timedelta("1h")
         if step["settles"] and self.checks:
             last = self.decisions[-1][1]
-            up = [said.rule for said in last.said if said.fires and said.rule != "account"]
+            up = [said.rule for said in last.said if said.fires and said.rule != "gain"]
             waits = up if last.outcome == "held" else last.held
             self.settled.append(Acknowledgement(self.now, tuple(rule for rule in up if rule in waits)))
             self.now += pd.Timedelta("1h")
@@ -76,9 +76,9 @@ class Life:
         evidence = Evidence(
             now=self.now,
             champion=self.champion,
-            account=AccumulatedGain(9.0, 1.0) if step["account"] else EMPTY,
+            accumulated_gain=AccumulatedGain(9.0, 1.0) if step["gain"] else EMPTY,
             deposited=None,
-            price=5.0,
+            retraining_cost=5.0,
             errors=2.0,
             ahead=0.0,
             pending=0.0,
@@ -98,9 +98,9 @@ class Life:
         decision = after_rollback(decide(evidence, self.params), self.back)
         self.backs.append(self.back)
         self.decisions.append((self.now, decision, evidence))
-        balance, price = evidence.account.balance, evidence.price
+        balance, retraining_cost = evidence.accumulated_gain.balance, evidence.retraining_cost
         self.checks.append(
-            PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled, balance, price)
+            PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled, balance, retraining_cost)
         )
         if decision.outcome == "retrain":
             self._run(decision.fired, step["comes_of_it"])
@@ -192,7 +192,10 @@ def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_acc
     for now, decision, evidence in life.decisions:
         ended = [run for run in life.runs if run.as_of < now and run.state in ("promoted", "refused")]
         settled = any(ended and ended[-2:][0].as_of <= each.at <= now for each in life.settled)
-        grown = evidence.lowest is not None and evidence.account.balance > evidence.lowest + evidence.price
+        grown = (
+            evidence.lowest is not None
+            and evidence.accumulated_gain.balance > evidence.lowest + evidence.retraining_cost
+        )
         refused = [run.state for run in ended[-2:]] == ["refused"] * 2
         if refused and evidence.deferral is None and evidence.champion is not None and not settled:
             assert grown or decision.outcome != "retrain"
@@ -256,7 +259,7 @@ def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promoti
 
     for _, decision, evidence in by_check(life):
         if evidence.checks_since_run is not None and evidence.checks_since_run <= 4 and evidence.deferral is None:
-            assert not set(decision.fired) & set(evidence.promoted_by) - {"account"}
+            assert not set(decision.fired) & set(evidence.promoted_by) - {"gain"}
 
 
 @lives

@@ -23,7 +23,7 @@ STEP = st.fixed_dictionaries(
 
 
 def decision(outcome: Any) -> Decision:
-    return Decision(outcome, "as the rules say", (), "other figures", ("account",), ("drift",), ("schedule",))
+    return Decision(outcome, "as the rules say", (), "other figures", ("gain",), ("drift",), ("schedule",))
 
 
 def back(rows: int) -> RolledBack:

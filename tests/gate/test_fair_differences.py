@@ -17,13 +17,13 @@ GROUPS = [{"column": "sex", "cuts": [], "least_rows": 30}]
 MISSES = "false_negative_rate"
 
 
-def world(seed: int, *, rows: int = 600, harm: float = 0.0, groups: int = 2) -> tuple[Outcomes, np.ndarray]:
+def world(seed: int, *, rows: int = 600, non_inferiority: float = 0.0, groups: int = 2) -> tuple[Outcomes, np.ndarray]:
     """Binary outcomes of a calibrated model; chances of the last group are told too low by `harm`."""
     draw = np.random.default_rng(seed)
     names = np.array([f"g{place}" for place in range(groups)], dtype=object)[draw.integers(groups, size=rows)]
     chance = draw.beta(1.0, 1.5, size=rows)
     actual = (draw.uniform(size=rows) < chance).astype(int)
-    told = np.clip(chance - harm * (names == f"g{groups - 1}"), 0, 1)
+    told = np.clip(chance - non_inferiority * (names == f"g{groups - 1}"), 0, 1)
     return Outcomes.of("binary", actual, told, threshold=0.4), names
 
 
@@ -50,13 +50,13 @@ def test_equal_groups_pass_in_95_of_100_worlds_even_where_no_difference_is_allow
 
 
 def test_a_harmed_group_is_refused_in_nine_of_ten_worlds() -> None:
-    found = sum(refused(seed, limit=0.1, harm=0.2, rows=1200) for seed in range(60))
+    found = sum(refused(seed, limit=0.1, non_inferiority=0.2, rows=1200) for seed in range(60))
 
     assert found >= 54
 
 
 def test_the_refusal_names_group_and_figure() -> None:
-    outcomes, names = world(1, harm=0.3, rows=1200)
+    outcomes, names = world(1, non_inferiority=0.3, rows=1200)
     (check,) = checks_of(outcomes, names)
     top, bottom = (outcomes.parts(MISSES)[part][names == "g1"].sum() for part in (0, 1))
 
@@ -66,7 +66,7 @@ def test_the_refusal_names_group_and_figure() -> None:
 
 
 def test_a_difference_within_its_limit_passes() -> None:
-    outcomes, names = world(1, harm=0.3, rows=1200)
+    outcomes, names = world(1, non_inferiority=0.3, rows=1200)
     (check,) = checks_of(outcomes, names, at_most={MISSES: 0.9})
 
     assert check.passed

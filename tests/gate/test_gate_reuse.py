@@ -9,7 +9,7 @@ from retrim.gate.reuse import EarlierVerdict, reuse, spent, uses
 from tests.builders.gates import make_gate
 
 EVENTS = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))
-GATE = make_gate(min_rows=2, min_gain=0.0, harm=None, worst_fold=9.0)
+GATE = make_gate(min_rows=2, min_gain=0.0, non_inferiority=None, worst_fold=9.0)
 
 
 def used(first: int, last: int) -> EarlierVerdict:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.gate.losses import confidence_of, harm_confidence_of, judge
+from retrim.gate.losses import confidence_of, judge, non_inferiority_confidence_of
 from retrim.gate.support import EASIEST, NO_SUPPORT, ShownEvidence, Support, support_of
 from retrim.stats.anytime import NO_SUMS, log_evidence, log_evidence_since
 from retrim.stats.canonical import to_json
@@ -95,7 +95,7 @@ def test_many_rows_make_few_blocks() -> None:
     assert shown.until[-1] == events[-1]
 
 
-@pytest.mark.parametrize("confidence", [confidence_of, harm_confidence_of])
+@pytest.mark.parametrize("confidence", [confidence_of, non_inferiority_confidence_of])
 def test_the_error_is_eased_as_often_as_evidence_says_and_never_to_a_half(confidence: object) -> None:
     plain, strict, strong, sure = (
         1 - confidence(GATE, 1, uses=0.0, eased=eased)  # type: ignore[operator]
