@@ -140,9 +140,7 @@ print([float(each).hex() for each in model.predict(model.input_example)])
 """
 
 
-def see_model_alone(
-    scratch: Path, workspace: Path, python: Path, environment: dict[str, str], version: int
-) -> None:
+def see_model_alone(scratch: Path, workspace: Path, python: Path, environment: dict[str, str], version: int) -> None:
     """Loads the champion where there is no retrim, from the registry and from a copy of its folder."""
     environment = {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{workspace}/var/mlflow.db"}
     champion = "models:/deliveries@champion"
@@ -150,9 +148,7 @@ def see_model_alone(
     alone = install(scratch / "alone", (Path(copied) / "requirements.txt").read_text(encoding="utf-8").split())
     here = run(python, "-c", HERE, champion, version, folder=workspace, environment=environment).splitlines()[-1]
     for address in (champion, copied):
-        told = run(alone, "-I", "-B", "-c", ALONE, address, folder=scratch, environment=environment).splitlines()[
-            -1
-        ]
+        told = run(alone, "-I", "-B", "-c", ALONE, address, folder=scratch, environment=environment).splitlines()[-1]
         if told != here:
             sys.exit(f"e2e: {address} predicts {told}, and retrim {here}")
 
