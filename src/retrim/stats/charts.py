@@ -328,6 +328,19 @@ def loss_over_time(
     )
 
 
+def gain_over_time(
+    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, events: Sequence[tuple[pd.Timestamp, str]]
+) -> bytes:
+    """The accumulated gain over the checks beside the retraining cost; arguments as `loss_over_time`."""
+    return _lines(
+        checks,
+        title="Accumulated gain against the retraining cost",
+        label="mean loss x checks",
+        time="time (UTC)",
+        events=events,
+    )
+
+
 def loss_over_blocks(
     blocks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, loss: str, challenger: str
 ) -> bytes:
