@@ -11,7 +11,8 @@ from retrim.adapters.landing_zone import Quarantine
 from retrim.checking.history import CHECK, as_check
 from retrim.cli import render
 from retrim.cli.answers import StatusAnswer, find_status
-from retrim.cli.screens import live_in_words, next_in_words, status_facts
+from retrim.cli.render import quarantined_in_words, waits_in_words
+from retrim.cli.screens import HELD, live_in_words, next_in_words, status_facts
 from retrim.decision.check_record import StoredCheck
 from retrim.lineage.workspace import Workspace
 from retrim.reports.everywhere import find_place
@@ -117,18 +118,14 @@ def answers(status: StatusAnswer, faults: Sequence[str]) -> tuple[Answer, ...]:
     live, last = status.champion, status.last_decision
     why = (f"Because: {live.reason}",) if live is not None and live.reason else ()
     decided = "No check has been made: retrim check" if last is None else f"{last.outcome}: {last.reason}"
-    waits = [
-        f"Version {each.version} waits for approval: retrim versions approve {each.version}" for each in status.waiting
-    ]
-    if status.held:
-        waits.append("A decision is on hold: retrim retrain, or without a run: retrim policy acknowledge --reason WHY")
-    waits += [f"Batch {each.batch} is in quarantine: retrim batch show {each.batch}" for each in status.quarantined]
+    asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
+    waits = tuple(line for line in asked if line is not None)
     return (
         Answer("Is it healthy?", tuple(faults) or ("Yes: nothing waits, is late or went wrong.",), calm=not faults),
         Answer("What is live, and why?", (live_in_words(live), *why), calm=live is not None),
         Answer("Why was it retrained, or not, at the last check?", (decided,)),
         Answer("What happens next?", (next_in_words(status.next_run),), calm=status.next_run is not None),
-        Answer("What waits for you?", tuple(waits) or ("Nothing.",), calm=not waits),
+        Answer("What waits for you?", waits or ("Nothing.",), calm=not waits),
     )
 
 

@@ -221,6 +221,9 @@ def first_steps(
     return AGAIN if last is not None and last.outcome == "retrain" else FIRST_STEPS
 
 
+HELD = "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
+
+
 def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     """The status as names and values; None: left out."""
     champion, last = status.champion, status.last_decision
@@ -251,9 +254,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("waits", waits_in_words(status.waiting)),
         (
             "held",
-            "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
-            if status.held
-            else None,
+            HELD if status.held else None,
         ),
         ("ends by", status.hold_ends if status.held else None),
         ("because", back_in_words(status.rolled_back)),
