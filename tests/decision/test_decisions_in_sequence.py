@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -163,12 +164,14 @@ def by_check(life: Life) -> list[tuple[pd.Timestamp, Decision, Evidence]]:
 lives = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_no_two_runs_go_on_at_once(steps: list[dict[str, Any]], rules: list[str]) -> None:
     assert live(steps, rules).most_going_on <= 1
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rules: list[str]) -> None:
@@ -182,6 +185,7 @@ def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rule
             assert sum(since <= each < now for each in paid) < 3
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_account_has_grown(
@@ -201,6 +205,7 @@ def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_acc
             assert grown or decision.outcome != "retrain"
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
@@ -220,6 +225,7 @@ def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
         before = now
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, Any]], rules: list[str]) -> None:
@@ -239,6 +245,7 @@ def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, 
         before = (now, evidence.champion)
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_a_settled_timetable_is_not_due_before_its_span_is_over(steps: list[dict[str, Any]], rules: list[str]) -> None:
@@ -250,6 +257,7 @@ def test_a_settled_timetable_is_not_due_before_its_span_is_over(steps: list[dict
         assert not (fires and any(at <= now < at + pd.Timedelta("20D") for at in settled))
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promotion(
@@ -262,6 +270,7 @@ def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promoti
             assert not set(decision.fired) & set(evidence.promoted_by) - {"gain"}
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_enough_rows_have_matured(
@@ -275,6 +284,7 @@ def test_after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_
             assert not any(back.at < at <= now for at in (*life.asked, *(each.at for each in life.settled)))
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
@@ -285,6 +295,7 @@ def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
     assert all(evidence.deferral is not None for _, _, evidence in by_check(life))
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_the_same_life_is_decided_the_same(steps: list[dict[str, Any]], rules: list[str]) -> None:

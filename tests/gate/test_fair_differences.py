@@ -42,6 +42,7 @@ def checks_of(outcomes: Outcomes, names: np.ndarray, **changed: Any) -> list[Any
     return fairness_checks(standing, params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [2, 5])
 def test_equal_groups_pass_in_95_of_100_worlds_even_where_no_difference_is_allowed(groups: int) -> None:
     wrong = sum(refused(seed, limit=0.0, groups=groups) for seed in range(200))
@@ -104,6 +105,7 @@ def test_misses_that_come_as_often_as_the_blocks_are_not_certain() -> None:
     assert apart.interval[0] < 0
 
 
+@pytest.mark.slow
 def test_many_limits_refuse_equal_groups_no_more_often_than_one() -> None:
     limits = dict.fromkeys((MISSES, "false_positive_rate", "selection_rate", "error_rate"), 0.0)
     wrong = 0
@@ -128,6 +130,7 @@ def test_figures_are_those_of_fairlearn() -> None:
     assert found["mean_error"] == {"a": pytest.approx(0.0), "b": pytest.approx(0.075)}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(some.integers(0, 10_000), some.sampled_from(["binary", "regression"]), some.integers(20, 80))
 def test_the_figures_of_the_draws_are_fairlearns(seed: int, task: str, rows: int) -> None:

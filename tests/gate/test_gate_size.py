@@ -42,6 +42,7 @@ def share_passing(effect: ProbedEffect, asked: GainTarget, rows: int, *, lives: 
     return passed / lives
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("effect", "asked"),
     [

@@ -43,6 +43,7 @@ def test_numbers_that_never_change_are_evidence_of_little() -> None:
     assert log_evidence_since(np.full(10, 0.1), np.array([0]))[0] < np.log(20)
 
 
+@pytest.mark.slow
 def test_where_no_refit_is_better_the_evidence_is_worth_one_in_the_mean_at_most() -> None:
     draw = np.random.default_rng(3)
     found = [support_of(life(draw, 8, gain=0.0), "all", most=MOST).gain for _ in range(400)]
@@ -51,6 +52,7 @@ def test_where_no_refit_is_better_the_evidence_is_worth_one_in_the_mean_at_most(
     assert min(found) >= 0.5
 
 
+@pytest.mark.slow
 def test_where_no_refit_is_better_it_is_rarely_ever_strong_in_fifty_checks() -> None:
     draw, ever = np.random.default_rng(5), 0
     for _ in range(60):
