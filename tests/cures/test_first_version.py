@@ -29,7 +29,7 @@ NOW = 25  # day of version 1
 SMALL_SEARCH = "tune.trials=2 tune.folds=2 tune.max_rounds=20"
 """How long a search takes is no part of what is printed on the way."""
 WITH_A_VERSION = {
-    "score": "no version is live, so nothing was scored; make version 1: retrim retrain",
+    "predict": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
     "versions log": "nothing was released yet; make version 1: retrim retrain",
     "rollback --reason late": "has no champion; make version 1 with `retrim retrain`",
