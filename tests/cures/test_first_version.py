@@ -26,8 +26,6 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 DEADLINE_SECONDS = 180
 OWN_SERVER = {"RETRIM_PREFECT_URL": "", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 NOW = 25  # day of version 1
-SMALL_SEARCH = "tune.trials=2 tune.folds=2 tune.max_rounds=20"
-"""How long a search takes is no part of what is printed on the way."""
 WITH_A_VERSION = {
     "predict": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
@@ -74,7 +72,6 @@ def story(tmp_path_factory: pytest.TempPathFactory, server: str, ctrl_c: None) -
     world.rows(None, world.day(NOW)).to_csv(world.root / "history.csv", index=False)
     (world.root / ".git" / "info" / "exclude").write_text("history.csv\n", encoding="utf-8")
     init = printed(world, "init --data history.csv --target outcome --name generated --yes")
-    printed(world, f"settings set {SMALL_SEARCH}")
     before = {line: printed(world, line) for line in WITH_A_VERSION}
     stopped = interrupted(world)
     status, pruning = printed(world, "status"), printed(world, "versions gc --dry-run", columns=200)
