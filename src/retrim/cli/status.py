@@ -78,7 +78,7 @@ def ui(
         int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0 takes a free one.")
     ] = PORT,
 ) -> None:
-    """Show the pages of this workspace until Ctrl-C: its status, and MLflow's.
+    """Show the pages of this workspace until Ctrl-C: status, MLflow.
 
     Only this machine can open them, and they ask for a password. The command prints where it is. From the status page
     you can approve, reject, acknowledge, roll back and land a quarantined batch, each with a reason that is kept.
