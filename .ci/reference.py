@@ -459,7 +459,7 @@ RECORDS = (
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
     Printed("retrim upgrade", "retrim.onboarding.new:Upgrade"),
-    Printed("retrim environment", "retrim.retraining.reproduce:BuiltEnvironment"),
+    Printed("retrim versions environment", "retrim.retraining.reproduce:BuiltEnvironment"),
     Printed(
         "retrim init",
         "retrim.onboarding.init:InspectedTable",

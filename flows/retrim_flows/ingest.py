@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from retrim.alerting.kinds import AlertKind
 from retrim.landing.inbox import large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed
 from retrim.lineage.workspace import record_alert
@@ -39,4 +40,5 @@ def tell_quarantined(landed: Landed, now: str) -> None:
     """An alert for a batch that was set aside."""
     if landed.outcome == "quarantined":
         faults = "; ".join(str(fault) for fault in landed.faults[:3])
-        record_alert(open_workspace(), "batch quarantined", f"batch {landed.batch}: {faults}", now=moment(now))
+        text = f"batch {landed.batch}: {faults}"
+        record_alert(open_workspace(), AlertKind.BATCH_QUARANTINED, text, now=moment(now), about=landed.batch)

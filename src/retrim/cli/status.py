@@ -5,7 +5,7 @@ The pages of this workspace in a browser.
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,15 +23,22 @@ def status(
     everywhere: Annotated[
         bool, typer.Option("--all", help="Show every model of these workspaces and of their stores.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="One line for cron and Nagios: exit code 0 ok, 1 warning, 2 critical.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show on one screen what is live and what comes next.
 
     Live version, last check, accumulated gain against the retraining cost, last decision, next scheduled run.
     With --all, one line per model: live version, last check, and what waits, is late or went wrong.
+    With --check, one line that says what is wrong and what to do. Its exit code is 3 where that cannot be told.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
+
+    if check:
+        _check(as_json=as_json, alone=not (folders or everywhere))
 
     if everywhere:
         from retrim.cli.screens import show_places
@@ -54,6 +61,26 @@ def status(
         render.show_json(found)
     else:
         show_status(found)
+
+
+def _check(*, as_json: bool, alone: bool) -> NoReturn:
+    """Says how healthy the workspace is; ends with the exit code of a Nagios plug-in."""
+    from retrim.cli import render
+    from retrim.errors import BadInputError, RetrimError
+    from retrim.reports.health import Health, HealthLevel, find_health
+    from retrim.stats.codec import to_record
+
+    try:
+        if not alone:
+            raise BadInputError("--check is of the workspace you are in; leave out --all and the folders")
+        health = find_health(workspace_here(), now=as_time(None))
+    except (RetrimError, OSError) as error:
+        health = Health(HealthLevel.UNKNOWN, (str(error),), "")
+    if as_json:
+        render.show_json({**to_record(health), "level": health.level.name.lower()})
+    else:
+        print(health.line)  # noqa: T201  one line, however narrow the terminal
+    raise typer.Exit(int(health.level))
 
 
 PORT = 5000

@@ -23,7 +23,7 @@ from retrim.decision.stored_rows import AlertRow, DeliveryRow
 from retrim.errors import BadInputError, RetrimError
 from retrim.lineage.workspace import Workspace
 
-LOGGER = logging.getLogger("retrim.alerts")
+LOGGER = logging.getLogger("retrim.telling")
 LEASE = pd.Timedelta("2min")
 SHOWN_FOR = pd.Timedelta("7D")
 """For how long status shows what could not be sent."""
@@ -76,6 +76,8 @@ def tell_people(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_me
     claims: list[tuple[str, str, AlertAddress, Message, list[tuple[AlertRow, int]]]] = []
     addresses = addresses_of(workspace) if workspace.env.tells else {}
     for name, address in addresses.items():
+        if not _choose(workspace, now, *_known(workspace, name)):  # nothing is due: nothing is written
+            continue
         claim = token_hex(8)
         rows = workspace.store.claim_alerts(
             workspace.model, name, partial(_choose, workspace, now), claim=claim, now=iso(now), until=iso(now + LEASE)
@@ -105,6 +107,13 @@ def tell_people_quietly(workspace: Workspace, *, now: pd.Timestamp) -> None:
         tell_people(workspace, now=now)
     except (RetrimError, OSError) as error:
         LOGGER.warning("people could not be told, which is tried again: %s", error)
+
+
+def _known(workspace: Workspace, address: str) -> tuple[list[AlertRow], list[DeliveryRow]]:
+    """All alerts that were to be told, and what an address was sent."""
+    store, model = workspace.store, workspace.model
+    alerts = [row for row in store.alerts(model) if row.queued is not None]
+    return alerts, [row for row in store.deliveries(model) if row.address == address]
 
 
 def tell_nobody() -> None:

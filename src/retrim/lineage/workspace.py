@@ -26,7 +26,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import PredictionLog, Store
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting.kinds import KIND_FACTS, AlertKind, Severity
 from retrim.alerting.plan import is_to_be_told
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
@@ -112,14 +112,14 @@ def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Ti
     row = {"id": identity, "model": workspace.model, "kind": str(kind), "at": iso(now), "text": text, "about": about}
 
     def is_told(same_words: str | None, same_matter: str | None) -> bool:
-        before = (None if each is None else pd.Timestamp(each) for each in (same_words, same_matter))
-        words, matter = before
+        words, matter = (None if each is None else pd.Timestamp(each) for each in (same_words, same_matter))
         params = workspace.params.alerts
         return is_to_be_told(kind, same_words=words, same_matter=matter, params=params, now=recorded)
 
     told = workspace.store.add_alert(row | {"queued": iso(recorded)}, is_told)
     if told:
-        ALERTS_LOGGER.warning("%s: %s", kind, text)
+        light = KIND_FACTS[kind].severity is Severity.INFO
+        ALERTS_LOGGER.log(logging.INFO if light else logging.WARNING, "%s: %s", kind, text)
     return told
 
 

@@ -1,0 +1,112 @@
+"""How healthy a workspace is, for cron and Nagios: one line with what is wrong and what to do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import pandas as pd
+
+from retrim.adapters.landing_zone import Quarantine
+from retrim.checking.history import CHECK, is_held
+from retrim.checking.mode import missed_times
+from retrim.checking.score import columns_gone
+from retrim.landing.overdue import overdue
+from retrim.lineage.locks import is_alive
+from retrim.lineage.telling import unsent_alerts
+from retrim.lineage.workspace import Workspace
+from retrim.release.approval import waiting
+from retrim.release.versions import find_live_version
+from retrim.retraining.recover import stopped_runs
+from retrim.retraining.run_directory import UNPUSHED
+
+GRACE = pd.Timedelta("1h")
+"""How late a scheduled check may be."""
+
+
+class HealthLevel(IntEnum):
+    """How things are, by the exit code of a Nagios plug-in."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a workspace is.
+
+    Args:
+        level: `ok`, `warning`, `critical` or `unknown`.
+        said: What is wrong, each with what to do, the gravest first; or that nothing is.
+        model: Name of the model.
+    """
+
+    level: HealthLevel
+    said: tuple[str, ...]
+    model: str
+
+    @property
+    def line(self) -> str:
+        """All of it on one line."""
+        whose = f" {self.model}" if self.model else ""
+        return f"{self.level.name}{whose}: {' '.join('; '.join(self.said).split())}"
+
+
+def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
+    """How a workspace is at a moment by the clock."""
+    faults = sorted(_faults(workspace, now), key=lambda fault: -fault[0])
+    if faults:
+        return Health(faults[0][0], tuple(said for _, said in faults), workspace.model)
+    live = find_live_version(workspace)
+    assert live is not None
+    checks = workspace.store.decisions(workspace.model, source=CHECK)
+    last = f"last check {checks[-1].as_of}" if checks else "no check yet"
+    return Health(HealthLevel.OK, (f"version {live.version} is live, {last}",), workspace.model)
+
+
+def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[tuple[HealthLevel, str]]:
+    """What is wrong, each with what to do, in this order where levels are the same."""
+    store, model = workspace.store, workspace.model
+    live, runs = find_live_version(workspace), store.runs(model)
+    decisions = store.decisions(model)
+    missed = _missed_check(workspace, now)
+    if missed is not None:
+        why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
+        yield HealthLevel.CRITICAL, f"the check of {missed:%Y-%m-%d %H:%M} was not made, {why}: retrim schedule"
+    if runs and runs[-1].state == "failed":
+        reason = runs[-1].detail.get("reason", "")
+        yield HealthLevel.CRITICAL, f"{runs[-1].id} failed, {reason}: retrim retrain, once that is mended"
+    if live is None and not waiting(workspace):
+        yield HealthLevel.WARNING, "nothing is live: retrim retrain"
+    if live is not None and (gone := columns_gone(workspace, live.version)):
+        yield (
+            HealthLevel.WARNING,
+            f"version {live.version} reads columns that are gone, {', '.join(gone)}: retrim retrain",
+        )
+    for each in waiting(workspace):
+        version = each["version"]
+        yield HealthLevel.WARNING, f"version {version} waits: retrim versions approve {version} --reason WHY"
+    if is_held(workspace, decisions):
+        yield HealthLevel.WARNING, "a decision waits: retrim retrain, or retrim policy acknowledge --reason WHY"
+    for entry in Quarantine(workspace.paths.quarantine).entries():
+        if entry.state == "held":
+            yield HealthLevel.WARNING, f"batch {entry.batch} is in quarantine: retrim batch show {entry.batch}"
+    late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
+    if late is not None and not late.quarantined:
+        yield HealthLevel.WARNING, f"{late.text}: retrim ingest FILE"
+    for run in [*stopped_runs(workspace), *store.runs(model, state=UNPUSHED)]:
+        yield HealthLevel.WARNING, f"{run.id} did not end: retrim check"
+    for unsent in unsent_alerts(workspace, now=now):
+        counted = "1 alert" if unsent.alerts == 1 else f"{unsent.alerts} alerts"
+        yield HealthLevel.WARNING, f"{counted} could not be sent to {unsent.address}: retrim alerts test"
+
+
+def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | None:
+    """The newest check that the schedule should have made by now, and nobody has; None while a run goes on."""
+    missed = missed_times(workspace, "monitor", until=now - GRACE)
+    checks = workspace.store.decisions(workspace.model, source=CHECK)
+    made = checks and pd.Timestamp(checks[-1].as_of) >= missed[-1] if missed else True
+    stopped = stopped_runs(workspace)
+    going = [run for run in workspace.store.runs(workspace.model, state="running") if run not in stopped]
+    return None if made or going else missed[-1]
