@@ -68,7 +68,6 @@ def _check(*, as_json: bool, alone: bool) -> NoReturn:
     from retrim.cli import render
     from retrim.errors import BadInputError, RetrimError
     from retrim.reports.health import Health, HealthLevel, find_health
-    from retrim.stats.codec import to_record
 
     try:
         if not alone:
@@ -77,10 +76,10 @@ def _check(*, as_json: bool, alone: bool) -> NoReturn:
     except (RetrimError, OSError) as error:
         health = Health(HealthLevel.UNKNOWN, (str(error),), "")
     if as_json:
-        render.show_json({**to_record(health), "level": health.level.name.lower()})
+        render.show_json(health)
     else:
         print(health.line)  # noqa: T201  one line, however narrow the terminal
-    raise typer.Exit(int(health.level))
+    raise typer.Exit(health.level.exit_code)
 
 
 PORT = 5000

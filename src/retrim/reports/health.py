@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 
 import pandas as pd
 
@@ -23,13 +23,17 @@ GRACE = pd.Timedelta("1h")
 """How late a scheduled check may be."""
 
 
-class HealthLevel(IntEnum):
-    """How things are, by the exit code of a Nagios plug-in."""
+class HealthLevel(StrEnum):
+    """How things are, in the order of the exit codes of a Nagios plug-in."""
 
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    UNKNOWN = 3
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+    @property
+    def exit_code(self) -> int:
+        return list(HealthLevel).index(self)
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Health:
 
 def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
     """How a workspace is at a moment by the clock."""
-    faults = sorted(_faults(workspace, now), key=lambda fault: -fault[0])
+    faults = sorted(_faults(workspace, now), key=lambda fault: -fault[0].exit_code)
     if faults:
         return Health(faults[0][0], tuple(said for _, said in faults), workspace.model)
     live = find_live_version(workspace)
