@@ -15,7 +15,7 @@ def test_an_alert_says_what_happened_why_and_what_to_do() -> None:
     assert message.body.splitlines() == [
         "WARNING: approval needed (4), 2026-03-02 12:00 UTC",
         "why: the gate promotes it",
-        "do: `retrim versions approve 4 --reason WHY`, or `retrim versions reject 4 --reason WHY`",
+        "do: answer it: `retrim versions approve 4 --reason WHY`, or `retrim versions reject 4 --reason WHY`",
     ]
 
 

@@ -138,7 +138,7 @@ ALERTS = sa.Table(
 DELIVERIES = sa.Table(  # what an address was sent of an alert, or is to be
     "deliveries",
     METADATA,
-    sa.Column("alert", sa.String, sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("alert", sa.String, primary_key=True),
     sa.Column("address", sa.String, primary_key=True),  # its protocol and a keyed digest: an address is a secret
     sa.Column("model", sa.String, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),

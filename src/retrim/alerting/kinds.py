@@ -84,67 +84,73 @@ class KindFacts:
 
     Args:
         severity: How grave it is.
-        to_do: What the reader does; `{about}` is what the alert is about, such as a batch or a version.
+        to_do: What the reader does, before a command or instead of one.
+        commands: Of retrim, one of which answers; `{about}` is what the alert is about, such as a batch or a version.
         lasts: Whether it goes on until somebody does something: about the same thing it is told again as a reminder
             only. Else each is an event, told once.
     """
 
     severity: Severity
-    to_do: str
+    to_do: str = ""
+    commands: tuple[str, ...] = ()
     lasts: bool = False
 
 
-ANSWER_HOLD = "`retrim retrain`, or without a run `retrim policy acknowledge --reason WHY`"
-SHOW_VERSION = "nothing; `retrim versions card {about}` shows the version"
+CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
+SEE_VERSION = ("to see the version", ("versions card {about}",))
+ANSWER_HOLD = ("retrain", "policy acknowledge --reason WHY")
 KIND_FACTS: Mapping[AlertKind, KindFacts] = {
-    AlertKind.PROMOTED: KindFacts(Severity.INFO, SHOW_VERSION),
-    AlertKind.REFUSED: KindFacts(Severity.INFO, SHOW_VERSION),
-    AlertKind.RESTORED: KindFacts(Severity.WARNING, SHOW_VERSION),
-    AlertKind.ROLLED_BACK: KindFacts(
-        Severity.WARNING, "nothing starts by itself until there is new evidence; to retrain now: `retrim retrain`"
-    ),
-    AlertKind.RUN_FAILED: KindFacts(Severity.CRITICAL, "remove the cause, then `retrim retrain`"),
-    AlertKind.RUN_HANGS: KindFacts(Severity.CRITICAL, "end its process, then `retrim retrain`", lasts=True),
-    AlertKind.FLOW_FAILED: KindFacts(
-        Severity.CRITICAL, "remove the cause; `retrim status` says how things are", lasts=True
-    ),
-    AlertKind.HELD: KindFacts(Severity.WARNING, ANSWER_HOLD, lasts=True),
-    AlertKind.ON_HOLD: KindFacts(Severity.WARNING, ANSWER_HOLD),
+    AlertKind.PROMOTED: KindFacts(INFO, *SEE_VERSION),
+    AlertKind.REFUSED: KindFacts(INFO, *SEE_VERSION),
+    AlertKind.RESTORED: KindFacts(WARNING, *SEE_VERSION),
+    AlertKind.ROLLED_BACK: KindFacts(WARNING, "to retrain before there is new evidence", ("retrain",)),
+    AlertKind.RUN_FAILED: KindFacts(CRITICAL, "remove the cause, then", ("retrain",)),
+    AlertKind.RUN_HANGS: KindFacts(CRITICAL, "end its process, then", ("retrain",), lasts=True),
+    AlertKind.FLOW_FAILED: KindFacts(CRITICAL, "remove the cause; to see how things are", ("status",), lasts=True),
+    AlertKind.HELD: KindFacts(WARNING, "answer it", ANSWER_HOLD, lasts=True),
+    AlertKind.ON_HOLD: KindFacts(WARNING, "answer it", ANSWER_HOLD),
     AlertKind.APPROVAL_NEEDED: KindFacts(
-        Severity.WARNING,
-        "`retrim versions approve {about} --reason WHY`, or `retrim versions reject {about} --reason WHY`",
+        WARNING, "answer it", ("versions approve {about} --reason WHY", "versions reject {about} --reason WHY")
     ),
-    AlertKind.RESTORE_NEEDED: KindFacts(Severity.WARNING, "`retrim rollback --to {about} --reason WHY`", lasts=True),
-    AlertKind.APPROVAL_EXPIRED: KindFacts(Severity.WARNING, "`retrim retrain` makes another version"),
-    AlertKind.APPROVAL_OUTDATED: KindFacts(Severity.WARNING, "`retrim retrain` makes another version"),
+    AlertKind.RESTORE_NEEDED: KindFacts(WARNING, "if you agree", ("rollback --to {about} --reason WHY",), lasts=True),
+    AlertKind.APPROVAL_EXPIRED: KindFacts(WARNING, "to make another version", ("retrain",)),
+    AlertKind.APPROVAL_OUTDATED: KindFacts(WARNING, "to make another version", ("retrain",)),
     AlertKind.BUDGET_REACHED: KindFacts(
-        Severity.WARNING, "`retrim why` says what asks for runs; `retrim retrain` makes one now", lasts=True
+        WARNING, "to see what asks for runs, or to make one now", ("why", "retrain"), lasts=True
     ),
-    AlertKind.DRIFT: KindFacts(Severity.INFO, "nothing; `retrim why` shows the evidence", lasts=True),
-    AlertKind.SKEW: KindFacts(Severity.WARNING, "`retrim status`; then the command in the text", lasts=True),
-    AlertKind.PREDICTIONS_DIFFER: KindFacts(Severity.CRITICAL, "bring back a copy of the store", lasts=True),
-    AlertKind.COLUMN_GONE: KindFacts(Severity.WARNING, "state `was` in data.columns, or `retrim retrain`", lasts=True),
-    AlertKind.PROBATION_CONFIRMED: KindFacts(Severity.INFO, SHOW_VERSION),
-    AlertKind.PROBATION_OVER: KindFacts(Severity.INFO, SHOW_VERSION),
-    AlertKind.PROBATION_WORSE: KindFacts(Severity.WARNING, "`retrim rollback --reason WHY`, or " + ANSWER_HOLD),
-    AlertKind.PROBATION_REPLACED: KindFacts(Severity.INFO, SHOW_VERSION),
-    AlertKind.PROBATION_ROLLBACK: KindFacts(Severity.WARNING, SHOW_VERSION),
+    AlertKind.DRIFT: KindFacts(INFO, "to see the evidence", ("why",), lasts=True),
+    AlertKind.SKEW: KindFacts(WARNING, "look at a row as the text says, then", ("status",), lasts=True),
+    AlertKind.PREDICTIONS_DIFFER: KindFacts(CRITICAL, "bring back a copy of the store, then", ("status",), lasts=True),
+    AlertKind.COLUMN_GONE: KindFacts(WARNING, "state its new name as the text says, or", ("retrain",), lasts=True),
+    AlertKind.PROBATION_CONFIRMED: KindFacts(INFO, *SEE_VERSION),
+    AlertKind.PROBATION_OVER: KindFacts(INFO, *SEE_VERSION),
+    AlertKind.PROBATION_WORSE: KindFacts(WARNING, "answer it", ("rollback --reason WHY", *ANSWER_HOLD)),
+    AlertKind.PROBATION_REPLACED: KindFacts(INFO, *SEE_VERSION),
+    AlertKind.PROBATION_ROLLBACK: KindFacts(WARNING, *SEE_VERSION),
     AlertKind.ROLLBACK_REFUSED: KindFacts(
-        Severity.CRITICAL, "`retrim rollback --to N --reason WHY`, or `retrim retrain`"
+        CRITICAL, "make another version, or one live that was before", ("retrain", "rollback --to N --reason WHY")
     ),
     AlertKind.BATCH_QUARANTINED: KindFacts(
-        Severity.WARNING,
-        "`retrim batch show {about}`; hand in a mended file, or `retrim batch release {about} --reason WHY`",
+        WARNING,
+        "look at it, then hand in a mended file or release it",
+        ("batch show {about}", "batch release {about} --reason WHY"),
         lasts=True,
     ),
-    AlertKind.BATCH_OVERDUE: KindFacts(Severity.WARNING, "hand it in: `retrim ingest FILE`", lasts=True),
+    AlertKind.BATCH_OVERDUE: KindFacts(WARNING, "hand it in", ("ingest FILE",), lasts=True),
     AlertKind.SUSPICIOUS_BATCH: KindFacts(
-        Severity.WARNING, "look at its file; if it is wrong: `retrim batch withdraw {about} --reason WHY`"
+        WARNING, "look at its file; if it is wrong", ("batch withdraw {about} --reason WHY",)
     ),
-    AlertKind.DATES_REPAIRED: KindFacts(Severity.INFO, "nothing; the text says what was dated anew"),
-    AlertKind.REBUILD_DIFFERS: KindFacts(Severity.CRITICAL, "`retrim reproduce {about} --prove` shows the differences"),
-    AlertKind.REMOTE_AWAY: KindFacts(Severity.WARNING, "bring the DVC remote back, then `retrim check`", lasts=True),
+    AlertKind.DATES_REPAIRED: KindFacts(INFO, "nothing: the text says what was dated anew"),
+    AlertKind.REBUILD_DIFFERS: KindFacts(CRITICAL, "to see the differences", ("reproduce {about} --prove",)),
+    AlertKind.REMOTE_AWAY: KindFacts(WARNING, "bring the DVC remote back, then", ("check",), lasts=True),
 }
+
+
+def what_to_do(kind: AlertKind, about: str) -> str:
+    """What the reader of an alert does, with the commands written out."""
+    facts = KIND_FACTS[kind]
+    commands = [f"`retrim {command.format(about=about)}`" for command in facts.commands]
+    return ": ".join(part for part in (facts.to_do, ", or ".join(commands)) if part)
 
 
 @dataclass(frozen=True)
@@ -171,4 +177,4 @@ class Alert:
 
     @property
     def to_do(self) -> str:
-        return KIND_FACTS[self.kind].to_do.format(about=self.about)
+        return what_to_do(self.kind, self.about)

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 from retrim.alerting.kinds import Alert, Severity
 
 SHOWN = 20
 """Alerts that one message spells out; the others are counted."""
+LONGEST = 600
+"""Letters of a reason: that of a failed run may be the output of a stage."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ def compose_message(model: str, alerts: Sequence[Alert]) -> Message:
 
 def _spell_out(alert: Alert) -> str:
     about = f" ({alert.about})" if alert.about else ""
+    why = shorten(alert.text, LONGEST, placeholder=" ...")
     return (
-        f"{alert.severity.upper()}: {alert.kind}{about}, {alert.at:%Y-%m-%d %H:%M} UTC\n"
-        f"why: {alert.text}\n"
-        f"do: {alert.to_do}"
+        f"{alert.severity.upper()}: {alert.kind}{about}, {alert.at:%Y-%m-%d %H:%M} UTC\nwhy: {why}\ndo: {alert.to_do}"
     )

@@ -39,7 +39,7 @@ def alerts(
 
 @alerts_app.command("test", epilog=example("retrim alerts test"))
 def send_test_messages(as_json: AsJson = False) -> None:
-    """Send a test message to each address, and say which failed and why.
+    """Send a test message to each address, and say which failed.
 
     The addresses are those of RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if one failed.
     """

@@ -8,7 +8,7 @@ import pandas as pd
 
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
-from retrim.alerting.kinds import KIND_FACTS, AlertKind
+from retrim.alerting.kinds import KIND_FACTS, AlertKind, what_to_do
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, price_now, settlement_now
 from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
@@ -281,11 +281,12 @@ def find_alerts(workspace: Workspace) -> list[ToldAlert]:
     sent = workspace.store.deliveries(workspace.model)
     found = []
     for row in workspace.store.alerts(workspace.model):
-        facts, mine = KIND_FACTS[AlertKind(row.kind)], [each for each in sent if each.alert == row.id]
+        kind, mine = AlertKind(row.kind), [each for each in sent if each.alert == row.id]
         taken = tuple(sorted(each.address for each in mine if each.sent is not None))
         waits = tuple(sorted(each.address for each in mine if each.sent is None))
-        to_do = facts.to_do.format(about=row.about)
-        found.append(ToldAlert(row.at, facts.severity, row.kind, row.about, row.text, to_do, taken, waits))
+        to_do = what_to_do(kind, row.about)
+        severity = KIND_FACTS[kind].severity
+        found.append(ToldAlert(row.at, severity, row.kind, row.about, row.text, to_do, taken, waits))
     return found
 
 

@@ -278,7 +278,7 @@ def unsent_in_words(unsent: Sequence[UnsentAlerts]) -> str | None:
     """Alerts that could not be sent; None: there are none."""
     said = []
     for each in unsent:
-        again = f"next try {render.moment(each.next_try)}" if each.next_try else "given up, see `retrim alerts`"
+        again = f"next try {render.moment(each.next_try)}" if each.next_try else "given up"
         tries = "1 try" if each.attempts == 1 else f"{each.attempts} tries"
         counted = "1 alert" if each.alerts == 1 else f"{each.alerts} alerts"
         said.append(f"{counted} to {each.address} after {tries}: {each.error or 'it was cut short'}; {again}")

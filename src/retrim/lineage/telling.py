@@ -210,7 +210,7 @@ def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_mess
             "no address is set; set RETRIM_ALERTS to one or several with spaces between, such as "
             "mailto://user:password@host?to=you@example.com, or RETRIM_ALERTS_FILE to a file of them"
         )
-    body = f"Alerts of {workspace.model} reach this address. Sent by `retrim alerts test` at {iso(now)}."
+    body = f"Alerts of {workspace.model} reach this address. This is a test, sent at {iso(now)}."
     message = Message(Severity.INFO, f"retrim {workspace.model}: test", body)
     errors = send(list(found.values()), [message] * len(found))
     return [Sending(name, 0, error) for name, error in zip(found, errors, strict=True)]

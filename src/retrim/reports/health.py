@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from textwrap import shorten
 
 import pandas as pd
 
@@ -19,6 +21,8 @@ from retrim.release.versions import find_live_version
 from retrim.retraining.recover import stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
 
+LONGEST = 200
+"""Letters of a failed run's reason."""
 GRACE = pd.Timedelta("1h")
 """How late a scheduled check may be."""
 
@@ -34,6 +38,21 @@ class HealthLevel(StrEnum):
     @property
     def exit_code(self) -> int:
         return list(HealthLevel).index(self)
+
+
+@dataclass(frozen=True)
+class HealthFault:
+    """Something that is wrong.
+
+    Args:
+        level: How grave it is.
+        said: What it is.
+        command: Of retrim, that answers it.
+    """
+
+    level: HealthLevel
+    said: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -59,9 +78,10 @@ class Health:
 
 def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
     """How a workspace is at a moment by the clock."""
-    faults = sorted(_faults(workspace, now), key=lambda fault: -fault[0].exit_code)
+    faults = sorted(_faults(workspace, now), key=lambda fault: -fault.level.exit_code)
     if faults:
-        return Health(faults[0][0], tuple(said for _, said in faults), workspace.model)
+        said = tuple(f"{fault.said}: retrim {fault.command}" for fault in faults)
+        return Health(faults[0].level, said, workspace.model)
     live = find_live_version(workspace)
     assert live is not None
     checks = workspace.store.decisions(workspace.model, source=CHECK)
@@ -69,41 +89,36 @@ def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
     return Health(HealthLevel.OK, (f"version {live.version} is live, {last}",), workspace.model)
 
 
-def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[tuple[HealthLevel, str]]:
-    """What is wrong, each with what to do, in this order where levels are the same."""
+def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
+    """What is wrong, in this order where levels are the same."""
     store, model = workspace.store, workspace.model
-    live, runs = find_live_version(workspace), store.runs(model)
-    decisions = store.decisions(model)
-    missed = _missed_check(workspace, now)
+    live, runs, missed = find_live_version(workspace), store.runs(model), _missed_check(workspace, now)
+    critical, warning = partial(HealthFault, HealthLevel.CRITICAL), partial(HealthFault, HealthLevel.WARNING)
     if missed is not None:
         why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
-        yield HealthLevel.CRITICAL, f"the check of {missed:%Y-%m-%d %H:%M} was not made, {why}: retrim schedule"
+        yield critical(f"the check of {missed:%Y-%m-%d %H:%M} was not made, {why}", "schedule")
     if runs and runs[-1].state == "failed":
-        reason = runs[-1].detail.get("reason", "")
-        yield HealthLevel.CRITICAL, f"{runs[-1].id} failed, {reason}: retrim retrain, once that is mended"
+        reason = shorten(str(runs[-1].detail.get("reason", "")), LONGEST, placeholder=" ...")
+        yield critical(f"{runs[-1].id} failed, {reason}; mend that", "retrain")
     if live is None and not waiting(workspace):
-        yield HealthLevel.WARNING, "nothing is live: retrim retrain"
+        yield warning("nothing is live", "retrain")
     if live is not None and (gone := columns_gone(workspace, live.version)):
-        yield (
-            HealthLevel.WARNING,
-            f"version {live.version} reads columns that are gone, {', '.join(gone)}: retrim retrain",
-        )
+        yield warning(f"version {live.version} reads columns that are gone, {', '.join(gone)}", "retrain")
     for each in waiting(workspace):
-        version = each["version"]
-        yield HealthLevel.WARNING, f"version {version} waits: retrim versions approve {version} --reason WHY"
-    if is_held(workspace, decisions):
-        yield HealthLevel.WARNING, "a decision waits: retrim retrain, or retrim policy acknowledge --reason WHY"
+        yield warning(f"version {each['version']} waits", f"versions approve {each['version']} --reason WHY")
+    if is_held(workspace, store.decisions(model)):
+        yield warning("a decision waits", "retrain, or retrim policy acknowledge --reason WHY")
     for entry in Quarantine(workspace.paths.quarantine).entries():
         if entry.state == "held":
-            yield HealthLevel.WARNING, f"batch {entry.batch} is in quarantine: retrim batch show {entry.batch}"
+            yield warning(f"batch {entry.batch} is in quarantine", f"batch show {entry.batch}")
     late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
     if late is not None and not late.quarantined:
-        yield HealthLevel.WARNING, f"{late.text}: retrim ingest FILE"
+        yield warning(late.text, "ingest FILE")
     for run in [*stopped_runs(workspace), *store.runs(model, state=UNPUSHED)]:
-        yield HealthLevel.WARNING, f"{run.id} did not end: retrim check"
+        yield warning(f"{run.id} did not end", "check")
     for unsent in unsent_alerts(workspace, now=now):
         counted = "1 alert" if unsent.alerts == 1 else f"{unsent.alerts} alerts"
-        yield HealthLevel.WARNING, f"{counted} could not be sent to {unsent.address}: retrim alerts test"
+        yield warning(f"{counted} could not be sent to {unsent.address}", "alerts test")
 
 
 def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | None:

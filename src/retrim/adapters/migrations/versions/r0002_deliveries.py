@@ -15,7 +15,7 @@ def upgrade() -> None:
     op.execute("UPDATE alerts SET queued = at")
     op.create_table(
         "deliveries",
-        sa.Column("alert", sa.String, sa.ForeignKey("alerts.id"), primary_key=True),
+        sa.Column("alert", sa.String, primary_key=True),
         sa.Column("address", sa.String, primary_key=True),
         sa.Column("model", sa.String, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
