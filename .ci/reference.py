@@ -106,11 +106,11 @@ KEPT = {
     "fairness": "groups and limits of an application",
     "decide": "what each kind of error costs",
     "probe": "what a probe may cost",
-    "account": "what a retraining costs, and how many rows a check has",
+    "gain": "what a retraining costs, and how many rows a check has",
     "drift": "which tests look, and how many false alarms a team reads",
     "triggers": "who or what starts a retraining, and its guards",
     "card": "what only a person can say",
-    "former": "whether an earlier champion may come back",
+    "previous_champions": "whether an earlier champion may come back",
     "probation": "how long a promotion is watched",
     "retrain": "the mode, and the time that a run may take",
     "release": "the limits of where it is served, and who is asked",
@@ -392,7 +392,7 @@ RECORDS = (
         },
     ),
     Printed("retrim policy acknowledge", "retrim.checking.check:AcknowledgedHold"),
-    Printed("retrim policy cost", "retrim.decision.account:RetrainingCost"),
+    Printed("retrim policy cost", "retrim.decision.accumulated_gain:RetrainingCost"),
     Printed(
         "retrim policy alarms",
         "retrim.reports.verify:VerifiedAlarms",
@@ -829,7 +829,7 @@ def plug_ins_page() -> str:
         "Joint drift tests", "`drift.tests` names them too; each looks at all features together.", JOINT_TESTS
     )
     lines += plug_in_lines("Estimators", "`train.model` names one. [Models](models.md) says more.", MODELS)
-    lines += plug_in_lines("Naive baselines", "`gate.floor` names them.", BASELINES)
+    lines += plug_in_lines("Naive baselines", "`gate.baselines` names them.", BASELINES)
     lines += plug_in_lines("Trigger rules", "`triggers.rules` names them.", RULES)
     lines += plug_in_lines(
         "Preprocessing steps",

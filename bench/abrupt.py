@@ -7,7 +7,7 @@ weights of all features turn at once, three of them regressions, three binary; i
 again. Two more have no break. All past rows, a sliding window, and both; labels at once and 2 windows late;
 prices of 1/40 and 1/15 of the gain, as in policies.py: 72 runs with breaks, 24 without (at the mean price of those).
 
-A design is the shipped account with N blocks of the probe, M on an alarm, and a cooldown. An alarm is the
+A design is the shipped accumulated gain with N blocks of the probe, M on an alarm, and a cooldown. An alarm is the
 champion's loss on the newest labelled window above its band (triggers.band), or 3 standard errors of the difference
 above that of the window before. Cost is over the best schedule in hindsight, with as much kept back, and with nothing.
 """
@@ -26,7 +26,7 @@ from matrices import BLOCKS, FIRST, WINDOWS, matrix_of
 from policies import GATED, LATE, PARAMS, PARTS, RUNS, TRIGGERS, gain_of, setting_of, show
 from streams import Stream
 
-from retrim.decision.account import reference_band
+from retrim.decision.accumulated_gain import reference_band
 from retrim.decision.policy import LossMatrix
 from retrim.decision.policy_play import DRAWS, Setting, best_in_hindsight, by_rules, play_policy
 from retrim.table.data import DataParams
@@ -35,7 +35,7 @@ ROWS, FEATURES, NOISE = 5_000, 6, 0.5
 BREAKS, UNBROKEN = (2, 3, 4, 2, 3, 4), (100, 101)  # breaks of six streams; seeds of the two without
 AFTER = (1, 2, 3, 4, 6, 8, 12)  # blocks of rows after a break
 APART, JUMP = 5, 3.0  # windows between two breaks, at least; standard errors above the loss of the window before
-ERRORS, AHEAD = PARAMS.account.errors, PARAMS.account.ahead
+ERRORS, AHEAD = PARAMS.gain.errors, PARAMS.gain.ahead
 GATE_DRAWS = 500  # of the gate's bootstrap, for speed
 
 Alarm = Callable[[int, int, int], bool]
@@ -150,7 +150,7 @@ def streams(first: int) -> list[Stream]:
     ]
 
 
-def played(setting: Setting, alarms: dict[str, Alarm], design: Design, *, price: float) -> dict[str, float]:
+def played(setting: Setting, alarms: dict[str, Alarm], design: Design, *, retraining_cost: float) -> dict[str, float]:
     """Cost of a design, its retrainings, how many of them were refused, and whether one waited for a person."""
     judging = setting.judging and replace(setting.judging, draws=GATE_DRAWS)
     made = replace(setting, blocks=design.blocks, judging=judging)
@@ -158,32 +158,34 @@ def played(setting: Setting, alarms: dict[str, Alarm], design: Design, *, price:
         own = {each.name: getattr(made.matrix, each.name) for each in fields(LossMatrix)}
         made = replace(made, matrix=Split(**own, alarm=alarms[design.alarm], finer=design.finer))
     triggers = TRIGGERS.model_copy(update={"cooldown_checks": design.cooldown})
-    asks = by_rules(made, triggers, price=price, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+    asks = by_rules(made, triggers, retraining_cost=retraining_cost, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
     done = play_policy(made, asks, probes=True)
     counts = {"retrainings": done.retrainings, "refused": len(done.refused), "held": float(done.waited > 0)}
-    return counts | {"cost": done.cost(price)}
+    return counts | {"cost": done.cost(retraining_cost)}
 
 
-def lines(stream: Stream, matrix: LossMatrix, prices: dict[tuple[str, int, int], float]) -> list[dict[str, Any]]:
+def lines(
+    stream: Stream, matrix: LossMatrix, retraining_costs: dict[tuple[str, int, int], float]
+) -> list[dict[str, Any]]:
     """Every design on a stream, run by run, at these prices: of training window, windows late, and part of the gain."""
     told = []
-    for (windows, late, part), price in prices.items():
+    for (windows, late, part), retraining_cost in retraining_costs.items():
         free = 0.0
         for gated in GATED:
             setting = setting_of(matrix, stream.table, windows, late, blocks=1, gated=gated)
-            found = best_in_hindsight(setting.totals, setting.delays, price=price)
-            own = found.cost(price)
+            found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
+            own = found.cost(retraining_cost)
             free = free if gated else own  # the first keeps nothing back
             alarms = alarms_of(setting.matrix)
             line = {"stream": stream.name, "late": late, "part": part, "gate": gated, "in hindsight": len(found.checks)}
             for design in DESIGNS:
-                done = played(setting, alarms, design, price=price)
+                done = played(setting, alarms, design, retraining_cost=retraining_cost)
                 ratios = {"ratio": done["cost"] / own, "over free": done["cost"] / free}
                 told.append({**line, "design": design.name, **ratios, **done})
     return told
 
 
-def prices_of(stream: Stream, matrix: LossMatrix) -> dict[tuple[str, int, int], float]:
+def retraining_costs_of(stream: Stream, matrix: LossMatrix) -> dict[tuple[str, int, int], float]:
     every = product(RUNS, LATE, PARTS)
     return {(name, late, part): gain_of(matrix, stream.table, name, late) / part for name, late, part in every}
 
@@ -236,11 +238,11 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0, help="of the six streams with breaks")
     given = parser.parse_args()
     made = [(each, matrix_of(each, given.cache, cores=1)) for each in streams(given.first_seed)]
-    prices = [prices_of(*pair) for pair in made[: len(BREAKS)]]
-    told = [line for pair, own in zip(made, prices, strict=False) for line in lines(*pair, own)]
+    retraining_costs = [retraining_costs_of(*pair) for pair in made[: len(BREAKS)]]
+    told = [line for pair, own in zip(made, retraining_costs, strict=False) for line in lines(*pair, own)]
     show(summed(pd.DataFrame(told)))
     show(won_back(made, given.first_seed), 2)
-    usual = {key: float(np.mean([own[key] for own in prices])) for key in prices[0]}
+    usual = {key: float(np.mean([own[key] for own in retraining_costs])) for key in retraining_costs[0]}
     show(counted([line for pair in made[len(BREAKS) :] for line in lines(*pair, usual)]))
 
 

@@ -1,4 +1,4 @@
-"""The account of an older checkout beside today's, on the same fits, over the three newest tables.
+"""The accumulated gain of an older checkout beside today's, on the same fits, over the three newest tables.
 
     git worktree add ../before COMMIT
     python bench/before_after.py --before ../before --cache FOLDER   # the fits of policies.py
@@ -53,20 +53,20 @@ def played(cache: Path) -> None:
             ends = [
                 here.play(
                     run.setting,
-                    here.asked_at(run.setting, run.price),
+                    here.asked_at(run.setting, run.retraining_cost),
                     probes=True,
-                    **({"spaced": here.spaced(run.price)} if spaced else {}),
+                    **({"spaced": here.spaced(run.retraining_cost)} if spaced else {}),
                 )
                 for run in runs
             ]
             pairs = list(zip(runs, ends, strict=True))
-            cost = np.array([each.cost(run.price) for run, each in pairs]) / least
-            told = [((run.setting, run.price) if spaced else (run,), each) for run, each in pairs]
+            cost = np.array([each.cost(run.retraining_cost) for run, each in pairs]) / least
+            told = [((run.setting, run.retraining_cost) if spaced else (run,), each) for run, each in pairs]
             own = [here.probe_cost(*of, each, "refit") for of, each in told]
             cells += [f"{cost.mean():.3f} / {cost.max():.2f}", f"{np.mean(own / least):.3f}"]
             cells += [f"{np.mean([each.retrainings for each in ends]):.1f}"]
         calendar = [here.play(run.setting, here.every(8, run.setting.matrix.windows), probes=False) for run in free]
-        costs = np.array([each.cost(run.price) for run, each in zip(free, calendar, strict=True)]) / least
+        costs = np.array([each.cost(run.retraining_cost) for run, each in zip(free, calendar, strict=True)]) / least
         print("| " + " | ".join([*cells, f"{costs.mean():.3f} / {costs.max():.2f}"]) + " |", flush=True)
 
 

@@ -6,8 +6,8 @@ A simulated stream, and bank with such a delay laid on it: a row is due as many 
 the label of a positive comes after a fifth of that on average, that of a negative when it is due. Three ways to train
 at every window, each on all past rows, on a sliding window, and on the better of both: every label at once, which
 nobody has; only rows that are *due*, as retrim does (that `mature` takes just these is asserted); and every row whose
-label has *arrived*, which are too many positives. The account is the shipped one, as in policies.py, against hindsight
-under the same delay; last what its schedule costs with models made from arrived rows.
+label has *arrived*, which are too many positives. The accumulated gain is the shipped one, as in policies.py, against
+hindsight under the same delay; last what its schedule costs with models made from arrived rows.
 """
 
 import argparse
@@ -98,21 +98,21 @@ def lines(stream: Stream, matrix: LossMatrix, early: LossMatrix, late: int) -> N
         ]
         losses = [f"{never:.3f}", f"{always[0]:.3f}", *(f"{loss:.3f} ({loss / always[0]:.2f})" for loss in always[1:])]
         gain = gain_of(matrix, stream.table, windows, late)
-        told = [_account(due, biased, gain / part) for part in PARTS]
+        told = [_gain(due, biased, gain / part) for part in PARTS]
         cells = [stream.name, str(late), windows, *losses, *(", ".join(cell) for cell in zip(*told, strict=True))]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def _account(due: Setting, biased: Setting, price: float) -> tuple[str, str, str]:
+def _gain(due: Setting, biased: Setting, retraining_cost: float) -> tuple[str, str, str]:
     """Its cost over that of hindsight, its retrainings and those of hindsight, and its schedule on arrived rows."""
-    found = best_in_hindsight(due.totals, due.delays, price=price)
-    least = found.cost(price)
-    played = play_policy(due, asked_at(due, price), probes=True)
-    same = play_policy(biased, at_checks(played.checks), probes=False).losses[due.begin :].sum() + price * len(
-        played.checks
-    )
+    found = best_in_hindsight(due.totals, due.delays, retraining_cost=retraining_cost)
+    least = found.cost(retraining_cost)
+    played = play_policy(due, asked_at(due, retraining_cost), probes=True)
+    same = play_policy(biased, at_checks(played.checks), probes=False).losses[
+        due.begin :
+    ].sum() + retraining_cost * len(played.checks)
     counts = f"{played.retrainings} ({len(found.checks)})"
-    return f"{played.cost(price) / least:.3f}", counts, f"{same / least:.2f}"
+    return f"{played.cost(retraining_cost) / least:.3f}", counts, f"{same / least:.2f}"
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def world(seed: int, *, rows: int, groups: int, by: float) -> tuple[Outcomes, np
 
 
 @cache
-def shift_of(harm: float, measure: str) -> float:
+def shift_of(non_inferiority: float, measure: str) -> float:
     """By how much log odds must be told too low for the measure to lie `harm` apart, in a world of 400,000 rows."""
     low, high = 0.0, 6.0
     for _ in range(20):
@@ -60,8 +60,8 @@ def shift_of(harm: float, measure: str) -> float:
         outcomes, names = world(1, rows=400_000, groups=2, by=middle)
         values, weights = outcomes.parts(measure)
         rates = [values[names == name].sum() / weights[names == name].sum() for name in ("g0", "g1")]
-        low, high = (middle, high) if abs(rates[1] - rates[0]) < harm else (low, middle)
-    return high if harm else 0.0
+        low, high = (middle, high) if abs(rates[1] - rates[0]) < non_inferiority else (low, middle)
+    return high if non_inferiority else 0.0
 
 
 def refusals(worlds: int, **how: Any) -> tuple[float, float]:
@@ -86,9 +86,11 @@ def show_check(worlds: int) -> None:
     for rows in (600, 2000):
         for groups in (2, 4):
             for measure in (MISSES, SELECTED):
-                for harm, limit in ((0.0, 0.0), (0.0, LIMIT), (0.1, LIMIT), (0.2, LIMIT), (0.3, LIMIT)):
-                    ours, bare = refusals(worlds, rows=rows, groups=groups, harm=harm, measure=measure, limit=limit)
-                    truth = f"{harm} apart" if harm else "equal"
+                for non_inferiority, limit in ((0.0, 0.0), (0.0, LIMIT), (0.1, LIMIT), (0.2, LIMIT), (0.3, LIMIT)):
+                    ours, bare = refusals(
+                        worlds, rows=rows, groups=groups, non_inferiority=non_inferiority, measure=measure, limit=limit
+                    )
+                    truth = f"{non_inferiority} apart" if non_inferiority else "equal"
                     said = measure.replace("_", " ")
                     print(f"| {groups} | {rows} | {truth} | {said} | {limit} | {ours:.1%} | {bare:.1%} |", flush=True)
 

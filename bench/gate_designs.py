@@ -40,16 +40,18 @@ class Multiplied(AtCeiling):
     """B: one e-process over all rows of the life, the judged ones its last factor; they must not contradict it."""
 
     def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[ShownEvidence] | None) -> Verdict:
-        assert self.gate.harm is not None
+        assert self.gate.non_inferiority is not None
         found = super().judged(challengers, champion, None)
         before = [each for each in shown or () if found.winner in each.refits and len(each.champion)]
         its = np.concatenate([*(each.champion for each in before), champion])
         own = np.concatenate([*(each.refits[found.winner] for each in before), challengers[found.winner]])
         starts = np.cumsum([0, *(len(each.champion) for each in before)])[: max(len(before), 1)]
-        gain, harm = (evidence_of((1 + lost) * its - own, starts) for lost in (0.0, self.gate.harm.most))
+        gain, non_inferiority = (
+            evidence_of((1 + lost) * its - own, starts) for lost in (0.0, self.gate.non_inferiority.most)
+        )
         passes = (
             gain >= len(challengers) / (1 - self.gate.confidence)
-            and harm >= len(challengers) / (1 - self.gate.harm.confidence)
+            and non_inferiority >= len(challengers) / (1 - self.gate.non_inferiority.confidence)
             and float((champion - challengers[found.winner]).mean()) >= 0
         )
         return opened(found, passes=passes)
@@ -60,14 +62,14 @@ class Pooled(AtCeiling):
     """D: the mean of all rows of the life and the judged ones, as one t-test whose error is divided by 50."""
 
     def judged(self, challengers: Losses, champion: np.ndarray, shown: Sequence[ShownEvidence] | None) -> Verdict:
-        assert self.gate.harm is not None
+        assert self.gate.non_inferiority is not None
         found = super().judged(challengers, champion, None)
         before = [each for each in shown or () if found.winner in each.refits and len(each.champion)]
         its = np.concatenate([*(each.champion for each in before), champion])
         saved = its - np.concatenate([*(each.refits[found.winner] for each in before), challengers[found.winner]])
         n, tries = len(saved), len(challengers) * LIFE
         error = max(float(saved.std(ddof=1)) / n**0.5, 1e-12) if n > 1 else np.inf
-        levels = ((0.0, self.gate.confidence), (self.gate.harm.most, self.gate.harm.confidence))
+        levels = ((0.0, self.gate.confidence), (self.gate.non_inferiority.most, self.gate.non_inferiority.confidence))
         passes = all(
             stdtr(n - 1, (float(saved.mean()) + lost * float(its.mean())) / error) > 1 - (1 - sure) / tries
             for lost, sure in levels

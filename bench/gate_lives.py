@@ -3,9 +3,11 @@
     python bench/gate_lives.py [--lives 200] [--real]
 
 A life is 50 checks of 336 rows in blocks of 24. At each the probe's refits are held against the champion, whose mean
-loss is 1; the account of params.yaml (two standard errors) and a price decide whether they pay; the gate previews its
+loss is 1; the accumulated gain of params.yaml (two standard errors) and a retraining cost decide whether they pay; the
+gate previews its
 newest rows; and a run's challenger, another fit, is judged on the same rows: of the variance of its difference to the
-champion 80 % is that of the probe's. A refusal takes the price from the account. A life ends when a challenger is
+champion 80 % is that of the probe's. A refusal takes the retraining cost from the accumulated gain. A life ends when a
+challenger is
 promoted: *equal* ones in at most 5 % of lives, *worse* ones (by gate.min_gain) in at most 1 %. *Runs* are per life.
 
 Differences are independent rows, or each row resembles the one before by 0.8 (AR(1)), normal, or lognormal turned
@@ -22,7 +24,7 @@ from probation import ERRORS, real_years
 from scipy.signal import lfilter
 from streams import ROOT
 
-from retrim.decision.account import EMPTY
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.policy_play import GateSimulation
 from retrim.gate.support import ShownEvidence
 from retrim.settings import load_params
@@ -47,7 +49,7 @@ def blocks(rows: np.ndarray) -> np.ndarray:
 
 
 def promoted(
-    judging: GateSimulation, probe: np.ndarray, run: np.ndarray, *, price: float, held: float
+    judging: GateSimulation, probe: np.ndarray, run: np.ndarray, *, retraining_cost: float, held: float
 ) -> tuple[bool, int]:
     """Whether a challenger is ever promoted in one life, and the runs that were made.
 
@@ -58,11 +60,13 @@ def promoted(
         price: Of a retraining.
         held: Share of a check's rows that judge, at most.
     """
-    account, shown, runs = EMPTY, [], 0
+    accumulated_gain, shown, runs = EMPTY, [], 0
     ceiling = round(held * BLOCKS)
     for saved, own in zip(probe, run, strict=True):
-        account = account.deposit(float(saved.mean()), error=float(saved.std(ddof=1)) / BLOCKS**0.5, share=1.0)
-        if account.pays(price, errors=PARAMS.account.errors, ahead=PARAMS.account.ahead):
+        accumulated_gain = accumulated_gain.deposit(
+            float(saved.mean()), error=float(saved.std(ddof=1)) / BLOCKS**0.5, share=1.0
+        )
+        if accumulated_gain.pays(retraining_cost, errors=PARAMS.gain.errors, ahead=PARAMS.gain.ahead):
             early = [*shown, seen(saved[: BLOCKS - ceiling])]
             size = judging.sized([*shown, seen(saved)], early, tries=1, block_rows=BLOCK, there=judging.rows)
             kept = BLOCKS - round(size.rows / BLOCK)
@@ -72,7 +76,7 @@ def promoted(
                 runs += 1
                 if judging.judged({"all": 1 - own[kept:]}, champion, before).promote:
                     return True, runs
-                account = account.debit(price)
+                accumulated_gain = accumulated_gain.debit(retraining_cost)
         shown.append(seen(saved))
     return False, runs
 
@@ -88,7 +92,7 @@ def line(
     given: argparse.Namespace,
     *,
     worse: float,
-    price: float,
+    retraining_cost: float,
     held: float,
 ) -> None:
     cells = []
@@ -97,12 +101,12 @@ def line(
         gate = PARAMS.gate.model_copy(update={"min_rows": round(rows * given.least)})
         judging = design(gate, rows, 400)
         ended = [
-            promoted(judging, probe - worse, run - worse, price=price, held=held)
+            promoted(judging, probe - worse, run - worse, retraining_cost=retraining_cost, held=held)
             for probe, run in zip(probes, challengers, strict=True)
         ]
         cells.append(f"{np.mean([each[0] for each in ended]):.1%} ({np.mean([each[1] for each in ended]):.2f})")
     what = "worse" if worse else "equal"
-    print(f"| {name} | {what} | {price:g} | {held:g} | " + " | ".join(cells) + " |", flush=True)
+    print(f"| {name} | {what} | {retraining_cost:g} | {held:g} | " + " | ".join(cells) + " |", flush=True)
 
 
 def simulated(lives: int, only: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -132,12 +136,12 @@ def main() -> None:
             for name in ("bike", "bank", "rodents"):
                 saved = -blocks(real_years(name, given.lives, flipped=flipped, checks=CHECKS))
                 kind = "turned by check" if flipped else "wandering"
-                line(f"{name}: {kind}", saved, saved, given, worse=0.0, price=PRICES[0], held=HELD[0])
+                line(f"{name}: {kind}", saved, saved, given, worse=0.0, retraining_cost=PRICES[0], held=HELD[0])
         return
     for name, probe, run in simulated(given.lives, given.only):
         for worse in (0.0, PARAMS.gate.min_gain):
-            for price, held in zip(PRICES, HELD, strict=True):
-                line(name, probe, run, given, worse=worse, price=price, held=held)
+            for retraining_cost, held in zip(PRICES, HELD, strict=True):
+                line(name, probe, run, given, worse=worse, retraining_cost=retraining_cost, held=held)
 
 
 if __name__ == "__main__":

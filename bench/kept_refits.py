@@ -18,7 +18,7 @@ from policies import PARAMS, SOON, Run, asked_at, delays_to_run, fits_beside, in
 from streams import NAMES, load
 
 from retrim.decision import policy_play as played_by
-from retrim.decision.account import AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.history import CheckHistory
 from retrim.decision.policy_compare import usual_fit
 from retrim.decision.policy_play import (
@@ -38,11 +38,12 @@ from retrim.decision.probe import ProbeResult
 
 @dataclass(frozen=True)
 class Design:
-    """When a refit is fitted, and what is put into the account between.
+    """When a refit is fitted, and what is put into the accumulated gain between.
 
     Args:
         name: Which.
-        kept: Whether the newest refit is judged at each check, and its gain put into the account; else rows wait.
+        kept: Whether the newest refit is judged at each check, and its gain put into the accumulated gain; else rows
+            wait.
         latest: Checks after which the next is fitted at the latest, before the first of a champion and after it.
         earned: Share of the champion's loss that probes may cost; then they are asked as soon as they are earned.
         strays: Standard errors of a check's gain that each check may add unseen.
@@ -103,19 +104,21 @@ class Eye:
         probes: bool,
         spaced: ProbeSpacing | None,
     ) -> PolicyView:
-        account = walk.account
+        accumulated_gain = walk.accumulated_gain
         if self.version != walk.version:
             self.version = walk.version
             self.begin()
         if probes and spaced is not None and window is not None and window >= walk.live.model:
-            account = self.judge(setting, walk, check, window, spaced)
-        deposited = AccumulatedGain(max(account.balance - walk.account.balance, 0.0), abs(account.variance))
+            accumulated_gain = self.judge(setting, walk, check, window, spaced)
+        deposited = AccumulatedGain(
+            max(accumulated_gain.balance - walk.accumulated_gain.balance, 0.0), abs(accumulated_gain.variance)
+        )
         past = CheckHistory(tuple(walk.runs), tuple(walk.past), ())
         measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
-        return PolicyView(check, window, walk.live, measured, None, walk.said, account, deposited, past)
+        return PolicyView(check, window, walk.live, measured, None, walk.said, accumulated_gain, deposited, past)
 
     def judge(self, setting: Setting, walk: _Walk, check: int, window: int, spaced: ProbeSpacing) -> AccumulatedGain:
-        """The account after a window: with the kept refit's gain, or a new one's and what rows since the last add."""
+        """The accumulated gain after a window: with the kept refit's, or a new one's and that of the rows since."""
         matrix, live, design = setting.matrix, walk.live, self.design
         share = float(matrix.share[window])
         kept = self.reading(setting, live, window, self.origin) if design.kept else None
@@ -124,23 +127,23 @@ class Eye:
         self.base = loss if self.base is None else self.base
         self.waits.append((own, share))
         self.life += 1
-        account = walk.account
+        accumulated_gain = walk.accumulated_gain
         if kept is not None:
-            account = account.deposit(own, error=kept.newest_error, share=share)
+            accumulated_gain = accumulated_gain.deposit(own, error=kept.newest_error, share=share)
         rise = RISE * max(loss - self.base, 0.0) + design.slope * self.slope * len(self.waits)
         self.unseen += share * (rise + design.strays * self.error + (0.0 if design.kept else max(self.gain, 0.0)))
         ahead = float(matrix.share[window + 1 : check].sum())
-        cost = spaced.price * probe_rows(setting, window)
+        cost = spaced.retraining_cost * probe_rows(setting, window)
         cost /= usual_fit(setting) * (1 + PARAMS.backtest.origins)
         self.purse += design.earned * share * matrix.mean_loss(live.model, live.kind, window)
         passes = walk.said is None or walk.said.passes  # else the kept refit's word is old, and a new one is asked
-        pays = account.pays(spaced.price, errors=spaced.errors, ahead=ahead)
+        pays = accumulated_gain.pays(spaced.retraining_cost, errors=spaced.errors, ahead=ahead)
         crossed = design.kept and pays and passes
-        most = account.balance + self.unseen + ahead * max(self.gain, 0.0)
-        near = most > spaced.price and most > spaced.errors * account.error
+        most = accumulated_gain.balance + self.unseen + ahead * max(self.gain, 0.0)
+        near = most > spaced.retraining_cost and most > spaced.errors * accumulated_gain.error
         due = self.purse >= cost if design.earned else not self.asked or len(self.waits) >= self.latest()
         if crossed or not (near or due):
-            return account
+            return accumulated_gain
         self.purse -= cost
         self.asked = True
         return self.fit(setting, walk, window, own=own, share=share)
@@ -172,7 +175,7 @@ class Eye:
             champion = walk.live.model, walk.live.kind
             life = ChampionLife(tuple(walk.shown), setting.delays.labels, setting.blocks)
             walk.said = setting.judging.preview(setting.matrix, setting.kinds, champion, window=window, life=life)
-        return walk.account.deposit(gain, error=error, share=share + waiting)
+        return walk.accumulated_gain.deposit(gain, error=error, share=share + waiting)
 
     def reading(self, setting: Setting, live: ServedModel, window: int, origin: int | None) -> ProbeResult | None:
         """The reading of a refit made at a block, of the training window that did best before; None without one."""
@@ -189,7 +192,9 @@ class Eye:
 def played(run: Run, design: Design) -> PlayedPolicy:
     eye = Eye(design, run)
     with patch.object(played_by, "_look", eye.look):
-        return play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+        return play_policy(
+            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+        )
 
 
 def main() -> None:
@@ -207,8 +212,8 @@ def main() -> None:
     lines = []
     for design in DESIGNS:
         pairs = [(run, played(run, design)) for run in runs]
-        ratios = np.array([each.cost(run.price) / run.least for run, each in pairs])
-        beside = np.array([fits_beside(run.setting, run.price, each)[0] / run.least for run, each in pairs])
+        ratios = np.array([each.cost(run.retraining_cost) / run.least for run, each in pairs])
+        beside = np.array([fits_beside(run.setting, run.retraining_cost, each)[0] / run.least for run, each in pairs])
         late = np.array([checks for pair in pairs for checks in delays_to_run(*pair)])
         line = {"probe": design.name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
         line |= {"it adds, refit": f"{beside.mean():.3f}", "with probes": f"{(ratios + beside).mean():.3f}"}

@@ -69,7 +69,7 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS, 
             for inside in range(blocks)
         ]
     rows = (len(stream.table) - int(whole.starts[0])) / WINDOWS
-    return LossMatrix.of(KINDS, whole, done, usual_rows=rows, back=0)
+    return LossMatrix.of(KINDS, whole, done, rows_per_check=rows, back=0)
 
 
 def _as_of(each: FitLosses, origin: int, whole: WindowCuts) -> FitLosses:

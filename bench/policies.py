@@ -1,14 +1,17 @@
-"""What the account costs against the best schedule in hindsight, on nine real streams; what it does on shuffled ones.
+"""What the accumulated gain costs against the best schedule in hindsight, on nine real streams; what it does on
+shuffled ones.
 
     python bench/policies.py --cache FOLDER            # fits, an hour on one core; kept, so that a rerun takes a minute
     python bench/policies.py --cache FOLDER --streams bike bank
     python bench/policies.py --cache FOLDER --gates    # ways to count evidence in the gate (gate_designs.py)
-    python bench/policies.py --cache FOLDER --designs  # other settings of the account, and leaving one stream out
+    python bench/policies.py --cache FOLDER --designs  # other settings of the accumulated gain, and leaving one stream
+    out
 
-50 windows after the first 20 % of rows; a price of 1/40 and of 1/15 of the gain, which is the loss of never retraining
+50 windows after the first 20 % of rows; a retraining cost of 1/40 and of 1/15 of the gain, which is the loss of never
+retraining
 minus that of retraining at every window (where that is no gain, the larger one of the two training windows alone);
 labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
-The account is the shipped one: rules and settings of params.yaml, asked through the code that runs live.
+The accumulated gain is the shipped one: rules and settings of params.yaml, asked through the code that runs live.
 """
 
 import argparse
@@ -28,7 +31,7 @@ from policy_peers import Asked, beside
 from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
 from retrim.decision import probe
-from retrim.decision.account import EMPTY
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.policy import LossMatrix, PolicyDelays
 from retrim.decision.policy_compare import periodic, usual_fit
 from retrim.decision.policy_play import (
@@ -49,14 +52,14 @@ from retrim.decision.probe import EVERY, NEEDED
 from retrim.decision.rules import BudgetParams, TriggerParams
 from retrim.settings import load_params
 
-SOON = 2  # checks from that at which the account would have paid to the run
+SOON = 2  # checks from that at which the accumulated gain would have paid to the run
 PARTS, LATE = (40, 15), (0, 2)
 GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every retraining is released
 AFTER = (False, True)  # whether what was judged is fitted once more on all rows, those that judged too
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
-TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("account",)})
+TRIGGERS: TriggerParams = PARAMS.triggers.model_copy(update={"rules": ("gain",)})
 BAND: TriggerParams = TriggerParams.model_validate(
     {
         **TRIGGERS.model_dump(),
@@ -78,7 +81,7 @@ class Run:
     late: int
     part: int
     setting: Setting
-    price: float
+    retraining_cost: float
     least: float  # cost of the best schedule in hindsight
     retrainings: int  # of it
 
@@ -94,7 +97,7 @@ def setting_of(
     moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
     apart = round(gated * BLOCKS) if after else 0
     again = 1 / (len(RUNS[windows]) * (1 + PARAMS.backtest.origins)) if after else 0.0
-    rows = round(matrix.usual_rows * gated)
+    rows = round(matrix.rows_per_check * gated)
     gate = PARAMS.gate.model_copy(update={"min_rows": max(rows // 2, 2)})  # as `init` writes it
     judging = GateSimulation(gate, rows, PARAMS.judge.draws, apart, again) if gated else None
     if after:
@@ -125,31 +128,33 @@ def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, af
             setting = setting_of(matrix, stream.table, windows, late, blocks=blocks, gated=gated, after=after)
             gain = gain_of(matrix, stream.table, windows, late)
             for part in PARTS:
-                found = best_in_hindsight(setting.totals, setting.delays, price=gain / part)
+                found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=gain / part)
                 cost = found.cost(gain / part)
                 made.append(Run(stream.name, windows, late, part, setting, gain / part, cost, len(found.checks)))
     return made
 
 
 def asked_at(
-    setting: Setting, price: float, ahead: float = PARAMS.account.ahead, triggers: TriggerParams = TRIGGERS
+    setting: Setting, retraining_cost: float, ahead: float = PARAMS.gain.ahead, triggers: TriggerParams = TRIGGERS
 ) -> Asks:
-    """The account by default, on any history."""
-    return by_rules(setting, triggers, price=price, errors=PARAMS.account.errors, ahead=ahead, drifted=None, seed=7)
+    """The accumulated gain by default, on any history."""
+    return by_rules(
+        setting, triggers, retraining_cost=retraining_cost, errors=PARAMS.gain.errors, ahead=ahead, drifted=None, seed=7
+    )
 
 
-def spaced(price: float, when: str = PARAMS.probe.when) -> ProbeSpacing | None:
+def spaced(retraining_cost: float, when: str = PARAMS.probe.when) -> ProbeSpacing | None:
     """When the probe is asked, by default."""
-    return ProbeSpacing(price, PARAMS.account.errors) if when == NEEDED else None
+    return ProbeSpacing(retraining_cost, PARAMS.gain.errors) if when == NEEDED else None
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
-    "account, by default": lambda run: asked_at(run.setting, run.price),
-    "account, two checks ahead": lambda run: asked_at(run.setting, run.price, 2.0),
+    "account, by default": lambda run: asked_at(run.setting, run.retraining_cost),
+    "account, two checks ahead": lambda run: asked_at(run.setting, run.retraining_cost, 2.0),
     "every 8 windows": lambda run: every(8, run.setting.matrix.windows),
     "every 4 windows": lambda run: every(4, run.setting.matrix.windows),
     "champion's loss > mean + 1 sd": lambda run: by_rules(
-        run.setting, BAND, price=run.price, errors=0.0, ahead=0.0, drifted=None, seed=7
+        run.setting, BAND, retraining_cost=run.retraining_cost, errors=0.0, ahead=0.0, drifted=None, seed=7
     ),
     "never": lambda _: at_checks(()),
     "always": lambda run: every(1, run.setting.matrix.windows),
@@ -162,45 +167,53 @@ def fits_of_a_retraining(setting: Setting, mode: str) -> float:
     return 1 + PARAMS.backtest.origins + trials / len(setting.kinds)
 
 
-def probe_cost(setting: Setting, price: float, played: PlayedPolicy, mode: str) -> float:
-    return price * played.probed / (usual_fit(setting) * fits_of_a_retraining(setting, mode))
+def probe_cost(setting: Setting, retraining_cost: float, played: PlayedPolicy, mode: str) -> float:
+    return retraining_cost * played.probed / (usual_fit(setting) * fits_of_a_retraining(setting, mode))
 
 
-def fits_beside(setting: Setting, price: float, played: PlayedPolicy) -> tuple[float, float]:
+def fits_beside(setting: Setting, retraining_cost: float, played: PlayedPolicy) -> tuple[float, float]:
     """What a policy's own fits cost, where a retraining is a refit, and where it is a search."""
-    return probe_cost(setting, price, played, "refit"), probe_cost(setting, price, played, "search")
+    return probe_cost(setting, retraining_cost, played, "refit"), probe_cost(setting, retraining_cost, played, "search")
 
 
 def delays_to_run(run: Run, played: PlayedPolicy) -> list[int]:
-    """Checks from that at which an account probed at every check would have paid to the run, for each time it did.
+    """Checks from that at which an accumulated gain probed at every check would have paid to the run, for each time it
+    did.
 
     One that had not come by the end counts as if it came then.
     """
     setting, matrix = run.setting, run.setting.matrix
-    account, crossed, found = EMPTY, None, []
+    accumulated_gain, crossed, found = EMPTY, None, []
     for check in range(1, matrix.windows):
         live, window = played.served[check - 1], check - 1 - setting.delays.labels
         if window >= live.model:
             kind = best_kind(setting, window - 1) if window else live.kind
             reading = read(setting, live, window, kind=kind)
-            account = account.deposit(reading.gain, error=reading.error, share=float(matrix.share[window]))
+            accumulated_gain = accumulated_gain.deposit(
+                reading.gain, error=reading.error, share=float(matrix.share[window])
+            )
         ahead = float(matrix.share[max(window + 1, 0) : check].sum())
-        if crossed is None and account.pays(run.price, errors=PARAMS.account.errors, ahead=ahead):
+        if crossed is None and accumulated_gain.pays(run.retraining_cost, errors=PARAMS.gain.errors, ahead=ahead):
             crossed = check
         if check in played.checks:
             found += [] if crossed is None else [check - crossed]
-            account, crossed = account.debit(run.price) if check in played.refused else EMPTY, None
+            accumulated_gain, crossed = (
+                accumulated_gain.debit(run.retraining_cost) if check in played.refused else EMPTY,
+                None,
+            )
     return found + ([] if crossed is None else [matrix.windows - crossed])
 
 
 def records(runs: Sequence[Run]) -> pd.DataFrame:
-    """The account, run by run."""
+    """The accumulated gain, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
-        calendar = periodic(run.setting, played.retrainings, price=run.price)
+        played = play_policy(
+            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+        )
+        calendar = periodic(run.setting, played.retrainings, retraining_cost=run.retraining_cost)
         late = delays_to_run(run, played)
-        cost = played.cost(run.price)
+        cost = played.cost(run.retraining_cost)
         lines.append(
             {
                 "stream": run.stream,
@@ -214,8 +227,9 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "came late": sum(checks > SOON for checks in late),
                 "in hindsight": run.retrainings,
                 "ratio": cost / run.least,
-                "with probe, refit": (cost + probe_cost(run.setting, run.price, played, "refit")) / run.least,
-                "with probe, search": (cost + probe_cost(run.setting, run.price, played, "search")) / run.least,
+                "with probe, refit": (cost + probe_cost(run.setting, run.retraining_cost, played, "refit")) / run.least,
+                "with probe, search": (cost + probe_cost(run.setting, run.retraining_cost, played, "search"))
+                / run.least,
                 "periodic, median": calendar.median / run.least,
                 "periodic, best": calendar.best / run.least,
             }
@@ -234,9 +248,11 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     """Mean and worst ratio of each policy."""
     lines = []
     for name, policy in POLICIES.items():
-        probes = name.startswith("account")
+        probes = name.startswith("gain")
         costs = [
-            play_policy(run.setting, policy(run), probes=probes, spaced=spaced(run.price)).cost(run.price)
+            play_policy(run.setting, policy(run), probes=probes, spaced=spaced(run.retraining_cost)).cost(
+                run.retraining_cost
+            )
             for run in runs
         ]
         ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
@@ -268,23 +284,35 @@ def summary(told: pd.DataFrame) -> None:
         means = "; ".join(f"{name} {part[name].mean():.3f} (worst {part[name].max():.3f})" for name in columns)
         print(f"labels {late} late, {len(part)} runs: {means}; below the median phase in {won} of {len(acted)}")
     due, late = told["due"].sum(), told["came late"].sum()
-    print(f"a run at most {SOON} checks after the account would have paid: {due - late} of {due}")
+    print(f"a run at most {SOON} checks after the accumulated gain would have paid: {due - late} of {due}")
     for name in ("ratio", "with probe, refit", "with probe, search"):
         print(f"all {len(told)} runs: {name} mean {told[name].mean():.3f}, worst {told[name].max():.3f}")
     print(flush=True)
 
 
 def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any) -> Iterator[tuple[str, Run]]:
-    """Runs on the shuffled stream, at the real stream's prices and at a low one, each with what the price is."""
+    """Runs on the shuffled stream, at the real stream's costs and at a low one, each with that cost."""
     for windows in RUNS:
         for late in LATE:
             setting = setting_of(still, stream.table, windows, late, **how)
             gain = gain_of(real, stream.table, windows, late)
             never = play_policy(setting, at_checks(()), probes=False).loss
-            prices = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
-            for label, price in prices.items():
-                found = best_in_hindsight(setting.totals, setting.delays, price=price)
-                yield label, Run(stream.name, windows, late, 0, setting, price, found.cost(price), len(found.checks))
+            retraining_costs = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
+            for label, retraining_cost in retraining_costs.items():
+                found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
+                yield (
+                    label,
+                    Run(
+                        stream.name,
+                        windows,
+                        late,
+                        0,
+                        setting,
+                        retraining_cost,
+                        found.cost(retraining_cost),
+                        len(found.checks),
+                    ),
+                )
 
 
 def controls(
@@ -293,7 +321,9 @@ def controls(
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
     for label, run in control_runs(stream, real, matrix, blocks=blocks, gated=gated):
-        played = play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+        played = play_policy(
+            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+        )
         line = {"stream": stream.name, "gate": gated, "windows": run.windows, "late": run.late, "price": label}
         counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
         lines.append({**line, **counts, "in hindsight": run.retrainings})
@@ -311,17 +341,20 @@ GUARDED: dict[str, dict[str, Any]] = {
 
 
 def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
-    """The account under other guards: cost over hindsight that keeps nothing back, and how often each stopped it."""
+    """The rule under other guards: cost over hindsight that keeps nothing back, and how often each stopped it."""
     lines = []
     for name, changes in GUARDED.items():
         triggers = TRIGGERS.model_copy(update=changes)
         played = [
             play_policy(
-                run.setting, asked_at(run.setting, run.price, triggers=triggers), probes=True, spaced=spaced(run.price)
+                run.setting,
+                asked_at(run.setting, run.retraining_cost, triggers=triggers),
+                probes=True,
+                spaced=spaced(run.retraining_cost),
             )
             for run in runs
         ]
-        ratios = np.array([each.cost(run.price) for each, run in zip(played, runs, strict=True)]) / fresh
+        ratios = np.array([each.cost(run.retraining_cost) for each, run in zip(played, runs, strict=True)]) / fresh
         stopped = sum((Counter(each.stopped) for each in played), Counter[str]())
         line = {"guards": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
         line["retrainings"] = f"{np.mean([each.retrainings for each in played]):.2f}"
@@ -342,7 +375,7 @@ SPACED: dict[str, dict[str, float] | None] = {
 
 
 def spacings(runs: Sequence[Run]) -> pd.DataFrame:
-    """The account whose probe is asked more or less often: cost over hindsight, probes beside it, and late runs."""
+    """The rule with more or fewer probes: cost over hindsight, probes beside it, and late runs."""
     lines = []
     for name, changes in SPACED.items():
         kept = {key: getattr(probe, key) for key in changes or {}}
@@ -350,14 +383,19 @@ def spacings(runs: Sequence[Run]) -> pd.DataFrame:
             setattr(probe, key, value)
         when = EVERY if changes is None else NEEDED
         played = [
-            play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price, when))
+            play_policy(
+                run.setting,
+                asked_at(run.setting, run.retraining_cost),
+                probes=True,
+                spaced=spaced(run.retraining_cost, when),
+            )
             for run in runs
         ]
         for key, value in kept.items():
             setattr(probe, key, value)
         pairs = list(zip(runs, played, strict=True))
-        ratios = np.array([each.cost(run.price) / run.least for run, each in pairs])
-        beside = np.array([fits_beside(run.setting, run.price, each) for run, each in pairs])
+        ratios = np.array([each.cost(run.retraining_cost) / run.least for run, each in pairs])
+        beside = np.array([fits_beside(run.setting, run.retraining_cost, each) for run, each in pairs])
         beside /= np.array([[run.least] for run in runs])
         late = np.array([checks for pair in pairs for checks in delays_to_run(*pair)])
         line = {"probe": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
@@ -367,7 +405,7 @@ def spacings(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None:
-    """Other settings of the account: mean ratio by stream; then the best on five streams, shown on the sixth."""
+    """Other settings of the rule: mean ratio by stream; then the best on five streams, shown on the sixth."""
     table: dict[str, dict[str, float]] = {}
     for blocks in (1, 2, 4):
         for ahead in (0.0, 1.0, 2.0, 3.0):
@@ -376,8 +414,11 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
                 runs = runs_of(stream, matrix, blocks=blocks, gated=gated)
                 costs = [
                     play_policy(
-                        run.setting, asked_at(run.setting, run.price, ahead), probes=True, spaced=spaced(run.price)
-                    ).cost(run.price)
+                        run.setting,
+                        asked_at(run.setting, run.retraining_cost, ahead),
+                        probes=True,
+                        spaced=spaced(run.retraining_cost),
+                    ).cost(run.retraining_cost)
                     for run in runs
                 ]
                 ratios[name] = float(np.mean([cost / run.least for cost, run in zip(costs, runs, strict=True)]))
@@ -407,8 +448,10 @@ def gates(made: dict[str, tuple[Stream, LossMatrix]], wanted: Sequence[str]) -> 
             setting = setting_of(matrix, stream.table, run.windows, run.late, blocks=blocks, gated=gated, after=after)
             if own is not None and setting.judging is not None:
                 setting = replace(setting, judging=own(**vars(setting.judging)))
-            played = play_policy(setting, asked_at(setting, run.price), probes=True, spaced=spaced(run.price))
-            costs[run.stream].append(played.cost(run.price) / run.least)
+            played = play_policy(
+                setting, asked_at(setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+            )
+            costs[run.stream].append(played.cost(run.retraining_cost) / run.least)
             counts += played.retrainings, len(played.refused)
         every = np.concatenate(list(costs.values()))
         means = {stream: float(np.mean(each)) for stream, each in costs.items()}
@@ -460,7 +503,9 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--designs", action="store_true")
     parser.add_argument("--gates", nargs="*", choices=list(DESIGNS), help="these designs of the gate, all by default")
-    parser.add_argument("--only", choices=("guards", "spacings"), help="the account under others of these alone")
+    parser.add_argument(
+        "--only", choices=("guards", "spacings"), help="the accumulated gain under others of these alone"
+    )
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
     given = parser.parse_args()
@@ -498,7 +543,7 @@ def main() -> None:
             if given.designs:
                 designs(made, gated=gated)
         alone = [
-            Asked(stream.name, run.setting, run.price, classes=stream.loss == "log_loss")
+            Asked(stream.name, run.setting, run.retraining_cost, classes=stream.loss == "log_loss")
             for stream, matrix in made.values()
             for run in runs_of(stream, matrix, blocks=blocks, gated=0.0)
             if run.windows != "both"

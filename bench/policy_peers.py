@@ -1,4 +1,4 @@
-"""Published policies beside the account, on the same loss matrices; used by policies.py.
+"""Published policies beside the accumulated gain, on the same loss matrices; used by policies.py.
 
 All that they learn they learn from the first 20 windows, and everybody is compared on the last 30, which begin with a
 fresh model; one training window at a time, every retraining released. CARA and UPF (published_policies.py) are also
@@ -38,13 +38,13 @@ class Asked:
 
     stream: str
     setting: Setting
-    price: float
+    retraining_cost: float
     classes: bool
 
 
 def beside(
     runs: Sequence[Asked],
-    account: Callable[[Setting, float], Asks],
+    accumulated_gain: Callable[[Setting, float], Asks],
     fits: Callable[[Setting, float, PlayedPolicy], tuple[float, float]],
     folder: Path | None,
 ) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def beside(
 
     Args:
         runs: Histories.
-        account: The account's answers at a price.
+        accumulated gain: The accumulated gain's answers at a retraining cost.
         fits: What the fits that a policy looks at cost, where a later run is a refit, and where it is a search.
         folder: Where RetrainOpt's environment is made; None: it is not asked.
     """
@@ -60,12 +60,14 @@ def beside(
     lines: list[dict[str, Any]] = []
     for number, run in enumerate(runs):
         first, last = part_of(run.setting, 0, HISTORY), part_of(run.setting, HISTORY, run.setting.matrix.windows)
-        least = best_in_hindsight(last.totals, last.delays, price=run.price).cost(run.price)
-        asked: dict[str, tuple[Asks, bool]] = {"account": (account(last, run.price), True)}
+        least = best_in_hindsight(last.totals, last.delays, retraining_cost=run.retraining_cost).cost(
+            run.retraining_cost
+        )
+        asked: dict[str, tuple[Asks, bool]] = {"gain": (accumulated_gain(last, run.retraining_cost), True)}
         for name in ("threshold", "cumulative", "periodic"):
-            asked[f"CARA {name}"] = (cara(name, first, run.price)(last), name != "periodic")
+            asked[f"CARA {name}"] = (cara(name, first, run.retraining_cost)(last), name != "periodic")
         if run.classes:
-            asked["UPF"] = (upf(first, run.setting, run.price)(last), True)
+            asked["UPF"] = (upf(first, run.setting, run.retraining_cost)(last), True)
         for each in (4, 8):
             asked[f"every {each}"] = (every(each, last.matrix.windows), False)
         asked["never"] = (at_checks(()), False)
@@ -74,8 +76,8 @@ def beside(
             asked[f"RetrainOpt {name}"] = (at_checks(checks), False)
         for name, (asks, looks) in asked.items():
             played = play_policy(last, asks, probes=looks)
-            refit, search = fits(last, run.price, played) if looks else (0.0, 0.0)
-            cost = played.cost(run.price)
+            refit, search = fits(last, run.retraining_cost, played) if looks else (0.0, 0.0)
+            cost = played.cost(run.retraining_cost)
             line = {"policy": name, "late": run.setting.delays.labels, "classes": run.classes}
             figures = {"ratio": cost / least, "refit": (cost + refit) / least, "search": (cost + search) / least}
             lines.append({**line, **figures, "retrainings": played.retrainings})
@@ -107,7 +109,8 @@ def _retrainopt(runs: Sequence[Asked], folder: Path) -> dict[int, dict[str, list
         return {}
     own = [number for number, run in enumerate(runs) if not run.setting.delays.labels]
     tasks = [
-        {"losses": _losses(runs[number].setting), "price": runs[number].price, "history": HISTORY} for number in own
+        {"losses": _losses(runs[number].setting), "price": runs[number].retraining_cost, "history": HISTORY}
+        for number in own
     ]
     command = [str(python), str(HERE / RETRAINOPT.script)]
     told = subprocess.run(command, input=json.dumps(tasks), capture_output=True, text=True, check=True).stdout

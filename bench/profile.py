@@ -87,7 +87,7 @@ def settings() -> dict[str, Any]:
     columns["y"] = {"type": "category", "role": "target"}
     params["data"] |= {"model": "bench", "columns": columns, "key": ["id"], "task": "binary", "positive": "yes"}
     params["judge"] |= {"loss": "log_loss", "metrics": ["log_loss"]}
-    params["gate"]["floor"] = ["mean"]
+    params["gate"]["baselines"] = ["mean"]
     return params
 
 

@@ -1,4 +1,4 @@
-"""Retraining policies as their papers describe them, asked on the same loss matrices as the account.
+"""Retraining policies as their papers describe them, asked on the same loss matrices as the accumulated gain.
 
 CARA: Mahadevan and Mathioudakis, Cost-effective retraining of machine learning models, arXiv 2310.04216. Staleness of a
 window is what the live model lost there beyond a model made just before it, on the newest labelled rows. Three rules,
@@ -6,7 +6,7 @@ each with one parameter, which is the one that cost least on an initial stretch,
 
 UPF: Regol, Schwinn, Sprague, Coates and Markovich, When to retrain a machine learning model, ICML 2025, PMLR
 267:51369-51404; for classification. A regression on pairs (model, window) foretells what any model will lose in any
-window; a retraining is started where a quantile of what it would save over a horizon, less its price, is above zero.
+window; a retraining is started where a quantile of what it would save over a horizon, less its cost, is above zero.
 
 Chosen here, as the papers leave it open, so as to favour them: parameters are tried on 20 windows with the prices and
 delays of the others; UPF sees a model made at every window, in that stretch and since (with pairs of the
@@ -40,7 +40,7 @@ def staleness(setting: Setting, seen: PolicyView) -> float:
     window, live, matrix = seen.window, seen.live, setting.matrix
     if window is None or window < live.model:
         return 0.0
-    fresh = matrix.probe_sums(window, live.kind, labels=setting.delays.labels, blocks=1).sum() / matrix.usual_rows
+    fresh = matrix.probe_sums(window, live.kind, labels=setting.delays.labels, blocks=1).sum() / matrix.rows_per_check
     return float(matrix.totals[live.kind, live.model, window] - fresh)
 
 
@@ -73,7 +73,7 @@ def periodic(setting: Setting, span: float) -> Asks:
     return at_checks(()) if span == NEVER else every(int(span), setting.matrix.windows)
 
 
-def cara(name: str, first: Setting, price: float) -> Callable[[Setting], Asks]:
+def cara(name: str, first: Setting, retraining_cost: float) -> Callable[[Setting], Asks]:
     """One of the three rules, with the parameter that cost least on `first`."""
     rule = {"threshold": threshold, "cumulative": cumulative, "periodic": periodic}[name]
     tried: Iterable[float] = range(1, first.matrix.windows)
@@ -86,8 +86,10 @@ def cara(name: str, first: Setting, price: float) -> Callable[[Setting], Asks]:
 
         play_policy(first, note, probes=False)
         top = max(seen) if name == "threshold" else float(np.cumsum(seen).max())
-        tried = np.linspace(0.0, max(top, price), 41)
-    best = min([*tried, NEVER], key=lambda each: play_policy(first, rule(first, each), probes=False).cost(price))
+        tried = np.linspace(0.0, max(top, retraining_cost), 41)
+    best = min(
+        [*tried, NEVER], key=lambda each: play_policy(first, rule(first, each), probes=False).cost(retraining_cost)
+    )
     return lambda setting: rule(setting, best)
 
 
@@ -141,7 +143,7 @@ class _Foretells:
         return np.clip(mean, 0.0, 1.0) * self.scale[-1], np.square(sd * self.scale[-1])
 
 
-def foretelling(setting: Setting, known: Known, price: float, *, quantile: float, horizon: int) -> Asks:
+def foretelling(setting: Setting, known: Known, retraining_cost: float, *, quantile: float, horizon: int) -> Asks:
     """UPF on a history that follows the stretch it has seen."""
     normal = {0.5: 0.0, 0.3: -0.5244, 0.1: -1.2816}[quantile]
 
@@ -156,22 +158,22 @@ def foretelling(setting: Setting, known: Known, price: float, *, quantile: float
             return PolicyAnswer(retrain=False)
         kept, kept_variance = told.losses(live, ahead)
         fresh, fresh_variance = told.losses(max(now - setting.delays.age, 0), ahead)
-        saved = float((kept - fresh).sum()) - price
+        saved = float((kept - fresh).sum()) - retraining_cost
         return PolicyAnswer(retrain=saved + normal * float(np.sqrt((kept_variance + fresh_variance).sum())) > 0)
 
     return ask
 
 
-def upf(first: Setting, whole: Setting, price: float) -> Callable[[Setting], Asks]:
+def upf(first: Setting, whole: Setting, retraining_cost: float) -> Callable[[Setting], Asks]:
     """UPF, with the quantile and the horizon that cost least on `first`, which is the beginning of `whole`."""
     totals, stretch = whole.matrix.totals[whole.kinds[0]], first.matrix.windows
     options = [(quantile, horizon) for quantile in QUANTILES for horizon in HORIZONS]
 
     def cost(option: tuple[float, int]) -> float:
         known = Known(totals[:stretch, :stretch], 0)
-        asks = foretelling(first, known, price, quantile=option[0], horizon=option[1])
-        return play_policy(first, asks, probes=False).cost(price)
+        asks = foretelling(first, known, retraining_cost, quantile=option[0], horizon=option[1])
+        return play_policy(first, asks, probes=False).cost(retraining_cost)
 
     quantile, horizon = min(options, key=cost)
     seen = Known(totals, max(stretch - whole.delays.labels, 0))
-    return lambda setting: foretelling(setting, seen, price, quantile=quantile, horizon=horizon)
+    return lambda setting: foretelling(setting, seen, retraining_cost, quantile=quantile, horizon=horizon)

@@ -1,4 +1,4 @@
-"""What the account reaches on nine streams with settings by default, the gate on: by table, beside calendars.
+"""What the accumulated gain reaches on nine streams with settings by default, the gate on: by table, beside calendars.
 
     python bench/reach.py --cache FOLDER                   # the fits of policies.py
     python bench/reach.py --cache FOLDER --controls bike bank chicago   # shuffled streams: retrainings and probes
@@ -36,8 +36,10 @@ AFTER = PARAMS.retrain.refit_after
 CALENDARS = (*PERIODS, 1)
 
 
-def account(run: Run) -> PlayedPolicy:
-    return play_policy(run.setting, asked_at(run.setting, run.price), probes=True, spaced=spaced(run.price))
+def accumulated_gain(run: Run) -> PlayedPolicy:
+    return play_policy(
+        run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+    )
 
 
 def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
@@ -47,18 +49,20 @@ def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
         blocks = PARAMS.probe.blocks
         free, gated = runs_of(*pair, blocks=blocks, gated=0.0), runs_of(*pair, blocks=blocks, gated=1.0, after=AFTER)
         least = np.array([run.least for run in free])
-        released, judged = [account(run) for run in free], [account(run) for run in gated]
+        released, judged = [accumulated_gain(run) for run in free], [accumulated_gain(run) for run in gated]
         cost, without = (
-            np.array([each.cost(run.price) for run, each in zip(free, played, strict=True)]) / least
+            np.array([each.cost(run.retraining_cost) for run, each in zip(free, played, strict=True)]) / least
             for played in (judged, released)
         )
         probes = np.array(
-            [fits_beside(run.setting, run.price, each) for run, each in zip(gated, judged, strict=True)]
+            [fits_beside(run.setting, run.retraining_cost, each) for run, each in zip(gated, judged, strict=True)]
         ) / least.reshape(-1, 1)
         rules = {
             f"every {period}": np.array(
                 [
-                    play_policy(run.setting, every(period, run.setting.matrix.windows), probes=False).cost(run.price)
+                    play_policy(run.setting, every(period, run.setting.matrix.windows), probes=False).cost(
+                        run.retraining_cost
+                    )
                     for run in free
                 ]
             )
@@ -98,15 +102,15 @@ def summary(frame: pd.DataFrame) -> None:
     above = frame[frame["cost"] > frame["its cost"]]["stream"]
     print(f"above the cheapest calendar: {', '.join(above) or 'none'}")
     due, come = int(frame["due"].sum()), int(frame["in time"].sum())
-    print(f"a run at most {SOON} checks after the account would have paid: {come} of {due}\n")
+    print(f"a run at most {SOON} checks after the accumulated gain would have paid: {come} of {due}\n")
 
 
 def controls(stream: Stream, real: LossMatrix, still: LossMatrix) -> list[dict[str, Any]]:
-    """The account on a shuffled stream, at the prices of the real one and at a low one."""
+    """The accumulated gain on a shuffled stream, at the prices of the real one and at a low one."""
     lines = []
     for label, run in control_runs(stream, real, still, blocks=PARAMS.probe.blocks, gated=1.0, after=AFTER):
-        played = account(run)
-        refit, search = fits_beside(run.setting, run.price, played)
+        played = accumulated_gain(run)
+        refit, search = fits_beside(run.setting, run.retraining_cost, played)
         lines.append(
             {
                 "stream": stream.name,
@@ -116,7 +120,7 @@ def controls(stream: Stream, real: LossMatrix, still: LossMatrix) -> list[dict[s
                 "retrainings": played.retrainings,
                 "refused": len(played.refused),
                 "in hindsight": run.retrainings,
-                "cost": played.cost(run.price) / run.least,
+                "cost": played.cost(run.retraining_cost) / run.least,
                 "probes add, refit": refit / run.least,
                 "search": search / run.least,
             }

@@ -110,7 +110,7 @@ def settings(rows: int) -> dict[str, Any]:
     params["tune"] |= {"trials": 1, "folds": 1, "fold_rows": block, "max_rounds": ROUNDS}
     params["train"]["windows"] = ["all"]
     params["backtest"]["origins"] = 1
-    params["account"]["usual_rows"] = max(rows // 100, 1000)
+    params["gain"]["rows_per_check"] = max(rows // 100, 1000)
     return params
 
 
@@ -190,7 +190,7 @@ def _worked() -> float:
 
 
 def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str, ...]) -> dict[str, Spent]:
-    """All phases of one size, in a workspace and a room below `folder`; it stops at the first that fails."""
+    """All phases of one size, in a workspace and a run directory below `folder`; it stops at the first that fails."""
     (folder / "expectations").mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(settings(rows), sort_keys=False), encoding="utf-8")
     (folder / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
@@ -213,7 +213,7 @@ def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str,
         found["land"] = Spent(seconds, worked, max(each.peak for each in landed), landed[-1].ended)
         if landed[-1].ended:
             return found
-    lay_room(folder)
+    lay_run_directory(folder)
     now = (LAST + pd.Timedelta(1, "D")).isoformat()
     for phase in (*STAGES, "day"):
         if phase in only:
@@ -225,12 +225,12 @@ def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str,
     return found
 
 
-def lay_room(folder: Path) -> None:
-    """What a room holds beside its code: the batches, the pins, no champion."""
+def lay_run_directory(folder: Path) -> None:
+    """What a run directory holds beside its code: the batches, the pins, no champion."""
     data = folder / "data"
     raw = data / "raw"
     shutil.rmtree(raw, ignore_errors=True)
-    for name in ("champion", "former"):
+    for name in ("champion", "previous"):
         (data / name).mkdir(parents=True, exist_ok=True)
         (data / name / "none.json").write_text("{}", encoding="utf-8")
     raw.mkdir()

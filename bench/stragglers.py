@@ -23,7 +23,7 @@ import pandas as pd
 from matrices import recipe_of
 from streams import Stream, load
 
-from retrim.decision.account import EMPTY
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.probe import judged_blocks, reading_of
 from retrim.features.view import FeatureView
 from retrim.stats.bootstrap import mean_error
@@ -154,7 +154,7 @@ class History:
 
 @dataclass(frozen=True)
 class Walked:
-    """The account after each check, its standard error then, the checks that retrained, rows and fits of the probe."""
+    """Accumulated gain after each check, its standard error, the checks that retrained, rows and fits of the probe."""
 
     balances: tuple[float, ...]
     errors: tuple[float, ...]
@@ -163,11 +163,11 @@ class Walked:
     fits: int
 
 
-def walk(history: History, design: Design, *, price: float | None) -> Walked:
-    """Check by check; without a price nothing is ever retrained."""
+def walk(history: History, design: Design, *, retraining_cost: float | None) -> Walked:
+    """Check by check; without a retraining cost nothing is ever retrained."""
     usual = (1 - FIRST) * len(history.stream.table) / CHECKS
     made, champion = 0, history.champion(0)
-    until, account = int(history.mature(0).max()), EMPTY
+    until, accumulated_gain = int(history.mature(0).max()), EMPTY
     balances: list[float] = []
     errors: list[float] = []
     retrained: list[int] = []
@@ -180,14 +180,14 @@ def walk(history: History, design: Design, *, price: float | None) -> Walked:
             continue
         said = design(np.searchsorted(mature, fresh), champion(fresh), gains_of(history, champion, check, fresh))
         error = mean_error(said.gains, block_rows=history.stream.block_rows)
-        account = account.deposit(float(said.gains.mean()), error=error, share=said.counted / usual)
+        accumulated_gain = accumulated_gain.deposit(float(said.gains.mean()), error=error, share=said.counted / usual)
         rows, fits = rows + said.counted, fits + said.fits
-        if price is not None and account.pays(price, errors=ERRORS, ahead=0.0):
-            made, champion, account = check, history.champion(check), EMPTY
+        if retraining_cost is not None and accumulated_gain.pays(retraining_cost, errors=ERRORS, ahead=0.0):
+            made, champion, accumulated_gain = check, history.champion(check), EMPTY
             until = int(history.mature(made).max())
             retrained.append(check)
-        balances.append(account.balance)
-        errors.append(account.error)
+        balances.append(accumulated_gain.balance)
+        errors.append(accumulated_gain.error)
     return Walked(tuple(balances), tuple(errors), tuple(retrained), rows, fits)
 
 
@@ -209,17 +209,25 @@ def _start(name: str, packages: Path) -> None:
 def _work(
     asked: tuple[float, int, float | None, tuple[float, ...], tuple[str, ...]],
 ) -> dict[str, tuple[Walked, Walked | None]]:
-    share, seed, price, gains, designs = asked
+    share, seed, retraining_cost, gains, designs = asked
     history = History(_OF["stream"], share=share, seed=seed)
     if not share:
-        plain = walk(history, oldest, price=None)
-        return {"no delay": (plain, None if price is None else walk(history, oldest, price=price))}
+        plain = walk(history, oldest, retraining_cost=None)
+        return {
+            "no delay": (
+                plain,
+                None if retraining_cost is None else walk(history, oldest, retraining_cost=retraining_cost),
+            )
+        }
     come = [history.come(check) for check in range(1, CHECKS + 1)]
     rows = round(float(come[-1] @ np.diff(history.edges)))
     balances = tuple(float(part @ np.array(gains[: len(part)])) for part in come)
     found: dict[str, tuple[Walked, Walked | None]] = {COME: (Walked(balances, (), (), rows, CHECKS), None)}
     for name in designs:
-        found[name] = walk(history, DESIGNS[name], price=None), walk(history, DESIGNS[name], price=price)
+        found[name] = (
+            walk(history, DESIGNS[name], retraining_cost=None),
+            walk(history, DESIGNS[name], retraining_cost=retraining_cost),
+        )
     return found
 
 
@@ -232,15 +240,18 @@ def show(name: str, packages: Path, *, seeds: int, cores: int, designs: Sequence
     with ProcessPoolExecutor(cores, initializer=_start, initargs=(name, packages)) as pool:
         (plain,) = pool.map(_work, [(0.0, 0, None, (), ())])
         still = plain["no delay"][0]
-        price = still.balances[-1] * PRICE
-        (plain,) = pool.map(_work, [(0.0, 0, price, (), ())])
+        retraining_cost = still.balances[-1] * PRICE
+        (plain,) = pool.map(_work, [(0.0, 0, retraining_cost, (), ())])
         moving = plain["no delay"][1]
         assert moving is not None
         gains = tuple(np.diff((0.0, *still.balances)).tolist())
-        jobs = [(share, seed, price, gains, tuple(designs)) for share in SHARES for seed in range(seeds)]
+        jobs = [(share, seed, retraining_cost, gains, tuple(designs)) for share in SHARES for seed in range(seeds)]
         found = dict(zip(jobs, pool.map(_work, jobs), strict=True))
     told = " and ".join(f"{still.balances[at]:.4g} ± {still.errors[at]:.2g}" for at in (6, -1))
-    print(f"\n{name}: accumulated without delay after 7 and {CHECKS} checks {told}; at cost {price:.3g} it retrains")
+    print(
+        f"\n{name}: accumulated without delay after 7 and {CHECKS} checks {told}; at cost {retraining_cost:.3g} "
+        "it retrains"
+    )
     print(f"at checks {shown(moving.retrained)}\n")
     print(
         "| late | design | after 7 | after 30 | rows counted | retrainings, by seed | first at check | fits a check |"
@@ -248,7 +259,7 @@ def show(name: str, packages: Path, *, seeds: int, cores: int, designs: Sequence
     print("|---|---|---|---|---|---|---|---|")
     for share in SHARES:
         for design in (COME, *designs):
-            pairs = [found[share, seed, price, gains, tuple(designs)][design] for seed in range(seeds)]
+            pairs = [found[share, seed, retraining_cost, gains, tuple(designs)][design] for seed in range(seeds)]
             ends = [np.array([each.balances[at] for each, _ in pairs]) for at in (6, -1)]
             runs = [each.retrained for _, each in pairs if each is not None]
             cells = (

@@ -188,15 +188,15 @@ def _truth(table: Table, answers: pd.Series, positive: str | None) -> np.ndarray
 
 
 def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
-    """The account as it ships, and the best calendar, over the best schedule in hindsight."""
-    from retrim.decision.policy_compare import account_name
+    """The accumulated gain as it ships, and the best calendar, over the best schedule in hindsight."""
+    from retrim.decision.policy_compare import gain_name
     from retrim.lineage.workspace import open_workspace
 
     record, seconds = retrim_json(place, "policy", "backtest", "--windows", str(WINDOWS), code=(0, 1))
     if "policies" not in record:
         raise FailedError(f"retrim policy backtest: {json.dumps(record)[:300]}")
     lines = {line["name"]: line for line in record["policies"]}
-    shipped = lines[account_name(open_workspace(place).params.account.price)]
+    shipped = lines[gain_name(open_workspace(place).params.gain.cost)]
     calendar = min((line for line in lines.values() if line["name"].startswith(PERIODIC)), key=lambda one: one["cost"])
     return {
         "shipped": shipped["ratio_to_hindsight"],
@@ -256,7 +256,7 @@ def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
 def _files(table: Table, rows: pd.DataFrame, places: np.ndarray, record: dict[str, Any]) -> Iterator[np.ndarray]:
     """Places of the rows of each file, whole ones alone: the last may be part of one."""
     if table.times is None:
-        usual = int(record["choices"]["account.usual_rows"])
+        usual = int(record["choices"]["gain.rows_per_check"])
         number = np.arange(len(places)) // usual
     else:
         times = table.times(rows).iloc[places]

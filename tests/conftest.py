@@ -1,5 +1,6 @@
 """Fixtures for more than one folder: a small table with a column of every type, and a workspace that describes it."""
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ hypothesis.settings.load_profile("fixed")
 pytest.register_assert_rewrite(
     "tests.builders.world", "tests.drills.scene", "tests.e2e.flows_here"
 )  # they say what they found
+
+# Imports, thousands of items and syntax trees are no garbage: looking through them took a quarter of the time.
+gc.set_threshold(100_000, 50, 100)
 
 SHOP: dict[str, Any] = {
     "model": "shop",
@@ -66,6 +70,7 @@ SUITE: dict[str, Any] = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs first what takes longest, so that two workers end at the same time."""
+    gc.freeze()
     items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
 

@@ -78,7 +78,7 @@ CLASSES = {
 def test_defaults_of_classes_fit_them(task: str, positive: str | None, rounds: int) -> None:
     params = Params.model_validate({"data": {**CLASSES, "task": task, "positive": positive}})
 
-    assert (params.judge.loss, params.gate.floor) == ("log_loss", ("mean",))
+    assert (params.judge.loss, params.gate.baselines) == ("log_loss", ("mean",))
     assert params.tune.max_rounds == rounds
 
 
@@ -97,7 +97,7 @@ def test_sizes_follow_the_rows_that_judge() -> None:
     params = Params.model_validate({"data": table, "split": {"judge_rows": 100}, "tune": {"trials": 80}})
 
     assert (params.gate.min_rows, params.backtest.origin_rows, params.tune.fold_rows) == (50, 100, 100)
-    assert (params.account.usual_rows, params.probe.min_rows, params.drift.min_rows) == (100, 25, 50)
+    assert (params.gain.rows_per_check, params.probe.min_rows, params.drift.min_rows) == (100, 25, 50)
     assert params.tune.warm_trials == 20
 
 
@@ -159,10 +159,14 @@ def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:
 
 
 def test_a_section_whose_values_are_all_fixed_is_no_setting() -> None:
-    with pytest.raises(BadInputError, match=r"room\.gc_grace is fixed at '1h' \(.*\), and '0s' is stated; take it out"):
-        parse_params(table_with(room={"gc_grace": "0s"}), "params.yaml")
+    with pytest.raises(
+        BadInputError, match=r"run_directory\.gc_grace is fixed at '1h' \(.*\), and '0s' is stated; take it out"
+    ):
+        parse_params(table_with(run_directory={"gc_grace": "0s"}), "params.yaml")
 
-    assert "room" not in parse_params(table_with(room={"gc_grace": "1h"}), "params.yaml").model_dump(mode="json")
+    assert "run_directory" not in parse_params(table_with(run_directory={"gc_grace": "1h"}), "params.yaml").model_dump(
+        mode="json"
+    )
 
 
 def test_a_value_that_follows_others_is_no_setting() -> None:
@@ -208,6 +212,11 @@ EARLIER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"proof": {"scheduled": False}}, {"schedule.prove": None}),
     ({"demo": {"start": 6}}, {}),
     ({"gate": {"half_life": None}}, {}),
+    ({"account": {"price": 2.0, "usual_rows": 9}}, {"gain.cost": 2.0, "gain.rows_per_check": 9}),
+    ({"former": {"most": 1}}, {"previous_champions.most": 1}),
+    ({"gate": {"floor": ["mean"]}}, {"gate.baselines": ["mean"]}),
+    ({"gate": {"harm": None}}, {"gate.non_inferiority": None}),
+    ({"room": {"gc_grace": "1h"}}, {}),
 ]
 
 

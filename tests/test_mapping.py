@@ -18,7 +18,7 @@ def written(folder: Path, text: str) -> Path:
     ("text", "said"),
     [
         ("a: 1\nb: 2\na: 3\n", "line 3: 'a' stands in line 1 already"),
-        ("account:\n  price: 1\n  errors: 2\n  price: 3\n", "line 4: 'price' stands in line 2 already"),
+        ("gain:\n  cost: 1\n  errors: 2\n  cost: 3\n", "line 4: 'cost' stands in line 2 already"),
         ("a: {x: 1, x: 2}\n", "line 1: 'x' stands in line 1 already"),
         ("- {x: 1, x: 2}\n", "line 1: 'x' stands in line 1 already"),
         ("1: a\n1: b\n", "line 2: 1 stands in line 1 already"),

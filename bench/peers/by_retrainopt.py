@@ -53,7 +53,7 @@ def schedules(task: dict[str, Any]) -> dict[str, list[int]]:
     windows, model, begin = Windows(len(task["losses"])), Read(task["losses"]), task["history"]
     config = PlannerConfig(n_choices=(1.0,))
 
-    def price(**_: Any) -> float:
+    def retraining_cost(**_: Any) -> float:
         return float(task["price"])
 
     known = collect_online_training_data(
@@ -63,7 +63,7 @@ def schedules(task: dict[str, Any]) -> dict[str, list[int]]:
         history_steps=begin,
         initial_model=0,
         initial_reference_loss=task["losses"][0][0],
-        training_cost_fn=price,
+        training_cost_fn=retraining_cost,
     )
     found = {}
     learned = LearnedOnlinePolicy().fit(known.states, known.decisions)
@@ -77,7 +77,7 @@ def schedules(task: dict[str, Any]) -> dict[str, list[int]]:
             initial_reference_loss=task["losses"][begin][begin],
             start_step=begin,
             initial_trained_at=begin,
-            training_cost_fn=price,
+            training_cost_fn=retraining_cost,
         )
         steps = [controller.step() for _ in range(begin, windows.num_steps)]
         found[name] = [each.state.step for each in steps if each.decision.action == DecisionAction.RETRAIN]

@@ -22,7 +22,7 @@ from retrim.retraining import retrain as op
 from retrim.retraining.recover import give_up, limits_of
 from retrim.retraining.retrain import marked, watching_trials
 from retrim.retraining.retrain import publish as op_publish
-from retrim.retraining.run_directory import RunDirectory, finished_room, stages_of
+from retrim.retraining.run_directory import RunDirectory, finished_run_directory, stages_of
 from retrim.training.mode import Mode, StageLimits
 from retrim_flows.lines import say
 from retrim_flows.moment import moment, open_workspace
@@ -61,19 +61,19 @@ def carry_out(workspace: Workspace, decision: str, mode: Mode | None, at: pd.Tim
 
 
 def build(workspace: Workspace, run: RunRow, parent: str, now: pd.Timestamp) -> int | None:
-    """Makes a version: a room, every stage in it, the registry; None where the DVC remote is away."""
-    room = finished_room(workspace, run)
-    if room is None:
-        room = make_room(workspace, run)
-        names = dvc.stages(room.folder)
-        with stages_of(workspace, room) as session:
+    """Makes a version: a run directory, every stage in it, the registry; None where the DVC remote is away."""
+    run_directory = finished_run_directory(workspace, run)
+    if run_directory is None:
+        run_directory = make_run_directory(workspace, run)
+        names = dvc.stages(run_directory.folder)
+        with stages_of(workspace, run_directory) as session:
             for place, stage in enumerate(names):
                 limits = limits_of(workspace, stage, mode=run.mode)
                 reproduce.with_options(task_run_name=stage)(
                     workspace, session, parent, stage, (place, len(names)), limits
                 )
             workspace.store.add_stage_times(run, session.seconds)
-    return publish(workspace, run, room, parent, now)
+    return publish(workspace, run, run_directory, parent, now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
@@ -84,9 +84,9 @@ def open_run(workspace: Workspace, run: RunRow) -> str:
 
 
 @task(cache_policy=NO_CACHE, retries=0)
-def make_room(workspace: Workspace, run: RunRow) -> RunDirectory:
+def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
     """A new run directory, from a snapshot of the workspace."""
-    return op.make_room(workspace, run)
+    return op.make_run_directory(workspace, run)
 
 
 @task(cache_policy=NO_CACHE, retries=0, log_prints=True)
@@ -99,9 +99,11 @@ def reproduce(
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
-def publish(workspace: Workspace, run: RunRow, room: RunDirectory, parent: str, now: pd.Timestamp) -> int | None:
+def publish(
+    workspace: Workspace, run: RunRow, run_directory: RunDirectory, parent: str, now: pd.Timestamp
+) -> int | None:
     """Remote, registry, tag and version row; run twice, it adds nothing."""
-    return op_publish(workspace, run, room, parent, now=now)
+    return op_publish(workspace, run, run_directory, parent, now=now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)

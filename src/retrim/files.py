@@ -135,18 +135,18 @@ class Paths:
 
     @property
     def has_champion(self) -> bool:
-        """Whether a champion was laid into the room; before version 1 a marker file says there is none."""
+        """Whether a champion was laid into the run directory; before version 1 a marker file says there is none."""
         return not (self.champion / NO_CHAMPION).exists()
 
     @property
-    def former(self) -> Path:
+    def previous(self) -> Path:
         """Previous champions that compete, a folder each: `v3`; a marker file says that there is none."""
-        return self.root / "data" / "former"
+        return self.root / "data" / "previous"
 
     @property
-    def has_formers(self) -> bool:
-        """Whether previous champions were laid into the room."""
-        return self.former.is_dir() and not (self.former / NO_CHAMPION).exists()
+    def has_previous_champions(self) -> bool:
+        """Whether previous champions were laid into the run directory."""
+        return self.previous.is_dir() and not (self.previous / NO_CHAMPION).exists()
 
     @property
     def table(self) -> Path:

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from retrim.alerting.kinds import AlertParams
 from retrim.batches.concern import BatchParams
 from retrim.card.card import CardParams
-from retrim.decision.account import GainParams
+from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.policy import PolicyParams
 from retrim.decision.probation import ProbationParams, ProofParams, ServedParams
 from retrim.decision.probe import ProbeParams
@@ -146,7 +146,7 @@ DERIVED: Mapping[str, Derived] = {
         "by data.task: mae, rmse, r2; log_loss, brier, auc; log_loss, accuracy, f1",
         _of_task(["mae", "rmse", "r2"], ["log_loss", "brier", "auc"], ["log_loss", "accuracy", "f1"]),
     ),
-    "gate.floor": Derived(
+    "gate.baselines": Derived(
         "last_value and seasonal_mean for a regression, mean for classes",
         _of_task(["last_value", "seasonal_mean"], ["mean"], ["mean"]),
     ),
@@ -161,14 +161,14 @@ DERIVED: Mapping[str, Derived] = {
     "gate.season_cells": Derived(
         "hours of gate.season up to a week, days up to two months, weeks above", _season_cells
     ),
-    "account.usual_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 1))),
+    "gain.rows_per_check": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 1))),
     "probe.min_rows": Derived(
-        "a quarter of account.usual_rows, 12 or more",
-        _of_rows("account.usual_rows", lambda rows: max(rows // 4, 12)),
+        "a quarter of gain.rows_per_check, 12 or more",
+        _of_rows("gain.rows_per_check", lambda rows: max(rows // 4, 12)),
     ),
     "drift.min_rows": Derived(
-        "half of account.usual_rows, from 20 to 100",
-        _of_rows("account.usual_rows", lambda rows: min(max(rows // 2, 20), 100)),
+        "half of gain.rows_per_check, from 20 to 100",
+        _of_rows("gain.rows_per_check", lambda rows: min(max(rows // 2, 20), 100)),
     ),
 }
 """Defaults that other settings say, in the order in which they are worked out; every other one stands in its field."""
@@ -281,6 +281,19 @@ def _drift_tests(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"drift.tests": {name: {**own, THRESHOLD: thresholds[name]} for name, own in known.items()}}
 
 
+def _renamed(section: str, to: str, names: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What a section or one of its keys states, under the names of today."""
+
+    def becomes(document: Mapping[str, Any]) -> dict[str, Any]:
+        return {f"{to}.{names.get(key, key)}": value for key, value in document[section].items()}
+
+    return becomes
+
+
+def _gate_key(old: str, to: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    return lambda document: {f"gate.{to}": document["gate"][old]}
+
+
 TESTS = "drift.tests names each test with its arguments and its threshold"
 COSTS = "decide.threshold says what each error costs, such as {false_positive: 1, false_negative: 5}"
 RATE = "fairness.mitigate names the rate that thresholds by group make alike, such as false_negative_rate"
@@ -306,6 +319,16 @@ MOVED: Mapping[str, Moved] = {
         "0.1.0", "schedule.prove: null switches it off",
         lambda document: {} if document["proof"]["scheduled"] else {"schedule.prove": None},
     ),
+    "account": Moved(
+        "0.1.0", "gain takes its place: price is cost, price_unit cost_unit, usual_rows rows_per_check",
+        _renamed("account", "gain", {"price": "cost", "price_unit": "cost_unit", "usual_rows": "rows_per_check"}),
+    ),
+    "former": Moved(
+        "0.1.0", "previous_champions takes its place", _renamed("former", "previous_champions", {})
+    ),
+    "gate.floor": Moved("0.1.0", "gate.baselines takes its place", _gate_key("floor", "baselines")),
+    "gate.harm": Moved("0.1.0", "gate.non_inferiority takes its place", _gate_key("harm", "non_inferiority")),
+    "room": Moved("0.1.0", "its values are fixed", _nothing),
     "demo": Moved("0.1.0", "a shipped table has its own span", _nothing),
 }  # fmt: skip
 """Keys of earlier versions: `parse_params` refuses them with what says it now, and `retrim upgrade` moves them."""
@@ -368,16 +391,16 @@ class Params(SettingsSection):
     decide: DecideParams = DecideParams()
     served: ServedParams = Field(default=ServedParams(), exclude=True)
     probe: ProbeParams = ProbeParams()
-    account: GainParams = GainParams()
+    gain: GainParams = GainParams()
     drift: DriftParams = DriftParams()
     triggers: TriggerParams = TriggerParams()
     policy: PolicyParams = Field(default=PolicyParams(), exclude=True)
     card: CardParams = CardParams()
-    former: PreviousChampionParams = PreviousChampionParams()
+    previous_champions: PreviousChampionParams = PreviousChampionParams()
     probation: ProbationParams = ProbationParams()
     retrain: RetrainParams = RetrainParams()
     release: ReleaseParams = ReleaseParams()
-    room: RunDirectoryParams = Field(default=RunDirectoryParams(), exclude=True)
+    run_directory: RunDirectoryParams = Field(default=RunDirectoryParams(), exclude=True)
     proof: ProofParams = ProofParams()
     schedule: ScheduleParams = ScheduleParams()
     alerts: AlertParams = AlertParams()
@@ -461,11 +484,11 @@ class Params(SettingsSection):
 
     @model_validator(mode="after")
     def _floors_fit_the_task(self) -> "Params":
-        for name in self.gate.floor:
+        for name in self.gate.baselines:
             fitting = [entry.name for entry in BASELINES if self.data.task in entry.facts["tasks"]]
             if name not in fitting:
                 raise ValueError(
-                    f"gate.floor: {name!r} is not a baseline of a {self.data.task} task; "
+                    f"gate.baselines: {name!r} is not a baseline of a {self.data.task} task; "
                     f"those are: {', '.join(fitting)}"
                 )
         return self

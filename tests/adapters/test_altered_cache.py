@@ -10,7 +10,7 @@ from retrim.adapters import git
 from retrim.adapters.dvc import file_hash, object_path, tree_hash
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
-from tests.adapters.test_pipeline import a_room, a_workspace, run
+from tests.adapters.test_pipeline import a_run_directory, a_workspace, run
 
 pytestmark = pytest.mark.slow
 MAKE = "mkdir -p made/deep && cat data/raw/*/* > made/a && echo b > made/deep/b && echo ü > made/ü.txt"
@@ -40,40 +40,40 @@ def turn_a_byte(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def recorded(room: Path, stage: str) -> str:
-    lock = yaml.safe_load((room / "dvc.lock").read_text())
+def recorded(run_directory: Path, stage: str) -> str:
+    lock = yaml.safe_load((run_directory / "dvc.lock").read_text())
     return str(lock["stages"][stage]["outs"][0]["md5"])
 
 
 def test_hashes_are_those_of_dvc(workspace: WorkspacePaths) -> None:
-    room = a_room(workspace)
-    run("one", room)
-    run("many", room)
+    run_directory = a_run_directory(workspace)
+    run("one", run_directory)
+    run("many", run_directory)
 
-    assert file_hash(room / "gathered") == recorded(room, "one")
-    assert tree_hash(room / "made") == recorded(room, "many")
+    assert file_hash(run_directory / "gathered") == recorded(run_directory, "one")
+    assert tree_hash(run_directory / "made") == recorded(run_directory, "many")
 
 
 @pytest.mark.parametrize(("stage", "place"), [("one", "gathered"), ("many", "made/a"), ("many", "made/deep/b")])
 def test_an_output_taken_from_the_cache_is_held_to_its_hash(workspace: WorkspacePaths, stage: str, place: str) -> None:
-    first = a_room(workspace, "first")
+    first = a_run_directory(workspace, "first")
     run(stage, first)
     cache = workspace.root / ".dvc" / "cache"
     altered = object_path(cache, file_hash(first / place))
     turn_a_byte(altered)
 
     with pytest.raises(RefusedError) as refused:
-        run(stage, a_room(workspace, "second"))
+        run(stage, a_run_directory(workspace, "second"))
     assert f"{place} of stage {stage} is not what DVC recorded of it" in str(refused.value)
     assert f"Remove {altered} and run again" in str(refused.value)
 
 
 def test_the_cure_is_one(workspace: WorkspacePaths) -> None:
-    first = a_room(workspace, "first")
+    first = a_run_directory(workspace, "first")
     run("many", first)
     altered = object_path(workspace.root / ".dvc" / "cache", file_hash(first / "made/a"))
     turn_a_byte(altered)
     altered.unlink()
-    run("many", a_room(workspace, "second"))
+    run("many", a_run_directory(workspace, "second"))
 
     assert (workspace.runs / "second" / "made/a").read_bytes() == b"rows\n"

@@ -7,7 +7,7 @@ import pytest
 
 from retrim.adapters.mlflow_registry import ModelRegistry
 from retrim.retraining.retrain import _example
-from tests.builders.unfair import VALUES, holds, make_unfair_room, unfair_stream
+from tests.builders.unfair import VALUES, holds, make_unfair_run_directory, unfair_stream
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +16,15 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     groups = [{"column": "group", "cuts": [], "least_rows": 20}]
     limits = {"false_negative_rate": 0.2, "mean_error": 0.2}
     table = unfair_stream(800, measured=1.5)
-    room = make_unfair_room(tmp_path_factory.mktemp("room"), table, groups=groups, at_most=limits)
-    room.run()
+    run_directory = make_unfair_run_directory(tmp_path_factory.mktemp("room"), table, groups=groups, at_most=limits)
+    run_directory.run()
     root, before = tmp_path_factory.mktemp("mlflow"), Path.cwd()
     os.chdir(root)
     try:
         registry = ModelRegistry(f"sqlite:///{root}/var/mlflow.db", str(root / "var" / "mlflow"), "m")
         parent = registry.open_run("run-1", "m as of 2024-02-01", {})
         facts = {"bundle_id": "bundle-1", "lineage": {}, "params": {"mode": "search"}}
-        registry.publish(parent, room.paths.candidate, **facts, example=_example(room.paths))
+        registry.publish(parent, run_directory.paths.candidate, **facts, example=_example(run_directory.paths))
     finally:
         os.chdir(before)
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -191,13 +191,13 @@ class TestAWorkspace:
 
 class TestAWorktree:
     @pytest.fixture
-    def room(self, repository: Path) -> Path:
+    def run_directory(self, repository: Path) -> Path:
         folder = repository.parent / "rooms" / "one"
         add_worktree(repository, folder, snapshot(repository, max_file_mb=1).commit)
         return folder
 
-    def test_holds_the_snapshot(self, room: Path) -> None:
-        assert (room / "a.txt").read_text() == "edited\n"
+    def test_holds_the_snapshot(self, run_directory: Path) -> None:
+        assert (run_directory / "a.txt").read_text() == "edited\n"
 
     def test_fires_no_hook_when_made_or_committed_to(self, repository: Path) -> None:
         marks = [hook(repository, name) for name in ("post-checkout", "pre-commit", "commit-msg", "post-commit")]
@@ -208,11 +208,11 @@ class TestAWorktree:
 
         assert [mark for mark in marks if mark.exists()] == []
 
-    def test_is_committed_to_without_an_identity_or_signature(self, room: Path) -> None:
-        (room / "ignored.txt").write_text("made\n")
-        commit = commit_files(room, ["ignored.txt"], "made", date=DATE)
+    def test_is_committed_to_without_an_identity_or_signature(self, run_directory: Path) -> None:
+        (run_directory / "ignored.txt").write_text("made\n")
+        commit = commit_files(run_directory, ["ignored.txt"], "made", date=DATE)
 
-        assert git(room, "show", f"{commit}:ignored.txt") == "made"
+        assert git(run_directory, "show", f"{commit}:ignored.txt") == "made"
 
     def test_leaves_branch_index_and_files_of_the_user(self, repository: Path) -> None:
         before = seen(repository)
@@ -224,24 +224,24 @@ class TestAWorktree:
 
         assert seen(repository) == before
 
-    def test_is_removed_with_what_is_in_it(self, repository: Path, room: Path) -> None:
-        (room / "made.txt").write_text("made\n")
-        remove_worktree(repository, room)
+    def test_is_removed_with_what_is_in_it(self, repository: Path, run_directory: Path) -> None:
+        (run_directory / "made.txt").write_text("made\n")
+        remove_worktree(repository, run_directory)
 
-        assert not room.exists()
+        assert not run_directory.exists()
         assert git(repository, "worktree", "list", "--porcelain").count("worktree ") == 1
 
-    def test_is_removed_again_without_complaint(self, repository: Path, room: Path) -> None:
-        remove_worktree(repository, room)
-        remove_worktree(repository, room)
+    def test_is_removed_again_without_complaint(self, repository: Path, run_directory: Path) -> None:
+        remove_worktree(repository, run_directory)
+        remove_worktree(repository, run_directory)
 
-        assert not room.exists()
+        assert not run_directory.exists()
 
-    def test_is_made_anew_where_a_killed_run_lost_the_folder(self, repository: Path, room: Path) -> None:
-        subprocess.run(["rm", "-r", str(room)], check=True)
-        add_worktree(repository, room, "HEAD")
+    def test_is_made_anew_where_a_killed_run_lost_the_folder(self, repository: Path, run_directory: Path) -> None:
+        subprocess.run(["rm", "-r", str(run_directory)], check=True)
+        add_worktree(repository, run_directory, "HEAD")
 
-        assert (room / "a.txt").read_text() == "committed\n"
+        assert (run_directory / "a.txt").read_text() == "committed\n"
 
 
 class TestATag:

@@ -91,8 +91,8 @@ def test_a_room_reads_the_same_flat_or_in_partitions(tmp_path: Path) -> None:
             link.parent.mkdir(parents=True, exist_ok=True)
             os.link(batch.path, link)
 
-    for room in (flat, deep):
-        for read, landed in zip(read_landed(room), read_landed(landing.root), strict=True):
+    for run_directory in (flat, deep):
+        for read, landed in zip(read_landed(run_directory), read_landed(landing.root), strict=True):
             pd.testing.assert_frame_equal(read, landed)
 
 

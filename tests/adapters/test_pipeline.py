@@ -19,10 +19,10 @@ import yaml
 import retrim
 from retrim.adapters import dvc, git
 from retrim.adapters.dvc import (
-    ROOM_VARIABLE,
+    RUN_DIRECTORY_VARIABLE,
     DvcSession,
     StageFailedError,
-    close_room,
+    close_run_directory,
     end_survivors,
     executed,
     fetch_inputs,
@@ -63,7 +63,7 @@ def a_workspace(folder: Path) -> WorkspacePaths:
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n    autostage = false\n")
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
-    (root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/data/former\n/gathered\n/doubled\n")
+    (root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/data/previous\n/gathered\n/doubled\n")
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
@@ -79,10 +79,18 @@ def a_batch(workspace: WorkspacePaths) -> Path:
     return batch
 
 
-def a_room(workspace: WorkspacePaths, name: str = "one", champion: Path | None = None) -> Path:
+def a_run_directory(workspace: WorkspacePaths, name: str = "one", champion: Path | None = None) -> Path:
     folder, commit, raw = workspace.runs / name, git.git(workspace.root, "rev-parse", "HEAD"), [a_batch(workspace)]
     open_stage_session(
-        workspace, folder, commit, raw=raw, champion=champion, former={}, pins=PINS, settings={}, digest=folder_digest
+        workspace,
+        folder,
+        commit,
+        raw=raw,
+        champion=champion,
+        previous_champion={},
+        pins=PINS,
+        settings={},
+        digest=folder_digest,
     )
     return folder
 
@@ -97,8 +105,8 @@ def test_a_workspace_may_lie_in_a_folder_with_any_letters(
     tmp_path: Path, lay: Callable[[WorkspacePaths, Path], None]
 ) -> None:
     workspace = a_workspace(tmp_path / "Jürgen ☂")
-    room, folder = a_room(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
+    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
     git.add_worktree(workspace.root, folder, commit)
     lay(workspace, folder)
 
@@ -112,28 +120,28 @@ def test_batches_on_another_disk_are_copied_into_the_room(workspace: WorkspacePa
     with TemporaryDirectory(dir=shared) as disk:
         workspace.landing.parent.mkdir(exist_ok=True)
         workspace.landing.symlink_to(disk)
-        room = a_room(workspace)
+        run_directory = a_run_directory(workspace)
 
-        assert (Paths(room).raw / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+        assert (Paths(run_directory).raw / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
 
 
 @pytest.fixture
-def room(workspace: WorkspacePaths) -> Path:
-    return a_room(workspace)
+def run_directory(workspace: WorkspacePaths) -> Path:
+    return a_run_directory(workspace)
 
 
 @pytest.fixture(scope="module")
 def looked_at(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
     """A workspace with the room `one`, for tests that only look."""
     workspace = a_workspace(tmp_path_factory.mktemp("looked-at"))
-    a_room(workspace)
+    a_run_directory(workspace)
     return workspace
 
 
 @pytest.fixture(scope="module")
 def worked_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A room for tests of stages that leave nothing that another would see."""
-    return a_room(a_workspace(tmp_path_factory.mktemp("worked-in")))
+    return a_run_directory(a_workspace(tmp_path_factory.mktemp("worked-in")))
 
 
 def ended(pid: int) -> bool:
@@ -150,8 +158,8 @@ def quiet(_: str) -> None:
     """Says nothing."""
 
 
-def run(stage: str, room: Path, limits: StageLimits = AMPLE) -> str:
-    with DvcSession(room, {}) as session:
+def run(stage: str, run_directory: Path, limits: StageLimits = AMPLE) -> str:
+    with DvcSession(run_directory, {}) as session:
         return session.reproduce(stage, quiet, limits)
 
 
@@ -169,7 +177,7 @@ class TestARoom:
         assert (landed.stat().st_nlink, landed.stat().st_mode & 0o200) == (1, 0o200)
 
     def test_says_that_no_former_champion_competes(self, one: Path) -> None:
-        assert json.loads((one / "data" / "former" / "none.json").read_bytes()) == {"former": None}
+        assert json.loads((one / "data" / "previous" / "none.json").read_bytes()) == {"previous": None}
 
     def test_says_that_there_is_no_champion(self, one: Path) -> None:
         assert json.loads((one / "data" / "champion" / "none.json").read_bytes()) == {"champion": None}
@@ -179,7 +187,7 @@ class TestARoom:
             "mode": "search",
             "raw_digest": folder_digest(one / "data" / "raw"),
             "champion_digest": folder_digest(one / "data" / "champion"),
-            "former_digest": folder_digest(one / "data" / "former"),
+            "previous_digest": folder_digest(one / "data" / "previous"),
             "code_digest": code_digest(Path(retrim.__file__).parent),
         }
 
@@ -187,9 +195,9 @@ class TestARoom:
         (workspace.root / "src" / "retrim").mkdir(parents=True)
         (workspace.root / "src" / "retrim" / "__init__.py").write_text("MINE = 1\n")
         git.commit(workspace.root, ["src/retrim/__init__.py"], "own code")
-        room = a_room(workspace)
+        run_directory = a_run_directory(workspace)
 
-        pins = json.loads((room / "data" / "pins.json").read_bytes())
+        pins = json.loads((run_directory / "data" / "pins.json").read_bytes())
         assert pins["code_digest"] == code_digest(workspace.root / "src" / "retrim")
 
     def test_has_its_inputs_noted_for_dvc(self, one: Path) -> None:
@@ -208,19 +216,19 @@ class TestARoom:
         bundle = tmp_path / "bundle"
         (bundle / "models").mkdir(parents=True)
         (bundle / "models" / "model.txt").write_text("tree\n")
-        room = a_room(workspace, champion=bundle)
+        run_directory = a_run_directory(workspace, champion=bundle)
 
-        assert folder_digest(room / "data" / "champion") == folder_digest(bundle)
+        assert folder_digest(run_directory / "data" / "champion") == folder_digest(bundle)
         assert (bundle / "models" / "model.txt").stat().st_nlink == 1
 
     def test_is_made_of_the_commit_alone(self, workspace: WorkspacePaths) -> None:
         (workspace.root / "dvc.yaml").write_text("stages: {}\n")
 
-        assert dvc.stages(a_room(workspace)) == list(STAGES)
+        assert dvc.stages(a_run_directory(workspace)) == list(STAGES)
 
     def test_shares_the_cache(self, workspace: WorkspacePaths) -> None:
-        run("gather", a_room(workspace, "one"))
-        again = run("gather", a_room(workspace, "two"))
+        run("gather", a_run_directory(workspace, "one"))
+        again = run("gather", a_run_directory(workspace, "two"))
 
         assert "Stage 'gather' is cached" in again
         assert executed(again) == ()
@@ -239,27 +247,27 @@ class TestTheUsersOwnSettings:
         return tmp_path / "remote"
 
     def test_come_along_with_credentials(self, workspace: WorkspacePaths, remote: Path) -> None:
-        assert "remote.far.password=hidden" in dvc.run_dvc(a_room(workspace), "config", "--list")
+        assert "remote.far.password=hidden" in dvc.run_dvc(a_run_directory(workspace), "config", "--list")
 
     def test_lead_from_the_room_to_the_same_remote(self, workspace: WorkspacePaths, remote: Path) -> None:
-        dvc.run_dvc(a_room(workspace), "push", "-q", "data/raw.dvc")
+        dvc.run_dvc(a_run_directory(workspace), "push", "-q", "data/raw.dvc")
         digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
 
         assert (remote / "files" / "md5" / digest[:2] / digest[2:]).read_bytes() == b"rows\n"
 
     def test_are_never_committed(self, workspace: WorkspacePaths, remote: Path) -> None:
-        room = a_room(workspace)
-        run("gather", room)
-        commit = git.commit_files(room, dvc.COMMITTED, "done", date=DATE)
+        run_directory = a_run_directory(workspace)
+        run("gather", run_directory)
+        commit = git.commit_files(run_directory, dvc.COMMITTED, "done", date=DATE)
 
-        assert "config.local" not in git.git(room, "ls-tree", "-r", "--name-only", commit)
+        assert "config.local" not in git.git(run_directory, "ls-tree", "-r", "--name-only", commit)
 
     def test_keep_their_own_cache(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
         (workspace.root / ".dvc" / "config.local").write_text("[cache]\n    dir = ../../elsewhere\n")
-        room = a_room(workspace)
+        run_directory = a_run_directory(workspace)
 
         assert (tmp_path / "elsewhere" / "files" / "md5").is_dir()
-        assert not (room / ".dvc" / "cache").exists()
+        assert not (run_directory / ".dvc" / "cache").exists()
 
     def test_say_whether_there_is_a_remote(self, workspace: WorkspacePaths, remote: Path) -> None:
         assert has_remote(workspace.root)
@@ -344,22 +352,24 @@ class TestAStageThatHangs:
     def test_is_not_one_that_prints_or_works_often_enough(self, worked_in: Path, stage: str) -> None:
         assert run(stage, worked_in, StageLimits(longest=600, silent=3.5))
 
-    def test_is_ended_in_a_rebuild_too(self, room: Path) -> None:
-        (room / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"linger": STAGES["linger"]}}))
+    def test_is_ended_in_a_rebuild_too(self, run_directory: Path) -> None:
+        (run_directory / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"linger": STAGES["linger"]}}))
 
         with pytest.raises(StageHungError, match="neither printed nor used the processor"):
-            reproduce_all(room, python=None, limits=StageLimits(longest=600, silent=2), gently=False, say=quiet)
-        assert ended(int((room / "linger.pid").read_text()))
+            reproduce_all(
+                run_directory, python=None, limits=StageLimits(longest=600, silent=2), gently=False, say=quiet
+            )
+        assert ended(int((run_directory / "linger.pid").read_text()))
 
 
-def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
+def test_survivors_of_a_killed_run_are_ended(run_directory: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from retrim.adapters.dvc import DvcSession; "
         "from retrim.training.mode import StageLimits; "
         "DvcSession(Path(sys.argv[1]), {}).reproduce('linger', lambda line: print(line), StageLimits(600, 600))"
     )
-    command = [sys.executable, "-c", program, str(room)]
-    noted, deadline = room / "linger.pid", time.monotonic() + 60
+    command = [sys.executable, "-c", program, str(run_directory)]
+    noted, deadline = run_directory / "linger.pid", time.monotonic() + 60
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as caller:
         while not (noted.exists() and noted.read_text()):
             assert caller.poll() is None
@@ -369,40 +379,40 @@ def test_survivors_of_a_killed_run_are_ended(room: Path) -> None:
     survivor = int(noted.read_text())
     # The reaper of the killed command may be quicker; of this one it knows nothing.
     unknown = [sys.executable, "-c", "input()"]
-    with subprocess.Popen(unknown, stdin=subprocess.PIPE, env={ROOM_VARIABLE: str(room)}) as other:
-        assert end_survivors(room) >= 1
+    with subprocess.Popen(unknown, stdin=subprocess.PIPE, env={RUN_DIRECTORY_VARIABLE: str(run_directory)}) as other:
+        assert end_survivors(run_directory) >= 1
         assert ended(other.pid)
     assert ended(survivor)
 
 
 class TestAClosedRoom:
     def test_is_gone_and_its_outputs_are_still_in_the_cache(self, workspace: WorkspacePaths) -> None:
-        room = a_room(workspace)
-        run("gather", room)
-        close_room(workspace, room)
+        run_directory = a_run_directory(workspace)
+        run("gather", run_directory)
+        close_run_directory(workspace, run_directory)
 
-        assert not room.exists()
+        assert not run_directory.exists()
         assert git.git(workspace.root, "worktree", "list", "--porcelain").count("worktree ") == 1
-        assert "is cached" in run("gather", a_room(workspace, "two"))
+        assert "is cached" in run("gather", a_run_directory(workspace, "two"))
 
-    def test_may_be_closed_again(self, workspace: WorkspacePaths, room: Path) -> None:
-        close_room(workspace, room)
-        close_room(workspace, room)
+    def test_may_be_closed_again(self, workspace: WorkspacePaths, run_directory: Path) -> None:
+        close_run_directory(workspace, run_directory)
+        close_run_directory(workspace, run_directory)
 
-        assert not room.exists()
+        assert not run_directory.exists()
 
 
 class TestARebuild:
     @pytest.fixture
-    def released(self, workspace: WorkspacePaths, room: Path) -> str:
+    def released(self, workspace: WorkspacePaths, run_directory: Path) -> str:
         """A commit of what a run has made."""
         (workspace.root / "dvc.yaml").write_text(
             yaml.safe_dump({"stages": {name: STAGES[name] for name in ("gather", "double")}}, sort_keys=False)
         )
-        (room / "dvc.yaml").write_bytes((workspace.root / "dvc.yaml").read_bytes())
+        (run_directory / "dvc.yaml").write_bytes((workspace.root / "dvc.yaml").read_bytes())
         for stage in ("gather", "double"):
-            run(stage, room)
-        return git.commit_files(room, [*dvc.COMMITTED, "dvc.yaml"], "done", date=DATE)
+            run(stage, run_directory)
+        return git.commit_files(run_directory, [*dvc.COMMITTED, "dvc.yaml"], "done", date=DATE)
 
     @pytest.fixture
     def fresh(self, workspace: WorkspacePaths, released: str) -> Path:
@@ -450,9 +460,9 @@ def test_inputs_that_the_cache_has_lost_come_from_the_remote(
     (workspace.root / ".dvc" / "config.local").write_text(
         f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
     )
-    room, folder = a_room(workspace), workspace.runs / "fresh"
-    dvc.run_dvc(room, "push", "-q")
-    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
+    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    dvc.run_dvc(run_directory, "push", "-q")
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
     shutil.rmtree(workspace.root / ".dvc" / "cache")
     git.add_worktree(workspace.root, folder, commit)
     lay(workspace, folder)
@@ -464,9 +474,9 @@ def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: 
     (workspace.root / ".dvc" / "config.local").write_text(
         f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
     )
-    room, folder = a_room(workspace), workspace.runs / "fresh"
-    dvc.run_dvc(room, "push")
-    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
+    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    dvc.run_dvc(run_directory, "push")
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
     digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
     kept = workspace.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
     kept.chmod(0o600)
@@ -487,15 +497,15 @@ def test_a_room_has_no_remote_where_the_workspace_is_to_have_none(
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     before = has_remote(workspace.root)
     without_remote(workspace.root)
-    room = a_room(workspace)
+    run_directory = a_run_directory(workspace)
 
-    assert (before, has_remote(workspace.root), has_remote(room)) == (True, False, False)
+    assert (before, has_remote(workspace.root), has_remote(run_directory)) == (True, False, False)
     with pytest.raises(RetrimError, match="no remote specified"):
-        dvc.run_dvc(room, "push")
+        dvc.run_dvc(run_directory, "push")
 
 
-def test_inputs_that_are_nowhere_are_an_error(workspace: WorkspacePaths, room: Path) -> None:
-    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
+def test_inputs_that_are_nowhere_are_an_error(workspace: WorkspacePaths, run_directory: Path) -> None:
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
     shutil.rmtree(workspace.root / ".dvc" / "cache")
     git.add_worktree(workspace.root, workspace.runs / "fresh", commit)
 
@@ -503,17 +513,17 @@ def test_inputs_that_are_nowhere_are_an_error(workspace: WorkspacePaths, room: P
         lay_inputs(workspace, workspace.runs / "fresh")
 
 
-def test_a_failed_dvc_command_ends_in_dvcs_own_words(room: Path) -> None:
+def test_a_failed_dvc_command_ends_in_dvcs_own_words(run_directory: Path) -> None:
     with pytest.raises(RetrimError, match=r"dvc repro nowhere failed in one: .*nowhere"):
-        dvc.run_dvc(room, "repro", "nowhere")
+        dvc.run_dvc(run_directory, "repro", "nowhere")
 
 
 def test_a_proof_shares_no_cache_whatever_the_settings_say(workspace: WorkspacePaths, tmp_path: Path) -> None:
     config = workspace.root / ".dvc" / "config"
     config.write_text(f"{config.read_text()}[cache]\n    dir = {tmp_path / 'shared'}\n")
     git.git(workspace.root, *git.IDENTITY, "commit", "-q", "-a", "-m", "a shared cache")
-    room, folder = a_room(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(room, dvc.INPUTS, "done", date=DATE)
+    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
     git.clone_commit(workspace.root, folder, commit)
     fetch_inputs(workspace, folder)
     own, shared = folder / ".dvc" / "cache" / "files", tmp_path / "shared"

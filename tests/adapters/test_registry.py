@@ -98,7 +98,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
         "verdict/verdict.json": verdict,
         "validation/report.json": {"rows": 240},
         "settings.json": {
-            "gate": {"min_gain": 0.01, "floor": ["mean"], "half_life": None},
+            "gate": {"min_gain": 0.01, "baselines": ["mean"], "half_life": None},
             "card": {"owner": "we"},
         },
     }
@@ -258,7 +258,7 @@ class TestTheRun:
 
         assert stated == {
             "gate.min_gain": "0.01",
-            "gate.floor": '["mean"]',
+            "gate.baselines": '["mean"]',
             "gate.half_life": "null",
             "card.owner": "we",
         }

@@ -135,23 +135,23 @@ def test_an_installation_without_its_metadata_is_refused(unpacked: Path) -> None
 
 
 @pytest.fixture
-def room(packed: Path, tmp_path: Path) -> Path:
+def run_directory(packed: Path, tmp_path: Path) -> Path:
     """A room whose lock names the wheel, which lies in data/code."""
     write_file(tmp_path / "room" / "requirements.lock", running_wheel().workspace_lock.encode())
     write_file(tmp_path / "room" / "data" / "code" / packed.name, packed.read_bytes())
     return tmp_path / "room"
 
 
-def test_a_room_gets_the_code_that_its_lock_names(room: Path) -> None:
-    lay_code(room)
+def test_a_room_gets_the_code_that_its_lock_names(run_directory: Path) -> None:
+    lay_code(run_directory)
 
-    assert code_digest(room / "src" / "retrim") == running_wheel().digest
+    assert code_digest(run_directory / "src" / "retrim") == running_wheel().digest
 
 
-def test_another_wheel_than_the_lock_names_is_not_unpacked(room: Path, packed: Path) -> None:
-    with (room / "data" / "code" / packed.name).open("ab") as file:
+def test_another_wheel_than_the_lock_names_is_not_unpacked(run_directory: Path, packed: Path) -> None:
+    with (run_directory / "data" / "code" / packed.name).open("ab") as file:
         file.write(b"\0")
 
     with pytest.raises(RefusedError, match=r"is not the wheel that requirements\.lock names"):
-        lay_code(room)
-    assert not (room / "src").exists()
+        lay_code(run_directory)
+    assert not (run_directory / "src").exists()

@@ -12,7 +12,7 @@ from retrim.settings import Params
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-LAID = {"data/raw", "data/champion", "data/former", "data/pins.json", "data/settings.json"}
+LAID = {"data/raw", "data/champion", "data/previous", "data/pins.json", "data/settings.json"}
 """What a run directory is given before the first stage."""
 SETTINGS = "data/settings.json"
 FROM_OUTSIDE = {"paths", "cores", "trials"}

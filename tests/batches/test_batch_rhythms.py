@@ -130,6 +130,7 @@ def test_columns_show_the_clocks_of_their_zone() -> None:
     assert look_at(batch, history, DATA, PARAMS, arrives=arrives).kind == "suspicious"
 
 
+@pytest.mark.slow
 def test_what_an_earlier_window_was_like_too_is_only_suspicious() -> None:
     batch = hours("2023-01-01", "2023-01-08").assign(visitors=lambda rows: rows["visitors"] / 100)
     slack = YEAR.assign(visitors=YEAR["visitors"].mask(YEAR["at"].dt.month == 8, YEAR["visitors"] / 100))
@@ -138,6 +139,7 @@ def test_what_an_earlier_window_was_like_too_is_only_suspicious() -> None:
     assert verdict(batch, slack).kind == "suspicious"
 
 
+@pytest.mark.slow
 def test_a_column_that_was_missing_or_stood_still_before_may_do_so_again() -> None:
     batch, august = hours("2023-01-01", "2023-01-08"), YEAR["at"].dt.month == 8
     still = YEAR.assign(visitors=YEAR["visitors"].mask(august, 0.0))
@@ -157,6 +159,7 @@ def test_a_window_without_values_hides_no_unit() -> None:
     assert verdict(batch, past).kind == "broken"
 
 
+@pytest.mark.slow
 def test_a_skipped_column_or_check_says_nothing() -> None:
     batch = hours("2023-01-01", "2023-01-08").assign(smoke=np.nan)
 
@@ -203,6 +206,7 @@ def verdict_on_bookings(batch: pd.DataFrame) -> BatchVerdict:
     return look_at(batch, history, data, PARAMS, arrives=batch["booked"].max() + 30 * 24 * HOUR)
 
 
+@pytest.mark.slow
 def test_a_month_that_the_week_beside_it_says_is_not_stuck() -> None:
     """The table ends with the arrivals of June, so all that were booked in June arrive in June."""
     found = verdict_on_bookings(bookings("2023-06-01", 21, arrive_by="2023-07-01"))
@@ -217,6 +221,7 @@ def test_a_month_that_the_week_beside_it_contradicts_is_stuck() -> None:
     assert (found.kind, found.concerns[0].check, found.concerns[0].column) == ("broken", "constant", "arrival_month")
 
 
+@pytest.mark.slow
 def test_a_month_and_a_week_that_are_stuck_together_do_not_excuse_each_other() -> None:
     found = verdict_on_bookings(bookings("2023-06-01", 14).assign(arrival_month="June", arrival_week=24.0))
 

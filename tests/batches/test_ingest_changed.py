@@ -35,6 +35,7 @@ def without(content: str, column: str) -> str:
     return "".join(",".join(line[:place] + line[place + 1 :]) + "\n" for line in lines)
 
 
+@pytest.mark.slow
 def test_a_type_that_may_not_change_is_refused_before_anything_lands(counter: Counter) -> None:
     counter.land(GOOD)
     change(counter, weight={"type": "category", "role": "feature"})
@@ -144,6 +145,7 @@ def orders(week: int, *, mood: str | None = None) -> pd.DataFrame:
     return frame if mood is None else frame.assign(mood=[f"{mood}{n % 3}" for n in range(60)], load=frame["weight"] * 2)
 
 
+@pytest.mark.slow
 def test_a_column_that_has_just_appeared_is_not_strange(counter: Counter) -> None:
     def hand_in(frame: pd.DataFrame) -> str:
         counter.now += pd.Timedelta("7D")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrim.checking.check import CheckOutcome
 from retrim.cli.answers import find_decision, find_status, resumed_runs
-from retrim.decision.account import EMPTY
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.check_record import CheckRecord
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import to_record
@@ -46,7 +46,7 @@ class PrintedCheck:
 
 def kept_check(as_of: pd.Timestamp, **found: Any) -> dict[str, Any]:
     """What the store keeps of a check that found this, and nothing else."""
-    return to_record(CheckRecord(**{"as_of": as_of, "account": EMPTY, "price": 1.0, **found}))
+    return to_record(CheckRecord(**{"as_of": as_of, "accumulated_gain": EMPTY, "retraining_cost": 1.0, **found}))
 
 
 def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:

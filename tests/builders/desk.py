@@ -44,9 +44,9 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 FEW: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 48, "sliding_rows": 200},
     "judge": {"block_rows": 6},
-    "gate": {"min_rows": 24, "season": "1D", "floor": ["mean"]},
+    "gate": {"min_rows": 24, "season": "1D", "baselines": ["mean"]},
     "probe": {"min_rows": 24, "when": "every"},
-    "account": {"usual_rows": 48, "price": 1.0, "price_unit": "loss"},
+    "gain": {"rows_per_check": 48, "cost": 1.0, "cost_unit": "loss"},
 }
 FIXED = {"judge": {"draws": 100}}
 """Values that params.yaml may not turn."""

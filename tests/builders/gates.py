@@ -15,4 +15,4 @@ def make_gate(**changed: Any) -> GateParams:
 
 def settings(**changed: Any) -> dict[str, Any]:
     """The same as a section of params.yaml."""
-    return {**SHIPPED, "floor": ["mean"], "season": "7D", "season_cells": 7, **changed}
+    return {**SHIPPED, "baselines": ["mean"], "season": "7D", "season_cells": 7, **changed}

@@ -63,12 +63,17 @@ class Printed:
 
 
 @cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def printed() -> tuple[Printed, ...]:
     """Every text of the source that is no docstring."""
     return tuple(
         Printed(path.relative_to(ROOT).as_posix(), line, text, describes)
         for path in SOURCES
-        for line, text, describes in _texts(ast.parse(path.read_text(encoding="utf-8")))
+        for line, text, describes in _texts(_tree(path))
     )
 
 
@@ -82,7 +87,7 @@ def refusals() -> tuple[Printed, ...]:
     found = set()
     for path in SOURCES:
         name = path.relative_to(ROOT).as_posix()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in _walk(_tree(path)):
             raised = isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", "") == "ValueError"
             told = isinstance(node, ast.Yield) or getattr(getattr(node, "func", None), "attr", "") == "append"
             if raised or (told and name.endswith(FAULTS)):
@@ -157,17 +162,31 @@ def is_setting(key: str) -> bool:
     return True
 
 
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it; faster than `ast.walk`, and in another order."""
+    left = [node]
+    while left:
+        node = left.pop()
+        yield node
+        for value in vars(node).values():
+            if isinstance(value, list):
+                left += [one for one in value if isinstance(one, ast.AST)]
+            elif isinstance(value, ast.AST):
+                left.append(value)
+
+
 def _texts(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
     known: set[int] = set()
     described: set[int] = set()
-    for node in ast.walk(tree):
+    nodes = list(_walk(tree))
+    for node in nodes:
         if isinstance(node, ast.Expr):
             known.add(id(node.value))  # a docstring, of a constant too
         if isinstance(node, ast.JoinedStr):
             known |= {id(part) for part in node.values}
         if isinstance(node, ast.keyword) and node.arg in DESCRIBING:
             described.add(id(node.value))
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in known:
             continue
         if isinstance(node, ast.JoinedStr):

@@ -62,7 +62,7 @@ def matrix() -> LossMatrix:
         score_job(job, table(), whole(), TREES, DATA, sliding_rows=SLIDING, threads=1)
         for job in reversed(jobs(whole(), KINDS))
     ]
-    return LossMatrix.of(KINDS, whole(), scored, usual_rows=USUAL, back=0)
+    return LossMatrix.of(KINDS, whole(), scored, rows_per_check=USUAL, back=0)
 
 
 def rows_of(window: int) -> np.ndarray:

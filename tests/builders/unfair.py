@@ -10,7 +10,7 @@ import pandas as pd
 from retrim.stats.canonical import from_parquet
 from retrim.table.data import DataParams
 from tests.builders.fairness import settings as fairness_settings
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 VALUES = ("zzqx-one", "zzqx-two")
 """Values of the forbidden column, found nowhere else."""
@@ -63,7 +63,7 @@ class UnfairRoom(Room):
         return [check for check in checks if not check["passed"] and check["name"].startswith(("fairness", "proxy"))]
 
 
-def make_unfair_room(
+def make_unfair_run_directory(
     root: Path, table: pd.DataFrame, *, champion: dict[str, bytes] | None = None, **changed: Any
 ) -> UnfairRoom:
     """A room as it is after validate; `changed` are values of the section fairness."""
@@ -74,7 +74,7 @@ def make_unfair_room(
         "backtest": {"origins": 2, "origin_rows": 300},
         "tune": {"trials": 2},
     }
-    made = make_room(root, table, task="binary", champion=champion, **sections)
+    made = make_run_directory(root, table, task="binary", champion=champion, **sections)
     fairness = fairness_settings(**{"groups": GROUPS, "forbidden": ["sex"], **changed})
     return UnfairRoom(made.paths, made.task, {**made.settings, "fairness": fairness})
 

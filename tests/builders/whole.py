@@ -10,7 +10,7 @@ from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.files import write_folder
 from retrim.stats.metrics import CLIP
 from retrim.training.bundle import load_predictor
-from tests.builders.room import Room
+from tests.builders.run_directory import Room
 
 DEAREST = -math.log(CLIP)
 """The most that a row can cost in log loss, as one of a class that the model never saw does."""
@@ -25,13 +25,13 @@ def numbers(record: Any) -> list[float]:
     return [float(record)] if isinstance(record, int | float) else []
 
 
-def assert_whole(room: Room) -> None:
+def assert_whole(run_directory: Room) -> None:
     """All that the run says is finite, its losses lie within their bounds, and its pictures can be drawn."""
-    verdict = room.record("verdict/verdict.json")
-    judged = pd.read_parquet(room.paths.verdict / "judged.parquet").select_dtypes("number").to_numpy()
-    rows = room.view[room.view["_part"] == "judge"]
-    predicted = load_predictor(room.bundle).predict(rows)
-    classes = room.record("features/view.json")["classes"]
+    verdict = run_directory.record("verdict/verdict.json")
+    judged = pd.read_parquet(run_directory.paths.verdict / "judged.parquet").select_dtypes("number").to_numpy()
+    rows = run_directory.view[run_directory.view["_part"] == "judge"]
+    predicted = load_predictor(run_directory.bundle).predict(rows)
+    classes = run_directory.record("features/view.json")["classes"]
 
     assert all(map(math.isfinite, numbers(verdict)))
     assert np.isfinite(judged).all()
@@ -39,5 +39,7 @@ def assert_whole(room: Room) -> None:
     assert predicted.shape == ((len(rows), len(classes)) if predicted.ndim == 2 else (len(rows),))
     assert ((predicted >= 0) & (predicted <= 1)).all()
     assert predicted.ndim == 1 or np.allclose(predicted.sum(axis=1), 1)
-    write_folder(room.paths.root / "shown", room.bundle)
-    assert all(content.startswith(b"\x89PNG") for content in Exhibits(room.paths.root / "shown").pictures().values())
+    write_folder(run_directory.paths.root / "shown", run_directory.bundle)
+    assert all(
+        content.startswith(b"\x89PNG") for content in Exhibits(run_directory.paths.root / "shown").pictures().values()
+    )

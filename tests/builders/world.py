@@ -40,7 +40,7 @@ import psutil
 import yaml
 
 from retrim.adapters import git
-from retrim.adapters.dvc import ROOM_VARIABLE
+from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.adapters.wheel import dependencies_in
 from retrim.files import WorkspacePaths
@@ -65,7 +65,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "backtest": {"origins": 1},
     "gate": {"min_rows": 48, "season": "1D"},
     "probe": {"min_rows": 24},
-    "account": {"usual_rows": 96},
+    "gain": {"rows_per_check": 96},
     "drift": {"tests": drift_tests()},
     "retrain": {"refit_after": False},
 }  # fmt: skip
@@ -255,7 +255,7 @@ def describe(
     params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]
     params["judge"] |= {"regression": {}, "binary": {"loss": "log_loss", "metrics": ["log_loss", "auc"]}}[task]
     if task == "binary":
-        params["gate"]["floor"] = ["mean"]
+        params["gate"]["baselines"] = ["mean"]
     for part in (SMALL, changes or {}):
         for section, values in part.items():
             params[section] |= values
@@ -280,7 +280,7 @@ def processes_of(root: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             variables = process.environ()
-            places = [process.cwd(), variables.get("PREFECT_HOME", ""), variables.get(ROOM_VARIABLE, "")]
+            places = [process.cwd(), variables.get("PREFECT_HOME", ""), variables.get(RUN_DIRECTORY_VARIABLE, "")]
             if process.status() != psutil.STATUS_ZOMBIE and any(place.startswith(str(root)) for place in places):
                 found.append(process)
     return found

@@ -20,12 +20,12 @@ from retrim.card.replay import (
     merged,
     pair,
 )
-from retrim.decision.account import AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.check_record import CheckRecord
 from retrim.decision.rules import RuleResult
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
-PRICE = Change("account.price", 0.5, 0.25)
+PRICE = Change("gain.cost", 0.5, 0.25)
 
 
 def said(rule: str, text: str, *, fires: bool) -> RuleResult:
@@ -35,13 +35,20 @@ def said(rule: str, text: str, *, fires: bool) -> RuleResult:
 def side(
     outcome: str, *rules: RuleResult, state: str | None = None, champion: int = 1, before: float = 2.0
 ) -> ReplaySide:
-    account = AccumulatedGain(before, 1.0)
-    check = CheckRecord(as_of=START, champion=champion, account_before=account, account=account, price=1.0, said=rules)
+    accumulated_gain = AccumulatedGain(before, 1.0)
+    check = CheckRecord(
+        as_of=START,
+        champion=champion,
+        accumulated_gain_before=accumulated_gain,
+        accumulated_gain=accumulated_gain,
+        retraining_cost=1.0,
+        said=rules,
+    )
     return ReplaySide(outcome, f"because {outcome}", False, state, f"came {state}", 1, "2024", check)
 
 
-QUIET = side("none", said("account", "2 against 4", fires=False))
-FIRED = side("retrain", said("account", "2 against 1", fires=True), state="promoted")
+QUIET = side("none", said("gain", "2 against 4", fires=False))
+FIRED = side("retrain", said("gain", "2 against 1", fires=True), state="promoted")
 
 
 def why(history: ReplaySide, replay: ReplaySide, *changed: Change) -> tuple[str, ...]:
@@ -52,10 +59,10 @@ def why(history: ReplaySide, replay: ReplaySide, *changed: Change) -> tuple[str,
 
 
 def test_the_keys_that_differ_are_named_with_both_values() -> None:
-    before = {"account": {"price": 0.5, "money": None}, "triggers": {"rules": ["account"]}}
-    after = {"account": {"price": 0.25, "money": None}, "triggers": {"rules": ["account", "drift"]}}
+    before = {"gain": {"cost": 0.5, "money": None}, "triggers": {"rules": ["gain"]}}
+    after = {"gain": {"cost": 0.25, "money": None}, "triggers": {"rules": ["gain", "drift"]}}
 
-    assert changes(before, after) == (PRICE, Change("triggers.rules", ["account"], ["account", "drift"]))
+    assert changes(before, after) == (PRICE, Change("triggers.rules", ["gain"], ["gain", "drift"]))
 
 
 def test_a_key_that_is_on_one_side_only_is_null_on_the_other() -> None:
@@ -109,20 +116,20 @@ def test_decisions_differ_by_outcome_and_by_how_the_run_ended(other: ReplaySide,
 
 def test_a_rule_that_answered_otherwise_is_told_with_the_setting_that_bears_on_it() -> None:
     assert why(QUIET, FIRED, PRICE, Change("drift.min_rows", 1, 2)) == (
-        "account: history says no (2 against 4); the replay says yes (2 against 1)",
-        "account.price is 0.5 in history and 0.25 in the replay",
+        "gain: history says no (2 against 4); the replay says yes (2 against 1)",
+        "gain.cost is 0.5 in history and 0.25 in the replay",
     )
 
 
 def test_a_rule_that_one_side_did_not_ask_is_told_with_the_list_of_rules() -> None:
-    drift = side("retrain", said("account", "2 against 4", fires=False), said("drift", "3 of 3", fires=True))
-    rules = Change("triggers.rules", ["account"], ["account", "drift"])
+    drift = side("retrain", said("gain", "2 against 4", fires=False), said("drift", "3 of 3", fires=True))
+    rules = Change("triggers.rules", ["gain"], ["gain", "drift"])
 
     assert why(QUIET, drift, rules) == ("drift was asked in the replay only: yes (3 of 3)", rules.sentence)
 
 
 def test_what_held_a_run_back_is_told_where_every_rule_answered_alike() -> None:
-    cooling = side("none", said("account", "2 against 1", fires=True))
+    cooling = side("none", said("gain", "2 against 1", fires=True))
     cooldown = Change("triggers.cooldown_checks", 2, 0)
 
     assert why(cooling, FIRED, cooldown, PRICE) == (
@@ -143,11 +150,11 @@ def test_runs_that_ended_otherwise_are_told_with_what_makes_and_judges_them() ->
 
 
 def test_another_version_and_another_account_are_causes_without_a_setting() -> None:
-    later = side("retrain", said("account", "9 against 4", fires=True), champion=2, before=7.0)
+    later = side("retrain", said("gain", "9 against 4", fires=True), champion=2, before=7.0)
 
     assert why(QUIET, later)[1:] == (
         "by then version 1 was live in history, version 2 in the replay",
-        "before it the account held 2 in history and 7 in the replay",
+        "before it the accumulated gain held 2 in history and 7 in the replay",
     )
 
 
@@ -181,8 +188,8 @@ SUMMARY = Summary(
     until=START + pd.Timedelta("10D"),
     loss="mae",
     rows=240,
-    usual_rows=48,
-    price=2.0,
+    rows_per_check=48,
+    retraining_cost=2.0,
     history=Cost(loss=480.0, promoted=0, refused=0, restored=0, held=1, probes=0.5),
     replay=Cost(loss=240.0, promoted=1, refused=1, restored=1, held=0, probes=0.75),
     compared=5,
@@ -206,7 +213,7 @@ def test_what_is_promoted_pays_for_its_second_fit_too() -> None:
 def test_the_sentence_has_the_figures_of_both_sides() -> None:
     assert SUMMARY.sentence == (
         "From 2024-01-01 to 2024-01-11, over 240 rows, mae was 2 in history with 0 retrainings, and 1 in the replay "
-        "with 2 retrainings (1 promoted, 1 refused) and 1 restored. At a price of 2 a retraining the whole cost, in "
+        "with 2 retrainings (1 promoted, 1 refused) and 1 restored. At a cost of 2 a retraining the "
         "mean loss x checks, was 10 and 9: 1 less in the replay (10.5 and 9.75 with the probes). Decisions differ at "
         "3 of 5 moments."
     )

@@ -26,7 +26,7 @@ class Kept:
     def check(self, day: float, outcome: str = "held", *, up: tuple[str, ...] = (), held: tuple[str, ...] = ()) -> str:
         """A check, with the rules that fired and those it left to a person; gives its id."""
         at = iso(self.desk.day(day))
-        said = tuple(RuleResult(rule, rule in up, text="", change="") for rule in ("account", "drift"))
+        said = tuple(RuleResult(rule, rule in up, text="", change="") for rule in ("gain", "drift"))
         made = kept_check(self.desk.day(day), champion=1, said=said, held=held)
         row = {"id": f"check-{day:g}", "model": self.workspace.model, "source": "check", "as_of": at, "at": at}
         self.workspace.store.add_decision({**row, "outcome": outcome, "actor": "a test", "reason": "", "record": made})
@@ -54,7 +54,7 @@ def kept(tmp_path: Path) -> Kept:
 
 
 def test_whatever_held_the_check_every_alarm_that_is_up_is_settled_but_the_account(kept: Kept) -> None:
-    kept.check(1, up=("account", "drift"))  # as under `manual`, or after refusals: no rule is named as held
+    kept.check(1, up=("gain", "drift"))  # as under `manual`, or after refusals: no rule is named as held
 
     assert kept.settle(1) == ("drift",)
 

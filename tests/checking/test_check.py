@@ -9,13 +9,13 @@ import pytest
 
 from retrim.adapters.database import iso
 from retrim.checking.audit import audit
-from retrim.checking.check import balance, price_now
+from retrim.checking.check import balance, retraining_cost_now
 from retrim.checking.history import recipe_digest, shown_before
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.score import score
 from retrim.cli.answers import find_decision
 from retrim.cli.screens import show_check, show_decision
-from retrim.decision.account import EMPTY
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.probe import LONGEST
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import ask_for_run
@@ -30,9 +30,9 @@ Make = Callable[..., Desk]
 CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
-DEAR = {"account": {"price": 1000.0}}
+DEAR = {"gain": {"cost": 1000.0}}
 JUDGED_ON_MORE = {"split": {"judge_rows": 96}}
-CHEAP = {"account": {"price": 0.05, "errors": 0.0}}
+CHEAP = {"gain": {"cost": 0.05, "errors": 0.0}}
 
 
 @pytest.fixture
@@ -154,8 +154,8 @@ def test_a_check_without_new_rows_keeps_the_account(make: Make) -> None:
     before = desk.check(14)
     after = desk.check(15)
 
-    assert before.record["account"]["balance"] > 0
-    assert after.record["account"] == before.record["account"]
+    assert before.record["accumulated_gain"]["balance"] > 0
+    assert after.record["accumulated_gain"] == before.record["accumulated_gain"]
 
 
 def test_a_row_is_counted_when_its_late_label_has_come(make: Make) -> None:
@@ -201,7 +201,7 @@ def test_the_account_rises_while_the_concept_drifts(make: Make) -> None:
     balances = []
     for day in (14, 18, 22):
         desk.land(desk.rows(day - 4, day), day)
-        balances.append(desk.check(day).record["account"]["balance"])
+        balances.append(desk.check(day).record["accumulated_gain"]["balance"])
 
     assert 0 <= balances[0] < balances[1] < balances[2]
 
@@ -213,7 +213,7 @@ def test_a_deposit_is_the_gain_times_the_share_of_a_usual_check(make: Make) -> N
         checked = desk.check(day)
     record = checked.record
 
-    assert record["account"]["balance"] - record["account_before"]["balance"] == pytest.approx(
+    assert record["accumulated_gain"]["balance"] - record["accumulated_gain_before"]["balance"] == pytest.approx(
         record["reading"]["gain"] * 96 / 48
     )
 
@@ -261,7 +261,7 @@ def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
         desk.land(desk.rows(day - 4, day), day)
         checked = desk.check(day)
 
-    assert checked.record["account"]["balance"] > checked.record["price"]
+    assert checked.record["accumulated_gain"]["balance"] > checked.record["retraining_cost"]
     assert checked.outcome == "none"
     assert "the gate would refuse it" in checked.reason
 
@@ -296,35 +296,37 @@ def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_e
 
 def test_a_refusal_debits_the_price_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
-    paid = _until_it_pays(desk).record["account"]["balance"]
+    paid = _until_it_pays(desk).record["accumulated_gain"]["balance"]
     desk.make_version(20, promote=False, decision=_last_id(desk))
     at_once = balance(desk.workspace, 1).balance
     next_one, after = desk.check(21).record, desk.check(22).record
 
     assert at_once == pytest.approx(paid - 0.05)
-    assert [next_one["account"]["balance"], after["account"]["balance"]] == pytest.approx([at_once, at_once])
+    assert [next_one["accumulated_gain"]["balance"], after["accumulated_gain"]["balance"]] == pytest.approx(
+        [at_once, at_once]
+    )
 
 
 def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["accumulated_gain"]["balance"]
     desk.make_version(21, promote=False)
-    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23)]
+    balances = [desk.check(day).record["accumulated_gain"]["balance"] for day in (21, 22, 23)]
 
     assert balances == pytest.approx([paid - 0.05] * 3)
 
 
 def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes={"account": {"price": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["account"]["balance"]
+    desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["accumulated_gain"]["balance"]
     desk.make_version(30, promote=False)
-    balances = [desk.check(day).record["account"]["balance"] for day in (21, 22, 23, 24)]
+    balances = [desk.check(day).record["accumulated_gain"]["balance"] for day in (21, 22, 23, 24)]
 
     assert balances == pytest.approx([paid - 0.05] * 4)
 
 
 def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
-    desk = make(changes={"account": {"price": 1000.0}})
+    desk = make(changes={"gain": {"cost": 1000.0}})
     desk.check(10)
     desk.make_version(11, promote=False)
 
@@ -332,15 +334,15 @@ def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
 
 
 def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
-    desk = make(changes={"account": {"price": 0.25, "price_unit": "loss"}})
+    desk = make(changes={"gain": {"cost": 0.25, "cost_unit": "loss"}})
 
-    assert price_now(desk.workspace) == 0.25
+    assert retraining_cost_now(desk.workspace) == 0.25
 
 
 def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with(make: Make) -> None:
-    desk = make(changes={"account": {"price": 0.5, "price_unit": "first_loss"}})
+    desk = make(changes={"gain": {"cost": 0.5, "cost_unit": "first_loss"}})
 
-    assert price_now(desk.workspace) == 0.5 * 1.5
+    assert retraining_cost_now(desk.workspace) == 0.5 * 1.5
 
 
 # --- the probe: when it is asked, and what it costs ------------------------------------------------
@@ -391,7 +393,7 @@ def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Mak
 
     # One fit of 30 rounds on the 240 rows of ten days; the last was due at the very first new event.
     assert probed["work"] == 240 * 30
-    assert probed["cost"] == pytest.approx(record["price"] * probed["work"] / probed["retraining"])
+    assert probed["cost"] == pytest.approx(record["retraining_cost"] * probed["work"] / probed["retraining"])
 
 
 def test_a_probe_on_a_sample_costs_less(make: Make) -> None:
@@ -428,9 +430,11 @@ def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
 # --- a regime that returns -------------------------------------------------------------------------
 
 
-def _returned(make: Make, **former: Any) -> tuple[Desk, list[Any]]:
+def _returned(make: Make, **previous_champion: Any) -> tuple[Desk, list[Any]]:
     """Ten days of a new concept, a version made of them, and the old concept again."""
-    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"former": former, "probation": {"checks": 0}})
+    desk = make(
+        drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"previous": previous_champion, "probation": {"checks": 0}}
+    )
     desk.land(desk.rows(10, 20), 20)
     desk.make_version(20)
     desk.stream["size"] = 0.0
@@ -457,7 +461,7 @@ def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(
 
 def test_former_champions_are_scored_also_where_none_may_be_restored(make: Make) -> None:
     _, checks = _returned(make, restore=False)
-    found = checks[2].record["formers"]
+    found = checks[2].record["previous_champions"]
 
     assert checks[2].outcome == "none"
     assert found["verdict"]["promote"]
@@ -471,7 +475,7 @@ def test_an_altered_bundle_is_not_restored(make: Make) -> None:
     next((desk.shelf.folders[1] / "models").rglob("model.txt")).write_text("altered", encoding="utf-8")
     desk.land(desk.rows(20, 22), 22)
 
-    assert desk.check(22).record["formers"] is None
+    assert desk.check(22).record["previous_champions"] is None
 
 
 # --- estimates before labels ------------------------------------------------------------------------
@@ -511,7 +515,7 @@ def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make)
     desk.land(desk.rows(10, 14).assign(outcome=float("nan"), level=9.0), 14)
     checked = desk.check(14)
 
-    assert [said["rule"] for said in checked.record["said"]] == ["account", "estimate", "schedule"]
+    assert [said["rule"] for said in checked.record["said"]] == ["gain", "estimate", "schedule"]
     assert checked.record["labels_until"] == iso(desk.day(10))
 
 
@@ -521,8 +525,8 @@ def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make)
 def test_a_price_just_below_the_one_that_why_names_does_fire(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
     quiet = _until_it_pays(desk, outcome="none")
-    named = float(quiet.record["said"][0]["change"].partition("at a price below ")[2].partition(",")[0])
-    again = with_params(desk, account={"price": named * 0.999}).check(21)
+    named = float(quiet.record["said"][0]["change"].partition("at a retraining cost below ")[2].partition(",")[0])
+    again = with_params(desk, gain={"cost": named * 0.999}).check(21)
 
     assert again.outcome == "retrain"
 
@@ -533,7 +537,7 @@ def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys:
     told = []
     for workspace in (
         desk.workspace,
-        with_params(desk, account={"price": 0.01}, triggers={"rules": ["drift"]}).workspace,
+        with_params(desk, gain={"cost": 0.01}, triggers={"rules": ["drift"]}).workspace,
     ):
         show_decision(find_decision(workspace, None))
         told.append(capsys.readouterr().out)
@@ -571,7 +575,7 @@ def test_no_cooldown_holds_the_account_after_a_refusal(make: Make) -> None:
     desk.make_version(20, promote=False, decision=_last_id(desk))
     desk.land(desk.rows(20, 22), 22)
 
-    assert desk.check(22).record["fired"] == ["account"]
+    assert desk.check(22).record["fired"] == ["gain"]
 
 
 def refused_twice(make: Make) -> Desk:
@@ -589,14 +593,14 @@ def held_until_it_grows(desk: Desk) -> tuple[Any, Any]:
     """The check that a hold stops, where the price is out of reach of one check's deposit, and one where it is not."""
     balance = balance_of(desk)
     desk.land(desk.rows(22, 24), 24)
-    stopped = with_params(desk, account={"price": balance * 0.9}).check(24)
+    stopped = with_params(desk, gain={"cost": balance * 0.9}).check(24)
     desk.land(desk.rows(24, 26), 26)
-    return stopped, with_params(desk, account={"price": 0.05}).check(26)
+    return stopped, with_params(desk, gain={"cost": 0.05}).check(26)
 
 
 def balance_of(desk: Desk) -> float:
     """What the account holds now."""
-    now = status_record(desk.workspace, now=desk.day(23))["account"]
+    now = status_record(desk.workspace, now=desk.day(23))["accumulated_gain"]
     assert now is not None
     return float(now)
 
@@ -606,7 +610,7 @@ def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make:
 
     assert (stopped.outcome, stopped.record["stopped"]) == ("held", "hold")
     assert "on hold after 2 refusals running; it ends by itself at an accumulated gain above" in stopped.reason
-    assert (ended.outcome, ended.record["fired"]) == ("retrain", ["account"])
+    assert (ended.outcome, ended.record["fired"]) == ("retrain", ["gain"])
 
 
 def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> None:
@@ -783,7 +787,9 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
 def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(make: Make) -> None:
     rules = LOOK_AT_LEVEL | {"drift_checks": [1, 1], "cooldown_checks": 0}
     by_effect = {"drift": {"alarms": None}}  # two days of 12 that strayed are no history to promise a rate on
-    desk = make(drift=SHIFT | {"since": START}, changes={"triggers": rules, "former": {"most": 0}, **by_effect})
+    desk = make(
+        drift=SHIFT | {"since": START}, changes={"triggers": rules, "previous_champions": {"most": 0}, **by_effect}
+    )
     wide = desk.rows(10, 12).assign(level=lambda rows: rows["level"] + 6)
     desk.land(wide, 12)
     first = desk.check(12)
@@ -877,14 +883,14 @@ def test_a_check_of_an_earlier_moment_counts_nothing(make: Make) -> None:
     after = desk.check(15)
 
     assert earlier.reason == f"the check of {iso(desk.day(14))} has looked already; checks go forward"
-    assert after.record["account"] == later.record["account"]
+    assert after.record["accumulated_gain"] == later.record["accumulated_gain"]
 
 
 def test_every_check_keeps_what_each_rule_said(make: Make) -> None:
-    desk = make(changes={"triggers": {"rules": ["account", "drift"]}})
+    desk = make(changes={"triggers": {"rules": ["gain", "drift"]}})
     desk.land(desk.rows(10, 12), 12)
 
-    assert [said["rule"] for said in desk.check(12).record["said"]] == ["account", "drift"]
+    assert [said["rule"] for said in desk.check(12).record["said"]] == ["gain", "drift"]
 
 
 def test_the_metrics_of_a_check_are_those_of_params_yaml(make: Make) -> None:
@@ -937,7 +943,7 @@ def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
 def test_edited_settings_hold_from_the_next_check_on(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
     dear = _until_it_pays(desk, outcome="none")
-    cheap = with_params(desk, account={"price": 0.05, "errors": 0.0}).check(21)
+    cheap = with_params(desk, gain={"cost": 0.05, "errors": 0.0}).check(21)
 
     assert (dear.outcome, cheap.outcome) == ("none", "retrain")
 
@@ -951,7 +957,7 @@ def _until_it_pays(desk: Desk, *, outcome: str = "retrain") -> Any:
     checked = desk.check(20)
 
     assert checked.outcome == outcome, checked.reason
-    assert checked.record["account"]["balance"] > 0.05
+    assert checked.record["accumulated_gain"]["balance"] > 0.05
     return checked
 
 

@@ -114,7 +114,7 @@ def test_a_row_that_a_correction_brings_first_is_counted(make: Make) -> None:
 
 
 def test_a_row_is_not_counted_again_for_the_next_champion(make: Make) -> None:
-    desk = make(changes={"account": {"price": 1000.0}})
+    desk = make(changes={"gain": {"cost": 1000.0}})
     desk.land(desk.rows(10, 12), 12)
     first = desk.check(12)
     desk.make_version(10.5)  # of rows until then alone

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from retrim.checking.previous_champions import score_formers
+from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of
@@ -106,7 +106,7 @@ def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pyte
 
 
 def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_factory: pytest.TempPathFactory) -> None:
-    desk = make(tmp_path_factory.mktemp("former"), mitigate=None)
+    desk = make(tmp_path_factory.mktemp("previous"), mitigate=None)
     desk.make_version(20.5)
     desk.land(desk.rows(20.5, 24), 24)
     columns = desk.workspace.params.data.model_dump(mode="json")["columns"]
@@ -115,7 +115,9 @@ def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_f
 
     def scored(at: Desk) -> Any:
         table = read_as_of(at.workspace, as_of=at.day(24))
-        return score_formers(at.workspace, table, load_stored_version(at.workspace, 2).predictor, 2, previous=None)
+        return score_previous_champions(
+            at.workspace, table, load_stored_version(at.workspace, 2).predictor, 2, previous=None
+        )
 
     assert scored(desk) is not None
     assert scored(strict) is None
@@ -127,7 +129,9 @@ def test_a_former_champion_is_held_to_the_limits_of_today(tmp_path_factory: pyte
     desk.land(desk.rows(20.5, 26), 26)
     strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
     table = read_as_of(strict.workspace, as_of=strict.day(26))
-    found = score_formers(strict.workspace, table, load_stored_version(strict.workspace, 2).predictor, 2, previous=None)
+    found = score_previous_champions(
+        strict.workspace, table, load_stored_version(strict.workspace, 2).predictor, 2, previous=None
+    )
 
     assert found is not None
     assert "fairness: group selection rate" in [check.name for check in found.verdict.checks]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from retrim.checking.previous_champions import score_formers
+from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.probation import look_at_probation
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.release.versions import load_stored_version
@@ -60,7 +60,7 @@ def test_previous_champions_are_scored_on_none_of_them(
 ) -> None:
     rows = []
     for champion in (plain, early):
-        found = score_formers(desk.workspace, table, champion, 2, previous=None)
+        found = score_previous_champions(desk.workspace, table, champion, 2, previous=None)
         assert found is not None
         rows.append(found.verdict.rows)
 

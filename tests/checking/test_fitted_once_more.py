@@ -7,7 +7,7 @@ import pytest
 
 from retrim.checking.history import new_rows, past_of_store
 from retrim.checking.mode import share_of_refit
-from retrim.checking.previous_champions import files_for_run, score_formers
+from retrim.checking.previous_champions import files_for_run, score_previous_champions
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.approval import sequel_of
@@ -77,7 +77,9 @@ def test_its_probation_is_against_the_champion_before_both(desk: Desk) -> None:
 def test_the_judged_one_is_no_former_champion(desk: Desk) -> None:
     desk.land(desk.rows(18, 22), 22)
     now_live, table = find_live_version(desk.workspace), read_as_of(desk.workspace, as_of=desk.day(22))
-    scored = score_formers(desk.workspace, table, load_stored_version(desk.workspace, 4).predictor, 4, previous=None)
+    scored = score_previous_champions(
+        desk.workspace, table, load_stored_version(desk.workspace, 4).predictor, 4, previous=None
+    )
 
     assert scored is not None
     assert list(scored.losses) == [2]

@@ -55,7 +55,7 @@ def test_what_is_new_is_predicted(desk: Desk, loads: list[str]) -> None:
     record = desk.check(24.5).record
 
     assert record["loss"] is not None
-    assert record["formers"]["rows"] == 48
+    assert record["previous_champions"]["rows"] == 48
     assert loads == ["gbm"] * 3  # live, and what was: as a previous champion, and for the probation
 
 
@@ -64,7 +64,7 @@ def test_with_nothing_new_no_model_is_loaded(desk: Desk, loads: list[str]) -> No
 
     assert record["landed"]["new"] == 0
     assert record["champion"] == 2
-    assert record["formers"]["losses"].keys() == {"1"}
+    assert record["previous_champions"]["losses"].keys() == {"1"}
     assert to_record(score(desk.workspace, now=desk.day(23))) | {"lacks": None} == {
         "version": 2,
         "rows": 0,
@@ -78,7 +78,7 @@ def test_with_nothing_new_no_model_is_loaded(desk: Desk, loads: list[str]) -> No
 
 def kept(desk: Desk, checked: PrintedCheck) -> dict[str, Any]:
     """What a check said, and all that it left in the store, without the digest of what formers rest on."""
-    record = {**checked.record, "formers": {**checked.record["formers"], "rests_on": None}}
+    record = {**checked.record, "previous_champions": {**checked.record["previous_champions"], "rests_on": None}}
     store, model = desk.workspace.store, desk.workspace.model
     rows = [(each.check, each.kind, each.batch, each.rows) for each in store.counted_rows(model)]
     served = store.decisions(model)[:-1], sorted(desk.workspace.predictions.all_keys(model, version=2))
@@ -101,7 +101,7 @@ def test_what_a_check_says_and_leaves_is_what_it_would_with_all_models_loaded(
 
 
 def test_what_a_former_champion_said_is_read_back_as_it_was(desk: Desk) -> None:
-    record = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record["formers"]
+    record = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record["previous_champions"]
 
     assert to_record(from_record(PreviousChampions, record)) == record
     assert record["verdict"]["checks"]
@@ -121,8 +121,8 @@ def edited(desk: Desk) -> Desk:
 def test_former_champions_are_scored_anew_once_anything_changed_that_it_follows_from(
     desk: Desk, loads: list[str], changed: Callable[[Desk], Desk]
 ) -> None:
-    before = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record["formers"]
-    after = changed(desk).check(23).record["formers"]
+    before = desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].record["previous_champions"]
+    after = changed(desk).check(23).record["previous_champions"]
 
     assert loads.count("gbm") == 2
     assert after["rests_on"] != before["rests_on"]
@@ -132,4 +132,4 @@ def test_former_champions_are_scored_anew_once_anything_changed_that_it_follows_
 def test_one_that_was_altered_is_left_out_though_the_check_before_scored_it(desk: Desk) -> None:
     next((desk.shelf.folders[1] / "models").rglob("model.txt")).write_text("altered", encoding="utf-8")
 
-    assert desk.check(23).record["formers"] is None
+    assert desk.check(23).record["previous_champions"] is None

@@ -19,7 +19,7 @@ from tests.builders.shipped import drift_tests
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 QUIET: dict[str, dict[str, Any]] = {
-    "former": {"most": 0, "restore": False},
+    "previous_champions": {"most": 0, "restore": False},
     "drift": {"min_rows": 24, "tests": drift_tests()},
 }
 
@@ -53,7 +53,10 @@ def until_it_ends(desk: Desk, day: float = 20) -> tuple[PrintedCheck, float]:
 @pytest.fixture(scope="module")
 def worse(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A version 2 that is worse, looked at until it is rolled back; its account fires at every check."""
-    fires = {"account": {"usual_rows": 48, "price": 1e-9, "errors": 0.0}, "gate": {"confidence": 0.51, "harm": None}}
+    fires = {
+        "gain": {"rows_per_check": 48, "cost": 1e-9, "errors": 0.0},
+        "gate": {"confidence": 0.51, "non_inferiority": None},
+    }
     desk = begin(tmp_path_factory.mktemp("worse"), odd=6.0, **fires)
     first = beat(desk, 20)
     status = status_record(desk.workspace, now=desk.day(20))
@@ -94,7 +97,7 @@ def test_one_that_is_worse_is_rolled_back_with_the_figures(worse: dict[str, Any]
 def test_no_retraining_starts_in_the_check_that_rolls_back(worse: dict[str, Any]) -> None:
     said = {each["rule"]: each["fires"] for each in worse["checked"].record["said"]}
 
-    assert said == {"account": True}
+    assert said == {"gain": True}
     assert (worse["checked"].outcome, worse["checked"].record["fired"]) == ("rollback", [])
 
 
@@ -153,7 +156,7 @@ def test_one_that_is_better_is_confirmed_once_and_stays(tmp_path: Path) -> None:
 
 
 def test_where_all_is_a_persons_it_is_held_once(tmp_path: Path) -> None:
-    desk = begin(tmp_path, odd=6.0, triggers={"rules": ["account", "manual"]})
+    desk = begin(tmp_path, odd=6.0, triggers={"rules": ["gain", "manual"]})
     checked, day = until_it_ends(desk)
     later = beat(desk, day + 2)
 

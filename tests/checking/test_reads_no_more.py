@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.checking.previous_champions import score_formers
+from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.probe import _to_fit
 from retrim.checking.score import score
 from retrim.landing.as_of_view import known_table, read_as_of
@@ -126,7 +126,7 @@ def test_former_champions_are_scored_on_mature_rows_alone(tmp_path: Path) -> Non
     desk.land(desk.rows(20, 24).assign(outcome=np.nan), 24)
     desk.land(desk.rows(20, 22), 24.1, kind="labels")
     table, live = read_as_of(desk.workspace, as_of=desk.day(25)), load_stored_version(desk.workspace, 2).predictor
-    found = score_formers(desk.workspace, table, live, 2, previous=None)
+    found = score_previous_champions(desk.workspace, table, live, 2, previous=None)
 
     assert found is not None
     assert found.rows == 48

@@ -31,7 +31,7 @@ def desk(tmp_path: Path) -> Desk:
         drift={"kind": "none", "size": 0.0, "since": START},
         changes={
             "triggers": LEVEL,
-            "former": {"most": 0, "restore": False},
+            "previous_champions": {"most": 0, "restore": False},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
         },
     )
@@ -92,7 +92,7 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
         tmp_path / "manual",
         changes={
             "triggers": LEVEL | {"rules": ["drift", "manual"]},
-            "former": {"most": 0, "restore": False},
+            "previous_champions": {"most": 0, "restore": False},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
         },
     )

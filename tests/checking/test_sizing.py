@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow  # every test makes a champion with the stages
 
 Pins = Callable[..., dict[str, Any]]
 CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
-DEAR = {"account": {"price": 1000.0}}
-EASY = {"gate": {"confidence": 0.7, "harm": None}}
+DEAR = {"gain": {"cost": 1000.0}}
+EASY = {"gate": {"confidence": 0.7, "non_inferiority": None}}
 DAYS = (14, 16, 18)
 
 
@@ -40,7 +40,7 @@ def checked(folder: Path, *, changes: dict[str, Any], drift: dict[str, Any] | No
 def pins(monkeypatch: pytest.MonkeyPatch) -> Pins:
     """The pins of a room that is opened."""
 
-    def opened(desk: Desk, *, mode: str = "refit", by_account: bool = True) -> dict[str, Any]:
+    def opened(desk: Desk, *, mode: str = "refit", by_gain: bool = True) -> dict[str, Any]:
         kept: dict[str, Any] = {}
         monkeypatch.setattr(run_directory.dvc, "open_stage_session", lambda *_, **given: kept.update(given["pins"]))
         monkeypatch.setattr(run_directory, "pinned_code", lambda *_: {})
@@ -48,7 +48,7 @@ def pins(monkeypatch: pytest.MonkeyPatch) -> Pins:
         monkeypatch.setattr(run_directory, "stated_at", lambda *_: desk.workspace.params.as_stated())
         taken = git.Snapshot("a" * 40, ())
         run_directory.open_run_directory(
-            desk.workspace, "one", as_of=desk.day(18), mode=mode, taken=taken, by_account=by_account
+            desk.workspace, "one", as_of=desk.day(18), mode=mode, taken=taken, by_gain=by_gain
         )
         return kept
 
@@ -73,7 +73,7 @@ def test_a_clear_gain_is_judged_on_fewer_rows_and_the_preview_takes_as_many(tmp_
 
 def test_a_run_that_the_account_did_not_start_is_asked_for_more(tmp_path: Path, pins: Pins) -> None:
     desk = checked(tmp_path, changes=DEAR)
-    own, others = (pins(desk, by_account=each) for each in (True, False))
+    own, others = (pins(desk, by_gain=each) for each in (True, False))
 
     assert others["shown"] is None
     assert others["size"]["effect"] == own["size"]["effect"]
@@ -82,7 +82,7 @@ def test_a_run_that_the_account_did_not_start_is_asked_for_more(tmp_path: Path, 
 def test_before_any_probe_the_setting_says_how_many_judge(tmp_path: Path, pins: Pins) -> None:
     desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 18), 18)
-    first = pins(desk, mode="search", by_account=False)
+    first = pins(desk, mode="search", by_gain=False)
     desk.make_version(18)
 
     assert first["size"] is None
@@ -95,7 +95,7 @@ def test_rows_that_a_setting_counts_on_all_judge(tmp_path: Path, pins: Pins, kep
 
 
 def test_where_no_size_shows_what_the_account_holds_it_is_said_with_the_setting_that_would(tmp_path: Path) -> None:
-    cheap = {"account": {"price": 1e-6, "errors": 0.0}, "gate": {**EASY["gate"], "min_gain": 0.9}}
+    cheap = {"gain": {"cost": 1e-6, "errors": 0.0}, "gate": {**EASY["gate"], "min_gain": 0.9}}
     desk = checked(tmp_path, changes=cheap)
     record = from_record(CheckRecord, newest(desk))
     said = record.short
@@ -103,4 +103,4 @@ def test_where_no_size_shows_what_the_account_holds_it_is_said_with_the_setting_
     assert said is not None
     assert "48 rows" in said
     assert "gate.min_gain: 0." in said
-    assert replace(record, price=1e6).short is None
+    assert replace(record, retraining_cost=1e6).short is None

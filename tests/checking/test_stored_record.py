@@ -43,7 +43,7 @@ def test_a_record_of_an_earlier_store_is_written_again_to_the_letter(name: str) 
 
 @pytest.mark.slow
 def test_a_check_keeps_every_key_that_it_kept_before(tmp_path: Path) -> None:
-    changes = {"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 48}, "account": {"price": 1000.0}}
+    changes = {"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 48}, "gain": {"cost": 1000.0}}
     drift = {"kind": "concept", "size": 2.0, "since": START.replace(day=11)}
     desk = make_desk(tmp_path / "workspace", drift=drift, changes=changes)
     desk.land(desk.rows(0, 10), 10)
@@ -56,7 +56,7 @@ def test_a_check_keeps_every_key_that_it_kept_before(tmp_path: Path) -> None:
     assert set(keys_of(stored)) == set(keys_of(kept("probed")))
 
 
-@pytest.mark.parametrize("lost", ["as_of", "account", "price"])
+@pytest.mark.parametrize("lost", ["as_of", "accumulated_gain", "retraining_cost"])
 def test_a_record_without_what_every_check_has_is_damaged(lost: str) -> None:
     record = kept("probed")
     del record[lost]
@@ -67,7 +67,7 @@ def test_a_record_without_what_every_check_has_is_damaged(lost: str) -> None:
 
 def test_a_record_of_before_there_were_approvals_and_previous_champions_is_read() -> None:
     record = kept("probed")
-    for later in ("formers", "probation", "rolled_back", "held", "settled", "stopped", "outlook", "served"):
+    for later in ("previous_champions", "probation", "rolled_back", "held", "settled", "stopped", "outlook", "served"):
         del record[later]
 
-    assert from_record(CheckRecord, record).formers is None
+    assert from_record(CheckRecord, record).previous_champions is None

@@ -42,10 +42,10 @@ def _land(desk: Desk, day: int, late: Late) -> None:
 @pytest.mark.parametrize("late", ["a row", "a label"])
 def test_one_straggler_a_batch_changes_neither_account_nor_decision(tmp_path: Path, late: Late) -> None:
     plain, found = (checked(tmp_path / name, late if name == "late" else "nothing") for name in ("plain", "late"))
-    accounts = [checks[-1].made.record.account for checks in (plain, found)]
+    accumulated_gains = [checks[-1].made.record.accumulated_gain for checks in (plain, found)]
 
-    assert accounts[0].balance > 3 * accounts[0].error
-    assert accounts[1].balance == pytest.approx(accounts[0].balance, abs=accounts[0].error)
+    assert accumulated_gains[0].balance > 3 * accumulated_gains[0].error
+    assert accumulated_gains[1].balance == pytest.approx(accumulated_gains[0].balance, abs=accumulated_gains[0].error)
     assert [each.outcome for each in found] == [each.outcome for each in plain]
     assert [each.record["reading"]["rows"] for each in found] == [47, 48, 48, 48]
     assert [each.record["reading"]["apart"] for each in found] == [0, 1, 1, 1]

@@ -207,7 +207,7 @@ def test_landing_never_loads_prefect_or_mlflow(with_rows: World) -> None:
 def test_the_status_has_the_documented_keys(ask: Ask, with_rows: World) -> None:
     record = json.loads(ask(with_rows.root, "status", "--json").out)
 
-    assert {"champion", "account", "price", "last_decision"} <= record.keys()
+    assert {"champion", "accumulated_gain", "retraining_cost", "last_decision"} <= record.keys()
 
 
 def test_a_batch_set_aside_ends_with_2_and_names_the_cure(ask: Ask, with_rows: World) -> None:

@@ -14,7 +14,7 @@ from retrim import errors
 from retrim.checking.check import AcknowledgedHold
 from retrim.checking.score import ScoringResult
 from retrim.cli.answers import version_records
-from retrim.decision.account import MoneyParams, RetrainingCost
+from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost
 from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
 from retrim.decision.stored_rows import Origin
 from retrim.drift.verify import VerifiedRates

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from retrim.decision.account import EMPTY, AccumulatedGain, Band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
 from retrim.decision.rules import RULES, BudgetParams, Evidence, Rule, TriggerParams, decide
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
@@ -27,9 +27,9 @@ PARAMS = TriggerParams.model_validate(
 QUIET = Evidence(
     now=NOW,
     champion=1,
-    account=EMPTY,
+    accumulated_gain=EMPTY,
     deposited=None,
-    price=1.0,
+    retraining_cost=1.0,
     errors=2.0,
     ahead=0.0,
     pending=0.0,
@@ -52,7 +52,7 @@ QUIET = Evidence(
 )
 LOUD = replace(
     QUIET,
-    account=AccumulatedGain(1e6, 1.0),
+    accumulated_gain=AccumulatedGain(1e6, 1.0),
     drifted=(("level",), ("level",)),
     loss=2.0,
     estimate=2.0,

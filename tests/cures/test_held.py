@@ -18,7 +18,7 @@ from tests.checking.test_settle import LEVEL, WIDE, beat
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 Sit = Callable[[Desk], Session]
-QUIET = {"former": {"most": 0, "restore": False}, "drift": {"min_rows": 24, "tests": drift_tests()}}
+QUIET = {"previous_champions": {"most": 0, "restore": False}, "drift": {"min_rows": 24, "tests": drift_tests()}}
 ASKS = {"release": {"approval": {"moves": ["promote"], "expires": "7D"}}}
 
 
@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         tmp_path_factory.mktemp("manual") / "workspace",
         changes={
             "triggers": LEVEL | {"rules": ["drift", "manual"]},
-            "former": {"most": 0, "restore": False},
+            "previous_champions": {"most": 0, "restore": False},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
         },
     )

@@ -18,10 +18,10 @@ from tests.checking.test_on_probation import begin, until_it_ends
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 Sit = Callable[[Desk], Session]
-DEAR = {"account": {"usual_rows": 48, "price": 1e9}}
+DEAR = {"gain": {"rows_per_check": 48, "cost": 1e9}}
 CALM = {"drift": {"min_rows": 24, "tests": drift_tests()}, "probation": {"checks": 0}}
 SETTINGS = {
-    "manual": {"triggers": {"rules": ["account", "manual"]}},
+    "manual": {"triggers": {"rules": ["gain", "manual"]}},
     "approval": {"release": {"approval": {"moves": ["restore"], "expires": "7D"}}},
 }
 """With either the way back is a person's."""
@@ -129,7 +129,7 @@ def test_a_former_champion_that_is_a_persons_to_bring_back_goes_live_as_it_says(
 
 @pytest.mark.cures("worse on probation: {}; but manual is set: `retrim rollback --to {} --reason ...`")
 def test_what_is_worse_on_probation_is_rolled_back_by_hand(tmp_path: Path, sit: Sit, cure: Cure) -> None:
-    desk = begin(tmp_path, odd=6.0, triggers={"rules": ["account", "manual"]})
+    desk = begin(tmp_path, odd=6.0, triggers={"rules": ["gain", "manual"]})
     until_it_ends(desk)
     cure.is_asked(reason(desk))
     cure.is_done(rolled_back_as_it_says(sit(desk), reason(desk)))

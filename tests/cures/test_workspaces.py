@@ -42,8 +42,8 @@ def test_a_stage_runs_in_a_room_that_the_command_made(session: Session, cure: Cu
     cure.is_asked(str(refused.value))
     session.says("ingest rows.csv --arrived 2024-01-03", code=0)
     cure.is_done(session.says("versions run-directory --as-of 2024-01-03", code=0))
-    (room,) = (session.folder / "var" / "runs").glob("*/data/pins.json")
-    assert read_pins(Paths(room.parents[1]))["as_of"].startswith("2024-01-03")
+    (run_directory,) = (session.folder / "var" / "runs").glob("*/data/pins.json")
+    assert read_pins(Paths(run_directory.parents[1]))["as_of"].startswith("2024-01-03")
 
 
 @pytest.mark.cures(

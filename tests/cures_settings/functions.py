@@ -32,7 +32,7 @@ NUMBER: Feature = {"type": "number", "role": "feature"}
 WHOLE: Feature = {"type": "integer", "role": "feature"}
 X = np.random.default_rng(1).normal(size=(60, 2))
 Y = X[:, 0]
-RULES = {"triggers.rules": ["account"], "triggers.max_wait": None, "triggers.budget": None}
+RULES = {"triggers.rules": ["gain"], "triggers.max_wait": None, "triggers.budget": None}
 
 
 def rows_of(asked: Asked, count: int = 400) -> pd.DataFrame:
@@ -300,7 +300,7 @@ DECIDED = (
     Case("no label has matured for {} days, triggers.max_wait is {}",
          RULES | {"triggers.rules": [], "triggers.max_wait": "60D"},
          ({"triggers.max_wait": None}, {"triggers.max_wait": "100D"}), decided(WAITED)),
-    Case("a rule under triggers.rules", RULES | {"triggers.rules": []}, ({"triggers.rules": ["account"]},),
+    Case("a rule under triggers.rules", RULES | {"triggers.rules": []}, ({"triggers.rules": ["gain"]},),
          decided(LOUD)),
 )  # fmt: skip
 
@@ -317,14 +317,14 @@ def archive(asked: Asked) -> None:
 def verified(asked: Asked) -> None:
     params: Params = asked.params
     profile = make_profile(rows_of(asked, 4000), {"level": "number"}, ProfileParams(), time="_event")
-    verify(profile, rows=params.account.usual_rows, rate=0.05, draws=1000, splits=1, checks=5, seed=1)
+    verify(profile, rows=params.gain.rows_per_check, rate=0.05, draws=1000, splits=1, checks=5, seed=1)
 
 
 OTHERS = (
     Case("{} has {} MB, at most {}; raise proof.most_mb to read it", {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
-    Case("a check {} (account.usual_rows); to be parted it needs the rows of four checks: train on a longer history",
-         {"account.usual_rows": 2000}, ({"account.usual_rows": 48},), verified),
+    Case("a check {} (gain.rows_per_check); to be parted it needs the rows of four checks: train on a longer history",
+         {"gain.rows_per_check": 2000}, ({"gain.rows_per_check": 48},), verified),
 )  # fmt: skip
 
 FUNCTIONS = (*COLUMNS, *GROUPED, *MODELLED, *PREPARED, *DECIDED, *OTHERS)

@@ -97,8 +97,8 @@ LOADING = (
     Case("gate.min_rows: {} rows are asked for and split.judge_rows keeps back {}, so the gate could never open; lower "
          "the first or raise the second", {"gate.min_rows": 100}, ({"gate.min_rows": 20}, {"split.judge_rows": 100})),
     Case("train.model: {}", {"train.model": "gmb"}, ({"train.model": "gbm"},)),
-    Case("gate.floor: {} is not a baseline of a {} task; those are: {}", {"gate.floor": ["median"]},
-         ({"gate.floor": ["mean"]},)),
+    Case("gate.baselines: {} is not a baseline of a {} task; those are: {}", {"gate.baselines": ["median"]},
+         ({"gate.baselines": ["mean"]},)),
     *(Case("data.rows.resample.how: nothing says how {} is put together, and {} looks at it; write such as {{}: last}, "
            "or take it out of {}",
            {"data.rows.resample": DAYS, "data.columns.extra": {"type": "category", "role": "forbidden"}, key: value},

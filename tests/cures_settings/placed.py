@@ -42,14 +42,14 @@ def prepared(says: str, wrong: Settings, cure: Settings) -> Case:
     return case(says, {"prepare.steps": [wrong]}, {"prepare.steps": [cure]})
 
 
-MONEY = {"account.money": {"cost": 10.0, "per_unit": 2.0, "currency": "EUR"}}
+MONEY = {"gain.money": {"cost": 10.0, "per_unit": 2.0, "currency": "EUR"}}
 SPAN = "data.label_horizon"
 LAG = {"of": "outcome", "lag": "24h"}
 KNOWN = ["level", "slope", "noise", "group"]
 PLACED = (
-    case("price {} in the unit {} is not what money says, {} in the unit loss; write `price: {}` and "
-         "`price_unit: loss`, or `money: null`", MONEY | {"account.price": 1.0}, {"account.price": 5.0},
-         {"account.money": None}),
+    case("cost {} in the unit {} is not what money says, {} in the unit loss; write `cost: {}` and "
+         "`cost_unit: loss`, or `money: null`", MONEY | {"gain.cost": 1.0}, {"gain.cost": 5.0},
+         {"gain.money": None}),
     case("tests.{} has the arguments: {}; it takes: {}", {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
          {"drift.tests.ks": {"threshold": 0.1}}),
     case("tests.{} has no threshold; add tests.{}.threshold, on its effect", {"drift.tests.ks": {}},

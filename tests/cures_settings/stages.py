@@ -12,7 +12,7 @@ from retrim.stats.codec import to_record
 from retrim.training.bundle import FitRecord
 from retrim.training.mode import limits_of_stage
 from retrim.training.recipe import Recipe
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 from tests.cures_settings.case import Asked, Case
 from tests.cures_settings.functions import LINEAR, rows_of, space
 
@@ -22,13 +22,13 @@ CHAMPION = {
 }
 
 
-def room(*stages: Callable[[Room], None], **made: Any) -> Callable[[Asked], None]:
+def run_directory(*stages: Callable[[Room], None], **made: Any) -> Callable[[Asked], None]:
     """Stages in a room of 300 rows, one an hour."""
 
     def ask(asked: Asked) -> None:
         sections = {key.partition(".")[0] for key in asked.settings}
         changes = {name: asked.params.model_dump(mode="json")[name] for name in sections}
-        found = make_room(asked.folder, stream(300), **made, **changes)
+        found = make_run_directory(asked.folder, stream(300), **made, **changes)
         for stage in stages:
             stage(found)
 
@@ -68,13 +68,13 @@ COPY = {"data.columns.copy": {"type": "number", "role": "feature"}}
 STAGES = (
     Case("backtest: {}; wait for more rows or lower backtest.origins",
          {"backtest.origins": 300, "split.judge_rows": 40}, ({"backtest.origins": 2},),
-         room(Room.features, evaluate)),
+         run_directory(Room.features, evaluate)),
     Case("of {} mature rows {} had a label due before the {} that judge; wait for more rows, or lower split.judge_rows",
-         {"split.judge_rows": 299}, ({"split.judge_rows": 50},), room(Room.features)),
+         {"split.judge_rows": 299}, ({"split.judge_rows": 50},), run_directory(Room.features)),
     Case("tune: {}; wait for more rows or lower tune.folds", TUNE | {"tune.folds": 300}, ({"tune.folds": 2},),
-         room(Room.features, search)),
+         run_directory(Room.features, search)),
     Case("which is of a {}, and train.model is {}; search: `retrim retrain --mode search`, or set train.model: {}",
-         LINEAR | space(l2=0.1), ({"train.model": "gbm"},), room(search, mode="refit", champion=CHAMPION)),
+         LINEAR | space(l2=0.1), ({"train.model": "gbm"},), run_directory(search, mode="refit", champion=CHAMPION)),
     Case("{} the role forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
     Case("or, if it is known before the event: leaks.allowed: {{}: WHY} in params.yaml", COPY,
          ({"leaks.allowed": {"copy": "the meter shows it"}},), leaks),

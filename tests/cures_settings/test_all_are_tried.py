@@ -24,8 +24,8 @@ DESCRIBES = {
     "by train.model: docs": "says where a default comes from",
     "300 for a forest, else by data.task": "says where a default comes from",
     "half of split.judge_rows": "says where a default comes from",
-    "a quarter of account.usual_rows": "says where a default comes from",
-    "half of account.usual_rows, from 20": "says where a default comes from",
+    "a quarter of gain.rows_per_check": "says where a default comes from",
+    "half of gain.rows_per_check, from 20": "says where a default comes from",
     "a quarter of tune.trials": "says where a default comes from",
     "hours of gate.season": "says where a default comes from",
 }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.decision.account import Band, BandParams, reference_band
+from retrim.decision.accumulated_gain import Band, BandParams, reference_band
 
 DRAW = np.random.default_rng(7)
 
@@ -30,6 +30,7 @@ def test_a_longer_window_has_a_narrower_band() -> None:
     assert long.sd < 0.6 * short.sd
 
 
+@pytest.mark.slow
 def test_errors_that_stay_alike_for_days_widen_it() -> None:
     alike = np.repeat(DRAW.normal(5, 2, 200), 10)
     by_rows, by_days = band(alike, rows=200, block_rows=1), band(alike, rows=200, block_rows=20)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.decision.account import EMPTY
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy import PolicyDelays
 from retrim.decision.policy_compare import Policy, PolicySetup, policies
@@ -27,8 +27,8 @@ def calendar(name: str, triggers: TriggerParams = SHIPPED) -> Policy:
     wanted = PolicySetup(
         triggers=triggers,
         drift=SETTINGS,
-        price=1.0,
-        prices=(),
+        retraining_cost=1.0,
+        retraining_costs=(),
         unit=1.0,
         errors=1.0,
         ahead=0.0,
@@ -59,9 +59,9 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
         evidence = Evidence(
             now=moments[check],
             champion=1,
-            account=EMPTY,
+            accumulated_gain=EMPTY,
             deposited=None,
-            price=1.0,
+            retraining_cost=1.0,
             errors=1.0,
             ahead=0.0,
             pending=0.0,

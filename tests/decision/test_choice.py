@@ -35,7 +35,7 @@ def made(totals: np.ndarray, *, late: int = 0) -> Setting:
         FitLosses(FitJob("all", origin), totals[origin, whole.window[whole.first_cell(origin) :]] * 2.0, 10)
         for origin in range(WINDOWS)
     ]
-    matrix = LossMatrix.of(("all",), whole, scored, usual_rows=ROWS, back=0)
+    matrix = LossMatrix.of(("all",), whole, scored, rows_per_check=ROWS, back=0)
     moments = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
     return Setting(matrix, (0,), PolicyDelays(late, 0, 0), 1, moments, 0, None)
 
@@ -46,12 +46,12 @@ def aging(rate: float, *, late: int = 0) -> Setting:
     return made(1.0 + rate * np.maximum(age, 0), late=late)
 
 
-def chosen(setting: Setting, price: float, *, shipped: str = "never") -> PolicyChoice:
+def chosen(setting: Setting, retraining_cost: float, *, shipped: str = "never") -> PolicyChoice:
     return choose(
         setting,
         [NEVER, ALWAYS, WAITING],
         shipped=shipped,
-        price=price,
+        retraining_cost=retraining_cost,
         fits_per_retraining=1.0,
         block=2,
         draws=200,
@@ -60,7 +60,7 @@ def chosen(setting: Setting, price: float, *, shipped: str = "never") -> PolicyC
 
 
 def test_where_nothing_ages_it_says_do_not_retrain() -> None:
-    choice = chosen(aging(0.0), price=0.1)
+    choice = chosen(aging(0.0), retraining_cost=0.1)
 
     assert choice.name == "never"
     assert choice.sentence.startswith("Do not retrain")
@@ -68,7 +68,7 @@ def test_where_nothing_ages_it_says_do_not_retrain() -> None:
 
 def test_where_all_ages_and_retraining_is_cheap_it_is_switched_on() -> None:
     old = np.arange(WINDOWS) > np.arange(WINDOWS)[:, None]
-    choice = chosen(made(1.0 + old), price=0.1)
+    choice = chosen(made(1.0 + old), retraining_cost=0.1)
 
     assert (choice.name, choice.low > 0) == ("always", True)
     assert "not proven" not in choice.sentence
@@ -77,7 +77,7 @@ def test_where_all_ages_and_retraining_is_cheap_it_is_switched_on() -> None:
 def test_what_saved_nothing_on_the_rest_is_not_recommended() -> None:
     # All ages in the first 12 windows, and nothing after: there always pays its price for nothing.
     age = np.minimum(np.arange(WINDOWS), 12) - np.minimum(np.arange(WINDOWS)[:, None], 12)
-    choice = chosen(made(1.0 + 5.0 * np.maximum(age, 0)), price=0.1)
+    choice = chosen(made(1.0 + 5.0 * np.maximum(age, 0)), retraining_cost=0.1)
 
     assert (choice.name, choice.recommended) == ("always", "never")
     assert choice.sentence.startswith("Do not retrain yet: always was the cheapest on the first 12 windows, and cost")
@@ -90,11 +90,11 @@ def aging_late() -> Setting:
 
 
 def test_the_rest_does_not_choose() -> None:
-    assert chosen(aging_late(), price=0.1).name == "never"
+    assert chosen(aging_late(), retraining_cost=0.1).name == "never"
 
 
 def test_where_nothing_was_cheaper_the_shipped_policy_that_waited_stays() -> None:
-    choice = chosen(aging_late(), price=0.1, shipped="waiting")
+    choice = chosen(aging_late(), retraining_cost=0.1, shipped="waiting")
 
     assert (choice.name, choice.waited, choice.retrainings) == ("waiting", True, 2)
     assert choice.sentence.startswith("Keep waiting: on the first 12 windows nothing was cheaper than no retraining")
@@ -102,7 +102,7 @@ def test_where_nothing_was_cheaper_the_shipped_policy_that_waited_stays() -> Non
 
 def test_its_figures_are_of_the_rest_alone() -> None:
     # By hand: 8 windows are the rest. Always costs 1 each and 7 prices; never 1 + age, so 8 + 28.
-    choice = chosen(aging(1.0), price=0.1)
+    choice = chosen(aging(1.0), retraining_cost=0.1)
 
     assert (choice.windows, choice.retrainings) == (8, 7)
     assert (choice.cost, choice.never) == pytest.approx((8.7, 36.0))
@@ -126,7 +126,7 @@ def test_a_part_begins_with_the_model_made_just_before_it() -> None:
 
 def test_the_ratio_is_over_hindsight_and_the_probe_is_told_apart() -> None:
     # By hand: with a price of 0 always is what hindsight does.
-    (outcome,) = compare_policies(aging(1.0), [ALWAYS], price=0.0, fits_per_retraining=1.0)
+    (outcome,) = compare_policies(aging(1.0), [ALWAYS], retraining_cost=0.0, fits_per_retraining=1.0)
 
     assert (outcome.ratio, outcome.probe_cost) == (pytest.approx(1.0), 0.0)
 
@@ -142,7 +142,7 @@ def test_every_phase_has_as_many_retrainings_evenly_apart(count: int) -> None:
 
 
 def test_no_retraining_is_periodic_too() -> None:
-    found = periodic(aging(1.0), 0, price=1.0)
+    found = periodic(aging(1.0), 0, retraining_cost=1.0)
 
     assert found.median == found.best == pytest.approx(20 + 190)
 
@@ -158,7 +158,7 @@ def test_the_page_needs_nothing_else() -> None:
 
 
 def test_labels_that_come_after_most_windows_do_not_make_never_the_best() -> None:
-    choice = chosen(aging(1.0, late=WINDOWS // 2), price=0.5)
+    choice = chosen(aging(1.0, late=WINDOWS // 2), retraining_cost=0.5)
 
     assert choice.recommended == "always"
     assert choice.chosen_on + choice.windows == WINDOWS - WINDOWS // 2

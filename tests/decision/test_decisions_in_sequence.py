@@ -4,10 +4,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.account import EMPTY, AccumulatedGain, Band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
 from retrim.decision.history import Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.rules import Decision, Evidence, RolledBack, TriggerParams, after_rollback, decide
 
@@ -15,7 +16,7 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 NEEDED = 24  # rows that matured after a rollback, before anything starts by itself
 STEP = st.fixed_dictionaries(
     {
-        "account": st.booleans(),
+        "gain": st.booleans(),
         "drift": st.sampled_from([(), ("a",), ("a", "b"), None]),
         "loss": st.sampled_from([None, 1.0, 9.0]),
         "labels": st.booleans(),
@@ -30,7 +31,7 @@ STEP = st.fixed_dictionaries(
 )
 STEPS = st.lists(STEP, min_size=5, max_size=40)
 RULES = st.lists(
-    st.sampled_from(["account", "drift", "schedule", "performance", "estimate", "manual"]), unique=True, max_size=6
+    st.sampled_from(["gain", "drift", "schedule", "performance", "estimate", "manual"]), unique=True, max_size=6
 )
 
 
@@ -62,7 +63,7 @@ class Life:
             self.now += pd.Timedelta("1h")
         if step["settles"] and self.checks:
             last = self.decisions[-1][1]
-            up = [said.rule for said in last.said if said.fires and said.rule != "account"]
+            up = [said.rule for said in last.said if said.fires and said.rule != "gain"]
             waits = up if last.outcome == "held" else last.held
             self.settled.append(Acknowledgement(self.now, tuple(rule for rule in up if rule in waits)))
             self.now += pd.Timedelta("1h")
@@ -76,9 +77,9 @@ class Life:
         evidence = Evidence(
             now=self.now,
             champion=self.champion,
-            account=AccumulatedGain(9.0, 1.0) if step["account"] else EMPTY,
+            accumulated_gain=AccumulatedGain(9.0, 1.0) if step["gain"] else EMPTY,
             deposited=None,
-            price=5.0,
+            retraining_cost=5.0,
             errors=2.0,
             ahead=0.0,
             pending=0.0,
@@ -98,9 +99,9 @@ class Life:
         decision = after_rollback(decide(evidence, self.params), self.back)
         self.backs.append(self.back)
         self.decisions.append((self.now, decision, evidence))
-        balance, price = evidence.account.balance, evidence.price
+        balance, retraining_cost = evidence.accumulated_gain.balance, evidence.retraining_cost
         self.checks.append(
-            PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled, balance, price)
+            PastCheck(self.now, self.champion, step["drift"], decision.held, decision.settled, balance, retraining_cost)
         )
         if decision.outcome == "retrain":
             self._run(decision.fired, step["comes_of_it"])
@@ -163,12 +164,14 @@ def by_check(life: Life) -> list[tuple[pd.Timestamp, Decision, Evidence]]:
 lives = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_no_two_runs_go_on_at_once(steps: list[dict[str, Any]], rules: list[str]) -> None:
     assert live(steps, rules).most_going_on <= 1
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rules: list[str]) -> None:
@@ -182,6 +185,7 @@ def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rule
             assert sum(since <= each < now for each in paid) < 3
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_account_has_grown(
@@ -192,12 +196,16 @@ def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_acc
     for now, decision, evidence in life.decisions:
         ended = [run for run in life.runs if run.as_of < now and run.state in ("promoted", "refused")]
         settled = any(ended and ended[-2:][0].as_of <= each.at <= now for each in life.settled)
-        grown = evidence.lowest is not None and evidence.account.balance > evidence.lowest + evidence.price
+        grown = (
+            evidence.lowest is not None
+            and evidence.accumulated_gain.balance > evidence.lowest + evidence.retraining_cost
+        )
         refused = [run.state for run in ended[-2:]] == ["refused"] * 2
         if refused and evidence.deferral is None and evidence.champion is not None and not settled:
             assert grown or decision.outcome != "retrain"
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
@@ -217,6 +225,7 @@ def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
         before = now
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, Any]], rules: list[str]) -> None:
@@ -236,6 +245,7 @@ def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, 
         before = (now, evidence.champion)
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_a_settled_timetable_is_not_due_before_its_span_is_over(steps: list[dict[str, Any]], rules: list[str]) -> None:
@@ -247,6 +257,7 @@ def test_a_settled_timetable_is_not_due_before_its_span_is_over(steps: list[dict
         assert not (fires and any(at <= now < at + pd.Timedelta("20D") for at in settled))
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promotion(
@@ -256,9 +267,10 @@ def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promoti
 
     for _, decision, evidence in by_check(life):
         if evidence.checks_since_run is not None and evidence.checks_since_run <= 4 and evidence.deferral is None:
-            assert not set(decision.fired) & set(evidence.promoted_by) - {"account"}
+            assert not set(decision.fired) & set(evidence.promoted_by) - {"gain"}
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_enough_rows_have_matured(
@@ -272,6 +284,7 @@ def test_after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_
             assert not any(back.at < at <= now for at in (*life.asked, *(each.at for each in life.settled)))
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
@@ -282,6 +295,7 @@ def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
     assert all(evidence.deferral is not None for _, _, evidence in by_check(life))
 
 
+@pytest.mark.slow
 @lives
 @given(steps=STEPS, rules=RULES)
 def test_the_same_life_is_decided_the_same(steps: list[dict[str, Any]], rules: list[str]) -> None:

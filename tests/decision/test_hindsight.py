@@ -21,12 +21,12 @@ def random_totals(seed: int, kinds: int) -> np.ndarray:
     return totals
 
 
-def cost_of(totals: np.ndarray, checks: tuple[int, ...], delays: PolicyDelays, price: float) -> float:
+def cost_of(totals: np.ndarray, checks: tuple[int, ...], delays: PolicyDelays, retraining_cost: float) -> float:
     """Loss of a schedule, window by window, the best training window for each of its models, and its price."""
     spans = [(0, 0), *((max(check - delays.age, 0), check + delays.deployment) for check in checks)]
     ends = [*(since for _, since in spans[1:]), WINDOWS]
     losses = [totals[:, model, since:end].sum(axis=1).min() for (model, since), end in zip(spans, ends, strict=True)]
-    return float(sum(losses) + price * len(checks))
+    return float(sum(losses) + retraining_cost * len(checks))
 
 
 def schedules(delays: PolicyDelays) -> list[tuple[int, ...]]:
@@ -43,44 +43,60 @@ case = given(
     labels=st.integers(0, 2),
     deployment=st.integers(0, 2),
     held_back=st.integers(0, 1),
-    price=st.sampled_from([0.0, 0.3, 1.0, 5.0]),
+    retraining_cost=st.sampled_from([0.0, 0.3, 1.0, 5.0]),
 )
 
 
 @case
 @settings(max_examples=150, deadline=None)
 def test_no_schedule_costs_less(
-    seed: int, kinds: int, labels: int, deployment: int, held_back: int, price: float
+    seed: int, kinds: int, labels: int, deployment: int, held_back: int, retraining_cost: float
 ) -> None:
     totals, delays = random_totals(seed, kinds), PolicyDelays(labels, deployment, held_back)
-    costs = [cost_of(totals, checks, delays, price) for checks in schedules(delays)]
+    costs = [cost_of(totals, checks, delays, retraining_cost) for checks in schedules(delays)]
 
-    assert best_in_hindsight(totals, delays, price=price).cost(price) == pytest.approx(min(costs))
+    assert best_in_hindsight(totals, delays, retraining_cost=retraining_cost).cost(retraining_cost) == pytest.approx(
+        min(costs)
+    )
 
 
 @case
 @settings(max_examples=100, deadline=None)
 def test_its_cost_is_that_of_its_own_checks(
-    seed: int, kinds: int, labels: int, deployment: int, held_back: int, price: float
+    seed: int, kinds: int, labels: int, deployment: int, held_back: int, retraining_cost: float
 ) -> None:
     totals, delays = random_totals(seed, kinds), PolicyDelays(labels, deployment, held_back)
-    found = best_in_hindsight(totals, delays, price=price)
+    found = best_in_hindsight(totals, delays, retraining_cost=retraining_cost)
 
-    assert found.cost(price) == pytest.approx(cost_of(totals, found.checks, delays, price))
+    assert found.cost(retraining_cost) == pytest.approx(cost_of(totals, found.checks, delays, retraining_cost))
 
 
-@given(seed=st.integers(0, 10_000), labels=st.integers(0, 2), deployment=st.integers(0, 2), price=st.floats(0, 5))
+@given(
+    seed=st.integers(0, 10_000), labels=st.integers(0, 2), deployment=st.integers(0, 2), retraining_cost=st.floats(0, 5)
+)
 @settings(max_examples=100, deadline=None)
 def test_a_longer_delay_never_lowers_its_cost_where_a_newer_model_is_never_worse(
-    seed: int, labels: int, deployment: int, price: float
+    seed: int, labels: int, deployment: int, retraining_cost: float
 ) -> None:
     aging = np.random.default_rng(seed).gamma(0.7, 2.0, size=(1, WINDOWS, WINDOWS))
     totals = np.cumsum(aging[:, ::-1], axis=1)[:, ::-1]  # the older a model, the more it loses on each window
     totals[:, np.arange(WINDOWS)[:, None] > np.arange(WINDOWS)] = np.nan
-    now = best_in_hindsight(totals, PolicyDelays(labels, deployment, 0), price=price).cost(price)
+    now = best_in_hindsight(totals, PolicyDelays(labels, deployment, 0), retraining_cost=retraining_cost).cost(
+        retraining_cost
+    )
 
-    assert best_in_hindsight(totals, PolicyDelays(labels + 1, deployment, 0), price=price).cost(price) >= now - 1e-9
-    assert best_in_hindsight(totals, PolicyDelays(labels, deployment + 1, 0), price=price).cost(price) >= now - 1e-9
+    assert (
+        best_in_hindsight(totals, PolicyDelays(labels + 1, deployment, 0), retraining_cost=retraining_cost).cost(
+            retraining_cost
+        )
+        >= now - 1e-9
+    )
+    assert (
+        best_in_hindsight(totals, PolicyDelays(labels, deployment + 1, 0), retraining_cost=retraining_cost).cost(
+            retraining_cost
+        )
+        >= now - 1e-9
+    )
 
 
 @given(seed=st.integers(0, 10_000), kinds=st.integers(1, 2))
@@ -89,11 +105,11 @@ def test_free_retrainings_leave_nothing_to_gain_by_always_retraining(seed: int, 
     totals, delays = random_totals(seed, kinds), PolicyDelays(0, 0, 0)
     always = cost_of(totals, tuple(range(1, WINDOWS)), delays, 0.0)
 
-    assert best_in_hindsight(totals, delays, price=0.0).cost(0.0) <= always + 1e-9
+    assert best_in_hindsight(totals, delays, retraining_cost=0.0).cost(0.0) <= always + 1e-9
 
 
 def test_a_price_above_every_gain_retrains_never() -> None:
-    assert best_in_hindsight(random_totals(3, 2), PolicyDelays(0, 0, 0), price=1e6).checks == ()
+    assert best_in_hindsight(random_totals(3, 2), PolicyDelays(0, 0, 0), retraining_cost=1e6).checks == ()
 
 
 def test_the_one_retraining_that_pays_is_found() -> None:
@@ -101,7 +117,7 @@ def test_the_one_retraining_that_pays_is_found() -> None:
     totals = np.ones((1, WINDOWS, WINDOWS))
     totals[0, :4, 3:] = 5.0
 
-    assert best_in_hindsight(totals, PolicyDelays(0, 0, 0), price=1.0).checks == (4,)
+    assert best_in_hindsight(totals, PolicyDelays(0, 0, 0), retraining_cost=1.0).checks == (4,)
 
 
 @given(seed=st.integers(0, 10_000), kinds=st.integers(1, 2), labels=st.integers(0, 2))
@@ -112,5 +128,5 @@ def test_the_frontier_goes_from_never_down_to_what_free_retrainings_leave(seed: 
     losses = [loss for _, loss in found]
 
     assert found[0] == (0, pytest.approx(cost_of(totals, (), delays, 0.0)))
-    assert losses[-1] == pytest.approx(best_in_hindsight(totals, delays, price=0.0).loss)
+    assert losses[-1] == pytest.approx(best_in_hindsight(totals, delays, retraining_cost=0.0).loss)
     assert losses == pytest.approx(sorted(losses, reverse=True))

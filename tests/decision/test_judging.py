@@ -27,7 +27,7 @@ from tests.builders.gates import make_gate
 from tests.builders.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
 from tests.decision.test_play import ERRORS, MOMENTS, TRIGGERS
 
-GATE = make_gate(min_rows=2, min_gain=0.01, harm=None, folds=2, worst_fold=0.5)
+GATE = make_gate(min_rows=2, min_gain=0.01, non_inferiority=None, folds=2, worst_fold=0.5)
 AGED = PolicyDelays(0, 0, 1)
 
 
@@ -123,7 +123,7 @@ def test_after_so_many_refusals_running_a_calendar_waits_for_a_person_or_the_acc
     gated = setting(judging(min_gain=0.99))
     rules = TRIGGERS.model_copy(update={"rules": ("schedule",), "cooldown_checks": 0, "refusals_to_hold": 2})
     held = play_policy(
-        gated, by_rules(gated, rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7), probes=False
+        gated, by_rules(gated, rules, retraining_cost=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7), probes=False
     )
 
     assert len(held.refused) == 2
@@ -132,7 +132,7 @@ def test_after_so_many_refusals_running_a_calendar_waits_for_a_person_or_the_acc
 
 def test_the_account_starts_nothing_that_the_gate_would_refuse() -> None:
     gated = setting(judging(min_gain=0.99))
-    asks = by_rules(gated, TRIGGERS, price=0.05, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
+    asks = by_rules(gated, TRIGGERS, retraining_cost=0.05, errors=ERRORS, ahead=0.0, drifted=None, seed=7)
     done = play_policy(gated, asks, probes=True)
 
     assert done.balances.max() > 0.05
@@ -225,7 +225,9 @@ def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_pa
         return ("x",) if window == 1 else ()
 
     done = play_policy(
-        waiting, by_rules(waiting, rules, price=0.05, errors=0.0, ahead=0.0, drifted=once, seed=7), probes=False
+        waiting,
+        by_rules(waiting, rules, retraining_cost=0.05, errors=0.0, ahead=0.0, drifted=once, seed=7),
+        probes=False,
     )
 
     assert done.checks == (3,)

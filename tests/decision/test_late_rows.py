@@ -24,6 +24,7 @@ def lateness(draw: st.DrawFn) -> tuple[np.ndarray, int]:
     return np.array(sorted({*late, *range(first, end)})), len(late)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(found=lateness(), horizon=st.integers(0, 30), blocks=st.integers(1, 4))
 def test_no_row_is_judged_by_a_fit_on_what_was_due_after_its_event(
@@ -50,6 +51,7 @@ def test_at_least_two_thirds_of_the_rows_are_judged_and_none_twice(found: tuple[
     assert len(places) >= 2 * len(newest) / 3
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(straggler=st.integers(0, FROM - 3), end=st.integers(FROM + 3, ROWS), blocks=st.integers(1, 4))
 def test_a_single_straggler_changes_the_past_of_no_other_row(straggler: int, end: int, blocks: int) -> None:

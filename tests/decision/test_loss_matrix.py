@@ -72,7 +72,7 @@ def test_late_labels_make_the_probe_as_old() -> None:
 
 def test_a_missing_fit_is_noticed() -> None:
     with pytest.raises(ValueError, match="missing"):
-        LossMatrix.of(KINDS, whole(), [], usual_rows=40, back=0)
+        LossMatrix.of(KINDS, whole(), [], rows_per_check=40, back=0)
 
 
 def test_windows_of_equal_time_hold_what_happened_in_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.account import EMPTY
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy import PolicyDelays
 from retrim.decision.policy_play import (
@@ -31,7 +31,7 @@ from tests.builders.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_re
 MOMENTS = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
 TRIGGERS = TriggerParams.model_validate(
     {
-        "rules": ["account"],
+        "rules": ["gain"],
         "drift_columns": [],
         "drift_checks": [1, 1],
         "every": "2D",
@@ -53,20 +53,20 @@ def setting(
     return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, 0, judging)
 
 
-def live_path(price: float) -> tuple[list[int], list[float]]:
+def live_path(retraining_cost: float) -> tuple[list[int], list[float]]:
     """The checks that retrain and the balances, from the rows: the probe, the account and the decision as they are."""
-    account, model, version = EMPTY, 0, 1
+    accumulated_gain, model, version = EMPTY, 0, 1
     runs, checks = [PastRun("1", MOMENTS[0], "promoted", (), None)], []
     retrained, balances = [], [0.0]
     for check in range(1, WINDOWS):
         reading = live_reading(losses_of(model, "all", rows_of(check - 1)), "all", check - 1)
-        account = account.deposit(reading.gain, error=reading.error, share=reading.rows / USUAL)
+        accumulated_gain = accumulated_gain.deposit(reading.gain, error=reading.error, share=reading.rows / USUAL)
         evidence = Evidence(
             now=MOMENTS[check],
             champion=version,
-            account=account,
+            accumulated_gain=accumulated_gain,
             deposited=None,
-            price=price,
+            retraining_cost=retraining_cost,
             errors=ERRORS,
             ahead=AHEAD,
             pending=0.0,
@@ -80,10 +80,10 @@ def live_path(price: float) -> tuple[list[int], list[float]]:
         decision = decide(evidence, TRIGGERS)
         checks.append(PastCheck(MOMENTS[check], version, None, decision.held))
         if decision.outcome == "retrain":
-            account, model, version = EMPTY, check, version + 1
+            accumulated_gain, model, version = EMPTY, check, version + 1
             runs.append(PastRun(str(version), MOMENTS[check], "promoted", decision.fired, None))
             retrained.append(check)
-        balances.append(account.balance)
+        balances.append(accumulated_gain.balance)
     return retrained, balances
 
 
@@ -93,23 +93,25 @@ def test_while_labels_stay_away_the_schedule_starts_runs(
 ) -> None:
     triggers = TRIGGERS.model_copy(update={"max_wait": "3D", "cooldown_checks": 0})
     silent = replace(setting(), labels_until=until)
-    asks = by_rules(silent, triggers, price=1000.0, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+    asks = by_rules(silent, triggers, retraining_cost=1000.0, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
 
     assert play_policy(silent, asks, probes=True).checks == checks
 
 
-@pytest.mark.parametrize("price", [0.05, 0.5, 2.0, 1000.0])
-def test_the_account_decides_as_the_live_path_does(price: float) -> None:
-    asks = by_rules(setting(), TRIGGERS, price=price, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
+@pytest.mark.parametrize("retraining_cost", [0.05, 0.5, 2.0, 1000.0])
+def test_the_account_decides_as_the_live_path_does(retraining_cost: float) -> None:
+    asks = by_rules(
+        setting(), TRIGGERS, retraining_cost=retraining_cost, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7
+    )
     played = play_policy(setting(), asks, probes=True)
-    retrained, balances = live_path(price)
+    retrained, balances = live_path(retraining_cost)
 
     assert list(played.checks) == retrained
     assert played.balances.tolist() == pytest.approx(balances, rel=1e-9)
 
 
 def test_a_probe_that_is_always_needed_is_one_at_every_check() -> None:
-    asks = by_rules(setting(), TRIGGERS, price=0.001, errors=0.0, ahead=AHEAD, drifted=None, seed=7)
+    asks = by_rules(setting(), TRIGGERS, retraining_cost=0.001, errors=0.0, ahead=AHEAD, drifted=None, seed=7)
     spaced, every_check = (
         play_policy(setting(), asks, probes=True, spaced=each) for each in (ProbeSpacing(0.001, errors=0.0), None)
     )
@@ -143,7 +145,7 @@ def test_the_account_does_retrain_where_the_slope_turns() -> None:
     kinds=st.sampled_from([(0,), (1,), (0, 1)]),
     labels=st.integers(0, 2),
     deployment=st.integers(0, 2),
-    price=st.floats(0, 10),
+    retraining_cost=st.floats(0, 10),
     gated=st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
@@ -152,15 +154,17 @@ def test_nothing_is_cheaper_than_hindsight(
     kinds: tuple[int, ...],
     labels: int,
     deployment: int,
-    price: float,
+    retraining_cost: float,
     gated: bool,  # noqa: FBT001 - drawn by hypothesis
 ) -> None:
     delays = PolicyDelays(labels, deployment, int(gated))
     judging = GateSimulation(OPEN, USUAL, 100) if gated else None
     played = play_policy(setting(kinds, delays, judging), at_checks(checks), probes=False)
-    least = best_in_hindsight(setting(kinds, delays, judging).totals, delays, price=price).cost(price)
+    least = best_in_hindsight(setting(kinds, delays, judging).totals, delays, retraining_cost=retraining_cost).cost(
+        retraining_cost
+    )
 
-    assert played.cost(price) >= least - 1e-9
+    assert played.cost(retraining_cost) >= least - 1e-9
 
 
 def test_a_model_is_live_when_it_is_deployed_and_as_old_as_its_labels() -> None:
@@ -202,14 +206,16 @@ def test_of_two_training_windows_the_better_on_the_newest_labelled_window_is_mad
 
 def test_a_drift_rule_that_is_held_by_the_loop_breaker_retrains_once() -> None:
     rules = TRIGGERS.model_copy(update={"rules": ("drift",), "cooldown_checks": 0, "loop_checks": 5})
-    asks = by_rules(setting(), rules, price=1.0, errors=0.0, ahead=0.0, drifted=lambda live, window: ("x",), seed=7)
+    asks = by_rules(
+        setting(), rules, retraining_cost=1.0, errors=0.0, ahead=0.0, drifted=lambda live, window: ("x",), seed=7
+    )
 
     assert play_policy(setting(), asks, probes=False).checks == (1,)
 
 
 def test_a_performance_rule_sees_the_turn() -> None:
     rules = TRIGGERS.model_copy(update={"rules": ("performance",), "cooldown_checks": 0})
-    asks = by_rules(setting(), rules, price=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7)
+    asks = by_rules(setting(), rules, retraining_cost=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7)
 
     assert 4 in play_policy(setting(), asks, probes=False).checks
 

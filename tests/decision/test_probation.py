@@ -13,7 +13,7 @@ from retrim.stats.codec import from_record, to_record
 
 PARAMS = ProbationParams(checks=26, block_share=0.5, alpha_rollback=0.05, alpha_confirm=0.05, min_effect=0.02)
 NONE = Decision("none", "nothing", (), "", (), ("drift",))
-RETRAIN = Decision("retrain", "the account", (), "", ("account",), ())
+RETRAIN = Decision("retrain", "the account", (), "", ("gain",), ())
 losses = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=120)
 
 

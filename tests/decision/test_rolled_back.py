@@ -23,7 +23,7 @@ STEP = st.fixed_dictionaries(
 
 
 def decision(outcome: Any) -> Decision:
-    return Decision(outcome, "as the rules say", (), "other figures", ("account",), ("drift",), ("schedule",))
+    return Decision(outcome, "as the rules say", (), "other figures", ("gain",), ("drift",), ("schedule",))
 
 
 def back(rows: int) -> RolledBack:
@@ -78,6 +78,7 @@ class Life:
             self.rows_since = None
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(STEP, min_size=5, max_size=40))
 def test_nothing_starts_between_a_rollback_and_its_answer_and_nothing_is_held_otherwise(

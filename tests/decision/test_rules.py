@@ -7,40 +7,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.account import EMPTY, AccumulatedGain, Band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
 from retrim.decision.probe import GatePreview
-from retrim.decision.rules import account_rule, checks_until, drift_rule, estimate_rule, performance_rule, schedule_rule
+from retrim.decision.rules import checks_until, drift_rule, estimate_rule, gain_rule, performance_rule, schedule_rule
 from tests.contracts.test_every_rule import NOW, PARAMS, QUIET
 
 
 def test_the_account_names_the_price_and_the_checks_at_which_it_would_have_fired() -> None:
-    evidence = replace(QUIET, account=AccumulatedGain(3.1, 0.01), deposited=AccumulatedGain(2.5, 0.01), price=8.2)
+    evidence = replace(
+        QUIET, accumulated_gain=AccumulatedGain(3.1, 0.01), deposited=AccumulatedGain(2.5, 0.01), retraining_cost=8.2
+    )
 
-    assert account_rule(evidence, PARAMS).change == (
-        "it would have fired at a price below 3.1, or after about 3 more checks like this"
+    assert gain_rule(evidence, PARAMS).change == (
+        "it would have fired at a retraining cost below 3.1, or after about 3 more checks like this"
     )
 
 
 def test_an_account_within_its_noise_names_the_errors_at_which_it_would_have_fired() -> None:
-    evidence = replace(QUIET, account=AccumulatedGain(3.0, 4.0), price=1.0)
+    evidence = replace(QUIET, accumulated_gain=AccumulatedGain(3.0, 4.0), retraining_cost=1.0)
 
-    assert account_rule(evidence, PARAMS).change == "it would have fired at fewer than 1.5 standard errors"
+    assert gain_rule(evidence, PARAMS).change == "it would have fired at fewer than 1.5 standard errors"
 
 
 def test_an_empty_account_fires_at_no_price() -> None:
-    assert "no price is low enough" in account_rule(replace(QUIET, account=EMPTY), PARAMS).change
+    assert "no retraining cost is low enough" in gain_rule(replace(QUIET, accumulated_gain=EMPTY), PARAMS).change
 
 
 def test_rows_without_labels_yet_count_as_checks_like_the_newest() -> None:
-    evidence = replace(QUIET, account=AccumulatedGain(3.0, 0.01, (1.0, 2.0)), price=5.0)
-    fires = [account_rule(replace(evidence, pending=checks), PARAMS).fires for checks in (0.0, 1.0, 2.0)]
+    evidence = replace(QUIET, accumulated_gain=AccumulatedGain(3.0, 0.01, (1.0, 2.0)), retraining_cost=5.0)
+    fires = [gain_rule(replace(evidence, pending=checks), PARAMS).fires for checks in (0.0, 1.0, 2.0)]
 
     assert fires == [False, False, True]  # 1.5 a check
 
 
 def test_what_the_gate_would_refuse_is_not_started_and_the_gate_says_why() -> None:
-    evidence = replace(QUIET, account=AccumulatedGain(9.0, 0.01), price=5.0)
-    said = [account_rule(replace(evidence, preview=GatePreview(p, "gain 0.2%")), PARAMS) for p in (True, False)]
+    evidence = replace(QUIET, accumulated_gain=AccumulatedGain(9.0, 0.01), retraining_cost=5.0)
+    said = [gain_rule(replace(evidence, preview=GatePreview(p, "gain 0.2%")), PARAMS) for p in (True, False)]
 
     assert [each.fires for each in said] == [True, False]
     assert "the gate would refuse it: gain 0.2%" in said[1].text
@@ -48,9 +50,11 @@ def test_what_the_gate_would_refuse_is_not_started_and_the_gate_says_why() -> No
 
 
 def test_the_gate_is_not_named_while_the_account_does_not_pay() -> None:
-    evidence = replace(QUIET, account=AccumulatedGain(3.0, 0.01), price=5.0, preview=GatePreview(False, "gain 0.2%"))
+    evidence = replace(
+        QUIET, accumulated_gain=AccumulatedGain(3.0, 0.01), retraining_cost=5.0, preview=GatePreview(False, "gain 0.2%")
+    )
 
-    assert "gate" not in account_rule(evidence, PARAMS).text
+    assert "gate" not in gain_rule(evidence, PARAMS).text
 
 
 @settings(max_examples=100, deadline=None)
@@ -59,15 +63,15 @@ def test_the_gate_is_not_named_while_the_account_does_not_pay() -> None:
     variance=st.floats(0, 50),
     gain=st.floats(0.01, 5),
     noise=st.floats(0, 5),
-    price=st.floats(0.1, 30),
+    retraining_cost=st.floats(0.1, 30),
 )
 def test_after_as_many_checks_as_it_says_the_account_pays_and_not_before(
-    balance: float, variance: float, gain: float, noise: float, price: float
+    balance: float, variance: float, gain: float, noise: float, retraining_cost: float
 ) -> None:
-    account, deposited = AccumulatedGain(balance, variance), AccumulatedGain(gain, noise)
-    more = checks_until(account, deposited, price=price, errors=2.0, ahead=0.0)
+    accumulated_gain, deposited = AccumulatedGain(balance, variance), AccumulatedGain(gain, noise)
+    more = checks_until(accumulated_gain, deposited, retraining_cost=retraining_cost, errors=2.0, ahead=0.0)
     grown = [
-        AccumulatedGain(balance + k * gain, variance + k * noise).pays(price, errors=2.0, ahead=0.0)
+        AccumulatedGain(balance + k * gain, variance + k * noise).pays(retraining_cost, errors=2.0, ahead=0.0)
         for k in range(1, 1001)
     ]
 
@@ -75,7 +79,10 @@ def test_after_as_many_checks_as_it_says_the_account_pays_and_not_before(
 
 
 def test_checks_that_put_nothing_in_never_fill_it() -> None:
-    assert checks_until(AccumulatedGain(3.0, 1.0), AccumulatedGain(-1.0, 1.0), price=5.0, errors=2.0, ahead=0.0) is None
+    assert (
+        checks_until(AccumulatedGain(3.0, 1.0), AccumulatedGain(-1.0, 1.0), retraining_cost=5.0, errors=2.0, ahead=0.0)
+        is None
+    )
 
 
 def test_the_schedule_fires_when_its_span_is_over_and_not_a_moment_before() -> None:

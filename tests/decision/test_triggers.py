@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.decision.account import AccumulatedGain, Band
+from retrim.decision.accumulated_gain import AccumulatedGain, Band
 from retrim.decision.history import Deferral
 from retrim.decision.probe import GatePreview
 from retrim.decision.rules import Evidence, TriggerParams, decide
@@ -17,9 +17,9 @@ FULL, EMPTY = AccumulatedGain(9.0, 1.0), AccumulatedGain(1.0, 1.0)
 QUIET = Evidence(
     now=NOW,
     champion=3,
-    account=EMPTY,
+    accumulated_gain=EMPTY,
     deposited=None,
-    price=5.0,
+    retraining_cost=5.0,
     errors=2.0,
     ahead=0.0,
     pending=0.0,
@@ -40,7 +40,7 @@ QUIET = Evidence(
     held=(),
     spent=(),
 )
-FIRING = replace(QUIET, account=FULL)
+FIRING = replace(QUIET, accumulated_gain=FULL)
 
 
 def waits(until: pd.Timestamp | None, *, changed: bool = False) -> Deferral:
@@ -49,7 +49,7 @@ def waits(until: pd.Timestamp | None, *, changed: bool = False) -> Deferral:
 
 def params(**changed: Any) -> TriggerParams:
     settings = {
-        "rules": ["account", "drift"],
+        "rules": ["gain", "drift"],
         "drift_columns": [],
         "drift_checks": [2, 3],
         "every": "90D",
@@ -74,7 +74,7 @@ def test_quiet_rules_start_nothing_and_say_why() -> None:
     decision = decide(QUIET, params())
 
     assert decision.outcome == "none"
-    assert "account 1 against price 5" in decision.reason
+    assert "accumulated gain 1 against retraining cost 5" in decision.reason
     assert "drift in 0 of the last 1 checks" in decision.reason
 
 
@@ -82,7 +82,7 @@ def test_an_account_above_its_price_retrains() -> None:
     decision = decide(FIRING, params())
 
     assert decision.outcome == "retrain"
-    assert decision.reason.startswith("account 9 against price 5")
+    assert decision.reason.startswith("accumulated gain 9 against retraining cost 5")
 
 
 def test_drift_in_enough_checks_retrains() -> None:
@@ -105,7 +105,7 @@ def test_no_rule_starts_nothing() -> None:
 def test_every_rule_is_asked_also_when_none_can_act() -> None:
     decision = decide(replace(FIRING, deferral=waits(NOW + pd.Timedelta("1D"))), params())
 
-    assert [said.rule for said in decision.said] == ["account", "drift"]
+    assert [said.rule for said in decision.said] == ["gain", "drift"]
 
 
 # --- the drift rule
@@ -153,13 +153,13 @@ def test_a_cooldown_says_what_it_held_back() -> None:
 
 
 def test_a_cooldown_does_not_hold_the_account() -> None:
-    decision = decide(replace(DRIFTING, account=FULL, checks_since_run=1), params())
+    decision = decide(replace(DRIFTING, accumulated_gain=FULL, checks_since_run=1), params())
 
-    assert (decision.outcome, decision.fired) == ("retrain", ("account",))
+    assert (decision.outcome, decision.fired) == ("retrain", ("gain",))
 
 
 def test_two_refusals_running_hold_whatever_fires() -> None:
-    decision = decide(replace(DRIFTING, account=FULL, refusals=2, lowest=8.0), params())
+    decision = decide(replace(DRIFTING, accumulated_gain=FULL, refusals=2, lowest=8.0), params())
 
     assert (decision.outcome, decision.stopped) == ("held", "hold")
     assert "on hold after 2 refusals running; it ends by itself at an accumulated gain above 13, now 9" in (
@@ -174,17 +174,17 @@ def test_two_refusals_running_hold_whatever_fires() -> None:
 def test_a_hold_ends_once_the_account_has_grown_by_a_price_for_each_refusal(
     refusals: int, balance: float, found: str
 ) -> None:
-    evidence = replace(FIRING, account=AccumulatedGain(balance, 1.0), refusals=refusals, lowest=3.0)
+    evidence = replace(FIRING, accumulated_gain=AccumulatedGain(balance, 1.0), refusals=refusals, lowest=3.0)
 
     assert outcome(evidence) == found
 
 
 def test_a_hold_does_not_end_on_noise() -> None:
-    assert outcome(replace(DRIFTING, account=AccumulatedGain(9.0, 100.0), refusals=2, lowest=3.0)) == "held"
+    assert outcome(replace(DRIFTING, accumulated_gain=AccumulatedGain(9.0, 100.0), refusals=2, lowest=3.0)) == "held"
 
 
 def test_a_hold_that_has_ended_lets_other_rules_act_too() -> None:
-    assert outcome(replace(DRIFTING, account=FULL, refusals=2, lowest=3.0), rules=["drift"]) == "retrain"
+    assert outcome(replace(DRIFTING, accumulated_gain=FULL, refusals=2, lowest=3.0), rules=["drift"]) == "retrain"
 
 
 def test_where_nobody_knows_what_was_refused_a_hold_is_a_persons() -> None:
@@ -265,8 +265,8 @@ def test_a_deferred_first_version_waits_too() -> None:
 
 
 def test_an_unknown_rule_is_refused_where_it_is_set() -> None:
-    with pytest.raises(ValidationError, match=r"unknown trigger rule 'acount'; known: account, drift"):
-        params(rules=["acount"])
+    with pytest.raises(ValidationError, match=r"unknown trigger rule 'gian'; known: drift, estimate, gain"):
+        params(rules=["gian"])
 
 
 @pytest.mark.parametrize("checks", [[0, 3], [4, 3]])
@@ -309,9 +309,9 @@ def test_the_same_alarm_long_after_a_promotion_is_a_new_one() -> None:
 
 
 def test_the_account_may_fire_again_after_its_own_promotion() -> None:
-    decision = decide(replace(AGAIN, account=FULL, promoted_by=("account", "drift")), params())
+    decision = decide(replace(AGAIN, accumulated_gain=FULL, promoted_by=("gain", "drift")), params())
 
-    assert (decision.outcome, decision.fired, decision.held) == ("retrain", ("account",), ("drift",))
+    assert (decision.outcome, decision.fired, decision.held) == ("retrain", ("gain",), ("drift",))
 
 
 def test_a_held_alarm_stays_held_when_the_promotion_is_long_past() -> None:
@@ -337,9 +337,9 @@ def test_a_settled_alarm_that_goes_quiet_is_settled_no_longer() -> None:
 
 
 def test_beside_a_settled_alarm_the_account_may_fire() -> None:
-    decision = decide(replace(AGAIN, account=FULL, settled=("drift",)), params())
+    decision = decide(replace(AGAIN, accumulated_gain=FULL, settled=("drift",)), params())
 
-    assert (decision.outcome, decision.fired, decision.settled) == ("retrain", ("account",), ("drift",))
+    assert (decision.outcome, decision.fired, decision.settled) == ("retrain", ("gain",), ("drift",))
 
 
 # --- the budget -----------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_what_the_gate_would_refuse_is_said_to_be_stopped_by_it() -> None:
 
 
 def test_manual_hands_every_alarm_to_a_person() -> None:
-    decision = decide(FIRING, params(rules=["account", "manual"]))
+    decision = decide(FIRING, params(rules=["gain", "manual"]))
 
     assert decision.outcome == "held"
     assert "manual is set: a person decides" in decision.reason
@@ -397,21 +397,21 @@ SILENT = replace(QUIET, labels_until=NOW - pd.Timedelta("61D"), loss=None)
 
 
 def test_without_labels_for_long_the_estimated_loss_may_start_a_run() -> None:
-    decision = decide(replace(SILENT, estimate=1.4), params(rules=["account"]))
+    decision = decide(replace(SILENT, estimate=1.4), params(rules=["gain"]))
 
     assert (decision.outcome, decision.fired) == ("retrain", ("estimate",))
     assert decision.reason.startswith("no label has matured for 61 days, triggers.max_wait is 60D: estimated loss 1.4")
 
 
 def test_where_nothing_can_be_estimated_drift_may_start_it() -> None:
-    decision = decide(replace(SILENT, drifted=(("a",), ("a",))), params(rules=["account"]))
+    decision = decide(replace(SILENT, drifted=(("a",), ("a",))), params(rules=["gain"]))
 
     assert (decision.outcome, decision.fired) == ("retrain", ("drift",))
     assert "triggers.max_wait is 60D: drift in 2" in decision.reason
 
 
 def test_without_labels_for_long_the_schedule_may_start_a_run() -> None:
-    decision = decide(replace(SILENT, last_run=NOW - pd.Timedelta("91D")), params(rules=["account"], every="90D"))
+    decision = decide(replace(SILENT, last_run=NOW - pd.Timedelta("91D")), params(rules=["gain"], every="90D"))
 
     assert (decision.outcome, decision.fired) == ("retrain", ("schedule",))
     assert "triggers.max_wait is 60D: the last run was" in decision.reason
@@ -420,14 +420,14 @@ def test_without_labels_for_long_the_schedule_may_start_a_run() -> None:
 def test_an_estimate_within_the_band_keeps_drift_from_starting_one() -> None:
     evidence = replace(SILENT, estimate=1.0, drifted=(("a",), ("a",)))
 
-    assert outcome(evidence, rules=["account"]) == "none"
+    assert outcome(evidence, rules=["gain"]) == "none"
 
 
 @pytest.mark.parametrize(("waited", "most"), [("60D", "60D"), ("90D", None)])
 def test_estimates_start_nothing_while_labels_come_or_are_waited_for(waited: str, most: str | None) -> None:
     evidence = replace(SILENT, labels_until=NOW - pd.Timedelta(waited), estimate=9.0)
 
-    assert outcome(evidence, rules=["account"], max_wait=most) == "none"
+    assert outcome(evidence, rules=["gain"], max_wait=most) == "none"
 
 
 # --- what would have changed the answer -----------------------------------------------------------
@@ -436,7 +436,7 @@ def test_estimates_start_nothing_while_labels_come_or_are_waited_for(waited: str
 def test_a_quiet_decision_says_what_would_have_changed_each_rule() -> None:
     change = decide(QUIET, params()).change
 
-    assert change.startswith("account: it would have fired at a price below 1")
+    assert change.startswith("gain: it would have fired at a retraining cost below 1")
     assert "drift: it would have fired with drift in any column at 2 more of the last 3 checks" in change
 
 

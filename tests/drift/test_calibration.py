@@ -28,6 +28,7 @@ def window(later: dict[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
 # --- the rate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.9])
 def test_the_rate_that_is_asked_for_is_the_rate_that_comes(rho: float) -> None:
     strayed = [calibrated(rho, seed) for seed in range(25)]

@@ -74,6 +74,7 @@ def test_a_kept_null_serves_its_own_columns_alone() -> None:
     assert not alarmed(never_far(REFERENCE), ROWS, COLUMNS[:2])
 
 
+@pytest.mark.slow
 def test_half_or_twice_as_many_rows_hardly_move_a_threshold() -> None:
     watched = watch(REFERENCE)
 

@@ -64,6 +64,7 @@ def judged(test: Callable[[CodedRows, CodedRows], JointDistance], window: pd.Dat
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", [DOMAIN, partial(correlation, seed=7)], ids=["domain", "correlation"])
 def test_a_correlation_that_turns_round_is_seen(test: Callable[[CodedRows, CodedRows], JointDistance]) -> None:
     found = judged(test, stream(500, 2, together=-0.5))
@@ -86,6 +87,7 @@ def test_it_says_between_which_columns() -> None:
     assert judged(partial(correlation, seed=7), stream(500, 2, together=-0.5)).about == "x0 with x1"
 
 
+@pytest.mark.slow
 def test_it_says_which_column_the_classifier_leaned_on() -> None:
     assert judged(DOMAIN, stream(500, 2, together=-0.5)).about in ("x0", "x1")
 
@@ -102,6 +104,7 @@ def test_the_effect_of_the_energy_distance_does_not_grow_with_a_smaller_window()
     assert [judged(test, stream(rows, 2)).effect for rows in (100, 900)] == pytest.approx([0, 0], abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "test",
     [DOMAIN, partial(correlation, seed=7), partial(energy, rows=300, seed=7)],

@@ -40,6 +40,7 @@ def test_a_column_that_the_rows_lack_is_passed_over() -> None:
     assert found == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("alike", "least"), [(0.0, 0.93), (0.6, 0.90)])
 def test_an_interval_holds_the_mean_about_as_often_as_it_says(alike: float, least: float) -> None:
     draw, held = np.random.default_rng(8), 0

@@ -117,6 +117,7 @@ def test_a_column_of_too_many_categories_is_left_out() -> None:
     assert "kind" not in change(part("aab", SAME), part("aab", SAME), params=few).shifted
 
 
+@pytest.mark.slow
 @given(factor=st.floats(0.5, 20))
 def test_losses_in_another_unit_change_the_figures_by_that_factor(factor: float) -> None:
     before, now = part("aab", SAME), part("abb", {"a": 1.0, "b": 6.0}, seed=2)

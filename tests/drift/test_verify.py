@@ -10,6 +10,7 @@ from tests.builders.drift_worlds import world
 ROWS = 400
 
 
+@pytest.mark.slow
 def test_a_history_without_drift_achieves_what_is_asked() -> None:
     found = [
         verify(

@@ -36,7 +36,7 @@ from retrim.retraining.retrain import publish
 from retrim.retraining.run_directory import RunDirectory
 from retrim.stats.canonical import from_parquet, to_json
 
-ROOM = "drill"
+RUN_DIRECTORY = "drill"
 FIRST_RUN = pd.Timestamp("2024-03-01", tz="UTC")
 UNDISTURBED = 3  # the first of them is slower: files are read for the first time
 
@@ -57,13 +57,13 @@ def release_one(root: Path, number: int, begins: Callable[[], None]) -> None:
         version = retrain.made_before(workspace, run)
         begins()
         if version is None:
-            version = publish(workspace, run, a_room(workspace, run, number), parent, now=at(number))
+            version = publish(workspace, run, a_run_directory(workspace, run, number), parent, now=at(number))
         retrain.conclude_run(workspace, run, version, parent, now=at(number))
 
 
-def a_room(workspace: Workspace, run: RunRow, number: int) -> RunDirectory:
+def a_run_directory(workspace: Workspace, run: RunRow, number: int) -> RunDirectory:
     """The room, with a bundle of its own for this run, judged against what is live."""
-    folder = workspace.paths.runs / ROOM
+    folder = workspace.paths.runs / RUN_DIRECTORY
     paths, champion = Paths(folder), find_live_version(workspace)
     against = None if champion is None else champion.version
     verdict = json.loads((paths.verdict / "verdict.json").read_bytes())

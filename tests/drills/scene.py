@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from retrim.adapters.dvc import ROOM_VARIABLE
+from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.decision.stored_rows import RunRow
 from retrim.release.versions import find_live_version, load_stored_version
@@ -41,7 +41,7 @@ class Scene:
             changes={
                 "tune": {"trials": 8},
                 "retrain": {"mode": "search"},
-                "account": {"price": 0.0001, "price_unit": "loss"},
+                "gain": {"cost": 0.0001, "cost_unit": "loss"},
                 "triggers": {"cooldown_checks": 0},
             },
             code={"src/retrim/decision/rules.py": (HOLDS, HOLDS.replace("default=2", "default=50"))},
@@ -159,10 +159,10 @@ def survivors(world: World) -> list[int]:
     found = []
     for process in psutil.process_iter():
         try:
-            room = process.environ().get(ROOM_VARIABLE, "")
+            run_directory = process.environ().get(RUN_DIRECTORY_VARIABLE, "")
         except (psutil.Error, OSError):
             continue
-        if room.startswith(str(world.root)) and process.pid != os.getpid():
+        if run_directory.startswith(str(world.root)) and process.pid != os.getpid():
             found.append(process.pid)
     return found
 

@@ -12,7 +12,7 @@ import pytest
 from retrim.retraining.run_directory import open_run_directory, stages_of
 from retrim.training.mode import StageLimits
 from tests.builders.world import World, make_world
-from tests.drills.instants import ROOM
+from tests.drills.instants import RUN_DIRECTORY
 
 SCRIPT = Path(__file__).with_name("instants.py")
 KILLS, SEED = 100, 20
@@ -24,9 +24,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = make_world(tmp_path_factory.mktemp("instants"), server="http://127.0.0.1:9/api")
     world.land(world.day(25))
     as_of = pd.Timestamp(world.day(25))
-    room = open_run_directory(world.workspace, ROOM, as_of=as_of, mode="search", taken=None)
-    with stages_of(world.workspace, room) as dvc:
-        for stage in dvc.stages(room.folder):
+    run_directory = open_run_directory(world.workspace, RUN_DIRECTORY, as_of=as_of, mode="search", taken=None)
+    with stages_of(world.workspace, run_directory) as dvc:
+        for stage in dvc.stages(run_directory.folder):
             dvc.reproduce(stage, lambda line: None, StageLimits(longest=3600, silent=3600))
     return world
 

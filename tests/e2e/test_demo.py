@@ -20,7 +20,7 @@ STARTS = 'time="hour_start", start=6'
 CHANGED = {
     **SMALL,
     "tune": {**SMALL["tune"], "max_rounds": 60},
-    "gate": {**SMALL["gate"], "floor": ["mean"]},
+    "gate": {**SMALL["gate"], "baselines": ["mean"]},
     **SHIPPED,
 }
 

@@ -46,7 +46,7 @@ def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server:
     key = str(Keys(staging.workspace.paths.keys).public)
     folder = tmp_path_factory.mktemp("production")
     drift = {name: staging.table[name] for name in ("kind", "size", "since")}
-    changes = {"proof": {"trusted_keys": [key]}, "gate": {"floor": ["mean"], "confidence": 0.6}}
+    changes = {"proof": {"trusted_keys": [key]}, "gate": {"baselines": ["mean"], "confidence": 0.6}}
     made = make_world(folder, server=server, drift=drift, changes=changes)
     made.land(made.day(OWN))
     made.retrim("retrain", "--as-of", made.day(OWN))

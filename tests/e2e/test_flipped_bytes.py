@@ -66,10 +66,10 @@ def batch_file(world: World) -> Path:
     return world.workspace.landing.batches()[0].path
 
 
-def a_room(world: World, day: float) -> Path:
+def a_run_directory(world: World, day: float) -> Path:
     """A room as a retraining makes it, removed by the next test that makes one."""
     folder = world.workspace.paths.runs / "flipped"
-    dvc.close_room(world.workspace.paths, folder)
+    dvc.close_run_directory(world.workspace.paths, folder)
     made = open_run_directory(world.workspace, "flipped", as_of=pd.Timestamp(world.day(day)), mode="refit", taken=None)
     return made.folder
 
@@ -77,7 +77,7 @@ def a_room(world: World, day: float) -> Path:
 USES: dict[str, Callable[[World], object]] = {
     "score": lambda world: score(world.workspace, now=pd.Timestamp(world.day(46))),
     "check": lambda world: check(world.workspace, by="a test", now=pd.Timestamp(world.day(46))),
-    "retrain": lambda world: a_room(world, 46),
+    "retrain": lambda world: a_run_directory(world, 46),
 }
 
 
@@ -138,13 +138,13 @@ def test_in_the_release_log(world: World, use: str) -> None:
 
 @pytest.mark.parametrize("folder", ["champion", "raw"])
 def test_in_what_lies_in_a_room(world: World, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Paths(a_room(world, 45))
-    monkeypatch.setattr("retrim.__file__", str(room.root / "src" / "retrim" / "__init__.py"))
-    check_pins(room)
-    path = next(each for each in sorted((room.root / "data" / folder).rglob("*")) if each.is_file())
+    run_directory = Paths(a_run_directory(world, 45))
+    monkeypatch.setattr("retrim.__file__", str(run_directory.root / "src" / "retrim" / "__init__.py"))
+    check_pins(run_directory)
+    path = next(each for each in sorted((run_directory.root / "data" / folder).rglob("*")) if each.is_file())
 
     with flipped(path), pytest.raises(BadInputError, match=f"data/{folder} is not the one pinned.*make another"):
-        check_pins(room)
+        check_pins(run_directory)
 
 
 @pytest.mark.parametrize("what", ["raw", "champion"])

@@ -127,7 +127,7 @@ class TestPruning:
         assert ("room", "a rebuild that was killed") in gone
         assert {("environment", "it was never whole"), ("trial log", "no search goes on from it")} <= gone
         assert len(list(workspace.environments.iterdir())) == 1
-        assert [room.name[:5] for room in workspace.runs.iterdir()] == ["hand-"]
+        assert [run_directory.name[:5] for run_directory in workspace.runs.iterdir()] == ["hand-"]
         assert list(workspace.trials.glob("*")) == []
 
     def test_says_for_whom_it_keeps_what(self, pruned: dict[str, Any]) -> None:

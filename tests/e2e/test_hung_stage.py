@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from retrim.adapters.dvc import ROOM_VARIABLE
+from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
 from retrim.decision.stored_rows import RunRow
 from tests.builders.cured import Cure
 from tests.builders.world import World, make_world
@@ -34,8 +34,8 @@ def processes_in(world: World) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            room = process.environ().get(ROOM_VARIABLE, "")
-            if room.startswith(str(world.root)) and process.status() != psutil.STATUS_ZOMBIE:
+            run_directory = process.environ().get(RUN_DIRECTORY_VARIABLE, "")
+            if run_directory.startswith(str(world.root)) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue

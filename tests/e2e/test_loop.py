@@ -154,7 +154,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str,
             "train": {"windows": ["sliding"]},
             "split": {"sliding_rows": 150},
             "probe": {"when": "every"},
-            "account": {"price": 1.0},  # dear enough that a challenger has seen the new concept when it is made
+            "gain": {"cost": 1.0},  # dear enough that a challenger has seen the new concept when it is made
         },
     )
     world.land(world.day(20))
@@ -182,8 +182,8 @@ def test_concept_drift_retrains_once_in_as_many_checks_and_promotes(labelled: di
 def test_it_retrained_because_the_account_exceeded_price_and_errors(labelled: dict[str, Any]) -> None:
     record = next(each["check"] for each in labelled["all"].values() if each["run"])
 
-    assert record["account"]["balance"] > record["price"]
-    assert record["account"]["balance"] > 2 * record["account"]["variance"] ** 0.5
+    assert record["accumulated_gain"]["balance"] > record["retraining_cost"]
+    assert record["accumulated_gain"]["balance"] > 2 * record["accumulated_gain"]["variance"] ** 0.5
 
 
 def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> None:
@@ -191,7 +191,7 @@ def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> N
     place = next(number for number, each in enumerate(checks) if each["outcome"] == "retrain")
 
     assert checks[place + 1]["champion"] == 2
-    assert checks[place + 1]["account_before"]["balance"] == 0
+    assert checks[place + 1]["accumulated_gain_before"]["balance"] == 0
 
 
 def test_every_version_has_its_card_beside_its_bundle_as_the_envelope_says(labelled: dict[str, Any]) -> None:
@@ -235,7 +235,7 @@ def refused(labelled: dict[str, Any]) -> dict[str, Any]:
         labelled["world"],
         gate={"min_gain": 0.99},
         triggers={"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 1},
-        account={"price": 1000.0, "price_unit": "loss"},  # no gain ends the hold
+        gain={"cost": 1000.0, "cost_unit": "loss"},  # no gain ends the hold
         drift={
             "tests": drift_tests(psi=1e-6, ks=1e-6, chi2=1e-6, psi_categories=1e-6, missing_share=1.0),
             "alarms": None,
@@ -255,9 +255,9 @@ def test_a_refusal_says_why_and_starts_the_cooldown(refused: dict[str, Any]) -> 
 
 
 def test_a_refusal_debits_the_price(refused: dict[str, Any]) -> None:
-    paid = refused[48]["check"]["account"]["balance"]
+    paid = refused[48]["check"]["accumulated_gain"]["balance"]
 
-    assert refused[52]["check"]["account_before"]["balance"] == max(paid - 1000.0, 0)
+    assert refused[52]["check"]["accumulated_gain_before"]["balance"] == max(paid - 1000.0, 0)
     assert len(refused[52]["check"]["debited"]) == 1
 
 

@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
         ("score --now {day30}", 0, "version 1: 0 predictions written"),
         ("retrain --as-of {day25}", 1, "was asked for before and ended promoted"),
         ("status", 0, "live"),
-        ("why", 0, "account"),
+        ("why", 0, "gain"),
         ("versions", 0, "champion"),
     ],
     ids=["check", "score", "retrain", "status", "why", "versions"],

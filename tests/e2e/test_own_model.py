@@ -97,9 +97,11 @@ def test_a_changed_file_is_another_kind_and_is_searched_and_judged_against_the_o
 
 
 def test_a_room_refuses_another_file_than_the_pinned(world: World, first: Any) -> None:
-    room = Path(world.ask("versions", "run-directory", "--as-of", world.day(FIRST))["folder"])
-    file = room / "models" / "my_model.py"
+    run_directory = Path(world.ask("versions", "run-directory", "--as-of", world.day(FIRST))["folder"])
+    file = run_directory / "models" / "my_model.py"
     file.write_text(file.read_text() + "\n# by hand\n")
-    said = world.run("env", f"PYTHONPATH={room / 'src'}", "python", "-m", "retrim.stages.tune", folder=room, code=2)
+    said = world.run(
+        "env", f"PYTHONPATH={run_directory / 'src'}", "python", "-m", "retrim.stages.tune", folder=run_directory, code=2
+    )
 
     assert "models/my_model.py is not the file pinned in data/pins.json" in said

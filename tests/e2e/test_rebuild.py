@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 ALL = ("validate", "features", "tune", "train", "backtest", "compare")
 FIRST, SECOND, LATER = 25, 35, 38
 SAME = {"identical": True, "differences": [], "executed": list(ALL)}
-PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/former.dvc")
+PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/previous.dvc")
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ class TestForgettingDvcCheckout:
 
     def test_is_refused_with_the_cure(self, refused: tuple[Path, str]) -> None:
         assert "error: data/raw is not the one pinned in data/pins.json" in refused[1]
-        assert "git checkout -- data/raw.dvc data/champion.dvc data/former.dvc" in refused[1]
+        assert "git checkout -- data/raw.dvc data/champion.dvc data/previous.dvc" in refused[1]
 
     def test_leaves_the_lock_alone_and_makes_no_model(self, refused: tuple[Path, str]) -> None:
         folder, _ = refused
@@ -171,7 +171,9 @@ class TestForgettingDvcCheckout:
 
     def test_is_cured_by_what_it_says(self, world: World, refused: tuple[Path, str]) -> None:
         folder, _ = refused
-        world.run("git", "checkout", "-q", "--", "data/raw.dvc", "data/champion.dvc", "data/former.dvc", folder=folder)
+        world.run(
+            "git", "checkout", "-q", "--", "data/raw.dvc", "data/champion.dvc", "data/previous.dvc", folder=folder
+        )
         world.run(*PULL, folder=folder)
         world.run("dvc", "repro", "--single-item", "validate", folder=folder)
 
@@ -179,15 +181,15 @@ class TestForgettingDvcCheckout:
 
 
 def test_a_room_made_by_hand_gives_the_bytes_of_the_run_of_that_date(world: World) -> None:
-    room = Path(world.retrim("versions", "run-directory", "--as-of", world.day(SECOND)).stdout.strip())
-    world.run("dvc", "repro", folder=room)
+    run_directory = Path(world.retrim("versions", "run-directory", "--as-of", world.day(SECOND)).stdout.strip())
+    world.run("dvc", "repro", folder=run_directory)
 
-    assert bundle(room) == recorded(world, 2)
+    assert bundle(run_directory) == recorded(world, 2)
 
 
 def test_a_room_of_an_earlier_date_has_the_champion_and_the_mode_of_then(world: World) -> None:
-    room = Path(world.ask("versions", "run-directory", "--as-of", world.day(FIRST))["folder"])
-    pins = json.loads((room / "data" / "pins.json").read_bytes())
+    run_directory = Path(world.ask("versions", "run-directory", "--as-of", world.day(FIRST))["folder"])
+    pins = json.loads((run_directory / "data" / "pins.json").read_bytes())
 
     assert (pins["champion"], pins["mode"]) == (None, "search")
 
@@ -274,17 +276,17 @@ class TestProof:
 
     def test_does_not_use_a_lock_that_the_tag_was_moved_to(self, world: World, proved: dict[str, object]) -> None:
         commit = git.git(world.root, "rev-parse", "retrim/generated/v2^{commit}")
-        room = world.root.parent / "tampered"
-        git.add_worktree(world.root, room, commit)
-        with (room / "requirements.lock").open("a", encoding="utf-8") as lock:
+        run_directory = world.root.parent / "tampered"
+        git.add_worktree(world.root, run_directory, commit)
+        with (run_directory / "requirements.lock").open("a", encoding="utf-8") as lock:
             lock.write("# tampered\n")
-        other = git.commit_files(room, ["requirements.lock"], "tampered", date=world.day(SECOND))
+        other = git.commit_files(run_directory, ["requirements.lock"], "tampered", date=world.day(SECOND))
         git.git(world.root, "tag", "-f", "retrim/generated/v2", other)
         try:
             record = world.ask("reproduce", "2", "--prove", code=1)
         finally:
             git.git(world.root, "tag", "-f", "retrim/generated/v2", commit)
-            git.remove_worktree(world.root, room)
+            git.remove_worktree(world.root, run_directory)
 
         assert record["executed"] == list(ALL)
         assert len(record["differences"]) == 1
@@ -350,8 +352,8 @@ def test_a_run_uses_its_snapshot_while_the_main_tree_is_edited(world: World) -> 
     whole = {path: path.read_bytes() for path in (stage, model)}
     process = world.start("retrain", "--as-of", world.day(LATER))
     try:
-        rooms = world.workspace.paths.runs
-        while process.poll() is None and not list(rooms.glob("run-*/data/candidate/validation")):
+        run_directories = world.workspace.paths.runs
+        while process.poll() is None and not list(run_directories.glob("run-*/data/candidate/validation")):
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
         for path in whole:

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 CHECKS = (24, 28, 32, 36, 40)
 FROM = 30
-CHEAP = "account: {price: 0.05, price_unit: loss}\ntriggers: {cooldown_checks: 0}\n"
+CHEAP = "gain: {cost: 0.05, cost_unit: loss}\ntriggers: {cooldown_checks: 0}\n"
 
 
 def store_of(world: World) -> dict[str, list[Any]]:
@@ -48,7 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
         changes={
             "train": {"windows": ["sliding"]},
             "split": {"sliding_rows": 150},
-            "account": {"price": 1000.0, "price_unit": "loss"},
+            "gain": {"cost": 1000.0, "cost_unit": "loss"},
             "triggers": {"cooldown_checks": 0},
         },
     )
@@ -98,8 +98,8 @@ def test_a_difference_is_explained_by_both_records_and_the_setting(replayed: dic
     said, cause = first["why"][0], first["why"][1:]
     texts = [next(each["text"] for each in first[side]["said"]) for side in ("history", "replay")]
 
-    assert said == f"account: history says no ({texts[0]}); the replay says yes ({texts[1]})"
-    assert "account.price is 1000.0 in history and 0.05 in the replay" in cause
+    assert said == f"gain: history says no ({texts[0]}); the replay says yes ({texts[1]})"
+    assert "gain.cost is 1000.0 in history and 0.05 in the replay" in cause
 
 
 def test_a_later_difference_names_the_version_that_was_live_by_then(replayed: dict[str, Any]) -> None:

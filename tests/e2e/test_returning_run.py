@@ -16,7 +16,7 @@ from tests.builders.world import START, World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 AWAY, BACK, NOW = 20, 40, 44
-PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/former.dvc")
+PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/previous.dvc")
 
 
 @pytest.fixture(scope="module")
@@ -82,4 +82,4 @@ def test_a_fresh_clone_rebuilds_it_with_plain_tools(world: World, third: Version
     world.run("dvc", "repro", "-q", folder=folder)
 
     assert folder_digest(folder / "data" / "candidate") == third.bundle
-    assert (folder / "data" / "former" / "v1").is_dir()
+    assert (folder / "data" / "previous" / "v1").is_dir()

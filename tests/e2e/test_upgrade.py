@@ -180,18 +180,18 @@ def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -
 @pytest.mark.cures(
     "the code in {} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run the stage "
     "through `dvc repro`; without a src/ run that in the environment of the version: `retrim versions environment N`. "
-    "In a room made by hand: make another"
+    "In a run directory made by hand: make another"
 )
 def test_at_a_tag_only_the_code_of_the_version_runs(first: World, third: World, tmp_path: Path, cure: Cure) -> None:
-    room = tmp_path / "room"
-    git.git(third.root, "clone", "-q", "-b", "retrim/generated/v1", str(third.root), str(room))
+    run_directory = tmp_path / "room"
+    git.git(third.root, "clone", "-q", "-b", "retrim/generated/v1", str(third.root), str(run_directory))
     cache = str(third.root / ".dvc" / "cache")
-    third.run("dvc", "remote", "add", "-q", "--local", "-d", "cache", cache, folder=room)
-    third.run("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/former.dvc", folder=room)
+    third.run("dvc", "remote", "add", "-q", "--local", "-d", "cache", cache, folder=run_directory)
+    third.run("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/previous.dvc", folder=run_directory)
     command = ("dvc", "repro", "--force", "--single-item", "validate")
-    refused = third.run(*command, folder=room, code=255)
+    refused = third.run(*command, folder=run_directory, code=255)
     cure.is_asked(refused)
-    cure.is_done(first.run(*command, folder=room))
+    cure.is_done(first.run(*command, folder=run_directory))
 
 
 def test_the_environment_of_a_version_has_its_wheel(first: World, third: World) -> None:

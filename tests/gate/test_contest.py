@@ -28,14 +28,16 @@ class Constant:
         return np.full(len(matrix), self.value)
 
 
-def former(value: float, *, used: int = 0, view: FeatureView = VIEW) -> Predictor:
+def previous_champion(value: float, *, used: int = 0, view: FeatureView = VIEW) -> Predictor:
     """One that says `value`, and was made with rows until hour `used`."""
     at = START + pd.Timedelta(used, "h")
     return Predictor(view, lambda: cast("Any", Constant(value)), cast("Any", None), "all", at, at, at, 1.0)
 
 
-def compete(*formers: Predictor, columns: tuple[str, ...] = ("x", "y"), judged_from: int = 10) -> tuple[list, dict]:
-    named = dict(enumerate(formers, 1))
+def compete(
+    *previous_champions: Predictor, columns: tuple[str, ...] = ("x", "y"), judged_from: int = 10
+) -> tuple[list, dict]:
+    named = dict(enumerate(previous_champions, 1))
     able, unable = may_compete(named, columns=columns, judged_from=START + pd.Timedelta(judged_from, "h"))
     return list(able), unable
 
@@ -45,51 +47,65 @@ def verdict(loss: float, *, passed: bool, winner: str = "all") -> Verdict:
 
 
 def settled(new: Verdict, old: float | None, *, passed: bool = True) -> tuple[Verdict, Any]:
-    of_formers = None if old is None else verdict(old, passed=passed, winner="3")
-    return settle(new, of_formers, {} if old is None else {3: np.full(20, old)}, {})
+    of_previous = None if old is None else verdict(old, passed=passed, winner="3")
+    return settle(new, of_previous, {} if old is None else {3: np.full(20, old)}, {})
 
 
 class TestWhoCompetes:
     def test_is_who_was_made_with_rows_before_those_that_judge(self) -> None:
-        able, unable = compete(former(1, used=9), former(1, used=10), former(1, used=11))
+        able, unable = compete(
+            previous_champion(1, used=9), previous_champion(1, used=10), previous_champion(1, used=11)
+        )
 
         assert able == [1]
         assert unable[2].startswith("it was made with rows until 2024-01-01T10:00:00+00:00, some of which judge")
         assert set(unable) == {2, 3}
 
     def test_is_who_finds_its_columns(self) -> None:
-        other = former(1, view=replace(VIEW, features={"x": "number", "gone": "number"}))
+        other = previous_champion(1, view=replace(VIEW, features={"x": "number", "gone": "number"}))
 
-        assert compete(former(1), other) == ([1], {2: "it needs gone, which the table no longer has"})
+        assert compete(previous_champion(1), other) == ([1], {2: "it needs gone, which the table no longer has"})
 
     def test_is_who_finds_the_columns_that_it_decides_by(self) -> None:
         cuts = Thresholds((GroupParams(column="sex", cuts=(), least_rows=2),), 0.5, {}, {})
 
-        assert compete(replace(former(1), thresholds=cuts))[1] == {1: "it needs sex, which the table no longer has"}
+        assert compete(replace(previous_champion(1), thresholds=cuts))[1] == {
+            1: "it needs sex, which the table no longer has"
+        }
 
 
 class TestTheShortlist:
     def test_holds_who_did_best_on_the_newest_rows_before(self) -> None:
         # The newest five rows hold 15 to 19.
-        kept, left_out = shortlist({1: former(17), 2: former(2), 3: former(0)}, ROWS, loss="mae", most=1, rows=5)
+        kept, left_out = shortlist(
+            {1: previous_champion(17), 2: previous_champion(2), 3: previous_champion(0)},
+            ROWS,
+            loss="mae",
+            most=1,
+            rows=5,
+        )
 
         assert list(kept) == [1]
         assert set(left_out) == {2, 3}
 
     def test_looks_only_at_rows_that_none_of_them_was_made_with(self) -> None:
         # Until hour 18 the second has seen them; what is left is the row that holds 19.
-        kept, _ = shortlist({1: former(17), 2: former(19, used=18)}, ROWS, loss="mae", most=1, rows=5)
+        kept, _ = shortlist(
+            {1: previous_champion(17), 2: previous_champion(19, used=18)}, ROWS, loss="mae", most=1, rows=5
+        )
 
         assert list(kept) == [2]
 
     def test_holds_the_newest_where_no_row_is_left_to_look_at(self) -> None:
-        kept, left_out = shortlist({1: former(17), 2: former(0, used=30)}, ROWS, loss="mae", most=1, rows=5)
+        kept, left_out = shortlist(
+            {1: previous_champion(17), 2: previous_champion(0, used=30)}, ROWS, loss="mae", most=1, rows=5
+        )
 
         assert list(kept) == [2]
         assert left_out == {1: "1 of 2 are judged, and others are newer"}
 
     def test_holds_all_where_there_are_few(self) -> None:
-        assert shortlist({1: former(17), 2: former(0)}, ROWS, loss="mae", most=2, rows=5)[1] == {}
+        assert shortlist({1: previous_champion(17), 2: previous_champion(0)}, ROWS, loss="mae", most=2, rows=5)[1] == {}
 
 
 class TestAFormerChampionComesBack:

@@ -17,13 +17,13 @@ GROUPS = [{"column": "sex", "cuts": [], "least_rows": 30}]
 MISSES = "false_negative_rate"
 
 
-def world(seed: int, *, rows: int = 600, harm: float = 0.0, groups: int = 2) -> tuple[Outcomes, np.ndarray]:
+def world(seed: int, *, rows: int = 600, non_inferiority: float = 0.0, groups: int = 2) -> tuple[Outcomes, np.ndarray]:
     """Binary outcomes of a calibrated model; chances of the last group are told too low by `harm`."""
     draw = np.random.default_rng(seed)
     names = np.array([f"g{place}" for place in range(groups)], dtype=object)[draw.integers(groups, size=rows)]
     chance = draw.beta(1.0, 1.5, size=rows)
     actual = (draw.uniform(size=rows) < chance).astype(int)
-    told = np.clip(chance - harm * (names == f"g{groups - 1}"), 0, 1)
+    told = np.clip(chance - non_inferiority * (names == f"g{groups - 1}"), 0, 1)
     return Outcomes.of("binary", actual, told, threshold=0.4), names
 
 
@@ -42,6 +42,7 @@ def checks_of(outcomes: Outcomes, names: np.ndarray, **changed: Any) -> list[Any
     return fairness_checks(standing, params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [2, 5])
 def test_equal_groups_pass_in_95_of_100_worlds_even_where_no_difference_is_allowed(groups: int) -> None:
     wrong = sum(refused(seed, limit=0.0, groups=groups) for seed in range(200))
@@ -50,13 +51,13 @@ def test_equal_groups_pass_in_95_of_100_worlds_even_where_no_difference_is_allow
 
 
 def test_a_harmed_group_is_refused_in_nine_of_ten_worlds() -> None:
-    found = sum(refused(seed, limit=0.1, harm=0.2, rows=1200) for seed in range(60))
+    found = sum(refused(seed, limit=0.1, non_inferiority=0.2, rows=1200) for seed in range(60))
 
     assert found >= 54
 
 
 def test_the_refusal_names_group_and_figure() -> None:
-    outcomes, names = world(1, harm=0.3, rows=1200)
+    outcomes, names = world(1, non_inferiority=0.3, rows=1200)
     (check,) = checks_of(outcomes, names)
     top, bottom = (outcomes.parts(MISSES)[part][names == "g1"].sum() for part in (0, 1))
 
@@ -66,7 +67,7 @@ def test_the_refusal_names_group_and_figure() -> None:
 
 
 def test_a_difference_within_its_limit_passes() -> None:
-    outcomes, names = world(1, harm=0.3, rows=1200)
+    outcomes, names = world(1, non_inferiority=0.3, rows=1200)
     (check,) = checks_of(outcomes, names, at_most={MISSES: 0.9})
 
     assert check.passed
@@ -104,6 +105,7 @@ def test_misses_that_come_as_often_as_the_blocks_are_not_certain() -> None:
     assert apart.interval[0] < 0
 
 
+@pytest.mark.slow
 def test_many_limits_refuse_equal_groups_no_more_often_than_one() -> None:
     limits = dict.fromkeys((MISSES, "false_positive_rate", "selection_rate", "error_rate"), 0.0)
     wrong = 0
@@ -128,6 +130,7 @@ def test_figures_are_those_of_fairlearn() -> None:
     assert found["mean_error"] == {"a": pytest.approx(0.0), "b": pytest.approx(0.075)}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(some.integers(0, 10_000), some.sampled_from(["binary", "regression"]), some.integers(20, 80))
 def test_the_figures_of_the_draws_are_fairlearns(seed: int, task: str, rows: int) -> None:

@@ -56,7 +56,7 @@ def test_a_challenger_that_is_better_everywhere_is_promoted() -> None:
     found = verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2))
 
     assert found.promote
-    assert [check.name for check in found.checks] == ["rows", "gain", "harm", "worst fold", "floor: mean"]
+    assert [check.name for check in found.checks] == ["rows", "gain", "non-inferiority", "worst fold", "baseline: mean"]
 
 
 # --- each check alone
@@ -94,12 +94,12 @@ def test_a_gain_that_is_no_chance_but_may_yet_be_a_loss_is_refused() -> None:
     good = champion - noise - 1.85 * mean_error(noise, block_rows=10)
     found = verdict({"all": good}, champion, draws=4000)
 
-    assert failed(found) == ["harm"]
+    assert failed(found) == ["non-inferiority"]
     assert "at worst +" in found.reason
 
 
 def test_harm_is_not_asked_for_where_it_is_not_set() -> None:
-    found = verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2), params=gate(harm=None))
+    found = verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2), params=gate(non_inferiority=None))
 
     assert "harm" not in [check.name for check in found.checks]
 
@@ -137,13 +137,13 @@ def test_the_worst_fold_is_reported_only_where_no_limit_is_set() -> None:
 def test_a_model_no_better_than_a_naive_one_is_refused() -> None:
     found = verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2), floor=7.95)
 
-    assert failed(found) == ["floor: mean"]
+    assert failed(found) == ["baseline: mean"]
 
 
 def test_every_check_runs_also_after_one_has_failed() -> None:
     found = verdict({"all": losses(30.0, seed=1, rows=50)}, losses(10.0, seed=2, rows=50))
 
-    assert failed(found) == ["rows", "gain", "harm", "worst fold", "floor: mean"]
+    assert failed(found) == ["rows", "gain", "non-inferiority", "worst fold", "baseline: mean"]
 
 
 def test_the_reason_holds_every_check_that_failed_and_no_other() -> None:
@@ -161,13 +161,13 @@ def test_a_first_version_has_to_beat_the_floor_alone() -> None:
     better, worse = (verdict({"all": losses(mean, seed=1)}, None, floor=10.0) for mean in (8.0, 12.0))
 
     assert better.promote
-    assert failed(worse) == ["floor: mean"]
+    assert failed(worse) == ["baseline: mean"]
 
 
 def test_a_gate_without_a_floor_is_refused() -> None:
     # It would let any first version pass.
-    with pytest.raises(ValidationError, match="floor"):
-        gate(floor=[])
+    with pytest.raises(ValidationError, match="baselines"):
+        gate(baselines=[])
 
 
 def test_a_season_of_no_length_is_refused() -> None:
@@ -196,9 +196,9 @@ def test_a_verdict_is_written_with_every_check_it_made() -> None:
     assert [check["name"] for check in record["checks"] if check["passed"]] == [
         "rows",
         "gain",
-        "harm",
+        "non-inferiority",
         "worst fold",
-        "floor: mean",
+        "baseline: mean",
     ]
 
 
@@ -214,7 +214,7 @@ def test_two_perfect_models_are_equal_and_nothing_is_promoted() -> None:
 def test_nothing_is_promoted_over_a_perfect_champion() -> None:
     found = verdict({"all": losses(5.0, seed=1)}, np.zeros(ROWS))
 
-    assert failed(found) == ["gain", "harm", "worst fold"]
+    assert failed(found) == ["gain", "non-inferiority", "worst fold"]
     assert json.loads(to_json(found.as_record()))["promote"] is False
 
 

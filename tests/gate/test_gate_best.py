@@ -54,7 +54,7 @@ def test_too_few_rows_to_split_say_nothing(rows: int) -> None:
 @pytest.mark.parametrize("change", [lambda each: each, lambda each: dict(reversed(list(each.items())))])
 def test_the_order_of_challengers_changes_nothing(change: Callable[[Losses], Losses]) -> None:
     draw = np.random.default_rng(1)
-    losses = {name: 10 + draw.normal(size=ROWS) for name in ("all", "sliding", "former")}
+    losses = {name: 10 + draw.normal(size=ROWS) for name in ("all", "sliding", "previous")}
     champion = 10 + draw.normal(size=ROWS)
 
     assert corrected_gain(change(losses), champion, RESAMPLING) == corrected_gain(losses, champion, RESAMPLING)

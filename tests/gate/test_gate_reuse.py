@@ -9,7 +9,7 @@ from retrim.gate.reuse import EarlierVerdict, reuse, spent, uses
 from tests.builders.gates import make_gate
 
 EVENTS = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))
-GATE = make_gate(min_rows=2, min_gain=0.0, harm=None, worst_fold=9.0)
+GATE = make_gate(min_rows=2, min_gain=0.0, non_inferiority=None, worst_fold=9.0)
 
 
 def used(first: int, last: int) -> EarlierVerdict:
@@ -53,6 +53,7 @@ def test_the_verdict_says_how_often_its_rows_have_judged() -> None:
     assert found.passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("power", "most"), [(0.0, 1.0), (2.0, 0.16)])
 def test_of_twenty_equal_challengers_on_the_same_rows_hardly_ever_one_passes(power: float, most: float) -> None:
     # The error of all of them is at most 8.2 %, and three standard errors of that in 100 windows are 8 points.

@@ -15,7 +15,7 @@ from retrim.gate.verdict import GateParams
 from tests.builders.gates import make_gate
 
 BLOCK = 24
-GATE = make_gate(min_rows=2, min_gain=0.01, confidence=0.95, harm={"most": 0.005, "confidence": 0.99})
+GATE = make_gate(min_rows=2, min_gain=0.01, confidence=0.95, non_inferiority={"most": 0.005, "confidence": 0.99})
 ASKED = GainTarget(GATE, 2, 0.0, None, BLOCK)
 FIRST_LOOK = replace(ASKED, support=Support(1.0, 1.0, 0, 0))
 
@@ -42,6 +42,7 @@ def share_passing(effect: ProbedEffect, asked: GainTarget, rows: int, *, lives: 
     return passed / lives
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("effect", "asked"),
     [

@@ -119,6 +119,7 @@ def test_a_slice_that_lies_in_few_blocks_refuses_nothing() -> None:
     assert worse_in(rows, rows["kind"] == "b", by=0.3).passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [0.0, 0.7])
 def test_slices_at_the_limit_are_refused_in_one_of_twenty_tries_however_many_they_are(memory: float) -> None:
     # Every slice is worse by just the limit: 24 slices. Two standard errors of 5 % in 200 tries are 3.1 points.

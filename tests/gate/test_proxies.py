@@ -63,12 +63,14 @@ def test_features_that_tell_only_together_are_found_together() -> None:
     assert all(proxy.auc < 0.6 for proxy in found[1:])
 
 
+@pytest.mark.slow
 def test_unrelated_features_are_found_no_more_often_than_asked() -> None:
     found = [any(proxy.is_found(0.95) for proxy in look(rows(seed))[1:]) for seed in range(100, 140)]
 
     assert sum(found) <= 5  # 40 worlds at 5 %: 2 expected, more than 5 in 1 of 70
 
 
+@pytest.mark.slow
 def test_columns_that_merely_drift_slowly_are_no_proxies_of_one_another() -> None:
     wrong = 0
     for seed in range(20):
@@ -80,6 +82,7 @@ def test_columns_that_merely_drift_slowly_are_no_proxies_of_one_another() -> Non
     assert wrong <= 4
 
 
+@pytest.mark.slow
 def test_a_number_and_many_categories_are_guessed_by_cells() -> None:
     frame = rows(3)
     number = frame["a"] + 0.1 * frame["b"]

@@ -38,6 +38,7 @@ def test_extremes_and_missing_values_and_the_rarest_category_are_among_them() ->
     assert {0.0, 199.0} <= set(answers_of(found)[:, 0])
 
 
+@pytest.mark.slow
 @given(count=st.integers(12, 80), most=st.integers(1, 100))
 def test_there_are_as_many_as_wanted_or_all_of_them_each_once(count: int, most: int) -> None:
     found = chosen(count, most)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.gate.losses import confidence_of, harm_confidence_of, judge
+from retrim.gate.losses import confidence_of, judge, non_inferiority_confidence_of
 from retrim.gate.support import EASIEST, NO_SUPPORT, ShownEvidence, Support, support_of
 from retrim.stats.anytime import NO_SUMS, log_evidence, log_evidence_since
 from retrim.stats.canonical import to_json
@@ -43,6 +43,7 @@ def test_numbers_that_never_change_are_evidence_of_little() -> None:
     assert log_evidence_since(np.full(10, 0.1), np.array([0]))[0] < np.log(20)
 
 
+@pytest.mark.slow
 def test_where_no_refit_is_better_the_evidence_is_worth_one_in_the_mean_at_most() -> None:
     draw = np.random.default_rng(3)
     found = [support_of(life(draw, 8, gain=0.0), "all", most=MOST).gain for _ in range(400)]
@@ -51,6 +52,7 @@ def test_where_no_refit_is_better_the_evidence_is_worth_one_in_the_mean_at_most(
     assert min(found) >= 0.5
 
 
+@pytest.mark.slow
 def test_where_no_refit_is_better_it_is_rarely_ever_strong_in_fifty_checks() -> None:
     draw, ever = np.random.default_rng(5), 0
     for _ in range(60):
@@ -95,7 +97,7 @@ def test_many_rows_make_few_blocks() -> None:
     assert shown.until[-1] == events[-1]
 
 
-@pytest.mark.parametrize("confidence", [confidence_of, harm_confidence_of])
+@pytest.mark.parametrize("confidence", [confidence_of, non_inferiority_confidence_of])
 def test_the_error_is_eased_as_often_as_evidence_says_and_never_to_a_half(confidence: object) -> None:
     plain, strict, strong, sure = (
         1 - confidence(GATE, 1, uses=0.0, eased=eased)  # type: ignore[operator]

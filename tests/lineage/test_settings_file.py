@@ -27,11 +27,11 @@ def test_a_value_is_written_and_all_else_stays(workspace: WorkspacePaths) -> Non
 
 
 def test_a_section_that_was_not_stated_is_added_in_the_order_of_the_settings(workspace: WorkspacePaths) -> None:
-    set_settings(workspace, {"gate.harm.most": 0.001})
+    set_settings(workspace, {"gate.non_inferiority.most": 0.001})
 
     head, probe = SHIPPED.split("probe:")
     assert workspace.params.read_text(encoding="utf-8") == f"{head}gate:\n  harm: {{most: 0.001}}\n\nprobe:{probe}"
-    assert load_params(workspace.params).gate.harm == NonInferiorityParams(most=0.001)
+    assert load_params(workspace.params).gate.non_inferiority == NonInferiorityParams(most=0.001)
 
 
 def test_a_comment_above_a_section_stays_there(workspace: WorkspacePaths) -> None:
@@ -56,7 +56,11 @@ def test_what_counts_already_changes_nothing(workspace: WorkspacePaths) -> None:
 
 @pytest.mark.parametrize(
     ("key", "near"),
-    [("gate.min_gian", "gate.min_gain"), ("gat.min_gain", "gate"), ("gate.harm.mst", "gate.harm.most")],
+    [
+        ("gate.min_gian", "gate.min_gain"),
+        ("gat.min_gain", "gate"),
+        ("gate.non_inferiority.mst", "gate.non_inferiority.most"),
+    ],
 )
 def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePaths, key: str, near: str) -> None:
     with pytest.raises(BadInputError, match=f"did you mean .*{near}"):
@@ -67,7 +71,7 @@ def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePat
     ("key", "why"),
     [
         ("gate.folds", r"gate\.folds is fixed at 4 \(equal spans"),
-        ("room.gc_grace", r"room\.gc_grace is fixed at '1h' \("),
+        ("run_directory.gc_grace", r"room\.gc_grace is fixed at '1h' \("),
         ("tune.warm_trials", r"tune\.warm_trials follows others: a quarter of tune\.trials"),
         ("drift.thresholds.psi", r"drift\.thresholds\.psi is gone since retrim 0\.1\.0: drift\.tests names each test"),
         ("demo.start", r"demo\.start is gone since retrim 0\.1\.0"),

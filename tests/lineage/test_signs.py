@@ -70,11 +70,13 @@ def test_a_sign_is_given_back_after_an_error_too(workspace: Workspace) -> None:
     assert not was_taken(workspace, "run-a")
 
 
+@pytest.mark.slow
 def test_a_sign_that_another_process_holds_is_refused_with_its_number(workspace: Workspace) -> None:
     with holder(workspace, "run-a") as process, pytest.raises(RefusedError, match=f"process {process.pid}"):
         take_lock(workspace, "run-a")
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_its_sign_behind_and_another_can_take_it(workspace: Workspace) -> None:
     with holder(workspace, "run-a") as process:
         before = left_behind(workspace, "run-")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from tests.mutants.places import LostPlaceError, find_files, replace_place
 
 FOLDER = Path(__file__).parent
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Mutant:
         return texts
 
 
+@cache
 def read_mutants(folder: Path = FOLDER) -> list[Mutant]:
     """All mutants of a folder, by file and in the order they stand there.
 
@@ -134,7 +137,7 @@ def read_mutants(folder: Path = FOLDER) -> list[Mutant]:
     entries = [
         entry
         for path in sorted(folder.glob("*.yaml"))
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8")) or []
+        for entry in yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or []  # noqa: S506  a safe loader
     ]
     return [
         Mutant(e["mutant"], tuple(_read_edit(e["mutant"], edit) for edit in e["edits"]), e["guard"], e.get("says", ""))

@@ -11,9 +11,11 @@ The k-th such block of the replacement is the k-th of the statement.
 
 import ast
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 BLOCKS = ("body", "orelse", "finalbody")
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -41,7 +43,7 @@ def read_modules(tree: Path) -> tuple[Module, ...]:
         Module(
             path.relative_to(tree).as_posix(),
             ".".join(path.relative_to(tree / start).with_suffix("").parts).removesuffix(".__init__"),
-            frozenset(name for name, _, _ in find_named(ast.parse(path.read_text(encoding="utf-8")).body)),
+            frozenset(name for name, _, _ in find_named(_parse(path.read_text(encoding="utf-8")).body)),
         )
         for folder, start in SOURCES.items()
         for path in sorted((tree / folder).rglob("*.py"))
@@ -108,23 +110,61 @@ def replace_place(text: str, name: str, pattern: str, becomes: str, *, is_expres
     Raises:
         LostPlaceError: The place is not there exactly once, or the replacement changes nothing.
     """
-    module = ast.parse(text)
-    before = ast.dump(module)
+    module = _parse(text)
     scopes = [(block, node) for key, block, node in find_named(module.body) if key == name]
-    replaced = (_replace_expression if is_expression else _replace_statements)(module, name, scopes, pattern, becomes)
-    after = ast.dump(module)
+    find = _find_expression if is_expression else _find_statements
+    place = find(module, name, scopes, pattern, becomes)
+    touched = [index for index, node in enumerate(module.body) if place.touches(node)]
+    first, last, behind = touched[0], touched[-1], len(module.body) - touched[-1] - 1
+    before = [ast.dump(node) for node in module.body[first : last + 1]]
+    start, end = _first_line(module.body[first]), module.body[last].end_lineno or 0
+    with place.replaced():
+        new = module.body[first : len(module.body) - behind]
+        after = [ast.dump(node) for node in new]
+        written = [ast.unparse(node) for node in new]
     if after == before:
         raise LostPlaceError(f"{name or 'the module'}: {becomes!r} is what stands there already")
-    mutated = _write(text, module, replaced)
-    assert ast.dump(ast.parse(mutated)) == after, f"{name}: {becomes!r} could not be written"
-    return mutated
+    assert [ast.dump(node) for node in ast.parse("\n".join(written)).body] == after, (
+        f"{name}: {becomes!r} is not written"
+    )
+    lines = text.split("\n")
+    return "\n".join([*lines[: start - 1], *written, *lines[end:]])
+
+
+@cache
+def _parse(text: str) -> ast.Module:
+    """The tree of a source; who changes it puts it back."""
+    return ast.parse(text)
 
 
 Scopes = Sequence[tuple[list[ast.stmt], ast.stmt]]
 
 
-def _replace_statements(module: ast.Module, name: str, scopes: Scopes, pattern: str, becomes: str) -> tuple[int, int]:
-    """Replaces the statements in the tree; gives the first and last line where they stood."""
+@dataclass(frozen=True)
+class Place:
+    """Where a tree is changed (a field of a node, one or all items of a list), by what, and on which lines."""
+
+    home: Any
+    key: Any
+    new: Any
+    first: int
+    last: int
+
+    def touches(self, node: ast.stmt) -> bool:
+        return _first_line(node) <= self.last and (node.end_lineno or 0) >= self.first
+
+    @contextmanager
+    def replaced(self) -> Iterator[None]:
+        """The tree is that of the mutant, for as long as the block runs."""
+        old = self.home[self.key]
+        self.home[self.key] = self.new
+        try:
+            yield
+        finally:
+            self.home[self.key] = old
+
+
+def _find_statements(module: ast.Module, name: str, scopes: Scopes, pattern: str, becomes: str) -> Place:
     wanted, new = ast.parse(pattern).body, ast.parse(becomes).body
     windows = [(block, block.index(node)) for block, node in scopes if len(wanted) == 1]
     blocks = (
@@ -139,16 +179,14 @@ def _replace_statements(module: ast.Module, name: str, scopes: Scopes, pattern: 
     if len(found) != 1:
         raise LostPlaceError(f"{name or 'the module'} holds {pattern!r} {len(found)} times; exactly once is needed")
     block, start, elided = found[0]
-    old = block[start : start + len(wanted)]
+    end = start + len(wanted)
     for node in new:
         _fill(node, elided)
-    block[start : start + len(wanted)] = new
-    if not block:
-        block.append(ast.Pass())
-    return _first_line(old[0]), old[-1].end_lineno or 0
+    whole = [*block[:start], *new, *block[end:]] or [ast.Pass()]
+    return Place(block, slice(None), whole, _first_line(block[start]), block[end - 1].end_lineno or 0)
 
 
-def _replace_expression(module: ast.Module, name: str, scopes: Scopes, pattern: str, becomes: str) -> tuple[int, int]:
+def _find_expression(module: ast.Module, name: str, scopes: Scopes, pattern: str, becomes: str) -> Place:
     wanted = ast.parse(pattern, mode="eval").body
     new = ast.parse(becomes, mode="eval").body
     nodes = [node for _, node in scopes] if name else [n for n in module.body if not isinstance(n, DEFINITIONS)]
@@ -156,11 +194,8 @@ def _replace_expression(module: ast.Module, name: str, scopes: Scopes, pattern: 
     if len(found) != 1:
         raise LostPlaceError(f"{name or 'the module'} holds {pattern!r} {len(found)} times; exactly once is needed")
     old, parent, field, index = found[0]
-    if index is None:
-        setattr(parent, field, new)
-    else:
-        getattr(parent, field)[index] = new
-    return old.lineno, old.end_lineno or 0
+    home, key = (vars(parent), field) if index is None else (getattr(parent, field), index)
+    return Place(home, key, new, old.lineno, old.end_lineno or 0)
 
 
 def _expressions(node: ast.AST) -> Iterator[tuple[ast.expr, ast.AST, str, int | None]]:
@@ -240,15 +275,3 @@ def _fill(node: ast.AST, elided: list[list[ast.stmt]]) -> None:
 
 def _first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(mark.lineno for mark in getattr(node, "decorator_list", []))])
-
-
-def _write(text: str, mutated: ast.Module, replaced: tuple[int, int]) -> str:
-    """The source, with the module's statements that lie in the replaced lines (first, last) written from the tree."""
-    old = ast.parse(text).body
-    first, last = replaced
-    touched = [index for index, node in enumerate(old) if _first_line(node) <= last and (node.end_lineno or 0) >= first]
-    behind = len(old) - touched[-1] - 1
-    new = mutated.body[touched[0] : len(mutated.body) - behind]
-    lines = text.split("\n")
-    written = [line for node in new for line in ast.unparse(node).split("\n")]
-    return "\n".join([*lines[: _first_line(old[touched[0]]) - 1], *written, *lines[old[touched[-1]].end_lineno or 0 :]])

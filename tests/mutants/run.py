@@ -9,6 +9,7 @@ imported, no such test) has not caught the mutant. CONTRIBUTING.md says how to w
 """
 
 import argparse
+import itertools
 import os
 import queue
 import shutil
@@ -32,6 +33,8 @@ FAILED = 1
 """Exit code of pytest when tests ran and some failed; any other says that they did not run."""
 LONGEST_SECONDS = 900
 """A guard that takes longer is ended: its mutant has not been caught."""
+SECONDS = itertools.count(1_000_000_000)
+"""Of 2001 and later, as times of files that were mutated or restored: no file of the repository is so old."""
 BATCH = 8
 """Mutants whose guards run in one process on the code as it is."""
 
@@ -55,9 +58,9 @@ def copy_tree(to: Path) -> None:
 
 def run_guards(tree: Path, guards: Sequence[str], seconds: float | None = None) -> tuple[int, str]:
     """Runs tests in a copy of the tree, with the code of that copy: pytest's exit code and what it printed."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
-    # No bytecode: a file mutated and restored within a second would be taken for unchanged.
-    environment = kept | {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    dropped = ("PYTEST_", "COV_", "PYTHONDONTWRITEBYTECODE")  # compiling all anew takes longer than most guards
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    environment = kept | {"PYTHONPATH": str(tree / "src")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
     with subprocess.Popen(
         [*command, f"--basetemp={tree}.tmp", *guards],
@@ -83,15 +86,22 @@ def applied(tree: Path, mutant: Mutant) -> Iterator[None]:
     before = {file: (tree / file).read_bytes() if (tree / file).exists() else None for file in texts}
     try:
         for file, text in texts.items():
-            (tree / file).parent.mkdir(parents=True, exist_ok=True)
-            (tree / file).write_text(text, encoding="utf-8")
+            write_anew(tree / file, text.encode())
         yield
     finally:
         for file, content in before.items():
             if content is None:
                 (tree / file).unlink(missing_ok=True)
             else:
-                (tree / file).write_bytes(content)
+                write_anew(tree / file, content)
+
+
+def write_anew(path: Path, content: bytes) -> None:
+    """Writes a file with a time that none had: bytecode tells files apart by size and second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    second = next(SECONDS)
+    os.utime(path, (second, second))
 
 
 def try_mutant(tree: Path, mutant: Mutant) -> str:

@@ -146,6 +146,7 @@ class TestARun:
         assert (tree / "src/one.py").read_text(encoding="utf-8") == "x = 1\ny = 1"
 
 
+@pytest.mark.slow
 def test_a_run_begins_none_when_the_time_is_up() -> None:
     tried = run.Run(workers=1, ends=0.0)
 

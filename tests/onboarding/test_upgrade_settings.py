@@ -72,6 +72,15 @@ def test_settings_that_are_gone_are_read_once_they_are_moved(tmp_path: Path, cur
     assert load_params(place.params).gate.min_gain == 0.02
 
 
+def test_a_section_that_is_called_otherwise_keeps_its_values(tmp_path: Path) -> None:
+    place = workspace(tmp_path, "\naccount:\n  price: 2.0\n  price_unit: loss\n")
+    done = upgraded(place)
+
+    assert [told.split(":")[0] for told in done.settings] == ["account"]
+    gain = load_params(place.params).gain
+    assert (gain.cost, gain.cost_unit) == (2.0, "loss")
+
+
 def test_a_second_one_has_nothing_to_move(tmp_path: Path) -> None:
     place = workspace(tmp_path, EARLIER)
     upgraded(place)

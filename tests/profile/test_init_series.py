@@ -35,6 +35,7 @@ def air(*, hours: int = 24 * 40, months: str = "number") -> pd.DataFrame:
     return pd.concat(every, ignore_index=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("months", ["number", "name"])
 def test_time_in_parts_is_put_together_and_read_so_by_landing(months: str) -> None:
     content = csv(air(months=months))
@@ -48,6 +49,7 @@ def test_time_in_parts_is_put_together_and_read_so_by_landing(months: str) -> No
     assert read.frame["event_time"].iloc[-1] == pd.Timestamp("2024-02-28T23:00", tz="UTC")
 
 
+@pytest.mark.slow
 def test_parts_of_the_event_time_are_no_features() -> None:
     drafted = looked_at(csv(air()), target="PM2.5")
 
@@ -55,6 +57,7 @@ def test_parts_of_the_event_time_are_no_features() -> None:
     assert "hour of event" in drafted.data.features
 
 
+@pytest.mark.slow
 def test_a_part_that_is_asked_for_is_a_feature() -> None:
     drafted = looked_at(csv(air()), target="PM2.5", keep=("hour",))
 
@@ -62,6 +65,7 @@ def test_a_part_that_is_asked_for_is_a_feature() -> None:
     assert "hour of event" not in drafted.data.features
 
 
+@pytest.mark.slow
 def test_a_time_in_parts_beside_a_time_is_not_taken_and_may_be_the_due_one() -> None:
     frame = air().rename(columns={"year": "ArrivalYear", "month": "ArrivalMonth", "day": "ArrivalDayOfMonth"})
     times = pd.date_range("2024-01-01", periods=len(STATIONS) * 24 * 40, freq="min").astype("str")
@@ -83,6 +87,7 @@ def test_columns_that_make_no_day_are_left_as_they_are(wrong: dict[str, int]) ->
     assert "hour" in drafted.data.features
 
 
+@pytest.mark.slow
 def test_series_and_time_name_the_row() -> None:
     drafted = looked_at(csv(air()), target="PM2.5")
 
@@ -90,6 +95,7 @@ def test_series_and_time_name_the_row() -> None:
     assert "4 series side by side" in said(drafted, "series")
 
 
+@pytest.mark.slow
 def test_each_series_is_judged_by_its_newest_rows() -> None:
     drafted = looked_at(csv(air()), target="PM2.5")
     judged = drafted.frame.sort_values("event_time", kind="stable").iloc[-400:]
@@ -97,6 +103,7 @@ def test_each_series_is_judged_by_its_newest_rows() -> None:
     assert judged["station"].value_counts().to_dict() == dict.fromkeys(STATIONS, 100)
 
 
+@pytest.mark.slow
 def test_a_forecast_takes_its_past_from_the_same_series() -> None:
     drafted = looked_at(csv(air()), target="PM2.5", ahead="6h")
 

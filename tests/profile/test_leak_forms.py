@@ -28,6 +28,7 @@ def named(found: LeaksFound) -> set[str]:
     return {name for leak in found.refused for name in leak.columns}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("form", LEAKS.values(), ids=LEAKS)
 def test_a_leak_is_named_and_nothing_honest_is(form: Form, state: str) -> None:
@@ -37,6 +38,7 @@ def test_a_leak_is_named_and_nothing_honest_is(form: Form, state: str) -> None:
     assert not found & {"hint", "where", "other"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["plain", "missing", "drift"])
 @pytest.mark.parametrize("form", HONEST.values(), ids=HONEST)
 def test_an_honest_table_has_no_leak(form: Form, state: str) -> None:

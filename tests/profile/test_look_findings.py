@@ -94,6 +94,7 @@ def test_the_worst_comes_first() -> None:
     assert weights == sorted(weights)
 
 
+@pytest.mark.slow
 def test_what_many_columns_share_is_told_once() -> None:
     look = looked({"n": SOUND, **{f"one {number}": [1.0] * ROWS for number in range(40)}}, answers(ROWS))
     told = [note for note in findings(look) if note.about == "constant"]
@@ -102,6 +103,7 @@ def test_what_many_columns_share_is_told_once() -> None:
     assert told[-1].seen.startswith("35 more: ")
 
 
+@pytest.mark.slow
 def test_every_finding_says_what_to_do() -> None:
     given = (TableNote("decimal comma", "n", "numbers such as '1,5'", "declared", "warn"),)
 

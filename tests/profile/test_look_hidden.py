@@ -23,6 +23,7 @@ def everything(look: TableProfile) -> str:
     return html(page_of(look)) + json.dumps(look.as_record()) + "\n".join(map(str, findings(look)))
 
 
+@pytest.mark.slow
 def test_values_of_forbidden_and_personal_columns_stand_nowhere() -> None:
     told = everything(looked(HIDDEN, answers(ROWS), roles={"sex": "forbidden"}))
 
@@ -35,6 +36,7 @@ def test_a_personal_column_that_a_model_may_use_is_a_warning() -> None:
     assert [note.column for note in found if note.about == "personal" and note.weight == "warn"] == ["mail"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("about", ["mixed", "dates", "id"])
 def test_what_was_noticed_of_a_hidden_column_is_not_told_with_its_values(about: str) -> None:
     note = TableNote(about, "sex", "cells such as 'zzqx-one'", "a category", "warn")
@@ -62,6 +64,7 @@ def test_a_target_that_looks_personal_is_not_drawn() -> None:
     assert "zzqx" not in told
 
 
+@pytest.mark.slow
 def test_a_feature_from_the_past_of_a_hidden_column_is_hidden_too() -> None:
     columns = {"n": HIDDEN["n"], "wage": np.full(ROWS, 987654321.0)}
     look = looked(columns, answers(ROWS), roles={"wage": "forbidden"}, past=[{"of": "wage", "lag": 1}])
@@ -70,6 +73,7 @@ def test_a_feature_from_the_past_of_a_hidden_column_is_hidden_too() -> None:
     assert "987654321" not in everything(look)
 
 
+@pytest.mark.slow
 def test_a_column_whose_values_a_sample_holds_few_of_is_judged_on_all_rows() -> None:
     # 25 addresses, all but one of them on few rows: 20 drawn rows cannot hold the more than 20 that make it personal.
     mail = [MAIL[row // 4 % 24] if row % 4 == 0 else MAIL[24] for row in range(ROWS)]
@@ -79,6 +83,7 @@ def test_a_column_whose_values_a_sample_holds_few_of_is_judged_on_all_rows() -> 
     assert "zzqx" not in everything(look)
 
 
+@pytest.mark.slow
 def test_a_leak_of_a_hidden_column_is_told_without_its_value() -> None:
     phone = [f"+49 170 {row:03d} 1234" for row in range(ROWS)]
     waits = [row > ROWS // 2 and row % 3 == 0 for row in range(ROWS)]

@@ -70,6 +70,7 @@ def look(request: pytest.FixtureRequest) -> TableProfile:
     return TABLES[request.param]()
 
 
+@pytest.mark.slow
 def test_any_table_ends_in_a_page(look: TableProfile) -> None:
     text = html(page_of(look))
 
@@ -85,6 +86,7 @@ def test_a_record_of_any_table_is_json(look: TableProfile) -> None:
     assert json.loads(json.dumps(look.as_record()))["rows"] == look.table.rows
 
 
+@pytest.mark.slow
 def test_names_and_values_stand_on_the_page_as_they_are() -> None:
     look = TABLES["names that are code"]()
 
@@ -101,6 +103,7 @@ def test_2000_columns_end_in_a_page_of_bounded_size() -> None:
     assert len(html(page)) < 2_000_000
 
 
+@pytest.mark.slow
 def test_the_same_table_has_the_same_page() -> None:
     pages = [html(page_of(looked({"n": numbers(), "c": ["x", "y", "z"] * 100}, answers(ROWS)))) for _ in range(2)]
 

@@ -54,6 +54,7 @@ def test_what_the_target_tells_is_a_warning() -> None:
     assert [(note.column, note.weight, "told by y" in note.seen) for note in found] == [("a", "warn", True)]
 
 
+@pytest.mark.slow
 def test_of_very_many_columns_a_bounded_number_is_held_against_one_another() -> None:
     frame = pd.DataFrame({f"n{number}": [1.0, np.nan] * 50 for number in range(300)})
 

@@ -321,6 +321,7 @@ def test_a_label_without_its_value_is_a_fault(shop_later: DataParams) -> None:
     assert (fault.column, fault.rule) == ("price", "is not blank")
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)), min_size=1))
 def test_every_finite_number_is_read_as_it_was_written(values: list[float | None]) -> None:

@@ -30,6 +30,7 @@ class TestEveryShippedTable:
         assert reading.frame is not None
         assert len(reading.frame) == ROWS[data.model]
 
+    @pytest.mark.slow
     def test_its_pieces_are_the_whole_in_order_of_time(self, shipped: Shipped) -> None:
         data = declared(shipped)
         whole = read_table(ROOT / shipped.sample, data, labels=False).frame
@@ -38,6 +39,7 @@ class TestEveryShippedTable:
 
         pd.testing.assert_frame_equal(pd.concat([one for one in read if one is not None], ignore_index=True), whole)
 
+    @pytest.mark.slow
     def test_no_piece_holds_a_row_from_after_it_came(self, shipped: Shipped) -> None:
         data = declared(shipped)
         for piece in shipped.pieces(ROOT, start=6, every="90D"):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # makes champions with the stages
 
 ASKS = {"moves": ["promote"], "expires": "7D"}
 CHANGES: dict[str, dict[str, Any]] = {
-    "former": {"most": 0, "restore": False},
+    "previous_champions": {"most": 0, "restore": False},
     "drift": {"min_rows": 24, "tests": drift_tests()},
     "release": {"approval": ASKS},
 }

@@ -65,7 +65,9 @@ def record_bundle(desk: Desk, version: int) -> None:
 def decide_to_restore(desk: Desk, version: int) -> str:
     at = iso(desk.day(14))
     verdict = Verdict(str(version), (Check("gain", True, 1.0, 0.0, "it leads", None),), {}, 10, None)
-    record = kept_check(desk.day(14), formers=PreviousChampions(10, 2.0, {version: 1.0}, verdict), champion=2)
+    record = kept_check(
+        desk.day(14), previous_champions=PreviousChampions(10, 2.0, {version: 1.0}, verdict), champion=2
+    )
     row = {
         "id": "check-14",
         "model": "generated",

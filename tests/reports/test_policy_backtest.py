@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "train": {"windows": ["all", "sliding"]},
 }
 TURN = {"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(16, "D")}
-NOTHING_ASKED = BacktestRequest(windows=None, since=None, prices=None, label_delay=None)
+NOTHING_ASKED = BacktestRequest(windows=None, since=None, retraining_costs=None, label_delay=None)
 Make = Callable[..., Desk]
 
 
@@ -71,7 +71,7 @@ def test_what_was_fitted_is_not_fitted_again(make: Make) -> None:
     desk = make()
     log = log_of(desk, tried(desk))
     before = log.read_bytes()
-    tried(desk, BacktestRequest(windows=None, since=None, prices=(0.1, 7.0), label_delay=2))
+    tried(desk, BacktestRequest(windows=None, since=None, retraining_costs=(0.1, 7.0), label_delay=2))
 
     assert log.read_bytes() == before
 
@@ -89,13 +89,13 @@ def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
     names = [line["name"] for line in record["policies"]]
 
     assert again > 0  # what is promoted is fitted once more
-    assert {"never", "always", "every-2", "account-1", "drift", "psi", "ks", "performance"} <= set(names)
+    assert {"never", "always", "every-2", "gain-1", "drift", "psi", "ks", "performance"} <= set(names)
     assert record["recommended"] in names
     assert all(line["ratio_to_hindsight"] >= 1 - 1e-9 for line in record["policies"])
     assert [line["cost"] for line in record["policies"]] == sorted(line["cost"] for line in record["policies"])
     for line in record["policies"]:
         paid = line["retrainings"] + again * (line["retrainings"] - line["refused"])
-        assert line["cost"] == pytest.approx(line["loss"] + record["price"] * paid)
+        assert line["cost"] == pytest.approx(line["loss"] + record["retraining_cost"] * paid)
         assert len(line["decided"]) == line["retrainings"]
 
 
@@ -109,18 +109,24 @@ def test_the_document_names_the_keys_of_its_record(make: Make) -> None:
 def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without_it(make: Make) -> None:
     done = tried(make(changes={"gate": {"min_gain": 0.99}}))
     (gate,) = done.as_record()["guards"]
-    account = next(line for line in done.as_record()["policies"] if line["name"] == "account-1")
+    accumulated_gain = next(line for line in done.as_record()["policies"] if line["name"] == "gain-1")
 
     assert keys("GuardCost") == gate.keys()
-    assert (gate["guard"], gate["stopped"] > 0, account["retrainings"]) == ("gate", True, gate["refused"])
-    assert gate["cost"] == pytest.approx(account["cost"])
+    assert (gate["guard"], gate["stopped"] > 0, accumulated_gain["retrainings"]) == ("gate", True, gate["refused"])
+    assert gate["cost"] == pytest.approx(accumulated_gain["cost"])
     assert gate["without"] != pytest.approx(gate["cost"])
-    assert any(fact.startswith("gate: kept the account from a retraining at") for fact in facts(done))
+    assert any(fact.startswith("gate: kept the accumulated gain from a retraining at") for fact in facts(done))
 
 
 def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_would_do(make: Make) -> None:
-    strict: dict[str, Any] = {"gate": {"min_rows": 8, "confidence": 0.97, "harm": None}, "split": {"judge_rows": 8}}
-    clear: dict[str, Any] = {"gate": {"min_rows": 16, "confidence": 0.6, "harm": None}, "split": {"judge_rows": 96}}
+    strict: dict[str, Any] = {
+        "gate": {"min_rows": 8, "confidence": 0.97, "non_inferiority": None},
+        "split": {"judge_rows": 8},
+    }
+    clear: dict[str, Any] = {
+        "gate": {"min_rows": 16, "confidence": 0.6, "non_inferiority": None},
+        "split": {"judge_rows": 96},
+    }
     short, enough = tried(make(changes=strict)), tried(make(changes=clear))
     record = short.as_record()["holdout"]
 
@@ -136,25 +142,25 @@ def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_wou
 
 
 def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:
-    asked = BacktestRequest(windows=None, since=None, prices=(0.05,), label_delay=None)
-    line = next(line for line in tried(make(), asked).as_record()["policies"] if line["name"] == "account-0.05")
+    asked = BacktestRequest(windows=None, since=None, retraining_costs=(0.05,), label_delay=None)
+    line = next(line for line in tried(make(), asked).as_record()["policies"] if line["name"] == "gain-0.05")
 
     assert [date for date in line["decided"] if date > "2024-01-17"] != []
 
 
 def test_prices_that_are_asked_for_are_those_of_the_account(make: Make) -> None:
-    done = tried(make(), BacktestRequest(windows=None, since=None, prices=(0.5, 3.0), label_delay=None))
+    done = tried(make(), BacktestRequest(windows=None, since=None, retraining_costs=(0.5, 3.0), label_delay=None))
 
-    assert {line[0] for line in lines(done) if line[0].startswith("account")} == {
-        "account-0.5",
-        "account-1",
-        "account-3",
+    assert {line[0] for line in lines(done) if line[0].startswith("gain")} == {
+        "gain-0.5",
+        "gain-1",
+        "gain-3",
     }
 
 
 def test_older_rows_are_left_out(make: Make) -> None:
     desk = make()
-    done = tried(desk, BacktestRequest(windows=None, since=desk.day(10), prices=None, label_delay=None))
+    done = tried(desk, BacktestRequest(windows=None, since=desk.day(10), retraining_costs=None, label_delay=None))
 
     assert done.rows == 15 * 24
     assert min(done.setting.moments) > desk.day(10)
@@ -193,7 +199,7 @@ def test_windows_of_equal_time_are_as_long(make: Make) -> None:
 
 def test_a_history_that_is_too_short_says_what_to_do(make: Make) -> None:
     with pytest.raises(RefusedError, match="--windows"):
-        tried(make(), BacktestRequest(windows=50, since=None, prices=None, label_delay=None))
+        tried(make(), BacktestRequest(windows=50, since=None, retraining_costs=None, label_delay=None))
 
 
 def test_the_page_holds_the_answer_and_its_pictures(make: Make) -> None:
@@ -227,4 +233,4 @@ def test_what_was_tried_can_be_set(make: Make) -> None:
 
 def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:
     with pytest.raises(RefusedError, match="--label-delay"):
-        tried(make(), BacktestRequest(windows=None, since=None, prices=None, label_delay=4))
+        tried(make(), BacktestRequest(windows=None, since=None, retraining_costs=None, label_delay=4))

@@ -16,25 +16,25 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (
     (ROOT / "params.yaml").read_text(encoding="utf-8")
     + """
-account:
-  price: 0.5                       # the gain that pays for one retraining
-  price_unit: first_loss           # of the price
+gain:
+  cost: 0.5                       # the gain that pays for one retraining
+  cost_unit: first_loss            # of the cost
 
 triggers:                          # what may start a retraining
-  rules: [account]                 # any one of them suffices
+  rules: [gain]                    # any one of them suffices
   every: 90D                       # the schedule rule
   loop_checks: 5                   # checks after a promotion
 """
 )
 TRIED = {
     "policies": [
-        {"name": "account-0.25", "changes": {"triggers.rules": ["account"], "account.price": 0.25}},
+        {"name": "gain-0.25", "changes": {"triggers.rules": ["gain"], "gain.cost": 0.25}},
         {
             "name": "always",
             "changes": {"triggers.rules": ["schedule"], "triggers.every": "12h", "triggers.loop_checks": 0},
         },
         {"name": "frugal", "changes": {"triggers.rules": ["performance"], "triggers.budget.runs": 4}},
-        {"name": "nonsense", "changes": {"account.price": -1.0}},
+        {"name": "nonsense", "changes": {"gain.cost": -1.0}},
         {"name": "psi", "changes": None},
     ]
 }
@@ -61,7 +61,7 @@ def test_only_the_lines_of_the_policy_change(workspace: Workspace) -> None:
 
 
 def test_comments_stay_in_their_column(workspace: Workspace) -> None:
-    set_policy(workspace, "account-0.25")
+    set_policy(workspace, "gain-0.25")
     (line,) = differing(SHIPPED, workspace.paths.params.read_text(encoding="utf-8"))
 
     assert [text.index("#") for text in line] == [line[0].index("#")] * 2
@@ -79,9 +79,9 @@ def test_what_the_file_did_not_state_is_added(workspace: Workspace) -> None:
 
 
 def test_the_file_says_what_the_policy_says(workspace: Workspace) -> None:
-    set_policy(workspace, "account-0.25")
+    set_policy(workspace, "gain-0.25")
 
-    assert load_params(workspace.paths.params).account.price == 0.25
+    assert load_params(workspace.paths.params).accumulated_gain.retraining_cost == 0.25
 
 
 def test_a_key_within_braces_changes_alone(workspace: Workspace) -> None:
@@ -92,10 +92,10 @@ def test_a_key_within_braces_changes_alone(workspace: Workspace) -> None:
 
 
 def test_what_it_says_already_changes_nothing(workspace: Workspace) -> None:
-    set_policy(workspace, "account-0.25")
+    set_policy(workspace, "gain-0.25")
     once = workspace.paths.params.read_bytes()
 
-    assert set_policy(workspace, "account-0.25") == {}
+    assert set_policy(workspace, "gain-0.25") == {}
     assert workspace.paths.params.read_bytes() == once
 
 
@@ -107,7 +107,7 @@ def test_a_policy_that_is_not_valid_leaves_the_file_alone(workspace: Workspace) 
 
 
 def test_an_unknown_policy_names_those_that_were_tried(workspace: Workspace) -> None:
-    with pytest.raises(UnknownNameError, match=r"account-0\.25.*Did you mean 'always'"):
+    with pytest.raises(UnknownNameError, match=r"gain-0\.25.*Did you mean 'always'"):
         set_policy(workspace, "alway")
 
 

@@ -114,11 +114,11 @@ def test_it_has_the_uncommitted_edits_and_no_tags(world: World, replay: Replay) 
 
 def test_settings_that_differ_are_those_of_the_file(world: World, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text("account: {price: 0.25}\n", encoding="utf-8")
+    other.write_text("gain: {cost: 0.25}\n", encoding="utf-8")
     made = make_replay(world.workspace, since=SINCE, until=None, other=other, url=None)
 
-    assert [change.key for change in made.changed] == ["account.price"]
-    assert made.there.params.account.price == 0.25
+    assert [change.key for change in made.changed] == ["gain.cost"]
+    assert made.there.params.gain.cost == 0.25
     assert made.there.params.tune == world.workspace.params.tune
 
 
@@ -164,7 +164,7 @@ def test_another_span_of_the_same_settings_leaves_the_evidence_of_the_first(worl
 
 def test_a_setting_that_nobody_knows_is_refused_with_the_files_name(world: World, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text("account: {prize: 0.25}\n", encoding="utf-8")
+    other.write_text("gain: {coast: 0.25}\n", encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r"other\.yaml: account\.prize"):
+    with pytest.raises(BadInputError, match=r"other\.yaml: gain\.coast"):
         make_replay(world.workspace, since=SINCE, until=None, other=other, url=None)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow  # makes champions with the stages
 
 def of_days(folder: Path, days: float) -> Desk:
     """A desk with a version of that many days of one row an hour; a check has two days of rows."""
-    desk = make_desk(folder, changes={"account": {"usual_rows": 48}})
+    desk = make_desk(folder, changes={"gain": {"rows_per_check": 48}})
     desk.land(desk.rows(0, days), days)
     desk.make_version(days)
     return desk

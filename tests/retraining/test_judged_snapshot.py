@@ -38,12 +38,12 @@ def test_its_room_is_made_from_the_snapshot_of_the_judged_version(
 
     monkeypatch.setattr(retrain, "open_run_directory", opened)
     monkeypatch.setattr(git, "has_commit", lambda *_: True)
-    retrain.make_room(workspace, retrain.claim_run(workspace, sequel, now=now))
+    retrain.make_run_directory(workspace, retrain.claim_run(workspace, sequel, now=now))
 
     assert taken == [git.Snapshot("a" * 40, ("notes.txt",))]
 
 
-@pytest.mark.parametrize("rule", ["account", "schedule"])
+@pytest.mark.parametrize("rule", ["gain", "schedule"])
 def test_what_checks_showed_is_counted_in_a_run_that_the_account_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
 ) -> None:
@@ -61,10 +61,10 @@ def test_what_checks_showed_is_counted_in_a_run_that_the_account_started(
     workspace.store.add_decision(row | {"outcome": "retrain", "reason": "a test", "record": record})
 
     def opened(*_: Any, **given: Any) -> RunDirectory:
-        counted.append(given["by_account"])
+        counted.append(given["by_gain"])
         return RunDirectory(tmp_path, "a" * 40, (), None)
 
     monkeypatch.setattr(retrain, "open_run_directory", opened)
-    retrain.make_room(workspace, retrain.claim_run(workspace, "one", now=now))
+    retrain.make_run_directory(workspace, retrain.claim_run(workspace, "one", now=now))
 
-    assert counted == [rule == "account"]
+    assert counted == [rule == "gain"]

@@ -11,11 +11,11 @@ import yaml
 from retrim.errors import BadInputError
 from retrim.settings import load_params
 from retrim.training.bundle import load_predictor, predicting
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 from tests.builders.whole import assert_whole
 
 ROOT = Path(__file__).parents[2]
-CLASSES: dict[str, Any] = {"judge": {"loss": "log_loss", "metrics": ["log_loss"]}, "gate": {"floor": ["mean"]}}
+CLASSES: dict[str, Any] = {"judge": {"loss": "log_loss", "metrics": ["log_loss"]}, "gate": {"baselines": ["mean"]}}
 
 
 def rare(rows: int) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     decide = {"threshold": {"false_positive": 1.0, "false_negative": 4.0}}
     folder = tmp_path_factory.mktemp(request.param)
     changed = {**CLASSES, "train": {"balance": request.param}, "decide": decide}
-    return make_room(folder, rare(600), task="binary", **changed).run()
+    return make_run_directory(folder, rare(600), task="binary", **changed).run()
 
 
 def test_a_balanced_run_is_whole(balanced: Room) -> None:
@@ -64,11 +64,11 @@ def test_its_threshold_decides(balanced: Room) -> None:
 
 
 def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
-    room = make_room(tmp_path, rare(600), task="binary", **CLASSES).run()
-    predictor = load_predictor(room.bundle)
+    run_directory = make_run_directory(tmp_path, rare(600), task="binary", **CLASSES).run()
+    predictor = load_predictor(run_directory.bundle)
 
-    assert predictor.decide(room.view, predictor.predict(room.view)) is None
-    assert "decide" not in room.record("backtest/backtest.json")
+    assert predictor.decide(run_directory.view, predictor.predict(run_directory.view)) is None
+    assert "decide" not in run_directory.record("backtest/backtest.json")
 
 
 @pytest.mark.parametrize(

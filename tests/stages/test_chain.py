@@ -11,7 +11,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import order_digest
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
 
@@ -19,13 +19,15 @@ ROWS = 480
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 1: searched, no champion."""
-    return make_room(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
+    return make_run_directory(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
 
 
 @pytest.fixture(scope="module")
 def second(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 2: refitted 60 rows later, against version 1."""
-    return make_room(tmp_path_factory.mktemp("second"), stream(ROWS + 60), mode="refit", champion=first.bundle).run()
+    return make_run_directory(
+        tmp_path_factory.mktemp("second"), stream(ROWS + 60), mode="refit", champion=first.bundle
+    ).run()
 
 
 # --- what is cut apart
@@ -55,19 +57,21 @@ def test_a_champion_that_used_newer_rows_leaves_fewer_to_judge(first: Room, tmp_
     champion = dict(first.bundle)
     split = first.record("features/split.json") | {"used_until": stream(ROWS)["_event"].iloc[449].isoformat()}
     champion["features/split.json"] = to_json(split)
-    room = make_room(tmp_path, stream(ROWS), mode="refit", champion=champion)
-    room.features()
+    run_directory = make_run_directory(tmp_path, stream(ROWS), mode="refit", champion=champion)
+    run_directory.features()
 
-    assert room.view.loc[room.view["_part"] == "judge", "_key"].tolist() == [str(number) for number in range(450, 480)]
+    assert run_directory.view.loc[run_directory.view["_part"] == "judge", "_key"].tolist() == [
+        str(number) for number in range(450, 480)
+    ]
 
 
 def test_levels_are_learned_on_training_rows_alone(tmp_path: Path) -> None:
     table = stream(ROWS)
     table.loc[ROWS - 1, "group"] = "seen only by the judge"
-    room = make_room(tmp_path, table)
-    room.features()
+    run_directory = make_run_directory(tmp_path, table)
+    run_directory.features()
 
-    assert room.record("features/view.json")["levels"] == {"group": ["a", "b", "c"]}
+    assert run_directory.record("features/view.json")["levels"] == {"group": ["a", "b", "c"]}
 
 
 def test_the_order_of_rows_is_recorded(first: Room) -> None:
@@ -104,7 +108,7 @@ def test_the_verdict_names_the_losses_of_all_that_were_compared(second: Room) ->
         "rows",
         "gain",
         "worst fold",
-        "floor: mean",
+        "baseline: mean",
         "re-use",
         "worst slice",
         "churn",
@@ -116,8 +120,8 @@ def test_the_verdict_names_the_losses_of_all_that_were_compared(second: Room) ->
 def test_the_champion_is_scored_with_its_own_preprocessing(tmp_path: Path) -> None:
     # It knew the groups b, c and z: with the codes of today it would take a for b, and b for c.
     past, table = stream(ROWS), stream(ROWS + 60)
-    champion = make_room(tmp_path / "past", past.assign(group=past["group"].replace("a", "z"))).run().bundle
-    found = make_room(tmp_path / "now", table, mode="refit", champion=champion).run()
+    champion = make_run_directory(tmp_path / "past", past.assign(group=past["group"].replace("a", "z"))).run().bundle
+    found = make_run_directory(tmp_path / "now", table, mode="refit", champion=champion).run()
     judged = table.iloc[-80:]
     loss = np.abs(load_predictor(champion).predict(judged) - judged["outcome"]).mean()
 
@@ -133,14 +137,14 @@ def test_the_backtest_looks_at_training_rows_alone(first: Room) -> None:
 
 
 def test_a_task_of_two_classes_goes_the_same_way(tmp_path: Path) -> None:
-    room = make_room(
+    run_directory = make_run_directory(
         tmp_path,
         stream(ROWS, task="binary"),
         task="binary",
         judge={"loss": "log_loss", "metrics": ["auc", "accuracy"]},
-        gate={"floor": ["mean", "seasonal_mean"]},
+        gate={"baselines": ["mean", "seasonal_mean"]},
     ).run()
-    verdict = room.record("verdict/verdict.json")
+    verdict = run_directory.record("verdict/verdict.json")
 
     assert verdict["promote"]
     assert verdict["metrics"][verdict["winner"]]["auc"] > 0.8
@@ -152,12 +156,14 @@ def test_a_task_of_many_classes_goes_the_same_way_also_past_a_class_that_trainin
     outcome.iloc[-1] = "new"
     settings = {
         "judge": {"loss": "log_loss", "metrics": ["accuracy"]},
-        "gate": {"floor": ["mean", "seasonal_mean"]},
+        "gate": {"baselines": ["mean", "seasonal_mean"]},
     }
-    first = make_room(tmp_path / "1", table.assign(outcome=outcome), task="multiclass", **settings).run()
+    first = make_run_directory(tmp_path / "1", table.assign(outcome=outcome), task="multiclass", **settings).run()
     later = stream(ROWS + 60)
     table = later.assign(outcome=[*outcome, *["low"] * 60])
-    second = make_room(tmp_path / "2", table, task="multiclass", mode="refit", champion=first.bundle, **settings).run()
+    second = make_run_directory(
+        tmp_path / "2", table, task="multiclass", mode="refit", champion=first.bundle, **settings
+    ).run()
 
     assert first.record("features/view.json")["classes"] == ["high", "low", "middle"]
     assert first.record("verdict/verdict.json")["promote"]
@@ -171,7 +177,7 @@ def test_a_task_of_many_classes_goes_the_same_way_also_past_a_class_that_trainin
 
 
 def test_one_class_alone_is_refused(tmp_path: Path) -> None:
-    room = make_room(
+    run_directory = make_run_directory(
         tmp_path,
         stream(ROWS).assign(outcome="low"),
         task="multiclass",
@@ -179,7 +185,7 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
     )
 
     with pytest.raises(RefusedError, match=r"rows hold 1 class \(low\); a multiclass model needs at least 2"):
-        room.features()
+        run_directory.features()
 
 
 # --- modes
@@ -198,28 +204,28 @@ def test_a_search_keeps_the_trial_with_the_least_loss(first: Room) -> None:
 
 
 def test_a_refit_takes_the_champions_hyperparameters_and_rounds(first: Room, second: Room) -> None:
-    before, after = (room.record("tuning/hyperparameters.json") for room in (first, second))
+    before, after = (run_directory.record("tuning/hyperparameters.json") for run_directory in (first, second))
 
     assert after == {key: before[key] for key in ("hyperparameters", "rounds")} | {"model": "gbm"}
     assert second.record("tuning/trials.json") == []
 
 
 def test_a_warm_start_tries_the_champions_hyperparameters_first(first: Room, tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle)
-    room.features()
-    room.tune()
-    trials = room.record("tuning/trials.json")
+    run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle)
+    run_directory.features()
+    run_directory.tune()
+    trials = run_directory.record("tuning/trials.json")
 
     assert len(trials) == 3
     assert trials[0]["hyperparameters"] == first.record("tuning/hyperparameters.json")["hyperparameters"]
 
 
 def test_a_refit_without_a_champion_is_refused(tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(ROWS), mode="refit")
-    room.features()
+    run_directory = make_run_directory(tmp_path, stream(ROWS), mode="refit")
+    run_directory.features()
 
     with pytest.raises(BadInputError, match="there is no champion"):
-        room.tune()
+        run_directory.tune()
 
 
 # --- too few rows
@@ -234,61 +240,63 @@ def test_a_refit_without_a_champion_is_refused(tmp_path: Path) -> None:
 )
 def test_too_few_rows_to_train_on_are_refused(tmp_path: Path, rows: int, message: str) -> None:
     with pytest.raises(RefusedError, match=message):
-        make_room(tmp_path, stream(rows)).features()
+        make_run_directory(tmp_path, stream(rows)).features()
 
 
 def test_too_few_rows_to_tune_on_are_refused(tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(86))
-    room.features()
+    run_directory = make_run_directory(tmp_path, stream(86))
+    run_directory.features()
 
     with pytest.raises(
         RefusedError, match=r"tune: 5 rows are too few for 2 folds; wait for more rows or lower tune\.folds"
     ):
-        room.tune()
+        run_directory.tune()
 
 
 def test_too_few_rows_for_the_backtest_are_refused(tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(ROWS), backtest={"origins": 300})
-    room.features()
-    room.tune()
+    run_directory = make_run_directory(tmp_path, stream(ROWS), backtest={"origins": 300})
+    run_directory.features()
+    run_directory.tune()
 
     with pytest.raises(RefusedError, match=r"backtest: 399 rows are too few for 300 folds; wait"):
-        room.backtest()
+        run_directory.backtest()
 
 
 def test_a_champion_that_used_every_row_leaves_a_verdict_that_says_what_is_missing(first: Room, tmp_path: Path) -> None:
     champion = dict(first.bundle)
     split = first.record("features/split.json") | {"used_until": "2030-01-01T00:00:00+00:00"}
     champion["features/split.json"] = to_json(split)
-    verdict = make_room(tmp_path, stream(ROWS), mode="refit", champion=champion).run().record("verdict/verdict.json")
+    verdict = (
+        make_run_directory(tmp_path, stream(ROWS), mode="refit", champion=champion).run().record("verdict/verdict.json")
+    )
 
     assert not verdict["promote"]
     assert verdict["reason"] == "0 judging rows, at least 40 needed: 40 are missing"
 
 
 def test_a_champion_whose_feature_validate_left_out_is_refused(first: Room, second: Room, tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
-    pd.read_parquet(room.paths.table).drop(columns="slope").to_parquet(room.paths.table)
+    run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
+    pd.read_parquet(run_directory.paths.table).drop(columns="slope").to_parquet(run_directory.paths.table)
 
     with pytest.raises(BadInputError, match="the model needs slope, which the rows do not have"):
-        room.compare()
+        run_directory.compare()
 
 
 # --- the same bytes
 
 
 def test_two_builds_are_equal_byte_for_byte(first: Room, tmp_path: Path) -> None:
-    assert make_room(tmp_path, stream(ROWS)).run().bundle == first.bundle
+    assert make_run_directory(tmp_path, stream(ROWS)).run().bundle == first.bundle
 
 
 def test_a_build_on_two_cores_is_equal_byte_for_byte(first: Room, tmp_path: Path) -> None:
-    assert make_room(tmp_path, stream(ROWS)).run(cores=2).bundle == first.bundle
+    assert make_run_directory(tmp_path, stream(ROWS)).run(cores=2).bundle == first.bundle
 
 
 def test_one_altered_value_makes_another_model(first: Room, tmp_path: Path) -> None:
     table = stream(ROWS)
     table.loc[5, "level"] += 3.0
-    other = make_room(tmp_path, table).run().bundle
+    other = make_run_directory(tmp_path, table).run().bundle
 
     assert other["models/all/model.txt"] != first.bundle["models/all/model.txt"]
 
@@ -306,8 +314,8 @@ def test_a_bundle_does_not_tell_where_it_was_made(second: Room) -> None:
 # --- what else is kept of the judged rows
 
 
-def judged_rows(room: Room) -> pd.DataFrame:
-    return pd.read_parquet(room.paths.verdict / "judged.parquet")
+def judged_rows(run_directory: Room) -> pd.DataFrame:
+    return pd.read_parquet(run_directory.paths.verdict / "judged.parquet")
 
 
 def test_the_champions_loss_is_kept_of_every_judged_row(first: Room, second: Room) -> None:
@@ -319,7 +327,7 @@ def test_the_champions_loss_is_kept_of_every_judged_row(first: Room, second: Roo
 
 def test_every_slice_says_what_both_models_lost_in_it(second: Room, tmp_path: Path) -> None:
     rows, wide = stream(ROWS + 260), {"judge_rows": 200}  # slices of thirty rows and more
-    third = make_room(tmp_path, rows, mode="refit", champion=second.bundle, split=wide).run()
+    third = make_run_directory(tmp_path, rows, mode="refit", champion=second.bundle, split=wide).run()
     judged, view = judged_rows(third), third.view[third.view["_part"] == "judge"].reset_index(drop=True)
     told = third.record("verdict/slices.json")["slices"]
     winner = third.record("verdict/verdict.json")["winner"]
@@ -344,13 +352,13 @@ def test_the_importance_is_the_mean_absolute_contribution_on_judged_rows(second:
 
 
 def test_the_last_value_of_several_series_is_that_of_each(tmp_path: Path) -> None:
-    gate = {"floor": ["last_value"]}
-    room = replace(make_room(tmp_path, stream(ROWS), gate=gate), key=("group", "at")).run()
+    gate = {"baselines": ["last_value"]}
+    run_directory = replace(make_run_directory(tmp_path, stream(ROWS), gate=gate), key=("group", "at")).run()
     rows = stream(ROWS)
-    parts = rows.assign(part=rows["_key"].map(room.view.set_index("_key")["_part"]))
+    parts = rows.assign(part=rows["_key"].map(run_directory.view.set_index("_key")["_part"]))
     train, judged = (parts[parts["part"] == part] for part in ("train", "judge"))
     newest = train.groupby("group")["outcome"].last()
     assert len(newest) > 1
 
-    told = room.record("verdict/verdict.json")["losses"]["last_value"]
+    told = run_directory.record("verdict/verdict.json")["losses"]["last_value"]
     assert told == pytest.approx((judged["outcome"] - judged["group"].map(newest)).abs().mean())

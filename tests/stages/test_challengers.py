@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrim.training.bundle import load_predictor
-from tests.builders.room import SETTINGS, Room, make_room, stream
+from tests.builders.run_directory import SETTINGS, Room, make_run_directory, stream
 
 ROWS = 480
 POOR = {**SETTINGS["tune"]["space"], "learning_rate": {"low": 1e-4, "high": 2e-4}}
@@ -16,7 +16,7 @@ FOUR = {"all", "sliding", "refit-all", "refit-sliding"}
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 1: searched, no champion."""
-    return make_room(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
+    return make_run_directory(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +25,18 @@ def second(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
     folder = tmp_path_factory.mktemp("second")
     poor = {"space": POOR, "warm_trials": 4}
     table = stream(ROWS + 60)
-    room = make_room(folder, table, mode="search", champion=first.bundle, tune=poor, gate={"worst_fold": 5.0})
-    return room.run()
+    run_directory = make_run_directory(
+        folder, table, mode="search", champion=first.bundle, tune=poor, gate={"worst_fold": 5.0}
+    )
+    return run_directory.run()
 
 
-def winner(room: Room) -> str:
-    return str(room.record("verdict/verdict.json")["winner"])
+def winner(run_directory: Room) -> str:
+    return str(run_directory.record("verdict/verdict.json")["winner"])
 
 
-def hyperparameters(room: Room) -> dict:
-    return dict(room.record(f"models/{winner(room)}/fit.json")["recipe"]["hyperparameters"])
+def hyperparameters(run_directory: Room) -> dict:
+    return dict(run_directory.record(f"models/{winner(run_directory)}/fit.json")["recipe"]["hyperparameters"])
 
 
 def test_without_a_champion_there_is_one_recipe(first: Room) -> None:
@@ -62,7 +64,7 @@ def test_hyperparameters_of_the_bundle_are_those_of_the_recipe_that_won(first: R
 
 
 def test_the_next_refit_takes_the_recipe_that_won(second: Room, tmp_path: Path) -> None:
-    third = make_room(tmp_path, stream(ROWS + 120), mode="refit", champion=second.bundle)
+    third = make_run_directory(tmp_path, stream(ROWS + 120), mode="refit", champion=second.bundle)
     third.features()
     third.tune()
 
@@ -70,10 +72,12 @@ def test_the_next_refit_takes_the_recipe_that_won(second: Room, tmp_path: Path) 
 
 
 def test_all_of_them_make_the_gate_stricter(first: Room, second: Room, tmp_path: Path) -> None:
-    alone = make_room(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
+    alone = make_run_directory(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
     said = [
-        next(check["text"] for check in room.record("verdict/verdict.json")["checks"] if check["name"] == "gain")
-        for room in (alone, second)
+        next(
+            check["text"] for check in run_directory.record("verdict/verdict.json")["checks"] if check["name"] == "gain"
+        )
+        for run_directory in (alone, second)
     ]
 
     # Bonferroni at 90 %: two challengers ask for 95 %, four for 97.5 %.
@@ -83,8 +87,8 @@ def test_all_of_them_make_the_gate_stricter(first: Room, second: Room, tmp_path:
 
 def test_a_setting_keeps_the_champions_recipe_out(first: Room, tmp_path: Path) -> None:
     alone = {"recipes": ["found"]}
-    room = make_room(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle, train=alone)
-    for stage in (room.features, room.tune, room.train):
+    run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle, train=alone)
+    for stage in (run_directory.features, run_directory.tune, run_directory.train):
         stage()
 
-    assert {name.split("/")[1] for name in room.bundle if name.startswith("models/")} == {"all", "sliding"}
+    assert {name.split("/")[1] for name in run_directory.bundle if name.startswith("models/")} == {"all", "sliding"}

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from retrim.errors import RefusedError, RetrimError
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 from tests.builders.whole import DEAREST, assert_whole
 
 SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 30, "sliding_rows": 40},
     "judge": {"loss": "log_loss", "metrics": ["log_loss", "brier", "accuracy", "f1", "recall"], "draws": 50},
-    "gate": {"floor": ["mean", "seasonal_mean"], "min_rows": 20},
+    "gate": {"baselines": ["mean", "seasonal_mean"], "min_rows": 20},
     "tune": {"trials": 1, "warm_trials": 1, "folds": 2, "fold_rows": 15, "max_rounds": 4},
     "backtest": {"origins": 1, "origin_rows": 15},
 }
@@ -36,7 +36,7 @@ def made(
     """A run on a table of these outcomes, oldest first."""
     table = stream(len(outcomes)).assign(outcome=pd.Series(outcomes, dtype="str"))
     before = None if champion is None else champion.bundle
-    return make_room(folder, table, mode=mode, champion=before, task=task, **SMALL).run()
+    return make_run_directory(folder, table, mode=mode, champion=before, task=task, **SMALL).run()
 
 
 SEGMENT = st.tuples(st.sampled_from(["a", "b", "c", "ab", "abc", "cd"]), st.integers(10, 60))
@@ -90,10 +90,10 @@ class TestAClassThatTrainingNeverSaw:
 
 class TestTwoClasses:
     def test_of_which_one_vanishes_from_window_and_judging_block_are_judged(self, tmp_path: Path) -> None:
-        room = made(tmp_path, [*["yes", "no"] * 40, *["no"] * 75], task="binary")
+        run_directory = made(tmp_path, [*["yes", "no"] * 40, *["no"] * 75], task="binary")
 
-        assert_whole(room)
-        assert set(room.record("verdict/verdict.json")["losses"]) >= {"all", "sliding"}
+        assert_whole(run_directory)
+        assert set(run_directory.record("verdict/verdict.json")["losses"]) >= {"all", "sliding"}
 
     @pytest.mark.parametrize("alone", ["yes", "no"])
     def test_of_which_training_holds_one_alone_are_refused(self, tmp_path: Path, alone: str) -> None:

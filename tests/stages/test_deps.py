@@ -8,39 +8,39 @@ import pytest
 import yaml
 
 from retrim.files import Paths
-from tests.builders.room import Room
-from tests.builders.unfair import make_unfair_room, unfair_stream
+from tests.builders.run_directory import Room
+from tests.builders.unfair import make_unfair_run_directory, unfair_stream
 
 STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 AFTER_VALIDATE = [stage for stage in STAGES if stage != "validate"]
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Room:
     table = unfair_stream(2000)
-    return make_unfair_room(tmp_path_factory.mktemp("room"), table, mitigate="false_negative_rate").run()
+    return make_unfair_run_directory(tmp_path_factory.mktemp("room"), table, mitigate="false_negative_rate").run()
 
 
-def laid(room: Room, stage: str, root: Path) -> Room:
+def laid(run_directory: Room, stage: str, root: Path) -> Room:
     """A room that holds what the stage depends on, and nothing else below data/."""
     for dep in STAGES[stage]["deps"]:
-        there = room.paths.root / dep
+        there = run_directory.paths.root / dep
         if there.is_dir():
             shutil.copytree(there, root / dep)
         elif there.exists():
             (root / dep).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(there, root / dep)
-    return replace(room, paths=Paths(root))
+    return replace(run_directory, paths=Paths(root))
 
 
 @pytest.mark.parametrize("stage", AFTER_VALIDATE)
-def test_a_stage_makes_the_same_from_its_dependencies_alone(room: Room, stage: str, tmp_path: Path) -> None:
-    alone = laid(room, stage, tmp_path)
+def test_a_stage_makes_the_same_from_its_dependencies_alone(run_directory: Room, stage: str, tmp_path: Path) -> None:
+    alone = laid(run_directory, stage, tmp_path)
     getattr(alone, stage)()
     made = {name: content for name, content in alone.bundle.items() if name.startswith(alone_folder(stage))}
 
     assert made
-    assert made == {name: room.bundle[name] for name in made}
+    assert made == {name: run_directory.bundle[name] for name in made}
 
 
 def alone_folder(stage: str) -> str:

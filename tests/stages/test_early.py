@@ -17,7 +17,7 @@ from retrim.stats.canonical import to_json
 from retrim.training.bundle import load_predictor
 from retrim.training.early import is_taken, taken_early
 from retrim.training.recipe import TrainParams
-from tests.builders.room import Room, lay_settings, make_room, stream
+from tests.builders.run_directory import Room, lay_settings, make_run_directory, stream
 
 AS_OF = pd.Timestamp("2024-06-01", tz="UTC")
 HOUR = pd.Timedelta("1h")
@@ -58,8 +58,8 @@ def as_validate_writes(rows: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     return known[known["_matured"].notna() | taken_early(known, as_of)].reset_index(drop=True)
 
 
-def late_room(folder: Path, table: pd.DataFrame, **more: Any) -> Room:
-    made = make_room(folder, table, task="binary", judge=SAID, train={"early": True}, **more)
+def late_run_directory(folder: Path, table: pd.DataFrame, **more: Any) -> Room:
+    made = make_run_directory(folder, table, task="binary", judge=SAID, train={"early": True}, **more)
     return replace(made, labels="later", horizon=f"{HORIZON}h")
 
 
@@ -67,7 +67,9 @@ def late_room(folder: Path, table: pd.DataFrame, **more: Any) -> Room:
 def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 1, judged on the newest 80 rows that are due."""
     table = known_at(whole(), AS_OF)
-    return late_room(tmp_path_factory.mktemp("first"), table[table["_matured"].notna()].reset_index(drop=True)).run()
+    return late_run_directory(
+        tmp_path_factory.mktemp("first"), table[table["_matured"].notna()].reset_index(drop=True)
+    ).run()
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +78,11 @@ def again(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
     wide = {"agreement": {"difference": 1.0, "loss": 1.0}}
     table = as_validate_writes(whole(), AS_OF)
     folder = tmp_path_factory.mktemp("again")
-    return late_room(folder, table, mode="final", champion=first.bundle, retrain=wide).run()
+    return late_run_directory(folder, table, mode="final", champion=first.bundle, retrain=wide).run()
 
 
-def fit_of(room: Room) -> Any:
-    return room.record(f"models/{room.record('verdict/verdict.json')['winner']}/fit.json")
+def fit_of(run_directory: Room) -> Any:
+    return run_directory.record(f"models/{run_directory.record('verdict/verdict.json')['winner']}/fit.json")
 
 
 def test_a_run_that_judges_takes_rows_in_as_of_its_first_judging_row(first: Room) -> None:
@@ -109,7 +111,7 @@ def test_one_that_is_fitted_once_more_takes_those_that_are_not_due_now(again: Ro
 def test_the_same_inputs_give_the_same_bundle(first: Room, again: Room, tmp_path: Path) -> None:
     wide = {"agreement": {"difference": 1.0, "loss": 1.0}}
     table = as_validate_writes(whole(), AS_OF)
-    rebuilt = late_room(tmp_path, table, mode="final", champion=first.bundle, retrain=wide).run(cores=2)
+    rebuilt = late_run_directory(tmp_path, table, mode="final", champion=first.bundle, retrain=wide).run(cores=2)
 
     assert rebuilt.bundle == again.bundle
 
@@ -118,7 +120,7 @@ def test_rows_that_a_champion_took_in_judge_nobody(again: Room, tmp_path: Path) 
     later = AS_OF + 120 * HOUR
     table = known_at(whole(600), later)
     ripe = table[table["_matured"].notna()].reset_index(drop=True)
-    judged = late_room(tmp_path, ripe, champion=again.bundle)
+    judged = late_run_directory(tmp_path, ripe, champion=again.bundle)
     judged.features()
     judges = judged.view[judged.view["_part"] == "judge"]
     seen = load_predictor(again.bundle).has_seen(judged.view)
@@ -132,35 +134,35 @@ def test_rows_that_a_champion_took_in_judge_nobody(again: Room, tmp_path: Path) 
 def test_without_early_rows_nothing_is_said_of_them(tmp_path: Path) -> None:
     """Each row is due before the next one comes."""
     rows = whole().assign(_due=lambda each: each["_event"], _came=lambda each: each["_event"])
-    late = late_room(tmp_path / "late", rows.assign(_matured=rows["_due"]))
-    plain = make_room(tmp_path / "plain", rows, task="binary", judge=SAID)
-    for room in (late, plain):
-        room.run()
+    late = late_run_directory(tmp_path / "late", rows.assign(_matured=rows["_due"]))
+    plain = make_run_directory(tmp_path / "plain", rows, task="binary", judge=SAID)
+    for run_directory in (late, plain):
+        run_directory.run()
 
     assert late.bundle == plain.bundle
 
 
 def test_of_rows_that_are_not_due_the_table_holds_the_half(first: Room, tmp_path: Path) -> None:
     """Of a run that fits once more; one that judges has the mature ones alone."""
-    room, rows = late_room(tmp_path, stream(4), champion=first.bundle, mode="final"), whole()
-    (room.paths.raw / "batch.parquet").unlink()
+    run_directory, rows = late_run_directory(tmp_path, stream(4), champion=first.bundle, mode="final"), whole()
+    (run_directory.paths.raw / "batch.parquet").unlink()
     suite = {"name": "generated", "expectations": []}
     write_file(tmp_path / "expectations" / "generated.json", to_json(suite))
-    landing, label = Landing(room.paths.raw), target(rows)
-    own, known = rows[list(room.data.columns)].assign(_key=rows["_key"]), rows[rows["_came"] <= AS_OF]
+    landing, label = Landing(run_directory.paths.raw), target(rows)
+    own, known = rows[list(run_directory.data.columns)].assign(_key=rows["_key"]), rows[rows["_came"] <= AS_OF]
     said = known[["_key", label]].assign(label_time=known["_came"])
     how: dict[str, Any] = {"arrived": AS_OF, "correction": False, "released": ""}
     with landing.locked():
         landing.land_rows(own.assign(**{label: own[label].mask(own[label].notna())}), digest="a" * 64, **how)
         landing.land_labels(said, digest="b" * 64, **how)
-    lay_settings(room.paths, {"data": room.data.model_dump(mode="json")})
+    lay_settings(run_directory.paths, {"data": run_directory.data.model_dump(mode="json")})
     found = {}
     for mode in ("final", "search"):
-        pins = json.loads(room.paths.pins.read_bytes())
-        write_file(room.paths.pins, to_json({**pins, "as_of": AS_OF.isoformat(), "mode": mode}))
+        pins = json.loads(run_directory.paths.pins.read_bytes())
+        write_file(run_directory.paths.pins, to_json({**pins, "as_of": AS_OF.isoformat(), "mode": mode}))
         probe = LeakParams.model_validate({"probe": False, "entity": None, "allowed": {}})
-        validate.run(room.data, probe, 12, {}, room.paths, 1, train__early=True)
-        found[mode] = pd.read_parquet(room.paths.table)
+        validate.run(run_directory.data, probe, 12, {}, run_directory.paths, 1, train__early=True)
+        found[mode] = pd.read_parquet(run_directory.paths.table)
 
     expected = as_validate_writes(rows, AS_OF)
     assert found["final"]["_key"].tolist() == expected["_key"].tolist()
@@ -171,9 +173,9 @@ def test_of_rows_that_are_not_due_the_table_holds_the_half(first: Room, tmp_path
 def test_off_as_it_ships_fits_wait(tmp_path: Path) -> None:
     table = known_at(whole(), AS_OF)
     ripe = table[table["_matured"].notna()].reset_index(drop=True)
-    room = late_room(tmp_path, ripe)
-    room.settings["train"]["early"] = TrainParams().early
-    room.features()
+    run_directory = late_run_directory(tmp_path, ripe)
+    run_directory.settings["train"]["early"] = TrainParams().early
+    run_directory.features()
 
-    assert "early_until" not in room.record("features/split.json")
-    assert "_came" not in room.view
+    assert "early_until" not in run_directory.record("features/split.json")
+    assert "_came" not in run_directory.view

@@ -14,7 +14,7 @@ from retrim.reports.fairness import VersionFairness
 from retrim.stats.canonical import from_parquet
 from retrim.stats.codec import from_record
 from retrim.training.bundle import load_predictor
-from tests.builders.unfair import VALUES, UnfairRoom, make_unfair_room, unfair_stream
+from tests.builders.unfair import VALUES, UnfairRoom, make_unfair_run_directory, unfair_stream
 
 ROWS = 1600
 BEFORE = "challenger before mitigation"
@@ -24,26 +24,26 @@ MISSES, SELECTED = "false_negative_rate", "selection_rate"
 @pytest.fixture(scope="module")
 def harmed(tmp_path_factory: pytest.TempPathFactory) -> UnfairRoom:
     table = unfair_stream(ROWS, measured=1.5)
-    room = make_unfair_room(tmp_path_factory.mktemp("harmed"), table, at_most={MISSES: 0.1})
-    room.run()
-    return room
+    run_directory = make_unfair_run_directory(tmp_path_factory.mktemp("harmed"), table, at_most={MISSES: 0.1})
+    run_directory.run()
+    return run_directory
 
 
 @pytest.fixture(scope="module")
 def by_thresholds(tmp_path_factory: pytest.TempPathFactory) -> UnfairRoom:
     table = unfair_stream(ROWS, measured=1.5)
     folder = tmp_path_factory.mktemp("thresholds")
-    room = make_unfair_room(folder, table, at_most={MISSES: 0.1}, mitigate=MISSES)
-    room.run()
-    return room
+    run_directory = make_unfair_run_directory(folder, table, at_most={MISSES: 0.1}, mitigate=MISSES)
+    run_directory.run()
+    return run_directory
 
 
 @pytest.fixture(scope="module")
 def reweighted(tmp_path_factory: pytest.TempPathFactory) -> UnfairRoom:
     table = unfair_stream(ROWS, judged=0.5)
-    room = make_unfair_room(tmp_path_factory.mktemp("reweighted"), table, mitigate="reweight")
-    room.run()
-    return room
+    run_directory = make_unfair_run_directory(tmp_path_factory.mktemp("reweighted"), table, mitigate="reweight")
+    run_directory.run()
+    return run_directory
 
 
 def test_a_harmed_group_is_refused_by_name(harmed: UnfairRoom) -> None:
@@ -100,7 +100,7 @@ def test_a_reweighted_recipe_says_so(reweighted: UnfairRoom) -> None:
 
 
 def test_the_backtest_is_weighted_too(reweighted: UnfairRoom, tmp_path: Path) -> None:
-    plain = make_unfair_room(tmp_path, unfair_stream(ROWS, judged=0.5))
+    plain = make_unfair_run_directory(tmp_path, unfair_stream(ROWS, judged=0.5))
     plain.run()
 
     assert plain.record("backtest/backtest.json") != reweighted.record("backtest/backtest.json")
@@ -138,21 +138,23 @@ def test_the_champion_stands_beside_the_challenger_with_its_own_thresholds(
     by_thresholds: UnfairRoom, tmp_path: Path
 ) -> None:
     later = unfair_stream(ROWS + 400, measured=1.5)
-    room = make_unfair_room(tmp_path, later, champion=by_thresholds.bundle)
-    room.run()
+    run_directory = make_unfair_run_directory(tmp_path, later, champion=by_thresholds.bundle)
+    run_directory.run()
     champion = load_predictor(by_thresholds.bundle)
-    judged = from_parquet(room.bundle["verdict/judged.parquet"])
+    judged = from_parquet(run_directory.bundle["verdict/judged.parquet"])
     rows = later.set_index("_key").loc[judged["_key"]].reset_index()
     decided = champion.decide(rows, champion.predict(rows))
 
     assert decided is not None
-    assert room.models()["champion"]["overall"][SELECTED] == pytest.approx(decided.mean())
+    assert run_directory.models()["champion"]["overall"][SELECTED] == pytest.approx(decided.mean())
 
 
 def test_a_proxy_may_refuse(tmp_path: Path) -> None:
-    room = make_unfair_room(tmp_path, unfair_stream(ROWS, judged=0.5), groups=[], proxies={"refuse": True})
-    room.run()
-    (check,) = room.failed()
+    run_directory = make_unfair_run_directory(
+        tmp_path, unfair_stream(ROWS, judged=0.5), groups=[], proxies={"refuse": True}
+    )
+    run_directory.run()
+    (check,) = run_directory.failed()
 
     assert check["name"] == "proxy: sex"
     assert "noise" in check["text"] or "all features together" in check["text"]
@@ -165,11 +167,11 @@ def test_a_proxy_is_told_beside_the_verdict(reweighted: UnfairRoom) -> None:
 
 
 def test_nothing_is_said_of_groups_where_none_are_declared(tmp_path: Path) -> None:
-    room = make_unfair_room(tmp_path, unfair_stream(ROWS, measured=1.5), groups=[], forbidden=[])
-    room.run()
+    run_directory = make_unfair_run_directory(tmp_path, unfair_stream(ROWS, measured=1.5), groups=[], forbidden=[])
+    run_directory.run()
 
-    assert "verdict/fairness.json" not in room.bundle
-    assert "features/proxies.json" not in room.bundle
+    assert "verdict/fairness.json" not in run_directory.bundle
+    assert "features/proxies.json" not in run_directory.bundle
 
 
 def test_the_screen_shows_each_group_before_and_after(

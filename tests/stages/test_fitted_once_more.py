@@ -10,7 +10,7 @@ from retrim.errors import BadInputError
 from retrim.gate.agreement import AgreementParams
 from retrim.training.bundle import load_predictor
 from retrim.training.recipe import fit_recipe
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
 
@@ -18,7 +18,7 @@ ROWS = 480
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 1, judged on the newest 80 rows."""
-    return make_room(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
+    return make_run_directory(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def again(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 2: the same recipe on the same table, with all of its rows."""
     wide = {"agreement": {"difference": 1.0, "loss": 0.05}}
     folder = tmp_path_factory.mktemp("again")
-    return make_room(folder, stream(ROWS), mode="final", champion=first.bundle, retrain=wide).run()
+    return make_run_directory(folder, stream(ROWS), mode="final", champion=first.bundle, retrain=wide).run()
 
 
 def test_every_row_trains_and_those_that_judged_are_compared(again: Room) -> None:
@@ -49,7 +49,10 @@ def test_its_model_is_the_recipe_on_all_rows_of_its_window(again: Room) -> None:
 
 
 def test_the_rows_are_those_that_judged_the_other(first: Room, again: Room) -> None:
-    keys = [pd.read_parquet(room.paths.verdict / "judged.parquet")["_key"].tolist() for room in (first, again)]
+    keys = [
+        pd.read_parquet(run_directory.paths.verdict / "judged.parquet")["_key"].tolist()
+        for run_directory in (first, again)
+    ]
 
     assert keys[0] == keys[1]
 
@@ -73,8 +76,8 @@ def test_the_loss_it_is_known_by_is_that_of_the_judged_model(first: Room, again:
 def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tight = AgreementParams(difference=1e-6, loss=0.05)
     monkeypatch.setattr("retrim.stages.compare.AgreementParams", lambda: tight)
-    room = make_room(tmp_path, stream(ROWS), mode="final", champion=first.bundle).run()
-    verdict = room.record("verdict/verdict.json")
+    run_directory = make_run_directory(tmp_path, stream(ROWS), mode="final", champion=first.bundle).run()
+    verdict = run_directory.record("verdict/verdict.json")
 
     assert not verdict["promote"]
     assert "does not agree with version 1" in verdict["reason"]
@@ -82,7 +85,7 @@ def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path, m
 
 def test_a_version_after_it_is_judged_on_rows_that_it_was_not_fitted_on(again: Room, tmp_path: Path) -> None:
     table = stream(ROWS + 60)
-    third = make_room(tmp_path, table, mode="refit", champion=again.bundle)
+    third = make_run_directory(tmp_path, table, mode="refit", champion=again.bundle)
     third.features()
     judged = third.view.loc[third.view["_part"] == "judge", "_key"]
 
@@ -91,24 +94,26 @@ def test_a_version_after_it_is_judged_on_rows_that_it_was_not_fitted_on(again: R
 
 def test_it_is_built_again_byte_for_byte(first: Room, again: Room, tmp_path: Path) -> None:
     wide = {"agreement": {"difference": 1.0, "loss": 0.05}}
-    same = make_room(tmp_path, stream(ROWS), mode="final", champion=first.bundle, retrain=wide).run(cores=2)
+    same = make_run_directory(tmp_path, stream(ROWS), mode="final", champion=first.bundle, retrain=wide).run(cores=2)
 
     assert same.bundle == again.bundle
 
 
 def test_without_a_champion_there_is_nothing_to_fit_once_more(tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(ROWS), mode="final")
+    run_directory = make_run_directory(tmp_path, stream(ROWS), mode="final")
 
     with pytest.raises(BadInputError, match="there is no champion"):
-        room.features()
+        run_directory.features()
 
 
 def test_a_new_class_among_the_rows_that_judged_is_learned(tmp_path: Path) -> None:
-    settings = {"judge": {"loss": "log_loss", "metrics": ["accuracy"]}, "gate": {"floor": ["mean"]}}
+    settings = {"judge": {"loss": "log_loss", "metrics": ["accuracy"]}, "gate": {"baselines": ["mean"]}}
     outcomes = np.array([*"ab" * 200, *"abc" * 27][:ROWS])
     table = stream(len(outcomes)).assign(outcome=pd.Series(outcomes, dtype="str"))
-    first = make_room(tmp_path / "1", table, task="multiclass", **settings).run()
-    again = make_room(tmp_path / "2", table, task="multiclass", mode="final", champion=first.bundle, **settings).run()
+    first = make_run_directory(tmp_path / "1", table, task="multiclass", **settings).run()
+    again = make_run_directory(
+        tmp_path / "2", table, task="multiclass", mode="final", champion=first.bundle, **settings
+    ).run()
 
     assert again.record("features/view.json")["classes"] == ["a", "b", "c"]
     assert 0 < again.record("verdict/verdict.json")["checks"][1]["figure"] <= 1  # what it is given, the others lose
@@ -116,7 +121,7 @@ def test_a_new_class_among_the_rows_that_judged_is_learned(tmp_path: Path) -> No
 
 def test_its_backtest_is_that_of_the_run_that_judged_it(first: Room, again: Room) -> None:
     winner, name = first.record("verdict/verdict.json")["winner"], load_predictor(again.bundle).window
-    judged, kept = (room.record("backtest/backtest.json") for room in (first, again))
+    judged, kept = (run_directory.record("backtest/backtest.json") for run_directory in (first, again))
 
     assert [each["losses"][name] for each in kept["origins"]] == [each["losses"][winner] for each in judged["origins"]]
     assert kept["interval"]["residuals"] == {name: judged["interval"]["residuals"][winner]}
@@ -125,13 +130,15 @@ def test_its_backtest_is_that_of_the_run_that_judged_it(first: Room, again: Room
 def test_it_decides_as_the_judged_one_does(tmp_path: Path) -> None:
     settings = {
         "judge": {"loss": "log_loss", "metrics": ["accuracy"]},
-        "gate": {"floor": ["mean"]},
+        "gate": {"baselines": ["mean"]},
         "decide": {"threshold": {"false_positive": 1.0, "false_negative": 3.0}},
         "retrain": {"agreement": {"difference": 1.0, "loss": 0.5}},
     }
     table = stream(ROWS, task="binary")
-    first = make_room(tmp_path / "1", table, task="binary", **settings).run()
-    again = make_room(tmp_path / "2", table, task="binary", mode="final", champion=first.bundle, **settings).run()
+    first = make_run_directory(tmp_path / "1", table, task="binary", **settings).run()
+    again = make_run_directory(
+        tmp_path / "2", table, task="binary", mode="final", champion=first.bundle, **settings
+    ).run()
     judged, found = load_predictor(first.bundle), load_predictor(again.bundle)
 
     assert judged.thresholds is not None

@@ -15,7 +15,7 @@ from retrim.training.bundle import load_predictor
 from retrim.training.contributions import explain_row
 from retrim.training.estimators import trust
 from tests.builders.cured import Cure
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 from tests.builders.whole import assert_whole
 
 L2 = {"l2": {"low": 1e-6, "high": 1.0, "log": True}}
@@ -38,21 +38,21 @@ def settings(kind: str, task: str, **train: Any) -> dict[str, dict[str, Any]]:
         "train": {"model": kind, **train},
         "tune": {"space": SPACES[kind]},
         "judge": {"loss": loss, "metrics": [loss]},
-        "gate": {"floor": ["mean"]},
+        "gate": {"baselines": ["mean"]},
     }
 
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 1: gbm, judged on the newest 80 rows of 400."""
-    return make_room(tmp_path_factory.mktemp("trees"), stream(400)).run()
+    return make_run_directory(tmp_path_factory.mktemp("trees"), stream(400)).run()
 
 
 @pytest.fixture(scope="module")
 def line(trees: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 2: linear, against the gbm of version 1, whose recipe competes too."""
     folder = tmp_path_factory.mktemp("line")
-    return make_room(folder, stream(480), champion=trees.bundle, **settings("linear", "regression")).run()
+    return make_run_directory(folder, stream(480), champion=trees.bundle, **settings("linear", "regression")).run()
 
 
 @pytest.mark.cures(
@@ -61,10 +61,10 @@ def line(trees: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
 )
 def test_a_refit_with_another_kind_searches_or_keeps_the_champions(trees: Room, tmp_path: Path, cure: Cure) -> None:
     def tuned(name: str, *, mode: str, kind: dict[str, dict[str, Any]]) -> Room:
-        room = make_room(tmp_path / name, stream(480), mode=mode, champion=trees.bundle, **kind)
-        room.features()
-        room.tune()
-        return room
+        run_directory = make_run_directory(tmp_path / name, stream(480), mode=mode, champion=trees.bundle, **kind)
+        run_directory.features()
+        run_directory.tune()
+        return run_directory
 
     other = settings("linear", "regression")
     with pytest.raises(BadInputError) as refused:
@@ -82,10 +82,10 @@ def test_a_refit_with_another_kind_searches_or_keeps_the_champions(trees: Room, 
     [("logistic", "binary"), ("logistic", "multiclass"), ("forest", "binary"), ("forest", "multiclass")],
 )
 def test_a_run_of_classes_is_whole_with_any_kind(kind: str, task: str, tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(480, task=task), task=task, **settings(kind, task)).run()
+    run_directory = make_run_directory(tmp_path, stream(480, task=task), task=task, **settings(kind, task)).run()
 
-    assert load_predictor(room.bundle).recipe.model == kind
-    assert_whole(room)
+    assert load_predictor(run_directory.bundle).recipe.model == kind
+    assert_whole(run_directory)
 
 
 def test_a_linear_challenger_is_judged_against_a_champion_of_trees_on_the_same_rows(line: Room) -> None:
@@ -113,8 +113,8 @@ def test_what_predicts_is_what_was_judged(line: Room) -> None:
 
 def test_a_linear_prediction_is_taken_apart_exactly(trees: Room, tmp_path: Path) -> None:
     alone = settings("linear", "regression", recipes=["found"])
-    room = make_room(tmp_path, stream(480), champion=trees.bundle, **alone).run()
-    predictor, row = load_predictor(room.bundle), room.view.iloc[[-1]]
+    run_directory = make_run_directory(tmp_path, stream(480), champion=trees.bundle, **alone).run()
+    predictor, row = load_predictor(run_directory.bundle), run_directory.view.iloc[[-1]]
     found = explain_row(predictor, row, asked=None)
 
     assert predictor.recipe.model == "linear"
@@ -122,8 +122,10 @@ def test_a_linear_prediction_is_taken_apart_exactly(trees: Room, tmp_path: Path)
 
 
 def test_a_forest_explains_both_classes_by_chances_that_sum_to_one(tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(480, task="binary"), task="binary", **settings("forest", "binary")).run()
-    predictor, row = load_predictor(room.bundle), room.view.iloc[[-1]]
+    run_directory = make_run_directory(
+        tmp_path, stream(480, task="binary"), task="binary", **settings("forest", "binary")
+    ).run()
+    predictor, row = load_predictor(run_directory.bundle), run_directory.view.iloc[[-1]]
     no, yes = (explain_row(predictor, row, asked=name) for name in predictor.view.classes)
 
     assert no.score == pytest.approx(no.output)
@@ -132,25 +134,29 @@ def test_a_forest_explains_both_classes_by_chances_that_sum_to_one(tmp_path: Pat
 
 
 def test_a_refit_of_another_kind_is_refused_with_the_cure(trees: Room, tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(480), mode="refit", champion=trees.bundle, **settings("linear", "regression"))
-    room.features()
+    run_directory = make_run_directory(
+        tmp_path, stream(480), mode="refit", champion=trees.bundle, **settings("linear", "regression")
+    )
+    run_directory.features()
 
     with pytest.raises(BadInputError, match=r"which is of a gbm, and train\.model is linear; search: .*--mode search"):
-        room.tune()
+        run_directory.tune()
 
 
 def test_a_warm_start_from_another_kind_starts_afresh(trees: Room, tmp_path: Path) -> None:
-    room = make_room(tmp_path, stream(480), mode="warm", champion=trees.bundle, **settings("linear", "regression"))
-    room.features()
-    room.tune()
+    run_directory = make_run_directory(
+        tmp_path, stream(480), mode="warm", champion=trees.bundle, **settings("linear", "regression")
+    )
+    run_directory.features()
+    run_directory.tune()
 
-    assert len(room.record("tuning/trials.json")) == 3
+    assert len(run_directory.record("tuning/trials.json")) == 3
 
 
 def test_a_stack_competes_and_is_taken_apart_exactly(trees: Room, tmp_path: Path) -> None:
     alone = settings("stack", "regression", recipes=["found"])
-    room = make_room(tmp_path, stream(480), champion=trees.bundle, **alone).run()
-    predictor, row = load_predictor(room.bundle), room.view.iloc[[-1]]
+    run_directory = make_run_directory(tmp_path, stream(480), champion=trees.bundle, **alone).run()
+    predictor, row = load_predictor(run_directory.bundle), run_directory.view.iloc[[-1]]
     found = explain_row(predictor, row, asked=None)
 
     assert predictor.recipe.model == "stack"
@@ -159,15 +165,15 @@ def test_a_stack_competes_and_is_taken_apart_exactly(trees: Room, tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["gbm", "linear"])
 def test_a_quantile_has_about_its_share_of_judged_rows_below_it(kind: str, tmp_path: Path) -> None:
-    changed = {"judge": {"loss": "pinball@0.8", "metrics": ["pinball@0.8", "mae"]}, "gate": {"floor": ["mean"]}}
+    changed = {"judge": {"loss": "pinball@0.8", "metrics": ["pinball@0.8", "mae"]}, "gate": {"baselines": ["mean"]}}
     of_kind = {} if kind == "gbm" else {"train": {"model": kind}, "tune": {"space": SPACES[kind]}}
-    room = make_room(tmp_path, stream(1200), **changed, **of_kind).run()
-    rows = room.view[room.view["_part"] == "judge"]
-    below = np.mean(rows["outcome"] <= load_predictor(room.bundle).predict(rows))
+    run_directory = make_run_directory(tmp_path, stream(1200), **changed, **of_kind).run()
+    rows = run_directory.view[run_directory.view["_part"] == "judge"]
+    below = np.mean(rows["outcome"] <= load_predictor(run_directory.bundle).predict(rows))
 
     # Of 80 rows a share of 0.8 has a standard error of 0.045; the model's own comes on top.
     assert 0.62 < below < 0.94
-    assert room.record("backtest/backtest.json")["interval"]["level"] == 0.8
+    assert run_directory.record("backtest/backtest.json")["interval"]["level"] == 0.8
 
 
 def test_a_model_of_ones_own_answers_in_a_fresh_process_that_never_heard_of_it(trees: Room, tmp_path: Path) -> None:
@@ -177,10 +183,10 @@ def test_a_model_of_ones_own_answers_in_a_fresh_process_that_never_heard_of_it(t
         "train": {"model": f"own:models/m.py@{trust(code)}", "recipes": ["found"]},
         "tune": {"space": space, "trials": 1},
     }
-    room = make_room(tmp_path, stream(480), champion=trees.bundle, **changed).run()
-    answers = ask_fresh(room.paths.candidate, folder_digest(room.paths.candidate), seconds=60)
+    run_directory = make_run_directory(tmp_path, stream(480), champion=trees.bundle, **changed).run()
+    answers = ask_fresh(run_directory.paths.candidate, folder_digest(run_directory.paths.candidate), seconds=60)
 
-    assert load_predictor(room.bundle).recipe.model.startswith("own:models/m.py@")
+    assert load_predictor(run_directory.bundle).recipe.model.startswith("own:models/m.py@")
     assert (answers.rows, answers.farthest) == (64, 0.0)
 
 
@@ -188,9 +194,9 @@ def test_counts_are_predicted_above_zero_with_the_poisson_loss(tmp_path: Path) -
     table = stream(480)
     counts = table.assign(outcome=np.floor(np.abs(table["outcome"])))
     changed = settings("linear", "regression") | {"judge": {"loss": "poisson", "metrics": ["poisson", "mae"]}}
-    room = make_room(tmp_path, counts, **changed).run()
-    predictor = load_predictor(room.bundle)
+    run_directory = make_run_directory(tmp_path, counts, **changed).run()
+    predictor = load_predictor(run_directory.bundle)
 
     assert predictor.model.link == "log"
-    assert (predictor.predict(room.view) > 0).all()
-    assert all(loss >= 0 for loss in room.record("verdict/verdict.json")["losses"].values())
+    assert (predictor.predict(run_directory.view) > 0).all()
+    assert all(loss >= 0 for loss in run_directory.record("verdict/verdict.json")["losses"].values())

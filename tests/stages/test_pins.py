@@ -26,85 +26,85 @@ from retrim.stages._common import check_pins, check_settings, main, read_setting
 from retrim.stats.canonical import to_json
 from retrim.stats.plugins import SettingsSection
 from tests.builders.cured import Cure
-from tests.builders.room import Room, lay_settings, make_room, stream
+from tests.builders.run_directory import Room, lay_settings, make_run_directory, stream
 
 PACKAGE = Path(retrim.__file__).parent
 STAGES = [backtest, compare, features, train, tune]
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
+def run_directory(tmp_path: Path) -> Room:
     """A room whose pins name the very code that runs."""
-    made = make_room(tmp_path, stream(480))
+    made = make_run_directory(tmp_path, stream(480))
     document = {**made.settings, "data": made.data.model_dump(mode="json")}
     lay_settings(made.paths, document)
     return made
 
 
-def pin(room: Room, **changed: Any) -> None:
-    write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), **changed}))
+def pin(run_directory: Room, **changed: Any) -> None:
+    write_file(run_directory.paths.pins, to_json({**json.loads(run_directory.paths.pins.read_bytes()), **changed}))
 
 
-def refusal(room: Room) -> str:
+def refusal(run_directory: Room) -> str:
     with pytest.raises(BadInputError) as caught:
-        check_pins(room.paths)
+        check_pins(run_directory.paths)
     return str(caught.value)
 
 
-def test_a_room_as_it_was_pinned_passes(room: Room) -> None:
-    check_pins(room.paths)
+def test_a_room_as_it_was_pinned_passes(run_directory: Room) -> None:
+    check_pins(run_directory.paths)
 
 
-def test_other_raw_data_is_refused_with_the_cure(room: Room) -> None:
-    (room.paths.raw / "batch.parquet").write_bytes(b"another")
+def test_other_raw_data_is_refused_with_the_cure(run_directory: Room) -> None:
+    (run_directory.paths.raw / "batch.parquet").write_bytes(b"another")
 
-    assert refusal(room).startswith("data/raw is not the one pinned in data/pins.json")
-    assert "dvc checkout" in refusal(room)
-
-
-@pytest.mark.parametrize("name", ["raw", "champion", "former"])
-def test_a_folder_that_is_not_there_is_refused(room: Room, name: str) -> None:
-    (room.paths.root / "data" / name).rename(room.paths.root / "elsewhere")
-
-    assert refusal(room).startswith(f"data/{name} is not the one pinned")
+    assert refusal(run_directory).startswith("data/raw is not the one pinned in data/pins.json")
+    assert "dvc checkout" in refusal(run_directory)
 
 
-def test_one_more_batch_is_refused(room: Room) -> None:
-    (room.paths.raw / "late.parquet").write_bytes(b"")
+@pytest.mark.parametrize("name", ["raw", "champion", "previous"])
+def test_a_folder_that_is_not_there_is_refused(run_directory: Room, name: str) -> None:
+    (run_directory.paths.root / "data" / name).rename(run_directory.paths.root / "elsewhere")
 
-    assert refusal(room).startswith("data/raw is not the one pinned")
-
-
-def test_another_champion_is_refused(room: Room) -> None:
-    write_folder(room.paths.champion, {"tuning/hyperparameters.json": b"{}"})
-
-    assert refusal(room).startswith("data/champion is not the one pinned")
+    assert refusal(run_directory).startswith(f"data/{name} is not the one pinned")
 
 
-def test_another_python_is_refused(room: Room) -> None:
-    pin(room, python="3.9.1")
+def test_one_more_batch_is_refused(run_directory: Room) -> None:
+    (run_directory.paths.raw / "late.parquet").write_bytes(b"")
 
-    assert "the version was made with 3.9.1" in refusal(room)
+    assert refusal(run_directory).startswith("data/raw is not the one pinned")
+
+
+def test_another_champion_is_refused(run_directory: Room) -> None:
+    write_folder(run_directory.paths.champion, {"tuning/hyperparameters.json": b"{}"})
+
+    assert refusal(run_directory).startswith("data/champion is not the one pinned")
+
+
+def test_another_python_is_refused(run_directory: Room) -> None:
+    pin(run_directory, python="3.9.1")
+
+    assert "the version was made with 3.9.1" in refusal(run_directory)
 
 
 @pytest.mark.parametrize("pinned", ["0" * 64, None])
-def test_code_other_than_the_pinned_is_refused_with_the_cure(room: Room, pinned: str | None) -> None:
-    pin(room, code_digest=pinned)
+def test_code_other_than_the_pinned_is_refused_with_the_cure(run_directory: Room, pinned: str | None) -> None:
+    pin(run_directory, code_digest=pinned)
 
-    assert f"the code in {PACKAGE} is not the one pinned" in refusal(room)
-    assert "`git checkout -- src`" in refusal(room)
+    assert f"the code in {PACKAGE} is not the one pinned" in refusal(run_directory)
+    assert "`git checkout -- src`" in refusal(run_directory)
 
 
 @pytest.mark.parametrize(("file", "code"), [(None, 0), ("cli/main.py", 2), ("templates/card.md.j2", 2)])
-def test_a_stage_runs_only_from_the_package_that_is_pinned(room: Room, file: str | None, code: int) -> None:
+def test_a_stage_runs_only_from_the_package_that_is_pinned(run_directory: Room, file: str | None, code: int) -> None:
     """Of the same code that lies elsewhere; of code that differs in one byte of a file, whatever the stage imports."""
-    package = room.paths.root / "src" / "retrim"
+    package = run_directory.paths.root / "src" / "retrim"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     if file is not None:
         (package / file).write_bytes((package / file).read_bytes() + b"\n")
     ended = subprocess.run(
         [sys.executable, "-m", "retrim.stages.features"],
-        cwd=room.paths.root,
+        cwd=run_directory.paths.root,
         env={**os.environ, "PYTHONPATH": "src"},
         capture_output=True,
         text=True,
@@ -114,18 +114,20 @@ def test_a_stage_runs_only_from_the_package_that_is_pinned(room: Room, file: str
     assert (ended.returncode, f"error: the code in {package}" in ended.stderr) == (code, file is not None), ended.stderr
 
 
-def test_a_folder_without_pins_is_no_room(room: Room) -> None:
-    room.paths.pins.unlink()
+def test_a_folder_without_pins_is_no_room(run_directory: Room) -> None:
+    run_directory.paths.pins.unlink()
 
-    assert "this is not a run directory; make one with `retrim versions run-directory --as-of DATE`" in refusal(room)
+    assert "this is not a run directory; make one with `retrim versions run-directory --as-of DATE`" in refusal(
+        run_directory
+    )
 
 
 # --- a stage as a process
 
 
-def run_here(room: Room, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> int:
+def run_here(run_directory: Room, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of one stage in the room."""
-    monkeypatch.chdir(room.paths.root)
+    monkeypatch.chdir(run_directory.paths.root)
     try:
         main(run)
     except SystemExit as ended:
@@ -134,52 +136,54 @@ def run_here(room: Room, run: Callable[..., None], monkeypatch: pytest.MonkeyPat
 
 
 def test_a_fault_of_a_stage_ends_with_3_and_its_traceback(
-    room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_directory: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run() -> None:
         raise KeyError("a fault of ours")
 
-    code = run_here(room, run, monkeypatch)
+    code = run_here(run_directory, run, monkeypatch)
 
     assert code == 3
     assert "KeyError: 'a fault of ours'" in capsys.readouterr().err
 
 
-def test_stages_run_from_the_settings_of_their_room(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    codes = [run_here(room, stage.run, monkeypatch) for stage in (features, tune, train, backtest, compare)]
+def test_stages_run_from_the_settings_of_their_room(run_directory: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [run_here(run_directory, stage.run, monkeypatch) for stage in (features, tune, train, backtest, compare)]
 
     assert codes == [0] * 5
-    assert (room.paths.verdict / "verdict.json").exists()
-    assert room.log.exists()
+    assert (run_directory.paths.verdict / "verdict.json").exists()
+    assert run_directory.log.exists()
 
 
 def test_the_trial_log_lies_where_the_environment_says(
-    room: Room, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_directory: Room, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RETRIM_TRIALS", str(tmp_path / "shared"))
-    run_here(room, features.run, monkeypatch)
-    run_here(room, tune.run, monkeypatch)
+    run_here(run_directory, features.run, monkeypatch)
+    run_here(run_directory, tune.run, monkeypatch)
 
     assert len(list((tmp_path / "shared").glob("*.jsonl"))) == 1
-    assert not room.trials.exists()
+    assert not run_directory.trials.exists()
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__.rpartition(".")[2])
 def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
-    stage: Any, room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    stage: Any, run_directory: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    write_folder(room.paths.champion, {"other.json": b"{}"})
+    write_folder(run_directory.paths.champion, {"other.json": b"{}"})
 
-    assert run_here(room, stage.run, monkeypatch) == 2
+    assert run_here(run_directory, stage.run, monkeypatch) == 2
     assert capsys.readouterr().err.startswith("error: data/champion is not the one pinned")
 
 
-def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    document = json.loads(room.paths.settings.read_bytes())
+def test_a_refusal_ends_with_1(
+    run_directory: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    document = json.loads(run_directory.paths.settings.read_bytes())
     document["split"]["judge_rows"] = 480
-    lay_settings(room.paths, document)
+    lay_settings(run_directory.paths, document)
 
-    assert run_here(room, features.run, monkeypatch) == 1
+    assert run_here(run_directory, features.run, monkeypatch) == 1
     assert "of 480 mature rows 0 had a label due before the 480 that judge" in capsys.readouterr().err
 
 
@@ -195,25 +199,25 @@ def test_a_refusal_ends_with_1(room: Room, monkeypatch: pytest.MonkeyPatch, caps
 def test_a_fault_in_the_settings_ends_with_2(
     change: Callable[[dict], Any],
     message: str,
-    room: Room,
+    run_directory: Room,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    document = json.loads(room.paths.settings.read_bytes())
+    document = json.loads(run_directory.paths.settings.read_bytes())
     change(document)
-    lay_settings(room.paths, document)
+    lay_settings(run_directory.paths, document)
 
-    assert run_here(room, features.run, monkeypatch) == 2
+    assert run_here(run_directory, features.run, monkeypatch) == 2
     assert re.search(message, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("content", ['{"split": [1, 2', '["split"]', ""], ids=["no JSON", "a list", "empty"])
 def test_settings_that_are_no_mapping_end_with_2(
-    room: Room, content: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    run_directory: Room, content: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    write_file(room.paths.settings, content.encode())
+    write_file(run_directory.paths.settings, content.encode())
 
-    assert run_here(room, features.run, monkeypatch) == 2
+    assert run_here(run_directory, features.run, monkeypatch) == 2
     assert "data/settings.json cannot be read" in capsys.readouterr().err
 
 
@@ -265,7 +269,7 @@ def test_a_setting_that_is_another_than_the_pinned_one_is_refused(pinned: Paths)
         check_settings(pinned)
 
 
-@pytest.mark.cures("to try other settings in this room: `retrim settings pin`")
+@pytest.mark.cures("to try other settings: `retrim settings pin`")
 def test_settings_that_are_pinned_anew_are_run_by(pinned: Paths, cure: Cure) -> None:
     state(pinned.root, {**TABLE, "gate": {"min_gain": 0.02}})
     with pytest.raises(BadInputError) as refused:

@@ -11,7 +11,7 @@ from retrim.stages.tune import _laid
 from retrim.stats.windows import part_of
 from retrim.training.bundle import load_predictor
 from retrim.training.contributions import explain_row
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
 STEPS = [
@@ -24,63 +24,63 @@ STEPS = [
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return make_room(tmp_path_factory.mktemp("prepared"), stream(ROWS), prepare={"steps": STEPS}).run()
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    return make_run_directory(tmp_path_factory.mktemp("prepared"), stream(ROWS), prepare={"steps": STEPS}).run()
 
 
-def test_gains_are_told_by_column_of_the_table(room: Room) -> None:
-    gains = room.record("models/all/fit.json")["gains"]
+def test_gains_are_told_by_column_of_the_table(run_directory: Room) -> None:
+    gains = run_directory.record("models/all/fit.json")["gains"]
 
     assert list(gains) == ["at", "group", "level", "noise", "slope"]
     assert gains["group"] > 0
 
 
-def test_importance_is_told_by_column_of_the_table(room: Room) -> None:
-    weights = room.record("verdict/importance.json")["weights"]
+def test_importance_is_told_by_column_of_the_table(run_directory: Room) -> None:
+    weights = run_directory.record("verdict/importance.json")["weights"]
 
     assert sorted(weights) == ["at", "group", "level", "noise", "slope"]
 
 
-def test_no_model_is_fitted_on_a_row_that_a_step_drops(room: Room) -> None:
-    view = FeatureView.from_record(room.record("features/view.json"))
-    train = room.view[room.view["_part"] == "train"]
+def test_no_model_is_fitted_on_a_row_that_a_step_drops(run_directory: Room) -> None:
+    view = FeatureView.from_record(run_directory.record("features/view.json"))
+    train = run_directory.view[run_directory.view["_part"] == "train"]
     kept = view.training(train).places
 
     assert 0 < len(train) - len(kept) < 20
     assert np.delete(train["level"].abs().to_numpy(), kept).min() > 2
 
 
-def test_the_judging_block_keeps_all_its_rows(room: Room) -> None:
-    assert room.record("features/split.json")["rows"]["judge"] == 80
+def test_the_judging_block_keeps_all_its_rows(run_directory: Room) -> None:
+    assert run_directory.record("features/split.json")["rows"]["judge"] == 80
 
 
-def test_the_bundle_alone_answers_as_the_run_did(room: Room) -> None:
-    judged = room.view[room.view["_part"] == "judge"]
-    predictor = load_predictor(room.bundle)
-    scored = pd.read_parquet(room.paths.candidate / "verdict" / "judged.parquet")
+def test_the_bundle_alone_answers_as_the_run_did(run_directory: Room) -> None:
+    judged = run_directory.view[run_directory.view["_part"] == "judge"]
+    predictor = load_predictor(run_directory.bundle)
+    scored = pd.read_parquet(run_directory.paths.candidate / "verdict" / "judged.parquet")
 
     assert set(predictor.columns) == {"at", "level", "slope", "noise", "group"}
-    winner = room.record("verdict/verdict.json")["winner"]
+    winner = run_directory.record("verdict/verdict.json")["winner"]
     assert predictor.predict(judged) == pytest.approx(scored[winner].to_numpy(), rel=1e-12)
 
 
-def test_an_explanation_sums_to_the_score_and_names_columns_of_the_table(room: Room) -> None:
-    row = room.view[room.view["_part"] == "judge"].iloc[[5]]
-    said = explain_row(load_predictor(room.bundle), row, asked=None)
+def test_an_explanation_sums_to_the_score_and_names_columns_of_the_table(run_directory: Room) -> None:
+    row = run_directory.view[run_directory.view["_part"] == "judge"].iloc[[5]]
+    said = explain_row(load_predictor(run_directory.bundle), row, asked=None)
 
     assert {each.feature for each in said.added} == {"at", "level", "slope", "noise", "group"}
     assert said.base + sum(each.contribution for each in said.added) == pytest.approx(said.score)
 
 
-def test_another_number_of_cores_makes_the_same_bundle(room: Room, tmp_path: Path) -> None:
-    again = make_room(tmp_path, stream(ROWS), prepare={"steps": STEPS}).run(cores=2)
+def test_another_number_of_cores_makes_the_same_bundle(run_directory: Room, tmp_path: Path) -> None:
+    again = make_run_directory(tmp_path, stream(ROWS), prepare={"steps": STEPS}).run(cores=2)
 
-    assert again.bundle == room.bundle
+    assert again.bundle == run_directory.bundle
 
 
-def test_steps_are_learned_anew_in_each_fold_of_the_search(room: Room) -> None:
-    rows = part_of(room.view, "train")
-    view = FeatureView.from_record(room.record("features/view.json"))
+def test_steps_are_learned_anew_in_each_fold_of_the_search(run_directory: Room) -> None:
+    rows = part_of(run_directory.view, "train")
+    view = FeatureView.from_record(run_directory.record("features/view.json"))
     cuts = [(np.arange(end), np.arange(end, end + 20), np.arange(end + 20, end + 60)) for end in (200, 300)]
     laid = list(_laid(view, rows, None, cuts)())
 

@@ -10,7 +10,7 @@ import yaml
 
 from retrim.reading.shipped import DATASETS
 from retrim.table.data import DataParams
-from tests.builders.room import Room, make_room
+from tests.builders.run_directory import Room, make_run_directory
 from tests.builders.whole import assert_whole
 from tests.builders.world import REPOSITORY
 
@@ -52,7 +52,7 @@ def table_of(name: str) -> tuple[pd.DataFrame, DataParams]:
 def judged_on(folder: Path, rows: pd.DataFrame, data: DataParams, champion: Room | None = None) -> Room:
     before = None if champion is None else champion.bundle
     mode = "search" if champion is None else "refit"
-    made = make_room(folder, rows.reset_index(drop=True), mode=mode, champion=before, task=data.task, **QUICK)
+    made = make_run_directory(folder, rows.reset_index(drop=True), mode=mode, champion=before, task=data.task, **QUICK)
     return OfShipped(**vars(made), described=data).run()
 
 
@@ -81,11 +81,11 @@ class TestRodents:
     ) -> None:
         rows, data = table
         after = int((rows["_event"] <= GONE).sum())
-        room = judged_on(tmp_path, rows.iloc[after - 1500 : after + 250], data)
-        classes = room.record("features/view.json")["classes"]
-        judged = pd.read_parquet(room.paths.verdict / "judged.parquet")["actual"]
+        run_directory = judged_on(tmp_path, rows.iloc[after - 1500 : after + 250], data)
+        classes = run_directory.record("features/view.json")["classes"]
+        judged = pd.read_parquet(run_directory.paths.verdict / "judged.parquet")["actual"]
 
-        assert_whole(room)
+        assert_whole(run_directory)
         assert "DS" in classes
         assert classes.index("DS") not in set(judged)
 
@@ -95,8 +95,8 @@ class TestBank:
         rows, data = table_of("bank")
         window = rows.iloc[:1500]
         quiet = window.index >= 800
-        room = judged_on(tmp_path, window[~quiet | (window[data.target] != data.positive)], data)
-        judged = pd.read_parquet(room.paths.verdict / "judged.parquet")["actual"]
+        run_directory = judged_on(tmp_path, window[~quiet | (window[data.target] != data.positive)], data)
+        judged = pd.read_parquet(run_directory.paths.verdict / "judged.parquet")["actual"]
 
-        assert_whole(room)
+        assert_whole(run_directory)
         assert set(judged) == {0}

@@ -11,14 +11,14 @@ import pytest
 from retrim.files import write_file
 from retrim.gate.support import ShownEvidence
 from retrim.stats.canonical import to_json
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return make_room(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
+    return make_run_directory(tmp_path_factory.mktemp("first"), stream(ROWS)).run()
 
 
 def shown(until: pd.Timestamp) -> dict[str, Any]:
@@ -30,14 +30,14 @@ def shown(until: pd.Timestamp) -> dict[str, Any]:
     ).as_record()
 
 
-def pinned_room(folder: Path, first: Room, *, mode: str = "refit", **pinned: Any) -> Room:
-    room = make_room(folder, stream(ROWS + 80), mode=mode, champion=first.bundle)
-    write_file(room.paths.pins, to_json({**json.loads(room.paths.pins.read_bytes()), **pinned}))
-    return room.run()
+def pinned_run_directory(folder: Path, first: Room, *, mode: str = "refit", **pinned: Any) -> Room:
+    run_directory = make_run_directory(folder, stream(ROWS + 80), mode=mode, champion=first.bundle)
+    write_file(run_directory.paths.pins, to_json({**json.loads(run_directory.paths.pins.read_bytes()), **pinned}))
+    return run_directory.run()
 
 
 def judged(folder: Path, first: Room, pinned: list[dict[str, Any]] | None, *, mode: str = "refit") -> dict[str, Any]:
-    return dict(pinned_room(folder, first, mode=mode, shown=pinned).record("verdict/verdict.json"))
+    return dict(pinned_run_directory(folder, first, mode=mode, shown=pinned).record("verdict/verdict.json"))
 
 
 def checks(verdict: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -69,7 +69,7 @@ def test_what_a_search_found_was_shown_by_no_check(first: Room, tmp_path: Path) 
 def test_as_many_rows_judge_as_the_pins_say_and_without_them_as_the_setting_says(first: Room, tmp_path: Path) -> None:
     size = {"rows": 50, "text": "50 rows judge"}
     verdicts = {
-        name: pinned_room(tmp_path / name, first, **pinned).record("verdict/verdict.json")
+        name: pinned_run_directory(tmp_path / name, first, **pinned).record("verdict/verdict.json")
         for name, pinned in (("pinned", {"size": size}), ("none", {"size": None}), ("old", {}))
     }
 

@@ -15,7 +15,7 @@ from retrim.files import write_file, write_folder
 from retrim.stats.canonical import to_json, to_parquet
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import MODELS
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
 QUICK = settings(max_examples=12, deadline=None)
@@ -25,21 +25,21 @@ VERDICT = "verdict/verdict.json"
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The bundle of a first version."""
-    return make_room(tmp_path_factory.mktemp("champion"), stream(ROWS)).run().bundle
+    return make_run_directory(tmp_path_factory.mktemp("champion"), stream(ROWS)).run().bundle
 
 
 @pytest.fixture(scope="module")
-def room(champion: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Room:
+def run_directory(champion: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Room:
     """A second version, judged against it."""
     folder = tmp_path_factory.mktemp("room")
-    return make_room(folder, stream(ROWS + 60), mode="refit", champion=champion).run()
+    return make_run_directory(folder, stream(ROWS + 60), mode="refit", champion=champion).run()
 
 
-def judged_anew(room: Room, champion: dict[str, bytes]) -> dict[str, float]:
+def judged_anew(run_directory: Room, champion: dict[str, bytes]) -> dict[str, float]:
     """Mean losses, after another champion was laid into the room and the stage ran once more."""
-    write_folder(room.paths.champion, champion)
-    room.compare()
-    losses: dict[str, float] = room.record(VERDICT)["losses"]
+    write_folder(run_directory.paths.champion, champion)
+    run_directory.compare()
+    losses: dict[str, float] = run_directory.record(VERDICT)["losses"]
     return losses
 
 
@@ -52,24 +52,24 @@ def with_levels(champion: dict[str, bytes], levels: list[str]) -> dict[str, byte
 @QUICK
 @given(levels=st.permutations(["a", "b", "c", "z"]))
 def test_the_champion_is_scored_with_its_own_preprocessing_whatever_that_is(
-    room: Room, champion: dict[str, bytes], levels: list[str]
+    run_directory: Room, champion: dict[str, bytes], levels: list[str]
 ) -> None:
     other = with_levels(champion, levels)
     rows = stream(ROWS + 60).iloc[-80:]
     loss = np.abs(load_predictor(other).predict(rows) - rows["outcome"]).mean()
 
-    assert judged_anew(room, other)["champion"] == pytest.approx(loss)
+    assert judged_anew(run_directory, other)["champion"] == pytest.approx(loss)
 
 
 @QUICK
 @given(levels=st.permutations(["a", "b", "c", "z"]))
 def test_the_champions_preprocessing_never_reaches_a_challenger(
-    room: Room, champion: dict[str, bytes], levels: list[str]
+    run_directory: Room, champion: dict[str, bytes], levels: list[str]
 ) -> None:
-    rows, view = stream(ROWS + 60).iloc[-80:], FeatureView.from_record(room.record("features/view.json"))
-    found = judged_anew(room, with_levels(champion, levels))
+    rows, view = stream(ROWS + 60).iloc[-80:], FeatureView.from_record(run_directory.record("features/view.json"))
+    found = judged_anew(run_directory, with_levels(champion, levels))
     for kind in ("all", "sliding"):
-        files = {name.removeprefix(f"models/{kind}/"): content for name, content in room.bundle.items()}
+        files = {name.removeprefix(f"models/{kind}/"): content for name, content in run_directory.bundle.items()}
         predicted = MODELS["gbm"].load(view, files).predict(view.matrix(rows))
 
         assert found[kind] == pytest.approx(np.abs(predicted - rows["outcome"]).mean())
@@ -77,12 +77,14 @@ def test_the_champions_preprocessing_never_reaches_a_challenger(
 
 @QUICK
 @given(seed=st.integers(0, 2**32 - 1))
-def test_rows_are_matched_by_their_key_not_by_their_place(room: Room, champion: dict[str, bytes], seed: int) -> None:
-    before = judged_anew(room, champion)
-    table = pd.read_parquet(room.paths.table)
-    write_file(room.paths.table, to_parquet(table.sample(frac=1, random_state=seed).reset_index(drop=True)))
-    after = judged_anew(room, champion)
-    write_file(room.paths.table, to_parquet(table))
+def test_rows_are_matched_by_their_key_not_by_their_place(
+    run_directory: Room, champion: dict[str, bytes], seed: int
+) -> None:
+    before = judged_anew(run_directory, champion)
+    table = pd.read_parquet(run_directory.paths.table)
+    write_file(run_directory.paths.table, to_parquet(table.sample(frac=1, random_state=seed).reset_index(drop=True)))
+    after = judged_anew(run_directory, champion)
+    write_file(run_directory.paths.table, to_parquet(table))
 
     assert after == before
 
@@ -95,7 +97,7 @@ def test_every_judging_row_lies_after_all_that_either_model_has_used(
     table = stream(ROWS + 60)
     split = json.loads(champion["features/split.json"]) | {"used_until": table["_event"].iloc[used].isoformat()}
     altered = {**champion, "features/split.json": to_json(split)}
-    made = make_room(tmp_path_factory.mktemp("used"), table, mode="refit", champion=altered)
+    made = make_run_directory(tmp_path_factory.mktemp("used"), table, mode="refit", champion=altered)
     made.features()
     judged = made.view.loc[made.view["_part"] == "judge", "_event"]
 
@@ -105,7 +107,7 @@ def test_every_judging_row_lies_after_all_that_either_model_has_used(
 
 def test_a_row_that_the_champion_has_used_is_refused_as_a_judge(champion: dict[str, bytes], tmp_path: Path) -> None:
     # As after somebody changed the stage that keeps the rows back.
-    made = make_room(tmp_path, stream(ROWS + 60), mode="refit", champion=champion).run()
+    made = make_run_directory(tmp_path, stream(ROWS + 60), mode="refit", champion=champion).run()
     split = json.loads(champion["features/split.json"]) | {
         "used_until": stream(ROWS + 60)["_event"].iloc[-5].isoformat()
     }
@@ -116,7 +118,7 @@ def test_a_row_that_the_champion_has_used_is_refused_as_a_judge(champion: dict[s
 
 
 def test_a_row_that_a_challenger_has_used_is_refused_as_a_judge(tmp_path: Path) -> None:
-    made = make_room(tmp_path, stream(ROWS)).run()
+    made = make_run_directory(tmp_path, stream(ROWS)).run()
     split = made.record("features/split.json") | {"used_until": stream(ROWS)["_event"].iloc[-5].isoformat()}
     write_file(made.paths.features / "split.json", to_json(split))
 
@@ -129,7 +131,7 @@ def test_a_row_that_a_challenger_has_used_is_refused_as_a_judge(tmp_path: Path) 
 
 def test_rows_that_judged_before_are_counted_from_the_pins(champion: dict[str, bytes], tmp_path: Path) -> None:
     table = stream(ROWS + 60)
-    made = make_room(tmp_path, table, mode="refit", champion=champion).run()
+    made = make_run_directory(tmp_path, table, mode="refit", champion=champion).run()
     pins = json.loads(made.paths.pins.read_bytes())
     half = {
         "version": 2,
@@ -144,9 +146,11 @@ def test_rows_that_judged_before_are_counted_from_the_pins(champion: dict[str, b
     assert "these rows have judged 0.5 times before" in found["re-use"]["text"]
 
 
-def test_every_check_has_figure_threshold_interval_and_sentence(room: Room, champion: dict[str, bytes]) -> None:
-    judged_anew(room, champion)
-    checks = room.record(VERDICT)["checks"]
+def test_every_check_has_figure_threshold_interval_and_sentence(
+    run_directory: Room, champion: dict[str, bytes]
+) -> None:
+    judged_anew(run_directory, champion)
+    checks = run_directory.record(VERDICT)["checks"]
 
     assert {tuple(check) for check in checks} == {("figure", "interval", "name", "passed", "text", "threshold")}
     assert {check["name"] for check in checks if check["interval"]} >= {"gain", "worst slice", "calibration", "churn"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
 
@@ -13,23 +13,23 @@ ROWS = 480
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """A search that was never stopped."""
-    room = make_room(tmp_path_factory.mktemp("first"), stream(ROWS))
-    room.features()
-    room.tune()
-    return room
+    run_directory = make_run_directory(tmp_path_factory.mktemp("first"), stream(ROWS))
+    run_directory.features()
+    run_directory.tune()
+    return run_directory
 
 
 @pytest.fixture
 def tuned(tmp_path: Path) -> Room:
-    room = make_room(tmp_path, stream(ROWS))
-    room.features()
-    room.tune()
-    return room
+    run_directory = make_run_directory(tmp_path, stream(ROWS))
+    run_directory.features()
+    run_directory.tune()
+    return run_directory
 
 
-def numbers(room: Room) -> list[int]:
+def numbers(run_directory: Room) -> list[int]:
     """The trials whose lines stand whole in the log."""
-    lines = room.log.read_text(encoding="utf-8").splitlines()
+    lines = run_directory.log.read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["number"] for line in lines if line.startswith("{") and '"rounds"' in line]
 
 
@@ -81,7 +81,7 @@ def test_a_log_torn_within_a_letter_is_read_up_to_there(tuned: Room) -> None:
 )
 def test_a_search_under_other_settings_has_a_log_of_its_own(tuned: Room, changed: dict) -> None:
     table = stream(ROWS)
-    make_room(tuned.paths.root, table, **changed).tune()
+    make_run_directory(tuned.paths.root, table, **changed).tune()
 
     assert len(list(tuned.trials.glob("*.jsonl"))) == 2
 
@@ -95,7 +95,7 @@ def test_a_search_by_other_code_has_a_log_of_its_own(tuned: Room) -> None:
 
 
 def test_a_search_on_other_rows_has_a_log_of_its_own(tuned: Room) -> None:
-    other = make_room(tuned.paths.root, stream(ROWS + 1))
+    other = make_run_directory(tuned.paths.root, stream(ROWS + 1))
     other.features()
     other.tune()
 

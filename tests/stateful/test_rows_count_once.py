@@ -44,7 +44,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "together": {"data": {"rows": {"where": [], "resample": {"every": "2h", "by": [], "how": HOW}}}},
 }
 SELDOM = ("plain", "later")  # there a probe is asked where it is needed, else at every check
-QUICK = {"gate": {"min_rows": 24, "folds": 2, "floor": ["mean"]}, "account": {"price": 1000.0}}
+QUICK = {"gate": {"min_rows": 24, "folds": 2, "baselines": ["mean"]}, "gain": {"cost": 1000.0}}
 
 
 class KilledError(BaseException):

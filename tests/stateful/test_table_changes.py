@@ -29,7 +29,7 @@ from retrim.stages import compare, features, train, validate
 from retrim.stats.canonical import to_json
 from tests.builders.answers import status_record
 from tests.builders.desk import TUNED, Desk, copy_of, make_desk, run_stage
-from tests.builders.room import lay_settings
+from tests.builders.run_directory import lay_settings
 from tests.stateful.playing import play
 
 pytestmark = pytest.mark.slow
@@ -122,7 +122,7 @@ def start() -> Desk:
     desk = make_desk(
         Path(tempfile.mkdtemp(prefix="retrim-changes-")) / "workspace",
         data={"suite": SUITE},
-        changes={"gate": {"min_rows": 24, "folds": 2, "floor": ["mean"]}, "account": {"price": 1000.0}},
+        changes={"gate": {"min_rows": 24, "folds": 2, "baselines": ["mean"]}, "gain": {"cost": 1000.0}},
     )
     write_file(desk.workspace.paths.root / SUITE, json.dumps({"name": "generated", "expectations": EXPECTED}).encode())
     return desk

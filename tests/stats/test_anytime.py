@@ -56,6 +56,7 @@ def test_the_unit_of_the_numbers_changes_nothing(values: list[float], unit: floa
     assert log_evidence(other, above=0.0) == pytest.approx(log_evidence(one, above=0.0), abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(series, st.floats(0.01, 100))
 @example([25.703] * 80, 0.01171875)
@@ -113,6 +114,7 @@ def test_without_a_difference_the_evidence_is_worth_one_at_most() -> None:
     assert worth < 1.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alike", [0.0, 0.1])
 def test_without_a_difference_one_in_twenty_is_found_at_most_however_often_one_looks(alike: float) -> None:
     rng, found, tries = np.random.default_rng(11), 0, 150

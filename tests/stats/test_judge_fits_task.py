@@ -37,7 +37,7 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
     document["data"] |= {"task": "binary", "positive": "7"}
     document["data"]["columns"]["trips"]["type"] = "category"
     document["judge"] |= {"loss": "brier", "metrics": ["brier"]}
-    document["gate"]["floor"] = [name]
+    document["gate"]["baselines"] = [name]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
     with pytest.raises(BadInputError, match=f"'{name}' is not a baseline of a binary task; those are: mean, seasonal"):

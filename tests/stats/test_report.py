@@ -104,6 +104,7 @@ def chunks(png: bytes) -> set[bytes]:
     return kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PICTURES, *STRANGE])
 @pytest.mark.filterwarnings("error")
 def test_every_picture_is_a_png_of_readable_size(name: str):
@@ -118,6 +119,7 @@ def test_the_same_figures_give_the_same_bytes(name: str):
     assert PICTURES[name]() == drawn(name)
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_bytes():
     script = (
         "import hashlib, sys; from retrim.stats import charts;"

@@ -39,6 +39,7 @@ def test_a_worked_example_of_all_circular_blocks() -> None:
     assert set(block_means(np.array([1.0, 2.0, 6.0]), block_rows=2, draws=500, seed=1)) == possible
 
 
+@pytest.mark.slow
 def test_means_of_independent_rows_spread_as_theory_says() -> None:
     # Blocks of one row: the variance of a mean of n draws is the series' own variance over n, exactly.
     values = independent(400, 3)

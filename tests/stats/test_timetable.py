@@ -74,6 +74,7 @@ def test_what_is_due_between_two_moments_leaves_out_the_first_of_them(
     assert [f"{moment:%H:%M:%S}" for moment in due_between(timetable, at(after), at(until))] == due
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     timetable=st.sampled_from(["7s", "15min", "*/5 * * * *", "15 0,12 * * *", "0 3 * * 0"]),

@@ -106,6 +106,7 @@ whose = st.sampled_from([(), ("who",)])
 spans = st.sampled_from([None, "1h", "2h"])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(drawn=rows, entity=whose, ahead=spans)
 def test_each_feature_is_what_a_loop_over_the_past_finds(
@@ -118,6 +119,7 @@ def test_each_feature_is_what_a_loop_over_the_past_finds(
         assert found[name].tolist() == pytest.approx(by_loop(table, params, feature), abs=1e-7, nan_ok=True), name
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(drawn=rows, entity=whose, ahead=spans, cut=st.integers(0, 22), data=st.data())
 def test_what_happens_at_or_after_a_moment_changes_nothing_of_what_was_known_then(

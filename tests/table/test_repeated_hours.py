@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def settled(instants: pd.DatetimeIndex, group: np.ndarray | None = None, *, name
     return earlier.mask(is_later, later)
 
 
+@pytest.mark.slow
 @given(
     step=st.sampled_from([5, 7, 10, 15, 20, 30, 60]),
     start=st.integers(0, 59),
@@ -51,6 +53,7 @@ def test_a_stream_in_order_is_told_apart(
     assert (ticks(settled(at, rows["of"].to_numpy())) == ticks(at)).all()
 
 
+@pytest.mark.slow
 @given(minutes=st.lists(st.integers(0, 240), min_size=1, max_size=40, unique=True), names_rows=st.booleans())
 def test_irregular_times_in_order_never_go_back(*, minutes: list[int], names_rows: bool) -> None:
     at = pd.DatetimeIndex([BEGIN + pd.Timedelta(minute, "min") for minute in sorted(minutes)])
@@ -60,6 +63,7 @@ def test_irregular_times_in_order_never_go_back(*, minutes: list[int], names_row
     assert set(ticks(found) - ticks(at)) <= {0, -3_600_000_000, 3_600_000_000}
 
 
+@pytest.mark.slow
 @given(order=st.permutations(range(8)))
 def test_rows_that_their_time_names_stay_as_many_in_any_order(order: list[int]) -> None:
     at = pd.date_range("2024-10-27T00:00", periods=8, freq="15min", tz="UTC")[list(order)]

@@ -212,6 +212,7 @@ class TestRowsPutTogether:
         assert len(self.table(landed([0]), days=1)) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(minutes=st.lists(st.integers(0, 600), max_size=20), hours=st.integers(1, 5))
 def test_nothing_is_lost_or_counted_twice(minutes: list[int], hours: int) -> None:

@@ -209,6 +209,7 @@ PAST: dict[str, Any] = {
 class TestEveryHistory:
     data = DataParams.model_validate(SHOP_LATER | {"history": PAST})
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(history, days)
     def test_replayed_as_of_a_date_is_what_was_known_then(self, drawn: Any, when: int) -> None:
@@ -221,6 +222,7 @@ class TestEveryHistory:
             assemble(rows, late, self.data, as_of=then), assemble(had_rows, had_labels, self.data, as_of=then)
         )
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(history, days, st.randoms(use_true_random=False))
     def test_does_not_depend_on_the_order_of_landed_rows(self, drawn: Any, when: int, shuffler: Any) -> None:
@@ -234,6 +236,7 @@ class TestEveryHistory:
             check_like=False,
         )
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(history, days)
     def test_has_a_row_a_key_in_total_order(self, drawn: Any, when: int) -> None:
@@ -243,6 +246,7 @@ class TestEveryHistory:
         assert place == sorted(set(place))
         assert table["_key"].is_unique
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(history, days)
     def test_mature_means_due_and_known_by_then(self, drawn: Any, when: int) -> None:
@@ -251,6 +255,7 @@ class TestEveryHistory:
 
         assert ripe.tolist() == table["_matured"].notna().tolist()
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(history, days, days)
     def test_a_row_once_mature_stays_known(self, drawn: Any, when: int, more: int) -> None:

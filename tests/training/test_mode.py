@@ -11,8 +11,8 @@ def runs(**gains: list[float]) -> list[PastMode]:
     return [PastMode(mode, gain) for mode, each in gains.items() for gain in each]  # type: ignore[arg-type]
 
 
-def chosen(past: list[PastMode], *, price: float = 1.0, checks: float = 10.0) -> str:
-    return choose_mode(past, WORKS, price=price, checks=checks).mode
+def chosen(past: list[PastMode], *, retraining_cost: float = 1.0, checks: float = 10.0) -> str:
+    return choose_mode(past, WORKS, retraining_cost=retraining_cost, checks=checks).mode
 
 
 def test_without_a_history_it_is_a_refit() -> None:
@@ -34,7 +34,7 @@ def test_the_cheapest_that_covers_its_price_is_taken() -> None:
 
 
 def test_a_dearer_retraining_asks_for_more() -> None:
-    assert chosen(runs(refit=[1.0], warm=[1.3]), price=2.0) == "refit"
+    assert chosen(runs(refit=[1.0], warm=[1.3]), retraining_cost=2.0) == "refit"
 
 
 def test_a_mode_that_nobody_knows_is_tried_after_five_refits_running() -> None:
@@ -47,4 +47,4 @@ def test_one_that_failed_once_is_not_tried_for_ever() -> None:
 
 @pytest.mark.parametrize("past", [[], runs(refit=[1.0], warm=[1.3]), runs(refit=[1.0] * 5)])
 def test_it_says_why(past: list[PastMode]) -> None:
-    assert len(choose_mode(past, WORKS, price=1.0, checks=10.0).reason) > 20
+    assert len(choose_mode(past, WORKS, retraining_cost=1.0, checks=10.0).reason) > 20

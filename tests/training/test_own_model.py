@@ -219,6 +219,7 @@ def test_bytes_that_are_no_archive_of_skops_stay_as_they_are() -> None:
     assert one_form(b"PK\x03\x04 something else") == b"PK\x03\x04 something else"
 
 
+@pytest.mark.slow
 def test_what_skops_writes_twice_has_one_form() -> None:
     import skops.io
     from sklearn.linear_model import Ridge

@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrim.decision.account import NOTHING, LifeTotals
+from retrim.decision.accumulated_gain import NOTHING, LifeTotals
 from retrim.stats.codec import from_record, to_record
 from retrim.training.recipe import BacktestParams, ProbeCost, retraining_work
 from retrim.training.tuning import TuneParams
@@ -41,26 +41,30 @@ def test_a_second_recipe_is_fitted_where_there_are_trials(mode: str, fitted: int
 
 
 def test_a_probe_costs_its_share_of_the_price() -> None:
-    assert ProbeCost.of(work=250, retraining=1000, price=8.0).cost == 2.0
+    assert ProbeCost.of(work=250, retraining=1000, retraining_cost=8.0).cost == 2.0
 
 
 def test_the_sums_hold_loss_retrainings_and_probes_apart() -> None:
-    first = NOTHING.after(loss=3.0, share=0.5, probe_cost=0.1, retrainings=0, price=8.0)
-    second = first.after(loss=None, share=0.0, probe_cost=None, retrainings=2, price=8.0)
+    first = NOTHING.after(loss=3.0, share=0.5, probe_cost=0.1, retrainings=0, retraining_cost=8.0)
+    second = first.after(loss=None, share=0.0, probe_cost=None, retrainings=2, retraining_cost=8.0)
 
     assert second == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
     assert (second.without_probes, second.with_probes) == (17.5, 17.6)
 
 
 def test_a_retraining_is_paid_for_at_the_price_of_its_time() -> None:
-    cheap = NOTHING.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, price=2.0)
+    cheap = NOTHING.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, retraining_cost=2.0)
 
-    assert cheap.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, price=9.0).retrainings_cost == 2.0
+    assert cheap.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, retraining_cost=9.0).retrainings_cost == 2.0
 
 
 def test_a_recipe_fitted_once_more_costs_its_share_once() -> None:
-    once = NOTHING.after(loss=1.0, share=1.0, probe_cost=None, retrainings=2, price=8.0, refits=1, refit_share=0.25)
-    later = once.after(loss=1.0, share=1.0, probe_cost=None, retrainings=2, price=8.0, refits=1, refit_share=0.25)
+    once = NOTHING.after(
+        loss=1.0, share=1.0, probe_cost=None, retrainings=2, retraining_cost=8.0, refits=1, refit_share=0.25
+    )
+    later = once.after(
+        loss=1.0, share=1.0, probe_cost=None, retrainings=2, retraining_cost=8.0, refits=1, refit_share=0.25
+    )
 
     assert (once.retrainings_cost, later.retrainings_cost) == (18.0, 18.0)
 
@@ -73,6 +77,6 @@ def test_sums_from_before_there_were_second_fits_are_read() -> None:
 
 
 def test_its_record_makes_it_anew() -> None:
-    sums = NOTHING.after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, price=0.7)
+    sums = NOTHING.after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, retraining_cost=0.7)
 
     assert from_record(LifeTotals, to_record(sums)) == sums

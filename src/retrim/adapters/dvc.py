@@ -3,11 +3,11 @@
 What DVC has in its cache it lays out again without a look at its bytes, as long as nobody is known to have
 written to it; so a byte that a disk has turned would go on into the next stage.
 
-DVC in a room, started once for all that a run asks of it: a start takes longer than most of its commands.
+DVC in a run directory, started once for all that a run asks of it: a start takes longer than most of its commands.
 
 What lies in a DVC cache, and which of it commits and working folders still name.
 
-Run rooms: worktrees in which DVC rebuilds a model from the raw data that had arrived by a date.
+Run run directories: worktrees in which DVC rebuilds a model from the raw data that had arrived by a date.
 """
 
 import hashlib
@@ -42,20 +42,20 @@ from retrim.stats.canonical import to_json
 from retrim.training.mode import StageLimits
 
 
-def refuse_altered(room: Path, stage: str, cache: Path) -> None:
+def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
     """Refuses outputs of a stage that are not what `dvc.lock` says.
 
     Args:
-        room: The room in which the stage was done, or its outputs were taken from the cache.
+        run_directory: The run directory in which the stage was done, or its outputs were taken from the cache.
         stage: Its name.
         cache: DVC's cache, for the name of the altered object.
 
     Raises:
         RefusedError: One is not; names the file, and the object to remove from the cache.
     """
-    lock = yaml.safe_load((room / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    lock = yaml.safe_load((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     for out in lock.get(stage, {}).get("outs", []):
-        place, recorded = room / out["path"], str(out["md5"])
+        place, recorded = run_directory / out["path"], str(out["md5"])
         found = tree_hash(place) if place.is_dir() else file_hash(place)
         if found == recorded:
             continue
@@ -103,7 +103,7 @@ def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
 
 
 Say = Callable[[str], None]
-ROOM_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a room
+RUN_DIRECTORY_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a run directory
 EXITED = re.compile(r"failed to run: .*, exited with (\d+)")
 WORKER = Path(__file__).with_name("dvc_worker.py")
 
@@ -119,25 +119,25 @@ class StageFailedError(RetrimError):
 
 
 class DvcSession:
-    """A DVC process in a room, in a process group of its own that ends with the session.
+    """A DVC process in a run directory, in a process group of its own that ends with the session.
 
     Args:
-        room: The run directory.
+        run_directory: The run directory.
         environment: Variables for the stages beside the inherited ones.
 
     Attributes:
         seconds: What each stage that has ended took.
     """
 
-    def __init__(self, room: Path, environment: Mapping[str, str]) -> None:
-        self.room = room
+    def __init__(self, run_directory: Path, environment: Mapping[str, str]) -> None:
+        self.run_directory = run_directory
         self.seconds: dict[str, float] = {}
         start_reaper()
         self._token = secrets.token_hex(16)
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(WORKER), self._token],  # -P: what lies beside it are no modules of DVC's
-            cwd=room,
-            env={**clean_environment(environment, Path(sys.executable)), ROOM_VARIABLE: str(room)},
+            cwd=run_directory,
+            env={**clean_environment(environment, Path(sys.executable)), RUN_DIRECTORY_VARIABLE: str(run_directory)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -160,7 +160,9 @@ class DvcSession:
     def _cache(self) -> Path:
         from dvc.config import Config
 
-        return Path(Config(str(self.room / ".dvc"))["cache"].get("dir") or self.room / ".dvc" / "cache")
+        return Path(
+            Config(str(self.run_directory / ".dvc"))["cache"].get("dir") or self.run_directory / ".dvc" / "cache"
+        )
 
     def reproduce(self, stage: str, say: Say, limits: StageLimits) -> str:
         """Runs one stage, and gives all it printed.
@@ -188,7 +190,7 @@ class DvcSession:
         if code != 0:
             raise StageFailedError(stage, "".join(lines))
         self.seconds[stage] = heart.seconds
-        refuse_altered(self.room, stage, self._cache)
+        refuse_altered(self.run_directory, stage, self._cache)
         return "".join(lines)
 
     def _follow(self, lines: list[str], say: Say, heart: Heartbeat) -> int | None:
@@ -224,13 +226,13 @@ def end_group(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def end_survivors(room: Path) -> int:
-    """Kills what a killed run left working in its room, and waits until it is gone; gives how many processes.
+def end_survivors(run_directory: Path) -> int:
+    """Kills what a killed run left working in its run directory, and waits until it is gone; gives how many processes.
 
-    They carry the room's name in their environment, so a person's shell in there lives on.
+    They carry the run directory's name in their environment, so a person's shell in there lives on.
     """
     found = 0
-    while survivors := [process for process in psutil.process_iter() if _works_in(process, room)]:
+    while survivors := [process for process in psutil.process_iter() if _works_in(process, run_directory)]:
         for process in survivors:
             with suppress(psutil.Error):
                 process.kill()
@@ -239,9 +241,9 @@ def end_survivors(room: Path) -> int:
     return found
 
 
-def _works_in(process: psutil.Process, room: Path) -> bool:
+def _works_in(process: psutil.Process, run_directory: Path) -> bool:
     try:
-        return process.pid != os.getpid() and process.environ().get(ROOM_VARIABLE) == str(room)
+        return process.pid != os.getpid() and process.environ().get(RUN_DIRECTORY_VARIABLE) == str(run_directory)
     except (psutil.Error, OSError):
         return False
 
@@ -268,7 +270,7 @@ class CacheFile:
 
 
 def cache_folder(root: Path) -> Path:
-    """Where the DVC cache of a repository and its rooms lies: as its local settings say, else in the repository."""
+    """The DVC cache of a repository and its run directories: as its local settings say, else in the repository."""
     from dvc.config import Config
 
     given = Config(str(root / ".dvc")).read("local").get("cache", {}).get("dir")
@@ -364,7 +366,7 @@ def _digests(record: Any) -> Iterator[str]:
                 yield from _digests(value)
 
 
-INPUTS = ["data/raw.dvc", "data/champion.dvc", "data/former.dvc"]
+INPUTS = ["data/raw.dvc", "data/champion.dvc", "data/previous.dvc"]
 DVC_ADVERTISES = "Having any troubles?"  # what follows says nothing of the error
 COMMITTED = [*INPUTS, "data/pins.json", "data/settings.json", "dvc.lock"]
 
@@ -381,7 +383,7 @@ def open_stage_session(
     *,
     raw: Iterable[Path],
     champion: Path | None,
-    former: Mapping[str, bytes],
+    previous_champion: Mapping[str, bytes],
     pins: Mapping[str, Any],
     settings: Mapping[str, Any],
     digest: Callable[[Path], str],
@@ -390,11 +392,11 @@ def open_stage_session(
 
     Args:
         workspace: Whose code (at `commit`), cache and remote it is.
-        folder: Where the room is made; must not exist.
+        folder: Where the run directory is made; must not exist.
         commit: The snapshot.
         raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
         champion: Folder of the champion's bundle, or None before version 1.
-        former: Files of previous champions by relative name; empty where none competes.
+        previous_champion: Files of previous champions by relative name; empty where none competes.
         pins: What the machine sets; the digests of what was laid, and of the code that stages will run, are added.
         settings: Every setting of the run, defaults among them.
         digest: SHA-256 of a folder.
@@ -411,8 +413,8 @@ def open_stage_session(
         (paths.champion / NO_CHAMPION).write_bytes(to_json({"champion": None}))
     else:
         shutil.copytree(champion, paths.champion, copy_function=shutil.copyfile)
-    write_folder(paths.former, former or {NO_CHAMPION: to_json({"former": None})})
-    laid = {"raw": paths.raw, "champion": paths.champion, "former": paths.former}
+    write_folder(paths.previous, previous_champion or {NO_CHAMPION: to_json({"previous": None})})
+    laid = {"raw": paths.raw, "champion": paths.champion, "previous": paths.previous}
     digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
     digests["code_digest"] = code_digest(_package_of(folder))
     paths.pins.write_bytes(to_json({**pins, **digests}))
@@ -435,26 +437,27 @@ def hand_code(root: Path, clone: Path) -> None:
             link(object_path(source, digest), object_path(target, digest))
 
 
-def lay_code(room: Path) -> None:
-    """Unpacks the wheel that the lock of a room names into its src/, from where stages import; without one, nothing.
+def lay_code(run_directory: Path) -> None:
+    """Unpacks the wheel that the lock of a run directory names into its src/, from where stages import; without one,
+    nothing.
 
     Raises:
         RefusedError: The wheel in data/code is not the one that the lock names.
     """
-    named = named_wheel((room / LOCK).read_text(encoding="utf-8"))
+    named = named_wheel((run_directory / LOCK).read_text(encoding="utf-8"))
     if named is None:
         return
-    wheel = room / CODE / named.name
+    wheel = run_directory / CODE / named.name
     if not wheel.is_file() or file_digest(wheel) != named.hash:
         raise RefusedError(
             f"{CODE}/{named.name} is not the wheel that {LOCK} names; lay it again with `dvc checkout {NOTE}`, in a "
             f"clone `dvc pull {NOTE}`"
         )
-    unpack_wheel(wheel, room / "src")
+    unpack_wheel(wheel, run_directory / "src")
 
 
 def share_cache(workspace: WorkspacePaths, folder: Path) -> None:
-    """Gives a room the workspace's DVC cache and local settings; its own lock files stay inside it."""
+    """Gives a run directory the workspace's DVC cache and local settings; its own lock files stay inside it."""
     from dvc.config import Config
 
     local = Config(str(workspace.root / ".dvc")).read("local")
@@ -469,11 +472,11 @@ def _in_ascii(path: Path, start: Path) -> str:
     return str(path) if str(path).isascii() else os.path.relpath(path, start)
 
 
-def reproduce_all(room: Path, *, python: Path | None, limits: StageLimits, gently: bool, say: Say) -> str:
-    """Runs every stage of a room, whatever is cached, with its own trial log; gives all that was printed.
+def reproduce_all(run_directory: Path, *, python: Path | None, limits: StageLimits, gently: bool, say: Say) -> str:
+    """Runs every stage of a run directory, whatever is cached, with its own trial log; gives all that was printed.
 
     Args:
-        room: A room at the tag of a version.
+        run_directory: A run directory at the tag of a version.
         python: Interpreter to run with; None for this one.
         limits: Of all stages together, past which they are ended.
         gently: Whether everything else goes first.
@@ -484,9 +487,9 @@ def reproduce_all(room: Path, *, python: Path | None, limits: StageLimits, gentl
         StageHungError: They took too long, or gave no sign of life for too long.
     """
     python = python or Path(sys.executable)
-    environment = clean_environment({"RETRIM_TRIALS": str(room / "var" / "trials")}, python)
+    environment = clean_environment({"RETRIM_TRIALS": str(run_directory / "var" / "trials")}, python)
     command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
-    return _follow(command, "repro", room, environment, limits=limits, gently=gently, say=say)
+    return _follow(command, "repro", run_directory, environment, limits=limits, gently=gently, say=say)
 
 
 def executed(printed: str) -> tuple[str, ...]:
@@ -494,56 +497,57 @@ def executed(printed: str) -> tuple[str, ...]:
     return tuple(re.findall(r"(?m)^Running stage '([^']+)'", printed))
 
 
-def lock_differences(room: Path) -> list[str]:
+def lock_differences(run_directory: Path) -> list[str]:
     """What a rebuild changed in dvc.lock against the commit it stands on: stage, output, both hashes."""
-    recorded = yaml.safe_load(git.git(room, "show", "HEAD:dvc.lock"))["stages"]
-    rebuilt = yaml.safe_load((room / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    recorded = yaml.safe_load(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
+    rebuilt = yaml.safe_load((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     found = []
     for stage, facts in recorded.items():
         for kind in ("deps", "outs"):
             old, new = _hashes(facts, kind), _hashes(rebuilt.get(stage, {}), kind)
             changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
             found += [f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}" for path in changed]
-    if not found and git.git(room, "status", "--porcelain", "--", "dvc.lock"):
+    if not found and git.git(run_directory, "status", "--porcelain", "--", "dvc.lock"):
         found.append("dvc.lock differs from the recorded one")
     return found
 
 
-def outputs(room: Path) -> list[Output]:
-    """Every output of every stage, in run order: its hash in the room's commit, and that of what lies there now."""
-    recorded = yaml.safe_load(git.git(room, "show", "HEAD:dvc.lock"))["stages"]
+def outputs(run_directory: Path) -> list[Output]:
+    """Every output of every stage, in run order: its hash in the commit, and that of what lies there now."""
+    recorded = yaml.safe_load(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
     found = []
-    for stage in stages(room):
+    for stage in stages(run_directory):
         for path, digest in sorted(_hashes(recorded.get(stage, {}), "outs").items()):
-            place = room / path
+            place = run_directory / path
             made = tree_hash(place) if place.is_dir() else file_hash(place) if place.exists() else None
             found.append(Output(stage, path, digest, made))
     return found
 
 
-def lay_inputs(workspace: WorkspacePaths, room: Path, notes: Sequence[str] | None = None) -> None:
-    """Lays raw data and champions into a room that shares the workspace's cache: from there, else from the remote.
+def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[str] | None = None) -> None:
+    """Lays raw data and champions into a run directory that shares the workspace's cache: from there, else from the
+    remote.
 
     Args:
         workspace: The workspace.
-        room: The room.
+        run_directory: The run directory.
         notes: What to lay, by its `.dvc` files; None: all that DVC notes there.
 
     Raises:
         RetrimError: They are in neither.
     """
-    share_cache(workspace, room)
-    notes = noted(room) if notes is None else notes
+    share_cache(workspace, run_directory)
+    notes = noted(run_directory) if notes is None else notes
     try:
-        run_dvc(room, "checkout", *notes)
+        run_dvc(run_directory, "checkout", *notes)
     except RetrimError:
-        if not has_remote(room):
+        if not has_remote(run_directory):
             raise
-        run_dvc(room, "pull", *notes)
+        run_dvc(run_directory, "pull", *notes)
 
 
-def fetch_inputs(workspace: WorkspacePaths, room: Path) -> None:
-    """Lays raw data and champions into a room that shares no cache: from that of the workspace, or the remote.
+def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
+    """Lays raw data and champions into a run directory that shares no cache: from that of the workspace, or the remote.
 
     Hashes are checked on the way. What the workspace's cache has but altered is an error, whatever the remote has.
 
@@ -554,21 +558,23 @@ def fetch_inputs(workspace: WorkspacePaths, room: Path) -> None:
 
     local = Config(str(workspace.root / ".dvc")).read("local")
     cache = cache_folder(workspace.root)
-    with Config(str(room / ".dvc"), validate=False).edit("local") as config:
+    with Config(str(run_directory / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
-        own = _in_ascii(room / ".dvc" / "cache", Path.cwd())
+        own = _in_ascii(run_directory / ".dvc" / "cache", Path.cwd())
         config["cache"] = {"dir": own}  # whatever DVC's other settings share
-        config.setdefault("core", {})["site_cache_dir"] = _in_ascii(room / ".dvc" / "tmp" / "site", room)
+        config.setdefault("core", {})["site_cache_dir"] = _in_ascii(
+            run_directory / ".dvc" / "tmp" / "site", run_directory
+        )
         config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(cache, Path.cwd()), "verify": True}
-    notes = noted(room)
-    lost = not all(_has(cache, room / note) for note in notes)
-    remote = [] if lost and has_remote(room) else ["-r", "retrim-cache"]
-    run_dvc(room, "pull", *remote, *notes)
+    notes = noted(run_directory)
+    lost = not all(_has(cache, run_directory / note) for note in notes)
+    remote = [] if lost and has_remote(run_directory) else ["-r", "retrim-cache"]
+    run_dvc(run_directory, "pull", *remote, *notes)
 
 
-def noted(room: Path) -> list[str]:
-    """The inputs that DVC notes in a room, and its code where that is a wheel."""
-    return [note for note in (*INPUTS, NOTE) if (room / note).exists()]
+def noted(run_directory: Path) -> list[str]:
+    """The inputs that DVC notes in a run directory, and its code where that is a wheel."""
+    return [note for note in (*INPUTS, NOTE) if (run_directory / note).exists()]
 
 
 def _has(cache: Path, note: Path) -> bool:
@@ -588,7 +594,7 @@ def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
 def _follow(
     command: list[str],
     stage: str,
-    room: Path,
+    run_directory: Path,
     environment: Mapping[str, str],
     *,
     limits: StageLimits,
@@ -598,8 +604,8 @@ def _follow(
     start_reaper()
     process = subprocess.Popen(
         command,
-        cwd=room,
-        env={**environment, ROOM_VARIABLE: str(room)},
+        cwd=run_directory,
+        env={**environment, RUN_DIRECTORY_VARIABLE: str(run_directory)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -627,7 +633,7 @@ def _follow(
     return "".join(lines)
 
 
-def run_dvc(room: Path, *arguments: str) -> str:
+def run_dvc(run_directory: Path, *arguments: str) -> str:
     """What one DVC command prints.
 
     Raises:
@@ -636,15 +642,15 @@ def run_dvc(room: Path, *arguments: str) -> str:
     start_reaper()
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
-        cwd=room,
-        env=clean_environment({ROOM_VARIABLE: str(room)}, Path(sys.executable)),
+        cwd=run_directory,
+        env=clean_environment({RUN_DIRECTORY_VARIABLE: str(run_directory)}, Path(sys.executable)),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
         said = (done.stderr or done.stdout).partition(DVC_ADVERTISES)[0].strip()
-        raise RetrimError(f"dvc {' '.join(arguments[:2])} failed in {room.name}: {said}")
+        raise RetrimError(f"dvc {' '.join(arguments[:2])} failed in {run_directory.name}: {said}")
     return done.stdout
 
 
@@ -656,7 +662,8 @@ def has_remote(root: Path) -> bool:
 
 
 def without_remote(root: Path) -> None:
-    """Lets a repository, and the rooms made from it, have no default remote, whatever DVC's other settings say.
+    """Lets a repository, and the run directories made from it, have no default remote, whatever DVC's other settings
+    say.
 
     Those of the project, the person and the machine stay as they are: DVC reads the local ones last.
     """
@@ -666,6 +673,6 @@ def without_remote(root: Path) -> None:
         config.setdefault("core", {})["remote"] = ""
 
 
-def close_room(workspace: WorkspacePaths, folder: Path) -> None:
-    """Removes a room; what DVC made in it stays in the cache."""
+def close_run_directory(workspace: WorkspacePaths, folder: Path) -> None:
+    """Removes a run directory; what DVC made in it stays in the cache."""
     git.remove_worktree(workspace.root, folder)

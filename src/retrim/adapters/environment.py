@@ -29,14 +29,14 @@ print(json.dumps([(found.metadata["Name"], found.version) for found in importlib
 GENTLE = 19  # how nice a process is that everything else may go before
 
 
-def dependencies_of(room: Path) -> Path:
-    """The lock of what a room's code stands on: its requirements.lock, or a copy without the wheel that is its code."""
-    lock = room / LOCK
+def dependencies_of(run_directory: Path) -> Path:
+    """The lock of what the code stands on: requirements.lock, or a copy without the wheel that is the code."""
+    lock = run_directory / LOCK
     text = lock.read_text(encoding="utf-8")
     if dependencies_in(text) == text:
         return lock
-    write_file(room / "var" / LOCK, dependencies_in(text).encode())
-    return room / "var" / LOCK
+    write_file(run_directory / "var" / LOCK, dependencies_in(text).encode())
+    return run_directory / "var" / LOCK
 
 
 def built_from(lock: Path, home: Path, *, gently: bool, say: Callable[[str], None]) -> Path:

@@ -99,7 +99,7 @@ class Exhibits:
     def _torn(self, name: str, error: Exception) -> BadInputError:
         return BadInputError(
             f"{self.bundle.name} is not a complete bundle: {name} cannot be read ({type(error).__name__}); "
-            "run `dvc repro` in its room"
+            "run `dvc repro` in its run directory"
         )
 
     def typed(self, kind: type[T], name: str) -> T:

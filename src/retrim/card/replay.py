@@ -4,7 +4,7 @@ The same moments twice: what history recorded, and what the replay did.
 
 Who served which row: each is the business of the version that was live when it happened.
 
-A replay in one sentence: what both sides lost, how often they retrained, and what that cost at the price.
+A replay in one sentence: what both sides lost, how often they retrained, and what that cost at the retraining cost.
 
 Why two sides decided otherwise: from their records, with the figures of both, and the settings that bear on it.
 """
@@ -22,7 +22,7 @@ from retrim.stats.codec import to_record
 
 # Where the settings stand that a rule's answer hangs on, beside those of the models it looks at.
 BEAR_ON: dict[str, tuple[str, ...]] = {
-    "account": ("account.", "probe.", "judge.", "gate."),  # it asks what the gate would say
+    "gain": ("gain.", "probe.", "judge.", "gate."),  # it asks what the gate would say
     "drift": ("drift.", "profile.", "triggers.drift_", "data.batch_every"),
     "schedule": ("triggers.every",),
     "performance": ("probe.min_rows", "judge.", "seed"),
@@ -34,7 +34,7 @@ HOLD_BACK = (
     "triggers.cooldown_checks",
     "triggers.loop_checks",
     "triggers.budget",
-    "former.",
+    "previous_champions.",
 )
 MAKE = ("data.columns.", "split.", "judge.", "tune.", "train.", "backtest.", "gate.", "retrain.", "profile.")
 
@@ -150,8 +150,8 @@ class ReplaySide:
             "person": self.by_person,
             "run": None if self.state is None else {"state": self.state, "reason": self.came},
             "live": self.live,
-            "account": None if check is None else check.account.balance,
-            "price": None if check is None else check.price,
+            "accumulated_gain": None if check is None else check.accumulated_gain.balance,
+            "retraining_cost": None if check is None else check.retraining_cost,
             "said": [to_record(said) for said in self.said],
         }
 
@@ -270,9 +270,9 @@ class Cost:
         loss: Sum of the loss over all rows.
         promoted: Runs that ended so; each is paid for.
         refused: The same.
-        restored: Former champions that came back: free.
+        restored: Previous champions that came back: free.
         held: Checks that waited for a person.
-        probes: What the probes took, in mean loss x checks, each at the price of its own side.
+        probes: What the probes took, in mean loss x checks, each at the retraining cost of its own side.
         again: What fitting a promoted recipe once more costs, as a share of a retraining.
     """
 
@@ -288,9 +288,9 @@ class Cost:
     def retrainings(self) -> int:
         return self.promoted + self.refused
 
-    def total(self, *, usual_rows: int, price: float) -> float:
+    def total(self, *, rows_per_check: int, retraining_cost: float) -> float:
         """Loss and retrainings, in mean loss x checks; the probes left out."""
-        return self.loss / usual_rows + price * (self.retrainings + self.again * self.promoted)
+        return self.loss / rows_per_check + retraining_cost * (self.retrainings + self.again * self.promoted)
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ class Summary:
         loss: Name of the loss.
         rows: Rows that both were judged on.
         usual_rows: Rows of a usual check.
-        price: Of a retraining, in units of the loss; that of the workspace, on both sides.
+        retraining_cost: Of a retraining, in units of the loss; that of the workspace, on both sides.
         history: What history cost.
         replay: What the replay cost.
         compared: Moments at which both sides decided.
@@ -314,8 +314,8 @@ class Summary:
     until: pd.Timestamp
     loss: str
     rows: int
-    usual_rows: int
-    price: float
+    rows_per_check: int
+    retraining_cost: float
     history: Cost
     replay: Cost
     compared: int
@@ -335,15 +335,19 @@ class Summary:
         return (
             f"From {_day(self.since)} to {_day(self.until)}, over {self.rows:,} rows, {self.loss} was "
             f"{self.history.loss / self.rows:.4g} in history with {_retrained(self.history)}, and "
-            f"{self.replay.loss / self.rows:.4g} in the replay with {_retrained(self.replay)}. At a price of "
-            f"{self.price:.4g} a retraining the whole cost, in mean loss x checks, was {mine:.4g} and {other:.4g}: "
+            f"{self.replay.loss / self.rows:.4g} in the replay with {_retrained(self.replay)}. At a cost of "
+            f"{self.retraining_cost:.4g} a retraining the whole cost, in mean loss x checks, was {mine:.4g} and "
+            f"{other:.4g}: "
             f"{verdict} ({mine + self.history.probes:.4g} and {other + self.replay.probes:.4g} with the probes). "
             f"{decisions}."
         )
 
     @property
     def _totals(self) -> tuple[float, float]:
-        mine, other = (side.total(usual_rows=self.usual_rows, price=self.price) for side in (self.history, self.replay))
+        mine, other = (
+            side.total(rows_per_check=self.rows_per_check, retraining_cost=self.retraining_cost)
+            for side in (self.history, self.replay)
+        )
         return mine, other
 
     def as_record(self) -> dict[str, Any]:
@@ -351,7 +355,7 @@ class Summary:
         return {
             "loss": self.loss,
             "rows": self.rows,
-            "price": self.price,
+            "retraining_cost": self.retraining_cost,
             "compared": self.compared,
             "differing": self.differing,
             **{
@@ -444,15 +448,15 @@ def _runs(history: ReplaySide, replay: ReplaySide, changed: Sequence[Change]) ->
 
 
 def _before(history: ReplaySide, replay: ReplaySide) -> list[str]:
-    """What already differed when the moment came: the version that was live, and the account."""
+    """What already differed when the moment came: the version that was live, and the accumulated gain."""
     found = []
     checks = [side.check for side in (history, replay)]
     left, right = (None if check is None else check.champion for check in checks)
     if left != right:
         found.append(f"by then version {left or 'none'} was live in history, version {right or 'none'} in the replay")
-    mine, other = (None if check is None else check.account_before for check in checks)
+    mine, other = (None if check is None else check.accumulated_gain_before for check in checks)
     if mine and other and (here := f"{mine.balance:.4g}") != (there := f"{other.balance:.4g}"):
-        found.append(f"before it the account held {here} in history and {there} in the replay")
+        found.append(f"before it the accumulated gain held {here} in history and {there} in the replay")
     return found
 
 

@@ -28,11 +28,11 @@ from retrim.checking.history import (
     waiting_rules,
 )
 from retrim.checking.mode import deposited, mode_now, read_totals
-from retrim.checking.previous_champions import checks_since_release, led_before, score_formers
+from retrim.checking.previous_champions import checks_since_release, led_before, score_previous_champions
 from retrim.checking.probation import look_at_probation, rolled_back_instead
 from retrim.checking.probe import beside_judged, realise, tell_skew
 from retrim.checking.score import score_table
-from retrim.decision.account import EMPTY, NOTHING, AccumulatedGain
+from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain
 from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.history import summarise_checks
 from retrim.decision.previous_champions import restore_instead
@@ -132,9 +132,9 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
         landed=landed_since(workspace, None if previous is None else previous.record, rows=len(table), now=now),
         labels_overdue=overdue_labels(table.times, workspace.params.data, as_of=now),
         view=view_of(workspace.params.data),
-        account=EMPTY,
-        price=price_now(workspace),
-        money=workspace.params.account.money,
+        accumulated_gain=EMPTY,
+        retraining_cost=retraining_cost_now(workspace),
+        money=workspace.params.gain.money,
     )
     if previous is not None and previous.record.as_of > now:
         record = replace(record, totals=previous.record.totals or NOTHING)
@@ -177,15 +177,15 @@ def _with_champion(
         counts,
         previous=previous,
         drifted=any(finding.over for finding in looked.findings),
-        account=before,
-        price=record.price,
+        accumulated_gain=before,
+        retraining_cost=record.retraining_cost,
         now=now,
     )
     tell_skew(workspace, seen.served, now=now)
     guessed = estimate(workspace, table, predictor, version, past=past, now=now)
     estimated = 0 if guessed.estimate is None else guessed.estimate.rows
     rows_held = estimated if seen.loss is None else seen.rows
-    formers = score_formers(workspace, table, predictor, version, previous=previous)
+    previous_champions = score_previous_champions(workspace, table, predictor, version, previous=previous)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
     band, changed = beside_judged(workspace, table, found, counts, seen.measured, rows=rows_held)
     taken = {**looked.taken, **seen.taken}
@@ -196,11 +196,11 @@ def _with_champion(
         champion=version,
         band=band,
         slices=changed.slices[: SliceParams().kept],
-        formers=formers,
+        previous_champions=previous_champions,
         probation=probation,
         debited=tuple(run.id for run in _refused_since(workspace, past)),
-        account_before=before,
-        account=before if seen.reading is None else _deposit(workspace, before, seen.reading),
+        accumulated_gain_before=before,
+        accumulated_gain=before if seen.reading is None else _deposit(workspace, before, seen.reading),
         counted={kind: int(rows.sum()) for kind, rows in taken.items()},
     )
     return record, taken
@@ -208,31 +208,31 @@ def _with_champion(
 
 def _decide(workspace: Workspace, evidence: Evidence, record: CheckRecord, *, past: Sequence[StoredCheck]) -> Decision:
     """What the rules say; restoring a previous champion where one has led and costs no training."""
-    decision, formers = decide(evidence, workspace.params.triggers), record.formers
-    if formers is None or not workspace.params.former.restore or record.champion is None:
+    decision, previous_champions = decide(evidence, workspace.params.triggers), record.previous_champions
+    if previous_champions is None or not workspace.params.previous_champions.restore or record.champion is None:
         return decision
     decision = restore_instead(
         decision,
-        formers,
+        previous_champions,
         probe_loss=None if record.reading is None else record.reading.probe_loss,
-        led_before=led_before(past[-1] if past else None, record.champion, formers.best),
+        led_before=led_before(past[-1] if past else None, record.champion, previous_champions.best),
         checks_since_release=checks_since_release(workspace, past),
         cooldown_checks=workspace.params.triggers.cooldown_checks,
         manual="manual" in workspace.params.triggers.rules,
     )
-    return ask_to_restore(decision, formers.best, workspace.params.release.approval)
+    return ask_to_restore(decision, previous_champions.best, workspace.params.release.approval)
 
 
 def balance(workspace: Workspace, version: int) -> AccumulatedGain:
-    """The account as it stands now: empty after a promotion, debited by the price after a refusal."""
+    """The accumulated gain now: empty after a promotion, debited by the retraining cost after a refusal."""
     past = checks_of(workspace)
     if not past or past[-1].record.champion != version:
         return EMPTY
     newest = past[-1].record
-    account = newest.account
+    accumulated_gain = newest.accumulated_gain
     for _ in _refused_since(workspace, past):
-        account = account.debit(newest.price)
-    return account
+        accumulated_gain = accumulated_gain.debit(newest.retraining_cost)
+    return accumulated_gain
 
 
 def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[RunRow]:
@@ -250,31 +250,31 @@ def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Ru
     return [run for run in since if run.id not in debited]
 
 
-def price_now(workspace: Workspace) -> float:
-    """The price of a retraining in units of the loss."""
+def retraining_cost_now(workspace: Workspace) -> float:
+    """The retraining cost in units of the loss."""
     versions = workspace.store.versions(workspace.model)
     if not versions:
-        return workspace.params.account.price
+        return workspace.params.gain.cost
     first = versions[0].verdict
-    return workspace.params.account.price_in_loss(first["losses"][first["winner"]])
+    return workspace.params.gain.cost_in_loss(first["losses"][first["winner"]])
 
 
-def _deposit(workspace: Workspace, account: AccumulatedGain, reading: ProbeResult) -> AccumulatedGain:
-    share = reading.rows / workspace.params.account.usual_rows
-    return account.deposit(reading.gain, error=reading.error, share=share)
+def _deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: ProbeResult) -> AccumulatedGain:
+    share = reading.rows / workspace.params.gain.rows_per_check
+    return accumulated_gain.deposit(reading.gain, error=reading.error, share=share)
 
 
 def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, *, past: Sequence[StoredCheck]) -> Evidence:
-    checked, params = past_check(record), workspace.params.account
+    checked, params = past_check(record), workspace.params.gain
     return Evidence(
         now=record.as_of,
         champion=record.champion,
-        account=record.account,
+        accumulated_gain=record.accumulated_gain,
         deposited=deposited(record),
-        price=record.price,
+        retraining_cost=record.retraining_cost,
         errors=params.errors,
         ahead=params.ahead,
-        pending=record.pending / params.usual_rows,
+        pending=record.pending / params.rows_per_check,
         preview=record.preview,
         loss=record.loss,
         estimate=None if record.estimate is None else record.estimate.loss,
@@ -319,7 +319,7 @@ class AcknowledgedHold:
         by: Who.
         reason: Why.
         rules: Whose alarm is up, and answered for as long as it stays so; empty where something else held. Never the
-            account: what it fires on are new rows.
+            accumulated gain: what it fires on are new rows.
         answers: Id of the check that was answered.
     """
 

@@ -261,8 +261,8 @@ def past_check(record: CheckRecord) -> PastCheck:
         drifted=record.drifted if record.findings else None,
         held=record.held,
         settled=record.settled,
-        balance=record.account.balance,
-        price=record.price,
+        balance=record.accumulated_gain.balance,
+        retraining_cost=record.retraining_cost,
     )
 
 
@@ -484,7 +484,7 @@ def sized(
         shown: What the checks of the champion's life have shown, oldest first, these rows too.
         tries: Challengers.
         judged: Earlier verdicts.
-        eased: Whether the account asks, so that what was shown before eases the error.
+        eased: Whether the accumulated gain asks, so that what was shown before eases the error.
         mature: Rows that are mature, used or not.
     """
     params = workspace.params
@@ -515,7 +515,7 @@ def size_of_run(
     *,
     as_of: pd.Timestamp,
     mode: RunMode,
-    formers: int,
+    previous_champions: int,
     eased: bool,
 ) -> Size:
     """The newest rows that judge a run.
@@ -527,8 +527,8 @@ def size_of_run(
         judged: Earlier verdicts, as pinned.
         as_of: The run's date.
         mode: Of the run.
-        formers: Former champions that compete.
-        eased: Whether the account asks.
+        previous_champions: Previous champions that compete.
+        eased: Whether the accumulated gain asks.
     """
     ripe, params = read_as_of(workspace, as_of=as_of).mature(), workspace.params
     windows = distinct(params.train.windows, len(ripe), sliding_rows=params.split.sliding_rows)
@@ -537,7 +537,7 @@ def size_of_run(
         workspace,
         ripe.only((ripe.times["_event"] > champion.used_until) & ~champion.has_seen(ripe.times)),
         life,
-        tries=len(windows) * recipes + min(formers, params.former.judged),
+        tries=len(windows) * recipes + min(previous_champions, params.previous_champions.judged),
         judged=[
             EarlierVerdict(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in judged
         ],

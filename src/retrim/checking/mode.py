@@ -1,10 +1,10 @@
 """How the next version of this workspace is made, from the history of its runs.
 
-What a check adds to: the sums that each check carries on, and the account.
+What a check adds to: the sums that each check carries on, and the accumulated gain.
 
 Due times of scheduled flows: which passed and were not done, as our store knows, whatever Prefect has planned.
 
-The price of a retraining of this workspace, from what it costs in money.
+The retraining cost of this workspace, from what it costs in money.
 """
 
 import logging
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from retrim.adapters.database import iso
 from retrim.checking.history import CHECK, newest_check
-from retrim.decision.account import NOTHING, AccumulatedGain, LifeTotals, MoneyParams, RetrainingCost
+from retrim.decision.accumulated_gain import NOTHING, AccumulatedGain, LifeTotals, MoneyParams, RetrainingCost
 from retrim.decision.check_record import CheckRecord, StoredCheck
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
@@ -30,7 +30,7 @@ USUAL_ROUNDS = 100  # rounds are the same in every mode, so their number drops o
 
 
 def mode_now(workspace: Workspace) -> ChosenMode:
-    """The mode of the next version: as params.yaml says, or for `auto` the cheapest whose gain covers its price."""
+    """The mode of the next version: as params.yaml says, or for `auto` the cheapest whose gain covers its cost."""
     retrain = workspace.params.retrain
     if find_live_version(workspace) is None:
         return ChosenMode(retrain.first_mode, "no version is live")
@@ -70,8 +70,8 @@ def mode_now(workspace: Workspace) -> ChosenMode:
         for mode in CHEAPEST_FIRST
     }
     promoted = max(sum(run.state == "promoted" for run in runs), 1)
-    price = newest.record.price if newest is not None else params.account.price
-    return choose_mode(past, works, price=price, checks=max(len(checks) / promoted, 1.0))
+    retraining_cost = newest.record.retraining_cost if newest is not None else params.gain.cost
+    return choose_mode(past, works, retraining_cost=retraining_cost, checks=max(len(checks) / promoted, 1.0))
 
 
 def fits_of_a_retraining(workspace: Workspace) -> int:
@@ -99,21 +99,21 @@ def read_totals(workspace: Workspace, previous: StoredCheck | None, record: Chec
     refits = sum(run.mode == FINAL for run in since)
     return (NOTHING if before is None else before).after(
         loss=record.loss,
-        share=0.0 if window is None else window.rows / workspace.params.account.usual_rows,
+        share=0.0 if window is None else window.rows / workspace.params.gain.rows_per_check,
         probe_cost=None if probed is None else probed.cost,
         retrainings=len(since) - refits,
-        price=record.price,
+        retraining_cost=record.retraining_cost,
         refits=refits,
         refit_share=share_of_refit(workspace),
     )
 
 
 def deposited(record: CheckRecord) -> AccumulatedGain | None:
-    """What a check put into the account, which may be less than nothing; None where it had no reading."""
-    before, account = record.account_before, record.account
+    """What a check put into the accumulated gain, which may be less than nothing; None where it had no reading."""
+    before, accumulated_gain = record.accumulated_gain_before, record.accumulated_gain
     if record.reading is None or before is None:
         return None
-    return AccumulatedGain(account.balance - before.balance, account.variance - before.variance)
+    return AccumulatedGain(accumulated_gain.balance - before.balance, accumulated_gain.variance - before.variance)
 
 
 LOGGER = logging.getLogger("retrim.schedule")
@@ -156,8 +156,8 @@ def mark_due_time(workspace: Workspace, flow: str, at: pd.Timestamp) -> None:
     workspace.store.mark_done(workspace.model, flow, until=iso(at))
 
 
-def price_of(workspace: Workspace, *, cost: float, per_unit: float, currency: str) -> RetrainingCost:
-    """The price in the workspace's own loss.
+def retraining_cost_of(workspace: Workspace, *, cost: float, per_unit: float, currency: str) -> RetrainingCost:
+    """The retraining cost in the workspace's own loss.
 
     Args:
         workspace: The workspace.
@@ -171,7 +171,9 @@ def price_of(workspace: Workspace, *, cost: float, per_unit: float, currency: st
     try:
         money = MoneyParams(cost=cost, per_unit=per_unit, currency=currency)
     except ValidationError as wrong:
-        raise BadInputError(f"the price cannot be worked out: {explain(wrong)}; give amounts above 0") from wrong
+        raise BadInputError(
+            f"the retraining cost cannot be worked out: {explain(wrong)}; give amounts above 0"
+        ) from wrong
     versions = workspace.store.versions(workspace.model)
     first = versions[0].verdict["losses"][versions[0].verdict["winner"]] if versions else None
     return RetrainingCost(money, workspace.params.judge.loss, first)

@@ -16,7 +16,7 @@ from retrim.adapters.database import iso
 from retrim.checking.history import as_check
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.history import RunOutcome
-from retrim.decision.previous_champions import PreviousChampions, judge_formers
+from retrim.decision.previous_champions import PreviousChampions, judge_previous_champions
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError
 from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
@@ -55,7 +55,7 @@ def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:
     return sorted(set(features) & set(workspace.params.fairness.forbidden))
 
 
-def score_formers(
+def score_previous_champions(
     workspace: Workspace, table: AsOfTable, champion: Predictor, version: int, *, previous: StoredCheck | None
 ) -> PreviousChampions | None:
     """Previous champions on the newest mature rows that neither they nor the live version have seen.
@@ -74,34 +74,38 @@ def score_formers(
     params = workspace.params
     releases = workspace.store.releases(workspace.model)
     numbers = champions_before(workspace, releases, version)
-    if not params.former.most or not numbers:
+    if not params.previous_champions.most or not numbers:
         return None
     judged = table.only(table.times["_event"] > champion.judged_until).mature().tail(params.split.judge_rows).read()
-    formers = {}
-    for number in numbers[: params.former.most]:
+    previous_champions = {}
+    for number in numbers[: params.previous_champions.most]:
         with suppress(RefusedError):
-            former = load_stored_version(workspace, number).predictor
-            forbidden = forbidden_in(workspace, list(former.view.features))
-            lacks = set(former.columns) - set(judged.columns)
-            if not forbidden and not lacks and former.judged_until <= champion.judged_until:
-                formers[number] = former
-    judged = judged[~np.any([each.has_seen(judged) for each in (champion, *formers.values())], axis=0)]
+            previous_champion = load_stored_version(workspace, number).predictor
+            forbidden = forbidden_in(workspace, list(previous_champion.view.features))
+            lacks = set(previous_champion.columns) - set(judged.columns)
+            if not forbidden and not lacks and previous_champion.judged_until <= champion.judged_until:
+                previous_champions[number] = previous_champion
+    judged = judged[~np.any([each.has_seen(judged) for each in (champion, *previous_champions.values())], axis=0)]
     judged = judged.reset_index(drop=True)
-    rests_on = _digest(workspace, judged, [version, *formers])
-    before = None if previous is None else previous.record.formers
+    rests_on = _digest(workspace, judged, [version, *previous_champions])
+    before = None if previous is None else previous.record.previous_champions
     if before is not None and before.rests_on == rests_on:
         return before
     losses = {}
-    for number, former in formers.items():
+    for number, previous_champion in previous_champions.items():
         with suppress(RefusedError):  # code of one's own that may not run
-            losses[number] = row_losses(params.judge.loss, former.view.actual(judged), former.predict(judged))
+            losses[number] = row_losses(
+                params.judge.loss, previous_champion.view.actual(judged), previous_champion.predict(judged)
+            )
     if not losses:
         return None
     own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
-    found = judge_formers(losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows)
+    found = judge_previous_champions(
+        losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows
+    )
     if found is None:
         return None
-    checks = group_checks(workspace, formers[found.best], judged)
+    checks = group_checks(workspace, previous_champions[found.best], judged)
     return replace(found, verdict=found.verdict.with_checks(checks), rests_on=rests_on)
 
 
@@ -118,7 +122,7 @@ def _digest(workspace: Workspace, judged: pd.DataFrame, versions: Sequence[int])
 def files_for_run(
     workspace: Workspace, champion: LiveVersion | None, *, before: pd.Timestamp | None
 ) -> dict[str, bytes]:
-    """What predicting with the previous champions takes, for a run's room: `v3/features/view.json` and so on.
+    """What predicting with the previous champions takes, for a run's run directory: `v3/features/view.json` and so on.
 
     One whose stored bundle was altered, or that uses a column that is forbidden by now, is left
     out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
@@ -128,7 +132,7 @@ def files_for_run(
         champion: The version that is live for the run; it is none of them.
         before: As things stood just before this moment; None for now.
     """
-    params = workspace.params.former
+    params = workspace.params.previous_champions
     if champion is None:
         return {}
     releases = [row for row in workspace.store.releases(workspace.model) if before is None or row.as_of < iso(before)]
@@ -144,8 +148,13 @@ def files_for_run(
 
 def led_before(previous: StoredCheck | None, champion: int, version: int) -> bool:
     """Whether a previous champion had less loss than the same live version at the check before."""
-    formers = None if previous is None or previous.record.champion != champion else previous.record.formers
-    return formers is not None and formers.losses.get(version, float("inf")) < formers.champion_loss
+    previous_champions = (
+        None if previous is None or previous.record.champion != champion else previous.record.previous_champions
+    )
+    return (
+        previous_champions is not None
+        and previous_champions.losses.get(version, float("inf")) < previous_champions.champion_loss
+    )
 
 
 def checks_since_release(workspace: Workspace, past: Sequence[StoredCheck]) -> int | None:
@@ -159,9 +168,9 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
     row = workspace.store.decision(decision)
     assert row is not None, decision
     record = as_check(row).record
-    assert record.formers is not None, decision
+    assert record.previous_champions is not None, decision
     assert record.champion is not None, decision
-    version, against = record.formers.best, record.champion
+    version, against = record.previous_champions.best, record.champion
     _bring_back(workspace, version, against=against, by=row.actor, reason=row.reason, now=now)
     return RunOutcome(None, "restored", row.reason, version)
 
@@ -175,7 +184,7 @@ def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: p
         by: Who had the run made.
         now: The moment.
     """
-    found = made.verdict.get("formers")
+    found = made.verdict.get("previous_champions")
     if not found or found["restore"] is None:
         return None
     version = int(found["restore"])

@@ -208,20 +208,22 @@ def _after(
 ) -> ProbationCheck:
     params, watch = workspace.params, before.watch
     try:
-        former = load_stored_version(workspace, watch.against).predictor
-        forbidden = forbidden_in(workspace, list(former.view.features))
+        previous_champion = load_stored_version(workspace, watch.against).predictor
+        forbidden = forbidden_in(workspace, list(previous_champion.view.features))
         if forbidden:  # then it must not go live by itself, however good it is
             raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids by now")
-        unseen = table.times["_event"] > max(champion.judged_until, former.judged_until)
-        unseen &= ~(champion.has_seen(table.times) | former.has_seen(table.times))
+        unseen = table.times["_event"] > max(champion.judged_until, previous_champion.judged_until)
+        unseen &= ~(champion.has_seen(table.times) | previous_champion.has_seen(table.times))
         rows = table.only(unseen & (table.times["_matured"] > before.until)).read()
-        new, old = (row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, former))
+        new, old = (
+            row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, previous_champion)
+        )
     except (RefusedError, BadInputError) as error:
         said = f"version {watch.version} cannot be held against {watch.against}, the champion before: {error}"
         return replace(before, outcome="over", said=said, until=now, ended=now)
     if not len(rows):
         return replace(before, until=now)
-    watch = watch.after(new, old, params.probation, block_rows=params.probation.block_rows(params.account.usual_rows))
+    watch = watch.after(new, old, params.probation, block_rows=params.probation.block_rows(params.gain.rows_per_check))
     judged = watch.judge(params.probation)
     said = in_words(watch, judged, params.probation)
     return _of(watch, judged, release=before.release, said=said, until=now, loss=before.loss)

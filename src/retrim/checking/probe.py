@@ -15,7 +15,7 @@ import pandas as pd
 
 from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
-from retrim.decision.account import AccumulatedGain, Band, reference_band
+from retrim.decision.accumulated_gain import AccumulatedGain, Band, reference_band
 from retrim.decision.check_record import CheckRecord, MeasuredWindow, ShownProbe, StoredCheck
 from retrim.decision.probation import ServedPredictions, Skew, skews_of
 from retrim.decision.probe import (
@@ -135,7 +135,7 @@ def read_probe(
         events[before], champion[before], {kind: each[before] for kind, each in losses.items()}, block_rows=block_rows
     )
     shown = [*(each.before(events[kept][0]) for each in life), own]
-    most = 0.0 if params.gate.harm is None else params.gate.harm.most
+    most = 0.0 if params.gate.non_inferiority is None else params.gate.non_inferiority.most
     said = preview(
         {kind: each[kept] for kind, each in losses.items()},
         champion[kept],
@@ -160,7 +160,7 @@ def read_probe(
 def _judged_rows(workspace: Workspace) -> int:
     """Rows that a probe judges where more have waited: those of a usual check, and as many as probe and gate need."""
     params = workspace.params
-    return max(params.account.usual_rows, params.probe.min_rows, params.gate.min_rows)
+    return max(params.gain.rows_per_check, params.probe.min_rows, params.gate.min_rows)
 
 
 def champions_losses(workspace: Workspace, ripe: AsOfTable, predictor: Predictor) -> np.ndarray:
@@ -179,7 +179,7 @@ def _to_fit(workspace: Workspace, ripe: AsOfTable) -> pd.DataFrame:
 
 
 def cost_of(
-    workspace: Workspace, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, price: float
+    workspace: Workspace, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, retraining_cost: float
 ) -> ProbeCost:
     params, rounds = workspace.params, predictor.recipe.rounds
     _, newest = apart_in_time(newest, rows=_judged_rows(workspace))
@@ -198,7 +198,7 @@ def cost_of(
         backtest=params.backtest,
         tune=params.tune,
     )
-    return ProbeCost.of(rounds * sum(map(len, pasts)), retraining, price=price)
+    return ProbeCost.of(rounds * sum(map(len, pasts)), retraining, retraining_cost=retraining_cost)
 
 
 def predictions_of(
@@ -314,17 +314,19 @@ class MaturedRows:
         loss: Mean loss on them of what was served, else of the champion; None where they are too few.
         interval: What that mean lies between, by a block bootstrap; None likewise.
         metrics: Of the same predictions, each of `judge.metrics`; None likewise.
-        reading: The probe on matured rows that never entered the account; None where not asked or they are too few.
+        reading: The probe on matured rows that never entered the accumulated gain; None where not asked or they are too
+            few.
         refits: Mean loss of the probe's refits by training window; None likewise.
         counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
-        outlook: What the account may hold, had the rows that still wait for a probe been judged.
+        outlook: What the accumulated gain may hold, had the rows that still wait for a probe been judged.
         best: The training window whose refit lost least at the newest probe; None before the first.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
         shown: The blocks of the newest probe and of what recipe they are, as a check keeps them; None if not asked.
         pending: Rows that the champion has not seen and whose labels are not due yet.
         cost: What the probe cost; None where there was none.
-        taken: By kind, the rows of the table that were measured and those that entered the account, shape (rows,).
-        counted_until: When rows were last probed, and entered the account.
+        taken: By kind, the rows of the table that were measured and those that entered the accumulated gain, shape
+            (rows,).
+        counted_until: When rows were last probed, and entered the accumulated gain.
         labels_until: When the newest label matured; None if none has.
         measured: The rows that were measured, with the loss on each; None where they are too few.
         served: Which predictions they were measured by; None likewise.
@@ -381,11 +383,12 @@ def realise(
     *,
     previous: StoredCheck | None,
     drifted: bool,
-    account: AccumulatedGain,
-    price: float,
+    accumulated_gain: AccumulatedGain,
+    retraining_cost: float,
     now: pd.Timestamp,
 ) -> MaturedRows:
-    """The champion on matured rows that were never measured, and the probe on those that never entered the account.
+    """The champion on matured rows that were never measured, and the probe on those that never entered the accumulated
+    gain.
 
     With too few of them nothing is said, and they are taken with the next ones. A row is measured once and probed once,
     whichever version is live.
@@ -398,8 +401,8 @@ def realise(
         counts: What checks have done with the rows so far.
         previous: The check before; None at the first.
         drifted: Whether this check found drift.
-        account: Before this check.
-        price: Of a retraining.
+        accumulated_gain: Before this check.
+        retraining_cost: Of a retraining.
         now: The moment of the check.
     """
     params, known = workspace.params, table.mature()
@@ -410,7 +413,7 @@ def realise(
     loss = interval = metrics = served = reading = refits = window = cost = part = shown = None
     said = _said_before(previous, version)
     best = None if previous is None else previous.record.best_window
-    usual, outlook = params.account.usual_rows, _outlook(previous, version)
+    usual, outlook = params.gain.rows_per_check, _outlook(previous, version)
     pending = int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum())
     if fresh.sum() >= params.probe.min_rows:
         rows = known.only(fresh).read()
@@ -425,7 +428,7 @@ def realise(
             own = champions_losses(workspace, known.only(fresh & unprobed), predictor)
             outlook = outlook.with_rows(float(own.mean()), share=len(own) / usual)
     newest = with_a_past(ripe, np.flatnonzero(unprobed), params.data, params.probe)
-    needed = outlook.needs_probe(account, price, errors=params.account.errors, ahead=pending / usual)
+    needed = outlook.needs_probe(accumulated_gain, retraining_cost, errors=params.gain.errors, ahead=pending / usual)
     asked = params.probe.is_asked(needed=needed, drifted=drifted, waited=now - counted)
     if asked and len(newest) >= params.probe.min_rows:
         digest = recipe_digest(workspace, predictor)
@@ -444,7 +447,7 @@ def realise(
         outlook = outlook.probed(
             reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=own_share
         )
-        cost = cost_of(workspace, ripe, newest, predictor, price=price)
+        cost = cost_of(workspace, ripe, newest, predictor, retraining_cost=retraining_cost)
         counted, taken["deposited"] = now, known.in_whole(unprobed)
     labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
     return MaturedRows(

@@ -9,11 +9,11 @@ import pandas as pd
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
 from retrim.alerting.kinds import KIND_FACTS, AlertKind, what_to_do
-from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, price_now, settlement_now
+from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
 from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
-from retrim.decision.account import LifeTotals, MoneyParams
+from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
 from retrim.decision.probation import ProbationNow, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS
@@ -298,9 +298,9 @@ class StatusAnswer:
         model: Its name.
         champion: The [live version](#retrim-versions-live); None: none yet.
         lacks: Columns that the live version reads and that are gone.
-        account: Accumulated gain, in mean loss times checks; None before the first version.
-        price: Retraining cost in the same unit; None before the first version.
-        money: `account.money` of params.yaml; None: the price is stated in losses.
+        accumulated gain: Accumulated gain, in mean loss times checks; None before the first version.
+        retraining_cost: Retraining cost in the same unit; None before the first version.
+        money: `gain.money` of params.yaml; None: the retraining cost is stated in losses.
         short: Why too few rows judge to show the accumulated gain; None: enough do.
         totals: What the model has cost up to the last check.
         served: Loss of what was served, as of the last check.
@@ -328,8 +328,8 @@ class StatusAnswer:
     model: str
     champion: LiveVersion | None
     lacks: tuple[str, ...]
-    account: float | None
-    price: float | None
+    accumulated_gain: float | None
+    retraining_cost: float | None
     money: MoneyParams | None
     short: str | None
     totals: LifeTotals | None
@@ -370,9 +370,9 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         model=workspace.model,
         champion=now_live,
         lacks=() if now_live is None else tuple(columns_gone(workspace, now_live.version)),
-        account=None if now_live is None else balance(workspace, now_live.version).balance,
-        price=None if now_live is None else price_now(workspace),
-        money=workspace.params.account.money,
+        accumulated_gain=None if now_live is None else balance(workspace, now_live.version).balance,
+        retraining_cost=None if now_live is None else retraining_cost_now(workspace),
+        money=workspace.params.gain.money,
         short=None if newest is None else newest.short,
         totals=None if newest is None else newest.totals,
         served=None if newest is None else newest.served,

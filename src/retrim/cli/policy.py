@@ -1,6 +1,7 @@
 """Policies by command: try them on the history, and set one.
 
-`retrim policy cost`: what a retraining costs, turned into the price that the account is held against.
+`retrim policy cost`: what a retraining costs, turned into the retraining cost that the accumulated gain is held
+against.
 
 A setting tried by command.
 
@@ -20,20 +21,20 @@ from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, works
 policy_app = typer.Typer(help="When to retrain: backtest, set, what-if, replay, acknowledge.")
 
 
-def price_list(text: str) -> tuple[float, ...]:
+def cost_list(text: str) -> tuple[float, ...]:
     """Numbers above 0, separated by commas."""
     from retrim.errors import BadInputError
 
     try:
-        prices = tuple(float(part) for part in text.split(","))
+        retraining_costs = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise BadInputError(f"--prices: {text!r} is not a list of numbers; write such as 0.25,0.5,1") from error
-    if not all(price > 0 for price in prices):
-        raise BadInputError(f"--prices: {text!r} holds a price that is not above 0")
-    return prices
+        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write such as 0.25,0.5,1") from error
+    if not all(retraining_cost > 0 for retraining_cost in retraining_costs):
+        raise BadInputError(f"--costs: {text!r} holds a retraining cost that is not above 0")
+    return retraining_costs
 
 
-@policy_app.command(epilog=example("retrim policy backtest --windows 50 --prices 0.25,0.5,1"))
+@policy_app.command(epilog=example("retrim policy backtest --windows 50 --costs 0.25,0.5,1"))
 def backtest(
     windows: Annotated[
         int | None, typer.Option("--windows", metavar="N", min=5, help="How many windows. Each stands for a check.")
@@ -41,9 +42,9 @@ def backtest(
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this (UTC).")
     ] = None,
-    prices: Annotated[
+    retraining_costs: Annotated[
         str | None,
-        typer.Option("--prices", metavar="P,P", help="Retraining costs to try, in the unit of account.price."),
+        typer.Option("--costs", metavar="P,P", help="Retraining costs to try, in the unit of gain.cost."),
     ] = None,
     label_delay: Annotated[
         int | None,
@@ -65,7 +66,7 @@ def backtest(
     asked = BacktestRequest(
         windows=windows,
         since=None if since is None else as_time(since),
-        prices=None if prices is None else price_list(prices),
+        retraining_costs=None if retraining_costs is None else cost_list(retraining_costs),
         label_delay=label_delay,
     )
     workspace = workspace_here()
@@ -85,14 +86,14 @@ def backtest(
     render.OUT.print("switch one on: retrim policy set NAME", highlight=False)
 
 
-@policy_app.command(name="set", epilog=example("retrim policy set account-0.5"))
+@policy_app.command(name="set", epilog=example("retrim policy set accumulated gain-0.5"))
 def set_policy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A policy, as the newest backtest names it.")],
     as_json: AsJson = False,
 ) -> None:
     """Write a policy of the newest backtest into params.yaml.
 
-    Changes the rule and what it needs, such as the price. All else stays, comments too.
+    Changes the rule and what it needs, such as the retraining cost. All else stays, comments too.
     """
     from retrim.cli import render
     from retrim.reports.policy_report import set_policy as op
@@ -108,7 +109,7 @@ def set_policy(
 
 
 @policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-unit 0.02 --currency EUR"))
-def price(
+def retraining_cost(
     cost: Annotated[float, typer.Option("--cost", help="What one retraining costs: compute, review, churn.")],
     per_unit: Annotated[
         float,
@@ -121,17 +122,17 @@ def price(
 
     Prints it in units of the loss and in money, and the lines for params.yaml. Writes nothing.
     """
-    from retrim.checking.mode import price_of
+    from retrim.checking.mode import retraining_cost_of
     from retrim.cli import render
 
-    found = price_of(workspace_here(), cost=cost, per_unit=per_unit, currency=currency)
+    found = retraining_cost_of(workspace_here(), cost=cost, per_unit=per_unit, currency=currency)
     if as_json:
         render.show_json(found)
         return
     money = found.money
     render.show_facts(
         [
-            ("in the loss", f"{money.price:.6g} {found.loss} x checks"),
+            ("in the loss", f"{money.retraining_cost:.6g} {found.loss} x checks"),
             ("in first losses", None if found.first_losses is None else f"{found.first_losses:.4g}"),
             (
                 "in money",
@@ -140,7 +141,7 @@ def price(
         ]
     )
     render.OUT.print(found.sentence, highlight=False, markup=False)
-    render.OUT.print("In params.yaml, replace the lines under account by:", highlight=False)
+    render.OUT.print("In params.yaml, replace the lines under accumulated gain by:", highlight=False)
     for line in found.lines:
         render.OUT.print(f"  {line}", highlight=False, markup=False)
 

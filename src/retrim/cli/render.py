@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from retrim.checking.check import GivenAnswer
     from retrim.checking.history import StopCounts
     from retrim.cli.answers import HeldBatch, RunFacts, StoppedRun, WaitingVersion
-    from retrim.decision.account import LifeTotals, MoneyParams
+    from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
     from retrim.decision.check_record import CheckRecord
     from retrim.decision.previous_champions import PreviousChampions
     from retrim.decision.probation import ProbationFacts, ServedPredictions, Skew
@@ -63,8 +63,8 @@ def show_table(
     others: list[int] = []
     if brief_last:
         others = [max(len(row[place]) for row in (columns, *texts)) for place in range(len(columns) - 1)]
-        room = max(OUT.width - sum(others) - GAP * len(others), LEAST)
-        texts = [[*row[:-1], brief(row[-1], room)] for row in texts]
+        run_directory = max(OUT.width - sum(others) - GAP * len(others), LEAST)
+        texts = [[*row[:-1], brief(row[-1], run_directory)] for row in texts]
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for place, column in enumerate(columns):
         whole = others[0] if brief_last and place == 0 else None  # what a row is called is typed again
@@ -171,9 +171,9 @@ class _Lines(logging.Handler):
 REASON = 150  # characters of a reason on the screen of the status: two lines of it
 
 
-def account_in_words(balance: float, price: float, money: "MoneyParams | None") -> str:
-    """The account against the price, in the loss, and in money where that is said."""
-    said = f"{balance:.4g} of {price:.4g}"
+def gain_in_words(balance: float, retraining_cost: float, money: "MoneyParams | None") -> str:
+    """The accumulated gain against the retraining cost, in the loss, and in money where that is said."""
+    said = f"{balance:.4g} of {retraining_cost:.4g}"
     if money is None:
         return said
     return f"{said} ({money.worth(balance):.2f} of {money.cost:.2f} {money.currency})"
@@ -291,11 +291,13 @@ def _skew_in_words(skew: "Skew") -> str:
     )
 
 
-def formers_in_words(formers: "PreviousChampions | None") -> str | None:
-    if formers is None:
+def previous_champions_in_words(previous_champions: "PreviousChampions | None") -> str | None:
+    if previous_champions is None:
         return None
-    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in formers.losses.items())
-    return f"{losses}; live {formers.champion_loss:.4g}, on {formers.rows} rows that none has seen"
+    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in previous_champions.losses.items())
+    return (
+        f"{losses}; live {previous_champions.champion_loss:.4g}, on {previous_champions.rows} rows that none has seen"
+    )
 
 
 def waits_in_words(versions: "Sequence[WaitingVersion]") -> str | None:
@@ -347,10 +349,11 @@ def _left_out_in_words(check: "CheckRecord") -> str | None:
     outlook = check.outlook
     if check.champion is None or outlook is None or not outlook.checks:
         return None
-    checks, most = outlook.checks, check.account.balance + outlook.more
+    checks, most = outlook.checks, check.accumulated_gain.balance + outlook.more
     return (
-        f"not probed: with the waiting rows of {checks} check{'' if checks == 1 else 's'} the account could hold "
-        f"{most:.4g} at most, of {check.price:.4g}; the next probe counts them"
+        f"not probed: with the waiting rows of {checks} check{'' if checks == 1 else 's'} the accumulated gain "
+        "could hold "
+        f"{most:.4g} at most, of {check.retraining_cost:.4g}; the next probe counts them"
     )
 
 

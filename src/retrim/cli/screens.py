@@ -21,15 +21,15 @@ from retrim.cli import render
 from retrim.cli.answers import DecisionAnswer, LastDecision, NextRun, RunFacts, StatusAnswer, WaitingVersion
 from retrim.cli.render import (
     REASON,
-    account_in_words,
     answer_in_words,
     back_in_words,
     estimate_in_words,
-    formers_in_words,
+    gain_in_words,
     guards_in_words,
     lacks_in_words,
     limit_in_words,
     loss_in_words,
+    previous_champions_in_words,
     probation_in_words,
     probe_in_words,
     quality_in_words,
@@ -94,9 +94,9 @@ def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
         ("measured by", served_in_words(check.served)),
         ("estimated", estimate_in_words(check)),
         ("probe against it", None if reading is None else _reading_in_words(reading)),
-        ("account", account_in_words(check.account.balance, check.price, check.money)),
+        ("accumulated gain", gain_in_words(check.accumulated_gain.balance, check.retraining_cost, check.money)),
         ("too few rows", check.short),
-        ("previous champions", formers_in_words(check.formers)),
+        ("previous champions", previous_champions_in_words(check.previous_champions)),
         ("probation", probation_in_words(check.probation)),
         ("probe", probe_in_words(check)),
         ("cost so far", totals_in_words(check.totals)),
@@ -228,10 +228,11 @@ def show_status(status: StatusAnswer) -> None:
     to_do = first_steps(
         champion=champion, waiting=status.waiting, running=status.running, unpushed=status.unpushed, last=last
     )
-    account = None
-    if status.account is not None and status.price is not None:
-        share = f" ({status.account / status.price:.0%})" if status.price else ""  # version 1 may be perfect
-        account = f"{account_in_words(status.account, status.price, status.money)}, the price of a retraining{share}"
+    accumulated_gain = None
+    if status.accumulated_gain is not None and status.retraining_cost is not None:
+        reached = status.accumulated_gain / status.retraining_cost if status.retraining_cost else None
+        share = "" if reached is None else f" ({reached:.0%})"  # version 1 may be perfect
+        accumulated_gain = gain_in_words(status.accumulated_gain, status.retraining_cost, status.money) + share
     render.show_facts(
         [
             ("model", status.model),
@@ -241,7 +242,7 @@ def show_status(status: StatusAnswer) -> None:
             ("probation", probation_in_words(status.probation)),
             ("to do", to_do),
             ("last check", render.moment(status.last_check) or "none yet: retrim check"),
-            ("account", account),
+            ("accumulated gain", accumulated_gain),
             ("too few rows", status.short),
             ("cost so far", totals_in_words(status.totals)),
             ("measured by", served_in_words(status.served)),
@@ -319,7 +320,7 @@ NAMES = {
     "tested": ("landed", "tested for drift"),
     "target": ("matured", "label tested for drift"),
     "measured": ("matured", "measured"),
-    "deposited": ("matured", "in the account"),
+    "deposited": ("matured", "in the accumulated gain"),
 }
 REASONS = {
     "used": "made or judged a version",
@@ -353,7 +354,7 @@ def show_audit(audit: Audit) -> None:
     render.OUT.print("the balance holds" if audit.holds else "the balance does not hold", highlight=False)
 
 
-COLUMNS = ("as of", "history: loss", "account", "live", "decision", "replay: loss", "account", "live", "decision")
+COLUMNS = ("as of", "history: loss", "gain", "live", "decision", "replay: loss", "gain", "live", "decision")
 
 
 def show_replay(done: ReplayRun) -> None:
@@ -389,7 +390,9 @@ def _line(moment: ReplayMoment, means: tuple[float, float] | None) -> tuple[Any,
 def _cells(side: ReplaySide | None, loss: float | None) -> tuple[str, str, str, str]:
     if side is None:
         return "", "", "", ""
-    paid = "" if side.check is None else f"{side.check.account.balance:.3g} of {side.check.price:.3g}"
+    paid = (
+        "" if side.check is None else f"{side.check.accumulated_gain.balance:.3g} of {side.check.retraining_cost:.3g}"
+    )
     word = f"a person: {side.word}" if side.by_person else side.word
     return "" if loss is None else f"{loss:.4g}", paid, "" if side.live is None else str(side.live), word
 
@@ -405,7 +408,7 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
         render.show_json({"beats": [_record(beat) for beat in beats], "summary": to_record(summary)})
         return
     render.show_table(
-        ("date", "rows", "loss", "account", "live", "decision and its reason"),
+        ("date", "rows", "loss", "gain", "live", "decision and its reason"),
         [_demo_line(beat) for beat in beats],
         brief_last=True,
     )
@@ -449,7 +452,7 @@ def _draw(workspace: Workspace, beats: "Sequence[Beat]") -> Path:
 class DemoTotals:
     """Total cost in mean loss x checks: the system without and with its probes, version 1 kept, always retraining."""
 
-    price: float
+    retraining_cost: float
     system: float
     system_with_probes: float
     frozen: float
@@ -520,22 +523,23 @@ def _sentence(summary: DemoSummary) -> str:
     totals = summary.totals
     if not summary.rows or totals is None:
         return "No rows matured in the replayed time, so there is no loss to compare."
-    places = _places(totals.price)
+    places = _places(totals.retraining_cost)
     return (
         f"Over {summary.rows:,} rows replayed, {summary.loss.upper()} was {summary.system:.{places}f} with "
         f"{_counted(summary.retrainings)} ({summary.promoted} promoted, {summary.refused} refused), "
         f"{summary.frozen:.{places}f} had the first model stayed (0 retrainings), and "
         f"{summary.always:.{places}f} retraining at every check "
         f"({_counted(summary.checks)}, read off the probe's fits). "
-        f"At a price of {totals.price:.{places}f} a retraining the whole cost, in mean loss x checks, was "
+        f"At a cost of {totals.retraining_cost:.{places}f} a retraining the whole cost, in mean loss "
+        "x checks, was "
         f"{totals.system:.{places - 1}f} ({totals.system_with_probes:.{places - 1}f} with the probes), "
         f"{totals.frozen:.{places - 1}f} and {totals.always:.{places - 1}f}."
     )
 
 
-def _places(price: float) -> int:
+def _places(retraining_cost: float) -> int:
     """Decimals that tell losses apart where a retraining costs so much."""
-    return 1 if price >= 1 else 3
+    return 1 if retraining_cost >= 1 else 3
 
 
 def _totals(
@@ -545,13 +549,13 @@ def _totals(
     last = next((beat.check.record for beat in reversed(beats) if beat.check is not None), None)
     if last is None or last.totals is None:
         return None
-    usual, price = workspace.params.account.usual_rows, last.price
+    usual, retraining_cost = workspace.params.gain.rows_per_check, last.retraining_cost
     return DemoTotals(
-        price=price,
+        retraining_cost=retraining_cost,
         system=last.totals.without_probes,
         system_with_probes=last.totals.with_probes,
         frozen=frozen.total / usual,
-        always=always.total / usual + price * checks,
+        always=always.total / usual + retraining_cost * checks,
     )
 
 
@@ -565,11 +569,11 @@ def _demo_line(beat: "Beat") -> tuple[Any, ...]:
     if check is None:
         return beat.date, beat.rows, None, None, beat.live, f"version 1 {came}"
     record = check.record
-    places = _places(record.price)
+    places = _places(record.retraining_cost)
     loss = None if record.reading is None else f"{record.reading.champion_loss:.{places}f}"
-    account = f"{record.account.balance:.{places}f} of {record.price:.{places}f}"
+    accumulated_gain = f"{record.accumulated_gain.balance:.{places}f} of {record.retraining_cost:.{places}f}"
     said = f"{check.outcome}, {came}" if came else f"{check.outcome}: {check.reason}"
-    return beat.date, beat.rows, loss, account, beat.live, said
+    return beat.date, beat.rows, loss, accumulated_gain, beat.live, said
 
 
 def _record(beat: "Beat") -> dict[str, Any]:

@@ -212,7 +212,7 @@ def rollback(
 @versions_app.command(
     "run-directory", epilog=example('cd "$(retrim versions run-directory --as-of 2012-03-01)" && dvc repro')
 )
-def room(
+def run_directory(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
     mode: Annotated[str | None, typer.Option(help="search, warm or refit. Default: as a run of that date.")] = None,
     as_json: AsJson = False,
@@ -223,12 +223,12 @@ def room(
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
-    from retrim.retraining.run_directory import open_room_by_hand
+    from retrim.retraining.run_directory import open_run_directory_by_hand
 
     if mode not in (None, "search", "warm", "refit"):
         raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
     chosen: Any = mode
-    made = open_room_by_hand(workspace_here(), as_of=as_time(as_of), mode=chosen)
+    made = open_run_directory_by_hand(workspace_here(), as_of=as_time(as_of), mode=chosen)
     if as_json:
         render.show_json(made.as_record())
         return

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from retrim.decision.account import AccumulatedGain, Band, LifeTotals, MoneyParams
+from retrim.decision.accumulated_gain import AccumulatedGain, Band, LifeTotals, MoneyParams
 from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.probation import ProbationCheck, ServedPredictions
 from retrim.decision.probe import GatePreview, Outlook, ProbeReading
@@ -87,7 +87,7 @@ class CheckRecord:
         estimate: The loss of newer rows, estimated without their labels.
         scored: Estimates whose labels have come.
         estimates: How good all estimates scored so far were.
-        formers: Previous champions on the newest rows.
+        previous_champions: Previous champions on the newest rows.
         probation: The probation of the live version.
         refits: Mean loss of the refits of the probe, by training window.
         refit_counts: The training window that `reading` is of.
@@ -107,13 +107,13 @@ class CheckRecord:
         counted_until: When rows were last probed.
         labels_until: When the newest label matured.
         debited: Refused runs whose cost the accumulated gain paid at this check.
-        account_before: The accumulated gain before this check.
+        accumulated_gain_before: The accumulated gain before this check.
         counted: Rows that this check counted, by what for.
         view: What made the table.
         rolled_back: The rollback that nobody has answered.
-        account: The accumulated gain after this check.
-        price: Of a retraining, in the same unit.
-        money: What the price was worked out from.
+        accumulated gain: The accumulated gain after this check.
+        retraining_cost: Of a retraining, in the same unit.
+        money: What the retraining cost was worked out from.
         said: The answer of each rule.
         totals: What the model has cost so far.
         mode: How the retraining that was decided makes its version.
@@ -135,7 +135,7 @@ class CheckRecord:
     estimate: DatedEstimate | None = None
     scored: tuple[ScoredEstimate, ...] = ()
     estimates: EstimateQuality | None = None
-    formers: PreviousChampions | None = None
+    previous_champions: PreviousChampions | None = None
     probation: ProbationCheck | None = None
     refits: dict[WindowKind, float] | None = None
     refit_counts: WindowKind | None = None
@@ -155,12 +155,12 @@ class CheckRecord:
     counted_until: Moment | None = None
     labels_until: Moment | None = None
     debited: tuple[str, ...] = ()
-    account_before: AccumulatedGain | None = None
+    accumulated_gain_before: AccumulatedGain | None = None
     counted: dict[Kind, int] = field(default_factory=dict)
     view: TableView | None = None
     rolled_back: RolledBack | None = None
-    account: AccumulatedGain
-    price: float
+    accumulated_gain: AccumulatedGain
+    retraining_cost: float
     money: MoneyParams | None = None
     said: tuple[RuleResult, ...] = ()
     totals: LifeTotals | None = None
@@ -174,7 +174,7 @@ class CheckRecord:
     @property
     def short(self) -> str | None:
         """Why so few rows do not show what the accumulated gain holds, where it would pay for a run."""
-        if self.preview is None or self.preview.passes or self.account.balance < self.price:
+        if self.preview is None or self.preview.passes or self.accumulated_gain.balance < self.retraining_cost:
             return None
         return self.preview.short
 

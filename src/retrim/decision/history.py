@@ -93,8 +93,8 @@ class PastCheck:
         drifted: Columns over a threshold; None where there were too few rows to look at.
         held: Rules whose alarm it left to a person.
         settled: Rules whose alarm a person had settled before, and that was still up.
-        balance: What the account held after it.
-        price: Of a retraining then.
+        balance: What the accumulated gain held after it.
+        retraining_cost: Of a retraining then.
     """
 
     as_of: pd.Timestamp
@@ -103,7 +103,7 @@ class PastCheck:
     held: tuple[str, ...]
     settled: tuple[str, ...] = ()
     balance: float = 0.0
-    price: float = 0.0
+    retraining_cost: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class HistorySummary:
         spent: Of each run that was paid for, how many checks ago it was, oldest first; 1: at the check before.
         settled: Rules whose alarm a person has settled; it is answered for as long as it stays up.
         timetable_settled: When a person last settled the timetable's alarm; None if nobody has.
-        lowest: The least that the account has held since the last refusal, its debit taken; None if that is not known.
+        lowest: The least that the accumulated gain has held since the last refusal, its debit taken; None if that is
+            not known.
     """
 
     drifted: tuple[tuple[str, ...], ...]
@@ -211,13 +212,13 @@ def _spent(past: CheckHistory) -> tuple[int, ...]:
 
 
 def _lowest(past: CheckHistory, ended: Sequence[PastRun]) -> float | None:
-    """The least that the account has held since the last refusal, its debit taken; None where no check is known."""
+    """The least accumulated gain since the last refusal, its debit taken; None where no check is known."""
     refused = [run.over for run in ended if run.state == "refused"]
     before = [check for check in past.checks if refused and check.as_of <= refused[-1]]
     if not before:
         return None
     since = [check.balance for check in past.checks if check.as_of > refused[-1]]
-    return min([max(before[-1].balance - before[-1].price, 0.0), *since])
+    return min([max(before[-1].balance - before[-1].retraining_cost, 0.0), *since])
 
 
 def _refusals(ended: Sequence[PastRun]) -> int:

@@ -54,10 +54,10 @@ class PolicyParams(SettingsSection):
         default="rows",
         description="windows of equal rows, or of equal time; losses of equal rows are equally exact",
     )
-    prices: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         exclude=True,
         default=(0.25, 0.5, 2.0, 4.0),
-        description="the account is also tried at that many times account.price; `--price` says others",
+        description="the accumulated gain is also tried at that many times gain.cost; `--costs` says others",
     )
     deployment_delay: int = Field(
         exclude=True,
@@ -325,7 +325,7 @@ class LossMatrix:
     cut: WindowCuts
     sums: np.ndarray
     fitted_rows: np.ndarray
-    usual_rows: float
+    rows_per_check: float
     back: int
 
     @classmethod
@@ -335,7 +335,7 @@ class LossMatrix:
         cut: WindowCuts,
         scored: Iterable[FitLosses],
         *,
-        usual_rows: float,
+        rows_per_check: float,
         back: int,
     ) -> "LossMatrix":
         """The matrix of all jobs of `cut`, in any order.
@@ -351,7 +351,7 @@ class LossMatrix:
             fitted[place, each.job.origin] = each.fitted_rows
         if not np.isfinite(sums[:, :, -1]).all():
             raise ValueError("a fit of the loss matrix is missing")
-        return cls(kinds, cut, sums, fitted, usual_rows, back)
+        return cls(kinds, cut, sums, fitted, rows_per_check, back)
 
     @property
     def windows(self) -> int:
@@ -365,7 +365,7 @@ class LossMatrix:
     @property
     def share(self) -> np.ndarray:
         """Usual checks that each window counts for, shape (windows,)."""
-        return self.rows / self.usual_rows
+        return self.rows / self.rows_per_check
 
     def origin(self, model: int) -> int:
         """The block, counted through all windows, that a model's training rows end before."""
@@ -381,7 +381,7 @@ class LossMatrix:
         """Mean loss times share of model i on window j, shape (kinds, windows, windows); NaN where j is before i."""
         begins = np.searchsorted(self.cut.window, np.arange(self.windows))
         by_window = np.add.reduceat(self.sums[:, self.origins], begins, axis=2)
-        return np.asarray(by_window / self.usual_rows)
+        return np.asarray(by_window / self.rows_per_check)
 
     def part(self, first: int, last: int) -> "LossMatrix":
         """The windows `[first, last)` as a history of their own: its first model is the one made before `first`."""
@@ -396,7 +396,7 @@ class LossMatrix:
             part=self.cut.part[kept],
         )
         fitted = self.fitted_rows[:, blocks]
-        return LossMatrix(self.kinds, inner, self.sums[:, blocks, kept], fitted, self.usual_rows, self.back)
+        return LossMatrix(self.kinds, inner, self.sums[:, blocks, kept], fitted, self.rows_per_check, self.back)
 
     def probe_sums(self, window: int, kind: int, *, labels: int, blocks: int) -> np.ndarray:
         """What a probe of a window loses in each of its cells, each block judged by a fit on what was due before it.

@@ -14,7 +14,7 @@ ever started a run at all.
 
 The policies a backtest tries, each with the settings that switch it on.
 
-What each guard of the account costs on history: the same policy played once more without it.
+What each guard of the accumulated gain costs on history: the same policy played once more without it.
 
 Policies tried on history: one loss matrix, and any number of policies read off it without another fit.
 """
@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from retrim.decision.account import BandParams
+from retrim.decision.accumulated_gain import BandParams
 from retrim.decision.policy_play import (
     Asks,
     Drifted,
@@ -259,14 +259,14 @@ def phases(windows: int, count: int) -> list[tuple[int, ...]]:
     return sorted(found) or [tuple(range(windows - count, windows))]
 
 
-def periodic(setting: Setting, count: int, *, price: float) -> Periodic:
+def periodic(setting: Setting, count: int, *, retraining_cost: float) -> Periodic:
     """What the periodic policy of `count` retrainings costs, at its median and at its best phase."""
     if count == 0:
-        cost = play_policy(setting, at_checks(()), probes=False).cost(price)
+        cost = play_policy(setting, at_checks(()), probes=False).cost(retraining_cost)
         return Periodic(cost, cost)
     counted = setting.matrix.windows - setting.begin
     costs = [
-        play_policy(setting, at_checks([setting.begin + check for check in checks]), probes=False).cost(price)
+        play_policy(setting, at_checks([setting.begin + check for check in checks]), probes=False).cost(retraining_cost)
         for checks in phases(counted, count)
     ]
     return Periodic(float(np.median(costs)), float(min(costs)))
@@ -302,55 +302,55 @@ class PolicyOutcome:
     Args:
         policy: Which.
         played: Window by window.
-        price: Of a retraining, in mean loss times checks.
+        retraining_cost: Of a retraining, in mean loss times checks.
         hindsight: The best schedule under the same delays.
-        probe_cost: Price of the probe's own fits: price times their rows over those of a retraining.
+        probe_cost: Cost of the probe's own fits: retraining cost times their rows over those of a retraining.
         periodic: The periodic policy of as many retrainings.
     """
 
     policy: Policy
     played: PlayedPolicy
-    price: float
+    retraining_cost: float
     hindsight: Schedule
     probe_cost: float
     periodic: Periodic
 
     @property
     def cost(self) -> float:
-        """Loss summed over the windows and the price of each retraining, in mean loss times checks."""
-        return self.played.cost(self.price)
+        """Loss summed over the windows and the retraining cost of each retraining, in mean loss times checks."""
+        return self.played.cost(self.retraining_cost)
 
     @property
     def ratio(self) -> float:
         """Cost over that of the best schedule in hindsight, the probe's own cost left out; 1 or more."""
-        return self.cost / self.hindsight.cost(self.price)
+        return self.cost / self.hindsight.cost(self.retraining_cost)
 
     @property
     def ratio_with_probe(self) -> float:
         """The same with the probe's own cost."""
-        return (self.cost + self.probe_cost) / self.hindsight.cost(self.price)
+        return (self.cost + self.probe_cost) / self.hindsight.cost(self.retraining_cost)
 
 
 def compare_policies(
-    setting: Setting, policies: Sequence[Policy], *, price: float, fits_per_retraining: float
+    setting: Setting, policies: Sequence[Policy], *, retraining_cost: float, fits_per_retraining: float
 ) -> list[PolicyOutcome]:
     """Every policy over one history.
 
     Args:
         setting: Losses, delays, training windows.
         policies: Any number: none of them needs another fit.
-        price: Of a retraining, in mean loss times checks.
+        retraining_cost: Of a retraining, in mean loss times checks.
         fits_per_retraining: Fits of one retraining for each training window: 1 is the model alone; a search has more.
     """
-    found = best_in_hindsight(setting.totals, setting.delays, price=price)
+    found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
     calendar: dict[int, Periodic] = {}
     outcomes = []
     for policy in policies:
         played = policy.play(setting)
         if played.retrainings not in calendar:
-            calendar[played.retrainings] = periodic(setting, played.retrainings, price=price)
-        cost = price * played.probed / (usual_fit(setting) * fits_per_retraining)
-        outcomes.append(PolicyOutcome(policy, played, price, found, cost, calendar[played.retrainings]))
+            calendar[played.retrainings] = periodic(setting, played.retrainings, retraining_cost=retraining_cost)
+        cost = retraining_cost * played.probed / (usual_fit(setting) * fits_per_retraining)
+        outcomes.append(PolicyOutcome(policy, played, retraining_cost, found, cost, calendar[played.retrainings]))
     return outcomes
 
 
@@ -447,7 +447,7 @@ def choose(
     policies: Sequence[Policy],
     *,
     shipped: str,
-    price: float,
+    retraining_cost: float,
     fits_per_retraining: float,
     block: int,
     draws: int,
@@ -459,7 +459,7 @@ def choose(
         setting: The whole history, at least 3 windows that count.
         policies: Those that may be recommended; one of them is called `never`.
         shipped: Name of the policy that params.yaml switches on where nobody chose another.
-        price: Of a retraining, in mean loss times checks.
+        retraining_cost: Of a retraining, in mean loss times checks.
         fits_per_retraining: As `compare` takes it.
         block: Windows that belong together in the bootstrap.
         draws: Bootstrap draws.
@@ -468,7 +468,9 @@ def choose(
     n = setting.matrix.windows
     at = setting.begin + split_at(n - setting.begin)
     first, rest = part_of(setting, 0, at), part_of(setting, at, n)
-    outcomes = compare_policies(first, policies, price=price, fits_per_retraining=fits_per_retraining)
+    outcomes = compare_policies(
+        first, policies, retraining_cost=retraining_cost, fits_per_retraining=fits_per_retraining
+    )
     chosen: PolicyOutcome = min(outcomes, key=lambda outcome: outcome.cost)
     waiting = next((each for each in outcomes if each.policy.name == shipped), None)
     waited = False
@@ -478,7 +480,7 @@ def choose(
     played = chosen.policy.play(rest)
     never = play_policy(rest, at_checks(()), probes=False)
     paid = np.zeros(rest.matrix.windows)
-    for check, spent in played.paid(price).items():
+    for check, spent in played.paid(retraining_cost).items():
         paid[check + setting.delays.deployment] = spent
     saved = (never.losses - played.losses - paid)[rest.begin :]
 
@@ -490,9 +492,9 @@ def choose(
         chosen_on=at - setting.begin,
         windows=n - at,
         retrainings=played.retrainings,
-        cost=played.cost(price),
+        cost=played.cost(retraining_cost),
         never=never.loss,
-        hindsight=best_in_hindsight(rest.totals, rest.delays, price=price).cost(price),
+        hindsight=best_in_hindsight(rest.totals, rest.delays, retraining_cost=retraining_cost).cost(retraining_cost),
         saved=float(saved.mean()),
         low=bound(saved),
         high=-bound(-saved),
@@ -512,11 +514,11 @@ class PolicySetup:
     Args:
         triggers: As params.yaml has them.
         drift: As params.yaml has it.
-        price: Of a retraining, in units of params.yaml.
-        prices: Those that the account is tried at, in the same units.
+        retraining_cost: Of a retraining, in units of params.yaml.
+        retraining_costs: Those that the accumulated gain is tried at, in the same units.
         unit: What 1 of these is in mean loss times checks.
-        errors: Standard errors of itself that the account must exceed.
-        ahead: Checks like the newest ones that are added before it is held to the price.
+        errors: Standard errors of itself that the accumulated gain must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
         when: When the probe is asked, as params.yaml has it; a backtest knows `needed`, and takes all else for `every`.
         every: Time between two checks.
         counted: The columns, window by window.
@@ -527,8 +529,8 @@ class PolicySetup:
 
     triggers: TriggerParams
     drift: DriftParams
-    price: float
-    prices: Sequence[float]
+    retraining_cost: float
+    retraining_costs: Sequence[float]
     unit: float
     errors: float
     ahead: float
@@ -541,7 +543,7 @@ class PolicySetup:
 
 
 def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) -> list[Policy]:
-    """Never, always, every k, drift rules, performance bands, and the account at several prices.
+    """Never, always, every k, drift rules, performance bands, and the accumulated gain at several retraining costs.
 
     Args:
         wanted: Settings and counts.
@@ -552,7 +554,10 @@ def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) ->
     never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
     return [
         never,
-        *(gain_policy(wanted, price) for price in sorted({*wanted.prices, wanted.price})),
+        *(
+            gain_policy(wanted, retraining_cost)
+            for retraining_cost in sorted({*wanted.retraining_costs, wanted.retraining_cost})
+        ),
         *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
         _rule(wanted, "performance", band=wanted.triggers.band, changes={"triggers.rules": ["performance"]}),
         _rule(wanted, "performance-1sd", band=BandParams(unit="sd", reach=1.0), changes=None),
@@ -562,29 +567,29 @@ def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) ->
     ]
 
 
-def account_name(price: float) -> str:
-    """Name of the account at a price in units of params.yaml."""
-    return f"account-{price:.6g}"
+def gain_name(retraining_cost: float) -> str:
+    """Name of the accumulated gain at a retraining cost in units of params.yaml."""
+    return f"gain-{retraining_cost:.6g}"
 
 
-def gain_policy(wanted: PolicySetup, price: float) -> Policy:
-    """The account held to a price in units of params.yaml."""
-    triggers = wanted.triggers.model_copy(update={"rules": ("account",)})
+def gain_policy(wanted: PolicySetup, retraining_cost: float) -> Policy:
+    """The accumulated gain held to a retraining cost in units of params.yaml."""
+    triggers = wanted.triggers.model_copy(update={"rules": ("gain",)})
 
     def asks(setting: Setting) -> Asks:
         return by_rules(
             setting,
             triggers,
-            price=price * wanted.unit,
+            retraining_cost=retraining_cost * wanted.unit,
             errors=wanted.errors,
             ahead=wanted.ahead,
             drifted=None,
             seed=wanted.seed,
         )
 
-    changes = {"triggers.rules": ["account"], "account.price": price}
-    spaced = ProbeSpacing(price * wanted.unit, wanted.errors) if wanted.when == NEEDED else None
-    return Policy(account_name(price), changes, asks, probes=True, spaced=spaced)
+    changes = {"triggers.rules": ["gain"], "gain.cost": retraining_cost}
+    spaced = ProbeSpacing(retraining_cost * wanted.unit, wanted.errors) if wanted.when == NEEDED else None
+    return Policy(gain_name(retraining_cost), changes, asks, probes=True, spaced=spaced)
 
 
 def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Policy:
@@ -614,7 +619,7 @@ def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], A
         return by_rules(
             setting,
             triggers,
-            price=wanted.price,
+            retraining_cost=wanted.retraining_cost,
             errors=wanted.errors,
             ahead=wanted.ahead,
             drifted=None,
@@ -635,7 +640,7 @@ def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str,
         return by_rules(
             setting,
             triggers,
-            price=wanted.price,
+            retraining_cost=wanted.retraining_cost,
             errors=wanted.errors,
             ahead=wanted.ahead,
             drifted=drifted,
@@ -686,7 +691,7 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class GuardCost:
-    """A guard that kept the account from a retraining, or the gate that refused one.
+    """A guard that kept the accumulated gain from a retraining, or the gate that refused one.
 
     Args:
         guard: Which.
@@ -710,11 +715,11 @@ class GuardCost:
 
 @dataclass(frozen=True)
 class ShortHoldout:
-    """Where not even all rows that may judge show the gain that the account found.
+    """Where not even all rows that may judge show the gain that the accumulated gain found.
 
     Args:
         checks: Checks at which that is so.
-        asked: Checks at which the account passed its price and the gate was asked.
+        asked: Checks at which the accumulated gain passed its cost and the gate was asked.
         last: The last of those checks.
         most: Rows that judge at most, `split.judge_rows`.
         why: What was found at the last of them, how many rows it would take, and which setting alone would do.
@@ -730,7 +735,8 @@ class ShortHoldout:
     def text(self) -> str:
         """The sentence for a person."""
         return (
-            f"holdout rows: at {self.checks} of {self.asked} checks at which the account asks the gate, {self.most} "
+            f"holdout rows: at {self.checks} of {self.asked} checks at which the accumulated gain asks the gate, "
+            f"{self.most} "
             "rows (split.judge_rows) are too few to show its gain at 80% power; at the last one, "
             f"{self.last:%Y-%m-%d}, {self.why}"
         )
@@ -750,15 +756,15 @@ def short_holdout(played: PlayedPolicy, moments: Sequence[pd.Timestamp], *, most
     return ShortHoldout(len(played.short), played.asked, moments[last], most, played.short[last])
 
 
-def guard_costs(wanted: PolicySetup, setting: Setting, *, price: float) -> tuple[GuardCost, ...]:
-    """Each guard that the account of params.yaml met on a history, the one that cost most first.
+def guard_costs(wanted: PolicySetup, setting: Setting, *, retraining_cost: float) -> tuple[GuardCost, ...]:
+    """Each guard that the accumulated gain of params.yaml met on a history, the one that cost most first.
 
     Args:
         wanted: Settings.
         setting: The history.
-        price: Of a retraining, in mean loss times checks.
+        retraining_cost: Of a retraining, in mean loss times checks.
     """
-    own = gain_policy(wanted, wanted.price)
+    own = gain_policy(wanted, wanted.retraining_cost)
     played = own.play(setting)
     met = {guard: count for guard, count in played.stopped.items() if guard in (*WITHOUT, "gate")}
     if played.refused:
@@ -768,8 +774,8 @@ def guard_costs(wanted: PolicySetup, setting: Setting, *, price: float) -> tuple
             guard,
             stopped,
             len(played.refused) if guard == "gate" else 0,
-            played.cost(price),
-            _without(guard, wanted, setting).cost(price),
+            played.cost(retraining_cost),
+            _without(guard, wanted, setting).cost(retraining_cost),
         )
         for guard, stopped in met.items()
     ]
@@ -781,4 +787,4 @@ def _without(guard: str, wanted: PolicySetup, setting: Setting) -> PlayedPolicy:
         setting = replace(setting, judging=None)
     else:
         wanted = replace(wanted, triggers=wanted.triggers.model_copy(update=WITHOUT[guard]))
-    return gain_policy(wanted, wanted.price).play(setting)
+    return gain_policy(wanted, wanted.retraining_cost).play(setting)

@@ -53,7 +53,7 @@ def page(
     ).encode()
 
 
-MARKS = {"account": "o", "every": "s", "always": "s", "never": "X"}
+MARKS = {"gain": "o", "every": "s", "always": "s", "never": "X"}
 
 
 def loss_by_retrainings(points: Mapping[str, tuple[int, float]], frontier: Sequence[tuple[int, float]]) -> bytes:
@@ -78,7 +78,7 @@ def loss_by_retrainings(points: Mapping[str, tuple[int, float]], frontier: Seque
             names.setdefault(point, []).append(name)
         for number, (point, alike) in enumerate(sorted(names.items())):
             stem = alike[0].partition("-")[0]
-            colour = COLOURS[0] if stem == "account" else COLOURS[1] if stem in MARKS else COLOURS[3]
+            colour = COLOURS[0] if stem == "gain" else COLOURS[1] if stem in MARKS else COLOURS[3]
             axes.scatter(*point, s=42, color=colour, marker=MARKS.get(stem, "D"), zorder=3, linewidths=0)
             # Names of points that lie close to one another go up and down in turn, and those far right to the left.
             right = point[0] < 0.8 * max(count for count, _ in names)
@@ -97,28 +97,30 @@ def loss_by_retrainings(points: Mapping[str, tuple[int, float]], frontier: Seque
     return made.getvalue()
 
 
-def cost_by_price(costs: Mapping[str, Sequence[float]], prices: Sequence[float], *, price: float) -> bytes:
-    """Total cost of each policy over the price of a retraining, each over that of the best schedule at that price.
+def cost_by_retraining_cost(
+    costs: Mapping[str, Sequence[float]], retraining_costs: Sequence[float], *, retraining_cost: float
+) -> bytes:
+    """Total cost of each policy over the retraining cost, each over that of the best schedule at that cost.
 
     Args:
-        costs: Cost over that of hindsight at each price, 1 or more, by policy.
-        prices: Of a retraining, in mean loss times checks, ascending, above 0.
-        price: The one that params.yaml has.
+        costs: Cost over that of hindsight at each cost, 1 or more, by policy.
+        retraining_costs: Of a retraining, in mean loss times checks, ascending, above 0.
+        retraining_cost: The one that params.yaml has.
     """
-    with drawn("Total cost over the price of a retraining", width=8.4, height=4.8) as (axes, made):
+    with drawn("Total cost over the retraining cost", width=8.4, height=4.8) as (axes, made):
         for number, (name, values) in enumerate(costs.items()):
             axes.plot(
-                prices,
+                retraining_costs,
                 values,
                 color=COLOURS[number % len(COLOURS)],
                 linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
                 linewidth=1.6,
                 label=plain(name),
             )
-        axes.axvline(price, color=MUTED, linewidth=0.9, linestyle=":")
+        axes.axvline(retraining_cost, color=MUTED, linewidth=0.9, linestyle=":")
         axes.annotate(
-            "price now",
-            (price, 1),
+            "cost now",
+            (retraining_cost, 1),
             (3, -2),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -127,7 +129,7 @@ def cost_by_price(costs: Mapping[str, Sequence[float]], prices: Sequence[float],
             fontsize=9,
         )
         axes.set_xscale("log")
-        axes.set(xlabel="price of a retraining, mean loss x checks", ylabel="cost over that of the best in hindsight")
+        axes.set(xlabel="retraining cost, mean loss x checks", ylabel="cost over that of the best in hindsight")
         axes.set_ylim(0.98, min(max(max(values) for values in costs.values()) * 1.02, 3.0))
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return made.getvalue()

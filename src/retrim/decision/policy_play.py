@@ -4,7 +4,7 @@ What a policy is played under, what it sees and answers at a check, and what cam
 
 How late labels come in windows, and whether enough windows are left to tell policies apart.
 
-A policy played over a loss matrix: check by check, with the very account and the very decision that run live.
+A policy played over a loss matrix: check by check, with the very accumulated gain and the very decision that run live.
 
 Who decides at a check of a backtest: given dates, or the rules that run live, fed records of the same shape.
 
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.decision.account import EMPTY, AccumulatedGain, Band, reference_band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band, reference_band
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy import LossMatrix, PolicyDelays, WindowCuts
 from retrim.decision.probe import GatePreview, Outlook, ProbeResult
@@ -98,7 +98,7 @@ class GateSimulation:
             champion: Model and place of the training window of the one that is live.
             model: The challengers' place: their training rows end where this window begins.
             until: Windows before this one have labels.
-            life: Its probes, where the account started the run; None: what they showed does not count.
+            life: Its probes, where the accumulated gain started the run; None: what they showed does not count.
         """
         live, live_kind = champion
         origin = max(matrix.origin(model) - self.apart, 0)
@@ -191,7 +191,7 @@ class GateSimulation:
             champion: The champion's.
             shown: What the checks of its life showed on rows before; None: no check started the run.
         """
-        most = 0.0 if self.gate.harm is None else self.gate.harm.most
+        most = 0.0 if self.gate.non_inferiority is None else self.gate.non_inferiority.most
         return judge(
             challengers,
             champion,
@@ -366,7 +366,7 @@ class PolicyView:
         measured: That whose loss on the window is watched: what served it, where labels come later; else `live`.
         reading: What the probe read; None where it was not asked or nothing had matured.
         preview: What the gate would say of its refits; None likewise, and where every retraining is released.
-        account: After the deposit.
+        accumulated_gain: After the deposit.
         deposited: What was put in.
         past: Runs and checks before.
     """
@@ -377,7 +377,7 @@ class PolicyView:
     measured: ServedModel
     reading: ProbeResult | None
     preview: GatePreview | None
-    account: AccumulatedGain
+    accumulated_gain: AccumulatedGain
     deposited: AccumulatedGain | None
     past: CheckHistory
 
@@ -389,7 +389,7 @@ class PolicyAnswer:
     Args:
         retrain: Whether it does.
         waits: Whether it is a person's to start.
-        debit: What a refusal takes from the account.
+        debit: What a refusal takes from the accumulated gain.
         rules: Rules that start it.
         held: Rules whose alarm waits for a person.
         drifted: Columns that drifted; None where there was nothing to look at.
@@ -413,11 +413,11 @@ class ProbeSpacing:
     """What tells whether a probe could change the decision, as `probe.when: needed` asks.
 
     Args:
-        price: Of a retraining, in mean loss times checks.
-        errors: Standard errors of itself that the account must exceed.
+        retraining_cost: Of a retraining, in mean loss times checks.
+        errors: Standard errors of itself that the accumulated gain must exceed.
     """
 
-    price: float
+    retraining_cost: float
     errors: float
 
 
@@ -430,11 +430,11 @@ class PlayedPolicy:
         refused: Those whose retraining the gate refused.
         waited: Checks at which a retraining was a person's to start, and nobody was there.
         stopped: Checks at which a guard kept a rule from a retraining, by guard.
-        asked: Checks at which the account passed its price and the gate was asked, by a preview or a run.
+        asked: Checks at which the accumulated gain passed its cost and the gate was asked, by a preview or a run.
         short: Those of them at which not even all rows that may judge show the gain, each with the sentence why.
         served: The model that served each window, shape (windows,).
         losses: Mean loss times share of each window, shape (windows,); 0 before the first that counts.
-        balances: The account after each check, shape (windows,); the first stands before any check.
+        balances: The accumulated gain after each check, shape (windows,); the first stands before any check.
         probed: Rows that all fits of the probe were made from.
         fitted: Rows that all retrainings were made from.
         again: What fitting a promoted recipe once more costs, as a share of a retraining; 0 where none is.
@@ -461,13 +461,13 @@ class PlayedPolicy:
     def retrainings(self) -> int:
         return len(self.checks)
 
-    def paid(self, price: float) -> dict[int, float]:
+    def paid(self, retraining_cost: float) -> dict[int, float]:
         """What each check paid that started a retraining, a promoted recipe's second fit included."""
-        return {check: price * (1 + self.again * (check not in self.refused)) for check in self.checks}
+        return {check: retraining_cost * (1 + self.again * (check not in self.refused)) for check in self.checks}
 
-    def cost(self, price: float) -> float:
+    def cost(self, retraining_cost: float) -> float:
         """Loss and what the retrainings cost, in mean loss times checks."""
-        return self.loss + sum(self.paid(price).values())
+        return self.loss + sum(self.paid(retraining_cost).values())
 
 
 COUNTED = 5  # of that many windows one has to count, and three in all
@@ -552,7 +552,7 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
                 _retrain(setting, walk, check, answer)
         if check >= setting.begin:
             losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
-        balances[check] = walk.account.balance
+        balances[check] = walk.accumulated_gain.balance
         walk.served.append(walk.live)
     return PlayedPolicy(
         checks=tuple(walk.checks),
@@ -577,7 +577,7 @@ class _Walk:
     live: ServedModel
     begun: pd.Timestamp
     coming: ServedModel | None = None
-    account: AccumulatedGain = EMPTY
+    accumulated_gain: AccumulatedGain = EMPTY
     version: int = 1
     runs: list[PastRun] = field(default_factory=list)
     past: list[PastCheck] = field(default_factory=list)
@@ -606,21 +606,21 @@ class _Walk:
 
     def promote(self) -> None:
         assert self.coming is not None
-        self.live, self.coming, self.account = self.coming, None, EMPTY
+        self.live, self.coming, self.accumulated_gain = self.coming, None, EMPTY
         self.outlook, self.waits, self.shown, self.said = self.outlook.of_next(), [], [], None
         self.version += 1
         self.runs[-1] = replace(self.runs[-1], state="promoted")
 
     def note(self, seen: PolicyView, answer: PolicyAnswer, moment: pd.Timestamp) -> None:
-        self.account = seen.account
+        self.accumulated_gain = seen.accumulated_gain
         self.waited += answer.waits
         self.stopped.update(() if answer.stopped is None else (answer.stopped,))
-        if "account" in answer.rules or answer.stopped == "gate":
+        if "gain" in answer.rules or answer.stopped == "gate":
             self.asked += 1
             if seen.preview is not None and seen.preview.short is not None:
                 self.short[seen.check] = seen.preview.short
-        balance, price = seen.account.balance, answer.debit
-        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, price))
+        balance, retraining_cost = seen.accumulated_gain.balance, answer.debit
+        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, retraining_cost))
 
 
 def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) -> None:
@@ -634,7 +634,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) ->
             walk.note_run("deferred", answer.rules, moment, setting.moments[until])
             return
         champion, life = (walk.live.model, walk.live.kind), None
-        if "account" in answer.rules:
+        if "gain" in answer.rules:
             life = _life(setting, walk)
         verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known, life=life)
         kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
@@ -643,7 +643,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) ->
     if not passed:
         walk.note_run("refused", answer.rules, moment)
         walk.refused.append(check)
-        walk.account = walk.account.debit(answer.debit)
+        walk.accumulated_gain = walk.accumulated_gain.debit(answer.debit)
         return
     walk.note_run("running", answer.rules, moment)
     walk.coming = ServedModel(model, kind, check + delays.deployment, check)
@@ -654,7 +654,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) ->
 def _look(
     setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool, spaced: ProbeSpacing | None
 ) -> PolicyView:
-    reading, account, deposited = None, walk.account, None
+    reading, accumulated_gain, deposited = None, walk.accumulated_gain, None
     if probes and window is not None and window >= walk.live.model:
         matrix = setting.matrix
         loss, share = matrix.mean_loss(walk.live.model, walk.live.kind, window), float(matrix.share[window])
@@ -663,7 +663,7 @@ def _look(
         if _needed(setting, walk, check, window, spaced):
             reading = _probe(setting, walk, window)
             all_rows = float(matrix.share[walk.waits].sum())
-            account = account.deposit(reading.gain, error=reading.error, share=all_rows)
+            accumulated_gain = accumulated_gain.deposit(reading.gain, error=reading.error, share=all_rows)
             deposited = AccumulatedGain(reading.gain * all_rows, (reading.error * all_rows) ** 2)
             walk.outlook = walk.outlook.probed(
                 reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=share
@@ -671,14 +671,14 @@ def _look(
             walk.waits = []
     past = CheckHistory(tuple(walk.runs), tuple(walk.past), ())
     measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
-    return PolicyView(check, window, walk.live, measured, reading, walk.said, account, deposited, past)
+    return PolicyView(check, window, walk.live, measured, reading, walk.said, accumulated_gain, deposited, past)
 
 
 def _needed(setting: Setting, walk: _Walk, check: int, window: int, spaced: ProbeSpacing | None) -> bool:
     if spaced is None:
         return True
     ahead = float(setting.matrix.share[window + 1 : check].sum())
-    return walk.outlook.needs_probe(walk.account, spaced.price, errors=spaced.errors, ahead=ahead)
+    return walk.outlook.needs_probe(walk.accumulated_gain, spaced.retraining_cost, errors=spaced.errors, ahead=ahead)
 
 
 def _probe(setting: Setting, walk: _Walk, window: int) -> ProbeResult:
@@ -746,7 +746,7 @@ def by_rules(
     setting: Setting,
     triggers: TriggerParams,
     *,
-    price: float,
+    retraining_cost: float,
     errors: float,
     ahead: float,
     drifted: Drifted | None,
@@ -759,9 +759,9 @@ def by_rules(
     Args:
         setting: What the policy is played under.
         triggers: The rules and what keeps them back.
-        price: Of a retraining, in mean loss times checks.
-        errors: Standard errors of itself that the account must exceed.
-        ahead: Checks like the newest ones that are added before it is held to the price.
+        retraining_cost: Of a retraining, in mean loss times checks.
+        errors: Standard errors of itself that the accumulated gain must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
         drifted: What the drift tests say; None where no rule looks at it.
         seed: Of the reference bands' draws.
     """
@@ -786,9 +786,9 @@ def by_rules(
         evidence = Evidence(
             now=setting.moments[seen.check],
             champion=version,
-            account=seen.account,
+            accumulated_gain=seen.accumulated_gain,
             deposited=seen.deposited,
-            price=price,
+            retraining_cost=retraining_cost,
             errors=errors,
             ahead=ahead,
             pending=float(setting.matrix.share[0 if window is None else window + 1 : seen.check].sum()),
@@ -803,7 +803,7 @@ def by_rules(
         return PolicyAnswer(
             retrain=decision.outcome == "retrain",
             waits=decision.outcome == "held",
-            debit=price,
+            debit=retraining_cost,
             rules=decision.fired,
             held=decision.held,
             drifted=found,
@@ -828,11 +828,11 @@ class Schedule:
     checks: tuple[int, ...]
     loss: float
 
-    def cost(self, price: float) -> float:
-        return self.loss + price * len(self.checks)
+    def cost(self, retraining_cost: float) -> float:
+        return self.loss + retraining_cost * len(self.checks)
 
 
-def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, price: float) -> Schedule:
+def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_cost: float) -> Schedule:
     """The cheapest schedule, looking back: which retrainings, and the best training window for each.
 
     A retraining decided before window `t` is of model `t - labels - held_back`, and
@@ -841,7 +841,7 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, price: float)
     Args:
         totals: `LossMatrix.totals`, of the training windows that may be chosen, shape (kinds, windows, windows).
         delays: What keeps a model behind.
-        price: Of a retraining, in mean loss times checks.
+        retraining_cost: Of a retraining, in mean loss times checks.
 
     Returns:
         The cheapest; of equals one with the fewest retrainings.
@@ -852,7 +852,7 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, price: float)
     n = totals.shape[1]
     wait = max(delays.deployment, 1)
     until = _sums_between(totals)
-    # cost_from[t]: cheapest cost of all windows from the going-live of the decision t on, its price included.
+    # cost_from[t]: cheapest cost of all windows from the going-live of the decision t on, its cost included.
     cost_from = np.full(n + 1, np.inf)
     count_from = np.zeros(n + 1, dtype="int64")
     then: list[int | None] = [None] * (n + 1)
@@ -866,13 +866,13 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, price: float)
             options.append((cost, int(count_from[later]), later))
         cost, count, then[check] = min(options, key=lambda option: (option[0], option[1]))
         count_from[check] = count + (1 if check else 0)
-        cost_from[check] = cost + (price if check else 0.0)
+        cost_from[check] = cost + (retraining_cost if check else 0.0)
     checks: list[int] = []
     at = then[0]
     while at is not None:
         checks.append(at)
         at = then[at]
-    return Schedule(tuple(checks), float(cost_from[0] - price * len(checks)))
+    return Schedule(tuple(checks), float(cost_from[0] - retraining_cost * len(checks)))
 
 
 def _sums_between(totals: np.ndarray) -> "WindowSums":
@@ -891,22 +891,24 @@ class WindowSums:
 
 
 def frontier(totals: np.ndarray, delays: PolicyDelays) -> list[tuple[int, float]]:
-    """Retrainings and loss of the best schedules in hindsight, over prices from free to too dear; fewest first.
+    """Retrainings and loss of the best schedules in hindsight, by retraining cost from none to too high; fewest first.
 
     Args:
         totals: As `best` takes it.
         delays: What keeps a model behind.
     """
     never = float(np.nansum(totals[:, 0], axis=1).min())
-    free = best_in_hindsight(totals, delays, price=0.0)
+    free = best_in_hindsight(totals, delays, retraining_cost=0.0)
     found = {0: never, len(free.checks): free.loss}
-    for price in np.geomspace(max(never - free.loss, 1e-12) / 1000, max(never - free.loss, 1e-12), FRONTIER_PRICES):
-        schedule = best_in_hindsight(totals, delays, price=float(price))
+    for retraining_cost in np.geomspace(
+        max(never - free.loss, 1e-12) / 1000, max(never - free.loss, 1e-12), FRONTIER_COSTS
+    ):
+        schedule = best_in_hindsight(totals, delays, retraining_cost=float(retraining_cost))
         found[len(schedule.checks)] = schedule.loss
     return sorted(found.items())
 
 
-FRONTIER_PRICES = 25
+FRONTIER_COSTS = 25
 
 
 def usual_recipe(

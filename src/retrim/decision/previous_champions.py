@@ -35,7 +35,7 @@ class PreviousChampions:
         return min(sorted(self.losses), key=lambda version: self.losses[version])
 
 
-def judge_formers(
+def judge_previous_champions(
     losses: Mapping[int, np.ndarray], champion: np.ndarray, gate: GateParams, *, draws: int, block_rows: int
 ) -> PreviousChampions | None:
     """Previous champions through the gate, as challengers of the live version; None where there is none.
@@ -57,7 +57,7 @@ def judge_formers(
 
 def restore_instead(
     decision: Decision,
-    formers: PreviousChampions | None,
+    previous_champions: PreviousChampions | None,
     *,
     probe_loss: float | None,
     led_before: bool,
@@ -72,21 +72,32 @@ def restore_instead(
 
     Args:
         decision: What the rules decided: `none` or `retrain`; a hold is a person's.
-        formers: As judged; None where there are none.
+        previous_champions: As judged; None where there are none.
         probe_loss: What a refit lost on this check's rows; None where nobody knows.
         led_before: Whether the best of them had less loss than the live version at the check before.
         checks_since_release: Checks since something went live, this one counted; None if nothing ever did.
         cooldown_checks: As for retrainings.
         manual: Whether everything is a person's.
     """
-    if formers is None or not formers.verdict.promote or not led_before or decision.outcome == "held":
+    if (
+        previous_champions is None
+        or not previous_champions.verdict.promote
+        or not led_before
+        or decision.outcome == "held"
+    ):
         return decision
     if checks_since_release is not None and checks_since_release <= cooldown_checks:
         return decision
-    if decision.outcome == "retrain" and probe_loss is not None and probe_loss < formers.losses[formers.best]:
+    if (
+        decision.outcome == "retrain"
+        and probe_loss is not None
+        and probe_loss < previous_champions.losses[previous_champions.best]
+    ):
         return decision
-    text = f"version {formers.best}, a previous champion, is better again: {formers.verdict.reason}"
+    text = (
+        f"version {previous_champions.best}, a previous champion, is better again: {previous_champions.verdict.reason}"
+    )
     if manual:
-        reason = f"{text}; but manual is set: `retrim rollback --to {formers.best} --reason ...`"
+        reason = f"{text}; but manual is set: `retrim rollback --to {previous_champions.best} --reason ...`"
         return replace(decision, outcome="held", reason=reason, change="a person", fired=())
     return replace(decision, outcome="restore", reason=text, change="a previous champion that lost more", fired=())

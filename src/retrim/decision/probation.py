@@ -59,9 +59,9 @@ class ProbationParams(SettingsSection):
         ),
     )
 
-    def block_rows(self, usual_rows: int) -> int:
+    def block_rows(self, rows_per_check: int) -> int:
         """Rows of a block, where a usual check has that many."""
-        return max(round(self.block_share * usual_rows), 1)
+        return max(round(self.block_share * rows_per_check), 1)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class ProbationState:
     def judge(self, params: ProbationParams) -> "ProbationVerdict":
         """What the rows so far say; asked after every check, as often as one likes.
 
-        Rolled back is only what is worse by the minimum effect in the mean, too: a rollback has its own price.
+        Rolled back is only what is worse by the minimum effect in the mean, too: a rollback has a cost of its own.
         """
         worse, fine = log_evidence(self.worse, above=0.0), log_evidence(self.fine, above=0.0)
         effect = self.worse.mean / (self.previous / self.rows) if self.previous > 0 else 0.0

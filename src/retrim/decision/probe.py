@@ -2,7 +2,7 @@
 
 When the probe is asked: only where what it may find could change the decision.
 
-What the gate would say of the newest refits: a run that it would refuse is not worth its price.
+What the gate would say of the newest refits: a run that it would refuse is not worth its cost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from retrim.decision.account import AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.gate.losses import judge
@@ -327,13 +327,13 @@ LONGEST = 8  # checks with new rows without a probe, at most: a gain that shows 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the account may hold by now, had the rows that wait for a probe been judged.
+    """What the accumulated gain may hold by now, had the rows that wait for a probe been judged.
 
     Args:
         gain: What the newest probe of this champion found, in mean loss; 0 before its first.
         error: Standard error of such a gain over one usual check; None before any probe.
         loss: The champion's mean loss at that probe, or on its first new rows; None before these.
-        more: What the rows since may add to the account, at most.
+        more: What the rows since may add to the accumulated gain, at most.
         checks: That brought these rows.
     """
 
@@ -354,21 +354,23 @@ class Outlook:
         plausible = max(self.gain, 0.0) + RISE * max(loss - before, 0.0) + STRAYS * (self.error or 0.0)
         return replace(self, loss=before, more=self.more + share * plausible, checks=self.checks + 1)
 
-    def needs_probe(self, account: AccumulatedGain, price: float, *, errors: float, ahead: float) -> bool:
-        """Whether a probe of the rows that wait could find that the account pays, or nobody knows.
+    def needs_probe(
+        self, accumulated_gain: AccumulatedGain, retraining_cost: float, *, errors: float, ahead: float
+    ) -> bool:
+        """Whether a probe of the rows that wait could find that the accumulated gain pays, or nobody knows.
 
         Args:
-            account: Without these rows.
-            price: Of a retraining.
-            errors: Standard errors of itself that the account must exceed.
+            accumulated_gain: Without these rows.
+            retraining_cost: Of a retraining.
+            errors: Standard errors of itself that the accumulated gain must exceed.
             ahead: Usual checks of rows whose labels are not due yet.
         """
         if not self.checks:
             return False
         if self.error is None or self.checks >= LONGEST:
             return True
-        most = account.balance + self.more + ahead * max(self.gain, 0.0)
-        return most > price and most > errors * account.error
+        most = accumulated_gain.balance + self.more + ahead * max(self.gain, 0.0)
+        return most > retraining_cost and most > errors * accumulated_gain.error
 
     def probed(self, gain: float, *, error: float, loss: float, share: float) -> "Outlook":
         """The outlook after a probe.

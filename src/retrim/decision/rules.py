@@ -1,4 +1,4 @@
-"""When things run and how: the sections that flows, rooms and the demo read.
+"""When things run and how: the sections that flows, run directories and the demo read.
 
 What a decision rests on, what a rule says of it, and the table the rules enter.
 
@@ -22,7 +22,7 @@ from typing import Annotated, Literal, get_args
 import pandas as pd
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from retrim.decision.account import NEWEST, AccumulatedGain, Band, BandParams
+from retrim.decision.accumulated_gain import NEWEST, AccumulatedGain, Band, BandParams
 from retrim.decision.history import Deferral, HistorySummary
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
@@ -136,7 +136,7 @@ class TriggerParams(SettingsSection):
     """Rules that may start a retraining, and what keeps them from it."""
 
     rules: tuple[str, ...] = Field(
-        default=("account",), description="any one of them suffices; manual: a person decides on every alarm"
+        default=("gain",), description="any one of them suffices; manual: a person decides on every alarm"
     )
     drift_columns: tuple[str, ...] = Field(
         default=(), description="columns the drift rule looks at; empty: all, and the score"
@@ -153,7 +153,7 @@ class TriggerParams(SettingsSection):
         description="of an unchanged window's loss: above it performance and estimate fire",
     )
     cooldown_checks: int = Field(
-        default=2, ge=0, description="checks after a run in which no rule but the account starts one"
+        default=2, ge=0, description="checks after a run in which no rule but the accumulated gain starts one"
     )
     loop_checks: int = Field(
         default=5, ge=0, description="checks after a promotion in which the same alarm goes to a person"
@@ -204,11 +204,11 @@ class Evidence(HistorySummary):
     Args:
         now: When it is taken.
         champion: The live version; None before the first.
-        account: After this check's deposit.
+        accumulated gain: After this check's deposit.
         deposited: What this check put in: balance and variance, the balance possibly below zero; None if nothing.
-        price: Of a retraining, in units of the loss.
-        errors: Standard errors of itself that the account must exceed.
-        ahead: Checks like the newest ones that are added before it is held to the price.
+        retraining_cost: Of a retraining, in units of the loss.
+        errors: Standard errors of itself that the accumulated gain must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
         pending: Usual checks that the rows count for whose labels are not due yet.
         preview: What the gate would say of the newest refits; None where that is not known.
         loss: The champion's mean loss on the rows that matured for this check; None if too few did.
@@ -221,9 +221,9 @@ class Evidence(HistorySummary):
 
     now: pd.Timestamp
     champion: int | None
-    account: AccumulatedGain
+    accumulated_gain: AccumulatedGain
     deposited: AccumulatedGain | None
-    price: float
+    retraining_cost: float
     errors: float
     ahead: float
     pending: float
@@ -263,64 +263,77 @@ RULES: PluginRegistry[Rule] = PluginRegistry("trigger rule")
 FAR = 1000  # checks: what takes longer is not worth a number
 
 
-@RULES.register("account", starts=True, repeats=False)
-def account_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when the account pays for a retraining, is clear of noise, and the gate would let the newest refit pass.
+@RULES.register("gain", starts=True, repeats=False)
+def gain_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
+    """Fires when the accumulated gain pays for a retraining, is clear of noise, and the gate would let the newest refit
+    pass.
 
-    What the account is held to the price with is its balance, and what the rows without labels
+    What the accumulated gain is held to the retraining cost with is its balance, and what the rows without labels
     and a few more checks would add if they are like the newest.
     """
-    account, price, errors = evidence.account, evidence.price, evidence.errors
+    accumulated_gain, retraining_cost, errors = evidence.accumulated_gain, evidence.retraining_cost, evidence.errors
     ahead = evidence.ahead + evidence.pending
-    pays = account.pays(price, errors=errors, ahead=ahead)
+    pays = accumulated_gain.pays(retraining_cost, errors=errors, ahead=ahead)
     refuses = pays and evidence.preview is not None and not evidence.preview.passes
-    more = account.expected(ahead) - account.balance
+    more = accumulated_gain.expected(ahead) - accumulated_gain.balance
     text = (
-        f"account {account.balance:.4g}{f' and {more:.4g} to come' if more > 0 else ''} against price {price:.4g} "
-        f"and {errors:g} standard errors ({errors * account.error:.4g})"
+        f"accumulated gain {accumulated_gain.balance:.4g}{f' and {more:.4g} to come' if more > 0 else ''} against "
+        f"retraining cost {retraining_cost:.4g} "
+        f"and {errors:g} standard errors ({errors * accumulated_gain.error:.4g})"
     )
     if refuses and evidence.preview is not None:
         text += f"; but the gate would refuse it: {evidence.preview.reason}"
-    change = _account_change(evidence, pays=pays, refuses=refuses)
-    return RuleResult("account", pays and not refuses, text, change, stopped=refuses)
+    change = _gain_change(evidence, pays=pays, refuses=refuses)
+    return RuleResult("gain", pays and not refuses, text, change, stopped=refuses)
 
 
-def _account_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
-    account, price, errors = evidence.account, evidence.price, evidence.errors
+def _gain_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
+    accumulated_gain, retraining_cost, errors = evidence.accumulated_gain, evidence.retraining_cost, evidence.errors
     ahead = evidence.ahead + evidence.pending
-    expected = account.expected(ahead)
+    expected = accumulated_gain.expected(ahead)
     if refuses:
         return "it would have fired had a refit passed the gate on the newest rows"
     if pays:
-        clear = f", or at {account.balance / account.error:.3g} standard errors or more" if account.error > 0 else ""
-        return f"it would not have fired at a price of {expected:.4g} or more{clear}"
-    if account.balance <= 0:
-        return "the account is empty: no price is low enough while a refit gains nothing"
+        clear = (
+            f", or at {accumulated_gain.balance / accumulated_gain.error:.3g} standard errors or more"
+            if accumulated_gain.error > 0
+            else ""
+        )
+        return f"it would not have fired at a retraining cost of {expected:.4g} or more{clear}"
+    if accumulated_gain.balance <= 0:
+        return "the accumulated gain is empty: no retraining cost is low enough while a refit gains nothing"
     wanted = []
-    if expected <= price:
-        wanted.append(f"at a price below {expected:.4g}")
-    if account.balance <= errors * account.error:
-        wanted.append(f"at fewer than {account.balance / account.error:.3g} standard errors")
+    if expected <= retraining_cost:
+        wanted.append(f"at a retraining cost below {expected:.4g}")
+    if accumulated_gain.balance <= errors * accumulated_gain.error:
+        wanted.append(f"at fewer than {accumulated_gain.balance / accumulated_gain.error:.3g} standard errors")
     said = f"it would have fired {' and '.join(wanted)}"
-    more = checks_until(account, evidence.deposited, price=price, errors=errors, ahead=ahead)
+    more = checks_until(
+        accumulated_gain, evidence.deposited, retraining_cost=retraining_cost, errors=errors, ahead=ahead
+    )
     if more is not None:
         said += f", or after about {more} more check{'' if more == 1 else 's'} like this"
     return said
 
 
 def checks_until(
-    account: AccumulatedGain, deposited: AccumulatedGain | None, *, price: float, errors: float, ahead: float
+    accumulated_gain: AccumulatedGain,
+    deposited: AccumulatedGain | None,
+    *,
+    retraining_cost: float,
+    errors: float,
+    ahead: float,
 ) -> int | None:
-    """After how many more checks that put in the same the account would pay; None if that is far or never."""
+    """After how many more checks that put in the same the accumulated gain would pay; None if that is far or never."""
     if deposited is None or deposited.balance <= 0:
         return None
     for more in range(1, FAR + 1):
         grown = AccumulatedGain(
-            account.balance + more * deposited.balance,
-            account.variance + more * max(deposited.variance, 0.0),
-            (*account.recent, *(deposited.balance for _ in range(min(more, NEWEST))))[-NEWEST:],
+            accumulated_gain.balance + more * deposited.balance,
+            accumulated_gain.variance + more * max(deposited.variance, 0.0),
+            (*accumulated_gain.recent, *(deposited.balance for _ in range(min(more, NEWEST))))[-NEWEST:],
         )
-        if grown.pays(price, errors=errors, ahead=ahead):
+        if grown.pays(retraining_cost, errors=errors, ahead=ahead):
             return more
     return None
 
@@ -331,7 +344,7 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     m, n = params.drift_checks
     if not evidence.looked:  # old findings start nothing a second time
         return RuleResult(
-            "drift", False, "too few new rows to look at", "more new rows: half of account.usual_rows, 20 to 100"
+            "drift", False, "too few new rows to look at", "more new rows: half of gain.rows_per_check, 20 to 100"
         )
     seen = [
         [column for column in columns if not params.drift_columns or column in params.drift_columns]
@@ -525,7 +538,7 @@ def _with_alarms(quiet: Decision, firing: list[RuleResult], evidence: Evidence, 
     free = [each for each in left if each.rule not in held]
     if not free:
         reason = f"{texts}; but {_why_held(evidence, left, circling)}"
-        change = f"a person: {RELEASE}; or the account, on rows after the live version's last training row"
+        change = f"a person: {RELEASE}; or the accumulated gain, on rows after the live version's last training row"
         return replace(quiet, outcome="held", reason=reason, change=change, held=held, stopped="circle")
     reason = "; ".join(each.text for each in free)
     late = _labels_late(evidence, params)
@@ -536,19 +549,20 @@ def _with_alarms(quiet: Decision, firing: list[RuleResult], evidence: Evidence, 
 
 
 def _is_held(evidence: Evidence, params: TriggerParams) -> bool:
-    """Whether refusals running hold every rule: until the account has grown beyond what was refused, and pays."""
+    """Whether refusals in a row hold every rule until the accumulated gain exceeds what was refused, and pays."""
     if evidence.refusals < params.refusals_to_hold:
         return False
     beyond, ahead = _beyond(evidence, params), evidence.ahead + evidence.pending
-    if beyond is None or evidence.account.balance <= beyond:
+    if beyond is None or evidence.accumulated_gain.balance <= beyond:
         return True
-    return not evidence.account.pays(evidence.price, errors=evidence.errors, ahead=ahead)
+    return not evidence.accumulated_gain.pays(evidence.retraining_cost, errors=evidence.errors, ahead=ahead)
 
 
 def _let_through_cooldown(firing: list[RuleResult], evidence: Evidence, params: TriggerParams) -> list[RuleResult]:
-    """The alarms that a run just before does not hold: the account brings evidence of its own, others may only repeat.
+    """The alarms that a run just before does not hold: the accumulated gain brings evidence of its own, others may only
+    repeat.
 
-    A promotion empties the account and a refusal debits it, so what it fires on has come since.
+    A promotion empties the accumulated gain and a refusal debits it, so what it fires on has come since.
     """
     if evidence.checks_since_run is None or evidence.checks_since_run > params.cooldown_checks:
         return firing
@@ -556,10 +570,12 @@ def _let_through_cooldown(firing: list[RuleResult], evidence: Evidence, params: 
 
 
 def _beyond(evidence: Evidence, params: TriggerParams) -> float | None:
-    """What the account must exceed for a hold to end: its least since the last refusal, and a price for each refusal
-    that is not excused; None where nobody knows.
+    """What the accumulated gain must exceed for a hold to end: its least since the last refusal, and a retraining cost
+    for each refusal that is not excused; None where nobody knows.
     """
-    return None if evidence.lowest is None else evidence.lowest + _unexcused(evidence, params) * evidence.price
+    return (
+        None if evidence.lowest is None else evidence.lowest + _unexcused(evidence, params) * evidence.retraining_cost
+    )
 
 
 def _unexcused(evidence: Evidence, params: TriggerParams) -> int:
@@ -582,7 +598,7 @@ def _hold_ends(evidence: Evidence, params: TriggerParams) -> tuple[str, str]:
     beyond = _beyond(evidence, params)
     if beyond is None:
         return f"{_on_hold(evidence)} for {_released()}", _released()
-    grown = f"an accumulated gain above {beyond:.4g}, now {evidence.account.balance:.4g}"
+    grown = f"an accumulated gain above {beyond:.4g}, now {evidence.accumulated_gain.balance:.4g}"
     return f"{_on_hold(evidence)}; it ends by itself at {grown}; or {_released()}", f"{grown}; or {_released()}"
 
 

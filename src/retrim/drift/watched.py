@@ -572,8 +572,10 @@ def _normal(
     new = np.clip(old + shift[..., share], 0, 1)
     old = np.clip(old, 1 / watched.rows, 1 - 1 / watched.rows)
     thinned = _thinned(watched, old, noise.variance[..., share], rows)
-    room = (1 - old) / np.maximum(new - old, 1e-300)
-    skew = np.minimum(_skew_of_bursts(rows / thinned, old), room)  # what fills a window is no rare kind any more
+    run_directory = (1 - old) / np.maximum(new - old, 1e-300)
+    skew = np.minimum(
+        _skew_of_bursts(rows / thinned, old), run_directory
+    )  # what fills a window is no rare kind any more
     stretched = np.clip(old + skew * (new - old), 0, 1)
     z[..., share] = _of_counts(old, stretched, thinned / skew**2) / np.sqrt(both[share])
     free = noise.freedom

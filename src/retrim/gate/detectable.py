@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrim.gate.losses import confidence_of, harm_confidence_of
+from retrim.gate.losses import confidence_of, non_inferiority_confidence_of
 from retrim.gate.relative_loss import SAYABLE
 from retrim.gate.support import Support
 from retrim.gate.verdict import GateParams
@@ -59,7 +59,7 @@ def detectable(
     """The smallest gain that the gate sees four times in five on rows as noisy as these.
 
     A gain passes when it is at least `gate.min_gain`, its lower bound is above zero, and its surer lower bound above
-    minus `gate.harm.most`. A bound lies a margin below the gain; the noise of the gain is that margin over
+    minus `gate.non_inferiority.most`. A bound lies a margin below the gain; the noise of the gain is that margin over
     the quantile it was made with.
 
     Args:
@@ -86,10 +86,10 @@ def detectable(
     low = mean_bound(saved, confidence=gate.confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
     noise = (float(saved.mean()) - low) / base / float(stdtrit(blocks - 1, gate.confidence))
     sure = confidence_of(gate, challengers, uses=uses, eased=1.0 if support is None else support.gain * support.part)
-    safe = harm_confidence_of(
-        gate, challengers, uses=uses, eased=1.0 if support is None else support.harm * support.part
+    safe = non_inferiority_confidence_of(
+        gate, challengers, uses=uses, eased=1.0 if support is None else support.non_inferiority * support.part
     )
-    lost = 0.0 if gate.harm is None else gate.harm.most
+    lost = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
     margin, harmless = (noise * float(stdtrit(blocks - 1, each)) for each in (sure, safe))
     smallest, smaller = (
         max(margin * part, harmless * part - lost, gate.min_gain) + float(ndtri(POWER)) * noise * part

@@ -2,7 +2,7 @@
 
 The check `worst fold`: a good mean does not excuse one bad span of time.
 
-The checks `gain`, `harm` and `floor`: better than the champion and than naive forecasts, and not by chance.
+The checks `gain`, `non-inferiority` and `baseline`: better than champion and naive forecasts, and not by chance.
 
 The check `rows`: whether enough rows judge.
 
@@ -113,7 +113,7 @@ def gain(found: RelativeGain, told: str, *, least: float, corrected: float | Non
     return Check("gain", passed, found.figure, least, text, found.interval)
 
 
-def harm(found: RelativeGain, *, most: float) -> Check:
+def non_inferiority(found: RelativeGain, *, most: float) -> Check:
     """Whether the challenger surely loses at most the share `most` to the champion.
 
     On few or noisy rows a lucky challenger that is worse passes the check `gain` nearly as often as an equal one.
@@ -122,7 +122,7 @@ def harm(found: RelativeGain, *, most: float) -> Check:
     shown = f"{-found.low:+.1%}" if abs(found.low) <= SAYABLE else f"beyond {-np.sign(found.low) * SAYABLE:+.0%}"
     sure = confidence_text(found.confidence)
     text = f"at worst {shown} against the champion's loss ({sure} confidence), at most {most:+.1%}"
-    return Check("harm", found.low >= -most, -found.low, most, text, None)
+    return Check("non-inferiority", found.low >= -most, -found.low, most, text, None)
 
 
 def against_champion(
@@ -135,7 +135,7 @@ def against_champion(
     corrected: float | None,
     resampling: Resampling,
 ) -> list[Check]:
-    """The checks `gain` and `harm`, from the same draws.
+    """The checks `gain` and `non-inferiority`, from the same draws.
 
     Args:
         losses: The challenger's loss on each judged row, in time order, shape (n,).
@@ -148,7 +148,7 @@ def against_champion(
     """
     own, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
     found = [gain(own, compared("the champion", own, losses, champion), least=gate.min_gain, corrected=corrected)]
-    return found if gate.harm is None else [*found, harm(surer, most=gate.harm.most)]
+    return found if gate.non_inferiority is None else [*found, non_inferiority(surer, most=gate.non_inferiority.most)]
 
 
 def floor(name: str, losses: np.ndarray, naive: np.ndarray, *, confidence: float, resampling: Resampling) -> Check:
@@ -156,7 +156,7 @@ def floor(name: str, losses: np.ndarray, naive: np.ndarray, *, confidence: float
     (found,) = relative_gains(losses, naive, confidences=(confidence,), resampling=resampling)
     shown = name.replace("_", " ")
     text = f"{compared(f'the naive {shown}', found, losses, naive)} (0 needed)"
-    return Check(f"floor: {shown}", found.low > 0, found.low, 0.0, text, found.interval)
+    return Check(f"baseline: {shown}", found.low > 0, found.low, 0.0, text, found.interval)
 
 
 def enough_rows(rows: int, *, least: int) -> Check:
@@ -198,7 +198,9 @@ def judge(
     shown = None if support is None else support.get(winner, NO_SUPPORT)
     tries = len(challengers) + rivals
     sure = confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.gain * shown.part)
-    safe = harm_confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.harm * shown.part)
+    safe = non_inferiority_confidence_of(
+        gate, tries, uses=uses, eased=1.0 if shown is None else shown.non_inferiority * shown.part
+    )
     resampling = Resampling(draws, block_rows, gate.seed)
     checks = [enough_rows(len(losses), least=gate.min_rows)]
     corrected = None
@@ -235,9 +237,9 @@ def confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: flo
     return _confidence(gate.confidence, gate, challengers, uses=uses, eased=eased)
 
 
-def harm_confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
+def non_inferiority_confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
     """The same of the check that it is not worse; that of the gain where there is no such check."""
-    asked = gate.confidence if gate.harm is None else gate.harm.confidence
+    asked = gate.confidence if gate.non_inferiority is None else gate.non_inferiority.confidence
     return _confidence(asked, gate, challengers, uses=uses, eased=eased)
 
 

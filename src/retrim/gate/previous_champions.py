@@ -61,27 +61,33 @@ class PreviousChampionsLook:
 
 
 def may_compete(
-    formers: Mapping[int, Predictor], *, columns: Sequence[str], judged_from: pd.Timestamp
+    previous_champions: Mapping[int, Predictor], *, columns: Sequence[str], judged_from: pd.Timestamp
 ) -> tuple[dict[int, Predictor], dict[int, str]]:
     """Those that can be scored on rows that they have not seen; and why each of the others cannot.
 
     Args:
-        formers: By version.
+        previous_champions: By version.
         columns: Of the table.
         judged_from: Event time of the first judging row.
     """
     left_out: dict[int, str] = {}
-    for version, former in formers.items():
-        lacking = [name for name in former.columns if name not in columns]
-        if former.used_until >= judged_from:
-            left_out[version] = f"it was made with rows until {former.used_until.isoformat()}, some of which judge"
+    for version, previous_champion in previous_champions.items():
+        lacking = [name for name in previous_champion.columns if name not in columns]
+        if previous_champion.used_until >= judged_from:
+            left_out[version] = (
+                f"it was made with rows until {previous_champion.used_until.isoformat()}, some of which judge"
+            )
         elif lacking:
             left_out[version] = f"it needs {', '.join(lacking)}, which the table no longer has"
-    return {version: former for version, former in formers.items() if version not in left_out}, left_out
+    return {
+        version: previous_champion
+        for version, previous_champion in previous_champions.items()
+        if version not in left_out
+    }, left_out
 
 
 def shortlist(
-    formers: Mapping[int, Predictor], before: pd.DataFrame, *, loss: str, most: int, rows: int
+    previous_champions: Mapping[int, Predictor], before: pd.DataFrame, *, loss: str, most: int, rows: int
 ) -> tuple[dict[int, Predictor], dict[int, str]]:
     """The `most` promising ones, by their loss just before the judging block; and why each of the others is left out.
 
@@ -89,28 +95,34 @@ def shortlist(
     rows that do not judge: the newest `rows` that none of them was made with. Where there are none, the newest stay.
 
     Args:
-        formers: By version.
+        previous_champions: By version.
         before: Training rows in time order, whole rows of the table, with `_event`.
         loss: Per-row loss.
         most: How many stay.
         rows: How many rows are looked at.
     """
-    if len(formers) <= most:
-        return dict(formers), {}
-    unseen = before[before["_event"] > max(former.used_until for former in formers.values())].iloc[-rows:]
+    if len(previous_champions) <= most:
+        return dict(previous_champions), {}
+    unseen = before[
+        before["_event"] > max(previous_champion.used_until for previous_champion in previous_champions.values())
+    ].iloc[-rows:]
     means = {
-        version: float(row_losses(loss, former.view.actual(unseen), former.predict(unseen)).mean())
-        for version, former in formers.items()
+        version: float(
+            row_losses(loss, previous_champion.view.actual(unseen), previous_champion.predict(unseen)).mean()
+        )
+        for version, previous_champion in previous_champions.items()
         if len(unseen)
     }
-    kept = sorted(formers, key=lambda version: (means.get(version, 0.0), -version))[:most]
+    kept = sorted(previous_champions, key=lambda version: (means.get(version, 0.0), -version))[:most]
     better = f"did better on {len(unseen)} rows before those that judge" if len(unseen) else "are newer"
-    why = f"{most} of {len(formers)} are judged, and others {better}"
-    return {version: formers[version] for version in kept}, {each: why for each in formers if each not in kept}
+    why = f"{most} of {len(previous_champions)} are judged, and others {better}"
+    return {version: previous_champions[version] for version in kept}, {
+        each: why for each in previous_champions if each not in kept
+    }
 
 
 def settle(
-    verdict: Verdict, of_formers: Verdict | None, losses: Mapping[int, np.ndarray], left_out: Mapping[int, str]
+    verdict: Verdict, of_previous: Verdict | None, losses: Mapping[int, np.ndarray], left_out: Mapping[int, str]
 ) -> tuple[Verdict, PreviousChampionsLook]:
     """The verdict on the new ones, with one more check: that no previous champion comes back instead.
 
@@ -118,21 +130,21 @@ def settle(
 
     Args:
         verdict: On the best of the new ones.
-        of_formers: On the best previous champion, each named by its version; None where none competed.
+        of_previous: On the best previous champion, each named by its version; None where none competed.
         losses: Loss of each judged row, a previous champion each.
         left_out: Why others did not compete.
     """
-    if of_formers is None:
+    if of_previous is None:
         return verdict, PreviousChampionsLook(left_out, {}, None, None)
     means = {version: float(each.mean()) for version, each in losses.items()}
-    best, new = int(of_formers.winner), verdict.losses[verdict.winner]
-    back = of_formers.promote and (not verdict.promote or means[best] < new)
+    best, new = int(of_previous.winner), verdict.losses[verdict.winner]
+    back = of_previous.promote and (not verdict.promote or means[best] < new)
     said = f"mean loss {means[best]:.4g}, that of the best new one {new:.4g}"
     if back:
         text = f"version {best}, a previous champion, goes live again instead: it passes the gate, {said}"
     else:
-        passes = "passes the gate, but loses more" if of_formers.promote else "does not pass the gate"
+        passes = "passes the gate, but loses more" if of_previous.promote else "does not pass the gate"
         text = f"the best of {len(means)} previous champions, version {best}, {passes}: {said}"
     check = Check("previous champion", not back, means[best], new, text, None)
-    contest = PreviousChampionsLook(left_out, means, of_formers, best if back else None)
+    contest = PreviousChampionsLook(left_out, means, of_previous, best if back else None)
     return verdict.with_checks([check]), contest

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.gate.losses import confidence_of, harm_confidence_of
+from retrim.gate.losses import confidence_of, non_inferiority_confidence_of
 from retrim.gate.relative_loss import SAYABLE
 from retrim.gate.support import ShownEvidence, Support, support_of
 from retrim.gate.verdict import GateParams
@@ -98,7 +98,7 @@ class GainTarget:
     block_rows: int
 
     def passing(self, effect: ProbedEffect, rows: int) -> float:
-        """The chance that a gain passes on that many rows, over its error: that of the hardest of `gain` and `harm`.
+        """The chance that a gain passes on that many rows, over its error: the lower of `gain` and `non-inferiority`.
 
         All of them ask that the mean is large, so they pass and fail together but for the noise of the noise.
         """
@@ -106,7 +106,7 @@ class GainTarget:
 
         gate, support = self.gate, self.support
         part = 1.0 if support is None else support.part
-        eased, safer = (1.0, 1.0) if support is None else (support.gain, support.harm)
+        eased, safer = (1.0, 1.0) if support is None else (support.gain, support.non_inferiority)
         blocks = max(rows // max(min(self.block_rows, rows // 2), 1), 2)
         noise = max(effect.noise / rows**0.5, 1e-12)
         wider = (1 + (effect.error / noise) ** 2) ** 0.5
@@ -115,9 +115,9 @@ class GainTarget:
             float(ndtr((effect.gain - gate.min_gain) / noise / wider)),
             _clear(effect.gain / noise, blocks, sure, wider),
         ]
-        if gate.harm is not None:
-            safe = harm_confidence_of(gate, self.tries, uses=self.uses, eased=safer * part)
-            chances.append(_clear((effect.gain + gate.harm.most) / noise, blocks, safe, wider))
+        if gate.non_inferiority is not None:
+            safe = non_inferiority_confidence_of(gate, self.tries, uses=self.uses, eased=safer * part)
+            chances.append(_clear((effect.gain + gate.non_inferiority.most) / noise, blocks, safe, wider))
         return min(chances)
 
 
@@ -246,7 +246,7 @@ def size_for(
         gate: Thresholds.
         tries: Challengers.
         uses: How often the ceiling's rows have judged before.
-        eased: Whether the account starts the run, and what was shown before counts.
+        eased: Whether the accumulated gain starts the run, and what was shown before counts.
         block_rows: Rows of a block.
         least: Rows, at least.
         most: The ceiling.
@@ -256,8 +256,8 @@ def size_for(
     if found is None:
         return Size(most)
     kind, effect = found
-    harm = 0.0 if gate.harm is None else gate.harm.most
-    support = support_of(before, kind, most=harm) if eased else None
+    non_inferiority = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
+    support = support_of(before, kind, most=non_inferiority) if eased else None
     asked = GainTarget(gate, tries, uses, support, block_rows)
     return size_of(effect, asked, least=min(least, most), most=most, there=there)
 
@@ -282,7 +282,7 @@ def _lower(effect: ProbedEffect, asked: GainTarget, most: int) -> list[str]:
         [("gate.min_gain", "min_gain", allowed)] if 0 <= allowed < gate.min_gain else []
     )
     changes += [("gate.confidence", "confidence", each) for each in LOWER if each < gate.confidence]
-    changes += [] if gate.harm is None else [("gate.harm", "harm", None)]
+    changes += [] if gate.non_inferiority is None else [("gate.non_inferiority", "non-inferiority", None)]
     found: dict[str, str] = {}
     for name, field, value in changes:
         eased = replace(asked, gate=gate.model_copy(update={field: value}))

@@ -98,13 +98,13 @@ class Support:
 
     Args:
         gain: "A refit is no better than the champion."
-        harm: "It loses more than `gate.harm.most`."
+        non_inferiority: "It loses more than `gate.non_inferiority.most`."
         checks: Checks that had rows for it.
         blocks: Blocks of rows.
     """
 
     gain: float
-    harm: float
+    non_inferiority: float
     checks: int
     blocks: int
 
@@ -133,8 +133,8 @@ def support_of(shown: Sequence[ShownEvidence], kind: str, *, most: float) -> Sup
     champion = np.concatenate([each.champion for each in kept])
     refit = np.concatenate([each.refits[kind] for each in kept])
     starts = np.cumsum([0, *(len(each.champion) for each in kept[:-1])])
-    gain, harm = (evidence_of((1 + lost) * champion - refit, starts) for lost in (0.0, most))
-    return Support((1 + gain) / 2, (1 + harm) / 2, len(kept), len(champion))
+    gain, non_inferiority = (evidence_of((1 + lost) * champion - refit, starts) for lost in (0.0, most))
+    return Support((1 + gain) / 2, (1 + non_inferiority) / 2, len(kept), len(champion))
 
 
 def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
@@ -160,6 +160,6 @@ def supported(found: Support) -> Check:
     checks = f"{found.checks} check{'' if found.checks == 1 else 's'}"
     text = (
         f"rows of {checks} before these are {found.gain:.3g} times as likely as if such refits were no better, and "
-        f"{found.harm:.3g} times as if they did harm; with {found.part:.1%} of the error for this look"
+        f"{found.non_inferiority:.3g} times as if they did harm; with {found.part:.1%} of the error for this look"
     )
     return Check("evidence", True, found.gain, None, text, None)

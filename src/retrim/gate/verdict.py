@@ -104,7 +104,7 @@ class Verdict:
         failed = [check.text for check in self.checks if not check.passed]
         if failed:
             return "; ".join(failed)
-        weightiest = min(self.checks, key=lambda check: (check.name != "gain", not check.name.startswith("floor")))
+        weightiest = min(self.checks, key=lambda check: (check.name != "gain", not check.name.startswith("baseline")))
         return f"all {len(self.checks)} checks passed; {weightiest.text}"
 
     def with_checks(self, checks: Sequence[Check]) -> "Verdict":
@@ -281,7 +281,7 @@ class GateParams(SettingsSection):
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="one-sided confidence that the gain is above zero"
     )
-    harm: NonInferiorityParams | None = Field(
+    non_inferiority: NonInferiorityParams | None = Field(
         default=NonInferiorityParams(), description="what is asked beyond chance on few or noisy rows; null: nothing"
     )
     reuse: float = Field(
@@ -314,7 +314,7 @@ class GateParams(SettingsSection):
     churn: float | None = Field(
         default=None, ge=0, description="change of predictions, refused when surely more; null: reported"
     )
-    floor: tuple[str, ...] = Field(
+    baselines: tuple[str, ...] = Field(
         default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines a model must beat"
     )
     season: SomeSpan = Field(default="7D", description="one season of the seasonal mean")

@@ -37,7 +37,7 @@ class VerdictRecord:
         judged_until: Of the last.
         detectable: The smallest gain that could have been seen; None where nothing was live.
         notes: Sentences beside the checks.
-        formers: Previous champions that it looked at; None where there were none.
+        previous_champions: Previous champions that it looked at; None where there were none.
         agreement: The version whose recipe was fitted once more, and on whose verdict it stands; None of any other.
     """
 
@@ -52,7 +52,7 @@ class VerdictRecord:
     judged_until: str | None = None
     detectable: DetectableGain | None = None
     notes: tuple[str, ...] = ()
-    formers: LookAtPrevious | None = None
+    previous_champions: LookAtPrevious | None = None
     agreement: int | None = None
 
 

@@ -35,7 +35,7 @@ def refuse_strange_code(workspace: Workspace, bundle: Mapping[str, bytes]) -> No
 
 
 def pinned_code(root: Path, commit: str) -> dict[str, Any]:
-    """What the pins of a room made from a commit say of an own model's file; nothing where it has none.
+    """What the pins of a run directory made from a commit say of an own model's file; nothing where it has none.
 
     Raises:
         BadInputError: The commit lacks the file, as git ignores it or it was never there.

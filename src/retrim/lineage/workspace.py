@@ -217,7 +217,7 @@ def clone(workspace: Workspace, folder: Path) -> None:
     Raises:
         RefusedError: The workspace holds a file that a tag must not publish.
     """
-    taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.room.max_file_mb)
+    taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.run_directory.max_file_mb)
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

@@ -336,7 +336,7 @@ def sizes(
         ("gate", "min_rows"): SettingChoice(max(judge_rows // 2, 2), "half of those that judge"),
         ("gate", "floor"): SettingChoice(floors, ""),
         ("probe", "min_rows"): SettingChoice(max(usual // 4, 12), "a quarter of a usual batch"),
-        ("account", "usual_rows"): SettingChoice(usual, f"a batch of {rhythm.batch_every}"),
+        ("gain", "rows_per_check"): SettingChoice(usual, f"a batch of {rhythm.batch_every}"),
     }
     if season is not None:
         chosen[("gate", "season")] = SettingChoice(season.span, f"it explains {season.gain:.0%} of the variance ahead")

@@ -152,7 +152,7 @@ def approve(workspace: Workspace, version: int, *, by: str, reason: str, now: pd
 
 
 def reject(workspace: Workspace, version: int, *, by: str, reason: str, now: pd.Timestamp) -> ApprovalAnswer:
-    """Refuses a version that waits: the account is debited, as for one that the gate refuses.
+    """Refuses a version that waits: the accumulated gain is debited, as for one that the gate refuses.
 
     Raises:
         As `approve`, but for what only going live can run into.

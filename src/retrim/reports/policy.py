@@ -38,10 +38,10 @@ from retrim.decision.policy_compare import (
     PolicyOutcome,
     PolicySetup,
     ShortHoldout,
-    account_name,
     choose,
     compare_policies,
     count_windows,
+    gain_name,
     guard_costs,
     policies,
     short_holdout,
@@ -196,13 +196,13 @@ class BacktestRequest:
     Args:
         windows: Windows after the first part.
         since: Oldest event that counts.
-        prices: That the account is tried at, in the unit of params.yaml.
+        retraining_costs: That the accumulated gain is tried at, in the unit of params.yaml.
         label_delay: In windows.
     """
 
     windows: int | None
     since: pd.Timestamp | None
-    prices: tuple[float, ...] | None
+    retraining_costs: tuple[float, ...] | None
     label_delay: int | None
 
 
@@ -249,9 +249,10 @@ class BacktestResult:
         setting: Losses and delays.
         outcomes: Every policy, the cheapest first.
         choice: The one to recommend.
-        guards: What kept the account of params.yaml from retraining, and what that cost.
-        holdout: Where too few rows may judge for the gain that the account of params.yaml found; None: nowhere.
-        price: Of a retraining, in mean loss times checks.
+        guards: What kept the accumulated gain of params.yaml from retraining, and what that cost.
+        holdout: Where too few rows may judge for the gain that the accumulated gain of params.yaml found; None:
+            nowhere.
+        retraining_cost: Of a retraining, in mean loss times checks.
         unit: What 1 in the unit of params.yaml is in these.
         loss: Name of the loss.
         digest: Of all that the fits rest on.
@@ -264,7 +265,7 @@ class BacktestResult:
     choice: PolicyChoice
     guards: tuple[GuardCost, ...]
     holdout: ShortHoldout | None
-    price: float
+    retraining_cost: float
     unit: float
     loss: str
     digest: str
@@ -297,7 +298,7 @@ class BacktestResult:
             "hindsight": {
                 "retrainings": len(hindsight.checks),
                 "loss": hindsight.loss,
-                "cost": hindsight.cost(self.price),
+                "cost": hindsight.cost(self.retraining_cost),
                 "decided": [iso(moments[check]) for check in hindsight.checks],
             },
             "guards": [to_record(guard) for guard in self.guards],
@@ -305,7 +306,7 @@ class BacktestResult:
             "recommended": self.choice.recommended,
             "sentence": self.choice.sentence,
             "interval": [self.choice.low, self.choice.high],
-            "price": self.price,
+            "retraining_cost": self.retraining_cost,
             "loss": self.loss,
             "windows": self.setting.matrix.windows,
             "from": iso(moments[0]),
@@ -382,7 +383,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         kept, apart = 0, kept
     scored = all_scored(work, kinds, workspace.paths.policy / f"{digest}.jsonl", cores=count_cores())
     setting = Setting(
-        matrix=LossMatrix.of(kinds, whole, scored, usual_rows=params.account.usual_rows, back=kept % whole.blocks),
+        matrix=LossMatrix.of(kinds, whole, scored, rows_per_check=params.gain.rows_per_check, back=kept % whole.blocks),
         kinds=tuple(range(len(kinds))),
         delays=PolicyDelays(delay, params.policy.deployment_delay, kept // whole.blocks),
         blocks=params.probe.blocks,
@@ -394,16 +395,18 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         labels_until=None if came is None else newest_labels(came, moments),
     )
     unit = _unit(workspace, setting)
-    prices = asked.prices or tuple(factor * params.account.price for factor in params.policy.prices)
+    retraining_costs = asked.retraining_costs or tuple(
+        factor * params.gain.cost for factor in params.policy.retraining_costs
+    )
     before = max(round(PARTS * edges[0] * (len(edges) - 1) / (edges[-1] - edges[0])), PARTS)
     wanted = PolicySetup(
         triggers=params.triggers,
         drift=params.drift,
-        price=params.account.price,
-        prices=prices,
+        retraining_cost=params.gain.cost,
+        retraining_costs=retraining_costs,
         unit=unit,
-        errors=params.account.errors,
-        ahead=params.account.ahead,
+        errors=params.gain.errors,
+        ahead=params.gain.ahead,
         when=params.probe.when,
         every=pd.Timedelta(params.data.batch_every),
         counted=count_windows(
@@ -414,24 +417,24 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         seed=params.policy.seed,
     )
     tried = policies(wanted, windows=setting.matrix.windows, window_span=span)
-    price, fits = params.account.price * unit, fits_of_a_retraining(workspace)
-    outcomes = compare_policies(setting, tried, price=price, fits_per_retraining=fits)
+    retraining_cost, fits = params.gain.cost * unit, fits_of_a_retraining(workspace)
+    outcomes = compare_policies(setting, tried, retraining_cost=retraining_cost, fits_per_retraining=fits)
     choice = choose(
         setting,
         [policy for policy in tried if policy.changes is not None],
-        shipped=account_name(params.account.price),
-        price=price,
+        shipped=gain_name(params.gain.cost),
+        retraining_cost=retraining_cost,
         fits_per_retraining=fits,
         block=params.policy.block,
         draws=params.policy.draws,
         seed=params.policy.seed,
     )
     ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
-    guards = guard_costs(wanted, setting, price=price)
-    shipped = next(each.played for each in outcomes if each.policy.name == account_name(params.account.price))
+    guards = guard_costs(wanted, setting, retraining_cost=retraining_cost)
+    shipped = next(each.played for each in outcomes if each.policy.name == gain_name(params.gain.cost))
     holdout = short_holdout(shipped, moments, most=params.split.judge_rows)
     return BacktestResult(
-        setting, ranked, choice, guards, holdout, price, unit, params.judge.loss, digest, recipe, len(table)
+        setting, ranked, choice, guards, holdout, retraining_cost, unit, params.judge.loss, digest, recipe, len(table)
     )
 
 
@@ -477,11 +480,11 @@ def _recipe(workspace: Workspace, first: pd.DataFrame, *, at_event: bool) -> Rec
 
 
 def _unit(workspace: Workspace, setting: Setting) -> float:
-    """What a price of 1 in params.yaml is in mean loss times checks."""
+    """What a retraining cost of 1 in params.yaml is in mean loss times checks."""
     versions = workspace.store.versions(workspace.model)
     first = versions[0].verdict if versions else None
     loss = setting.matrix.mean_loss(0, 0, 0) if first is None else first["losses"][first["winner"]]
-    return workspace.params.account.price_in_loss(loss) / workspace.params.account.price
+    return workspace.params.gain.cost_in_loss(loss) / workspace.params.gain.cost
 
 
 def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from retrim.adapters.mlflow_tracking import record_backtest
 from retrim.decision.policy_compare import GuardCost
-from retrim.decision.policy_page import cost_by_price, loss_by_retrainings, page
+from retrim.decision.policy_page import cost_by_retraining_cost, loss_by_retrainings, page
 from retrim.decision.policy_play import ProbeSpacing, best_in_hindsight, by_rules, frontier, play_policy
 from retrim.decision.probe import NEEDED
 from retrim.errors import BadInputError, UnknownNameError
@@ -61,7 +61,7 @@ NAMES = {
     "budget": "budget",
     "gate": "gate",
 }
-FACTORS = np.geomspace(1 / 16, 16, 9)  # of the price now, that costs are drawn over
+FACTORS = np.geomspace(1 / 16, 16, 9)  # of the retraining cost now, that costs are drawn over
 DRAWN = ("never", "always", "every-4", "every-8", "performance", "drift")
 COLUMNS = (
     "policy",
@@ -88,7 +88,9 @@ def report(workspace: Workspace, tried: BacktestResult) -> Report:
     """Writes pictures and page, and a run into MLflow; the same result writes the same again."""
     page_at = write_page(workspace, tried)
     record = tried.as_record()
-    settings = {name: str(record[name]) for name in ("price", "loss", "windows", "label_delay", "deployment_delay")}
+    settings = {
+        name: str(record[name]) for name in ("retraining_cost", "loss", "windows", "label_delay", "deployment_delay")
+    }
     metrics = {
         f"{outcome.policy.name}/{name}": value
         for outcome in tried.outcomes
@@ -111,7 +113,7 @@ def write_page(workspace: Workspace, tried: BacktestResult) -> Path:
     points = {outcome.policy.name: (outcome.played.retrainings, outcome.played.loss) for outcome in tried.outcomes}
     pictures = {
         "loss_by_retrainings.png": loss_by_retrainings(points, frontier(totals, tried.setting.delays)),
-        "cost_by_price.png": _cost_by_price(workspace, tried),
+        "cost_by_retraining_cost.png": _cost_by_retraining_cost(workspace, tried),
     }
     files = {**pictures, "policies.json": to_json(tried.as_record())}
     files["policies.html"] = page(
@@ -122,7 +124,7 @@ def write_page(workspace: Workspace, tried: BacktestResult) -> Path:
         rows=lines(tried),
         pictures={
             "Loss against retrainings": pictures["loss_by_retrainings.png"],
-            "Total cost over the price": pictures["cost_by_price.png"],
+            "Total cost over the retraining cost": pictures["cost_by_retraining_cost.png"],
         },
     )
     for name, content in files.items():
@@ -135,7 +137,7 @@ def lines(tried: BacktestResult) -> list[tuple[str, ...]]:
     """The table: a line a policy, the cheapest first, and hindsight on top."""
     share = float(tried.setting.matrix.share[tried.setting.begin :].sum())
     hindsight = tried.outcomes[0].hindsight
-    cost = hindsight.cost(tried.price)
+    cost = hindsight.cost(tried.retraining_cost)
     first = (
         "hindsight",
         str(len(hindsight.checks)),
@@ -176,12 +178,13 @@ def facts(tried: BacktestResult) -> list[str]:
         f"{moments[-1]:%Y-%m-%d}{first}; training windows: {', '.join(setting.matrix.kinds)}"
     )
     terms = (
-        f"price of a retraining {tried.price:.4g}, in mean {tried.loss} times checks; labels known "
+        f"retraining cost {tried.retraining_cost:.4g}, in mean {tried.loss} times checks; labels known "
         f"{delays.labels} windows later, a model live {delays.deployment} windows after the decision, "
         f"the newest {tried.held_back:g} kept back from its training for the gate, which judges it there"
     )
     words = (
-        "cost: loss summed over the windows and the price of each retraining; of hindsight: over the cost of the best "
+        "cost: loss summed over the windows and the retraining cost of each retraining; of hindsight: over the "
+        "cost of the best "
         "schedule, looking back, under the same delays; periodic: as many retrainings, evenly apart"
     )
     short = [] if tried.holdout is None else [tried.holdout.text]
@@ -189,34 +192,40 @@ def facts(tried: BacktestResult) -> list[str]:
 
 
 def _guard_in_words(guard: GuardCost) -> str:
-    met = [f"kept the account from a retraining at {guard.stopped} checks"] if guard.stopped else []
+    met = [f"kept the accumulated gain from a retraining at {guard.stopped} checks"] if guard.stopped else []
     met += [f"refused {guard.refused}"] if guard.refused else []
     cost = f"{abs(guard.share):.1%} {'more' if guard.cost >= guard.without else 'less'} than without it"
     return f"{NAMES[guard.guard]}: {' and '.join(met)}; with it the cost is {cost}, {guard.without:.4g}"
 
 
-def _cost_by_price(workspace: Workspace, tried: BacktestResult) -> bytes:
+def _cost_by_retraining_cost(workspace: Workspace, tried: BacktestResult) -> bytes:
     setting, params = tried.setting, workspace.params
     totals = setting.totals
-    prices = [float(tried.price * factor) for factor in FACTORS]
-    least = [best_in_hindsight(totals, setting.delays, price=price).cost(price) for price in prices]
-    triggers = params.triggers.model_copy(update={"rules": ("account",)})
-    costs: dict[str, list[float]] = {"account at that price": []}
-    for price, low in zip(prices, least, strict=True):
+    retraining_costs = [float(tried.retraining_cost * factor) for factor in FACTORS]
+    least = [
+        best_in_hindsight(totals, setting.delays, retraining_cost=retraining_cost).cost(retraining_cost)
+        for retraining_cost in retraining_costs
+    ]
+    triggers = params.triggers.model_copy(update={"rules": ("gain",)})
+    costs: dict[str, list[float]] = {"gain at that cost": []}
+    for retraining_cost, low in zip(retraining_costs, least, strict=True):
         asks = by_rules(
             setting,
             triggers,
-            price=price,
-            errors=params.account.errors,
-            ahead=params.account.ahead,
+            retraining_cost=retraining_cost,
+            errors=params.gain.errors,
+            ahead=params.gain.ahead,
             drifted=None,
             seed=params.policy.seed,
         )
-        spaced = ProbeSpacing(price, params.account.errors) if params.probe.when == NEEDED else None
-        costs["account at that price"].append(play_policy(setting, asks, probes=True, spaced=spaced).cost(price) / low)
+        spaced = ProbeSpacing(retraining_cost, params.gain.errors) if params.probe.when == NEEDED else None
+        costs["gain at that cost"].append(
+            play_policy(setting, asks, probes=True, spaced=spaced).cost(retraining_cost) / low
+        )
     for outcome in tried.outcomes:
         if outcome.policy.name in DRAWN:
             costs[outcome.policy.name] = [
-                outcome.played.cost(price) / low for price, low in zip(prices, least, strict=True)
+                outcome.played.cost(retraining_cost) / low
+                for retraining_cost, low in zip(retraining_costs, least, strict=True)
             ]
-    return cost_by_price(costs, prices, price=tried.price)
+    return cost_by_retraining_cost(costs, retraining_costs, retraining_cost=tried.retraining_cost)

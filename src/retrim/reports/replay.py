@@ -31,7 +31,7 @@ from retrim.card.replay import (
     merged,
     pair,
 )
-from retrim.checking.check import price_now
+from retrim.checking.check import retraining_cost_now
 from retrim.checking.history import CHECK, as_check
 from retrim.checking.mode import share_of_refit
 from retrim.decision.stored_rows import DecisionRow, ReleaseRow
@@ -284,8 +284,8 @@ def report(replay: Replay) -> ReplayRun:
         until=replay.until,
         loss=params.judge.loss,
         rows=served.rows,
-        usual_rows=params.account.usual_rows,
-        price=price_now(replay.here),
+        rows_per_check=params.gain.rows_per_check,
+        retraining_cost=retraining_cost_now(replay.here),
         history=_cost([moment.history for moment in moments], served.history, again=share_of_refit(replay.here)),
         replay=_cost([moment.replay for moment in moments], served.replay, again=share_of_refit(replay.there)),
         compared=sum(moment.compared for moment in moments),

@@ -254,7 +254,7 @@ def _judged(
     gate, loss, view = workspace.params.gate, workspace.params.judge.loss, imported.view
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
     cut = {"season": season, "cells": gate.season_cells, "entity": workspace.params.data.series}
-    floors = {name: BASELINES[name](view, past, rows, **cut) for name in gate.floor}
+    floors = {name: BASELINES[name](view, past, rows, **cut) for name in gate.baselines}
     own = None
     if champion is not None:
         its = champion.predictor

@@ -2,7 +2,7 @@
 
 Which files of the DVC cache nobody names any more.
 
-Prunes what no version needs: rooms, trial logs, environments, MLflow's leftovers and the DVC cache.
+Prunes what no version needs: run directories, trial logs, environments, MLflow's leftovers and the DVC cache.
 
 What goes is found first, by what is known to be needed, and then removed piece by piece: whenever it is killed,
 nothing is gone that was needed, and the next one goes on. Landing zone, store, attestations and keys are not looked at.
@@ -32,7 +32,7 @@ from retrim.lineage.locks import alone_with_cache, clear_lock, is_alive, left_be
 from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import REPOSITORY, origin_of
-from retrim.retraining.recover import ROOM, clear_room
+from retrim.retraining.recover import RUN_DIRECTORY, clear_run_directory
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,15 @@ def needed(workspace: Workspace) -> dict[str, set[str]]:
 
 
 def cache_pieces(
-    workspace: Workspace, named: Mapping[str, set[str]], *, kept_rooms: Sequence[Path], now: pd.Timestamp
+    workspace: Workspace, named: Mapping[str, set[str]], *, kept_run_directories: Sequence[Path], now: pd.Timestamp
 ) -> Iterator[GarbageItem]:
     """The files of the cache: those that go, and in a line each what is kept for whom.
 
     Args:
         workspace: The workspace.
         named: As of `needed`.
-        kept_rooms: Rooms that stay: what lies in them is needed too.
-        now: What came within `room.gc_grace` before is kept.
+        kept_run_directories: Rooms that stay: what lies in them is needed too.
+        now: What came within `run_directory.gc_grace` before is kept.
 
     Raises:
         RefusedError: The cache has lost the listing of a folder that a version needs.
@@ -127,8 +127,18 @@ def cache_pieces(
         why = "it lies outside of the workspace, and others may share it; `dvc gc --projects` knows how"
         yield GarbageItem("cache", str(folder), 0, why, None)
         return
-    keep = _kept(workspace, folder, {**named, **{f"room {room.name}": _named_in_room(room) for room in kept_rooms}})
-    since = (now - pd.Timedelta(workspace.params.room.gc_grace)).timestamp()
+    keep = _kept(
+        workspace,
+        folder,
+        {
+            **named,
+            **{
+                f"run directory {run_directory.name}": _named_in_run_directory(run_directory)
+                for run_directory in kept_run_directories
+            },
+        },
+    )
+    since = (now - pd.Timedelta(workspace.params.run_directory.gc_grace)).timestamp()
     every = entries(folder)
     unnamed = [entry for entry in every if entry.digest not in keep]
     goes = [entry for entry in unnamed if entry.changed <= since]
@@ -139,7 +149,7 @@ def cache_pieces(
             yield GarbageItem("run cache", path.name[:12], path.stat().st_size, why, partial(unlink, path))
     for entry in goes:
         yield GarbageItem(
-            "cache", entry.digest, entry.frees, "no version, ref or room names it", partial(unlink, entry.path)
+            "cache", entry.digest, entry.frees, "no version, ref or run directory names it", partial(unlink, entry.path)
         )
     for who in dict.fromkeys(keep.values()):
         own = [entry for entry in every if keep.get(entry.digest) == who]
@@ -147,7 +157,7 @@ def cache_pieces(
         yield GarbageItem("cache", f"{len(own)} files", size, f"{who} needs them", None)
     fresh = [entry for entry in unnamed if entry.changed > since]
     if fresh:
-        why = f"they came within {workspace.params.room.gc_grace}: somebody may work with them"
+        why = f"they came within {workspace.params.run_directory.gc_grace}: somebody may work with them"
         yield GarbageItem("cache", f"{len(fresh)} files", sum(entry.frees for entry in fresh), why, None)
 
 
@@ -166,9 +176,11 @@ def _kept(workspace: Workspace, cache: Path, named: Mapping[str, set[str]]) -> d
     return keep
 
 
-def _named_in_room(room: Path) -> set[str]:
-    notes = [*room.rglob("*.dvc"), *room.rglob("dvc.lock")]
-    return named_in_folder(room, [path.relative_to(room).as_posix() for path in notes if path.is_file()])
+def _named_in_run_directory(run_directory: Path) -> set[str]:
+    notes = [*run_directory.rglob("*.dvc"), *run_directory.rglob("dvc.lock")]
+    return named_in_folder(
+        run_directory, [path.relative_to(run_directory).as_posix() for path in notes if path.is_file()]
+    )
 
 
 REBUILD = "reproduce-v"
@@ -209,7 +221,7 @@ def prune(workspace: Workspace, *, dry: bool, now: pd.Timestamp) -> Pruned:
     Args:
         workspace: The workspace.
         dry: Whether to say only what would go.
-        now: What came into the cache within `room.gc_grace` before is kept: a person may work with it by hand.
+        now: What came into the cache within `run_directory.gc_grace` before is kept: a person may work with it by hand.
 
     Raises:
         RefusedError: A run or a rebuild is going on, or it cannot be told what a version needs.
@@ -225,36 +237,48 @@ def prune(workspace: Workspace, *, dry: bool, now: pd.Timestamp) -> Pruned:
 
 def _pieces(workspace: Workspace, now: pd.Timestamp) -> Iterator[GarbageItem]:
     named = needed(workspace)
-    rooms = list(_rooms(workspace))
-    kept = [workspace.paths.runs / room.name for room in rooms if room.remove is None]
-    yield from rooms
+    run_directories = list(_run_directories(workspace))
+    kept = [
+        workspace.paths.runs / run_directory.name for run_directory in run_directories if run_directory.remove is None
+    ]
+    yield from run_directories
     yield from _trials(workspace)
     yield from _environments(workspace)
     yield from _mlflow(workspace)
-    yield from cache_pieces(workspace, named, kept_rooms=kept, now=now)
+    yield from cache_pieces(workspace, named, kept_run_directories=kept, now=now)
 
 
-def _rooms(workspace: Workspace) -> Iterator[GarbageItem]:
+def _run_directories(workspace: Workspace) -> Iterator[GarbageItem]:
     """Rooms under `var/runs/`: those of runs that are over go, and rebuilds that a kill left; a person's stay."""
     for folder in sorted(workspace.paths.runs.glob("*")):
         if not folder.is_dir():
             continue
-        named = ROOM.fullmatch(folder.name)
+        named = RUN_DIRECTORY.fullmatch(folder.name)
         run = workspace.store.run(named[1]) if named is not None else None
         frees = size_of(folder)
         if run is not None and run.state in UNFINISHED:
-            yield GarbageItem("room", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None)
+            yield GarbageItem(
+                "run directory", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None
+            )
         elif run is not None and run.model == workspace.model:
             yield GarbageItem(
-                "room", folder.name, frees, f"its run ended {run.state}", partial(clear_room, workspace, folder)
+                "run directory",
+                folder.name,
+                frees,
+                f"its run ended {run.state}",
+                partial(clear_run_directory, workspace, folder),
             )
         elif folder.name.startswith(REBUILD) and not is_alive(workspace, folder.name):
             yield GarbageItem(
-                "room", folder.name, frees, "a rebuild that was killed", partial(clear_room, workspace, folder)
+                "run directory",
+                folder.name,
+                frees,
+                "a rebuild that was killed",
+                partial(clear_run_directory, workspace, folder),
             )
         else:
             cure = f"remove it with `git worktree remove --force {folder}`"
-            yield GarbageItem("room", folder.name, frees, f"a person may work in it; {cure}", None)
+            yield GarbageItem("run directory", folder.name, frees, f"a person may work in it; {cure}", None)
     for name in left_behind(workspace, REBUILD):
         yield GarbageItem("sign", name, 0, "its process was killed", partial(clear_lock, workspace, name))
 

@@ -1,4 +1,5 @@
-"""After a kill: ends what was left running, marks the run crashed, clears its rooms, finishes a half-made move.
+"""After a kill: ends what was left running, marks the run crashed, clears its run directories, finishes a half-made
+move.
 
 Runs that hang: the limits of their stages, and the end of one whose own process does not beat any more.
 """
@@ -29,11 +30,12 @@ from retrim.retraining.run_directory import UNPUSHED
 from retrim.training.mode import StageLimits, limits_of_stage
 
 KILLED = "its process was killed"
-ROOM = re.compile(r"(run-.+)-(\d+)")
+RUN_DIRECTORY = re.compile(r"(run-.+)-(\d+)")
 
 
 def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
-    """Marks dead runs crashed and clears their rooms; gives the decisions that still wait for their run to be finished.
+    """Marks dead runs crashed and clears their run directories; gives the decisions that still wait for their run to be
+    finished.
 
     Those are the crashed ones, and the newest one if it says *retrain* and a kill came before
     its run; likewise that to fit the live version's recipe once more. A run that was killed as
@@ -46,7 +48,7 @@ def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     for name in left_behind(workspace, "run-"):
         clear_lock(workspace, name)
     if not workspace.store.runs(workspace.model, state="running"):
-        clear_rooms(workspace)
+        clear_run_directories(workspace)
         git.clear_tag_locks(workspace.paths.root, f"retrim/{workspace.model}")
     if find_live_version(workspace) is not None:
         sync_aliases(workspace)
@@ -75,14 +77,14 @@ def give_up(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> None:
         workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
 
 
-def clear_rooms(workspace: Workspace) -> None:
-    """Removes the rooms of runs that are over, after ending what still works in them.
+def clear_run_directories(workspace: Workspace) -> None:
+    """Removes the run directories of runs that are over, after ending what still works in them.
 
-    The last room of a failed run stays, to look at, until the model's next run has ended.
+    The last run directory of a failed run stays, to look at, until the model's next run has ended.
     """
     newest = max(workspace.store.runs(workspace.model), key=lambda run: (run.started, run.as_of), default=None)
     for folder in sorted(workspace.paths.runs.glob("run-*")):
-        named = ROOM.fullmatch(folder.name)
+        named = RUN_DIRECTORY.fullmatch(folder.name)
         if named is None or not folder.is_dir():
             continue
         run = workspace.store.run(named[1])
@@ -91,18 +93,18 @@ def clear_rooms(workspace: Workspace) -> None:
         if run.state == "failed" and newest is not None and run.id == newest.id and named[2] == str(run.attempt):
             end_survivors(folder)
         else:
-            clear_room(workspace, folder)
+            clear_run_directory(workspace, folder)
 
 
-def clear_room(workspace: Workspace, folder: Path) -> None:
-    """Removes one room, after ending what still works in it."""
+def clear_run_directory(workspace: Workspace, folder: Path) -> None:
+    """Removes one run directory, after ending what still works in it."""
     end_survivors(folder)
-    dvc.close_room(workspace.paths, folder)
+    dvc.close_run_directory(workspace.paths, folder)
 
 
-def rooms_of(workspace: Workspace, run: str) -> list[Path]:
-    """The rooms of a run's attempts."""
-    found = [(ROOM.fullmatch(folder.name), folder) for folder in sorted(workspace.paths.runs.glob(f"{run}-*"))]
+def run_directories_of(workspace: Workspace, run: str) -> list[Path]:
+    """The run directories of a run's attempts."""
+    found = [(RUN_DIRECTORY.fullmatch(folder.name), folder) for folder in sorted(workspace.paths.runs.glob(f"{run}-*"))]
     return [folder for named, folder in found if named and named[1] == run and folder.is_dir()]
 
 
@@ -203,8 +205,8 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
     with suppress(psutil.Error):
         process.kill()
         process.wait(ENDS_WITHIN_SECONDS)
-    for room in rooms_of(workspace, run.id):
-        end_survivors(room)
+    for run_directory in run_directories_of(workspace, run.id):
+        end_survivors(run_directory)
     record_alert(
         workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again

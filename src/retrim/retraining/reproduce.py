@@ -1,4 +1,4 @@
-"""Rebuilds a released version in a fresh room and says whether it is the same, byte for byte.
+"""Rebuilds a released version in a fresh run directory and says whether it is the same, byte for byte.
 
 Proofs of versions: rebuilt from nothing but their commit, raw data and champion, with a signed attestation each.
 """
@@ -60,18 +60,18 @@ class RebuildResult:
 
 @dataclass(frozen=True)
 class OpenRebuild:
-    """A rebuild whose room is still there.
+    """A rebuild whose run directory is still there.
 
     Args:
         row: The version.
-        room: The room, with what was rebuilt.
+        run directory: The run directory, with what was rebuilt.
         python: The interpreter its stages ran with; None for this one.
         packages: That are installed in a proof's environment, as `name==version`.
         rebuilt: What it gave.
     """
 
     row: VersionRow
-    room: Path
+    run_directory: Path
     python: Path | None
     packages: tuple[str, ...]
     rebuilt: RebuildResult
@@ -94,7 +94,7 @@ def reproduce(workspace: Workspace, version: int, *, say: Say) -> RebuildResult:
 
 @contextmanager
 def rebuilding(workspace: Workspace, version: int, *, prove: bool, gently: bool, say: Say) -> Iterator[OpenRebuild]:
-    """The same, with its room until the context ends.
+    """The same, with its run directory until the context ends.
 
     Args:
         workspace: The workspace.
@@ -109,7 +109,7 @@ def rebuilding(workspace: Workspace, version: int, *, prove: bool, gently: bool,
             proof's environment are not those of the lock.
     """
     row = version_row(workspace, version)
-    with _room_of(workspace, row, git.clone_commit if prove else git.add_worktree) as folder:
+    with _run_directory_of(workspace, row, git.clone_commit if prove else git.add_worktree) as folder:
         yield _rebuild(workspace, row, folder, prove=prove, gently=gently, say=say)
 
 
@@ -140,19 +140,19 @@ def build_environment(workspace: Workspace, version: int, *, say: Say) -> BuiltE
         As `rebuilding`; RetrimError: a package cannot be installed, or the wheel is not there as recorded.
     """
     row = version_row(workspace, version)
-    with _room_of(workspace, row, git.add_worktree) as room:
-        named = named_wheel((room / LOCK).read_text(encoding="utf-8"))
+    with _run_directory_of(workspace, row, git.add_worktree) as run_directory:
+        named = named_wheel((run_directory / LOCK).read_text(encoding="utf-8"))
         if named is not None:
-            dvc.lay_inputs(workspace.paths, room, [NOTE])
+            dvc.lay_inputs(workspace.paths, run_directory, [NOTE])
         home = workspace.paths.environments
-        python = environment.built_from(room / LOCK, home, gently=False, say=say)
-        environment.require_packages(python, room / LOCK)
+        python = environment.built_from(run_directory / LOCK, home, gently=False, say=say)
+        environment.require_packages(python, run_directory / LOCK)
     return BuiltEnvironment(version, python.parents[1], None if named is None else named.name)
 
 
 @contextmanager
-def _room_of(workspace: Workspace, row: VersionRow, make: Callable[[Path, Path, str], None]) -> Iterator[Path]:
-    """A room at the recorded commit of a version, until the context ends."""
+def _run_directory_of(workspace: Workspace, row: VersionRow, make: Callable[[Path, Path, str], None]) -> Iterator[Path]:
+    """A run directory at the recorded commit of a version, until the context ends."""
     refuse_rebuild(row)
     if not of_this_python(row):
         raise BadInputError(
@@ -162,12 +162,12 @@ def _room_of(workspace: Workspace, row: VersionRow, make: Callable[[Path, Path, 
     folder = workspace.paths.runs / f"reproduce-v{row.version}"
     with held_locks(workspace, folder.name), using_cache(workspace):
         end_survivors(folder)
-        dvc.close_room(workspace.paths, folder)
+        dvc.close_run_directory(workspace.paths, folder)
         make(workspace.paths.root, folder, _recorded_commit(workspace, row))
         try:
             yield folder
         finally:
-            dvc.close_room(workspace.paths, folder)
+            dvc.close_run_directory(workspace.paths, folder)
 
 
 def of_this_python(row: VersionRow) -> bool:
@@ -218,7 +218,7 @@ def _moved_tag(workspace: Workspace, row: VersionRow) -> list[str]:
 
 
 def _other_champion(workspace: Workspace, row: VersionRow) -> list[str]:
-    """A line if the champion that was laid into the run's room is not the recorded bundle of that version."""
+    """A line if the champion that was laid into the run's run directory is not the recorded bundle of that version."""
     number, digest = row.made_from.champion, str(row.made_from.champion_digest)
     known = None if number is None else workspace.store.version(workspace.model, number)
     if known is None or known.bundle == digest:
@@ -312,7 +312,7 @@ def prove_rebuild(
         RefusedError: The recorded commit is gone, or another process rebuilds this version just now.
     """
     with rebuilding(workspace, version, prove=True, gently=gently, say=say) as done:
-        apart = _compare(workspace, done.row, Paths(done.room))
+        apart = _compare(workspace, done.row, Paths(done.run_directory))
         fields = _fields(workspace, done, apart, reason=reason, now=now)
         rebuilt, bundle = done.rebuilt, done.row.bundle
     attestation = workspace.keys.attest(REBUILD, {f"{workspace.model}/v{version}": bundle}, fields)
@@ -427,9 +427,9 @@ def _holds(workspace: Workspace, row: EnvelopeRow) -> bool:
 def _fields(
     workspace: Workspace, done: OpenRebuild, apart: Agreement, *, reason: str, now: pd.Timestamp
 ) -> dict[str, Any]:
-    row, room, made_from = done.row, Paths(done.room), done.row.made_from
+    row, run_directory, made_from = done.row, Paths(done.run_directory), done.row.made_from
     assert done.python is not None
-    whole = bool(done.rebuilt.executed) and room.candidate.is_dir()
+    whole = bool(done.rebuilt.executed) and run_directory.candidate.is_dir()
     return rebuild_predicate(
         what={
             "model": workspace.model,
@@ -442,7 +442,7 @@ def _fields(
         platform={"recorded": _made_on(row), "here": platform_tag()},
         environment={
             "lock_recorded": made_from.requirements_lock,
-            "lock_built": file_digest(done.room / "requirements.lock"),
+            "lock_built": file_digest(done.run_directory / "requirements.lock"),
             "packages": len(done.packages),
             "packages_sha256": sha256("\n".join(done.packages).encode()).hexdigest(),
         },
@@ -451,8 +451,8 @@ def _fields(
             "champion": made_from.champion_digest,
             "champion_version": made_from.champion,
         },
-        outputs=dvc.outputs(done.room),
-        bundle={"recorded": row.bundle, "rebuilt": folder_digest(room.candidate) if whole else None},
+        outputs=dvc.outputs(done.run_directory),
+        bundle={"recorded": row.bundle, "rebuilt": folder_digest(run_directory.candidate) if whole else None},
         executed=done.rebuilt.executed,
         differences=from_top(done.rebuilt.differences, root=str(workspace.paths.root)),
         predictions=apart,
@@ -461,14 +461,14 @@ def _fields(
     )
 
 
-def _compare(workspace: Workspace, row: VersionRow, room: Paths) -> Agreement:
+def _compare(workspace: Workspace, row: VersionRow, run_directory: Paths) -> Agreement:
     """Rebuilt and recorded model on the judged rows of the rebuild."""
     try:
-        view = pd.read_parquet(room.view, columns=["_key", "_part"])
+        view = pd.read_parquet(run_directory.view, columns=["_key", "_part"])
         keys = view.loc[view["_part"] == "judge", "_key"]
-        judged = pd.read_parquet(room.table).set_index("_key").loc[keys].reset_index()
-        files = read_folder(room.candidate)
-        trust_all(files)  # the room's own code has run already, in its stages
+        judged = pd.read_parquet(run_directory.table).set_index("_key").loc[keys].reset_index()
+        files = read_folder(run_directory.candidate)
+        trust_all(files)  # the run directory's own code has run already, in its stages
         rebuilt = load_predictor(files).predict(judged)
     except (OSError, KeyError, ValueError) as error:
         return Agreement(0, None, f"nothing was rebuilt that predicts ({type(error).__name__})")

@@ -1,4 +1,4 @@
-"""One retraining, from a decision to a verdict: claim, room, stages, publish, conclude.
+"""One retraining, from a decision to a verdict: claim, run directory, stages, publish, conclude.
 
 What a run has made becomes a version: committed, registered, tagged, recorded.
 
@@ -32,7 +32,7 @@ from retrim.release.approval import ask_for_refit, let_wait
 from retrim.release.release import promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
 from retrim.retraining.card import keep_card
-from retrim.retraining.recover import clear_room, clear_rooms, mark_stopped, rooms_of
+from retrim.retraining.recover import clear_run_directories, clear_run_directory, mark_stopped, run_directories_of
 from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
 from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import model_digest, needs_of
@@ -104,14 +104,15 @@ def _over(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOutcome
     return RunOutcome(run.id, "deferred", reason, None)
 
 
-def make_room(workspace: Workspace, run: RunRow) -> RunDirectory:
-    """The room of this attempt, from the snapshot of a killed one; a crashed room itself is never used again.
+def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
+    """The run directory of this attempt, from the snapshot of a killed one; a crashed run directory itself is never
+    used again.
 
     One that fits a recipe once more is made from the snapshot of the version that was judged: with settings or
     code that were edited since it would be another recipe, which nobody has judged.
     """
-    for left in rooms_of(workspace, run.id):
-        clear_room(workspace, left)
+    for left in run_directories_of(workspace, run.id):
+        clear_run_directory(workspace, left)
     if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
         kind = MODELS[workspace.params.train.model]
         kind.check_aim(workspace.params.data.task, workspace.params.judge.loss)
@@ -122,12 +123,14 @@ def make_room(workspace: Workspace, run: RunRow) -> RunDirectory:
         taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
     name = f"{run.id}-{run.attempt}"
     asked = workspace.store.decision(run.decision)
-    by_account = asked is not None and "account" in asked.record.get("fired", [])
-    room = open_run_directory(
-        workspace, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_account=by_account
+    by_gain = asked is not None and "gain" in asked.record.get("fired", [])
+    run_directory = open_run_directory(
+        workspace, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_gain=by_gain
     )
-    workspace.store.note_run(run.id, {"snapshot": {"commit": room.snapshot, "untracked": list(room.untracked)}})
-    return room
+    workspace.store.note_run(
+        run.id, {"snapshot": {"commit": run_directory.snapshot, "untracked": list(run_directory.untracked)}}
+    )
+    return run_directory
 
 
 def _snapshot_of_judged(workspace: Workspace, run: RunRow) -> dict[str, Any] | None:
@@ -164,7 +167,7 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     if promotes and run.mode != FINAL and workspace.params.release.approval.asks(against):  # a word holds for both fits
         workspace.registry.finish(parent, "FINISHED")
         said = let_wait(workspace, run, version, reason=reason, now=now)
-        clear_rooms(workspace)
+        clear_run_directories(workspace)
         return RunOutcome(run.id, "waiting", said, version)
     if promotes:
         promote_version(workspace, version, judged_against=against, by=asked.actor, reason=reason, now=now)
@@ -178,7 +181,7 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
         record_alert(workspace, AlertKind.REFUSED, text, now=now, about=str(version))
     detail = {"reason": reason} | ({} if back is None else {"restored": back})
     workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
-    clear_rooms(workspace)
+    clear_run_directories(workspace)
     return RunOutcome(run.id, state, reason, version)
 
 
@@ -186,8 +189,8 @@ def _brought_back(
     workspace: Workspace, row: VersionRow, reason: str, *, by: str, now: pd.Timestamp
 ) -> tuple[int | None, str]:
     """The previous champion that won a run and is live again, and the reason: why not too, if it cannot or may not."""
-    formers = row.judged.formers
-    restored = None if formers is None else formers.restore
+    previous_champions = row.judged.previous_champions
+    restored = None if previous_champions is None else previous_champions.restore
     asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, restored)
     if asked is not None:
         text = f"version {restored}: {asked}"
@@ -199,31 +202,34 @@ def _brought_back(
         return None, f"{reason}; but {error}"
 
 
-def publish(workspace: Workspace, run: RunRow, room: RunDirectory, parent: str, *, now: pd.Timestamp) -> int | None:
-    """Commits the room, pushes it, publishes its bundle, tags it, records the version. Run twice, it adds nothing.
+def publish(
+    workspace: Workspace, run: RunRow, run_directory: RunDirectory, parent: str, *, now: pd.Timestamp
+) -> int | None:
+    """Commits the run directory, pushes it, publishes its bundle, tags it, records the version. Run twice, it adds
+    nothing.
 
     The DVC remote comes first: nothing has a number before its files are stored. Where the remote is away, the run ends
     *unpushed*, to be finished later, and there is no version yet: None. All files are flushed to the disk before the
     store has a row of them, so that a power cut cannot keep the row and lose what it stands for.
     """
-    paths = Paths(room.folder)
-    commit = git.commit_files(room.folder, dvc.COMMITTED, f"retrim: {run.id}", date=run.as_of)
+    paths = Paths(run_directory.folder)
+    commit = git.commit_files(run_directory.folder, dvc.COMMITTED, f"retrim: {run.id}", date=run.as_of)
     if dvc.has_remote(workspace.paths.root):
         try:
-            dvc.run_dvc(room.folder, "push")
+            dvc.run_dvc(run_directory.folder, "push")
         except RetrimError as error:
-            wait_for_remote(workspace, run, room, why=str(error), now=now)
+            wait_for_remote(workspace, run, run_directory, why=str(error), now=now)
             return None
     bundle = folder_digest(paths.candidate)
     verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
     lineage = {
         "run": run.id,
         "decision": run.decision,
-        "snapshot": room.snapshot,
-        "untracked": list(room.untracked),
+        "snapshot": run_directory.snapshot,
+        "untracked": list(run_directory.untracked),
         "commit": commit,
-        "dvc_lock": file_digest(room.folder / "dvc.lock"),
-        "requirements_lock": file_digest(room.folder / "requirements.lock"),
+        "dvc_lock": file_digest(run_directory.folder / "dvc.lock"),
+        "requirements_lock": file_digest(run_directory.folder / "requirements.lock"),
         "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
         "seed": workspace.params.train.seed,
         GRAIN: grain_of(workspace),

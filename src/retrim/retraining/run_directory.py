@@ -1,4 +1,4 @@
-"""Run rooms: made as of a date from a snapshot of the workspace, for a run or for a person.
+"""Run run directories: made as of a date from a snapshot of the workspace, for a run or for a person.
 
 A run that has made all of its files while the DVC remote was away: it waits, and is finished when that is back.
 """
@@ -65,18 +65,18 @@ def open_run_directory(
     as_of: pd.Timestamp,
     mode: RunMode,
     taken: git.Snapshot | None,
-    by_account: bool = False,
+    by_gain: bool = False,
 ) -> RunDirectory:
-    """Makes the room `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
+    """Makes the run directory `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
 
     Where checks of the champion's life have probed its recipe, the pins say how many of the newest rows judge: the
-    stage `features` keeps back that many. Where the account started the run (`by_account`), they hold what those checks
-    have shown, too: the stage `compare` counts it. A rebuild finds both there, and gives the same verdict.
+    stage `features` keeps back that many. Where the accumulated gain started the run (`by_gain`), they hold what
+    those checks have shown, too: the stage `compare` counts it. A rebuild finds both there, and gives the same verdict.
 
     It is made from the snapshot `taken`, by default from one of the workspace as it is now.
 
     Raises:
-        BadInputError: No batch had arrived by then, or a room of that name is there.
+        BadInputError: No batch had arrived by then, or a run directory of that name is there.
         RefusedError: The workspace holds a file that a tag must not publish; a batch, the champion or the release log
             was altered; the code of the snapshot is another than the one that runs.
     """
@@ -91,15 +91,15 @@ def open_run_directory(
         judged_before=None,
         taken=taken,
         life=life,
-        eased=by_account and mode != FINAL and champion is not None,
+        eased=by_gain and mode != FINAL and champion is not None,
     )
 
 
-def open_room_by_hand(workspace: Workspace, *, as_of: pd.Timestamp, mode: Mode | None) -> RunDirectory:
-    """Makes a room for a person, as a run of that date would have had it: batches, champion and mode of then.
+def open_run_directory_by_hand(workspace: Workspace, *, as_of: pd.Timestamp, mode: Mode | None) -> RunDirectory:
+    """Makes a run directory for a person, as a run of that date would have had it: batches, champion and mode of then.
 
     Raises:
-        As `open_room`.
+        As `open_run_directory`.
     """
     champion = find_live_version(workspace, before=as_of)
     chosen = mode or _mode(workspace, champion)
@@ -123,7 +123,7 @@ def _mode(workspace: Workspace, champion: LiveVersion | None) -> Mode:
 def _judged(workspace: Workspace, *, before: pd.Timestamp | None) -> list[dict[str, Any]]:
     """The rows that earlier verdicts were given on, as event times: the gate grows stricter with each.
 
-    Those of runs before a date, for a room that a person has made as of it; of all runs by default.
+    Those of runs before a date, for a run directory that a person has made as of it; of all runs by default.
     """
     return [
         {"version": row.version, "from": row.verdict["judged_from"], "until": row.verdict["judged_until"]}
@@ -149,7 +149,8 @@ def _open(
     folder = workspace.paths.runs / name
     if folder.exists():
         raise BadInputError(
-            f"there is a room {folder} already; work there, or remove it with `git worktree remove --force {folder}`"
+            f"there is a run directory {folder} already; work there, or remove it with `git worktree remove "
+            f"--force {folder}`"
         )
     refuse_changes(workspace.landing, workspace.params.data)
     batches = workspace.landing.batches(as_of)
@@ -158,16 +159,23 @@ def _open(
     for batch in batches:
         check_whole(batch.path)
     if taken is None:
-        taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.room.max_file_mb)
+        taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.run_directory.max_file_mb)
     require_running_code(git.file_at(workspace.paths.root, taken.commit, LOCK).decode())
     judged = _judged(workspace, before=judged_before)
-    former = {} if mode == FINAL else files_for_run(workspace, champion, before=judged_before)
-    formers = len({name.partition("/")[0] for name in former})
+    previous_champion = {} if mode == FINAL else files_for_run(workspace, champion, before=judged_before)
+    previous_champions = len({name.partition("/")[0] for name in previous_champion})
     size = None
     if champion is not None and life:
         champions = load_stored_version(workspace, champion.version).predictor
         size = size_of_run(
-            workspace, champions, life, judged, as_of=as_of, mode=mode, formers=formers, eased=eased
+            workspace,
+            champions,
+            life,
+            judged,
+            as_of=as_of,
+            mode=mode,
+            previous_champions=previous_champions,
+            eased=eased,
         ).as_pinned()
     document = stated_at(workspace.paths.root, taken.commit)
     settings = effective(workspace.paths.root, document, "params.yaml")
@@ -191,7 +199,7 @@ def _open(
         taken.commit,
         raw=[batch.path for batch in batches],
         champion=None if champion is None else stored_bundle(workspace, champion.version),
-        former=former,
+        previous_champion=previous_champion,
         pins=pins,
         settings=settings,
         digest=folder_digest,
@@ -210,31 +218,33 @@ def stage_environment(workspace: Workspace) -> dict[str, str]:
     return {"RETRIM_TRIALS": str(workspace.paths.trials)} | ({CORES_VARIABLE: cores} if cores else {})
 
 
-def stages_of(workspace: Workspace, room: RunDirectory) -> DvcSession:
-    """DVC, ready to run the stages of a room; a context, at whose end it ends with all that works for it."""
-    return DvcSession(room.folder, stage_environment(workspace))
+def stages_of(workspace: Workspace, run_directory: RunDirectory) -> DvcSession:
+    """DVC, ready to run the stages of a run directory; a context, at whose end it ends with all that works for it."""
+    return DvcSession(run_directory.folder, stage_environment(workspace))
 
 
 UNPUSHED = "unpushed"  # state of the run
-ROOM = "room"  # in the detail of a run: the room whose stages have all run
+RUN_DIRECTORY = "run directory"  # in the detail of a run: the run directory whose stages have all run
 
 
-def wait_for_remote(workspace: Workspace, run: RunRow, room: RunDirectory, *, why: str, now: pd.Timestamp) -> None:
-    """Ends a run *unpushed* and tells it; its room stays."""
+def wait_for_remote(
+    workspace: Workspace, run: RunRow, run_directory: RunDirectory, *, why: str, now: pd.Timestamp
+) -> None:
+    """Ends a run *unpushed* and tells it; its run directory stays."""
     found = workspace.store.run(run.id)
     kept = {} if found is None else found.detail
     said = "the DVC remote does not take its files; retrim check, retrain and the schedule finish it once it is back"
     record_alert(
         workspace, AlertKind.REMOTE_AWAY, f"{run.id}: {said}", now=now, about=run.id
     )  # first: a kill between tells it twice
-    detail = {**kept, "reason": f"{said} ({why})", ROOM: room.as_record()}
+    detail = {**kept, "reason": f"{said} ({why})", RUN_DIRECTORY: run_directory.as_record()}
     workspace.store.end_run(run.id, state=UNPUSHED, ended=iso(now), version=None, detail=detail)
 
 
-def finished_room(workspace: Workspace, run: RunRow) -> RunDirectory | None:
-    """The room of an earlier attempt in which every stage has run, if its champion is still live; else None."""
-    if ROOM not in run.detail:
+def finished_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory | None:
+    """The run directory of an earlier attempt whose stages have all run, if its champion is live; else None."""
+    if RUN_DIRECTORY not in run.detail:
         return None
-    room, now_live = RunDirectory.from_record(run.detail[ROOM]), find_live_version(workspace)
+    run_directory, now_live = RunDirectory.from_record(run.detail[RUN_DIRECTORY]), find_live_version(workspace)
     champion = None if now_live is None else now_live.version
-    return room if room.folder.is_dir() and room.champion == champion else None
+    return run_directory if run_directory.folder.is_dir() and run_directory.champion == champion else None

@@ -36,11 +36,9 @@ from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
 from retrim.training.mode import FINAL
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
-INPUTS = "data/raw.dvc data/champion.dvc data/former.dvc"
+INPUTS = "data/raw.dvc data/champion.dvc data/previous.dvc"
 SETTINGS = "data/settings.json"
-PIN_AGAIN = (
-    f"at a tag: `git checkout -- params.yaml {SETTINGS}`; to try other settings in this room: `retrim settings pin`"
-)
+PIN_AGAIN = f"at a tag: `git checkout -- params.yaml {SETTINGS}`; to try other settings: `retrim settings pin`"
 
 
 def main(run: Callable[..., None]) -> None:
@@ -88,7 +86,7 @@ def _setting(kind: Any, key: str, document: Mapping[str, Any]) -> Any:
 
 
 def read_pins(paths: Paths) -> dict[str, Any]:
-    """What the machine set for this room: as_of, mode, champion, digests, Python, platform."""
+    """What the machine set for this run directory: as_of, mode, champion, digests, Python, platform."""
     try:
         pins = json.loads(paths.pins.read_bytes())
     except FileNotFoundError as error:
@@ -101,7 +99,7 @@ def read_pins(paths: Paths) -> dict[str, Any]:
 
 
 def read_settings(paths: Paths) -> dict[str, Any]:
-    """Every setting that is pinned for this room.
+    """Every setting that is pinned for this run directory.
 
     Raises:
         BadInputError: The file is missing, or no JSON.
@@ -150,18 +148,18 @@ def check_pins(paths: Paths) -> None:
         raise BadInputError(
             f"the code in {package} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run "
             "the stage through `dvc repro`; without a src/ run that in the environment of the version: "
-            "`retrim versions environment N`. In a room made by hand: make another"
+            "`retrim versions environment N`. In a run directory made by hand: make another"
         )
     if platform.python_version() != pins["python"]:
         raise BadInputError(
             f"this is Python {platform.python_version()}; the version was made with {pins['python']}; use that one"
         )
-    for name, folder in (("raw", paths.raw), ("champion", paths.champion), ("former", paths.former)):
+    for name, folder in (("raw", paths.raw), ("champion", paths.champion), ("previous", paths.previous)):
         if not folder.is_dir() or folder_digest(folder) != pins[f"{name}_digest"]:
             raise BadInputError(
                 f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as DVC "
                 f"has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
-                "`dvc repro` again. In a room made by hand: make another"
+                "`dvc repro` again. In a run directory made by hand: make another"
             )
     _check_own_code(paths, pins.get("own"))
 
@@ -171,7 +169,7 @@ def _check_own_code(paths: Paths, pinned: Mapping[str, str] | None) -> None:
 
     DVC does not know of that file: the pins do, so that another one makes every stage stale.
     """
-    for folder in (paths.champion, paths.former):  # their hashes are pinned
+    for folder in (paths.champion, paths.previous):  # their hashes are pinned
         for file in folder.rglob(CODE_FILE):
             trust(file.read_bytes())
     train = read_settings(paths).get("train")
@@ -182,7 +180,8 @@ def _check_own_code(paths: Paths, pinned: Mapping[str, str] | None) -> None:
     found = sha256(read_code(paths.root, path)).hexdigest()
     if pinned != {"file": path, "sha256": found}:
         raise BadInputError(
-            f"{path} is not the file pinned in data/pins.json. At a tag: `git checkout -- {path}`. In a room made by "
+            f"{path} is not the file pinned in data/pins.json. At a tag: `git checkout -- {path}`. In a run "
+            "directory made by "
             "hand: make another, or write its SHA-256 into the pins under own"
         )
 

@@ -1,4 +1,4 @@
-"""The previous champions in a room, on the rows that judge.
+"""The previous champions in a run directory, on the rows that judge.
 
 What the stage compare knows of groups: whole rows, thresholds, the twin without mitigation, the champion.
 
@@ -55,22 +55,24 @@ class PreviousChampionOnHoldout:
     thresholds: Thresholds | None
 
 
-def formers_on(
-    judged: pd.DataFrame, paths: Paths, former: PreviousChampionParams, judge: JudgeParams
+def previous_champions_on(
+    judged: pd.DataFrame, paths: Paths, previous_champions: PreviousChampionParams, judge: JudgeParams
 ) -> tuple[dict[int, PreviousChampionOnHoldout], dict[int, str]]:
     """Those that compete, each with its own view and bundle; and why each of the others does not.
 
     Args:
         judged: Judging rows, whole rows of the table in time order.
-        paths: Of the room.
-        former: How many are judged, at most.
+        paths: Of the run directory.
+        previous_champions: How many are judged, at most.
         judge: The loss.
     """
     laid = _laid(paths)
     if not laid or not len(judged):
         return {}, {}
     able, unable = may_compete(laid, columns=list(judged.columns), judged_from=judged["_event"].iloc[0])
-    kept, passed_over = shortlist(able, _before(paths), loss=judge.loss, most=former.judged, rows=len(judged))
+    kept, passed_over = shortlist(
+        able, _before(paths), loss=judge.loss, most=previous_champions.judged, rows=len(judged)
+    )
     scored = {
         version: score(each.view, judged, each.predict(judged), loss=judge.loss, stated=None)
         for version, each in kept.items()
@@ -82,9 +84,9 @@ def formers_on(
 
 def _laid(paths: Paths) -> dict[int, Predictor]:
     """Previous champions by version, the newest first."""
-    if not paths.has_formers:
+    if not paths.has_previous_champions:
         return {}
-    folders = {int(folder.name.removeprefix("v")): folder for folder in paths.former.iterdir()}
+    folders = {int(folder.name.removeprefix("v")): folder for folder in paths.previous.iterdir()}
     return {version: load_predictor(read_folder(folders[version])) for version in sorted(folders, reverse=True)}
 
 
@@ -100,7 +102,7 @@ def look_by_group(
     """Fairness of the winner on the judging rows, before and after mitigation, beside the champion.
 
     Args:
-        paths: Of the room.
+        paths: Of the run directory.
         judged: The judging block with all models on it.
         winner: Name of the winning challenger.
         fairness: Groups, limits, mitigation.
@@ -126,7 +128,7 @@ def look_by_group(
 
 def limits_on(
     judged: HoldoutJudgement,
-    former: PreviousChampionOnHoldout,
+    previous_champion: PreviousChampionOnHoldout,
     fairness: FairnessParams,
     judge: JudgeParams,
     *,
@@ -136,14 +138,14 @@ def limits_on(
 
     Args:
         judged: The judging block.
-        former: On it.
+        previous_champion: On it.
         fairness: Groups and limits of today.
         judge: Draws, blocks.
         seed: Of the bootstrap.
     """
     if not fairness.limits() or len(judged.rows) < 2:
         return []
-    scored, cuts = former.scored, former.thresholds
+    scored, cuts = previous_champion.scored, previous_champion.thresholds
     cut: float | np.ndarray = fairness.threshold if cuts is None else cuts.of(judged.rows)
     outcomes = Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut)
     given = GroupedModel(CHALLENGER, outcomes, scored.losses)
@@ -181,7 +183,7 @@ def support_in(pins: Mapping[str, Any], judged: HoldoutJudgement, gate: GatePara
         return None
     begin = judged.rows["_event"].iloc[0]
     shown = [ShownEvidence.from_record(each).before(begin) for each in pins["shown"]]
-    most = 0.0 if gate.harm is None else gate.harm.most
+    most = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
     prefix = "" if pins["mode"] == "refit" else REFITTED
     kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}
     return {name: support_of(shown, kind, most=most) for name, kind in kinds.items()}
@@ -190,7 +192,7 @@ def support_in(pins: Mapping[str, Any], judged: HoldoutJudgement, gate: GatePara
 def run(
     gate: GateParams,
     judge: JudgeParams,
-    former: PreviousChampionParams,
+    previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
     paths: Paths,
 ) -> None:
@@ -205,7 +207,7 @@ def run(
     if is_final(read_pins(paths)):
         verdict, told = _agreement(judged, paths)
     else:
-        verdict, told, by_group = _verdict(judged, gate, judge, former, fairness, paths)
+        verdict, told, by_group = _verdict(judged, gate, judge, previous_champions, fairness, paths)
     split = read_split(paths.features)
     record = verdict.as_record() | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
     record["metrics"] = {
@@ -229,7 +231,7 @@ def _agreement(judged: HoldoutJudgement, paths: Paths) -> tuple[Verdict, dict[st
     assert judged.champion is not None
     verdict = agree(name, judged.champion, again, AgreementParams())
     told = agreement_record(read_pins(paths).get("champion"), verdict)
-    return verdict, {"formers": None, "detectable": None, "notes": [], "agreement": told["with"]} | {
+    return verdict, {"previous_champions": None, "detectable": None, "notes": [], "agreement": told["with"]} | {
         "reason": told["reason"] if verdict.rows else verdict.reason
     }
 
@@ -238,30 +240,30 @@ def _verdict(
     judged: HoldoutJudgement,
     gate: GateParams,
     judge: JudgeParams,
-    former: PreviousChampionParams,
+    previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
     paths: Paths,
 ) -> tuple[Verdict, dict[str, Any], FairnessLook]:
     """The gate's verdict, what the record tells beside it, and the look by group."""
     times = uses(_used(paths), judged.rows["_event"])
-    formers, left_out = formers_on(judged.rows, paths, former, judge)
+    competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
     drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
     support = support_in(read_pins(paths), judged, gate)
-    verdict = judge_models(judged, gate, SliceParams(), **drawn, rivals=len(formers), support=support)
+    verdict = judge_models(judged, gate, SliceParams(), **drawn, rivals=len(competing), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
-    of_formers = None
-    if formers:
-        theirs = replace(judged, challengers={str(version): each.scored for version, each in formers.items()})
-        of_formers = judge_models(theirs, gate, SliceParams(), **drawn, rivals=len(judged.challengers))
-        best = formers[int(of_formers.winner)]
-        of_formers = of_formers.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
-    losses = {version: each.scored.losses for version, each in formers.items()}
-    verdict, contest = settle(verdict, of_formers, losses, left_out)
+    of_previous = None
+    if competing:
+        theirs = replace(judged, challengers={str(version): each.scored for version, each in competing.items()})
+        of_previous = judge_models(theirs, gate, SliceParams(), **drawn, rivals=len(judged.challengers))
+        best = competing[int(of_previous.winner)]
+        of_previous = of_previous.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
+    losses = {version: each.scored.losses for version, each in competing.items()}
+    verdict, contest = settle(verdict, of_previous, losses, left_out)
     told = {
-        "formers": contest.as_record() if losses or left_out else None,
+        "previous_champions": contest.as_record() if losses or left_out else None,
         "detectable": _detectable(
-            judged, verdict.winner, gate, judge, rivals=len(formers), uses=times, support=support
+            judged, verdict.winner, gate, judge, rivals=len(competing), uses=times, support=support
         ),
         "notes": by_group.notes,
         "agreement": None,
@@ -316,7 +318,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     backtest = read_json(paths.backtest / "backtest.json")
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
     cut = {"season": season, "cells": gate.season_cells, "entity": series}
-    floors = {name: BASELINES[name](view, train, rows, **cut) for name in gate.floor}
+    floors = {name: BASELINES[name](view, train, rows, **cut) for name in gate.baselines}
     return HoldoutJudgement(
         rows=rows,
         features=view.features,

@@ -107,9 +107,9 @@ def _apart(table: pd.DataFrame, judge_rows: int, paths: Paths) -> tuple[np.ndarr
 
 
 def _early_moments(paths: Paths) -> list[pd.Timestamp]:
-    """When the champion and former ones took in rows before they were due."""
+    """When the champion and previous ones took in rows before they were due."""
     champions = [paths.champion] if paths.has_champion else []
-    champions += sorted(paths.former.iterdir()) if paths.has_formers else []
+    champions += sorted(paths.previous.iterdir()) if paths.has_previous_champions else []
     splits = [read_split(folder / "features") for folder in champions]
     return [pd.Timestamp(each.early_until) for each in splits if each.early_until is not None]
 

@@ -35,7 +35,7 @@ def run(
     train: TrainParams,
     judge: JudgeParams,
     split: SplitParams,
-    account__usual_rows: int,
+    gain__rows_per_check: int,
     drift__alarms: AlarmParams | None,
     drift__joint: JointParams,
     fairness__groups: tuple[GroupParams, ...],
@@ -64,7 +64,7 @@ def run(
     # What each would be without weights, so that the verdict can show what these did.
     plain = [replace(each, recipe=replace(each.recipe, reweight=False)) for each in competing if reweight]
     twins = {each.name: twin for each, twin in zip(plain, in_parallel(fit, plain, cores=cores), strict=True)}
-    usual = ExpectedWindows(account__usual_rows, drift__alarms, drift__joint, cores)
+    usual = ExpectedWindows(gain__rows_per_check, drift__alarms, drift__joint, cores)
     files: dict[str, bytes] = {}
     for each, model in zip(competing, models, strict=True):
         name, fitted = each.name, rows_at(rows, cut[each.window])

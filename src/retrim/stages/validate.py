@@ -208,12 +208,12 @@ def _pieces(table: pd.DataFrame, landed: LandedRows) -> Iterator[pd.DataFrame]:
 
 
 def _of_champions(paths: Paths) -> tuple[list[HistoryParams], dict[str, ColumnType]]:
-    """What the champion and former ones take, as they are scored beside the new: features from the past, and columns.
+    """What the champion and previous ones take, as they are scored beside the new: features from the past, and columns.
 
     A column that is gone is there for them, missing in the rows that came without it.
     """
     champions = [paths.champion] if paths.has_champion else []
-    champions += sorted(paths.former.iterdir()) if paths.has_formers else []
+    champions += sorted(paths.previous.iterdir()) if paths.has_previous_champions else []
     histories: list[HistoryParams] = []
     needs: dict[str, ColumnType] = {}
     for folder in champions:

@@ -74,8 +74,8 @@ def drawn_side_by_side(
 
     made = BytesIO()
     with context(["default", STYLE]):
-        room = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
-        figure = Figure(figsize=(width, height), layout=room)
+        run_directory = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+        figure = Figure(figsize=(width, height), layout=run_directory)
         FigureCanvasAgg(figure)
         several = [figure.add_subplot(1, count, place + 1) for place in range(count)]
         several[0].set_title(title)
@@ -258,8 +258,8 @@ def _wilson(values: np.ndarray) -> tuple[float, float]:
 def _limits(curve: Curve) -> tuple[float, float]:
     """The part of the axes from 0 to 1 that holds the curve: rare classes have all of it near 0."""
     low, high = float(min(curve.said.min(), curve.low.min())), float(max(curve.said.max(), curve.high.max()))
-    room = 0.06 * (high - low) + 0.01
-    return max(low - room, -0.02), min(high + room, 1.02)
+    run_directory = 0.06 * (high - low) + 0.01
+    return max(low - run_directory, -0.02), min(high + run_directory, 1.02)
 
 
 def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str) -> bytes:
@@ -405,8 +405,8 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes
     """
     with drawn("Predicted against actual", width=6.4, height=5.6) as (axes, made):
         low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
-        room = 0.03 * (high - low) or 1.0
-        limits = (low - room, high + room)
+        run_directory = 0.03 * (high - low) or 1.0
+        limits = (low - run_directory, high + run_directory)
         if len(actual) > 1500:
             cells = axes.hexbin(
                 actual, predicted, gridsize=45, bins="log", cmap="viridis_r", mincnt=1, extent=limits * 2
@@ -427,7 +427,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes
 
 
 def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> bytes:
-    """Actual against predicted class, in shares of each actual class; rows in the cells where there is room.
+    """Actual against predicted class, in shares of each actual class; rows in the cells where there is run directory.
 
     Args:
         actual: Class codes, shape (n,); any that is no place in `classes` was unseen in training.

@@ -36,17 +36,19 @@ class ChosenMode:
     reason: str
 
 
-def choose_mode(runs: Sequence[PastMode], works: Mapping[Mode, int], *, price: float, checks: float) -> ChosenMode:
+def choose_mode(
+    runs: Sequence[PastMode], works: Mapping[Mode, int], *, retraining_cost: float, checks: float
+) -> ChosenMode:
     """The cheapest mode worth its extra cost over a refit; a refit where none is, or where little is known.
 
     A mode gains over a refit what its runs gained over a champion on average, beyond what refits did, at each check
-    that a version lives. It costs the price of a retraining times its extra work. A mode of which no
+    that a version lives. It costs the retraining cost times its extra work. A mode of which no
     run is known is tried after five refits running, or nothing would ever be known of it.
 
     Args:
         runs: Runs after the first version, oldest first.
         works: Rows times rounds of each mode.
-        price: Of a refit, in mean loss times checks.
+        retraining_cost: Of a refit, in mean loss times checks.
         checks: How many checks a version has lived on average, 1 or more.
     """
     gains = {mode: [run.gain for run in runs if run.mode == mode] for mode in CHEAPEST_FIRST}
@@ -61,7 +63,7 @@ def choose_mode(runs: Sequence[PastMode], works: Mapping[Mode, int], *, price: f
             if [run.mode for run in runs[-TRY_AFTER:]] == ["refit"] * TRY_AFTER:
                 return ChosenMode(mode, f"{TRY_AFTER} refits running, and no {mode} is known: tried once")
             continue
-        extra = price * max(works[mode] / works["refit"] - 1, 0.0) if works["refit"] else 0.0
+        extra = retraining_cost * max(works[mode] / works["refit"] - 1, 0.0) if works["refit"] else 0.0
         worth[mode] = ((sum(own) / len(own) - base) * checks, extra)
     for mode, (gain, extra) in worth.items():
         if gain > extra:

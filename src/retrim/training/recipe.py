@@ -429,7 +429,7 @@ class ProbeCost:
     Args:
         work: Rows times rounds of its fits.
         retraining: Those of the retraining it asks about.
-        cost: The probe's share of a retraining's work, at the retraining's price, in units of the loss.
+        cost: The probe's share of a retraining's work, at the retraining cost, in units of the loss.
     """
 
     work: int
@@ -437,9 +437,9 @@ class ProbeCost:
     cost: float
 
     @classmethod
-    def of(cls, work: int, retraining: int, *, price: float) -> "ProbeCost":
-        """That of so much work beside a retraining's, at its price."""
-        return cls(work, retraining, price * work / retraining if retraining else 0.0)
+    def of(cls, work: int, retraining: int, *, retraining_cost: float) -> "ProbeCost":
+        """That of so much work beside a retraining's, at its cost."""
+        return cls(work, retraining, retraining_cost * work / retraining if retraining else 0.0)
 
 
 def retraining_work(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.decision.previous_champions import PreviousChampions, judge_formers, restore_instead
+from retrim.decision.previous_champions import PreviousChampions, judge_previous_champions, restore_instead
 from retrim.decision.rules import Decision
 from tests.builders.gates import make_gate
 
@@ -15,7 +15,9 @@ LIVE = DRAW.gamma(4, 1, 400)
 
 
 def judged(**losses: np.ndarray) -> PreviousChampions:
-    found = judge_formers({int(name[1:]): each for name, each in losses.items()}, LIVE, GATE, draws=500, block_rows=10)
+    found = judge_previous_champions(
+        {int(name[1:]): each for name, each in losses.items()}, LIVE, GATE, draws=500, block_rows=10
+    )
     assert found is not None
     return found
 
@@ -33,8 +35,8 @@ def decided(outcome: Any = "none", **changed: Any) -> Decision:
         "manual": False,
         **changed,
     }
-    formers = settings.pop("formers", RETURNED)
-    return restore_instead(Decision(outcome, "as the rules say", (), "", ("account",), ()), formers, **settings)
+    previous_champions = settings.pop("previous_champions", RETURNED)
+    return restore_instead(Decision(outcome, "as the rules say", (), "", ("gain",), ()), previous_champions, **settings)
 
 
 def test_the_best_of_them_goes_through_the_gate() -> None:
@@ -51,8 +53,8 @@ def test_one_that_passes_comes_back_and_starts_no_run() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"formers": None},
-        {"formers": judged(v1=WORSE)},
+        {"previous_champions": None},
+        {"previous_champions": judged(v1=WORSE)},
         {"led_before": False},
         {"checks_since_release": 2},
         {"outcome": "held"},
@@ -74,4 +76,4 @@ def test_where_everything_is_a_persons_a_person_is_told() -> None:
 
 
 def test_without_former_champions_there_is_nothing_to_judge() -> None:
-    assert judge_formers({}, LIVE, GATE, draws=500, block_rows=10) is None
+    assert judge_previous_champions({}, LIVE, GATE, draws=500, block_rows=10) is None

@@ -9,7 +9,7 @@ import pytest
 from retrim.stats.canonical import to_json
 from retrim.training.bundle import predicting
 from tests.builders.fairness import settings as fairness_settings
-from tests.builders.room import Room, make_room, stream
+from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS, OPEN = 540, {"gate": {"worst_fold": 5.0}}
 
@@ -24,25 +24,29 @@ def of_regimes(*, back_at: int) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 1, of the first regime."""
-    return make_room(tmp_path_factory.mktemp("first"), stream(300)).run()
+    return make_run_directory(tmp_path_factory.mktemp("first"), stream(300)).run()
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Version 2, of the other regime."""
     table = of_regimes(back_at=ROWS).iloc[:450].assign(outcome=-stream(450)["outcome"])
-    return make_room(tmp_path_factory.mktemp("second"), table).run()
+    return make_run_directory(tmp_path_factory.mktemp("second"), table).run()
 
 
-def laid(room: Room, version: int = 1) -> dict[str, bytes]:
-    return {f"v{version}/{name}": content for name, content in predicting(room.bundle).items()}
+def laid(run_directory: Room, version: int = 1) -> dict[str, bytes]:
+    return {f"v{version}/{name}": content for name, content in predicting(run_directory.bundle).items()}
 
 
-def third(folder: Path, champion: Room, former: dict[str, bytes] | None, *, back_at: int, **changed: Any) -> Any:
+def third(
+    folder: Path, champion: Room, previous_champion: dict[str, bytes] | None, *, back_at: int, **changed: Any
+) -> Any:
     table = of_regimes(back_at=back_at)
     settings = {**OPEN, **changed}
-    room = make_room(folder, table, mode="refit", champion=champion.bundle, former=former, **settings).run()
-    return room.record("verdict/verdict.json")
+    run_directory = make_run_directory(
+        folder, table, mode="refit", champion=champion.bundle, previous_champion=previous_champion, **settings
+    ).run()
+    return run_directory.record("verdict/verdict.json")
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,8 @@ def returned(first: Room, second: Room, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_one_whose_regime_returned_wins(returned: Any) -> None:
-    assert returned["formers"]["restore"] == 1
-    assert returned["formers"]["verdict"]["promote"]
+    assert returned["previous_champions"]["restore"] == 1
+    assert returned["previous_champions"]["verdict"]["promote"]
 
 
 def test_then_the_new_one_is_refused_with_a_reason_that_names_it(returned: Any) -> None:
@@ -64,25 +68,25 @@ def test_then_the_new_one_is_refused_with_a_reason_that_names_it(returned: Any) 
 def test_one_whose_regime_did_not_return_competes_and_loses(first: Room, second: Room, tmp_path: Path) -> None:
     found = third(tmp_path, second, laid(first), back_at=ROWS)
 
-    assert found["formers"]["restore"] is None
-    assert found["formers"]["losses"]["1"] > found["losses"]["champion"]
+    assert found["previous_champions"]["restore"] is None
+    assert found["previous_champions"]["losses"]["1"] > found["losses"]["champion"]
     assert next(check for check in found["checks"] if check["name"] == "previous champion")["passed"]
 
 
 def test_one_that_has_seen_rows_that_judge_does_not_compete(first: Room, second: Room, tmp_path: Path) -> None:
-    former = laid(first)
+    previous_champion = laid(first)
     split = first.record("features/split.json") | {"used_until": stream(ROWS)["_event"].iloc[-80].isoformat()}
-    former["v1/features/split.json"] = to_json(split)
-    found = third(tmp_path, second, former, back_at=ROWS - 80)
+    previous_champion["v1/features/split.json"] = to_json(split)
+    found = third(tmp_path, second, previous_champion, back_at=ROWS - 80)
 
-    assert found["formers"]["losses"] == {}
-    assert "some of which judge" in found["formers"]["left_out"]["1"]
+    assert found["previous_champions"]["losses"] == {}
+    assert "some of which judge" in found["previous_champions"]["left_out"]["1"]
 
 
 def test_they_count_among_the_tries_that_the_gate_corrects_for(first: Room, second: Room, tmp_path: Path) -> None:
     texts = []
-    for name, former in (("without", None), ("with", laid(first))):
-        found = third(tmp_path / name, second, former, back_at=ROWS, judge={"draws": 500})
+    for name, previous_champion in (("without", None), ("with", laid(first))):
+        found = third(tmp_path / name, second, previous_champion, back_at=ROWS, judge={"draws": 500})
         texts += [check["text"] for check in found["checks"] if check["name"] == "gain"]
 
     # 90 % asked of two challengers, and of three.
@@ -91,13 +95,13 @@ def test_they_count_among_the_tries_that_the_gate_corrects_for(first: Room, seco
 
 
 def test_without_any_the_verdict_says_nothing_of_them(second: Room, tmp_path: Path) -> None:
-    assert third(tmp_path, second, None, back_at=ROWS)["formers"] is None
+    assert third(tmp_path, second, None, back_at=ROWS)["previous_champions"] is None
 
 
 def test_it_is_held_to_the_limits_of_fairness_as_a_new_one_is(first: Room, second: Room, tmp_path: Path) -> None:
     groups = [{"column": "group", "cuts": [], "least_rows": 5}]
     limits = fairness_settings(groups=groups, at_most={"mean_error": 0.0})
     found = third(tmp_path, second, laid(first), back_at=ROWS - 80, fairness=limits)
-    names = [check["name"] for check in found["formers"]["verdict"]["checks"]]
+    names = [check["name"] for check in found["previous_champions"]["verdict"]["checks"]]
 
     assert "fairness: group mean error" in names

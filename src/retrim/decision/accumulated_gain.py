@@ -1,6 +1,6 @@
-"""The price of a retraining: what it costs in money, as a gain in mean loss that pays for it.
+"""The retraining cost: what it costs in money, as a gain in mean loss that pays for it.
 
-The account: what retraining would have saved so far, in mean loss times checks, never below zero.
+The accumulated gain: what retraining would have saved so far, in mean loss times checks, never below zero.
 
 What a model has cost up to a check: loss, retrainings, and probes, in mean loss times checks.
 
@@ -25,18 +25,18 @@ class MoneyParams(SettingsSection):
     currency: str = Field(min_length=1, description="such as EUR")
 
     @property
-    def price(self) -> float:
+    def retraining_cost(self) -> float:
         """The gain in mean loss that, held for one usual check, is worth one retraining."""
         return self.cost / self.per_unit
 
     def worth(self, loss: float) -> float:
-        """What an amount in mean loss times checks, such as the account, is worth."""
+        """What an amount in mean loss times checks, such as the accumulated gain, is worth."""
         return loss * self.per_unit
 
 
 @dataclass(frozen=True)
 class RetrainingCost:
-    """A price in money and in the loss.
+    """A retraining cost in money and in the loss.
 
     Args:
         money: What it was worked out from.
@@ -49,9 +49,9 @@ class RetrainingCost:
     first_loss: Annotated[float | None, Field(exclude=True)]
 
     @written
-    def price(self) -> float:
+    def retraining_cost(self) -> float:
         """Of a retraining, in the loss."""
-        return self.money.price
+        return self.money.retraining_cost
 
     @written
     def cost(self) -> float:
@@ -70,24 +70,25 @@ class RetrainingCost:
 
     @written
     def lines(self) -> tuple[str, ...]:
-        """The lines for `params.yaml`, under `account`."""
+        """The lines for `params.yaml`, under `gain`."""
         money = self.money
         return (
-            f"price: {price_figure(money.price)}",
-            "price_unit: loss",
+            f"cost: {cost_figure(money.retraining_cost)}",
+            "cost_unit: loss",
             (
-                f"money: {{cost: {price_figure(money.cost)}, per_unit: {price_figure(money.per_unit)}, "
+                f"money: {{cost: {cost_figure(money.cost)}, per_unit: {cost_figure(money.per_unit)}, "
                 f"currency: {money.currency}}}"
             ),
         )
 
     @written
     def sentence(self) -> str:
-        """The price said aloud."""
-        money, price = self.money, self.money.price
+        """The retraining cost said aloud."""
+        money, retraining_cost = self.money, self.money.retraining_cost
         said = (
-            f"A retraining at {money.cost:.6g} {money.currency} pays once mean {self.loss} is smaller by {price:.4g} "
-            f"for one usual check, or by {price / 10:.4g} for ten of them"
+            f"A retraining at {money.cost:.6g} {money.currency} pays once mean {self.loss} is smaller by "
+            f"{retraining_cost:.4g} "
+            f"for one usual check, or by {retraining_cost / 10:.4g} for ten of them"
         )
         if self.first_loss is None:
             return f"{said}."
@@ -95,11 +96,11 @@ class RetrainingCost:
 
     @written
     def first_losses(self) -> float | None:
-        """The price as a multiple of version 1's loss; None before it, or where that is 0."""
-        return self.money.price / self.first_loss if self.first_loss else None
+        """The retraining cost as a multiple of version 1's loss; None before it, or where that is 0."""
+        return self.money.retraining_cost / self.first_loss if self.first_loss else None
 
 
-def price_figure(value: float) -> str:
+def cost_figure(value: float) -> str:
     """A number as params.yaml has it: the digits it needs to be read back near enough, at most 6."""
     text = f"{value:.6g}"
     if "e" not in text:
@@ -111,25 +112,25 @@ def price_figure(value: float) -> str:
 
 
 NEWEST = 3  # deposits that tell what the next will be like: one alone is noise, many are the past
-ROUNDED = 1e-3  # how far a written price may be from what the money says
+ROUNDED = 1e-3  # how far a written cost may be from what the money says
 
 
 class GainParams(SettingsSection):
     """What retraining would have saved so far, against what it costs."""
 
-    price: float = Field(
+    cost: float = Field(
         default=0.5, gt=0, description="the gain in mean loss that pays for one retraining in one check"
     )
-    price_unit: Literal["loss", "first_loss"] = Field(
+    cost_unit: Literal["loss", "first_loss"] = Field(
         default="first_loss", description="units of the loss, or of version 1's judging loss"
     )
-    usual_rows: int = Field(default=336, ge=1, description="rows of a usual check")
+    rows_per_check: int = Field(default=336, ge=1, description="rows of a usual check")
     errors: float = Field(
         exclude=True,
         default=2.0,
         ge=0,
         description=(
-            "standard errors of itself that the account must also exceed; "
+            "standard errors of itself that the accumulated gain must also exceed; "
             "the costs of the benchmarks were measured with it"
         ),
     )
@@ -138,33 +139,33 @@ class GainParams(SettingsSection):
         default=0.0,
         ge=0,
         description=(
-            "checks like the newest ones that are added before it is held to the price; "
+            "checks like the newest ones that are added before it is held to the retraining cost; "
             "what has not come counts for nothing"
         ),
     )
     money: MoneyParams | None = Field(
-        default=None, description="what the price was worked out from, by `retrim policy cost`; or null"
+        default=None, description="what the retraining cost was worked out from, by `retrim policy cost`; or null"
     )
 
     @model_validator(mode="after")
     def _agrees_with_money(self) -> "GainParams":
         if self.money is None:
             return self
-        wanted = self.money.price
-        if self.price_unit != "loss" or abs(self.price - wanted) > ROUNDED * wanted:
+        wanted = self.money.retraining_cost
+        if self.cost_unit != "loss" or abs(self.cost - wanted) > ROUNDED * wanted:
             raise ValueError(
-                f"price {self.price:g} in the unit {self.price_unit} is not what money says, {price_figure(wanted)} "
-                f"in the unit loss; write `price: {price_figure(wanted)}` and `price_unit: loss`, or `money: null`"
+                f"cost {self.cost:g} in the unit {self.cost_unit} is not what money says, {cost_figure(wanted)} "
+                f"in the unit loss; write `cost: {cost_figure(wanted)}` and `cost_unit: loss`, or `money: null`"
             )
         return self
 
-    def price_in_loss(self, first_loss: float) -> float:
-        """The price in units of the loss.
+    def cost_in_loss(self, first_loss: float) -> float:
+        """The retraining cost in units of the loss.
 
         Args:
             first_loss: Version 1's mean loss on the rows it was judged on.
         """
-        return self.price * first_loss if self.price_unit == "first_loss" else self.price
+        return self.cost * first_loss if self.cost_unit == "first_loss" else self.cost
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class AccumulatedGain:
         return float(self.variance**0.5)
 
     def deposit(self, gain: float, *, error: float, share: float) -> "AccumulatedGain":
-        """The account after a window.
+        """The accumulated gain after a window.
 
         Args:
             gain: Mean of champion loss minus probe loss over the window's rows.
@@ -205,18 +206,18 @@ class AccumulatedGain:
         recent = (*self.recent, gain * min(share, 1.0))[-NEWEST:]  # of one check, also where rows of several came in
         return AccumulatedGain(balance, self.variance + (error * share) ** 2, recent)
 
-    def debit(self, price: float) -> "AccumulatedGain":
-        """The account after a refusal, which costs the price of a retraining and gives nothing."""
-        return replace(self, balance=self.balance - price) if self.balance > price else EMPTY
+    def debit(self, retraining_cost: float) -> "AccumulatedGain":
+        """The accumulated gain after a refusal, which costs the retraining cost and gives nothing."""
+        return replace(self, balance=self.balance - retraining_cost) if self.balance > retraining_cost else EMPTY
 
     def expected(self, ahead: float) -> float:
         """The balance after `ahead` more checks like the newest: what waiting that long for proof would let slip."""
         usual = sum(self.recent) / len(self.recent) if self.recent else 0.0
         return self.balance + ahead * max(usual, 0.0)
 
-    def pays(self, price: float, *, errors: float, ahead: float) -> bool:
-        """Whether what is expected exceeds the price, and the balance `errors` of its own standard errors."""
-        return self.expected(ahead) > price and self.balance > errors * self.error
+    def pays(self, retraining_cost: float, *, errors: float, ahead: float) -> bool:
+        """Whether what is expected exceeds the retraining cost, and the balance `errors` of its own standard errors."""
+        return self.expected(ahead) > retraining_cost and self.balance > errors * self.error
 
 
 EMPTY = AccumulatedGain(0.0, 0.0)
@@ -230,7 +231,7 @@ class LifeTotals:
         checks: Checks that measured a loss.
         loss: Mean loss times the window's rows over those of a usual check, added up.
         retrainings: Runs that were promoted or refused after the first version.
-        retrainings_cost: Their prices, and those of the second fits.
+        retrainings_cost: Theirs, and those of the second fits.
         probes: Checks that probed.
         probes_cost: What those cost.
         refits: Promoted recipes after the first version that were fitted once more.
@@ -261,7 +262,7 @@ class LifeTotals:
         share: float,
         probe_cost: float | None,
         retrainings: int,
-        price: float,
+        retraining_cost: float,
         refits: int = 0,
         refit_share: float = 0.0,
     ) -> "LifeTotals":
@@ -272,16 +273,16 @@ class LifeTotals:
             share: Rows of its window divided by rows of a usual check.
             probe_cost: What its probe cost; None if it did not probe.
             retrainings: How many there have been in all by now.
-            price: Of those that are new.
+            retraining_cost: Of those that are new.
             refits: How many promoted recipes have been fitted once more in all by now.
-            refit_share: What each that is new costs, as a share of the price.
+            refit_share: What each that is new costs, as a share of the retraining cost.
         """
         return LifeTotals(
             checks=self.checks + (loss is not None),
             loss=self.loss + (0.0 if loss is None else loss * share),
             retrainings=retrainings,
             retrainings_cost=self.retrainings_cost
-            + price * (retrainings - self.retrainings + refit_share * (refits - self.refits)),
+            + retraining_cost * (retrainings - self.retrainings + refit_share * (refits - self.refits)),
             probes=self.probes + (probe_cost is not None),
             probes_cost=self.probes_cost + (probe_cost or 0.0),
             refits=refits,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.decision.account import EMPTY, AccumulatedGain, GainParams
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, GainParams
 from retrim.stats.codec import from_record, to_record
 
 numbers = st.floats(-100, 100)
@@ -16,9 +16,9 @@ positive = st.floats(0, 100)
 def params(**changed: object) -> GainParams:
     return GainParams.model_validate(
         {
-            "price": 0.5,
-            "price_unit": "first_loss",
-            "usual_rows": 100,
+            "cost": 0.5,
+            "cost_unit": "first_loss",
+            "rows_per_check": 100,
             "errors": 2.0,
             "ahead": 0.0,
             "money": None,
@@ -29,12 +29,12 @@ def params(**changed: object) -> GainParams:
 
 def test_a_worked_example() -> None:
     # Gains 3 and 1 on usual checks, then 2 on half of one: 3 + 1 + 1; errors 0.6, 0.8 and 1 * 0.5.
-    account = (
+    accumulated_gain = (
         EMPTY.deposit(3.0, error=0.6, share=1.0).deposit(1.0, error=0.8, share=1.0).deposit(2.0, error=1.0, share=0.5)
     )
 
-    assert account.balance == pytest.approx(5.0)
-    assert account.error == pytest.approx((0.36 + 0.64 + 0.25) ** 0.5)
+    assert accumulated_gain.balance == pytest.approx(5.0)
+    assert accumulated_gain.error == pytest.approx((0.36 + 0.64 + 0.25) ** 0.5)
 
 
 def test_a_loss_empties_the_account_and_its_noise_with_it() -> None:
@@ -48,10 +48,14 @@ def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
 @settings(max_examples=100, deadline=None)
 @given(steps=st.lists(st.tuples(st.sampled_from(["deposit", "debit"]), numbers, positive), max_size=30))
 def test_it_never_falls_below_zero(steps: list[tuple[str, float, float]]) -> None:
-    account, balances = EMPTY, [0.0]
+    accumulated_gain, balances = EMPTY, [0.0]
     for step, amount, size in steps:
-        account = account.debit(abs(amount)) if step == "debit" else account.deposit(amount, error=size, share=size)
-        balances.append(account.balance)
+        accumulated_gain = (
+            accumulated_gain.debit(abs(amount))
+            if step == "debit"
+            else accumulated_gain.deposit(amount, error=size, share=size)
+        )
+        balances.append(accumulated_gain.balance)
 
     assert min(balances) >= 0
 
@@ -65,9 +69,9 @@ def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
 
 
 def test_its_record_makes_it_anew() -> None:
-    account = EMPTY.deposit(0.1, error=0.2, share=1 / 3)
+    accumulated_gain = EMPTY.deposit(0.1, error=0.2, share=1 / 3)
 
-    assert from_record(AccumulatedGain, to_record(account)) == account
+    assert from_record(AccumulatedGain, to_record(accumulated_gain)) == accumulated_gain
 
 
 # --- when it pays
@@ -86,32 +90,32 @@ def test_it_does_not_pay_within_its_noise() -> None:
     assert not AccumulatedGain(5.0, 9.0).pays(1.0, errors=2.0, ahead=0.0)
 
 
-def retrainings(*, gain: float, price: float, errors: float, checks: int, seed: int) -> int:
+def retrainings(*, gain: float, retraining_cost: float, errors: float, checks: int, seed: int) -> int:
     """How often a stream of noisy gains of standard error 1 pays; the account is emptied by each retraining."""
-    account, count = EMPTY, 0
+    accumulated_gain, count = EMPTY, 0
     for noise in np.random.default_rng(seed).normal(size=checks):
-        account = account.deposit(gain + noise, error=1.0, share=1.0)
-        if account.pays(price, errors=errors, ahead=0.0):
-            account, count = EMPTY, count + 1
+        accumulated_gain = accumulated_gain.deposit(gain + noise, error=1.0, share=1.0)
+        if accumulated_gain.pays(retraining_cost, errors=errors, ahead=0.0):
+            accumulated_gain, count = EMPTY, count + 1
     return count
 
 
 def test_pure_noise_rarely_pays_even_at_a_tiny_price() -> None:
     # One look of two standard errors is passed by 2.3 % of noise; a sum that starts anew looks again and again.
-    counts = [retrainings(gain=0.0, price=1e-6, errors=2.0, checks=50, seed=seed) for seed in range(200)]
+    counts = [retrainings(gain=0.0, retraining_cost=1e-6, errors=2.0, checks=50, seed=seed) for seed in range(200)]
 
     assert np.mean(counts) < 3
 
 
 def test_without_its_noise_rule_it_would_pay_at_every_other_check() -> None:
-    counts = [retrainings(gain=0.0, price=1e-6, errors=0.0, checks=50, seed=seed) for seed in range(50)]
+    counts = [retrainings(gain=0.0, retraining_cost=1e-6, errors=0.0, checks=50, seed=seed) for seed in range(50)]
 
     assert np.mean(counts) > 20
 
 
 def test_a_real_gain_pays_within_a_few_checks() -> None:
     first = [
-        next(n for n in range(1, 51) if retrainings(gain=3.0, price=5.0, errors=2.0, checks=n, seed=seed))
+        next(n for n in range(1, 51) if retrainings(gain=3.0, retraining_cost=5.0, errors=2.0, checks=n, seed=seed))
         for seed in range(50)
     ]
 
@@ -122,14 +126,14 @@ def test_a_real_gain_pays_within_a_few_checks() -> None:
 
 
 def test_a_price_in_first_losses_is_a_share_of_version_1s_loss() -> None:
-    assert params().price_in_loss(40.0) == 20.0
+    assert params().cost_in_loss(40.0) == 20.0
 
 
 def test_a_price_in_losses_is_itself() -> None:
-    assert params(price_unit="loss").price_in_loss(40.0) == 0.5
+    assert params(cost_unit="loss").cost_in_loss(40.0) == 0.5
 
 
-@pytest.mark.parametrize("wrong", [{"price": 0}, {"errors": -1}, {"usual_rows": 0}, {"price_unit": "euro"}])
+@pytest.mark.parametrize("wrong", [{"cost": 0}, {"errors": -1}, {"rows_per_check": 0}, {"cost_unit": "euro"}])
 def test_a_setting_out_of_bounds_is_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         params(**wrong)
@@ -137,20 +141,20 @@ def test_a_setting_out_of_bounds_is_refused(wrong: dict) -> None:
 
 def test_it_is_held_to_the_price_with_what_the_next_checks_will_add() -> None:
     # Deposits 9, 1, 2, 3: the newest three say 2 a check, so two checks more make 15 + 4.
-    account = EMPTY
+    accumulated_gain = EMPTY
     for gain in (9.0, 1.0, 2.0, 3.0):
-        account = account.deposit(gain, error=0.1, share=1.0)
+        accumulated_gain = accumulated_gain.deposit(gain, error=0.1, share=1.0)
 
-    assert account.expected(2.0) == pytest.approx(19.0)
-    assert account.pays(18.9, errors=2.0, ahead=2.0)
-    assert not account.pays(19.1, errors=2.0, ahead=2.0)
+    assert accumulated_gain.expected(2.0) == pytest.approx(19.0)
+    assert accumulated_gain.pays(18.9, errors=2.0, ahead=2.0)
+    assert not accumulated_gain.pays(19.1, errors=2.0, ahead=2.0)
 
 
 def test_losses_to_come_are_not_expected() -> None:
-    account = EMPTY.deposit(9.0, error=0.1, share=1.0).deposit(-4.0, error=0.1, share=1.0)
-    account = account.deposit(-4.0, error=0.1, share=1.0).deposit(-0.5, error=0.1, share=1.0)
+    accumulated_gain = EMPTY.deposit(9.0, error=0.1, share=1.0).deposit(-4.0, error=0.1, share=1.0)
+    accumulated_gain = accumulated_gain.deposit(-4.0, error=0.1, share=1.0).deposit(-0.5, error=0.1, share=1.0)
 
-    assert account.expected(2.0) == account.balance
+    assert accumulated_gain.expected(2.0) == accumulated_gain.balance
 
 
 def test_what_is_expected_does_not_excuse_noise() -> None:

@@ -53,7 +53,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
     "gate": gate_settings(
-        min_rows=40, min_gain=0.0, harm=None, confidence=0.9, folds=2, worst_fold=0.5, season="1D", season_cells=24
+        min_rows=40,
+        min_gain=0.0,
+        non_inferiority=None,
+        confidence=0.9,
+        folds=2,
+        worst_fold=0.5,
+        season="1D",
+        season_cells=24,
     ),
     "fairness": fairness_settings(),
     "prepare": {"steps": []},
@@ -75,8 +82,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "decide": {"threshold": None},
-    "account": {"usual_rows": 40},
-    "former": {"most": 3, "restore": True, "judged": 2},
+    "gain": {"rows_per_check": 40},
+    "previous_champions": {"most": 3, "restore": True, "judged": 2},
     "drift": {
         "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
         "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
@@ -155,7 +162,7 @@ class Room:
             self.section("train", TrainParams),
             self.section("judge", JudgeParams),
             self.section("split", SplitParams),
-            self.settings["account"]["usual_rows"],
+            self.settings["gain"]["rows_per_check"],
             AlarmParams(**self.settings["drift"]["alarms"]),
             JointParams(**self.settings["drift"]["joint"]),
             self.fairness.groups,
@@ -181,7 +188,7 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
-            self.section("former", PreviousChampionParams),
+            self.section("previous_champions", PreviousChampionParams),
             self.fairness,
             self.paths,
         )
@@ -215,20 +222,20 @@ def lay_settings(paths: Paths, document: dict[str, Any]) -> None:
     write_file(paths.pins, to_json({**json.loads(paths.pins.read_bytes()), **digests}))
 
 
-def make_room(
+def make_run_directory(
     root: Path,
     table: pd.DataFrame,
     *,
     mode: str = "search",
     champion: dict[str, bytes] | None = None,
-    former: dict[str, bytes] | None = None,
+    previous_champion: dict[str, bytes] | None = None,
     task: Any = "regression",
     **changed: dict[str, Any],
 ) -> Room:
     """A room as it is after validate: the table, the champion's bundle, the pins."""
     paths = Paths(root)
     write_folder(paths.champion, champion or {NO_CHAMPION: to_json({"champion": None})})
-    write_folder(paths.former, former or {NO_CHAMPION: to_json({"former": None})})
+    write_folder(paths.previous, previous_champion or {NO_CHAMPION: to_json({"previous": None})})
     write_folder(paths.raw, {"batch.parquet": to_parquet(table)})
     write_file(paths.table, to_parquet(table))
     (root / "requirements.lock").write_text("lightgbm==0\n", encoding="utf-8")
@@ -239,7 +246,7 @@ def make_room(
         "python": platform.python_version(),
         "raw_digest": folder_digest(paths.raw),
         "champion_digest": folder_digest(paths.champion),
-        "former_digest": folder_digest(paths.former),
+        "previous_digest": folder_digest(paths.previous),
         "code_digest": code_digest(Path(retrim.__file__).parent),
     }
     write_file(paths.pins, to_json(pins))
