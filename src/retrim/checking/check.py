@@ -103,9 +103,9 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
     if checked.record.stopped == "budget":
         record_alert(workspace, AlertKind.BUDGET_REACHED, checked.reason, now=now, about="triggers.budget")
     if checked.outcome == "held" and checked.record.stopped != "hold":
-        formers = checked.record.formers
-        if formers is not None and checked.record.change == RESTORE_ASKED:
-            record_alert(workspace, AlertKind.RESTORE_NEEDED, checked.reason, now=now, about=str(formers.best))
+        previous = checked.record.previous_champions
+        if previous is not None and checked.record.change == RESTORE_ASKED:
+            record_alert(workspace, AlertKind.RESTORE_NEEDED, checked.reason, now=now, about=str(previous.best))
         else:
             record_alert(workspace, AlertKind.HELD, checked.reason, now=now, about="the decision")
 
