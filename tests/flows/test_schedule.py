@@ -18,6 +18,7 @@ from retrim.adapters import prefect_server
 from retrim.adapters.prefect_server import PrefectApi
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from tests.builders.cured import Cure
+from tests.builders.receivers import webhook
 from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
 pytestmark = pytest.mark.server
@@ -28,6 +29,7 @@ HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handle
 CONSECUTIVE = 3
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 DEADLINE_SECONDS = 300
+SECRETS = ("plantedPath4711", "plantedWord4711", "plantedPing4711")
 QUICK = {
     "RETRIM_PREFECT_URL": "",  # a server of its own
     "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -52,6 +54,8 @@ class Story:
     exit_code: int
     output: str
     left: list[str]
+    posted: list[dict[str, Any]]
+    leaked: list[str]
 
     def rows_of(self, run: dict[str, Any]) -> list[DecisionRow]:
         """Decisions of the moment a flow run was scheduled for."""
@@ -66,25 +70,29 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     world.land(world.day(25))
     before = world.retrim("status", environment=QUICK).stdout
     log = world.root / "schedule.log"
-    with log.open("wb") as out:
+    with log.open("wb") as out, webhook(path=SECRETS[0]) as (address, posted):
+        host = address.partition("://")[2]
+        told = {"RETRIM_ALERTS": f"json://me:{SECRETS[1]}@{host}", "RETRIM_PING": f"http://{host}/{SECRETS[2]}"}
         process = subprocess.Popen(
             [sys.executable, "-c", HEARING + COMMAND, "schedule"],
             cwd=world.root,
-            env={**world.environment, **QUICK},
+            env={**world.environment, **QUICK, **told},
             stdout=out,
             stderr=out,
             start_new_session=True,
         )
-    try:
-        return _tell(world, process, log, before)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        for left in processes_of(world.root):
-            left.kill()
+        try:
+            return _tell(world, process, log, before, posted)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            for left in processes_of(world.root):
+                left.kill()
 
 
-def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: str) -> Story:
+def _tell(
+    world: World, process: "subprocess.Popen[bytes]", log: Path, before: str, posted: list[dict[str, Any]]
+) -> Story:
     workspace = world.workspace
     _until(lambda: "worker started" in log.read_text(encoding="utf-8"), log)
     note = json.loads((workspace.paths.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
@@ -129,6 +137,7 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: s
     started = retrainings()
     next_run = world.ask("status")["next_run"]
     status = before, world.retrim("status", environment=QUICK).stdout
+    _until(lambda: any("title" in each for each in posted), log)
     process.send_signal(signal.SIGINT)
     exit_code = process.wait(60)
     return Story(
@@ -145,7 +154,16 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: s
         exit_code=exit_code,
         output=log.read_text(encoding="utf-8"),
         left=commands_of(world.root),
+        posted=posted,
+        leaked=[str(file.relative_to(world.root)) for file in world.root.rglob("*") if _holds_a_secret(file)],
     )
+
+
+def _holds_a_secret(file: Path) -> bool:
+    if not file.is_file() or file.is_symlink():
+        return False
+    content = file.read_bytes()
+    return any(secret.encode() in content for secret in SECRETS)
 
 
 def test_each_scheduled_start_has_one_row_of_that_moment(story: Story) -> None:
@@ -211,6 +229,23 @@ def test_ctrl_c_ends_it_cleanly(story: Story) -> None:
 
 def test_no_process_is_left(story: Story) -> None:
     assert story.left == []
+
+
+def test_people_are_told_how_the_retraining_ended(story: Story) -> None:
+    kinds = {"promoted": "promoted", "refused": "refused"}
+    titles = " ".join(each["title"] for each in story.posted if "title" in each)
+
+    assert kinds[story.runs[0].state] in titles
+
+
+def test_a_watcher_is_pinged_after_checks(story: Story) -> None:
+    pings = [each for each in story.posted if SECRETS[2] in each.get("path", "")]
+
+    assert len(pings) >= CONSECUTIVE
+
+
+def test_no_secret_of_an_address_is_in_store_logs_mlflow_or_prefect(story: Story) -> None:
+    assert story.leaked == []
 
 
 def _is_due(run: dict[str, Any]) -> bool:
