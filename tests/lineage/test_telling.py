@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from retrim.adapters import notify
+from retrim.adapters.dvc import clean_environment
 from retrim.adapters.notify import AlertAddress, masked, read_addresses
 from retrim.alerting.kinds import AlertKind
 from retrim.alerting.message import Message
@@ -283,3 +284,10 @@ def test_a_watcher_is_pinged_and_one_that_is_away_is_only_noted(tmp_path: Path) 
     assert "refused" in str(ping_watcher(at(tmp_path, ping=url)))
     assert "http://" in str(ping_watcher(at(tmp_path, ping="file:///etc/passwd")))
     assert ping_watcher(at(tmp_path)) is None
+
+
+def test_a_stage_does_not_see_the_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING"):
+        monkeypatch.setenv(name, "s3cret")
+
+    assert "s3cret" not in clean_environment({}, Path(sys.executable)).values()
