@@ -26,6 +26,12 @@ def status(
     check: Annotated[
         bool, typer.Option("--check", help="One line for cron and Nagios: exit code 0 ok, 1 warning, 2 critical.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write a page with pictures, which stands alone, and show nothing."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show on one screen what is live and what comes next.
@@ -38,7 +44,7 @@ def status(
     from retrim.errors import BadInputError
 
     if check:
-        _check(as_json=as_json, alone=not (folders or everywhere))
+        _check(as_json=as_json, alone=not (folders or everywhere or page))
 
     if everywhere:
         from retrim.cli.screens import show_places
@@ -56,6 +62,13 @@ def status(
     from retrim.cli.answers import find_status
     from retrim.cli.screens import show_status
 
+    if page is not None:
+        from retrim.cli.page import find_page, page_html
+        from retrim.files import write_file
+
+        write_file(page, page_html(find_page(workspace_here(), now=as_time(None))).encode())
+        render.OUT.print(f"written: {page}", highlight=False, markup=False)
+        return
     found = find_status(workspace_here(), now=as_time(None))
     if as_json:
         render.show_json(found)
@@ -71,7 +84,9 @@ def _check(*, as_json: bool, alone: bool) -> NoReturn:
 
     try:
         if not alone:
-            raise BadInputError("--check is of the workspace you are in; leave out --all and the folders")
+            raise BadInputError(
+                "--check is of the workspace you are in, and one line; leave out --all, --html and the folders"
+            )
         health = find_health(workspace_here(), now=as_time(None))
     except (RetrimError, OSError) as error:
         health = Health(HealthLevel.UNKNOWN, (str(error),), "")
