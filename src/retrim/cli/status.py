@@ -106,29 +106,35 @@ def ui(
         int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0 takes a free one.")
     ] = PORT,
 ) -> None:
-    """Show the MLflow pages of this workspace until Ctrl-C.
+    """Show the pages of this workspace until Ctrl-C: status, MLflow.
 
-    Only this machine can open them, and they ask for a password. The command prints where it is.
+    Only this machine can open them, and they ask for a password. The command prints where it is. From the status page
+    you can approve, reject, acknowledge, roll back and land a quarantined batch, each with a reason that is kept.
     """
     from retrim.adapters import mlflow_server
-    from retrim.errors import BadInputError
-    from retrim.files import keep_password
+    from retrim.cli.page_server import PREFIX, page_app
+    from retrim.files import keep_password, login
     from retrim.reading.address import address_of
 
     workspace = workspace_here()
-    if mlflow_server.is_server(workspace.mlflow_url):
-        shown = address_of(workspace.mlflow_url).shown
-        raise BadInputError(f"RETRIM_MLFLOW_URL is the address of an MLflow server, {shown}; open its own pages there")
+    remote = mlflow_server.is_server(workspace.mlflow_url)
     os.chdir(workspace.paths.root)  # an address of a file may be relative to it
     listener = mlflow_server.bind(port)
     password = keep_password(workspace.paths.ui_password)
     file = workspace.paths.ui_password.relative_to(workspace.paths.root)
-    at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}{mlflow_server.PAGE}"
-    print(f"the MLflow pages are at {at} in some seconds")  # noqa: T201  at once, also into a pipe
+    at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+    mlflow = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
+    print(f"the status is at {at}{PREFIX}, the MLflow pages at {mlflow if remote else at + mlflow}, in some seconds")  # noqa: T201  at once, also into a pipe
     print(f"log in as {mlflow_server.USER}; the password is the line in {file}; stop with Ctrl-C", flush=True)  # noqa: T201
+    pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", mlflow),))
     try:
         mlflow_server.serve(
-            listener, tracking_url=workspace.mlflow_url, artifacts=workspace.mlflow_artifacts, password=password
+            listener,
+            tracking_url=workspace.mlflow_url,
+            artifacts=workspace.mlflow_artifacts,
+            password=password,
+            own=pages,
+            prefix=PREFIX,
         )
     except KeyboardInterrupt:
         print("stopped", flush=True)  # noqa: T201
