@@ -5,7 +5,7 @@ The pages of this workspace in a browser.
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,6 +23,9 @@ def status(
     everywhere: Annotated[
         bool, typer.Option("--all", help="Show every model of these workspaces and of their stores.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="One line for cron and Nagios: exit code 0 ok, 1 warning, 2 critical.")
+    ] = False,
     page: Annotated[
         Path | None,
         typer.Option(
@@ -35,9 +38,13 @@ def status(
 
     Live version, last check, accumulated gain against the retraining cost, last decision, next scheduled run.
     With --all, one line per model: live version, last check, and what waits, is late or went wrong.
+    With --check, one line that says what is wrong and what to do. Its exit code is 3 where that cannot be told.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
+
+    if check:
+        _check(as_json=as_json, alone=not (folders or everywhere or page))
 
     if everywhere:
         from retrim.cli.screens import show_places
@@ -67,6 +74,27 @@ def status(
         render.show_json(found)
     else:
         show_status(found)
+
+
+def _check(*, as_json: bool, alone: bool) -> NoReturn:
+    """Says how healthy the workspace is; ends with the exit code of a Nagios plug-in."""
+    from retrim.cli import render
+    from retrim.errors import BadInputError, RetrimError
+    from retrim.reports.health import Health, HealthLevel, find_health
+
+    try:
+        if not alone:
+            raise BadInputError(
+                "--check is of the workspace you are in, and one line; leave out --all, --html and the folders"
+            )
+        health = find_health(workspace_here(), now=as_time(None))
+    except (RetrimError, OSError) as error:
+        health = Health(HealthLevel.UNKNOWN, (str(error),), "")
+    if as_json:
+        render.show_json(health)
+    else:
+        print(health.line)  # noqa: T201  one line, however narrow the terminal
+    raise typer.Exit(health.level.exit_code)
 
 
 PORT = 5000
