@@ -320,7 +320,8 @@ RECORDS = (
     Printed("retrim status --all", "retrim.reports.everywhere:ModelPlace", "Under `models`, a list of these."),
     Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
     Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
-    Printed("retrim score", "retrim.checking.score:ScoringResult"),
+    Printed("retrim predict", "retrim.checking.score:ScoringResult", "Without IN."),
+    Printed("retrim predict IN OUT", "retrim.serving.predict:PredictedRows"),
     Printed(
         "retrim ingest",
         "retrim.landing.ingest:Landed",

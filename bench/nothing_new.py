@@ -34,7 +34,7 @@ def prepare(folder: Path) -> World:
         world.land(world.day(until), since=None if since is None else world.day(since))
         world.retrim("retrain", "--as-of", world.day(until))
     world.land(world.day(CAME), since=world.day(LIVE))
-    world.retrim("score", "--now", world.day(CAME))
+    world.retrim("predict", "--now", world.day(CAME))
     world.retrim("check", "--now", world.day(CAME + 0.5))
     return world
 
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="retrim-nothing-") as folder:
         world = prepare(Path(folder))
         print("| command | least, s | median, s | tools imported |\n|---|---|---|---|")
-        for words in ("check --now {}", "score --now {}", "retrain --as-of {}", "status", "why", "versions"):
+        for words in ("check --now {}", "predict --now {}", "retrain --as-of {}", "status", "why", "versions"):
             took = []
             for repeat in range(repeats):
                 at = world.day(LIVE if "retrain" in words else CAME + 1 + repeat / 24)

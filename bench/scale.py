@@ -5,7 +5,7 @@
 The table has 34 numbers, 4 whole numbers, 9 categories, a key of text, an event time and a target, over three years.
 Phases: land (ten batches, or with `--one` a single file), then the stages validate, features, tune (one trial of one
 fold), train, backtest (one origin) and compare, each in a process of its own, as DVC runs them; and `day`: what
-`retrim score` reads for the newest day. Core seconds are those that its processes worked. Memory is the most that a
+`retrim predict` reads for the newest day. Core seconds are those that its processes worked. Memory is the most that a
 phase's whole process tree held at once (resident, sampled every 20 ms). A phase that goes beyond `--limit-gb` is ended
 and said to be over it.
 """

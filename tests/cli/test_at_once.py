@@ -38,9 +38,9 @@ def landed(tmp_path: Path) -> World:
     [
         ("check", 2, "error: no rows had landed by "),
         ("retrain", 2, "error: no rows had landed by "),
-        ("score", 1, "no version is live, so nothing was scored"),
+        ("predict", 1, "no version is live, so nothing was scored"),
     ],
-    ids=["check", "retrain", "score"],
+    ids=["check", "retrain", "predict"],
 )
 def test_with_nothing_landed_it_says_so_before_any_server_starts(
     empty: World, command: str, code: int, says: str

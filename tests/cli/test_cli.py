@@ -236,7 +236,7 @@ def test_the_status_names_what_lies_in_quarantine(ask: Ask, with_rows: World) ->
 
 
 def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows: World) -> None:
-    ended = ask(with_rows.root, "score")
+    ended = ask(with_rows.root, "predict")
 
     assert (ended.code, ended.err) == (1, "")
     assert ended.out.startswith("no version is live, so nothing was scored; make version 1: retrim retrain")
@@ -361,7 +361,7 @@ def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:
 # --- what is odd, and no fault of retrim ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["check --now", "retrain --as-of", "score --now", "ingest gone.csv --arrived"])
+@pytest.mark.parametrize("call", ["check --now", "retrain --as-of", "predict --now", "ingest gone.csv --arrived"])
 def test_a_time_in_the_future_is_wrong_use(call: str, ask: Ask, world: World) -> None:
     # A check or a run of the year 2999 would be the newest one for ever: no later one would ever act.
     ended = ask(world.root, *call.split(), "2999-01-01")

@@ -138,7 +138,7 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
         ("versions import", ImportedVersion("deferred", None, "", Origin("", 1, "", "", "", None, "", None), (), "")),
         ("versions verify-attestation", ValidAttestation(REBUILT, "", "ours")),
         ("retrain", RunOutcome("", "", "", None)),
-        ("score", ScoringResult(None, 0, 0, None)),
+        ("predict", ScoringResult(None, 0, 0, None)),
         ("policy acknowledge", AcknowledgedHold("", NOW, "", "", (), "")),
         ("policy cost", RetrainingCost(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("policy alarms", VerifiedAlarms(1, "", VERIFIED, [])),

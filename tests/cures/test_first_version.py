@@ -27,7 +27,7 @@ DEADLINE_SECONDS = 180
 OWN_SERVER = {"RETRIM_PREFECT_URL": "", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 NOW = 25  # day of version 1
 WITH_A_VERSION = {
-    "score": "no version is live, so nothing was scored; make version 1: retrim retrain",
+    "predict": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
     "versions log": "nothing was released yet; make version 1: retrim retrain",
     "rollback --reason late": "has no champion; make version 1 with `retrim retrain`",

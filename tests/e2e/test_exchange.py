@@ -140,7 +140,7 @@ class TestAnImport:
         assert len(production.workspace.registry.versions()) == 2
 
     def test_serves(self, production: World, imported: Any) -> None:
-        assert production.ask("score")["version"] == 2
+        assert production.ask("predict")["version"] == 2
 
     def test_says_where_it_can_be_proved(self, production: World, imported: Any) -> None:
         refused = production.retrim("reproduce", "2", "--prove", code=1)

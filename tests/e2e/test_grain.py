@@ -57,11 +57,11 @@ def test_another_grain_is_refused_and_the_same_goes_on(world: World, checked: An
     params["data"]["rows"]["resample"]["every"] = "4h"
     file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     world.land(world.day(LAST), since=world.day(NEXT))
-    done = world.retrim("score", "--now", world.day(LAST), code=1)
+    done = world.retrim("predict", "--now", world.day(LAST), code=1)
 
     assert "version 1 is live and was made of rows of another grain" in done.stderr
 
     file.write_text(kept, encoding="utf-8")
-    assert world.ask("score", "--now", world.day(LAST))["written"] > 0
+    assert world.ask("predict", "--now", world.day(LAST))["written"] > 0
     made = world.ask("retrain", "--as-of", world.day(LAST), "--reason", "more rows", code=(0, 1))
     assert made["version"] == 2

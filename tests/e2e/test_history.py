@@ -73,7 +73,7 @@ def test_a_landed_row_is_explained_as_it_was_scored(world: World, checked: Any) 
 def test_what_is_live_predicts_on_when_others_are_declared(world: World, checked: Any) -> None:
     declare(world, [{"of": "slope", "lag": 2}])
     world.land(world.day(LAST), since=world.day(NEXT))
-    scored = world.ask("score", "--now", world.day(LAST))
+    scored = world.ask("predict", "--now", world.day(LAST))
     made = world.ask("retrain", "--as-of", world.day(LAST), "--reason", "another past", code=(0, 1))
 
     assert scored["version"] == 1

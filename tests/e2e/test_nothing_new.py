@@ -20,7 +20,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     made.land(made.day(25))
     made.retrim("retrain", "--as-of", made.day(25))
     made.land(made.day(29), since=made.day(25))
-    made.retrim("score", "--now", made.day(29))
+    made.retrim("predict", "--now", made.day(29))
     made.retrim("check", "--now", made.day(29.5))
     return made
 
@@ -29,13 +29,13 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     ("command", "code", "says"),
     [
         ("check --now {day30}", 0, "no row has landed since the check of 2024-01-30 12:00"),
-        ("score --now {day30}", 0, "version 1: 0 predictions written"),
+        ("predict --now {day30}", 0, "version 1: 0 predictions written"),
         ("retrain --as-of {day25}", 1, "was asked for before and ended promoted"),
         ("status", 0, "live"),
         ("why", 0, "gain"),
         ("versions", 0, "champion"),
     ],
-    ids=["check", "score", "retrain", "status", "why", "versions"],
+    ids=["check", "predict", "retrain", "status", "why", "versions"],
 )
 def test_no_tool_is_imported_to_say_so(world: World, command: str, code: int, says: str) -> None:
     words = command.format(day25=world.day(25), day30=world.day(30)).split()
@@ -50,7 +50,7 @@ def test_what_was_predicted_was_checked_first_all_the_same(world: World) -> None
     file = stored_bundle(world.workspace, 1) / "verdict" / "verdict.json"
     before = file.read_bytes()
     file.write_bytes(before + b" ")
-    ended = ask(world, "score", "--now", world.day(30))
+    ended = ask(world, "predict", "--now", world.day(30))
     file.write_bytes(before)
 
     assert (ended.code, "the stored bundle of version 1 has hash" in ended.said) == (1, True), ended.said
@@ -63,7 +63,7 @@ def test_a_version_that_does_not_say_its_run_is_found_by_mlflow(world: World) ->
         without = json.dumps({name: value for name, value in json.loads(lineage).items() if name != "mlflow_run"})
         store.execute("update versions set lineage = ?", (without,))
         store.commit()
-        ended = ask(world, "score", "--now", world.day(30))
+        ended = ask(world, "predict", "--now", world.day(30))
         store.execute("update versions set lineage = ?", (lineage,))
 
     assert (ended.code, "0 predictions written" in ended.said) == (0, True), ended.said

@@ -55,7 +55,7 @@ def test_the_file_and_what_skops_wrote_lie_in_the_bundle(world: World, first: An
 
 
 def test_it_scores_rows(world: World, first: Any) -> None:
-    assert world.ask("score", "--now", world.day(FIRST))["rows"] > 0
+    assert world.ask("predict", "--now", world.day(FIRST))["rows"] > 0
 
 
 def test_it_is_proved_identical(world: World, first: Any) -> None:

@@ -29,7 +29,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
 
 def test_a_version_on_prepared_features_scores_explains_checks_and_is_rebuilt(world: World) -> None:
     row = {"at": "2024-02-01T06:00", "level": 0.5, "slope": 1, "noise": None, "group": "b"}
-    world.retrim("score")
+    world.retrim("predict")
     said = world.ask("versions", "explain", json.dumps(row))
     world.retrim("check", "--now", world.day(29), code=(0, 1))
     proof = world.ask("reproduce", "1", "--prove")

@@ -1,16 +1,20 @@
 """A table that a database gives: the rows of a query, or all of a table, typed as the database has them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import time, timedelta
 from importlib.util import find_spec
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pyarrow as pa
 
 from retrim.errors import BadInputError
 from retrim.reading.address import Address, address_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 DRIVERS = {"postgresql": ("psycopg2", "psycopg", "asyncpg"), "mysql": ("pymysql", "MySQLdb", "aiomysql")}
 """Of dialects that need a package: the first that is installed is taken where the address names none."""
@@ -52,6 +56,36 @@ def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
     Raises:
         BadInputError: No such driver, database or table; or the query is refused, or gives no rows.
     """
+    names: list[str] = []
+    columns: list[list[Any]] = []
+
+    def take(found: list[str], rows: Sequence[Sequence[Any]]) -> None:
+        if not names:
+            names.extend(found)
+            columns.extend([] for _ in found)
+        for cells, more in zip(columns, zip(*rows, strict=True), strict=False):
+            cells.extend(more)
+
+    pass_rows(where, take, query=query, table=table)
+    return pa.Table.from_arrays([_column(cells) for cells in columns], names=names)
+
+
+Take = Callable[[list[str], Sequence[Sequence[Any]]], None]
+"""Is given the names of the columns and some rows; first of all no rows."""
+
+
+def table_of(names: list[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Rows that a database gave, typed as it has them."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.Table.from_arrays([_column(cells) for cells in columns], names=names)
+
+
+def pass_rows(where: str, take: Take, *, query: str | None, table: str | None) -> None:
+    """Hands the same rows to `take`, some at a time, so that they need not all fit into memory.
+
+    Raises:
+        As `read_query`.
+    """
     address = address_of(where)
     if query is not None and table is not None:
         raise BadInputError("give --query or --table, not both")
@@ -60,7 +94,7 @@ def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
-        names, columns = _read(address, query, table)
+        _read(address, query, table, take)
     except BadInputError:
         raise
     except DBAPIError as error:
@@ -72,11 +106,14 @@ def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
             f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); write a SQLAlchemy "
             "address such as postgresql://host/shop"
         ) from None
-    return pa.Table.from_arrays([_column(cells) for cells in columns], names=names)
 
 
-def _read(address: Address, query: str | None, table: str | None) -> tuple[list[str], list[list[Any]]]:
-    from sqlalchemy import create_engine
+def database_url(address: Address) -> "URL":
+    """The address as SQLAlchemy takes it, with a driver that is installed where it names none.
+
+    Raises:
+        BadInputError: It begins with postgres://.
+    """
     from sqlalchemy.engine import make_url
 
     url = make_url(address.text)
@@ -85,6 +122,13 @@ def _read(address: Address, query: str | None, table: str | None) -> tuple[list[
     if "+" not in url.drivername:
         driver = next((one for one in DRIVERS.get(url.drivername, ()) if find_spec(one)), None)
         url = url.set(drivername=f"{url.drivername}+{driver.lower()}") if driver else url
+    return url
+
+
+def _read(address: Address, query: str | None, table: str | None, take: Take) -> None:
+    from sqlalchemy import create_engine
+
+    url = database_url(address)
     if url.get_backend_name() == "sqlite":
         _require_file(address, url.database)
     try:
@@ -93,9 +137,10 @@ def _read(address: Address, query: str | None, table: str | None) -> tuple[list[
             engine = create_engine(url, hide_parameters=True)
             try:
                 with engine.connect() as connection:
-                    return _rows(connection, query, table, address)
+                    _rows(connection, query, table, address, take)
             finally:
                 engine.dispose()
+            return
     except ImportError as error:
         package = error.name or str(error)
         known = DRIVERS.get(url.get_backend_name(), (package,))
@@ -103,20 +148,74 @@ def _read(address: Address, query: str | None, table: str | None) -> tuple[list[
             f"{address.shown} needs the Python package {package!r}, which is not installed; install it beside retrim "
             f"(known: {', '.join(known)})"
         ) from None
-    return asyncio.run(_read_async(url, query, table, address))
+    asyncio.run(_read_async(url, query, table, address, take))
 
 
-async def _read_async(
-    url: Any, query: str | None, table: str | None, address: Address
-) -> tuple[list[str], list[list[Any]]]:
+async def _read_async(url: Any, query: str | None, table: str | None, address: Address, take: Take) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
 
     engine = create_async_engine(url, hide_parameters=True)
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(_rows, query, table, address)
+            await connection.run_sync(_rows, query, table, address, take)
     finally:
         await engine.dispose()
+
+
+SQL_TYPES = {"bool": "Boolean", "int64": "BigInteger", "int32": "Integer", "double": "Float"}
+
+
+def replace_rows(where: str, table: str, batches: Iterator[pa.RecordBatch], *, where_is: Mapping[str, str]) -> None:
+    """Puts rows into a table in place of those with the same values in some columns: all of it or nothing.
+
+    The table is made where it is not there; its other rows stay.
+
+    Args:
+        where: A SQLAlchemy address of a synchronous driver.
+        table: The table's name, with its schema before a point if it has one.
+        batches: The rows, of one schema.
+        where_is: Columns and values of the rows that are replaced; each row has them.
+
+    Raises:
+        BadInputError: No such driver or database, or it refuses.
+    """
+    import sqlalchemy as sa
+    from sqlalchemy.exc import SQLAlchemyError
+
+    address = address_of(where)
+    first = next(batches, None)
+    if first is None:
+        return
+    schema, _, name = table.rpartition(".")
+    columns = [sa.Column(field.name, _sql_type(field.type)) for field in first.schema]
+    target = sa.Table(name, sa.MetaData(), *columns, schema=schema or None)
+    try:
+        engine = sa.create_engine(database_url(address), hide_parameters=True)
+        try:
+            with engine.begin() as connection:
+                target.create(connection, checkfirst=True)
+                connection.execute(
+                    sa.delete(target).where(*(target.c[key] == value for key, value in where_is.items()))
+                )
+                for batch in chain([first], batches):
+                    for start in range(0, batch.num_rows, AT_ONCE):
+                        connection.execute(sa.insert(target), batch.slice(start, AT_ONCE).to_pylist())
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        said = address.clean(getattr(error, "orig", None) or error)
+        raise BadInputError(
+            f"{address.shown} cannot be written ({said}); look at the address, its rights, and whether the table "
+            f"{table!r} has other columns"
+        ) from None
+
+
+def _sql_type(kind: pa.DataType) -> Any:
+    import sqlalchemy as sa
+
+    if pa.types.is_timestamp(kind):
+        return sa.DateTime(timezone=True)
+    return getattr(sa, SQL_TYPES.get(str(kind), "Text"))()
 
 
 def _require_file(address: Address, database: str | None) -> None:
@@ -127,11 +226,13 @@ def _require_file(address: Address, database: str | None) -> None:
         raise BadInputError(f"{address.shown} does not exist; name a file of SQLite, three slashes before its path")
 
 
-def _rows(connection: Any, query: str | None, table: str | None, address: Address) -> tuple[list[str], list[list[Any]]]:
+def _rows(connection: Any, query: str | None, table: str | None, address: Address, take: Take) -> None:
     from sqlalchemy import literal_column, select
     from sqlalchemy import table as named
 
     connection = connection.execution_options(postgresql_readonly=True)  # others pass it over
+    if not connection.dialect.is_async:
+        connection = connection.execution_options(stream_results=True)  # a driver that can holds not all rows then
     if connection.dialect.name in READ_ONLY:
         connection.exec_driver_sql(READ_ONLY[connection.dialect.name])
     if query is not None:
@@ -143,11 +244,9 @@ def _rows(connection: Any, query: str | None, table: str | None, address: Addres
     if not result.returns_rows:
         raise BadInputError("--query gives no rows; write a statement that does, such as 'select * from orders'")
     names = [str(name) for name in result.keys()]  # noqa: SIM118  no mapping: iterating gives rows
-    columns: list[list[Any]] = [[] for _ in names]
+    take(names, [])
     for part in result.partitions(AT_ONCE):
-        for cells, more in zip(columns, zip(*part, strict=True), strict=True):
-            cells.extend(more)
-    return names, columns
+        take(names, part)
 
 
 def _only_table(connection: Any, address: Address) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from retrim.cli import data, policy, start, status, versions
+from retrim.cli import data, policy, predict, start, status, versions
 from retrim.cli import explain as _explain  # noqa: F401  adds its commands to the groups
 from retrim.cli.base import (
     AsJson,
@@ -174,32 +174,6 @@ def retrain(
     raise typer.Exit(0 if outcome.state == "promoted" else 1)
 
 
-@app.command(epilog=example("retrim score"))
-def score(now: Now = None, as_json: AsJson = False) -> None:
-    """Write the champion's predictions into the store.
-
-    It predicts each landed row that it was not trained on, once per version.
-    """
-    from retrim.checking.score import score as op
-    from retrim.cli import render
-    from retrim.cli.render import lacks_in_words
-
-    scored = op(workspace_here(), now=past_time(now))
-    if as_json:
-        render.show_json(scored)
-    elif scored.version is None:
-        render.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
-    else:
-        selected = f", {scored.selected} rows selected by its thresholds"
-        decided = "" if scored.selected is None else selected
-        if scored.lacks:
-            render.ERR.print(f"version {scored.version} lacks {lacks_in_words(list(scored.lacks))}", highlight=False)
-        apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
-        said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
-        render.OUT.print(said, highlight=False)
-    raise typer.Exit(1 if scored.version is None else 0)
-
-
 @app.command(epilog=example("retrim why 2012-03-01"))
 def why(
     which: Annotated[str | None, typer.Argument(metavar="[DATE | DECISION]", help="Default: the last one.")] = None,
@@ -233,7 +207,7 @@ def schedule() -> None:
         run_schedule(workspace, server)
 
 
-for part in (start, data, status, versions):
+for part in (start, data, predict, status, versions):
     app.add_typer(part.app)
 for name, group in {
     "batch": data.batch_app,

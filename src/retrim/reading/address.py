@@ -4,10 +4,15 @@ Credentials are those of the protocol's own environment (`AWS_*`, `GOOGLE_*`, `A
 the address. What stands there is never shown: not in a message, a name, a record or a log.
 """
 
+import posixpath
 import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, quote, unquote
 
 from retrim.errors import BadInputError
@@ -116,22 +121,101 @@ def _spellings(word: str) -> set[str]:
     return {word, unquote(word), quote(word, safe=""), quote(unquote(word), safe="")}
 
 
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file at an address.
+
+    Args:
+        shown: Its name, without secrets.
+        opened: Opens it for reading.
+        state: What tells one content of it from another, as far as its system says: size, time, tag.
+    """
+
+    shown: str
+    opened: Callable[[], BinaryIO]
+    state: str
+
+
 def fetch(where: str) -> list[tuple[str, bytes]]:
     """The files at an fsspec address: one, all of a folder, or all that a pattern (`*`) fits; names and bytes.
 
     Raises:
         BadInputError: The protocol or its package is not there, nothing lies there, or it may not be read.
     """
+    with _told(address_of(where)):
+        found = []
+        for file in remote_files(where):
+            with file.opened() as stream:
+                found.append((file.shown, stream.read()))
+        return found
+
+
+def remote_files(where: str) -> list[RemoteFile]:
+    """The same files, not read yet.
+
+    Raises:
+        As `fetch`.
+    """
     address = address_of(where)
-    system, path = _system(address)
-    try:
+    system, path = open_system(address)
+    with _told(address):
         if "*" in path:
             names = sorted(str(name) for name in system.glob(path))
         elif not _on_the_web(system) and system.isdir(path):
             names = [str(name) for name in sorted(system.find(path)) if not _hidden(str(name), path)]
         else:
             names = [path]
-        found = [(name, bytes(system.cat_file(name))) for name in names]
+        found = [
+            RemoteFile(
+                address.shown if len(names) == 1 else address.clean(name),
+                partial(system.open, name, "rb"),
+                str(system.checksum(name)),
+            )
+            for name in names
+        ]
+    if not found:
+        raise BadInputError(f"{address.shown} has no file in it; name a file, a folder or a pattern")
+    return found
+
+
+def is_there(where: str) -> bool:
+    """Whether something lies at an fsspec address."""
+    address = address_of(where)
+    system, path = open_system(address)
+    with _told(address):
+        return bool(system.exists(path))
+
+
+def upload(where: str, file: Path) -> None:
+    """Lays a file at an fsspec address; where it lies on this machine, whole or not at all.
+
+    Raises:
+        BadInputError: It may not be written.
+    """
+    address = address_of(where)
+    system, path = open_system(address)
+    try:
+        system.makedirs(posixpath.dirname(path), exist_ok=True)
+        if _is_here(system):
+            fresh = Path(path).with_name(f".{Path(path).name}.new")
+            shutil.copyfile(file, fresh)
+            fresh.replace(path)
+        else:
+            system.put_file(str(file), path)
+    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
+        raise BadInputError(
+            f"{address.shown} cannot be written ({type(error).__name__}: {address.clean(error)}); name what you may "
+            "write, with the credentials of its protocol in the environment"
+        ) from None
+
+
+@contextmanager
+def _told(address: Address) -> Iterator[None]:
+    """What goes wrong at an address, without its secrets."""
+    try:
+        yield
+    except BadInputError:
+        raise
     except FileNotFoundError:
         raise BadInputError(f"{address.shown} does not exist; name a file, a folder or a pattern") from None
     except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
@@ -139,12 +223,14 @@ def fetch(where: str) -> list[tuple[str, bytes]]:
             f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); name what you may read, "
             "with the credentials of its protocol in the environment"
         ) from None  # what came before could hold the password
-    if not found:
-        raise BadInputError(f"{address.shown} has no file in it; name a file, a folder or a pattern")
-    return [(address.shown if len(found) == 1 else address.clean(name), content) for name, content in found]
 
 
-def _system(address: Address) -> tuple[Any, str]:
+def open_system(address: Address) -> tuple[Any, str]:
+    """The fsspec file system of an address, and the path in it.
+
+    Raises:
+        BadInputError: The protocol or its package is not there, or it cannot be reached.
+    """
     from fsspec.core import url_to_fs
     from fsspec.registry import known_implementations
 
@@ -173,8 +259,16 @@ def _system(address: Address) -> tuple[Any, str]:
 
 def _on_the_web(system: Any) -> bool:
     """There a folder is a page, which is not a list of files."""
-    kinds = system.protocol if isinstance(system.protocol, (tuple, list)) else (system.protocol,)
-    return bool({"http", "https"} & set(kinds))
+    return bool({"http", "https"} & _kinds(system))
+
+
+def _is_here(system: Any) -> bool:
+    """Whether it is the disk of this machine."""
+    return bool({"file", "local"} & _kinds(system))
+
+
+def _kinds(system: Any) -> set[str]:
+    return set(system.protocol if isinstance(system.protocol, (tuple, list)) else (system.protocol,))
 
 
 def _hidden(name: str, folder: str) -> bool:

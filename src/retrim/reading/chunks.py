@@ -309,7 +309,7 @@ class LargeFile:
 
 
 @dataclass(frozen=True)
-class _Made:
+class MadeChunk:
     """A piece on its way.
 
     Args:
@@ -361,21 +361,27 @@ def large_at(path: Path, *, piece_mb: float, reading: ReadingParams) -> LargeFil
     return LargeFile(path, file_digest(path), tuple(digests), tuple(counts), size, reading)
 
 
-def _pieces_of(file: BinaryIO, size: int, reading: ReadingParams) -> Iterator[_Made]:
+def _pieces_of(file: BinaryIO, size: int, reading: ReadingParams) -> Iterator[MadeChunk]:
     head = file.read(HEAD)
     file.seek(0)
     if head.startswith(PARQUET):
         return _of_batches(_parquet(file, size), size)
     if head.startswith(ARROW):
         return _of_batches(_arrow(file, size), size)
-    if not _is_plain(reading.encoding):
+    if not is_plain(reading.encoding):
         return iter(())
     if head.startswith(GZIP):
-        return _of_text(cast("BinaryIO", gzip.GzipFile(fileobj=file)), size, reading)
-    return _of_text(file, size, reading)
+        return cut_text(cast("BinaryIO", gzip.GzipFile(fileobj=file)), size, reading)
+    return cut_text(file, size, reading)
 
 
-def _of_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[_Made]:
+def cut_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[MadeChunk]:
+    """A text of CSV or lines of JSON as texts of `size` bytes or less, some whole records each, with the header.
+
+    Raises:
+        NoTableError: It is marked as UTF-16, or binary.
+        EndlessRecordError: A record is longer than any.
+    """
     longest = max(size, LONGEST)
     head = text.read(HEAD)
     marked = head.startswith(UTF8_MARK) and _is_utf8(reading.encoding)
@@ -389,10 +395,10 @@ def _of_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[_Mad
     ends = json_ends if is_json else csv_ends(reading.separator)
     header, begun = (b"", b"") if is_json else first_record(text, ends, longest=longest)
     for part in cut(text, ends, begun=begun, size=size, longest=longest):
-        yield _Made(part.records, sum(map(len, part.parts)), partial(_text, header, part.parts), "")
+        yield MadeChunk(part.records, sum(map(len, part.parts)), partial(_text, header, part.parts), "")
 
 
-def _of_batches(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[_Made]:
+def _of_batches(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[MadeChunk]:
     """Some batches as one Arrow file: that many rows as `size` bytes hold of the first ones, a power of two."""
     held: list[pa.RecordBatch] = []
     wanted, rows, length = 0, 0, 0
@@ -406,10 +412,10 @@ def _of_batches(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[_Made]
             rows, length = rows + taken.num_rows, length + taken.nbytes
             batch = batch.slice(taken.num_rows)
             if rows == wanted or length >= 2 * size:
-                yield _Made(rows, length, partial(_arrow_bytes, held), ".arrow")
+                yield MadeChunk(rows, length, partial(_arrow_bytes, held), ".arrow")
                 held, rows, length = [], 0, 0
     if held:
-        yield _Made(rows, length, partial(_arrow_bytes, held), ".arrow")
+        yield MadeChunk(rows, length, partial(_arrow_bytes, held), ".arrow")
 
 
 def _text(header: bytes, parts: list[bytes]) -> bytes:
@@ -451,7 +457,7 @@ def _is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
-def _is_plain(encoding: str) -> bool:
+def is_plain(encoding: str) -> bool:
     """Whether quotes, separators and line ends are in it what they are in ASCII, and nothing else is."""
     if _is_utf8(encoding):
         return True

@@ -59,7 +59,7 @@ def columns_of(
             raise NoTableError(
                 whole_file("is a whole gzip file", value=str(error), cure="send the file again; it was cut or damaged")
             ) from error
-    text = _checked_text(content, reading.encoding)
+    text = utf8_text(content, reading.encoding)
     if JSON_LINE.match(text):
         return _stored("JSON lines", lambda wanted: _json(text, wanted), *names)
     return _from_csv(text, *names, separator=reading.separator)
@@ -111,7 +111,7 @@ def _json(content: bytes, wanted: Check) -> pa.Table:
     return table
 
 
-def _checked_text(content: bytes, encoding: str) -> bytes:
+def utf8_text(content: bytes, encoding: str) -> bytes:
     """The text in UTF-8."""
     if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
         try:

@@ -45,14 +45,15 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
     """
     text = text.lstrip(b"\r\n")
     separator = _separator(text)
-    header = _header(text, separator)
+    header = header_of(text, separator)
     if not any(name.strip() for name in header):
         raise BadInputError(f"{where} has no names of columns in its first line; put them there")
     table, ragged = read_texts(text, header, separator)
     return table, separator, len(ragged)
 
 
-def _header(text: bytes, separator: str) -> list[str]:
+def header_of(text: bytes, separator: str) -> list[str]:
+    """The cells of the first line of a CSV."""
     return next(_lines(text, separator), [])
 
 

@@ -75,6 +75,16 @@ def typed(
     Returns:
         float64 (number, integer), str (category) or UTC microseconds (time); missing where a cell is at fault.
     """
+    column, text = present(column, reading)
+    if kind == "category":
+        return _category(column, name)
+    if text:
+        return _from_text(pc.utf8_trim_whitespace(column), name, kind, reading, later=later)
+    return _from_storage(column, name, kind, reading, later=later)
+
+
+def present(column: pa.ChunkedArray, reading: ReadingParams) -> tuple[pa.ChunkedArray, bool]:
+    """The cells that are not blank, the others missing; and whether they are text."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
@@ -86,11 +96,7 @@ def typed(
         if reading.missing:
             words = pa.array([word.strip() for word in reading.missing], bare.type)
             column = pc.if_else(pc.is_in(bare, value_set=words), None, column)
-    if kind == "category":
-        return _category(column, name)
-    if text:
-        return _from_text(pc.utf8_trim_whitespace(column), name, kind, reading, later=later)
-    return _from_storage(column, name, kind, reading, later=later)
+    return column, text
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:

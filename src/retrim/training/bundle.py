@@ -189,7 +189,7 @@ def refuse_altered(files: Mapping[str, bytes]) -> None:
         if found.get(name) != noted.get(name):
             raise RefusedError(
                 f"{name} of the stored model was altered since it was published, or {DIGESTS} was; copy {name} from "
-                "the bundle of its run, whose hash `retrim score` checks; where that has the same, "
+                "the bundle of its run, whose hash `retrim predict` checks; where that has the same, "
                 f"{DIGESTS} was: restore MLflow's artifacts from a backup"
             )
 

@@ -1,0 +1,103 @@
+"""Predictions by command: of rows in a file, and of what has landed."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retrim.cli.base import AsJson, Now, example, past_time, version_number, workspace_here
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("retrim predict new.csv predicted.csv"))
+def predict(
+    rows: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[IN]",
+            help="A file or a folder (CSV, JSON, Parquet, Arrow), an address or a database. Default: what landed.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[OUT]",
+            help="A file (.csv, .parquet, .arrow), a folder for Parquet files, an address or a database.",
+        ),
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
+    ] = None,
+    explained: Annotated[
+        int, typer.Option("--explain", metavar="K", min=0, help="Write the K largest contributions beside each.")
+    ] = 0,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="If IN is a database: the query that gives the rows.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="If IN is a database: the table to read.")
+    ] = None,
+    into: Annotated[
+        str, typer.Option("--into", metavar="NAME", help="If OUT is a database: the table to write.")
+    ] = "predictions",
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict rows whose answer is not known yet.
+
+    Rows with an unreadable cell, or one out of bounds, go to a file beside OUT with the reason. One that was stopped
+    goes on where it was. Without IN: every landed row that the live version was not trained on, once per version.
+    """
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+
+    if rows is None:
+        if version is not None or explained or query is not None or table is not None:
+            raise BadInputError(
+                "--version, --explain, --query and --table belong to an IN; name one, or leave them out"
+            )
+        raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
+    if out is None:
+        raise BadInputError("IN is named and OUT is not; say where to: retrim predict IN OUT")
+    workspace, at = workspace_here(), past_time(now)
+    with render.progress():
+        from retrim.serving.predict import predict as op
+        from retrim.stats.codec import to_record
+
+        done = op(
+            workspace, rows, out, version=version, explained=explained, query=query, table=table, into=into, now=at
+        )
+    if as_json:
+        render.show_json(to_record(done))
+    else:
+        again = "predicted before" if done.already else "predicted"
+        render.OUT.print(f"{again}: {done.rows:,} rows by version {done.version}, {done.out}", highlight=False)
+        if done.rejected_in is not None:
+            said = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
+            render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(0 if done.rows else 1)
+
+
+def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
+    """Predicts what has landed; gives the exit code."""
+    from retrim.checking.score import score
+    from retrim.cli import render
+    from retrim.cli.render import lacks_in_words
+
+    scored = score(workspace_here(), now=now)
+    if as_json:
+        render.show_json(scored)
+    elif scored.version is None:
+        render.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
+    else:
+        selected = f", {scored.selected} rows selected by its thresholds"
+        decided = "" if scored.selected is None else selected
+        if scored.lacks:
+            render.ERR.print(f"version {scored.version} lacks {lacks_in_words(list(scored.lacks))}", highlight=False)
+        apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
+        said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
+        render.OUT.print(said, highlight=False)
+    return 1 if scored.version is None else 0

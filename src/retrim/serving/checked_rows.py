@@ -1,0 +1,234 @@
+"""Rows as a version takes them: typed, within the bounds that the suite states; and the cells that keep others out."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retrim.adapters.great_expectations import by_row, in_words
+from retrim.errors import BadInputError
+from retrim.reading.table import present, put_together, rule_of, typed
+from retrim.serving.rows_in import LoadedRows
+from retrim.table.data import ColumnType
+from retrim.table.derived_columns import calendar_part
+from retrim.table.reading import CalendarPart, ReadingParams
+
+REJECTED = pa.schema(
+    {"row": pa.int64(), "file": pa.string(), "column": pa.string(), "value": pa.string(), "reason": pa.string()}
+)
+"""A rejected cell: the number of its row in IN, from 0; the file; its column, empty for the line as a whole."""
+LONGEST = 200
+"""Characters of a value that are kept."""
+NOT_TEXT = "\ufffd"
+
+Broken = Callable[[pd.Series], np.ndarray]
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """What a suite asks of each cell of a column."""
+
+    column: str
+    words: str
+    broken: Broken
+
+
+@dataclass(frozen=True)
+class NeededColumns:
+    """What a version takes of a row.
+
+    Args:
+        required: Columns that must be there, and their types.
+        carried: Columns that are written beside the prediction where they are there: the key, and the event's time.
+        made: Features from the past: taken as they are where they are there, else made.
+        calendar: Features that are a part of the event's time, where they are not there.
+        time: The column of the event's time.
+        filled: Columns that may not be blank.
+        rules: What the suite asks.
+    """
+
+    required: Mapping[str, ColumnType]
+    carried: Mapping[str, ColumnType]
+    made: tuple[str, ...]
+    calendar: Mapping[str, CalendarPart]
+    time: str
+    filled: frozenset[str]
+    rules: tuple[RowRule, ...]
+
+    @property
+    def columns(self) -> set[str]:
+        """All that may be read of a file."""
+        return {*self.required, *self.carried, *self.made, *self.calendar}
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """A part's rows that can be predicted, and the cells that keep the others out.
+
+    Args:
+        frame: Typed, shape (n, columns).
+        rows: Their numbers in IN, shape (n,).
+        rejected: As `REJECTED` says, in order of the row.
+    """
+
+    frame: pd.DataFrame
+    rows: np.ndarray
+    rejected: pa.Table
+
+
+def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: ReadingParams) -> CheckedRows:
+    """Types the cells of a part and holds them to the rules.
+
+    Raises:
+        BadInputError: A column is missing, there twice, or stored as what it cannot be.
+    """
+    wanted = _wanted(loaded.table.column_names, file, needs, reading)
+    columns: dict[str, pd.Series] = {}
+    rejected: list[pa.Table] = []
+    good = np.ones(len(loaded.rows), dtype=bool)
+
+    def reject(name: str, bad: np.ndarray, cells: pa.ChunkedArray | pd.Series, rule: str) -> None:
+        places = np.flatnonzero(bad)
+        if len(places):
+            good[places] = False
+            rejected.append(_rejected(loaded.rows[places], file, name, _told(cells, places), f"not so: {rule}"))
+
+    for name, kind in wanted.items():
+        cells = _cells(loaded.table, name, reading)
+        columns[name], faults = typed(cells, name, kind, reading)
+        for fault in faults:
+            if not fault.examples or fault.examples[0].row is None:
+                raise BadInputError(f"{file}: {fault}; {fault.cure}")
+        there, is_text = present(cells, reading)
+        if faults:
+            unread = columns[name].isna().to_numpy() & ~pc.is_null(there, nan_is_null=True).to_numpy()
+            reject(name, unread, cells, rule_of(name, kind, reading))
+        if kind == "category" and is_text and name in needs.required:
+            spoilt = pc.fill_null(pc.match_substring(there, NOT_TEXT), False).to_numpy()
+            reject(name, spoilt, cells, "is text in UTF-8")
+        if name in needs.filled:
+            reject(name, pc.is_null(there, nan_is_null=True).to_numpy(), cells, "is not blank")
+    frame = pd.DataFrame(columns)
+    for name, part in needs.calendar.items():
+        if name not in wanted:
+            frame[name] = calendar_part(frame[needs.time], part, zone=reading.zone)
+    for rule in needs.rules:
+        if rule.column in frame:
+            reject(rule.column, rule.broken(frame[rule.column]) & good, frame[rule.column], rule.words)
+    for row, text in loaded.ragged:
+        reason = f"not so: has a value for each of the {loaded.table.num_columns} columns, and no more"
+        rejected.append(_rejected(np.array([row]), file, "", [text[:LONGEST]], reason))
+    kept = np.flatnonzero(good)
+    table = pa.concat_tables([REJECTED.empty_table(), *rejected])
+    if len(kept) < len(good):
+        frame = frame.iloc[kept].reset_index(drop=True)
+    return CheckedRows(frame, loaded.rows[kept], table.sort_by("row") if len(table) else table)
+
+
+def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingParams) -> dict[str, ColumnType]:
+    """Columns to read, and their types."""
+    twice = sorted({name for name in there if there.count(name) > 1})
+    if twice:
+        raise BadInputError(f"{file} has the column {twice[0]!r} twice; rename or remove one")
+    found = {*there, *(name for name, parts in reading.parts.items() if set(parts.values()) <= set(there))}
+    required = {name: kind for name, kind in needs.required.items() if name not in needs.calendar or name in found}
+    if needs.calendar.keys() - found:
+        required.setdefault(needs.time, "time")
+    lacking = [name for name in required if name not in found]
+    if lacking:
+        raise BadInputError(
+            f"{file} lacks {', '.join(lacking)}, which the version needs; add the column, blank where it is not known"
+        )
+    also = {name: kind for name, kind in needs.carried.items() if name in found}
+    made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in found}
+    return {**required, **also, **made}
+
+
+def _cells(table: pa.Table, name: str, reading: ReadingParams) -> pa.ChunkedArray:
+    if name not in table.column_names and name in reading.parts:
+        return put_together(table, name, reading)[0]
+    return table.column(name)
+
+
+def _told(cells: pa.ChunkedArray | pd.Series, places: np.ndarray) -> list[str | None]:
+    found = cells.iloc[places].tolist() if isinstance(cells, pd.Series) else cells.take(pa.array(places)).to_pylist()
+    return [None if cell is None or cell != cell else str(cell)[:LONGEST] for cell in found]  # noqa: PLR0124  NaN
+
+
+def _rejected(rows: np.ndarray, file: str, column: str, values: list[str | None], reason: str) -> pa.Table:
+    many = len(rows)
+    return pa.Table.from_arrays(
+        [
+            pa.array(rows, pa.int64()),
+            pa.array([file] * many, pa.string()),
+            pa.array([column] * many, pa.string()),
+            pa.array(values, pa.string()),
+            pa.array([reason] * many, pa.string()),
+        ],
+        schema=REJECTED,
+    )
+
+
+def rules_in(suite: Path, columns: Mapping[str, ColumnType]) -> tuple[RowRule, ...]:
+    """What a suite asks of each cell of these columns: bounds, values, what may not be blank, patterns.
+
+    The rest of a suite is asked when rows land.
+
+    Raises:
+        BadInputError: It cannot be read.
+    """
+    if not suite.is_file():
+        return ()
+    try:
+        expectations = json.loads(suite.read_bytes())["expectations"]
+        return tuple(rule for each in expectations for rule in _rules(each, columns))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(f"suite {suite} cannot be read ({error}); restore it: git checkout {suite}") from error
+
+
+def _rules(expectation: dict[str, Any], columns: Mapping[str, ColumnType]) -> Iterator[RowRule]:
+    kwargs = expectation["kwargs"]
+    column, kind = kwargs.get("column"), expectation["type"].removeprefix("expect_column_values_to_")
+    if column not in columns or not by_row(expectation) or kwargs.get("row_condition") is not None:
+        return
+    broken = _broken(kind, kwargs, columns[column])
+    if broken is not None:
+        yield RowRule(column, in_words(expectation), broken)
+
+
+def _broken(kind: str, kwargs: dict[str, Any], column: ColumnType) -> Broken | None:
+    if kind == "be_between":
+        low, high = (_bound(kwargs.get(name), column) for name in ("min_value", "max_value"))
+        strict_low, strict_high = kwargs.get("strict_min"), kwargs.get("strict_max")
+
+        def outside(values: pd.Series) -> np.ndarray:
+            found = np.zeros(len(values), dtype=bool)
+            if low is not None:
+                found |= ((values <= low) if strict_low else (values < low)).to_numpy(dtype=bool, na_value=False)
+            if high is not None:
+                found |= ((values >= high) if strict_high else (values > high)).to_numpy(dtype=bool, na_value=False)
+            return found
+
+        return outside
+    if kind in ("be_in_set", "not_be_in_set"):
+        known = list(kwargs["value_set"])
+        return lambda values: (values.isin(known).to_numpy() == (kind == "not_be_in_set")) & values.notna().to_numpy()
+    if kind == "not_be_null":
+        return lambda values: values.isna().to_numpy()
+    if kind in ("match_regex", "not_match_regex") and column == "category":
+        pattern, wanted = kwargs["regex"], kind == "match_regex"
+        return lambda values: values.str.contains(pattern, regex=True).ne(wanted).to_numpy() & values.notna().to_numpy()
+    return None
+
+
+def _bound(value: Any, column: ColumnType) -> Any:
+    if value is None or column != "time":
+        return value
+    at = pd.Timestamp(value)
+    return at.tz_localize("UTC") if at.tzinfo is None else at

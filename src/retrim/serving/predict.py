@@ -1,0 +1,344 @@
+"""Predicts rows whose answer nobody knows yet: from IN to OUT, in parts, once.
+
+Parts lie under `var/predict/<request>/` until all are there. A request is told by its content: the same rows, version
+and OUT. So one that was stopped goes on where it was, with the same bytes in the end as if it had not been.
+"""
+
+import json
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrim.adapters.database import iso
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import count_cores, flush, make_private_folder, write_file
+from retrim.landing.as_of_view import HISTORY
+from retrim.lineage.locks import held_locks
+from retrim.lineage.workspace import Workspace, report_progress
+from retrim.reading.address import is_address
+from retrim.release.versions import Stored, load_champion, load_stored_version
+from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, rules_in
+from retrim.serving.past import LandedPast, read_past
+from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
+from retrim.serving.rows_out import REQUEST, RowsOut
+from retrim.stats.canonical import from_parquet, to_json
+from retrim.stats.codec import to_record
+from retrim.table.data import ColumnType
+from retrim.table.lags import HistoryParams, past_takes
+from retrim.table.reading import ReadingParams
+from retrim.training.estimators import is_own
+from retrim.training.predicted import half_width, largest_contributions, predicted_columns, probability_columns
+
+JUDGED = "verdict/judged.parquet"
+
+
+@dataclass(frozen=True)
+class PredictedRows:
+    """What was predicted.
+
+    Args:
+        request: Id of the request: of the rows, the version and OUT.
+        version: Whose predictions.
+        rows: Predicted.
+        rejected: Rows that could not be.
+        out: Where they are.
+        rejected_in: Where rejected cells are; None without any.
+        at: When.
+        already: Whether an earlier call had done it all.
+    """
+
+    request: str
+    version: int
+    rows: int
+    rejected: int
+    out: str
+    rejected_in: str | None
+    at: str
+    already: bool = False
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What every part is predicted with."""
+
+    found: Stored
+    needs: NeededColumns
+    reading: ReadingParams
+    rows_in: RowsIn
+    width: float | None
+    explained: int
+    request: str
+    of_table: bool
+    past: LandedPast | None
+
+
+def predict(
+    workspace: Workspace,
+    where: str,
+    to: str,
+    *,
+    version: int | None,
+    explained: int,
+    query: str | None,
+    table: str | None,
+    into: str,
+    now: pd.Timestamp,
+) -> PredictedRows:
+    """Predicts the rows at `where` and writes them to `to`.
+
+    Args:
+        workspace: The workspace.
+        where: IN, as `open_rows` takes it.
+        to: OUT, as `RowsOut` takes it.
+        version: Whose predictions; None: the live version's.
+        explained: How many of the largest contributions are written beside each.
+        query: Of a database IN.
+        table: Likewise.
+        into: The table of a database OUT.
+        now: Features from the past are made of what had landed by then.
+
+    Raises:
+        BadInputError: IN or OUT cannot be used, no version is live, or a column is missing.
+        RefusedError: A stored bundle was altered, or its model has no exact contributions.
+        BusyError: The same is going on in another process.
+    """
+    found = _version(workspace, version)
+    out = RowsOut(to, into)
+    home = workspace.paths.var / "predict"
+    make_private_folder(home)
+    spool = home / f"spool-{_id([where, query, table, to])}"
+    try:
+        with open_rows(where, workspace.params.reading, query=query, table=table, spool=spool) as rows_in:
+            needs, history = _needs(workspace, found, rows_in.names())
+            past = None if history is None else read_past(workspace, history, found.predictor.view.needs, now=now)
+            request = _request(workspace, found, rows_in, out, explained, past, now=now)
+            record = home / f"{request}.json"
+            if record.is_file() and (out.is_table or out.lies_at(to)):
+                return PredictedRows(**json.loads(record.read_bytes()) | {"already": True})
+            with held_locks(workspace, f"predict-{request}"):
+                if not (home / request / "publishing").exists():
+                    out.refuse_existing()
+                scoring = _Scoring(
+                    found=found,
+                    needs=needs,
+                    reading=workspace.params.reading,
+                    rows_in=rows_in,
+                    width=_width(workspace, found),
+                    explained=explained,
+                    request=request,
+                    of_table=out.is_table,
+                    past=past,
+                )
+                done = _carry_out(scoring, out, home / request, now=now)
+                write_file(record, to_json(to_record(done)))
+                shutil.rmtree(home / request)
+                return done
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+def _version(workspace: Workspace, version: int | None) -> Stored:
+    found = load_champion(workspace) if version is None else load_stored_version(workspace, version)
+    if found is None:
+        raise BadInputError(
+            f"no version of {workspace.model} is live; name one with --version N, or make one: retrim retrain"
+        )
+    return found
+
+
+def _needs(workspace: Workspace, found: Stored, there: set[str]) -> tuple[NeededColumns, HistoryParams | None]:
+    """Columns that a version takes, and its features from the past where IN does not have them.
+
+    Args:
+        workspace: The workspace.
+        found: The version.
+        there: Columns of IN.
+    """
+    data, reading = workspace.params.data, workspace.params.reading
+    row = workspace.store.version(workspace.model, found.version)
+    noted = None if row is None else row.lineage.get(HISTORY)
+    history = HistoryParams.model_validate(noted) if noted else HistoryParams()
+    needed = found.predictor.view.needs
+    from_past = [name for name in history.columns if name in needed]
+    to_make = [name for name in from_past if name not in there]
+    types = {name: column.type for name, column in data.columns.items()}
+    required: dict[str, ColumnType] = {name: kind for name, kind in needed.items() if name not in from_past}
+    for name in found.predictor.columns:
+        if name not in from_past:
+            required.setdefault(name, types.get(name, "category"))
+    calendar = {name: part for name, part in reading.calendar.items() if name in required}
+    if to_make:
+        late = {name for name, column in data.columns.items() if column.role in ("target", "forbidden")}
+        for name in (data.time, *sorted(past_takes(history) - late)):
+            required.setdefault(name, types.get(name, "category" if name in history.entity else "number"))
+    carried = {name: types[name] for name in (*data.row_key, data.time) if name in types}
+    filled = frozenset({data.time} if calendar or to_make else ())
+    rules = rules_in(workspace.paths.root / data.suite, required)
+    made = () if to_make else tuple(from_past)
+    return NeededColumns(required, carried, made, calendar, data.time, filled, rules), history if to_make else None
+
+
+def _request(
+    workspace: Workspace,
+    found: Stored,
+    rows_in: RowsIn,
+    out: RowsOut,
+    explained: int,
+    past: LandedPast | None,
+    *,
+    now: pd.Timestamp,
+) -> str:
+    """The id of a request: all that its bytes depend on."""
+    row = workspace.store.version(workspace.model, found.version)
+    batches = [] if past is None else sorted(file.batch for file in workspace.landing.batches(now))
+    settings = [workspace.params.reading.model_dump(mode="json"), workspace.params.data.model_dump(mode="json")]
+    about = [workspace.model, found.version, None if row is None else row.bundle, rows_in.state(), explained, batches]
+    to = out.where if is_address(out.where) else str(Path(out.where).absolute())
+    return _id([*about, settings, to, out.table])
+
+
+def _id(about: list[Any]) -> str:
+    return sha256(to_json(about)).hexdigest()[:16]
+
+
+def _width(workspace: Workspace, found: Stored) -> float | None:
+    """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
+    if found.predictor.view.task != "regression":
+        return None
+    judged = found
+    if found.verdict.agreement is not None:
+        try:
+            judged = load_stored_version(workspace, found.verdict.agreement)
+        except RetrimError:  # gone or altered: no interval then
+            return None
+    rows = from_parquet(judged.files[JUDGED])
+    winner = judged.verdict.winner
+    return None if winner not in rows else half_width((rows[winner] - rows["actual"]).to_numpy())
+
+
+def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -> PredictedRows:
+    make_private_folder(folder)
+    whole = None
+    if scoring.past is not None and scoring.past.see_one_another:
+        whole = _whole_past(scoring, scoring.past)
+    rows = rejected = 0
+    parts: list[Path] = []
+    for path, count, predicted in _made(scoring, folder, whole):
+        parts.append(path)
+        rows, rejected = rows + predicted, rejected + count - predicted
+        report_progress(f"predicting: {rows + rejected:,} rows of {scoring.rows_in.shown}")
+    if not parts:
+        raise BadInputError(f"{scoring.rows_in.shown} has no row; a table with rows is needed")
+    spoilt = [path for path in map(_rejected_of, parts) if path.exists()]
+    write_file(folder / "publishing", b"")
+    out.publish(parts, spoilt, scoring.request, folder)
+    beside = out.rejected if rejected else None
+    return PredictedRows(scoring.request, scoring.found.version, rows, rejected, out.shown, beside, iso(now))
+
+
+def _made(
+    scoring: _Scoring, folder: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
+) -> Iterator[tuple[Path, int, int]]:
+    """Each part's file, its rows, and how many of them are predicted; several are made at once, given in order."""
+    cores = 1 if is_own(scoring.found.predictor.recipe.model) else count_cores()
+    _ = scoring.found.predictor.model  # loaded once, before threads ask for it
+    waiting: deque[tuple[Path, int, Future[int]]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for number, part in enumerate(scoring.rows_in.parts(scoring.needs.columns)):
+                path = folder / f"part-{number:06d}.parquet"
+                waiting.append((path, part.count, pool.submit(_make_part, scoring, part, path, whole)))
+                while len(waiting) > cores:
+                    yield _first(waiting)
+            while waiting:
+                yield _first(waiting)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _first(waiting: deque[tuple[Path, int, Future[int]]]) -> tuple[Path, int, int]:
+    path, count, future = waiting.popleft()
+    return path, count, future.result()
+
+
+def _rejected_of(part: Path) -> Path:
+    return part.with_name(f"{part.stem}.rejected")
+
+
+def _make_part(
+    scoring: _Scoring, part: RowsPart, path: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
+) -> int:
+    """Writes a part, if it is not there; gives how many rows it has."""
+    if path.exists():
+        return int(pq.read_metadata(path).num_rows)
+    checked = check_rows(part.load(), part.file, scoring.needs, scoring.reading)
+    frame = checked.frame
+    if whole is not None:
+        places = np.searchsorted(whole[0], checked.rows)
+        frame = frame.assign(**{name: values[places] for name, values in whole[1].items()})
+    elif scoring.past is not None:
+        frame = frame.assign(**scoring.past.features(scoring.past.narrow(frame)))
+    if len(checked.rejected):
+        _write(_for_table(checked.rejected, scoring), _rejected_of(path))
+    _write(_predictions(scoring, frame, checked), path)
+    return len(frame)
+
+
+def _predictions(scoring: _Scoring, frame: pd.DataFrame, checked: CheckedRows) -> pa.Table:
+    predictor = scoring.found.predictor
+    view = predictor.view
+    predicted = predictor.predict(frame)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"row": pa.array(checked.rows, pa.int64())}
+    for name, kind in scoring.needs.carried.items():
+        if name in frame:
+            columns[name] = _carried(frame[name], kind)
+    said = predicted_columns(view, predicted, predictor.decide(frame, predicted), scoring.width)
+    wanted = {"prediction": True, "class": view.task == "multiclass", "decision": predictor.thresholds is not None}
+    columns |= {name: values for name, values in said.items() if wanted.get(name, scoring.width is not None)}
+    columns |= probability_columns(view, predicted)
+    if scoring.explained:
+        columns |= largest_contributions(predictor, view.matrix(frame), predicted, scoring.explained)
+    columns["version"] = pa.array(np.full(len(frame), scoring.found.version), pa.int64())
+    columns[REQUEST] = pa.array([scoring.request] * len(frame), pa.string())
+    return pa.table(columns)
+
+
+def _carried(values: pd.Series, kind: ColumnType) -> pa.Array | pa.ChunkedArray:
+    if kind == "integer":
+        return pa.array(values, pa.float64(), from_pandas=True).cast(pa.int64())
+    return pa.Table.from_pandas(values.to_frame(), preserve_index=False).column(0)
+
+
+def _for_table(rejected: pa.Table, scoring: _Scoring) -> pa.Table:
+    if not scoring.of_table:
+        return rejected
+    return rejected.append_column(REQUEST, pa.array([scoring.request] * len(rejected), pa.string()))
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    pq.write_table(table, fresh, compression="zstd")
+    flush(fresh)
+    fresh.replace(path)
+
+
+def _whole_past(scoring: _Scoring, past: LandedPast) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Numbers of all rows that can be predicted, ascending, and their features from the past."""
+    rows, narrow = [], []
+    for part in scoring.rows_in.parts(scoring.needs.columns):
+        checked = check_rows(part.load(), part.file, scoring.needs, scoring.reading)
+        rows.append(checked.rows)
+        narrow.append(past.narrow(checked.frame))
+    if not rows:
+        return np.empty(0, "int64"), {}
+    return np.concatenate(rows), past.features(pd.concat(narrow, ignore_index=True))

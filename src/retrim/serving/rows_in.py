@@ -1,0 +1,307 @@
+"""Rows to be predicted, wherever they lie, a part at a time: the same parts each time the same rows are read."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json as pajson
+import pyarrow.parquet as pq
+
+from retrim.adapters.sql_table import is_database, pass_rows, refuse_query, table_of
+from retrim.errors import BadInputError
+from retrim.reading.address import address_of, is_address, remote_files
+from retrim.reading.chunks import EndlessRecordError, cut_text, is_plain
+from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, NoTableError, read_texts, utf8_text
+from retrim.reading.raw import header_of
+from retrim.reading.table import writable
+from retrim.table.reading import ReadingParams
+
+ROWS = 1 << 17
+"""Rows of a part of a file that is not text."""
+TEXT = 16 << 20
+"""Bytes of a part of a text, at most."""
+SPOOLED = 1 << 17
+"""Rows of a database that become one file."""
+
+
+@dataclass(frozen=True)
+class LoadedRows:
+    """A part that was read.
+
+    Args:
+        table: Its columns; those of CSV are text.
+        rows: Of each of its rows the number in IN, from 0.
+        ragged: Lines with another number of cells than the header, which the table lacks: number and text.
+    """
+
+    table: pa.Table
+    rows: np.ndarray
+    ragged: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class RowsPart:
+    """A part of IN.
+
+    Args:
+        file: The file it is of.
+        first: The number of its first row in IN, from 0.
+        count: Its rows.
+        load: Reads it.
+    """
+
+    file: str
+    first: int
+    count: int
+    load: Callable[[], LoadedRows]
+
+
+@dataclass(frozen=True)
+class InFile:
+    """A file of IN: its name, how it is opened, what tells its content from another, and columns that its path says."""
+
+    name: str
+    opened: Callable[[], BinaryIO]
+    state: str
+    partition: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class RowsIn:
+    """IN: its files in order, and how text in them is spelled."""
+
+    shown: str
+    files: tuple[InFile, ...]
+    reading: ReadingParams
+
+    def state(self) -> list[tuple[str, str]]:
+        """What tells its content from another."""
+        return [(file.name, file.state) for file in self.files]
+
+    def names(self) -> set[str]:
+        """The columns of its first file.
+
+        Raises:
+            As `parts`.
+        """
+        first = self.files[0]
+        with told(first.name), first.opened() as stream:
+            names = _names(stream, self.reading)
+        return {*names, *(name for name, _ in first.partition)}
+
+    def parts(self, columns: Collection[str]) -> Iterator[RowsPart]:
+        """Its parts in order.
+
+        Args:
+            columns: Those that are wanted of files that hold others too.
+
+        Raises:
+            BadInputError: A file is damaged, or none that holds a table.
+        """
+        first = 0
+        for file in self.files:
+            with told(file.name), file.opened() as stream:
+                for count, load in _parts_of(stream, self.reading, columns):
+                    yield RowsPart(file.name, first, count, partial(_loaded, file, first, load))
+                    first += count
+
+
+@contextmanager
+def open_rows(
+    where: str, reading: ReadingParams, *, query: str | None, table: str | None, spool: Path
+) -> Iterator[RowsIn]:
+    """IN: a file or a folder here, or an fsspec address of such, or a database, whose rows are laid into `spool`.
+
+    Raises:
+        BadInputError: Nothing lies there, or it may not be read.
+    """
+    if is_database(where):
+        names = _spooled(where, spool, query=query, table=table)
+        yield RowsIn(address_of(where).shown, tuple(map(_of_content, names)), reading)
+        return
+    refuse_query(query, table)
+    if is_address(where):
+        shown = address_of(where).shown
+        found = remote_files(where)
+        files = (InFile(each.shown, each.opened, each.state, _partition(each.shown, shown)) for each in found)
+        yield RowsIn(shown, tuple(files), reading)
+        return
+    path = Path(where)
+    if path.is_dir():
+        paths = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
+        if not paths:
+            raise BadInputError(f"{path} has no file in it; name a folder of CSV, JSON lines, Parquet or Arrow files")
+    elif path.is_file():
+        paths = [path]
+    else:
+        raise BadInputError(f"{path} does not exist; name a file, a folder or an address")
+    yield RowsIn(str(path), tuple(_of_path(file, path) for file in paths), reading)
+
+
+def _of_path(file: Path, root: Path) -> InFile:
+    facts = file.stat()
+    return InFile(
+        str(file), partial(_open, file), f"{facts.st_size} {facts.st_mtime_ns}", _partition(str(file), str(root))
+    )
+
+
+def _of_content(file: Path) -> InFile:
+    from retrim.files import file_digest
+
+    return InFile(file.name, partial(_open, file), file_digest(file))
+
+
+def _open(file: Path) -> BinaryIO:
+    return file.open("rb")
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _partition(name: str, root: str) -> tuple[tuple[str, str], ...]:
+    """What folders between the root and a file say, as month=2024-05."""
+    between = PurePosixPath(name.removeprefix(root).strip("/")).parts[:-1]
+    pairs = (part.partition("=") for part in between)
+    return tuple((key, value) for key, sign, value in pairs if sign and key)
+
+
+def _spooled(where: str, folder: Path, *, query: str | None, table: str | None) -> list[Path]:
+    """The rows of a database as files, some rows each: as many as needed, so that memory stays flat."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    names: list[str] = []
+    held: list[tuple[object, ...]] = []
+    paths: list[Path] = []
+
+    def write() -> None:
+        paths.append(folder / f"{len(paths):06d}.parquet")
+        pq.write_table(writable(table_of(names, held)), paths[-1])
+        held.clear()
+
+    def take(found: list[str], rows: object) -> None:
+        names[:] = found
+        held.extend(map(tuple, cast("list[tuple[object, ...]]", rows)))
+        if len(held) >= SPOOLED:
+            write()
+
+    pass_rows(where, take, query=query, table=table)
+    if held or not paths:
+        write()
+    return paths
+
+
+Load = Callable[[], tuple[pa.Table, tuple[tuple[int, str], ...]]]
+"""The columns of a part, and ragged lines by their number in it."""
+
+
+def _loaded(file: InFile, first: int, load: Load) -> LoadedRows:
+    with told(file.name):
+        table, ragged = load()
+    for name, value in file.partition:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.array([value] * len(table), pa.string()))
+    numbers = np.arange(first, first + len(table) + len(ragged))
+    rows = np.delete(numbers, [place for place, _ in ragged]) if ragged else numbers
+    return LoadedRows(table, rows, tuple((first + place, text) for place, text in ragged))
+
+
+def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]) -> Iterator[tuple[int, Load]]:
+    head = stream.read(len(ARROW))
+    stream.seek(0)
+    if head.startswith(PARQUET):
+        stored = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
+        wanted = [name for name in stored.schema_arrow.names if name in columns]
+        yield from _grouped(stored.iter_batches(ROWS, columns=wanted))
+    elif head.startswith(ARROW):
+        yield from _grouped(_arrow(stream, columns))
+    elif not head:
+        raise BadInputError("an empty file; name one with a header of column names")
+    else:
+        if not is_plain(reading.encoding):
+            raise BadInputError(f"text in {reading.encoding} cannot be cut into parts; save it as CSV in UTF-8")
+        text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
+        for made in cut_text(text, TEXT, reading):
+            yield made.rows, partial(_text, made.content(), reading)
+
+
+def _names(stream: BinaryIO, reading: ReadingParams) -> list[str]:
+    head = stream.read(len(ARROW))
+    stream.seek(0)
+    if head.startswith(PARQUET):
+        return list(pq.read_schema(stream).names)
+    if head.startswith(ARROW):
+        return list(pa.ipc.open_file(stream).schema.names)
+    for _, load in _parts_of(stream, reading, ()):
+        return list(load()[0].column_names)
+    return []
+
+
+def _arrow(stream: BinaryIO, columns: Collection[str]) -> Iterator[pa.RecordBatch]:
+    stored = pa.ipc.open_file(stream)
+    wanted = [name for name in stored.schema.names if name in columns]
+    for number in range(stored.num_record_batches):
+        batch = stored.get_batch(number).select(wanted)
+        yield from (batch.slice(start, ROWS) for start in range(0, batch.num_rows, ROWS))
+
+
+def _grouped(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Load]]:
+    """Batches put together until they have `ROWS` rows, or nearly."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        if held and sum(map(len, held)) + len(batch) > ROWS:
+            yield _table(held)
+            held = []
+        if len(batch):
+            held.append(batch)
+    if held:
+        yield _table(held)
+
+
+def _table(held: list[pa.RecordBatch]) -> tuple[int, Load]:
+    table = pa.Table.from_batches(held)
+    return len(table), lambda: (table, ())
+
+
+def _text(content: bytes, reading: ReadingParams) -> tuple[pa.Table, tuple[tuple[int, str], ...]]:
+    """A text; bytes that are no UTF-8 become U+FFFD, so that they spoil their own cell alone."""
+    content = content.removeprefix(UTF8_MARK)
+    try:
+        text = utf8_text(content, reading.encoding)
+    except NoTableError:
+        text = utf8_text(content.decode("utf-8", "replace").encode(), "utf-8")
+    if JSON_LINE.match(text):
+        options = pajson.ReadOptions(use_threads=False, block_size=len(text) + 1)
+        return pajson.read_json(BytesIO(text), read_options=options), ()
+    table, ragged = read_texts(text, header_of(text, reading.separator), reading.separator)
+    return table, tuple((row.number - 2, row.text) for row in ragged)
+
+
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """What goes wrong on the way through a file, with its name."""
+    try:
+        yield
+    except BadInputError as error:
+        raise error if str(error).startswith(where) else BadInputError(f"{where}: {error}") from error
+    except NoTableError as error:
+        raise BadInputError(f"{where}: {error.fault}; {error.fault.cure}") from error
+    except EndlessRecordError as error:
+        raise BadInputError(
+            f"{where}: row {error.before} does not end, as if a quote in it were never closed; correct it, or store it "
+            "as Parquet"
+        ) from error
+    except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
+        raise BadInputError(
+            f"{where} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the file again, whole, as "
+            "CSV, JSON lines, Parquet or Arrow"
+        ) from error

@@ -1,0 +1,459 @@
+"""`retrim predict IN OUT`: what it writes is what the version says, once, wherever rows come from and go."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from retrim.errors import BadInputError, BusyError, RefusedError
+from retrim.landing.as_of_view import read_as_of
+from retrim.lineage.locks import held_locks
+from retrim.release.versions import load_stored_version
+from retrim.serving import predict as module
+from retrim.serving import rows_in
+from retrim.serving.predict import PredictedRows, predict
+from tests.builders.desk import Desk, copy_of, make_desk, with_params
+
+pytestmark = pytest.mark.slow
+
+LATER = {"label_horizon": "3D"}
+FEATURES = ["at", "number", "level", "slope", "noise", "group"]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1 is live on day 10; rows of later days have not landed."""
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    return desk
+
+
+def run(desk: Desk, where: object, to: object, **options: Any) -> PredictedRows:
+    given: dict[str, Any] = {"version": None, "explained": 0, "query": None, "table": None, "into": "predictions"}
+    return predict(desk.workspace, str(where), str(to), now=desk.day(12), **given | options)
+
+
+def new_rows(desk: Desk) -> pd.DataFrame:
+    return desk.rows(10, 12)[FEATURES]
+
+
+def said(desk: Desk, rows: pd.DataFrame) -> np.ndarray:
+    return load_stored_version(desk.workspace, 1).predictor.predict(rows)
+
+
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a few rows, so that 48 rows make several."""
+    monkeypatch.setattr(rows_in, "ROWS", 10)
+    monkeypatch.setattr(rows_in, "TEXT", 700)
+    monkeypatch.setattr(rows_in, "SPOOLED", 10)
+
+
+def in_form(rows: pd.DataFrame, form: str, folder: Path) -> str:
+    """Rows as IN of a form."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if form == "csv":
+        rows.to_csv(folder / "in.csv", index=False)
+        return str(folder / "in.csv")
+    if form == "jsonl":
+        rows.assign(at=rows["at"].astype(str)).to_json(folder / "in.jsonl", orient="records", lines=True)
+        return str(folder / "in.jsonl")
+    if form == "parquet":
+        rows.to_parquet(folder / "in.parquet", index=False)
+        return str(folder / "in.parquet")
+    if form == "arrow":
+        with pa.ipc.new_file(folder / "in.arrow", (table := pa.Table.from_pandas(rows)).schema) as file:
+            file.write_table(table)
+        return str(folder / "in.arrow")
+    if form == "folder":
+        for group, part in rows.groupby("group"):
+            (folder / "in" / f"group={group}").mkdir(parents=True)
+            part.drop(columns="group").to_parquet(folder / "in" / f"group={group}" / "rows.parquet", index=False)
+        return str(folder / "in")
+    if form == "address":
+        rows.to_parquet(folder / "in.parquet", index=False)
+        return f"file://{folder}/in.parquet"
+    engine = sa.create_engine(f"sqlite:///{folder}/in.db")
+    rows.assign(at=rows["at"].astype(str)).to_sql("new", engine, index=False)
+    return f"sqlite:///{folder}/in.db"
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "arrow", "folder", "address", "database"])
+def test_rows_of_every_form_get_what_the_version_says(
+    form: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    rows = new_rows(desk)
+    done = run(desk, in_form(rows, form, tmp_path), tmp_path / "out.parquet")
+    found = pd.read_parquet(tmp_path / "out.parquet")
+
+    assert (done.rows, done.rejected, done.rejected_in) == (len(rows), 0, None)
+    assert found["row"].tolist() == list(range(len(rows)))
+    by_key = found.set_index("number").loc[rows["number"]]
+    np.testing.assert_allclose(by_key["prediction"], said(desk, rows), rtol=1e-6 if form == "jsonl" else 0)
+    assert set(found["version"]) == {1}
+
+
+@pytest.mark.parametrize("to", ["out.csv", "out.parquet", "out.arrow", "out", "file", "database"])
+def test_predictions_go_to_every_form(to: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_parts(monkeypatch)
+    rows = new_rows(desk)
+    where = in_form(rows, "csv", tmp_path)
+    address = {"file": f"file://{tmp_path}/there/out.csv", "database": f"sqlite:///{tmp_path}/out.db"}
+    run(desk, where, address.get(to, tmp_path / to))
+    if to == "database":
+        found = pd.read_sql("select * from predictions", sa.create_engine(address[to]))
+    elif to == "out.arrow":
+        found = pa.ipc.open_file(tmp_path / to).read_pandas()
+    elif to == "out":
+        found = pd.read_parquet(tmp_path / to)
+        assert len(list((tmp_path / to).iterdir())) > 1
+    else:
+        path = tmp_path / ("there/out.csv" if to == "file" else to)
+        found = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+    np.testing.assert_array_equal(found.sort_values("row")["prediction"], said(desk, rows))
+
+
+def test_landing_the_rows_gives_the_same_predictions(desk: Desk, tmp_path: Path) -> None:
+    landed = copy_of(desk, tmp_path / "workspace")
+    landed.land(landed.rows(10, 12), 12)
+    table = read_as_of(landed.workspace, as_of=landed.day(12))
+    rows = table.only(table.times["_event"] >= landed.day(10)).read()
+    run(desk, in_form(new_rows(desk), "csv", tmp_path), tmp_path / "out.parquet")
+
+    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(landed, rows))
+
+
+def test_bad_cells_go_beside_with_row_column_value_and_reason_and_the_rest_is_predicted(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    rows = new_rows(desk).astype({"level": object, "group": object})
+    rows.loc[3, "level"] = "much"
+    rows.loc[30, "slope"] = np.inf
+    lines = rows.to_csv(index=False).encode().splitlines(keepends=True)
+    lines[8] = lines[8].replace(b"\n", b",one too many\n")  # row 7
+    lines[21] = lines[21][:-2] + b"\xff\n"  # row 20: its group is no UTF-8
+    (tmp_path / "in.csv").write_bytes(b"".join(lines))
+    done = run(desk, tmp_path / "in.csv", tmp_path / "out.csv")
+    found, rejected = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "out.rejected.csv")
+
+    assert (done.rows, done.rejected, done.rejected_in) == (44, 4, str(tmp_path / "out.rejected.csv"))
+    assert rejected["row"].tolist() == [3, 7, 20, 30]
+    assert rejected["column"].fillna("").tolist() == ["level", "", "group", "slope"]
+    assert rejected["value"][0] == "much"
+    assert rejected["reason"][0] == "not so: is a finite decimal number or blank"
+    good = sorted(set(range(48)) - {3, 7, 20, 30})
+    assert found["row"].tolist() == good
+    np.testing.assert_array_equal(found["prediction"], said(desk, new_rows(desk).iloc[good]))
+
+
+def test_a_value_out_of_the_bounds_of_the_suite_is_rejected(desk: Desk, tmp_path: Path) -> None:
+    bound = with_params(copy_of(desk, tmp_path / "workspace"), data={"suite": "expectations/bound.json"})
+    suite = bound.workspace.paths.root / "expectations" / "bound.json"
+    suite.parent.mkdir()
+    suite.write_text(
+        '{"name": "s", "expectations": ['
+        '{"type": "expect_column_values_to_be_between", "kwargs": {"column": "level", "max_value": 5}},'
+        '{"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "group", "value_set": ["a", "b", "c"]}}]}'
+    )
+    rows = new_rows(bound)
+    rows.loc[[2, 4], "level"] = [7.0, 5.0]
+    rows.loc[9, "group"] = "z"
+    run(bound, in_form(rows, "parquet", tmp_path), tmp_path / "out.csv")
+    rejected = pd.read_csv(tmp_path / "out.rejected.csv")
+
+    assert rejected[["row", "column"]].values.tolist() == [[2, "level"], [9, "group"]]
+    assert rejected["reason"].tolist() == ["not so: is at most 5", "not so: is one of a, b, c"]
+
+
+def test_missing_cells_and_new_levels_are_predicted_as_landed_rows_are(desk: Desk, tmp_path: Path) -> None:
+    rows = new_rows(desk)
+    rows.loc[1, "level"], rows.loc[2, "group"], rows.loc[3, "group"] = np.nan, None, "new"
+    done = run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.parquet")
+
+    assert done.rejected == 0
+    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
+
+
+def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk).drop(columns=["slope", "group"]), "parquet", tmp_path)
+
+    with pytest.raises(BadInputError, match="lacks slope, group, which the version needs"):
+        run(desk, where, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_what_lies_at_out_is_not_written_over(desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    (tmp_path / "out.csv").write_text("mine")
+
+    with pytest.raises(BadInputError, match="is there already; name another OUT, or remove it"):
+        run(desk, where, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "mine"
+
+
+def test_asked_again_it_says_that_it_was_done(desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    first, again = (run(desk, where, tmp_path / "out.csv") for _ in range(2))
+
+    assert (first.already, again.already) == (False, True)
+    assert again.request == first.request
+
+
+def test_other_rows_for_the_same_out_are_refused(desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    run(desk, where, tmp_path / "out.csv")
+    in_form(new_rows(desk).iloc[:5], "csv", tmp_path)
+
+    with pytest.raises(BadInputError, match="is there already"):
+        run(desk, where, tmp_path / "out.csv")
+
+
+def test_two_at_once_do_it_once(desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    request = run(desk, where, tmp_path / "out.csv").request
+    (tmp_path / "out.csv").unlink()
+
+    with held_locks(desk.workspace, f"predict-{request}"), pytest.raises(BusyError):
+        run(desk, where, tmp_path / "out.csv")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.builders.desk import Desk, Shelf
+from tests.serving.test_predict import reopened, run
+from retrim.serving import rows_in
+rows_in.TEXT = 700
+desk, left = reopened(Path({folder!r})), [{writes}]
+whole = os.replace, Path.replace
+def counted(real):
+    def replace(*args):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args)
+    return replace
+os.replace, Path.replace = counted(whole[0]), counted(whole[1])
+run(desk, {where!r}, {to!r})
+"""
+
+
+def reopened(folder: Path) -> Desk:
+    from retrim.files import WorkspacePaths
+    from retrim.lineage.workspace import Workspace
+    from retrim.settings import Env, parse_params
+    from tests.builders.desk import Shelf
+    from tests.builders.shipped import whole
+    from tests.builders.synthetic import data_section
+
+    document = whole()
+    document["data"] = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/none.json")
+    workspace = Workspace(WorkspacePaths(folder), parse_params(document, "params.yaml"), Env())
+    shelf = Shelf({1: folder / "var" / "bundle-1" / "data" / "candidate"})
+    workspace.__dict__["registry"] = shelf
+    return Desk(workspace, {"task": "regression", "seed": 3, "kind": "none", "size": 0.0, "since": None}, shelf)
+
+
+def test_killed_before_any_of_its_writes_it_ends_with_the_same_bytes(desk: Desk, tmp_path: Path) -> None:
+    own = copy_of(desk, tmp_path / "workspace")
+    rows = new_rows(desk).astype({"level": object})
+    rows.loc[3, "level"] = "much"
+    where = in_form(rows, "csv", tmp_path)
+    expected = None
+    for writes in (99, 0, 2, 5, 7):
+        to = tmp_path / "out.csv"
+        for old in (to, tmp_path / "out.rejected.csv"):
+            old.unlink(missing_ok=True)
+        code = KILLED.format(
+            root=str(Path(__file__).parents[2]), folder=str(own.workspace.paths.root), writes=writes, where=where,
+            to=str(to),
+        )  # fmt: skip
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        if expected is None:
+            assert done.returncode == 0, done.stderr
+        else:
+            assert done.returncode == -signal.SIGKILL, (writes, done.stderr)
+            code = code.replace(f", [{writes}]\n", ", [999]\n", 1)
+            again = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+            assert again.returncode == 0, again.stderr
+        found = to.read_bytes(), (tmp_path / "out.rejected.csv").read_bytes()
+        expected = expected or found
+        assert found == expected, writes
+        assert not any(path.is_dir() for path in (own.workspace.paths.var / "predict").iterdir())
+
+
+def test_parts_that_are_there_are_not_made_again(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_parts(monkeypatch)
+    own = copy_of(desk, tmp_path / "workspace")
+    where = in_form(new_rows(desk), "parquet", tmp_path)
+    made = []
+    real = module._predictions
+
+    def counted(scoring: Any, frame: pd.DataFrame, checked: Any) -> pa.Table:
+        made.append(checked.rows[0])
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return real(scoring, frame, checked)
+
+    monkeypatch.setattr(module, "count_cores", lambda: 1)
+    monkeypatch.setattr(module, "_predictions", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run(own, where, tmp_path / "out.parquet")
+    stopped = list(made)
+    run(own, where, tmp_path / "out.parquet")
+
+    assert set(made[len(stopped) :]).isdisjoint({0, 10})
+    assert {0, 10, 20, 30, 40} <= set(made)
+
+
+def test_a_database_has_each_row_once_however_often_it_is_written(desk: Desk, tmp_path: Path) -> None:
+    own = copy_of(desk, tmp_path / "workspace")
+    where, to = in_form(new_rows(desk), "csv", tmp_path), f"sqlite:///{tmp_path}/out.db"
+    done = run(own, where, to)
+    (own.workspace.paths.var / "predict" / f"{done.request}.json").unlink()  # killed after the transaction
+    run(own, where, to)
+    run(own, where, to, explained=0, into="others")
+    found = pd.read_sql("select * from predictions", sa.create_engine(to))
+
+    assert sorted(found["row"]) == list(range(48))
+
+
+def test_the_largest_contributions_stand_beside(desk: Desk, tmp_path: Path) -> None:
+    rows = new_rows(desk)
+    run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.parquet", explained=2)
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    predictor = load_stored_version(desk.workspace, 1).predictor
+    added = predictor.model.contributions(predictor.view.matrix(rows))[:, 0, :-1]
+
+    assert (found["contribution 1"].abs() >= found["contribution 2"].abs()).all()
+    np.testing.assert_array_equal(found["contribution 1"].abs(), np.abs(added).max(axis=1))
+    assert found["feature 1"].tolist() == [list(predictor.view.needs)[at] for at in np.abs(added).argmax(axis=1)]
+
+
+def test_intervals_hold_nine_in_ten_holdout_rows(desk: Desk, tmp_path: Path) -> None:
+    run(desk, in_form(desk.rows(8, 10)[FEATURES], "csv", tmp_path), tmp_path / "out.parquet")
+    found, answers = pd.read_parquet(tmp_path / "out.parquet"), desk.rows(8, 10)["outcome"]
+    within = answers.between(found["lower"], found["upper"]).mean()
+
+    assert 0.9 <= within < 1
+
+
+def test_a_damaged_file_ends_with_its_name_and_keeps_nothing_at_out(desk: Desk, tmp_path: Path) -> None:
+    where = Path(in_form(new_rows(desk), "parquet", tmp_path))
+    where.write_bytes(where.read_bytes()[:-30])
+
+    with pytest.raises(BadInputError, match=r"in\.parquet cannot be read to its end"):
+        run(desk, where, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_no_live_version_says_how_to_make_one(tmp_path: Path) -> None:
+    empty = make_desk(tmp_path / "workspace")
+    (tmp_path / "in.csv").write_text("level\n1\n")
+
+    with pytest.raises(BadInputError, match="is live; name one with --version N, or make one: retrim retrain"):
+        run(empty, tmp_path / "in.csv", tmp_path / "out.csv")
+    with pytest.raises((BadInputError, RefusedError), match="has no version 7"):
+        run(empty, tmp_path / "in.csv", tmp_path / "out.csv", version=7)
+
+
+@pytest.mark.parametrize("of", ["outcome", "level"])
+def test_features_from_the_past_are_those_that_landing_gives(of: str, tmp_path: Path) -> None:
+    """Of a column that is known with its row, rows of IN see one another, as landed rows do."""
+    history = {"features": [{"of": of, "lag": 1}, {"of": of, "over": "6h", "stat": "mean"}]}
+    desk = make_desk(tmp_path / "a", data={"history": history})
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    run(desk, in_form(new_rows(desk), "csv", tmp_path), tmp_path / "out.parquet")
+    ahead = desk.rows(10, 12).assign(outcome=np.nan)
+    data = desk.workspace.params.data.model_copy(update={"labels": "later"})
+    desk.workspace.__dict__["params"] = desk.workspace.params.model_copy(update={"data": data})
+    desk.land(ahead, 12)
+    table = read_as_of(desk.workspace, as_of=desk.day(12))
+    rows = table.only(table.times["_event"] >= desk.day(10)).read()
+
+    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
+
+
+def test_features_from_the_past_that_rows_bring_are_taken(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "a", data={"history": {"features": [{"of": "outcome", "lag": 1}]}})
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    rows = new_rows(desk).assign(**{"outcome lag 1": 3.0})
+    run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.parquet")
+
+    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
+
+
+def test_probabilities_and_decisions_of_classes(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "a", task="binary")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    rows = new_rows(desk)
+    run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.csv")
+    found = pd.read_csv(tmp_path / "out.csv")
+
+    np.testing.assert_array_equal(found["prediction"], said(desk, rows))
+    assert not {"lower", "class"} & set(found)
+
+
+def test_memory_does_not_grow_with_the_rows(desk: Desk, tmp_path: Path) -> None:
+    rows = pd.concat([new_rows(desk)] * 2000, ignore_index=True)
+    sizes = []
+    for times in (2, 8):
+        with pq.ParquetWriter(tmp_path / "in.parquet", (table := pa.Table.from_pandas(rows)).schema) as file:
+            for _ in range(times):
+                file.write_table(table)
+        code = (
+            f"import sys, resource; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+            "from pathlib import Path\nfrom tests.serving.test_predict import reopened, run\n"
+            f"desk = reopened(Path({str(desk.workspace.paths.root)!r}))\n"
+            f"run(desk, {str(tmp_path / 'in.parquet')!r}, {str(tmp_path / f'out{times}')!r})\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        sizes.append(int(done.stdout) / 1024)
+
+    assert sizes[1] < sizes[0] + 60, sizes
+
+
+def test_a_part_is_there_whole_or_not_at_all(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = copy_of(desk, tmp_path / "workspace")
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    real = pq.write_table
+
+    def stopped(table: pa.Table, path: Path, **options: Any) -> None:
+        real(table.slice(0, 5), path, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pq, "write_table", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(own, where, tmp_path / "out.csv")
+    monkeypatch.undo()
+
+    assert run(own, where, tmp_path / "out.csv").rows == 48
+
+
+def test_rows_of_one_file_see_one_another_across_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = make_desk(tmp_path / "a", data={"history": {"features": [{"of": "level", "lag": 1}]}})
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    run(desk, where, tmp_path / "whole.csv")
+    small_parts(monkeypatch)
+    run(desk, where, tmp_path / "parts.csv")
+    whole, parts = (pd.read_csv(tmp_path / f"{name}.csv")["prediction"] for name in ("whole", "parts"))
+
+    np.testing.assert_array_equal(whole, parts)
