@@ -553,6 +553,7 @@ class Env(BaseSettings):
     mlflow_url: str | None = None
     mlflow_artifacts: str | None = None
     prefect_url: str | None = None
+    predictions: str | None = None
 
 
 def load_params(path: Path) -> Params:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
+from retrim.adapters.prediction_log import StoredPrediction
 from retrim.card.diff import (
     ChangedLines,
     ComparedRows,
@@ -36,7 +37,7 @@ from retrim.card.diff import (
     said,
     step_changes,
 )
-from retrim.decision.stored_rows import PredictionRow, VersionRow
+from retrim.decision.stored_rows import VersionRow
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
@@ -113,9 +114,9 @@ def explain(
         if version is not None:
             raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
         prediction = _prediction(workspace, key, int(number))
-        then = read_as_of(workspace, as_of=pd.Timestamp(prediction.at))
+        then = read_as_of(workspace, as_of=prediction.at)
         return _landed(
-            load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, prediction.at
+            load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, iso(prediction.at)
         )
     spelt = _spelt(what, keys, workspace.params.data)
     if spelt is None:
@@ -153,7 +154,7 @@ def _given(found: Stored, row: pd.DataFrame, asked: str | None) -> ExplainedRow:
 
 
 def _landed(
-    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: PredictionRow | None, as_of: str
+    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: StoredPrediction | None, as_of: str
 ) -> ExplainedRow:
     row = table.only(table.times["_key"] == key).read()
     if not len(row):
@@ -161,18 +162,18 @@ def _landed(
     said = explain_row(found.predictor, row, asked=asked)
     agrees = None
     if prediction is not None:
-        agrees = bool(np.allclose(prediction.value, found.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
-    value = None if prediction is None else prediction.value
+        agrees = bool(np.allclose(prediction.as_value(), found.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
+    value = None if prediction is None else prediction.as_value()
     return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, said)
 
 
-def _prediction(workspace: Workspace, key: str, version: int) -> PredictionRow:
+def _prediction(workspace: Workspace, key: str, version: int) -> StoredPrediction:
     """A stored prediction, by the key as a person spells it."""
     for spelt in _spellings(key, workspace.params.data):
-        found = workspace.predictions.one(workspace.model, key=spelt, version=version)
+        found = workspace.predictions.one(version, spelt)
         if found is not None:
             return found
-    made = workspace.predictions.all_keys(workspace.model, version=version)
+    made = workspace.predictions.all_keys(version)
     if not made:
         raise BadInputError(
             f"version {version} has stored no prediction; leave @{version} out and say --version {version}"

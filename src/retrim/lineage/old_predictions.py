@@ -1,0 +1,66 @@
+"""Predictions that an earlier retrim kept in tables of the store: moved into the data set, once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from retrim.adapters.database import SqlTables
+from retrim.adapters.prediction_log import SCHEMA, PredictionLog, probabilities_of
+
+OLD = sa.table("old_predictions", *(sa.column(name) for name in ("model", "key", "version", "event", "at")))
+OLD.append_column(sa.column("value", sa.JSON))
+SELECTED = sa.table("old_selections", *(sa.column(name) for name in ("model", "key", "version")))
+SELECTED.append_column(sa.column("selected", sa.Boolean))
+ONCE = 100_000
+
+
+def move_old_predictions(store: SqlTables, log: PredictionLog, classes_of: Callable[[int], tuple[str, ...]]) -> int:
+    """Moves what stands in the old tables of this model; stopped half-way and done again, each row is there once.
+
+    Args:
+        store: The store.
+        log: Of the model.
+        classes_of: The classes of a version of several classes, in the order of their probabilities.
+
+    Returns:
+        How many rows were moved.
+    """
+    if not store.has_table(OLD.name):
+        return 0
+    same = (SELECTED.c.model == OLD.c.model) & (SELECTED.c.key == OLD.c.key) & (SELECTED.c.version == OLD.c.version)
+    query = sa.select(OLD, SELECTED.c.selected).select_from(OLD.outerjoin(SELECTED, same))
+    moved = 0
+    for rows in store.in_parts(query.where(OLD.c.model == log.model), ONCE):
+        for version in sorted({row["version"] for row in rows}):
+            own = [row for row in rows if row["version"] == version]
+            moved += log.add(version, _table(own, classes_of))
+    with store.begin() as connection:
+        for table in (OLD, SELECTED):
+            connection.execute(sa.delete(table).where(table.c.model == log.model))
+        if not connection.execute(sa.select(sa.func.count()).select_from(OLD)).scalar():
+            for table in (SELECTED, OLD):
+                connection.execute(sa.text(f"DROP TABLE {table.name}"))
+    return moved
+
+
+def _table(rows: list[dict[str, Any]], classes_of: Callable[[int], tuple[str, ...]]) -> pa.Table:
+    values = [row["value"] for row in rows]
+    columns: dict[str, Any] = {
+        name: pa.nulls(len(rows), field.type) for name, field in zip(SCHEMA.names, SCHEMA, strict=True)
+    }
+    if isinstance(values[0], list):
+        classes, predicted = classes_of(rows[0]["version"]), np.array(values, dtype="float64")
+        columns["probabilities"] = probabilities_of(predicted, classes)
+        columns["class"] = [classes[place] for place in predicted.argmax(axis=1)]
+        columns["prediction"] = predicted.max(axis=1)
+    else:
+        columns["prediction"] = [value if isinstance(value, float | int) else None for value in values]
+    columns["key"] = [row["key"] for row in rows]
+    columns["decision"] = [row["selected"] for row in rows]
+    for name, own in (("event_time", "event"), ("at", "at")):
+        columns[name] = pd.to_datetime(pd.Series([row[own] for row in rows]), utc=True, format="ISO8601")
+    return pa.table(columns).cast(SCHEMA)
