@@ -122,7 +122,8 @@ def predict(
             past = None if history is None else read_past(workspace, history, found.predictor.view.needs, now=now)
             request = _request(workspace, found, rows_in, out, explained, past, now=now)
             record = home / f"{request}.json"
-            if record.is_file() and (out.is_table or out.lies_at(to)):
+            begun = (home / request).exists()  # also by one that was stopped right before its end
+            if record.is_file() and not begun and (out.is_table or out.lies_at(to)):
                 return PredictedRows(**json.loads(record.read_bytes()) | {"already": True})
             with held_locks(workspace, f"predict-{request}"):
                 if not (home / request / "publishing").exists():
