@@ -12,6 +12,7 @@ from retrim.reading.landed import read_landed
 from retrim.reports.explain import ExplainedRow, explain
 from retrim.table.data import assemble, row_keys
 from tests.builders.desk import Desk, make_desk
+from tests.builders.predicted import predicted_rows
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +136,8 @@ def test_a_stored_prediction_is_explained_by_its_version_from_the_features_as_th
 def test_a_stored_prediction_that_the_version_would_not_make_is_told(desk: Desk) -> None:
     table = assemble(*read_landed(desk.workspace.landing.root), desk.workspace.params.data, as_of=desk.day(14))
     row = table[table["_key"] == key_of(desk, 3)].iloc[0]
-    false = {"key": row["_key"], "event": row["_event"].isoformat(), "at": desk.day(14).isoformat(), "value": -1e6}
-    desk.workspace.predictions.add([{"model": desk.workspace.model, "version": 1, **false}])
+    false = predicted_rows([row["_key"]], [-1e6], event=row["_event"], at=desk.day(14))
+    desk.workspace.predictions.add(1, false)
 
     assert ask(desk, f"{row['_key']}@1").agrees is False
 

@@ -68,33 +68,62 @@ class StoredPrediction:
 
     Args:
         key: Of the row.
+        event: When it happened.
         version: Whose.
         at: When it was made.
-        value: The number, or the probability of the positive class.
+        value: The number, or the probability of the positive class, or of `label`.
+        label: Of several classes the most probable; None for another task.
+        interval: What 9 in 10 answers lie between; None where the version has none.
         probabilities: Of several classes, by name; empty for another task.
+        decision: Whether the row was selected; None where nothing is decided.
         request: Id of the request that made it.
         batch: The landed batch that the row was of; None: not known.
     """
 
     key: str
+    event: pd.Timestamp
     version: int
     at: pd.Timestamp
     value: float
+    label: str | None
+    interval: tuple[float, float] | None
     probabilities: dict[str, float]
+    decision: bool | None
     request: str | None
     batch: str | None
 
     @classmethod
     def of(cls, row: "pd.Series[Any]") -> "StoredPrediction":
         """Of a row of the log with its `version`."""
-        of_class = {} if row["probabilities"] is None else dict(row["probabilities"])
+        given = {name: None if _is_missing(row[name]) else row[name] for name in (*SCHEMA.names, "version")}
+        bare = given["lower"] is None or given["upper"] is None
         return cls(
-            row["key"], int(row["version"]), row["at"], row["prediction"], of_class, row["request_id"], row["batch"]
+            key=str(row["key"]),
+            event=pd.Timestamp(row["event_time"]),
+            version=int(row["version"]),
+            at=pd.Timestamp(row["at"]),
+            value=float(row["prediction"]),
+            label=given["class"],
+            interval=None if bare else (float(row["lower"]), float(row["upper"])),
+            probabilities=dict(given["probabilities"] or {}),
+            decision=None if given["decision"] is None else bool(given["decision"]),
+            request=given["request_id"],
+            batch=given["batch"],
         )
 
     def as_value(self) -> float | list[float]:
         """The number, or one a class."""
         return list(self.probabilities.values()) or float(self.value)
+
+    @property
+    def in_words(self) -> str:
+        """The prediction, with its class, interval or decision where it has one."""
+        if self.label is not None:
+            return f"{self.label} ({self.value:.1%})"
+        if self.interval is not None:
+            return f"{self.value:.6g} ({self.interval[0]:.6g} to {self.interval[1]:.6g})"
+        selected = "" if self.decision is None else ", selected" if self.decision else ", not selected"
+        return f"{self.value:.6g}{selected}"
 
 
 @dataclass(frozen=True)
@@ -332,6 +361,10 @@ def span_of(events: pd.Series | pa.ChunkedArray) -> Moments:
         return events.min(), events.max()
     ends = pc.min_max(events)
     return pd.Timestamp(ends["min"].as_py()), pd.Timestamp(ends["max"].as_py())
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (not isinstance(value, list | np.ndarray) and bool(pd.isna(value)))
 
 
 def _as_keys(keys: Iterable[str] | pa.ChunkedArray) -> pa.Array:

@@ -49,9 +49,7 @@ def move_old_predictions(store: SqlTables, log: PredictionLog, classes_of: Calla
 
 def _table(rows: list[dict[str, Any]], classes_of: Callable[[int], tuple[str, ...]]) -> pa.Table:
     values = [row["value"] for row in rows]
-    columns: dict[str, Any] = {
-        name: pa.nulls(len(rows), field.type) for name, field in zip(SCHEMA.names, SCHEMA, strict=True)
-    }
+    columns: dict[str, Any] = {field.name: pa.nulls(len(rows), field.type) for field in SCHEMA}
     if isinstance(values[0], list):
         classes, predicted = classes_of(rows[0]["version"]), np.array(values, dtype="float64")
         columns["probabilities"] = probabilities_of(predicted, classes)
