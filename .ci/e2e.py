@@ -81,14 +81,14 @@ def install(folder: Path, requirements: list[str], *, wheel: Path | None = None)
     return python
 
 
-def write_tables(run_directory: Path) -> None:
+def write_tables(scratch: Path) -> None:
     """The table of the tutorial, and the week that comes after it."""
     sys.path.insert(0, str(ROOT))
     from tests.builders.deliveries import csv, deliveries
 
-    (run_directory / "deliveries.csv").write_bytes(csv())
+    (scratch / "deliveries.csv").write_bytes(csv())
     week = deliveries(2400 + 168).tail(168)
-    (run_directory / "week.csv").write_bytes(week.to_csv(index=False, sep=";", lineterminator="\n").encode())
+    (scratch / "week.csv").write_bytes(week.to_csv(index=False, sep=";", lineterminator="\n").encode())
 
 
 def see_schedule_land(workspace: Path, week: Path, environment: dict[str, str]) -> None:
@@ -140,35 +140,31 @@ print([float(each).hex() for each in model.predict(model.input_example)])
 """
 
 
-def see_model_alone(
-    run_directory: Path, workspace: Path, python: Path, environment: dict[str, str], version: int
-) -> None:
+def see_model_alone(scratch: Path, workspace: Path, python: Path, environment: dict[str, str], version: int) -> None:
     """Loads the champion where there is no retrim, from the registry and from a copy of its folder."""
     environment = {**environment, "MLFLOW_TRACKING_URI": f"sqlite:///{workspace}/var/mlflow.db"}
     champion = "models:/deliveries@champion"
-    copied = run(python, "-c", COPY, champion, run_directory / "elsewhere", environment=environment).splitlines()[-1]
-    alone = install(run_directory / "alone", (Path(copied) / "requirements.txt").read_text(encoding="utf-8").split())
+    copied = run(python, "-c", COPY, champion, scratch / "elsewhere", environment=environment).splitlines()[-1]
+    alone = install(scratch / "alone", (Path(copied) / "requirements.txt").read_text(encoding="utf-8").split())
     here = run(python, "-c", HERE, champion, version, folder=workspace, environment=environment).splitlines()[-1]
     for address in (champion, copied):
-        told = run(alone, "-I", "-B", "-c", ALONE, address, folder=run_directory, environment=environment).splitlines()[
-            -1
-        ]
+        told = run(alone, "-I", "-B", "-c", ALONE, address, folder=scratch, environment=environment).splitlines()[-1]
         if told != here:
             sys.exit(f"e2e: {address} predicts {told}, and retrim {here}")
 
 
-def main(run_directory: Path) -> None:
+def main(scratch: Path) -> None:
     begun = time.monotonic()
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", run_directory)
-    (wheel,) = run_directory.glob("*.whl")
-    bin_folder = install(run_directory / "environment", named_by(wheel), wheel=wheel).parent
-    write_tables(run_directory)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", scratch)
+    (wheel,) = scratch.glob("*.whl")
+    bin_folder = install(scratch / "environment", named_by(wheel), wheel=wheel).parent
+    write_tables(scratch)
     dropped = ("PYTHONPATH", "VIRTUAL_ENV", "GIT_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     path = os.pathsep.join([str(bin_folder), *(part for part in kept["PATH"].split(os.pathsep) if ".venv" not in part)])
     environment = {**kept, "PATH": path}
-    workspace = run_directory / "deliveries"
-    run("retrim", "new", "deliveries", folder=run_directory, environment=environment)
+    workspace = scratch / "deliveries"
+    run("retrim", "new", "deliveries", folder=scratch, environment=environment)
 
     def retrim(*arguments: str) -> str:
         return run("retrim", *arguments, folder=workspace, environment=environment)
@@ -176,7 +172,7 @@ def main(run_directory: Path) -> None:
     retrim("init", "--data", "../deliveries.csv", "--target", "minutes", "--yes")
     retrim("retrain", "--as-of", "2025-03-05")
     retrim("settings", "set", "schedule.ingest=10s")
-    see_schedule_land(workspace, run_directory / "week.csv", environment)
+    see_schedule_land(workspace, scratch / "week.csv", environment)
     retrim("score")
     checked = json.loads(retrim("check", "--json"))["check"]
     rebuilt = json.loads(retrim("reproduce", "1", "--json"))
@@ -185,7 +181,7 @@ def main(run_directory: Path) -> None:
     code = [name for name in laid if name.endswith(".py")]
     if not rebuilt["identical"] or checked["landed"]["rows"] != 2400 + 168 or code or told["champion"] is None:
         sys.exit(f"e2e: {rebuilt}\n{checked}\n{told}\n{code}")
-    see_model_alone(run_directory, workspace, bin_folder / "python", environment, told["champion"]["version"])
+    see_model_alone(scratch, workspace, bin_folder / "python", environment, told["champion"]["version"])
     print(f"{time.monotonic() - begun:6.1f} s  all of it; version 1 rebuilt: identical; {len(laid)} files in git")
 
 

@@ -124,7 +124,7 @@ class TestPruning:
         gone = {(piece["what"], piece["why"]) for piece in pruned["done"]["removed"]}
         workspace = world.workspace.paths
 
-        assert ("room", "a rebuild that was killed") in gone
+        assert ("run directory", "a rebuild that was killed") in gone
         assert {("environment", "it was never whole"), ("trial log", "no search goes on from it")} <= gone
         assert len(list(workspace.environments.iterdir())) == 1
         assert [run_directory.name[:5] for run_directory in workspace.runs.iterdir()] == ["hand-"]

@@ -103,7 +103,7 @@ def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
 
 
 Say = Callable[[str], None]
-RUN_DIRECTORY_VARIABLE = "RETRIM_ROOM"  # in the environment of all that works in a run directory
+RUN_DIRECTORY_VARIABLE = "RETRIM_RUN_DIRECTORY"  # in the environment of all that works in a run directory
 EXITED = re.compile(r"failed to run: .*, exited with (\d+)")
 WORKER = Path(__file__).with_name("dvc_worker.py")
 

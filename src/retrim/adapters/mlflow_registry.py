@@ -10,16 +10,18 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from retrim.adapters.mlflow_server import is_server
 from retrim.adapters.mlflow_tracking import (
     BUNDLES,
     NOTE,
@@ -572,14 +574,12 @@ def erase(registry: ModelRegistry, number: str) -> None:
     Raises:
         RetrimError: MLflow's store cannot erase.
     """
+    from mlflow.cli import gc
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking._tracking_service import utils  # what `mlflow gc` uses
 
+    if is_server(registry.tracking_url):
+        raise RetrimError(f"the MLflow store at {registry.tracking_url} erases nothing from afar; use `mlflow gc`")
     with registry.wrapped(f"erase run {number}"):
-        open_store: Any = utils._get_store  # noqa: SLF001  it has no public name
-        store = open_store(registry.tracking_url)
-        if not hasattr(store, "_hard_delete_run"):
-            raise RetrimError(f"the MLflow store at {registry.tracking_url} erases nothing from afar; use `mlflow gc`")
         try:
             run = registry.client.get_run(number)
         except MlflowException as error:
@@ -591,7 +591,9 @@ def erase(registry: ModelRegistry, number: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         if run.info.lifecycle_stage != "deleted":
             registry.client.delete_run(number)
-        store._hard_delete_run(number)  # noqa: SLF001  as above
+        store = ["--backend-store-uri", registry.tracking_url, "--tracking-uri", registry.tracking_url]
+        with redirect_stdout(StringIO()):
+            gc.main([*store, "--run-ids", number], standalone_mode=False)
 
 
 def _folder_of(run: "Run") -> Path | None:

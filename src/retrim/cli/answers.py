@@ -260,7 +260,7 @@ class StatusAnswer:
         model: Its name.
         champion: The [live version](#retrim-versions-live); None: none yet.
         lacks: Columns that the live version reads and that are gone.
-        accumulated gain: Accumulated gain, in mean loss times checks; None before the first version.
+        accumulated_gain: Accumulated gain, in mean loss times checks; None before the first version.
         retraining_cost: Retraining cost in the same unit; None before the first version.
         money: `gain.money` of params.yaml; None: the retraining cost is stated in losses.
         short: Why too few rows judge to show the accumulated gain; None: enough do.

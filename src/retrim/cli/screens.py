@@ -221,8 +221,11 @@ def first_steps(
     return AGAIN if last is not None and last.outcome == "retrain" else FIRST_STEPS
 
 
-def show_status(status: StatusAnswer) -> None:
-    """The status on one screen."""
+HELD = "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
+
+
+def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
+    """The status as names and values; None: left out."""
     champion, last = status.champion, status.last_decision
     to_do = first_steps(
         champion=champion, waiting=status.waiting, running=status.running, unpushed=status.unpushed, last=last
@@ -232,42 +235,43 @@ def show_status(status: StatusAnswer) -> None:
         reached = status.accumulated_gain / status.retraining_cost if status.retraining_cost else None
         share = "" if reached is None else f" ({reached:.0%})"  # version 1 may be perfect
         accumulated_gain = gain_in_words(status.accumulated_gain, status.retraining_cost, status.money) + share
-    render.show_facts(
-        [
-            ("model", status.model),
-            ("live", _live(champion)),
-            ("because", render.brief(champion.reason, REASON) if champion else None),
-            ("lacks", lacks_in_words(status.lacks)),
-            ("probation", probation_in_words(status.probation)),
-            ("to do", to_do),
-            ("last check", render.moment(status.last_check) or "none yet: retrim check"),
-            ("accumulated gain", accumulated_gain),
-            ("too few rows", status.short),
-            ("cost so far", totals_in_words(status.totals)),
-            ("measured by", served_in_words(status.served)),
-            ("estimates", quality_in_words(status.estimates)),
-            ("last decision", f"{last.outcome} on {render.moment(last.as_of)}" if last else None),
-            ("because", render.brief(last.reason, REASON) if last else None),
-            ("all of it", f"retrim why {last.id}" if last else None),
-            ("waits", waits_in_words(status.waiting)),
-            (
-                "held",
-                "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
-                if status.held
-                else None,
-            ),
-            ("ends by", status.hold_ends if status.held else None),
-            ("because", back_in_words(status.rolled_back)),
-            ("settled", answer_in_words(status.settled)),
-            ("stopped by", guards_in_words(status.guards)),
-            ("running", ", ".join(run.id for run in status.running) or None),
-            ("unpushed", "; ".join(f"{run.id}: {run.reason}" for run in status.unpushed) or None),
-            ("stopped", stopped_in_words(status.stopped)),
-            ("next", _next(status.next_run)),
-            ("quarantine", quarantined_in_words(status.quarantined)),
-            ("overdue", status.overdue.text if status.overdue else None),
-        ]
-    )
+    return [
+        ("model", status.model),
+        ("live", live_in_words(champion)),
+        ("because", render.brief(champion.reason, REASON) if champion else None),
+        ("lacks", lacks_in_words(status.lacks)),
+        ("probation", probation_in_words(status.probation)),
+        ("to do", to_do),
+        ("last check", render.moment(status.last_check) or "none yet: retrim check"),
+        ("accumulated gain", accumulated_gain),
+        ("too few rows", status.short),
+        ("cost so far", totals_in_words(status.totals)),
+        ("measured by", served_in_words(status.served)),
+        ("estimates", quality_in_words(status.estimates)),
+        ("last decision", f"{last.outcome} on {render.moment(last.as_of)}" if last else None),
+        ("because", render.brief(last.reason, REASON) if last else None),
+        ("all of it", f"retrim why {last.id}" if last else None),
+        ("waits", waits_in_words(status.waiting)),
+        (
+            "held",
+            HELD if status.held else None,
+        ),
+        ("ends by", status.hold_ends if status.held else None),
+        ("because", back_in_words(status.rolled_back)),
+        ("settled", answer_in_words(status.settled)),
+        ("stopped by", guards_in_words(status.guards)),
+        ("running", ", ".join(run.id for run in status.running) or None),
+        ("unpushed", "; ".join(f"{run.id}: {run.reason}" for run in status.unpushed) or None),
+        ("stopped", stopped_in_words(status.stopped)),
+        ("next", next_in_words(status.next_run)),
+        ("quarantine", quarantined_in_words(status.quarantined)),
+        ("overdue", status.overdue.text if status.overdue else None),
+    ]
+
+
+def show_status(status: StatusAnswer) -> None:
+    """The status on one screen."""
+    render.show_facts(status_facts(status))
     rows = [(render.moment(each.at), f"{each.kind}: {each.text}") for each in status.alerts]
     if rows:
         render.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
@@ -288,7 +292,7 @@ def show_places(places: Sequence[ModelPlace]) -> None:
     render.show_table(("model", "where", "live", "last check", "to look at"), rows)
 
 
-def _live(champion: LiveVersion | None) -> str:
+def live_in_words(champion: LiveVersion | None) -> str:
     if champion is None:
         return "nothing yet"
     back = ", rolled back to" if "rollback" in champion.action else ""
@@ -297,7 +301,7 @@ def _live(champion: LiveVersion | None) -> str:
     return f"version {champion.version}{back} since {render.moment(champion.since)}{pretended}"
 
 
-def _next(following: NextRun | None) -> str:
+def next_in_words(following: NextRun | None) -> str:
     if following is None:
         return "nothing is scheduled: retrim schedule"
     return f"{following.flow} at {render.moment(following.at)}"

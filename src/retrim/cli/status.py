@@ -23,6 +23,12 @@ def status(
     everywhere: Annotated[
         bool, typer.Option("--all", help="Show every model of these workspaces and of their stores.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write a page with pictures, which stands alone, and show nothing."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show on one screen what is live and what comes next.
@@ -49,6 +55,13 @@ def status(
     from retrim.cli.answers import find_status
     from retrim.cli.screens import show_status
 
+    if page is not None:
+        from retrim.cli.page import find_page, page_html
+        from retrim.files import write_file
+
+        write_file(page, page_html(find_page(workspace_here(), now=as_time(None))).encode())
+        render.OUT.print(f"written: {page}", highlight=False, markup=False)
+        return
     found = find_status(workspace_here(), now=as_time(None))
     if as_json:
         render.show_json(found)

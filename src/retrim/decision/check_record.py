@@ -111,7 +111,7 @@ class CheckRecord:
         counted: Rows that this check counted, by what for.
         view: What made the table.
         rolled_back: The rollback that nobody has answered.
-        accumulated gain: The accumulated gain after this check.
+        accumulated_gain: The accumulated gain after this check.
         retraining_cost: Of a retraining, in the same unit.
         money: What the retraining cost was worked out from.
         said: The answer of each rule.

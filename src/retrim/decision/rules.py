@@ -204,7 +204,7 @@ class Evidence(HistorySummary):
     Args:
         now: When it is taken.
         champion: The live version; None before the first.
-        accumulated gain: After this check's deposit.
+        accumulated_gain: After this check's deposit.
         deposited: What this check put in: balance and variance, the balance possibly below zero; None if nothing.
         retraining_cost: Of a retraining, in units of the loss.
         errors: Standard errors of itself that the accumulated gain must exceed.

@@ -223,7 +223,7 @@ def stages_of(workspace: Workspace, run_directory: RunDirectory) -> DvcSession:
 
 
 UNPUSHED = "unpushed"  # state of the run
-RUN_DIRECTORY = "run directory"  # in the detail of a run: the run directory whose stages have all run
+RUN_DIRECTORY = "run_directory"  # in the detail of a run: the run directory whose stages have all run
 
 
 def wait_for_remote(

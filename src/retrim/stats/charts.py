@@ -74,8 +74,8 @@ def drawn_side_by_side(
 
     made = BytesIO()
     with context(["default", STYLE]):
-        run_directory = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
-        figure = Figure(figsize=(width, height), layout=run_directory)
+        layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+        figure = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(figure)
         several = [figure.add_subplot(1, count, place + 1) for place in range(count)]
         several[0].set_title(title)
@@ -258,8 +258,8 @@ def _wilson(values: np.ndarray) -> tuple[float, float]:
 def _limits(curve: Curve) -> tuple[float, float]:
     """The part of the axes from 0 to 1 that holds the curve: rare classes have all of it near 0."""
     low, high = float(min(curve.said.min(), curve.low.min())), float(max(curve.said.max(), curve.high.max()))
-    run_directory = 0.06 * (high - low) + 0.01
-    return max(low - run_directory, -0.02), min(high + run_directory, 1.02)
+    margin = 0.06 * (high - low) + 0.01
+    return max(low - margin, -0.02), min(high + margin, 1.02)
 
 
 def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str) -> bytes:
@@ -323,6 +323,19 @@ def loss_over_time(
         checks,
         title="Loss over time",
         label=f"mean {plain(loss)} since the last check",
+        time="time (UTC)",
+        events=events,
+    )
+
+
+def gain_over_time(
+    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, events: Sequence[tuple[pd.Timestamp, str]]
+) -> bytes:
+    """The accumulated gain over the checks beside the retraining cost; arguments as `loss_over_time`."""
+    return _lines(
+        checks,
+        title="Accumulated gain against the retraining cost",
+        label="mean loss x checks",
         time="time (UTC)",
         events=events,
     )
@@ -405,8 +418,8 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes
     """
     with drawn("Predicted against actual", width=6.4, height=5.6) as (axes, made):
         low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
-        run_directory = 0.03 * (high - low) or 1.0
-        limits = (low - run_directory, high + run_directory)
+        margin = 0.03 * (high - low) or 1.0
+        limits = (low - margin, high + margin)
         if len(actual) > 1500:
             cells = axes.hexbin(
                 actual, predicted, gridsize=45, bins="log", cmap="viridis_r", mincnt=1, extent=limits * 2
