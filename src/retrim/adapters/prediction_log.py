@@ -237,7 +237,7 @@ class PredictionLog:
             for version in self.versions()
         ]
         empty = SCHEMA.empty_table().select(["key", "at", "prediction", "probabilities"]).to_pandas()
-        frame = pd.concat([each for each in frames if len(each)] or [empty.assign(version=0)])
+        frame: pd.DataFrame = pd.concat([each for each in frames if len(each)] or [empty.assign(version=0)])
         return frame.sort_values(["at", "version"], kind="stable").drop_duplicates("key")
 
     def batch_counts(self, version: int) -> dict[str, int]:
