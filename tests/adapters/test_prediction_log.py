@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import prediction_log as module
+from retrim.adapters.old_predictions import move_old_predictions
 from retrim.adapters.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
-from retrim.lineage.old_predictions import move_old_predictions
 from tests.builders.predicted import predicted_rows
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

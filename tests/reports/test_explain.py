@@ -130,6 +130,12 @@ def test_a_stored_prediction_is_explained_by_its_version_from_the_features_as_th
 
     assert (then.as_of, then.agrees) == ("2024-01-15T00:00:00+00:00", True)
     assert then.explanation == before.explanation
+    assert then.lineage is not None
+    assert then.lineage.version == 1
+    assert then.lineage.bundle == desk.workspace.store.version("generated", 1).bundle  # type: ignore[union-attr]
+    by_request = ask(desk, str(then.lineage.request)).lineage
+    assert by_request is not None
+    assert (by_request.request, by_request.run) == (then.lineage.request, then.lineage.run)
     assert next(each.value for each in now.explanation.added if each.feature == name) == "1000"
 
 

@@ -268,6 +268,12 @@ class PredictionLog:
         newest: pd.DataFrame = found.sort_values(["at", "event_time", "key"], ascending=False, ignore_index=True)
         return newest.head(most)
 
+    def made_at(self, version: int, moment: pd.Timestamp) -> pd.DataFrame:
+        """Predictions of a version that were made at a moment, in order of the event."""
+        found = self._frames(pads.field("at") == pa.scalar(moment.to_pydatetime(), TIME), version=version)
+        ordered: pd.DataFrame = found.sort_values(["event_time", "key"], ignore_index=True)
+        return ordered
+
     def drawn(self, count: int, *, seed: int) -> pd.DataFrame:
         """That many predictions of all versions, drawn by `seed`: row groups first, so that few are read."""
         system, _ = self._opened()

@@ -61,7 +61,7 @@ class Workspace:
     @cached_property
     def predictions(self) -> PredictionLog:
         """Stored predictions; what an earlier retrim kept in the store is moved there first."""
-        from retrim.lineage.old_predictions import move_old_predictions
+        from retrim.adapters.old_predictions import move_old_predictions
 
         where = self.env.predictions or str(self.paths.var / "predictions")
         log = PredictionLog(where, self.model, self.paths.var / "predictions.lock")

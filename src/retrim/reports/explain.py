@@ -8,7 +8,7 @@ What changed between two versions: what they were made from, what they are, and 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,55 @@ from retrim.training.bundle import SETTINGS, SPLIT, FitRecord, SplitRecord
 from retrim.training.contributions import Explanation, explain_row
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
+REQUEST = re.compile(r"[0-9a-f]{16}")
 SAME = 1e-9
 """By how much a stored prediction may differ from what the version says now, as a share of it."""
+
+
+@dataclass(frozen=True)
+class PredictionLineage:
+    """Where a stored prediction came from.
+
+    Args:
+        request: Id of the call that made it; None: made before calls had one.
+        at: When.
+        batch: The landed batch of its row; None: not known.
+        version: Whose it is.
+        run: Made the version.
+        commit: The code and settings of that run; None for an imported version.
+        raw_digest: SHA-256 of the rows that it was made from; None: not noted.
+        bundle: SHA-256 of the version's bundle.
+        verdict: The gate's, on the version.
+    """
+
+    request: str | None
+    at: str
+    batch: str | None
+    version: int
+    run: str
+    commit: str | None
+    raw_digest: str | None
+    bundle: str
+    verdict: str
+
+
+def lineage_of(workspace: Workspace, prediction: StoredPrediction) -> PredictionLineage | None:
+    """From a stored prediction to version, run, code, data and verdict; None where the version is not recorded."""
+    row = workspace.store.version(workspace.model, prediction.version)
+    if row is None:
+        return None
+    made = row.made_from
+    return PredictionLineage(
+        request=prediction.request,
+        at=iso(prediction.at),
+        batch=prediction.batch,
+        version=prediction.version,
+        run=row.run,
+        commit=made.snapshot,
+        raw_digest=made.raw_digest,
+        bundle=row.bundle,
+        verdict=str(row.verdict.get("reason", "")),
+    )
 
 
 @dataclass(frozen=True)
@@ -70,6 +117,7 @@ class ExplainedRow:
         stored: What was stored: a number, or one a class; None where nothing was.
         agrees: Whether the version says the same now from the same features; None where nothing was stored.
         explanation: The parts.
+        lineage: Where the stored prediction came from; None where nothing was stored.
     """
 
     version: int
@@ -79,10 +127,12 @@ class ExplainedRow:
     stored: Any
     agrees: bool | None
     explanation: Explanation
+    lineage: PredictionLineage | None = None
 
     def as_record(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("version", "key", "event", "as_of", "stored", "agrees")}
-        return own | self.explanation.as_record()
+        lineage = None if self.lineage is None else to_record(self.lineage)
+        return own | {"lineage": lineage} | self.explanation.as_record()
 
 
 def explain(
@@ -92,7 +142,8 @@ def explain(
 
     Args:
         workspace: The workspace.
-        what: A key of a landed row; `KEY@N`, the stored prediction of version N; a row as JSON; or a file of one row.
+        what: A key of a landed row; `KEY@N`, the stored prediction of version N; the id of a request, of whose
+            predictions the first is explained; a row as JSON; or a file of one row.
         version: Whose prediction; by default the live version's. A stored prediction names its own.
         asked: The class to explain; None: the predicted one.
         now: Rows that have landed by then.
@@ -115,11 +166,18 @@ def explain(
             raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
         prediction = _prediction(workspace, key, int(number))
         then = read_as_of(workspace, as_of=prediction.at)
-        return _landed(
-            load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, iso(prediction.at)
+        return replace(
+            _landed(
+                load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, iso(prediction.at)
+            ),
+            lineage=lineage_of(workspace, prediction),
         )
     spelt = _spelt(what, keys, workspace.params.data)
     if spelt is None:
+        of_request = workspace.predictions.find(what) if REQUEST.fullmatch(what) else None
+        if of_request is not None and len(of_request):
+            first = StoredPrediction.of(of_request.iloc[0])
+            return explain(workspace, f"{first.key}@{first.version}", version=version, asked=asked, now=now)
         raise _no_row(what, keys)
     return _landed(_version(workspace, version), table, spelt, asked, None, iso(now))
 
