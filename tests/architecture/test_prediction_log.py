@@ -12,4 +12,4 @@ def test_nothing_but_the_prediction_log_knows_how_predictions_lie() -> None:
         if "month={" in path.read_text(encoding="utf-8") or "/version=" in path.read_text(encoding="utf-8")
     }
 
-    assert naming == {"adapters/prediction_log.py"}
+    assert naming == {"lineage/prediction_log.py"}

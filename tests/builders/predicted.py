@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 
-from retrim.adapters.prediction_log import SCHEMA
+from retrim.lineage.prediction_log import SCHEMA
 
 
 def predicted_rows(

@@ -51,6 +51,13 @@ from retrim.decision.stored_rows import (
 )
 from retrim.errors import RefusedError, RetrimError
 
+OLD = sa.table(
+    "old_predictions", *map(sa.column, ("model", "key", "version", "event", "at")), sa.column("value", sa.JSON)
+)
+SELECTED = sa.table("old_selections", *map(sa.column, ("model", "key", "version")), sa.column("selected", sa.Boolean))
+"""Tables that revision 0002 has set aside."""
+AT_ONCE = 100_000
+
 
 class CountedRows(SqlTables):
     """The ledger of rows in the store. It is only added to."""
@@ -320,6 +327,24 @@ class Store(StoredTimes, CountedRows):
             except RetrimError:
                 return number
         return None
+
+    def old_predictions(self, model: str) -> Iterator[list[dict[str, Any]]]:
+        """Predictions that an earlier retrim kept here, with what was `selected`, some rows at a time."""
+        if self.has_table(OLD.name):
+            same = [SELECTED.c[name] == OLD.c[name] for name in ("model", "key", "version")]
+            query = sa.select(OLD, SELECTED.c.selected).select_from(OLD.outerjoin(SELECTED, sa.and_(*same)))
+            yield from self.in_parts(query.where(OLD.c.model == model), AT_ONCE)
+
+    def drop_old_predictions(self, model: str) -> None:
+        """Removes those of a model, and the tables when they are empty."""
+        if not self.has_table(OLD.name):
+            return
+        with self.begin() as connection:
+            for table in (OLD, SELECTED):
+                connection.execute(sa.delete(table).where(table.c.model == model))
+            if not connection.execute(sa.select(sa.func.count()).select_from(OLD)).scalar():
+                for table in (OLD, SELECTED):
+                    connection.execute(sa.text(f"DROP TABLE {table.name}"))
 
     def add_alert(self, row: dict[str, Any]) -> bool:
         """Records an alert; False if it was told before."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.prediction_log import span_of
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
 from retrim.checking.score import stored_values
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, reference_band
@@ -37,6 +36,7 @@ from retrim.features.view import FeatureView
 from retrim.files import count_cores
 from retrim.gate.support import ShownEvidence, support_of
 from retrim.landing.as_of_view import AsOfTable, labels_came
+from retrim.lineage.prediction_log import span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, load_stored_version
 from retrim.stats.bootstrap import mean_bound

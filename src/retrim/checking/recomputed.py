@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.adapters.prediction_log import span_of
 from retrim.checking.score import stored_values
 from retrim.landing.as_of_view import read_as_of
+from retrim.lineage.prediction_log import span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import load_stored_version
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.adapters.database import iso
-from retrim.adapters.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
 from retrim.checking.history import used_by
 from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import NEEDS, AsOfTable, left_out_since, read_as_of
+from retrim.lineage.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, load_champion, load_stored_version
 from retrim.stats.canonical import from_parquet

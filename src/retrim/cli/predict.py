@@ -99,8 +99,8 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
     """The newest stored predictions; without a moment the last few."""
     from rich.table import Table
 
-    from retrim.adapters.prediction_log import StoredPrediction
     from retrim.cli import render
+    from retrim.lineage.prediction_log import StoredPrediction
     from retrim.stats.codec import to_record
 
     moment = None if since is None else past_time(since)

@@ -25,12 +25,12 @@ import pandas as pd
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
-from retrim.adapters.prediction_log import PredictionLog
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
+from retrim.lineage.prediction_log import PredictionLog
 from retrim.settings import Env, Params, load_params
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Workspace:
     @cached_property
     def predictions(self) -> PredictionLog:
         """Stored predictions; what an earlier retrim kept in the store is moved there first."""
-        from retrim.adapters.old_predictions import move_old_predictions
+        from retrim.lineage.old_predictions import move_old_predictions
 
         where = self.env.predictions or str(self.paths.var / "predictions")
         log = PredictionLog(where, self.model, self.paths.var / "predictions.lock")

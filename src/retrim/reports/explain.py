@@ -17,7 +17,6 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.adapters.prediction_log import StoredPrediction
 from retrim.card.diff import (
     ChangedLines,
     ComparedRows,
@@ -41,6 +40,7 @@ from retrim.decision.stored_rows import VersionRow
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
+from retrim.lineage.prediction_log import StoredPrediction
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import BatchFile
 from retrim.reading.table import row_of_file, row_of_json

@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import prediction_log as module
-from retrim.adapters.old_predictions import move_old_predictions
-from retrim.adapters.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
+from retrim.lineage.old_predictions import move_old_predictions
+from retrim.lineage.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
 from tests.builders.predicted import predicted_rows
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -152,7 +152,7 @@ def test_what_was_predicted_before_a_moment_is_copied(tmp_path: Path) -> None:
 def test_of_two_processes_that_predict_the_same_rows_each_row_is_there_once(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\n"
-        "from tests.adapters.test_prediction_log import log_at, rows\n"
+        "from tests.lineage.test_prediction_log import log_at, rows\n"
         f"log = log_at(Path({str(tmp_path)!r}))\nprint('ready', flush=True); sys.stdin.readline()\n"
         "print(sum(log.add(1, rows([str(n) for n in range(k, k + 300)])) for k in range(0, 3000, 100)))"
     )

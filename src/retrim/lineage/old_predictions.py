@@ -6,19 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import sqlalchemy as sa
 
-from retrim.adapters.database import SqlTables
-from retrim.adapters.prediction_log import SCHEMA, PredictionLog, probabilities_of
-
-OLD = sa.table("old_predictions", *(sa.column(name) for name in ("model", "key", "version", "event", "at")))
-OLD.append_column(sa.column("value", sa.JSON))
-SELECTED = sa.table("old_selections", *(sa.column(name) for name in ("model", "key", "version")))
-SELECTED.append_column(sa.column("selected", sa.Boolean))
-ONCE = 100_000
+from retrim.adapters.store import Store
+from retrim.lineage.prediction_log import SCHEMA, PredictionLog, probabilities_of
 
 
-def move_old_predictions(store: SqlTables, log: PredictionLog, classes_of: Callable[[int], tuple[str, ...]]) -> int:
+def move_old_predictions(store: Store, log: PredictionLog, classes_of: Callable[[int], tuple[str, ...]]) -> int:
     """Moves what stands in the old tables of this model; stopped half-way and done again, each row is there once.
 
     Args:
@@ -29,21 +22,12 @@ def move_old_predictions(store: SqlTables, log: PredictionLog, classes_of: Calla
     Returns:
         How many rows were moved.
     """
-    if not store.has_table(OLD.name):
-        return 0
-    same = (SELECTED.c.model == OLD.c.model) & (SELECTED.c.key == OLD.c.key) & (SELECTED.c.version == OLD.c.version)
-    query = sa.select(OLD, SELECTED.c.selected).select_from(OLD.outerjoin(SELECTED, same))
     moved = 0
-    for rows in store.in_parts(query.where(OLD.c.model == log.model), ONCE):
+    for rows in store.old_predictions(log.model):
         for version in sorted({row["version"] for row in rows}):
             own = [row for row in rows if row["version"] == version]
             moved += log.add(version, _table(own, classes_of))
-    with store.begin() as connection:
-        for table in (OLD, SELECTED):
-            connection.execute(sa.delete(table).where(table.c.model == log.model))
-        if not connection.execute(sa.select(sa.func.count()).select_from(OLD)).scalar():
-            for table in (SELECTED, OLD):
-                connection.execute(sa.text(f"DROP TABLE {table.name}"))
+    store.drop_old_predictions(log.model)
     return moved
 
 
