@@ -13,7 +13,7 @@ Gives stored decisions and runs another date: only after the clock ran ahead.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any

@@ -21,7 +21,7 @@ def explain(
         str,
         typer.Argument(
             metavar="ROW | PREDICTION",
-            help="Key of a landed row; KEY@N, what version N predicted; a request id; a row as JSON, or a file with it.",
+            help="Key of a landed row; KEY@N, what version N predicted; a request id; a row as JSON, or in a file.",
         ),
     ],
     version: Annotated[
