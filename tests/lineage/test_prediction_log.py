@@ -13,9 +13,9 @@ import pyarrow.dataset as pads
 import pytest
 import sqlalchemy as sa
 
-from retrim.adapters import prediction_log as module
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
+from retrim.lineage import prediction_log as module
 from retrim.lineage.old_predictions import move_old_predictions
 from retrim.lineage.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
 from tests.builders.predicted import predicted_rows
