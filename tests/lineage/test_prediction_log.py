@@ -1,5 +1,6 @@
 """The data set of predictions: each row once a version, whatever is killed; read in part; open to others."""
 
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from retrim.adapters.store import Store
 from retrim.errors import BadInputError
 from retrim.lineage import prediction_log as module
 from retrim.lineage.old_predictions import move_old_predictions
-from retrim.lineage.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
+from retrim.lineage.prediction_log import SCHEMA, PredictionLog, StoredPrediction, probabilities_of, span_of
 from tests.builders.predicted import predicted_rows
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -127,6 +128,17 @@ def test_pandas_arrow_and_duckdb_read_it_without_retrim(tmp_path: Path) -> None:
         f"select version, avg(prediction) from '{tmp_path}/predictions/**/*.parquet' group by 1 order by 1"
     )
     assert found.fetchall() == [(3, 1.5), (4, 2.5)]
+
+
+def test_a_prediction_is_shown_as_json(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    log.add(3, rows(["a"], 1.5))
+    found = StoredPrediction.of(log.since(None, most=1).iloc[0])
+    record = json.loads(json.dumps(found.as_record()))
+
+    assert (record["key"], record["version"], record["value"]) == ("a", 3, 1.5)
+    assert (record["event"], record["interval"]) == ("2024-01-01T00:00:00+00:00", None)
+    assert found.in_words == "1.5"
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

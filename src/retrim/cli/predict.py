@@ -101,13 +101,12 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
 
     from retrim.cli import render
     from retrim.lineage.prediction_log import StoredPrediction
-    from retrim.stats.codec import to_record
 
     moment = None if since is None else past_time(since)
     rows = workspace_here().predictions.since(moment, most=SHOWN if since is None else MOST)
     found = [StoredPrediction.of(row) for _, row in rows.iterrows()]
     if as_json:
-        render.show_json([to_record(each) for each in found])
+        render.show_json([each.as_record() for each in found])
     elif not found:
         render.OUT.print("no prediction is stored; make some: retrim predict", highlight=False)
     else:

@@ -111,6 +111,10 @@ class StoredPrediction:
             batch=given["batch"],
         )
 
+    def as_record(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return own | {"event": self.event.isoformat(), "at": self.at.isoformat()}
+
     def as_value(self) -> float | list[float]:
         """The number, or one a class."""
         return list(self.probabilities.values()) or float(self.value)
