@@ -69,7 +69,7 @@ format: $(ready) ## Format the code and mend what lint can mend by itself.
 retrim := $(firstword $(wildcard $(CURDIR)/$(bin)/retrim) $(shell command -v retrim))
 
 .PHONY: ui
-ui: $(if $(retrim),,$(ready)) ## Open the MLflow pages of this workspace; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
+ui: $(if $(retrim),,$(ready)) ## Open the pages of this workspace, its status and MLflow; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
 	@test -d $(WORKSPACE) || { echo "retrim: $(WORKSPACE) does not exist: nothing was run there yet; try make demo, then make ui WORKSPACE=var/demo" >&2; exit 2; }
 	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) ui --port $(PORT)
 

@@ -116,6 +116,7 @@ KEPT = {
     "release": "the limits of where it is served, and who is asked",
     "proof": "whose keys count, and the size of what is imported",
     "schedule": "when each part runs",
+    "alerts": "how often people are told, and when not",
     "seed": "one number for every random draw",
 }
 """Why somebody sets what is left, by section."""
@@ -461,7 +462,11 @@ RECORDS = (
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
     Printed("retrim upgrade", "retrim.onboarding.new:Upgrade"),
-    Printed("retrim environment", "retrim.retraining.reproduce:BuiltEnvironment"),
+    Printed("retrim versions environment", "retrim.retraining.reproduce:BuiltEnvironment"),
+    Printed("retrim alerts", "retrim.cli.answers:ToldAlert", "Under `alerts`, a list of these."),
+    Printed("retrim alerts test", "retrim.lineage.telling:Sending", "Under `sent`, a list of these."),
+    Printed("retrim alerts send", "retrim.lineage.telling:Sending", "Under `sent`, a list of these."),
+    Printed("retrim status --check", "retrim.reports.health:Health"),
     Printed(
         "retrim init",
         "retrim.onboarding.init:InspectedTable",

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,20 @@ pytest.register_assert_rewrite(
 
 # Imports, thousands of items and syntax trees are no garbage: looking through them took a quarter of the time.
 gc.set_threshold(100_000, 50, 100)
+
+MEMORY, ROOM_BYTES = Path("/dev/shm"), 4e9  # noqa: S108  the folder itself is made by pytest, for its user alone
+
+
+def is_fit(folder: Path) -> bool:
+    """Whether tests can work in a folder: they fill a few gigabytes there, and run programs that they write."""
+    if not os.access(folder, os.W_OK):
+        return False
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize > ROOM_BYTES and not disk.f_flag & os.ST_NOEXEC
+
+
+if is_fit(MEMORY):  # most of what is stored is flushed to the disk, and a disk takes 100 times as long as memory
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 SHOP: dict[str, Any] = {
     "model": "shop",

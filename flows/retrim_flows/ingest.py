@@ -6,16 +6,16 @@ from prefect import flow
 
 from retrim.landing.inbox import large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed
-from retrim.lineage.workspace import clock, record_alert
+from retrim.lineage.workspace import clock
 from retrim_flows.lines import say_landed
-from retrim_flows.moment import due_once, moment, open_workspace
+from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED
 from retrim_flows.score import score_at_once
 
 
 @flow(name="ingest", **SIGNED)
 def ingest(file: str | None = None, now: str | None = None) -> list[Landed]:
-    """Lands `file`, or every file of the inbox; tells of each batch that was quarantined.
+    """Lands `file`, or every file of the inbox.
 
     What lands arrives at `now`, else by the clock: a run that starts late may find rows of after its scheduled start.
     """
@@ -32,14 +32,6 @@ def ingest(file: str | None = None, now: str | None = None) -> list[Landed]:
             )
         for each in landed:
             say_landed(each)
-            tell_quarantined(each, at.isoformat())
         if any(each.outcome == "landed" and each.kind == "rows" for each in landed):
             score_at_once(workspace, max(at, clock()))
     return landed
-
-
-def tell_quarantined(landed: Landed, now: str) -> None:
-    """An alert for a batch that was set aside."""
-    if landed.outcome == "quarantined":
-        faults = "; ".join(str(fault) for fault in landed.faults[:3])
-        record_alert(open_workspace(), "batch quarantined", f"batch {landed.batch}: {faults}", now=moment(now))

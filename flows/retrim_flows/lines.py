@@ -9,7 +9,10 @@ from prefect.logging.handlers import APILogHandler
 from prefect.runtime import deployment
 from prefect.states import State
 
+from retrim.alerting.kinds import AlertKind
 from retrim.landing.ingest import Landed
+from retrim.lineage.workspace import clock, record_alert
+from retrim_flows.moment import open_workspace
 
 
 def say(what: str, result: str) -> None:
@@ -37,6 +40,8 @@ def say_failed(flow: object, run: FlowRun, state: State) -> None:
             "Flow run encountered an exception: "
         )
         say_line("failed", f"{name}: {said}")
+        if name != "retrain":  # whose run is told of where it ends
+            record_alert(open_workspace(), AlertKind.FLOW_FAILED, f"{name}: {said}", now=clock(), about=name)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, RefusedError
+from retrim.lineage.telling import ping_watcher
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
-from retrim_flows.moment import actor, due_each, moment, open_workspace
+from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
 from retrim_flows.recovery import SIGNED
 from retrim_flows.retrain import start
 
@@ -58,7 +59,15 @@ def monitor(now: str | None = None) -> CheckDone | None:
         except BadInputError:
             if due == own:
                 raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for
+    ping()
     return done
+
+
+def ping() -> None:
+    """Tells the watcher that a check of the schedule has ended; that it is away is only said."""
+    failed = ping_watcher(open_workspace()) if actor() == SCHEDULE else None
+    if failed is not None:
+        say("ping", f"failed: {failed}")
 
 
 def check_and_act(at: str, *, missed: bool) -> CheckDone:

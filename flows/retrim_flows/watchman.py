@@ -1,4 +1,7 @@
-"""Minds the schedule beside its worker: a server of ours that died is started again, what was cut short is put back."""
+"""Minds the schedule beside its worker: a server of ours that died is started again, what was cut short is put back.
+
+What people are to be told is sent by a thread of its own: a receiver may be slow.
+"""
 
 import logging
 import threading
@@ -9,6 +12,7 @@ from typing import Self
 import pandas as pd
 
 from retrim.adapters.prefect_server import Server
+from retrim.lineage.telling import tell_people
 from retrim.lineage.workspace import Workspace
 from retrim.retraining.recover import end_hung_runs
 from retrim_flows.missed import take_up_again
@@ -16,6 +20,7 @@ from retrim_flows.missed import take_up_again
 LOGGER = logging.getLogger("retrim.schedule")
 LOOK_SECONDS = 0.5
 TAKE_UP_SECONDS = 30.0
+TELL_SECONDS = 5.0
 
 
 class Watchman:
@@ -29,15 +34,27 @@ class Watchman:
     def __init__(self, workspace: Workspace, server: Server | None) -> None:
         self.workspace, self.server = workspace, server
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._mind, name="watchman", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._mind, name="watchman", daemon=True),
+            threading.Thread(target=self._tell, name="messenger", daemon=True),
+        ]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
+
+    def _tell(self) -> None:
+        while not self._over.wait(TELL_SECONDS):
+            try:
+                tell_people(self.workspace, now=pd.Timestamp.now("UTC").floor("s"))
+            except Exception as error:  # noqa: BLE001  whatever it is: it is tried again
+                LOGGER.warning("people could not be told, which is tried again: %s", error)
 
     def _mind(self) -> None:
         looked = time.monotonic()

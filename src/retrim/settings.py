@@ -12,10 +12,11 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retrim.alerting.kinds import AlertParams
 from retrim.batches.concern import BatchParams
 from retrim.card.card import CardParams
 from retrim.decision.accumulated_gain import GainParams
@@ -402,6 +403,7 @@ class Params(SettingsSection):
     run_directory: RunDirectoryParams = Field(default=RunDirectoryParams(), exclude=True)
     proof: ProofParams = ProofParams()
     schedule: ScheduleParams = ScheduleParams()
+    alerts: AlertParams = AlertParams()
     seed: int = Field(default=7, ge=0, description="of every random draw: searches, fits, bootstraps, samples")
 
     def as_stated(self) -> dict[str, Any]:
@@ -554,6 +556,14 @@ class Env(BaseSettings):
     mlflow_artifacts: str | None = None
     prefect_url: str | None = None
     predictions: str | None = None
+    alerts: SecretStr | None = None
+    alerts_file: Path | None = None
+    ping: SecretStr | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is anybody to tell."""
+        return self.alerts is not None or self.alerts_file is not None
 
 
 def load_params(path: Path) -> Params:

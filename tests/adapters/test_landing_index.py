@@ -111,12 +111,10 @@ def be_killed_before_it_is_written(zone: Path) -> None:
         be_killed_before_it_is_written,
     ],
 )
-def test_an_index_that_is_lost_damaged_or_behind_is_made_anew(
-    tmp_path: Path, non_inferiority: Callable[[Path], None]
-) -> None:
+def test_an_index_that_is_lost_damaged_or_behind_is_made_anew(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     for number, keys in enumerate((["a"], ["b"], ["c"])):
         land(tmp_path, keys, number)
-    non_inferiority(tmp_path)
+    harm(tmp_path)
     there = len(landed_files(tmp_path))
 
     assert known(tmp_path, "a", "b", "c", "d", "e") == [True, True, True, there == 4, False]

@@ -59,12 +59,12 @@ def ask(pages: SimpleNamespace, path: str, password: str | None, **headers: str)
         connection.close()
 
 
-@pytest.mark.parametrize("path", ["/", SEARCH])
+@pytest.mark.parametrize("path", ["/", "/retrim", SEARCH])
 def test_who_has_the_password_sees_them(pages: SimpleNamespace, path: str) -> None:
     assert ask(pages, path, pages.password) == HTTPStatus.OK
 
 
-@pytest.mark.parametrize("path", ["/", SEARCH, "/health"])
+@pytest.mark.parametrize("path", ["/", "/retrim", SEARCH, "/health"])
 @pytest.mark.parametrize("password", [None, "", "guessed"])
 def test_nobody_else_does(pages: SimpleNamespace, path: str, password: str | None) -> None:
     assert ask(pages, path, password) == HTTPStatus.UNAUTHORIZED

@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 def alerts(desk: Desk) -> list[str]:
-    return [row.text for row in desk.workspace.store.alerts("generated") if row.kind == "prediction differs"]
+    return [row.text for row in desk.workspace.store.alerts("generated") if row.kind == "predictions differ"]
 
 
 def test_what_nobody_touched_agrees_to_the_bit(made: Desk) -> None:

@@ -149,7 +149,7 @@ def test_it_waits_until_the_schedule_is_stopped(third: World, cure: Cure) -> Non
 
 @pytest.mark.cures(
     "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` of retrim {} "
-    "finish it (`retrim environment N` of the live version has it), then upgrade"
+    "finish it (`retrim versions environment N` of the live version has it), then upgrade"
 )
 def test_a_run_that_began_is_finished_first(third: World, cure: Cure) -> None:
     workspace = third.workspace
@@ -179,8 +179,8 @@ def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -
 
 @pytest.mark.cures(
     "the code in {} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run the stage "
-    "through `dvc repro`; without a src/ run that in the environment of the version: `retrim environment N`. In a run "
-    "directory made by hand: make another"
+    "through `dvc repro`; without a src/ run that in the environment of the version: `retrim versions environment N`. "
+    "In a run directory made by hand: make another"
 )
 def test_at_a_tag_only_the_code_of_the_version_runs(first: World, third: World, tmp_path: Path, cure: Cure) -> None:
     run_directory = tmp_path / "room"

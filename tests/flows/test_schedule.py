@@ -18,6 +18,7 @@ from retrim.adapters import prefect_server
 from retrim.adapters.prefect_server import PrefectApi
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from tests.builders.cured import Cure
+from tests.builders.receivers import webhook
 from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
 pytestmark = pytest.mark.server
@@ -28,6 +29,7 @@ HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handle
 CONSECUTIVE = 3
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 DEADLINE_SECONDS = 300
+SECRETS = tuple(f"planted{what}4711" for what in ("Path", "Word", "Ping"))  # this file lies in the workspace too
 QUICK = {
     "RETRIM_PREFECT_URL": "",  # a server of its own
     "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -52,6 +54,8 @@ class Story:
     exit_code: int
     output: str
     left: list[str]
+    posted: list[dict[str, Any]]
+    leaked: list[str]
 
     def rows_of(self, run: dict[str, Any]) -> list[DecisionRow]:
         """Decisions of the moment a flow run was scheduled for."""
@@ -62,29 +66,37 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     times = {"ingest": "1h", "monitor": EVERY, "score": "1h", "maintain": "1h"}
-    world = make_world(tmp_path_factory.mktemp("schedule"), server="", changes={"schedule": {**times, "prove": None}})
+    world = make_world(
+        tmp_path_factory.mktemp("schedule"),
+        server="",
+        changes={"schedule": {**times, "prove": None}, "alerts": {"every": "2s"}},
+    )
     world.land(world.day(25))
     before = world.retrim("status", environment=QUICK).stdout
     log = world.root / "schedule.log"
-    with log.open("wb") as out:
+    with log.open("wb") as out, webhook(path=SECRETS[0]) as (address, posted):
+        host = address.partition("://")[2]
+        told = {"RETRIM_ALERTS": f"json://me:{SECRETS[1]}@{host}", "RETRIM_PING": f"http://{host}/{SECRETS[2]}"}
         process = subprocess.Popen(
             [sys.executable, "-c", HEARING + COMMAND, "schedule"],
             cwd=world.root,
-            env={**world.environment, **QUICK},
+            env={**world.environment, **QUICK, **told},
             stdout=out,
             stderr=out,
             start_new_session=True,
         )
-    try:
-        return _tell(world, process, log, before)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        for left in processes_of(world.root):
-            left.kill()
+        try:
+            return _tell(world, process, log, before, posted)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            for left in processes_of(world.root):
+                left.kill()
 
 
-def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: str) -> Story:
+def _tell(
+    world: World, process: "subprocess.Popen[bytes]", log: Path, before: str, posted: list[dict[str, Any]]
+) -> Story:
     workspace = world.workspace
     _until(lambda: "worker started" in log.read_text(encoding="utf-8"), log)
     note = json.loads((workspace.paths.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
@@ -129,6 +141,8 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: s
     started = retrainings()
     next_run = world.ask("status")["next_run"]
     status = before, world.retrim("status", environment=QUICK).stdout
+    outcome = workspace.store.runs(workspace.model)[0].state
+    _until(lambda: any(outcome in each.get("title", "") for each in posted), log)
     process.send_signal(signal.SIGINT)
     exit_code = process.wait(60)
     return Story(
@@ -145,7 +159,16 @@ def _tell(world: World, process: "subprocess.Popen[bytes]", log: Path, before: s
         exit_code=exit_code,
         output=log.read_text(encoding="utf-8"),
         left=commands_of(world.root),
+        posted=posted,
+        leaked=[str(file.relative_to(world.root)) for file in world.root.rglob("*") if _holds_a_secret(file)],
     )
+
+
+def _holds_a_secret(file: Path) -> bool:
+    if not file.is_file() or file.is_symlink():
+        return False
+    content = file.read_bytes()
+    return any(secret.encode() in content for secret in SECRETS)
 
 
 def test_each_scheduled_start_has_one_row_of_that_moment(story: Story) -> None:
@@ -211,6 +234,22 @@ def test_ctrl_c_ends_it_cleanly(story: Story) -> None:
 
 def test_no_process_is_left(story: Story) -> None:
     assert story.left == []
+
+
+def test_people_are_told_how_the_retraining_ended(story: Story) -> None:
+    (message,) = [each for each in story.posted if story.runs[0].state in each.get("title", "")]
+
+    assert "do: to see the version: `retrim versions card 1`" in message["message"]
+
+
+def test_a_watcher_is_pinged_after_checks(story: Story) -> None:
+    pings = [each for each in story.posted if SECRETS[2] in each.get("path", "")]
+
+    assert len(pings) >= CONSECUTIVE
+
+
+def test_no_secret_of_an_address_is_in_store_logs_mlflow_or_prefect(story: Story) -> None:
+    assert story.leaked == []
 
 
 def _is_due(run: dict[str, Any]) -> bool:

@@ -12,7 +12,8 @@ from retrim.adapters.database import iso
 from retrim.adapters.dvc import has_remote
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
-from retrim.reports.replay import Replay, lay_batches, make_replay, roles_changed
+from retrim.reports.replay import Replay, alone, lay_batches, make_replay, roles_changed
+from retrim.settings import Env
 from tests.builders.answers import kept_check
 from tests.builders.world import START, World, make_world
 
@@ -65,6 +66,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def replay(world: World) -> Replay:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETRIM_STORE_URL", f"sqlite:///{world.root / 'var' / 'server.db'}")  # as where it is a server
+        patch.setenv("RETRIM_ALERTS", "json://127.0.0.1/hook")
         return make_replay(world.workspace, since=SINCE, until=None, other=None, url=None)
 
 
@@ -168,3 +170,12 @@ def test_a_setting_that_nobody_knows_is_refused_with_the_files_name(world: World
 
     with pytest.raises(BadInputError, match=r"other\.yaml: gain\.coast"):
         make_replay(world.workspace, since=SINCE, until=None, other=other, url=None)
+
+
+def test_a_replay_tells_nobody(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING"):
+        monkeypatch.setenv(name, "json://127.0.0.1/hook")
+    alone()
+
+    assert not replay.there.env.tells
+    assert not Env().tells

@@ -207,9 +207,13 @@ class DvcSession:
         return None
 
 
+SECRET_ADDRESSES = ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING")
+"""Variables that no stage sees: the code of a custom model runs there."""
+
+
 def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
     """The inherited environment, with `python` first and without what would change what runs."""
-    dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
+    dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", *SECRET_ADDRESSES}
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -48,14 +48,16 @@ def is_server(tracking_url: str) -> bool:
     return urlsplit(tracking_url).scheme in ("http", "https")
 
 
-def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, password: str) -> None:
+def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, password: str, own: App, prefix: str) -> None:
     """Serves the pages in this process until SIGINT or SIGTERM, so that no address stands in a command line.
 
     Args:
         listener: A bound socket.
-        tracking_url: The database.
+        tracking_url: The database; the address of an MLflow server: it shows its own pages, and these are left out.
         artifacts: Folder or address for the files of new experiments.
         password: Of the user `retrim`.
+        own: Pages of ours.
+        prefix: The path under which they are, such as `/retrim`.
     """
     port = listener.getsockname()[1]
     names = [f"{HOST}:{port}", f"localhost:{port}"]
@@ -64,12 +66,27 @@ def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, passwor
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ.pop("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", None)
     import uvicorn
-    from mlflow.server.fastapi_app import app
-    from mlflow.server.handlers import initialize_backend_stores
 
-    initialize_backend_stores(tracking_url, tracking_url, artifacts)
-    locked = PasswordGate(app, password, origins=[f"http://{name}" for name in names])
+    pages = own
+    if not is_server(tracking_url):
+        from mlflow.server.fastapi_app import app
+        from mlflow.server.handlers import initialize_backend_stores
+
+        initialize_backend_stores(tracking_url, tracking_url, artifacts)
+        pages = _beside(app, own, prefix)
+    locked = PasswordGate(pages, password, origins=[f"http://{name}" for name in names])
     uvicorn.Server(uvicorn.Config(locked, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+def _beside(app: App, own: App, prefix: str) -> App:
+    """Our pages under the prefix, MLflow's everywhere else."""
+
+    async def either(scope: Message, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        ours = scope["type"] == "http" and (path == prefix or path.startswith(f"{prefix}/"))
+        await (own if ours else app)(scope, receive, send)
+
+    return either
 
 
 class PasswordGate:

@@ -114,6 +114,21 @@ ALERTS = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("text", sa.String, nullable=False),
+    sa.Column("about", sa.String, nullable=False, server_default=""),  # what it happened to; empty: the text says it
+    sa.Column("queued", sa.String),  # when it was last to be told, by the clock; none: it was told in other words
+)
+DELIVERIES = sa.Table(  # what an address was sent of an alert, or is to be
+    "deliveries",
+    METADATA,
+    sa.Column("alert", sa.String, primary_key=True),
+    sa.Column("address", sa.String, primary_key=True),  # its protocol and a keyed digest: an address is a secret
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("tried", sa.String, nullable=False),
+    sa.Column("due", sa.String),  # when it is tried next; of a claimed one, when its process is taken for dead
+    sa.Column("claim", sa.String),  # of the process that is sending it
+    sa.Column("sent", sa.String),
+    sa.Column("error", sa.String),
 )
 STAGE_TIMES = sa.Table(  # what a stage of a run took, by which later runs are limited
     "stage_times",

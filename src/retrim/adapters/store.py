@@ -7,13 +7,15 @@ Our own store: what was decided, run and released. It is the truth; MLflow and P
 SQLite under `var/` by default, any SQLAlchemy address in production. Times are ISO
 8601 in UTC, so they sort as text. Nothing is deleted; releases are only ever added.
 
+Alerts, and what each address was sent of them: claimed before it is sent, so that two processes do not send twice.
+
 A store begun from another's past: what was decided, run, made and released before a moment.
 
 Gives stored decisions and runs another date: only after the clock ran ahead.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +27,7 @@ from retrim.adapters.schema import (
     ALERTS,
     COUNTED_ROWS,
     DECISIONS,
+    DELIVERIES,
     DUE_TIMES,
     ENVELOPES,
     RELEASE_HEADS,
@@ -41,6 +44,7 @@ from retrim.decision.rows_counted import LedgerEntry
 from retrim.decision.stored_rows import (
     AlertRow,
     DecisionRow,
+    DeliveryRow,
     EnvelopeRow,
     ReleaseHeadRow,
     ReleaseRow,
@@ -55,7 +59,7 @@ OLD = sa.table(
     "old_predictions", *map(sa.column, ("model", "key", "version", "event", "at")), sa.column("value", sa.JSON)
 )
 SELECTED = sa.table("old_selections", *map(sa.column, ("model", "key", "version")), sa.column("selected", sa.Boolean))
-"""Tables that revision 0002 has set aside."""
+"""Tables that revision 0003 has set aside."""
 AT_ONCE = 100_000
 
 
@@ -137,7 +141,95 @@ class StoredTimes(SqlTables):
             return bool(connection.execute(sa.update(DUE_TIMES).where(earlier).values(done_until=until)).rowcount)
 
 
-class Store(StoredTimes, CountedRows):
+class Outbox(SqlTables):
+    """Alerts, and what each address was sent of them."""
+
+    def add_alert(self, row: dict[str, Any], is_to_be_told: Callable[[str | None, str | None], bool]) -> bool:
+        """Records an alert; whether it is to be told.
+
+        Args:
+            row: The alert; its `queued` is the moment by the clock.
+            is_to_be_told: From when the same words and when the same matter were last told, None for never.
+        """
+        same_words = sa.select(ALERTS.c.queued).where(ALERTS.c.id == row["id"])
+        matter = (ALERTS.c.model == row["model"], ALERTS.c.kind == row["kind"], ALERTS.c.about == row["about"])
+        same_matter = sa.select(sa.func.max(ALERTS.c.queued)).where(*matter)
+        try:
+            with self.begin() as connection:
+                known = connection.execute(same_words).first()
+                about = connection.execute(same_matter).scalar() if row["about"] else None
+                told = is_to_be_told(None if known is None else known.queued, about)
+                if known is None:
+                    connection.execute(sa.insert(ALERTS).values(**{**row, "queued": row["queued"] if told else None}))
+                elif told:
+                    again = sa.update(ALERTS).where(ALERTS.c.id == row["id"])
+                    connection.execute(again.values(queued=row["queued"]))
+        except sa.exc.IntegrityError:  # another process records the same just now
+            return False
+        return told
+
+    def alerts(self, model: str) -> list[AlertRow]:
+        """Alerts of a model, oldest first."""
+        return self.rows(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id), AlertRow)
+
+    def deliveries(self, model: str) -> list[DeliveryRow]:
+        """What addresses were sent of the alerts of a model, or are to be."""
+        return self.rows(sa.select(DELIVERIES).where(DELIVERIES.c.model == model), DeliveryRow)
+
+    def claim_alerts(
+        self,
+        model: str,
+        address: str,
+        choose: Callable[[Sequence[AlertRow], Sequence[DeliveryRow]], Sequence[str]],
+        *,
+        claim: str,
+        now: str,
+        until: str,
+    ) -> list[tuple[AlertRow, int]]:
+        """Claims alerts for one address, so that no other process sends them; gives them in order, each with the number
+        of the attempt.
+
+        Args:
+            model: Name of the model.
+            address: Name of the address.
+            choose: From all alerts of the model that were to be told, and what this address was sent, which ones.
+            claim: The claim's own name.
+            now: The moment by the clock.
+            until: When the claim ends, should its process die.
+        """
+        queued = sa.select(ALERTS).where(ALERTS.c.model == model, ALERTS.c.queued.is_not(None))
+        of_address = sa.select(DELIVERIES).where(DELIVERIES.c.model == model, DELIVERIES.c.address == address)
+        taken = {"tried": now, "due": until, "claim": claim, "sent": None}
+        claimed: list[tuple[AlertRow, int]] = []
+        try:
+            with self.begin() as connection:
+                alerts = {row["id"]: AlertRow(**row) for row in connection.execute(queued).mappings()}
+                rows = [DeliveryRow(**row) for row in connection.execute(of_address).mappings()]
+                known = {row.alert: row for row in rows}
+                for name in choose(list(alerts.values()), rows):
+                    before = known.get(name)
+                    if before is None:
+                        new = {"alert": name, "address": address, "model": model, "attempts": 1, "error": None}
+                        connection.execute(sa.insert(DELIVERIES).values(**new, **taken))
+                        claimed.append((alerts[name], 1))
+                        continue
+                    same = (DELIVERIES.c.alert == name, DELIVERIES.c.address == address)
+                    unchanged = (DELIVERIES.c.tried == before.tried, DELIVERIES.c.attempts == before.attempts)
+                    attempts = 1 if before.sent is not None else before.attempts + 1
+                    update = sa.update(DELIVERIES).where(*same, *unchanged).values(attempts=attempts, **taken)
+                    claimed += [(alerts[name], attempts)] * connection.execute(update).rowcount
+        except sa.exc.IntegrityError:  # another process was faster
+            return []
+        return claimed
+
+    def settle_claim(self, claim: str, *, sent: str | None, due: str | None, error: str | None) -> None:
+        """Records how the sending of claimed alerts ended."""
+        mine = sa.update(DELIVERIES).where(DELIVERIES.c.claim == claim)
+        with self.begin() as connection:
+            connection.execute(mine.values(claim=None, sent=sent, due=due, error=error))
+
+
+class Store(StoredTimes, CountedRows, Outbox):
     """The store at an address; its tables are made at first use."""
 
     def models(self) -> list[str]:
@@ -345,14 +437,6 @@ class Store(StoredTimes, CountedRows):
             if not connection.execute(sa.select(sa.func.count()).select_from(OLD)).scalar():
                 for table in (OLD, SELECTED):
                     connection.execute(sa.text(f"DROP TABLE {table.name}"))
-
-    def add_alert(self, row: dict[str, Any]) -> bool:
-        """Records an alert; False if it was told before."""
-        return self._insert(ALERTS, row)
-
-    def alerts(self, model: str) -> list[AlertRow]:
-        """Alerts of a model, oldest first."""
-        return self.rows(sa.select(ALERTS).where(ALERTS.c.model == model).order_by(ALERTS.c.at, ALERTS.c.id), AlertRow)
 
 
 ENDED = ("deferred", "promoted", "refused", "failed")

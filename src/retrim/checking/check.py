@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.database import iso
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,
@@ -37,12 +38,12 @@ from retrim.decision.history import summarise_checks
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
-from retrim.decision.rules import RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
+from retrim.decision.rules import RESTORE_ASKED, RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
-from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, require_who_and_why
+from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
 from retrim.release.approval import end_waiting
 from retrim.release.versions import Stored, load_champion
 from retrim.stats.codec import Moment, from_record, to_record
@@ -90,7 +91,23 @@ def check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome:
         checked = _check(workspace, by=by, now=now)
         if checked is not None:
             remind_of_hold(workspace, checked.record, checked.reason, now=now)
+            _tell(workspace, checked, now=now)
             return checked
+
+
+def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> None:
+    """Alerts of what a check found; what lasts from check to check is told again as a reminder only."""
+    if checked.record.drifted:
+        listed = ", ".join(checked.record.drifted)
+        record_alert(workspace, AlertKind.DRIFT, f"{listed} drifted: {checked.reason}", now=now, about=listed)
+    if checked.record.stopped == "budget":
+        record_alert(workspace, AlertKind.BUDGET_REACHED, checked.reason, now=now, about="triggers.budget")
+    if checked.outcome == "held" and checked.record.stopped != "hold":
+        previous = checked.record.previous_champions
+        if previous is not None and checked.record.change == RESTORE_ASKED:
+            record_alert(workspace, AlertKind.RESTORE_NEEDED, checked.reason, now=now, about=str(previous.best))
+        else:
+            record_alert(workspace, AlertKind.HELD, checked.reason, now=now, about="the decision")
 
 
 def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome | None:

@@ -22,6 +22,7 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import hash_keys
+from retrim.alerting.kinds import AlertKind
 from retrim.decision.check_record import (
     AskedRefit,
     AskedRun,
@@ -157,7 +158,7 @@ def newest_check(workspace: Workspace) -> StoredCheck | None:
     return as_check(rows[-1]) if rows else None
 
 
-PROBATION_ROLLBACK = "probation rollback"
+PROBATION_ROLLBACK = AlertKind.PROBATION_ROLLBACK.value
 ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
 """What the release log calls a move back: a person's, and that of a probation."""
 
@@ -419,7 +420,7 @@ def remind_of_hold(workspace: Workspace, record: CheckRecord, reason: str, *, no
             break
         count += 1
     if count % REMINDED == 1:
-        record_alert(workspace, "on hold", f"check {count} that refusals hold: {reason}", now=now)
+        record_alert(workspace, AlertKind.ON_HOLD, f"check {count} that refusals hold: {reason}", now=now)
 
 
 def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from retrim.adapters.database import iso
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import PROBATION_ROLLBACK, as_check, newest_check
 from retrim.checking.previous_champions import forbidden_in
 from retrim.decision.check_record import StoredCheck
@@ -71,7 +72,8 @@ def look_at_probation(
     if found.ended is not None:
         _keep_end(workspace, found)
         if found.outcome != "worse" or "manual" in workspace.params.triggers.rules:
-            record_alert(workspace, f"probation {found.outcome}", found.said, now=now)
+            kind = AlertKind(f"probation {found.outcome}")
+            record_alert(workspace, kind, found.said, now=now, about=str(found.version))
     return found
 
 
@@ -124,10 +126,14 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunO
         )
     except RefusedError as error:
         record_alert(
-            workspace, "rollback refused", f"version {version} is worse on probation and stays: {error}", now=now
+            workspace,
+            AlertKind.ROLLBACK_REFUSED,
+            f"version {version} is worse on probation and stays: {error}",
+            now=now,
         )
         raise
-    record_alert(workspace, PROBATION_ROLLBACK, f"version {against} is live again: {row.reason}", now=now)
+    text = f"version {against} is live again: {row.reason}"
+    record_alert(workspace, AlertKind.PROBATION_ROLLBACK, text, now=now, about=str(against))
     return done
 
 

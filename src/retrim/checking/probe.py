@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
 from retrim.checking.score import stored_values
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, reference_band
@@ -249,16 +250,17 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
         assert worst is not None
         record_alert(
             workspace,
-            "skew",
+            AlertKind.SKEW,
             f"{skew.over} of {skew.rows} served predictions are further from what their version says now than "
             f"{skew.bound:g} of the mean prediction; the furthest, {skew.largest:.3g} of it: "
             f"`retrim versions explain '{worst.key}@{worst.version}'` says whether its features were others then, or "
             "it was altered",
             now=now,
+            about="served predictions",
         )
     if served.unreadable:
         text = f"{served.unreadable} stored predictions are not numbers: the store was altered; bring back a copy of it"
-        record_alert(workspace, "skew", text, now=now)
+        record_alert(workspace, AlertKind.SKEW, text, now=now, about="stored predictions")
 
 
 def _predictor(workspace: Workspace, version: int) -> Predictor | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.database import iso
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.score import stored_values
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.prediction_log import span_of
@@ -44,7 +45,7 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
         one = f"{sample.differing[0]}@{sample.version}"
         record_alert(
             workspace,
-            "prediction differs",
+            AlertKind.PREDICTIONS_DIFFER,
             f"{len(sample.differing)} of {sample.rows} stored predictions of version {sample.version} are not what it "
             f"says of the same rows: `retrim versions explain '{one}'` shows both; the file was altered, or the "
             "version predicts otherwise on this machine: restore var/predictions from a backup, or prove the version "

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.adapters.database import iso
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import used_by
 from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError
@@ -45,11 +46,12 @@ def tell_columns_gone(workspace: Workspace, version: int, *, now: pd.Timestamp) 
         what, it = ("is no longer a column", "it is") if len(gone) == 1 else ("are no longer columns", "one is")
         record_alert(
             workspace,
-            "column gone",
+            AlertKind.COLUMN_GONE,
             f"version {version} is live and reads {listed}, which {what}: "
             f"where it is not known, the version predicts without it; the next one does without. If {it} called "
             f"otherwise now, say so: data.columns, `was: {gone[0]}`",
             now=now,
+            about=listed,
         )
     return gone
 

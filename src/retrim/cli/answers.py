@@ -8,6 +8,7 @@ import pandas as pd
 
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
+from retrim.alerting.kinds import KIND_FACTS, AlertKind, what_to_do
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
 from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
@@ -22,6 +23,7 @@ from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError
 from retrim.landing.ingest import withdrawn_of_versions
 from retrim.landing.overdue import Overdue, overdue
+from retrim.lineage.telling import UnsentAlerts, unsent_alerts
 from retrim.lineage.workspace import REFIT, Workspace
 from retrim.release.approval import WAITING, answer_of, sequel_of, waiting
 from retrim.release.release import FIRST
@@ -253,6 +255,42 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class ToldAlert:
+    """An alert, and who was told.
+
+    Args:
+        severity: `critical`, `warning` or `info`.
+        about: What it happened to; empty: the text says it.
+        to_do: What the reader does.
+        sent_to: Addresses that have taken it: protocol and a keyed digest of each.
+        waits_for: Addresses that have not taken it yet.
+    """
+
+    at: str
+    severity: str
+    kind: str
+    about: str
+    text: str
+    to_do: str
+    sent_to: tuple[str, ...]
+    waits_for: tuple[str, ...]
+
+
+def find_alerts(workspace: Workspace) -> list[ToldAlert]:
+    """Every alert, oldest first."""
+    sent = workspace.store.deliveries(workspace.model)
+    found = []
+    for row in workspace.store.alerts(workspace.model):
+        kind, mine = AlertKind(row.kind), [each for each in sent if each.alert == row.id]
+        taken = tuple(sorted(each.address for each in mine if each.sent is not None))
+        waits = tuple(sorted(each.address for each in mine if each.sent is None))
+        to_do = what_to_do(kind, row.about)
+        severity = KIND_FACTS[kind].severity
+        found.append(ToldAlert(row.at, severity, row.kind, row.about, row.text, to_do, taken, waits))
+    return found
+
+
+@dataclass(frozen=True)
 class StatusAnswer:
     """What is live, the accumulated gain against the retraining cost, the last check, and what comes next.
 
@@ -283,6 +321,7 @@ class StatusAnswer:
         quarantined: Batches in quarantine: `batch`, `file`, `arrived`, `faults`.
         overdue: The batch that has not come; None: none is late.
         alerts: The last five: `at`, `kind`, `text`.
+        unsent: Alerts that an address has not taken: `address`, `alerts`, `attempts`, `next_try`, `error`.
         now: The moment that this is about.
     """
 
@@ -312,6 +351,7 @@ class StatusAnswer:
     quarantined: tuple[HeldBatch, ...]
     overdue: Overdue | None
     alerts: tuple[Alert, ...]
+    unsent: tuple[UnsentAlerts, ...]
     now: Moment
 
 
@@ -357,6 +397,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         ),
         overdue=overdue(workspace=workspace.paths, data=workspace.params.data, now=now),
         alerts=tuple(Alert(row.at, row.kind, row.text) for row in store.alerts(workspace.model)[-5:]),
+        unsent=unsent_alerts(workspace, now=now),
         now=now,
     )
 

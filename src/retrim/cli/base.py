@@ -11,7 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -69,6 +69,17 @@ def workspace_here() -> "Workspace":
     from retrim.lineage.workspace import open_workspace
 
     return open_workspace(Path.cwd())
+
+
+def tell_at_end() -> None:
+    """When a command has ended, sends what people are to be told, if the environment names any."""
+    if not any(os.environ.get(name) for name in ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE")):
+        return
+    from retrim.errors import RetrimError
+    from retrim.lineage.telling import tell_people_quietly
+
+    with suppress(RetrimError):  # what is wrong with the workspace the command has said, or it was of none
+        tell_people_quietly(workspace_here(), now=as_time(None))
 
 
 def as_time(text: str | None) -> "pd.Timestamp":
@@ -221,8 +232,8 @@ def _fail(message: str, code: int) -> NoReturn:
 PANELS = {
     "Begin": "demo new init profile upgrade",
     "Every day": "ingest check retrain predict schedule status why ui",
-    "Undo and prove": "rollback reproduce environment",
-    "Groups": "batch policy settings versions",
+    "Undo and prove": "rollback reproduce",
+    "Groups": "alerts batch policy settings versions",
 }
 """Where each command stands in the help."""
 

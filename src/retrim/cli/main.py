@@ -7,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from retrim.cli import data, policy, predict, start, status, versions
+from retrim.cli import alerts, data, policy, predict, start, status, versions
 from retrim.cli import explain as _explain  # noqa: F401  adds its commands to the groups
 from retrim.cli.base import (
     AsJson,
@@ -22,6 +22,7 @@ from retrim.cli.base import (
     run,
     scheduler_of,
     show_version,
+    tell_at_end,
     workspace_here,
 )
 
@@ -42,6 +43,7 @@ def main() -> None:
 
 @app.callback()
 def about(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -51,6 +53,7 @@ def about(
     Retrains when it pays, promotes on evidence, rebuilds any version.
     Every command says more with --help. The first ones to try: demo, status, why.
     """
+    context.call_on_close(tell_at_end)
 
 
 @app.command(epilog=example("retrim demo"))
@@ -210,11 +213,12 @@ def schedule() -> None:
 for part in (start, data, predict, status, versions):
     app.add_typer(part.app)
 for name, group in {
+    "alerts": alerts.alerts_app,
     "batch": data.batch_app,
     "policy": policy.policy_app,
     "settings": policy.settings_app,
     "versions": versions.versions_app,
 }.items():
-    app.add_typer(group, name=name, no_args_is_help=name not in ("versions", "settings"))
+    app.add_typer(group, name=name, no_args_is_help=name not in ("alerts", "versions", "settings"))
 
 arrange(app)

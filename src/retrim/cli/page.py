@@ -14,6 +14,7 @@ from retrim.cli.answers import StatusAnswer, find_status
 from retrim.cli.render import quarantined_in_words, waits_in_words
 from retrim.cli.screens import HELD, live_in_words, next_in_words, status_facts
 from retrim.decision.check_record import StoredCheck
+from retrim.decision.stored_rows import ReleaseRow
 from retrim.lineage.workspace import Workspace
 from retrim.reports.everywhere import find_place
 from retrim.stats.charts import gain_over_time, loss_over_time
@@ -40,6 +41,21 @@ class Answer:
     question: str
     lines: tuple[str, ...]
     calm: bool = True
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a person may do from the page where a server shows it; a reason is asked for and kept.
+
+    Args:
+        about: What it is about.
+        value: The version or the batch; empty where there is one thing only.
+        buttons: Name of the action and what the button says.
+    """
+
+    about: str
+    value: str
+    buttons: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,7 @@ class StatusPage:
         drift_at: Dates of the checks across the table of drift.
         drift: A row for each column that came near its threshold: its name and a cell for each check.
         tables: Checks, versions, batches, alerts.
+        forms: What a person may do now.
     """
 
     model: str
@@ -93,6 +110,7 @@ class StatusPage:
     drift_at: tuple[str, ...]
     drift: tuple[tuple[str, tuple[DriftCell, ...]], ...]
     tables: tuple[ListedTable, ...]
+    forms: tuple[Form, ...] = ()
 
 
 def find_page(workspace: Workspace, *, now: pd.Timestamp) -> StatusPage:
@@ -110,7 +128,30 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp) -> StatusPage:
         drift_at=dates,
         drift=drift,
         tables=(_checks(checks, len(rows)), _versions(workspace), _batches(workspace), _alerts(workspace)),
+        forms=forms(status, workspace.store.releases(workspace.model)),
     )
+
+
+def forms(status: StatusAnswer, releases: Sequence[ReleaseRow]) -> tuple[Form, ...]:
+    """What a person may do now: answer what waits, and go back to the version before."""
+    found = [
+        Form(
+            f"Version {each.version} waits for approval",
+            str(each.version),
+            (("approve", "Approve"), ("reject", "Reject")),
+        )
+        for each in status.waiting
+    ]
+    if status.held:
+        found.append(Form("A decision is on hold", "", (("acknowledge", "Acknowledge, without a retraining"),)))
+    found += [
+        Form(f"Batch {each.batch} is in quarantine", each.batch, (("release", "Land it in spite of its faults"),))
+        for each in status.quarantined
+    ]
+    if releases and releases[-1].previous is not None:
+        button = ("rollback", f"Roll back to version {releases[-1].previous}")
+        found.append(Form(f"Version {releases[-1].version} is live", str(releases[-1].previous), (button,)))
+    return tuple(found)
 
 
 def answers(status: StatusAnswer, faults: Sequence[str]) -> tuple[Answer, ...]:
@@ -231,11 +272,26 @@ def _alerts(workspace: Workspace) -> ListedTable:
     return ListedTable("alerts", "Alerts", ("alert", "at", "kind", "text"), rows)
 
 
-def page_html(page: StatusPage) -> str:
-    """The page with its pictures in it; every text is escaped."""
+@dataclass(frozen=True)
+class ServedPage:
+    """What a server adds to the page.
+
+    Args:
+        links: Other pages beside it: name and address.
+        said: What came of the last action; empty: none.
+        failed: Whether it was refused.
+    """
+
+    links: tuple[tuple[str, str], ...]
+    said: str = ""
+    failed: bool = False
+
+
+def page_html(page: StatusPage, served: ServedPage | None = None) -> str:
+    """The page with its pictures in it; every text is escaped. Forms are there only where a server answers them."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["png"] = lambda picture: b64encode(picture).decode()
     text = (files("retrim") / "templates" / TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(text).render(page=page)
+    return environment.from_string(text).render(page=page, served=served)

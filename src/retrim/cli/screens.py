@@ -47,6 +47,7 @@ from retrim.decision.probe import ProbeReading
 from retrim.drift.findings import DriftFinding
 from retrim.drift.slices import Slice
 from retrim.gate.verdict import mark_of
+from retrim.lineage.telling import UnsentAlerts
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import LiveVersion
 from retrim.reports.demo import NO_LOSS, Loss
@@ -266,6 +267,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("next", next_in_words(status.next_run)),
         ("quarantine", quarantined_in_words(status.quarantined)),
         ("overdue", status.overdue.text if status.overdue else None),
+        ("unsent", unsent_in_words(status.unsent)),
     ]
 
 
@@ -275,6 +277,17 @@ def show_status(status: StatusAnswer) -> None:
     rows = [(render.moment(each.at), f"{each.kind}: {each.text}") for each in status.alerts]
     if rows:
         render.show_table(("at", "what"), rows, title="Alerts", brief_last=True)
+
+
+def unsent_in_words(unsent: Sequence[UnsentAlerts]) -> str | None:
+    """Alerts that could not be sent; None: there are none."""
+    said = []
+    for each in unsent:
+        again = f"next try {render.moment(each.next_try)}" if each.next_try else "given up"
+        tries = "1 try" if each.attempts == 1 else f"{each.attempts} tries"
+        counted = "1 alert" if each.alerts == 1 else f"{each.alerts} alerts"
+        said.append(f"{counted} to {each.address} after {tries}: {each.error or 'it was cut short'}; {again}")
+    return "; ".join(said) or None
 
 
 def show_places(places: Sequence[ModelPlace]) -> None:

@@ -5,7 +5,7 @@ The pages of this workspace in a browser.
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,6 +23,9 @@ def status(
     everywhere: Annotated[
         bool, typer.Option("--all", help="Show every model of these workspaces and of their stores.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="One line for cron and Nagios: exit code 0 ok, 1 warning, 2 critical.")
+    ] = False,
     page: Annotated[
         Path | None,
         typer.Option(
@@ -35,9 +38,13 @@ def status(
 
     Live version, last check, accumulated gain against the retraining cost, last decision, next scheduled run.
     With --all, one line per model: live version, last check, and what waits, is late or went wrong.
+    With --check, one line that says what is wrong and what to do. Its exit code is 3 where that cannot be told.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
+
+    if check:
+        _check(as_json=as_json, alone=not (folders or everywhere or page))
 
     if everywhere:
         from retrim.cli.screens import show_places
@@ -69,6 +76,27 @@ def status(
         show_status(found)
 
 
+def _check(*, as_json: bool, alone: bool) -> NoReturn:
+    """Says how healthy the workspace is; ends with the exit code of a Nagios plug-in."""
+    from retrim.cli import render
+    from retrim.errors import BadInputError, RetrimError
+    from retrim.reports.health import Health, HealthLevel, find_health
+
+    try:
+        if not alone:
+            raise BadInputError(
+                "--check is of the workspace you are in, and one line; leave out --all, --html and the folders"
+            )
+        health = find_health(workspace_here(), now=as_time(None))
+    except (RetrimError, OSError) as error:
+        health = Health(HealthLevel.UNKNOWN, (str(error),), "")
+    if as_json:
+        render.show_json(health)
+    else:
+        print(health.line)  # noqa: T201  one line, however narrow the terminal
+    raise typer.Exit(health.level.exit_code)
+
+
 PORT = 5000
 
 
@@ -78,29 +106,35 @@ def ui(
         int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0 takes a free one.")
     ] = PORT,
 ) -> None:
-    """Show the MLflow pages of this workspace until Ctrl-C.
+    """Show the pages of this workspace until Ctrl-C: status, MLflow.
 
-    Only this machine can open them, and they ask for a password. The command prints where it is.
+    Only this machine can open them, and they ask for a password. The command prints where it is. From the status page
+    you can approve, reject, acknowledge, roll back and land a quarantined batch, each with a reason that is kept.
     """
     from retrim.adapters import mlflow_server
-    from retrim.errors import BadInputError
-    from retrim.files import keep_password
+    from retrim.cli.page_server import PREFIX, page_app
+    from retrim.files import keep_password, login
     from retrim.reading.address import address_of
 
     workspace = workspace_here()
-    if mlflow_server.is_server(workspace.mlflow_url):
-        shown = address_of(workspace.mlflow_url).shown
-        raise BadInputError(f"RETRIM_MLFLOW_URL is the address of an MLflow server, {shown}; open its own pages there")
+    remote = mlflow_server.is_server(workspace.mlflow_url)
     os.chdir(workspace.paths.root)  # an address of a file may be relative to it
     listener = mlflow_server.bind(port)
     password = keep_password(workspace.paths.ui_password)
     file = workspace.paths.ui_password.relative_to(workspace.paths.root)
-    at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}{mlflow_server.PAGE}"
-    print(f"the MLflow pages are at {at} in some seconds")  # noqa: T201  at once, also into a pipe
+    at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+    mlflow = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
+    print(f"the status is at {at}{PREFIX}, the MLflow pages at {mlflow if remote else at + mlflow}, in some seconds")  # noqa: T201  at once, also into a pipe
     print(f"log in as {mlflow_server.USER}; the password is the line in {file}; stop with Ctrl-C", flush=True)  # noqa: T201
+    pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", mlflow),))
     try:
         mlflow_server.serve(
-            listener, tracking_url=workspace.mlflow_url, artifacts=workspace.mlflow_artifacts, password=password
+            listener,
+            tracking_url=workspace.mlflow_url,
+            artifacts=workspace.mlflow_artifacts,
+            password=password,
+            own=pages,
+            prefix=PREFIX,
         )
     except KeyboardInterrupt:
         print("stopped", flush=True)  # noqa: T201

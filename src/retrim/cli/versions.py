@@ -144,7 +144,7 @@ def reproduce(
     raise typer.Exit(0 if all(each.identical for each in shown) else 1)
 
 
-@app.command(epilog=example("retrim environment 1"))
+@versions_app.command(epilog=example("retrim versions environment 1"))
 def environment(version: Version, as_json: AsJson = False) -> None:
     """Build the environment of a version, for work by hand.
 

@@ -753,9 +753,13 @@ class ApprovalParams(SettingsSection):
         return f"{reason}; but release.approval asks a person: `retrim rollback --to {version} --reason ...`"
 
 
+RESTORE_ASKED = "release.approval.moves without restore"
+"""What would have changed a decision that is held because a person approves restores."""
+
+
 def ask_to_restore(decision: Decision, version: int, params: ApprovalParams) -> Decision:
     """A decision to restore a previous champion, held where that is a person's to approve."""
     reason = params.asked_to_restore(decision.reason, version)
     if decision.outcome != "restore" or reason is None:
         return decision
-    return replace(decision, outcome="held", reason=reason, change="release.approval.moves without restore")
+    return replace(decision, outcome="held", reason=reason, change=RESTORE_ASKED)

@@ -187,13 +187,44 @@ class EnvelopeRow:
 
 @dataclass(frozen=True)
 class AlertRow:
-    """An alert that was told."""
+    """An alert.
+
+    Args:
+        about: What it happened to; empty: the text says it.
+        queued: When it was last to be told, by the clock; None: the same was told in other words.
+    """
 
     id: str
     model: str
     kind: str
     at: str
     text: str
+    about: str
+    queued: str | None
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """What an address was sent of an alert, or is to be.
+
+    Args:
+        attempts: How often it was tried.
+        tried: When it was tried last.
+        due: When it is tried next.
+        claim: Of the process that is sending it now.
+        sent: When it was taken.
+        error: Why it was not, without secrets.
+    """
+
+    alert: str
+    address: str
+    model: str
+    attempts: int
+    tried: str
+    due: str | None
+    claim: str | None
+    sent: str | None
+    error: str | None
 
 
 StoredRow = DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow

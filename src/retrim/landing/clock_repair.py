@@ -12,6 +12,7 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Quarantine, QuarantinedBatch
 from retrim.adapters.store import date_decision_anew, date_run_anew
+from retrim.alerting.kinds import AlertKind
 from retrim.decision.stored_rows import DecisionRow, RunRow, VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.ingest import A_SECOND
@@ -94,7 +95,7 @@ def repair(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> 
         for run in _ahead(workspace.store.runs(workspace.model), now):
             date_run_anew(workspace.store, run.id, as_of=texts[run.as_of], latest=iso(now))
     told = "; ".join(map(str, plan.moves))
-    record_alert(workspace, "dates repaired", f"by {by}, as {reason}: {told}", now=now)
+    record_alert(workspace, AlertKind.DATES_REPAIRED, f"by {by}, as {reason}: {told}", now=now)
     return replace(plan, done=True)
 
 

@@ -33,13 +33,17 @@ import pyarrow.parquet as pq
 
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
+from retrim.alerting.kinds import AlertKind
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.landing.ingest import A_SECOND, Landed, land_batch, land_labels, refuse_withdrawn
-from retrim.lineage.workspace import Workspace, clock, tell_suspicious
+from retrim.lineage.workspace import Workspace, clock, record_alert, tell_suspicious
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.chunks import Chunk, LargeFile, large_at
 from retrim.reading.table import writable
+
+TOLD = 3
+"""Faults of a batch that its alert names."""
 
 
 def take_in(
@@ -68,7 +72,7 @@ def take_in(
         BadInputError: As for `land`; or the file was changed meanwhile, or has landed in part, cut otherwise.
     """
     if large is None:
-        yield _take_in(workspace, path, now=now, labels=labels, correction=correction)
+        yield _told(workspace, _take_in(workspace, path, now=now, labels=labels, correction=correction), now=now)
         return
     landed = workspace.landing.batches()
     whole = next((batch for batch in landed if batch.digest == large.of), None)
@@ -92,9 +96,19 @@ def take_in(
         at = now + (part.number - 1) * A_SECOND if correction and now is not None else now
         taken = _take_in(workspace, piece, now=at, labels=labels, correction=correction)
         del piece  # so that two are never held at once
-        yield replace(taken, faults=tuple(fault.shifted(part.first) for fault in taken.faults), part=part)
+        taken = replace(taken, faults=tuple(fault.shifted(part.first) for fault in taken.faults), part=part)
+        yield _told(workspace, taken, now=at)
         if part.number == 1 and taken.outcome == "quarantined" and _is_no_table(taken):
             return
+
+
+def _told(workspace: Workspace, landed: Landed, *, now: pd.Timestamp | None) -> Landed:
+    """The batch, with an alert if it was quarantined."""
+    if landed.outcome == "quarantined":
+        faults = "; ".join(str(fault) for fault in landed.faults[:TOLD])
+        text = f"batch {landed.batch}: {faults}"
+        record_alert(workspace, AlertKind.BATCH_QUARANTINED, text, now=now or clock(), about=landed.batch)
+    return landed
 
 
 def large_file(workspace: Workspace, path: Path) -> LargeFile | None:

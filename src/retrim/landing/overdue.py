@@ -6,6 +6,7 @@ from itertools import pairwise
 import pandas as pd
 
 from retrim.adapters.landing_zone import Landing, Quarantine
+from retrim.alerting.kinds import AlertKind
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.stats.codec import Duration, Instant, written
@@ -75,4 +76,5 @@ def tell_overdue(workspace: Workspace, *, now: pd.Timestamp) -> None:
     """An alert for a batch that is due and has not landed, once."""
     late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
     if late is not None:
-        record_alert(workspace, "batch quarantined" if late.quarantined else "batch overdue", late.text, now=now)
+        kind = AlertKind.BATCH_QUARANTINED if late.quarantined else AlertKind.BATCH_OVERDUE
+        record_alert(workspace, kind, late.text, now=now, about=late.quarantined[0] if late.quarantined else "")

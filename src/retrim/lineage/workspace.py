@@ -27,6 +27,8 @@ from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
+from retrim.alerting.kinds import KIND_FACTS, AlertKind, Severity
+from retrim.alerting.plan import is_to_be_told
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
@@ -107,21 +109,39 @@ def open_workspace(start: Path) -> Workspace:
 ALERTS_LOGGER = logging.getLogger("retrim.alerts")
 
 
-def record_alert(workspace: Workspace, kind: str, text: str, *, now: pd.Timestamp) -> bool:
-    """Tells once; False if the same was told before."""
+def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Timestamp, about: str = "") -> bool:
+    """Records that something happened, to be told to people; False if it is not told, as it was before.
+
+    Args:
+        workspace: The workspace.
+        kind: What happened; `retrim.alerting.kinds` says how grave it is and what to do.
+        text: Why, in a sentence or two.
+        now: The moment that it is about.
+        about: What it happened to, such as a batch or a version. While something lasts, the same kind about the same
+            thing is told again as a reminder only, in whatever words.
+    """
     identity = sha256(f"{workspace.model}\0{kind}\0{text}".encode()).hexdigest()[:16]
-    row = {"id": identity, "model": workspace.model, "kind": kind, "at": iso(now), "text": text}
-    fresh = workspace.store.add_alert(row)
-    if fresh:
-        ALERTS_LOGGER.warning("%s: %s", kind, text)
-    return fresh
+    recorded = clock()
+    row = {"id": identity, "model": workspace.model, "kind": str(kind), "at": iso(now), "text": text, "about": about}
+
+    def is_told(same_words: str | None, same_matter: str | None) -> bool:
+        words, matter = (None if each is None else pd.Timestamp(each) for each in (same_words, same_matter))
+        params = workspace.params.alerts
+        return is_to_be_told(kind, same_words=words, same_matter=matter, params=params, now=recorded)
+
+    told = workspace.store.add_alert(row | {"queued": iso(recorded)}, is_told)
+    if told:
+        light = KIND_FACTS[kind].severity is Severity.INFO
+        ALERTS_LOGGER.log(logging.INFO if light else logging.WARNING, "%s: %s", kind, text)
+    return told
 
 
 def tell_suspicious(workspace: Workspace, *, now: pd.Timestamp) -> None:
     """An alert for every suspicious batch that stands, once: so none is lost to a kill right after it landed."""
     for batch in workspace.landing.standing():
         if batch.suspicious:
-            record_alert(workspace, "suspicious batch", f"{batch.batch} landed; {batch.suspicious}", now=now)
+            text = f"{batch.batch} landed; {batch.suspicious}"
+            record_alert(workspace, AlertKind.SUSPICIOUS_BATCH, text, now=now, about=batch.batch)
 
 
 PROGRESS_LOGGER = logging.getLogger("retrim.progress")

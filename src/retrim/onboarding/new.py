@@ -232,7 +232,8 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
         if changed and _has_begun(workspace):
             raise RefusedError(
                 "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` "
-                f"of retrim {before} finish it (`retrim environment N` of the live version has it), then upgrade"
+                f"of retrim {before} finish it (`retrim versions environment N` of the live version has it), then "
+                "upgrade"
             )
         if changed:
             write_file(root / PARAMS, settings.encode())

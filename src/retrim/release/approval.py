@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from retrim.adapters.database import iso
+from retrim.alerting.kinds import AlertKind
 from retrim.decision.stored_rows import RunRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
@@ -110,7 +111,7 @@ def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, no
     )
     detail = {"reason": said, "verdict": reason, "expires": expires}
     record_alert(
-        workspace, "approval needed", f"version {version}: {said}", now=now
+        workspace, AlertKind.APPROVAL_NEEDED, f"version {version}: {said}", now=now, about=str(version)
     )  # first: a kill between tells it twice
     workspace.store.end_run(run.id, state=WAITING, ended=iso(now), version=version, detail=detail)
     return said
@@ -256,7 +257,8 @@ def _finish(workspace: Workspace, run: RunRow, answer: ApprovalAnswer, *, now: p
             raise
         state = "promoted"
     if answer.by is None:  # told first: a run that has ended is not looked at again
-        record_alert(workspace, f"approval {answer.answer}", f"version {run.made} ends refused: {reason}", now=now)
+        kind, text = AlertKind(f"approval {answer.answer}"), f"version {run.made} ends refused: {reason}"
+        record_alert(workspace, kind, text, now=now, about=str(run.made))
     _end(workspace, run, state, reason, answer, now=now)
 
 

@@ -14,14 +14,17 @@ import pandas as pd
 import retrim
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.alerting.kinds import AlertKind
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.lineage.workspace import Workspace, clock, require_who_and_why
+from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
 from retrim.stats.codec import from_record, to_record
 
 FIRST = "first"
+MOVES_BACK = {"restore": AlertKind.RESTORED, "rollback": AlertKind.ROLLED_BACK}
+"""What people are told of moves to a version that was live before; one on probation tells of its own."""
 
 
 def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> EnvelopeRow:
@@ -120,6 +123,8 @@ def promote_version(
             if not _was_promoted(workspace, version):  # else somebody who carries out the same word was faster
                 raise
     sync_aliases(workspace)
+    text = f"version {version} is live: {reason}"
+    record_alert(workspace, AlertKind.PROMOTED, text, now=now, about=str(version))
 
 
 def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now: pd.Timestamp) -> LiveVersion:
@@ -196,6 +201,9 @@ def make_live(
     row_of_log = {"model": workspace.model, "version": version, **moved}
     workspace.store.add_release(row_of_log, expected=expected, keys=workspace.keys)
     sync_aliases(workspace)
+    if action in MOVES_BACK:
+        text = f"version {version} is live again as of {iso(now)}, in place of {expected}, moved by {by}: {reason}"
+        record_alert(workspace, MOVES_BACK[action], text, now=now, about=str(version))
 
 
 def sync_aliases(workspace: Workspace) -> None:

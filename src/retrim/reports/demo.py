@@ -12,6 +12,7 @@ from retrim.errors import BadInputError
 from retrim.files import write_file
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.settings_file import set_settings
+from retrim.lineage.telling import tell_nobody
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.reading.shipped import DATASETS
 from retrim.release.versions import judged_in_place_of, load_stored_version
@@ -34,6 +35,7 @@ def make_workspace(workspace: Workspace) -> Workspace:
             f"params.yaml describes {workspace.model!r}, and the demo replays a shipped table ({', '.join(shipped)}) "
             "with the settings it ships with; run `make demo` in a fresh clone"
         )
+    tell_nobody()
     clone(workspace, workspace.paths.demo)
     set_settings(replace(workspace.paths, root=workspace.paths.demo), {"probe.when": EVERY})
     return open_workspace(workspace.paths.demo)

@@ -38,6 +38,7 @@ from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths, link, read_yaml
 from retrim.landing.as_of_view import known_table
+from retrim.lineage.telling import tell_nobody
 from retrim.lineage.workspace import REFIT, Workspace, clone
 from retrim.reading.landed import hash_file, withdrawal_file
 from retrim.release.release import sync_aliases
@@ -101,7 +102,7 @@ def make_replay(
     folder = workspace.paths.replays / f"{since:%Y%m%dT%H%M%S}-{sha256(asked.encode()).hexdigest()[:8]}"
     clone(workspace, folder)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
-    its_own = Env(store_url=None, mlflow_url=None, mlflow_artifacts=None, prefect_url=url)  # not the environment's
+    its_own = Env.model_construct(prefect_url=url)  # which does not read the environment
     there = Workspace(WorkspacePaths(folder), params, its_own)
     lay_batches(workspace, there, after=None, until=since - pd.Timedelta("1us"))
     _adopt_past(workspace, there, since)
@@ -208,9 +209,13 @@ def _adopt_past(here: Workspace, there: Workspace, since: pd.Timestamp) -> None:
 
 
 def alone() -> None:
-    """Forgets where this process was told that store and models are: a replay keeps its own, and touches no other."""
+    """Forgets where this process was told that store and models are: a replay keeps its own, and touches no other.
+
+    Nor is anybody told what happens in it.
+    """
     for name in ("RETRIM_STORE_URL", "RETRIM_MLFLOW_URL", "RETRIM_MLFLOW_ARTIFACTS", "RETRIM_PREDICTIONS"):
         os.environ.pop(name, None)
+    tell_nobody()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import psutil
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import end_survivors
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import rolled_back
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for
@@ -114,7 +115,7 @@ def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
         return
     reason = f"{KILLED} {run.attempt} times, and it is started {most} times at most: look for what kills it"
     record_alert(
-        workspace, "run failed", f"{run.id}: {reason}", now=now
+        workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again
     workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
 
@@ -132,7 +133,7 @@ def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     for run in chain.from_iterable(stopped):
         if _overtaken(workspace, by_id[run.decision], decisions):
             reason = "what is live was rolled back to since this was decided, and nothing starts by itself after that"
-            record_alert(workspace, "run failed", f"{run.id}: {reason}", now=now)
+            record_alert(workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id)
             workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
         else:
             waiting.append(str(run.decision))
@@ -194,7 +195,7 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
     process = holder_of(workspace, run.id)
     if process is None:
         where = "its process shows no sign of life; end it on the machine where it runs"
-        record_alert(workspace, "run hangs", f"{run.id}: {where}", now=now)
+        record_alert(workspace, AlertKind.RUN_HANGS, f"{run.id}: {where}", now=now, about=run.id)
         return False
     reason = (
         f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, at most "
@@ -207,7 +208,7 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
     for run_directory in run_directories_of(workspace, run.id):
         end_survivors(run_directory)
     record_alert(
-        workspace, "run failed", f"{run.id}: {reason}", now=now
+        workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again
     workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
     workspace.registry.end_open(run.id, "FAILED")

@@ -21,6 +21,7 @@ from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import read_attestation
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
+from retrim.alerting.kinds import AlertKind
 from retrim.decision.probation import REBUILD, Agreement, RebuildStatement, agreement, from_top, pick, rebuild_predicate
 from retrim.decision.stored_rows import EnvelopeRow, VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
@@ -401,7 +402,11 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
     if not proof.identical:
         first = proof.differences[0].splitlines()[0]
         record_alert(
-            workspace, "rebuild differs", f"version {version} cannot be made again as it was: {first}", now=now
+            workspace,
+            AlertKind.REBUILD_DIFFERS,
+            f"version {version} cannot be made again as it was: {first}",
+            now=now,
+            about=str(version),
         )
     return proof
 

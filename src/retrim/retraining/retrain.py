@@ -15,6 +15,7 @@ import pandas as pd
 
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
@@ -175,6 +176,9 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     show_challenger(workspace, None)
     workspace.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
+    if not promotes:  # first: a kill between tells it once more
+        text = f"version {version}: {reason}"
+        record_alert(workspace, AlertKind.REFUSED, text, now=now, about=str(version))
     detail = {"reason": reason} | ({} if back is None else {"restored": back})
     workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_run_directories(workspace)
@@ -189,7 +193,8 @@ def _brought_back(
     restored = None if previous_champions is None else previous_champions.restore
     asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, restored)
     if asked is not None:
-        record_alert(workspace, "approval needed", f"version {restored}: {asked}", now=now)
+        text = f"version {restored}: {asked}"
+        record_alert(workspace, AlertKind.RESTORE_NEEDED, text, now=now, about=str(restored))
         return None, asked
     try:
         return restore_after_run(workspace, row, by=by, now=now), reason
@@ -300,7 +305,7 @@ def marked(
             raise
         detail = {"reason": str(error)}
         workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
-        record_alert(workspace, "run failed", f"{run.id}: {error}", now=now)
+        record_alert(workspace, AlertKind.RUN_FAILED, f"{run.id}: {error}", now=now, about=run.id)
         _mirror(workspace, run, "FAILED")
         raise
     except BaseException:  # Ctrl-C, a signal to end, a cancelled flow run

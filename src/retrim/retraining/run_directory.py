@@ -17,6 +17,7 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import DvcSession
 from retrim.adapters.wheel import LOCK
+from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
@@ -233,7 +234,9 @@ def wait_for_remote(
     found = workspace.store.run(run.id)
     kept = {} if found is None else found.detail
     said = "the DVC remote does not take its files; retrim check, retrain and the schedule finish it once it is back"
-    record_alert(workspace, "remote away", f"{run.id}: {said}", now=now)  # first: a kill between tells it twice
+    record_alert(
+        workspace, AlertKind.REMOTE_AWAY, f"{run.id}: {said}", now=now, about=run.id
+    )  # first: a kill between tells it twice
     detail = {**kept, "reason": f"{said} ({why})", RUN_DIRECTORY: run_directory.as_record()}
     workspace.store.end_run(run.id, state=UNPUSHED, ended=iso(now), version=None, detail=detail)
 

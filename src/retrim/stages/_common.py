@@ -148,7 +148,7 @@ def check_pins(paths: Paths) -> None:
         raise BadInputError(
             f"the code in {package} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run "
             "the stage through `dvc repro`; without a src/ run that in the environment of the version: "
-            "`retrim environment N`. In a run directory made by hand: make another"
+            "`retrim versions environment N`. In a run directory made by hand: make another"
         )
     if platform.python_version() != pins["python"]:
         raise BadInputError(

@@ -1,0 +1,188 @@
+"""Addresses that people are told at, and sending to them through apprise. What stands in an address is never shown.
+
+Each message is sent by a process of its own, this file run as a program: it ends in time whatever a receiver does, and
+what apprise and its libraries log of an address ends with it. It imports nothing heavy.
+
+A ping, by which a watcher elsewhere learns that the schedule is alive.
+"""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import retrim
+from retrim.errors import BadInputError
+
+if TYPE_CHECKING:
+    from retrim.alerting.message import Message
+
+PROTOCOL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30})://(.+)")
+PARTS = re.compile(r"[/?&=:@#,;\s]+")
+LEAST_SECRET = 3
+"""Signs below which a part of an address is no word of its own, and not looked for in what tools say."""
+WAIT_SECONDS = 20.0
+"""For how long a receiver is waited for."""
+PING_SECONDS = 10.0
+HIDDEN = "***"
+TYPES = {"critical": "failure", "warning": "warning", "info": "info"}
+
+
+@dataclass(frozen=True)
+class AlertAddress:
+    """An address as apprise takes it, such as `mailto://` or `slack://`."""
+
+    text: str = field(repr=False)
+
+    @property
+    def protocol(self) -> str:
+        """Its protocol; `address` where it has none."""
+        found = PROTOCOL.fullmatch(self.text)
+        return "address" if found is None else found[1].lower()
+
+
+def masked(said: object, address: str) -> str:
+    """What a tool said, on one line, without any part of an address but its protocol."""
+    found = PROTOCOL.fullmatch(address)
+    rest = address if found is None else found[2]
+    split = {rest, *PARTS.split(rest)}
+    parts = split | {unquote(part) for part in split} | set(PARTS.split(unquote(rest)))
+    text = " ".join(str(said).split()).replace(address, HIDDEN)
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= LEAST_SECRET:
+            text = re.sub(re.escape(part), HIDDEN, text, flags=re.IGNORECASE)
+    return text[:300]
+
+
+def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Path) -> tuple[AlertAddress, ...]:
+    """The addresses of the environment, each once.
+
+    Args:
+        given: Several, separated by spaces.
+        file: One a line; lines that begin with # are left out.
+        root: Of the workspace.
+        var: What git does not take of it.
+
+    Raises:
+        BadInputError: The file cannot be read, or lies where git may take it.
+    """
+    texts = [] if given is None else given.split()
+    if file is not None:
+        place = file.resolve()
+        if place.is_relative_to(root.resolve()) and not place.is_relative_to(var.resolve()):
+            raise BadInputError(
+                f"RETRIM_ALERTS_FILE is {file}, which lies in the workspace, where git may take it; move it out, or "
+                "into var/"
+            )
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            why = str(getattr(error, "strerror", None) or "it is no text").lower()
+            raise BadInputError(
+                f"RETRIM_ALERTS_FILE is {file}, which cannot be read: {why}; write a file with one address a line"
+            ) from None
+        texts += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return tuple(AlertAddress(text) for text in dict.fromkeys(texts))
+
+
+def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message"]) -> list[str | None]:
+    """Sends each address its message, all at once; gives why it failed, without secrets, or None where it was taken.
+
+    A receiver that has not answered after `WAIT_SECONDS` counts as one that failed.
+    """
+    source = str(Path(retrim.__file__).resolve().parents[1])
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "retrim.adapters.notify"],
+            env={**os.environ, "PYTHONPATH": source},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in addresses
+    ]
+    ended: list[str | None] = []
+    for process, address, message in zip(started, addresses, messages, strict=True):
+        asked = {"address": address.text, "title": message.title, "body": message.body}
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps({**asked, "type": TYPES[message.severity]}))
+            process.stdin.close()
+        except BrokenPipeError:  # how it ended is read below
+            pass
+        process.stdin = None
+    for process, address in zip(started, addresses, strict=True):
+        ended.append(_end_of(process, address))
+    return ended
+
+
+def _end_of(process: "subprocess.Popen[str]", address: AlertAddress) -> str | None:
+    try:
+        answer, _ = process.communicate(timeout=WAIT_SECONDS)
+        said = json.loads(answer)["error"]
+    except subprocess.TimeoutExpired:
+        said = f"it had not answered after {WAIT_SECONDS:g} s"
+    except ValueError:
+        said = f"the process that sends it ended with {process.returncode}"
+    finally:
+        process.kill()
+        process.communicate()
+    return None if said is None else masked(said, address.text)
+
+
+def send_ping(address: str) -> str | None:
+    """Asks for an address of a watcher; gives why it failed, without secrets, or None."""
+    if not address.lower().startswith(("http://", "https://")):
+        return "RETRIM_PING is not an address that begins with http:// or https://"
+    try:
+        with urllib.request.urlopen(address, timeout=PING_SECONDS) as answer:
+            answer.read(1)
+    except (OSError, ValueError) as error:
+        said = f"{error.code} {error.reason}" if isinstance(error, urllib.error.HTTPError) else str(error)
+        return masked(said, address)
+    return None
+
+
+def _send(address: str, title: str, body: str, kind: str) -> str | None:
+    from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+
+    said: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    logger = logging.getLogger("apprise")
+    logger.propagate = False
+    logger.addHandler(Kept(logging.WARNING))
+    sender = Apprise(asset=AppriseAsset(app_id="retrim", app_desc="retrim", service_timeout=WAIT_SECONDS))
+    if not sender.add(address):
+        why = "; ".join(said[:-1])
+        return f"apprise does not take the address{': ' if why else ''}{why}; its wiki says how one is written"
+    if sender.notify(body=body, title=title, notify_type=NotifyType(kind), body_format=NotifyFormat.TEXT):
+        return None
+    return "; ".join(said) or "apprise does not say why"
+
+
+def _main() -> None:
+    asked = json.load(sys.stdin)
+    try:
+        error = _send(asked["address"], asked["title"], asked["body"], asked["type"])
+    except Exception as fault:  # noqa: BLE001  whatever a plug-in of apprise does: it was not sent
+        error = f"{type(fault).__name__}: {fault}"
+    print(json.dumps({"error": error}), flush=True)  # noqa: T201  the answer
+    os._exit(0)  # threads of apprise may wait for a receiver
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,74 @@
+"""Alerts by command: what people were told, and whether their addresses take it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retrim.cli.base import AsJson, as_time, example, workspace_here
+
+if TYPE_CHECKING:
+    from retrim.lineage.telling import Sending
+
+alerts_app = typer.Typer(help="Alerts: list, test the addresses, send what waits.", invoke_without_command=True)
+
+
+@alerts_app.callback(epilog=example("retrim alerts --json"))
+def alerts(
+    context: typer.Context,
+    number: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many, the newest.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List what people were told, and who has not been reached yet."""
+    if context.invoked_subcommand is not None:
+        return
+    from retrim.cli import render
+    from retrim.cli.answers import find_alerts
+    from retrim.stats.codec import to_record
+
+    found = find_alerts(workspace_here())[-number:]
+    if as_json:
+        render.show_json({"alerts": [to_record(each) for each in found]})
+        return
+    rows = [
+        (render.moment(each.at), each.severity, ", ".join(each.sent_to) or "nobody", f"{each.kind}: {each.text}")
+        for each in found
+    ]
+    render.show_table(("at", "severity", "sent to", "what"), rows, brief_last=True)
+
+
+@alerts_app.command("test", epilog=example("retrim alerts test"))
+def send_test_messages(as_json: AsJson = False) -> None:
+    """Send a test message to each address, and say which failed.
+
+    The addresses are those of RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if one failed.
+    """
+    from retrim.lineage.telling import send_test
+
+    _show_sent(send_test(workspace_here(), now=as_time(None)), as_json=as_json)
+
+
+@alerts_app.command(epilog=example("retrim alerts send"))
+def send(as_json: AsJson = False) -> None:
+    """Send what waits and is due, as the schedule does by itself.
+
+    For a timer of your own where no schedule runs. The exit code is 1 if an address failed.
+    """
+    from retrim.lineage.telling import tell_people
+
+    _show_sent(tell_people(workspace_here(), now=as_time(None)), as_json=as_json)
+
+
+def _show_sent(sendings: "Sequence[Sending]", *, as_json: bool) -> None:
+    from retrim.cli import render
+    from retrim.stats.codec import to_record
+
+    if as_json:
+        render.show_json({"sent": [to_record(each) for each in sendings]})
+    else:
+        for each in sendings:
+            said = "sent" if each.error is None else f"failed: {each.error}"
+            render.OUT.print(f"{each.address}: {said}", highlight=False, markup=False)
+        if not sendings:
+            render.OUT.print("nothing is due", highlight=False)
+    raise typer.Exit(0 if all(each.error is None for each in sendings) else 1)

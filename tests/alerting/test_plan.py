@@ -1,0 +1,111 @@
+"""When an alert is told: laws of dedup, quiet hours, rate and back-off."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrim.alerting.kinds import KIND_FACTS, Alert, AlertKind, AlertParams, Severity, what_to_do
+from retrim.alerting.plan import LAST_RETRY, WaitingAlert, alerts_due, is_quiet, is_to_be_told, retry_after
+
+NOW = pd.Timestamp("2026-03-02 12:00", tz="UTC")
+MINUTE = pd.Timedelta("1min")
+PARAMS = AlertParams(every="10min", remind="3D")
+WAITS = {"attempts": 0, "due": None, "claimed": False}
+
+
+def alert(name: str, kind: AlertKind = AlertKind.BATCH_OVERDUE) -> Alert:
+    return Alert(name, kind, "", "a test", NOW)
+
+
+def due(*waiting: WaitingAlert, last: pd.Timestamp | None = None, quiet: str | None = None) -> list[str]:
+    params = AlertParams(every="10min", quiet=quiet)
+    return [each.alert.id for each in alerts_due(waiting, last_sent=last, params=params, now=NOW)]
+
+
+def test_every_kind_says_how_grave_it_is_and_what_to_do() -> None:
+    assert set(KIND_FACTS) == set(AlertKind)
+    assert all(what_to_do(kind, "x") for kind in AlertKind)
+
+
+def test_an_event_is_told_once() -> None:
+    told = {"same_matter": NOW - pd.Timedelta("99D"), "params": PARAMS, "now": NOW}
+
+    assert is_to_be_told(AlertKind.PROMOTED, same_words=None, **told)
+    assert not is_to_be_told(AlertKind.PROMOTED, same_words=NOW - pd.Timedelta("99D"), **told)
+
+
+@pytest.mark.parametrize(("before", "again"), [("0s", False), ("2D 23h", False), ("3D", True), ("9D", True)])
+def test_what_lasts_is_told_again_as_a_reminder(before: str, *, again: bool) -> None:
+    at = NOW - pd.Timedelta(before)
+
+    assert is_to_be_told(AlertKind.SKEW, same_words=None, same_matter=at, params=PARAMS, now=NOW) is again
+    assert is_to_be_told(AlertKind.SKEW, same_words=at, same_matter=None, params=PARAMS, now=NOW) is again
+
+
+def test_a_clock_that_was_ahead_silences_nothing() -> None:
+    ahead = NOW + pd.Timedelta("400D")
+
+    assert is_to_be_told(AlertKind.SKEW, same_words=ahead, same_matter=ahead, params=PARAMS, now=NOW)
+    assert due(WaitingAlert(alert("a"), **WAITS), last=ahead) == ["a"]
+
+
+def test_several_go_in_one_message_the_gravest_first() -> None:
+    kinds = {"a": AlertKind.PROMOTED, "b": AlertKind.RUN_FAILED, "c": AlertKind.BATCH_OVERDUE}
+
+    assert due(*(WaitingAlert(alert(name, kind), **WAITS) for name, kind in kinds.items())) == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(("ago", "sent"), [("9min", []), ("10min", ["a"])])
+def test_an_address_gets_a_message_at_most_every_so_often(ago: str, sent: list[str]) -> None:
+    assert due(WaitingAlert(alert("a"), **WAITS), last=NOW - pd.Timedelta(ago)) == sent
+
+
+def test_in_quiet_hours_critical_ones_pass_alone() -> None:
+    waiting = [WaitingAlert(alert("a"), **WAITS), WaitingAlert(alert("b", AlertKind.RUN_FAILED), **WAITS)]
+
+    assert due(*waiting, quiet="11:00-13:00") == ["b"]
+    assert due(*waiting, quiet="13:00-11:00") == ["b", "a"]
+
+
+def test_what_failed_waits_for_its_next_try_or_for_another_alert() -> None:
+    failed = WaitingAlert(alert("a"), 2, NOW + MINUTE, claimed=False)
+
+    assert due(failed) == []
+    assert due(failed, WaitingAlert(alert("b"), **WAITS)) == ["a", "b"]
+
+
+def test_what_another_process_sends_is_left_to_it_until_that_is_dead() -> None:
+    fresh = WaitingAlert(alert("b"), **WAITS)
+
+    assert due(WaitingAlert(alert("a"), 1, NOW + MINUTE, claimed=True), fresh) == ["b"]
+    assert due(WaitingAlert(alert("a"), 1, NOW - MINUTE, claimed=True)) == ["a"]
+
+
+@given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 1439))
+def test_a_moment_lies_in_the_hours_or_in_their_complement(begin: int, end: int, at: int) -> None:
+    if begin == end:
+        return
+    clock = [f"{minute // 60:02}:{minute % 60:02}" for minute in (begin, end)]
+    now = NOW.normalize() + at * MINUTE
+
+    assert is_quiet("-".join(clock), now) is not is_quiet("-".join(reversed(clock)), now)
+    assert is_quiet("-".join(clock), NOW.normalize() + begin * MINUTE)
+
+
+def test_retries_back_off_up_to_an_hour() -> None:
+    waits = [retry_after(attempts) for attempts in range(1, 40)]
+
+    assert waits[:3] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
+    assert waits == sorted(waits)
+    assert waits[-1] == LAST_RETRY
+
+
+@pytest.mark.parametrize("text", ["22-7", "24:00-07:00", "07:00-07:00", "night"])
+def test_quiet_hours_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="22:00-07:00"):
+        AlertParams(quiet=text)
+
+
+def test_severities_go_from_grave_to_light() -> None:
+    assert list(Severity) == ["critical", "warning", "info"]

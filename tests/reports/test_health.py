@@ -1,0 +1,102 @@
+"""How healthy a workspace is: the exit code of a Nagios plug-in, and one line."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+
+from retrim.adapters.database import iso
+from retrim.alerting.kinds import AlertKind
+from retrim.checking.mode import begin_due_times, mark_due_time
+from retrim.lineage.telling import tell_people
+from retrim.lineage.workspace import clock, record_alert
+from retrim.reports.health import HealthLevel, find_health
+from retrim.settings import Env
+from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.receivers import free_port
+
+DAY = pd.Timedelta("1D")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = make_desk(tmp_path_factory.mktemp("health") / "workspace", changes={"schedule": {"monitor": "1D"}})
+    desk.land(desk.rows(0, 20), at=20)
+    desk.make_version(20)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+def health(desk: Desk, day: float = 20.1) -> tuple[HealthLevel, str]:
+    found = find_health(desk.workspace, now=desk.day(day))
+    return found.level, found.line
+
+
+def test_a_live_version_and_nothing_else_is_ok(desk: Desk) -> None:
+    assert health(desk) == (HealthLevel.OK, "OK generated: version 1 is live, no check yet")
+
+
+def test_a_workspace_without_a_version_is_a_warning(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+
+    assert health(desk) == (HealthLevel.WARNING, "WARNING generated: nothing is live: retrim retrain")
+
+
+def test_a_schedule_that_is_dead_is_critical_until_a_check_is_made(desk: Desk) -> None:
+    begin_due_times(desk.workspace, "monitor", now=desk.day(20))
+    levels = [health(desk, day)[0] for day in (20.5, 21.02, 21.1)]
+    line = health(desk, 21.1)[1]
+    mark_due_time(desk.workspace, "monitor", desk.day(21))
+
+    assert levels == [HealthLevel.OK, HealthLevel.OK, HealthLevel.CRITICAL]
+    assert line.startswith("CRITICAL generated: the check of 2024-01-22 00:00 was not made, no schedule runs here: ")
+    assert "retrim schedule" in line
+    assert health(desk, 21.1)[0] is HealthLevel.OK
+
+
+def test_checks_by_hand_stand_for_those_of_the_schedule(desk: Desk) -> None:
+    begin_due_times(desk.workspace, "monitor", now=desk.day(20))
+    desk.check(21)
+
+    assert "was not made" not in health(desk, 21.1)[1]
+
+
+def test_a_failed_run_is_critical_and_comes_first(desk: Desk) -> None:
+    late = desk.day(40)
+    desk.workspace.store.end_run(
+        desk.workspace.store.runs("generated")[-1].id,
+        state="failed",
+        ended=iso(late),
+        version=None,
+        detail={"reason": "the disk is full"},
+    )
+    level, line = health(desk, 40)
+
+    assert level is HealthLevel.CRITICAL
+    assert "failed, the disk is full" in line.partition(";")[0]
+    assert "a batch was due" in line
+
+
+def test_a_version_that_waits_is_a_warning_with_the_command_that_answers(desk: Desk) -> None:
+    desk.make_version(20.1, waits=True)
+
+    assert health(desk) == (
+        HealthLevel.WARNING,
+        "WARNING generated: version 2 waits: retrim versions approve 2 --reason WHY",
+    )
+
+
+def test_alerts_that_nobody_took_are_a_warning(desk: Desk) -> None:
+    address = SecretStr(f"json://127.0.0.1:{free_port()}/hook")
+    workspace = replace(desk.workspace, env=Env(alerts=address))
+    record_alert(workspace, AlertKind.RUN_FAILED, "a test", now=desk.day(20))
+    tell_people(workspace, now=clock())
+    found = find_health(workspace, now=clock())
+
+    assert any("1 alert could not be sent to json-" in said for said in found.said)
