@@ -213,7 +213,7 @@ def test_what_is_promoted_pays_for_its_second_fit_too() -> None:
 def test_the_sentence_has_the_figures_of_both_sides() -> None:
     assert SUMMARY.sentence == (
         "From 2024-01-01 to 2024-01-11, over 240 rows, mae was 2 in history with 0 retrainings, and 1 in the replay "
-        "with 2 retrainings (1 promoted, 1 refused) and 1 restored. At a cost of 2 a retraining the "
+        "with 2 retrainings (1 promoted, 1 refused) and 1 restored. At a cost of 2 a retraining the whole cost, in "
         "mean loss x checks, was 10 and 9: 1 less in the replay (10.5 and 9.75 with the probes). Decisions differ at "
         "3 of 5 moments."
     )

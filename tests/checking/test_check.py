@@ -431,11 +431,9 @@ def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
 # --- a regime that returns -------------------------------------------------------------------------
 
 
-def _returned(make: Make, **previous_champion: Any) -> tuple[Desk, list[Any]]:
+def _returned(make: Make, **most: Any) -> tuple[Desk, list[Any]]:
     """Ten days of a new concept, a version made of them, and the old concept again."""
-    desk = make(
-        drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"previous": previous_champion, "probation": {"checks": 0}}
-    )
+    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"previous_champions": most, "probation": {"checks": 0}})
     desk.land(desk.rows(10, 20), 20)
     desk.make_version(20)
     desk.stream["size"] = 0.0

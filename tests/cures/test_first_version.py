@@ -225,7 +225,7 @@ def test_the_page_of_the_profile_names_the_check(story: Story, cure: Cure) -> No
 def test_a_policy_is_set_once_it_was_tried(story: Story, cure: Cure) -> None:
     world = story.world
     cure.is_asked(printed(world, "policy set never"))
-    cure.is_asked(printed(world, "policy backtest --windows 5 --prices 0.5"))
+    cure.is_asked(printed(world, "policy backtest --windows 5 --costs 0.5"))
     cure.is_done(printed(world, "policy set gain-0.5"))
 
     assert "0.5" in (world.root / "params.yaml").read_text(encoding="utf-8")

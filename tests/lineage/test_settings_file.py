@@ -30,7 +30,10 @@ def test_a_section_that_was_not_stated_is_added_in_the_order_of_the_settings(wor
     set_settings(workspace, {"gate.non_inferiority.most": 0.001})
 
     head, probe = SHIPPED.split("probe:")
-    assert workspace.params.read_text(encoding="utf-8") == f"{head}gate:\n  harm: {{most: 0.001}}\n\nprobe:{probe}"
+    assert (
+        workspace.params.read_text(encoding="utf-8")
+        == f"{head}gate:\n  non_inferiority: {{most: 0.001}}\n\nprobe:{probe}"
+    )
     assert load_params(workspace.params).gate.non_inferiority == NonInferiorityParams(most=0.001)
 
 
@@ -71,7 +74,7 @@ def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePat
     ("key", "why"),
     [
         ("gate.folds", r"gate\.folds is fixed at 4 \(equal spans"),
-        ("run_directory.gc_grace", r"room\.gc_grace is fixed at '1h' \("),
+        ("run_directory.gc_grace", r"run_directory\.gc_grace is fixed at '1h' \("),
         ("tune.warm_trials", r"tune\.warm_trials follows others: a quarter of tune\.trials"),
         ("drift.thresholds.psi", r"drift\.thresholds\.psi is gone since retrim 0\.1\.0: drift\.tests names each test"),
         ("demo.start", r"demo\.start is gone since retrim 0\.1\.0"),
@@ -92,7 +95,7 @@ gate:                              # what a challenger must show
   min_gain: 0.02                   # ours
 
 # How versions are kept.
-room:
+run_directory:
   gc_grace: 1h
   max_file_mb: 5
 

@@ -81,7 +81,7 @@ def test_what_the_file_did_not_state_is_added(workspace: Workspace) -> None:
 def test_the_file_says_what_the_policy_says(workspace: Workspace) -> None:
     set_policy(workspace, "gain-0.25")
 
-    assert load_params(workspace.paths.params).accumulated_gain.retraining_cost == 0.25
+    assert load_params(workspace.paths.params).gain.cost == 0.25
 
 
 def test_a_key_within_braces_changes_alone(workspace: Workspace) -> None:

@@ -131,7 +131,8 @@ def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Ti
 
     told = workspace.store.add_alert(row | {"queued": iso(recorded)}, is_told)
     if told:
-        light = KIND_FACTS[kind].severity is Severity.INFO
+        said = kind is AlertKind.BATCH_QUARANTINED  # whoever lands a batch says so
+        light = said or KIND_FACTS[kind].severity is Severity.INFO
         ALERTS_LOGGER.log(logging.INFO if light else logging.WARNING, "%s: %s", kind, text)
     return told
 
