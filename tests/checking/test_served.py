@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrim.checking.probe import in_classes
+from retrim.checking.score import score
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
@@ -115,6 +116,12 @@ def test_without_a_stored_prediction_rows_are_predicted_again_and_counted(desk: 
     # The check itself predicts the row that has none, on the day that its label is due.
     assert (record["served"]["rows"], record["served"]["predicted_again"]) == (23, 1)
     assert record["loss"] == pytest.approx(mean_loss(desk, 1))
+
+
+def test_a_row_that_was_not_predicted_with_its_batch_is_predicted_later(desk: Desk) -> None:
+    change(desk, lambda _: None)
+
+    assert [score(desk.workspace, now=desk.day(12)).written for _ in range(2)] == [1, 0]
 
 
 def test_a_version_whose_bundle_is_gone_is_measured_by_what_it_served(anew: Desk) -> None:
