@@ -322,6 +322,7 @@ RECORDS = (
     Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
     Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
     Printed("retrim predict", "retrim.checking.score:ScoringResult", "Without IN."),
+    Printed("retrim predict --show", "retrim.lineage.prediction_log:StoredPrediction", "A list of these."),
     Printed("retrim predict IN OUT", "retrim.serving.predict:PredictedRows"),
     Printed(
         "retrim ingest",

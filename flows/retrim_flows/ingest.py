@@ -6,9 +6,11 @@ from prefect import flow
 
 from retrim.landing.inbox import large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed
+from retrim.lineage.workspace import clock
 from retrim_flows.lines import say_landed
 from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED
+from retrim_flows.score import score_at_once
 
 
 @flow(name="ingest", **SIGNED)
@@ -30,4 +32,6 @@ def ingest(file: str | None = None, now: str | None = None) -> list[Landed]:
             )
         for each in landed:
             say_landed(each)
+        if any(each.outcome == "landed" and each.kind == "rows" for each in landed):
+            score_at_once(workspace, max(at, clock()))
     return landed

@@ -5,6 +5,7 @@ from contextlib import suppress
 import pandas as pd
 from prefect import flow
 
+from retrim.checking.recomputed import recompute_daily
 from retrim.errors import RetrimError
 from retrim.landing.overdue import tell_overdue
 from retrim.lineage.workspace import Workspace, report_progress, tell_suspicious
@@ -33,6 +34,9 @@ def put_right(workspace: Workspace, at: pd.Timestamp) -> list[str]:
             start(decision, at.isoformat())
         say("resumed", f"run-{decision}")
         started.append(decision)
+    recomputed = recompute_daily(workspace, now=at)
+    if recomputed is not None and recomputed.rows:
+        say("recomputed", f"{recomputed.rows} predictions, {len(recomputed.differing)} differ")
     tell_overdue(workspace, now=at)
     tell_suspicious(workspace, now=at)
     return started

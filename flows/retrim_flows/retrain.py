@@ -16,7 +16,7 @@ from retrim.adapters.dvc import DvcSession
 from retrim.decision.history import RunOutcome
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache
-from retrim.lineage.workspace import Workspace, stage_teller
+from retrim.lineage.workspace import Workspace, clock, stage_teller
 from retrim.release.approval import refit_waiting
 from retrim.retraining import retrain as op
 from retrim.retraining.recover import give_up, limits_of
@@ -27,6 +27,7 @@ from retrim.training.mode import Mode, StageLimits
 from retrim_flows.lines import say
 from retrim_flows.moment import moment, open_workspace
 from retrim_flows.recovery import SIGNED, server_is_gone
+from retrim_flows.score import score_at_once
 
 
 @flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)
@@ -38,6 +39,8 @@ def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> 
     if sequel is not None:
         outcome = replace(outcome, refit=carry_out(workspace, sequel, None, at))
     say("retrain", outcome.sentence)
+    if outcome.state == "promoted":
+        score_at_once(workspace, max(at, clock()))
     return outcome
 
 

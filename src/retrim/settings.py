@@ -555,6 +555,7 @@ class Env(BaseSettings):
     mlflow_url: str | None = None
     mlflow_artifacts: str | None = None
     prefect_url: str | None = None
+    predictions: str | None = None
     alerts: SecretStr | None = None
     alerts_file: Path | None = None
     ping: SecretStr | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters.signing import Keys, signature_fault
-from retrim.adapters.store import PredictionLog, Store, copy_past
+from retrim.adapters.store import Store, copy_past
 from retrim.decision.release_log import first_broken
 from retrim.decision.stored_rows import columns_of
 from tests.builders.proved import move, pass_checks
@@ -87,11 +87,3 @@ def test_releases_come_as_they_were_signed_under_a_head_of_their_own(source: Sto
 
     assert copied == [columns_of(row) for row in source.releases(MODEL)[:2]]
     assert first_broken(copied, columns_of(head), {}, fault=counts) is None
-
-
-def test_what_was_predicted_before_comes_along(source: Store, target: Store) -> None:
-    made = {"model": MODEL, "version": 1, "event": at(1), "value": 1.0}
-    PredictionLog(source).add([made | {"key": str(day), "at": at(day)} for day in (2, 3, 8)])
-    copy_past(source, target, MODEL, before=at(8), keys=keys_of(target))
-
-    assert sorted(PredictionLog(target).served(MODEL, ["2", "3", "8"])["key"]) == ["2", "3"]

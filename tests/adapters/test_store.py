@@ -15,8 +15,7 @@ from sqlalchemy.engine import make_url
 
 from retrim.adapters.database import _shown, iso
 from retrim.adapters.signing import Keys
-from retrim.adapters.store import PredictionLog, Store
-from retrim.decision.stored_rows import RunRow
+from retrim.adapters.store import Store
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from tests.builders.proved import move, pass_checks
 
@@ -26,7 +25,6 @@ PROCESS = """
 import sys
 from pathlib import Path
 from retrim.adapters.signing import Keys
-from retrim.adapters.store import PredictionLog
 from retrim.adapters.store import Store
 from retrim.errors import RefusedError
 store = None if {late} else Store({url!r})
@@ -89,11 +87,6 @@ def proved(store: Store, *versions: int) -> None:
         more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
         store.add_version({**made, **more})
         pass_checks(store, "shop", number, at=at)
-
-
-def prediction(key: str, version: int = 1) -> dict[str, Any]:
-    at = "2024-02-01T00:00:00+00:00"
-    return {"model": "shop", "key": key, "version": version, "event": at, "at": at, "value": 1.5}
 
 
 def at_once(url: str, *calls: str, late: bool = False) -> list[str]:
@@ -292,59 +285,6 @@ def test_of_two_processes_that_move_the_champion_one_does(store: Store, keys: Ke
 
     assert sorted(line.split(":")[0] for line in said) == ["None", "refused", "refused"]
     assert len(store.releases("shop")) == 2
-
-
-# --- predictions ------------------------------------------------------------------------------------------------------
-
-
-def test_a_row_is_predicted_once_a_version(store: Store) -> None:
-    log = PredictionLog(store)
-
-    assert log.add([prediction("a"), prediction("b")]) == 2
-    assert log.add([prediction("b"), prediction("c"), prediction("b", version=2)][:2]) == 1
-    assert log.add([prediction("b", version=2)]) == 1
-    assert sorted(log.all_keys("shop", version=1)) == ["a", "b", "c"]
-
-
-def test_what_was_stored_first_for_a_row_was_served(store: Store) -> None:
-    log = PredictionLog(store)
-    log.add([prediction("a", version=2) | {"at": "2024-01-03T00:00:00+00:00", "value": 2.0}])
-    log.add([prediction(key) | {"at": "2024-01-02T00:00:00+00:00", "value": 1.0} for key in ("a", "b")])
-    served = log.served("shop", ["a", "c"])
-
-    assert served[["key", "version", "value"]].to_numpy().tolist() == [["a", 1, 1.0]]
-    assert served["at"].tolist() == [pd.Timestamp("2024-01-02", tz="UTC")]
-
-
-def test_only_the_rows_that_are_asked_for_are_read(store: Store) -> None:
-    log = PredictionLog(store)
-    log.add([prediction(str(number)) for number in range(20)])
-    read: list[RunRow] = []
-    reading = store.all
-    store.all = lambda query: read.extend(reading(query)) or read[-2:]  # type: ignore[method-assign]
-    log.served("shop", ["3", "4"])
-    log.of_version("shop", version=1, keys=["3", "4"])
-    log.predicted("shop", version=1, keys=["3", "4"])
-
-    assert len(read) == 6
-
-
-def test_more_keys_than_one_query_takes_are_all_read(store: Store) -> None:
-    log = PredictionLog(store)
-    keys = [str(number) for number in range(12_000)]
-    log.add([prediction(key) for key in keys])
-
-    assert sorted(log.served("shop", keys)["key"]) == sorted(keys)
-    assert log.predicted("shop", version=1, keys=keys) == set(keys)
-
-
-@pytest.mark.slow
-def test_of_two_processes_that_predict_the_same_rows_each_row_is_there_once(store: Store, url: str) -> None:
-    call = f"PredictionLog(store).add([{prediction('')!r} | {{'key': str(number)}} for number in range(1200)])"
-    said = at_once(url, call, call)
-
-    assert sum(map(int, said)) == 1200
-    assert len(PredictionLog(store).all_keys("shop", version=1)) == 1200
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

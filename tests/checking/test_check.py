@@ -23,6 +23,7 @@ from retrim.release.versions import load_champion
 from retrim.retraining.retrain import claim_run, defer_run
 from tests.builders.answers import decision_record, status_record
 from tests.builders.desk import START, Desk, make_desk, with_params
+from tests.builders.predicted import predicted_rows
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
 
@@ -837,13 +838,10 @@ def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
     score(desk.workspace, now=desk.day(14))
-    desk.workspace.predictions.add(
-        [
-            {"model": desk.workspace.model, "key": str(key), "version": 2, "event": "", "at": "", "value": 1e9}
-            for key in range(240, 336)
-        ]
-    )
-    stored = desk.workspace.predictions.all_keys(desk.workspace.model, version=1)
+    log = desk.workspace.predictions
+    others = predicted_rows([str(key) for key in range(240, 336)], [1e9] * 96, event=desk.day(12), at=desk.day(14))
+    log.add(2, others)
+    stored = log.all_keys(1)
     found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
 
     assert len(stored) == 48 + 96  # the rows that judged it, and the new ones

@@ -40,10 +40,8 @@ def deciding(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> None:
     workspace = deciding.workspace
     done = score(workspace, now=deciding.day(20))
-    kept = workspace.predictions.of_version(
-        "generated", version=1, keys=workspace.predictions.all_keys("generated", version=1)
-    ).set_index("key")["value"]
-    decided = workspace.predictions.selections("generated", version=1)
+    stored = workspace.predictions.since(None, most=10**9).set_index("key")
+    kept, decided = stored["prediction"], stored["decision"].to_dict()
     table = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=deciding.day(20)).set_index(
         "_key"
     )
@@ -62,7 +60,7 @@ def test_a_version_that_only_predicts_writes_no_decision(tmp_path_factory: pytes
 
     assert done.written > 0
     assert done.selected is None
-    assert desk.workspace.predictions.selections("generated", version=1) == {}
+    assert desk.workspace.predictions.since(None, most=10**9)["decision"].isna().all()
 
 
 def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:

@@ -81,7 +81,7 @@ def kept(desk: Desk, checked: PrintedCheck) -> dict[str, Any]:
     record = {**checked.record, "previous_champions": {**checked.record["previous_champions"], "rests_on": None}}
     store, model = desk.workspace.store, desk.workspace.model
     rows = [(each.check, each.kind, each.batch, each.rows) for each in store.counted_rows(model)]
-    served = store.decisions(model)[:-1], sorted(desk.workspace.predictions.all_keys(model, version=2))
+    served = store.decisions(model)[:-1], sorted(desk.workspace.predictions.all_keys(2))
     return {"outcome": checked.outcome, "reason": checked.reason, "record": record, "rows": rows, "served": served}
 
 

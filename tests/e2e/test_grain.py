@@ -33,7 +33,7 @@ def checked(world: World) -> Any:
 
 
 def test_a_check_measures_the_champion_on_rows_that_were_put_together(world: World, checked: Any) -> None:
-    keys = world.workspace.predictions.all_keys("generated", version=1)
+    keys = world.workspace.predictions.all_keys(1)
 
     assert checked["check"]["loss"] is not None
     assert len(keys) > 100
@@ -41,7 +41,7 @@ def test_a_check_measures_the_champion_on_rows_that_were_put_together(world: Wor
 
 
 def test_one_of_them_is_explained_as_it_was_scored(world: World, checked: Any) -> None:
-    key = world.workspace.predictions.all_keys("generated", version=1)[-1]
+    key = world.workspace.predictions.all_keys(1)[-1]
 
     assert world.ask("versions", "explain", f"{key}@1")["agrees"]
 

@@ -63,7 +63,7 @@ def test_a_check_measures_the_champion_and_looks_for_drift_in_them(world: World,
 
 
 def test_a_landed_row_is_explained_as_it_was_scored(world: World, checked: Any) -> None:
-    key = world.workspace.predictions.all_keys("generated", version=1)[-1]
+    key = world.workspace.predictions.all_keys(1)[-1]
     explained = world.ask("versions", "explain", f"{key}@1")
 
     assert explained["agrees"]

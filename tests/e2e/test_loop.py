@@ -217,7 +217,7 @@ def test_what_is_new_in_a_version_is_told_with_code_settings_and_rows(labelled: 
 
 def test_a_stored_prediction_is_explained_by_the_version_that_made_it(labelled: dict[str, Any]) -> None:
     workspace = labelled["world"].workspace
-    key = workspace.predictions.all_keys(workspace.model, version=1)[-1]
+    key = workspace.predictions.all_keys(1)[-1]
     told = labelled["world"].ask("versions", "explain", f"{key}@1")
 
     assert told["agrees"] is True

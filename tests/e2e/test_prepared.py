@@ -33,7 +33,7 @@ def test_a_version_on_prepared_features_scores_explains_checks_and_is_rebuilt(wo
     said = world.ask("versions", "explain", json.dumps(row))
     world.retrim("check", "--now", world.day(29), code=(0, 1))
     proof = world.ask("reproduce", "1", "--prove")
-    key = world.workspace.predictions.all_keys("generated", version=1)[-1]
+    key = world.workspace.predictions.all_keys(1)[-1]
 
     names = {each["feature"] for each in said["contributions"]}
     assert names == {"at", "level", "slope", "noise", "group"}

@@ -55,10 +55,7 @@ def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path
     assert (made["refit"]["version"], made["refit"]["state"]) == (2, "promoted")
     assert set(judged.verdict["losses"]) >= {"champion", "mean", judged.verdict["winner"]}
     assert all(
-        0 <= value <= 1
-        for value in workspace.predictions.of_version(
-            "bank", version=2, keys=workspace.predictions.all_keys("bank", version=2)
-        )["value"]
+        0 <= value <= 1 for value in workspace.predictions.since(None, most=10**9).query("version == 2")["prediction"]
     )
     assert {check["name"] for check in judged.verdict["checks"]} >= CHECKS
 

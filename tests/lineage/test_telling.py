@@ -228,6 +228,7 @@ def test_no_secret_of_an_address_is_written_anywhere(
         f"mailto://s3cretUser:pa55w0rd-Xq@127.0.0.1:{port}?from=retrim@example.org&to=qu3ryValue@example.org",
         "pa55w0rd-Xq",
         "slack://t0kenInPath",
+        "json://s3cretUser.invalid/x",
         ping=f"http://s3cretUser:pa55w0rd-Xq@127.0.0.1:{port}/pingS3cret",
     )
     record(workspace, "815f")
@@ -236,7 +237,7 @@ def test_no_secret_of_an_address_is_written_anywhere(
     seen += [caplog.text, *capfd.readouterr()]
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
 
-    assert len(workspace.store.deliveries(workspace.model)) == 4
+    assert len(workspace.store.deliveries(workspace.model)) == 5
     assert [secret for secret in SECRETS if any(secret.lower() in text.lower() for text in seen)] == []
     assert [secret for secret in SECRETS if any(secret.encode() in content for content in files)] == []
 

@@ -12,6 +12,7 @@ from retrim.reading.landed import read_landed
 from retrim.reports.explain import ExplainedRow, explain
 from retrim.table.data import assemble, row_keys
 from tests.builders.desk import Desk, make_desk
+from tests.builders.predicted import predicted_rows
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +130,20 @@ def test_a_stored_prediction_is_explained_by_its_version_from_the_features_as_th
 
     assert (then.as_of, then.agrees) == ("2024-01-15T00:00:00+00:00", True)
     assert then.explanation == before.explanation
+    assert then.lineage is not None
+    assert then.lineage.version == 1
+    assert then.lineage.bundle == desk.workspace.store.version("generated", 1).bundle  # type: ignore[union-attr]
+    by_request = ask(desk, str(then.lineage.request)).lineage
+    assert by_request is not None
+    assert (by_request.request, by_request.run) == (then.lineage.request, then.lineage.run)
     assert next(each.value for each in now.explanation.added if each.feature == name) == "1000"
 
 
 def test_a_stored_prediction_that_the_version_would_not_make_is_told(desk: Desk) -> None:
     table = assemble(*read_landed(desk.workspace.landing.root), desk.workspace.params.data, as_of=desk.day(14))
     row = table[table["_key"] == key_of(desk, 3)].iloc[0]
-    false = {"key": row["_key"], "event": row["_event"].isoformat(), "at": desk.day(14).isoformat(), "value": -1e6}
-    desk.workspace.predictions.add([{"model": desk.workspace.model, "version": 1, **false}])
+    false = predicted_rows([row["_key"]], [-1e6], event=row["_event"], at=desk.day(14))
+    desk.workspace.predictions.add(1, false)
 
     assert ask(desk, f"{row['_key']}@1").agrees is False
 

@@ -168,6 +168,10 @@ class SqlTables:
         with self._database.begin() as connection:
             yield connection
 
+    def has_table(self, name: str) -> bool:
+        with self._database.connect() as connection:
+            return sa.inspect(connection).has_table(name)
+
     def all(self, query: "sa.Select[Any]") -> "Sequence[sa.Row[Any]]":
         with self._database.connect() as connection:
             return connection.execute(query).all()

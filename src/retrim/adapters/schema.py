@@ -106,24 +106,6 @@ USED_ROWS = sa.Table(  # the landed rows that a version was made or judged with;
     sa.Column("batch", sa.String, primary_key=True),
     sa.Column("rows", sa.LargeBinary, nullable=False),  # likewise
 )
-PREDICTIONS = sa.Table(
-    "predictions",
-    METADATA,
-    sa.Column("model", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("event", sa.String, nullable=False),
-    sa.Column("at", sa.String, nullable=False),
-    sa.Column("value", sa.JSON, nullable=False),
-)
-SELECTIONS = sa.Table(  # what was decided on a predicted probability, where a version decides by group
-    "selections",
-    METADATA,
-    sa.Column("model", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("selected", sa.Boolean, nullable=False),
-)
 ALERTS = sa.Table(
     "alerts",
     METADATA,

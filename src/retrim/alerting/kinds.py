@@ -120,7 +120,9 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     ),
     AlertKind.DRIFT: KindFacts(INFO, "to see the evidence", ("why",), lasts=True),
     AlertKind.SKEW: KindFacts(WARNING, "look at a row as the text says, then", ("status",), lasts=True),
-    AlertKind.PREDICTIONS_DIFFER: KindFacts(CRITICAL, "bring back a copy of the store, then", ("status",), lasts=True),
+    AlertKind.PREDICTIONS_DIFFER: KindFacts(
+        CRITICAL, "bring back a copy of var/predictions, then", ("status",), lasts=True
+    ),
     AlertKind.COLUMN_GONE: KindFacts(WARNING, "state its new name as the text says, or", ("retrain",), lasts=True),
     AlertKind.PROBATION_CONFIRMED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_OVER: KindFacts(INFO, *SEE_VERSION),

@@ -87,7 +87,7 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
     came += together(kept.rows, newest, drift, time="_event", alarms=asked["together"], cores=count_cores())
     if kept.scores is not None:
-        scored = stored_scores(workspace, version, newest["_key"], predictor.view)
+        scored = stored_scores(workspace, version, newest, predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
         came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
     matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()

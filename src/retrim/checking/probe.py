@@ -8,13 +8,13 @@ What the champion lost on rows that matured, what the probe says of them, and th
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
+from retrim.checking.score import stored_values
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, reference_band
 from retrim.decision.check_record import CheckRecord, MeasuredWindow, ShownProbe, StoredCheck
 from retrim.decision.probation import ServedPredictions, Skew, skews_of
@@ -37,6 +37,7 @@ from retrim.features.view import FeatureView
 from retrim.files import count_cores
 from retrim.gate.support import ShownEvidence, support_of
 from retrim.landing.as_of_view import AsOfTable, labels_came
+from retrim.lineage.prediction_log import span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, load_stored_version
 from retrim.stats.bootstrap import mean_bound
@@ -216,19 +217,19 @@ def predictions_of(
         Shape (n,) or (n, classes), in the classes of the live version; and what they are.
     """
     predicted = np.array(champion.predict(champion.view.seen(rows)))
-    log = workspace.predictions.served(workspace.model, rows["_key"])
+    log = workspace.predictions.served(rows["_key"], span_of(rows["_event"]))
     places = pd.Index(rows["_key"]).get_indexer(pd.Index(log["key"]))
     log = log.assign(place=places)[(log["at"] < rows["_due"].iloc[places].to_numpy()).to_numpy()]
     by_version, unreadable, compared = {}, 0, []
     for number, part in log.groupby("version"):
         maker = champion if number == version else _predictor(workspace, int(number))
         view = champion.view if maker is None else maker.view
-        values = [_numbers(value, view) for value in part["value"]]
-        usable = np.array([each is not None for each in values])
+        values = stored_values(part, view)
+        usable = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
         unreadable += int((~usable).sum())
         if not usable.any() or not _comparable(view, champion.view):
             continue
-        part, served = part[usable], np.array([each for each in values if each is not None])  # noqa: PLW2901  its readable rows
+        part, served = part[usable], values[usable]  # noqa: PLW2901  its readable rows
         own = rows.iloc[part["place"]]
         if maker is not None and set(maker.view.needs) <= set(rows.columns):
             now = predicted[part["place"]] if maker is champion else maker.predict(maker.view.seen(own))
@@ -268,15 +269,6 @@ def _predictor(workspace: Workspace, version: int) -> Predictor | None:
         found = load_stored_version(workspace, version).predictor
         _ = found.model  # loaded here, where it may fail
         return found
-    return None
-
-
-def _numbers(value: Any, view: FeatureView) -> np.ndarray | None:
-    """A stored prediction as numbers, shape () or (classes,); None where it is none."""
-    with suppress(TypeError, ValueError):
-        found = np.asarray(value, dtype="float64")
-        wide = (len(view.classes),) if view.task == "multiclass" else ()
-        return found if found.shape == wide and np.isfinite(found).all() else None
     return None
 
 

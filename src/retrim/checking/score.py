@@ -1,22 +1,31 @@
 """Columns that a version reads and that the table no longer has: said by status, by checks and by scoring.
 
-Batch scoring: the champion's predictions for rows that have landed, into the store, each row once a version.
+Batch scoring: the champion's predictions for rows that have landed, into the data set, each row once a version.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from retrim.adapters.database import iso
 from retrim.alerting.kinds import AlertKind
 from retrim.checking.history import used_by
 from retrim.drift.profile import score_columns
+from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import NEEDS, AsOfTable, left_out_since, read_as_of
+from retrim.lineage.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.release.versions import Stored, load_champion
+from retrim.release.versions import Stored, load_champion, load_stored_version
+from retrim.stats.canonical import from_parquet
 from retrim.table.schema import ColumnNames
+from retrim.training.predicted import half_width, predicted_columns
+
+JUDGED = "verdict/judged.parquet"
 
 
 def columns_gone(workspace: Workspace, version: int) -> tuple[str, ...]:
@@ -89,52 +98,91 @@ def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now
     version, predictor = champion.version, champion.predictor
     lacks = tell_columns_gone(workspace, version, now=now)
     used = (table.times["_event"] <= predictor.used_until) & used_by(workspace, table, champion)
-    unseen = table.only(~used)
-    done = workspace.predictions.predicted(workspace.model, version=version, keys=unseen.times["_key"])
-    unseen = unseen.only(~unseen.times["_key"].isin(done))
+    unseen = _not_predicted(workspace.predictions, version, table.only(~used))
     if not len(unseen):
         return ScoringResult(version, 0, 0, None, lacks=lacks)
     fresh = unseen.read()
     values = predictor.predict(fresh)
     decided = predictor.decide(fresh, values)
-    if decided is not None:  # first, as a row with a prediction is not looked at again
-        workspace.predictions.add_selections(
-            [
-                {"model": workspace.model, "key": key, "version": version, "selected": selected}
-                for key, selected in zip(fresh["_key"], decided.tolist(), strict=True)
-            ]
-        )
-    written = workspace.predictions.add(
-        [
-            {
-                "model": workspace.model,
-                "key": key,
-                "version": version,
-                "event": iso(event),
-                "at": iso(now),
-                "value": value,
-            }
-            for key, event, value in zip(fresh["_key"], fresh["_event"], values.tolist(), strict=True)
-        ]
-    )
+    columns = predicted_columns(predictor.view, values, decided, interval_width(workspace, champion))
+    written = workspace.predictions.add(version, stored_rows(fresh, values, columns, predictor.view, now=now))
     return ScoringResult(version, len(fresh), written, None if decided is None else int(decided.sum()), lacks=lacks)
 
 
-def stored_scores(workspace: Workspace, version: int, keys: pd.Series, view: FeatureView) -> pd.DataFrame:
+def _not_predicted(log: PredictionLog, version: int, unseen: AsOfTable) -> AsOfTable:
+    """Those of the rows that a version has not predicted. Of a batch whose rows it all has, no key is read."""
+    times = unseen.times
+    if "_batch" in times:
+        counts, batches = log.batch_counts(version), times["_batch"].astype("str")
+        rows = batches.value_counts()
+        done = {batch for batch, many in rows.items() if counts.get(str(batch), 0) >= many}
+        unseen = unseen.only(~batches.isin(done))
+    known = log.predicted(version, unseen.times["_key"], span_of(unseen.times["_event"])) if len(unseen) else set()
+    return unseen.only(~unseen.times["_key"].isin(known)) if known else unseen
+
+
+def stored_rows(
+    rows: pd.DataFrame, predicted: np.ndarray, columns: Mapping[str, pa.Array], view: FeatureView, *, now: pd.Timestamp
+) -> pa.Table:
+    """Predictions of landed rows as they are stored.
+
+    Args:
+        rows: With `_key` and `_event`, shape (n, columns), n at least 1.
+        predicted: Shape (n,) or (n, classes).
+        columns: As `predicted_columns` gives them.
+        view: Of the version.
+        now: When they are made.
+    """
+    wide, n = view.task == "multiclass", len(rows)
+    about = "\0".join([iso(now), str(n), rows["_key"].iloc[0], rows["_key"].iloc[-1]])
+    named = {
+        "key": pa.array(rows["_key"], pa.string()),
+        "event_time": pa.Array.from_pandas(rows["_event"]).cast(SCHEMA.field("event_time").type),
+        **columns,
+        "probabilities": probabilities_of(predicted, view.classes) if wide else pa.nulls(n, SCHEMA.field(6).type),
+        "at": pa.array([now.to_pydatetime()] * n, SCHEMA.field("at").type),
+        "request_id": pa.array([sha256(about.encode()).hexdigest()[:16]] * n, pa.string()),
+        "batch": pa.array(rows["_batch"].astype("str"), pa.string()) if "_batch" in rows else pa.nulls(n, pa.string()),
+    }
+    return pa.table([named[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def interval_width(workspace: Workspace, found: Stored) -> float | None:
+    """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
+    if found.predictor.view.task != "regression":
+        return None
+    judged = found
+    if found.verdict.agreement is not None:
+        try:
+            judged = load_stored_version(workspace, found.verdict.agreement)
+        except RetrimError:  # gone or altered: no interval then
+            return None
+    rows = from_parquet(judged.files[JUDGED])
+    winner = judged.verdict.winner
+    return None if winner not in rows else half_width((rows[winner] - rows["actual"]).to_numpy())
+
+
+def stored_values(rows: pd.DataFrame, view: FeatureView) -> np.ndarray:
+    """Stored predictions as numbers, NaN where they are none: shape (n,), or (n, classes) of a multiclass task."""
+    if view.task != "multiclass":
+        return rows["prediction"].to_numpy(dtype="float64", na_value=np.nan)
+    known = [dict(each) if each is not None else {} for each in rows["probabilities"]]
+    found = [[each.get(name, np.nan) for name in view.classes] for each in known]
+    return np.array(found, dtype="float64").reshape(len(rows), len(view.classes))
+
+
+def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: FeatureView) -> pd.DataFrame:
     """Stored predictions for these rows as the columns of `score_columns`; missing where a row was not scored.
 
     Args:
         workspace: The workspace.
         version: Whose predictions.
-        keys: Of the rows, shape (n,).
+        rows: With `_key` and `_event`, shape (n, columns).
         view: Of that version.
 
     Returns:
-        Shape (n, 1 or 2), index of `keys`.
+        Shape (n, 1 or 2), index of `rows`.
     """
-    stored = workspace.predictions.of_version(workspace.model, version=version, keys=keys)
-    values = stored["value"].tolist()
-    wide = view.task == "multiclass"
-    predicted = np.array(values, dtype="float64").reshape((len(values), len(view.classes)) if wide else -1)
-    columns = score_columns(predicted, view).set_index(pd.Index(stored["key"]))
-    return columns.reindex(keys).set_axis(keys.index)
+    stored = workspace.predictions.of_version(version, rows["_key"], span_of(rows["_event"])).to_pandas()
+    columns = score_columns(stored_values(stored, view), view).set_index(pd.Index(stored["key"]))
+    return columns.reindex(rows["_key"]).set_axis(rows.index)

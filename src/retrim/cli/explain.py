@@ -21,7 +21,7 @@ def explain(
         str,
         typer.Argument(
             metavar="ROW | PREDICTION",
-            help="The key of a landed row; KEY@N for what version N predicted; a row as JSON, or a file with one.",
+            help="Key of a landed row; KEY@N, what version N predicted; a request id; a row as JSON, or in a file.",
         ),
     ],
     version: Annotated[

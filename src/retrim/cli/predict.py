@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer()
+MOST = 100_000
+"""Predictions that are shown at once, at most."""
 
 
 @app.command(epilog=example("retrim predict new.csv predicted.csv"))
@@ -43,6 +45,10 @@ def predict(
     into: Annotated[
         str, typer.Option("--into", metavar="NAME", help="If OUT is a database: the table to write.")
     ] = "predictions",
+    show: Annotated[bool, typer.Option("--show", help="Show stored predictions, the newest first.")] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="With --show: those made since then (UTC).")
+    ] = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,6 +60,11 @@ def predict(
     from retrim.cli import render
     from retrim.errors import BadInputError
 
+    if show or since is not None:
+        if rows is not None:
+            raise BadInputError("--show and --since are of stored predictions, not of IN; leave IN out")
+        _show_stored(since, as_json=as_json)
+        return
     if rows is None:
         if version is not None or explained or query is not None or table is not None:
             raise BadInputError(
@@ -79,6 +90,32 @@ def predict(
             said = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
             render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(0 if done.rows else 1)
+
+
+SHOWN = 20
+
+
+def _show_stored(since: str | None, *, as_json: bool) -> None:
+    """The newest stored predictions; without a moment the last few."""
+    from rich.table import Table
+
+    from retrim.cli import render
+    from retrim.lineage.prediction_log import StoredPrediction
+
+    moment = None if since is None else past_time(since)
+    rows = workspace_here().predictions.since(moment, most=SHOWN if since is None else MOST)
+    found = [StoredPrediction.of(row) for _, row in rows.iterrows()]
+    if as_json:
+        render.show_json([each.as_record() for each in found])
+    elif not found:
+        render.OUT.print("no prediction is stored; make some: retrim predict", highlight=False)
+    else:
+        shown = Table("row", "event", "prediction", "version", "made", box=None)
+        for each in found:
+            made = each.event, each.at
+            event, at = (f"{moment:%Y-%m-%d %H:%M}" for moment in made)
+            shown.add_row(each.key, event, each.in_words, str(each.version), at)
+        render.OUT.print(shown)
 
 
 def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:

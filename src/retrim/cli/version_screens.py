@@ -260,6 +260,7 @@ def show_explanation(row: ExplainedRow, *, top: int) -> None:
             ("prediction", output),
             ("stored", None if row.stored is None else _stored_in_words(row)),
             ("classes", _classes_in_words(found.outputs)),
+            *_lineage_facts(row),
         ]
     )
     shown, rest = found.added[:top], found.added[top:]
@@ -275,6 +276,21 @@ def show_explanation(row: ExplainedRow, *, top: int) -> None:
         f"\nexact (TreeSHAP, or a linear model's terms); they miss the score by {abs(found.remainder):.1e}",
         highlight=False,
     )
+
+
+def _lineage_facts(row: ExplainedRow) -> list[tuple[str, str | None]]:
+    """Where a stored prediction came from."""
+    made = row.lineage
+    if made is None:
+        return []
+    return [
+        ("made", f"{render.moment(made.at)}, request {made.request}"),
+        ("from batch", made.batch),
+        ("version's run", made.run),
+        ("its code", made.commit),
+        ("its data", made.raw_digest),
+        ("its verdict", made.verdict),
+    ]
 
 
 def _bar(part: float, largest: float) -> str:

@@ -227,19 +227,7 @@ class DeliveryRow:
     error: str | None
 
 
-@dataclass(frozen=True)
-class PredictionRow:
-    """What a version predicted for a row: a number, or one a class."""
-
-    model: str
-    key: str
-    version: int
-    event: str
-    at: str
-    value: float | list[float]
-
-
-StoredRow = DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow | PredictionRow
+StoredRow = DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow
 
 
 def columns_of(row: StoredRow) -> dict[str, Any]:

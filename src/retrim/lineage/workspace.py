@@ -9,6 +9,7 @@ Decisions that a person takes: to retrain now, whatever the rules say.
 A clone of the workspace under its own `var/`: branch, tags, data and DVC remote here stay untouched.
 """
 
+import json
 import logging
 import re
 import shutil
@@ -25,12 +26,13 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.signing import Keys
-from retrim.adapters.store import PredictionLog, Store
+from retrim.adapters.store import Store
 from retrim.alerting.kinds import KIND_FACTS, AlertKind, Severity
 from retrim.alerting.plan import is_to_be_told
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
+from retrim.lineage.prediction_log import PredictionLog
 from retrim.settings import Env, Params, load_params
 
 if TYPE_CHECKING:
@@ -60,7 +62,18 @@ class Workspace:
 
     @cached_property
     def predictions(self) -> PredictionLog:
-        return PredictionLog(self.store)
+        """Stored predictions; what an earlier retrim kept in the store is moved there first."""
+        from retrim.lineage.old_predictions import move_old_predictions
+
+        where = self.env.predictions or str(self.paths.var / "predictions")
+        log = PredictionLog(where, self.model, self.paths.var / "predictions.lock")
+        move_old_predictions(self.store, log, self._classes_of)
+        return log
+
+    def _classes_of(self, version: int) -> tuple[str, ...]:
+        row = self.store.version(self.model, version)
+        folder = self.registry.bundle_folder(version, run=None if row is None else row.made_from.mlflow_run)
+        return tuple(json.loads((folder / "features" / "view.json").read_bytes())["classes"])
 
     @cached_property
     def landing(self) -> Landing:
@@ -118,7 +131,8 @@ def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Ti
 
     told = workspace.store.add_alert(row | {"queued": iso(recorded)}, is_told)
     if told:
-        light = KIND_FACTS[kind].severity is Severity.INFO
+        said = kind is AlertKind.BATCH_QUARANTINED  # whoever lands a batch says so
+        light = said or KIND_FACTS[kind].severity is Severity.INFO
         ALERTS_LOGGER.log(logging.INFO if light else logging.WARNING, "%s: %s", kind, text)
     return told
 

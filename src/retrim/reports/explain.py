@@ -8,7 +8,7 @@ What changed between two versions: what they were made from, what they are, and 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,11 @@ from retrim.card.diff import (
     said,
     step_changes,
 )
-from retrim.decision.stored_rows import PredictionRow, VersionRow
+from retrim.decision.stored_rows import VersionRow
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
+from retrim.lineage.prediction_log import StoredPrediction
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import BatchFile
 from retrim.reading.table import row_of_file, row_of_json
@@ -53,8 +54,55 @@ from retrim.training.bundle import SETTINGS, SPLIT, FitRecord, SplitRecord
 from retrim.training.contributions import Explanation, explain_row
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
+REQUEST = re.compile(r"[0-9a-f]{16}")
 SAME = 1e-9
 """By how much a stored prediction may differ from what the version says now, as a share of it."""
+
+
+@dataclass(frozen=True)
+class PredictionLineage:
+    """Where a stored prediction came from.
+
+    Args:
+        request: Id of the call that made it; None: made before calls had one.
+        at: When.
+        batch: The landed batch of its row; None: not known.
+        version: Whose it is.
+        run: Made the version.
+        commit: The code and settings of that run; None for an imported version.
+        raw_digest: SHA-256 of the rows that it was made from; None: not noted.
+        bundle: SHA-256 of the version's bundle.
+        verdict: The gate's, on the version.
+    """
+
+    request: str | None
+    at: str
+    batch: str | None
+    version: int
+    run: str
+    commit: str | None
+    raw_digest: str | None
+    bundle: str
+    verdict: str
+
+
+def lineage_of(workspace: Workspace, prediction: StoredPrediction) -> PredictionLineage | None:
+    """From a stored prediction to version, run, code, data and verdict; None where the version is not recorded."""
+    row = workspace.store.version(workspace.model, prediction.version)
+    if row is None:
+        return None
+    made = row.made_from
+    return PredictionLineage(
+        request=prediction.request,
+        at=iso(prediction.at),
+        batch=prediction.batch,
+        version=prediction.version,
+        run=row.run,
+        commit=made.snapshot,
+        raw_digest=made.raw_digest,
+        bundle=row.bundle,
+        verdict=str(row.verdict.get("reason", "")),
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +117,7 @@ class ExplainedRow:
         stored: What was stored: a number, or one a class; None where nothing was.
         agrees: Whether the version says the same now from the same features; None where nothing was stored.
         explanation: The parts.
+        lineage: Where the stored prediction came from; None where nothing was stored.
     """
 
     version: int
@@ -78,10 +127,12 @@ class ExplainedRow:
     stored: Any
     agrees: bool | None
     explanation: Explanation
+    lineage: PredictionLineage | None = None
 
     def as_record(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("version", "key", "event", "as_of", "stored", "agrees")}
-        return own | self.explanation.as_record()
+        lineage = None if self.lineage is None else to_record(self.lineage)
+        return own | {"lineage": lineage} | self.explanation.as_record()
 
 
 def explain(
@@ -91,7 +142,8 @@ def explain(
 
     Args:
         workspace: The workspace.
-        what: A key of a landed row; `KEY@N`, the stored prediction of version N; a row as JSON; or a file of one row.
+        what: A key of a landed row; `KEY@N`, the stored prediction of version N; the id of a request, of whose
+            predictions the first is explained; a row as JSON; or a file of one row.
         version: Whose prediction; by default the live version's. A stored prediction names its own.
         asked: The class to explain; None: the predicted one.
         now: Rows that have landed by then.
@@ -113,12 +165,19 @@ def explain(
         if version is not None:
             raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
         prediction = _prediction(workspace, key, int(number))
-        then = read_as_of(workspace, as_of=pd.Timestamp(prediction.at))
-        return _landed(
-            load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, prediction.at
+        then = read_as_of(workspace, as_of=prediction.at)
+        return replace(
+            _landed(
+                load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, iso(prediction.at)
+            ),
+            lineage=lineage_of(workspace, prediction),
         )
     spelt = _spelt(what, keys, workspace.params.data)
     if spelt is None:
+        of_request = workspace.predictions.find(what) if REQUEST.fullmatch(what) else None
+        if of_request is not None and len(of_request):
+            first = StoredPrediction.of(of_request.iloc[0])
+            return explain(workspace, f"{first.key}@{first.version}", version=version, asked=asked, now=now)
         raise _no_row(what, keys)
     return _landed(_version(workspace, version), table, spelt, asked, None, iso(now))
 
@@ -153,7 +212,7 @@ def _given(found: Stored, row: pd.DataFrame, asked: str | None) -> ExplainedRow:
 
 
 def _landed(
-    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: PredictionRow | None, as_of: str
+    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: StoredPrediction | None, as_of: str
 ) -> ExplainedRow:
     row = table.only(table.times["_key"] == key).read()
     if not len(row):
@@ -161,18 +220,18 @@ def _landed(
     said = explain_row(found.predictor, row, asked=asked)
     agrees = None
     if prediction is not None:
-        agrees = bool(np.allclose(prediction.value, found.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
-    value = None if prediction is None else prediction.value
+        agrees = bool(np.allclose(prediction.as_value(), found.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
+    value = None if prediction is None else prediction.as_value()
     return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, said)
 
 
-def _prediction(workspace: Workspace, key: str, version: int) -> PredictionRow:
+def _prediction(workspace: Workspace, key: str, version: int) -> StoredPrediction:
     """A stored prediction, by the key as a person spells it."""
     for spelt in _spellings(key, workspace.params.data):
-        found = workspace.predictions.one(workspace.model, key=spelt, version=version)
+        found = workspace.predictions.one(version, spelt)
         if found is not None:
             return found
-    made = workspace.predictions.all_keys(workspace.model, version=version)
+    made = workspace.predictions.all_keys(version)
     if not made:
         raise BadInputError(
             f"version {version} has stored no prediction; leave @{version} out and say --version {version}"

@@ -193,6 +193,7 @@ def _adopt_past(here: Workspace, there: Workspace, since: pd.Timestamp) -> None:
     there.paths.var.mkdir(exist_ok=True)
     there.keys.know([*here.keys.known(), *trusted_keys(here)])  # who signed what is copied counts there too
     past = copy_past(here.store, there.store, here.model, before=iso(since), keys=there.keys)
+    here.predictions.copy_before(there.predictions, since)
     versions = {row.version: row for row in past}
     was_live = {row.version for row in there.store.releases(there.model)}
     for number in range(1, max(versions, default=0) + 1):
@@ -212,7 +213,7 @@ def alone() -> None:
 
     Nor is anybody told what happens in it.
     """
-    for name in ("RETRIM_STORE_URL", "RETRIM_MLFLOW_URL", "RETRIM_MLFLOW_ARTIFACTS"):
+    for name in ("RETRIM_STORE_URL", "RETRIM_MLFLOW_URL", "RETRIM_MLFLOW_ARTIFACTS", "RETRIM_PREDICTIONS"):
         os.environ.pop(name, None)
     tell_nobody()
 

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrim.adapters.database import iso
-from retrim.errors import BadInputError, RetrimError
+from retrim.checking.score import interval_width
+from retrim.errors import BadInputError
 from retrim.files import count_cores, flush, make_private_folder, write_file
 from retrim.landing.as_of_view import HISTORY
 from retrim.lineage.locks import held_locks
@@ -31,15 +32,13 @@ from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, 
 from retrim.serving.past import LandedPast, read_past
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
-from retrim.stats.canonical import from_parquet, to_json
+from retrim.stats.canonical import to_json
 from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import ReadingParams
 from retrim.training.estimators import is_own
-from retrim.training.predicted import half_width, largest_contributions, predicted_columns, probability_columns
-
-JUDGED = "verdict/judged.parquet"
+from retrim.training.predicted import largest_contributions, predicted_columns, probability_columns
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def predict(
                     needs=needs,
                     reading=workspace.params.reading,
                     rows_in=rows_in,
-                    width=_width(workspace, found),
+                    width=interval_width(workspace, found),
                     explained=explained,
                     request=request,
                     of_table=out.is_table,
@@ -210,21 +209,6 @@ def _request(
 
 def _id(about: list[Any]) -> str:
     return sha256(to_json(about)).hexdigest()[:16]
-
-
-def _width(workspace: Workspace, found: Stored) -> float | None:
-    """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
-    if found.predictor.view.task != "regression":
-        return None
-    judged = found
-    if found.verdict.agreement is not None:
-        try:
-            judged = load_stored_version(workspace, found.verdict.agreement)
-        except RetrimError:  # gone or altered: no interval then
-            return None
-    rows = from_parquet(judged.files[JUDGED])
-    winner = judged.verdict.winner
-    return None if winner not in rows else half_width((rows[winner] - rows["actual"]).to_numpy())
 
 
 def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -> PredictedRows:

@@ -1,0 +1,403 @@
+"""What was predicted, by which version and when: a Parquet data set that others read without retrim.
+
+    <address>/model=<model>/version=<N>/month=<month of the event>/part-0000.parquet
+
+A file holds up to `ROWS` rows in order of their event. A newer one replaces it whole, with the rows that it had and
+more. So a row is there once or not yet, and readers see files that are whole. Row groups are small, and say from when
+to when their events are: what is read is the part around the events that are asked for.
+"""
+
+import fcntl
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import make_private_folder
+from retrim.reading.address import Address, address_of, is_address, open_system
+
+TIME = pa.timestamp("us", "UTC")
+SCHEMA = pa.schema(
+    {
+        "key": pa.string(),
+        "event_time": TIME,
+        "prediction": pa.float64(),
+        "class": pa.string(),
+        "lower": pa.float64(),
+        "upper": pa.float64(),
+        "probabilities": pa.map_(pa.string(), pa.float64()),
+        "decision": pa.bool_(),
+        "at": TIME,
+        "request_id": pa.string(),
+        "batch": pa.string(),
+    }
+)
+"""Columns of a file; `version` and `month` are folders."""
+ROWS, ROW_GROUP = 1 << 17, 1 << 13
+Moments = tuple[pd.Timestamp, pd.Timestamp]
+NONE = pd.Timestamp(0, tz="UTC")
+
+
+def probabilities_of(predicted: np.ndarray, classes: Sequence[str]) -> pa.Array:
+    """Probabilities of each row as a map from class to probability.
+
+    Args:
+        predicted: Shape (n, classes).
+        classes: Their names.
+    """
+    n, width = predicted.shape
+    offsets = pa.array(np.arange(n + 1, dtype="int32") * width)
+    return pa.MapArray.from_arrays(offsets, pa.array(list(classes) * n, pa.string()), pa.array(predicted.ravel()))
+
+
+@dataclass(frozen=True)
+class StoredPrediction:
+    """A stored prediction.
+
+    Args:
+        key: Of the row.
+        event: When it happened.
+        version: Whose.
+        at: When it was made.
+        value: The number, or the probability of the positive class, or of `label`.
+        label: Of several classes the most probable; None for another task.
+        interval: What 9 in 10 answers lie between; None where the version has none.
+        probabilities: Of several classes, by name; empty for another task.
+        decision: Whether the row was selected; None where nothing is decided.
+        request: Id of the request that made it.
+        batch: The landed batch that the row was of; None: not known.
+    """
+
+    key: str
+    event: pd.Timestamp
+    version: int
+    at: pd.Timestamp
+    value: float
+    label: str | None
+    interval: tuple[float, float] | None
+    probabilities: dict[str, float]
+    decision: bool | None
+    request: str | None
+    batch: str | None
+
+    @classmethod
+    def of(cls, row: "pd.Series[Any]") -> "StoredPrediction":
+        """Of a row of the log with its `version`."""
+        given = {name: None if _is_missing(row[name]) else row[name] for name in (*SCHEMA.names, "version")}
+        bare = given["lower"] is None or given["upper"] is None
+        return cls(
+            key=str(row["key"]),
+            event=pd.Timestamp(row["event_time"]),
+            version=int(row["version"]),
+            at=pd.Timestamp(row["at"]),
+            value=float(row["prediction"]),
+            label=given["class"],
+            interval=None if bare else (float(row["lower"]), float(row["upper"])),
+            probabilities=dict(given["probabilities"] or {}),
+            decision=None if given["decision"] is None else bool(given["decision"]),
+            request=given["request_id"],
+            batch=given["batch"],
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return own | {"event": self.event.isoformat(), "at": self.at.isoformat()}
+
+    def as_value(self) -> float | list[float]:
+        """The number, or one a class."""
+        return list(self.probabilities.values()) or float(self.value)
+
+    @property
+    def in_words(self) -> str:
+        """The prediction, with its class, interval or decision where it has one."""
+        if self.label is not None:
+            return f"{self.label} ({self.value:.1%})"
+        if self.interval is not None:
+            return f"{self.value:.6g} ({self.interval[0]:.6g} to {self.interval[1]:.6g})"
+        selected = "" if self.decision is None else ", selected" if self.decision else ", not selected"
+        return f"{self.value:.6g}{selected}"
+
+
+@dataclass(frozen=True)
+class PredictionLog:
+    """The data set of a model; a row once a version, never changed.
+
+    Args:
+        where: A folder, or an fsspec address.
+        model: Name of the model.
+        lock: A file that keeps writers apart.
+    """
+
+    where: str
+    model: str
+    lock: Path
+
+    def add(self, version: int, rows: pa.Table) -> int:
+        """Adds predictions of rows that a version has none of; gives how many were added.
+
+        Stopped half-way, some months are there and others are not: done again, it adds the rest.
+
+        Args:
+            version: Whose.
+            rows: As `SCHEMA` has them; each key once.
+        """
+        if not len(rows):
+            return 0
+        with self._held():
+            known = self.predicted(version, rows["key"], span_of(rows["event_time"]))
+            fresh = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=pa.array(sorted(known), pa.string()))))
+            fresh = fresh.cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
+            months = pc.strftime(fresh["event_time"], format="%Y-%m")
+            for month in pc.unique(months).sort().to_pylist():
+                self._append(version, month, fresh.filter(pc.equal(months, month)))
+        return len(fresh)
+
+    def _append(self, version: int, month: str, rows: pa.Table) -> None:
+        """Fills the last file of a month, then begins others; each write is whole and adds rows only."""
+        system, root = self._opened()
+        folder = f"{root}/version={version}/month={month}"
+        names = self._files(version, (month, month))
+        number = len(names)
+        if names:
+            last = _read_file(system, names[-1])
+            if len(last) < ROWS:
+                taken, rows = rows.slice(0, ROWS - len(last)), rows.slice(ROWS - len(last))
+                whole = pa.concat_tables([last, taken])
+                self._write(system, names[-1], whole.sort_by([("event_time", "ascending"), ("key", "ascending")]))
+        for start in range(0, len(rows), ROWS):
+            self._write(system, f"{folder}/part-{number:04d}.parquet", rows.slice(start, ROWS))
+            number += 1
+
+    def _write(self, system: Any, name: str, rows: pa.Table) -> None:
+        sink = io.BytesIO()
+        pq.write_table(rows, sink, compression="zstd", row_group_size=ROW_GROUP)
+        try:
+            if is_address(self.where):
+                system.makedirs(name.rpartition("/")[0], exist_ok=True)
+                system.pipe_file(name, sink.getvalue())
+            else:
+                path = Path(name)
+                make_private_folder(path.parent)
+                fresh = path.with_name(f".{path.name}.new")
+                with fresh.open("wb") as file:
+                    file.write(sink.getbuffer())
+                    file.flush()
+                    os.fsync(file.fileno())
+                fresh.replace(path)
+        except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
+            raise RetrimError(
+                f"predictions cannot be written to {self._address.shown}: {self._address.clean(error)}; look at the "
+                "disk and its permissions, or at RETRIM_PREDICTIONS"
+            ) from None
+
+    def versions(self) -> list[int]:
+        """Versions that have predicted, ascending."""
+        return sorted({int(_part(name, "version")) for name in self._all_files()})
+
+    def predicted(self, version: int, keys: Iterable[str] | pa.ChunkedArray, events: Moments) -> set[str]:
+        """Those of the keys that a version has predicted.
+
+        Args:
+            version: Which.
+            keys: Of rows.
+            events: From when to when their events are.
+        """
+        asked = _as_keys(keys)
+        return set(self._read(version, ["key"], events, asked)["key"].to_pylist())
+
+    def of_version(self, version: int, keys: Iterable[str], events: Moments) -> pa.Table:
+        """What a version predicted for rows; those it did not predict are left out."""
+        return self._read(version, None, events, _as_keys(keys))
+
+    def served(self, keys: Iterable[str], events: Moments) -> pd.DataFrame:
+        """What was served for rows: of each the prediction that was stored first, by the version that was live then.
+
+        A later champion predicts rows again that are still without a label; nobody had acted on that.
+
+        Args:
+            keys: Of the rows.
+            events: From when to when their events are.
+
+        Returns:
+            `key`, `version`, `at` (UTC), `prediction` and `probabilities`, a row for each key that has one.
+        """
+        asked = _as_keys(keys)
+        frames = [
+            self._read(version, ["key", "at", "prediction", "probabilities"], events, asked)
+            .to_pandas()
+            .assign(version=version)
+            for version in self.versions()
+        ]
+        empty = SCHEMA.empty_table().select(["key", "at", "prediction", "probabilities"]).to_pandas()
+        frame: pd.DataFrame = pd.concat([each for each in frames if len(each)] or [empty.assign(version=0)])
+        return frame.sort_values(["at", "version"], kind="stable").drop_duplicates("key")
+
+    def batch_counts(self, version: int) -> dict[str, int]:
+        """How many rows of each landed batch a version has predicted."""
+        table = self._read(version, ["batch"], None, None)
+        counted = pc.value_counts(table["batch"])
+        return {each["values"]: each["counts"] for each in counted.to_pylist() if each["values"] is not None}
+
+    def all_keys(self, version: int) -> list[str]:
+        """Keys of all rows that a version has predicted, in order of their events."""
+        table = self._read(version, ["key", "event_time"], None, None)
+        return list(table.sort_by([("event_time", "ascending"), ("key", "ascending")])["key"].to_pylist())
+
+    def one(self, version: int, key: str) -> "StoredPrediction | None":
+        """What a version predicted for one row."""
+        rows = self._frames(pads.field("key") == key, version=version)
+        return StoredPrediction.of(rows.iloc[0]) if len(rows) else None
+
+    def find(self, what: str, *, version: int | None = None) -> pd.DataFrame:
+        """Predictions whose key or request id is `what`, of one version or all, the oldest first, with `version`."""
+        either = (pads.field("key") == what) | (pads.field("request_id") == what)
+        return self._frames(either, version=version).sort_values(["at", "version"], kind="stable", ignore_index=True)
+
+    def since(self, moment: pd.Timestamp | None, *, most: int) -> pd.DataFrame:
+        """The newest predictions by the moment at which they were made, then by their event, newest first."""
+        query = None if moment is None else pads.field("at") >= pa.scalar(moment.to_pydatetime(), TIME)
+        found = self._frames(query, version=None)
+        newest: pd.DataFrame = found.sort_values(["at", "event_time", "key"], ascending=False, ignore_index=True)
+        return newest.head(most)
+
+    def made_at(self, version: int, moment: pd.Timestamp) -> pd.DataFrame:
+        """Predictions of a version that were made at a moment, in order of the event."""
+        found = self._frames(pads.field("at") == pa.scalar(moment.to_pydatetime(), TIME), version=version)
+        ordered: pd.DataFrame = found.sort_values(["event_time", "key"], ignore_index=True)
+        return ordered
+
+    def drawn(self, count: int, *, seed: int) -> pd.DataFrame:
+        """That many predictions of all versions, drawn by `seed`: row groups first, so that few are read."""
+        system, _ = self._opened()
+        groups = []
+        for name in self._all_files():
+            with _reading(name), system.open(name, "rb") as file:
+                many = pq.ParquetFile(file).metadata.num_row_groups
+                groups += [(name, group) for group in range(many)]
+        random = np.random.default_rng(seed)
+        frames = []
+        for place in random.permutation(len(groups))[:count]:
+            name, group = groups[place]
+            with _reading(name), system.open(name, "rb") as file:
+                table = pq.ParquetFile(file).read_row_group(group)
+            rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
+            frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
+        return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
+
+    def copy_before(self, to: "PredictionLog", moment: pd.Timestamp) -> None:
+        """Adds what was predicted before a moment to another log."""
+        early = pads.field("at") < pa.scalar(moment.to_pydatetime(), TIME)
+        for version in self.versions():
+            for name in self._files(version, None):
+                to.add(version, self._scan([name], None, early))
+
+    def _frames(self, query: pads.Expression | None, *, version: int | None) -> pd.DataFrame:
+        versions = self.versions() if version is None else [version]
+        found = [self._scan(self._files(each, None), None, query).to_pandas().assign(version=each) for each in versions]
+        empty = SCHEMA.empty_table().to_pandas().assign(version=pd.Series(dtype="int64"))
+        every: pd.DataFrame = pd.concat([each for each in found if len(each)] or [empty], ignore_index=True)
+        return every
+
+    def _read(self, version: int, columns: list[str] | None, events: Moments | None, keys: pa.Array | None) -> pa.Table:
+        query, months = None, None
+        if events is not None:
+            first, last = (pa.scalar(each.to_pydatetime(), TIME) for each in events)
+            query = (pads.field("event_time") >= first) & (pads.field("event_time") <= last)
+            months = f"{events[0]:%Y-%m}", f"{events[1]:%Y-%m}"
+        if keys is not None:
+            query = pads.field("key").isin(keys) if query is None else query & pads.field("key").isin(keys)
+        return self._scan(self._files(version, months), columns, query)
+
+    def _scan(self, names: list[str], columns: list[str] | None, query: pads.Expression | None) -> pa.Table:
+        if not names:
+            return SCHEMA.empty_table().select(columns or SCHEMA.names)
+        system, _ = self._opened()
+        with _reading(f"{self._address.shown}"):
+            files = pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)) if is_address(self.where) else None
+            found = pads.dataset(names, schema=SCHEMA, format="parquet", filesystem=files)
+            return found.to_table(columns=columns, filter=query)
+
+    def _all_files(self) -> list[str]:
+        system, root = self._opened()
+        if not system.exists(root):
+            return []
+        system.invalidate_cache()
+        return sorted(str(name) for name in system.find(root) if str(name).rpartition("/")[2].startswith("part-"))
+
+    def _files(self, version: int, months: tuple[str, str] | None) -> list[str]:
+        """Files of a version, in order, of these months, the first and the last included."""
+        system, root = self._opened()
+        folder = f"{root}/version={version}"
+        if not system.exists(folder):
+            return []
+        names = sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
+        return [name for name in names if months is None or months[0] <= _part(name, "month") <= months[1]]
+
+    @property
+    def _address(self) -> Address:
+        return address_of(self.where) if is_address(self.where) else Address(self.where, self.where, ())
+
+    def _opened(self) -> tuple[Any, str]:
+        where = self.where if is_address(self.where) else f"file://{Path(self.where).absolute()}"
+        system, path = open_system(address_of(where))
+        return system, f"{path.rstrip('/')}/model={self.model}"
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Alone among the processes of this workspace; the system frees the lock of one that dies."""
+        make_private_folder(self.lock.parent)
+        with self.lock.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def span_of(events: pd.Series | pa.ChunkedArray) -> Moments:
+    """From when to when events are; of none, a moment."""
+    if not len(events):
+        return NONE, NONE
+    if isinstance(events, pd.Series):
+        return events.min(), events.max()
+    ends = pc.min_max(events)
+    return pd.Timestamp(ends["min"].as_py()), pd.Timestamp(ends["max"].as_py())
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (not isinstance(value, list | np.ndarray) and bool(pd.isna(value)))
+
+
+def _as_keys(keys: Iterable[str] | pa.ChunkedArray) -> pa.Array:
+    if isinstance(keys, pa.ChunkedArray):
+        return keys.combine_chunks()
+    return pa.array(list(keys), pa.string())
+
+
+def _part(name: str, what: str) -> str:
+    return name.rpartition(f"/{what}=")[2].partition("/")[0]
+
+
+def _read_file(system: Any, name: str) -> pa.Table:
+    with _reading(name), system.open(name, "rb") as file:
+        return pq.read_table(file, schema=SCHEMA)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise BadInputError(
+            f"stored predictions in {name} cannot be read ({said}); restore them from a backup"
+        ) from error

@@ -1,0 +1,67 @@
+"""A sample of stored predictions is made again each day: a bit that differs is an alert."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from retrim.checking.recomputed import recompute, recompute_daily
+from retrim.checking.score import score
+from tests.builders.desk import Desk, copy_of, make_desk
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10, 12), 12)
+    score(desk.workspace, now=desk.day(12))
+    return desk
+
+
+def alerts(desk: Desk) -> list[str]:
+    return [row.text for row in desk.workspace.store.alerts("generated") if row.kind == "predictions differ"]
+
+
+def test_what_nobody_touched_agrees_to_the_bit(made: Desk) -> None:
+    sample = recompute(made.workspace, seed=1)
+
+    assert (sample.version, sample.rows, sample.differing) == (1, 96, ())
+
+
+def test_a_row_that_was_corrected_since_is_made_again_as_it_was(made: Desk, tmp_path: Path) -> None:
+    desk = copy_of(made, tmp_path / "workspace")
+    desk.land(desk.rows(10, 11).assign(level=9.0), 13, correction=True)
+
+    assert recompute(desk.workspace, seed=1).differing == ()
+
+
+def test_a_bit_that_differs_is_an_alert(made: Desk, tmp_path: Path) -> None:
+    desk = copy_of(made, tmp_path / "workspace")
+    (path,) = (desk.workspace.paths.var / "predictions").rglob("*.parquet")
+    rows = pq.read_table(path)
+    values = rows["prediction"].to_numpy().copy()
+    values[3] = np.nextafter(values[3], np.inf)
+    place = rows.column_names.index("prediction")
+    pq.write_table(rows.set_column(place, "prediction", pa.array(values)), path)
+    recompute_daily(desk.workspace, now=desk.day(13))
+
+    assert [f"{rows['key'][3]}@1" in text for text in alerts(desk)] == [True]
+
+
+def test_there_is_one_sample_a_day(made: Desk, tmp_path: Path) -> None:
+    desk = copy_of(made, tmp_path / "workspace")
+    samples = [recompute_daily(desk.workspace, now=desk.day(day)) for day in (13, 13.5, 14)]
+
+    assert [sample is None for sample in samples] == [False, True, False]
+
+
+def test_without_predictions_nothing_is_made_again(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+
+    assert recompute(desk.workspace, seed=1).rows == 0

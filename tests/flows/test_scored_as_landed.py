@@ -1,0 +1,54 @@
+"""The schedule predicts rows as they land; where that fails, landing is done all the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.errors import RefusedError
+from retrim_flows import score as module
+from retrim_flows.score import score_at_once
+from tests.builders.desk import Desk, make_desk
+
+pytestmark = pytest.mark.slow
+
+
+class Scheduled:
+    """As Prefect says it of a flow run of a deployment."""
+
+    id: Any = "a deployment"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10, 12), 12)
+    return desk
+
+
+def test_within_the_schedule_new_rows_are_predicted_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "deployment", Scheduled)
+    first, again = (score_at_once(desk.workspace, desk.day(12)) for _ in range(2))
+
+    assert first is not None
+    assert again is not None
+    assert (first.written, again.written) == (96, 0)
+
+
+def test_a_command_leaves_it_to_the_person(desk: Desk) -> None:
+    assert score_at_once(desk.workspace, desk.day(12)) is None
+    assert desk.workspace.predictions.versions() == []
+
+
+def test_an_error_does_not_undo_what_landed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise RefusedError("altered")
+
+    monkeypatch.setattr(module, "deployment", Scheduled)
+    monkeypatch.setattr(module.op, "score", refused)
+
+    assert score_at_once(desk.workspace, desk.day(12)) is None

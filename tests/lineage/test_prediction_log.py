@@ -1,0 +1,281 @@
+"""The data set of predictions: each row once a version, whatever is killed; read in part; open to others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pytest
+import sqlalchemy as sa
+
+from retrim.adapters.store import Store
+from retrim.errors import BadInputError
+from retrim.lineage import prediction_log as module
+from retrim.lineage.old_predictions import move_old_predictions
+from retrim.lineage.prediction_log import SCHEMA, PredictionLog, StoredPrediction, probabilities_of, span_of
+from tests.builders.predicted import predicted_rows
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+EVER = START - pd.Timedelta("9000D"), START + pd.Timedelta("9000D")
+ROOT = Path(__file__).parents[2]
+
+
+def log_at(folder: Path | str, lock: Path | None = None) -> PredictionLog:
+    return PredictionLog(str(folder), "shop", lock or Path(f"{folder}.lock"))
+
+
+def rows(keys: list[str], value: float = 1.0, *, day: float = 0, at: float = 1, batch: str = "b") -> pa.Table:
+    days = pd.Timedelta("1D")
+    return predicted_rows(keys, [value] * len(keys), event=START + day * days, at=START + at * days, batch=batch)
+
+
+@pytest.fixture(params=["folder", "memory"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> PredictionLog:
+    """On disk, and at an address of fsspec."""
+    if request.param == "folder":
+        return log_at(tmp_path / "predictions")
+    return log_at(f"memory://{tmp_path.name}", tmp_path / "lock")
+
+
+def test_a_row_is_predicted_once_a_version(log: PredictionLog) -> None:
+    assert log.add(1, rows(["a", "b"])) == 2
+    assert log.add(1, rows(["b", "c"])) == 1
+    assert log.add(2, rows(["b"])) == 1
+    assert log.add(1, rows(["a", "b", "c"])) == 0
+    assert (log.all_keys(1), log.all_keys(2), log.versions()) == (["a", "b", "c"], ["b"], [1, 2])
+
+
+def test_what_was_stored_first_for_a_row_was_served(log: PredictionLog) -> None:
+    log.add(2, rows(["a"], 2.0, at=3))
+    log.add(1, rows(["a", "b"], 1.0, at=2))
+    served = log.served(["a", "c"], EVER)
+
+    assert served[["key", "version", "prediction"]].to_numpy().tolist() == [["a", 1, 1.0]]
+    assert served["at"].tolist() == [START + pd.Timedelta("2D")]
+
+
+def test_nothing_stored_gives_nothing(log: PredictionLog) -> None:
+    assert (log.versions(), log.all_keys(1), log.predicted(1, ["a"], EVER)) == ([], [], set())
+    assert len(log.served(["a"], EVER)) == len(log.since(None, most=5)) == len(log.drawn(3, seed=1)) == 0
+    assert log.one(1, "a") is None
+
+
+def test_months_and_full_files_are_files_of_their_own(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS", 4)
+    log.add(1, rows(["a", "b", "c"]))
+    log.add(1, rows(list("defghij")))
+    log.add(1, rows(["k"], day=40))
+    names = [name.partition("model=shop/")[2] for name in log._all_files()]
+
+    assert names == [f"version=1/month=2024-01/part-000{n}.parquet" for n in (0, 1, 2)] + [
+        "version=1/month=2024-02/part-0000.parquet"
+    ]
+    assert log.all_keys(1) == list("abcdefghijk")
+
+
+def test_batches_are_counted_by_version(log: PredictionLog) -> None:
+    log.add(1, rows(["a", "b"], batch="x"))
+    log.add(1, rows(["c"], batch="y"))
+
+    assert log.batch_counts(1) == {"x": 2, "y": 1}
+
+
+def test_every_bit_and_probability_comes_back(log: PredictionLog) -> None:
+    values = np.random.default_rng(1).normal(size=50)
+    chances = np.random.default_rng(2).dirichlet([1, 1, 1], size=50)
+    made = predicted_rows([str(n) for n in range(50)], values.tolist(), event=START, at=START)
+    place = made.column_names.index("probabilities")
+    log.add(1, made.set_column(place, "probabilities", probabilities_of(chances, ["a", "b", "c"])))
+    found = log.since(None, most=50).set_index("key").loc[[str(n) for n in range(50)]]
+
+    assert found["prediction"].tolist() == values.tolist()
+    assert [list(dict(each).values()) for each in found["probabilities"]] == chances.tolist()
+    assert list(dict(found["probabilities"].iloc[0])) == ["a", "b", "c"]
+
+
+def test_the_newest_come_first_since_a_moment(log: PredictionLog) -> None:
+    for at in (1, 2, 3):
+        log.add(1, rows([str(at)], at=at))
+
+    assert log.since(START + pd.Timedelta("2D"), most=9)["key"].tolist() == ["3", "2"]
+    assert log.since(None, most=1)["key"].tolist() == ["3"]
+
+
+def test_a_key_and_a_request_are_found(log: PredictionLog) -> None:
+    log.add(1, predicted_rows(["a", "b"], [1.0, 2.0], event=START, at=START, request="q"))
+
+    assert log.find("q")["key"].tolist() == ["a", "b"]
+    assert log.find("b")[["version", "prediction"]].to_numpy().tolist() == [[1, 2.0]]
+
+
+def test_pandas_arrow_and_duckdb_read_it_without_retrim(tmp_path: Path) -> None:
+    log = log_at(tmp_path / "predictions")
+    log.add(3, rows(["a", "b"], 1.5))
+    log.add(4, rows(["c"], 2.5, day=40))
+    by_pandas = pd.read_parquet(tmp_path / "predictions")
+    by_arrow = pads.dataset(tmp_path / "predictions", partitioning="hive").to_table().to_pandas()
+
+    assert by_pandas.sort_values("key")["prediction"].tolist() == [1.5, 1.5, 2.5]
+    assert by_arrow.sort_values("key")["version"].tolist() == [3, 3, 4]
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is no package of retrim's")
+    found = duckdb.sql(
+        f"select version, avg(prediction) from '{tmp_path}/predictions/**/*.parquet' group by 1 order by 1"
+    )
+    assert found.fetchall() == [(3, 1.5), (4, 2.5)]
+
+
+def test_a_prediction_is_shown_as_json(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    log.add(3, rows(["a"], 1.5))
+    found = StoredPrediction.of(log.since(None, most=1).iloc[0])
+    record = json.loads(json.dumps(found.as_record()))
+
+    assert (record["key"], record["version"], record["value"]) == ("a", 3, 1.5)
+    assert (record["event"], record["interval"]) == ("2024-01-01T00:00:00+00:00", None)
+    assert found.in_words == "1.5"
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    log.add(1, rows(["a"]))
+    (path,) = tmp_path.rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-9])
+
+    with pytest.raises(BadInputError, match=r"stored predictions in .* cannot be read .*; restore them from a backup"):
+        log.all_keys(1)
+
+
+def test_what_was_predicted_before_a_moment_is_copied(tmp_path: Path) -> None:
+    log, other = log_at(tmp_path / "a"), log_at(tmp_path / "b")
+    for at in (2, 3, 8):
+        log.add(1, rows([str(at)], at=at))
+    log.copy_before(other, START + pd.Timedelta("8D"))
+
+    assert other.all_keys(1) == ["2", "3"]
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_predict_the_same_rows_each_row_is_there_once(tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\n"
+        "from tests.lineage.test_prediction_log import log_at, rows\n"
+        f"log = log_at(Path({str(tmp_path)!r}))\nprint('ready', flush=True); sys.stdin.readline()\n"
+        "print(sum(log.add(1, rows([str(n) for n in range(k, k + 300)])) for k in range(0, 3000, 100)))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for each in both:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in both:
+        assert each.stdin is not None
+        each.stdin.write("\n")
+        each.stdin.flush()
+    said = [int(each.communicate(timeout=120)[0]) for each in both]
+
+    assert sum(said) == 3200
+    assert len(log_at(tmp_path).all_keys(1)) == len(set(log_at(tmp_path).all_keys(1))) == 3200
+
+
+def test_killed_before_any_of_its_writes_it_has_each_row_once_in_the_end(tmp_path: Path) -> None:
+    """Two files that grow and two that begin: a process dies before each of them is put in place."""
+    whole = [rows(["a", "b"]), rows(["c"], day=40)], rows(["a", "b", "c", "d"]), rows(["e"], day=40)
+    table = pa.concat_tables([whole[1], whole[2], rows(["f"], day=80)])
+    for writes in range(3):
+        log = log_at(tmp_path / str(writes))
+        for each in whole[0]:
+            log.add(1, each)
+        child = os.fork()
+        if not child:
+            _die_before(writes)
+            log.add(1, table)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        assert len(log.all_keys(1)) == len(set(log.all_keys(1)))
+        log.add(1, table)
+        assert sorted(log.all_keys(1)) == ["a", "b", "c", "d", "e", "f"], writes
+
+
+def _die_before(writes: int) -> None:
+    """Has this process killed before that many files and one are put in place."""
+    real, left = Path.replace, [writes]
+
+    def replace(path: Path, to: Path) -> Path:
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(path, to)
+
+    Path.replace = replace  # type: ignore[assignment, method-assign]
+
+
+def read_bytes() -> int:
+    """Bytes that this process has read so far, by the system's count."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(lines[0].partition(": ")[2])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/io").is_file(), reason="the system does not count what is read")
+def test_what_is_asked_for_is_read_and_little_else(tmp_path: Path) -> None:
+    """600,000 rows of two years: for a day of them, twice, less than a twentieth of the bytes is read."""
+    log, n = log_at(tmp_path), 600_000
+    events = pd.date_range(START, periods=n, freq="105s")
+    random = np.random.default_rng(1)
+    keys = [f"{number:08d}" for number in range(n)]
+    log.add(1, predicted_rows(keys, random.normal(size=n).tolist(), event=events, at=START, batch="b"))
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.parquet"))
+    asked = slice(300_000, 300_800)
+    span = span_of(pd.Series(events[asked]))
+    before = read_bytes()
+    found = len(log.of_version(1, keys[asked], span)), len(log.served(keys[asked], span))
+    read = read_bytes() - before
+
+    assert found == (800, 800)
+    assert read < size / 20, (read, size)
+
+    before = read_bytes()
+    counted = log.batch_counts(1)
+
+    assert counted == {"b": n}
+    assert read_bytes() - before < size / 5
+
+
+OTHERS = "insert into old_predictions select 'other', key, 1, event, at, value from old_predictions where version = 1"
+
+
+def test_what_stood_in_tables_is_moved_once(tmp_path: Path) -> None:
+    url, log = f"sqlite:///{tmp_path / 'retrim.db'}", log_at(tmp_path / "predictions")
+    engine = sa.create_engine(url)
+    Store(url)
+    told = {"key": "a", "version": 1, "event": "2024-01-01T00:00:00+00:00", "at": "2024-01-02T00:00:00+00:00"}
+    with engine.begin() as connection:
+        for name, last in (("old_predictions", "event, at, value"), ("old_selections", "selected")):
+            connection.execute(sa.text(f"create table {name} (model, key, version, {last})"))
+        insert = "insert into old_predictions values (:model, :key, :version, :event, :at, :value)"
+        for key, version, value in (("a", 1, "1.5"), ("b", 1, '"much"'), ("a", 2, "[0.25, 0.75]")):
+            given = told | {"model": "shop", "key": key, "version": version, "value": value}
+            connection.execute(sa.text(insert), given)
+        connection.execute(sa.text(OTHERS))
+        connection.execute(sa.text("insert into old_selections values ('shop', 'a', 1, 1)"))
+    moved = move_old_predictions(Store(url), log, lambda _: ("no", "yes"))
+    again = move_old_predictions(Store(url), log, lambda _: ("no", "yes"))
+    found = log.since(None, most=9).set_index(["version", "key"]).sort_index()
+
+    assert (moved, again) == (3, 0)
+    assert found.loc[(1, "a"), "prediction"] == 1.5
+    assert found.loc[(1, "a"), "decision"]
+    assert np.isnan(found.loc[(1, "b"), "prediction"])
+    assert dict(found.loc[(2, "a"), "probabilities"]) == {"no": 0.25, "yes": 0.75}
+    assert sa.inspect(engine).has_table("old_predictions")  # of the other model
+    move_old_predictions(Store(url), PredictionLog(str(tmp_path / "p2"), "other", tmp_path / "l"), lambda _: ())
+    assert not sa.inspect(engine).has_table("old_predictions")
+    assert set(SCHEMA.names) >= {"key", "event_time", "prediction", "decision", "at", "request_id"}
