@@ -124,7 +124,8 @@ def ui(
     file = workspace.paths.ui_password.relative_to(workspace.paths.root)
     at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
     mlflow = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
-    print(f"the status is at {at}{PREFIX}, the MLflow pages at {mlflow if remote else at + mlflow}, in some seconds")  # noqa: T201  at once, also into a pipe
+    shown = mlflow if remote else at + mlflow
+    print(f"the status is at {at}{PREFIX} and the MLflow pages at {shown} in some seconds")  # noqa: T201  at once, also into a pipe
     print(f"log in as {mlflow_server.USER}; the password is the line in {file}; stop with Ctrl-C", flush=True)  # noqa: T201
     pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", mlflow),))
     try:
