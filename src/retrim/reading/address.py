@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from retrim.errors import BadInputError
@@ -59,6 +59,11 @@ class Address:
 
 def is_address(where: str) -> bool:
     return "://" in where
+
+
+def place_of(where: str) -> str:
+    """Where it lies, however it is spelled: an address without what may not be shown, or the whole path."""
+    return address_of(where).shown if is_address(where) else str(Path(where).resolve())
 
 
 def address_of(where: str) -> Address:
@@ -137,7 +142,7 @@ class RemoteFile:
     """
 
     shown: str
-    opened: Callable[[], BinaryIO]
+    opened: Callable[[], io.BufferedReader]
     state: str
 
 
@@ -227,7 +232,7 @@ class _ToldStream(io.RawIOBase):
         super().close()
 
 
-def _opened(system: Any, name: str, address: Address) -> BinaryIO:
+def _opened(system: Any, name: str, address: Address) -> io.BufferedReader:
     with _told(address):
         return io.BufferedReader(_ToldStream(system.open(name, "rb"), address))
 

@@ -32,10 +32,18 @@ Broken = Callable[[pd.Series], np.ndarray]
 
 @dataclass(frozen=True)
 class RowRule:
-    """What a suite asks of each cell of a column."""
+    """What a suite asks of each cell of a column.
+
+    Args:
+        column: Which.
+        words: For people.
+        asked: All of it, as the suite has it.
+        broken: Where values do not meet it.
+    """
 
     column: str
     words: str
+    asked: str
     broken: Broken
 
 
@@ -181,10 +189,10 @@ def rules_in(suite: Path, columns: Mapping[str, ColumnType]) -> tuple[RowRule, .
     The rest of a suite is asked when rows land.
 
     Raises:
-        BadInputError: It cannot be read.
+        BadInputError: It is not there, or cannot be read.
     """
     if not suite.is_file():
-        return ()
+        raise BadInputError(f"suite {suite} does not exist; restore it: git checkout {suite}")
     try:
         expectations = json.loads(suite.read_bytes())["expectations"]
         return tuple(rule for each in expectations for rule in _rules(each, columns))
@@ -199,7 +207,8 @@ def _rules(expectation: dict[str, Any], columns: Mapping[str, ColumnType]) -> It
         return
     broken = _broken(kind, kwargs, columns[column])
     if broken is not None:
-        yield RowRule(column, in_words(expectation), broken)
+        asked = json.dumps([kind, kwargs], sort_keys=True)
+        yield RowRule(column, in_words(expectation), asked, broken)
 
 
 def _broken(kind: str, kwargs: dict[str, Any], column: ColumnType) -> Broken | None:

@@ -76,15 +76,30 @@ class InFile:
 
 @dataclass(frozen=True)
 class RowsIn:
-    """IN: its files in order, and how text in them is spelled."""
+    """IN.
+
+    Args:
+        shown: What it is called.
+        reading: How text in it is spelled.
+        look: Gives its files in order, as they are now.
+        files: As they were first.
+    """
 
     shown: str
-    files: tuple[InFile, ...]
     reading: ReadingParams
+    look: Callable[[], tuple[InFile, ...]]
+    files: tuple[InFile, ...]
 
     def state(self) -> list[tuple[str, str]]:
         """What tells its content from another."""
         return [(file.name, file.state) for file in self.files]
+
+    def state_now(self) -> list[tuple[str, str]] | None:
+        """The same of what lies there now; None where nothing does any more."""
+        try:
+            return [(file.name, file.state) for file in self.look()]
+        except (BadInputError, OSError):
+            return None
 
     def names(self) -> set[str]:
         """The columns of its first file.
@@ -124,16 +139,22 @@ def open_rows(
         BadInputError: Nothing lies there, or it may not be read.
     """
     if is_database(where):
-        names = _spooled(where, spool, query=query, table=table)
-        yield RowsIn(address_of(where).shown, tuple(map(_of_content, names)), reading)
+        files = tuple(map(_of_content, _spooled(where, spool, query=query, table=table)))
+        yield RowsIn(address_of(where).shown, reading, lambda: files, files)
         return
     refuse_query(query, table)
-    if is_address(where):
-        shown = address_of(where).shown
-        found = remote_files(where)
-        files = (InFile(each.shown, each.opened, each.state, _partition(each.shown, shown)) for each in found)
-        yield RowsIn(shown, tuple(files), reading)
-        return
+    shown, look = (address_of(where).shown, _remote) if is_address(where) else (str(Path(where)), _local)
+    yield RowsIn(shown, reading, partial(look, where), look(where))
+
+
+def _remote(where: str) -> tuple[InFile, ...]:
+    shown = address_of(where).shown
+    return tuple(
+        InFile(each.shown, each.opened, each.state, _partition(each.shown, shown)) for each in remote_files(where)
+    )
+
+
+def _local(where: str) -> tuple[InFile, ...]:
     path = Path(where)
     if path.is_dir():
         paths = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
@@ -143,7 +164,7 @@ def open_rows(
         paths = [path]
     else:
         raise BadInputError(f"{path} does not exist; name a file, a folder or an address")
-    yield RowsIn(str(path), tuple(_of_path(file, path) for file in paths), reading)
+    return tuple(_of_path(file, path) for file in paths)
 
 
 def _of_path(file: Path, root: Path) -> InFile:
