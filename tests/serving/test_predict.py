@@ -649,6 +649,7 @@ def test_killed_while_it_cleans_up_it_says_that_it_was_done(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, where = copy_of(desk, tmp_path / "workspace"), in_form(new_rows(desk), "csv", tmp_path)
+    shutil.rmtree(own.workspace.paths.var / "predict", ignore_errors=True)  # of other tests
     real = module.shutil.rmtree
 
     def killed(folder: Path, *given: Any, **more: Any) -> None:
