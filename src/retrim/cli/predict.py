@@ -108,7 +108,9 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
     if as_json:
         render.show_json([each.as_record() for each in found])
     elif not found:
-        render.OUT.print("no prediction is stored; make some: retrim predict", highlight=False)
+        render.OUT.print(
+            "no prediction is stored yet: rows that land are predicted once a version is live", highlight=False
+        )
     else:
         shown = Table("row", "event", "prediction", "version", "made", box=None)
         for each in found:
