@@ -75,6 +75,10 @@ def test_a_page_of_another_origin_is_refused_even_with_the_password(pages: Simpl
     assert ask(pages, SEARCH, pages.password, Origin=origin) == HTTPStatus.FORBIDDEN
 
 
+def test_a_browser_that_sends_no_origin_still_says_that_another_site_asks(pages: SimpleNamespace) -> None:
+    assert ask(pages, SEARCH, pages.password, **{"Sec-Fetch-Site": "cross-site"}) == HTTPStatus.FORBIDDEN
+
+
 def test_our_own_pages_may_ask(pages: SimpleNamespace) -> None:
     assert ask(pages, SEARCH, pages.password, Origin=f"http://127.0.0.1:{pages.port}") == HTTPStatus.OK
 

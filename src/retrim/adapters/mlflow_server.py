@@ -107,7 +107,7 @@ class PasswordGate:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(dict(scope["headers"]))
+        refusal = self._refusal(dict(scope["headers"]), scope.get("method"))
         if refusal is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -119,9 +119,13 @@ class PasswordGate:
             await send({"type": "http.response.start", "status": int(refusal), "headers": headers})
             await send({"type": "http.response.body", "body": refusal.phrase.encode()})
 
-    def _refusal(self, headers: dict[bytes, bytes]) -> HTTPStatus | None:
+    def _refusal(self, headers: dict[bytes, bytes], method: str | None) -> HTTPStatus | None:
         origin = headers.get(b"origin")
         if origin is not None and origin not in self._origins:
+            return HTTPStatus.FORBIDDEN
+        if headers.get(b"sec-fetch-site") == b"cross-site" and method not in (None, "GET", "HEAD"):
+            return HTTPStatus.FORBIDDEN
+        if b"http://" + headers.get(b"host", b"") not in self._origins:
             return HTTPStatus.FORBIDDEN
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
             return HTTPStatus.UNAUTHORIZED
