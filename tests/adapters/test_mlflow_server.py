@@ -86,6 +86,7 @@ def test_our_own_pages_may_ask(pages: SimpleNamespace) -> None:
 @pytest.mark.parametrize("name", ["10.evil.example", "pages.example", "127.0.0.1", "0.0.0.0:5000"])
 def test_a_name_that_only_points_here_is_refused(pages: SimpleNamespace, name: str) -> None:
     assert ask(pages, SEARCH, pages.password, Host=name) == HTTPStatus.FORBIDDEN
+    assert ask(pages, "/retrim", pages.password, Host=name) == HTTPStatus.FORBIDDEN
 
 
 def test_only_their_user_can_read_the_password(pages: SimpleNamespace) -> None:
