@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
+from warnings import catch_warnings, simplefilter
 
 from retrim.errors import BadInputError
 
@@ -69,7 +70,9 @@ def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, passwor
 
     pages = own
     if not is_server(tracking_url):
-        from mlflow.server.fastapi_app import app
+        with catch_warnings():
+            simplefilter("ignore", UserWarning)  # MLflow's use of Starlette is not the reader's to mend
+            from mlflow.server.fastapi_app import app
         from mlflow.server.handlers import initialize_backend_stores
 
         initialize_backend_stores(tracking_url, tracking_url, artifacts)

@@ -139,4 +139,6 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
         said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
         render.OUT.print(said, highlight=False)
+        if not scored.rows:
+            render.OUT.print("every landed row that it was not trained on is predicted already", highlight=False)
     return 1 if scored.version is None else 0
