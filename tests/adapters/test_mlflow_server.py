@@ -75,6 +75,10 @@ def test_a_page_of_another_origin_is_refused_even_with_the_password(pages: Simpl
     assert ask(pages, SEARCH, pages.password, Origin=origin) == HTTPStatus.FORBIDDEN
 
 
+def test_a_browser_that_sends_no_origin_still_says_that_another_site_asks(pages: SimpleNamespace) -> None:
+    assert ask(pages, SEARCH, pages.password, **{"Sec-Fetch-Site": "cross-site"}) == HTTPStatus.FORBIDDEN
+
+
 def test_our_own_pages_may_ask(pages: SimpleNamespace) -> None:
     assert ask(pages, SEARCH, pages.password, Origin=f"http://127.0.0.1:{pages.port}") == HTTPStatus.OK
 
@@ -82,6 +86,7 @@ def test_our_own_pages_may_ask(pages: SimpleNamespace) -> None:
 @pytest.mark.parametrize("name", ["10.evil.example", "pages.example", "127.0.0.1", "0.0.0.0:5000"])
 def test_a_name_that_only_points_here_is_refused(pages: SimpleNamespace, name: str) -> None:
     assert ask(pages, SEARCH, pages.password, Host=name) == HTTPStatus.FORBIDDEN
+    assert ask(pages, "/retrim", pages.password, Host=name) == HTTPStatus.FORBIDDEN
 
 
 def test_only_their_user_can_read_the_password(pages: SimpleNamespace) -> None:

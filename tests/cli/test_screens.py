@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from retrim.cli import render
 from retrim.cli.answers import LastDecision, RunFacts, WaitingVersion
-from retrim.cli.screens import FIRST_STEPS, first_steps
+from retrim.cli.screens import FIRST_STEPS, NEXT_STEP, first_steps
 from retrim.lineage.workspace import ProgressStep
 from retrim.release.versions import LiveVersion
 
@@ -36,6 +36,7 @@ class TestTheFirstSteps:
 
     def test_are_to_land_rows_and_make_a_version(self) -> None:
         assert first_steps() == FIRST_STEPS
+        assert first_steps(landed=True) == NEXT_STEP
 
     def test_are_not_said_again_where_a_first_version_was_refused(self) -> None:
         assert "was not made" in str(first_steps(last=self.refused))

@@ -126,6 +126,10 @@ LOADING = (
     Case("they follow from fairness.confidence", {"fairness.proxies.turns": 99}, ({"fairness.proxies.turns": GONE},)),
     Case("drift.tests names each test with its arguments and its threshold", {"drift.thresholds": {"ks": 0.1}},
          ({"drift.thresholds": GONE, "drift.tests.ks": {"threshold": 0.1}},)),
+    Case("gate.baselines takes its place", {"gate.floor": ["mean"]},
+         ({"gate.floor": GONE, "gate.baselines": ["mean"]},)),
+    Case("gate.non_inferiority takes its place", {"gate.harm": None},
+         ({"gate.harm": GONE, "gate.non_inferiority": None},)),
     Case("schedule.prove: null switches it off", {"proof.scheduled": False},
          ({"proof.scheduled": GONE, "schedule.prove": None},)),
 )  # fmt: skip

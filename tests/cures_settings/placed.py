@@ -47,6 +47,8 @@ SPAN = "data.label_horizon"
 LAG = {"of": "outcome", "lag": "24h"}
 KNOWN = ["level", "slope", "noise", "group"]
 PLACED = (
+    case("{} is not two times of the day; write such as '22:00-07:00', in UTC", {"alerts.quiet": "at night"},
+         {"alerts.quiet": "22:00-07:00"}),
     case("cost {} in the unit {} is not what money says, {} in the unit loss; write `cost: {}` and "
          "`cost_unit: loss`, or `money: null`", MONEY | {"gain.cost": 1.0}, {"gain.cost": 5.0},
          {"gain.money": None}),

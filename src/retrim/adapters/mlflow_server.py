@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
+from warnings import catch_warnings, simplefilter
 
 from retrim.errors import BadInputError
 
@@ -69,7 +70,9 @@ def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, passwor
 
     pages = own
     if not is_server(tracking_url):
-        from mlflow.server.fastapi_app import app
+        with catch_warnings():
+            simplefilter("ignore", UserWarning)  # MLflow's use of Starlette is not the reader's to mend
+            from mlflow.server.fastapi_app import app
         from mlflow.server.handlers import initialize_backend_stores
 
         initialize_backend_stores(tracking_url, tracking_url, artifacts)
@@ -107,7 +110,7 @@ class PasswordGate:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(dict(scope["headers"]))
+        refusal = self._refusal(dict(scope["headers"]), scope.get("method"))
         if refusal is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -119,9 +122,13 @@ class PasswordGate:
             await send({"type": "http.response.start", "status": int(refusal), "headers": headers})
             await send({"type": "http.response.body", "body": refusal.phrase.encode()})
 
-    def _refusal(self, headers: dict[bytes, bytes]) -> HTTPStatus | None:
+    def _refusal(self, headers: dict[bytes, bytes], method: str | None) -> HTTPStatus | None:
         origin = headers.get(b"origin")
         if origin is not None and origin not in self._origins:
+            return HTTPStatus.FORBIDDEN
+        if headers.get(b"sec-fetch-site") == b"cross-site" and method not in (None, "GET", "HEAD"):
+            return HTTPStatus.FORBIDDEN
+        if b"http://" + headers.get(b"host", b"") not in self._origins:
             return HTTPStatus.FORBIDDEN
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
             return HTTPStatus.UNAUTHORIZED

@@ -12,10 +12,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -121,14 +123,15 @@ def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message
         except BrokenPipeError:  # how it ended is read below
             pass
         process.stdin = None
+    last = time.monotonic() + WAIT_SECONDS  # for all of them, as they are asked at once
     for process, address in zip(started, addresses, strict=True):
-        ended.append(_end_of(process, address))
+        ended.append(_end_of(process, address, until=last))
     return ended
 
 
-def _end_of(process: "subprocess.Popen[str]", address: AlertAddress) -> str | None:
+def _end_of(process: "subprocess.Popen[str]", address: AlertAddress, *, until: float) -> str | None:
     try:
-        answer, _ = process.communicate(timeout=WAIT_SECONDS)
+        answer, _ = process.communicate(timeout=max(until - time.monotonic(), 0.1))
         said = json.loads(answer)["error"]
     except subprocess.TimeoutExpired:
         said = f"it had not answered after {WAIT_SECONDS:g} s"
@@ -147,7 +150,7 @@ def send_ping(address: str) -> str | None:
     try:
         with urllib.request.urlopen(address, timeout=PING_SECONDS) as answer:
             answer.read(1)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         said = f"{error.code} {error.reason}" if isinstance(error, urllib.error.HTTPError) else str(error)
         return masked(said, address)
     return None

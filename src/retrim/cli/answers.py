@@ -319,6 +319,7 @@ class StatusAnswer:
         stopped: Runs that ended by a kill, with `why` and `attempts`.
         next_run: When the schedule runs next; None: it does not run.
         quarantined: Batches in quarantine: `batch`, `file`, `arrived`, `faults`.
+        landed: Batches that have landed.
         overdue: The batch that has not come; None: none is late.
         alerts: The last five: `at`, `kind`, `text`.
         unsent: Alerts that an address has not taken: `address`, `alerts`, `attempts`, `next_try`, `error`.
@@ -349,6 +350,7 @@ class StatusAnswer:
     stopped: tuple[StoppedRun, ...]
     next_run: NextRun | None
     quarantined: tuple[HeldBatch, ...]
+    landed: int
     overdue: Overdue | None
     alerts: tuple[Alert, ...]
     unsent: tuple[UnsentAlerts, ...]
@@ -395,6 +397,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
             for entry in Quarantine(workspace.paths.quarantine).entries()
             if entry.state == "held"
         ),
+        landed=sum(1 for _ in workspace.landing.batches()),
         overdue=overdue(workspace=workspace.paths, data=workspace.params.data, now=now),
         alerts=tuple(Alert(row.at, row.kind, row.text) for row in store.alerts(workspace.model)[-5:]),
         unsent=unsent_alerts(workspace, now=now),

@@ -158,7 +158,7 @@ def answers(status: StatusAnswer, faults: Sequence[str]) -> tuple[Answer, ...]:
     """The five answers on top of the page."""
     live, last = status.champion, status.last_decision
     why = (f"Because: {live.reason}",) if live is not None and live.reason else ()
-    decided = "No check has been made: retrim check" if last is None else f"{last.outcome}: {last.reason}"
+    decided = "No check has been made yet." if last is None else f"{last.outcome}: {last.reason}"
     asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
     waits = tuple(line for line in asked if line is not None)
     return (

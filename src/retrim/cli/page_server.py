@@ -7,9 +7,10 @@ import pandas as pd
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from retrim.cli.base import LONGEST
 from retrim.cli.page import ServedPage, find_page, page_html
 from retrim.errors import BadInputError, RetrimError
 from retrim.landing.ingest import release_quarantined
@@ -73,7 +74,7 @@ ACTIONS: Mapping[str, Act] = {
 
 
 def _version(value: str) -> int:
-    if not value.isdecimal():
+    if not value.isdecimal() or len(value) > LONGEST:
         raise BadInputError(f"{value!r} is not the number of a version; go back to the page and press its button")
     return int(value)
 
@@ -97,8 +98,14 @@ def page_app(
     def render(said: str = "", *, failed: bool = False) -> str:
         return page_html(find_page(open_here(), now=now()), ServedPage(links, said, failed))
 
+    def shown(status: int, said: str = "", *, failed: bool = False) -> Response:
+        try:
+            return HTMLResponse(render(said, failed=failed), status, HEADERS)
+        except RetrimError as error:
+            return PlainTextResponse(f"{said}\n{error}".strip(), 503, HEADERS)
+
     async def show(request: Request) -> Response:
-        return HTMLResponse(await run_in_threadpool(render), headers=HEADERS)
+        return await run_in_threadpool(shown, 200)
 
     async def act(request: Request) -> Response:
         action = ACTIONS.get(request.path_params["action"])
@@ -121,8 +128,7 @@ def page_app(
                 return f"Nothing was done: {error}", True
 
         said, failed = await run_in_threadpool(done)
-        text = await run_in_threadpool(render, said, failed=failed)
-        return HTMLResponse(text, 409 if failed else 200, HEADERS)
+        return await run_in_threadpool(shown, 409 if failed else 200, said, failed=failed)
 
     return Starlette(
         routes=[Route(PREFIX, show), Route(f"{PREFIX}/", show), Route(f"{PREFIX}/{{action}}", act, methods=["POST"])]

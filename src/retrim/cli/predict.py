@@ -108,7 +108,9 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
     if as_json:
         render.show_json([each.as_record() for each in found])
     elif not found:
-        render.OUT.print("no prediction is stored; make some: retrim predict", highlight=False)
+        render.OUT.print(
+            "no prediction is stored yet: rows that land are predicted once a version is live", highlight=False
+        )
     else:
         shown = Table("row", "event", "prediction", "version", "made", box=None)
         for each in found:
@@ -137,4 +139,6 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
         said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
         render.OUT.print(said, highlight=False)
+        if not scored.rows:
+            render.OUT.print("every landed row that it was not trained on is predicted already", highlight=False)
     return 1 if scored.version is None else 0

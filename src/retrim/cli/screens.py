@@ -204,6 +204,7 @@ def _late_in_words(reading: ProbeReading) -> str:
 
 
 FIRST_STEPS = "land rows: retrim ingest FILE; then make version 1: retrim retrain"
+NEXT_STEP = "make version 1: retrim retrain"
 
 AGAIN = "version 1 was not made: the line `all of it` says why; a check tries again as rows come"
 
@@ -215,11 +216,12 @@ def first_steps(
     running: Sequence[RunFacts] = (),
     unpushed: Sequence[RunFacts] = (),
     last: LastDecision | None = None,
+    landed: bool = False,
 ) -> str | None:
     """What leads to a first version; None where there is one, or one is under way or waits for a person."""
     if champion or waiting or running or unpushed:
         return None
-    return AGAIN if last is not None and last.outcome == "retrain" else FIRST_STEPS
+    return AGAIN if last is not None and last.outcome == "retrain" else NEXT_STEP if landed else FIRST_STEPS
 
 
 HELD = "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
@@ -229,7 +231,12 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     """The status as names and values; None: left out."""
     champion, last = status.champion, status.last_decision
     to_do = first_steps(
-        champion=champion, waiting=status.waiting, running=status.running, unpushed=status.unpushed, last=last
+        champion=champion,
+        waiting=status.waiting,
+        running=status.running,
+        unpushed=status.unpushed,
+        last=last,
+        landed=status.landed > 0,
     )
     accumulated_gain = None
     if status.accumulated_gain is not None and status.retraining_cost is not None:

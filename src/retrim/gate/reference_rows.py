@@ -24,7 +24,7 @@ def with_answers(
 ) -> pd.DataFrame:
     """Some of the rows, each with its answer.
 
-    Taken are, in turn and as long as there is run directory: the least and the largest prediction; of each
+    Taken are, in turn and as long as there is room: the least and the largest prediction; of each
     feature the first row that misses it, the least and the largest number, the rarest category; then rows
     evenly spread. So the same rows are taken whoever asks.
 

@@ -116,7 +116,7 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
     if anew and last is not None and anew[moments[0]] <= last:
         raise BadInputError(
             f"{len(moments)} moments lie ahead of {iso(now)}, and {iso(last)} is the last before; they are dated anew "
-            "a second apart, so wait until there is run directory for them"
+            "a second apart, so wait until there is room for them"
         )
     moves = (DateMove(kind, name, date, anew[date]) for kind, name, date in dates if date in anew)
     return Repair(False, tuple(sorted(moves, key=lambda move: move.after)), _stays(workspace, now)), anew

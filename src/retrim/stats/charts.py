@@ -440,7 +440,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes
 
 
 def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> bytes:
-    """Actual against predicted class, in shares of each actual class; rows in the cells where there is run directory.
+    """Actual against predicted class, in shares of each actual class; rows in the cells where there is room.
 
     Args:
         actual: Class codes, shape (n,); any that is no place in `classes` was unseen in training.
