@@ -683,3 +683,69 @@ def test_a_driver_that_cannot_write_is_refused_before_anything_is_predicted(desk
     with pytest.raises(BadInputError, match="cannot be written by the driver aiosqlite, which is asynchronous"):
         run(desk, where, f"sqlite+aiosqlite:///{tmp_path}/out.db")
     assert not (tmp_path / "out.db").exists()
+
+
+def test_a_key_that_a_whole_part_of_json_lacks_is_missing_there(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    rows = new_rows(desk)
+    rows.loc[:30, "noise"] = np.nan
+    lines = [row.dropna().to_json(date_format="iso") for _, row in rows.iterrows()]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
+    assert run(desk, tmp_path / "in.jsonl", tmp_path / "out.parquet").rejected == 0
+    expected = said(desk, rows)
+
+    np.testing.assert_allclose(pd.read_parquet(tmp_path / "out.parquet")["prediction"], expected, rtol=1e-6)
+    (tmp_path / "in.jsonl").write_text("\n".join(lines[:30]) + "\n")
+    with pytest.raises(BadInputError, match="lacks noise, which the version needs"):
+        run(desk, tmp_path / "in.jsonl", tmp_path / "other.parquet")
+
+
+def test_local_times_of_the_hour_that_comes_twice_are_rejected(desk: Desk, tmp_path: Path) -> None:
+    own = with_params(copy_of(desk, tmp_path / "workspace"), reading={"zone": "Europe/Berlin"})
+    rows = new_rows(own)[:6].astype({"at": object})
+    rows["at"] = [f"2024-10-27 {hour}" for hour in ("01:30", "02:00", "02:30", "02:00", "02:30+01:00", "03:00")]
+    run(own, in_form(rows, "csv", tmp_path), tmp_path / "out.csv")
+    found, rejected = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "out.rejected.csv")
+
+    assert (found["row"].tolist(), rejected["row"].tolist()) == ([0, 4, 5], [1, 2, 3])
+    assert pd.to_datetime(found["at"], utc=True)[1] == pd.Timestamp("2024-10-27T01:30Z")
+    assert set(rejected["reason"]) == {"not so: is a time that clocks in Europe/Berlin showed once, or has its offset"}
+
+
+def test_a_declared_column_says_which_of_the_two_hours_it_is(desk: Desk, tmp_path: Path) -> None:
+    reading = {"zone": "Europe/Berlin", "repeated": {"at": {"column": "clock", "later": ["winter"]}}, "skip": ["clock"]}
+    own = with_params(copy_of(desk, tmp_path / "workspace"), reading=reading)
+    rows = new_rows(own)[:2].assign(at="2024-10-27 02:30", clock=["summer", "winter"])
+    run(own, in_form(rows, "parquet", tmp_path), tmp_path / "out.csv")
+    found = pd.to_datetime(pd.read_csv(tmp_path / "out.csv")["at"], utc=True)
+
+    assert found.tolist() == [pd.Timestamp("2024-10-27T00:30Z"), pd.Timestamp("2024-10-27T01:30Z")]
+
+
+@pytest.mark.parametrize("text", ['[{"level": 1}]', '\n[\n  {"level": 1},\n  {"level": 2}\n]\n'])
+def test_an_array_of_json_is_told_to_be_lines(text: str, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(text)
+
+    with pytest.raises(BadInputError, match=r"in\.json: an array of JSON; write JSON lines: each row an object"):
+        run(desk, tmp_path / "in.json", tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.json"])
+def test_an_ending_that_is_not_known_is_refused(name: str, desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+
+    with pytest.raises(BadInputError, match=r"name a file that ends in \.csv, \.parquet, \.arrow, or a folder with"):
+        run(desk, where, tmp_path / name)
+    run(desk, where, f"{tmp_path / name}/")
+    assert (tmp_path / name).is_dir()
+
+
+def test_no_rejected_cell_is_a_formula(desk: Desk, tmp_path: Path) -> None:
+    rows = new_rows(desk).astype({"level": object})
+    rows.loc[:3, "level"] = ['=HYPERLINK("x")', "+cmd|x", "-1,5", "much"]
+    run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.csv")
+
+    values = pd.read_csv(tmp_path / "out.rejected.csv")["value"].tolist()
+    assert values == ['\'=HYPERLINK("x")', "'+cmd|x", "-1,5", "much"]

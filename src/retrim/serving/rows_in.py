@@ -1,11 +1,12 @@
 """Rows to be predicted, wherever they lie, a part at a time: the same parts each time the same rows are read."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -28,6 +29,9 @@ ROWS = 1 << 17
 """Rows of a part of a file that is not text."""
 TEXT = 16 << 20
 """Bytes of a part of a text, at most."""
+HEAD = 1 << 10
+"""Bytes that tell a text's form."""
+JSON_ARRAY = re.compile(rb"\s*\[\s*\{")
 SPOOLED = 1 << 17
 """Rows of a database that become one file."""
 
@@ -40,11 +44,13 @@ class LoadedRows:
         table: Its columns; those of CSV are text.
         rows: Of each of its rows the number in IN, from 0.
         ragged: Lines with another number of cells than the header, which the table lacks: number and text.
+        elsewhere: Of lines of JSON, which leave out what they do not know: gives all columns of the file.
     """
 
     table: pa.Table
     rows: np.ndarray
     ragged: tuple[tuple[int, str], ...] = ()
+    elsewhere: Callable[[], frozenset[str]] = frozenset
 
 
 @dataclass(frozen=True)
@@ -122,10 +128,12 @@ class RowsIn:
             BadInputError: A file is damaged, or none that holds a table.
         """
         first = 0
+        wanted = {*columns, *(said.column for said in self.reading.repeated.values())}
         for file in self.files:
+            elsewhere = cache(partial(_all_names, file, self.reading))
             with told(file.name), file.opened() as stream:
-                for count, load in _parts_of(stream, self.reading, columns):
-                    yield RowsPart(file.name, first, count, partial(_loaded, file, first, load))
+                for count, load in _parts_of(stream, self.reading, wanted):
+                    yield RowsPart(file.name, first, count, partial(_loaded, file, first, load, elsewhere))
                     first += count
 
 
@@ -225,7 +233,19 @@ Load = Callable[[], tuple[pa.Table, tuple[tuple[int, str], ...]]]
 """The columns of a part, and ragged lines by their number in it."""
 
 
-def _loaded(file: InFile, first: int, load: Load) -> LoadedRows:
+def _all_names(file: InFile, reading: ReadingParams) -> frozenset[str]:
+    """Columns of any part of lines of JSON; none of another file."""
+    with told(file.name), file.opened() as stream:
+        head = stream.read(len(GZIP))
+        stream.seek(0)
+        text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
+        is_json = JSON_LINE.match(text.read(HEAD).removeprefix(UTF8_MARK)) is not None
+        stream.seek(0)
+        parts = _parts_of(stream, reading, ()) if is_json else ()
+        return frozenset(name for _, load in parts for name in load()[0].column_names)
+
+
+def _loaded(file: InFile, first: int, load: Load, elsewhere: Callable[[], frozenset[str]]) -> LoadedRows:
     with told(file.name):
         table, ragged = load()
     for name, value in file.partition:
@@ -233,7 +253,7 @@ def _loaded(file: InFile, first: int, load: Load) -> LoadedRows:
             table = table.append_column(name, pa.array([value] * len(table), pa.string()))
     numbers = np.arange(first, first + len(table) + len(ragged))
     rows = np.delete(numbers, [place for place, _ in ragged]) if ragged else numbers
-    return LoadedRows(table, rows, tuple((first + place, text) for place, text in ragged))
+    return LoadedRows(table, rows, tuple((first + place, text) for place, text in ragged), elsewhere)
 
 
 def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]) -> Iterator[tuple[int, Load]]:
@@ -251,6 +271,9 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
         if not is_plain(reading.encoding):
             raise BadInputError(f"text in {reading.encoding} cannot be cut into parts; save it as CSV in UTF-8")
         text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
+        if JSON_ARRAY.match(text.read(HEAD).removeprefix(UTF8_MARK)):
+            raise BadInputError("an array of JSON; write JSON lines: each row an object on a line of its own")
+        text.seek(0)
         for made in cut_text(text, TEXT, reading):
             yield made.rows, partial(_text, made.content(), reading)
 

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -17,7 +19,10 @@ from retrim.files import file_digest, flush, folder_digest
 from retrim.reading.address import address_of, is_address, is_there, place_of, remote_files, upload
 
 SUFFIXES = (".csv", ".parquet", ".arrow")
+UNKNOWN = re.compile(r"\.[A-Za-z][A-Za-z0-9]*$")
 REQUEST = "request_id"
+FORMULA, NUMBER = r"^[=+\-@\t\r]", r"^[+-][0-9.,]*$"
+"""What a spreadsheet computes when it opens a text, and what of it is harmless."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,13 @@ class RowsOut:
         """
         if self.is_table:
             refuse_unwritable(self.where, self.table)
+            return
+        ending = UNKNOWN.search(self.shown)
+        if ending and not self.suffix:
+            raise BadInputError(
+                f"{self.shown} ends in {ending[0]}; name a file that ends in {', '.join(SUFFIXES)}, or a folder with a "
+                "slash at its end"
+            )
 
     def state(self, request: str) -> str | None:
         """What tells the predictions that lie at OUT from others; None where nothing lies there.
@@ -127,7 +139,7 @@ class RowsOut:
         elif Path(self.where).is_dir() and {path.name for path in Path(self.where).iterdir()} - _names_of(parts):
             raise _taken(self.where)
         if rejected:
-            _join(rejected, aside / "rejected.csv")
+            _join(rejected, aside / "rejected.csv", _without_formulas)
             laid.append((aside / "rejected.csv", self.rejected))
         for file, where in laid:
             if not self.lies_at(where):
@@ -158,12 +170,23 @@ def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         yield from pq.ParquetFile(part).iter_batches()
 
 
-def _join(parts: Sequence[Path], to: Path) -> None:
+def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rejected cells with a quote before what a spreadsheet would compute."""
+    place = batch.schema.get_field_index("value")
+    value = batch.column(place)
+    computed = pc.and_not(pc.match_substring_regex(value, FORMULA), pc.match_substring_regex(value, NUMBER))
+    quoted = pc.if_else(computed, pc.binary_join_element_wise("'", value, ""), value)
+    return batch.set_column(place, batch.schema.field(place), quoted)
+
+
+def _join(
+    parts: Sequence[Path], to: Path, changed: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch
+) -> None:
     schema = pq.read_schema(parts[0])
     if to.suffix == ".csv":
         with pacsv.CSVWriter(to, schema) as text:
             for batch in _batches(parts):
-                text.write_batch(batch)
+                text.write_batch(changed(batch))
     elif to.suffix == ".arrow":
         with pa.OSFile(str(to), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
             for batch in _batches(parts):
