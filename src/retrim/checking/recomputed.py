@@ -40,7 +40,7 @@ NOTHING = RecomputedSample(None, None, 0, ())
 
 
 def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSample | None:
-    """One sample a day, with an alert where a prediction differs or cannot be made again; None where that day had its own."""
+    """One sample a day, and an alert where one differs or cannot be made again; None where that day had its own."""
     done = workspace.store.done_until(workspace.model, NAME)
     if done is not None and now < pd.Timestamp(done) + DAY:
         return None
