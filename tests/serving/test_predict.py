@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from retrim.adapters import sql_table
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.locks import held_locks
@@ -575,6 +576,8 @@ def test_the_rows_of_a_database_stay_while_the_same_is_asked_again(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_parts(monkeypatch)
+    monkeypatch.setattr(module, "count_cores", lambda: 1)  # else all files are read before the first part is there
+    monkeypatch.setattr(sql_table, "AT_ONCE", 10)  # so that there are several
     own = copy_of(desk, tmp_path / "workspace")
     where = in_form(new_rows(desk), "database", tmp_path)
 
