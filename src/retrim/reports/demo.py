@@ -14,14 +14,14 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.reading.shipped import DATASETS
-from retrim.reports.replay import alone
 from retrim.release.versions import judged_in_place_of, load_stored_version
+from retrim.reports.replay import alone
 from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
 
 
 def make_workspace(workspace: Workspace) -> Workspace:
-    """Clones the workspace, uncommitted edits included, into `var/demo/`; its store, models and predictions lie in there.
+    """Clones the workspace, uncommitted edits included, into `var/demo/`, where all that it makes lies.
 
     There the probe is asked at every check, whatever params.yaml says: what always retraining would have cost is read
     off its fits.
