@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -78,6 +79,32 @@ def change(desk: Desk, what: Callable[[float], float | None]) -> None:
 
 def alerts(desk: Desk) -> list[str]:
     return [row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "skew"]
+
+
+def corrected(desk: Desk) -> None:
+    """The first row of day 10 happened half an hour later, it turns out on day 13."""
+    row = desk.rows(10, 12).head(1)
+    desk.land(row.assign(at=row["at"] + pd.Timedelta("30min")), 13, correction=True)
+    desk.land(desk.rows(12, 15), 15)
+
+
+def test_a_row_whose_event_is_corrected_is_predicted_once(desk: Desk) -> None:
+    corrected(desk)
+    scored = score(desk.workspace, now=desk.day(15))
+    keys = desk.workspace.predictions.all_keys(1)
+
+    assert (scored.rows, scored.written) == (72, 72)
+    assert len(keys) == len(set(keys))
+    assert desk.check(15).record["champion"] == 1
+
+
+def test_a_row_that_stands_twice_does_not_stop_a_check(desk: Desk) -> None:
+    desk.land(desk.rows(12, 15), 15)
+    score(desk.workspace, now=desk.day(15))
+    (path,) = (desk.workspace.paths.var / "predictions").rglob("*.parquet")
+    pq.write_table(pq.read_table(path), path.with_name("part-0001.parquet"))
+
+    assert desk.check(15).record["champion"] == 1
 
 
 def mean_loss(desk: Desk, version: int) -> float:

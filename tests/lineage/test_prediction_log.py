@@ -51,6 +51,13 @@ def test_a_row_is_predicted_once_a_version(log: PredictionLog) -> None:
     assert (log.all_keys(1), log.all_keys(2), log.versions()) == (["a", "b", "c"], ["b"], [1, 2])
 
 
+def test_a_row_whose_event_was_corrected_is_predicted_once_a_version(log: PredictionLog) -> None:
+    log.add(1, rows(["a", "b"]))
+
+    assert log.add(1, rows(["a", "c"], day=40)) == 1
+    assert log.all_keys(1) == ["a", "b", "c"]
+
+
 def test_what_was_stored_first_for_a_row_was_served(log: PredictionLog) -> None:
     log.add(2, rows(["a"], 2.0, at=3))
     log.add(1, rows(["a", "b"], 1.0, at=2))
@@ -61,7 +68,7 @@ def test_what_was_stored_first_for_a_row_was_served(log: PredictionLog) -> None:
 
 
 def test_nothing_stored_gives_nothing(log: PredictionLog) -> None:
-    assert (log.versions(), log.all_keys(1), log.predicted(1, ["a"], EVER)) == ([], [], set())
+    assert (log.versions(), log.all_keys(1), log.predicted(1, ["a"])) == ([], [], set())
     assert len(log.served(["a"], EVER)) == len(log.since(None, most=5)) == len(log.drawn(3, seed=1)) == 0
     assert log.one(1, "a") is None
 

@@ -117,7 +117,7 @@ def _not_predicted(log: PredictionLog, version: int, unseen: AsOfTable) -> AsOfT
         rows = batches.value_counts()
         done = {batch for batch, many in rows.items() if counts.get(str(batch), 0) >= many}
         unseen = unseen.only(~batches.isin(done))
-    known = log.predicted(version, unseen.times["_key"], span_of(unseen.times["_event"])) if len(unseen) else set()
+    known = log.predicted(version, unseen.times["_key"]) if len(unseen) else set()
     return unseen.only(~unseen.times["_key"].isin(known)) if known else unseen
 
 
@@ -183,6 +183,7 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
     Returns:
         Shape (n, 1 or 2), index of `rows`.
     """
-    stored = workspace.predictions.of_version(version, rows["_key"], span_of(rows["_event"])).to_pandas()
+    found = workspace.predictions.of_version(version, rows["_key"], span_of(rows["_event"])).to_pandas()
+    stored = found.sort_values("at", kind="stable").drop_duplicates("key")  # a log of before may have a row twice
     columns = score_columns(stored_values(stored, view), view).set_index(pd.Index(stored["key"]))
     return columns.reindex(rows["_key"]).set_axis(rows.index)

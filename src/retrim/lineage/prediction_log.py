@@ -156,7 +156,7 @@ class PredictionLog:
         if not len(rows):
             return 0
         with self._held():
-            known = self.predicted(version, rows["key"], span_of(rows["event_time"]))
+            known = self.predicted(version, rows["key"])
             fresh = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=pa.array(sorted(known), pa.string()))))
             fresh = fresh.cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
             months = pc.strftime(fresh["event_time"], format="%Y-%m")
@@ -206,16 +206,9 @@ class PredictionLog:
         """Versions that have predicted, ascending."""
         return sorted({int(_part(name, "version")) for name in self._all_files()})
 
-    def predicted(self, version: int, keys: Iterable[str] | pa.ChunkedArray, events: Moments) -> set[str]:
-        """Those of the keys that a version has predicted.
-
-        Args:
-            version: Which.
-            keys: Of rows.
-            events: From when to when their events are.
-        """
-        asked = _as_keys(keys)
-        return set(self._read(version, ["key"], events, asked)["key"].to_pylist())
+    def predicted(self, version: int, keys: Iterable[str] | pa.ChunkedArray) -> set[str]:
+        """Those of the keys that a version has predicted, at whatever event: a correction may have moved theirs."""
+        return set(self._read(version, ["key"], None, _as_keys(keys))["key"].to_pylist())
 
     def of_version(self, version: int, keys: Iterable[str], events: Moments) -> pa.Table:
         """What a version predicted for rows; those it did not predict are left out."""
