@@ -221,6 +221,8 @@ def make_desk(
         for section, values in part.items():
             document[section] |= values
     (folder / "var").mkdir(parents=True)
+    (folder / "expectations").mkdir()
+    (folder / "expectations" / "none.json").write_text('{"name": "none", "expectations": []}')
     git.git(folder, "init", "-q")
     git.git(folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     desk = Desk(

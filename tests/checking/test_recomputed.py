@@ -68,6 +68,17 @@ def test_a_bit_that_differs_is_an_alert(made: Desk, tmp_path: Path, cure: Cure) 
     assert (after.rows, after.differing) == (96, ())
 
 
+def test_a_version_that_was_altered_is_an_alert_and_the_day_is_done(made: Desk, tmp_path: Path) -> None:
+    desk = copy_of(made, tmp_path / "workspace")
+    for path in desk.workspace.registry.bundle_folder(1).rglob("model.txt"):
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes() + b"\n")
+    sample, again = (recompute_daily(desk.workspace, now=desk.day(day)) for day in (13, 13.5))
+
+    assert (sample is not None and sample.rows, again) == (0, None)
+    assert ["could not be made again" in text for text in alerts(desk)] == [True]
+
+
 def test_there_is_one_sample_a_day(made: Desk, tmp_path: Path) -> None:
     desk = copy_of(made, tmp_path / "workspace")
     samples = [recompute_daily(desk.workspace, now=desk.day(day)) for day in (13, 13.5, 14)]

@@ -127,9 +127,23 @@ class TestAnAddress:
 
 
 class Shelf(BaseHTTPRequestHandler):
-    """Serves one file to those who know the password."""
+    """Serves one file to those who know the password, and some to all."""
+
+    content = CONTENT
 
     def do_GET(self) -> None:
+        if self.path.startswith("/closing") and self.command == "GET":  # it answers HEAD
+            self.send_error(403)
+            return
+        if self.path.startswith(("/changing", "/closing", "/tagged")):
+            self.send_response(200)
+            if self.path.startswith("/tagged"):
+                self.send_header("ETag", '"7"')
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(self.content)
+            return
         known = self.headers.get("Authorization") == f"Basic {base64.b64encode(f'me:{SECRET}'.encode()).decode()}"
         there = self.path.startswith("/trips.csv")
         self.send_response(200 if known and there else 403 if there else 404)
@@ -170,6 +184,27 @@ class TestTheWeb:
         assert SECRET not in str(caught.value)
         assert web in str(caught.value)
         assert caught.value.__cause__ is None
+
+    def test_refused_only_when_it_is_read_it_is_said_without_the_secret(self, web: str) -> None:
+        with pytest.raises(BadInputError, match="cannot be read") as caught:
+            [file.opened().read() for file in module.remote_files(f"http://{web}/closing.csv?sig={SECRET}")]
+
+        assert SECRET not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+    def test_other_content_of_the_same_size_is_another_state(self, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def state() -> str:
+            return module.remote_files(f"http://{web}/changing.csv")[0].state
+
+        before = state()
+        assert state() == before
+        monkeypatch.setattr(Shelf, "content", CONTENT[::-1])
+        assert state() != before
+
+    def test_a_signature_that_changes_leaves_the_state(self, web: str) -> None:
+        states = {module.remote_files(f"http://{web}/tagged.csv?sig={word}")[0].state for word in ("a", "b")}
+
+        assert len(states) == 1
 
 
 def test_nobody_answers_is_said_without_the_password() -> None:

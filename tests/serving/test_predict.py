@@ -1,5 +1,8 @@
 """`retrim predict IN OUT`: what it writes is what the version says, once, wherever rows come from and go."""
 
+import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +21,7 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.locks import held_locks
 from retrim.release.versions import load_stored_version
 from retrim.serving import predict as module
-from retrim.serving import rows_in
+from retrim.serving import rows_in, rows_out
 from retrim.serving.predict import PredictedRows, predict
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
 
@@ -160,7 +163,6 @@ def test_bad_cells_go_beside_with_row_column_value_and_reason_and_the_rest_is_pr
 def test_a_value_out_of_the_bounds_of_the_suite_is_rejected(desk: Desk, tmp_path: Path) -> None:
     bound = with_params(copy_of(desk, tmp_path / "workspace"), data={"suite": "expectations/bound.json"})
     suite = bound.workspace.paths.root / "expectations" / "bound.json"
-    suite.parent.mkdir()
     suite.write_text(
         '{"name": "s", "expectations": ['
         '{"type": "expect_column_values_to_be_between", "kwargs": {"column": "level", "max_value": 5}},'
@@ -234,7 +236,7 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.builders.desk import Desk, Shelf
 from tests.serving.test_predict import reopened, run
-from retrim.serving import rows_in
+from retrim.serving import rows_in, rows_out
 rows_in.TEXT = 700
 desk, left = reopened(Path({folder!r})), [{writes}]
 whole = os.replace, Path.replace
@@ -268,6 +270,7 @@ def reopened(folder: Path) -> Desk:
 
 def test_killed_before_any_of_its_writes_it_ends_with_the_same_bytes(desk: Desk, tmp_path: Path) -> None:
     own = copy_of(desk, tmp_path / "workspace")
+    shutil.rmtree(own.workspace.paths.var / "predict", ignore_errors=True)  # of other tests
     rows = new_rows(desk).astype({"level": object})
     rows.loc[3, "level"] = "much"
     where = in_form(rows, "csv", tmp_path)
@@ -291,7 +294,11 @@ def test_killed_before_any_of_its_writes_it_ends_with_the_same_bytes(desk: Desk,
         found = to.read_bytes(), (tmp_path / "out.rejected.csv").read_bytes()
         expected = expected or found
         assert found == expected, writes
-        assert not any(path.is_dir() for path in (own.workspace.paths.var / "predict").iterdir())
+        assert not (left := [path for path in (own.workspace.paths.var / "predict").iterdir() if path.is_dir()]), (
+            writes,
+            left,
+            [list(x.iterdir()) for x in left],
+        )
 
 
 def test_parts_that_are_there_are_not_made_again(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,3 +464,288 @@ def test_rows_of_one_file_see_one_another_across_parts(tmp_path: Path, monkeypat
     whole, parts = (pd.read_csv(tmp_path / f"{name}.csv")["prediction"] for name in ("whole", "parts"))
 
     np.testing.assert_array_equal(whole, parts)
+
+
+def with_suite(desk: Desk, folder: Path, most: float) -> Desk:
+    """A copy of the desk whose suite has `level` at most that."""
+    own = copy_of(desk, folder)
+    bound_by(own, most)
+    return own
+
+
+def bound_by(desk: Desk, most: float) -> None:
+    expectation = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "level", "max_value": most}}
+    suite = {"name": "s", "expectations": [expectation]}
+    (desk.workspace.paths.root / "expectations" / "none.json").write_text(json.dumps(suite))
+
+
+def test_what_is_gone_from_out_is_predicted_again(desk: Desk, tmp_path: Path) -> None:
+    where, database = in_form(new_rows(desk), "csv", tmp_path), f"sqlite:///{tmp_path}/out.db"
+    run(desk, where, database)
+    engine = sa.create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(sa.text("drop table predictions"))
+    again = run(desk, where, database)
+
+    assert not again.already
+    assert len(pd.read_sql("select * from predictions", engine)) == 48
+    assert run(desk, where, database).already
+
+
+def test_something_else_at_out_is_no_prediction_of_before(desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    run(desk, where, tmp_path / "out.csv")
+    (tmp_path / "out.csv").write_text("mine")
+
+    with pytest.raises(BadInputError, match="is there already"):
+        run(desk, where, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "mine"
+
+
+def test_a_suite_that_changed_makes_another_request(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    own = with_suite(desk, tmp_path / "workspace", 1e9)
+    rows = new_rows(own)
+    where, real = in_form(rows, "parquet", tmp_path), module._make_part
+
+    def stopped(scoring: Any, part: Any, *rest: Any) -> int:
+        if part.first >= 20:
+            raise KeyboardInterrupt
+        return real(scoring, part, *rest)
+
+    monkeypatch.setattr(module, "_make_part", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(own, where, tmp_path / "out.csv")
+    monkeypatch.setattr(module, "_make_part", real)
+    bound_by(own, float(rows["level"].median()))
+    run(own, where, tmp_path / "out.csv")
+
+    good = rows.index[rows["level"] <= rows["level"].median()].tolist()
+    assert pd.read_csv(tmp_path / "out.csv")["row"].tolist() == good
+
+
+def test_another_version_of_the_code_makes_another_request(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    first = run(desk, where, tmp_path / "out.csv").request
+    (tmp_path / "out.csv").unlink()
+    monkeypatch.setattr(module, "__version__", "99")
+
+    assert run(desk, where, tmp_path / "out.csv").request != first
+
+
+@pytest.mark.parametrize("form", ["parquet", "folder", "address"])
+def test_rows_that_change_while_they_are_read_are_not_published(
+    form: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    own, real = copy_of(desk, tmp_path / "workspace"), module._predictions
+    where = in_form(new_rows(desk), form, tmp_path)
+    file = min((path for path in tmp_path.glob("in*/**/*.parquet")), default=tmp_path / "in.parquet")
+
+    def changed(*given: Any) -> pa.Table:
+        os.utime(file, (1, 1))
+        return real(*given)
+
+    monkeypatch.setattr(module, "_predictions", changed)
+    with pytest.raises(BadInputError, match="changed while it was read, and nothing was written; do the same again"):
+        run(own, where, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+    os.utime(file, (2, 2))
+    monkeypatch.setattr(module, "_predictions", real)
+    assert run(own, where, tmp_path / "out.csv").rows == 48
+
+
+def while_predicting(monkeypatch: pytest.MonkeyPatch, do: Any) -> None:
+    """Does something once, when the first part is being predicted."""
+    real, left = module._predictions, [do]
+
+    def called(*given: Any) -> pa.Table:
+        while left:
+            left.pop()()
+        return real(*given)
+
+    monkeypatch.setattr(module, "_predictions", called)
+
+
+def test_the_rows_of_a_database_stay_while_the_same_is_asked_again(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    own = copy_of(desk, tmp_path / "workspace")
+    where = in_form(new_rows(desk), "database", tmp_path)
+
+    def again() -> None:
+        with pytest.raises(BusyError):
+            run(own, where, tmp_path / "out.csv")
+
+    while_predicting(monkeypatch, again)
+    assert run(own, where, tmp_path / "out.csv").rows == 48
+
+
+def test_two_requests_for_one_out_do_not_go_on_at_once(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = copy_of(desk, tmp_path / "workspace")
+    one, other = in_form(new_rows(desk), "csv", tmp_path / "a"), in_form(new_rows(desk)[:5], "csv", tmp_path / "b")
+
+    def second() -> None:
+        with pytest.raises(BusyError):
+            run(own, other, tmp_path / "out.csv")
+
+    while_predicting(monkeypatch, second)
+    run(own, one, tmp_path / "out.csv")
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 48
+
+
+def test_what_came_to_out_meanwhile_is_not_written_over(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, to = copy_of(desk, tmp_path / "workspace"), tmp_path / "out.csv"
+    where = in_form(new_rows(desk), "csv", tmp_path)
+    while_predicting(monkeypatch, lambda: to.write_text("mine"))
+    with pytest.raises(BadInputError, match="is there already"):
+        run(own, where, to)
+
+    assert to.read_text() == "mine"
+
+
+@pytest.mark.parametrize("to", ["out.csv", "out"])
+def test_what_came_to_out_after_a_kill_is_not_written_over(
+    to: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, out = copy_of(desk, tmp_path / "workspace"), tmp_path / to
+    where = in_form(new_rows(desk), "csv", tmp_path)
+
+    def killed(*_given: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rows_out, "_lay", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(own, where, out)
+    mine = out if to == "out.csv" else out / "mine.csv"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(BadInputError, match="is there already"):
+        run(own, where, out)
+
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    assert run(own, where, out).rows == 48
+
+
+def test_a_password_that_changed_leaves_the_request(desk: Desk, tmp_path: Path) -> None:
+    where, database = in_form(new_rows(desk), "csv", tmp_path), f"sqlite:///{tmp_path}/out.db"
+    first, again = run(desk, where, database), run(desk, where, f"{database}?timeout=7")
+
+    assert (again.request, again.already) == (first.request, True)
+
+
+def test_killed_while_it_cleans_up_it_says_that_it_was_done(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, where = copy_of(desk, tmp_path / "workspace"), in_form(new_rows(desk), "csv", tmp_path)
+    shutil.rmtree(own.workspace.paths.var / "predict", ignore_errors=True)  # of other tests
+    real = module.shutil.rmtree
+
+    def killed(folder: Path, *given: Any, **more: Any) -> None:
+        if (folder / "publishing").exists():
+            (folder / "publishing").unlink()
+            raise KeyboardInterrupt
+        real(folder, *given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(own, where, tmp_path / "out.csv")
+
+    assert run(own, where, tmp_path / "out.csv").already
+    assert not [path for path in (own.workspace.paths.var / "predict").iterdir() if path.is_dir()]
+
+
+def test_without_its_suite_nothing_is_predicted(desk: Desk, tmp_path: Path) -> None:
+    own = copy_of(desk, tmp_path / "workspace")
+    suite = own.workspace.paths.root / "expectations" / "none.json"
+    suite.unlink()
+
+    with pytest.raises(BadInputError, match=f"suite {suite} does not exist; restore it: git checkout {suite}"):
+        run(own, in_form(new_rows(own), "csv", tmp_path), tmp_path / "out.csv")
+
+
+def test_a_driver_that_cannot_write_is_refused_before_anything_is_predicted(desk: Desk, tmp_path: Path) -> None:
+    pytest.importorskip("aiosqlite")
+    where = in_form(new_rows(desk), "csv", tmp_path)
+
+    with pytest.raises(BadInputError, match="cannot be written by the driver aiosqlite, which is asynchronous"):
+        run(desk, where, f"sqlite+aiosqlite:///{tmp_path}/out.db")
+    assert not (tmp_path / "out.db").exists()
+
+
+def test_a_key_that_a_whole_part_of_json_lacks_is_missing_there(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    rows = new_rows(desk)
+    rows.loc[:30, "noise"] = np.nan
+    lines = [row.dropna().to_json(date_format="iso") for _, row in rows.iterrows()]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
+    assert run(desk, tmp_path / "in.jsonl", tmp_path / "out.parquet").rejected == 0
+    expected = said(desk, rows)
+
+    np.testing.assert_allclose(pd.read_parquet(tmp_path / "out.parquet")["prediction"], expected, rtol=1e-6)
+    (tmp_path / "in.jsonl").write_text("\n".join(lines[:30]) + "\n")
+    with pytest.raises(BadInputError, match="lacks noise, which the version needs"):
+        run(desk, tmp_path / "in.jsonl", tmp_path / "other.parquet")
+
+
+def test_local_times_of_the_hour_that_comes_twice_are_rejected(desk: Desk, tmp_path: Path) -> None:
+    own = with_params(copy_of(desk, tmp_path / "workspace"), reading={"zone": "Europe/Berlin"})
+    rows = new_rows(own)[:6].astype({"at": object})
+    rows["at"] = [f"2024-10-27 {hour}" for hour in ("01:30", "02:00", "02:30", "02:00", "02:30+01:00", "03:00")]
+    run(own, in_form(rows, "csv", tmp_path), tmp_path / "out.csv")
+    found, rejected = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "out.rejected.csv")
+
+    assert (found["row"].tolist(), rejected["row"].tolist()) == ([0, 4, 5], [1, 2, 3])
+    assert pd.to_datetime(found["at"], utc=True)[1] == pd.Timestamp("2024-10-27T01:30Z")
+    assert set(rejected["reason"]) == {"not so: is a time that clocks in Europe/Berlin showed once, or has its offset"}
+
+
+def test_a_declared_column_says_which_of_the_two_hours_it_is(desk: Desk, tmp_path: Path) -> None:
+    reading = {"zone": "Europe/Berlin", "repeated": {"at": {"column": "clock", "later": ["winter"]}}, "skip": ["clock"]}
+    own = with_params(copy_of(desk, tmp_path / "workspace"), reading=reading)
+    rows = new_rows(own)[:2].assign(at="2024-10-27 02:30", clock=["summer", "winter"])
+    run(own, in_form(rows, "parquet", tmp_path), tmp_path / "out.csv")
+    found = pd.to_datetime(pd.read_csv(tmp_path / "out.csv")["at"], utc=True)
+
+    assert found.tolist() == [pd.Timestamp("2024-10-27T00:30Z"), pd.Timestamp("2024-10-27T01:30Z")]
+
+
+@pytest.mark.parametrize("text", ['[{"level": 1}]', '\n[\n  {"level": 1},\n  {"level": 2}\n]\n'])
+def test_an_array_of_json_is_told_to_be_lines(text: str, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(text)
+
+    with pytest.raises(BadInputError, match=r"in\.json: an array of JSON; write JSON lines: each row an object"):
+        run(desk, tmp_path / "in.json", tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.json"])
+def test_an_ending_that_is_not_known_is_refused(name: str, desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path)
+
+    with pytest.raises(BadInputError, match=r"name a file that ends in \.csv, \.parquet, \.arrow, or a folder with"):
+        run(desk, where, tmp_path / name)
+    run(desk, where, f"{tmp_path / name}/")
+    assert (tmp_path / name).is_dir()
+
+
+def test_no_rejected_cell_is_a_formula(desk: Desk, tmp_path: Path) -> None:
+    rows = new_rows(desk).astype({"level": object})
+    rows.loc[:3, "level"] = ['=HYPERLINK("x")', "+cmd|x", "-1,5", "much"]
+    run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.csv")
+
+    values = pd.read_csv(tmp_path / "out.rejected.csv")["value"].tolist()
+    assert values == ['\'=HYPERLINK("x")', "'+cmd|x", "-1,5", "much"]

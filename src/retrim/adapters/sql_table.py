@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import time, timedelta
 from importlib.util import find_spec
 from itertools import chain
@@ -180,26 +181,64 @@ def replace_rows(where: str, table: str, batches: Iterator[pa.RecordBatch], *, w
         BadInputError: No such driver or database, or it refuses.
     """
     import sqlalchemy as sa
-    from sqlalchemy.exc import SQLAlchemyError
 
-    address = address_of(where)
     first = next(batches, None)
     if first is None:
         return
     schema, _, name = table.rpartition(".")
     columns = [sa.Column(field.name, _sql_type(field.type)) for field in first.schema]
     target = sa.Table(name, sa.MetaData(), *columns, schema=schema or None)
+    with _writing(where, table) as engine, engine.begin() as connection:
+        target.create(connection, checkfirst=True)
+        connection.execute(sa.delete(target).where(*(target.c[key] == value for key, value in where_is.items())))
+        for batch in chain([first], batches):
+            for start in range(0, batch.num_rows, AT_ONCE):
+                connection.execute(sa.insert(target), batch.slice(start, AT_ONCE).to_pylist())
+
+
+def count_rows(where: str, table: str, *, where_is: Mapping[str, str]) -> int | None:
+    """How many rows of a table have these values in some columns; None without the table.
+
+    Raises:
+        As `replace_rows`.
+    """
+    import sqlalchemy as sa
+
+    schema, _, name = table.rpartition(".")
+    with _writing(where, table) as engine, engine.connect() as connection:
+        if not sa.inspect(connection).has_table(name, schema=schema or None):
+            return None
+        rows = sa.select(sa.func.count()).select_from(sa.table(name, schema=schema or None))
+        return int(connection.scalar(rows.where(*(sa.column(key) == value for key, value in where_is.items()))) or 0)
+
+
+def refuse_unwritable(where: str, table: str) -> None:
+    """Refuses a database that cannot be written, as far as its address and driver tell; it is not asked.
+
+    Raises:
+        As `replace_rows`.
+    """
+    with _writing(where, table):
+        pass
+
+
+@contextmanager
+def _writing(where: str, table: str) -> Iterator[Any]:
+    """The engine of a database that is written; what goes wrong is told without secrets."""
+    import sqlalchemy as sa
+    from sqlalchemy.exc import SQLAlchemyError
+
+    address = address_of(where)
     try:
-        engine = sa.create_engine(database_url(address), hide_parameters=True)
+        url = database_url(address)
+        if url.get_dialect().is_async:
+            raise BadInputError(
+                f"{address.shown} cannot be written by the driver {url.get_driver_name()}, which is asynchronous; "
+                "install another beside retrim and name it, such as postgresql+psycopg:// or mysql+pymysql://"
+            )
+        engine = sa.create_engine(url, hide_parameters=True)
         try:
-            with engine.begin() as connection:
-                target.create(connection, checkfirst=True)
-                connection.execute(
-                    sa.delete(target).where(*(target.c[key] == value for key, value in where_is.items()))
-                )
-                for batch in chain([first], batches):
-                    for start in range(0, batch.num_rows, AT_ONCE):
-                        connection.execute(sa.insert(target), batch.slice(start, AT_ONCE).to_pylist())
+            yield engine
         finally:
             engine.dispose()
     except (SQLAlchemyError, ImportError, OSError) as error:

@@ -259,7 +259,7 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
             about="served predictions",
         )
     if served.unreadable:
-        text = f"{served.unreadable} stored predictions are not numbers: the store was altered; bring back a copy of it"
+        text = f"{served.unreadable} stored predictions are not numbers: they were altered; bring back a copy of them"
         record_alert(workspace, AlertKind.SKEW, text, now=now, about="stored predictions")
 
 

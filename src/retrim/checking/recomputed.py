@@ -8,6 +8,7 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.alerting.kinds import AlertKind
 from retrim.checking.score import stored_values
+from retrim.errors import RetrimError
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.prediction_log import span_of
 from retrim.lineage.workspace import Workspace, record_alert
@@ -35,12 +36,20 @@ class RecomputedSample:
     differing: tuple[str, ...]
 
 
+NOTHING = RecomputedSample(None, None, 0, ())
+
+
 def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSample | None:
-    """One sample a day, with an alert where a prediction differs; None where that day had its own."""
+    """One sample a day, and an alert where one differs or cannot be made again; None where that day had its own."""
     done = workspace.store.done_until(workspace.model, NAME)
     if done is not None and now < pd.Timestamp(done) + DAY:
         return None
-    sample = recompute(workspace, seed=int(now.timestamp() // DAY.total_seconds()))
+    try:
+        sample = recompute(workspace, seed=int(now.timestamp() // DAY.total_seconds()))
+    except RetrimError as error:  # what else is due must not wait for it
+        sample = NOTHING
+        text = f"stored predictions could not be made again: {error}"
+        record_alert(workspace, AlertKind.PREDICTIONS_DIFFER, text, now=now, about=NAME)
     if sample.differing:
         one = f"{sample.differing[0]}@{sample.version}"
         record_alert(
@@ -60,7 +69,7 @@ def recompute(workspace: Workspace, *, seed: int) -> RecomputedSample:
     """Makes stored predictions of one call again, up to `MOST` of them, drawn by `seed`."""
     drawn = workspace.predictions.drawn(1, seed=seed)
     if not len(drawn):
-        return RecomputedSample(None, None, 0, ())
+        return NOTHING
     first = drawn.iloc[0]
     version, at = int(first["version"]), pd.Timestamp(first["at"])
     same = workspace.predictions.made_at(version, at)

@@ -20,7 +20,7 @@ def predict(
         str | None,
         typer.Argument(
             metavar="[IN]",
-            help="A file or a folder (CSV, JSON, Parquet, Arrow), an address or a database. Default: what landed.",
+            help="A file or folder (CSV, JSON lines, Parquet, Arrow), an address or a database. Default: what landed.",
         ),
     ] = None,
     out: Annotated[

@@ -4,6 +4,8 @@ Credentials are those of the protocol's own environment (`AWS_*`, `GOOGLE_*`, `A
 the address. What stands there is never shown: not in a message, a name, a record or a log.
 """
 
+import hashlib
+import io
 import posixpath
 import re
 import shutil
@@ -12,13 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from retrim.errors import BadInputError
 
 HIDDEN = "***"
 CHAINED = re.compile(r"::(?=[a-z][a-z0-9+.-]*(?:://|::|$))")
+WEB_TAGS = ("ETag", "Content-MD5", "Digest", "Last-Modified")
+"""What a web server may say of a content, beside its size."""
 PORT = re.compile(r"[^:]*:\d*")
 TELLING, LONG = re.compile(r"pass|pwd|token|key|sig|secret|cred|auth|sas", re.IGNORECASE), 10
 """A value of the query is secret where its name sounds so, or it is so long."""
@@ -55,6 +59,11 @@ class Address:
 
 def is_address(where: str) -> bool:
     return "://" in where
+
+
+def place_of(where: str) -> str:
+    """Where it lies, however it is spelled: an address without what may not be shown, or the whole path."""
+    return address_of(where).shown if is_address(where) else str(Path(where).resolve())
 
 
 def address_of(where: str) -> Address:
@@ -128,11 +137,12 @@ class RemoteFile:
     Args:
         shown: Its name, without secrets.
         opened: Opens it for reading.
-        state: What tells one content of it from another, as far as its system says: size, time, tag.
+        state: What tells one content of it from another: size, time, tag as its system says; a digest where a web
+            server says no more than the size.
     """
 
     shown: str
-    opened: Callable[[], BinaryIO]
+    opened: Callable[[], io.BufferedReader]
     state: str
 
 
@@ -159,6 +169,7 @@ def remote_files(where: str) -> list[RemoteFile]:
     address = address_of(where)
     system, path = open_system(address)
     with _told(address):
+        system.invalidate_cache()
         if "*" in path:
             names = sorted(str(name) for name in system.glob(path))
         elif not _on_the_web(system) and system.isdir(path):
@@ -168,14 +179,62 @@ def remote_files(where: str) -> list[RemoteFile]:
         found = [
             RemoteFile(
                 address.shown if len(names) == 1 else address.clean(name),
-                partial(system.open, name, "rb"),
-                str(system.checksum(name)),
+                partial(_opened, system, name, address),
+                _state(system, name, address),
             )
             for name in names
         ]
     if not found:
         raise BadInputError(f"{address.shown} has no file in it; name a file, a folder or a pattern")
     return found
+
+
+def _state(system: Any, name: str, address: Address) -> str:
+    if not _on_the_web(system):
+        return str(system.checksum(name))
+    facts = system.info(name)
+    tags = [f"{tag} {facts[tag]}" for tag in WEB_TAGS if tag in facts]
+    if tags:
+        return " ".join([str(facts.get("size")), *tags])
+    with _opened(system, name, address) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class _ToldStream(io.RawIOBase):
+    """A stream whose errors are told without the secrets of its address."""
+
+    def __init__(self, stream: Any, address: Address) -> None:
+        super().__init__()
+        self._stream, self._address = stream, address
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._stream.seekable())
+
+    def readinto(self, buffer: Any) -> int:
+        with _told(self._address):
+            found = self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        with _told(self._address):
+            return int(self._stream.seek(place, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+def _opened(system: Any, name: str, address: Address) -> io.BufferedReader:
+    with _told(address):
+        return io.BufferedReader(_ToldStream(system.open(name, "rb"), address))
 
 
 def is_there(where: str) -> bool:

@@ -32,10 +32,18 @@ Broken = Callable[[pd.Series], np.ndarray]
 
 @dataclass(frozen=True)
 class RowRule:
-    """What a suite asks of each cell of a column."""
+    """What a suite asks of each cell of a column.
+
+    Args:
+        column: Which.
+        words: For people.
+        asked: All of it, as the suite has it.
+        broken: Where values do not meet it.
+    """
 
     column: str
     words: str
+    asked: str
     broken: Broken
 
 
@@ -88,7 +96,7 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
     Raises:
         BadInputError: A column is missing, there twice, or stored as what it cannot be.
     """
-    wanted = _wanted(loaded.table.column_names, file, needs, reading)
+    wanted = _wanted(_there(loaded, needs), file, needs, reading)
     columns: dict[str, pd.Series] = {}
     rejected: list[pa.Table] = []
     good = np.ones(len(loaded.rows), dtype=bool)
@@ -106,6 +114,9 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
             if not fault.examples or fault.examples[0].row is None:
                 raise BadInputError(f"{file}: {fault}; {fault.cure}")
         there, is_text = present(cells, reading)
+        if kind == "time" and reading.zone != "UTC":
+            columns[name], open_ones = _settled(columns[name], cells, name, loaded.table, reading)
+            reject(name, open_ones, cells, f"is a time that clocks in {reading.zone} showed once, or has its offset")
         if faults:
             unread = columns[name].isna().to_numpy() & ~pc.is_null(there, nan_is_null=True).to_numpy()
             reject(name, unread, cells, rule_of(name, kind, reading))
@@ -114,10 +125,7 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
             reject(name, spoilt, cells, "is text in UTF-8")
         if name in needs.filled:
             reject(name, pc.is_null(there, nan_is_null=True).to_numpy(), cells, "is not blank")
-    frame = pd.DataFrame(columns)
-    for name, part in needs.calendar.items():
-        if name not in wanted:
-            frame[name] = calendar_part(frame[needs.time], part, zone=reading.zone)
+    frame = _with_calendar(pd.DataFrame(columns), needs, reading)
     for rule in needs.rules:
         if rule.column in frame:
             reject(rule.column, rule.broken(frame[rule.column]) & good, frame[rule.column], rule.words)
@@ -129,6 +137,21 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
     if len(kept) < len(good):
         frame = frame.iloc[kept].reset_index(drop=True)
     return CheckedRows(frame, loaded.rows[kept], table.sort_by("row") if len(table) else table)
+
+
+def _with_calendar(frame: pd.DataFrame, needs: NeededColumns, reading: ReadingParams) -> pd.DataFrame:
+    for name, part in needs.calendar.items():
+        if name not in frame:
+            frame[name] = calendar_part(frame[needs.time], part, zone=reading.zone)
+    return frame
+
+
+def _there(loaded: LoadedRows, needs: NeededColumns) -> list[str]:
+    """Columns of a part, and those that it leaves out as its rows do not know them."""
+    there = list(loaded.table.column_names)
+    if {*needs.required, *needs.carried, *needs.made} <= {*there}:
+        return there
+    return there + sorted(loaded.elsewhere() & needs.columns - {*there})
 
 
 def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingParams) -> dict[str, ColumnType]:
@@ -150,10 +173,26 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
     return {**required, **also, **made}
 
 
+def _settled(
+    times: pd.Series, cells: pa.ChunkedArray, name: str, table: pa.Table, reading: ReadingParams
+) -> tuple[pd.Series, np.ndarray]:
+    """Times of the hour that comes twice, as the column that is declared for it says; and where nothing says it.
+
+    When rows land, their order may say it too: a part of IN does not know all rows before it.
+    """
+    later, _ = typed(cells, name, "time", reading, later=True)
+    twice = (times.notna() & (times != later)).to_numpy()
+    said = reading.repeated.get(name)
+    if said is None or said.column not in table.column_names or not twice.any():
+        return times, twice
+    words, _ = typed(table.column(said.column).cast(pa.string()), said.column, "category", reading)
+    return times.mask(twice & words.isin(said.later).to_numpy(), later), np.zeros(len(times), dtype=bool)
+
+
 def _cells(table: pa.Table, name: str, reading: ReadingParams) -> pa.ChunkedArray:
     if name not in table.column_names and name in reading.parts:
         return put_together(table, name, reading)[0]
-    return table.column(name)
+    return table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])
 
 
 def _told(cells: pa.ChunkedArray | pd.Series, places: np.ndarray) -> list[str | None]:
@@ -181,10 +220,10 @@ def rules_in(suite: Path, columns: Mapping[str, ColumnType]) -> tuple[RowRule, .
     The rest of a suite is asked when rows land.
 
     Raises:
-        BadInputError: It cannot be read.
+        BadInputError: It is not there, or cannot be read.
     """
     if not suite.is_file():
-        return ()
+        raise BadInputError(f"suite {suite} does not exist; restore it: git checkout {suite}")
     try:
         expectations = json.loads(suite.read_bytes())["expectations"]
         return tuple(rule for each in expectations for rule in _rules(each, columns))
@@ -199,7 +238,8 @@ def _rules(expectation: dict[str, Any], columns: Mapping[str, ColumnType]) -> It
         return
     broken = _broken(kind, kwargs, columns[column])
     if broken is not None:
-        yield RowRule(column, in_words(expectation), broken)
+        asked = json.dumps([kind, kwargs], sort_keys=True)
+        yield RowRule(column, in_words(expectation), asked, broken)
 
 
 def _broken(kind: str, kwargs: dict[str, Any], column: ColumnType) -> Broken | None:

@@ -1,7 +1,7 @@
 """Predicts rows whose answer nobody knows yet: from IN to OUT, in parts, once.
 
-Parts lie under `var/predict/<request>/` until all are there. A request is told by its content: the same rows, version
-and OUT. So one that was stopped goes on where it was, with the same bytes in the end as if it had not been.
+Parts lie under `var/predict/<request>/` until all are there. A request is told by its content: the same rows, version,
+rules and OUT. So one that was stopped goes on where it was, with the same bytes in the end as if it had not been.
 """
 
 import json
@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retrim import __version__
 from retrim.adapters.database import iso
 from retrim.checking.score import interval_width
 from retrim.errors import BadInputError
@@ -26,7 +27,7 @@ from retrim.files import count_cores, flush, make_private_folder, write_file
 from retrim.landing.as_of_view import HISTORY
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
-from retrim.reading.address import is_address
+from retrim.reading.address import place_of
 from retrim.release.versions import Stored, load_champion, load_stored_version
 from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, rules_in
 from retrim.serving.past import LandedPast, read_past
@@ -113,38 +114,63 @@ def predict(
     """
     found = _version(workspace, version)
     out = RowsOut(to, into)
+    out.refuse_unusable()
     home = workspace.paths.var / "predict"
     make_private_folder(home)
-    spool = home / f"spool-{_id([where, query, table, to])}"
-    try:
-        with open_rows(where, workspace.params.reading, query=query, table=table, spool=spool) as rows_in:
-            needs, history = _needs(workspace, found, rows_in.names())
-            past = None if history is None else read_past(workspace, history, found.predictor.view.needs, now=now)
-            request = _request(workspace, found, rows_in, out, explained, past, now=now)
-            record = home / f"{request}.json"
-            begun = (home / request).exists()  # also by one that was stopped right before its end
-            if record.is_file() and not begun and (out.is_table or out.lies_at(to)):
-                return PredictedRows(**json.loads(record.read_bytes()) | {"already": True})
-            with held_locks(workspace, f"predict-{request}"):
-                if not (home / request / "publishing").exists():
-                    out.refuse_existing()
-                scoring = _Scoring(
-                    found=found,
-                    needs=needs,
-                    reading=workspace.params.reading,
-                    rows_in=rows_in,
-                    width=interval_width(workspace, found),
-                    explained=explained,
-                    request=request,
-                    of_table=out.is_table,
-                    past=past,
-                )
-                done = _carry_out(scoring, out, home / request, now=now)
-                write_file(record, to_json(to_record(done)))
-                shutil.rmtree(home / request)
-                return done
-    finally:
-        shutil.rmtree(spool, ignore_errors=True)
+    source = [place_of(where), query, table]
+    turn = _id([out.target, *(source if out.is_table else [])])  # many may write into one table at once
+    spool = home / f"spool-{turn}"
+    with held_locks(workspace, f"predict-{turn}"):
+        try:
+            with open_rows(where, workspace.params.reading, query=query, table=table, spool=spool) as rows_in:
+                needs, history = _needs(workspace, found, rows_in.names())
+                past = None if history is None else read_past(workspace, history, found.predictor.view.needs, now=now)
+                request = _request(workspace, found, rows_in, out, explained, past, needs, now=now)
+                with held_locks(workspace, f"predict-{request}"):
+                    scoring = _Scoring(
+                        found=found,
+                        needs=needs,
+                        reading=workspace.params.reading,
+                        rows_in=rows_in,
+                        width=interval_width(workspace, found),
+                        explained=explained,
+                        request=request,
+                        of_table=out.is_table,
+                        past=past,
+                    )
+                    return _once(scoring, out, home / request, now=now)
+        finally:
+            shutil.rmtree(spool, ignore_errors=True)
+
+
+def _once(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -> PredictedRows:
+    """Carries a request out, or says that it was."""
+    shutil.rmtree(_gone(folder), ignore_errors=True)
+    record = folder.with_name(f"{folder.name}.json")
+    if record.is_file() and not folder.exists():  # it is there where one was stopped right before its end
+        noted = json.loads(record.read_bytes())
+        if noted.get("out") is not None and noted["out"] == out.state(scoring.request):
+            return PredictedRows(**noted["done"] | {"already": True})
+    if not (folder / PUBLISHING).exists():
+        out.refuse_existing()
+    done = _carry_out(scoring, out, folder, now=now)
+    write_file(record, to_json({"done": to_record(done), "out": out.state(scoring.request)}))
+    _remove(folder)
+    return done
+
+
+PUBLISHING = "publishing"
+"""A file beside the parts: OUT is being written."""
+
+
+def _gone(folder: Path) -> Path:
+    return folder.with_name(f".gone-{folder.name}")
+
+
+def _remove(folder: Path) -> None:
+    """Removes the parts: all of them at once, for who comes after a kill."""
+    folder.rename(_gone(folder))
+    shutil.rmtree(_gone(folder))
 
 
 def _version(workspace: Workspace, version: int | None) -> Stored:
@@ -195,6 +221,7 @@ def _request(
     out: RowsOut,
     explained: int,
     past: LandedPast | None,
+    needs: NeededColumns,
     *,
     now: pd.Timestamp,
 ) -> str:
@@ -203,8 +230,8 @@ def _request(
     batches = [] if past is None else sorted(file.batch for file in workspace.landing.batches(now))
     settings = [workspace.params.reading.model_dump(mode="json"), workspace.params.data.model_dump(mode="json")]
     about = [workspace.model, found.version, None if row is None else row.bundle, rows_in.state(), explained, batches]
-    to = out.where if is_address(out.where) else str(Path(out.where).absolute())
-    return _id([*about, settings, to, out.table])
+    rules = [(rule.column, rule.asked) for rule in needs.rules]
+    return _id([*about, settings, rules, __version__, place_of(out.where), out.table])
 
 
 def _id(about: list[Any]) -> str:
@@ -225,7 +252,15 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
     if not parts:
         raise BadInputError(f"{scoring.rows_in.shown} has no row; a table with rows is needed")
     spoilt = [path for path in map(_rejected_of, parts) if path.exists()]
-    write_file(folder / "publishing", b"")
+    if not (folder / PUBLISHING).exists():
+        if scoring.rows_in.state_now() != scoring.rows_in.state():
+            _remove(folder)
+            raise BadInputError(
+                f"{scoring.rows_in.shown} changed while it was read, and nothing was written; do the same again when "
+                "nobody writes to it"
+            )
+        out.refuse_existing()
+    write_file(folder / PUBLISHING, b"")
     out.publish(parts, spoilt, scoring.request, folder)
     beside = out.rejected if rejected else None
     return PredictedRows(scoring.request, scoring.found.version, rows, rejected, out.shown, beside, iso(now))

@@ -1,11 +1,12 @@
 """Rows to be predicted, wherever they lie, a part at a time: the same parts each time the same rows are read."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -28,6 +29,9 @@ ROWS = 1 << 17
 """Rows of a part of a file that is not text."""
 TEXT = 16 << 20
 """Bytes of a part of a text, at most."""
+HEAD = 1 << 10
+"""Bytes that tell a text's form."""
+JSON_ARRAY = re.compile(rb"\s*\[\s*\{")
 SPOOLED = 1 << 17
 """Rows of a database that become one file."""
 
@@ -40,11 +44,13 @@ class LoadedRows:
         table: Its columns; those of CSV are text.
         rows: Of each of its rows the number in IN, from 0.
         ragged: Lines with another number of cells than the header, which the table lacks: number and text.
+        elsewhere: Of lines of JSON, which leave out what they do not know: gives all columns of the file.
     """
 
     table: pa.Table
     rows: np.ndarray
     ragged: tuple[tuple[int, str], ...] = ()
+    elsewhere: Callable[[], frozenset[str]] = frozenset
 
 
 @dataclass(frozen=True)
@@ -76,15 +82,30 @@ class InFile:
 
 @dataclass(frozen=True)
 class RowsIn:
-    """IN: its files in order, and how text in them is spelled."""
+    """IN.
+
+    Args:
+        shown: What it is called.
+        reading: How text in it is spelled.
+        look: Gives its files in order, as they are now.
+        files: As they were first.
+    """
 
     shown: str
-    files: tuple[InFile, ...]
     reading: ReadingParams
+    look: Callable[[], tuple[InFile, ...]]
+    files: tuple[InFile, ...]
 
     def state(self) -> list[tuple[str, str]]:
         """What tells its content from another."""
         return [(file.name, file.state) for file in self.files]
+
+    def state_now(self) -> list[tuple[str, str]] | None:
+        """The same of what lies there now; None where nothing does any more."""
+        try:
+            return [(file.name, file.state) for file in self.look()]
+        except (BadInputError, OSError):
+            return None
 
     def names(self) -> set[str]:
         """The columns of its first file.
@@ -107,10 +128,12 @@ class RowsIn:
             BadInputError: A file is damaged, or none that holds a table.
         """
         first = 0
+        wanted = {*columns, *(said.column for said in self.reading.repeated.values())}
         for file in self.files:
+            elsewhere = cache(partial(_all_names, file, self.reading))
             with told(file.name), file.opened() as stream:
-                for count, load in _parts_of(stream, self.reading, columns):
-                    yield RowsPart(file.name, first, count, partial(_loaded, file, first, load))
+                for count, load in _parts_of(stream, self.reading, wanted):
+                    yield RowsPart(file.name, first, count, partial(_loaded, file, first, load, elsewhere))
                     first += count
 
 
@@ -124,16 +147,22 @@ def open_rows(
         BadInputError: Nothing lies there, or it may not be read.
     """
     if is_database(where):
-        names = _spooled(where, spool, query=query, table=table)
-        yield RowsIn(address_of(where).shown, tuple(map(_of_content, names)), reading)
+        files = tuple(map(_of_content, _spooled(where, spool, query=query, table=table)))
+        yield RowsIn(address_of(where).shown, reading, lambda: files, files)
         return
     refuse_query(query, table)
-    if is_address(where):
-        shown = address_of(where).shown
-        found = remote_files(where)
-        files = (InFile(each.shown, each.opened, each.state, _partition(each.shown, shown)) for each in found)
-        yield RowsIn(shown, tuple(files), reading)
-        return
+    shown, look = (address_of(where).shown, _remote) if is_address(where) else (str(Path(where)), _local)
+    yield RowsIn(shown, reading, partial(look, where), look(where))
+
+
+def _remote(where: str) -> tuple[InFile, ...]:
+    shown = address_of(where).shown
+    return tuple(
+        InFile(each.shown, each.opened, each.state, _partition(each.shown, shown)) for each in remote_files(where)
+    )
+
+
+def _local(where: str) -> tuple[InFile, ...]:
     path = Path(where)
     if path.is_dir():
         paths = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
@@ -143,7 +172,7 @@ def open_rows(
         paths = [path]
     else:
         raise BadInputError(f"{path} does not exist; name a file, a folder or an address")
-    yield RowsIn(str(path), tuple(_of_path(file, path) for file in paths), reading)
+    return tuple(_of_path(file, path) for file in paths)
 
 
 def _of_path(file: Path, root: Path) -> InFile:
@@ -204,7 +233,19 @@ Load = Callable[[], tuple[pa.Table, tuple[tuple[int, str], ...]]]
 """The columns of a part, and ragged lines by their number in it."""
 
 
-def _loaded(file: InFile, first: int, load: Load) -> LoadedRows:
+def _all_names(file: InFile, reading: ReadingParams) -> frozenset[str]:
+    """Columns of any part of lines of JSON; none of another file."""
+    with told(file.name), file.opened() as stream:
+        head = stream.read(len(GZIP))
+        stream.seek(0)
+        text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
+        is_json = JSON_LINE.match(text.read(HEAD).removeprefix(UTF8_MARK)) is not None
+        stream.seek(0)
+        parts = _parts_of(stream, reading, ()) if is_json else ()
+        return frozenset(name for _, load in parts for name in load()[0].column_names)
+
+
+def _loaded(file: InFile, first: int, load: Load, elsewhere: Callable[[], frozenset[str]]) -> LoadedRows:
     with told(file.name):
         table, ragged = load()
     for name, value in file.partition:
@@ -212,7 +253,7 @@ def _loaded(file: InFile, first: int, load: Load) -> LoadedRows:
             table = table.append_column(name, pa.array([value] * len(table), pa.string()))
     numbers = np.arange(first, first + len(table) + len(ragged))
     rows = np.delete(numbers, [place for place, _ in ragged]) if ragged else numbers
-    return LoadedRows(table, rows, tuple((first + place, text) for place, text in ragged))
+    return LoadedRows(table, rows, tuple((first + place, text) for place, text in ragged), elsewhere)
 
 
 def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]) -> Iterator[tuple[int, Load]]:
@@ -230,6 +271,9 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
         if not is_plain(reading.encoding):
             raise BadInputError(f"text in {reading.encoding} cannot be cut into parts; save it as CSV in UTF-8")
         text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
+        if JSON_ARRAY.match(text.read(HEAD).removeprefix(UTF8_MARK)):
+            raise BadInputError("an array of JSON; write JSON lines: each row an object on a line of its own")
+        text.seek(0)
         for made in cut_text(text, TEXT, reading):
             yield made.rows, partial(_text, made.content(), reading)
 

@@ -1,22 +1,28 @@
 """OUT: where predictions go when all parts are there. A file appears whole or not at all, a table likewise."""
 
+import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from retrim.adapters.sql_table import is_database, replace_rows
+from retrim.adapters.sql_table import count_rows, is_database, refuse_unwritable, replace_rows
 from retrim.errors import BadInputError
-from retrim.files import flush
-from retrim.reading.address import address_of, is_address, is_there, upload
+from retrim.files import file_digest, flush, folder_digest
+from retrim.reading.address import address_of, is_address, is_there, place_of, remote_files, upload
 
 SUFFIXES = (".csv", ".parquet", ".arrow")
+UNKNOWN = re.compile(r"\.[A-Za-z][A-Za-z0-9]*$")
 REQUEST = "request_id"
+FORMULA, NUMBER = r"^[=+\-@\t\r]", r"^[+-][0-9.,]*$"
+"""What a spreadsheet computes when it opens a text, and what of it is harmless."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,43 @@ class RowsOut:
             return f"{self.table}_rejected"
         return f"{self.where[: -len(self.suffix)] if self.suffix else self.where.rstrip('/')}.rejected.csv"
 
+    @property
+    def target(self) -> list[str]:
+        """What two requests may not write at once: OUT, and what lies beside it."""
+        return [place_of(self.where), self.table] if self.is_table else [place_of(self.rejected)]
+
+    def refuse_unusable(self) -> None:
+        """Refuses what could not be written, before anything is predicted.
+
+        Raises:
+            BadInputError: OUT cannot be written.
+        """
+        if self.is_table:
+            refuse_unwritable(self.where, self.table)
+            return
+        ending = UNKNOWN.search(self.shown)
+        if ending and not self.suffix:
+            raise BadInputError(
+                f"{self.shown} ends in {ending[0]}; name a file that ends in {', '.join(SUFFIXES)}, or a folder with a "
+                "slash at its end"
+            )
+
+    def state(self, request: str) -> str | None:
+        """What tells the predictions that lie at OUT from others; None where nothing lies there.
+
+        Raises:
+            BadInputError: It cannot be looked at.
+        """
+        if self.is_table:
+            count = count_rows(self.where, self.table, where_is={REQUEST: request})
+            return None if count is None else f"{count} rows"
+        if not self.lies_at(self.where):
+            return None
+        if is_address(self.where):
+            return " ".join(file.state for file in remote_files(self.where))
+        path = Path(self.where)
+        return folder_digest(path) if path.is_dir() else file_digest(path)
+
     def refuse_existing(self) -> None:
         """Refuses to write over what this request has not written.
 
@@ -61,8 +104,7 @@ class RowsOut:
             return
         for where in (self.where, self.rejected):
             if self.lies_at(where):
-                shown = address_of(where).shown if is_address(where) else where
-                raise BadInputError(f"{shown} is there already; name another OUT, or remove it")
+                raise _taken(where)
 
     @staticmethod
     def lies_at(where: str) -> bool:
@@ -89,16 +131,38 @@ class RowsOut:
                 if files:
                     replace_rows(self.where, table, _batches(files), where_is={REQUEST: request})
             return
+        laid = [(part, f"{self.where.rstrip('/')}/{part.name}") for part in parts]
         if self.suffix:
             joined = aside / f"joined{self.suffix}"
             _join(parts, joined)
-            _lay(joined, self.where)
-        else:
-            for part in parts:
-                _lay(part, f"{self.where.rstrip('/')}/{part.name}")
+            laid = [(joined, self.where)]
+        elif Path(self.where).is_dir() and {path.name for path in Path(self.where).iterdir()} - _names_of(parts):
+            raise _taken(self.where)
         if rejected:
-            _join(rejected, aside / "rejected.csv")
-            _lay(aside / "rejected.csv", self.rejected)
+            _join(rejected, aside / "rejected.csv", _without_formulas)
+            laid.append((aside / "rejected.csv", self.rejected))
+        for file, where in laid:
+            if not self.lies_at(where):
+                _lay(file, where)
+            elif _digest_at(where) != file_digest(file):
+                raise _taken(where)
+
+
+def _names_of(parts: Sequence[Path]) -> set[str]:
+    """Of parts in a folder, and of those that a kill left half written."""
+    return {name for part in parts for name in (part.name, f".{part.name}.new")}
+
+
+def _digest_at(where: str) -> str:
+    if not is_address(where):
+        return file_digest(Path(where)) if Path(where).is_file() else ""
+    with remote_files(where)[0].opened() as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _taken(where: str) -> BadInputError:
+    shown = address_of(where).shown if is_address(where) else where
+    return BadInputError(f"{shown} is there already; name another OUT, or remove it")
 
 
 def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -106,12 +170,23 @@ def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         yield from pq.ParquetFile(part).iter_batches()
 
 
-def _join(parts: Sequence[Path], to: Path) -> None:
+def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rejected cells with a quote before what a spreadsheet would compute."""
+    place = batch.schema.get_field_index("value")
+    value = batch.column(place)
+    computed = pc.and_not(pc.match_substring_regex(value, FORMULA), pc.match_substring_regex(value, NUMBER))
+    quoted = pc.if_else(computed, pc.binary_join_element_wise("'", value, ""), value)
+    return batch.set_column(place, batch.schema.field(place), quoted)
+
+
+def _join(
+    parts: Sequence[Path], to: Path, changed: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch
+) -> None:
     schema = pq.read_schema(parts[0])
     if to.suffix == ".csv":
         with pacsv.CSVWriter(to, schema) as text:
             for batch in _batches(parts):
-                text.write_batch(batch)
+                text.write_batch(changed(batch))
     elif to.suffix == ".arrow":
         with pa.OSFile(str(to), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
             for batch in _batches(parts):
