@@ -173,13 +173,21 @@ def main(scratch: Path) -> None:
     retrim("retrain", "--as-of", "2025-03-05")
     retrim("settings", "set", "schedule.ingest=10s")
     see_schedule_land(workspace, scratch / "week.csv", environment)
-    retrim("score")
+    retrim("predict")
+    retrim("predict", "../week.csv", "../predicted.csv")
     checked = json.loads(retrim("check", "--json"))["check"]
     rebuilt = json.loads(retrim("reproduce", "1", "--json"))
     laid = run("git", "ls-files", folder=workspace, environment=environment).splitlines()
     told = json.loads(retrim("status", "--json"))
     code = [name for name in laid if name.endswith(".py")]
-    if not rebuilt["identical"] or checked["landed"]["rows"] != 2400 + 168 or code or told["champion"] is None:
+    predicted = (scratch / "predicted.csv").read_text(encoding="utf-8").count("\n") - 1
+    if (
+        predicted != 168
+        or not rebuilt["identical"]
+        or checked["landed"]["rows"] != 2400 + 168
+        or code
+        or told["champion"] is None
+    ):
         sys.exit(f"e2e: {rebuilt}\n{checked}\n{told}\n{code}")
     see_model_alone(scratch, workspace, bin_folder / "python", environment, told["champion"]["version"])
     print(f"{time.monotonic() - begun:6.1f} s  all of it; version 1 rebuilt: identical; {len(laid)} files in git")

@@ -5,14 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from fsspec.implementations.memory import MemoryFileSystem
 
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
@@ -86,6 +91,58 @@ def test_months_and_full_files_are_files_of_their_own(log: PredictionLog, monkey
     assert log.all_keys(1) == list("abcdefghijk")
 
 
+def test_no_stored_file_is_overwritten_where_an_earlier_one_is_gone(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS", 2)
+    log.add(1, rows(list("abcd")))
+    log._opened()[0].rm(log._all_files()[0])
+    log.add(1, rows(["e"]))
+
+    assert log.all_keys(1) == ["c", "d", "e"]
+
+
+class Listing(MemoryFileSystem):  # type: ignore[misc]
+    """Keeps what it listed until it is told to look again, as those of object stores do."""
+
+    protocol = "listing"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(MemoryFileSystem._strip_protocol(path.replace("listing://", "memory://")))
+
+    def find(self, path: str, *more: Any, **options: Any) -> Any:
+        if path not in self.dircache:
+            self.dircache[path] = super().find(path, *more, **options)
+        return self.dircache[path]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.dircache.clear()
+
+
+def test_what_another_process_stored_is_seen(tmp_path: Path) -> None:
+    fsspec.register_implementation("listing", Listing, clobber=True)
+    log, other = (log_at(f"{kind}://{tmp_path.name}", tmp_path / "lock") for kind in ("listing", "memory"))
+    log.add(1, rows(["a"]))
+    assert log.all_keys(1) == ["a"]
+    other.add(1, rows(["b"], day=40))
+
+    assert log.all_keys(1) == ["a", "b"]
+    assert log.add(1, rows(["b", "c"], day=40)) == 1
+
+
+def test_a_file_at_an_address_of_this_machine_is_replaced_whole(tmp_path: Path) -> None:
+    log = log_at(f"file://{tmp_path / 'predictions'}", tmp_path / "lock")
+    log.add(1, rows(["a"]))
+    (path,) = tmp_path.rglob("*.parquet")
+    with path.open("rb") as before:
+        log.add(1, rows(["b"]))
+
+        assert pq.read_table(before)["key"].to_pylist() == ["a"]
+    assert log.all_keys(1) == ["a", "b"]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
 def test_batches_are_counted_by_version(log: PredictionLog) -> None:
     log.add(1, rows(["a", "b"], batch="x"))
     log.add(1, rows(["c"], batch="y"))
@@ -112,6 +169,21 @@ def test_the_newest_come_first_since_a_moment(log: PredictionLog) -> None:
 
     assert log.since(START + pd.Timedelta("2D"), most=9)["key"].tolist() == ["3", "2"]
     assert log.since(None, most=1)["key"].tolist() == ["3"]
+
+
+@pytest.mark.slow
+def test_the_newest_of_many_are_shown_without_loading_the_others(tmp_path: Path) -> None:
+    """Of 200,000 rows that were made at one moment 20 are asked for."""
+    log, n = log_at(tmp_path), 200_000
+    events = pd.date_range(START, periods=n, freq="10s")
+    log.add(1, predicted_rows([f"{number:08d}" for number in range(n)], [1.0] * n, event=events, at=START))
+    tracemalloc.start()
+    found = log.since(None, most=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert found["key"].tolist() == [f"{number:08d}" for number in range(n - 1, n - 21, -1)]
+    assert peak < 5e6
 
 
 def test_a_key_and_a_request_are_found(log: PredictionLog) -> None:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import make_private_folder
-from retrim.reading.address import Address, address_of, is_address, open_system
+from retrim.reading.address import Address, address_of, is_address, is_here, open_system
 
 TIME = pa.timestamp("us", "UTC")
 SCHEMA = pa.schema(
@@ -169,7 +169,7 @@ class PredictionLog:
         system, root = self._opened()
         folder = f"{root}/version={version}/month={month}"
         names = self._files(version, (month, month))
-        number = len(names)
+        number = int(Path(names[-1]).stem.removeprefix("part-")) + 1 if names else 0
         if names:
             last = _read_file(system, names[-1])
             if len(last) < ROWS:
@@ -184,12 +184,14 @@ class PredictionLog:
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression="zstd", row_group_size=ROW_GROUP)
         try:
+            path = Path(name)
             if is_address(self.where):
-                system.makedirs(name.rpartition("/")[0], exist_ok=True)
+                system.makedirs(str(path.parent), exist_ok=True)
+            else:
+                make_private_folder(path.parent)
+            if not is_here(system):
                 system.pipe_file(name, sink.getvalue())
             else:
-                path = Path(name)
-                make_private_folder(path.parent)
                 fresh = path.with_name(f".{path.name}.new")
                 with fresh.open("wb") as file:
                     file.write(sink.getbuffer())
@@ -260,10 +262,20 @@ class PredictionLog:
 
     def since(self, moment: pd.Timestamp | None, *, most: int) -> pd.DataFrame:
         """The newest predictions by the moment at which they were made, then by their event, newest first."""
+        order = ["at", "event_time", "key"]
         query = None if moment is None else pads.field("at") >= pa.scalar(moment.to_pydatetime(), TIME)
-        found = self._frames(query, version=None)
-        newest: pd.DataFrame = found.sort_values(["at", "event_time", "key"], ascending=False, ignore_index=True)
-        return newest.head(most)
+        newest = SCHEMA.empty_table().select(order).append_column("file", pa.array([], pa.string()))
+        for name in self._all_files():
+            found = self._scan([name], order, query)
+            every = pa.concat_tables([newest, found.append_column("file", pa.array([name] * len(found), pa.string()))])
+            newest = every.take(pc.select_k_unstable(every, most, [(column, "descending") for column in order]))
+        frames = [self._frames(pads.scalar(False), version=None)]
+        for name in pc.unique(newest["file"]).to_pylist():
+            own = newest.filter(pc.equal(newest["file"], name))
+            rows = self._scan([name], None, _within(span_of(own["event_time"])) & pads.field("key").isin(own["key"]))
+            frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
+        whole: pd.DataFrame = pd.concat([each for each in frames if len(each)] or frames)
+        return whole.sort_values(order, ascending=False, ignore_index=True).head(most)
 
     def made_at(self, version: int, moment: pd.Timestamp) -> pd.DataFrame:
         """Predictions of a version that were made at a moment, in order of the event."""
@@ -306,8 +318,7 @@ class PredictionLog:
     def _read(self, version: int, columns: list[str] | None, events: Moments | None, keys: pa.Array | None) -> pa.Table:
         query, months = None, None
         if events is not None:
-            first, last = (pa.scalar(each.to_pydatetime(), TIME) for each in events)
-            query = (pads.field("event_time") >= first) & (pads.field("event_time") <= last)
+            query = _within(events)
             months = f"{events[0]:%Y-%m}", f"{events[1]:%Y-%m}"
         if keys is not None:
             query = pads.field("key").isin(keys) if query is None else query & pads.field("key").isin(keys)
@@ -324,15 +335,16 @@ class PredictionLog:
 
     def _all_files(self) -> list[str]:
         system, root = self._opened()
+        system.invalidate_cache()
         if not system.exists(root):
             return []
-        system.invalidate_cache()
         return sorted(str(name) for name in system.find(root) if str(name).rpartition("/")[2].startswith("part-"))
 
     def _files(self, version: int, months: tuple[str, str] | None) -> list[str]:
         """Files of a version, in order, of these months, the first and the last included."""
         system, root = self._opened()
         folder = f"{root}/version={version}"
+        system.invalidate_cache()
         if not system.exists(folder):
             return []
         names = sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
@@ -364,6 +376,11 @@ def span_of(events: pd.Series | pa.ChunkedArray) -> Moments:
         return events.min(), events.max()
     ends = pc.min_max(events)
     return pd.Timestamp(ends["min"].as_py()), pd.Timestamp(ends["max"].as_py())
+
+
+def _within(events: Moments) -> pads.Expression:
+    first, last = (pa.scalar(each.to_pydatetime(), TIME) for each in events)
+    return (pads.field("event_time") >= first) & (pads.field("event_time") <= last)
 
 
 def _is_missing(value: Any) -> bool:

@@ -255,7 +255,7 @@ def upload(where: str, file: Path) -> None:
     system, path = open_system(address)
     try:
         system.makedirs(posixpath.dirname(path), exist_ok=True)
-        if _is_here(system):
+        if is_here(system):
             fresh = Path(path).with_name(f".{Path(path).name}.new")
             shutil.copyfile(file, fresh)
             fresh.replace(path)
@@ -321,7 +321,7 @@ def _on_the_web(system: Any) -> bool:
     return bool({"http", "https"} & _kinds(system))
 
 
-def _is_here(system: Any) -> bool:
+def is_here(system: Any) -> bool:
     """Whether it is the disk of this machine."""
     return bool({"file", "local"} & _kinds(system))
 

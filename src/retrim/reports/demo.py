@@ -12,16 +12,16 @@ from retrim.errors import BadInputError
 from retrim.files import write_file
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.settings_file import set_settings
-from retrim.lineage.telling import tell_nobody
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.reading.shipped import DATASETS
 from retrim.release.versions import judged_in_place_of, load_stored_version
+from retrim.reports.replay import alone
 from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
 
 
 def make_workspace(workspace: Workspace) -> Workspace:
-    """Clones the workspace, uncommitted edits included, into `var/demo/`.
+    """Clones the workspace, uncommitted edits included, into `var/demo/`, where all that it makes lies.
 
     There the probe is asked at every check, whatever params.yaml says: what always retraining would have cost is read
     off its fits.
@@ -35,7 +35,7 @@ def make_workspace(workspace: Workspace) -> Workspace:
             f"params.yaml describes {workspace.model!r}, and the demo replays a shipped table ({', '.join(shipped)}) "
             "with the settings it ships with; run `make demo` in a fresh clone"
         )
-    tell_nobody()
+    alone()
     clone(workspace, workspace.paths.demo)
     set_settings(replace(workspace.paths, root=workspace.paths.demo), {"probe.when": EVERY})
     return open_workspace(workspace.paths.demo)
