@@ -46,6 +46,7 @@ CASES = (
          (ROWS, "retrain --as-of 2024-01-03")),
     Case("IN is named and OUT is not; say where to: retrim predict IN OUT", "predict rows.csv", (),
          again="predict rows.csv out.csv"),
+    Case("make version 1: retrim retrain", "status", ("retrain --as-of 2024-01-03",), (ROWS,)),
     Case("nothing has landed; land some rows: retrim ingest FILE", "batch list", (ROWS,)),
     Case("land the file as a correction: retrim ingest FILE --correction", "ingest changed.csv", (), (ROWS,),
          again="ingest changed.csv --correction"),

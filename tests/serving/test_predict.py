@@ -434,7 +434,7 @@ def test_memory_does_not_grow_with_the_rows(desk: Desk, tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         sizes.append(int(done.stdout) / 1024)
 
-    assert sizes[1] < sizes[0] + 60, sizes
+    assert sizes[1] < sizes[0] + 120, sizes  # MB; all rows at once take 300 more
 
 
 def test_a_part_is_there_whole_or_not_at_all(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
