@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--fold", type=float, default=0.25)
     parser.add_argument("--slice", type=float, default=0.1)
     given = parser.parse_args()
-    checks = ["gain", "harm", BARE, "worst fold", "worst slice", "calibration kept"]
+    checks = ["gain", "non-inferiority", BARE, "worst fold", "worst slice", "calibration kept"]
     real: list[Ran] = []
     still: list[Ran] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -81,7 +81,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
     said = {"all": predicted} if predicted.ndim == 1 else {f"all_{k}": predicted[:, k] for k in range(3)}
     start, end = "2024-01-01T00:00:00+00:00", "2024-02-01T00:00:00+00:00"
     split = {"rows": {"train": 200, "judge": 40}, "used_until": start, "judged_from": start, "judged_until": end}
-    check = {"name": "floor: last value", "passed": promote, "figure": 0.4, "threshold": 0.0, "text": "gain 40.0%"}
+    check = {"name": "baseline: last value", "passed": promote, "figure": 0.4, "threshold": 0.0, "text": "gain 40.0%"}
     verdict = {"winner": "all", "promote": promote, "reason": "gain 40.0%", "checks": [check], "rows": 40}
     verdict |= {"losses": {"all": 1.5 + seed, "last_value": 2.5}, "metrics": {"all": {loss: 1.5, "r2": 0.9}}}
     origins = [{"start": start, "end": end, "rows": 9, "losses": {"all": 2.0 - k}} for k in range(2)]
