@@ -113,7 +113,7 @@ def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
             told = backtest(workspace, asked, now=pd.Timestamp.now("UTC")).as_record()
             horizon, retraining_cost = workspace.params.data.label_horizon, workspace.params.gain.cost
             lines = {line["name"]: line for line in told["policies"]}
-            own = lines.pop(f"account-{float(retraining_cost):.6g}")
+            own = lines.pop(f"gain-{float(retraining_cost):.6g}")
             beside = [f"{name} {line['cost']:.4g}" for name, line in lines.items() if line["changes"] is not None]
             figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
             cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside)} | {told['sentence']}"

@@ -265,7 +265,7 @@ class TestTheRun:
 
     def test_has_the_losses_of_every_model_and_the_metrics_of_the_winner(self, made) -> None:
         metrics = run_of(made, made.parent).data.metrics
-        named = ("judging_loss", "judging_loss/all", "judging_loss/last_value", "judged/r2", "gate/floor_last_value")
+        named = ("judging_loss", "judging_loss/all", "judging_loss/last_value", "judged/r2", "gate/baseline_last_value")
 
         assert [metrics[name] for name in named] == [1.5, 1.5, 2.5, 0.9, 0.4]
 

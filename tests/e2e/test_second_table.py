@@ -18,7 +18,17 @@ QUICKER: dict[str, dict[str, Any]] = {
     "tune": {"trials": 2, "folds": 2, "max_rounds": 60, "sampler": {"tpe": {"n_startup_trials": 2}}},
 }
 """All that a test has other than the shipped settings: fewer and shorter fits."""
-CHECKS = {"rows", "gain", "non-inferiority", "worst fold", "re-use", "worst slice", "churn", "calibration", "calibration kept"}
+CHECKS = {
+    "rows",
+    "gain",
+    "non-inferiority",
+    "worst fold",
+    "re-use",
+    "worst slice",
+    "churn",
+    "calibration",
+    "calibration kept",
+}
 
 
 def make_shipped(folder: Path, server: str, name: str, **changed: dict[str, Any]) -> World:
