@@ -193,7 +193,7 @@ def test_a_key_and_a_request_are_found(log: PredictionLog) -> None:
     assert log.find("b")[["version", "prediction"]].to_numpy().tolist() == [[1, 2.0]]
 
 
-def test_pandas_arrow_and_duckdb_read_it_without_retrim(tmp_path: Path) -> None:
+def test_pandas_and_arrow_read_it_without_retrim(tmp_path: Path) -> None:
     log = log_at(tmp_path / "predictions")
     log.add(3, rows(["a", "b"], 1.5))
     log.add(4, rows(["c"], 2.5, day=40))
@@ -202,11 +202,6 @@ def test_pandas_arrow_and_duckdb_read_it_without_retrim(tmp_path: Path) -> None:
 
     assert by_pandas.sort_values("key")["prediction"].tolist() == [1.5, 1.5, 2.5]
     assert by_arrow.sort_values("key")["version"].tolist() == [3, 3, 4]
-    duckdb = pytest.importorskip("duckdb", reason="DuckDB is no package of retrim's")
-    found = duckdb.sql(
-        f"select version, avg(prediction) from '{tmp_path}/predictions/**/*.parquet' group by 1 order by 1"
-    )
-    assert found.fetchall() == [(3, 1.5), (4, 2.5)]
 
 
 def test_a_prediction_is_shown_as_json(tmp_path: Path) -> None:
