@@ -1,6 +1,5 @@
 """What flows say: a line of `retrim schedule` for each thing that one did, and logs sent before a server stops."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from prefect.runtime import deployment
 from prefect.states import State
 
 from retrim.alerting.kinds import AlertKind
+from retrim.alerting.plan import without_figures
 from retrim.landing.ingest import Landed
 from retrim.lineage.workspace import clock, record_alert
 from retrim_flows.moment import open_workspace
@@ -42,8 +42,8 @@ def say_failed(flow: object, run: FlowRun, state: State) -> None:
         )
         say_line("failed", f"{name}: {said}")
         if name != "retrain":  # whose run is told of where it ends
-            matter = re.sub(r"\d+", "#", f"{name}: {said}")  # another failure is told too, another figure is not
-            record_alert(open_workspace(), AlertKind.FLOW_FAILED, f"{name}: {said}", now=clock(), about=matter)
+            text = f"{name}: {said}"
+            record_alert(open_workspace(), AlertKind.FLOW_FAILED, text, now=clock(), about=without_figures(text))
 
 
 @contextmanager

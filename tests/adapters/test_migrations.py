@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from retrim.adapters import migrations
 from retrim.adapters.database import Database, copy_sqlite
-from retrim.adapters.schema import METADATA
+from retrim.adapters.migrations.schema import METADATA
 from retrim.errors import RetrimError
 
 

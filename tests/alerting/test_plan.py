@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrim.alerting.kinds import KIND_FACTS, Alert, AlertKind, AlertParams, Severity, what_to_do
-from retrim.alerting.plan import LAST_RETRY, WaitingAlert, alerts_due, is_quiet, is_to_be_told, retry_after
+from retrim.alerting.plan import (
+    LAST_RETRY,
+    WaitingAlert,
+    alerts_due,
+    is_quiet,
+    is_to_be_told,
+    retry_after,
+    without_figures,
+)
 
 NOW = pd.Timestamp("2026-03-02 12:00", tz="UTC")
 MINUTE = pd.Timedelta("1min")
@@ -109,3 +117,10 @@ def test_quiet_hours_that_are_none_are_refused(text: str) -> None:
 
 def test_severities_go_from_grave_to_light() -> None:
     assert list(Severity) == ["critical", "warning", "info"]
+
+
+def test_another_failure_of_a_flow_is_another_matter_and_another_figure_is_not() -> None:
+    full = without_figures("monitor: disk full, 123 bytes left")
+
+    assert without_figures("monitor: disk full, 9 bytes left") == full
+    assert without_figures("monitor: version 3 was altered") != full

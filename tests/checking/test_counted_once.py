@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters.database import iso
-from retrim.adapters.schema import COUNTED_ROWS
+from retrim.adapters.migrations.schema import COUNTED_ROWS
 from retrim.adapters.store import Store, copy_past
 from retrim.checking.audit import audit
 from retrim.checking.check import check

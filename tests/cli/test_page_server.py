@@ -12,6 +12,8 @@ import uvicorn
 
 from retrim.adapters.mlflow_server import HOST, bind
 from retrim.cli.page_server import MOST_BYTES, page_app
+from retrim.errors import BadInputError
+from retrim.lineage.workspace import Workspace
 from tests.builders.desk import Desk, make_desk
 
 SECONDS = 60
@@ -21,7 +23,12 @@ class Visitor:
     """Asks the page of a desk as a browser does."""
 
     def __init__(self, desk: Desk, port: int) -> None:
-        self.desk, self.port, self.headers = desk, port, {}
+        self.desk, self.port, self.headers, self.broken = desk, port, {}, False
+
+    def open_workspace(self) -> Workspace:
+        if self.broken:
+            raise BadInputError("params.yaml is broken; mend it")
+        return self.desk.workspace
 
     def ask(self, method: str, path: str, **fields: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=SECONDS)
@@ -48,11 +55,12 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         desk.land(desk.rows(since, until), until)
         desk.make_version(until)
     listener = bind(0)
-    app = page_app(lambda: desk.workspace, by="tester", now=lambda: desk.day(15), links=(("MLflow", "/#/experiments"),))
+    made = Visitor(desk, listener.getsockname()[1])
+    app = page_app(made.open_workspace, by="tester", now=lambda: desk.day(15), links=(("MLflow", "/#/experiments"),))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    yield Visitor(desk, listener.getsockname()[1])
+    yield made
     server.should_exit = True
     thread.join(timeout=SECONDS)
     assert not thread.is_alive()
@@ -91,6 +99,19 @@ def test_what_cannot_be_done_is_refused_in_words_and_changes_nothing(
     assert status == HTTPStatus.CONFLICT
     assert words in said(text).replace("&#39;", "'")
     assert visitor.desk.workspace.store.releases(visitor.desk.workspace.model) == before
+
+
+def test_settings_that_cannot_be_read_are_said_and_end_nothing(visitor: Visitor) -> None:
+    visitor.broken = True
+    try:
+        status, text = visitor.ask("GET", "/retrim")
+        acted, told = visitor.ask("POST", "/retrim/rollback", value="1", reason="why")
+    finally:
+        visitor.broken = False
+
+    assert (status, acted) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
+    assert "params.yaml is broken" in text
+    assert told.startswith("Nothing was done:")
 
 
 def test_no_other_address_or_size_is_taken(visitor: Visitor) -> None:

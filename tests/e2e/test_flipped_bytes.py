@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import yaml
 
 from retrim.adapters import dvc
-from retrim.adapters.schema import RELEASES
+from retrim.adapters.migrations.schema import RELEASES
 from retrim.checking.check import check
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.adapters.schema import VERSIONS
+from retrim.adapters.migrations.schema import VERSIONS
 from retrim.adapters.signing import attested
 from retrim.decision.probation import pick
 from retrim.retraining.reproduce import ancestors, prove_scheduled

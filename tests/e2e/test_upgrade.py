@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
-from retrim.adapters.schema import RUNS
+from retrim.adapters.migrations.schema import RUNS
 from retrim.adapters.wheel import Wheel, named_wheel, pack_wheel, running_wheel
 from retrim.lineage.locks import held_locks
 from tests.builders.cured import Cure

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters.database import iso
-from retrim.adapters.schema import VERSIONS
+from retrim.adapters.migrations.schema import VERSIONS
 from retrim.checking.previous_champions import restore_champions
 from retrim.decision.previous_champions import PreviousChampions
 from retrim.errors import RefusedError

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
-from retrim.adapters.schema import VERSIONS
+from retrim.adapters.migrations.schema import VERSIONS
 from retrim.card.diff import StepChange
 from retrim.cli.version_screens import show_diff
 from retrim.errors import BadInputError

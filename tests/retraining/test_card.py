@@ -224,7 +224,7 @@ def test_the_first_version_has_a_card_before_anything_went_live(tmp_path: Path) 
 def test_a_bundle_from_before_slices_and_contributions_still_has_a_card(tmp_path: Path) -> None:
     import sqlalchemy as sa
 
-    from retrim.adapters.schema import VERSIONS
+    from retrim.adapters.migrations.schema import VERSIONS
     from retrim.files import folder_digest
 
     desk = twelve_days(tmp_path)

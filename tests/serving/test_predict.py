@@ -179,6 +179,28 @@ def test_a_value_out_of_the_bounds_of_the_suite_is_rejected(desk: Desk, tmp_path
     assert rejected["reason"].tolist() == ["not so: is at most 5", "not so: is one of a, b, c"]
 
 
+def test_whatever_a_suite_asks_of_a_row_keeps_it_out(desk: Desk, tmp_path: Path) -> None:
+    asked = with_params(copy_of(desk, tmp_path / "workspace"), data={"suite": "expectations/rows.json"})
+    expectations = [
+        {"type": "expect_column_value_lengths_to_be_between", "kwargs": {"column": "group", "max_value": 3}},
+        {
+            "type": "expect_column_pair_values_a_to_be_greater_than_b",
+            "kwargs": {"column_A": "level", "column_B": "slope"},
+        },
+        {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 10_000}},
+        {"type": "expect_column_values_to_be_of_type", "kwargs": {"column": "level", "type_": "int64"}},
+    ]
+    suite = asked.workspace.paths.root / "expectations" / "rows.json"
+    suite.write_text(json.dumps({"name": "s", "expectations": expectations}))
+    rows = new_rows(asked)
+    rows["level"], rows["slope"] = 2.0, 1.0
+    rows.loc[3, "group"], rows.loc[5, "level"] = "long", 0.5
+    run(asked, in_form(rows, "parquet", tmp_path), tmp_path / "out.csv")
+    rejected = pd.read_csv(tmp_path / "out.rejected.csv")
+
+    assert rejected[["row", "column", "value"]].values.tolist() == [[3, "group", "long"], [5, "level, slope", "0.5"]]
+
+
 def test_missing_cells_and_new_levels_are_predicted_as_landed_rows_are(desk: Desk, tmp_path: Path) -> None:
     rows = new_rows(desk)
     rows.loc[1, "level"], rows.loc[2, "group"], rows.loc[3, "group"] = np.nan, None, "new"
@@ -420,7 +442,7 @@ def test_probabilities_and_decisions_of_classes(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_rows(desk: Desk, tmp_path: Path) -> None:
     rows = pd.concat([new_rows(desk)] * 2000, ignore_index=True)
     sizes = []
-    for times in (2, 8):
+    for times in (16, 32):  # parts in flight are many with either
         with pq.ParquetWriter(tmp_path / "in.parquet", (table := pa.Table.from_pandas(rows)).schema) as file:
             for _ in range(times):
                 file.write_table(table)
@@ -434,7 +456,7 @@ def test_memory_does_not_grow_with_the_rows(desk: Desk, tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         sizes.append(int(done.stdout) / 1024)
 
-    assert sizes[1] < sizes[0] + 120, sizes  # MB; all rows at once take 300 more
+    assert sizes[1] < sizes[0] + 60, sizes
 
 
 def test_a_part_is_there_whole_or_not_at_all(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,26 +91,50 @@ def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_
 
 def answers(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> dict[int, Fault]:
     """The same by the number of the expectation in the suite, from 0."""
+    frame = frame.reset_index(drop=True)
+    return {
+        number: _fault(frame, suite["expectations"][number], result, key_column)
+        for number, result in _broken(frame, suite).items()
+    }
+
+
+def rows_that_break(frame: pd.DataFrame, suite: dict[str, Any]) -> dict[int, list[int]]:
+    """Places of the rows that break each expectation, by its number in the suite; those that hold are left out.
+
+    Args:
+        frame: As `validate` takes it.
+        suite: Of expectations that are asked of each row (`by_row`).
+
+    Raises:
+        As `validate`.
+    """
+    return {
+        number: result["unexpected_index_list"]
+        for number, result in _broken(frame.reset_index(drop=True), suite).items()
+    }
+
+
+def _broken(frame: pd.DataFrame, suite: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """What Great Expectations says of each expectation that does not hold, by its number in the suite."""
     if not suite["expectations"]:
         return {}
-    frame = frame.reset_index(drop=True)
     results = _results(frame, suite)
     answered = list(zip(results, suite["expectations"], strict=True))
     # A bound cannot be computed on a column of another type; the type's own fault says it better.
     mistyped = {
         one["kwargs"].get("column") for result, one in answered if "of_type" in one["type"] and not result.success
     }
-    faults = {}
+    broken = {}
     for number, (result, expectation) in enumerate(answered):
         message = _exception(result.exception_info)
         if message is None and not result.success:
-            faults[number] = _fault(frame, expectation, result.result, key_column)
+            broken[number] = result.result
         elif message is not None and expectation["kwargs"].get("column") not in mistyped & set(frame.columns):
             raise BadInputError(
                 f"suite {suite['name']}: {expectation['type']} {expectation['kwargs']} cannot be computed ({message}); "
                 f"columns: {', '.join(frame.columns)}"
             )
-    return faults
+    return broken
 
 
 def _results(frame: pd.DataFrame, suite: dict[str, Any]) -> list[Any]:

@@ -23,7 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from retrim.adapters.database import SqlTables
-from retrim.adapters.schema import (
+from retrim.adapters.migrations.schema import (
     ALERTS,
     COUNTED_ROWS,
     DECISIONS,
@@ -144,26 +144,26 @@ class StoredTimes(SqlTables):
 class Outbox(SqlTables):
     """Alerts, and what each address was sent of them."""
 
-    def add_alert(self, row: dict[str, Any], is_to_be_told: Callable[[str | None, str | None], bool]) -> bool:
+    def add_alert(self, row: AlertRow, is_to_be_told: Callable[[str | None, str | None], bool]) -> bool:
         """Records an alert; whether it is to be told.
 
         Args:
             row: The alert; its `queued` is the moment by the clock.
             is_to_be_told: From when the same words and when the same matter were last told, None for never.
         """
-        same_words = sa.select(ALERTS.c.queued).where(ALERTS.c.id == row["id"])
-        matter = (ALERTS.c.model == row["model"], ALERTS.c.kind == row["kind"], ALERTS.c.about == row["about"])
+        same_words = sa.select(ALERTS.c.queued).where(ALERTS.c.id == row.id)
+        matter = (ALERTS.c.model == row.model, ALERTS.c.kind == row.kind, ALERTS.c.about == row.about)
         same_matter = sa.select(sa.func.max(ALERTS.c.queued)).where(*matter)
         try:
             with self.begin() as connection:
                 known = connection.execute(same_words).first()
-                about = connection.execute(same_matter).scalar() if row["about"] else None
+                about = connection.execute(same_matter).scalar() if row.about else None
                 told = is_to_be_told(None if known is None else known.queued, about)
                 if known is None:
-                    connection.execute(sa.insert(ALERTS).values(**{**row, "queued": row["queued"] if told else None}))
+                    connection.execute(sa.insert(ALERTS).values(**vars(row) | ({} if told else {"queued": None})))
                 elif told:
-                    again = sa.update(ALERTS).where(ALERTS.c.id == row["id"])
-                    connection.execute(again.values(queued=row["queued"]))
+                    again = sa.update(ALERTS).where(ALERTS.c.id == row.id)
+                    connection.execute(again.values(queued=row.queued))
         except sa.exc.IntegrityError:  # another process records the same just now
             return False
         return told

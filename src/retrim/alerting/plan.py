@@ -1,5 +1,6 @@
 """When an alert is told: again or not, now or later."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ def is_to_be_told(
         return same_words is None
     told = max((each for each in (same_words, same_matter) if each is not None), default=None)
     return told is None or not pd.Timedelta(0) <= now - told < pd.Timedelta(params.remind)
+
+
+def without_figures(text: str) -> str:
+    """What a failure is about: another one is told too, the same with other figures is not."""
+    return re.sub(r"\d+", "#", text)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from retrim.cli.screens import HELD, live_in_words, next_in_words, status_facts
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.stored_rows import ReleaseRow
 from retrim.lineage.workspace import Workspace
-from retrim.reports.everywhere import find_place
+from retrim.reports.health import Health, HealthLevel, find_health
 from retrim.stats.charts import gain_over_time, loss_over_time
 
 TEMPLATE = "status.html.j2"
@@ -122,7 +122,7 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp) -> StatusPage:
     return StatusPage(
         model=workspace.model,
         at=render.moment(now) or "",
-        answers=answers(status, find_place(workspace, now).faults),
+        answers=answers(status, find_health(workspace, now=now)),
         facts=tuple((name, str(value)) for name, value in status_facts(status) if value is not None),
         pictures=_pictures(workspace, checks),
         drift_at=dates,
@@ -154,7 +154,7 @@ def forms(status: StatusAnswer, releases: Sequence[ReleaseRow]) -> tuple[Form, .
     return tuple(found)
 
 
-def answers(status: StatusAnswer, faults: Sequence[str]) -> tuple[Answer, ...]:
+def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     """The five answers on top of the page."""
     live, last = status.champion, status.last_decision
     why = (f"Because: {live.reason}",) if live is not None and live.reason else ()
@@ -162,7 +162,7 @@ def answers(status: StatusAnswer, faults: Sequence[str]) -> tuple[Answer, ...]:
     asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
     waits = tuple(line for line in asked if line is not None)
     return (
-        Answer("Is it healthy?", tuple(faults) or ("Yes: nothing waits, is late or went wrong.",), calm=not faults),
+        Answer("Is it healthy?", health.said, calm=health.level is HealthLevel.OK),
         Answer("What is live, and why?", (live_in_words(live), *why), calm=live is not None),
         Answer("Why was it retrained, or not, at the last check?", (decided,)),
         Answer("What happens next?", (next_in_words(status.next_run),), calm=status.next_run is not None),

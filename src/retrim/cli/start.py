@@ -84,7 +84,7 @@ def init(
         list[str] | None,
         typer.Option("--known-ahead", metavar="COL", help="With --ahead: this feature is known that early (repeat)."),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Only while there is no version.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Refused once there is a version.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Decide, and say so.")] = False,
     as_json: AsJson = False,

@@ -40,7 +40,7 @@ class ProbationParams(SettingsSection):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="chance of ever rolling back one that is no worse, at most; the usual level",
+        description="highest chance of ever rolling back a version that is no worse; the usual level",
     )
     alpha_confirm: float = Field(
         exclude=True,

@@ -9,7 +9,6 @@ to when their events are: what is read is the part around the events that are as
 
 import fcntl
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import make_private_folder
+from retrim.files import flush, make_private_folder
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
 
 TIME = pa.timestamp("us", "UTC")
@@ -193,10 +192,8 @@ class PredictionLog:
                 system.pipe_file(name, sink.getvalue())
             else:
                 fresh = path.with_name(f".{path.name}.new")
-                with fresh.open("wb") as file:
-                    file.write(sink.getbuffer())
-                    file.flush()
-                    os.fsync(file.fileno())
+                fresh.write_bytes(sink.getbuffer())
+                flush(fresh)
                 fresh.replace(path)
         except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
             raise RetrimError(

@@ -29,6 +29,7 @@ from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
 from retrim.alerting.kinds import KIND_FACTS, AlertKind, Severity
 from retrim.alerting.plan import is_to_be_told
+from retrim.decision.stored_rows import AlertRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
@@ -122,14 +123,14 @@ def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Ti
     """
     identity = sha256(f"{workspace.model}\0{kind}\0{text}".encode()).hexdigest()[:16]
     recorded = clock()
-    row = {"id": identity, "model": workspace.model, "kind": str(kind), "at": iso(now), "text": text, "about": about}
+    row = AlertRow(identity, workspace.model, str(kind), iso(now), text, about, iso(recorded))
 
     def is_told(same_words: str | None, same_matter: str | None) -> bool:
         words, matter = (None if each is None else pd.Timestamp(each) for each in (same_words, same_matter))
         params = workspace.params.alerts
         return is_to_be_told(kind, same_words=words, same_matter=matter, params=params, now=recorded)
 
-    told = workspace.store.add_alert(row | {"queued": iso(recorded)}, is_told)
+    told = workspace.store.add_alert(row, is_told)
     if told:
         said = kind is AlertKind.BATCH_QUARANTINED  # whoever lands a batch says so
         light = said or KIND_FACTS[kind].severity is Severity.INFO

@@ -293,7 +293,7 @@ class LargeFile:
         """
         firsts = [0, *accumulate(self.counts)]
         number = 0
-        with _told(self.path), self.path.open("rb") as file:
+        with told_of(self.path), self.path.open("rb") as file:
             for made in _pieces_of(file, self.size, self.reading):
                 content = made.content()
                 if number == len(self.digests) or sha256(content).hexdigest() != self.digests[number]:
@@ -347,7 +347,7 @@ def large_at(path: Path, *, piece_mb: float, reading: ReadingParams) -> LargeFil
         return None
     digests, counts, length = [], [], 0
     try:
-        with _told(path), path.open("rb") as file:
+        with told_of(path), path.open("rb") as file:
             for made in _pieces_of(file, size, reading):
                 length += made.size
                 counts.append(made.rows)
@@ -476,20 +476,20 @@ def _name(path: Path, part: ChunkPart, suffix: str) -> str:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told_of(name: object) -> Iterator[None]:
     """What goes wrong on the way through a large file, told as bad input."""
     try:
         yield
     except NoTableError as error:
-        raise BadInputError(f"{path}: {error.fault}; {error.fault.cure}") from error
+        raise BadInputError(f"{name}: {error.fault}; {error.fault.cure}") from error
     except EndlessRecordError as error:
         raise BadInputError(
-            f"{path}: row {error.before} does not end within {error.length // MB} MB, as if a quote in it were never "
+            f"{name}: row {error.before} does not end within {error.length // MB} MB, as if a quote in it were never "
             "closed; correct it, or store the table as Parquet"
         ) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
         raise BadInputError(
-            f"{path} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the file again, whole"
+            f"{name} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the file again, whole"
         ) from error
 
 

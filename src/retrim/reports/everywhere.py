@@ -63,7 +63,7 @@ def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> li
     for root in roots:
         try:
             workspace = Workspace(root, load_params(root.params), Env())
-            places.append(find_place(workspace, now))
+            places.append(_place(workspace, now))
             workspaces_read.append(workspace)
         except (RetrimError, OSError) as error:
             places.append(ModelPlace("", root.root, "", None, None, None, (f"cannot be read: {error}",)))
@@ -111,7 +111,7 @@ def _is_workspace(folder: Path) -> bool:
         return False
 
 
-def find_place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
+def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
     """What the store knows, and what lies in the workspace alone."""
     place = _of_store(workspace, workspace.model)
     late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)

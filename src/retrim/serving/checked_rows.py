@@ -1,9 +1,9 @@
 """Rows as a version takes them: typed, within the bounds that the suite states; and the cells that keep others out."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrim.adapters.great_expectations import by_row, in_words
+from retrim.adapters.great_expectations import (
+    by_row,
+    columns_of,
+    for_columns,
+    in_words,
+    read_suite,
+    rows_that_break,
+)
 from retrim.errors import BadInputError
 from retrim.reading.table import present, put_together, rule_of, typed
 from retrim.serving.rows_in import LoadedRows
@@ -26,25 +33,8 @@ REJECTED = pa.schema(
 LONGEST = 200
 """Characters of a value that are kept."""
 NOT_TEXT = "\ufffd"
-
-Broken = Callable[[pd.Series], np.ndarray]
-
-
-@dataclass(frozen=True)
-class RowRule:
-    """What a suite asks of each cell of a column.
-
-    Args:
-        column: Which.
-        words: For people.
-        asked: All of it, as the suite has it.
-        broken: Where values do not meet it.
-    """
-
-    column: str
-    words: str
-    asked: str
-    broken: Broken
+ONE_SUITE = Lock()
+"""Great Expectations keeps what it is at for the whole process, so threads take turns."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,7 @@ class NeededColumns:
         calendar: Features that are a part of the event's time, where they are not there.
         time: The column of the event's time.
         filled: Columns that may not be blank.
-        rules: What the suite asks.
+        suite: What is asked of each row.
     """
 
     required: Mapping[str, ColumnType]
@@ -67,7 +57,7 @@ class NeededColumns:
     calendar: Mapping[str, CalendarPart]
     time: str
     filled: frozenset[str]
-    rules: tuple[RowRule, ...]
+    suite: dict[str, Any]
 
     @property
     def columns(self) -> set[str]:
@@ -126,9 +116,15 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
         if name in needs.filled:
             reject(name, pc.is_null(there, nan_is_null=True).to_numpy(), cells, "is not blank")
     frame = _with_calendar(pd.DataFrame(columns), needs, reading)
-    for rule in needs.rules:
-        if rule.column in frame:
-            reject(rule.column, rule.broken(frame[rule.column]) & good, frame[rule.column], rule.words)
+    asked = for_columns(needs.suite, frame.columns)
+    with ONE_SUITE:
+        broken = rows_that_break(frame, asked) if len(frame) else {}
+    for number, places in broken.items():
+        expectation = asked["expectations"][number]
+        about = sorted(columns_of(expectation))
+        bad = np.zeros(len(frame), dtype=bool)
+        bad[places] = True
+        reject(", ".join(about), bad & good, frame[about[0]], in_words(expectation))
     for row, text in loaded.ragged:
         reason = f"not so: has a value for each of the {loaded.table.num_columns} columns, and no more"
         rejected.append(_rejected(np.array([row]), file, "", [text[:LONGEST]], reason))
@@ -214,61 +210,19 @@ def _rejected(rows: np.ndarray, file: str, column: str, values: list[str | None]
     )
 
 
-def rules_in(suite: Path, columns: Mapping[str, ColumnType]) -> tuple[RowRule, ...]:
-    """What a suite asks of each cell of these columns: bounds, values, what may not be blank, patterns.
-
-    The rest of a suite is asked when rows land.
+def suite_of_rows(path: Path, columns: Collection[str]) -> dict[str, Any]:
+    """The part of a suite that is asked of each row, about these columns; the rest is asked when rows land.
 
     Raises:
         BadInputError: It is not there, or cannot be read.
     """
-    if not suite.is_file():
-        raise BadInputError(f"suite {suite} does not exist; restore it: git checkout {suite}")
-    try:
-        expectations = json.loads(suite.read_bytes())["expectations"]
-        return tuple(rule for each in expectations for rule in _rules(each, columns))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInputError(f"suite {suite} cannot be read ({error}); restore it: git checkout {suite}") from error
+    if not path.is_file():
+        raise BadInputError(f"suite {path} does not exist; restore it: git checkout {path}")
+    suite = for_columns(read_suite(path), columns)
+    return {**suite, "expectations": [one for one in suite["expectations"] if _is_of_rows(one)]}
 
 
-def _rules(expectation: dict[str, Any], columns: Mapping[str, ColumnType]) -> Iterator[RowRule]:
-    kwargs = expectation["kwargs"]
-    column, kind = kwargs.get("column"), expectation["type"].removeprefix("expect_column_values_to_")
-    if column not in columns or not by_row(expectation) or kwargs.get("row_condition") is not None:
-        return
-    broken = _broken(kind, kwargs, columns[column])
-    if broken is not None:
-        asked = json.dumps([kind, kwargs], sort_keys=True)
-        yield RowRule(column, in_words(expectation), asked, broken)
-
-
-def _broken(kind: str, kwargs: dict[str, Any], column: ColumnType) -> Broken | None:
-    if kind == "be_between":
-        low, high = (_bound(kwargs.get(name), column) for name in ("min_value", "max_value"))
-        strict_low, strict_high = kwargs.get("strict_min"), kwargs.get("strict_max")
-
-        def outside(values: pd.Series) -> np.ndarray:
-            found = np.zeros(len(values), dtype=bool)
-            if low is not None:
-                found |= ((values <= low) if strict_low else (values < low)).to_numpy(dtype=bool, na_value=False)
-            if high is not None:
-                found |= ((values >= high) if strict_high else (values > high)).to_numpy(dtype=bool, na_value=False)
-            return found
-
-        return outside
-    if kind in ("be_in_set", "not_be_in_set"):
-        known = list(kwargs["value_set"])
-        return lambda values: (values.isin(known).to_numpy() == (kind == "not_be_in_set")) & values.notna().to_numpy()
-    if kind == "not_be_null":
-        return lambda values: values.isna().to_numpy()
-    if kind in ("match_regex", "not_match_regex") and column == "category":
-        pattern, wanted = kwargs["regex"], kind == "match_regex"
-        return lambda values: values.str.contains(pattern, regex=True).ne(wanted).to_numpy() & values.notna().to_numpy()
-    return None
-
-
-def _bound(value: Any, column: ColumnType) -> Any:
-    if value is None or column != "time":
-        return value
-    at = pd.Timestamp(value)
-    return at.tz_localize("UTC") if at.tzinfo is None else at
+def _is_of_rows(expectation: dict[str, Any]) -> bool:
+    """Whether it is asked of each row by itself; what type a column has, its declaration says."""
+    conditional = expectation["kwargs"].get("row_condition") is not None
+    return by_row(expectation) and not conditional and not expectation["type"].endswith("of_type")

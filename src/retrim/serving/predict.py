@@ -29,7 +29,7 @@ from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.address import place_of
 from retrim.release.versions import Stored, load_champion, load_stored_version
-from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, rules_in
+from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, suite_of_rows
 from retrim.serving.past import LandedPast, read_past
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
@@ -209,9 +209,9 @@ def _needs(workspace: Workspace, found: Stored, there: set[str]) -> tuple[Needed
             required.setdefault(name, types.get(name, "category" if name in history.entity else "number"))
     carried = {name: types[name] for name in (*data.row_key, data.time) if name in types}
     filled = frozenset({data.time} if calendar or to_make else ())
-    rules = rules_in(workspace.paths.root / data.suite, required)
+    suite = suite_of_rows(workspace.paths.root / data.suite, required)
     made = () if to_make else tuple(from_past)
-    return NeededColumns(required, carried, made, calendar, data.time, filled, rules), history if to_make else None
+    return NeededColumns(required, carried, made, calendar, data.time, filled, suite), history if to_make else None
 
 
 def _request(
@@ -230,8 +230,7 @@ def _request(
     batches = [] if past is None else sorted(file.batch for file in workspace.landing.batches(now))
     settings = [workspace.params.reading.model_dump(mode="json"), workspace.params.data.model_dump(mode="json")]
     about = [workspace.model, found.version, None if row is None else row.bundle, rows_in.state(), explained, batches]
-    rules = [(rule.column, rule.asked) for rule in needs.rules]
-    return _id([*about, settings, rules, __version__, place_of(out.where), out.table])
+    return _id([*about, settings, needs.suite, __version__, place_of(out.where), out.table])
 
 
 def _id(about: list[Any]) -> str:

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from retrim.adapters.sql_table import is_database, pass_rows, refuse_query, table_of
 from retrim.errors import BadInputError
 from retrim.reading.address import address_of, is_address, remote_files
-from retrim.reading.chunks import EndlessRecordError, cut_text, is_plain
+from retrim.reading.chunks import cut_text, is_plain, told_of
 from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, NoTableError, read_texts, utf8_text
 from retrim.reading.raw import header_of
 from retrim.reading.table import writable
@@ -334,18 +333,7 @@ def _text(content: bytes, reading: ReadingParams) -> tuple[pa.Table, tuple[tuple
 def told(where: str) -> Iterator[None]:
     """What goes wrong on the way through a file, with its name."""
     try:
-        yield
+        with told_of(where):
+            yield
     except BadInputError as error:
         raise error if str(error).startswith(where) else BadInputError(f"{where}: {error}") from error
-    except NoTableError as error:
-        raise BadInputError(f"{where}: {error.fault}; {error.fault.cure}") from error
-    except EndlessRecordError as error:
-        raise BadInputError(
-            f"{where}: row {error.before} does not end, as if a quote in it were never closed; correct it, or store it "
-            "as Parquet"
-        ) from error
-    except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
-        raise BadInputError(
-            f"{where} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the file again, whole, as "
-            "CSV, JSON lines, Parquet or Arrow"
-        ) from error

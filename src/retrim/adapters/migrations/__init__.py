@@ -1,6 +1,6 @@
 """Brings a store's tables to the shape that this version of retrim reads and writes (Alembic).
 
-A change of the store is a change of `adapters/schema.py` and a new file under `versions/`. A test holds that the
+A change of the store is a change of `schema.py` here and a new file under `versions/`. A test holds that the
 migrations end in exactly the tables of `schema.py`.
 """
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from retrim.adapters.schema import METADATA
+from retrim.adapters.migrations.schema import METADATA
 from retrim.errors import RetrimError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from alembic import context
 
 from retrim.adapters.migrations import VERSION_TABLE
-from retrim.adapters.schema import METADATA
+from retrim.adapters.migrations.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
