@@ -3,8 +3,9 @@
     .venv/bin/python bench/predict.py --rows 10000000
 
 Bare: the file is read by pyarrow, made a matrix, given to `Booster.predict` with as many threads, and the answers are
-written as Parquet. Retrim: the same file, model and machine by `retrim.serving.predict`: cells checked, rejected ones
-apart, resumable. Each in a process of its own, in turns, `--turns` times; the fastest of each counts.
+written as Parquet. Retrim: the same file, model and machine by `retrim.serving.predict`: cells checked, each column
+held to a bound of the suite, rejected ones apart, resumable. Each in a process of its own, in turns, `--turns` times;
+the fastest of each counts.
 """
 
 import argparse
@@ -48,6 +49,15 @@ def make(folder: Path, rows: int) -> None:
     at = pd.date_range(desks.START, periods=FITTED, freq="1min").as_unit("us")
     desk.land(drawn(FITTED, 0).assign(at=at, number=np.arange(float(FITTED))), 20)
     desk.make_version(20)
+    bounds = [
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": name, "min_value": -9.0, "max_value": 9.0},
+        }
+        for name in COLUMNS
+    ]
+    suite = desk.workspace.paths.root / "expectations" / "none.json"
+    suite.write_text(json.dumps({"name": "bounds", "expectations": bounds}), encoding="utf-8")
     writer = None
     for first in range(0, rows, GROUP):
         table = pa.Table.from_pandas(drawn(min(GROUP, rows - first), 1 + first).drop(columns="y"), preserve_index=False)

@@ -63,7 +63,6 @@ def corrected(asked: Asked) -> None:
     workspace, file = asked.desk.workspace, asked.folder / "rows.csv"
     file.write_bytes(PLAIN)
     suite = workspace.paths.root / workspace.params.data.suite
-    suite.parent.mkdir()
     suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
     land_batch(file, workspace=workspace.paths, data=workspace.params.data, now=NOW, correction=True)
 
@@ -72,7 +71,6 @@ def in_pieces(asked: Asked) -> None:
     """A large file, of which a part has landed in pieces of 2 kB."""
     desk = asked.desk
     suite = desk.workspace.paths.root / desk.workspace.params.data.suite
-    suite.parent.mkdir()
     suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
     file = asked.folder / "rows.csv"
     desk.rows(0, 3).to_csv(file, index=False)

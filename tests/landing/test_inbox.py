@@ -24,7 +24,6 @@ def desk(tmp_path: Path) -> Desk:
     """Labels come later; the suite binds the key."""
     desk = make_desk(tmp_path / "workspace", labels="later")
     suite = desk.workspace.paths.root / desk.workspace.params.data.suite
-    suite.parent.mkdir()
     suite.write_text(json.dumps({**SUITE, "expectations": SUITE["expectations"][:2]}), encoding="utf-8")
     desk.workspace.paths.inbox.mkdir(parents=True)
     return desk

@@ -27,7 +27,6 @@ def fresh(folder: Path, **changes: Any) -> Desk:
     """A desk at which a file of more than `PIECE_MB` megabytes is large."""
     desk = make_desk(folder, changes={"batches": {"skip": "all", "piece_mb": PIECE_MB}}, **changes)
     suite = desk.workspace.paths.root / desk.workspace.params.data.suite
-    suite.parent.mkdir()
     suite.write_text(SUITE % BOUND, encoding="utf-8")
     return desk
 

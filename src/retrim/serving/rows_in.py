@@ -24,7 +24,7 @@ from retrim.reading.raw import header_of
 from retrim.reading.table import writable
 from retrim.table.reading import ReadingParams
 
-ROWS = 1 << 17
+ROWS = 1 << 18
 """Rows of a part of a file that is not text."""
 TEXT = 16 << 20
 """Bytes of a part of a text, at most."""
