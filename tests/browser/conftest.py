@@ -18,7 +18,7 @@ from tests.checking.test_settle import LEVEL, WIDE, beat
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-PAGE_MS = 15_000
+PAGE_MS = 30_000
 """What any step on a page may take."""
 NARROW, WIDE_SCREEN = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 BOUNDED = """{"name": "none", "expectations": [{"type": "expect_column_values_to_be_between",
@@ -50,7 +50,6 @@ class Visit:
     """A page that is open, and what went wrong on it."""
 
     page: "Page"
-    desk: Desk
     at: str
     wrong: list[str] = field(default_factory=list)
 
@@ -100,7 +99,7 @@ def visit(browser: "Browser") -> Iterator[Open]:
             context = browser.new_context(viewport=size, **looks)  # type: ignore[arg-type]
             stack.callback(context.close)
             page, wrong = watched(context)
-            visits.append(Visit(page, desk, f"http://127.0.0.1:{port}", wrong))
+            visits.append(Visit(page, f"http://127.0.0.1:{port}", wrong))
             visits[-1].open()
             return visits[-1]
 

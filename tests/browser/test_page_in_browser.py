@@ -9,7 +9,7 @@ import pytest
 from retrim.cli.page import find_page, page_html
 from retrim.release.versions import find_live_version
 from tests.browser.conftest import NARROW, Open, Visit
-from tests.builders.desk import Desk
+from tests.builders.desk import Desk, add_checks
 
 LOOKS: list[dict[str, Any]] = [
     {},
@@ -124,9 +124,51 @@ def test_without_a_reason_the_browser_sends_nothing(desk: Desk, visit: Open) -> 
     assert shown.page.evaluate("document.activeElement.name") == "reason"
 
 
-def test_a_link_leads_to_its_row(desk: Desk, visit: Open) -> None:
-    shown = visit(desk, 15)
-    shown.page.get_by_role("link", name="version-2").click()
+DETAILS = {
+    "decision": ("section#checks tbody a", "decision "),
+    "version": ("section#versions tbody a", "version "),
+    "batch": ("section#batches tbody a", "batch "),
+    "drift": ("table.drift tbody td a", "level at the check"),
+}
 
-    assert shown.page.url.endswith("#version-2")
-    assert shown.page.locator("tr:target").inner_text().startswith("version-2")
+
+@pytest.mark.parametrize("looks", [LOOKS[0], LOOKS[3]], ids=["wide", "dark phone"])
+@pytest.mark.parametrize("kind", DETAILS)
+def test_each_thing_is_one_click_away_at_an_address_of_its_own(
+    desk: Desk, visit: Open, kind: str, looks: dict[str, Any]
+) -> None:
+    where, title = DETAILS[kind]
+    shown = visit(desk, 15, **looks)
+    shown.page.locator(where).first.click()
+    heading = shown.page.get_by_role("heading", level=1).inner_text()
+    shown.open(shown.page.url.removeprefix(shown.at))  # as a colleague who was sent it
+
+    assert heading.startswith(title)
+    assert shown.page.get_by_role("heading", level=1).inner_text() == heading
+    assert shown.faults() == []
+    assert not shown.scrolls_sideways()
+    shown.page.get_by_role("link", name="generated").first.click()
+    assert shown.page.get_by_role("heading", name="Is it healthy?").is_visible()
+
+
+def test_a_cell_of_the_heat_map_leads_to_both_distributions(desk: Desk, visit: Open) -> None:
+    shown = visit(desk, 15)
+    shown.page.locator("table.drift td.over a").last.click()
+    bars = shown.page.locator("span.bar.current")
+    widths = {round(bars.nth(number).bounding_box()["width"]) for number in range(2, bars.count())}  # type: ignore[index]
+
+    assert shown.page.get_by_role("heading", name="Both distributions").is_visible()
+    assert len(widths) > 1
+
+
+def test_a_life_of_ten_thousand_checks_is_paged_through(desk: Desk, visit: Open) -> None:
+    add_checks(desk, 10_000)
+    shown = visit(desk, 15 + 10_000 / 24)
+    first = shown.page.locator("section#checks tbody a").first.inner_text()
+    shown.page.get_by_role("link", name="Older checks").click()
+    older = shown.page.locator("section#checks tbody a").first.inner_text()
+    shown.page.get_by_role("link", name="Newest checks").click()
+
+    assert older < first == shown.page.locator("section#checks tbody a").first.inner_text()
+    assert shown.page.locator("section#checks tbody tr").count() == 100
+    assert shown.faults() == []

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
+from retrim.adapters.migrations.schema import DECISIONS
 from retrim.checking.check import check
 from retrim.checking.history import used_rows
+from retrim.decision.stored_rows import columns_of
 from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
@@ -136,7 +139,13 @@ class Desk:
         run = claim_run(self.workspace, asked, now=now)
         version = len(self.shelf.folders) + 1
         paths = self._bundle(now, version)
-        verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": promote, "reason": "as the test says"}
+        verdict = {
+            "winner": "all",
+            "losses": {"all": 1.5},
+            "promote": promote,
+            "reason": "as the test says",
+            "checks": [],
+        }
         verdict |= {"rows": self.workspace.params.split.judge_rows, "agreement": judged}
         row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
         hashes = {
@@ -241,6 +250,21 @@ def copy_of(desk: Desk, folder: Path) -> Desk:
     workspace = Workspace(WorkspacePaths(folder), desk.workspace.params, Env())
     shelf = workspace.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
     return Desk(workspace, desk.stream, shelf)
+
+
+def add_checks(desk: Desk, count: int) -> None:
+    """Adds checks, one an hour from the day after the newest on, that found what those before them did, in turns."""
+    store = desk.workspace.store
+    kept = store.decisions(desk.workspace.model, source="check")
+    first, sequence = pd.Timestamp(kept[-1].as_of) + pd.Timedelta("1D"), store.last_sequence(desk.workspace.model)
+    rows = []
+    for number in range(count):
+        at = first + pd.Timedelta(number, "h")
+        row = columns_of(kept[number % len(kept)])
+        named = {"id": f"{desk.workspace.model}-{at:%Y%m%dT%H%M%SZ}", "as_of": iso(at), "at": iso(at)}
+        rows.append({**row, **named, "sequence": sequence + 1 + number, "record": {**row["record"], "as_of": iso(at)}})
+    with store.begin() as connection:
+        connection.execute(sa.insert(DECISIONS), rows)
 
 
 def everything(section: SettingsSection) -> dict[str, Any]:

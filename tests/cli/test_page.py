@@ -3,12 +3,15 @@
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
 
-from retrim.cli.page import StatusPage, drift_table, find_page, page_html
-from tests.builders.desk import START, Desk, make_desk
+from retrim.cli.page import MOST_LISTED, StatusPage, drift_table, find_page, page_html
+from retrim.decision import check_record
+from tests.builders.desk import START, Desk, add_checks, copy_of, make_desk
 
 SHIFT = {"kind": "shift", "size": 3.0, "since": START + pd.Timedelta(12, "D")}
 FETCHES = {"img": "src", "script": "src", "link": "href", "iframe": "src"}
@@ -76,7 +79,7 @@ def test_every_check_version_and_batch_has_an_address_that_leads_there(desk: Des
 def test_it_loads_nothing_and_runs_nothing(page: StatusPage) -> None:
     read = Read(page_html(page))
 
-    assert len(read.loaded) == 2
+    assert len(read.loaded) == len(page.pictures) > 0
     assert all(address.startswith("data:image/png;base64,") for address in read.loaded)
     assert "script" not in read.tags
 
@@ -101,6 +104,26 @@ def test_columns_that_drift_are_shaded_at_the_checks_that_saw_it(desk: Desk, pag
 
 def test_same_state_same_bytes(desk: Desk, page: StatusPage) -> None:
     assert page_html(page) == page_html(find_page(desk.workspace, now=desk.day(18)))
+
+
+def test_ten_thousand_checks_are_read_in_parts(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = copy_of(desk, tmp_path / "workspace")
+    add_checks(many, 10_000)
+    now = many.day(19 + 10_000 / 24)
+    reads: list[Any] = []
+    read = check_record.from_record
+    monkeypatch.setattr(check_record, "from_record", lambda kind, kept: reads.append(kind) or read(kind, kept))
+    newest = find_page(many.workspace, now=now)
+    ((_, address), *_) = newest.tables[0].older
+    older = find_page(many.workspace, now=now, until=unquote(address.removeprefix("?until=")))
+    listed = [[row[0] for row in page.tables[0].rows] for page in (newest, older)]
+
+    assert len(page_html(newest)) < 1_000_000
+    assert listed[0][0] == many.workspace.store.decisions(many.workspace.model)[-1].id
+    assert [len(rows) for rows in listed] == [MOST_LISTED, MOST_LISTED]
+    assert listed[0][-1] > listed[1][0]  # the ids are of moments
+    assert older.tables[0].older[-1] == ("Newest checks", "")
+    assert len(reads) < 2000
 
 
 def test_before_the_first_version_it_says_what_to_do(tmp_path: Path) -> None:

@@ -3,17 +3,22 @@
 import http.client
 import re
 from collections.abc import Iterator
+from html import unescape
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from retrim.adapters.mlflow_server import HOST
-from retrim.cli.page_server import MOST_BYTES, page_app
+from retrim.cli import page_server
+from retrim.cli.page_server import MOST_BYTES, page_app, places_app
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
+from retrim.reports.everywhere import workspaces
 from tests.builders.desk import Desk, make_desk
 from tests.builders.served import SECONDS, serving
+from tests.reports.test_everywhere import made as described
 
 
 class Visitor:
@@ -111,6 +116,48 @@ def test_no_other_address_or_size_is_taken(visitor: Visitor) -> None:
     assert visitor.ask("POST", "/retrim/rollback", reason="x" * MOST_BYTES)[0] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+def test_every_link_of_the_page_leads_somewhere(visitor: Visitor) -> None:
+    visitor.desk.check(14.5)
+    _, text = visitor.ask("GET", "/retrim")
+    addresses = sorted({unescape(found) for found in re.findall(r'href="(/retrim/[^"]+)"', text)})
+    answers = {address: visitor.ask("GET", address) for address in addresses}
+
+    assert {address.split("/")[2].partition("-")[0] for address in addresses} >= {"decisions", "version", "batches"}
+    assert {address: status for address, (status, _) in answers.items() if status != HTTPStatus.OK} == {}
+    assert "default-src 'none'" in visitor.headers["content-security-policy"]
+    assert "version 1" in answers["/retrim/version-1"][1]
+
+
+def test_a_column_is_shown_in_both_windows(visitor: Visitor) -> None:
+    check = visitor.desk.workspace.store.decisions(visitor.desk.workspace.model, source="check")[-1].id
+    status, text = visitor.ask("GET", f"/retrim/drift/{check}/level")
+
+    assert status == HTTPStatus.OK
+    assert 'class="bar reference"' in text
+    assert 'class="bar current"' in text
+
+
+@pytest.mark.parametrize(
+    "path", ["decisions/none", "version-9", f"version-{'9' * 5000}", "version-x", "batches/none", "drift/none/level"]
+)
+def test_what_is_not_there_is_not_found(visitor: Visitor, path: str) -> None:
+    assert visitor.ask("GET", f"/retrim/{path}")[0] == HTTPStatus.NOT_FOUND
+
+
+def test_a_retraining_is_started_in_a_process_of_its_own(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, ...]] = []
+    monkeypatch.setattr(
+        page_server, "start_command", lambda paths, *words: started.append(words) or Path("var/ui/retraining.log")
+    )
+    status, text = visitor.ask("POST", "/retrim/retrain", reason="new prices")
+
+    assert status == HTTPStatus.OK
+    assert said(text).startswith("A retraining has been started")
+    assert started == [
+        ("retrain", "--as-of", visitor.desk.day(15).isoformat(), "--by", "tester", "--reason", "new prices")
+    ]
+
+
 def test_a_rollback_is_done_and_kept_with_the_reason(visitor: Visitor) -> None:
     status, text = visitor.ask("POST", "/retrim/rollback", value="1", reason="the north is <worse>")
     last = visitor.desk.workspace.store.releases(visitor.desk.workspace.model)[-1]
@@ -118,3 +165,23 @@ def test_a_rollback_is_done_and_kept_with_the_reason(visitor: Visitor) -> None:
     assert (status, said(text)) == (HTTPStatus.OK, "Version 1 is live again; 2 was before")
     assert (last.version, last.actor, last.reason) == (1, "tester", "the north is <worse>")
     assert "<worse>" not in text
+
+
+def test_several_workspaces_are_listed_by_health_and_each_has_its_page(tmp_path: Path) -> None:
+    desks = [described(tmp_path, model) for model in ("bike", "boat")]
+    desks[0].land(desks[0].rows(0, 10), 10)
+    desks[0].make_version(10)
+    (tmp_path / "torn").mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / "torn" / name).write_text("{")
+    roots = workspaces([tmp_path])
+    visitor = Visitor(desks[0], 0)
+    with serving(places_app(roots, by="tester", now=lambda: visitor.desk.day(10.5))) as visitor.port:
+        status, text = visitor.ask("GET", "/retrim")
+        pages = [visitor.ask("GET", f"/retrim/at/{number}") for number in (1, 2, 3)]
+
+    assert status == HTTPStatus.OK
+    assert re.findall(r"<h2>(\w+)</h2>", text) == ["WARNING", "UNKNOWN", "OK"]
+    assert [code for code, _ in pages] == [HTTPStatus.OK, HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE]
+    assert '<a href="/retrim">All models</a>' in pages[0][1]
+    assert 'formaction="/retrim/at/1/retrain"' in pages[0][1]

@@ -15,7 +15,7 @@ from retrim.lineage.workspace import REFIT
 from retrim.training.mode import FINAL
 from tests.builders.shipped import drift_tests
 from tests.builders.world import SHIPPED, START, World, make_world
-from tests.e2e.flows_here import monitor, retrain
+from tests.e2e.flows_here import at_work, monitor, retrain
 
 pytestmark = pytest.mark.server
 
@@ -91,6 +91,23 @@ def test_each_row_of_the_stream_counts_once(unlabelled: dict[str, Any]) -> None:
     assert found.holds, found.as_record()
     assert found.balances[0].counted >= 96
     assert all(workspace.store.used_rows(workspace.model, version) for version in versions)
+
+
+def test_the_page_of_each_check_is_kept_in_mlflow_and_a_summary_in_prefect(unlabelled: dict[str, Any]) -> None:
+    from prefect.artifacts import Artifact
+
+    world = unlabelled["world"]
+    registry, model = world.workspace.registry, world.workspace.model
+    ids = [row.id for row in world.workspace.store.decisions(model, source="check")]
+    kept = {each.path: each.file_size for each in registry.client.list_artifacts(registry.run_of(1), "checks")}
+    with at_work(world):
+        summary = Artifact.get(f"check-{model}")
+
+    assert set(kept) == {f"checks/{each}.html" for each in ids}
+    assert all(10_000 < size < 500_000 for size in kept.values())
+    assert summary is not None
+    assert f"checks/{ids[-1]}.html" in str(summary.data)
+    assert unlabelled["awake"]["check"]["reason"] in str(summary.data)
 
 
 def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelled: dict[str, Any]) -> None:

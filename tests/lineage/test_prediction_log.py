@@ -143,6 +143,20 @@ def test_a_file_at_an_address_of_this_machine_is_replaced_whole(tmp_path: Path) 
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+def test_predictions_are_counted_by_the_day_of_the_event_over_all_versions(log: PredictionLog) -> None:
+    first, last = START.floor("D"), (START + pd.Timedelta("31D")).floor("D")  # of two months
+    for version, keys in ((1, ["a", "b", "c"]), (2, ["a", "b"])):
+        log.add(version, rows(keys))
+    log.add(2, rows(["d"], day=31))
+
+    assert log.counts_by_day(90) == {first: 5, last: 1}
+    assert log.counts_by_day(1) == {last: 1}
+
+
+def test_an_empty_log_counts_no_day(log: PredictionLog) -> None:
+    assert log.counts_by_day(90) == {}
+
+
 def test_batches_are_counted_by_version(log: PredictionLog) -> None:
     log.add(1, rows(["a", "b"], batch="x"))
     log.add(1, rows(["c"], batch="y"))

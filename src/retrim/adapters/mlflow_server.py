@@ -8,6 +8,7 @@ import hmac
 import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,13 +50,20 @@ def is_server(tracking_url: str) -> bool:
     return urlsplit(tracking_url).scheme in ("http", "https")
 
 
-def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, password: str, own: App, prefix: str) -> None:
+@dataclass(frozen=True)
+class MlflowStores:
+    """What MLflow's pages show: the database, and the folder or address for the files of new experiments."""
+
+    tracking_url: str
+    artifacts: str
+
+
+def serve(listener: socket.socket, mlflow: MlflowStores | None, *, password: str, own: App, prefix: str) -> None:
     """Serves the pages in this process until SIGINT or SIGTERM, so that no address stands in a command line.
 
     Args:
         listener: A bound socket.
-        tracking_url: The database; the address of an MLflow server: it shows its own pages, and these are left out.
-        artifacts: Folder or address for the files of new experiments.
+        mlflow: What MLflow's pages show; None: they are left out.
         password: Of the user `retrim`.
         own: Pages of ours.
         prefix: The path under which they are, such as `/retrim`.
@@ -69,13 +77,13 @@ def serve(listener: socket.socket, *, tracking_url: str, artifacts: str, passwor
     import uvicorn
 
     pages = own
-    if not is_server(tracking_url):
+    if mlflow is not None:
         with catch_warnings():
             simplefilter("ignore", UserWarning)  # MLflow's use of Starlette is not the reader's to mend
             from mlflow.server.fastapi_app import app
         from mlflow.server.handlers import initialize_backend_stores
 
-        initialize_backend_stores(tracking_url, tracking_url, artifacts)
+        initialize_backend_stores(mlflow.tracking_url, mlflow.tracking_url, mlflow.artifacts)
         pages = _beside(app, own, prefix)
     locked = PasswordGate(pages, password, origins=[f"http://{name}" for name in names])
     uvicorn.Server(uvicorn.Config(locked, log_level="warning", access_log=False)).run(sockets=[listener])

@@ -60,6 +60,9 @@ OLD = sa.table(
 )
 SELECTED = sa.table("old_selections", *map(sa.column, ("model", "key", "version")), sa.column("selected", sa.Boolean))
 """Tables that revision 0003 has set aside."""
+DECIDED = sa.select(
+    *(column for column in DECISIONS.c if column.name != "record"), sa.cast(DECISIONS.c.record, sa.Text).label("text")
+)
 AT_ONCE = 100_000
 
 
@@ -238,14 +241,28 @@ class Store(StoredTimes, CountedRows, Outbox):
         return [str(row.model) for row in self.all(sa.select(named.c.model).order_by(named.c.model))]
 
     def decision(self, identity: str) -> DecisionRow | None:
-        return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity), DecisionRow)
+        return self.one(DECIDED.where(DECISIONS.c.id == identity), DecisionRow)
 
-    def decisions(self, model: str, *, source: str | None = None) -> list[DecisionRow]:
-        """Decisions of a model, oldest first."""
-        query = sa.select(DECISIONS).where(DECISIONS.c.model == model)
+    def decisions(
+        self, model: str, *, source: str | None = None, newest: int | None = None, until: str | None = None
+    ) -> list[DecisionRow]:
+        """Decisions of a model, oldest first.
+
+        Args:
+            model: Its name.
+            source: Those of one source; None: all.
+            newest: That many of the newest; None: all.
+            until: Those about this moment or earlier, as the store spells it; None: all.
+        """
+        query = DECIDED.where(DECISIONS.c.model == model)
         if source is not None:
             query = query.where(DECISIONS.c.source == source)
-        return self.rows(query.order_by(DECISIONS.c.as_of, DECISIONS.c.at), DecisionRow)
+        if until is not None:
+            query = query.where(DECISIONS.c.as_of <= until)
+        if newest is None:
+            return self.rows(query.order_by(DECISIONS.c.as_of, DECISIONS.c.at), DecisionRow)
+        backwards = query.order_by(DECISIONS.c.as_of.desc(), DECISIONS.c.at.desc()).limit(newest)
+        return self.rows(backwards, DecisionRow)[::-1]
 
     def add_decision(self, row: dict[str, Any]) -> bool:
         """Records a decision; False if one of this model, source and date is there already."""

@@ -243,10 +243,11 @@ def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Ru
     """
     if not past:
         return []
-    newest, debited = past[-1], {run for check in past for run in check.record.debited}
+    newest = past[-1]
     refused = workspace.store.runs(workspace.model, state="refused")
     mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or (run.answered or "") >= newest.as_of]
+    debited = {run for check in past for run in check.record.debited} if since else set()
     return [run for run in since if run.id not in debited]
 
 

@@ -143,7 +143,7 @@ def as_check(row: DecisionRow) -> StoredCheck:
         outcome=row.outcome,
         actor=row.actor,
         reason=row.reason,
-        record=from_record(CheckRecord, row.record),
+        row=row,
     )
 
 
@@ -154,7 +154,7 @@ def checks_of(workspace: Workspace) -> list[StoredCheck]:
 
 def newest_check(workspace: Workspace) -> StoredCheck | None:
     """The newest check; None before the first."""
-    rows = workspace.store.decisions(workspace.model, source=CHECK)
+    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
     return as_check(rows[-1]) if rows else None
 
 
@@ -163,14 +163,18 @@ ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
 """What the release log calls a move back: a person's, and that of a probation."""
 
 
-def past_of_store(workspace: Workspace, checks: Sequence[StoredCheck]) -> CheckHistory:
+def past_of_store(
+    workspace: Workspace, checks: Sequence[StoredCheck], decided: Sequence[DecisionRow] | None = None
+) -> CheckHistory:
     """What went before a check.
 
     Args:
         workspace: The workspace.
         checks: The stored checks before it, oldest first.
+        decided: All decisions of the model, oldest first; None: they are read.
     """
-    decisions = {row.id: row for row in workspace.store.decisions(workspace.model)}
+    rows = workspace.store.decisions(workspace.model) if decided is None else decided
+    decisions = {row.id: row for row in rows}
     runs = [row for row in workspace.store.runs(workspace.model) if not _is_sequel(row)]
     known = what_is_known(workspace) if any(row.state == "deferred" for row in runs) else {}
     return CheckHistory(
@@ -200,9 +204,11 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
     return int((table["_matured"] > since).sum()), int(version.verdict["rows"])
 
 
-def waiting_rules(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[str, ...]:
+def waiting_rules(
+    workspace: Workspace, checks: Sequence[StoredCheck], decided: Sequence[DecisionRow] | None = None
+) -> tuple[str, ...]:
     """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
-    past = past_of_store(workspace, checks)
+    past = past_of_store(workspace, checks, decided)
     return summarise_checks(past, champion=None, drifted=None).held
 
 
@@ -250,7 +256,7 @@ def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
         return False
     newest = checks[-1]
     answered = any(row.source in (PERSON, SETTLEMENT) and row.as_of >= newest.as_of for row in decisions)
-    return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, [as_check(newest)])))
+    return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, [as_check(newest)], decisions)))
 
 
 def past_check(record: CheckRecord) -> PastCheck:

@@ -148,31 +148,15 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
     If it is in quarantine: what is wrong with it, by column, rule, row and value, and the cure.
     """
     from retrim.cli import render
+    from retrim.cli.screens import batch_screen
     from retrim.landing.ingest import batch_record, quarantined_batch
 
     workspace = workspace_here()
-    entry = quarantined_batch(workspace, batch)
-    if entry is not None:
-        _show_quarantined(entry, as_json=as_json)
-        return
-    record = batch_record(workspace, batch)
     if as_json:
-        render.show_json(record)
-        return
-    back = record["withdrawn"]
-    render.show_facts(
-        [
-            ("batch", record["batch"]),
-            ("kind", record["kind"] + (", correction" if record["correction"] else "")),
-            ("rows", str(record["rows"])),
-            ("arrived", render.moment(record["arrived"])),
-            ("released", record["released"] or None),
-            ("columns", ", ".join(f"{name} ({kind})" for name, kind in record["columns"].items())),
-            ("versions", ", ".join(map(str, record["versions"])) or "none was made with it"),
-            ("withdrawn", None if back is None else f"{render.moment(back['at'])} by {back['by']}"),
-            ("because", None if back is None else back["reason"]),
-        ]
-    )
+        entry = quarantined_batch(workspace, batch)
+        render.show_json(batch_record(workspace, batch) if entry is None else entry.as_record())
+    else:
+        render.show_screen(batch_screen(workspace, batch))
 
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
@@ -245,33 +229,6 @@ def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> No
         return
     rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
     render.show_table(("batch", "state", "file", "arrived", "faults"), rows, brief_last=True)
-
-
-def _show_quarantined(entry: "QuarantinedBatch", *, as_json: bool) -> None:
-    from retrim.cli import render
-
-    if as_json:
-        render.show_json(entry.as_record())
-        return
-    render.show_facts(
-        [
-            ("batch", entry.batch),
-            ("file", entry.file),
-            ("state", entry.state),
-            ("by", entry.by or None),
-            ("reason", entry.reason or None),
-        ]
-    )
-    for fault in entry.faults:
-        rows = [(example.row, example.key, example.value) for example in fault.examples if example.row is not None]
-        if rows:
-            title = f"{fault.column}: {fault.rule} ({fault.count} rows)"
-            render.show_table(("row", "key", "value"), rows, title=title)
-        else:  # it is about the file as a whole
-            render.show_table(
-                (f"{fault.column or 'the file'}: {fault.rule}",), [(each.value,) for each in fault.examples]
-            )
-        render.OUT.print(f"  cure: {fault.cure}", highlight=False, markup=False)
 
 
 @batch_app.command("release", epilog=example("retrim batch release 3f2a91c0 --reason 'a true record'"))

@@ -1,29 +1,49 @@
 """The state of a model as one self-contained page: what `retrim status` says, and how it came to be so, in pictures."""
 
 from base64 import b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
 from retrim.adapters.landing_zone import Quarantine
 from retrim.checking.history import CHECK, as_check
 from retrim.cli import render
-from retrim.cli.answers import StatusAnswer, find_status
-from retrim.cli.render import quarantined_in_words, waits_in_words
-from retrim.cli.screens import HELD, live_in_words, next_in_words, status_facts
+from retrim.cli.answers import StatusAnswer, find_decision, find_status
+from retrim.cli.render import Screen, ShownTable, limit_in_words, quarantined_in_words, waits_in_words
+from retrim.cli.screens import (
+    HELD,
+    batch_screen,
+    decision_screen,
+    live_in_words,
+    next_in_words,
+    status_facts,
+    version_screen,
+)
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.stored_rows import ReleaseRow
+from retrim.drift.histogram import Bar
+from retrim.drift.joint import TOGETHER
+from retrim.errors import RetrimError
 from retrim.lineage.workspace import Workspace
+from retrim.reports.distributions import find_distributions
+from retrim.reports.everywhere import ModelPlace
 from retrim.reports.health import Health, HealthLevel, find_health
-from retrim.stats.charts import gain_over_time, loss_over_time
+from retrim.stats.charts import counts_by_day, estimates_over_time, gain_over_time, loss_over_time
 
-TEMPLATE = "status.html.j2"
+DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"
+"""Where a server shows a decision, a batch, and a column at a check."""
 MOST_CHECKS = 500
-"""Checks that are drawn and listed: the newest. A record takes 2 ms to read, so that a long life opens in seconds."""
+"""Checks that are drawn: the newest, or those up to a moment. A record takes 2 ms to read."""
+MOST_LISTED = 100
+"""Of them, those that are listed, and as many of anything else."""
 MOST_DAYS = 40
 """Checks across the table of drift, as wide as a screen."""
+MOST_PREDICTED = 90
+"""Days of which predictions are counted."""
 LEVELS = (0.5, 1.0, 2.0)
 """Effect over threshold from which on a cell of that table is shaded one step darker."""
 
@@ -68,22 +88,35 @@ class Picture:
 
 @dataclass(frozen=True)
 class DriftCell:
-    """A column at a check: how dark, from 0 to 3, whether it is over, and what the tests said."""
+    """A column at a check: how dark, from 0 to 3, whether it is over, what was said, where both windows are."""
 
     level: int
     over: bool
     text: str
+    address: str = ""
 
 
 @dataclass(frozen=True)
 class ListedTable:
-    """A table of the page; each row has an address of its own, `#` and its first value."""
+    """A table of the page; each row has an address of its own, `#` and its first value.
+
+    Args:
+        anchor: Of the table.
+        title: Above it.
+        heads: Of its columns.
+        rows: Their cells.
+        note: Which rows these are; empty: all.
+        address: Where a server shows a row by itself, before its first value; empty: nowhere.
+        older: Names and addresses of the parts before and after.
+    """
 
     anchor: str
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    address: str = ""
+    older: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,11 +146,21 @@ class StatusPage:
     forms: tuple[Form, ...] = ()
 
 
-def find_page(workspace: Workspace, *, now: pd.Timestamp) -> StatusPage:
-    """What the page of a workspace shows at a moment."""
+def find_page(
+    workspace: Workspace, *, now: pd.Timestamp, until: str | None = None, most: int = MOST_CHECKS
+) -> StatusPage:
+    """What the page of a workspace shows at a moment.
+
+    Args:
+        workspace: The workspace.
+        now: The moment.
+        until: Checks up to this moment are drawn and listed, as the store spells it; None: the newest.
+        most: Checks that are drawn.
+    """
     status = find_status(workspace, now=now)
-    rows = workspace.store.decisions(workspace.model, source=CHECK)
-    checks = [as_check(row) for row in rows[-MOST_CHECKS:]]
+    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=most + 1, until=until)
+    checks = [as_check(row) for row in rows[-most:]]
+    before = rows[0].as_of if len(rows) > most else None
     dates, drift = drift_table(checks[-MOST_DAYS:])
     return StatusPage(
         model=workspace.model,
@@ -127,7 +170,12 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp) -> StatusPage:
         pictures=_pictures(workspace, checks),
         drift_at=dates,
         drift=drift,
-        tables=(_checks(checks, len(rows)), _versions(workspace), _batches(workspace), _alerts(workspace)),
+        tables=(
+            _checks(checks, before=before, until=until),
+            _versions(workspace),
+            _batches(workspace),
+            _alerts(workspace),
+        ),
         forms=forms(status, workspace.store.releases(workspace.model)),
     )
 
@@ -148,6 +196,9 @@ def forms(status: StatusAnswer, releases: Sequence[ReleaseRow]) -> tuple[Form, .
         Form(f"Batch {each.batch} is in quarantine", each.batch, (("release", "Land it in spite of its faults"),))
         for each in status.quarantined
     ]
+    if status.landed and not status.running:
+        about = "Retrain now, whatever the rules say" + ("; that ends the hold" if status.held else "")
+        found.append(Form(about, "", (("retrain", "Retrain"),)))
     if releases and releases[-1].previous is not None:
         button = ("rollback", f"Roll back to version {releases[-1].previous}")
         found.append(Form(f"Version {releases[-1].version} is live", str(releases[-1].previous), (button,)))
@@ -177,19 +228,45 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Pict
     first = pd.Timestamp(checks[0].as_of)
     releases = [(pd.Timestamp(row.as_of), f"v{row.version}") for row in workspace.store.releases(workspace.model)]
     events = [event for event in releases if event[0] >= first]
-    losses, gains = [], []
+    losses, gains, intervals, estimates = [], [], [], []
+    decided: dict[str, list[tuple[pd.Timestamp, float]]] = {}
     for check in checks:
         at, record = pd.Timestamp(check.as_of), check.record
-        estimated = None if record.estimate is None else record.estimate.loss
-        known = {"realised": record.loss, "estimated": estimated}
-        losses.append((at, {name: value for name, value in known.items() if value is not None}))
+        if record.loss is not None:
+            losses.append((at, {"realised": record.loss}))
+            if record.interval is not None:
+                intervals.append((at, *record.interval))
+            if check.outcome != "none":
+                decided.setdefault(check.outcome, []).append((at, record.loss))
+        estimates += [
+            (pd.Timestamp(each.as_of), {"estimated before": each.estimated, "realised since": each.realised})
+            for each in record.scored
+        ]
         sums = {"accumulated gain": record.accumulated_gain.balance, "retraining cost": record.retraining_cost}
         gains.append((at, sums))
     loss = workspace.params.judge.loss
-    return (
-        Picture("Loss at each check, realised and estimated", loss_over_time(losses, loss=loss, events=events)),
+    days = _predicted(workspace)
+    made = [
+        Picture(
+            "Loss at each check with its interval, decisions marked",
+            loss_over_time(losses, loss=loss, events=events, intervals=intervals, marks=decided),
+        ),
         Picture("Accumulated gain and retraining cost at each check", gain_over_time(gains, events=events)),
-    )
+    ]
+    if estimates:
+        shown = estimates_over_time(estimates, loss=loss, events=events)
+        made.append(Picture("Loss estimated without labels, and what came", shown))
+    if days:
+        made.append(Picture("Predictions a day", counts_by_day(days, title="Predictions by day of the event")))
+    return tuple(made)
+
+
+def _predicted(workspace: Workspace) -> dict[pd.Timestamp, int]:
+    """Predictions a day, of the newest days; none where the log cannot be read: the page says all else."""
+    try:
+        return workspace.predictions.counts_by_day(MOST_PREDICTED)
+    except RetrimError:
+        return {}
 
 
 def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[DriftCell, ...]], ...]]:
@@ -212,7 +289,10 @@ def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[t
             before = at.get(found.column)
             text = f"{found.test} {found.effect:.3g} against {found.threshold:.3g}"
             if before is None or level > before.level:
-                at[found.column] = DriftCell(level, found.over or (before is not None and before.over), text)
+                over = found.over or (before is not None and before.over)
+                alone = found.column != TOGETHER
+                address = f"{DRIFT}{check.id}/{quote(found.column, safe='')}" if alone else ""
+                at[found.column] = DriftCell(level, over, text, address)
             worst[found.column] = max(worst.get(found.column, 0.0), share)
         cells.append(at)
     names = sorted((name for name, share in worst.items() if share >= LEVELS[0]), key=lambda name: (-worst[name], name))
@@ -221,17 +301,23 @@ def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[t
     return dates, tuple((name, tuple(at.get(name, calm) for at in cells)) for name in names)
 
 
-def _checks(checks: Sequence[StoredCheck], count: int) -> ListedTable:
+def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | None) -> ListedTable:
     rows = []
-    for check in reversed(checks):
+    for check in reversed(checks[-MOST_LISTED:]):
         record = check.record
         loss = "" if record.loss is None else f"{record.loss:.4g}"
         gain = f"{record.accumulated_gain.balance:.4g} of {record.retraining_cost:.4g}"
         live = "" if record.champion is None else str(record.champion)
         rows.append((check.id, render.moment(check.as_of) or "", live, loss, gain, check.outcome, check.reason))
     heads = ("check", "as of", "live", "loss", "accumulated gain", "outcome", "reason")
-    note = f"The newest {len(checks)} of {count}." if count > len(checks) else ""
-    return ListedTable("checks", "Checks", heads, tuple(rows), note)
+    if len(checks) > MOST_LISTED:
+        before = checks[-MOST_LISTED - 1].as_of
+    note = (
+        "" if before is None else f"{len(rows)} checks up to {render.moment(checks[-1].as_of)}; there are older ones."
+    )
+    older = () if before is None else (("Older checks", f"?until={quote(before)}"),)
+    newest = () if until is None else (("Newest checks", ""),)
+    return ListedTable("checks", "Checks", heads, tuple(rows), note, DECISIONS, (*older, *newest))
 
 
 def _versions(workspace: Workspace) -> ListedTable:
@@ -247,7 +333,8 @@ def _versions(workspace: Workspace) -> ListedTable:
         )
         for row in reversed(workspace.store.versions(workspace.model))
     )
-    return ListedTable("versions", "Versions", ("version", "as of", "run", "released"), rows)
+    heads = ("version", "as of", "run", "released")
+    return ListedTable("versions", "Versions", heads, rows[:MOST_LISTED], _newest(len(rows)), "/")
 
 
 def _batches(workspace: Workspace) -> ListedTable:
@@ -260,14 +347,18 @@ def _batches(workspace: Workspace) -> ListedTable:
         for entry in Quarantine(workspace.paths.quarantine).entries()
     ]
     rows = sorted([*landed, *held], key=lambda row: row[1], reverse=True)
-    note = f"The newest {MOST_CHECKS} of {len(rows)}." if len(rows) > MOST_CHECKS else ""
-    return ListedTable("batches", "Batches", ("batch", "arrived", "state", ""), tuple(rows[:MOST_CHECKS]), note)
+    heads = ("batch", "arrived", "state", "")
+    return ListedTable("batches", "Batches", heads, tuple(rows[:MOST_LISTED]), _newest(len(rows)), BATCHES)
+
+
+def _newest(count: int) -> str:
+    return f"The newest {MOST_LISTED} of {count}." if count > MOST_LISTED else ""
 
 
 def _alerts(workspace: Workspace) -> ListedTable:
     rows = tuple(
         (row.id, render.moment(row.at) or "", row.kind, row.text)
-        for row in reversed(workspace.store.alerts(workspace.model)[-MOST_CHECKS:])
+        for row in reversed(workspace.store.alerts(workspace.model)[-MOST_LISTED:])
     )
     return ListedTable("alerts", "Alerts", ("alert", "at", "kind", "text"), rows)
 
@@ -277,21 +368,169 @@ class ServedPage:
     """What a server adds to the page.
 
     Args:
+        prefix: Path of the page, such as `/retrim`.
         links: Other pages beside it: name and address.
         said: What came of the last action; empty: none.
         failed: Whether it was refused.
     """
 
+    prefix: str
     links: tuple[tuple[str, str], ...]
     said: str = ""
     failed: bool = False
 
 
+@dataclass(frozen=True)
+class DetailPage:
+    """What the address of one thing shows.
+
+    Args:
+        model: Name of the model.
+        title: What it is.
+        screen: What the command line says of it.
+        bars: Two windows of a column; none where it is about something else.
+        links: Facts that have an address of their own: name and path.
+    """
+
+    model: str
+    title: str
+    screen: Screen
+    bars: tuple[Bar, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def most(self) -> float:
+        """The largest share of a bar, above 0."""
+        return max((max(bar.reference, bar.current) for bar in self.bars), default=0.0) or 1.0
+
+
+MOST_KEPT = 60
+"""Checks that are drawn on a page that is kept with a check: there is one for each."""
+KEPT = "checks"
+"""The folder of those pages, in the artifacts of the run of the version that was live."""
+
+
+def keep_page(workspace: Workspace, check: str, version: int, *, now: pd.Timestamp) -> str:
+    """Keeps the page as it is after a check, in MLflow, beside the bundle of the version that was live.
+
+    Args:
+        workspace: The workspace.
+        check: Id of the check.
+        version: That version.
+        now: The moment of the check.
+
+    Returns:
+        Its place among the artifacts of that version's run.
+    """
+    name = f"{KEPT}/{check}.html"
+    page = page_html(find_page(workspace, now=now, most=MOST_KEPT))
+    workspace.registry.add_files(version, {name: page.encode()})
+    return name
+
+
+def decision_page(workspace: Workspace, decision: str) -> DetailPage:
+    """A decision, as `retrim why` says it.
+
+    Raises:
+        BadInputError: There is none.
+    """
+    found = find_decision(workspace, decision)
+    return DetailPage(workspace.model, f"decision {found.id}", decision_screen(found))
+
+
+def version_page(workspace: Workspace, version: int) -> DetailPage:
+    """A version.
+
+    Raises:
+        BadInputError: There is none.
+    """
+    screen = version_screen(workspace, version)
+    links = {name: f"{DECISIONS}{value}" for name, value in screen.facts if name == "decision" and value}
+    return DetailPage(workspace.model, f"version {version}", screen, links=links)
+
+
+def batch_page(workspace: Workspace, batch: str) -> DetailPage:
+    """A batch, as `retrim batch show` says it.
+
+    Raises:
+        BadInputError: There is none.
+    """
+    return DetailPage(workspace.model, f"batch {batch}", batch_screen(workspace, batch))
+
+
+def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
+    """Both distributions of a column at a check.
+
+    Raises:
+        BadInputError: There is no such check, or it did not look at that column.
+    """
+    found = find_distributions(workspace, check, column)
+    facts = (
+        ("column", column),
+        ("check", check),
+        ("as of", render.moment(found.check.as_of)),
+        ("reference", f"{found.reference_rows} rows that version {found.check.record.champion} was made from"),
+        ("this check", f"{found.current_rows} rows"),
+    )
+    said = tuple(
+        (each.test, f"{each.effect:.3g}", limit_in_words(each), "over" if each.over else "") for each in found.findings
+    )
+    tables = (ShownTable("Tests", ("test", "effect", "held against", ""), said),) if said else ()
+    title, links = f"{column} at the check of {render.moment(found.check.as_of)}", {"check": f"{DECISIONS}{check}"}
+    return DetailPage(workspace.model, title, Screen(facts, tables), found.bars, links)
+
+
 def page_html(page: StatusPage, served: ServedPage | None = None) -> str:
     """The page with its pictures in it; every text is escaped. Forms are there only where a server answers them."""
-    from jinja2 import Environment, StrictUndefined
+    return _rendered("status.html.j2", page=page, served=served)
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+@dataclass(frozen=True)
+class ListedPlace:
+    """A model in the list of workspaces: its name, where its page is, how it is; as `retrim status --all` has it."""
+
+    model: str
+    address: str
+    level: HealthLevel
+    said: tuple[str, ...]
+    where: str
+    live: str
+    last_check: str
+
+
+def places_html(found: Sequence[tuple[ModelPlace, Health]], addresses: Mapping[Path, str], *, at: pd.Timestamp) -> str:
+    """The list of workspaces.
+
+    Args:
+        found: Models and their health, in order.
+        addresses: Where the page of each workspace is.
+        at: When it was made.
+    """
+    places = tuple(
+        ListedPlace(
+            model=place.model or "?",
+            address="" if place.workspace is None else addresses.get(place.workspace, ""),
+            level=health.level,
+            said=health.said,
+            where=place.store if place.workspace is None else place.workspace.name,
+            live=f"version {place.live} since {render.moment(place.since)}" if place.live else "nothing yet",
+            last_check=render.moment(place.last_check) or "none yet",
+        )
+        for place, health in found
+    )
+    return _rendered("places.html.j2", places=places, at=render.moment(at))
+
+
+def detail_html(page: DetailPage, *, prefix: str) -> str:
+    """The page of one thing; `prefix` is the path of the page that leads to it."""
+    return _rendered("detail.html.j2", page=page, prefix=prefix)
+
+
+def _rendered(template: str, **given: Any) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("retrim"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["png"] = lambda picture: b64encode(picture).decode()
-    text = (files("retrim") / "templates" / TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(text).render(page=page, served=served)
+    return environment.get_template(template).render(**given)

@@ -1,6 +1,12 @@
 """The page of a workspace over HTTP: shown anew at each visit, with forms for what a person may do."""
 
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import pandas as pd
@@ -11,12 +17,29 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from retrim.cli.base import LONGEST
-from retrim.cli.page import ServedPage, find_page, page_html
+from retrim.cli.page import (
+    BATCHES,
+    DECISIONS,
+    DRIFT,
+    DetailPage,
+    ServedPage,
+    batch_page,
+    decision_page,
+    detail_html,
+    drift_page,
+    find_page,
+    page_html,
+    places_html,
+    version_page,
+)
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import release_quarantined
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.release import approval
 from retrim.release.release import rollback
+from retrim.reports.everywhere import find_models, places_by_health
+from retrim.retraining.at_once import retrain_at_once
 
 PREFIX = "/retrim"
 MOST_BYTES = 10_000
@@ -64,12 +87,34 @@ def _release(workspace: Workspace, value: str, reason: str, by: str, now: pd.Tim
     return f"Batch {landed.batch} has landed"
 
 
+def _retrain(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:
+    """Refuses or defers here what can be told at once, and has a process of its own do the rest."""
+    deferred = retrain_at_once(workspace, as_of=now, mode=None, by=by, reason=reason, now=now)
+    if deferred is not None:
+        return f"{deferred.state}: {deferred.reason}"
+    log = start_command(workspace.paths, "retrain", "--as-of", now.isoformat(), "--by", by, "--reason", reason)
+    return f"A retraining has been started; its end stands here when it is over, what it says in {log}"
+
+
+def start_command(paths: WorkspacePaths, *arguments: str) -> Path:
+    """Starts a command of retrim in a workspace; it goes on if this process ends. Gives the file that it writes to."""
+    log = paths.ui_password.with_name("retraining.log")
+    command = [sys.executable, "-P", "-c", "from retrim.cli.main import main; main()", *arguments]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=paths.root, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
+    return log.relative_to(paths.root)
+
+
 ACTIONS: Mapping[str, Act] = {
     "approve": _approve,
     "reject": _reject,
     "acknowledge": _acknowledge,
     "rollback": _rollback,
     "release": _release,
+    "retrain": _retrain,
 }
 
 
@@ -79,6 +124,38 @@ def _version(value: str) -> int:
     return int(value)
 
 
+def _version_page(workspace: Workspace, version: str) -> DetailPage:
+    return version_page(workspace, _version(version))
+
+
+DETAILS: Mapping[str, Callable[..., DetailPage]] = {
+    f"{DECISIONS}{{decision}}": decision_page,
+    "/version-{version}": _version_page,
+    f"{BATCHES}{{batch}}": batch_page,
+    f"{DRIFT}{{check}}/{{column:path}}": drift_page,
+}
+"""What shows one thing, by its path."""
+
+
+def _detail(
+    open_here: Callable[[], Workspace], find: Callable[..., DetailPage], prefix: str
+) -> Callable[[Request], Awaitable[Response]]:
+    """What answers at the address of one thing."""
+
+    def answered(**named: Any) -> Response:
+        try:
+            return HTMLResponse(detail_html(find(open_here(), **named), prefix=prefix), 200, HEADERS)
+        except BadInputError as error:
+            return PlainTextResponse(str(error), 404, HEADERS)
+        except RetrimError as error:
+            return PlainTextResponse(str(error), 503, HEADERS)
+
+    async def answer(request: Request) -> Response:
+        return await run_in_threadpool(answered, **request.path_params)
+
+    return answer
+
+
 def page_app(
     open_here: Callable[[], Workspace],
     *,
@@ -86,7 +163,7 @@ def page_app(
     now: Callable[[], pd.Timestamp],
     links: tuple[tuple[str, str], ...],
 ) -> Starlette:
-    """The page at `/retrim`, and a POST for each action.
+    """The page of a workspace at `/retrim`, an address for each thing on it, and a POST for each action.
 
     Args:
         open_here: Opens the workspace; at each visit, as its settings may have changed.
@@ -94,18 +171,50 @@ def page_app(
         now: The moment of a visit.
         links: Other pages beside it: name and address.
     """
+    return Starlette(routes=_routes(open_here, by=by, now=now, links=links, prefix=PREFIX))
 
-    def render(said: str = "", *, failed: bool = False) -> str:
-        return page_html(find_page(open_here(), now=now()), ServedPage(links, said, failed))
 
-    def shown(status: int, said: str = "", *, failed: bool = False) -> Response:
+def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd.Timestamp]) -> Starlette:
+    """A list of workspaces at `/retrim`, those that need somebody first, and the page of each below it.
+
+    Args:
+        roots: The workspaces.
+        by: Who acts.
+        now: The moment of a visit.
+    """
+    paths = {root.root: f"{PREFIX}/at/{number}" for number, root in enumerate(roots, start=1)}
+
+    def listed() -> Response:
+        found = places_by_health(find_models(list(paths), here=roots[0].root, now=now()), now=now())
+        return HTMLResponse(places_html(found, paths, at=now()), 200, HEADERS)
+
+    async def show(request: Request) -> Response:
+        return await run_in_threadpool(listed)
+
+    routes = [Route(PREFIX, show), Route(f"{PREFIX}/", show)]
+    for root, path in paths.items():
+        links = (("All models", PREFIX),)
+        routes += _routes(partial(open_workspace, root), by=by, now=now, links=links, prefix=path)
+    return Starlette(routes=routes)
+
+
+def _routes(
+    open_here: Callable[[], Workspace],
+    *,
+    by: str,
+    now: Callable[[], pd.Timestamp],
+    links: tuple[tuple[str, str], ...],
+    prefix: str,
+) -> list[Route]:
+    def shown(status: int, said: str = "", *, failed: bool = False, until: str | None = None) -> Response:
         try:
-            return HTMLResponse(render(said, failed=failed), status, HEADERS)
+            page = find_page(open_here(), now=now(), until=until)
+            return HTMLResponse(page_html(page, ServedPage(prefix, links, said, failed)), status, HEADERS)
         except RetrimError as error:
             return PlainTextResponse(f"{said}\n{error}".strip(), 503, HEADERS)
 
     async def show(request: Request) -> Response:
-        return await run_in_threadpool(shown, 200)
+        return await run_in_threadpool(shown, 200, until=request.query_params.get("until"))
 
     async def act(request: Request) -> Response:
         action = ACTIONS.get(request.path_params["action"])
@@ -130,6 +239,9 @@ def page_app(
         said, failed = await run_in_threadpool(done)
         return await run_in_threadpool(shown, 409 if failed else 200, said, failed=failed)
 
-    return Starlette(
-        routes=[Route(PREFIX, show), Route(f"{PREFIX}/", show), Route(f"{PREFIX}/{{action}}", act, methods=["POST"])]
-    )
+    return [
+        Route(prefix, show),
+        Route(f"{prefix}/", show),
+        *(Route(f"{prefix}{path}", _detail(open_here, find, prefix)) for path, find in DETAILS.items()),
+        Route(f"{prefix}/{{action}}", act, methods=["POST"]),
+    ]

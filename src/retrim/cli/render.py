@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,33 @@ def show_facts(facts: Sequence[tuple[str, Any]]) -> None:
         if value is not None:
             table.add_row(name, Text(harmless(str(value))))
     OUT.print(table)
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table under its title, and a line below it."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What is said of one thing: names and values, of which None is left out, and tables."""
+
+    facts: tuple[tuple[str, Any], ...]
+    tables: tuple[ShownTable, ...]
+
+
+def show_screen(screen: Screen) -> None:
+    """The facts, then the tables."""
+    show_facts(screen.facts)
+    for table in screen.tables:
+        show_table(table.heads, table.rows, title=table.title or None)
+        if table.note:
+            OUT.print(f"  {table.note}", highlight=False, markup=False)
 
 
 def harmless(text: str) -> str:

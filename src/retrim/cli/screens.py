@@ -14,13 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrim.adapters.landing_zone import QuarantinedBatch
 from retrim.card.replay import ReplayMoment, ReplaySide
 from retrim.checking.audit import Audit
 from retrim.checking.check import CheckOutcome
 from retrim.cli import render
-from retrim.cli.answers import DecisionAnswer, LastDecision, NextRun, RunFacts, StatusAnswer, WaitingVersion
+from retrim.cli.answers import (
+    DecisionAnswer,
+    LastDecision,
+    NextRun,
+    RunFacts,
+    StatusAnswer,
+    WaitingVersion,
+    version_records,
+)
 from retrim.cli.render import (
     REASON,
+    Screen,
+    ShownTable,
     answer_in_words,
     back_in_words,
     estimate_in_words,
@@ -46,7 +57,9 @@ from retrim.decision.history import RunOutcome
 from retrim.decision.probe import ProbeReading
 from retrim.drift.findings import DriftFinding
 from retrim.drift.slices import Slice
+from retrim.errors import BadInputError
 from retrim.gate.verdict import mark_of
+from retrim.landing.ingest import batch_record, quarantined_batch
 from retrim.lineage.telling import UnsentAlerts
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import LiveVersion
@@ -58,10 +71,20 @@ from retrim.stats.codec import Number, from_record, to_record
 
 def show_decision(decision: DecisionAnswer) -> None:
     """A decision: the evidence, the rules, the outcome, the verdict."""
+    render.show_screen(decision_screen(decision))
+
+
+def decision_screen(decision: DecisionAnswer) -> Screen:
+    """A decision: the evidence, the rules, the outcome, the verdict."""
     check, run, kept = decision.check, decision.run, decision.record
     mode = kept.mode if isinstance(kept, CheckRecord | AskedRefit) else None
-    render.show_facts(
-        [
+    tables = [] if check is None else _of_rules(check)
+    if decision.verdict:
+        tables.append(_of_gate("Gate", from_record(GateAnswer, decision.verdict)))
+    if decision.release_checks:
+        tables.append(_of_gate("Release checks", from_record(GateAnswer, decision.release_checks)))
+    return Screen(
+        (
             ("decision", decision.id),
             ("outcome", decision.outcome),
             ("as of", render.moment(decision.as_of)),
@@ -75,14 +98,9 @@ def show_decision(decision: DecisionAnswer) -> None:
             ("answers", f"retrim why {kept.answers}" if isinstance(kept, HoldAnswer) else None),
             ("otherwise", None if check is None else check.change or None),
             ("stopped by", guards_in_words(decision.guards)),
-        ]
+        ),
+        tuple(tables),
     )
-    if check is not None:
-        _show_rules(check)
-    if decision.verdict:
-        _show_gate("Gate", from_record(GateAnswer, decision.verdict))
-    if decision.release_checks:
-        _show_gate("Release checks", from_record(GateAnswer, decision.release_checks))
 
 
 def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
@@ -103,20 +121,23 @@ def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
     ]
 
 
-def _show_rules(check: CheckRecord) -> None:
+def _of_rules(check: CheckRecord) -> list[ShownTable]:
     """What the rules said, what drifted, and where the loss is."""
+    tables = []
     if check.said:
-        rows = [(said.rule, "yes" if said.fires else "no", said.text, said.change) for said in check.said]
-        render.show_table(("rule", "fires", "because", "what would have changed that"), rows, title="Rules")
+        said = tuple((each.rule, "yes" if each.fires else "no", each.text, each.change) for each in check.said)
+        tables.append(ShownTable("Rules", ("rule", "fires", "because", "what would have changed that"), said))
     if check.findings:
-        found = [
+        found = tuple(
             (each.column, each.test, f"{each.effect:.3g}", limit_in_words(each), _cost_in_words(each))
             for each in check.findings[:10]
-        ]
-        render.show_table(("column", "test", "effect", "held against", ""), found, title="Drift, costliest first")
+        )
+        tables.append(ShownTable("Drift, costliest first", ("column", "test", "effect", "held against", ""), found))
     if worse := [each for each in check.slices if each.clear and each.added > 0]:
+        slices = tuple(_slice_in_words(each) for each in worse[:5])
         heads = ("column", "slice", "rows", "loss", "where it was judged", "adds to the mean")
-        render.show_table(heads, [_slice_in_words(each) for each in worse[:5]], title="Where it loses more")
+        tables.append(ShownTable("Where it loses more", heads, slices))
+    return tables
 
 
 @dataclass(frozen=True)
@@ -145,11 +166,98 @@ class GateAnswer:
     size: Remark | None = None
 
 
-def _show_gate(title: str, gate: GateAnswer) -> None:
+def _of_gate(title: str, gate: GateAnswer) -> ShownTable:
     rows = [(mark_of(check), check.name, check.text) for check in gate.checks]
     remarks = (("could be seen", gate.detectable), ("size", gate.size))  # older versions do not have them
     rows += [("", name, remark.text) for name, remark in remarks if remark is not None]
-    render.show_table(("", "check", "figures"), rows, title=title)
+    return ShownTable(title, ("", "check", "figures"), tuple(rows))
+
+
+def version_screen(workspace: Workspace, version: int) -> Screen:
+    """A version: where it came from, what the gate and the checks before its release said.
+
+    Raises:
+        BadInputError: There is none.
+    """
+    row = workspace.store.version(workspace.model, version)
+    if row is None:
+        raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
+    (record,) = (each for each in version_records(workspace) if each["version"] == version)
+    run = workspace.store.run(row.run)
+    released = [
+        f"{each.action} on {render.moment(each.as_of)} by {each.actor}"
+        for each in workspace.store.releases(workspace.model)
+        if each.version == version
+    ]
+    tables = [_of_gate("Gate", from_record(GateAnswer, row.verdict))]
+    if record["release_checks"]:
+        tables.append(_of_gate("Release checks", from_record(GateAnswer, record["release_checks"])))
+    return Screen(
+        (
+            ("version", version),
+            ("now", ", ".join(record["aliases"]) or None),
+            ("released", "; ".join(released) or "never"),
+            ("verdict", record["verdict"]),
+            ("as of", render.moment(record["as_of"])),
+            ("made", render.moment(record["made"])),
+            ("run", row.run),
+            ("decision", None if run is None else run.decision),
+            ("tag", record["tag"]),
+            ("SHA-256", record["model_sha256"]),
+            ("probation", record["probation"]),
+            ("proved", render.moment(record["last_proved"])),
+            ("differed", render.moment(record["last_differed"])),
+            ("withdrawn batches", ", ".join(each["batch"] for each in record["withdrawn"]) or None),
+        ),
+        tuple(tables),
+    )
+
+
+def batch_screen(workspace: Workspace, name: str) -> Screen:
+    """A batch that landed, or that is in quarantine.
+
+    Raises:
+        BadInputError: There is none, or several.
+    """
+    entry = quarantined_batch(workspace, name)
+    if entry is not None:
+        return quarantined_screen(entry)
+    record = batch_record(workspace, name)
+    back = record["withdrawn"]
+    facts = (
+        ("batch", record["batch"]),
+        ("kind", record["kind"] + (", correction" if record["correction"] else "")),
+        ("rows", str(record["rows"])),
+        ("arrived", render.moment(record["arrived"])),
+        ("released", record["released"] or None),
+        ("columns", ", ".join(f"{name} ({kind})" for name, kind in record["columns"].items())),
+        ("versions", ", ".join(map(str, record["versions"])) or "none was made with it"),
+        ("withdrawn", None if back is None else f"{render.moment(back['at'])} by {back['by']}"),
+        ("because", None if back is None else back["reason"]),
+    )
+    return Screen(facts, ())
+
+
+def quarantined_screen(entry: QuarantinedBatch) -> Screen:
+    """What is wrong with a batch, and the cure of each fault."""
+    tables = []
+    for fault in entry.faults:
+        rows = tuple((example.row, example.key, example.value) for example in fault.examples if example.row is not None)
+        cure = f"cure: {fault.cure}"
+        if rows:
+            title = f"{fault.column}: {fault.rule} ({fault.count} rows)"
+            tables.append(ShownTable(title, ("row", "key", "value"), rows, cure))
+        else:  # it is about the file as a whole
+            values = tuple((each.value,) for each in fault.examples)
+            tables.append(ShownTable("", (f"{fault.column or 'the file'}: {fault.rule}",), values, cure))
+    facts = (
+        ("batch", entry.batch),
+        ("file", entry.file),
+        ("state", entry.state),
+        ("by", entry.by or None),
+        ("reason", entry.reason or None),
+    )
+    return Screen(facts, tuple(tables))
 
 
 def _reading_in_words(reading: ProbeReading) -> str:

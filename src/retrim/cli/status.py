@@ -4,12 +4,16 @@ The pages of this workspace in a browser.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from retrim.cli.base import AsJson, as_time, example, workspace_here
+
+if TYPE_CHECKING:
+    from retrim.files import WorkspacePaths
 
 app = typer.Typer()
 
@@ -97,45 +101,71 @@ def _check(*, as_json: bool, alone: bool) -> NoReturn:
     raise typer.Exit(health.level.exit_code)
 
 
+def _several(folders: list[Path] | None) -> "list[WorkspacePaths]":
+    """The workspaces of these folders; none named: those in this one, if it is in no workspace; else none."""
+    from retrim.errors import BadInputError
+    from retrim.files import WorkspacePaths
+    from retrim.reports.everywhere import workspaces
+
+    if folders:
+        return workspaces(folders)
+    try:
+        WorkspacePaths.find(Path.cwd())
+    except BadInputError:
+        with suppress(BadInputError):  # the error of no workspace says more
+            return workspaces([Path.cwd()])
+    return []
+
+
 PORT = 5000
 
 
 @app.command(epilog=example("retrim ui --port 5001"))
 def ui(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0 takes a free one.")
     ] = PORT,
 ) -> None:
     """Show the pages of this workspace until Ctrl-C: status, MLflow.
 
+    With DIR, or in a folder that holds workspaces, the status pages of all of them, those that need somebody first.
+
     Only this machine can open them, and they ask for a password. The command prints where it is. From the status page
-    you can approve, reject, acknowledge, roll back and land a quarantined batch, each with a reason that is kept.
+    you can approve, reject, acknowledge, roll back, retrain and land a quarantined batch, each with a reason.
     """
     from retrim.adapters import mlflow_server
-    from retrim.cli.page_server import PREFIX, page_app
+    from retrim.cli.page_server import PREFIX, page_app, places_app
     from retrim.files import keep_password, login
     from retrim.reading.address import address_of
 
-    workspace = workspace_here()
-    remote = mlflow_server.is_server(workspace.mlflow_url)
-    os.chdir(workspace.paths.root)  # an address of a file may be relative to it
-    listener = mlflow_server.bind(port)
-    password = keep_password(workspace.paths.ui_password)
-    file = workspace.paths.ui_password.relative_to(workspace.paths.root)
-    at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
-    mlflow = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
-    shown = mlflow if remote else at + mlflow
-    print(f"the status is at {at}{PREFIX} and the MLflow pages at {shown} in some seconds")  # noqa: T201  at once, also into a pipe
-    print(f"log in as {mlflow_server.USER}; the password is the line in {file}; stop with Ctrl-C", flush=True)  # noqa: T201
-    pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", mlflow),))
+    def say_where(password: Path, pages: str) -> None:
+        print(f"the status is at {at}{PREFIX}{pages}")  # noqa: T201  at once, also into a pipe
+        print(f"log in as {mlflow_server.USER}; the password is the line in {password}; stop with Ctrl-C", flush=True)  # noqa: T201
+
+    roots = _several(folders)
+    if roots:
+        listener = mlflow_server.bind(port)
+        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+        password = keep_password(roots[0].ui_password)
+        say_where(roots[0].ui_password, "")
+        pages, mlflow = places_app(roots, by=login(), now=lambda: as_time(None)), None
+    else:
+        workspace = workspace_here()
+        remote = mlflow_server.is_server(workspace.mlflow_url)
+        os.chdir(workspace.paths.root)  # an address of a file may be relative to it
+        listener = mlflow_server.bind(port)
+        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+        password = keep_password(workspace.paths.ui_password)
+        page = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
+        shown = page if remote else at + page
+        file = workspace.paths.ui_password.relative_to(workspace.paths.root)
+        say_where(file, f" and the MLflow pages at {shown} in some seconds")
+        pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", page),))
+        mlflow = None if remote else mlflow_server.MlflowStores(workspace.mlflow_url, workspace.mlflow_artifacts)
     try:
-        mlflow_server.serve(
-            listener,
-            tracking_url=workspace.mlflow_url,
-            artifacts=workspace.mlflow_artifacts,
-            password=password,
-            own=pages,
-            prefix=PREFIX,
-        )
+        mlflow_server.serve(listener, mlflow, password=password, own=pages, prefix=PREFIX)
     except KeyboardInterrupt:
         print("stopped", flush=True)  # noqa: T201

@@ -1,6 +1,7 @@
 """The record of a check: what it found and what it decided, as it is stored and shown."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, LifeTotals, MoneyParams
 from retrim.decision.previous_champions import PreviousChampions
@@ -8,11 +9,12 @@ from retrim.decision.probation import ProbationCheck, ServedPredictions
 from retrim.decision.probe import GatePreview, Outlook, ProbeReading
 from retrim.decision.rows_counted import Kind
 from retrim.decision.rules import RolledBack, RuleResult
+from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import DatedEstimate, EstimateQuality, ScoredEstimate
 from retrim.drift.slices import Slice
 from retrim.gate.support import ShownEvidence
-from retrim.stats.codec import Moment
+from retrim.stats.codec import Moment, from_record
 from retrim.table.granularity import RowParams
 from retrim.training.mode import ChosenMode
 from retrim.training.recipe import ProbeCost, WindowKind
@@ -190,7 +192,7 @@ class StoredCheck:
         outcome: `none`, `retrain`, `restore`, `rollback` or `held`.
         actor: Who or what made it.
         reason: Why, in a sentence.
-        record: Its evidence.
+        row: Of the store; its evidence is read when it is first asked for, as a life has thousands of checks.
     """
 
     id: str
@@ -199,7 +201,12 @@ class StoredCheck:
     outcome: str
     actor: str
     reason: str
-    record: CheckRecord
+    row: DecisionRow
+
+    @cached_property
+    def record(self) -> CheckRecord:
+        """Its evidence."""
+        return from_record(CheckRecord, self.row.record)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Rows of the store, as they lie there: a field is a column, and a column of JSON is what was written into it."""
 
+import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ class DecisionRow:
     """A decision: of a check, a person, an acknowledgement, or to fit a recipe once more.
 
     Args:
+        text: The evidence as it lies there; read when it is first asked for, as a life has thousands of checks.
         sequence: Of checks alone, from 1.
     """
 
@@ -25,8 +27,14 @@ class DecisionRow:
     outcome: str
     actor: str
     reason: str
-    record: dict[str, Any]
+    text: str
     sequence: int | None
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The evidence."""
+        read: dict[str, Any] = json.loads(self.text)
+        return read
 
 
 @dataclass(frozen=True)
@@ -232,4 +240,5 @@ StoredRow = DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | En
 
 def columns_of(row: StoredRow) -> dict[str, Any]:
     """A row by column, as it is inserted."""
-    return {column.name: getattr(row, column.name) for column in fields(row)}
+    names = ("record" if column.name == "text" else column.name for column in fields(row))
+    return {name: getattr(row, name) for name in names}

@@ -9,6 +9,7 @@ to when their events are: what is read is the part around the events that are as
 
 import fcntl
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -241,6 +242,16 @@ class PredictionLog:
         table = self._read(version, ["batch"], None, None)
         counted = pc.value_counts(table["batch"])
         return {each["values"]: each["counts"] for each in counted.to_pylist() if each["values"] is not None}
+
+    def counts_by_day(self, days: int) -> dict[pd.Timestamp, int]:
+        """Predictions of all versions by the day of the event, of the newest days that have any."""
+        months = sorted({_part(name, "month") for name in self._all_files()})[-(days // 28 + 1) :]
+        found: Counter[pd.Timestamp] = Counter()
+        for version in self.versions() if months else []:
+            events = self._scan(self._files(version, (months[0], months[-1])), ["event_time"], None)["event_time"]
+            for each in pc.value_counts(pc.floor_temporal(events, unit="day")).to_pylist():
+                found[pd.Timestamp(each["values"])] += each["counts"]
+        return {day: found[day] for day in sorted(found)[-days:]}
 
     def all_keys(self, version: int) -> list[str]:
         """Keys of all rows that a version has predicted, in order of their events."""

@@ -13,7 +13,8 @@ from retrim.checking.history import CHECK, is_held
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths
 from retrim.landing.overdue import overdue
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, open_workspace
+from retrim.reports.health import Health, HealthLevel, find_health
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.settings import Env, load_params
 
@@ -77,6 +78,25 @@ def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> li
     return [
         _with_twins(place, places) for place in sorted(places, key=lambda place: (place.model, str(place.workspace)))
     ]
+
+
+def places_by_health(places: Sequence[ModelPlace], *, now: pd.Timestamp) -> list[tuple[ModelPlace, Health]]:
+    """Models with the health of their workspaces, the gravest first; what only a store knows comes last.
+
+    Args:
+        places: As `find_models` gives them.
+        now: The moment.
+    """
+    found = []
+    for place in places:
+        try:
+            root = place.workspace
+            known = None if root is None or not place.model else find_health(open_workspace(root), now=now)
+        except (RetrimError, OSError) as error:
+            known = Health(HealthLevel.UNKNOWN, (str(error),), place.model)
+        found.append((place, known or Health(HealthLevel.UNKNOWN, place.faults, place.model)))
+    order = (HealthLevel.CRITICAL, HealthLevel.WARNING, HealthLevel.UNKNOWN, HealthLevel.OK)
+    return sorted(found, key=lambda each: (each[0].workspace is None, order.index(each[1].level), each[0].model))
 
 
 def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:

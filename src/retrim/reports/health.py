@@ -84,7 +84,7 @@ def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
         return Health(faults[0].level, said, workspace.model)
     live = find_live_version(workspace)
     assert live is not None
-    checks = workspace.store.decisions(workspace.model, source=CHECK)
+    checks = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
     last = f"last check {checks[-1].as_of}" if checks else "no check yet"
     return Health(HealthLevel.OK, (f"version {live.version} is live, {last}",), workspace.model)
 
@@ -124,7 +124,7 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
 def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | None:
     """The newest check that the schedule should have made by now, and nobody has; None while a run goes on."""
     missed = missed_times(workspace, "monitor", until=now - GRACE)
-    checks = workspace.store.decisions(workspace.model, source=CHECK)
+    checks = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
     made = checks and pd.Timestamp(checks[-1].as_of) >= missed[-1] if missed else True
     stopped = stopped_runs(workspace)
     going = [run for run in workspace.store.runs(workspace.model, state="running") if run not in stopped]

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 from warnings import catch_warnings, filterwarnings
 
@@ -311,6 +312,8 @@ def loss_over_time(
     *,
     loss: str,
     events: Sequence[tuple[pd.Timestamp, str]],
+    intervals: Sequence[tuple[pd.Timestamp, float, float]] = (),
+    marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
 ) -> bytes:
     """A line a model over the checks, with upright lines where something happened, such as a release.
 
@@ -318,6 +321,8 @@ def loss_over_time(
         checks: Time and each model's mean loss since the check before; a model may be absent.
         loss: Name of the loss, for the axis.
         events: Time and a short word, such as "v2".
+        intervals: Time, and what the loss of the first model lies between.
+        marks: Points that stand out, by what they are, such as "retrain".
     """
     return _lines(
         checks,
@@ -325,7 +330,42 @@ def loss_over_time(
         label=f"mean {plain(loss)} since the last check",
         time="time (UTC)",
         events=events,
+        intervals=intervals,
+        marks=marks,
     )
+
+
+def estimates_over_time(
+    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
+    *,
+    loss: str,
+    events: Sequence[tuple[pd.Timestamp, str]],
+) -> bytes:
+    """What was estimated at each check beside what came; arguments as `loss_over_time`."""
+    title, label = "Loss estimated without labels, and what came", f"mean {plain(loss)} of the same rows"
+    return _lines(checks, title=title, label=label, time="check that estimated (UTC)", events=events)
+
+
+def counts_by_day(days: Mapping[pd.Timestamp, int], *, title: str) -> bytes:
+    """A bar a day.
+
+    Args:
+        days: How many there were of each day.
+        title: Above the picture.
+    """
+    with drawn(title, width=8.4, height=3.0) as (axes, made):
+        axes.bar([naive(day) for day in days], list(days.values()), width=0.85, color=COLOURS[0])
+        _date_axis(axes)
+        axes.grid(visible=False, axis="x")
+    return made.getvalue()
+
+
+def _date_axis(axes: "Axes") -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
 
 
 def gain_over_time(
@@ -355,6 +395,10 @@ def loss_over_blocks(
     return _lines(blocks, title=title, label=f"mean {plain(loss)} of the block", time="middle of the block (UTC)")
 
 
+MOST_DOTS = 120
+"""Points of a line up to which each is a dot."""
+
+
 def _lines(
     points: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
     *,
@@ -362,9 +406,9 @@ def _lines(
     label: str,
     time: str,
     events: Sequence[tuple[pd.Timestamp, str]] = (),
+    intervals: Sequence[tuple[pd.Timestamp, float, float]] = (),
+    marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
 ) -> bytes:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     points = sorted(points, key=lambda point: point[0])
     models = list(dict.fromkeys(name for _, losses in points for name in losses))
     with drawn(title, width=8.4, height=4.4) as (axes, made):
@@ -374,12 +418,19 @@ def _lines(
                 [at for at, _ in own],
                 [value for _, value in own],
                 marker="o",
-                markersize=4,
+                markersize=4 if len(own) <= MOST_DOTS else 0,
                 linewidth=1.6,
                 color=COLOURS[number % len(COLOURS)],
                 linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
                 label=plain(model),
             )
+        if intervals:
+            times, low, high = zip(*((naive(at), low, high) for at, low, high in intervals), strict=True)
+            axes.fill_between(times, low, high, color=COLOURS[0], alpha=0.18, linewidth=0, label="90 % interval")
+        for number, (word, found) in enumerate(marks.items()):
+            times, values = zip(*((naive(at), value) for at, value in found), strict=True)
+            colour = COLOURS[(number + 1) % len(COLOURS)]
+            axes.scatter(times, values, s=46, zorder=3, label=plain(word), marker="D^sv"[number % 4], color=colour)
         for at, word in events:
             axes.axvline(naive(at), color=MUTED, linewidth=0.9, linestyle=":")
             axes.annotate(
@@ -392,11 +443,10 @@ def _lines(
                 color=MUTED,
                 fontsize=9,
             )
-        locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
+        _date_axis(axes)
         axes.set(xlabel=time, ylabel=label)
-        highest = max((value for _, losses in points for value in losses.values()), default=0.0)
+        tops = [*(high for _, _, high in intervals), *(value for _, losses in points for value in losses.values())]
+        highest = max(tops, default=0.0)
         axes.set_ylim(0, 1.12 * highest or 1.0)
         if len({at for at, _ in points}) == 1:
             axes.set_xlim(*(naive(points[0][0] + pd.Timedelta(days=days)) for days in (-3, 3)))

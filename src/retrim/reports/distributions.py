@@ -1,0 +1,74 @@
+"""How a column was distributed in the reference, and in the rows that a check looked at."""
+
+from dataclasses import dataclass
+
+from retrim.checking.history import CHECK, as_check
+from retrim.checking.score import stored_scores
+from retrim.decision.check_record import StoredCheck
+from retrim.drift.findings import DriftFinding
+from retrim.drift.histogram import Bar, compare_windows
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET
+from retrim.errors import BadInputError
+from retrim.landing.as_of_view import read_as_of
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import load_stored_version
+
+
+@dataclass(frozen=True)
+class ColumnDistributions:
+    """A column in both windows.
+
+    Args:
+        check: The check.
+        column: The column.
+        bars: What its values are in either window, as shares.
+        reference_rows: Rows of the reference.
+        current_rows: Rows that the check looked at.
+        findings: What the tests of that check said of the column.
+    """
+
+    check: StoredCheck
+    column: str
+    bars: tuple[Bar, ...]
+    reference_rows: int
+    current_rows: int
+    findings: tuple[DriftFinding, ...]
+
+
+def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnDistributions:
+    """Both windows of a column at a check: the reference lies in the bundle, the rows are read as they were known.
+
+    Raises:
+        BadInputError: There is no such check, or it did not look at that column.
+    """
+    row = workspace.store.decision(check)
+    if row is None or row.source != CHECK or row.model != workspace.model:
+        raise BadInputError(f"there is no check {check!r}; `retrim why` shows the newest")
+    found = as_check(row)
+    record = found.record
+    kept = None if record.champion is None else load_stored_version(workspace, record.champion)
+    reference = None if kept is None else kept.reference
+    profile = None if reference is None else reference.scores if column in (SCORE, CONFIDENCE) else reference.rows
+    known = None if profile is None else profile.columns.get(column)
+    if kept is None or known is None:
+        raise BadInputError(f"check {check} did not look at a column {column!r}; `retrim why {check}` lists them")
+    table = read_as_of(workspace, as_of=record.as_of)
+    kind, members = "target" if column == TARGET else "tested", table.members
+    ledger = workspace.store.counted_rows(workspace.model)
+    counted = [(each.batch, each.rows) for each in ledger if (each.check, each.kind) == (check, kind)]
+    looked_at = table.only(members.table_rows(members.numbering.unpack(counted))[table.places])
+    view = kept.predictor.view
+    if column in (SCORE, CONFIDENCE):
+        values = stored_scores(workspace, kept.version, looked_at.times, view)[column]
+    elif column == TARGET:
+        values = looked_at.read([view.target])[view.target]
+    else:
+        values = view.seen(looked_at.read())[column]
+    return ColumnDistributions(
+        check=found,
+        column=column,
+        bars=compare_windows(known.window(), known.of(values)),
+        reference_rows=int(known.counts.sum()),
+        current_rows=len(values),
+        findings=tuple(each for each in record.findings if each.column == column),
+    )

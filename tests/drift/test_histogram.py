@@ -1,0 +1,72 @@
+"""Bars for people: every row is in one bar, and what moved shows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.drift.histogram import MOST_BARS, Bar, compare_windows
+
+NUMBERS = pd.Series(np.random.default_rng(3).normal(size=4000))
+FEW = pd.Series([1.0, 2.0, 2.0, 3.0] * 50)
+WORDS = pd.Series(["a", "a", "b", None] * 25, dtype="str")
+MANY = pd.Series([f"w{number % 70}" for number in range(700)], dtype="str")
+
+
+def bars(cells: Cells, reference: pd.Series, current: pd.Series) -> tuple[Bar, ...]:
+    return compare_windows(Counts(cells, cells.count(reference)), Counts(cells, cells.count(current)))
+
+
+@pytest.mark.parametrize("values", [NUMBERS, FEW, WORDS, MANY], ids=["numbers", "few", "words", "many"])
+def test_shares_of_either_window_sum_to_one(values: pd.Series) -> None:
+    numeric = values.dtype == "float64"
+    cells: Cells = NumericCells.cut(values, cells=120) if numeric else CategoryCells.cut(values, levels=100, buckets=64)
+    found = bars(cells, values, values.head(40))
+
+    assert sum(bar.reference for bar in found) == pytest.approx(1)
+    assert sum(bar.current for bar in found) == pytest.approx(1)
+    assert len(found) <= MOST_BARS + 3
+
+
+def test_a_column_with_few_values_has_a_bar_for_each() -> None:
+    cells = NumericCells.cut(FEW, cells=120)
+    shares = [bar.reference for bar in bars(cells, FEW, FEW) if bar.reference]
+
+    assert shares == pytest.approx([0.25, 0.5, 0.25])
+
+
+def test_numbers_that_moved_are_in_bars_further_up() -> None:
+    cells = NumericCells.cut(NUMBERS, cells=120)
+    found = bars(cells, NUMBERS, NUMBERS + 10)
+
+    assert (found[-1].label.startswith("above"), found[-1].current) == (True, 1.0)
+    assert found[-1].reference < 0.02
+
+
+def test_missing_values_have_a_bar_where_there_are_any() -> None:
+    cells = CategoryCells.cut(WORDS, levels=100, buckets=64)
+    found = {bar.label: bar for bar in bars(cells, WORDS, WORDS.dropna())}
+
+    assert found["missing"].reference == pytest.approx(0.25)
+    assert found["missing"].current == 0
+    assert "missing" not in {bar.label for bar in bars(cells, WORDS.dropna(), WORDS.dropna())}
+
+
+def test_a_category_that_the_reference_does_not_have_is_named_so() -> None:
+    cells = CategoryCells.cut(WORDS, levels=100, buckets=64)
+    found = bars(cells, WORDS, pd.Series(["new"] * 3, dtype="str"))
+
+    assert (found[0].label, found[0].current) == ("not in the reference", 1.0)
+
+
+def test_of_many_categories_the_rest_shares_a_bar() -> None:
+    cells = CategoryCells.cut(MANY, levels=100, buckets=64)
+    found = bars(cells, MANY, MANY)
+
+    assert found[-1].label == f"{71 - MOST_BARS} others"
+
+
+def test_a_hashed_column_says_so() -> None:
+    cells = CategoryCells.cut(MANY, levels=10, buckets=8)
+
+    assert all(bar.label.startswith("hashed") for bar in bars(cells, MANY, MANY) if bar.reference)
