@@ -93,12 +93,15 @@ def visit(browser: "Browser") -> Iterator[Open]:
     visits: list[Visit] = []
     with ExitStack() as stack:
 
-        def opened(desk: Desk, day: float, *, size: dict[str, int] = WIDE_SCREEN, **looks: Any) -> Visit:
+        def opened(
+            desk: Desk, day: float, *, size: dict[str, int] = WIDE_SCREEN, limit: int = PAGE_MS, **looks: Any
+        ) -> Visit:
             app = page_app(lambda: desk.workspace, by="ines", now=lambda: desk.day(day), links=())
             port = stack.enter_context(serving(app))
             context = browser.new_context(viewport=size, **looks)  # type: ignore[arg-type]
             stack.callback(context.close)
             page, wrong = watched(context)
+            page.set_default_timeout(limit)
             visits.append(Visit(page, f"http://127.0.0.1:{port}", wrong))
             visits[-1].open()
             return visits[-1]

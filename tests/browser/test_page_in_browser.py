@@ -17,6 +17,7 @@ LOOKS: list[dict[str, Any]] = [
     {"size": NARROW, "has_touch": True},
     {"size": NARROW, "color_scheme": "dark"},
 ]
+MANY_MS = 120_000
 REASON = "the north is <worse>"
 
 
@@ -153,17 +154,20 @@ def test_each_thing_is_one_click_away_at_an_address_of_its_own(
 
 def test_a_cell_of_the_heat_map_leads_to_both_distributions(desk: Desk, visit: Open) -> None:
     shown = visit(desk, 15)
-    shown.page.locator("table.drift td.over a").last.click()
-    bars = shown.page.locator("span.bar.current")
-    widths = {round(bars.nth(number).bounding_box()["width"]) for number in range(2, bars.count())}  # type: ignore[index]
+    shown.page.locator("table.drift td.over a").first.click()
+    widths = [
+        [round(bar.bounding_box()["width"]) for bar in shown.page.locator(f"tbody span.bar.{window}").all()]  # type: ignore[index]
+        for window in ("reference", "current")
+    ]
 
     assert shown.page.get_by_role("heading", name="Both distributions").is_visible()
-    assert len(widths) > 1
+    assert [len({width for width in each if width}) > 3 for each in widths] == [True, True]
+    assert widths[0].index(max(widths[0])) < widths[1].index(max(widths[1]))  # it was shifted up
 
 
 def test_a_life_of_ten_thousand_checks_is_paged_through(desk: Desk, visit: Open) -> None:
     add_checks(desk, 10_000)
-    shown = visit(desk, 15 + 10_000 / 24)
+    shown = visit(desk, 15 + 10_000 / 24, limit=MANY_MS)
     first = shown.page.locator("section#checks tbody a").first.inner_text()
     shown.page.get_by_role("link", name="Older checks").click()
     older = shown.page.locator("section#checks tbody a").first.inner_text()

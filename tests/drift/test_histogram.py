@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.drift.cells import CategoryCells, Cells, NumericCells
 from retrim.drift.histogram import MOST_BARS, Bar, compare_windows
+from retrim.drift.profile import ColumnProfile
 
 NUMBERS = pd.Series(np.random.default_rng(3).normal(size=4000))
 FEW = pd.Series([1.0, 2.0, 2.0, 3.0] * 50)
@@ -14,7 +15,8 @@ MANY = pd.Series([f"w{number % 70}" for number in range(700)], dtype="str")
 
 
 def bars(cells: Cells, reference: pd.Series, current: pd.Series) -> tuple[Bar, ...]:
-    return compare_windows(Counts(cells, cells.count(reference)), Counts(cells, cells.count(current)))
+    kind = "numeric" if isinstance(cells, NumericCells) else "categorical"
+    return compare_windows(ColumnProfile(kind, cells, cells.count(reference)[np.newaxis]), current)
 
 
 @pytest.mark.parametrize("values", [NUMBERS, FEW, WORDS, MANY], ids=["numbers", "few", "words", "many"])
@@ -35,12 +37,27 @@ def test_a_column_with_few_values_has_a_bar_for_each() -> None:
     assert shares == pytest.approx([0.25, 0.5, 0.25])
 
 
-def test_numbers_that_moved_are_in_bars_further_up() -> None:
+def test_numbers_that_moved_beyond_the_reference_keep_their_shape() -> None:
     cells = NumericCells.cut(NUMBERS, cells=120)
     found = bars(cells, NUMBERS, NUMBERS + 10)
+    before, after = ([getattr(bar, window) for bar in found] for window in ("reference", "current"))
 
-    assert (found[-1].label.startswith("above"), found[-1].current) == (True, 1.0)
-    assert found[-1].reference < 0.02
+    assert sum(share > 0.01 for share in before) > 5
+    assert sum(share > 0.01 for share in after) > 5
+    assert np.argmax(after) - np.argmax(before) > MOST_BARS / 2
+
+
+def test_infinite_and_missing_numbers_are_counted() -> None:
+    cells = NumericCells.cut(NUMBERS, cells=120)
+    found = bars(cells, NUMBERS, pd.Series([np.inf, -np.inf, np.nan, 0.0]))
+
+    assert (found[0].current, found[-2].current, found[-1].label, found[-1].current) == (0.25, 0.25, "missing", 0.25)
+
+
+def test_an_empty_window_has_no_share() -> None:
+    cells = NumericCells.cut(NUMBERS, cells=120)
+
+    assert sum(bar.current for bar in bars(cells, NUMBERS, NUMBERS.head(0))) == 0
 
 
 def test_missing_values_have_a_bar_where_there_are_any() -> None:

@@ -67,7 +67,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     return ColumnDistributions(
         check=found,
         column=column,
-        bars=compare_windows(known.window(), known.of(values)),
+        bars=compare_windows(known, values),
         reference_rows=int(known.counts.sum()),
         current_rows=len(values),
         findings=tuple(each for each in record.findings if each.column == column),
