@@ -51,8 +51,8 @@ def may_pass(task: object, run: object, state: State[Any]) -> bool:
 
 
 @flow(name="monitor", **SIGNED)
-def monitor(now: str | None = None) -> CheckDone | None:
-    """One check, and the retraining it decides on.
+def monitor(now: str | None = None, *, keep_pages: bool = True) -> CheckDone | None:
+    """One check, and the retraining it decides on; then its page is kept, where that is wanted.
 
     On the schedule, a check for each time that was missed comes before it.
     """
@@ -60,7 +60,8 @@ def monitor(now: str | None = None) -> CheckDone | None:
     for due in due_each("monitor", now):
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
-            show(done.check, due)
+            if keep_pages:
+                show(done.check, due)
         except BadInputError:
             if due == own:
                 raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for
