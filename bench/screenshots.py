@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/screenshots.py [WORKSPACE] [FOLDER]
 
-WORKSPACE is var/demo by default, FOLDER docs/images. Debian's Chromium takes them of the page as of the last check; each
-has to stay below 150 kB.
+WORKSPACE is var/demo by default, FOLDER docs/images. Debian's Chromium takes them of the page as of the last check;
+each has to stay below 150 kB.
 """
 
 import shutil

@@ -1,22 +1,19 @@
 """The scheduled check: clear what was killed, report what is overdue, look, decide, and start what was decided."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
-from retrim.cli.page import keep_page
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.telling import ping_watcher
+from retrim_flows.kept_page import keep_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
 from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
@@ -61,7 +58,7 @@ def monitor(now: str | None = None, *, keep_pages: bool = True) -> CheckDone | N
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
             if keep_pages:
-                show(done.check, due)
+                keep_page(done.check)
         except BadInputError:
             if due == own:
                 raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for
@@ -74,28 +71,6 @@ def ping() -> None:
     failed = ping_watcher(open_workspace()) if actor() == SCHEDULE else None
     if failed is not None:
         say("ping", f"failed: {failed}")
-
-
-def show(checked: CheckOutcome, now: pd.Timestamp) -> None:
-    """Keeps the page of a check in MLflow and a summary in Prefect; that one cannot be kept is only said."""
-    version, place = checked.record.champion, "no version was live, so none is kept"
-    if not checked.fresh:
-        return
-    try:
-        workspace = open_workspace()
-        if version is not None:
-            place = f"`{keep_page(workspace, checked.id, version, now=now)}` in the run of version {version} in MLflow"
-        key = "check-" + re.sub("[^a-z0-9]+", "-", workspace.model.lower()).strip("-")
-        lines = (
-            f"# {workspace.model}: {checked.outcome}",
-            checked.reason,
-            f"- as of {now.isoformat()}, live: {version or 'nothing yet'}",
-            f"- drifted: {', '.join(checked.record.drifted) or 'nothing'}",
-            f"- its page: {place}; `retrim ui` shows it at `/retrim/decisions/{checked.id}`",
-        )
-        create_markdown_artifact(markdown="\n\n".join(lines), key=key, description=f"check {checked.id}")
-    except Exception as error:  # noqa: BLE001  the check is made, whatever becomes of its page
-        say("page", f"failed: {type(error).__name__}: {error}")
 
 
 def check_and_act(at: str, *, missed: bool) -> CheckDone:

@@ -146,21 +146,18 @@ class StatusPage:
     forms: tuple[Form, ...] = ()
 
 
-def find_page(
-    workspace: Workspace, *, now: pd.Timestamp, until: str | None = None, most: int = MOST_CHECKS
-) -> StatusPage:
+def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = None) -> StatusPage:
     """What the page of a workspace shows at a moment.
 
     Args:
         workspace: The workspace.
         now: The moment.
         until: Checks up to this moment are drawn and listed, as the store spells it; None: the newest.
-        most: Checks that are drawn.
     """
     status = find_status(workspace, now=now)
-    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=most + 1, until=until)
-    checks = [as_check(row) for row in rows[-most:]]
-    before = rows[0].as_of if len(rows) > most else None
+    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_CHECKS + 1, until=until)
+    checks = [as_check(row) for row in rows[-MOST_CHECKS:]]
+    before = rows[0].as_of if len(rows) > MOST_CHECKS else None
     dates, drift = drift_table(checks[-MOST_DAYS:])
     return StatusPage(
         model=workspace.model,
@@ -402,30 +399,6 @@ class DetailPage:
     def most(self) -> float:
         """The largest share of a bar, above 0."""
         return max((max(bar.reference, bar.current) for bar in self.bars), default=0.0) or 1.0
-
-
-MOST_KEPT = 60
-"""Checks that are drawn on a page that is kept with a check: there is one for each."""
-KEPT = "checks"
-"""The folder of those pages, in the artifacts of the run of the version that was live."""
-
-
-def keep_page(workspace: Workspace, check: str, version: int, *, now: pd.Timestamp) -> str:
-    """Keeps the page as it is after a check, in MLflow, beside the bundle of the version that was live.
-
-    Args:
-        workspace: The workspace.
-        check: Id of the check.
-        version: That version.
-        now: The moment of the check.
-
-    Returns:
-        Its place among the artifacts of that version's run.
-    """
-    name = f"{KEPT}/{check}.html"
-    page = page_html(find_page(workspace, now=now, most=MOST_KEPT))
-    workspace.registry.add_files(version, {name: page.encode()})
-    return name
 
 
 def decision_page(workspace: Workspace, decision: str) -> DetailPage:

@@ -1,0 +1,79 @@
+"""The page of a check is kept beside the version that was live; where that fails, the check is made all the same."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrim.checking.check import CheckOutcome, check
+from retrim_flows import kept_page as module
+from tests.builders.desk import Desk, make_desk
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What the schedule printed, and the summaries that Prefect was given."""
+    return []
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Desk:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10, 12), 12)
+    monkeypatch.setattr(module, "open_workspace", lambda: desk.workspace)
+    monkeypatch.setattr(module, "create_markdown_artifact", lambda **given: said.append(given["markdown"]))
+    monkeypatch.setattr(module, "say", lambda what, result: said.append(f"{what}: {result}"))
+    monkeypatch.setattr(module, "write_page", lambda file: file.write_bytes(b"a page"))
+    return desk
+
+
+def checked(desk: Desk) -> CheckOutcome:
+    return check(desk.workspace, by="a test", now=desk.day(12))
+
+
+def test_it_lies_beside_the_version_and_the_summary_says_where(desk: Desk, said: list[str]) -> None:
+    done = checked(desk)
+    module.keep_page(done)
+
+    assert desk.shelf.beside == {1: {f"checks/{done.id}.html": b"a page"}}
+    assert f"checks/{done.id}.html" in said[-1]
+    assert done.reason in said[-1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("the disk is full"), subprocess.TimeoutExpired("retrim", 120), subprocess.CalledProcessError(3, "x")],
+)
+@pytest.mark.parametrize("broken", ["write_page", "create_markdown_artifact", "open_workspace"])
+def test_a_page_that_cannot_be_kept_fails_no_check(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, said: list[str], broken: str, error: Exception
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    done = checked(desk)
+    monkeypatch.setattr(module, broken, refuse)
+    module.keep_page(done)
+
+    assert said[-1].startswith(f"page: failed: {type(error).__name__}: ")
+
+
+def test_a_page_that_is_too_large_is_not_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
+    done = checked(desk)
+    monkeypatch.setattr(module, "write_page", lambda file: file.write_bytes(bytes(module.MOST_BYTES + 1)))
+    module.keep_page(done)
+
+    assert desk.shelf.beside == {}
+    assert "more than 1000000" in said[-1]
+
+
+def test_a_check_that_was_made_before_keeps_no_second_page(desk: Desk, said: list[str]) -> None:
+    checked(desk)
+    module.keep_page(checked(desk))
+
+    assert (desk.shelf.beside, said) == ({}, [])
