@@ -73,7 +73,7 @@ def _first(workspace: Workspace, piece: ShippedFile) -> Beat:
 
 
 def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
-    done = monitor(piece.arrives.isoformat(), keep_pages=False)
+    done = monitor(piece.arrives.isoformat())
     _approve(workspace, piece)
     assert done is not None, piece.arrives
     reading = done.check.record.reading

@@ -48,16 +48,16 @@ def may_pass(task: object, run: object, state: State[Any]) -> bool:
 
 
 @flow(name="monitor", **SIGNED)
-def monitor(now: str | None = None, *, keep_pages: bool = True) -> CheckDone | None:
-    """One check, and the retraining it decides on; then its page is kept, where that is wanted.
+def monitor(now: str | None = None) -> CheckDone | None:
+    """One check, and the retraining it decides on.
 
-    On the schedule, a check for each time that was missed comes before it.
+    On the schedule, a check for each time that was missed comes before it, and the page is kept as it is after each.
     """
     own, done = moment(now), None
     for due in due_each("monitor", now):
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
-            if keep_pages:
+            if actor() == SCHEDULE:
                 keep_page(done.check)
         except BadInputError:
             if due == own:

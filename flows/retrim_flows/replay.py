@@ -27,7 +27,7 @@ def replay(asked: Replay) -> None:
             lay_batches(asked.here, asked.there, after=before, until=at)
             before = at
             if row.source == "check":
-                monitor(at.isoformat(), keep_pages=False)
+                monitor(at.isoformat())
             elif row.outcome == "retrain" and find_live_version(asked.there) is None:
                 _first(asked.there, at, row)
             approve_all(asked.there, by="retrim policy replay", reason="nobody is asked in a replay", now=at)

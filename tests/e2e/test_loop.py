@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.checking.audit import audit
-from retrim.checking.check import balance
-from retrim.files import file_digest
+from retrim.checking.check import CheckOutcome, balance
+from retrim.checking.history import as_check
+from retrim.files import dump_yaml, file_digest, load_yaml
 from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import REFIT
 from retrim.training.mode import FINAL
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.server
 def settings(world: World, **sections: dict[str, Any]) -> World:
     """The world after a person edited its params.yaml."""
     file = world.root / "params.yaml"
-    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    document = load_yaml(file.read_text(encoding="utf-8"))
     for name, values in sections.items():
         document[name] |= values
-    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    file.write_text(dump_yaml(document), encoding="utf-8")
     return replace(world)  # reads it anew
 
 
@@ -93,21 +93,24 @@ def test_each_row_of_the_stream_counts_once(unlabelled: dict[str, Any]) -> None:
     assert all(workspace.store.used_rows(workspace.model, version) for version in versions)
 
 
-def test_the_page_of_each_check_is_kept_in_mlflow_and_a_summary_in_prefect(unlabelled: dict[str, Any]) -> None:
+def test_the_page_of_a_check_is_kept_in_mlflow_and_a_summary_in_prefect(unlabelled: dict[str, Any]) -> None:
     from prefect.artifacts import Artifact
+
+    from retrim_flows.kept_page import keep_page
 
     world = unlabelled["world"]
     registry, model = world.workspace.registry, world.workspace.model
-    ids = [row.id for row in world.workspace.store.decisions(model, source="check")]
-    kept = {each.path: each.file_size for each in registry.client.list_artifacts(registry.run_of(1), "checks")}
+    kept = as_check(world.workspace.store.decisions(model, source="check")[-1])
     with at_work(world):
+        keep_page(CheckOutcome(kept.id, kept.outcome, kept.reason, kept.record, fresh=True))
         summary = Artifact.get(f"check-{model}")
+    (file,) = registry.client.list_artifacts(registry.run_of(kept.record.champion), "checks")
 
-    assert set(kept) == {f"checks/{each}.html" for each in ids}
-    assert all(10_000 < size < 500_000 for size in kept.values())
+    assert file.path == f"checks/{kept.id}.html"
+    assert 10_000 < file.file_size < 500_000
     assert summary is not None
-    assert f"checks/{ids[-1]}.html" in str(summary.data)
-    assert unlabelled["awake"]["check"]["reason"] in str(summary.data)
+    assert file.path in str(summary.data)
+    assert kept.reason in str(summary.data)
 
 
 def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelled: dict[str, Any]) -> None:

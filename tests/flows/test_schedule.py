@@ -47,6 +47,7 @@ class Story:
     retrainings: list[dict[str, Any]]
     killed: pd.Timestamp
     decisions: list[DecisionRow]
+    summaries: list[dict[str, Any]]
     runs: list[RunRow]
     second_schedule: "subprocess.CompletedProcess[str]"
     next_run: dict[str, str] | None
@@ -139,6 +140,7 @@ def _tell(
     _until(lambda: any(run["state_type"] in ENDED for run in retrainings()), log)
     scheduled, every = planned(), monitors()
     started = retrainings()
+    summaries = ask_when_free(api, "artifacts/filter", {})
     next_run = world.ask("status")["next_run"]
     status = before, world.retrim("status", environment=QUICK).stdout
     outcome = workspace.store.runs(workspace.model)[0].state
@@ -152,6 +154,7 @@ def _tell(
         retrainings=started,
         killed=killed,
         decisions=workspace.store.decisions(workspace.model),
+        summaries=summaries,
         runs=workspace.store.runs(workspace.model),
         second_schedule=second_schedule,
         next_run=next_run,
@@ -195,6 +198,13 @@ def test_the_same_check_run_twice_is_one_row(story: Story) -> None:
     rows = [row for row in story.decisions if pd.Timestamp(row.as_of) == story.late]
 
     assert ([run["state_type"] for run in story.late_runs], len(rows)) == (["COMPLETED", "COMPLETED"], 1)
+
+
+def test_prefect_has_a_summary_of_each_check(story: Story) -> None:
+    found = {each["description"] for each in story.summaries if str(each["key"]).startswith("check-")}
+    ids = {f"check {row.id}" for run in story.scheduled for row in story.rows_of(run)}
+
+    assert ids <= found
 
 
 def test_a_decision_to_retrain_starts_the_deployment_once(story: Story) -> None:
