@@ -1,68 +1,28 @@
-"""A server for tests: the real one, on a free port, in a thread of the test."""
+"""Our pages served by a thread of the test."""
 
-import http.client
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from retrim.adapters.mlflow_server import HOST, bind
-from retrim.serving.predict import version_to_ask
-from retrim.serving.served import ServedVersion, serve_version
-from retrim.serving.server import Front, Serving, make_app
-from tests.builders.desk import Desk
+from retrim.adapters.mlflow_server import bind
 
 SECONDS = 60
 
 
-@dataclass
-class Client:
-    """Asks a server."""
-
-    port: int
-    serving: Serving
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=SECONDS)
-        try:
-            given = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, self.headers | given)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def json(self, path: str, given: Any = None, **headers: str) -> tuple[int, Any]:
-        """GET without a body, POST with one."""
-        if given is None:
-            status, answer = self.ask("GET", path, **headers)
-        else:
-            status, answer = self.ask(
-                "POST", path, json.dumps(given).encode(), content_type="application/json", **headers
-            )
-        return status, json.loads(answer)
-
-
-def served_version(desk: Desk, version: int | None = None) -> ServedVersion:
-    return serve_version(desk.workspace, version_to_ask(desk.workspace, version))
-
-
 @contextmanager
-def running(serving: Serving) -> Iterator[Client]:
-    """A server that answers, until the end of the block."""
+def serving(app: ASGIApp) -> Iterator[int]:
+    """The port on loopback at which the pages are until the block ends."""
     listener = bind(0)
-    app = Front(serving, make_app(serving))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield Client(listener.getsockname()[1], serving)
+        yield listener.getsockname()[1]
     finally:
         server.should_exit = True
         thread.join(timeout=SECONDS)
+        listener.close()
     assert not thread.is_alive()

@@ -24,7 +24,7 @@ from retrim.serving.request_rows import ARROW, WrongRequestError, rows_of_json
 from retrim.serving.served import ServedVersion
 from retrim.serving.server import Serving
 from tests.builders.desk import Desk, make_desk, with_params
-from tests.builders.served import Client, running, served_version
+from tests.builders.http_client import Client, running, served_version
 
 pytestmark = pytest.mark.slow
 
