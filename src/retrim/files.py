@@ -102,6 +102,11 @@ class WorkspacePaths:
         return self.var / "ui" / "password"
 
     @property
+    def tokens(self) -> Path:
+        """The file with the hashes of the tokens that `retrim serve` takes."""
+        return self.var / "serve" / "tokens.json"
+
+    @property
     def demo(self) -> Path:
         return self.var / "demo"
 

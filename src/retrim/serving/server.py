@@ -6,9 +6,11 @@ a request costs more than the prediction. Everything else takes the routes.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -17,7 +19,9 @@ import pyarrow as pa
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
+from retrim import __version__
 from retrim.errors import BadInputError
+from retrim.lineage.tokens import Doorkeeper, Scope
 from retrim.serving.one_row import UnusualRowError
 from retrim.serving.request_rows import (
     ARROW,
@@ -60,26 +64,38 @@ class Serving:
 
     Args:
         served: The version that answers.
+        door: Knows the tokens.
+        is_local: Whether only this machine can connect.
     """
 
-    def __init__(self, served: ServedVersion) -> None:
-        self.served = served
+    def __init__(self, served: ServedVersion, door: Doorkeeper, *, is_local: bool = True) -> None:
+        self.served, self.door, self.is_local = served, door, is_local
         self.waiting = 0
         self._turns = ThreadPoolExecutor(1, "answers")
 
-    def check(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Refuses who may not ask.
+    def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
+        """Refuses who may not ask: without a known token, or where there are none, from elsewhere or from a page.
 
         Every page in a browser reaches loopback. A browser names the page's origin, and programs name none.
 
         Raises:
-            RefusedRequestError: A page asks.
+            RefusedRequestError: Says what to do.
         """
-        for name, value in headers:
-            if name == b"origin":
-                raise RefusedRequestError(HTTPStatus.FORBIDDEN, "pages in a browser are not answered")
-            if name == b"host" and value.decode("latin-1").rpartition(":")[0] not in LOOPBACK:
-                raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"call it by one of {', '.join(LOOPBACK)}")
+        given = dict(headers)
+        try:
+            is_open = self.is_local and not self.door.tokens()
+        except BadInputError as error:
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the tokens cannot be read") from error
+        if not is_open:
+            allows = self.door.allows(given.get(b"authorization", b""), scope)
+            if allows is None:
+                raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "send a token: Authorization: Bearer TOKEN")
+            if not allows:
+                raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}")
+        elif b"origin" in given:
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, "pages in a browser are not answered")
+        elif given.get(b"host", b"").decode("latin-1").rpartition(":")[0] not in LOOPBACK:
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"call it by one of {', '.join(LOOPBACK)}")
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""
@@ -161,11 +177,14 @@ async def read_body(request: Request) -> bytes:
 
 def make_app(serving: Serving) -> FastAPI:
     """The routes, and their description at /openapi.json."""
-    app = FastAPI(title="retrim", docs_url=None, redoc_url=None)
+    app = FastAPI(title="retrim", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.exception_handler(RefusedRequestError)
     async def refuse(_: Request, error: RefusedRequestError) -> Response:
-        return _json({"detail": [{"allowed": error.said}]}, error.status)
+        answer = _json({"detail": [{"allowed": error.said}]}, error.status)
+        if error.status is HTTPStatus.UNAUTHORIZED:
+            answer.headers["www-authenticate"] = "Bearer"
+        return answer
 
     @app.exception_handler(WrongRequestError)
     async def say_what_is_wrong(_: Request, error: WrongRequestError) -> Response:
@@ -174,7 +193,7 @@ def make_app(serving: Serving) -> FastAPI:
     @app.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
         """Rows as JSON or as an Arrow IPC stream; the answer has the same form."""
-        serving.check(request.scope["headers"])
+        serving.check(request.scope["headers"], "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind not in (JSON, ARROW):
             said = f"the content type is {JSON} or {ARROW}"
@@ -191,14 +210,13 @@ def make_app(serving: Serving) -> FastAPI:
     async def ready() -> Response:
         return _json({"ready": True, "version": serving.served.version})
 
-    def described() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title="retrim", version="1", routes=app.routes)
-            schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
-            app.openapi_schema = schema
-        return app.openapi_schema
+    @app.get("/openapi.json", include_in_schema=False)
+    async def describe(request: Request) -> Response:
+        serving.check(request.scope["headers"], "read")
+        schema = get_openapi(title="retrim", version=__version__, routes=app.routes)
+        schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
+        return _json(schema)
 
-    app.openapi = described  # type: ignore[method-assign]
     return app
 
 
@@ -268,7 +286,7 @@ class Front:
             if name == b"content-type" and value != JSON.encode():
                 return None
         try:
-            self.serving.check(headers)
+            self.serving.check(headers, "predict")
         except RefusedRequestError:
             return None  # which the route says
         return self.serving.answer_quickly(body)
@@ -284,8 +302,18 @@ def _after(first: Message, receive: Receive) -> Receive:
     return again
 
 
-def run_server(serving: Serving, listener: socket.socket) -> None:
-    """Serves in this process until SIGINT or SIGTERM."""
+def run_server(serving: Serving, listener: socket.socket, *, cert: Path | None = None, key: Path | None = None) -> None:
+    """Serves in this process until SIGINT or SIGTERM.
+
+    Args:
+        serving: What answers.
+        listener: A bound socket.
+        cert: The file of a certificate, for TLS.
+        key: The file of its private key.
+
+    Raises:
+        BadInputError: The files are none of a certificate and its key.
+    """
     import uvicorn
 
     config = uvicorn.Config(
@@ -297,5 +325,13 @@ def run_server(serving: Serving, listener: socket.socket) -> None:
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise BadInputError(
+            f"TLS cannot begin with {cert}, {key}: {error}; name a certificate and its key, both as PEM: --cert, --key"
+        ) from error
     uvicorn.Server(config).run(sockets=[listener])
