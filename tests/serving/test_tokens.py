@@ -174,6 +174,8 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
             except ConnectionRefusedError:
                 assert process.poll() is None
                 time.sleep(0.1)
+            finally:
+                connection.close()
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

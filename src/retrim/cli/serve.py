@@ -71,21 +71,15 @@ def add(
     scopes: Annotated[
         list[str], typer.Option("--scope", metavar="SCOPE", help="read, predict or label; give it again for more.")
     ],
-    as_json: AsJson = False,
 ) -> None:
     """Make a token, and show it once.
 
     Only its hash is kept. read: metrics and the description. predict: predictions. label: answers that land.
     Once there is a token, requests without one are refused, from this machine too.
     """
-    from retrim.cli import render
     from retrim.lineage.tokens import add_token
 
-    text = add_token(workspace_here(), name, scopes, now=as_time(None))
-    if as_json:
-        render.show_json({"name": name, "scopes": scopes, "token": text})
-    else:
-        print(text)  # noqa: T201  the answer itself
+    print(add_token(workspace_here(), name, scopes, now=as_time(None)))  # noqa: T201  the answer itself
 
 
 @token_app.command("list", epilog=example("retrim token list"))
@@ -93,11 +87,11 @@ def list_tokens(as_json: AsJson = False) -> None:
     """List tokens: whose, what they allow, since when."""
     from retrim.cli import render
     from retrim.lineage.tokens import read_tokens
+    from retrim.stats.codec import to_record
 
     tokens = read_tokens(workspace_here().paths.tokens).values()
     if as_json:
-        shown = [{"name": each.name, "scopes": list(each.scopes), "made": each.made} for each in tokens]
-        render.show_json({"tokens": shown})
+        render.show_json({"tokens": [to_record(each) for each in tokens]})
         return
     rows = [(each.name, ", ".join(each.scopes), render.moment(each.made)) for each in tokens]
     render.show_table(("name", "scopes", "made"), rows)

@@ -37,6 +37,8 @@ from retrim.table.data import ColumnType
 
 SECONDS = 30
 """That a request may take: to arrive, and to be answered."""
+GRACE_SECONDS = 5
+"""For requests that are under way when the server is stopped."""
 WAITING = 64
 """Requests of many rows that may wait for their turn; they are answered one at a time."""
 JSON = "application/json"
@@ -325,6 +327,7 @@ def run_server(serving: Serving, listener: socket.socket, *, cert: Path | None =
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=cert,
         ssl_keyfile=key,
     )
