@@ -2,21 +2,18 @@
 
 import http.client
 import re
-import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import urlencode
 
 import pytest
-import uvicorn
 
-from retrim.adapters.mlflow_server import HOST, bind
+from retrim.adapters.mlflow_server import HOST
 from retrim.cli.page_server import MOST_BYTES, page_app
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
 from tests.builders.desk import Desk, make_desk
-
-SECONDS = 60
+from tests.builders.served import SECONDS, serving
 
 
 class Visitor:
@@ -54,16 +51,10 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     for since, until in ((0, 10), (10, 14)):
         desk.land(desk.rows(since, until), until)
         desk.make_version(until)
-    listener = bind(0)
-    made = Visitor(desk, listener.getsockname()[1])
+    made = Visitor(desk, 0)
     app = page_app(made.open_workspace, by="tester", now=lambda: desk.day(15), links=(("MLflow", "/#/experiments"),))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    yield made
-    server.should_exit = True
-    thread.join(timeout=SECONDS)
-    assert not thread.is_alive()
+    with serving(app) as made.port:
+        yield made
 
 
 def test_it_shows_the_state_of_the_moment_and_what_may_be_done(visitor: Visitor) -> None:
