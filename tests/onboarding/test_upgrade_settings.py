@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.adapters import git
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.settings_file import moved_settings
 from retrim.onboarding.new import Upgrade, upgrade_workspace
 from retrim.settings import load_params
@@ -29,7 +28,7 @@ def workspace(folder: Path, settings: str) -> WorkspacePaths:
     """A workspace whose code is its own, with these settings beside its table, committed."""
     made = make_desk(folder / "workspace").workspace
     place = made.paths
-    data = yaml.safe_dump({"data": made.params.as_stated()["data"]}, sort_keys=False)
+    data = dump_yaml({"data": made.params.as_stated()["data"]})
     place.params.write_text(data + settings, encoding="utf-8")
     (place.root / "requirements.lock").write_text("", encoding="utf-8")
     (place.root / ".gitignore").write_text("/var/\n", encoding="utf-8")
@@ -79,6 +78,16 @@ def test_a_section_that_is_called_otherwise_keeps_its_values(tmp_path: Path) -> 
     assert [told.split(":")[0] for told in done.settings] == ["account"]
     gain = load_params(place.params).gain
     assert (gain.cost, gain.cost_unit) == (2.0, "loss")
+
+
+def test_a_rule_that_is_called_otherwise_keeps_its_place(tmp_path: Path) -> None:
+    place = workspace(tmp_path, "\ntriggers: {rules: [schedule, account]}   # ours\n")
+    with pytest.raises(BadInputError, match="the rule account is called gain"):
+        load_params(place.params)
+    upgraded(place)
+
+    assert load_params(place.params).triggers.rules == ("schedule", "gain")
+    assert "triggers: {rules: [schedule, gain]}" in place.params.read_text(encoding="utf-8")
 
 
 def test_a_second_one_has_nothing_to_move(tmp_path: Path) -> None:

@@ -239,9 +239,14 @@ class PredictionLog:
 
     def batch_counts(self, version: int) -> dict[str, int]:
         """How many rows of each landed batch a version has predicted."""
-        table = self._read(version, ["batch"], None, None)
-        counted = pc.value_counts(table["batch"])
-        return {each["values"]: each["counts"] for each in counted.to_pylist() if each["values"] is not None}
+        system, _ = self._opened()
+        counts: Counter[str] = Counter()
+        for name in self._files(version, None):
+            with _reading(name), system.open(name, "rb") as file:
+                batches = pq.ParquetFile(file, read_dictionary=["batch"]).read(["batch"], use_threads=False)["batch"]
+            counted = pc.value_counts(batches).to_pylist()
+            counts.update({each["values"]: each["counts"] for each in counted if each["values"] is not None})
+        return counts
 
     def counts_by_day(self, days: int) -> dict[pd.Timestamp, int]:
         """Predictions of all versions by the day of the event, of the newest days that have any."""
