@@ -43,7 +43,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     """
     row = workspace.store.decision(check)
     if row is None or row.source != CHECK or row.model != workspace.model:
-        raise BadInputError(f"there is no check {check!r}; `retrim why` shows the newest")
+        raise BadInputError(f"there is no check {check!r}; take one from the table of checks on the page")
     found = as_check(row)
     record = found.record
     kept = None if record.champion is None else load_stored_version(workspace, record.champion)
@@ -51,7 +51,9 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     profile = None if reference is None else reference.scores if column in (SCORE, CONFIDENCE) else reference.rows
     known = None if profile is None else profile.columns.get(column)
     if kept is None or known is None:
-        raise BadInputError(f"check {check} did not look at a column {column!r}; `retrim why {check}` lists them")
+        raise BadInputError(
+            f"check {check} did not look at a column {column!r}; take one from the table of drift on the page"
+        )
     table = read_as_of(workspace, as_of=record.as_of)
     kind, members = "target" if column == TARGET else "tested", table.members
     ledger = workspace.store.counted_rows(workspace.model)
