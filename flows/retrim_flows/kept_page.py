@@ -43,7 +43,7 @@ def summarise(workspace: Workspace, checked: CheckOutcome, place: str | None) ->
         checked.reason,
         f"- as of {record.as_of.isoformat()}, live: {record.champion or 'nothing yet'}",
         f"- drifted: {', '.join(record.drifted) or 'nothing'}",
-        f"- page in MLflow: {kept}; `retrim ui` shows the check at `/retrim/decisions/{checked.id}`",
+        f"- page in MLflow: {kept}; the page of the workspace has it at `/retrim/decisions/{checked.id}`",
     )
     return "\n\n".join(lines)
 
