@@ -80,7 +80,7 @@ def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: D
 
 def test_where_others_can_connect_nobody_is_answered_without_a_token(desk: Desk) -> None:
     serving = serving_of(desk)
-    with running(Serving(serving.served, serving.door, is_local=False)) as client:
+    with running(Serving(serving.served, serving.door, serving.keep, is_local=False)) as client:
         assert client.json("/predict", ROW)[0] == HTTPStatus.UNAUTHORIZED
         assert client.json("/health")[0] == HTTPStatus.OK
 
@@ -158,7 +158,7 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
         "import sys; from pathlib import Path; from types import SimpleNamespace as S;"
         "from retrim.adapters.mlflow_server import bind; from retrim.serving.server import run_server;"
         "from retrim.serving.server import Serving; from retrim.lineage.tokens import Doorkeeper;"
-        "run_server(Serving(S(version=1), Doorkeeper(Path('none'))), bind(int(sys.argv[1])),"
+        "run_server(Serving(S(version=1), Doorkeeper(Path('none')), print), bind(int(sys.argv[1])),"
         "cert=Path(sys.argv[2]), key=Path(sys.argv[3]))"
     )
     files = [str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")]
