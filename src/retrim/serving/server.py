@@ -1,0 +1,383 @@
+"""The HTTP server: predictions of the live version for whoever asks.
+
+A plain row of JSON is answered before FastAPI sees the request, by the short way of the version: what FastAPI does for
+a request costs more than the prediction. Everything else takes the routes.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from pathlib import Path
+from secrets import token_hex
+from time import time_ns
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+
+from retrim import __version__
+from retrim.errors import BadInputError
+from retrim.lineage.tokens import Doorkeeper, Scope
+from retrim.serving.checked_rows import NeededColumns
+from retrim.serving.request_log import Line
+from retrim.serving.request_rows import (
+    ARROW,
+    MOST_BYTES,
+    MOST_ROWS,
+    WrongRequestError,
+    rows_of_arrow,
+    rows_of_json,
+    wrong,
+)
+from retrim.serving.rows_in import LoadedRows
+from retrim.serving.served import Said, ServedVersion
+from retrim.table.data import ColumnType
+from retrim.table.reading import ReadingParams
+
+SECONDS = 30
+"""That a request may take: to arrive, and to be answered."""
+GRACE_SECONDS = 5
+"""For requests that are under way when the server is stopped."""
+WAITING = 64
+"""Requests of many rows that may wait for their turn; they are answered one at a time."""
+JSON = "application/json"
+DEGRADED = "degraded"
+"""In an answer: why another version than the live one gave it."""
+LOGGER = logging.getLogger("retrim.serve")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Read = Callable[[bytes, NeededColumns, ReadingParams], LoadedRows]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class RefusedRequestError(Exception):
+    """A request that gets no answer.
+
+    Args:
+        status: Of HTTP.
+        said: Why, and what to do.
+    """
+
+    def __init__(self, status: HTTPStatus, said: str) -> None:
+        super().__init__(said)
+        self.status, self.said = status, said
+
+
+class Serving:
+    """What a server answers with, and how.
+
+    Args:
+        served: The version that answers.
+        door: Knows the tokens.
+        keep: Keeps what was answered, before it is sent.
+        is_local: Whether only this machine can connect.
+    """
+
+    def __init__(
+        self, served: ServedVersion, door: Doorkeeper, keep: Callable[[Line], None], *, is_local: bool = True
+    ) -> None:
+        self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
+        self.before: ServedVersion | None = None
+        self.behind: str | None = None
+        self.waiting = 0
+        self._turns = ThreadPoolExecutor(1, "answers")
+
+    def swap(self, fresh: ServedVersion) -> None:
+        """Lets another version answer from the next request on; this one steps in where that fails."""
+        self.before, self.served, self.behind = self.served, fresh, None
+
+    def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
+        """Refuses who may not ask: without a known token, or where there are none, from elsewhere or from a page.
+
+        Every page in a browser reaches loopback. A browser names the page's origin, and programs name none.
+
+        Raises:
+            RefusedRequestError: Says what to do.
+        """
+        given = dict(headers)
+        try:
+            is_open = self.is_local and not self.door.tokens()
+        except BadInputError as error:
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the tokens cannot be read") from error
+        if not is_open:
+            allows = self.door.allows(given.get(b"authorization", b""), scope)
+            if allows is None:
+                raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "send a token: Authorization: Bearer TOKEN")
+            if not allows:
+                raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}")
+        elif b"origin" in given:
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, "pages in a browser are not answered")
+        elif given.get(b"host", b"").decode("latin-1").rpartition(":")[0] not in LOOPBACK:
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"call it by one of {', '.join(LOOPBACK)}")
+
+    def answer_quickly(self, body: bytes) -> bytes | None:
+        """The answer to a plain row of JSON; None: `answer` has to look at it."""
+        request, served, mark = token_hex(8), self.served, self.behind
+        try:
+            row = orjson.loads(body)
+            if type(row) is not dict:
+                return None
+            said = [served.answer_one(row, request)]
+        except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
+            return None
+        self._keep(served, said, request)
+        return _as_json(served, said, request, mark)
+
+    def answer(self, body: bytes, *, as_arrow: bool) -> bytes:
+        """The answer to a request.
+
+        Raises:
+            WrongRequestError: Something in it cannot be used.
+            RefusedRequestError: No version can answer, or it cannot be kept.
+        """
+        request = token_hex(8)
+        served, mark, said = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request)
+        self._keep(served, said, request)
+        if not as_arrow:
+            return _as_json(served, said, request, mark)
+        table, sink = served.as_table(said, request), pa.BufferOutputStream()
+        table = table if mark is None else table.replace_schema_metadata({DEGRADED: mark})
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return bytes(sink.getvalue())
+
+    def _said(self, body: bytes, read: Read, request: str) -> tuple[ServedVersion, str | None, list[Said]]:
+        """What is said, by whom, and why not by the live version: by the one before, where that fails."""
+        served, before, mark = self.served, self.before, self.behind
+        for version in (served, before):
+            if version is None:
+                break
+            try:
+                return version, mark, version.answer(read(body, version.needs, version.reading), request)
+            except WrongRequestError:
+                raise
+            except BadInputError as error:
+                raise wrong(str(error)) from error
+            except Exception:
+                LOGGER.exception("version %s cannot answer request %s", version.version, request)
+                mark = f"version {version.version} cannot answer"
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
+
+    def _keep(self, served: ServedVersion, said: list[Said], request: str) -> None:
+        try:
+            self.keep((served.version, request, time_ns() // 1000, said))
+        except OSError as error:
+            LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the answer cannot be kept") from error
+
+    async def in_turn(self, work: Callable[[], bytes]) -> bytes:
+        """Does what takes longer, one at a time and beside the requests of one row.
+
+        Raises:
+            RefusedRequestError: Too many wait, or it took too long.
+        """
+        if self.waiting >= WAITING:
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests wait; ask again later")
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._turns, work)
+        except TimeoutError:
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"not answered within {SECONDS} s; send fewer rows, or ask again later"
+            ) from None
+        finally:
+            self.waiting -= 1
+
+
+def _as_json(served: ServedVersion, said: list[Said], request: str, mark: str | None) -> bytes:
+    record: dict[str, Any] = {"version": served.version, "request_id": request}
+    if mark is not None:
+        record[DEGRADED] = mark
+    return orjson.dumps({**record, "predictions": [served.as_record(each) for each in said]})
+
+
+async def read_body(request: Request) -> bytes:
+    """The body of a request.
+
+    Raises:
+        RefusedRequestError: It is too long, or takes too long to arrive.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BYTES:
+                    said = f"a request has {MOST_BYTES:,} bytes at most; send fewer rows at once"
+                    raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
+    except TimeoutError:
+        said = f"the request did not arrive within {SECONDS} s"
+        raise RefusedRequestError(HTTPStatus.REQUEST_TIMEOUT, said) from None
+    return bytes(body)
+
+
+def make_app(serving: Serving) -> FastAPI:
+    """The routes, and their description at /openapi.json."""
+    app = FastAPI(title="retrim", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.exception_handler(RefusedRequestError)
+    async def refuse(_: Request, error: RefusedRequestError) -> Response:
+        answer = _json({"detail": [{"allowed": error.said}]}, error.status)
+        if error.status is HTTPStatus.UNAUTHORIZED:
+            answer.headers["www-authenticate"] = "Bearer"
+        return answer
+
+    @app.exception_handler(WrongRequestError)
+    async def say_what_is_wrong(_: Request, error: WrongRequestError) -> Response:
+        return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    @app.post("/predict", summary="Predict one row or many")
+    async def predict(request: Request) -> Response:
+        """Rows as JSON or as an Arrow IPC stream; the answer has the same form."""
+        serving.check(request.scope["headers"], "predict")
+        kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        if kind not in (JSON, ARROW):
+            said = f"the content type is {JSON} or {ARROW}"
+            raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
+        body = await read_body(request)
+        answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW))
+        return Response(answer, media_type=kind)
+
+    @app.get("/health", summary="Whether the process is up")
+    async def health() -> Response:
+        return _json({"up": True})
+
+    @app.get("/ready", summary="Whether predictions are answered, and by which version")
+    async def ready() -> Response:
+        record = {"ready": True, "version": serving.served.version}
+        return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def describe(request: Request) -> Response:
+        serving.check(request.scope["headers"], "read")
+        schema = get_openapi(title="retrim", version=__version__, routes=app.routes)
+        schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
+        return _json(schema)
+
+    return app
+
+
+def _json(record: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(orjson.dumps(record), int(status), media_type=JSON)
+
+
+JSON_TYPES: dict[ColumnType, dict[str, Any]] = {
+    "number": {"type": ["number", "null"]},
+    "integer": {"type": ["integer", "null"]},
+    "category": {"type": ["string", "null"]},
+    "time": {"type": ["string", "null"], "format": "date-time"},
+}
+
+
+def _predict_described(served: ServedVersion) -> dict[str, Any]:
+    """What /predict takes and gives, by the columns of the version."""
+    needs = served.needs
+    columns = {**needs.carried, **needs.required}
+    required = [name for name in needs.required if name not in needs.calendar]
+    if needs.calendar and needs.time not in required:
+        required.append(needs.time)
+    row = {
+        "type": "object",
+        "properties": {name: JSON_TYPES[kind] for name, kind in columns.items()},
+        "required": required,
+    }
+    rows = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}]}
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    wrong_cells = {"description": "Cells that cannot be used: row, field, value, and what is allowed"}
+    return {
+        "requestBody": {"required": True, "content": {JSON: {"schema": rows}, ARROW: binary}},
+        "responses": {
+            "200": {"description": "Predictions", "content": {JSON: {"schema": {"type": "object"}}, ARROW: binary}},
+            "422": wrong_cells,
+        },
+    }
+
+
+class Front:
+    """Answers plain rows itself and hands everything else to the routes.
+
+    Args:
+        serving: What answers.
+        app: The routes.
+    """
+
+    def __init__(self, serving: Serving, app: FastAPI) -> None:
+        self.serving, self.app = serving, app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
+            first = await receive()
+            answer = None
+            if first["type"] == "http.request" and not first.get("more_body"):
+                answer = self._answer(scope["headers"], first["body"])
+            if answer is not None:
+                headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode())]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": answer})
+                return
+            receive = _after(first, receive)
+        await self.app(scope, receive, send)
+
+    def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+        for name, value in headers:
+            if name == b"content-type" and value != JSON.encode():
+                return None
+        try:
+            self.serving.check(headers, "predict")
+            return self.serving.answer_quickly(body)
+        except RefusedRequestError:
+            return None  # which the route says
+
+
+def _after(first: Message, receive: Receive) -> Receive:
+    """What is received, with the first message again."""
+    waiting = [first]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+def run_server(serving: Serving, listener: socket.socket, *, cert: Path | None = None, key: Path | None = None) -> None:
+    """Serves in this process until SIGINT or SIGTERM.
+
+    Args:
+        serving: What answers.
+        listener: A bound socket.
+        cert: The file of a certificate, for TLS.
+        key: The file of its private key.
+
+    Raises:
+        BadInputError: The files are none of a certificate and its key.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        Front(serving, make_app(serving)),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise BadInputError(
+            f"TLS cannot begin with {cert}, {key}: {error}; name a certificate and its key, both as PEM: --cert, --key"
+        ) from error
+    uvicorn.Server(config).run(sockets=[listener])
