@@ -16,8 +16,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from scale import FIRST, ROOT, settings, suite, write_file
+
+from retrim.files import dump_yaml
 
 LAND = """
 import sys, time; from pathlib import Path; import pandas as pd
@@ -48,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="retrim-days-") as scratch:
         root, file = Path(scratch), Path(scratch) / "day.parquet"
         (root / "expectations").mkdir()
-        (root / "params.yaml").write_text(yaml.safe_dump(settings(100_000), sort_keys=False), encoding="utf-8")
+        (root / "params.yaml").write_text(dump_yaml(settings(100_000)), encoding="utf-8")
         (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
         (root / "expectations" / "bench.json").write_text(json.dumps(suite()), encoding="utf-8")
         landing, took = Landing(WorkspacePaths(root).landing), []

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from retrim.files import dump_yaml
 from retrim.training.tuning import TuneParams
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,7 +159,7 @@ def ours(parquet: Path, params: dict[str, Any], folder: Path) -> dict[str, Any]:
             )
         else:
             shutil.copyfile(source, folder / name)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (folder / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     rules = [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}} for name in ("at", "y")]
     suite = {"name": "bench", "expectations": rules, "meta": {}}
     (folder / "expectations" / "bench.json").write_text(json.dumps(suite), encoding="utf-8")

@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from retrim.adapters.landing_zone import Landing
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-31", tz="UTC")
@@ -95,7 +94,7 @@ def lay(root: Path, rows: int) -> None:
     """A workspace in which the table has landed, a batch a month."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "dvc.yaml").touch()
-    (root / "params.yaml").write_text(yaml.safe_dump(settings(), sort_keys=False), encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(settings()), encoding="utf-8")
     landing = Landing(WorkspacePaths(root).landing)
     size = -(-rows // BATCHES)
     with landing.locked():

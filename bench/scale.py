@@ -28,10 +28,9 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 import retrim
-from retrim.files import code_digest
+from retrim.files import code_digest, dump_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-30", tz="UTC")
@@ -192,7 +191,7 @@ def _worked() -> float:
 def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str, ...]) -> dict[str, Spent]:
     """All phases of one size, in a workspace and a run directory below `folder`; it stops at the first that fails."""
     (folder / "expectations").mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(settings(rows), sort_keys=False), encoding="utf-8")
+    (folder / "params.yaml").write_text(dump_yaml(settings(rows)), encoding="utf-8")
     (folder / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     (folder / "requirements.lock").write_text("", encoding="utf-8")
     (folder / "expectations" / "bench.json").write_text(json.dumps(suite()), encoding="utf-8")

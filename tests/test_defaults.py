@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from retrim.errors import BadInputError
+from retrim.files import load_yaml
 from retrim.settings import ANY, DERIVED, MOVED, Params, load_params, moved_in, parse_params, setting_fields
 from retrim.training.tuning import SPACES
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+DOCUMENT: dict[str, Any] = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
 SPAN = re.compile(r"\d+d")  # read as 1D where a file says 1d
 
 
@@ -28,7 +28,7 @@ def stated(document: Any, effective: Any, place: str = "") -> Iterator[tuple[str
 
 @pytest.mark.parametrize("name", ["params.yaml", "data/samples/bank.params.yaml", "data/samples/rodents.params.yaml"])
 def test_what_a_file_states_is_what_counts(name: str) -> None:
-    document = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    document = load_yaml((ROOT / name).read_text(encoding="utf-8"))
     effective = load_params(ROOT / name).model_dump(mode="json")
 
     differing = [each for each in stated(document, effective) if each[1] != each[2]]

@@ -13,10 +13,14 @@ import sys
 import sysconfig
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from retrim.errors import BadInputError
 
@@ -395,26 +399,9 @@ def _close_to_others(path: Path) -> None:
 
 
 MERGE = "tag:yaml.org,2002:merge"
-SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C where PyYAML has it: settings are read often
 
 
-class PlacedLoader(SAFE):  # type: ignore[misc]
-    """A safe loader that says where a value stands that cannot be read, such as a date in month 13."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as its base has it
-        """The value of a node.
-
-        Raises:
-            yaml.constructor.ConstructorError: It cannot be read, with its place.
-        """
-        try:
-            return super().construct_object(node, deep=deep)
-        except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
-            said = f"{node.value!r} is no {node.tag.rpartition(':')[2]}: {error}"
-            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from error
-
-
-class TwiceError(Exception):
+class TwiceError(YAMLError):
     """A key stands twice in one mapping."""
 
     def __init__(self, key: Hashable, first: int, line: int) -> None:
@@ -422,49 +409,59 @@ class TwiceError(Exception):
         self.key, self.first, self.line = key, first, line
 
 
-def _load(text: str) -> Any:
-    """The document of a text; keys are compared as they are written, before what is merged in stands among them.
+class PlacedConstructor(SafeConstructor):
+    """Makes plain values, and says where one stands that cannot be read, such as a date in month 13."""
 
-    Raises:
-        TwiceError: A key stands twice in one mapping.
-        yaml.YAMLError: It cannot be read.
-    """
-    loader = PlacedLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        _check_once(root, loader)
-        return loader.construct_document(root)
-    finally:
-        loader.dispose()
+    def construct_object(self, node: Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as its base has it
+        """The value of a node.
 
+        Raises:
+            ConstructorError: It cannot be read, with its place.
+        """
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
+            said = f"{node.value!r} is no {str(node.tag).rpartition(':')[2]}: {error}"
+            raise ConstructorError(None, None, said, node.start_mark) from error
 
-def _check_once(root: yaml.Node, loader: PlacedLoader) -> None:
-    """Goes through all mappings below a node, in the order of the text, each once: an alias is the node it names.
+    def flatten_mapping(self, node: MappingNode) -> None:
+        """Merges in what a mapping names; its keys are compared as they are written, before that stands among them.
 
-    Raises:
-        TwiceError: A key stands in one of them twice.
-    """
-    seen: set[int] = set()
-    ahead = [root]
-    while ahead:
-        node = ahead.pop()
-        if id(node) in seen or isinstance(node, yaml.ScalarNode):
-            continue
-        seen.add(id(node))
-        if not isinstance(node, yaml.MappingNode):
-            ahead.extend(reversed(node.value))
-            continue
+        Raises:
+            TwiceError: A key stands twice.
+        """
         first: dict[Hashable, int] = {}
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
-                continue  # the loader refuses the one, and merges the other in below the keys that stand here
-            key, line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+        merged = node.merge is not None
+        for key_node, _ in () if merged else node.value:
+            if not isinstance(key_node, ScalarNode) or key_node.tag == MERGE:
+                continue
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
             if key in first:
                 raise TwiceError(key, first[key], line)
             first[key] = line
-        ahead.extend(value for _, value in reversed(node.value))
+        super().flatten_mapping(node)
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """The document of a text, read safely as YAML 1.2, each key of a mapping once.
+
+    Raises:
+        TwiceError: A key stands twice in one mapping.
+        YAMLError: It cannot be read.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = PlacedConstructor
+    return yaml.load(text)
+
+
+def dump_yaml(document: Any) -> str:
+    """The document as YAML, a line a value, mappings in their order."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.representer.sort_base_mapping_type_on_output = False
+    out = StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -488,7 +485,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         As `read_yaml`.
     """
     try:
-        document = _load(text)
+        document = load_yaml(text)
     except UnicodeDecodeError as error:
         raise BadInputError(f"{name} cannot be read as YAML: {error}") from error
     except TwiceError as twice:
@@ -496,7 +493,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
             f"{name}, line {twice.line}: {twice.key!r} stands in line {twice.first} already, and one of the two would "
             "be lost; keep one"
         ) from twice
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
         said = getattr(error, "problem", None) or str(error).splitlines()[0]

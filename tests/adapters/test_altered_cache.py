@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
 
 from retrim.adapters import git
 from retrim.adapters.dvc import file_hash, object_path, tree_hash
 from retrim.errors import RefusedError
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml, load_yaml
 from tests.adapters.test_pipeline import a_run_directory, a_workspace, run
 
 pytestmark = pytest.mark.slow
@@ -23,7 +22,7 @@ STAGES = {
 @pytest.fixture
 def workspace(tmp_path: Path) -> WorkspacePaths:
     workspace = a_workspace(tmp_path)
-    (workspace.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    (workspace.root / "dvc.yaml").write_text(dump_yaml({"stages": STAGES}))
     (workspace.root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/gathered\n/made\n")
     git.git(workspace.root, "add", "-A")
     git.git(workspace.root, *git.IDENTITY, "commit", "-q", "-m", "stages")
@@ -41,7 +40,7 @@ def turn_a_byte(path: Path) -> None:
 
 
 def recorded(run_directory: Path, stage: str) -> str:
-    lock = yaml.safe_load((run_directory / "dvc.lock").read_text())
+    lock = load_yaml((run_directory / "dvc.lock").read_text())
     return str(lock["stages"][stage]["outs"][0]["md5"])
 
 

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory, gettempdir
 
 import psutil
 import pytest
-import yaml
 
 import retrim
 from retrim.adapters import dvc, git
@@ -36,7 +35,7 @@ from retrim.adapters.dvc import (
 )
 from retrim.adapters.processes import StageHungError
 from retrim.errors import RetrimError
-from retrim.files import Paths, WorkspacePaths, code_digest, folder_digest
+from retrim.files import Paths, WorkspacePaths, code_digest, dump_yaml, folder_digest, load_yaml
 from retrim.training.mode import StageLimits
 
 pytestmark = pytest.mark.slow
@@ -64,7 +63,7 @@ def a_workspace(folder: Path) -> WorkspacePaths:
     (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n    autostage = false\n")
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     (root / ".gitignore").write_text("var/\n/data/raw\n/data/champion\n/data/previous\n/gathered\n/doubled\n")
-    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}, sort_keys=False))
+    (root / "dvc.yaml").write_text(dump_yaml({"stages": STAGES}))
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
@@ -203,7 +202,7 @@ class TestARoom:
         assert pins["code_digest"] == code_digest(workspace.root / "src" / "retrim")
 
     def test_has_its_inputs_noted_for_dvc(self, one: Path) -> None:
-        noted = yaml.safe_load((one / "data" / "raw.dvc").read_text())["outs"][0]
+        noted = load_yaml((one / "data" / "raw.dvc").read_text())["outs"][0]
 
         assert (noted["path"], noted["nfiles"]) == ("raw", 1)
         assert (one / "data" / "champion.dvc").exists()
@@ -355,7 +354,7 @@ class TestAStageThatHangs:
         assert run(stage, worked_in, StageLimits(longest=600, silent=3.5))
 
     def test_is_ended_in_a_rebuild_too(self, run_directory: Path) -> None:
-        (run_directory / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"linger": STAGES["linger"]}}))
+        (run_directory / "dvc.yaml").write_text(dump_yaml({"stages": {"linger": STAGES["linger"]}}))
 
         with pytest.raises(StageHungError, match="neither printed nor used the processor"):
             reproduce_all(
@@ -409,7 +408,7 @@ class TestARebuild:
     def released(self, workspace: WorkspacePaths, run_directory: Path) -> str:
         """A commit of what a run has made."""
         (workspace.root / "dvc.yaml").write_text(
-            yaml.safe_dump({"stages": {name: STAGES[name] for name in ("gather", "double")}}, sort_keys=False)
+            dump_yaml({"stages": {name: STAGES[name] for name in ("gather", "double")}})
         )
         (run_directory / "dvc.yaml").write_bytes((workspace.root / "dvc.yaml").read_bytes())
         for stage in ("gather", "double"):

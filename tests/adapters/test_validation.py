@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.adapters.great_expectations import for_columns, in_words, read_suite, validate
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_table
 from retrim.table.data import DataParams, row_keys
@@ -218,7 +218,7 @@ def test_a_rule_is_said_in_words(kind: str, kwargs: dict[str, Any], words: str) 
 @pytest.mark.parametrize("name", [entry.name for entry in DATASETS])
 class TestEveryShippedSuite:
     def test_holds_on_its_table(self, name: str) -> None:
-        section = yaml.safe_load((ROOT / DATASETS[name].data).read_text(encoding="utf-8"))["data"]
+        section = load_yaml((ROOT / DATASETS[name].data).read_text(encoding="utf-8"))["data"]
         data = DataParams.model_validate(section)
         rows = read_table(ROOT / DATASETS[name].sample, data, labels=False).frame
         assert rows is not None

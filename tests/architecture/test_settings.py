@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 from pydantic.fields import FieldInfo
 
 import retrim
+from retrim.files import load_yaml
 from retrim.settings import Params
 from retrim.stats.plugins import Plugin, PluginRegistry, SettingsSection
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+DOCUMENT: dict[str, Any] = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 PURE = next(each["source_modules"] for each in CONTRACTS if each["id"] == "pure")
 REQUIRED = {

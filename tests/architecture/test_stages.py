@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-import yaml
 
+from retrim.files import load_yaml
 from retrim.settings import Params
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
-STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STAGES: dict[str, dict[str, Any]] = load_yaml((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 LAID = {"data/raw", "data/champion", "data/previous", "data/pins.json", "data/settings.json"}
 """What a run directory is given before the first stage."""
 SETTINGS = "data/settings.json"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from retrim.cli.main import main
+from retrim.files import dump_yaml, load_yaml
 from retrim.lineage.workspace import Workspace
 from tests.builders.desk import Desk
 from tests.builders.world import REPOSITORY, World, make_world
@@ -36,7 +36,7 @@ class Session:
         kind, _, rest = line.partition(" ")
         if kind == "set":
             key, _, value = rest.partition(" ")
-            set_key(self.folder / "params.yaml", key, yaml.safe_load(value))
+            set_key(self.folder / "params.yaml", key, load_yaml(value))
             return 0, ""
         if kind == "sh":
             return os.system(rest), ""  # noqa: S605  a line of a test
@@ -60,13 +60,13 @@ class Session:
 
 def set_key(path: Path, key: str, value: object) -> None:
     """Sets a key of params.yaml."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = load_yaml(path.read_text(encoding="utf-8"))
     *above, name = key.split(".")
     section = document
     for part in above:
         section = section[part]
     section[name] = value
-    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    path.write_text(dump_yaml(document), encoding="utf-8")
 
 
 def prepare(folder: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> World:
@@ -131,9 +131,7 @@ def sit_at_desk(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """A session in the folder of a desk, whose registry is its shelf; checks and runs are the desk's own."""
     workspace = desk.workspace
     document = workspace.params.as_stated()
-    workspace.paths.params.write_text(
-        yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=1000), encoding="utf-8"
-    )
+    workspace.paths.params.write_text(dump_yaml(document), encoding="utf-8")
     shutil.copyfile(REPOSITORY / "dvc.yaml", workspace.paths.root / "dvc.yaml")
     monkeypatch.setattr(Workspace, "registry", desk.shelf)
     return sit_down(workspace.paths.root, monkeypatch, capsys)

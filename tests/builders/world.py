@@ -37,13 +37,12 @@ from typing import Any
 
 import pandas as pd
 import psutil
-import yaml
 
 from retrim.adapters import git
 from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.adapters.wheel import dependencies_in
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml
 from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
@@ -259,7 +258,7 @@ def describe(
     for part in (SMALL, changes or {}):
         for section, values in part.items():
             params[section] |= values
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
 
 
 def ask_when_free(api: PrefectApi, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:

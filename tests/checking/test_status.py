@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from retrim.decision.stored_rows import RunRow
+from retrim.files import dump_yaml
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import ask_for_run
 from retrim.reports.everywhere import find_models
@@ -19,7 +19,7 @@ from tests.builders.desk import Desk, make_desk
 def desk(tmp_path: Path) -> Desk:
     desk = make_desk(tmp_path / "workspace")
     root = desk.workspace.paths.root
-    (root / "params.yaml").write_text(yaml.safe_dump(desk.workspace.params.as_stated()), encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(desk.workspace.params.as_stated()), encoding="utf-8")
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")  # by these it is known as a workspace
     desk.land(desk.rows(0, 10), 10)
     return desk

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import typer
-import yaml
 
 import retrim
 from retrim.cli.base import PANELS
 from retrim.cli.main import app, main
+from retrim.files import dump_yaml, load_yaml
 from tests.builders.world import World, make_world
 
 HEAVY = {"prefect", "mlflow", "great_expectations", "lightgbm", "pandas", "sklearn", "scipy", "matplotlib"}
@@ -99,7 +99,7 @@ def with_rows(tmp_path_factory: pytest.TempPathFactory) -> World:
 def params(world: World, tmp_path: Path) -> dict[str, Any]:
     """Settings of a workspace that has nothing else, to be broken and written to params.yaml."""
     (tmp_path / "dvc.yaml").touch()
-    return dict(yaml.safe_load((world.root / "params.yaml").read_text(encoding="utf-8")))
+    return dict(load_yaml((world.root / "params.yaml").read_text(encoding="utf-8")))
 
 
 # --- help -----------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ BROKEN = {
 def test_a_broken_setting_is_named(fault: str, ask: Ask, params: dict[str, Any], tmp_path: Path) -> None:
     change, named = BROKEN[fault]
     change(params)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     ended = ask(tmp_path, "status")
 
     assert ended.code == 2
@@ -408,7 +408,7 @@ def test_a_store_that_is_none_ends_with_2_and_keeps_the_password(with_rows: Worl
 def test_a_disk_that_cannot_be_written_is_told_without_a_traceback(
     ask: Ask, params: dict[str, Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     (tmp_path / "var").touch()  # a file where a folder has to be
     ended = ask(tmp_path, "status")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from retrim.cli.main import main
+from retrim.files import dump_yaml
 from tests.builders.desk import Desk
 from tests.landing.test_take_in import fresh
 
@@ -20,7 +20,7 @@ def desk(tmp_path: Path) -> Desk:
     """A workspace with a large file whose fourth day is out of bounds, and one that is in order."""
     desk = fresh(tmp_path / "workspace")
     root = desk.workspace.paths.root
-    params = yaml.safe_dump(desk.workspace.params.as_stated(), sort_keys=False)
+    params = dump_yaml(desk.workspace.params.as_stated())
     (root / "params.yaml").write_text(params, encoding="utf-8")
     (root / "dvc.yaml").touch()
     rows = desk.rows(0, 8)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-import yaml
 
 from retrim.adapters.signing import Keys
 from retrim.checking.mode import mode_now
@@ -14,7 +13,7 @@ from retrim.checking.score import tell_columns_gone
 from retrim.cli.render import OUT
 from retrim.cli.version_screens import show_fairness
 from retrim.decision.stored_rows import Lineage, Origin
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.strange_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
@@ -110,7 +109,7 @@ def twins(asked: Asked) -> str:
             workspace = make_desk(asked.folder / name, data={"model": model}).workspace
             assert workspace.store is not None
             (workspace.paths.root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-            document = yaml.safe_dump(workspace.params.as_stated())
+            document = dump_yaml(workspace.params.as_stated())
             (workspace.paths.root / "params.yaml").write_text(document, encoding="utf-8")
         places = find_models([asked.folder], here=asked.folder / "one", now=asked.desk.day(30))
     return "; ".join(fault for place in places for fault in place.faults)
@@ -129,7 +128,7 @@ def strange_code(asked: Asked) -> None:
     """A bundle holds the very bytes of models/m.py here."""
     (asked.folder / "models").mkdir()
     (asked.folder / "models" / "m.py").write_bytes(b"# ours\n")
-    (asked.folder / "params.yaml").write_text(yaml.safe_dump(asked.document), encoding="utf-8")
+    (asked.folder / "params.yaml").write_text(dump_yaml(asked.document), encoding="utf-8")
     workspace = Workspace(WorkspacePaths(asked.folder), asked.params, Env())
     refuse_strange_code(workspace, {f"models/all/{CODE_FILE}": b"# ours\n"})
 

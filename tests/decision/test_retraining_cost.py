@@ -1,12 +1,12 @@
 """The price in money: worked by hand, said aloud, and read back from the lines it prints."""
 
 import pytest
-import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retrim.decision.accumulated_gain import GainParams, MoneyParams, RetrainingCost
+from retrim.files import load_yaml
 
 MONEY = MoneyParams(cost=40, per_unit=0.02, currency="EUR")
 amounts = st.floats(1e-6, 1e9)
@@ -44,7 +44,7 @@ def test_with_a_version_the_price_is_also_a_multiple_of_its_loss() -> None:
 @example(cost=1e9, per_unit=1e-6)
 def test_the_lines_it_prints_are_settings_that_are_taken(cost: float, per_unit: float) -> None:
     retraining_cost = RetrainingCost(MoneyParams(cost=cost, per_unit=per_unit, currency="EUR"), "mae", None)
-    taken = accumulated_gain(**yaml.safe_load("\n".join(retraining_cost.lines)))
+    taken = accumulated_gain(**load_yaml("\n".join(retraining_cost.lines)))
 
     assert taken.cost == pytest.approx(cost / per_unit, rel=1e-3)
 

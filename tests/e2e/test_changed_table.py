@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
+from retrim.files import dump_yaml, load_yaml
 from retrim.landing.ingest import Landed, land_batch
 from tests.builders.world import World, make_world
 
@@ -15,12 +15,12 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 def edit(world: World) -> World:
     """Takes `noise` out, renames `level`, and adds `fresh`; the world as a command sees it after that."""
     path = world.root / "params.yaml"
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = load_yaml(path.read_text(encoding="utf-8"))
     columns = document["data"]["columns"]
     columns.pop("noise")
     columns["height"] = columns.pop("level") | {"was": "level"}
     columns["fresh"] = {"type": "number", "role": "feature"}
-    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    path.write_text(dump_yaml(document), encoding="utf-8")
     return World(world.root, world.server, world.table)
 
 

@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
 from retrim.adapters import git
+from retrim.files import dump_yaml
 from retrim.reports.demo import make_workspace
 from tests.builders.shipped import whole
 from tests.builders.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository, turn_code
@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     params = whole()
     for section, values in CHANGED.items():
         params[section] |= values
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")

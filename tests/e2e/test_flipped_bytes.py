@@ -7,14 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-import yaml
 
 from retrim.adapters import dvc
 from retrim.adapters.migrations.schema import RELEASES
 from retrim.checking.check import check
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import Paths
+from retrim.files import Paths, load_yaml
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
 from retrim.retraining.reproduce import reproduce
@@ -150,9 +149,9 @@ def test_in_what_lies_in_a_room(world: World, folder: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("what", ["raw", "champion"])
 def test_in_what_a_rebuild_takes_from_the_cache(world: World, what: str) -> None:
     note = world.run("git", "show", f"retrim/generated/v2:data/{what}.dvc")
-    listing = yaml.safe_load(note)["outs"][0]["md5"]
+    listing = load_yaml(note)["outs"][0]["md5"]
     cache = world.root / ".dvc" / "cache" / "files" / "md5"
-    first = yaml.safe_load((cache / listing[:2] / listing[2:]).read_text())[0]["md5"]
+    first = load_yaml((cache / listing[:2] / listing[2:]).read_text())[0]["md5"]
 
     with flipped(cache / first[:2] / first[2:]):
         found = reproduce(world.workspace, 2, say=lambda line: None)

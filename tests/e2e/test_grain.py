@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-import yaml
 
+from retrim.files import dump_yaml, load_yaml
 from tests.builders.synthetic import FEATURES
 from tests.builders.world import World, make_world
 
@@ -53,9 +53,9 @@ def test_the_version_is_rebuilt(world: World, checked: Any) -> None:
 def test_another_grain_is_refused_and_the_same_goes_on(world: World, checked: Any) -> None:
     file = world.root / "params.yaml"
     kept = file.read_text(encoding="utf-8")
-    params = yaml.safe_load(kept)
+    params = load_yaml(kept)
     params["data"]["rows"]["resample"]["every"] = "4h"
-    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    file.write_text(dump_yaml(params), encoding="utf-8")
     world.land(world.day(LAST), since=world.day(NEXT))
     done = world.retrim("predict", "--now", world.day(LAST), code=1)
 

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
+from retrim.files import dump_yaml, load_yaml
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -38,9 +38,9 @@ def checked(world: World) -> Any:
 
 def declare(world: World, features: list[dict[str, Any]]) -> None:
     file = world.root / "params.yaml"
-    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    params = load_yaml(file.read_text(encoding="utf-8"))
     params["data"]["history"]["features"] = features
-    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    file.write_text(dump_yaml(params), encoding="utf-8")
 
 
 def test_the_bundle_holds_their_definition(world: World) -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.checking.audit import audit
 from retrim.checking.check import balance
-from retrim.files import file_digest
+from retrim.files import dump_yaml, file_digest, load_yaml
 from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import REFIT
 from retrim.training.mode import FINAL
@@ -23,10 +22,10 @@ pytestmark = pytest.mark.server
 def settings(world: World, **sections: dict[str, Any]) -> World:
     """The world after a person edited its params.yaml."""
     file = world.root / "params.yaml"
-    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    document = load_yaml(file.read_text(encoding="utf-8"))
     for name, values in sections.items():
         document[name] |= values
-    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    file.write_text(dump_yaml(document), encoding="utf-8")
     return replace(world)  # reads it anew
 
 

@@ -4,9 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
-import yaml
-
 from retrim.adapters.great_expectations import read_suite
+from retrim.files import load_yaml
 from retrim.onboarding.new import lay_workspace
 from retrim.settings import parse_params
 from tests.builders.deliveries import csv
@@ -47,7 +46,7 @@ def test_what_follows_the_session_is_printed_by_that_of_the_readme() -> None:
 def test_the_settings_by_hand_are_read_as_they_stand() -> None:
     (settings,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
-    assert parse_params(yaml.safe_load(settings), "params.yaml").split.judge_rows == 280
+    assert parse_params(load_yaml(settings), "params.yaml").split.judge_rows == 280
 
 
 def test_the_suite_by_hand_is_read_as_it_stands(tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.adapters import git
 from retrim.adapters.dvc import executed
-from retrim.files import folder_digest
+from retrim.files import folder_digest, load_yaml
 from retrim.landing.ingest import land_batch
 from retrim.lineage.locks import held_locks
 from tests.builders.cured import Cure
@@ -87,7 +86,7 @@ class altered:  # noqa: N801  reads as a clause: with altered(file)
 def cached(world: World, note: str) -> Path:
     """The cache's copy of the first file in the folder that a `.dvc` file at a commit notes."""
     cache = world.root / ".dvc" / "cache" / "files" / "md5"
-    digest = yaml.safe_load(git.git(world.root, "show", note))["outs"][0]["md5"]
+    digest = load_yaml(git.git(world.root, "show", note))["outs"][0]["md5"]
     listed = json.loads((cache / digest[:2] / digest[2:]).read_bytes())
     return cache / listed[0]["md5"][:2] / listed[0]["md5"][2:]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from retrim.files import dump_yaml, load_yaml
 from retrim.landing.ingest import land_batch
 from retrim.reading.shipped import DATASETS
 from tests.builders.world import REPOSITORY, World, make_world
@@ -34,11 +34,11 @@ CHECKS = {
 def make_shipped(folder: Path, server: str, name: str, **changed: dict[str, Any]) -> World:
     """A world whose params.yaml and suite are those that ship with a table."""
     world = make_world(folder, server=server)
-    document = yaml.safe_load((REPOSITORY / DATASETS[name].data).read_text(encoding="utf-8"))
+    document = load_yaml((REPOSITORY / DATASETS[name].data).read_text(encoding="utf-8"))
     for part in (QUICKER, changed):
         for section, values in part.items():
             document[section] = document.get(section, {}) | values
-    (world.root / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    (world.root / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
     return replace(world)
 
 

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-import yaml
-
 from retrim.features.fitted import PrepareParams
+from retrim.files import load_yaml
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "preparing.md").read_text(encoding="utf-8")
 
@@ -13,4 +12,4 @@ TEXT = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "preparing.md"
 def test_the_example_is_read_as_it_stands() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
-    assert len(PrepareParams.model_validate(yaml.safe_load(example)["prepare"]).steps) == 8
+    assert len(PrepareParams.model_validate(load_yaml(example)["prepare"]).steps) == 8

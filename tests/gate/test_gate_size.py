@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
+from retrim.files import load_yaml
 from retrim.gate.losses import judge
 from retrim.gate.relative_loss import confidence_text
 from retrim.gate.size import POWER, GainTarget, ProbedEffect, effect_of, rows_holding, rows_needed, size_for, size_of
@@ -112,7 +112,7 @@ def test_where_no_gain_is_known_the_ceiling_judges(effect: ProbedEffect | None) 
 def test_each_setting_that_is_named_would_show_it(effect: ProbedEffect) -> None:
     size = size_of(effect, ASKED, least=168, most=336, there=10**6)
     assert size.short is not None
-    named = yaml.safe_load("{" + size.short.partition("what would show it: ")[2].replace("or ", "") + "}")
+    named = load_yaml("{" + size.short.partition("what would show it: ")[2].replace("or ", "") + "}")
 
     assert "split.judge_rows" in named
     for setting, value in named.items():

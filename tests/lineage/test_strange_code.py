@@ -4,11 +4,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import yaml
 
 from retrim.adapters import git
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml, load_yaml
 from retrim.lineage.strange_code import pinned_code, refuse_strange_code
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params, resolved
@@ -24,7 +23,7 @@ NAME = "own:models/m.py"
 def workspace(tmp_path: Path) -> Workspace:
     document = whole()
     document["train"]["model"] = NAME
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "m.py").write_bytes(OURS)
     return Workspace(WorkspacePaths(tmp_path), load_params(tmp_path / "params.yaml"), Env())
@@ -52,9 +51,9 @@ def test_a_bundle_with_another_file_is_refused_and_it_is_not_run(workspace: Work
 
 
 def test_a_workspace_with_another_kind_of_model_runs_no_code(workspace: Workspace) -> None:
-    document = yaml.safe_load(workspace.paths.params.read_text(encoding="utf-8"))
+    document = load_yaml(workspace.paths.params.read_text(encoding="utf-8"))
     document["train"]["model"] = "gbm"
-    workspace.paths.params.write_text(yaml.safe_dump(document), encoding="utf-8")
+    workspace.paths.params.write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(RefusedError, match=r"train\.model names no file with the same bytes"):
         refuse_strange_code(workspace, {f"models/all/{CODE_FILE}": OURS})

@@ -6,12 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from retrim.files import load_yaml
 from tests.mutants.places import LostPlaceError, find_files, replace_place
 
 FOLDER = Path(__file__).parent
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -135,9 +133,7 @@ def read_mutants(folder: Path = FOLDER) -> list[Mutant]:
         ValueError: An edit has fields that do not belong together.
     """
     entries = [
-        entry
-        for path in sorted(folder.glob("*.yaml"))
-        for entry in yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or []  # noqa: S506  a safe loader
+        entry for path in sorted(folder.glob("*.yaml")) for entry in load_yaml(path.read_text(encoding="utf-8")) or []
     ]
     return [
         Mutant(e["mutant"], tuple(_read_edit(e["mutant"], edit) for edit in e["edits"]), e["guard"], e.get("says", ""))

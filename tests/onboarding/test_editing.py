@@ -1,8 +1,8 @@
 """Values written into a params.yaml, with the comments that stand beside them."""
 
 import pytest
-import yaml
 
+from retrim.files import load_yaml
 from retrim.lineage.settings_file import edited
 from retrim.stats.plugins import SettingChoice
 
@@ -20,4 +20,4 @@ def test_a_value_without_a_reason_is_written_where_no_comment_is_left(text: str,
     found = edited(text, {("split", "rows"): SettingChoice(9, "")})
 
     assert found.replace(" \n", "\n") == expected
-    assert yaml.safe_load(found)["split"]["rows"] == 9
+    assert load_yaml(found)["split"]["rows"] == 9

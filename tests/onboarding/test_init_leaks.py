@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, load_yaml
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
 from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
@@ -279,7 +278,7 @@ class TestAllowing:
         looked = inspect_table(workspace, str(tmp_path / "flow.csv"), wishes, ask=lambda _, proposal, __: proposal)
         settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
 
-        allowed = yaml.safe_load(workspace.params.read_text(encoding="utf-8"))["leaks"]["allowed"]
+        allowed = load_yaml(workspace.params.read_text(encoding="utf-8"))["leaks"]["allowed"]
         assert allowed == {"volume": "planned", "seconds": "planned"}
 
     def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: WorkspacePaths, file: str) -> None:
@@ -288,8 +287,8 @@ class TestAllowing:
         settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
         text = workspace.params.read_text(encoding="utf-8")
 
-        assert yaml.safe_load(text)["leaks"]["allowed"] == {"seconds": "timed before, by hand"}
-        assert yaml.safe_load(text)["data"]["columns"]["seconds"]["role"] == "feature"
+        assert load_yaml(text)["leaks"]["allowed"] == {"seconds": "timed before, by hand"}
+        assert load_yaml(text)["data"]["columns"]["seconds"]["role"] == "feature"
 
     def test_a_leak_is_not_allowed_without_a_reason(self) -> None:
         with pytest.raises(BadInputError, match="--reason"):

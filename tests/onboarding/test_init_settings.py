@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml, load_yaml
 from retrim.lineage.settings_file import slim
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
@@ -44,15 +43,15 @@ def test_ten_columns_take_fifty_lines_at_most(workspace: WorkspacePaths) -> None
 def test_nothing_that_is_the_default_is_stated(workspace: WorkspacePaths) -> None:
     text = workspace.params.read_text(encoding="utf-8")
 
-    assert yaml.safe_load(slim(text, "params.yaml")) == yaml.safe_load(text)
+    assert load_yaml(slim(text, "params.yaml")) == load_yaml(text)
 
 
 def test_what_is_left_out_means_the_same(tmp_path: Path) -> None:
-    text = yaml.safe_dump(whole(), sort_keys=False)
+    text = dump_yaml(whole())
     short = slim(text, "params.yaml")
 
     assert len(short.splitlines()) < len(text.splitlines()) / 3
-    assert parse_params(yaml.safe_load(short), "short") == parse_params(yaml.safe_load(text), "whole")
+    assert parse_params(load_yaml(short), "short") == parse_params(load_yaml(text), "whole")
 
 
 def test_the_demo_states_sixty_lines_at_most() -> None:

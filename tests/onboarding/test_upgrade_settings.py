@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.adapters import git
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.settings_file import moved_settings
 from retrim.onboarding.new import Upgrade, upgrade_workspace
 from retrim.settings import load_params
@@ -29,7 +28,7 @@ def workspace(folder: Path, settings: str) -> WorkspacePaths:
     """A workspace whose code is its own, with these settings beside its table, committed."""
     made = make_desk(folder / "workspace").workspace
     place = made.paths
-    data = yaml.safe_dump({"data": made.params.as_stated()["data"]}, sort_keys=False)
+    data = dump_yaml({"data": made.params.as_stated()["data"]})
     place.params.write_text(data + settings, encoding="utf-8")
     (place.root / "requirements.lock").write_text("", encoding="utf-8")
     (place.root / ".gitignore").write_text("/var/\n", encoding="utf-8")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
+from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS, Shipped, batches
 from retrim.reading.table import read_content, read_table
 from retrim.settings import load_params
@@ -17,7 +17,7 @@ ROWS = {"bank": 45_211, "bike": 17_379, "rodents": 31_845}  # as their publisher
 
 
 def declared(shipped: Shipped) -> DataParams:
-    return DataParams.model_validate(yaml.safe_load((ROOT / shipped.data).read_text(encoding="utf-8"))["data"])
+    return DataParams.model_validate(load_yaml((ROOT / shipped.data).read_text(encoding="utf-8"))["data"])
 
 
 @EACH

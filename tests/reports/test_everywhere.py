@@ -16,10 +16,10 @@ MODELS = ("bike", "boat")
 def made(folder: Path, model: str) -> Desk:
     """A workspace of a model, with files by which it is known as one."""
     desk = make_desk(folder / model, data={"model": model})
-    import yaml
+    from retrim.files import dump_yaml
 
     root = desk.workspace.paths.root
-    (root / "params.yaml").write_text(yaml.safe_dump(desk.workspace.params.as_stated()), encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(desk.workspace.params.as_stated()), encoding="utf-8")
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     return desk
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import has_remote
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
+from retrim.files import load_yaml
 from retrim.reports.replay import Replay, alone, lay_batches, make_replay, roles_changed
 from retrim.settings import Env
 from tests.builders.answers import kept_check
@@ -152,7 +152,7 @@ def test_what_a_column_is_cannot_differ_and_is_named(world: World, tmp_path: Pat
 
 
 def test_roles_that_were_changed_since_history_are_listed(world: World, replay: Replay) -> None:
-    then = yaml.safe_load(world.workspace.paths.params.read_text(encoding="utf-8"))["data"]["columns"]
+    then = load_yaml(world.workspace.paths.params.read_text(encoding="utf-8"))["data"]["columns"]
     then["noise"]["role"] = "forbidden"
 
     assert [change.key for change in roles_changed(then, world.workspace.params.data)] == ["data.columns.noise.role"]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from retrim.errors import BadInputError
+from retrim.files import dump_yaml
 from retrim.settings import load_params
 from retrim.training.bundle import load_predictor, predicting
 from tests.builders.run_directory import Room, make_run_directory, stream
@@ -101,7 +101,7 @@ def test_settings_that_exclude_one_another_are_refused(
     document = load_params(ROOT / shipped).as_stated()
     for section, values in changed.items():
         document[section] |= values
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(BadInputError, match=said):
         load_params(tmp_path / "params.yaml")

@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
-from retrim.files import Paths
+from retrim.files import Paths, load_yaml
 from tests.builders.run_directory import Room
 from tests.builders.unfair import make_unfair_run_directory, unfair_stream
 
-STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STAGES = load_yaml((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 AFTER_VALIDATE = [stage for stage in STAGES if stage != "validate"]
 
 

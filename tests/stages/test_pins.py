@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import Field
 
 import retrim
 from retrim.errors import BadInputError
-from retrim.files import Paths, WorkspacePaths, write_file, write_folder
+from retrim.files import Paths, WorkspacePaths, dump_yaml, write_file, write_folder
 from retrim.gate.verdict import GateParams
 from retrim.lineage.settings_file import pin_settings
 from retrim.settings import DERIVED, Derived, Params, effective, setting_fields, stated_digest
@@ -253,7 +252,7 @@ def pinned(tmp_path: Path) -> Paths:
 
 
 def state(root: Path, document: dict[str, Any]) -> None:
-    (root / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
 
 def test_settings_that_mean_the_same_pass(pinned: Paths) -> None:

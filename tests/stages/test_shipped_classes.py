@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
+from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS
 from retrim.table.data import DataParams
 from tests.builders.run_directory import Room, make_run_directory
@@ -38,7 +38,7 @@ class OfShipped(Room):
 def table_of(name: str) -> tuple[pd.DataFrame, DataParams]:
     """The whole table in total order, as the stage validate writes it, and its description."""
     shipped = DATASETS[name]
-    document = yaml.safe_load((REPOSITORY / shipped.data).read_text(encoding="utf-8"))
+    document = load_yaml((REPOSITORY / shipped.data).read_text(encoding="utf-8"))
     data = DataParams.model_validate(document["data"])
     rows = pd.read_csv(REPOSITORY / shipped.sample)
     words = [column for column, kind in data.features.items() if kind == "category"] + [data.target]

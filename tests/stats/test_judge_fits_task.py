@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from retrim.errors import BadInputError
+from retrim.files import dump_yaml
 from retrim.settings import load_params
 from tests.builders.shipped import whole
 
@@ -25,7 +25,7 @@ def test_a_metric_that_does_not_fit_the_task_is_refused_where_it_is_set(
 ):
     document = whole()
     document["judge"] |= judge
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(BadInputError, match=message):
         load_params(tmp_path / "params.yaml")
@@ -38,7 +38,7 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
     document["data"]["columns"]["trips"]["type"] = "category"
     document["judge"] |= {"loss": "brier", "metrics": ["brier"]}
     document["gate"]["baselines"] = [name]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(BadInputError, match=f"'{name}' is not a baseline of a binary task; those are: mean, seasonal"):
         load_params(tmp_path / "params.yaml")
@@ -47,7 +47,7 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
 def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: Path):
     document = whole()
     document["gate"]["min_rows"] = document["split"]["judge_rows"] + 1
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(
         BadInputError, match=r"gate\.min_rows: 337 rows are asked for and split\.judge_rows keeps back 336"
@@ -58,7 +58,7 @@ def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: 
 def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     document = whole()
     document["drift"]["alarms"] |= {"at_most": 36}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(BadInputError, match=r"36 per year is 1.4 for each check \(one every 14 days"):
         load_params(tmp_path / "params.yaml")
@@ -70,7 +70,7 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
 def test_what_is_looked_at_is_a_column(tmp_path: Path, place: tuple[str, ...], said: object):
     document = whole()
     reduce(getitem, place[:-1], document)[place[-1]] = said
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is not a column; columns: .*hour_start"):
         load_params(tmp_path / "params.yaml")

@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from retrim.files import load_yaml
 from retrim.table.granularity import RowParams
 from retrim.table.lags import HistoryParams
 
@@ -15,7 +14,7 @@ REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 def example(page: str) -> dict[str, Any]:
     """The section `data` of a page's settings."""
     (text,) = re.findall(r"```yaml\n(.*?)```", (REFERENCE / page).read_text(encoding="utf-8"), re.DOTALL)
-    section: dict[str, Any] = yaml.safe_load(text)["data"]
+    section: dict[str, Any] = load_yaml(text)["data"]
     return section
 
 

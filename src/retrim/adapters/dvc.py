@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-import yaml
+from ruamel.yaml.error import YAMLError
 
 import retrim
 from retrim.adapters import git
@@ -36,7 +36,17 @@ from retrim.adapters.processes import Heartbeat, StageHungError, start_reaper
 from retrim.adapters.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
 from retrim.decision.probation import Output
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, code_digest, file_digest, flush_all, link, write_folder
+from retrim.files import (
+    NO_CHAMPION,
+    Paths,
+    WorkspacePaths,
+    code_digest,
+    file_digest,
+    flush_all,
+    link,
+    load_yaml,
+    write_folder,
+)
 from retrim.settings import to_settings_file
 from retrim.stats.canonical import to_json
 from retrim.training.mode import StageLimits
@@ -53,7 +63,7 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
     Raises:
         RefusedError: One is not; names the file, and the object to remove from the cache.
     """
-    lock = yaml.safe_load((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    lock = load_yaml((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     for out in lock.get(stage, {}).get("outs", []):
         place, recorded = run_directory / out["path"], str(out["md5"])
         found = tree_hash(place) if place.is_dir() else file_hash(place)
@@ -253,7 +263,6 @@ def _works_in(process: psutil.Process, run_directory: Path) -> bool:
 
 
 LISTING = ".dir"  # behind the hash of a folder's listing
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -295,8 +304,8 @@ def entries(cache: Path) -> list[CacheFile]:
 def run_entries(cache: Path) -> Iterator[tuple[Path, set[str]]]:
     """Every entry of the run cache, with the digests of the outputs it would restore."""
     for path in sorted((cache / "runs").glob("*/*/*")):
-        with suppress(OSError, yaml.YAMLError):
-            yield path, set(_digests(yaml.load(path.read_bytes(), Loader=LOADER)))  # noqa: S506  a safe loader
+        with suppress(OSError, YAMLError):
+            yield path, set(_digests(load_yaml(path.read_bytes())))
 
 
 def named_in_commit(root: Path, commit: str) -> set[str]:
@@ -355,8 +364,8 @@ def _is_note(name: str) -> bool:
 
 def _named(text: str, name: str) -> set[str]:
     try:
-        return set(_digests(yaml.load(text, Loader=LOADER)))  # noqa: S506  a safe loader
-    except yaml.YAMLError as error:
+        return set(_digests(load_yaml(text)))
+    except YAMLError as error:
         raise RetrimError(f"{name} cannot be read, so nobody knows what it needs; mend it first") from error
 
 
@@ -377,7 +386,7 @@ COMMITTED = [*INPUTS, "data/pins.json", "data/settings.json", "dvc.lock"]
 
 def stages(root: Path) -> list[str]:
     """Stage names in run order, as they stand in dvc.yaml."""
-    return list(yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    return list(load_yaml((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
 
 def open_stage_session(
@@ -503,8 +512,8 @@ def executed(printed: str) -> tuple[str, ...]:
 
 def lock_differences(run_directory: Path) -> list[str]:
     """What a rebuild changed in dvc.lock against the commit it stands on: stage, output, both hashes."""
-    recorded = yaml.safe_load(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
-    rebuilt = yaml.safe_load((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    recorded = load_yaml(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
+    rebuilt = load_yaml((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     found = []
     for stage, facts in recorded.items():
         for kind in ("deps", "outs"):
@@ -518,7 +527,7 @@ def lock_differences(run_directory: Path) -> list[str]:
 
 def outputs(run_directory: Path) -> list[Output]:
     """Every output of every stage, in run order: its hash in the commit, and that of what lies there now."""
-    recorded = yaml.safe_load(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
+    recorded = load_yaml(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
     found = []
     for stage in stages(run_directory):
         for path, digest in sorted(_hashes(recorded.get(stage, {}), "outs").items()):
@@ -583,7 +592,7 @@ def noted(run_directory: Path) -> list[str]:
 
 def _has(cache: Path, note: Path) -> bool:
     """Whether a cache has every file of the folder that a `.dvc` file notes, whatever is in it."""
-    digest = yaml.safe_load(note.read_text(encoding="utf-8"))["outs"][0]["md5"]
+    digest = load_yaml(note.read_text(encoding="utf-8"))["outs"][0]["md5"]
     listing = cache / "files" / "md5" / digest[:2] / digest[2:]
     if not listing.exists():
         return False

@@ -148,9 +148,10 @@ def retraining_cost(
 
 def assignments(texts: list[str]) -> dict[str, Any]:
     """Values by dotted key, from `KEY=VALUE`, the value as params.yaml would have it."""
-    import yaml
+    from ruamel.yaml.error import YAMLError
 
     from retrim.errors import BadInputError
+    from retrim.files import load_yaml
 
     found: dict[str, Any] = {}
     for text in texts:
@@ -158,8 +159,8 @@ def assignments(texts: list[str]) -> dict[str, Any]:
         if not sign or not key.strip():
             raise BadInputError(f"{text!r} is not KEY=VALUE; write such as train.windows=[sliding]")
         try:
-            found[key.strip()] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError) as error:
+            found[key.strip()] = load_yaml(value)
+        except (YAMLError, ValueError) as error:
             said = " ".join(str(error).split())
             raise BadInputError(f"{key.strip()}: {value!r} cannot be read as YAML: {said}") from error
     return found

@@ -258,10 +258,8 @@ def moved_settings(text: str, name: str) -> tuple[str, tuple[str, ...]]:
 
 def _without(text: str, key: str) -> str:
     """The document without a key, and without the section that it leaves empty; comments beside others stay."""
-    import yaml
-
     *above, _ = words = key.split(".")
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = _yaml().compose(text)
     for word in above:
         node = next(value for name, value in node.value if name.value == word)
     if above and len(node.value) == 1:
@@ -395,17 +393,17 @@ def _default(key: str, field: FieldInfo, stated: Mapping[str, Any]) -> Any:
 
 def _lines(text: str) -> dict[str, int]:
     """The line of each key of a YAML mapping, from 1."""
-    import yaml
+    from ruamel.yaml.nodes import MappingNode
 
     found: dict[str, int] = {}
 
     def walk(node: Any, place: str) -> None:
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, MappingNode):
             for name, value in node.value:
                 found[f"{place}{name.value}"] = name.start_mark.line + 1
                 walk(value, f"{place}{name.value}.")
 
-    walk(yaml.compose(text, Loader=yaml.SafeLoader), "")
+    walk(_yaml().compose(text), "")
     return found
 
 

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from retrim.adapters import git
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import read_yaml
+from retrim.files import load_yaml, read_yaml
 from retrim.lineage.workspace import Workspace
 from retrim.settings import read_code
 from retrim.training.estimators import code_in, is_own, parts_of, trust
@@ -40,7 +38,7 @@ def pinned_code(root: Path, commit: str) -> dict[str, Any]:
     Raises:
         BadInputError: The commit lacks the file, as git ignores it or it was never there.
     """
-    document = yaml.safe_load(git.file_at(root, commit, "params.yaml"))
+    document = load_yaml(git.file_at(root, commit, "params.yaml"))
     model = str((document.get("train") or {}).get("model"))
     if not is_own(model):
         return {}

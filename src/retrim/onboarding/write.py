@@ -19,7 +19,7 @@ import pandas as pd
 from retrim.adapters import git
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import WorkspacePaths, read_yaml, write_file
+from retrim.files import WorkspacePaths, load_yaml, read_yaml, write_file
 from retrim.landing.ingest import Landed, land_batch, land_labels
 from retrim.lineage.settings_file import edited, slim
 from retrim.lineage.workspace import Workspace, clock, report_progress
@@ -298,8 +298,6 @@ def half_landed(
 
     Written and landed again, nothing that is there changes, and the rest comes.
     """
-    import yaml
-
     there = {batch.digest for batch in Landing(workspace.landing).batches()} if workspace.landing.is_dir() else set()
     if not there:
         return False
@@ -311,7 +309,7 @@ def half_landed(
     if not begun:
         return False
     text, name = workspace.params.read_text(encoding="utf-8"), workspace.params.name
-    wanted = parse_params(yaml.safe_load(new_params(text, drafted, reason=reason, name=name)), name)
+    wanted = parse_params(load_yaml(new_params(text, drafted, reason=reason, name=name)), name)
     return load_params(workspace.params) == wanted
 
 
@@ -347,10 +345,8 @@ def new_params(text: str, drafted: WorkspaceDraft, *, reason: str, name: str) ->
     Raises:
         BadInputError: A value does not fit; names it.
     """
-    import yaml
-
     document = edited(text, changes_of(drafted, reason))
-    parse_params(yaml.safe_load(document), name)
+    parse_params(load_yaml(document), name)
     return slim(document, name)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
@@ -36,7 +35,7 @@ from retrim.checking.history import CHECK, as_check
 from retrim.checking.mode import share_of_refit
 from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError
-from retrim.files import WorkspacePaths, link, read_yaml
+from retrim.files import WorkspacePaths, dump_yaml, link, load_yaml, read_yaml
 from retrim.landing.as_of_view import known_table
 from retrim.lineage.telling import tell_nobody
 from retrim.lineage.workspace import REFIT, Workspace, clone
@@ -156,7 +155,7 @@ def _settings(workspace: Workspace, other: Path | None) -> tuple[str, Params]:
             f"{other.name}: data.{differing[0]} differs from that of params.yaml, and what has landed is as that says; "
             "leave the section data out, or as it is there but for the roles feature and forbidden"
         )
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True), params
+    return dump_yaml(document), params
 
 
 def _as_landed(data: DataParams) -> dict[str, tuple[str, str]]:
@@ -183,7 +182,7 @@ def _columns_of(workspace: Workspace, moments: Sequence[DecisionRow]) -> Mapping
     commit = git.commit_of(workspace.paths.root, made[-1].tag) if made else None
     if commit is None:
         return {}
-    document = yaml.safe_load(git.file_at(workspace.paths.root, commit, workspace.paths.params.name))
+    document = load_yaml(git.file_at(workspace.paths.root, commit, workspace.paths.params.name))
     columns: Mapping[str, Mapping[str, Any]] = document["data"]["columns"]
     return columns
 

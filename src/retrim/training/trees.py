@@ -1,10 +1,12 @@
 """LightGBM's trees: gradient boosting as its own text, and random forests averaged over resampled rows."""
 
+import ctypes
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -172,10 +174,7 @@ class GbmEstimator:
         aim_at(self.name, OBJECTIVES, task, loss)
 
     def check_space(self, names: Iterable[str]) -> None:
-        from lightgbm.basic import _ConfigAliases
-
-        table = _ConfigAliases._get_all_param_aliases()  # noqa: SLF001  the only list of them that it has
-        known = {alias: name for name, aliases in table.items() for alias in (name, *aliases)}
+        known = {alias: name for name, aliases in _parameters().items() for alias in (name, *aliases)}
         meant: dict[str, str] = {}
         for name in names:
             if name not in known:
@@ -189,6 +188,22 @@ class GbmEstimator:
             if own in meant:
                 raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} are both {own}; keep one")
             meant[own] = name
+
+
+def _parameters() -> dict[str, list[str]]:
+    """LightGBM's parameters with their other names, as its C interface lists them; its Python package does so nowhere.
+
+    Source:
+        `LGBM_DumpParamAliases` in LightGBM's C API.
+    """
+    import lightgbm  # whose library it is
+
+    folder = files(lightgbm) / "lib"
+    library = ctypes.CDLL(str(next(each for each in folder.iterdir() if each.name.startswith("lib_lightgbm."))))
+    text, size = ctypes.create_string_buffer(1 << 20), ctypes.c_int64()
+    library.LGBM_DumpParamAliases(ctypes.c_int64(len(text)), ctypes.byref(size), text)
+    named: dict[str, list[str]] = json.loads(text.value)
+    return named
 
 
 def _source(matrix: Matrix) -> Any:
