@@ -37,6 +37,7 @@ from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
 from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of
 from retrim.reading.table import KEY, read_bytes, read_content
+from retrim.stats.codec import to_record
 from retrim.table.data import LABEL_TIME, DataParams, row_keys
 from retrim.table.derived_columns import APART, with_made
 from retrim.table.fault import EXAMPLES_KEPT, Fault, of_rows
@@ -287,7 +288,7 @@ class WithdrawalResult:
     def as_record(self) -> dict[str, Any]:
         return {
             "outcome": "withdrawn" if self.fresh else "already",
-            "batches": [each.as_record() for each in self.withdrawals],
+            "batches": [to_record(each) for each in self.withdrawals],
             "rows": self.rows,
             "versions": list(self.versions),
         }
@@ -402,7 +403,7 @@ def batch_record(workspace: Workspace, name: str) -> dict[str, Any]:
 
 
 def _record(file: BatchFile, withdrawal: Withdrawal | None) -> dict[str, Any]:
-    return {**file.as_record(), "withdrawn": None if withdrawal is None else withdrawal.as_record()}
+    return {**file.as_record(), "withdrawn": None if withdrawal is None else to_record(withdrawal)}
 
 
 def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
@@ -461,7 +462,7 @@ class Landed:
             "digest": self.digest,
             "rows": self.rows,
             "path": str(self.path),
-            "faults": [fault.as_record() for fault in self.faults],
+            "faults": [to_record(fault) for fault in self.faults],
             "verdict": self.verdict,
             "notes": list(self.notes),
             **({} if self.part is None else self.part.as_record()),
@@ -648,7 +649,18 @@ def _land(
         now = arrival(landing, now, correction=correction, came=came)  # late: a check just now has not seen it
         if frame is None or (faults and verdict == "broken"):
             entry = QuarantinedBatch(
-                digest, kind, correction, name, of, len(content), came or now, faults, "held", "", "", None
+                digest=digest,
+                kind=kind,
+                correction=correction,
+                file=name,
+                of=of,
+                size=len(content),
+                arrived=came or now,
+                state="held",
+                by="",
+                reason="",
+                closed=None,
+                faults=faults,
             )
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})

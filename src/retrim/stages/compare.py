@@ -156,7 +156,7 @@ def thresholds_of(bundle: Path, winner: str) -> Thresholds | None:
     """The thresholds that the stage backtest found for a challenger; None where it was not asked to."""
     file = bundle / THRESHOLDS
     found: Mapping[str, dict[str, object]] = read_json(file) if file.exists() else {}
-    return Thresholds.from_record(found[winner]) if winner in found else None
+    return from_record(Thresholds, found[winner]) if winner in found else None
 
 
 def _losses_before(paths: Paths, winner: str, rows: pd.DataFrame, challenger: ScoredModel, *, loss: str) -> ScoredModel:
@@ -182,7 +182,7 @@ def support_in(pins: Mapping[str, Any], judged: HoldoutJudgement, gate: GatePara
     if pins.get("shown") is None or not len(judged.rows):
         return None
     begin = judged.rows["_event"].iloc[0]
-    shown = [ShownEvidence.from_record(each).before(begin) for each in pins["shown"]]
+    shown = [from_record(ShownEvidence, each).before(begin) for each in pins["shown"]]
     most = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
     prefix = "" if pins["mode"] == "refit" else REFITTED
     kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}
@@ -209,7 +209,7 @@ def run(
     else:
         verdict, told, by_group = _verdict(judged, gate, judge, previous_champions, fairness, paths)
     split = read_split(paths.features)
-    record = verdict.as_record() | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
+    record = to_record(verdict) | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
@@ -261,7 +261,7 @@ def _verdict(
     losses = {version: each.scored.losses for version, each in competing.items()}
     verdict, contest = settle(verdict, of_previous, losses, left_out)
     told = {
-        "previous_champions": contest.as_record() if losses or left_out else None,
+        "previous_champions": to_record(contest) if losses or left_out else None,
         "detectable": _detectable(
             judged, verdict.winner, gate, judge, rivals=len(competing), uses=times, support=support
         ),

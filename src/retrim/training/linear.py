@@ -25,6 +25,7 @@ from retrim.stats.canonical import to_json
 from retrim.training.estimators import (
     MODELS,
     FittedModel,
+    Hyperparameters,
     Link,
     Losses,
     aim_at,
@@ -398,7 +399,7 @@ class LinearEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,
@@ -411,7 +412,7 @@ class LinearEstimator:
         check_target(self.name, actual)
         if not len(matrix):
             raise BadInputError(f"{self.name} refuses 0 rows; wait for more rows")
-        l2 = float(hyperparameters["l2"])
+        l2 = float(hyperparameters["l2"] or 0)
         if not 0 < l2 < np.inf:
             raise BadInputError(f"tune.space: l2 is {l2}; it is a number above 0, such as 0.0001")
         weighed = np.ones(len(matrix)) if weights is None else weights

@@ -14,7 +14,17 @@ import numpy as np
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix, RowMatrix
 from retrim.stats.canonical import to_json
-from retrim.training.estimators import MODELS, FittedModel, Link, Losses, aim_at, check_classes, check_target, outputs
+from retrim.training.estimators import (
+    MODELS,
+    FittedModel,
+    Hyperparameters,
+    Link,
+    Losses,
+    aim_at,
+    check_classes,
+    check_target,
+    outputs,
+)
 from retrim.training.linear import weighted_quantile
 
 OBJECTIVES: Losses = {
@@ -105,9 +115,9 @@ class GbmEstimator:
     """
 
     name: str
-    usual: dict[str, Any]
+    usual: Hyperparameters
     fixed: dict[str, str]
-    boosting: dict[str, Any]
+    boosting: Hyperparameters
 
     def fit(
         self,
@@ -116,7 +126,7 @@ class GbmEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,
@@ -340,7 +350,7 @@ class ForestEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,
