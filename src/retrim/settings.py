@@ -237,13 +237,16 @@ class Moved:
         since: Version from which on it is none.
         said: What says it now.
         becomes: What a document that states it has to state in its place, by dotted key; nothing: the defaults say it.
-        was: The value for which this holds; `ANY`: every one.
+        was: The value for which this holds, alone or in a list; `ANY`: every one.
     """
 
     since: str
     said: str
     becomes: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     was: object = ANY
+
+    def concerns(self, stated: object) -> bool:
+        return self.was in (ANY, stated) or (isinstance(stated, list) and self.was in stated)
 
 
 def _nothing(_document: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,6 +293,10 @@ def _renamed(section: str, to: str, names: Mapping[str, str]) -> Callable[[Mappi
     return becomes
 
 
+def _rules(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {"triggers.rules": ["gain" if rule == "account" else rule for rule in document["triggers"]["rules"]]}
+
+
 def _gate_key(old: str, to: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     return lambda document: {f"gate.{to}": document["gate"][old]}
 
@@ -323,6 +330,7 @@ MOVED: Mapping[str, Moved] = {
         "0.1.0", "gain takes its place: price is cost, price_unit cost_unit, usual_rows rows_per_check",
         _renamed("account", "gain", {"price": "cost", "price_unit": "cost_unit", "usual_rows": "rows_per_check"}),
     ),
+    "triggers.rules": Moved("0.1.0", "the rule account is called gain", _rules, was="account"),
     "former": Moved(
         "0.1.0", "previous_champions takes its place", _renamed("former", "previous_champions", {})
     ),
@@ -339,7 +347,7 @@ def moved_in(document: Mapping[str, Any]) -> dict[str, Moved]:
     return {
         key: moved
         for key, moved in MOVED.items()
-        if (stated := stated_at(document, key)) is not ABSENT and moved.was in (ANY, stated)
+        if (stated := stated_at(document, key)) is not ABSENT and moved.concerns(stated)
     }
 
 

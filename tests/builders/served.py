@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from retrim.adapters.mlflow_server import bind
 
@@ -13,7 +13,7 @@ SECONDS = 60
 
 
 @contextmanager
-def serving(app: Starlette) -> Iterator[int]:
+def serving(app: ASGIApp) -> Iterator[int]:
     """The port on loopback at which the pages are until the block ends."""
     listener = bind(0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))

@@ -31,6 +31,13 @@ def test_a_plain_table_needs_nothing_declared() -> None:
     }  # fmt: skip
 
 
+def test_blanks_around_a_name_are_kept_and_told() -> None:
+    drafted = looked_at(csv(table().rename(columns={"km": " km"})))
+
+    assert " km" in drafted.data.columns
+    assert "' km'" in said(drafted, "names")
+
+
 class TestNumbers:
     def test_a_decimal_comma_is_declared_and_read(self) -> None:
         content = csv(table(), sep=";", decimal=",")

@@ -80,6 +80,16 @@ def test_a_section_that_is_called_otherwise_keeps_its_values(tmp_path: Path) -> 
     assert (gain.cost, gain.cost_unit) == (2.0, "loss")
 
 
+def test_a_rule_that_is_called_otherwise_keeps_its_place(tmp_path: Path) -> None:
+    place = workspace(tmp_path, "\ntriggers: {rules: [schedule, account]}   # ours\n")
+    with pytest.raises(BadInputError, match="the rule account is called gain"):
+        load_params(place.params)
+    upgraded(place)
+
+    assert load_params(place.params).triggers.rules == ("schedule", "gain")
+    assert "triggers: {rules: [schedule, gain]}" in place.params.read_text(encoding="utf-8")
+
+
 def test_a_second_one_has_nothing_to_move(tmp_path: Path) -> None:
     place = workspace(tmp_path, EARLIER)
     upgraded(place)

@@ -278,6 +278,13 @@ def test_semicolons_are_named_in_the_cure(shop: DataParams) -> None:
     assert "commas" in fault.cure
 
 
+def test_a_name_that_differs_in_blanks_or_capitals_is_named_in_the_cure(shop: DataParams) -> None:
+    (fault,) = read_content(GOOD.replace(b"price", b" Price "), shop, labels=False).faults
+
+    assert [example.value for example in fault.examples] == ["missing: price", "not declared: ' Price '"]
+    assert fault.cure.endswith("blanks and capitals count: ' Price ' is no 'price'")
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [(lambda path: path.mkdir(), "is a folder"), (lambda path: None, "does not exist")],

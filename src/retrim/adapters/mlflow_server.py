@@ -24,11 +24,12 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-def bind(port: int) -> socket.socket:
-    """A socket that listens on loopback, before anything slow is imported.
+def bind(port: int, host: str = HOST) -> socket.socket:
+    """A socket that listens, before anything slow is imported.
 
     Args:
         port: Its port; 0: one that is free.
+        host: A name or an IPv4 address of this machine.
 
     Raises:
         BadInputError: Something else listens there, or the port is none that we may take.
@@ -36,7 +37,7 @@ def bind(port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen()  # who comes before the server is ready waits
     except (OSError, OverflowError) as error:
         listener.close()

@@ -231,7 +231,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 PANELS = {
     "Begin": "demo new init profile upgrade",
-    "Every day": "ingest check retrain predict schedule status why ui",
+    "Every day": "ingest check retrain predict serve schedule status why ui",
     "Undo and prove": "rollback reproduce",
     "Groups": "alerts batch policy settings versions",
 }

@@ -7,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from retrim.cli import alerts, data, policy, predict, start, status, versions
+from retrim.cli import alerts, data, policy, predict, serve, start, status, versions
 from retrim.cli import explain as _explain  # noqa: F401  adds its commands to the groups
 from retrim.cli.base import (
     AsJson,
@@ -210,7 +210,7 @@ def schedule() -> None:
         run_schedule(workspace, server)
 
 
-for part in (start, data, predict, status, versions):
+for part in (start, data, predict, serve, status, versions):
     app.add_typer(part.app)
 for name, group in {
     "alerts": alerts.alerts_app,

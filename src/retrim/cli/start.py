@@ -197,6 +197,7 @@ def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
 def _show(looked: "InspectedTable") -> None:
     """What was seen, warnings first, and what was decided."""
     from retrim.cli import render
+    from retrim.table.fault import shown_name
 
     drafted = looked.drafted
     data = drafted.data
@@ -206,7 +207,7 @@ def _show(looked: "InspectedTable") -> None:
         ("loss", f"{drafted.aim.loss}: {drafted.aim.why}"),
         ("event time", data.time if drafted.reading.arrival is None else "none: order of arrival"),
         ("batches", f"every {data.batch_every}, about {drafted.rhythm.batch_rows} rows"),
-        ("features", ", ".join(data.features)),
+        ("features", ", ".join(map(shown_name, data.features))),
     ]
     render.show_facts(facts)
     for note in sorted(drafted.notes, key=lambda note: note.weight != "warn"):

@@ -238,6 +238,9 @@ def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
                 f"declared, reading.separator: {raw.separator!r}",
             ),
         )
+    if blank := [look.name for look in looks if look.name != look.name.strip()]:
+        seen = f"names with blanks around them: {', '.join(map(repr, blank))}"
+        notes.insert(0, TableNote("names", "", seen, "kept: later files have to write them alike", "warn"))
     if raw.encoding != "utf-8":
         notes.insert(
             0, TableNote("encoding", "", f"text is in {raw.encoding}", f"declared, reading.encoding: {raw.encoding}")

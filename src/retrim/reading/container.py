@@ -10,7 +10,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -19,7 +19,7 @@ import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.table.data import LABEL_TIME
-from retrim.table.fault import Example, Fault, of_rows, whole_file
+from retrim.table.fault import Example, Fault, of_rows, shown_name, whole_file
 from retrim.table.reading import PLAIN, ReadingParams
 
 GZIP, PARQUET, ARROW, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xef\xbb\xbf"
@@ -198,8 +198,10 @@ def _check_names(
     extra = [name for name in found if name not in required and name not in optional]
     if not missing and not extra:
         return
-    examples = tuple(Example(None, None, f"missing: {name}") for name in missing)
-    examples += tuple(Example(None, None, f"not declared: {name}") for name in extra)
+    examples = tuple(Example(None, None, f"missing: {shown_name(name)}") for name in missing)
+    examples += tuple(Example(None, None, f"not declared: {shown_name(name)}") for name in extra)
+    spelt = {name.strip().casefold(): name for name in extra}
+    alike = {name: spelt[name.strip().casefold()] for name in missing if name.strip().casefold() in spelt}
     cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
     if extra and not missing:
         cure += "; to land it without, name the others under reading.skip"
@@ -208,5 +210,15 @@ def _check_names(
         cure = f"separate the columns by {by}; the header is {found[0][:60]!r}"
     elif missing and LABEL_TIME not in optional and set(optional) & set(found) and set(extra) <= {LABEL_TIME}:
         cure = f"if these are labels, land them as such: retrim ingest FILE --labels; else {cure}"
-    rule = f"has the columns {', '.join(required)}" + (f" (and may have {', '.join(optional)})" if optional else "")
+    elif alike:
+        cure += "; blanks and capitals count: " + _listed([f"{own!r} is no {name!r}" for name, own in alike.items()])
+    rule = f"has the columns {_listed(required)}" + (f" (and may have {_listed(optional)})" if optional else "")
     raise NoTableError(Fault("", rule, len(examples), examples[:20], releasable=False, cure=cure))
+
+
+SHOWN = 12
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(shown_name, names[:SHOWN])) + more

@@ -1,6 +1,6 @@
 """Rows as a version takes them: typed, within the bounds that the suite states; and the cells that keep others out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -80,8 +80,25 @@ class CheckedRows:
     rejected: pa.Table
 
 
-def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: ReadingParams) -> CheckedRows:
+Breaks = Callable[[pd.DataFrame, dict[str, Any]], Mapping[int, Sequence[int]]]
+"""Asks rows what a suite says: of each expectation that does not hold, by its number, the places of its rows."""
+
+
+def check_rows(
+    loaded: LoadedRows,
+    file: str,
+    needs: NeededColumns,
+    reading: ReadingParams,
+    breaks: Breaks = rows_that_break,
+) -> CheckedRows:
     """Types the cells of a part and holds them to the rules.
+
+    Args:
+        loaded: The part.
+        file: What it is called.
+        needs: What a version takes of it.
+        reading: How text in it is spelled.
+        breaks: What asks the suite: Great Expectations.
 
     Raises:
         BadInputError: A column is missing, there twice, or stored as what it cannot be.
@@ -118,12 +135,12 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
     frame = _with_calendar(pd.DataFrame(columns), needs, reading)
     asked = for_columns(needs.suite, frame.columns)
     with ONE_SUITE:
-        broken = rows_that_break(frame, asked) if len(frame) else {}
+        broken = breaks(frame, asked) if len(frame) else {}
     for number, places in broken.items():
         expectation = asked["expectations"][number]
         about = sorted(columns_of(expectation))
         bad = np.zeros(len(frame), dtype=bool)
-        bad[places] = True
+        bad[np.asarray(places, dtype="int64")] = True
         reject(", ".join(about), bad & good, frame[about[0]], in_words(expectation))
     for row, text in loaded.ragged:
         reason = f"not so: has a value for each of the {loaded.table.num_columns} columns, and no more"
@@ -155,10 +172,7 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
     twice = sorted({name for name in there if there.count(name) > 1})
     if twice:
         raise BadInputError(f"{file} has the column {twice[0]!r} twice; rename or remove one")
-    found = {*there, *(name for name, parts in reading.parts.items() if set(parts.values()) <= set(there))}
-    required = {name: kind for name, kind in needs.required.items() if name not in needs.calendar or name in found}
-    if needs.calendar.keys() - found:
-        required.setdefault(needs.time, "time")
+    found, required = _required(there, needs, reading)
     lacking = [name for name in required if name not in found]
     if lacking:
         raise BadInputError(
@@ -167,6 +181,23 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
     also = {name: kind for name, kind in needs.carried.items() if name in found}
     made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in found}
     return {**required, **also, **made}
+
+
+def _required(
+    there: Collection[str], needs: NeededColumns, reading: ReadingParams
+) -> tuple[set[str], dict[str, ColumnType]]:
+    """Columns that are there, those put together included; and those that have to be, with their types."""
+    found = {*there, *(name for name, parts in reading.parts.items() if set(parts.values()) <= set(there))}
+    required = {name: kind for name, kind in needs.required.items() if name not in needs.calendar or name in found}
+    if needs.calendar.keys() - found:
+        required.setdefault(needs.time, "time")
+    return found, required
+
+
+def lacking_columns(there: Collection[str], needs: NeededColumns, reading: ReadingParams) -> list[str]:
+    """Columns that a version needs and that are not among these."""
+    found, required = _required(there, needs, reading)
+    return [name for name in required if name not in found]
 
 
 def _settled(
@@ -219,10 +250,10 @@ def suite_of_rows(path: Path, columns: Collection[str]) -> dict[str, Any]:
     if not path.is_file():
         raise BadInputError(f"suite {path} does not exist; restore it: git checkout {path}")
     suite = for_columns(read_suite(path), columns)
-    return {**suite, "expectations": [one for one in suite["expectations"] if _is_of_rows(one)]}
+    return {**suite, "expectations": [one for one in suite["expectations"] if is_of_rows(one)]}
 
 
-def _is_of_rows(expectation: dict[str, Any]) -> bool:
+def is_of_rows(expectation: dict[str, Any]) -> bool:
     """Whether it is asked of each row by itself; what type a column has, its declaration says."""
     conditional = expectation["kwargs"].get("row_condition") is not None
     return by_row(expectation) and not conditional and not expectation["type"].endswith("of_type")

@@ -7,7 +7,7 @@ rules and OUT. So one that was stopped goes on where it was, with the same bytes
 import json
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -67,6 +67,9 @@ class PredictedRows:
     already: bool = False
 
 
+SuiteOf = Callable[[Path, Mapping[str, ColumnType]], dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class _Scoring:
     """What every part is predicted with."""
@@ -112,7 +115,7 @@ def predict(
         RefusedError: A stored bundle was altered, or its model has no exact contributions.
         BusyError: The same is going on in another process.
     """
-    found = _version(workspace, version)
+    found = version_to_ask(workspace, version)
     out = RowsOut(to, into)
     out.refuse_unusable()
     home = workspace.paths.var / "predict"
@@ -123,7 +126,7 @@ def predict(
     with held_locks(workspace, f"predict-{turn}"):
         try:
             with open_rows(where, workspace.params.reading, query=query, table=table, spool=spool) as rows_in:
-                needs, history = _needs(workspace, found, rows_in.names())
+                needs, history = needed_columns(workspace, found, rows_in.names())
                 past = None if history is None else read_past(workspace, history, found.predictor.view.needs, now=now)
                 request = _request(workspace, found, rows_in, out, explained, past, needs, now=now)
                 with held_locks(workspace, f"predict-{request}"):
@@ -173,7 +176,13 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(_gone(folder))
 
 
-def _version(workspace: Workspace, version: int | None) -> Stored:
+def version_to_ask(workspace: Workspace, version: int | None) -> Stored:
+    """A version by its number; None: the live one.
+
+    Raises:
+        BadInputError: There is none.
+        RefusedError: Its stored bundle was altered.
+    """
     found = load_champion(workspace) if version is None else load_stored_version(workspace, version)
     if found is None:
         raise BadInputError(
@@ -182,18 +191,26 @@ def _version(workspace: Workspace, version: int | None) -> Stored:
     return found
 
 
-def _needs(workspace: Workspace, found: Stored, there: set[str]) -> tuple[NeededColumns, HistoryParams | None]:
+def history_of(workspace: Workspace, version: int) -> HistoryParams:
+    """The features from the past that a version was made with."""
+    row = workspace.store.version(workspace.model, version)
+    noted = None if row is None else row.lineage.get(HISTORY)
+    return HistoryParams.model_validate(noted) if noted else HistoryParams()
+
+
+def needed_columns(
+    workspace: Workspace, found: Stored, there: set[str], suite_of: SuiteOf = suite_of_rows
+) -> tuple[NeededColumns, HistoryParams | None]:
     """Columns that a version takes, and its features from the past where IN does not have them.
 
     Args:
         workspace: The workspace.
         found: The version.
         there: Columns of IN.
+        suite_of: Reads what the suite asks of each row about some columns.
     """
     data, reading = workspace.params.data, workspace.params.reading
-    row = workspace.store.version(workspace.model, found.version)
-    noted = None if row is None else row.lineage.get(HISTORY)
-    history = HistoryParams.model_validate(noted) if noted else HistoryParams()
+    history = history_of(workspace, found.version)
     needed = found.predictor.view.needs
     from_past = [name for name in history.columns if name in needed]
     to_make = [name for name in from_past if name not in there]
@@ -209,7 +226,7 @@ def _needs(workspace: Workspace, found: Stored, there: set[str]) -> tuple[Needed
             required.setdefault(name, types.get(name, "category" if name in history.entity else "number"))
     carried = {name: types[name] for name in (*data.row_key, data.time) if name in types}
     filled = frozenset({data.time} if calendar or to_make else ())
-    suite = suite_of_rows(workspace.paths.root / data.suite, required)
+    suite = suite_of(workspace.paths.root / data.suite, required)
     made = () if to_make else tuple(from_past)
     return NeededColumns(required, carried, made, calendar, data.time, filled, suite), history if to_make else None
 

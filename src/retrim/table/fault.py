@@ -65,3 +65,8 @@ def of_rows(
             break
         examples.append(Example(row, key, str(value)[:200]))
     return Fault(column, rule, count, tuple(examples), releasable=releasable, cure=cure)
+
+
+def shown_name(name: str) -> str:
+    """A column's name, in quotes where blanks around it would not be seen."""
+    return name if name == name.strip() else repr(name)

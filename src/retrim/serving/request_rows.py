@@ -1,0 +1,165 @@
+"""Rows of a request, JSON or Arrow, as the reader of rows to predict takes them; and what is wrong with them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from retrim.errors import BadInputError
+from retrim.reading.table import rule_of
+from retrim.serving.checked_rows import LONGEST, NeededColumns, lacking_columns
+from retrim.serving.rows_in import LoadedRows
+from retrim.table.data import ColumnType
+from retrim.table.reading import ReadingParams
+
+MOST_BYTES = 16 << 20
+"""Of a body: 10,000 rows of 100 columns fit."""
+MOST_ROWS = 10_000
+"""Of a request: a tenth of a second for 300 trees, while others wait. `retrim predict` takes any number."""
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@dataclass(frozen=True)
+class WrongCell:
+    """What is wrong with a request.
+
+    Args:
+        row: Its number in the request, from 0; None: the request as a whole.
+        field: The column; None: the row as a whole.
+        value: What it is, as text.
+        allowed: What it may be.
+    """
+
+    row: int | None
+    field: str | None
+    value: str | None
+    allowed: str
+
+
+class WrongRequestError(BadInputError):
+    """A request that cannot be answered: every cell that is at fault.
+
+    Args:
+        cells: What is wrong.
+    """
+
+    def __init__(self, cells: Sequence[WrongCell]) -> None:
+        super().__init__(f"{len(cells)} cells of the request cannot be used; the first: {cells[0]}")
+        self.cells = tuple(cells)
+
+    def as_record(self) -> dict[str, Any]:
+        return {"detail": [asdict(cell) for cell in self.cells]}
+
+
+def wrong(allowed: str, value: str | None = None) -> WrongRequestError:
+    """A request that is wrong as a whole."""
+    return WrongRequestError([WrongCell(None, None, value, allowed)])
+
+
+def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> LoadedRows:
+    """The rows of a JSON object, or of an array of them.
+
+    Text is read as in CSV, numbers as they are.
+
+    Raises:
+        WrongRequestError: It is no such JSON, lacks a column, or has too many rows.
+    """
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise wrong("is a row, {column: value}, or an array of rows, in JSON", f"not JSON: {error}") from error
+    rows = given if isinstance(given, list) else [given]
+    _refuse_count(len(rows))
+    found: list[WrongCell] = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            text = orjson.dumps(row).decode()[:LONGEST]
+            found.append(WrongCell(number, None, text, "is an object: {column: value}"))
+        else:
+            lacking = lacking_columns(row, needs, reading)
+            found += [WrongCell(number, name, None, "is there; null where it is not known") for name in lacking]
+    if found:
+        raise WrongRequestError(found)
+    repeated = {said.column for said in reading.repeated.values()}
+    parts = {name for each in reading.parts.values() for name in each.values()}
+    kinds: dict[str, ColumnType | None] = dict.fromkeys(sorted({*repeated, *parts}))
+    kinds |= {**dict.fromkeys(needs.calendar, "integer"), **needs.carried, **needs.required}
+    there = {name for row in rows for name in row}
+    table = {
+        name: _column([row.get(name) for row in rows], name, kind, reading, found)
+        for name, kind in kinds.items()
+        if name in there
+    }
+    if found:
+        raise WrongRequestError(found)
+    return LoadedRows(pa.table(table), np.arange(len(rows)))
+
+
+def _column(
+    values: list[Any], name: str, kind: ColumnType | None, reading: ReadingParams, found: list[WrongCell]
+) -> pa.Array:
+    """A column as it would stand in a file: numbers, or text."""
+    is_number = kind in ("number", "integer")
+    allowed = (int, float, str) if is_number else (int, str)
+    for number, value in enumerate(values):
+        if value is not None and (not isinstance(value, allowed) or (is_number and isinstance(value, bool))):
+            text = orjson.dumps(value).decode()[:LONGEST]
+            found.append(WrongCell(number, name, text, "is text" if kind is None else rule_of(name, kind, reading)))
+    if found:
+        return pa.nulls(len(values))
+    if is_number and not any(isinstance(value, str) for value in values):
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    sign = reading.signs_of(name)[0]
+    return pa.array([_text(value, sign) for value in values], pa.string())
+
+
+def _text(value: Any, sign: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return repr(value).replace(".", sign)
+    return str(value).lower()  # of true and false, as Arrow writes them
+
+
+def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> LoadedRows:
+    """The rows of an Arrow IPC stream.
+
+    Raises:
+        As `rows_of_json`.
+    """
+    batches, rows, size = [], 0, 0
+    try:
+        with pa.ipc.open_stream(BytesIO(body)) as stream:
+            for batch in stream:
+                rows, size = rows + len(batch), size + batch.nbytes
+                _refuse_count(rows, least=0)
+                if size > MOST_BYTES:
+                    raise wrong(f"has {MOST_BYTES:,} bytes at most once it is unpacked")
+                batch.validate(full=True)
+                batches.append(batch)
+            table = pa.Table.from_batches(batches, stream.schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise wrong("is an Arrow IPC stream", " ".join(str(error).split())[:LONGEST]) from error
+    _refuse_count(rows)
+    lacking = lacking_columns(table.column_names, needs, reading)
+    if lacking:
+        raise WrongRequestError([WrongCell(None, name, None, "is a column of the table") for name in lacking])
+    return LoadedRows(table, np.arange(rows))
+
+
+def _refuse_count(rows: int, *, least: int = 1) -> None:
+    if not least <= rows <= MOST_ROWS:
+        raise wrong(f"has 1 to {MOST_ROWS:,} rows", f"{rows} rows")
+
+
+def rejected_cells(rejected: pa.Table) -> list[WrongCell]:
+    """What `check_rows` rejected."""
+    rows: list[Mapping[str, Any]] = rejected.to_pylist()
+    return [
+        WrongCell(int(row["row"]), row["column"], row["value"], str(row["reason"]).removeprefix("not so: "))
+        for row in rows
+    ]

@@ -1,0 +1,182 @@
+"""A version as a server holds it: loaded, tried on its reference rows, ready to answer one row or many."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retrim.checking.score import interval_width
+from retrim.errors import RefusedError
+from retrim.features.view import FeatureView
+from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
+from retrim.lineage.prediction_log import probabilities_of
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import Stored
+from retrim.serving.checked_rows import Breaks, NeededColumns, check_rows
+from retrim.serving.one_row import OneRow, UnusualRowError, make_one_row
+from retrim.serving.plain_suite import asker_of, bounds_of, suite_to_ask
+from retrim.serving.predict import history_of, needed_columns
+from retrim.serving.request_rows import WrongRequestError, rejected_cells
+from retrim.serving.rows_in import LoadedRows
+from retrim.stats.canonical import from_parquet
+from retrim.table.data import row_keys
+from retrim.table.reading import ReadingParams
+from retrim.training.bundle import Predictor
+from retrim.training.predicted import predicted_columns
+
+NAMES = ("key", "event_time", "prediction", "class", "lower", "upper", "probabilities", "decision")
+"""Of what is said of a row, in the order of the prediction log."""
+Said = tuple[Any, ...]
+"""What is said of a row, by `NAMES`: the event in microseconds since 1970, the probabilities by class."""
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """A version that answers.
+
+    Args:
+        version: Its number.
+        predictor: Of its bundle.
+        needs: What it takes of a row.
+        breaks: What asks the suite.
+        reading: How text in rows is spelled.
+        key: Columns that name a row.
+        width: Half the width of the interval around a number.
+        one: The short way for a plain row; None where it has none.
+    """
+
+    version: int
+    predictor: Predictor
+    needs: NeededColumns
+    breaks: Breaks
+    reading: ReadingParams
+    key: tuple[str, ...]
+    width: float | None
+    one: OneRow | None
+
+    @property
+    def view(self) -> FeatureView:
+        return self.predictor.view
+
+    def answer_one(self, row: Mapping[str, Any], request: str) -> Said:
+        """What is said of a plain row of JSON.
+
+        Raises:
+            UnusualRowError: It is not plain; `answer` takes it.
+        """
+        if self.one is None:
+            raise UnusualRowError
+        plain = self.one.read(row)
+        predicted = self.predictor.model.predict(plain.matrix)
+        key = f"{request}:0" if plain.key is None else plain.key
+        return (key, plain.event, *self._said_of_one(predicted))
+
+    def _said_of_one(self, predicted: np.ndarray) -> Said:
+        """`predicted_columns` for one row."""
+        label = lower = upper = shares = decision = None
+        if predicted.ndim == 2:
+            values = predicted[0].tolist()
+            value, label = max(values), self.view.classes[int(predicted[0].argmax())]
+            shares = dict(zip(self.view.classes, values, strict=True))
+        else:
+            value = float(predicted[0])
+            if self.predictor.thresholds is not None:
+                decision = value >= self.predictor.thresholds.default
+            elif self.view.task == "regression" and self.width is not None:
+                lower, upper = value - self.width, value + self.width
+        return value, label, lower, upper, shares, decision
+
+    def answer(self, loaded: LoadedRows, request: str) -> list[Said]:
+        """What is said of each row of a request.
+
+        Raises:
+            WrongRequestError: A cell cannot be used; then nothing is answered.
+            BadInputError: A column is stored as what it cannot be.
+        """
+        checked = check_rows(loaded, "the request", self.needs, self.reading, self.breaks)
+        if len(checked.rejected):
+            raise WrongRequestError(rejected_cells(checked.rejected))
+        frame = checked.frame
+        predicted = self.predictor.predict(frame)
+        columns = predicted_columns(self.view, predicted, self.predictor.decide(frame, predicted), self.width)
+        shares: list[Any] = [None] * len(frame)
+        if self.view.task == "multiclass":
+            shares = [dict(pairs) for pairs in probabilities_of(predicted, self.view.classes).to_pylist()]
+        told = [columns[name].to_pylist() for name in ("prediction", "class", "lower", "upper")]
+        keys, events = self._keys(frame, request), self._events(frame)
+        return list(zip(keys, events, *told, shares, columns["decision"].to_pylist(), strict=True))
+
+    def _keys(self, frame: pd.DataFrame, request: str) -> list[str]:
+        own = [f"{request}:{row}" for row in range(len(frame))]
+        if not self.key or not set(self.key) <= set(frame):
+            return own
+        keys = row_keys(frame, self.key, "")
+        return keys.where(keys.notna(), pd.Series(own, index=keys.index, dtype="str")).tolist()
+
+    def _events(self, frame: pd.DataFrame) -> list[int | None]:
+        if self.needs.time not in frame:
+            return [None] * len(frame)
+        times = frame[self.needs.time]
+        micros: list[int | None] = times.dt.tz_convert(None).to_numpy("datetime64[us]").astype("int64").tolist()
+        return [None if gone else micro for micro, gone in zip(micros, times.isna(), strict=True)]
+
+    def as_record(self, said: Said) -> dict[str, Any]:
+        """What is said of a row, as an answer has it: without what the version never says."""
+        named = dict(zip(NAMES, said, strict=True))
+        record: dict[str, Any] = {"key": named["key"], "prediction": named["prediction"]}
+        if self.view.task == "multiclass":
+            record |= {"class": named["class"], "probabilities": named["probabilities"]}
+        elif self.view.task == "regression" and self.width is not None:
+            record |= {"lower": named["lower"], "upper": named["upper"]}
+        return record if self.predictor.thresholds is None else {**record, "decision": named["decision"]}
+
+    def as_table(self, said: list[Said], request: str) -> pa.Table:
+        """The same of many rows, a column for each; of several classes one for each probability too."""
+        records = [self.as_record(each) for each in said]
+        shares = [record.pop("probabilities", {}) for record in records]
+        named = [{f"probability of {name}": share for name, share in each.items()} for each in shares]
+        about = {"version": self.version, "request_id": request}
+        return pa.Table.from_pylist([{**record, **own, **about} for record, own in zip(records, named, strict=True)])
+
+
+def serve_version(workspace: Workspace, found: Stored) -> ServedVersion:
+    """A stored version, loaded and tried.
+
+    Raises:
+        RefusedError: It does not answer its reference rows as it did when it was made.
+        BadInputError: The suite cannot be read.
+    """
+    data, reading, predictor = workspace.params.data, workspace.params.reading, found.predictor
+    from_past = set(history_of(workspace, found.version).columns)
+    needs, _ = needed_columns(workspace, found, from_past, suite_to_ask)
+    needs = replace(needs, required={**needs.required, **dict.fromkeys(needs.made, "number")}, made=())
+    bounds = bounds_of(needs.suite, needs.required)
+    key = tuple(data.row_key)
+    _try(found)
+    return ServedVersion(
+        found.version,
+        predictor,
+        needs,
+        asker_of(bounds),
+        reading,
+        key,
+        interval_width(workspace, found),
+        make_one_row(predictor, needs, bounds, reading, key),
+    )
+
+
+def _try(found: Stored) -> None:
+    """Asks a version its reference rows; older bundles have none."""
+    if REFERENCE_ROWS not in found.files:
+        _ = found.predictor.model
+        return
+    reference = from_parquet(found.files[REFERENCE_ROWS])
+    apart = farthest(found.predictor.predict(reference), answers_of(reference))
+    if apart > TOLERANCE:
+        raise RefusedError(
+            f"version {found.version} answers its stored reference rows otherwise than it did, by {apart:.1e}, at most "
+            f"{TOLERANCE:.0e}; its packages are other ones than those it was made with"
+        )

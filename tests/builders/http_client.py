@@ -1,0 +1,56 @@
+"""`retrim serve` for tests: the real one, on a free port, in a thread of the test; and who asks it."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from retrim.adapters.mlflow_server import HOST
+from retrim.serving.predict import version_to_ask
+from retrim.serving.served import ServedVersion, serve_version
+from retrim.serving.server import Front, Serving, make_app
+from tests.builders.desk import Desk
+from tests.builders.served import SECONDS
+from tests.builders.served import serving as serving_app
+
+
+@dataclass
+class Client:
+    """Asks a server."""
+
+    port: int
+    serving: Serving
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=SECONDS)
+        try:
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, self.headers | given)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def json(self, path: str, given: Any = None, **headers: str) -> tuple[int, Any]:
+        """GET without a body, POST with one."""
+        if given is None:
+            status, answer = self.ask("GET", path, **headers)
+        else:
+            status, answer = self.ask(
+                "POST", path, json.dumps(given).encode(), content_type="application/json", **headers
+            )
+        return status, json.loads(answer)
+
+
+def served_version(desk: Desk, version: int | None = None) -> ServedVersion:
+    return serve_version(desk.workspace, version_to_ask(desk.workspace, version))
+
+
+@contextmanager
+def running(serving: Serving) -> Iterator[Client]:
+    """A server that answers, until the end of the block."""
+    with serving_app(Front(serving, make_app(serving))) as port:
+        yield Client(port, serving)
