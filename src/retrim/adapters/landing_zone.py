@@ -572,7 +572,7 @@ class QuarantinedBatch:
         kind: What it was to land as.
         correction: Whether it was to land as a correction.
         file: Name of the file it came as.
-        of: sha256 of the large file that it is a piece of; empty when it is none, as in reports of before.
+        of: sha256 of the large file that it is a piece of; empty when it is none.
         size: Bytes.
         arrived: When it came, UTC.
         state: Held; released or dropped by a person; landed, when the same bytes were accepted later.
