@@ -351,8 +351,17 @@ class Landing:
         Returns:
             The file; the one that was there if the batch had landed before.
         """
-        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
-        return self._land("rows", rows, digest, arrived=arrived, suspicious=suspicious, **how)
+        return self._land(
+            "rows",
+            rows,
+            digest,
+            arrived=arrived,
+            correction=correction,
+            released=released,
+            of=of,
+            data=data,
+            suspicious=suspicious,
+        )
 
     def land_labels(
         self,
@@ -366,8 +375,9 @@ class Landing:
         data: DataParams | None = None,
     ) -> Path:
         """The same for labels: `_key`, target and `label_time`."""
-        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
-        return self._land("labels", labels, digest, arrived=arrived, **how)
+        return self._land(
+            "labels", labels, digest, arrived=arrived, correction=correction, released=released, of=of, data=data
+        )
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
         """Landed batches in order of arrival; if `as_of` is given, those that stood then: landed and not withdrawn."""

@@ -95,9 +95,8 @@ class FirstRows:
     def first_model(self, *, loss: str, seed: int, threads: int) -> Model:
         """As a run does: rounds from the newest rows held back, then all rows. What is newest may matter most."""
         held = max(len(self.matrix) // 10, 1)
-        how: dict[str, Any] = {"loss": loss, "hyperparameters": MODEL, "seed": seed, "threads": threads}
-        rounds = max(self.fit(rounds=ROUNDS, held=held, **how).rounds, 1)
-        return self.fit(rounds=rounds, **how).model
+        fit = partial(self.fit, loss=loss, hyperparameters=MODEL, seed=seed, threads=threads)
+        return fit(rounds=max(fit(rounds=ROUNDS, held=held).rounds, 1)).model
 
 
 def first_rows(

@@ -10,6 +10,7 @@ The stored challengers and the champion on the judging block; names one winner a
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -247,15 +248,15 @@ def _verdict(
     """The gate's verdict, what the record tells beside it, and the look by group."""
     times = uses(_used(paths), judged.rows["_event"])
     competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
-    drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
+    judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
     support = support_in(read_pins(paths), judged, gate)
-    verdict = judge_models(judged, gate, SliceParams(), **drawn, rivals=len(competing), support=support)
+    verdict = judged_by(judged, gate, SliceParams(), rivals=len(competing), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
     of_previous = None
     if competing:
         theirs = replace(judged, challengers={str(version): each.scored for version, each in competing.items()})
-        of_previous = judge_models(theirs, gate, SliceParams(), **drawn, rivals=len(judged.challengers))
+        of_previous = judged_by(theirs, gate, SliceParams(), rivals=len(judged.challengers))
         best = competing[int(of_previous.winner)]
         of_previous = of_previous.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
     losses = {version: each.scored.losses for version, each in competing.items()}

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -95,7 +94,6 @@ class StackEstimator:
 
         def fit(rows: slice) -> dict[str, FittedModel]:
             own = None if weights is None else weights[rows]
-            fixed: dict[str, Any] = {"patience": patience, "seed": seed, "threads": threads, "rounds": rounds}
             return {
                 kind: MODELS[kind].fit(
                     view,
@@ -105,7 +103,10 @@ class StackEstimator:
                     hyperparameters=given,
                     weights=own,
                     stop=stop,
-                    **fixed,
+                    rounds=rounds,
+                    patience=patience,
+                    seed=seed,
+                    threads=threads,
                 )
                 for kind, given in named.items()
             }

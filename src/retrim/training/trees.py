@@ -3,7 +3,7 @@
 import ctypes
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
@@ -154,14 +154,14 @@ class GbmEstimator:
         train = lightgbm.Dataset(
             _source(matrix), actual, weight=weights, feature_name=names, categorical_feature=view.categorical
         )
-        watched: dict[str, Any] = {}
+        valid: list[lightgbm.Dataset] | None = None
+        callbacks: list[Callable[..., Any]] | None = None
         if stop is not None:
             # Of pieces, LightGBM takes rows without weights for rows of weight 0 where those it trains on have some.
-            seen = _source(stop[0]) if weights is None else np.asarray(stop[0])
-            watched["valid_sets"] = [train.create_valid(seen, stop[1])]
-            watched["callbacks"] = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
+            valid = [train.create_valid(_source(stop[0]) if weights is None else np.asarray(stop[0]), stop[1])]
+            callbacks = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
         try:
-            booster = lightgbm.train(parameters, train, num_boost_round=rounds, **watched)
+            booster = lightgbm.train(parameters, train, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
         except lightgbm.basic.LightGBMError as error:
             raise BadInputError(
                 f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; look at tune.space"
