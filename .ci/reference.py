@@ -464,6 +464,7 @@ RECORDS = (
     Printed("retrim upgrade", "retrim.onboarding.new:Upgrade"),
     Printed("retrim versions environment", "retrim.retraining.reproduce:BuiltEnvironment"),
     Printed("retrim alerts", "retrim.cli.answers:ToldAlert", "Under `alerts`, a list of these."),
+    Printed("retrim token list", "retrim.lineage.tokens:Token", "Under `tokens`, a list of these."),
     Printed("retrim alerts test", "retrim.lineage.telling:Sending", "Under `sent`, a list of these."),
     Printed("retrim alerts send", "retrim.lineage.telling:Sending", "Under `sent`, a list of these."),
     Printed("retrim status --check", "retrim.reports.health:Health"),

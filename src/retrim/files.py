@@ -106,6 +106,16 @@ class WorkspacePaths:
         return self.var / "ui" / "password"
 
     @property
+    def tokens(self) -> Path:
+        """The file with the hashes of the tokens that `retrim serve` takes."""
+        return self.var / "serve" / "tokens.json"
+
+    @property
+    def requests(self) -> Path:
+        """What `retrim serve` answered and has not stored yet."""
+        return self.var / "serve" / "requests"
+
+    @property
     def demo(self) -> Path:
         return self.var / "demo"
 

@@ -29,7 +29,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "batch", "policy"}
+GROUPS = {"", "batch", "policy", "token"}
 
 
 def commands() -> dict[str, Any]:

@@ -22,9 +22,8 @@ from retrim.serving.plain_suite import bounds_of
 from retrim.serving.predict import predict
 from retrim.serving.request_rows import ARROW, WrongRequestError, rows_of_json
 from retrim.serving.served import ServedVersion
-from retrim.serving.server import Serving
 from tests.builders.desk import Desk, make_desk, with_params
-from tests.builders.http_client import Client, running, served_version
+from tests.builders.http_client import Client, running, served_version, serving_of
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +58,8 @@ def served(desks: dict[str, Desk]) -> dict[str, ServedVersion]:
 
 
 @pytest.fixture(scope="module")
-def client(served: dict[str, ServedVersion]) -> Iterator[Client]:
-    with running(Serving(served["regression"])) as client:
+def client(desks: dict[str, Desk]) -> Iterator[Client]:
+    with running(serving_of(desks["regression"])) as client:
         yield client
 
 
@@ -88,9 +87,7 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_it_answers_what_predict_writes_to_the_bit(
-    task: str, desks: dict[str, Desk], served: dict[str, ServedVersion], tmp_path: Path
-) -> None:
+def test_it_answers_what_predict_writes_to_the_bit(task: str, desks: dict[str, Desk], tmp_path: Path) -> None:
     rows = new_rows(desks[task])
     rows.to_parquet(tmp_path / "in.parquet", index=False)
     given = {"version": None, "explained": 0, "query": None, "table": None, "into": ""}
@@ -99,7 +96,7 @@ def test_it_answers_what_predict_writes_to_the_bit(
         **given,  # type: ignore[arg-type]
     )  # fmt: skip
     written = pd.read_parquet(tmp_path / "out.parquet")
-    with running(Serving(served[task])) as client:
+    with running(serving_of(desks[task])) as client:
         status, many = client.json("/predict", as_json(rows))
         ones = [client.json("/predict", row)[1]["predictions"][0] for row in as_json(rows)]
         code, content = client.ask("POST", "/predict", as_arrow(rows), content_type=ARROW)

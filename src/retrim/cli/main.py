@@ -217,6 +217,7 @@ for name, group in {
     "batch": data.batch_app,
     "policy": policy.policy_app,
     "settings": policy.settings_app,
+    "token": serve.token_app,
     "versions": versions.versions_app,
 }.items():
     app.add_typer(group, name=name, no_args_is_help=name not in ("alerts", "versions", "settings"))

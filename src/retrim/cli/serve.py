@@ -1,10 +1,12 @@
-"""The HTTP server by command."""
+"""The HTTP server by command, and the tokens of those who may ask it."""
 
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from retrim.cli.base import example, version_number, workspace_here
+from retrim.cli.base import AsJson, as_time, example, version_number, workspace_here
 
 app = typer.Typer()
 PORT = 8000
@@ -17,26 +19,105 @@ def serve(
     version: Annotated[
         int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
     ] = None,
+    cert: Annotated[
+        Path | None, typer.Option("--cert", metavar="FILE", help="Certificate as PEM, for TLS; with --key.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Its private key as PEM.")] = None,
+    durable: Annotated[
+        bool, typer.Option("--durable", help="Flush each answer to the disk before it is sent. Default: each second.")
+    ] = False,
 ) -> None:
     """Answer requests for predictions over HTTP until Ctrl-C.
 
     POST /predict takes a row as JSON, an array of rows, or an Arrow stream. A cell that cannot be used is named in the
     answer, with what is allowed. /openapi.json describes it all.
+    A version that goes live is loaded beside, tried and swapped in. What is answered is in var/predictions 10 s later.
+    Only this machine can connect, unless you name another --host. That takes a token: `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
+    from retrim.errors import BadInputError
     from retrim.files import lightgbm_alone
 
+    if (cert is None) != (key is None):
+        raise BadInputError("TLS takes a certificate and its key; name both: --cert, --key")
     listener = bind(port, host)
+    is_local = ip_address(listener.getsockname()[0]).is_loopback
     lightgbm_alone()
+    from retrim.lineage.tokens import Doorkeeper
+    from retrim.serving.follow import Follower
     from retrim.serving.predict import version_to_ask
+    from retrim.serving.request_log import RequestLog
     from retrim.serving.served import serve_version
     from retrim.serving.server import Serving, run_server
 
     workspace = workspace_here()
+    door = Doorkeeper(workspace.paths.tokens)
+    if not is_local and not door.tokens():
+        raise BadInputError(
+            f"others can connect to {host}, and there is no token that tells who may; make one: "
+            "retrim token add NAME --scope predict"
+        )
     served = serve_version(workspace, version_to_ask(workspace, version))
-    at = f"http://{host}:{listener.getsockname()[1]}"
+    at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
     print(f"version {served.version} answers at {at}/predict; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
+    if not is_local and cert is None:
+        print("tokens travel as they are: name --cert and --key, or put a proxy with TLS before it", flush=True)  # noqa: T201
+    log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=durable)
+    serving = Serving(served, door, log.add, is_local=is_local)
+    follower = Follower(workspace_here, serving, lambda: as_time(None)) if version is None else None
+    log.start()
+    if follower is not None:
+        follower.start()
     try:
-        run_server(Serving(served), listener)
+        run_server(serving, listener, cert=cert, key=key)
     except KeyboardInterrupt:
         print("stopped", flush=True)  # noqa: T201
+    finally:
+        if follower is not None:
+            follower.stop()
+        log.close()
+
+
+token_app = typer.Typer(help="Tokens of those who ask `retrim serve`: add, list, remove.")
+
+
+@token_app.command(epilog=example("retrim token add dashboard --scope predict --scope read"))
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who uses it.")],
+    scopes: Annotated[
+        list[str], typer.Option("--scope", metavar="SCOPE", help="read, predict or label; give it again for more.")
+    ],
+) -> None:
+    """Make a token, and show it once.
+
+    Only its hash is kept. read: metrics and the description. predict: predictions. label: answers that land.
+    Once there is a token, requests without one are refused, from this machine too.
+    """
+    from retrim.lineage.tokens import add_token
+
+    print(add_token(workspace_here(), name, scopes, now=as_time(None)))  # noqa: T201  the answer itself
+
+
+@token_app.command("list", epilog=example("retrim token list"))
+def list_tokens(as_json: AsJson = False) -> None:
+    """List tokens: whose, what they allow, since when."""
+    from retrim.cli import render
+    from retrim.lineage.tokens import read_tokens
+    from retrim.stats.codec import to_record
+
+    tokens = read_tokens(workspace_here().paths.tokens).values()
+    if as_json:
+        render.show_json({"tokens": [to_record(each) for each in tokens]})
+        return
+    rows = [(each.name, ", ".join(each.scopes), render.moment(each.made)) for each in tokens]
+    render.show_table(("name", "scopes", "made"), rows)
+
+
+@token_app.command(epilog=example("retrim token remove dashboard"))
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="As `retrim token list` has it.")]) -> None:
+    """Take a token back; a server that runs refuses it at once."""
+    from retrim.cli import render
+    from retrim.lineage.tokens import remove_token
+
+    remove_token(workspace_here(), name)
+    render.OUT.print(f"removed: {name}", highlight=False, markup=False)

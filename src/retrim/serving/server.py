@@ -5,11 +5,15 @@ a request costs more than the prediction. Everything else takes the routes.
 """
 
 import asyncio
+import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from pathlib import Path
 from secrets import token_hex
+from time import time_ns
 from typing import Any
 
 import orjson
@@ -17,8 +21,11 @@ import pyarrow as pa
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
+from retrim import __version__
 from retrim.errors import BadInputError
-from retrim.serving.one_row import UnusualRowError
+from retrim.lineage.tokens import Doorkeeper, Scope
+from retrim.serving.checked_rows import NeededColumns
+from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
     ARROW,
     MOST_BYTES,
@@ -28,17 +35,25 @@ from retrim.serving.request_rows import (
     rows_of_json,
     wrong,
 )
+from retrim.serving.rows_in import LoadedRows
 from retrim.serving.served import Said, ServedVersion
 from retrim.table.data import ColumnType
+from retrim.table.reading import ReadingParams
 
 SECONDS = 30
 """That a request may take: to arrive, and to be answered."""
+GRACE_SECONDS = 5
+"""For requests that are under way when the server is stopped."""
 WAITING = 64
 """Requests of many rows that may wait for their turn; they are answered one at a time."""
 JSON = "application/json"
+DEGRADED = "degraded"
+"""In an answer: why another version than the live one gave it."""
+LOGGER = logging.getLogger("retrim.serve")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+Read = Callable[[bytes, NeededColumns, ReadingParams], LoadedRows]
 Send = Callable[[Message], Awaitable[None]]
 
 
@@ -60,64 +75,102 @@ class Serving:
 
     Args:
         served: The version that answers.
+        door: Knows the tokens.
+        keep: Keeps what was answered, before it is sent.
+        is_local: Whether only this machine can connect.
     """
 
-    def __init__(self, served: ServedVersion) -> None:
-        self.served = served
+    def __init__(
+        self, served: ServedVersion, door: Doorkeeper, keep: Callable[[Line], None], *, is_local: bool = True
+    ) -> None:
+        self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
+        self.before: ServedVersion | None = None
+        self.behind: str | None = None
         self.waiting = 0
         self._turns = ThreadPoolExecutor(1, "answers")
 
-    def check(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Refuses who may not ask.
+    def swap(self, fresh: ServedVersion) -> None:
+        """Lets another version answer from the next request on; this one steps in where that fails."""
+        self.before, self.served, self.behind = self.served, fresh, None
+
+    def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
+        """Refuses who may not ask: without a known token, or where there are none, from elsewhere or from a page.
 
         Every page in a browser reaches loopback. A browser names the page's origin, and programs name none.
 
         Raises:
-            RefusedRequestError: A page asks.
+            RefusedRequestError: Says what to do.
         """
-        for name, value in headers:
-            if name == b"origin":
-                raise RefusedRequestError(HTTPStatus.FORBIDDEN, "pages in a browser are not answered")
-            if name == b"host" and value.decode("latin-1").rpartition(":")[0] not in LOOPBACK:
-                raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"call it by one of {', '.join(LOOPBACK)}")
+        given = dict(headers)
+        try:
+            is_open = self.is_local and not self.door.tokens()
+        except BadInputError as error:
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the tokens cannot be read") from error
+        if not is_open:
+            allows = self.door.allows(given.get(b"authorization", b""), scope)
+            if allows is None:
+                raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "send a token: Authorization: Bearer TOKEN")
+            if not allows:
+                raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}")
+        elif b"origin" in given:
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, "pages in a browser are not answered")
+        elif given.get(b"host", b"").decode("latin-1").rpartition(":")[0] not in LOOPBACK:
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"call it by one of {', '.join(LOOPBACK)}")
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""
-        request, served = token_hex(8), self.served
+        request, served, mark = token_hex(8), self.served, self.behind
         try:
             row = orjson.loads(body)
             if type(row) is not dict:
                 return None
-            said = served.answer_one(row, request)
-        except (orjson.JSONDecodeError, UnusualRowError):
+            said = [served.answer_one(row, request)]
+        except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
             return None
-        return self._as_json(served, [said], request)
+        self._keep(served, said, request)
+        return _as_json(served, said, request, mark)
 
     def answer(self, body: bytes, *, as_arrow: bool) -> bytes:
         """The answer to a request.
 
         Raises:
             WrongRequestError: Something in it cannot be used.
+            RefusedRequestError: No version can answer, or it cannot be kept.
         """
-        request, served = token_hex(8), self.served
-        read = rows_of_arrow if as_arrow else rows_of_json
-        try:
-            said = served.answer(read(body, served.needs, served.reading), request)
-        except WrongRequestError:
-            raise
-        except BadInputError as error:
-            raise wrong(str(error)) from error
+        request = token_hex(8)
+        served, mark, said = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request)
+        self._keep(served, said, request)
         if not as_arrow:
-            return self._as_json(served, said, request)
+            return _as_json(served, said, request, mark)
         table, sink = served.as_table(said, request), pa.BufferOutputStream()
+        table = table if mark is None else table.replace_schema_metadata({DEGRADED: mark})
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
         return bytes(sink.getvalue())
 
-    @staticmethod
-    def _as_json(served: ServedVersion, said: list[Said], request: str) -> bytes:
-        predictions = [served.as_record(each) for each in said]
-        return orjson.dumps({"version": served.version, "request_id": request, "predictions": predictions})
+    def _said(self, body: bytes, read: Read, request: str) -> tuple[ServedVersion, str | None, list[Said]]:
+        """What is said, by whom, and why not by the live version: by the one before, where that fails."""
+        served, before, mark = self.served, self.before, self.behind
+        for version in (served, before):
+            if version is None:
+                break
+            try:
+                return version, mark, version.answer(read(body, version.needs, version.reading), request)
+            except WrongRequestError:
+                raise
+            except BadInputError as error:
+                raise wrong(str(error)) from error
+            except Exception:
+                LOGGER.exception("version %s cannot answer request %s", version.version, request)
+                mark = f"version {version.version} cannot answer"
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
+
+    def _keep(self, served: ServedVersion, said: list[Said], request: str) -> None:
+        try:
+            self.keep((served.version, request, time_ns() // 1000, said))
+        except OSError as error:
+            LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the answer cannot be kept") from error
 
     async def in_turn(self, work: Callable[[], bytes]) -> bytes:
         """Does what takes longer, one at a time and beside the requests of one row.
@@ -137,6 +190,13 @@ class Serving:
             ) from None
         finally:
             self.waiting -= 1
+
+
+def _as_json(served: ServedVersion, said: list[Said], request: str, mark: str | None) -> bytes:
+    record: dict[str, Any] = {"version": served.version, "request_id": request}
+    if mark is not None:
+        record[DEGRADED] = mark
+    return orjson.dumps({**record, "predictions": [served.as_record(each) for each in said]})
 
 
 async def read_body(request: Request) -> bytes:
@@ -161,11 +221,14 @@ async def read_body(request: Request) -> bytes:
 
 def make_app(serving: Serving) -> FastAPI:
     """The routes, and their description at /openapi.json."""
-    app = FastAPI(title="retrim", docs_url=None, redoc_url=None)
+    app = FastAPI(title="retrim", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.exception_handler(RefusedRequestError)
     async def refuse(_: Request, error: RefusedRequestError) -> Response:
-        return _json({"detail": [{"allowed": error.said}]}, error.status)
+        answer = _json({"detail": [{"allowed": error.said}]}, error.status)
+        if error.status is HTTPStatus.UNAUTHORIZED:
+            answer.headers["www-authenticate"] = "Bearer"
+        return answer
 
     @app.exception_handler(WrongRequestError)
     async def say_what_is_wrong(_: Request, error: WrongRequestError) -> Response:
@@ -174,7 +237,7 @@ def make_app(serving: Serving) -> FastAPI:
     @app.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
         """Rows as JSON or as an Arrow IPC stream; the answer has the same form."""
-        serving.check(request.scope["headers"])
+        serving.check(request.scope["headers"], "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind not in (JSON, ARROW):
             said = f"the content type is {JSON} or {ARROW}"
@@ -189,16 +252,16 @@ def make_app(serving: Serving) -> FastAPI:
 
     @app.get("/ready", summary="Whether predictions are answered, and by which version")
     async def ready() -> Response:
-        return _json({"ready": True, "version": serving.served.version})
+        record = {"ready": True, "version": serving.served.version}
+        return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})
 
-    def described() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title="retrim", version="1", routes=app.routes)
-            schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
-            app.openapi_schema = schema
-        return app.openapi_schema
+    @app.get("/openapi.json", include_in_schema=False)
+    async def describe(request: Request) -> Response:
+        serving.check(request.scope["headers"], "read")
+        schema = get_openapi(title="retrim", version=__version__, routes=app.routes)
+        schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
+        return _json(schema)
 
-    app.openapi = described  # type: ignore[method-assign]
     return app
 
 
@@ -268,10 +331,10 @@ class Front:
             if name == b"content-type" and value != JSON.encode():
                 return None
         try:
-            self.serving.check(headers)
+            self.serving.check(headers, "predict")
+            return self.serving.answer_quickly(body)
         except RefusedRequestError:
             return None  # which the route says
-        return self.serving.answer_quickly(body)
 
 
 def _after(first: Message, receive: Receive) -> Receive:
@@ -284,8 +347,18 @@ def _after(first: Message, receive: Receive) -> Receive:
     return again
 
 
-def run_server(serving: Serving, listener: socket.socket) -> None:
-    """Serves in this process until SIGINT or SIGTERM."""
+def run_server(serving: Serving, listener: socket.socket, *, cert: Path | None = None, key: Path | None = None) -> None:
+    """Serves in this process until SIGINT or SIGTERM.
+
+    Args:
+        serving: What answers.
+        listener: A bound socket.
+        cert: The file of a certificate, for TLS.
+        key: The file of its private key.
+
+    Raises:
+        BadInputError: The files are none of a certificate and its key.
+    """
     import uvicorn
 
     config = uvicorn.Config(
@@ -297,5 +370,14 @@ def run_server(serving: Serving, listener: socket.socket) -> None:
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise BadInputError(
+            f"TLS cannot begin with {cert}, {key}: {error}; name a certificate and its key, both as PEM: --cert, --key"
+        ) from error
     uvicorn.Server(config).run(sockets=[listener])

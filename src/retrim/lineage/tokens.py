@@ -1,0 +1,130 @@
+"""Who may ask the server: tokens with scopes. Only their hashes are kept, in a file that its owner alone can read.
+
+A token is 32 random bytes, so its plain SHA-256 tells nothing of it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Literal, get_args
+
+import pandas as pd
+
+from retrim.adapters.database import iso
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.files import write_private
+from retrim.lineage.locks import held_locks
+from retrim.lineage.workspace import Workspace
+from retrim.stats.canonical import to_json
+from retrim.stats.codec import from_record, to_record
+
+Scope = Literal["read", "predict", "label"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""read: metrics and the description; predict: predictions and why; label: answers land."""
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is kept of a token.
+
+    Args:
+        name: Whose it is.
+        scopes: What it allows.
+        digest: SHA-256 of the token.
+        made: When.
+    """
+
+    name: str
+    scopes: tuple[str, ...]
+    digest: str
+    made: str
+
+
+def read_tokens(file: Path) -> dict[str, Token]:
+    """The tokens of a workspace, by name.
+
+    Raises:
+        BadInputError: The file was altered.
+    """
+    if not file.exists():
+        return {}
+    try:
+        return {each["name"]: from_record(Token, each) for each in json.loads(file.read_bytes())}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{file} holds no tokens ({error}); remove it, and make them anew") from error
+
+
+def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd.Timestamp) -> str:
+    """A new token; it is not kept, so it cannot be shown again.
+
+    Raises:
+        BadInputError: The name is taken or is none, or no scope is named.
+        UnknownNameError: There is no such scope.
+    """
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise UnknownNameError("scope", scope, SCOPES)
+    if not scopes:
+        raise BadInputError(f"no scope is named, so the token would allow nothing; name some of {', '.join(SCOPES)}")
+    if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
+        raise BadInputError(f"{name!r} is no name of a token; write who uses it, in {LONGEST_NAME} characters at most")
+    with held_locks(workspace, "tokens"):
+        there = read_tokens(workspace.paths.tokens)
+        if name in there:
+            raise BadInputError(f"there is a token {name!r}; take another name, or remove it: retrim token remove NAME")
+        text = f"retrim_{token_urlsafe(32)}"
+        digest = sha256(text.encode()).hexdigest()
+        _write(workspace, {**there, name: Token(name, tuple(dict.fromkeys(scopes)), digest, iso(now))})
+    return text
+
+
+def remove_token(workspace: Workspace, name: str) -> None:
+    """Takes a token back; a server that runs refuses it from then on.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    with held_locks(workspace, "tokens"):
+        there = read_tokens(workspace.paths.tokens)
+        if name not in there:
+            raise UnknownNameError("token", name, there)
+        _write(workspace, {each: token for each, token in there.items() if each != name})
+
+
+def _write(workspace: Workspace, tokens: Mapping[str, Token]) -> None:
+    write_private(workspace.paths.tokens, to_json([to_record(each) for each in tokens.values()]))
+
+
+class Doorkeeper:
+    """Knows the tokens of a workspace as they are now.
+
+    Args:
+        file: Where they lie.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: tuple[int, int] | None = None
+        self._by_digest: dict[str, Token] = {}
+
+    def tokens(self) -> dict[str, Token]:
+        """By digest. A file that cannot be read lets nobody in."""
+        try:
+            facts = self._file.stat()
+            seen = facts.st_mtime_ns, facts.st_ino
+        except FileNotFoundError:
+            seen = (0, 0)
+        if seen != self._seen:
+            self._by_digest = {each.digest: each for each in read_tokens(self._file).values()}
+            self._seen = seen
+        return self._by_digest
+
+    def allows(self, given: bytes, scope: Scope) -> bool | None:
+        """Whether the value of an Authorization header allows something; None where it names no token that is known."""
+        kind, _, text = given.partition(b" ")
+        token = self.tokens().get(sha256(text.strip()).hexdigest()) if kind.lower() == b"bearer" else None
+        return None if token is None else scope in token.scopes

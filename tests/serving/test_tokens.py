@@ -1,0 +1,185 @@
+"""Who may ask the server: with a token of the right scope, or where there is none, this machine alone."""
+
+import datetime as dt
+import http.client
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.lineage.tokens import Doorkeeper, add_token, remove_token
+from retrim.serving import server
+from retrim.serving.server import Serving
+from tests.builders.cured import Cure
+from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.http_client import running, serving_of
+from tests.builders.receivers import free_port
+from tests.builders.typed import Session, sit_at_desk
+
+pytestmark = pytest.mark.slow
+
+NOW = pd.Timestamp("2024-01-12", tz="UTC")
+ROW = {"at": "2024-01-11T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
+Sit = Callable[[Desk], Session]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+@pytest.fixture
+def sit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sit:
+    return lambda desk: sit_at_desk(desk, monkeypatch, capsys)
+
+
+def bearer(token: str) -> str:
+    return f"Bearer {token}"
+
+
+def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: Desk) -> None:
+    with running(serving_of(desk)) as client:
+        before = client.json("/predict", ROW)[0]
+        token = add_token(desk.workspace, "a", ["predict"], now=NOW)
+        reader = add_token(desk.workspace, "b", ["read"], now=NOW)
+        codes = [client.json("/predict", ROW, authorization=given)[0] for given in ("", bearer("x"), bearer(reader))]
+        many = client.json("/predict", [ROW] * 2)[0]
+        good = client.json("/predict", ROW, authorization=bearer(token))[0]
+        described = [client.json("/openapi.json", authorization=bearer(each))[0] for each in (reader, token)]
+        remove_token(desk.workspace, "a")
+        after = client.json("/predict", ROW, authorization=bearer(token))[0]
+
+    assert (before, good) == (HTTPStatus.OK, HTTPStatus.OK)
+    assert [*codes, many, after] == [401, 401, 403, 401, 401]
+    assert described == [200, 403]
+    kept = desk.workspace.paths.tokens.read_text(encoding="utf-8")
+    assert token not in kept
+    assert reader not in kept
+    assert desk.workspace.paths.tokens.stat().st_mode & 0o077 == 0
+
+
+def test_where_others_can_connect_nobody_is_answered_without_a_token(desk: Desk) -> None:
+    serving = serving_of(desk)
+    with running(Serving(serving.served, serving.door, serving.keep, is_local=False)) as client:
+        assert client.json("/predict", ROW)[0] == HTTPStatus.UNAUTHORIZED
+        assert client.json("/health")[0] == HTTPStatus.OK
+
+
+def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(desk: Desk) -> None:
+    with running(serving_of(desk)) as client:
+        desk.workspace.paths.tokens.parent.mkdir(parents=True)
+        desk.workspace.paths.tokens.write_text("[", encoding="utf-8")
+
+        assert client.json("/predict", ROW)[0] == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def test_a_name_is_there_once_and_scopes_are_those_that_there_are(desk: Desk) -> None:
+    add_token(desk.workspace, "a", ["predict"], now=NOW)
+    for name, scopes in (("a", ["read"]), ("b", []), ("", ["read"]), (" b", ["read"])):
+        with pytest.raises(BadInputError):
+            add_token(desk.workspace, name, scopes, now=NOW)
+    with pytest.raises(UnknownNameError):
+        add_token(desk.workspace, "b", ["all"], now=NOW)
+    with pytest.raises(UnknownNameError):
+        remove_token(desk.workspace, "b")
+    assert [each.name for each in Doorkeeper(desk.workspace.paths.tokens).tokens().values()] == ["a"]
+
+
+@pytest.mark.cures(
+    "and there is no token that tells who may; make one: retrim token add NAME --scope predict",
+    "there is a token {}; take another name, or remove it: retrim token remove NAME",
+)
+def test_others_can_connect_once_there_is_a_token(
+    desk: Desk, sit: Sit, cure: Cure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "run_server", stopped)
+    session = sit(desk)
+    cure.is_asked(session.says("serve --host 0.0.0.0 --port 0", code=2))
+    token = session.says("token add all --scope predict --scope read", code=0)
+    said = session.says("serve --host 0.0.0.0 --port 0", code=0)
+    assert "version 1 answers at http://0.0.0.0:" in said
+    assert "tokens travel as they are" in said
+    cure.is_asked(session.says("token add all --scope read", code=2))
+    listed = session.says("token list", code=0)
+    assert "all predict, read" in listed
+    assert token not in listed
+    session.says("token remove all", code=0)
+    again = session.says("token add all --scope read", code=0)
+
+    assert session.says("serve --cert a.pem", code=2).count("--key") == 1
+    cure.is_done(said + again)
+
+
+def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    )
+    port = free_port()
+    code = (
+        "import sys; from pathlib import Path; from types import SimpleNamespace as S;"
+        "from retrim.adapters.mlflow_server import bind; from retrim.serving.server import run_server;"
+        "from retrim.serving.server import Serving; from retrim.lineage.tokens import Doorkeeper;"
+        "run_server(Serving(S(version=1), Doorkeeper(Path('none')), print), bind(int(sys.argv[1])),"
+        "cert=Path(sys.argv[2]), key=Path(sys.argv[3]))"
+    )
+    files = [str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")]
+    process = subprocess.Popen([sys.executable, "-c", code, str(port), *files])
+    try:
+        trusting = ssl.create_default_context(cafile=files[0])
+        answer, until = 0, time.monotonic() + 120
+        while not answer and time.monotonic() < until:
+            connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=trusting)
+            try:
+                connection.request("GET", "/health")
+                answer = connection.getresponse().status
+            except ConnectionRefusedError:
+                assert process.poll() is None
+                time.sleep(0.1)
+            finally:
+                connection.close()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+    assert answer == HTTPStatus.OK
+    with pytest.raises(BadInputError, match="TLS cannot begin"):
+        server.run_server(serving_of(desk), server.socket.socket(), cert=tmp_path / "key.pem", key=tmp_path / "no.pem")
