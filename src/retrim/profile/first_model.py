@@ -29,7 +29,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
 from retrim.training.baseline import BASELINES, season_cell
-from retrim.training.estimators import MODELS, FittedModel, Model
+from retrim.training.estimators import MODELS, FittedModel, Hyperparameters, Model
 
 JUDGED = 0.25
 MODEL = {
@@ -78,7 +78,7 @@ class FirstRows:
         self,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         seed: int,
         threads: int,
@@ -103,9 +103,8 @@ class FirstRows:
     def first_model(self, *, loss: str, seed: int, threads: int) -> Model:
         """As a run does: rounds from rows held back, then all rows. What is newest may matter most."""
         _, held = keep_back(np.arange(len(self.matrix)), share=0.1)
-        how: dict[str, Any] = {"loss": loss, "hyperparameters": MODEL, "seed": seed, "threads": threads}
-        rounds = max(self.fit(rounds=ROUNDS, held=held, **how).rounds, 1)
-        return self.fit(rounds=rounds, **how).model
+        fit = partial(self.fit, loss=loss, hyperparameters=MODEL, seed=seed, threads=threads)
+        return fit(rounds=max(fit(rounds=ROUNDS, held=held).rounds, 1)).model
 
 
 def first_rows(
