@@ -194,6 +194,7 @@ from retrim.adapters.mlflow_server import bind
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.lineage.tokens import Doorkeeper
 from retrim.serving import request_log
+from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import RequestLog
 from retrim.serving.server import Serving, run_server
 from tests.builders.answering import Answering
@@ -201,7 +202,7 @@ request_log.STORE_SECONDS = 2
 folder = Path(sys.argv[2])
 log = RequestLog(folder / "requests", PredictionLog(str(folder / "p"), "m", folder / "lock"), is_durable=False)
 log.start()
-run_server(Serving(Answering(), Doorkeeper(folder / "none"), log.add), bind(int(sys.argv[1])))
+run_server(Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics()), bind(int(sys.argv[1])))
 """
 
 
