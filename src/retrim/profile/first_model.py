@@ -28,7 +28,7 @@ from retrim.stats.bootstrap import mean_bound
 from retrim.stats.metrics import row_losses
 from retrim.table.data import DataParams
 from retrim.training.baseline import BASELINES, season_cell
-from retrim.training.estimators import MODELS, FittedModel, Model
+from retrim.training.estimators import MODELS, FittedModel, Hyperparameters, Model
 
 JUDGED = 0.25
 MODEL = {
@@ -74,7 +74,7 @@ class FirstRows:
         return replace(self, view=view, matrix=self.matrix[:, kept], asked=self.asked[:, kept])
 
     def fit(
-        self, *, loss: str, hyperparameters: dict[str, Any], rounds: int, seed: int, threads: int, held: int = 0
+        self, *, loss: str, hyperparameters: Hyperparameters, rounds: int, seed: int, threads: int, held: int = 0
     ) -> FittedModel:
         """A model of all fitted rows, or of all but the newest `held`, which say when to stop."""
         stop = len(self.matrix) - held
@@ -95,9 +95,8 @@ class FirstRows:
     def first_model(self, *, loss: str, seed: int, threads: int) -> Model:
         """As a run does: rounds from the newest rows held back, then all rows. What is newest may matter most."""
         held = max(len(self.matrix) // 10, 1)
-        how: dict[str, Any] = {"loss": loss, "hyperparameters": MODEL, "seed": seed, "threads": threads}
-        rounds = max(self.fit(rounds=ROUNDS, held=held, **how).rounds, 1)
-        return self.fit(rounds=rounds, **how).model
+        fit = partial(self.fit, loss=loss, hyperparameters=MODEL, seed=seed, threads=threads)
+        return fit(rounds=max(fit(rounds=ROUNDS, held=held).rounds, 1)).model
 
 
 def first_rows(

@@ -494,7 +494,7 @@ def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
     facts = {
         "rows": rows,
         "cells": _numbers(work.cut),
-        "recipe": work.recipe.as_record(),
+        "recipe": to_record(work.recipe),
         "data": workspace.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
         "at_event": work.at_event,

@@ -21,7 +21,7 @@ from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
 from retrim.training.classes import Balance, fit_balanced
 from retrim.training.early import EarlyRows, class_chances, early_rows, soft_rows
-from retrim.training.estimators import MODELS, Model, is_own, parts_of
+from retrim.training.estimators import MODELS, Hyperparameters, Model, is_own, parts_of
 from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
 from retrim.training.tuning import TuneParams
@@ -76,22 +76,11 @@ class Recipe:
 
     model: str
     loss: str
-    hyperparameters: dict[str, Any]
+    hyperparameters: Hyperparameters
     rounds: int
     seed: int
     reweight: bool = False
     balance: Balance | None = None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "loss": self.loss,
-            "hyperparameters": self.hyperparameters,
-            "rounds": self.rounds,
-            "seed": self.seed,
-            "reweight": self.reweight,
-            "balance": self.balance,
-        }
 
     @property
     def takes_early(self) -> bool:
