@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,8 @@ def serve(folder: Path, port: int) -> None:
     from retrim.lineage.tokens import Doorkeeper
     from retrim.lineage.workspace import Workspace
     from retrim.serving.follow import Follower
+    from retrim.serving.labels import land_labels
+    from retrim.serving.metrics import Metrics
     from retrim.serving.predict import version_to_ask
     from retrim.serving.request_log import RequestLog
     from retrim.serving.served import serve_version
@@ -103,7 +106,11 @@ def serve(folder: Path, port: int) -> None:
     workspace = opened()
     log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=False)
     serving = Serving(
-        serve_version(workspace, version_to_ask(workspace, None)), Doorkeeper(workspace.paths.tokens), log.add
+        serve_version(workspace, version_to_ask(workspace, None)),
+        Doorkeeper(workspace.paths.tokens),
+        log.add,
+        partial(land_labels, opened),
+        Metrics(),
     )
     log.start()
     Follower(opened, serving, lambda: pd.Timestamp.now("UTC")).start()

@@ -13,24 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
-from time import time_ns
+from time import perf_counter, time_ns
 from typing import Any
 
 import orjson
 import pyarrow as pa
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from retrim import __version__
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
+from retrim.landing.ingest import Landed
 from retrim.lineage.tokens import Doorkeeper, Scope
 from retrim.serving.checked_rows import NeededColumns
+from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
     ARROW,
     MOST_BYTES,
     MOST_ROWS,
     WrongRequestError,
+    lines_of_json,
     rows_of_arrow,
     rows_of_json,
     wrong,
@@ -77,13 +81,23 @@ class Serving:
         served: The version that answers.
         door: Knows the tokens.
         keep: Keeps what was answered, before it is sent.
+        land: Lands labels: lines of JSON.
+        metrics: Counts requests.
         is_local: Whether only this machine can connect.
     """
 
     def __init__(
-        self, served: ServedVersion, door: Doorkeeper, keep: Callable[[Line], None], *, is_local: bool = True
+        self,
+        served: ServedVersion,
+        door: Doorkeeper,
+        keep: Callable[[Line], None],
+        land: Callable[[bytes], Landed],
+        metrics: Metrics,
+        *,
+        is_local: bool = True,
     ) -> None:
         self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
+        self.land, self.metrics = land, metrics
         self.before: ServedVersion | None = None
         self.behind: str | None = None
         self.waiting = 0
@@ -147,6 +161,38 @@ class Serving:
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
         return bytes(sink.getvalue())
+
+    def explain(self, body: bytes) -> bytes:
+        """What each feature adds to the raw score of rows of JSON.
+
+        Raises:
+            WrongRequestError: Something in it cannot be used.
+            RefusedRequestError: The model has no exact contributions.
+        """
+        served = self.served
+        try:
+            found = served.explain(rows_of_json(body, served.needs, served.reading))
+        except RefusedError as error:
+            raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
+        return orjson.dumps({"version": served.version, "contributions": found})
+
+    def take_labels(self, body: bytes) -> bytes:
+        """Lands labels, and says which batch they are.
+
+        Raises:
+            WrongRequestError: They are quarantined, or no labels of this table.
+            RefusedRequestError: Something else lands, or the table's labels come with its rows.
+        """
+        try:
+            landed = self.land(lines_of_json(body))
+        except RefusedError as error:
+            raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
+        except BadInputError as error:
+            raise wrong(str(error)) from error
+        if landed.outcome == "quarantined":
+            told = "; ".join(map(str, landed.faults))
+            raise wrong(told, f"batch {landed.batch}, which is in quarantine")
+        return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
 
     def _said(self, body: bytes, read: Read, request: str) -> tuple[ServedVersion, str | None, list[Said]]:
         """What is said, by whom, and why not by the live version: by the one before, where that fails."""
@@ -246,6 +292,26 @@ def make_app(serving: Serving) -> FastAPI:
         answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW))
         return Response(answer, media_type=kind)
 
+    async def json_in_turn(request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
+        serving.check(request.scope["headers"], scope)
+        body = await read_body(request)
+        return Response(await serving.in_turn(lambda: work(body)), media_type=JSON)
+
+    @app.post("/explain", summary="What each feature adds to the raw score of rows")
+    async def explain(request: Request) -> Response:
+        """Rows as JSON, as /predict takes them."""
+        return await json_in_turn(request, "predict", serving.explain)
+
+    @app.post("/labels", summary="Land labels of rows")
+    async def labels(request: Request) -> Response:
+        """An array of objects with the table's key, the answer, and the time of the label where the table has one."""
+        return await json_in_turn(request, "label", serving.take_labels)
+
+    @app.get("/metrics", summary="Figures for Prometheus")
+    async def metrics(request: Request) -> Response:
+        serving.check(request.scope["headers"], "read")
+        return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
+
     @app.get("/health", summary="Whether the process is up")
     async def health() -> Response:
         return _json({"up": True})
@@ -313,7 +379,10 @@ class Front:
         self.serving, self.app = serving, app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
+        if scope["type"] != "http":
+            return
+        began, path = perf_counter(), scope["path"]
+        if path == "/predict" and scope["method"] == "POST":
             first = await receive()
             answer = None
             if first["type"] == "http.request" and not first.get("more_body"):
@@ -322,9 +391,20 @@ class Front:
                 headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode())]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": answer})
+                self.serving.metrics.note_quick(perf_counter() - began)
                 return
             receive = _after(first, receive)
-        await self.app(scope, receive, send)
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            self.serving.metrics.note(path, status, perf_counter() - began)
 
     def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
         for name, value in headers:
