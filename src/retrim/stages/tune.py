@@ -115,14 +115,14 @@ def _window(paths: Paths) -> WindowKind:
 
 READ_AT_ONCE = 1 << 24
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, in this order of time."""
+"""Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, the scored ones later than the others."""
 
 
 def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
     event, due = rows["_event"], rows["_due"]
     try:
         found = folds(event, due, count=tune.folds, rows=tune.fold_rows)
-        return [(*keep_back(event, due, fold.fit, share=tune.stop_share), fold.score) for fold in found]
+        return [(*keep_back(fold.fit, share=tune.stop_share), fold.score) for fold in found]
     except ValueError as error:
         raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
 

@@ -486,7 +486,7 @@ def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TunePa
         raise ValueError(f"{len(train)} had a label due before the {split.judge_rows} that judge")
     event, due = event.iloc[train].reset_index(drop=True), due.iloc[train].reset_index(drop=True)
     for fold in folds(event, due, count=tune.folds, rows=tune.fold_rows):
-        keep_back(event, due, fold.fit, share=tune.stop_share)
+        keep_back(fold.fit, share=tune.stop_share)
     folds(event, due, count=backtest.origins, rows=backtest.origin_rows)
 
 

@@ -112,7 +112,7 @@ class TuneParams(SettingsSection):
         default=0.1,
         gt=0,
         lt=0.5,
-        description="share of a fold's past kept for early stopping; a usual share",
+        description="share of a fold's past kept for early stopping, spread over it; a usual share",
     )
     max_rounds: int = Field(default=800, ge=1, description="boosting rounds at most")
     patience: int = Field(
