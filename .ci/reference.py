@@ -641,6 +641,9 @@ def entries(value: ast.expr | None, function: ast.FunctionDef, owner: type | Non
         for each in nested(kind):
             keys, within = record_of(each)
             yield from (*keys, *within)
+    elif isinstance(value, ast.Call) and ast.unparse(value) == "to_record(self)" and owner:
+        keys, within = coded(owner)
+        yield from (*keys, *within)
     elif isinstance(value, ast.Call) and ast.unparse(value.func) == "to_record" and owner:
         for each in dataclasses_in(told_of(owner, attribute(value.args[0]))[0]):
             keys, within = record_of(each)
@@ -681,16 +684,21 @@ def key_of(owner: type, name: str) -> str:
     return next((each for each in stated if each), name)
 
 
+def coded(owner: type) -> tuple[list[Key], list[type]]:
+    """The keys that the codec writes of a class, and the classes of the records within it."""
+    told = {name: told_of(owner, [name]) for name in written_names(owner)}
+    CODED.update(each for hint, _ in told.values() for each in dataclasses_in(hint))
+    return (
+        [Key(key_of(owner, name), type_said(hint), text) for name, (hint, text) in told.items()],
+        [each for hint, _ in told.values() for each in nested(hint)],
+    )
+
+
 def record_of(source: Any) -> tuple[list[Key], list[type]]:
     """The keys of a record, and the classes of the records within it."""
     owner = source if inspect.isclass(source) else None
     if owner and not hasattr(owner, "as_record"):
-        told = {name: told_of(owner, [name]) for name in written_names(owner)}
-        CODED.update(each for hint, _ in told.values() for each in dataclasses_in(hint))
-        return (
-            [Key(key_of(owner, name), type_said(hint), text) for name, (hint, text) in told.items()],
-            [each for hint, _ in told.values() for each in nested(hint)],
-        )
+        return coded(owner)
     for hint in typing.get_type_hints(owner).values() if owner else ():
         CODED.update(dataclasses_in(hint))
     function = source.as_record if owner else source

@@ -110,8 +110,9 @@ folds = []
 for number in range(tune["folds"]):
     start = n - (tune["folds"] - number) * tune["fold_rows"]
     past = start - embargo
-    cut = past - max(int(past * tune["stop_share"]), 1)
-    folds.append((np.arange(cut - embargo), np.arange(cut, past), np.arange(start, start + tune["fold_rows"])))
+    spans = np.array_split(np.arange(past), 5)
+    stops = np.concatenate([span[-max(int(len(span) * tune["stop_share"]), 1):] for span in spans])
+    folds.append((np.setdiff1d(np.arange(past), stops), stops, np.arange(start, start + tune["fold_rows"])))
 
 def evaluate(given):
     losses, rounds = [], []

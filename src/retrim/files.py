@@ -111,6 +111,11 @@ class WorkspacePaths:
         return self.var / "serve" / "tokens.json"
 
     @property
+    def requests(self) -> Path:
+        """What `retrim serve` answered and has not stored yet."""
+        return self.var / "serve" / "requests"
+
+    @property
     def demo(self) -> Path:
         return self.var / "demo"
 

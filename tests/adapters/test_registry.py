@@ -21,7 +21,7 @@ from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder
 from retrim.gate.verdict_record import VerdictRecord
 from retrim.stats.canonical import to_json, to_parquet
-from retrim.stats.codec import from_record
+from retrim.stats.codec import from_record, to_record
 from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, fit_recipe
 from retrim.training.tuning import Score, Trial
@@ -85,7 +85,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
     verdict = {"winner": "all", "promote": promote, "reason": "gain 40.0%", "checks": [check], "rows": 40}
     verdict |= {"losses": {"all": 1.5 + seed, "last_value": 2.5}, "metrics": {"all": {loss: 1.5, "r2": 0.9}}}
     origins = [{"start": start, "end": end, "rows": 9, "losses": {"all": 2.0 - k}} for k in range(2)]
-    fit = {"recipe": recipe.as_record(), "rows": 200, "from": start, "until": end}
+    fit = {"recipe": to_record(recipe), "rows": 200, "from": start, "until": end}
     fit["gains"] = dict(zip(view.features, [float(gain) for gain in model.gains()], strict=True))
     tuned = {"hyperparameters": recipe.hyperparameters, "rounds": 12, "importance": {"num_leaves": 0.8, "x": 0.2}}
     records = {

@@ -2,14 +2,18 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from retrim.adapters.mlflow_server import HOST
 from retrim.lineage.tokens import Doorkeeper
+from retrim.serving.labels import land_labels
+from retrim.serving.metrics import LoopFigures, Metrics
 from retrim.serving.predict import version_to_ask
+from retrim.serving.request_log import Line
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Front, Serving, make_app
 from tests.builders.desk import Desk
@@ -50,8 +54,13 @@ def served_version(desk: Desk, version: int | None = None) -> ServedVersion:
     return serve_version(desk.workspace, version_to_ask(desk.workspace, version))
 
 
-def serving_of(desk: Desk, version: int | None = None) -> Serving:
-    return Serving(served_version(desk, version), Doorkeeper(desk.workspace.paths.tokens))
+def serving_of(desk: Desk, version: int | None = None, *, keep: Callable[[Line], None] = lambda _: None) -> Serving:
+    figures = LoopFigures(desk.workspace, lambda: serving.served.version, lambda: desk.day(15))
+    land = partial(land_labels, lambda: desk.workspace)
+    serving = Serving(
+        served_version(desk, version), Doorkeeper(desk.workspace.paths.tokens), keep, land, Metrics(figures)
+    )
+    return serving
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from retrim.gate.losses import judge
 from retrim.gate.verdict import GateParams, Verdict
 from retrim.stats.bootstrap import mean_error
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_record
 from tests.builders.gates import make_gate
 
 ROWS = 400
@@ -190,7 +191,7 @@ def test_one_row_is_refused_with_a_verdict() -> None:
 
 
 def test_a_verdict_is_written_with_every_check_it_made() -> None:
-    record = json.loads(to_json(verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2)).as_record()))
+    record = json.loads(to_json(to_record(verdict({"all": losses(8.0, seed=1)}, losses(10.0, seed=2)))))
 
     assert (record["winner"], record["promote"], record["rows"]) == ("all", True, ROWS)
     assert [check["name"] for check in record["checks"] if check["passed"]] == [
@@ -215,7 +216,7 @@ def test_nothing_is_promoted_over_a_perfect_champion() -> None:
     found = verdict({"all": losses(5.0, seed=1)}, np.zeros(ROWS))
 
     assert failed(found) == ["gain", "non-inferiority", "worst fold"]
-    assert json.loads(to_json(found.as_record()))["promote"] is False
+    assert json.loads(to_json(to_record(found)))["promote"] is False
 
 
 @pytest.mark.parametrize("loss", [0.0, 1e-300])

@@ -12,6 +12,7 @@ from retrim.gate.relative_loss import confidence_text
 from retrim.gate.size import POWER, GainTarget, ProbedEffect, effect_of, rows_holding, rows_needed, size_for, size_of
 from retrim.gate.support import ShownEvidence, Support
 from retrim.gate.verdict import GateParams
+from retrim.stats.codec import from_record, to_record
 from tests.builders.gates import make_gate
 
 BLOCK = 24
@@ -161,11 +162,11 @@ def test_the_effect_is_that_of_the_rows_however_they_were_cut_and_however_the_ga
 
 
 def test_checks_that_did_not_keep_how_long_their_blocks_are_tell_no_size() -> None:
-    record = seen(0.1, 0.1, blocks=12, rows=24, seed=1).as_record()
-    old = ShownEvidence.from_record({name: each for name, each in record.items() if name != "block_rows"})
+    record = to_record(seen(0.1, 0.1, blocks=12, rows=24, seed=1))
+    old = from_record(ShownEvidence, {name: each for name, each in record.items() if name != "block_rows"})
     size = size_for([old], [], GATE, tries=1, uses=0.0, eased=True, block_rows=24, least=168, most=336, there=10**5)
 
-    assert effect_of([ShownEvidence.from_record(record)]) is not None
+    assert effect_of([from_record(ShownEvidence, record)]) is not None
     assert (size.rows, size.effect) == (336, None)
 
 

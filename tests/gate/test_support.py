@@ -10,6 +10,7 @@ from retrim.gate.losses import confidence_of, judge, non_inferiority_confidence_
 from retrim.gate.support import EASIEST, NO_SUPPORT, ShownEvidence, Support, support_of
 from retrim.stats.anytime import NO_SUMS, log_evidence, log_evidence_since
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import from_record, to_record
 from tests.builders.gates import make_gate
 
 BLOCKS, MOST = 12, 0.005
@@ -82,7 +83,7 @@ def test_blocks_that_end_among_the_judged_rows_are_no_evidence() -> None:
 
 def test_it_is_written_and_read_back_to_the_last_digit() -> None:
     (shown,) = life(np.random.default_rng(1), 1, gain=0.1)
-    back = ShownEvidence.from_record(json.loads(to_json(shown.as_record())))
+    back = from_record(ShownEvidence, json.loads(to_json(to_record(shown))))
 
     assert back.until == shown.until
     assert (back.champion == shown.champion).all()

@@ -14,6 +14,7 @@ from retrim.errors import BadInputError
 from retrim.files import load_yaml
 from retrim.reports.replay import Replay, alone, lay_batches, make_replay, roles_changed
 from retrim.settings import Env
+from retrim.stats.codec import to_record
 from tests.builders.answers import kept_check
 from tests.builders.world import START, World, make_world
 
@@ -137,7 +138,7 @@ def test_columns_whose_role_differs_are_listed(world: World, tmp_path: Path) -> 
     other.write_text("data: {columns: {noise: {role: forbidden}}}\n", encoding="utf-8")
     made = make_replay(world.workspace, since=SINCE, until=None, other=other, url=None)
 
-    assert [change.as_record() for change in made.changed] == [
+    assert [to_record(change) for change in made.changed] == [
         {"key": "data.columns.noise.role", "history": "feature", "replay": "forbidden"}
     ]
     assert "noise" not in made.there.params.data.features

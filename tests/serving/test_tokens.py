@@ -21,7 +21,6 @@ from cryptography.x509.oid import NameOID
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.lineage.tokens import Doorkeeper, add_token, remove_token
 from retrim.serving import server
-from retrim.serving.server import Serving
 from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, serving_of
@@ -66,12 +65,16 @@ def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: D
         many = client.json("/predict", [ROW] * 2)[0]
         good = client.json("/predict", ROW, authorization=bearer(token))[0]
         described = [client.json("/openapi.json", authorization=bearer(each))[0] for each in (reader, token)]
+        labels = [client.json("/labels", [{}], authorization=bearer(each))[0] for each in (reader, token)]
+        why = [client.json("/explain", ROW, authorization=bearer(each))[0] for each in (reader, token)]
+        figures = [client.ask("GET", "/metrics", authorization=bearer(each))[0] for each in (reader, token)]
         remove_token(desk.workspace, "a")
         after = client.json("/predict", ROW, authorization=bearer(token))[0]
 
     assert (before, good) == (HTTPStatus.OK, HTTPStatus.OK)
     assert [*codes, many, after] == [401, 401, 403, 401, 401]
-    assert described == [200, 403]
+    assert described == figures == [200, 403]
+    assert (labels, why) == ([403, 403], [403, 200])
     kept = desk.workspace.paths.tokens.read_text(encoding="utf-8")
     assert token not in kept
     assert reader not in kept
@@ -80,7 +83,8 @@ def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: D
 
 def test_where_others_can_connect_nobody_is_answered_without_a_token(desk: Desk) -> None:
     serving = serving_of(desk)
-    with running(Serving(serving.served, serving.door, is_local=False)) as client:
+    serving.is_local = False
+    with running(serving) as client:
         assert client.json("/predict", ROW)[0] == HTTPStatus.UNAUTHORIZED
         assert client.json("/health")[0] == HTTPStatus.OK
 
@@ -157,8 +161,9 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
     code = (
         "import sys; from pathlib import Path; from types import SimpleNamespace as S;"
         "from retrim.adapters.mlflow_server import bind; from retrim.serving.server import run_server;"
-        "from retrim.serving.server import Serving; from retrim.lineage.tokens import Doorkeeper;"
-        "run_server(Serving(S(version=1), Doorkeeper(Path('none'))), bind(int(sys.argv[1])),"
+        "from retrim.serving.server import Serving; from retrim.serving.metrics import Metrics;"
+        "from retrim.lineage.tokens import Doorkeeper;"
+        "run_server(Serving(S(version=1), Doorkeeper(Path('none')), print, print, Metrics()), bind(int(sys.argv[1])),"
         "cert=Path(sys.argv[2]), key=Path(sys.argv[3]))"
     )
     files = [str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")]

@@ -11,6 +11,7 @@ import pytest
 from retrim.files import write_file
 from retrim.gate.support import ShownEvidence
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_record
 from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
@@ -25,9 +26,8 @@ def shown(until: pd.Timestamp) -> dict[str, Any]:
     """Forty blocks that end by then, on which refits were better."""
     events = list(pd.date_range(end=until, periods=40, freq="1h"))
     saved = 0.2 + np.random.default_rng(1).normal(0, 0.1, 40)
-    return ShownEvidence.of_rows(
-        events, np.ones(40), {"all": 1 - saved, "sliding": 1 - saved}, block_rows=1
-    ).as_record()
+    refits = {"all": 1 - saved, "sliding": 1 - saved}
+    return to_record(ShownEvidence.of_rows(events, np.ones(40), refits, block_rows=1))
 
 
 def pinned_run_directory(folder: Path, first: Room, *, mode: str = "refit", **pinned: Any) -> Room:

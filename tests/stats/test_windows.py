@@ -70,7 +70,7 @@ class TestEveryHistory:
 
     @settings(max_examples=50, deadline=None)
     @given(history=histories(), count=st.integers(1, 3), rows=st.integers(2, 20), share=st.floats(0.05, 0.45))
-    def test_keeps_fit_stop_score_and_judge_apart_in_order_of_time(
+    def test_keeps_fit_stop_score_and_judge_apart_and_what_is_judged_later(
         self, history: tuple[pd.Series, pd.Series], count: int, rows: int, share: float
     ) -> None:
         event, due = history
@@ -79,14 +79,15 @@ class TestEveryHistory:
         seen, was_due = event.iloc[train], due.iloc[train]
         try:
             cut = folds(seen, was_due, count=count, rows=rows)
-            parts = [(*keep_back(seen, was_due, fold.fit, share=share), fold.score) for fold in cut]
+            parts = [(*keep_back(fold.fit, share=share), fold.score) for fold in cut]
         except ValueError:
             return  # too few rows are refused, see below
 
         for fit, stop, score in parts:
-            assert fit.max() < stop.min() <= stop.max() < score.min()
-            assert was_due.iloc[fit].max() <= seen.iloc[stop[0]]
-            assert was_due.iloc[stop].max() <= seen.iloc[score[0]]
+            past = np.concatenate([fit, stop])
+            assert len(np.unique(past)) == len(past)
+            assert past.max() < score.min()
+            assert was_due.iloc[past].max() <= seen.iloc[score[0]]
         assert was_due.max() <= event.iloc[judged_from]
         assert train.max() < judged_from
 
@@ -143,26 +144,30 @@ def test_labels_due_too_late_leave_no_folds() -> None:
 # --- rows to stop on
 
 
-def test_rows_to_stop_on_are_the_newest_share() -> None:
-    event = days(np.arange(20))
+def test_rows_to_stop_on_are_the_newest_of_spans_all_over_the_past() -> None:
+    fit, stop = keep_back(np.arange(100, 200), share=0.1)
 
-    fit, stop = keep_back(event, event, np.arange(20), share=0.1)
-
-    assert stop.tolist() == [18, 19]
-    assert fit.tolist() == list(range(18))
+    assert stop.tolist() == [118, 119, 138, 139, 158, 159, 178, 179, 198, 199]
+    assert fit.tolist() == [row for row in range(100, 200) if row not in stop]
 
 
-def test_at_least_one_row_stops() -> None:
-    event = days(np.arange(5))
+@pytest.mark.parametrize(("n", "share", "stops"), [(5, 0.01, [4]), (20, 0.1, [9, 19]), (7, 0.5, [1, 3, 6])])
+def test_few_rows_stop_where_few_are_asked_for(n: int, share: float, stops: list[int]) -> None:
+    assert keep_back(np.arange(n), share=share)[1].tolist() == stops
 
-    assert keep_back(event, event, np.arange(5), share=0.01)[1].tolist() == [4]
+
+@given(n=st.integers(3, 300), share=st.floats(0.01, 0.6))
+def test_as_many_rows_stop_as_are_asked_for(n: int, share: float) -> None:
+    fit, stop = keep_back(np.arange(n), share=share)
+
+    assert len(stop) == max(int(n * share), 1)
+    assert sorted([*fit, *stop]) == list(range(n))
+    assert stop[-1] == n - 1
 
 
-def test_an_embargo_that_leaves_nothing_to_fit_on_is_said() -> None:
-    event = days(np.arange(10))
-
-    with pytest.raises(ValueError, match="of 10 rows 1 had a label due before the 2 to stop on"):
-        keep_back(event, event + pd.Timedelta("8D"), np.arange(10), share=0.2)
+def test_too_few_rows_to_fit_on_are_said() -> None:
+    with pytest.raises(ValueError, match="of 3 rows 1 would be fitted on, beside 2 to stop on"):
+        keep_back(np.arange(3), share=0.7)
 
 
 def test_a_part_of_a_stored_view_is_numbered_anew() -> None:

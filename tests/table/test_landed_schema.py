@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from retrim.stats.codec import from_record, to_record
 from retrim.table.data import DataParams
 from retrim.table.schema import ColumnNames, LandedSchema, lacking, name_faults, read_as, schema_faults
 from tests.builders.synthetic import data_section
@@ -164,4 +165,4 @@ def test_batches_that_landed_without_a_column_are_named() -> None:
 def test_a_schema_is_read_as_it_was_written() -> None:
     schema = LandedSchema.declared(declared(drop=("level",), height=feature("number", was="level")), OWN)
 
-    assert LandedSchema.from_record(schema.as_record()) == schema
+    assert from_record(LandedSchema, to_record(schema)) == schema

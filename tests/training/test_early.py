@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from retrim.stats.codec import to_record
 from retrim.training.early import class_chances, early_rows, is_taken, shares_left, soft_rows
 from retrim.training.recipe import Recipe, fit_recipe
 from tests.builders.late_labels import DAY, START, TREES, late_table, taken_at
@@ -118,4 +119,4 @@ def test_rows_of_a_class_that_comes_early_do_not_raise_its_chance() -> None:
 @pytest.mark.parametrize("more", [{"balance": "weights"}, {"model": "stack"}, {"model": "own:mine.py"}])
 def test_a_recipe_that_cannot_weigh_them_waits(more: dict[str, str]) -> None:
     assert TREES.takes_early
-    assert not Recipe(**{**TREES.as_record(), **more}).takes_early
+    assert not Recipe(**{**to_record(TREES), **more}).takes_early

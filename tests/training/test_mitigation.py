@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from retrim.stats.codec import from_record, to_record
 from retrim.training.groups import GroupParams, Thresholds, group_thresholds, reweighting
 
 SEX = (GroupParams(column="sex", cuts=(), least_rows=20),)
@@ -82,4 +83,4 @@ def test_thresholds_are_kept_as_json() -> None:
     told, actual, names = scores()
     found = group_thresholds(told, actual, names, SEX, default=0.4, equalise="selection_rate")
 
-    assert Thresholds.from_record(json.loads(json.dumps(found.as_record()))) == found
+    assert from_record(Thresholds, json.loads(json.dumps(to_record(found)))) == found

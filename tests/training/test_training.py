@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from retrim.stats.codec import to_record
 from retrim.training.recipe import Recipe, TrainParams, distinct, in_parallel, training_rows
 
 PAST = np.array([0, 1, 3, 4, 7])
@@ -45,7 +46,7 @@ def test_an_unknown_kind_of_model_is_refused_where_it_is_set() -> None:
 
 
 def test_a_recipe_tells_all_that_a_fit_needs() -> None:
-    assert Recipe("gbm", "mae", {"num_leaves": 3}, 5, 7).as_record() == {
+    assert to_record(Recipe("gbm", "mae", {"num_leaves": 3}, 5, 7)) == {
         "model": "gbm",
         "loss": "mae",
         "hyperparameters": {"num_leaves": 3},

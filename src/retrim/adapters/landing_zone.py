@@ -60,6 +60,7 @@ from retrim.reading.landed import (
     withdrawn_names,
 )
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import Instant, from_record, to_record
 from retrim.table.data import OURS, DataParams
 from retrim.table.fault import Fault
 from retrim.table.schema import LandedSchema
@@ -89,7 +90,7 @@ class LandingIndex:
     def batches(self) -> list[BatchFile]:
         """Every landed batch, in order of arrival, digest and kind; a file that did not change is not opened."""
         manifest = self._read()
-        noted, schemas = manifest.files, [LandedSchema.from_record(each) for each in manifest.schemas]
+        noted, schemas = manifest.files, [from_record(LandedSchema, each) for each in manifest.schemas]
         return in_order(
             _from_note(path, noted[name], schemas) if _is_noted(path, noted.get(name)) else facts_of(path)
             for name, path in self._paths()
@@ -196,7 +197,7 @@ class LandingIndex:
                 and whole
                 and all(_complete(note, record["schemas"]) for note in record["files"].values())
             ):
-                [LandedSchema.from_record(each) for each in record["schemas"]]  # whole, or it is made anew
+                [from_record(LandedSchema, each) for each in record["schemas"]]  # whole, or it is made anew
                 return _Manifest(record["files"], record["schemas"], runs)
         except Exception:  # noqa: BLE001, S110  a damaged file fails in a way of its own; the index is made anew
             pass
@@ -267,7 +268,7 @@ def _batch(note: dict[str, Any]) -> str:
 
 def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]], *, withdrawn: bool) -> dict[str, Any]:
     """What is noted of a file; what its columns were declared is added to `schemas`, where it is not among them."""
-    stat, schema = path.stat(), facts.schema.as_record()
+    stat, schema = path.stat(), to_record(facts.schema)
     if schema not in schemas:
         schemas.append(schema)
     record = {
@@ -350,8 +351,17 @@ class Landing:
         Returns:
             The file; the one that was there if the batch had landed before.
         """
-        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
-        return self._land("rows", rows, digest, arrived=arrived, suspicious=suspicious, **how)
+        return self._land(
+            "rows",
+            rows,
+            digest,
+            arrived=arrived,
+            correction=correction,
+            released=released,
+            of=of,
+            data=data,
+            suspicious=suspicious,
+        )
 
     def land_labels(
         self,
@@ -365,8 +375,9 @@ class Landing:
         data: DataParams | None = None,
     ) -> Path:
         """The same for labels: `_key`, target and `label_time`."""
-        how: dict[str, Any] = {"correction": correction, "released": released, "of": of, "data": data}
-        return self._land("labels", labels, digest, arrived=arrived, **how)
+        return self._land(
+            "labels", labels, digest, arrived=arrived, correction=correction, released=released, of=of, data=data
+        )
 
     def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
         """Landed batches in order of arrival; if `as_of` is given, those that stood then: landed and not withdrawn."""
@@ -393,7 +404,7 @@ class Landing:
         path = withdrawal_file(self.root, withdrawal.batch)
         if path.exists():
             return path
-        content = to_json(withdrawal.as_record())
+        content = to_json(to_record(withdrawal))
         path.parent.mkdir(parents=True, exist_ok=True)
         _flushed(hash_file(path), f"{hashlib.sha256(content).hexdigest()}\n".encode())  # alone it is nothing
         aside = self.root / f"{ASIDE}{path.name}"
@@ -562,7 +573,7 @@ REPORT, SOURCE = "report.json", "source"
 LONGEST_SUFFIX = 40  # the name the bytes are kept under must fit, however long that of the file is
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QuarantinedBatch:
     """One batch in quarantine.
 
@@ -574,64 +585,32 @@ class QuarantinedBatch:
         of: sha256 of the large file that it is a piece of; empty when it is none.
         size: Bytes.
         arrived: When it came, UTC.
-        faults: What is wrong with it.
         state: Held; released or dropped by a person; landed, when the same bytes were accepted later.
         by: Who released or dropped it; empty where nobody did.
         reason: Why it was released or dropped; empty while it is held.
         closed: When; None while it is held.
+        faults: What is wrong with it.
     """
 
     digest: str
     kind: Kind
     correction: bool
     file: str
-    of: str
+    of: str = ""
     size: int
-    arrived: pd.Timestamp
-    faults: tuple[Fault, ...]
+    arrived: Instant
     state: State
     by: str
     reason: str
-    closed: pd.Timestamp | None
+    closed: Instant | None
+    faults: tuple[Fault, ...]
 
     @property
     def batch(self) -> str:
         return batch_id(self.digest)
 
     def as_record(self) -> dict[str, Any]:
-        return {
-            "batch": self.batch,
-            "digest": self.digest,
-            "kind": self.kind,
-            "correction": self.correction,
-            "file": self.file,
-            "of": self.of,
-            "size": self.size,
-            "arrived": self.arrived.isoformat(),
-            "state": self.state,
-            "by": self.by,
-            "reason": self.reason,
-            "closed": None if self.closed is None else self.closed.isoformat(),
-            "faults": [fault.as_record() for fault in self.faults],
-        }
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "QuarantinedBatch":
-        closed = record["closed"]
-        return cls(
-            digest=record["digest"],
-            kind=record["kind"],
-            correction=record["correction"],
-            file=record["file"],
-            of=record.get("of", ""),  # reports of before know of no pieces
-            size=record["size"],
-            arrived=pd.Timestamp(record["arrived"]),
-            faults=tuple(Fault.from_record(fault) for fault in record["faults"]),
-            state=record["state"],
-            by=record["by"],
-            reason=record["reason"],
-            closed=None if closed is None else pd.Timestamp(closed),
-        )
+        return {"batch": self.batch, **to_record(self)}
 
 
 class Quarantine:
@@ -666,8 +645,8 @@ class Quarantine:
         if not report.is_file():
             return None
         try:
-            return QuarantinedBatch.from_record(json.loads(report.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
+            return from_record(QuarantinedBatch, json.loads(report.read_text(encoding="utf-8")))
+        except (ValueError, RetrimError) as error:
             raise RetrimError(f"{report} is damaged ({error}); restore it from a backup") from error
 
     def get(self, name: str) -> QuarantinedBatch:

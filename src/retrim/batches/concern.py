@@ -4,10 +4,11 @@ What makes a batch that keeps the contract broken, or suspicious.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from retrim.stats.codec import Unwritten, written
 from retrim.stats.plugins import SettingsSection
 
 Gravity = Literal["drifted", "suspicious", "broken"]
@@ -49,16 +50,12 @@ class Concern:
     check: Check
     column: str
     text: str
-    beside: str = ""
+    beside: Unwritten[str] = ""
 
-    @property
+    @written
     def setting(self) -> str:
         """The setting that lets such a batch pass."""
         return f"batches.skip: [{self.column or self.check}]"
-
-    def as_record(self) -> dict[str, Any]:
-        named = {"verdict": self.verdict, "check": self.check, "column": self.column, "text": self.text}
-        return {**named, "setting": self.setting}
 
 
 class BatchParams(SettingsSection):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.batches.concern import GRAVER, BatchParams, Concern, Gravity
+from retrim.stats.codec import to_record
 from retrim.table.data import DataParams
 
 
@@ -863,7 +864,7 @@ class BatchVerdict:
         return self.kind == "broken"
 
     def as_record(self) -> dict[str, Any]:
-        return {"verdict": self.kind, "concerns": [concern.as_record() for concern in self.concerns]}
+        return {"verdict": self.kind, "concerns": [to_record(concern) for concern in self.concerns]}
 
 
 def look_at(

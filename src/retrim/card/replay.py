@@ -51,9 +51,6 @@ class Change:
     def sentence(self) -> str:
         return f"{self.key} is {_shown(self.history)} in history and {_shown(self.replay)} in the replay"
 
-    def as_record(self) -> dict[str, Any]:
-        return {"key": self.key, "history": self.history, "replay": self.replay}
-
 
 def changes(history: Mapping[str, Any], replay: Mapping[str, Any]) -> tuple[Change, ...]:
     """The keys whose values differ, in order of their names; a list is one value.

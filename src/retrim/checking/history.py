@@ -47,7 +47,7 @@ from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, recor
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import Stored, load_champion
 from retrim.stats.canonical import to_json
-from retrim.stats.codec import Moment, from_record
+from retrim.stats.codec import Moment, from_record, to_record
 from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams, mature, overdue_labels, row_keys
 from retrim.training.bundle import Predictor
@@ -440,7 +440,7 @@ def recipe_digest(workspace: Workspace, predictor: Predictor) -> str:
     """Digest of all that makes a refit what it is but its rows. Evidence counts for the one it was gathered with."""
     params = workspace.params
     made = {
-        "recipe": refitted(workspace, predictor).as_record(),
+        "recipe": to_record(refitted(workspace, predictor)),
         "data": params.data.model_dump(mode="json"),
         "prepare": params.prepare.model_dump(mode="json"),
         "fairness": params.fairness.model_dump(mode="json"),

@@ -10,12 +10,14 @@ from retrim.alerting.kinds import AlertKind
 from retrim.checking.score import stored_values
 from retrim.errors import RetrimError
 from retrim.landing.as_of_view import read_as_of
-from retrim.lineage.prediction_log import span_of
+from retrim.lineage.prediction_log import SERVED, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import load_stored_version
 
 NAME = "recomputed predictions"
 MOST = 100
+DRAWN = 20
+"""Predictions that are drawn, of which the first tells the call; those of requests cannot be made again."""
 DAY = pd.Timedelta("1D")
 
 
@@ -67,12 +69,14 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
 
 def recompute(workspace: Workspace, *, seed: int) -> RecomputedSample:
     """Makes stored predictions of one call again, up to `MOST` of them, drawn by `seed`."""
-    drawn = workspace.predictions.drawn(1, seed=seed)
+    drawn = workspace.predictions.drawn(DRAWN, seed=seed)
+    drawn = drawn[drawn["batch"] != SERVED]
     if not len(drawn):
         return NOTHING
     first = drawn.iloc[0]
     version, at = int(first["version"]), pd.Timestamp(first["at"])
     same = workspace.predictions.made_at(version, at)
+    same = same[same["batch"] != SERVED]
     places = np.sort(np.random.default_rng(seed).permutation(len(same))[:MOST])
     kept = same.iloc[places]
     table = read_as_of(workspace, as_of=at)

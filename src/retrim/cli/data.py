@@ -199,11 +199,12 @@ def batch_redate(
     from retrim.cli import render
     from retrim.landing.clock_repair import plan_repair, repair
     from retrim.lineage.workspace import clock
+    from retrim.stats.codec import to_record
 
     workspace, at = workspace_here(), clock() if now is None else past_time(now)
     plan = repair(workspace, by=by, reason=reason, now=at) if yes else plan_repair(workspace, now=at)
     if as_json:
-        render.show_json(plan.as_record())
+        render.show_json(to_record(plan))
         return
     if not plan.moves:
         render.OUT.print("nothing is dated later than now", highlight=False)

@@ -1,5 +1,6 @@
 """The HTTP server by command, and the tokens of those who may ask it."""
 
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +24,16 @@ def serve(
         Path | None, typer.Option("--cert", metavar="FILE", help="Certificate as PEM, for TLS; with --key.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Its private key as PEM.")] = None,
+    durable: Annotated[
+        bool, typer.Option("--durable", help="Flush each answer to the disk before it is sent. Default: each second.")
+    ] = False,
 ) -> None:
     """Answer requests for predictions over HTTP until Ctrl-C.
 
     POST /predict takes a row as JSON, an array of rows, or an Arrow stream. A cell that cannot be used is named in the
-    answer, with what is allowed. /openapi.json describes it all.
+    answer, with what is allowed. /explain says what each feature adds, /labels lands answers, /metrics is for
+    Prometheus. /openapi.json describes it all.
+    A version that goes live is loaded beside, tried and swapped in. What is answered is in var/predictions 10 s later.
     Only this machine can connect, unless you name another --host. That takes a token: `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
@@ -40,7 +46,11 @@ def serve(
     is_local = ip_address(listener.getsockname()[0]).is_loopback
     lightgbm_alone()
     from retrim.lineage.tokens import Doorkeeper
+    from retrim.serving.follow import Follower
+    from retrim.serving.labels import land_labels
+    from retrim.serving.metrics import LoopFigures, Metrics
     from retrim.serving.predict import version_to_ask
+    from retrim.serving.request_log import RequestLog
     from retrim.serving.served import serve_version
     from retrim.serving.server import Serving, run_server
 
@@ -56,10 +66,22 @@ def serve(
     print(f"version {served.version} answers at {at}/predict; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
     if not is_local and cert is None:
         print("tokens travel as they are: name --cert and --key, or put a proxy with TLS before it", flush=True)  # noqa: T201
+    log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=durable)
+    figures = LoopFigures(workspace, lambda: serving.served.version, lambda: as_time(None))
+    land = partial(land_labels, workspace_here)
+    serving = Serving(served, door, log.add, land, Metrics(figures), is_local=is_local)
+    follower = Follower(workspace_here, serving, lambda: as_time(None)) if version is None else None
+    log.start()
+    if follower is not None:
+        follower.start()
     try:
-        run_server(Serving(served, door, is_local=is_local), listener, cert=cert, key=key)
+        run_server(serving, listener, cert=cert, key=key)
     except KeyboardInterrupt:
         print("stopped", flush=True)  # noqa: T201
+    finally:
+        if follower is not None:
+            follower.stop()
+        log.close()
 
 
 token_app = typer.Typer(help="Tokens of those who ask `retrim serve`: add, list, remove.")

@@ -100,6 +100,7 @@ def init(
     from retrim.onboarding.desk import InitRequest
     from retrim.onboarding.init import inspect_table, model_name, settle_request
     from retrim.onboarding.write import unsaved
+    from retrim.stats.codec import to_record
 
     if task not in (None, "regression", "binary", "multiclass"):
         raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
@@ -149,7 +150,7 @@ def init(
             again=again_of,
         )
     if as_json:
-        replaced = None if again_of is None else again_of.as_record()
+        replaced = None if again_of is None else to_record(again_of)
         render.show_json({**looked.as_record(), "written": {**written.as_record(), "replaced": replaced}})
         return
     if not asks:
@@ -268,10 +269,11 @@ def new(
     """
     from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
+    from retrim.stats.codec import to_record
 
     made = lay_workspace(folder)
     if as_json:
-        render.show_json(made.as_record())
+        render.show_json(to_record(made))
         return
     where = render.harmless(str(folder))
     render.OUT.print(f"laid and committed: {WHAT} ({made.files} files)", highlight=False)
@@ -291,10 +293,11 @@ def upgrade(as_json: AsJson = False) -> None:
     from retrim.cli import render
     from retrim.files import WorkspacePaths
     from retrim.onboarding.new import upgrade_workspace
+    from retrim.stats.codec import to_record
 
     done = upgrade_workspace(WorkspacePaths.find(Path.cwd()), now=as_time(None))
     if as_json:
-        render.show_json(done.as_record())
+        render.show_json(to_record(done))
         raise typer.Exit(0 if done.as_before else 1)
     if done.changed:
         kept = "the store too" if done.store_copied else "the store is no file here: copy it by its own means"
@@ -396,8 +399,9 @@ def profile(
 def show_findings(look: "TableProfile") -> list[dict[str, Any]]:
     """The findings as records."""
     from retrim.profile.findings import findings
+    from retrim.stats.codec import to_record
 
-    return [note.as_record() for note in findings(look)]
+    return [to_record(note) for note in findings(look)]
 
 
 def _place(to: Path | None) -> Path:

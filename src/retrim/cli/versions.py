@@ -224,13 +224,14 @@ def run_directory(
     from retrim.cli import render
     from retrim.errors import UnknownNameError
     from retrim.retraining.run_directory import open_run_directory_by_hand
+    from retrim.stats.codec import to_record
 
     if mode not in (None, "search", "warm", "refit"):
         raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
     chosen: Any = mode
     made = open_run_directory_by_hand(workspace_here(), as_of=as_time(as_of), mode=chosen)
     if as_json:
-        render.show_json(made.as_record())
+        render.show_json(to_record(made))
         return
     for name in made.untracked:
         render.ERR.print(f"untracked file taken along: {name}", highlight=False, markup=False)

@@ -614,7 +614,7 @@ def _rule(wanted: PolicySetup, name: str, *, band: BandParams, changes: dict[str
     return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
-def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], Asks]:
+def _asks(wanted: PolicySetup, triggers: TriggerParams, looked: Looked | None = None) -> Callable[[Setting], Asks]:
     def asks(setting: Setting) -> Asks:
         return by_rules(
             setting,
@@ -622,7 +622,7 @@ def _asks(wanted: PolicySetup, triggers: TriggerParams) -> Callable[[Setting], A
             retraining_cost=wanted.retraining_cost,
             errors=wanted.errors,
             ahead=wanted.ahead,
-            drifted=None,
+            drifted=None if looked is None else _looked(wanted, setting, looked),
             seed=wanted.seed,
         )
 
@@ -634,20 +634,7 @@ def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str,
     if changes is None:  # as it is used elsewhere: every alarm retrains
         update |= {"drift_checks": (1, 1), "drift_columns": (), "cooldown_checks": 0, "loop_checks": 0, "budget": None}
     triggers = wanted.triggers.model_copy(update=update)
-
-    def asks(setting: Setting) -> Asks:
-        drifted = _looked(wanted, setting, looked)
-        return by_rules(
-            setting,
-            triggers,
-            retraining_cost=wanted.retraining_cost,
-            errors=wanted.errors,
-            ahead=wanted.ahead,
-            drifted=drifted,
-            seed=wanted.seed,
-        )
-
-    return Policy(name, changes, asks, probes=False)
+    return Policy(name, changes, _asks(wanted, triggers, looked), probes=False)
 
 
 def _looked(wanted: PolicySetup, setting: Setting, looked: Looked) -> Drifted:

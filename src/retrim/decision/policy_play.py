@@ -920,19 +920,17 @@ def usual_recipe(
     *,
     loss: str,
     threads: int,
-    at_event: bool = False,
 ) -> Recipe:
     """A recipe from settings and the first rows alone.
 
     Args:
-        first: Rows before the first window, in total order with `_event` and `_due`.
+        first: Rows before the first window, in total order.
         data: What the table is.
         tune: The search space, its rounds, and what is kept back to stop on.
         train: Kind of model, seed.
         steps: What prepares the features.
         loss: Per-row loss.
         threads: Of the fit; changes no result.
-        at_event: Whether labels count as known at their event, as where they are kept back by windows.
 
     Raises:
         ValueError: The first part is too short to stop on.
@@ -940,9 +938,7 @@ def usual_recipe(
     """
     MODELS[train.model].check_space(tune.space)
     middle = {name: _middle(dimension) for name, dimension in tune.space.items()}
-    fit, stop = keep_back(
-        first["_event"], first["_event" if at_event else "_due"], np.arange(len(first)), share=tune.stop_share
-    )
+    fit, stop = keep_back(np.arange(len(first)), share=tune.stop_share)
     fitted, watched = first.iloc[fit], first.iloc[stop]
     view = FeatureView.learn(fitted, data, steps)
     laid = view.training(fitted)

@@ -8,14 +8,14 @@ Proofs that a version can be made again: settings, which one is proved next, and
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from retrim.decision.rules import Decision
 from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
-from retrim.stats.codec import Moment, Number, written
+from retrim.stats.codec import Moment, Number, key, to_record, written
 from retrim.stats.plugins import SettingsSection
 
 Outcome = Literal["going on", "worse", "confirmed", "over", "replaced"]
@@ -400,11 +400,8 @@ class Agreement:
     """
 
     rows: int
-    largest: float | None
+    largest: Annotated[float | None, key("largest_difference")]
     why: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {"rows": self.rows, "largest_difference": self.largest, "why": self.why}
 
 
 def agreement(rebuilt: np.ndarray, recorded: np.ndarray) -> Agreement:
@@ -427,9 +424,6 @@ class Output:
     path: str
     recorded: str | None
     rebuilt: str | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {"stage": self.stage, "path": self.path, "recorded": self.recorded, "rebuilt": self.rebuilt}
 
 
 def from_top(differences: Sequence[str], *, root: str) -> list[str]:
@@ -516,13 +510,13 @@ def rebuild_predicate(
         "promise": "the same bytes" if same_platform else "none: it was made on another platform",
         "environment": dict(environment),
         "inputs": dict(inputs),
-        "outputs": [output.as_record() for output in outputs],
+        "outputs": [to_record(output) for output in outputs],
         "bundle": dict(bundle),
         "executed": list(executed),
         "identical": not differences,
         "first_difference": differences[0] if differences else None,
         "differences": len(differences),
-        "predictions": predictions.as_record(),
+        "predictions": to_record(predictions),
         "reason": reason,
         "proved_at": proved_at,
     }

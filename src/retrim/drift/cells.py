@@ -8,13 +8,13 @@ Two windows as shares: what the drift tests are written in.
 """
 
 from dataclasses import dataclass
-from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
 from retrim.errors import BadInputError, EmptyWindowError
+from retrim.stats.codec import Numbers
 
 STEPS = 1 << 14  # of a grid; its tables stay in the processor's second cache
 PART = 1 << 16  # rows looked at together, so that what is in between stays there too
@@ -134,9 +134,9 @@ class NumericCells:
         sd: Their standard deviation; 0 where there are none.
     """
 
-    cuts: np.ndarray
-    places: np.ndarray
-    shares: np.ndarray
+    cuts: Numbers
+    places: Numbers
+    shares: Numbers
     mean: float
     sd: float
 
@@ -180,16 +180,6 @@ class NumericCells:
     def count(self, values: pd.Series) -> np.ndarray:
         """Rows in each cell, the missing last: int64, shape (size + 1,)."""
         return count_between(as_floats(values), self.cuts, self.shares)
-
-    def as_record(self) -> dict[str, Any]:
-        """JSON types; `from_record` reads it back."""
-        lists = {name: getattr(self, name).tolist() for name in ("cuts", "places", "shares")}
-        return {**lists, "mean": self.mean, "sd": self.sd}
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "NumericCells":
-        cuts, places, shares = (np.array(record[name]) for name in ("cuts", "places", "shares"))
-        return cls(cuts, places, shares, record["mean"], record["sd"])
 
 
 @dataclass(frozen=True)
@@ -248,14 +238,6 @@ class CategoryCells:
             return np.asarray(_mixed(codes) % self.buckets)
         known = {level: place for place, level in enumerate(self.levels)}
         return np.array([known.get(category, len(self.levels)) for category in categories], dtype="int64")
-
-    def as_record(self) -> dict[str, Any]:
-        """JSON types; `from_record` reads it back."""
-        return {"levels": list(self.levels), "buckets": self.buckets}
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "CategoryCells":
-        return cls(tuple(record["levels"]), record["buckets"])
 
 
 Cells = NumericCells | CategoryCells

@@ -17,6 +17,7 @@ from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
 from retrim.errors import BadInputError, EmptyWindowError
 from retrim.features.view import FeatureView
 from retrim.stats.canonical import from_parquet, to_json, to_parquet
+from retrim.stats.codec import from_record, to_record
 from retrim.stats.plugins import SettingsSection, Span
 from retrim.table.data import ColumnType
 
@@ -87,7 +88,7 @@ class Profile:
     def as_files(self) -> dict[str, bytes]:
         """Names and bytes of the files that hold it; same profile, same bytes."""
         record = {
-            name: {"kind": column.kind, "cells": column.cells.as_record()} for name, column in self.columns.items()
+            name: {"kind": column.kind, "cells": to_record(column.cells)} for name, column in self.columns.items()
         }
         counts = pd.DataFrame(
             {
@@ -114,7 +115,7 @@ class Profile:
         columns = {}
         for name in record["order"]:
             kind, cells = record["columns"][name]["kind"], record["columns"][name]["cells"]
-            known: Cells = NumericCells.from_record(cells) if kind == "numeric" else CategoryCells.from_record(cells)
+            known: Cells = from_record(NumericCells, cells) if kind == "numeric" else from_record(CategoryCells, cells)
             columns[name] = ColumnProfile(kind, known, np.asarray(flat[name]).reshape(len(blocks), known.size + 1))
         nulls = Nulls.from_record(json.loads(files[NULLS])) if NULLS in files else NONE_KEPT
         return cls(columns, blocks, sample, nulls)

@@ -6,7 +6,6 @@ Columns are tested on stretches that calibration has not seen, joint tests on wi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -40,10 +39,6 @@ class VerifiedTest:
     interval: tuple[float, float]
     windows: int
     promise: Promise
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "interval": list(self.interval)}
 
 
 def verify_together(
@@ -132,11 +127,6 @@ class VerifiedRates:
     columns: Mapping[str, float]
     years: float
     season: bool
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        shown = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**shown, "interval": list(self.interval), "columns": dict(self.columns)}
 
 
 def verify(

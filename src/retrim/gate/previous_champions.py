@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,15 +48,6 @@ class PreviousChampionsLook:
     losses: Mapping[int, float]
     verdict: Verdict | None
     restore: int | None
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types; versions are text, as keys of JSON are."""
-        return {
-            "left_out": {str(version): why for version, why in self.left_out.items()},
-            "losses": {str(version): loss for version, loss in self.losses.items()},
-            "verdict": None if self.verdict is None else self.verdict.as_record(),
-            "restore": self.restore,
-        }
 
 
 def may_compete(

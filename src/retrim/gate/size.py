@@ -10,7 +10,7 @@ Source:
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from retrim.gate.losses import confidence_of, non_inferiority_confidence_of
 from retrim.gate.relative_loss import SAYABLE
 from retrim.gate.support import ShownEvidence, Support, support_of
 from retrim.gate.verdict import GateParams
+from retrim.stats.codec import to_record, written
 
 POWER = 0.8  # "shows" is: four times in five
 FEWEST_BLOCKS = 4  # that tell how noisy blocks are
@@ -61,7 +62,7 @@ class Size:
     power: float | None = None
     short: str | None = None
 
-    @property
+    @written
     def text(self) -> str:
         """The sentence for a person."""
         if self.effect is None or self.power is None:
@@ -71,12 +72,7 @@ class Size:
 
     def as_pinned(self) -> dict[str, Any] | None:
         """The record; None where nothing tells, and the setting says how many rows judge."""
-        return None if self.effect is None else self.as_record()
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types; `text` is the sentence."""
-        effect = None if self.effect is None else asdict(self.effect)
-        return {"rows": self.rows, "effect": effect, "power": self.power, "short": self.short, "text": self.text}
+        return None if self.effect is None else to_record(self)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ Source:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,21 +56,6 @@ class ShownEvidence:
         until = tuple(each for each in self.until if each < moment)
         refits = {kind: each[kept] for kind, each in self.refits.items()}
         return ShownEvidence(until, self.champion[kept], refits, self.block_rows)
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "until": [each.isoformat() for each in self.until],
-            "champion": self.champion.tolist(),
-            "refits": {kind: each.tolist() for kind, each in self.refits.items()},
-            "block_rows": self.block_rows,
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "ShownEvidence":
-        refits = {kind: np.array(each, dtype="float64") for kind, each in record["refits"].items()}
-        until = tuple(pd.Timestamp(each) for each in record["until"])
-        champion = np.array(record["champion"], dtype="float64")
-        return cls(until, champion, refits, float(record.get("block_rows", 0.0)))
 
     @classmethod
     def of_rows(

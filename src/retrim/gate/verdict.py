@@ -41,23 +41,6 @@ class Check:
     text: str
     interval: tuple[float, float] | None = None
 
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {
-            "name": self.name,
-            "passed": self.passed,
-            "figure": self.figure,
-            "threshold": self.threshold,
-            "interval": None if self.interval is None else list(self.interval),
-            "text": self.text,
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Check":
-        """The line that `as_record` wrote."""
-        interval = record["interval"]
-        return cls(**{**record, "interval": None if interval is None else (interval[0], interval[1])})
-
 
 class Judged(Protocol):
     """A check of any kind: whether it passed, and what it is held against."""
@@ -110,24 +93,6 @@ class Verdict:
     def with_checks(self, checks: Sequence[Check]) -> "Verdict":
         """The same verdict with more checks at its end; it promotes if these pass too."""
         return replace(self, checks=(*self.checks, *checks))
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {
-            "winner": self.winner,
-            "promote": self.promote,
-            "reason": self.reason,
-            "checks": [check.as_record() for check in self.checks],
-            "losses": self.losses,
-            "rows": self.rows,
-            "corrected_gain": self.corrected_gain,
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Verdict":
-        """The verdict that `as_record` wrote."""
-        checks = tuple(Check.from_record(each) for each in record["checks"])
-        return cls(record["winner"], checks, record["losses"], record["rows"], record["corrected_gain"])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from retrim.decision.stored_rows import DecisionRow, RunRow, VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.ingest import A_SECOND
 from retrim.lineage.workspace import Workspace, record_alert, require_who_and_why
+from retrim.stats.codec import Moment
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,11 @@ class DateMove:
 
     kind: str
     name: str
-    before: pd.Timestamp
-    after: pd.Timestamp
+    before: Moment
+    after: Moment
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}: {iso(self.before)} becomes {iso(self.after)}"
-
-    def as_record(self) -> dict[str, str]:
-        return {"kind": self.kind, "name": self.name, "before": iso(self.before), "after": iso(self.after)}
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,6 @@ class Repair:
     done: bool
     moves: tuple[DateMove, ...]
     stays: tuple[str, ...]
-
-    def as_record(self) -> dict[str, Any]:
-        return {"done": self.done, "moves": [move.as_record() for move in self.moves], "stays": list(self.stays)}
 
 
 def plan_repair(workspace: Workspace, *, now: pd.Timestamp) -> Repair:

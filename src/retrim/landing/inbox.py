@@ -24,9 +24,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -124,10 +124,12 @@ def _take_in(
     workspace: Workspace, source: Path | Chunk, *, now: pd.Timestamp | None, labels: bool, correction: bool
 ) -> Landed:
     params = workspace.params
-    how: dict[str, Any] = {"workspace": workspace.paths, "data": params.data, "reading": params.reading}
+    land = land_labels if labels else partial(land_batch, batches=params.batches)
+    landed = land(
+        source, workspace=workspace.paths, data=params.data, reading=params.reading, now=now, correction=correction
+    )
     if labels:
-        return land_labels(source, now=now, correction=correction, **how)
-    landed = land_batch(source, now=now, correction=correction, batches=params.batches, **how)
+        return landed
     if landed.verdict in (None, "suspicious"):  # None: it had landed, perhaps without a word
         tell_suspicious(workspace, now=now or clock())
     return landed

@@ -19,6 +19,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
 from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of
 from retrim.reading.table import KEY, read_bytes, read_content
+from retrim.stats.codec import to_record
 from retrim.table.data import LABEL_TIME, DataParams, row_keys
 from retrim.table.derived_columns import APART, with_made
 from retrim.table.fault import EXAMPLES_KEPT, Fault, of_rows
@@ -287,7 +289,7 @@ class WithdrawalResult:
     def as_record(self) -> dict[str, Any]:
         return {
             "outcome": "withdrawn" if self.fresh else "already",
-            "batches": [each.as_record() for each in self.withdrawals],
+            "batches": [to_record(each) for each in self.withdrawals],
             "rows": self.rows,
             "versions": list(self.versions),
         }
@@ -402,7 +404,7 @@ def batch_record(workspace: Workspace, name: str) -> dict[str, Any]:
 
 
 def _record(file: BatchFile, withdrawal: Withdrawal | None) -> dict[str, Any]:
-    return {**file.as_record(), "withdrawn": None if withdrawal is None else withdrawal.as_record()}
+    return {**file.as_record(), "withdrawn": None if withdrawal is None else to_record(withdrawal)}
 
 
 def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
@@ -461,7 +463,7 @@ class Landed:
             "digest": self.digest,
             "rows": self.rows,
             "path": str(self.path),
-            "faults": [fault.as_record() for fault in self.faults],
+            "faults": [to_record(fault) for fault in self.faults],
             "verdict": self.verdict,
             "notes": list(self.notes),
             **({} if self.part is None else self.part.as_record()),
@@ -640,22 +642,34 @@ def _land(
             faults += more
         verdict: Verdict | None = "broken" if frame is None or faults else None
         if frame is not None and not faults and batches is not None and batches.skip != "all":
-            by_when = now or clock()
-            against: dict[str, Any] = {"data": data, "params": batches, "reading": how[1]}
-            verdict, faults = look_at_batch(frame, landing=landing, now=by_when, of=of, **against)
+            verdict, faults = look_at_batch(
+                frame, landing=landing, now=now or clock(), of=of, data=data, params=batches, reading=how[1]
+            )
         rows = 0 if frame is None else len(frame)
         closed = now or clock()
         now = arrival(landing, now, correction=correction, came=came)  # late: a check just now has not seen it
         if frame is None or (faults and verdict == "broken"):
             entry = QuarantinedBatch(
-                digest, kind, correction, name, of, len(content), came or now, faults, "held", "", "", None
+                digest=digest,
+                kind=kind,
+                correction=correction,
+                file=name,
+                of=of,
+                size=len(content),
+                arrived=came or now,
+                state="held",
+                by="",
+                reason="",
+                closed=None,
+                faults=faults,
             )
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
         why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
-        marks: dict[str, Any] = {"correction": correction, "released": "", "suspicious": why}
-        landed = _write(landing, (kind, data, of), frame, digest, now=now, **marks)
+        landed = _write(
+            landing, (kind, data, of), frame, digest, now=now, correction=correction, released="", suspicious=why
+        )
         if entry is not None:
             _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
@@ -684,16 +698,23 @@ def _write(
     suspicious: str = "",
 ) -> Path:
     kind, data, of = what
-    facts: dict[str, Any] = {"arrived": now, "correction": correction, "released": released, "of": of, "data": data}
+    land = partial(
+        landing.land_labels if kind == "labels" else partial(landing.land_rows, suspicious=suspicious),
+        digest=digest,
+        arrived=now,
+        correction=correction,
+        released=released,
+        of=of,
+        data=data,
+    )
     if kind == "labels":
         # A source that does not say when a label was known learned it when it sent it.
         known = frame[LABEL_TIME].fillna(now)
-        labels = frame.assign(**{LABEL_TIME: known})
-        return landing.land_labels(labels, digest=digest, **facts)
+        return land(frame.assign(**{LABEL_TIME: known}))
     # In order of event, so that whoever reads a span of time reads few parts of the file.
     if not frame[data.time].is_monotonic_increasing:
         frame = frame.sort_values(data.time, kind="stable", ignore_index=True)
-    return landing.land_rows(frame, digest=digest, suspicious=suspicious, **facts)
+    return land(frame)
 
 
 def _close_landed(

@@ -45,6 +45,8 @@ SCHEMA = pa.schema(
     }
 )
 """Columns of a file; `version` and `month` are folders."""
+SERVED = "request"
+"""What stands for the batch of a row that a request brought: its features are kept nowhere."""
 ROWS, ROW_GROUP = 1 << 17, 1 << 13
 Moments = tuple[pd.Timestamp, pd.Timestamp]
 NONE = pd.Timestamp(0, tz="UTC")
@@ -77,7 +79,7 @@ class StoredPrediction:
         probabilities: Of several classes, by name; empty for another task.
         decision: Whether the row was selected; None where nothing is decided.
         request: Id of the request that made it.
-        batch: The landed batch that the row was of; None: not known.
+        batch: The landed batch that the row was of; `SERVED`: a request brought it; None: not known.
     """
 
     key: str

@@ -67,6 +67,7 @@ from retrim.profile.rhythm import (
 )
 from retrim.profile.table import TableNote
 from retrim.reading.raw import RawTable
+from retrim.stats.codec import to_record
 from retrim.stats.plugins import SettingChoice, check_above_zero, check_span
 from retrim.table.data import LABEL_TIME, DataParams, row_keys, with_past
 from retrim.table.derived_columns import made_times, with_made
@@ -680,9 +681,9 @@ class WorkspaceDraft:
             "reading": self.reading.model_dump(mode="json"),
             "choices": {".".join(place): choice.value for place, choice in self.choices.items()},
             "suite": [draft.as_record() for draft in self.suite],
-            "notes": [note.as_record() for note in self.notes],
-            "leaks": [leak.as_record() for leak in self.leaks],
-            "allowed_leaks": [leak.as_record() for leak in self.allowed],
+            "notes": [to_record(note) for note in self.notes],
+            "leaks": [to_record(leak) for leak in self.leaks],
+            "allowed_leaks": [to_record(leak) for leak in self.allowed],
             "worth": None if self.worth is None else {"gains": self.worth.gains, "bounds": self.worth.bounds},
         }
 

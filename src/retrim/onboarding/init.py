@@ -64,9 +64,6 @@ class ReplacedSetup:
     aside: int
     kept: str
 
-    def as_record(self) -> dict[str, Any]:
-        return {"batches": self.batches, "rows": self.rows, "aside": self.aside, "kept": self.kept}
-
     def __str__(self) -> str:
         aside = f" and {self.aside} in quarantine" if self.aside else ""
         return (

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -56,9 +55,6 @@ class NewWorkspace:
     code: str
     commit: str
     files: int
-
-    def as_record(self) -> dict[str, Any]:
-        return {"root": str(self.root), "code": self.code, "commit": self.commit, "files": self.files}
 
 
 def lay_workspace(folder: Path) -> NewWorkspace:
@@ -181,20 +177,6 @@ class Upgrade:
     answers: str
     as_before: bool
     packages: tuple[str, ...]
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "before": self.before,
-            "after": self.after,
-            "changed": list(self.changed),
-            "settings": list(self.settings),
-            "backup": self.backup,
-            "store_copied": self.store_copied,
-            "champion": self.champion,
-            "answers": self.answers,
-            "as_before": self.as_before,
-            "packages": list(self.packages),
-        }
 
 
 def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:

@@ -7,8 +7,9 @@ Writes what `retrim init` drafted into the workspace, and lands the table's hist
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -206,16 +207,20 @@ def size_note(raw: RawTable) -> TableNote:
     return TableNote("size", "", seen, "what is said here is of these, and all rows land", "warn")
 
 
+def _landing(workspace: Workspace, land: Callable[..., Landed]) -> Callable[..., Landed]:
+    params = workspace.params
+    return partial(land, workspace=workspace.paths, data=params.data, reading=params.reading, correction=False)
+
+
 def land_pieces(workspace: Workspace, large: LargeFile, *, by_order: bool) -> Iterator[tuple[pd.Timestamp, Landed]]:
     """Lands the file piece by piece: all now, or a day apart and the last now where the order of rows is their time.
 
     One whose rows break the suite is set aside, and the others land: the suite was drafted from the last of them.
     """
-    now, params = clock(), workspace.params
+    now, land = clock(), _landing(workspace, land_batch)
     for piece in large.pieces():
         ago = (piece.part.count - piece.part.number) * pd.Timedelta("1D") if by_order else pd.Timedelta(0)
-        how: dict[str, Any] = {"workspace": workspace.paths, "data": params.data, "reading": params.reading}
-        yield now - ago, land_batch(piece, now=now - ago, correction=False, **how)
+        yield now - ago, land(piece, now=now - ago)
 
 
 def _spelled(path: Path) -> ReadingParams | None:
@@ -411,11 +416,9 @@ def commit_setup(workspace: WorkspacePaths, suite: Path, model: str) -> str | No
 def _land(workspace: Workspace, drafted: WorkspaceDraft, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
     folder = workspace.paths.var / "init"
     folder.mkdir(parents=True, exist_ok=True)
-    params = workspace.params
+    land = {"rows": _landing(workspace, land_batch), "labels": _landing(workspace, land_labels)}
     for piece, content in contents(drafted, raw, now=clock()):
         file = folder / f"{piece.kind}-{piece.arrives:%Y%m%dT%H%M%S}{SUFFIXES[raw.kind]}"
         file.write_bytes(content)
-        how: dict[str, Any] = {"workspace": workspace.paths, "data": params.data, "reading": params.reading}
-        to_land = land_batch if piece.kind == "rows" else land_labels
-        yield piece.arrives, to_land(file, now=piece.arrives, correction=False, **how)
+        yield piece.arrives, land[piece.kind](file, now=piece.arrives)
         file.unlink()

@@ -26,9 +26,10 @@ from retrim.profile.rhythm import TableSeason, span_text
 from retrim.profile.table import TableNote
 from retrim.stats.bootstrap import mean_bound
 from retrim.stats.metrics import row_losses
+from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
 from retrim.training.baseline import BASELINES, season_cell
-from retrim.training.estimators import MODELS, FittedModel, Model
+from retrim.training.estimators import MODELS, FittedModel, Hyperparameters, Model
 
 JUDGED = 0.25
 MODEL = {
@@ -74,18 +75,25 @@ class FirstRows:
         return replace(self, view=view, matrix=self.matrix[:, kept], asked=self.asked[:, kept])
 
     def fit(
-        self, *, loss: str, hyperparameters: dict[str, Any], rounds: int, seed: int, threads: int, held: int = 0
+        self,
+        *,
+        loss: str,
+        hyperparameters: Hyperparameters,
+        rounds: int,
+        seed: int,
+        threads: int,
+        held: np.ndarray | None = None,
     ) -> FittedModel:
-        """A model of all fitted rows, or of all but the newest `held`, which say when to stop."""
-        stop = len(self.matrix) - held
+        """A model of all fitted rows, or of all but those `held` back, which say when to stop."""
+        fitted = slice(None) if held is None else np.setdiff1d(np.arange(len(self.matrix)), held)
         return MODELS["gbm"].fit(
             self.view,
-            self.matrix[:stop],
-            self.actual[:stop],
+            self.matrix[fitted],
+            self.actual[fitted],
             loss=loss,
             hyperparameters=hyperparameters,
             rounds=rounds,
-            stop=(self.matrix[stop:], self.actual[stop:]) if held else None,
+            stop=None if held is None else (self.matrix[held], self.actual[held]),
             patience=PATIENCE,
             weights=None,
             seed=seed,
@@ -93,11 +101,10 @@ class FirstRows:
         )
 
     def first_model(self, *, loss: str, seed: int, threads: int) -> Model:
-        """As a run does: rounds from the newest rows held back, then all rows. What is newest may matter most."""
-        held = max(len(self.matrix) // 10, 1)
-        how: dict[str, Any] = {"loss": loss, "hyperparameters": MODEL, "seed": seed, "threads": threads}
-        rounds = max(self.fit(rounds=ROUNDS, held=held, **how).rounds, 1)
-        return self.fit(rounds=rounds, **how).model
+        """As a run does: rounds from rows held back, then all rows. What is newest may matter most."""
+        _, held = keep_back(np.arange(len(self.matrix)), share=0.1)
+        fit = partial(self.fit, loss=loss, hyperparameters=MODEL, seed=seed, threads=threads)
+        return fit(rounds=max(fit(rounds=ROUNDS, held=held).rounds, 1)).model
 
 
 def first_rows(

@@ -6,13 +6,13 @@ one that they do not share hides it. Logarithms make products and ratios sums.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from retrim.profile.table import TableNote
+from retrim.stats.codec import Unwritten
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
 
@@ -46,10 +46,7 @@ class Leak:
     columns: tuple[str, ...]
     probe: str
     seen: str
-    bare: str = ""
-
-    def as_record(self) -> dict[str, Any]:
-        return {"columns": list(self.columns), "probe": self.probe, "seen": self.seen}
+    bare: Unwritten[str] = ""
 
     @property
     def text(self) -> str:

@@ -272,9 +272,6 @@ class Duplicates:
     rows: int
     conflicting: int
 
-    def as_record(self) -> dict[str, Any]:
-        return {"rows": self.rows, "conflicting": self.conflicting}
-
 
 class Hashes:
     """The features of each row in one number, added to a column at a time."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -236,15 +236,6 @@ class TableNote:
     seen: str
     done: str
     weight: Weight = "tell"
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "about": self.about,
-            "column": self.column,
-            "seen": self.seen,
-            "done": self.done,
-            "weight": self.weight,
-        }
 
     def __str__(self) -> str:
         where = f"{self.column}: " if self.column else ""

@@ -19,6 +19,7 @@ from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods
 from retrim.profile.leaks import Leak, leaks_of
 from retrim.profile.pairs import Collinear, Duplicates, Hashes, Pair, Related, collinear, goal_of, pair_of, related
 from retrim.profile.table import NO_VALUES, ProfiledTable, TableNote, hidden
+from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType, DataParams
 from retrim.training.estimators import MODELS
 
@@ -559,7 +560,7 @@ class TableProfile:
             else {name: factor if np.isfinite(factor) else None for name, factor in self.collinear.inflation.items()},
             "related": self.related.as_record(),
             "drift": {name: each.as_record() for name, each in self.moved.items()},
-            "duplicates": self.doubles.as_record(),
+            "duplicates": to_record(self.doubles),
             "label_noise": None
             if self.noise is None
             else {
@@ -568,7 +569,7 @@ class TableProfile:
                 "surest": self.noise.surest,
                 "keys": list(self.suspects),
             },
-            "leaks": [leak.as_record() for leak in self.leaks],
+            "leaks": [to_record(leak) for leak in self.leaks],
             "unseen": dict(self.unseen),
             "champion": None if self.champion is None else self.champion.as_record(),
             "prepared": list(self.prepared),

@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.reading.chunks import PIECE
+from retrim.stats.codec import Instant, from_record
 from retrim.table.data import OURS, ColumnType, DataParams
 from retrim.table.schema import NUMERIC, LandedSchema, ReadColumns, as_they_stand, read_as
 
@@ -178,7 +179,7 @@ def schema_of(footer: pq.FileMetaData) -> LandedSchema:
     """What the columns of a landed file were declared; of one that does not say, what they are stored as."""
     noted = (footer.metadata or {}).get(f"retrim.{SCHEMA}".encode())
     if noted is not None:
-        return LandedSchema.from_record(json.loads(noted))
+        return from_record(LandedSchema, json.loads(noted))
     stored = footer.schema.to_arrow_schema()
     return LandedSchema({field.name: _type_of(field.type) for field in stored if field.name not in OURS}, {})
 
@@ -520,18 +521,9 @@ class Withdrawal:
 
     batch: str
     digest: str
-    at: pd.Timestamp
+    at: Instant
     by: str
     reason: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "batch": self.batch,
-            "digest": self.digest,
-            "at": self.at.isoformat(),
-            "by": self.by,
-            "reason": self.reason,
-        }
 
 
 def withdrawal_file(root: Path, batch: str) -> Path:

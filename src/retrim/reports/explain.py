@@ -132,7 +132,7 @@ class ExplainedRow:
     def as_record(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("version", "key", "event", "as_of", "stored", "agrees")}
         lineage = None if self.lineage is None else to_record(self.lineage)
-        return own | {"lineage": lineage} | self.explanation.as_record()
+        return own | {"lineage": lineage} | to_record(self.explanation)
 
 
 def explain(

@@ -361,7 +361,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     require_seen(delay, len(edges) - 1, span)
     at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
-    recipe = _recipe(workspace, table.iloc[: edges[0]], at_event=at_event)
+    recipe = _recipe(workspace, table.iloc[: edges[0]])
     table = as_trained(table, params.fairness)
     known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
     may = params.train.early and params.data.early_labels and recipe.takes_early
@@ -455,7 +455,7 @@ def _kept_back(whole: WindowCuts, judge_rows: int) -> int:
     return max(round(judge_rows * len(whole.starts) / float(whole.rows.sum())), 1)
 
 
-def _recipe(workspace: Workspace, first: pd.DataFrame, *, at_event: bool) -> Recipe:
+def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
     found = load_champion(workspace)
     params = workspace.params
     if found is not None:
@@ -472,7 +472,6 @@ def _recipe(workspace: Workspace, first: pd.DataFrame, *, at_event: bool) -> Rec
             steps,
             loss=params.judge.loss,
             threads=count_cores(),
-            at_event=at_event,
         )
     except ValueError as error:
         raise RefusedError(f"the first part of the history is too short for a model: {error}") from error
@@ -494,7 +493,7 @@ def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
     facts = {
         "rows": rows,
         "cells": _numbers(work.cut),
-        "recipe": work.recipe.as_record(),
+        "recipe": to_record(work.recipe),
         "data": workspace.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
         "at_event": work.at_event,

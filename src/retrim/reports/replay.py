@@ -43,6 +43,7 @@ from retrim.reading.landed import hash_file, withdrawal_file
 from retrim.release.release import sync_aliases
 from retrim.release.versions import load_stored_version, stored_bundle, trusted_keys
 from retrim.settings import Env, Params, parse_params, resolved
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.data import DataParams, mature
 from retrim.training.bundle import Predictor
@@ -252,7 +253,7 @@ class ReplayRun:
             "folder": str(replay.there.paths.root.relative_to(replay.here.paths.root)),
             "from": iso(replay.since),
             "until": iso(replay.until),
-            "settings": [change.as_record() for change in replay.changed],
+            "settings": [to_record(change) for change in replay.changed],
             "moments": [
                 {
                     "at": moment.at,

@@ -12,6 +12,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import count_cores
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import load_champion
+from retrim.stats.codec import to_record
 
 DRAWS = 1000  # for each split; a check draws as many as drift.alarms.draws says
 
@@ -27,8 +28,8 @@ class VerifiedAlarms:
 
     def as_record(self) -> dict[str, Any]:
         """Plain JSON types."""
-        together = [test.as_record() for test in self.together]
-        return {"version": self.version, "wanted": self.wanted, **self.found.as_record(), "together": together}
+        together = [to_record(test) for test in self.together]
+        return {"version": self.version, "wanted": self.wanted, **to_record(self.found), "together": together}
 
 
 def verify_alarms(workspace: Workspace, *, splits: int, checks: int) -> VerifiedAlarms:

@@ -208,7 +208,7 @@ def judge_import(
         uses=uses(_used(workspace), rows["_event"]),
     ).with_checks(group_checks(workspace, imported, rows))
     actual, predicted = imported.view.actual(rows), imported.predict(rows)
-    record = verdict.as_record() | {
+    record = to_record(verdict) | {
         "judged_from": rows["_event"].iloc[0].isoformat(),
         "judged_until": rows["_event"].iloc[-1].isoformat(),
         "detectable": None,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
@@ -33,6 +33,7 @@ from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import REPOSITORY, origin_of
 from retrim.retraining.recover import RUN_DIRECTORY, clear_run_directory
+from retrim.stats.codec import Unwritten, key, to_record
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,9 @@ class GarbageItem:
 
     what: str
     name: str
-    frees: int
+    frees: Annotated[int, key("bytes")]
     why: str
-    remove: Callable[[], None] | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {"what": self.what, "name": self.name, "bytes": self.frees, "why": self.why}
+    remove: Unwritten[Callable[[], None] | None]
 
 
 def size_of(folder: Path) -> int:
@@ -210,8 +208,8 @@ class Pruned:
         return {
             "dry_run": self.dry,
             "freed": sum(piece.frees for piece in self.gone),
-            "removed": [piece.as_record() for piece in self.gone],
-            "kept": [piece.as_record() for piece in self.kept],
+            "removed": [to_record(piece) for piece in self.gone],
+            "kept": [to_record(piece) for piece in self.kept],
         }
 
 

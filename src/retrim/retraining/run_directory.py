@@ -33,6 +33,7 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
+from retrim.stats.codec import from_record, to_record
 from retrim.training.mode import FINAL, Mode, RunMode
 
 
@@ -44,18 +45,6 @@ class RunDirectory:
     snapshot: str
     untracked: tuple[str, ...]
     champion: int | None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "folder": str(self.folder),
-            "snapshot": self.snapshot,
-            "untracked": list(self.untracked),
-            "champion": self.champion,
-        }
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "RunDirectory":
-        return cls(Path(record["folder"]), record["snapshot"], tuple(record["untracked"]), record["champion"])
 
 
 def open_run_directory(
@@ -185,7 +174,7 @@ def _open(
         "mode": mode,
         "champion": None if champion is None else champion.version,
         "judged": judged,
-        "shown": [each.as_record() for each in life] if eased else None,
+        "shown": [to_record(each) for each in life] if eased else None,
         "size": size,
         "python": platform.python_version(),
         "platform": platform_tag(),
@@ -237,7 +226,7 @@ def wait_for_remote(
     record_alert(
         workspace, AlertKind.REMOTE_AWAY, f"{run.id}: {said}", now=now, about=run.id
     )  # first: a kill between tells it twice
-    detail = {**kept, "reason": f"{said} ({why})", RUN_DIRECTORY: run_directory.as_record()}
+    detail = {**kept, "reason": f"{said} ({why})", RUN_DIRECTORY: to_record(run_directory)}
     workspace.store.end_run(run.id, state=UNPUSHED, ended=iso(now), version=None, detail=detail)
 
 
@@ -245,6 +234,6 @@ def finished_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory | 
     """The run directory of an earlier attempt whose stages have all run, if its champion is live; else None."""
     if RUN_DIRECTORY not in run.detail:
         return None
-    run_directory, now_live = RunDirectory.from_record(run.detail[RUN_DIRECTORY]), find_live_version(workspace)
+    run_directory, now_live = from_record(RunDirectory, run.detail[RUN_DIRECTORY]), find_live_version(workspace)
     champion = None if now_live is None else now_live.version
     return run_directory if run_directory.folder.is_dir() and run_directory.champion == champion else None

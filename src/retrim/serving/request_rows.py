@@ -60,6 +60,33 @@ def wrong(allowed: str, value: str | None = None) -> WrongRequestError:
     return WrongRequestError([WrongCell(None, None, value, allowed)])
 
 
+def lines_of_json(body: bytes) -> bytes:
+    """The objects of a JSON array, or the one that it is, a line each: as files that land hold them.
+
+    Raises:
+        WrongRequestError: It is no such JSON, or has too many rows.
+    """
+    rows = _rows(body)
+    found = [_no_object(number, row) for number, row in enumerate(rows) if not isinstance(row, dict)]
+    if found:
+        raise WrongRequestError(found)
+    return b"\n".join(orjson.dumps(row) for row in rows)
+
+
+def _rows(body: bytes) -> list[Any]:
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise wrong("is a row, {column: value}, or an array of rows, in JSON", f"not JSON: {error}") from error
+    rows = given if isinstance(given, list) else [given]
+    _refuse_count(len(rows))
+    return rows
+
+
+def _no_object(number: int, row: Any) -> WrongCell:
+    return WrongCell(number, None, orjson.dumps(row).decode()[:LONGEST], "is an object: {column: value}")
+
+
 def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> LoadedRows:
     """The rows of a JSON object, or of an array of them.
 
@@ -68,17 +95,11 @@ def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> L
     Raises:
         WrongRequestError: It is no such JSON, lacks a column, or has too many rows.
     """
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise wrong("is a row, {column: value}, or an array of rows, in JSON", f"not JSON: {error}") from error
-    rows = given if isinstance(given, list) else [given]
-    _refuse_count(len(rows))
+    rows = _rows(body)
     found: list[WrongCell] = []
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            text = orjson.dumps(row).decode()[:LONGEST]
-            found.append(WrongCell(number, None, text, "is an object: {column: value}"))
+            found.append(_no_object(number, row))
         else:
             lacking = lacking_columns(row, needs, reading)
             found += [WrongCell(number, name, None, "is there; null where it is not known") for name in lacking]

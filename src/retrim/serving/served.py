@@ -25,7 +25,7 @@ from retrim.stats.canonical import from_parquet
 from retrim.table.data import row_keys
 from retrim.table.reading import ReadingParams
 from retrim.training.bundle import Predictor
-from retrim.training.predicted import predicted_columns
+from retrim.training.predicted import largest_contributions, predicted_columns
 
 NAMES = ("key", "event_time", "prediction", "class", "lower", "upper", "probabilities", "decision")
 """Of what is said of a row, in the order of the prediction log."""
@@ -96,10 +96,7 @@ class ServedVersion:
             WrongRequestError: A cell cannot be used; then nothing is answered.
             BadInputError: A column is stored as what it cannot be.
         """
-        checked = check_rows(loaded, "the request", self.needs, self.reading, self.breaks)
-        if len(checked.rejected):
-            raise WrongRequestError(rejected_cells(checked.rejected))
-        frame = checked.frame
+        frame = self._checked(loaded)
         predicted = self.predictor.predict(frame)
         columns = predicted_columns(self.view, predicted, self.predictor.decide(frame, predicted), self.width)
         shares: list[Any] = [None] * len(frame)
@@ -108,6 +105,29 @@ class ServedVersion:
         told = [columns[name].to_pylist() for name in ("prediction", "class", "lower", "upper")]
         keys, events = self._keys(frame, request), self._events(frame)
         return list(zip(keys, events, *told, shares, columns["decision"].to_pylist(), strict=True))
+
+    def _checked(self, loaded: LoadedRows) -> pd.DataFrame:
+        checked = check_rows(loaded, "the request", self.needs, self.reading, self.breaks)
+        if len(checked.rejected):
+            raise WrongRequestError(rejected_cells(checked.rejected))
+        return checked.frame
+
+    def explain(self, loaded: LoadedRows) -> list[dict[str, float]]:
+        """What each feature adds to the raw score of each row, the largest first: as `retrim predict --explain`.
+
+        Raises:
+            As `answer`.
+            RefusedError: The model has no exact contributions.
+        """
+        frame = self._checked(loaded)
+        matrix = self.view.matrix(frame)
+        most = len(self.view.needs)
+        columns = largest_contributions(self.predictor, matrix, self.predictor.predict(frame), most)
+        told = {name: values.to_pylist() for name, values in columns.items()}
+        return [
+            {told[f"feature {k}"][row]: told[f"contribution {k}"][row] for k in range(1, most + 1)}
+            for row in range(len(frame))
+        ]
 
     def _keys(self, frame: pd.DataFrame, request: str) -> list[str]:
         own = [f"{request}:{row}" for row in range(len(frame))]

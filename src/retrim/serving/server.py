@@ -5,6 +5,7 @@ a request costs more than the prediction. Everything else takes the routes.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,28 +13,36 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
+from time import perf_counter, time_ns
 from typing import Any
 
 import orjson
 import pyarrow as pa
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from retrim import __version__
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
+from retrim.landing.ingest import Landed
 from retrim.lineage.tokens import Doorkeeper, Scope
-from retrim.serving.one_row import UnusualRowError
+from retrim.serving.checked_rows import NeededColumns
+from retrim.serving.metrics import Metrics
+from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
     ARROW,
     MOST_BYTES,
     MOST_ROWS,
     WrongRequestError,
+    lines_of_json,
     rows_of_arrow,
     rows_of_json,
     wrong,
 )
+from retrim.serving.rows_in import LoadedRows
 from retrim.serving.served import Said, ServedVersion
 from retrim.table.data import ColumnType
+from retrim.table.reading import ReadingParams
 
 SECONDS = 30
 """That a request may take: to arrive, and to be answered."""
@@ -42,9 +51,13 @@ GRACE_SECONDS = 5
 WAITING = 64
 """Requests of many rows that may wait for their turn; they are answered one at a time."""
 JSON = "application/json"
+DEGRADED = "degraded"
+"""In an answer: why another version than the live one gave it."""
+LOGGER = logging.getLogger("retrim.serve")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+Read = Callable[[bytes, NeededColumns, ReadingParams], LoadedRows]
 Send = Callable[[Message], Awaitable[None]]
 
 
@@ -67,13 +80,32 @@ class Serving:
     Args:
         served: The version that answers.
         door: Knows the tokens.
+        keep: Keeps what was answered, before it is sent.
+        land: Lands labels: lines of JSON.
+        metrics: Counts requests.
         is_local: Whether only this machine can connect.
     """
 
-    def __init__(self, served: ServedVersion, door: Doorkeeper, *, is_local: bool = True) -> None:
-        self.served, self.door, self.is_local = served, door, is_local
+    def __init__(
+        self,
+        served: ServedVersion,
+        door: Doorkeeper,
+        keep: Callable[[Line], None],
+        land: Callable[[bytes], Landed],
+        metrics: Metrics,
+        *,
+        is_local: bool = True,
+    ) -> None:
+        self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
+        self.land, self.metrics = land, metrics
+        self.before: ServedVersion | None = None
+        self.behind: str | None = None
         self.waiting = 0
         self._turns = ThreadPoolExecutor(1, "answers")
+
+    def swap(self, fresh: ServedVersion) -> None:
+        """Lets another version answer from the next request on; this one steps in where that fails."""
+        self.before, self.served, self.behind = self.served, fresh, None
 
     def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
         """Refuses who may not ask: without a known token, or where there are none, from elsewhere or from a page.
@@ -101,41 +133,90 @@ class Serving:
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""
-        request, served = token_hex(8), self.served
+        request, served, mark = token_hex(8), self.served, self.behind
         try:
             row = orjson.loads(body)
             if type(row) is not dict:
                 return None
-            said = served.answer_one(row, request)
-        except (orjson.JSONDecodeError, UnusualRowError):
+            said = [served.answer_one(row, request)]
+        except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
             return None
-        return self._as_json(served, [said], request)
+        self._keep(served, said, request)
+        return _as_json(served, said, request, mark)
 
     def answer(self, body: bytes, *, as_arrow: bool) -> bytes:
         """The answer to a request.
 
         Raises:
             WrongRequestError: Something in it cannot be used.
+            RefusedRequestError: No version can answer, or it cannot be kept.
         """
-        request, served = token_hex(8), self.served
-        read = rows_of_arrow if as_arrow else rows_of_json
-        try:
-            said = served.answer(read(body, served.needs, served.reading), request)
-        except WrongRequestError:
-            raise
-        except BadInputError as error:
-            raise wrong(str(error)) from error
+        request = token_hex(8)
+        served, mark, said = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request)
+        self._keep(served, said, request)
         if not as_arrow:
-            return self._as_json(served, said, request)
+            return _as_json(served, said, request, mark)
         table, sink = served.as_table(said, request), pa.BufferOutputStream()
+        table = table if mark is None else table.replace_schema_metadata({DEGRADED: mark})
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
         return bytes(sink.getvalue())
 
-    @staticmethod
-    def _as_json(served: ServedVersion, said: list[Said], request: str) -> bytes:
-        predictions = [served.as_record(each) for each in said]
-        return orjson.dumps({"version": served.version, "request_id": request, "predictions": predictions})
+    def explain(self, body: bytes) -> bytes:
+        """What each feature adds to the raw score of rows of JSON.
+
+        Raises:
+            WrongRequestError: Something in it cannot be used.
+            RefusedRequestError: The model has no exact contributions.
+        """
+        served = self.served
+        try:
+            found = served.explain(rows_of_json(body, served.needs, served.reading))
+        except RefusedError as error:
+            raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
+        return orjson.dumps({"version": served.version, "contributions": found})
+
+    def take_labels(self, body: bytes) -> bytes:
+        """Lands labels, and says which batch they are.
+
+        Raises:
+            WrongRequestError: They are quarantined, or no labels of this table.
+            RefusedRequestError: Something else lands, or the table's labels come with its rows.
+        """
+        try:
+            landed = self.land(lines_of_json(body))
+        except RefusedError as error:
+            raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
+        except BadInputError as error:
+            raise wrong(str(error)) from error
+        if landed.outcome == "quarantined":
+            told = "; ".join(map(str, landed.faults))
+            raise wrong(told, f"batch {landed.batch}, which is in quarantine")
+        return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
+
+    def _said(self, body: bytes, read: Read, request: str) -> tuple[ServedVersion, str | None, list[Said]]:
+        """What is said, by whom, and why not by the live version: by the one before, where that fails."""
+        served, before, mark = self.served, self.before, self.behind
+        for version in (served, before):
+            if version is None:
+                break
+            try:
+                return version, mark, version.answer(read(body, version.needs, version.reading), request)
+            except WrongRequestError:
+                raise
+            except BadInputError as error:
+                raise wrong(str(error)) from error
+            except Exception:
+                LOGGER.exception("version %s cannot answer request %s", version.version, request)
+                mark = f"version {version.version} cannot answer"
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
+
+    def _keep(self, served: ServedVersion, said: list[Said], request: str) -> None:
+        try:
+            self.keep((served.version, request, time_ns() // 1000, said))
+        except OSError as error:
+            LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the answer cannot be kept") from error
 
     async def in_turn(self, work: Callable[[], bytes]) -> bytes:
         """Does what takes longer, one at a time and beside the requests of one row.
@@ -155,6 +236,13 @@ class Serving:
             ) from None
         finally:
             self.waiting -= 1
+
+
+def _as_json(served: ServedVersion, said: list[Said], request: str, mark: str | None) -> bytes:
+    record: dict[str, Any] = {"version": served.version, "request_id": request}
+    if mark is not None:
+        record[DEGRADED] = mark
+    return orjson.dumps({**record, "predictions": [served.as_record(each) for each in said]})
 
 
 async def read_body(request: Request) -> bytes:
@@ -204,13 +292,34 @@ def make_app(serving: Serving) -> FastAPI:
         answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW))
         return Response(answer, media_type=kind)
 
+    async def json_in_turn(request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
+        serving.check(request.scope["headers"], scope)
+        body = await read_body(request)
+        return Response(await serving.in_turn(lambda: work(body)), media_type=JSON)
+
+    @app.post("/explain", summary="What each feature adds to the raw score of rows")
+    async def explain(request: Request) -> Response:
+        """Rows as JSON, as /predict takes them."""
+        return await json_in_turn(request, "predict", serving.explain)
+
+    @app.post("/labels", summary="Land labels of rows")
+    async def labels(request: Request) -> Response:
+        """An array of objects with the table's key, the answer, and the time of the label where the table has one."""
+        return await json_in_turn(request, "label", serving.take_labels)
+
+    @app.get("/metrics", summary="Figures for Prometheus")
+    async def metrics(request: Request) -> Response:
+        serving.check(request.scope["headers"], "read")
+        return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
+
     @app.get("/health", summary="Whether the process is up")
     async def health() -> Response:
         return _json({"up": True})
 
     @app.get("/ready", summary="Whether predictions are answered, and by which version")
     async def ready() -> Response:
-        return _json({"ready": True, "version": serving.served.version})
+        record = {"ready": True, "version": serving.served.version}
+        return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})
 
     @app.get("/openapi.json", include_in_schema=False)
     async def describe(request: Request) -> Response:
@@ -270,7 +379,10 @@ class Front:
         self.serving, self.app = serving, app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
+        if scope["type"] != "http":
+            return
+        began, path = perf_counter(), scope["path"]
+        if path == "/predict" and scope["method"] == "POST":
             first = await receive()
             answer = None
             if first["type"] == "http.request" and not first.get("more_body"):
@@ -279,9 +391,20 @@ class Front:
                 headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode())]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": answer})
+                self.serving.metrics.note_quick(perf_counter() - began)
                 return
             receive = _after(first, receive)
-        await self.app(scope, receive, send)
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            self.serving.metrics.note(path, status, perf_counter() - began)
 
     def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
         for name, value in headers:
@@ -289,9 +412,9 @@ class Front:
                 return None
         try:
             self.serving.check(headers, "predict")
+            return self.serving.answer_quickly(body)
         except RefusedRequestError:
             return None  # which the route says
-        return self.serving.answer_quickly(body)
 
 
 def _after(first: Message, receive: Receive) -> Receive:

@@ -29,7 +29,7 @@ from retrim.reading.chunks import read_frame
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain
-from retrim.training.bundle import FitRecord, FoundRecord, SplitRecord
+from retrim.training.bundle import FitRecord, SplitRecord
 from retrim.training.early import EarlyRows, early_rows
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
@@ -199,11 +199,6 @@ def read_fit(bundle: Path) -> FitRecord:
     """What the winner of a bundle was fitted with."""
     winner = read_json(bundle / "verdict" / "verdict.json")["winner"]
     return from_record(FitRecord, read_json(bundle / "models" / winner / "fit.json"))
-
-
-def read_found(paths: Paths) -> FoundRecord:
-    """What the stage tune has written."""
-    return from_record(FoundRecord, read_json(paths.tuning / "hyperparameters.json"))
 
 
 def read_view(paths: Paths) -> pd.DataFrame:

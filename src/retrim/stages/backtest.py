@@ -71,10 +71,10 @@ def run(
                 fairness__groups,
                 default=decide.start,
                 equalise=fairness__mitigate,
-            ).as_record()
+            )
             for each in competing
         }
-        files["thresholds.json"] = to_json(found)
+        files["thresholds.json"] = to_json({name: to_record(each) for name, each in found.items()})
     elif decide.threshold is not None:
         truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
         competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
@@ -83,7 +83,7 @@ def run(
             for each in competing
         }
         record["decide"] = {name: to_record(chosen) for name, chosen in made.items()}
-        cuts = {name: Thresholds((), chosen.threshold, {}, {}).as_record() for name, chosen in made.items()}
+        cuts = {name: to_record(Thresholds((), chosen.threshold, {}, {})) for name, chosen in made.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)
 

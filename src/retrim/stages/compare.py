@@ -10,6 +10,7 @@ The stored challengers and the champion on the judging block; names one winner a
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def thresholds_of(bundle: Path, winner: str) -> Thresholds | None:
     """The thresholds that the stage backtest found for a challenger; None where it was not asked to."""
     file = bundle / THRESHOLDS
     found: Mapping[str, dict[str, object]] = read_json(file) if file.exists() else {}
-    return Thresholds.from_record(found[winner]) if winner in found else None
+    return from_record(Thresholds, found[winner]) if winner in found else None
 
 
 def _losses_before(paths: Paths, winner: str, rows: pd.DataFrame, challenger: ScoredModel, *, loss: str) -> ScoredModel:
@@ -182,7 +183,7 @@ def support_in(pins: Mapping[str, Any], judged: HoldoutJudgement, gate: GatePara
     if pins.get("shown") is None or not len(judged.rows):
         return None
     begin = judged.rows["_event"].iloc[0]
-    shown = [ShownEvidence.from_record(each).before(begin) for each in pins["shown"]]
+    shown = [from_record(ShownEvidence, each).before(begin) for each in pins["shown"]]
     most = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
     prefix = "" if pins["mode"] == "refit" else REFITTED
     kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}
@@ -209,7 +210,7 @@ def run(
     else:
         verdict, told, by_group = _verdict(judged, gate, judge, previous_champions, fairness, paths)
     split = read_split(paths.features)
-    record = verdict.as_record() | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
+    record = to_record(verdict) | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
     record["metrics"] = {
         name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
         for name, scored in judged.challengers.items()
@@ -247,21 +248,21 @@ def _verdict(
     """The gate's verdict, what the record tells beside it, and the look by group."""
     times = uses(_used(paths), judged.rows["_event"])
     competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
-    drawn: dict[str, Any] = {"draws": judge.draws, "block_rows": judge.block_rows, "uses": times}
+    judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
     support = support_in(read_pins(paths), judged, gate)
-    verdict = judge_models(judged, gate, SliceParams(), **drawn, rivals=len(competing), support=support)
+    verdict = judged_by(judged, gate, SliceParams(), rivals=len(competing), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
     of_previous = None
     if competing:
         theirs = replace(judged, challengers={str(version): each.scored for version, each in competing.items()})
-        of_previous = judge_models(theirs, gate, SliceParams(), **drawn, rivals=len(judged.challengers))
+        of_previous = judged_by(theirs, gate, SliceParams(), rivals=len(judged.challengers))
         best = competing[int(of_previous.winner)]
         of_previous = of_previous.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
     losses = {version: each.scored.losses for version, each in competing.items()}
     verdict, contest = settle(verdict, of_previous, losses, left_out)
     told = {
-        "previous_champions": contest.as_record() if losses or left_out else None,
+        "previous_champions": to_record(contest) if losses or left_out else None,
         "detectable": _detectable(
             judged, verdict.winner, gate, judge, rivals=len(competing), uses=times, support=support
         ),

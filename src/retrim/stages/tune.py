@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,10 @@ from retrim.stats.canonical import rows_at, to_json
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
 from retrim.training.classes import fit_balanced
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import MODELS, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
-from retrim.training.recipe import TrainParams, WindowKind
+from retrim.training.recipe import Recipe, TrainParams, WindowKind
 from retrim.training.tuning import Score, Trial, TuneParams, best, importance, search
 
 
@@ -42,12 +41,12 @@ def run(
     if mode in ("refit", FINAL):
         if champion is None:
             raise BadInputError(f"mode '{mode}' copies the champion's hyperparameters and there is no champion; search")
-        if mode == "refit" and champion["model"] != train.model:
+        if mode == "refit" and champion.model != train.model:
             raise BadInputError(
-                f"mode 'refit' copies the champion's recipe, which is of a {champion['model']}, and train.model is "
-                f"{train.model}; search: `retrim retrain --mode search`, or set train.model: {champion['model']}"
+                f"mode 'refit' copies the champion's recipe, which is of a {champion.model}, and train.model is "
+                f"{train.model}; search: `retrim retrain --mode search`, or set train.model: {champion.model}"
             )
-        copied = champion if mode == "refit" else champion | {"window": _window(paths)}
+        copied = _fitted_with(champion) | ({} if mode == "refit" else {"window": _window(paths)})
         write_folder(paths.tuning, {"hyperparameters.json": to_json(copied), "trials.json": to_json([])})
         return
     lightgbm_alone()
@@ -86,7 +85,7 @@ def run(
         "importance": importance(tune, found),
         "importance_by": "PED-ANOVA",
         "folds": [rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in cuts],
-        "champion": champion if "champion" in train.recipes else None,
+        "champion": _fitted_with(champion) if champion and "champion" in train.recipes else None,
     }
     write_folder(
         paths.tuning,
@@ -94,20 +93,18 @@ def run(
     )
 
 
-def _champion(paths: Paths) -> dict[str, Any] | None:
+def _champion(paths: Paths) -> Recipe | None:
     """What the champion was fitted with: the recipe that won, which need not be the one its own run had found."""
-    if not paths.has_champion:
-        return None
-    recipe = read_fit(paths.champion).recipe
-    return {"model": recipe.model, "hyperparameters": recipe.hyperparameters, "rounds": recipe.rounds}
+    return read_fit(paths.champion).recipe if paths.has_champion else None
 
 
-def _first(champion: dict[str, Any] | None, train: TrainParams) -> dict[str, Any] | None:
+def _fitted_with(champion: Recipe) -> dict[str, object]:
+    return {"model": champion.model, "hyperparameters": champion.hyperparameters, "rounds": champion.rounds}
+
+
+def _first(champion: Recipe | None, train: TrainParams) -> Hyperparameters | None:
     """Where a warm start begins; None where the champion is of another kind, whose parameters say nothing here."""
-    if champion is None or champion["model"] != train.model:
-        return None
-    found: dict[str, Any] = champion["hyperparameters"]
-    return found
+    return None if champion is None or champion.model != train.model else champion.hyperparameters
 
 
 def _window(paths: Paths) -> WindowKind:
@@ -118,14 +115,14 @@ def _window(paths: Paths) -> WindowKind:
 
 READ_AT_ONCE = 1 << 24
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, in this order of time."""
+"""Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, the scored ones later than the others."""
 
 
 def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
     event, due = rows["_event"], rows["_due"]
     try:
         found = folds(event, due, count=tune.folds, rows=tune.fold_rows)
-        return [(*keep_back(event, due, fold.fit, share=tune.stop_share), fold.score) for fold in found]
+        return [(*keep_back(fold.fit, share=tune.stop_share), fold.score) for fold in found]
     except ValueError as error:
         raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
 
@@ -176,7 +173,7 @@ def _laid(
 
 
 def _evaluate(
-    hyperparameters: dict[str, Any],
+    hyperparameters: Hyperparameters,
     laid: Callable[[], Iterator[_Laid]],
     tune: TuneParams,
     train: TrainParams,
@@ -210,8 +207,10 @@ def _fingerprint(
 ) -> str:
     """What a trial's loss depends on: rows, view, settings, the champion's start, code and environment."""
     digest = hashlib.sha256()
+    champion = _champion(paths) if mode == "warm" else None
+    start = None if champion is None else _fitted_with(champion)
     settings = {"tune": tune.model_dump(), "judge": judge.model_dump(), "train": train.model_dump(), "mode": mode}
-    digest.update(json.dumps([settings, _champion(paths) if mode == "warm" else None], sort_keys=True).encode())
+    digest.update(json.dumps([settings, start], sort_keys=True).encode())
     if groups is not None:
         digest.update("\n".join(groups).encode())
     digest.update(read_pins(paths)["code_digest"].encode())

@@ -21,7 +21,7 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stages._common import is_final, main, read_json, read_pins
+from retrim.stages._common import is_final, main, read_fit, read_pins
 from retrim.stats.canonical import to_json
 from retrim.table.data import (
     OURS,
@@ -41,7 +41,6 @@ from retrim.table.reading import CalendarPart
 from retrim.table.schema import ColumnNames, lacking
 from retrim.training.bundle import HISTORY, READ, SETTINGS, format_record, needs_of
 from retrim.training.early import taken_early
-from retrim.training.recipe import Recipe
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -126,10 +125,7 @@ def _with_early(table: pd.DataFrame, pins: Mapping[str, Any], paths: Paths) -> p
 
 
 def _takes_early(paths: Paths) -> bool:
-    if not paths.has_champion:
-        return False
-    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
-    return Recipe(**read_json(paths.champion / "models" / winner / "fit.json")["recipe"]).takes_early
+    return paths.has_champion and read_fit(paths.champion).recipe.takes_early
 
 
 def _ask_suite(

@@ -58,6 +58,10 @@ Absent = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
 """What may be None, and then has no key: `note: Absent[str] = None`."""
 
 
+Unwritten = Annotated[T, Field(exclude=True)]
+"""What a record leaves out."""
+
+
 def key(name: str) -> Any:
     """Gives a field another key than its name, as for a word that Python has for itself.
 

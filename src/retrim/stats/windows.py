@@ -74,26 +74,36 @@ def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fo
     return made
 
 
-def keep_back(event: pd.Series, due: pd.Series, past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """A past cut in two: rows to fit on, and its newest `share` (at least 1 row) to stop on.
+STOP_SPANS = 5
+
+
+def keep_back(past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """A past cut in two: rows to fit on, and a `share` of it (at least 1 row) to stop on.
+
+    The rows to stop on are the newest of each of `STOP_SPANS` equal spans. Were they the newest of all, a change
+    shortly before them would stop every fit at once, and the recipe would be too small for what comes after it.
 
     Args:
-        event: Event time of each row in total order, shape (n,).
-        due: When each row's label was due, shape (n,).
-        past: Row numbers to cut, ascending.
+        past: Row numbers to cut, in order of time.
         share: Above 0, below 1.
 
     Returns:
-        Row numbers to fit on, with the embargo between them and the others; row numbers to stop on.
+        Row numbers to fit on, and to stop on, both ascending.
 
     Raises:
         ValueError: Fewer than 2 rows would be left to fit on.
     """
-    at = len(past) - max(int(len(past) * share), 1)
-    fit = past[past_of(event.iloc[past], due.iloc[past], at)]
+    stopping = max(int(len(past) * share), 1)
+    count = min(STOP_SPANS, stopping)
+    ends = [len(past) * number // count for number in range(1, count + 1)]
+    sizes = np.diff([stopping * number // count for number in range(count + 1)])
+    stops = np.zeros(len(past), dtype=bool)
+    for end, size in zip(ends, sizes, strict=True):
+        stops[end - size : end] = True
+    fit = past[~stops]
     if len(fit) < 2:
-        raise ValueError(f"of {len(past)} rows {len(fit)} had a label due before the {len(past) - at} to stop on")
-    return fit, past[at:]
+        raise ValueError(f"of {len(past)} rows {len(fit)} would be fitted on, beside {stopping} to stop on")
+    return fit, past[stops]
 
 
 def spans(n: int, count: int) -> Sequence[np.ndarray]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 EXAMPLES_KEPT = 10
 """Rows that a fault shows; `count` says how many there are."""
@@ -15,9 +14,6 @@ class Example:
     row: int | None
     key: str | None
     value: str
-
-    def as_record(self) -> dict[str, Any]:
-        return {"row": self.row, "key": self.key, "value": self.value}
 
 
 @dataclass(frozen=True)
@@ -40,25 +36,10 @@ class Fault:
     releasable: bool
     cure: str
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "column": self.column,
-            "rule": self.rule,
-            "count": self.count,
-            "examples": [example.as_record() for example in self.examples],
-            "releasable": self.releasable,
-            "cure": self.cure,
-        }
-
     def shifted(self, rows: int) -> "Fault":
         """The same where `rows` rows stand before those that it names."""
         examples = (replace(each, row=None if each.row is None else each.row + rows) for each in self.examples)
         return replace(self, examples=tuple(examples))
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "Fault":
-        examples = tuple(Example(**example) for example in record["examples"])
-        return cls(**{**record, "examples": examples})
 
     def __str__(self) -> str:
         where = f"{self.column}: " if self.column else ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrim.errors import BadInputError
+from retrim.stats.codec import to_record
 from retrim.table.data import LABEL_TIME, ColumnType, DataParams
 
 NUMERIC = "number or integer"
@@ -48,28 +49,9 @@ class LandedSchema:
         was = {name: column.was for name, column in data.columns.items() if name in types and column.was}
         return cls(types, was, data.key, data.time, data.due)
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "types": dict(self.types),
-            "was": {name: list(names) for name, names in self.was.items()},
-            "key": None if self.key is None else list(self.key),
-            "time": self.time,
-            "due": self.due,
-        }
-
     def as_text(self) -> str:
         """One line of JSON; `from_record` reads what it holds."""
-        return json.dumps(self.as_record(), separators=(",", ":"))
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "LandedSchema":
-        return cls(
-            types=dict(record["types"]),
-            was={name: tuple(names) for name, names in record["was"].items()},
-            key=None if record["key"] is None else tuple(record["key"]),
-            time=record["time"],
-            due=record["due"],
-        )
+        return json.dumps(to_record(self), separators=(",", ":"))
 
 
 class ColumnNames:

@@ -23,7 +23,7 @@ from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.training.classes import ChosenThreshold, load_balanced
 from retrim.training.early import EarlyCounts, taken_early
-from retrim.training.estimators import Model
+from retrim.training.estimators import Hyperparameters, Model
 from retrim.training.groups import Thresholds
 from retrim.training.recipe import Recipe, RecipeKind, WindowKind
 
@@ -132,7 +132,7 @@ class FoundRecord:
         importance: What moved the loss of the search, by hyperparameter.
     """
 
-    hyperparameters: dict[str, Any]
+    hyperparameters: Hyperparameters
     rounds: int
     model: str | None = None
     window: WindowKind | None = None
@@ -347,7 +347,7 @@ def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
     if THRESHOLDS not in files:
         return None
     found = json.loads(files[THRESHOLDS]).get(winner)
-    return None if found is None else Thresholds.from_record(found)
+    return None if found is None else from_record(Thresholds, found)
 
 
 READ = (VIEW, HISTORY, THRESHOLDS)

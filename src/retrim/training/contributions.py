@@ -4,14 +4,14 @@ One prediction, taken apart: what each feature adds to the raw score, from the s
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
 from retrim.errors import BadInputError, RefusedError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
-from retrim.stats.codec import to_record
+from retrim.stats.codec import key
 from retrim.training.bundle import Predictor
 from retrim.training.estimators import Link, Model, outputs
 
@@ -118,26 +118,13 @@ class Explanation:
 
     task: str
     link: Link
-    explained: str | None
+    explained: Annotated[str | None, key("class")]
     base: float
-    added: tuple[Contribution, ...]
+    added: Annotated[tuple[Contribution, ...], key("contributions")]
     score: float
     output: float
     outputs: dict[str, float]
     remainder: float
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "task": self.task,
-            "link": self.link,
-            "class": self.explained,
-            "base": self.base,
-            "contributions": [to_record(each) for each in self.added],
-            "score": self.score,
-            "output": self.output,
-            "outputs": self.outputs,
-            "remainder": self.remainder,
-        }
 
 
 def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -> Explanation:

@@ -22,7 +22,17 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import to_json
 from retrim.table.data import ColumnType
-from retrim.training.estimators import CODE, CODE_FILE, FittedModel, Link, check_classes, check_names, outputs, parts_of
+from retrim.training.estimators import (
+    CODE,
+    CODE_FILE,
+    FittedModel,
+    Hyperparameters,
+    Link,
+    check_classes,
+    check_names,
+    outputs,
+    parts_of,
+)
 
 FUNCTIONS = ("fit", "predict", "save", "load")
 CONSTANTS = ("HYPERPARAMETERS", "LOSSES")
@@ -322,7 +332,7 @@ class CustomEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -77,6 +77,10 @@ def outputs(scores: np.ndarray, link: Link) -> np.ndarray:
     return np.asarray(grown / grown.sum(axis=1, keepdims=True))
 
 
+Hyperparameters = Mapping[str, int | float | str | bool | None]
+"""Values by name, as a search draws them."""
+
+
 @dataclass(frozen=True)
 class FittedModel:
     """A model, and the rounds it kept."""
@@ -95,7 +99,7 @@ class Estimator(Protocol):
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,

@@ -14,7 +14,7 @@ Group-aware thresholds: a threshold a group, such that one rate is alike in all 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -379,20 +379,6 @@ class Thresholds:
                 "data.columns, or roll back to a version that does without"
             )
         return np.array([self.by_group.get(name, self.default) for name in crossed(rows, self.groups)], dtype="float64")
-
-    def as_record(self) -> dict[str, Any]:
-        """JSON types; `from_record` reads it back."""
-        return {
-            "groups": [group.model_dump(mode="json") for group in self.groups],
-            "default": self.default,
-            "by_group": dict(self.by_group),
-            "small": dict(self.small),
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Thresholds":
-        groups = tuple(GroupParams.model_validate(group) for group in record["groups"])
-        return cls(groups, record["default"], record["by_group"], record["small"])
 
 
 def group_thresholds(

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Literal
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -22,9 +22,11 @@ import numpy as np
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import to_json
+from retrim.stats.codec import from_record, to_record
 from retrim.training.estimators import (
     MODELS,
     FittedModel,
+    Hyperparameters,
     Link,
     Losses,
     aim_at,
@@ -182,6 +184,7 @@ class NumberTerms:
     low: float
     high: float
     missing: float
+    type: Literal["number"] = "number"
 
     @classmethod
     def learn(cls, values: np.ndarray, weights: np.ndarray) -> "NumberTerms":
@@ -206,16 +209,6 @@ class NumberTerms:
             made.append(np.where(known, 0.0, 1.0) - self.missing)
         return made
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "type": "number",
-            "centre": self.centre,
-            "scale": self.scale,
-            "low": self.low,
-            "high": self.high,
-            "missing": self.missing,
-        }
-
 
 @dataclass(frozen=True)
 class Category:
@@ -230,6 +223,7 @@ class Category:
     levels: tuple[float, ...]
     shares: tuple[float, ...]
     other: float
+    type: Literal["category"] = "category"
 
     @classmethod
     def learn(cls, values: np.ndarray, weights: np.ndarray) -> "Category":
@@ -247,14 +241,6 @@ class Category:
             np.where(seen, (values == code) - share, 0.0) for code, share in zip(self.levels, self.shares, strict=True)
         ]
         return [*own, np.where(known, 0.0, 1.0) - self.other] if self.other else own
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "type": "category",
-            "levels": list(self.levels),
-            "shares": list(self.shares),
-            "other": self.other,
-        }
 
 
 Column = NumberTerms | Category
@@ -285,20 +271,6 @@ class Terms:
     def of(self, matrix: np.ndarray) -> list[list[np.ndarray]]:
         """The terms of rows by column, each of shape (n,)."""
         return [column.terms(matrix[:, place]) for place, column in enumerate(self.columns)]
-
-    def as_record(self) -> list[dict[str, Any]]:
-        """JSON types; `from_record` reads it back."""
-        return [column.as_record() for column in self.columns]
-
-    @classmethod
-    def from_record(cls, record: list[dict[str, Any]]) -> "Terms":
-        return cls(tuple(_column(each) for each in record))
-
-
-def _column(record: dict[str, Any]) -> Column:
-    if record["type"] == "category":
-        return Category(tuple(record["levels"]), tuple(record["shares"]), record["other"])
-    return NumberTerms(record["centre"], record["scale"], record["low"], record["high"], record["missing"])
 
 
 def _known(values: np.ndarray) -> np.ndarray:
@@ -340,7 +312,7 @@ class Linear:
     def files(self) -> dict[str, bytes]:
         record = {
             "link": self.link,
-            "columns": self.terms.as_record(),
+            **to_record(self.terms),
             "intercepts": list(self.intercepts),
             "coefficients": [list(each) for each in self.coefficients],
             "spreads": list(self.spreads),
@@ -398,7 +370,7 @@ class LinearEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,
@@ -411,7 +383,7 @@ class LinearEstimator:
         check_target(self.name, actual)
         if not len(matrix):
             raise BadInputError(f"{self.name} refuses 0 rows; wait for more rows")
-        l2 = float(hyperparameters["l2"])
+        l2 = float(hyperparameters["l2"] or 0)
         if not 0 < l2 < np.inf:
             raise BadInputError(f"tune.space: l2 is {l2}; it is a number above 0, such as 0.0001")
         weighed = np.ones(len(matrix)) if weights is None else weights
@@ -440,7 +412,7 @@ class LinearEstimator:
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Linear:
         record = json.loads(files[FILE])
         return Linear(
-            Terms.from_record(record["columns"]),
+            from_record(Terms, record),
             record["link"],
             tuple(record["intercepts"]),
             tuple(tuple(each) for each in record["coefficients"]),

@@ -21,7 +21,7 @@ from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
 from retrim.training.classes import Balance, fit_balanced
 from retrim.training.early import EarlyRows, class_chances, early_rows, soft_rows
-from retrim.training.estimators import MODELS, Model, is_own, parts_of
+from retrim.training.estimators import MODELS, Hyperparameters, Model, is_own, parts_of
 from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
 from retrim.training.tuning import TuneParams
@@ -76,22 +76,11 @@ class Recipe:
 
     model: str
     loss: str
-    hyperparameters: dict[str, Any]
+    hyperparameters: Hyperparameters
     rounds: int
     seed: int
     reweight: bool = False
     balance: Balance | None = None
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "loss": self.loss,
-            "hyperparameters": self.hyperparameters,
-            "rounds": self.rounds,
-            "seed": self.seed,
-            "reweight": self.reweight,
-            "balance": self.balance,
-        }
 
     @property
     def takes_early(self) -> bool:
@@ -497,7 +486,7 @@ def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TunePa
         raise ValueError(f"{len(train)} had a label due before the {split.judge_rows} that judge")
     event, due = event.iloc[train].reset_index(drop=True), due.iloc[train].reset_index(drop=True)
     for fold in folds(event, due, count=tune.folds, rows=tune.fold_rows):
-        keep_back(event, due, fold.fit, share=tune.stop_share)
+        keep_back(fold.fit, share=tune.stop_share)
     folds(event, due, count=backtest.origins, rows=backtest.origin_rows)
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from retrim.features.view import FeatureView, Matrix
 from retrim.stats.canonical import to_json
 from retrim.stats.metrics import row_losses
 from retrim.training import linear, trees
-from retrim.training.estimators import MODELS, Estimator, FittedModel, Link, Model, outputs
+from retrim.training.estimators import MODELS, Estimator, FittedModel, Hyperparameters, Link, Model, outputs
 
 FILE = "stack.json"
 HELD = "held_share"
@@ -77,7 +76,7 @@ class StackEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,
@@ -87,7 +86,7 @@ class StackEstimator:
     ) -> FittedModel:
         self.check_aim(view.task, loss)
         named = _by_kind(hyperparameters)
-        held = float(hyperparameters[HELD])
+        held = float(hyperparameters[HELD] or 0)
         if not 0 < held < 1:
             raise BadInputError(f"tune.space: {HELD} is {held:g}; it is a share between 0 and 1, such as 0.2")
         matrix = np.asarray(matrix)
@@ -95,7 +94,6 @@ class StackEstimator:
 
         def fit(rows: slice) -> dict[str, FittedModel]:
             own = None if weights is None else weights[rows]
-            fixed: dict[str, Any] = {"patience": patience, "seed": seed, "threads": threads, "rounds": rounds}
             return {
                 kind: MODELS[kind].fit(
                     view,
@@ -105,7 +103,10 @@ class StackEstimator:
                     hyperparameters=given,
                     weights=own,
                     stop=stop,
-                    **fixed,
+                    rounds=rounds,
+                    patience=patience,
+                    seed=seed,
+                    threads=threads,
                 )
                 for kind, given in named.items()
             }
@@ -174,13 +175,13 @@ def _fitted(whole: dict[str, FittedModel], shares: tuple[float, ...], link: Link
     return FittedModel(blend, max(each.rounds for each in whole.values()))
 
 
-def _by_kind(named: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _by_kind(named: Hyperparameters) -> dict[str, Hyperparameters]:
     """Parameters by the kind that they are of, kinds in order of their names.
 
     Raises:
         BadInputError: A name says no kind that can be blended, or there are fewer than two of them.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, int | float | str | bool | None]] = {}
     for name, value in named.items():
         if name == HELD:
             continue

@@ -3,7 +3,7 @@
 import ctypes
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
@@ -14,7 +14,17 @@ import numpy as np
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix, RowMatrix
 from retrim.stats.canonical import to_json
-from retrim.training.estimators import MODELS, FittedModel, Link, Losses, aim_at, check_classes, check_target, outputs
+from retrim.training.estimators import (
+    MODELS,
+    FittedModel,
+    Hyperparameters,
+    Link,
+    Losses,
+    aim_at,
+    check_classes,
+    check_target,
+    outputs,
+)
 from retrim.training.linear import weighted_quantile
 
 OBJECTIVES: Losses = {
@@ -105,9 +115,9 @@ class GbmEstimator:
     """
 
     name: str
-    usual: dict[str, Any]
+    usual: Hyperparameters
     fixed: dict[str, str]
-    boosting: dict[str, Any]
+    boosting: Hyperparameters
 
     def fit(
         self,
@@ -116,7 +126,7 @@ class GbmEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,
@@ -144,14 +154,14 @@ class GbmEstimator:
         train = lightgbm.Dataset(
             _source(matrix), actual, weight=weights, feature_name=names, categorical_feature=view.categorical
         )
-        watched: dict[str, Any] = {}
+        valid: list[lightgbm.Dataset] | None = None
+        callbacks: list[Callable[..., Any]] | None = None
         if stop is not None:
             # Of pieces, LightGBM takes rows without weights for rows of weight 0 where those it trains on have some.
-            seen = _source(stop[0]) if weights is None else np.asarray(stop[0])
-            watched["valid_sets"] = [train.create_valid(seen, stop[1])]
-            watched["callbacks"] = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
+            valid = [train.create_valid(_source(stop[0]) if weights is None else np.asarray(stop[0]), stop[1])]
+            callbacks = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
         try:
-            booster = lightgbm.train(parameters, train, num_boost_round=rounds, **watched)
+            booster = lightgbm.train(parameters, train, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
         except lightgbm.basic.LightGBMError as error:
             raise BadInputError(
                 f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; look at tune.space"
@@ -340,7 +350,7 @@ class ForestEstimator:
         actual: np.ndarray,
         *,
         loss: str,
-        hyperparameters: dict[str, Any],
+        hyperparameters: Hyperparameters,
         rounds: int,
         weights: np.ndarray | None,
         stop: tuple[Matrix, np.ndarray] | None,

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.stats.plugins import FOLLOWS, PluginRegistry, Seed, SettingsForm, SettingsSection
+from retrim.training.estimators import Hyperparameters
 
 if TYPE_CHECKING:
     import optuna
@@ -111,7 +112,7 @@ class TuneParams(SettingsSection):
         default=0.1,
         gt=0,
         lt=0.5,
-        description="share of a fold's past kept for early stopping; a usual share",
+        description="share of a fold's past kept for early stopping, spread over it; a usual share",
     )
     max_rounds: int = Field(default=800, ge=1, description="boosting rounds at most")
     patience: int = Field(
@@ -162,7 +163,7 @@ class Trial:
     """One told trial."""
 
     number: int
-    hyperparameters: dict[str, Any]
+    hyperparameters: Hyperparameters
     score: Score
 
     def as_record(self) -> dict[str, Any]:
@@ -180,11 +181,11 @@ class Trial:
 
 
 def search(
-    evaluate: Callable[[dict[str, Any]], Score],
+    evaluate: Callable[[Hyperparameters], Score],
     params: TuneParams,
     *,
     trials: int,
-    first: dict[str, Any] | None,
+    first: Hyperparameters | None,
     done: Sequence[Trial],
     workers: int,
     told: Callable[[Sequence[Trial]], None],
@@ -246,8 +247,8 @@ def importance(params: TuneParams, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def _ask(
-    params: TuneParams, history: Sequence[Trial], count: int, first: dict[str, Any] | None
-) -> list[dict[str, Any]]:
+    params: TuneParams, history: Sequence[Trial], count: int, first: Hyperparameters | None
+) -> list[Hyperparameters]:
     study = _study(params, history)
     if first is not None and not history:
         # The space may have moved since the champion was tuned: what lies outside it is left to the sampler.
@@ -266,7 +267,7 @@ def _study(params: TuneParams, history: Sequence[Trial]) -> "optuna.Study":
     space = _distributions(params)
     for trial in history:
         study.add_trial(
-            optuna.trial.create_trial(params=trial.hyperparameters, distributions=space, value=trial.score.loss)
+            optuna.trial.create_trial(params=dict(trial.hyperparameters), distributions=space, value=trial.score.loss)
         )
     return study
 

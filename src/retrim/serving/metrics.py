@@ -1,0 +1,100 @@
+"""Figures of a server and of the loop, as Prometheus reads them."""
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+import pandas as pd
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from retrim.checking.history import newest_check
+from retrim.lineage.workspace import Workspace
+
+PATHS = ("/predict", "/explain", "/labels", "/metrics", "/openapi.json", "/health", "/ready")
+OTHER = "other"
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 30.0)
+"""Upper bounds of the classes of latency."""
+KEPT_SECONDS = 30
+"""For which figures of the loop are kept: each reads the store."""
+
+
+class LoopFigures(Collector):
+    """What is live and how the loop stands, looked up when asked.
+
+    Args:
+        workspace: The workspace.
+        served: The version that answers now.
+        now: The clock.
+    """
+
+    def __init__(self, workspace: Workspace, served: Callable[[], int], now: Callable[[], pd.Timestamp]) -> None:
+        self._workspace, self._served, self._now = workspace, served, now
+        self._looked = -float(KEPT_SECONDS)
+        self._figures: dict[str, float] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        """A gauge each; those of checks are not there before the first."""
+        if monotonic() - self._looked >= KEPT_SECONDS:
+            self._figures, self._looked = self._look(), monotonic()
+        told = {"retrim_served_version": float(self._served()), **self._figures}
+        for name, value in told.items():
+            yield GaugeMetricFamily(name, HELP[name], value)
+
+    def _look(self) -> dict[str, float]:
+        store, model = self._workspace.store, self._workspace.model
+        check, releases = newest_check(self._workspace), store.releases(model)
+        figures = {"retrim_alerts": float(len(store.alerts(model)))}
+        if releases:
+            figures["retrim_live_version"] = float(releases[-1].version)
+        if check is not None:
+            figures["retrim_last_check_age_seconds"] = (self._now() - pd.Timestamp(check.as_of)).total_seconds()
+            figures["retrim_accumulated_gain"] = check.record.accumulated_gain.balance
+            figures["retrim_retraining_cost"] = check.record.retraining_cost
+        return figures
+
+
+HELP = {
+    "retrim_served_version": "version that answers",
+    "retrim_live_version": "version that is live by the release log",
+    "retrim_last_check_age_seconds": "seconds since the moment that the last check was about",
+    "retrim_accumulated_gain": "what a fresh model would have saved, in units of the loss, at the last check",
+    "retrim_retraining_cost": "what a retraining costs, in units of the loss, at the last check",
+    "retrim_alerts": "alerts that were recorded",
+}
+
+
+class Metrics:
+    """Counts requests by path and status, and how long they take.
+
+    Args:
+        loop: What else is told.
+    """
+
+    def __init__(self, loop: Collector | None = None) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "retrim_requests", "requests by path and status", ("path", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "retrim_request_seconds", "seconds to answer a request", ("path",), buckets=SECONDS, registry=self._registry
+        )
+        if loop is not None:
+            self._registry.register(loop)
+        self._quick = self._requests.labels("/predict", "200"), self._seconds.labels("/predict")
+
+    def note(self, path: str, status: int, seconds: float) -> None:
+        """Counts a request."""
+        known = path if path in PATHS else OTHER
+        self._requests.labels(known, str(status)).inc()
+        self._seconds.labels(known).observe(seconds)
+
+    def note_quick(self, seconds: float) -> None:
+        """Counts a prediction of a plain row."""
+        self._quick[0].inc()
+        self._quick[1].observe(seconds)
+
+    def as_text(self) -> bytes:
+        """All of them, in the text format of Prometheus."""
+        return generate_latest(self._registry)

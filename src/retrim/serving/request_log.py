@@ -1,0 +1,146 @@
+"""What was answered, kept: at once in a file beside, a little later in the data set of predictions.
+
+A line is written before its request is answered. The system keeps what is written when the process dies, so a kill
+loses no answered request; a power cut loses the last `SYNC_SECONDS`, and nothing where the log is durable. A line that
+was cut off is left out: the request was not answered.
+
+What a server left behind is taken by the next one that starts, and by any that runs beside it. Predictions are in the
+data set once, however often a file is read.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from retrim.errors import RetrimError
+from retrim.files import make_private_folder, open_private
+from retrim.lineage.prediction_log import SCHEMA, SERVED, PredictionLog
+
+LOGGER = logging.getLogger("retrim.serve")
+SYNC_SECONDS = 1
+"""After which a line survives a power cut."""
+STORE_SECONDS = 10
+"""After which a prediction is in the data set: each time the month's file is written anew."""
+SUFFIX = ".jsonl"
+Line = tuple[int, str, int, Sequence[Sequence[Any]]]
+"""Version, request, moment in microseconds since 1970, and what is said of each row (`served.NAMES`)."""
+
+
+class RequestLog:
+    """Keeps answers; one for each server.
+
+    Args:
+        folder: Where the files beside lie.
+        predictions: The data set.
+        is_durable: Whether each line survives a power cut before its request is answered.
+    """
+
+    def __init__(self, folder: Path, predictions: PredictionLog, *, is_durable: bool) -> None:
+        self._folder, self._predictions, self._is_durable = folder, predictions, is_durable
+        self._lock, self._over = threading.Lock(), threading.Event()
+        make_private_folder(folder)
+        self._file = self._fresh()
+        self._thread = threading.Thread(target=self._work, name="request log", daemon=True)
+
+    def start(self) -> None:
+        """Begins to move what is kept into the data set, what others left behind included."""
+        self._thread.start()
+
+    def add(self, line: Line) -> None:
+        """Keeps what a request is answered.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        content = orjson.dumps(line) + b"\n"
+        with self._lock:
+            if os.write(self._file, content) != len(content):
+                os.write(self._file, b"\n")
+                raise OSError("the disk is full")
+            if self._is_durable:
+                os.fsync(self._file)
+
+    def close(self) -> None:
+        """Moves all that is kept into the data set."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.store()
+        with self._lock:
+            os.close(self._file)
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            if path.stat().st_size == 0:
+                self._take(path)
+
+    def store(self) -> None:
+        """Moves what was kept until now into the data set; what cannot be moved stays for the next time."""
+        with self._lock:
+            full, self._file = self._file, self._fresh()
+        os.close(full)
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            self._take(path)
+
+    def _work(self) -> None:
+        seconds = STORE_SECONDS - 1  # what others left behind is moved soon
+        while not self._over.wait(SYNC_SECONDS):
+            seconds += SYNC_SECONDS
+            try:
+                if seconds >= STORE_SECONDS:
+                    seconds = 0
+                    self.store()
+                else:
+                    with self._lock:
+                        file = os.dup(self._file)
+                    os.fsync(file)
+                    os.close(file)
+            except (RetrimError, OSError) as error:
+                LOGGER.warning("answers are kept beside and not stored yet: %s", error)
+
+    def _fresh(self) -> int:
+        """A new file, locked before it has its name, so that nobody else takes it."""
+        path = self._folder / f"{token_hex(8)}.new"
+        open_private(path).close()
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        path.rename(path.with_suffix(SUFFIX))
+        return handle
+
+    def _take(self, path: Path) -> None:
+        """Moves a file that no server writes to into the data set."""
+        with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for version, rows in read_lines(file.read()).items():
+                self._predictions.add(version, rows)
+            path.unlink()
+
+
+def read_lines(content: bytes) -> dict[int, pa.Table]:
+    """Whole lines as rows of the data set, by version, each key once: the first."""
+    kept: dict[int, dict[str, tuple[Any, ...]]] = {}
+    for text in content.split(b"\n")[:-1]:
+        try:
+            version, request, at, said = orjson.loads(text)
+        except (orjson.JSONDecodeError, ValueError, TypeError):
+            continue
+        for key, event, prediction, label, lower, upper, shares, decision in said:
+            pairs = None if shares is None else list(shares.items())
+            row = (key, at if event is None else event, prediction, label, lower, upper, pairs, decision, at, request)
+            kept.setdefault(version, {}).setdefault(key, (*row, SERVED))
+    return {version: _table(list(rows.values())) for version, rows in kept.items()}
+
+
+def _table(rows: list[tuple[Any, ...]]) -> pa.Table:
+    columns: list[list[Any]] = [list(values) for values in zip(*rows, strict=True)]
+    to_array: Callable[[list[Any], pa.DataType], pa.Array] = pa.array
+    return pa.table(
+        [to_array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )

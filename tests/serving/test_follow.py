@@ -1,0 +1,241 @@
+"""A server follows what is live, keeps what it answers, and goes on where something fails."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.checking.recomputed import recompute
+from retrim.lineage.prediction_log import SERVED
+from retrim.release.release import rollback
+from retrim.serving import served
+from retrim.serving.follow import Follower
+from retrim.serving.request_log import RequestLog, read_lines
+from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.http_client import Client, running, served_version, serving_of
+from tests.builders.receivers import free_port
+
+pytestmark = pytest.mark.slow
+
+ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Two versions, the second live."""
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
+    for since, until in ((0, 10), (10, 14)):
+        desk.land(desk.rows(since, until), until)
+        desk.make_version(until)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+def follower_of(desk: Desk, serving: Any, day: float = 15) -> Follower:
+    return Follower(lambda: desk.workspace, serving, lambda: desk.day(day))
+
+
+def move_back(desk: Desk) -> None:
+    rollback(desk.workspace, 1, by="a test", reason="a test", now=desk.day(15))
+
+
+def test_a_new_champion_is_swapped_in_without_a_failed_request(desk: Desk) -> None:
+    codes: list[int] = []
+    versions: list[int] = []
+    over = threading.Event()
+    with running(serving_of(desk)) as client:
+        follower = follower_of(desk, client.serving)
+
+        def ask() -> None:
+            while not over.is_set():
+                status, answer = client.json("/predict", ROW)
+                codes.append(status)
+                versions.append(answer["version"])
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until = time.monotonic() + 60
+        while len(codes) < 5 and time.monotonic() < until:
+            time.sleep(0.01)
+        move_back(desk)
+        follower.look()
+        seen = len(codes)
+        while len(codes) < seen + 5 and time.monotonic() < until:
+            time.sleep(0.01)
+        over.set()
+        asking.join()
+
+    assert set(codes) == {HTTPStatus.OK}
+    assert versions == sorted(versions, reverse=True)
+    assert (versions[0], versions[-1]) == (2, 1)
+
+
+def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(serving_of(desk)) as client:
+        follower = follower_of(desk, client.serving)
+        move_back(desk)
+        with monkeypatch.context() as patched:
+            patched.setattr(served, "TOLERANCE", -1.0)  # no answer is near enough
+            follower.look()
+        answer = client.json("/predict", ROW)[1]
+        ready = client.json("/ready")[1]
+        alerts = [row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.about == "serve"]
+        follower.look()
+        still = client.json("/predict", ROW)[1]["version"]
+        monkeypatch.setattr(follower, "_now", lambda: desk.day(16))
+        follower.look()
+        after = client.json("/predict", ROW)[1]
+
+    assert (answer["version"], still, after["version"]) == (2, 2, 1)
+    assert answer["degraded"] == ready["degraded"] == "version 1 is live and could not be loaded"
+    assert "degraded" not in after
+    assert len(alerts) == 1
+    assert "answers its stored reference rows otherwise" in alerts[0]
+
+
+class Broken:
+    """A model that fails."""
+
+    def predict(self, matrix: object) -> None:
+        raise ZeroDivisionError
+
+
+def broken(desk: Desk) -> Any:
+    version = served_version(desk, 1)
+    predictor = replace(version.predictor)
+    predictor.__dict__["model"] = Broken()
+    return replace(version, predictor=predictor)
+
+
+def test_where_the_live_version_cannot_answer_the_one_before_does_and_says_so(desk: Desk) -> None:
+    kept: list[Any] = []
+    with running(serving_of(desk, keep=kept.append)) as client:
+        client.serving.swap(broken(desk))
+        status, one = client.json("/predict", ROW)
+        many = client.json("/predict", [ROW, ROW])[1]
+        client.serving.before = None
+        alone = client.json("/predict", ROW)[0]
+
+    assert (status, alone) == (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE)
+    assert (one["version"], one["degraded"]) == (2, "version 1 cannot answer") == (many["version"], many["degraded"])
+    assert [line[0] for line in kept] == [2, 2]
+
+
+def test_what_is_answered_is_in_the_data_set_of_predictions(desk: Desk) -> None:
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    rows = [ROW | {"number": number, "level": number / 7} for number in range(900, 903)]
+    with running(serving_of(desk, keep=log.add)) as client:
+        one = client.json("/predict", rows[0])[1]
+        many = client.json("/predict", rows)[1]
+        bare = client.json("/predict", {name: value for name, value in ROW.items() if name != "number"})[1]
+    log.close()
+    found = desk.workspace.predictions.since(None, most=99).set_index("key")
+
+    assert sorted(found.index) == sorted(["900", "901", "902", f"{bare['request_id']}:0"])
+    assert found.loc["900", "request_id"] == one["request_id"]
+    assert found.loc["902", "request_id"] == many["request_id"]
+    assert found.loc["902", "prediction"] == many["predictions"][2]["prediction"]
+    assert found.loc["902", "lower"] == many["predictions"][2]["lower"]
+    assert found.loc["902", "event_time"] == pd.Timestamp("2024-01-16", tz="UTC")
+    assert set(found["batch"]) == {SERVED}
+    assert list(desk.workspace.paths.requests.iterdir()) == []
+    assert recompute(desk.workspace, seed=0).rows == 0  # what rows held is not known, so nothing can differ
+
+
+def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(desk: Desk) -> None:
+    folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
+    first, second = (RequestLog(folder, predictions, is_durable=True) for _ in range(2))
+    line = [("a", None, 1.0, None, None, None, None, None)]
+    first.add((1, "r", 0, line))
+    second.store()
+    before = predictions.all_keys(1)
+    os.close(first._file)  # as the system does when a process dies
+    second.close()
+
+    assert (before, predictions.all_keys(1)) == ([], ["a"])
+
+
+def test_a_line_that_was_cut_off_is_left_out() -> None:
+    lines = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]\n[1,"s",0,[["b",null,1.0,null,nu'
+
+    assert read_lines(lines)[1]["key"].to_pylist() == ["a"]
+
+
+def test_a_disk_that_is_full_refuses_and_does_not_lie(desk: Desk) -> None:
+    def full(_: object) -> None:
+        raise OSError("the disk is full")
+
+    with running(serving_of(desk, keep=full)) as client:
+        assert client.json("/predict", ROW)[0] == HTTPStatus.SERVICE_UNAVAILABLE
+        assert client.json("/predict", [ROW])[0] == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from retrim.adapters.mlflow_server import bind
+from retrim.lineage.prediction_log import PredictionLog
+from retrim.lineage.tokens import Doorkeeper
+from retrim.serving import request_log
+from retrim.serving.metrics import Metrics
+from retrim.serving.request_log import RequestLog
+from retrim.serving.server import Serving, run_server
+from tests.builders.answering import Answering
+request_log.STORE_SECONDS = 2
+folder = Path(sys.argv[2])
+log = RequestLog(folder / "requests", PredictionLog(str(folder / "p"), "m", folder / "lock"), is_durable=False)
+log.start()
+run_server(Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics()), bind(int(sys.argv[1])))
+"""
+
+
+@pytest.mark.server
+def test_a_kill_under_load_tears_no_row_and_loses_no_answer(tmp_path: Path) -> None:
+    from retrim.lineage.prediction_log import PredictionLog
+
+    answered: list[str] = []
+    for _ in range(3):
+        port = free_port()
+        process = subprocess.Popen([sys.executable, "-c", PROCESS, str(port), str(tmp_path)], cwd=ROOT)
+        client, until = Client(port, None), time.monotonic() + 120  # type: ignore[arg-type]
+        while time.monotonic() < until:
+            try:
+                client.json("/health")
+                break
+            except ConnectionRefusedError:
+                assert process.poll() is None
+                time.sleep(0.1)
+        killer = threading.Timer(3.5, process.send_signal, [signal.SIGKILL])
+        killer.start()
+        while True:
+            try:
+                answered.append(client.json("/predict", {})[1]["request_id"])
+            except (OSError, HTTPException):  # the kill may come amid an answer
+                break
+        process.wait(timeout=30)
+    predictions = PredictionLog(str(tmp_path / "p"), "m", tmp_path / "lock")
+    log = RequestLog(tmp_path / "requests", predictions, is_durable=False)
+    log.close()
+    stored = predictions.since(None, most=10**6)["request_id"].tolist()
+
+    assert len(answered) > 100
+    assert set(answered) <= set(stored)
+    assert len(stored) == len(set(stored)) <= len(answered) + 3
