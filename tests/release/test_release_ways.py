@@ -230,4 +230,4 @@ def test_nobody_writes_a_release_row_but_the_store() -> None:
         if "RELEASES" in path.read_text(encoding="utf-8")
     ]
 
-    assert files == [f"src/retrim/adapters/{name}.py" for name in ("schema", "store")]
+    assert files == [f"src/retrim/adapters/{name}.py" for name in ("migrations/schema", "store")]

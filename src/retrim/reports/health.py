@@ -85,7 +85,7 @@ def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
     live = find_live_version(workspace)
     assert live is not None
     checks = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
-    last = f"last check {checks[-1].as_of}" if checks else "no check yet"
+    last = f"last check {pd.Timestamp(checks[-1].as_of):%Y-%m-%d %H:%M}" if checks else "no check yet"
     return Health(HealthLevel.OK, (f"version {live.version} is live, {last}",), workspace.model)
 
 
