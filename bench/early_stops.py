@@ -1,6 +1,6 @@
 """Which rows stop a fit: the newest tenth of its past, or a tenth spread over it; the loss on what came next.
 
-    python bench/early_stops.py --packages FOLDER [--only oil turbine] [--origins 9]
+    python bench/early_stops.py --packages FOLDER [--only oil turbine] [--origins 12]
 
 At each of `--origins` places of a raw table three folds before the judged rows say the rounds, their median, as the
 search has it, of one point of the search space. All the past and its newest quarter are fitted with it, the better on
@@ -20,7 +20,7 @@ from raw_tables import TABLES
 
 from retrim.stats.windows import folds, keep_back
 
-POINT = {**FIXED, "num_leaves": 31, "learning_rate": 0.1, "num_threads": 2, "seed": 7}
+POINT = {**FIXED, "num_leaves": 31, "learning_rate": 0.1, "num_threads": 1, "seed": 7}
 AIMS = {"regression": "l1", "binary": "binary", "multiclass": "multiclass"}
 SHARE, ROUNDS, PATIENCE, JUDGED, MOST = 0.1, 800, 30, 200, 40_000
 Cut = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--packages", type=Path, default=Path())
     parser.add_argument("--only", nargs="*", default=list(TABLES))
-    parser.add_argument("--origins", type=int, default=9)
+    parser.add_argument("--origins", type=int, default=12)
     given = parser.parse_args()
     print("| table | newest | spread | ratio | rounds, newest | rounds, spread |\n|---|---|---|---|---|---|")
 

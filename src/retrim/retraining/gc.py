@@ -41,7 +41,7 @@ class GarbageItem:
     """Something that was looked at.
 
     Args:
-        what: Room, trial log, environment, run cache, cache or MLflow run.
+        what: Run directory, sign, trial log, environment, prediction, run cache, cache or MLflow run.
         name: Which.
         frees: Bytes that are free once it is gone.
         why: Why it is kept, or why it goes.
@@ -242,6 +242,7 @@ def _pieces(workspace: Workspace, now: pd.Timestamp) -> Iterator[GarbageItem]:
     yield from run_directories
     yield from _trials(workspace)
     yield from _environments(workspace)
+    yield from stopped_predictions(workspace, now=now)
     yield from _mlflow(workspace)
     yield from cache_pieces(workspace, named, kept_run_directories=kept, now=now)
 
@@ -290,6 +291,25 @@ def _trials(workspace: Workspace) -> Iterator[GarbageItem]:
             yield GarbageItem("trial log", log.stem, size, f"{waiting[0].id} may go on from it", None)
         else:
             yield GarbageItem("trial log", log.stem, size, "no search goes on from it", partial(unlink, log))
+
+
+RESUMED_WITHIN = "7D"
+"""A prediction that was stopped waits that long for the same command."""
+
+
+def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
+    """Parts of predictions that were stopped, under `var/predict/`: asked for again, they are gone on from."""
+    since = (now - pd.Timedelta(RESUMED_WITHIN)).timestamp()
+    for folder in sorted(path for path in (workspace.paths.var / "predict").glob("*") if path.is_dir()):
+        of_whom = folder.name.removeprefix(".gone-").removeprefix("spool-")
+        frees = size_of(folder)
+        if is_alive(workspace, f"predict-{of_whom}"):
+            yield GarbageItem("prediction", folder.name, frees, "it is under way", None)
+        elif folder.stat().st_mtime > since:
+            yield GarbageItem("prediction", folder.name, frees, f"stopped within {RESUMED_WITHIN}: it may go on", None)
+        else:
+            why = f"nobody went on with it for {RESUMED_WITHIN}"
+            yield GarbageItem("prediction", folder.name, frees, why, partial(shutil.rmtree, folder))
 
 
 def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
