@@ -183,6 +183,7 @@ TESTS = {"ks": {"threshold": 0.1}, "psi": {"cells": 5, "threshold": 0.2}, "missi
 EARLIER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"batches": {"look": False}}, {"batches.skip": "all"}),
     ({"batches": {"look": True}}, {}),
+    ({"triggers": {"rules": ["schedule", "account"]}}, {"triggers.rules": ["schedule", "gain"]}),
     ({"tune": {"options": {"n_startup_trials": 3}}}, {"tune.sampler": {"tpe": {"n_startup_trials": 3}}}),
     ({"tune": {"sampler": "grid", "options": {}}}, {"tune.sampler": {"grid": {}}}),
     (

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from prefect.artifacts import create_markdown_artifact
 
 from retrim.checking.check import CheckOutcome
+from retrim.errors import RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim_flows.lines import say
 from retrim_flows.moment import open_workspace
@@ -63,7 +64,7 @@ def _keep_page(workspace: Workspace, checked: CheckOutcome) -> str | None:
         write_page(file)
         page = file.read_bytes()
     if len(page) > MOST_BYTES:
-        raise ValueError(f"it has {len(page)} bytes, more than {MOST_BYTES}")
+        raise RetrimError(f"it has {len(page)} bytes, more than {MOST_BYTES}")
     name = f"checks/{checked.id}.html"
     workspace.registry.add_files(checked.record.champion, {name: page})
     return name

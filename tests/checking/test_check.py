@@ -739,7 +739,7 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
 
 
 def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace", data={"label_horizon": "10D"})
+    desk = make_desk(tmp_path / "workspace", data={"label_horizon": "12D"})
     desk.land(desk.rows(0, 40), 40)
     too_early = defer_run(
         desk.workspace, claim_run(desk.workspace, desk.check(40).id, now=desk.day(40)), now=desk.day(40)
@@ -749,7 +749,7 @@ def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_ma
     again = desk.check(until)
 
     assert too_early is not None
-    assert too_early.reason.startswith("too few of 721 mature rows to train on before those that judge (")
+    assert too_early.reason.startswith("too few of 673 mature rows to train on before those that judge (")
     assert again.outcome == "retrain"
     assert (
         defer_run(desk.workspace, claim_run(desk.workspace, again.id, now=desk.day(until)), now=desk.day(until)) is None

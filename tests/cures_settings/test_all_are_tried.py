@@ -38,6 +38,7 @@ COMPUTED = (
     "is registered twice",
     "rows are too few for",
     "had a label due before the",
+    "would be fitted on, beside",
 )
 """Refusals of what is computed with, and of no setting; what catches them says what to set."""
 NEVER_SAID = {
