@@ -2,28 +2,33 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from retrim.adapters.mlflow_server import HOST
 from retrim.checking.recomputed import recompute
-from retrim.lineage.prediction_log import SERVED
+from retrim.lineage.prediction_log import SERVED, PredictionLog
 from retrim.release.release import rollback
-from retrim.serving import served
+from retrim.serving import request_log, served
 from retrim.serving.follow import Follower
 from retrim.serving.request_log import RequestLog, read_lines
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import Client, running, served_version, serving_of
 from tests.builders.receivers import free_port
+from tests.builders.served import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +183,47 @@ def test_a_line_that_was_cut_off_is_left_out() -> None:
     assert read_lines(lines)[1]["key"].to_pylist() == ["a"]
 
 
+@pytest.mark.parametrize(
+    "torn", [b"[]", b"7", b"{", b'[1,"r",0,[["b"]]]', b'[1,"r",0,7]', b'["v","r",0,[[1,2,3,4,5,6,7,8]]]']
+)
+def test_a_line_that_holds_no_answer_is_passed_over(torn: bytes) -> None:
+    whole = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]'
+    found = read_lines(torn + b"\n" + whole + b"\n")
+
+    assert {version: rows["key"].to_pylist() for version, rows in found.items()} == {1: ["a"]}
+
+
+def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_log, "SYNC_SECONDS", 0.01)
+    monkeypatch.setattr(request_log, "STORE_SECONDS", 0.02)
+    failed = threading.Event()
+    predictions = desk.workspace.predictions
+
+    def fail_once(version: int, rows: Any) -> int:
+        if not failed.is_set():
+            failed.set()
+            raise KeyError("of a kind that nobody thought of")
+        return predictions.add(version, rows)
+
+    log = RequestLog(desk.workspace.paths.requests, replace_add(predictions, fail_once), is_durable=False)
+    log.start()
+    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None)]))
+    assert failed.wait(SECONDS)
+    stored: list[str] = []
+    until = time.monotonic() + SECONDS
+    while not stored and time.monotonic() < until:
+        time.sleep(0.01)
+        stored = predictions.all_keys(1)
+    log.close()
+
+    assert stored == ["a"]
+
+
+def replace_add(predictions: PredictionLog, add: Any) -> Any:
+    """The data set with another way to add to it."""
+    return SimpleNamespace(add=add, all_keys=predictions.all_keys)
+
+
 def test_a_disk_that_is_full_refuses_and_does_not_lie(desk: Desk) -> None:
     def full(_: object) -> None:
         raise OSError("the disk is full")
@@ -194,17 +240,50 @@ from types import SimpleNamespace
 from retrim.adapters.mlflow_server import bind
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.lineage.tokens import Doorkeeper
-from retrim.serving import request_log
+from retrim.serving import request_log, server
 from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import RequestLog
 from retrim.serving.server import Serving, run_server
 from tests.builders.answering import Answering
-request_log.STORE_SECONDS = 2
+request_log.STORE_SECONDS, server.MOST_CONNECTIONS = 2, 8
 folder = Path(sys.argv[2])
 log = RequestLog(folder / "requests", PredictionLog(str(folder / "p"), "m", folder / "lock"), is_durable=False)
 log.start()
 run_server(Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics()), bind(int(sys.argv[1])))
 """
+
+
+def begun(folder: Path) -> tuple["subprocess.Popen[bytes]", Client]:
+    """A server in a process of its own, once it is up."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-c", PROCESS, str(port), str(folder)], cwd=ROOT)
+    client, until = Client(port, None), time.monotonic() + 120  # type: ignore[arg-type]
+    while time.monotonic() < until:
+        try:
+            client.json("/health")
+            break
+        except ConnectionRefusedError:
+            assert process.poll() is None
+            time.sleep(0.1)
+    return process, client
+
+
+@pytest.mark.server
+def test_more_connections_than_it_has_room_for_are_turned_away(tmp_path: Path) -> None:
+    process, client = begun(tmp_path)
+    try:
+        with ExitStack() as held:
+            for _ in range(8):
+                held.enter_context(socket.create_connection((HOST, client.port), timeout=SECONDS))
+            turned_away = client.ask("GET", "/health")[0]
+        until = time.monotonic() + SECONDS
+        while (after := client.ask("GET", "/health")[0]) != HTTPStatus.OK and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+
+    assert (turned_away, after) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK)
 
 
 @pytest.mark.server
@@ -213,16 +292,7 @@ def test_a_kill_under_load_tears_no_row_and_loses_no_answer(tmp_path: Path) -> N
 
     answered: list[str] = []
     for _ in range(3):
-        port = free_port()
-        process = subprocess.Popen([sys.executable, "-c", PROCESS, str(port), str(tmp_path)], cwd=ROOT)
-        client, until = Client(port, None), time.monotonic() + 120  # type: ignore[arg-type]
-        while time.monotonic() < until:
-            try:
-                client.json("/health")
-                break
-            except ConnectionRefusedError:
-                assert process.poll() is None
-                time.sleep(0.1)
+        process, client = begun(tmp_path)
         killer = threading.Timer(3.5, process.send_signal, [signal.SIGKILL])
         killer.start()
         while True:

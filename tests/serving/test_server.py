@@ -1,8 +1,10 @@
 """`retrim serve`: what it answers is what `retrim predict` writes, by either way through it."""
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from io import BytesIO
@@ -16,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.serving import request_rows
+from retrim.adapters.mlflow_server import HOST
+from retrim.serving import request_rows, server
 from retrim.serving.one_row import UnusualRowError
 from retrim.serving.plain_suite import bounds_of
 from retrim.serving.predict import predict
@@ -24,6 +27,7 @@ from retrim.serving.request_rows import ARROW, WrongRequestError, rows_of_json
 from retrim.serving.served import ServedVersion
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.builders.http_client import Client, running, served_version, serving_of
+from tests.builders.served import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -213,6 +217,33 @@ def test_requests_are_bounded_in_rows_bytes_and_form(client: Client, monkeypatch
 
     assert rows == HTTPStatus.UNPROCESSABLE_ENTITY
     assert (size, form) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+
+def test_a_request_that_does_not_arrive_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SECONDS", 0.2)
+    head = "POST /predict HTTP/1.1\r\nhost: 127.0.0.1:1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
+    for begun in ("", "{"):
+        with socket.create_connection((HOST, client.port), timeout=SECONDS) as waiting:
+            waiting.sendall((head + begun).encode())
+
+            assert waiting.recv(1 << 12).startswith(b"HTTP/1.1 408 ")
+
+
+def test_one_who_leaves_half_way_is_no_error_of_the_server(client: Client) -> None:
+    head = "POST /predict HTTP/1.1\r\nhost: 127.0.0.1:1\r\ncontent-length: 9\r\n\r\n{"
+    with socket.create_connection((HOST, client.port), timeout=SECONDS) as leaving:
+        leaving.sendall(head.encode())
+    counted, until = "", time.monotonic() + SECONDS
+    while 'status="499"' not in counted and time.monotonic() < until:
+        time.sleep(0.01)
+        counted = client.serving.metrics.as_text().decode()
+
+    assert 'status="499"' in counted
+    assert 'status="500"' not in counted
+
+
+def test_its_name_needs_no_port(client: Client) -> None:
+    assert client.json("/predict", plain({}), host="localhost")[0] == HTTPStatus.OK
 
 
 def test_it_describes_itself_and_says_that_it_is_ready(client: Client) -> None:

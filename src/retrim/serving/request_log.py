@@ -104,6 +104,8 @@ class RequestLog:
                     os.close(file)
             except (RetrimError, OSError) as error:
                 LOGGER.warning("answers are kept beside and not stored yet: %s", error)
+            except Exception:  # the thread goes on: what is kept beside is stored the next time
+                LOGGER.exception("answers are kept beside and not stored yet")
 
     def _fresh(self) -> int:
         """A new file, locked before it has its name, so that nobody else takes it."""
@@ -127,15 +129,22 @@ def read_lines(content: bytes) -> dict[int, pa.Table]:
     """Whole lines as rows of the data set, by version, each key once: the first."""
     kept: dict[int, dict[str, tuple[Any, ...]]] = {}
     for text in content.split(b"\n")[:-1]:
-        try:
-            version, request, at, said = orjson.loads(text)
-        except (orjson.JSONDecodeError, ValueError, TypeError):
-            continue
-        for key, event, prediction, label, lower, upper, shares, decision in said:
-            pairs = None if shares is None else list(shares.items())
-            row = (key, at if event is None else event, prediction, label, lower, upper, pairs, decision, at, request)
-            kept.setdefault(version, {}).setdefault(key, (*row, SERVED))
+        with suppress(ValueError, TypeError, AttributeError):  # the disk lost it in a power cut
+            version, rows = _rows_of(text)
+            for row in rows:
+                kept.setdefault(version, {}).setdefault(row[0], row)
     return {version: _table(list(rows.values())) for version, rows in kept.items()}
+
+
+def _rows_of(text: bytes) -> tuple[int, list[tuple[Any, ...]]]:
+    """The version and the rows of a line, in the order of the data set."""
+    version, request, at, said = orjson.loads(text)
+    rows = []
+    for key, event, prediction, label, lower, upper, shares, decision in said:
+        pairs = None if shares is None else list(shares.items())
+        moment = at if event is None else event
+        rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, SERVED))
+    return version, rows
 
 
 def _table(rows: list[tuple[Any, ...]]) -> pa.Table:

@@ -6,6 +6,7 @@ a request costs more than the prediction. Everything else takes the routes.
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,6 +22,7 @@ import pyarrow as pa
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
 
 from retrim import __version__
 from retrim.errors import BadInputError, RefusedError
@@ -46,6 +48,10 @@ from retrim.table.reading import ReadingParams
 
 SECONDS = 30
 """That a request may take: to arrive, and to be answered."""
+LEFT = 499
+"""Status of a request whose client left before all of it had come; nobody reads it, the figures count it."""
+MOST_CONNECTIONS = 256
+"""Beyond them the answer is 503 at once: each may hold a body of `MOST_BYTES`."""
 GRACE_SECONDS = 5
 """For requests that are under way when the server is stopped."""
 WAITING = 64
@@ -54,6 +60,7 @@ JSON = "application/json"
 DEGRADED = "degraded"
 """In an answer: why another version than the live one gave it."""
 LOGGER = logging.getLogger("retrim.serve")
+PORT = re.compile(r":\d+$", re.ASCII)
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -128,7 +135,7 @@ class Serving:
                 raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}")
         elif b"origin" in given:
             raise RefusedRequestError(HTTPStatus.FORBIDDEN, "pages in a browser are not answered")
-        elif given.get(b"host", b"").decode("latin-1").rpartition(":")[0] not in LOOPBACK:
+        elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
             raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"call it by one of {', '.join(LOOPBACK)}")
 
     def answer_quickly(self, body: bytes) -> bytes | None:
@@ -260,8 +267,9 @@ async def read_body(request: Request) -> bytes:
                     said = f"a request has {MOST_BYTES:,} bytes at most; send fewer rows at once"
                     raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
     except TimeoutError:
-        said = f"the request did not arrive within {SECONDS} s"
-        raise RefusedRequestError(HTTPStatus.REQUEST_TIMEOUT, said) from None
+        raise RefusedRequestError(
+            HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {SECONDS} s"
+        ) from None
     return bytes(body)
 
 
@@ -275,6 +283,10 @@ def make_app(serving: Serving) -> FastAPI:
         if error.status is HTTPStatus.UNAUTHORIZED:
             answer.headers["www-authenticate"] = "Bearer"
         return answer
+
+    @app.exception_handler(ClientDisconnect)
+    async def note_who_left(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=LEFT)
 
     @app.exception_handler(WrongRequestError)
     async def say_what_is_wrong(_: Request, error: WrongRequestError) -> Response:
@@ -383,8 +395,7 @@ class Front:
             return
         began, path = perf_counter(), scope["path"]
         if path == "/predict" and scope["method"] == "POST":
-            first = await receive()
-            answer = None
+            first, answer = await self._begin(receive), None
             if first["type"] == "http.request" and not first.get("more_body"):
                 answer = self._answer(scope["headers"], first["body"])
             if answer is not None:
@@ -405,6 +416,15 @@ class Front:
             await self.app(scope, receive, noting)
         finally:
             self.serving.metrics.note(path, status, perf_counter() - began)
+
+    @staticmethod
+    async def _begin(receive: Receive) -> Message:
+        """The first message; of a body that does not begin in time an empty part, and the route waits for the rest."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await receive()
+        except TimeoutError:
+            return {"type": "http.request", "body": b"", "more_body": True}
 
     def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
         for name, value in headers:
@@ -450,6 +470,7 @@ def run_server(serving: Serving, listener: socket.socket, *, cert: Path | None =
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=cert,
         ssl_keyfile=key,
