@@ -145,7 +145,7 @@ class DvcSession:
         start_reaper()
         self._token = secrets.token_hex(16)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), self._token],  # -P: what lies beside it are no modules of DVC's
+            [sys.executable, "-P", str(WORKER), self._token],  # -P: files beside it are not DVC's modules
             cwd=run_directory,
             env={**clean_environment(environment, Path(sys.executable)), RUN_DIRECTORY_VARIABLE: str(run_directory)},
             stdin=subprocess.PIPE,

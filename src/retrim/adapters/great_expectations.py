@@ -20,12 +20,12 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.table.fault import EXAMPLES_KEPT, Example, Fault, of_rows
+from retrim.table.fault import EXAMPLES_KEPT, Example, Expectation, Fault, Suite, of_rows
 from retrim.table.schema import ColumnNames
 
 DISTRIBUTION = (
@@ -36,7 +36,7 @@ CURE = "correct the rows at their source; or land the batch in spite of it: retr
 FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
 
 
-def read_suite(path: Path) -> dict[str, Any]:
+def read_suite(path: Path) -> Suite:
     """The suite in a JSON file, each expectation known to Great Expectations with its arguments.
 
     Raises:
@@ -44,35 +44,35 @@ def read_suite(path: Path) -> dict[str, Any]:
             has wrong arguments, is not binding, or describes a distribution.
     """
     try:
-        suite = json.loads(path.read_text(encoding="utf-8"))
+        suite: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInputError(f"suite {path} cannot be read as JSON ({error}); write {FORM}") from error
     if not isinstance(suite, dict) or not isinstance(suite.get("expectations"), list) or "name" not in suite:
         raise BadInputError(f"suite {path} has no name with a list of expectations; write {FORM}")
     for number, expectation in enumerate(suite["expectations"], start=1):
         _check(f"{path.name}, number {number}", expectation)
-    return suite
+    return cast("Suite", suite)
 
 
-def for_columns(suite: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
+def for_columns(suite: Suite, columns: Collection[str]) -> Suite:
     """The part of `suite` that is about these columns and no other."""
     kept = [one for one in suite["expectations"] if columns_of(one) and columns_of(one) <= set(columns)]
     return {**suite, "expectations": kept}
 
 
-def for_tables(suite: dict[str, Any]) -> dict[str, Any]:
+def for_tables(suite: Suite) -> Suite:
     """The part of `suite` that holds for many batches put together: not what counts the rows or columns of one."""
     return {**suite, "expectations": [one for one in suite["expectations"] if columns_of(one)]}
 
 
-def columns_of(expectation: dict[str, Any]) -> set[str]:
+def columns_of(expectation: Expectation) -> set[str]:
     """The columns that an expectation names."""
     kwargs = expectation["kwargs"]
     named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
     return {*named, *kwargs.get("column_list", [])}
 
 
-def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> tuple[Fault, ...]:
+def validate(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> tuple[Fault, ...]:
     """What `frame` breaks of `suite`, in the order of the suite; empty when it holds.
 
     Args:
@@ -89,7 +89,7 @@ def validate(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_
     return tuple(answers(frame, suite, key_column=key_column).values())
 
 
-def answers(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_key") -> dict[int, Fault]:
+def answers(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> dict[int, Fault]:
     """The same by the number of the expectation in the suite, from 0."""
     frame = frame.reset_index(drop=True)
     return {
@@ -98,7 +98,7 @@ def answers(frame: pd.DataFrame, suite: dict[str, Any], *, key_column: str = "_k
     }
 
 
-def rows_that_break(frame: pd.DataFrame, suite: dict[str, Any]) -> dict[int, list[int]]:
+def rows_that_break(frame: pd.DataFrame, suite: Suite) -> dict[int, list[int]]:
     """Places of the rows that break each expectation, by its number in the suite; those that hold are left out.
 
     Args:
@@ -114,7 +114,7 @@ def rows_that_break(frame: pd.DataFrame, suite: dict[str, Any]) -> dict[int, lis
     }
 
 
-def _broken(frame: pd.DataFrame, suite: dict[str, Any]) -> dict[int, dict[str, Any]]:
+def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, dict[str, Any]]:
     """What Great Expectations says of each expectation that does not hold, by its number in the suite."""
     if not suite["expectations"]:
         return {}
@@ -137,7 +137,7 @@ def _broken(frame: pd.DataFrame, suite: dict[str, Any]) -> dict[int, dict[str, A
     return broken
 
 
-def _results(frame: pd.DataFrame, suite: dict[str, Any]) -> list[Any]:
+def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
     """What Great Expectations finds for each expectation, in the order of the suite.
 
     It is given the columns that an expectation is about and no other, since it copies all that it is given for each
@@ -167,7 +167,7 @@ def _results(frame: pd.DataFrame, suite: dict[str, Any]) -> list[Any]:
     return [found[number] for number in sorted(found)]
 
 
-def _looked_at(expectation: dict[str, Any], columns: Collection[str]) -> tuple[str, ...]:
+def _looked_at(expectation: Expectation, columns: Collection[str]) -> tuple[str, ...]:
     """The columns that computing an expectation takes; none where it may take any."""
     about = columns_of(expectation)
     if not about <= set(columns) or expectation["kwargs"].get("row_condition") is not None:
@@ -175,7 +175,7 @@ def _looked_at(expectation: dict[str, Any], columns: Collection[str]) -> tuple[s
     return tuple(name for name in columns if name in about)
 
 
-def in_words(expectation: dict[str, Any]) -> str:
+def in_words(expectation: Expectation) -> str:
     """An expectation as a rule with its bound: "is between 0 and 100 (percent)"."""
     kwargs = {name: value for name, value in expectation["kwargs"].items() if not name.startswith("column")}
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
@@ -202,7 +202,7 @@ def in_words(expectation: dict[str, Any]) -> str:
     return f"{words} ({unit})" if unit else words
 
 
-def _fault(frame: pd.DataFrame, expectation: dict[str, Any], result: dict[str, Any], key_column: str) -> Fault:
+def _fault(frame: pd.DataFrame, expectation: Expectation, result: dict[str, Any], key_column: str) -> Fault:
     kwargs = expectation["kwargs"]
     column = str(kwargs.get("column") or ", ".join(kwargs.get("column_list", [])) or kwargs.get("column_A", ""))
     rows = result.get("unexpected_index_list")
@@ -287,12 +287,12 @@ class FittedSuite:
         notes: What is not, and the cure.
     """
 
-    suite: dict[str, Any]
+    suite: Suite
     notes: tuple[str, ...]
 
 
 def fit_suite(
-    suite: dict[str, Any], path: str, *, columns: Collection[str], landed: Collection[str], names: ColumnNames
+    suite: Suite, path: str, *, columns: Collection[str], landed: Collection[str], names: ColumnNames
 ) -> FittedSuite:
     """The suite for a table with `columns`.
 
@@ -319,7 +319,7 @@ def fit_suite(
     return FittedSuite({**suite, "expectations": asked}, tuple(notes))
 
 
-def _called(expectation: dict[str, Any], now: Mapping[str, str]) -> dict[str, Any]:
+def _called(expectation: Expectation, now: Mapping[str, str]) -> Expectation:
     """The expectation with its columns as they are called now."""
     kwargs = dict(expectation["kwargs"])
     kwargs |= {name: now[kwargs[name]] for name in NAMED if name in kwargs}
@@ -348,7 +348,7 @@ BY_ROW = frozenset(
 """Expectations that hold for a table when they hold for each of its rows."""
 
 
-def by_row(expectation: dict[str, Any]) -> bool:
+def by_row(expectation: Expectation) -> bool:
     """Whether an expectation may be asked of each piece; one with `mostly` is about a share of all rows."""
     return expectation["type"].lower() in BY_ROW and expectation["kwargs"].get("mostly") in (None, 1)
 
@@ -356,7 +356,7 @@ def by_row(expectation: dict[str, Any]) -> bool:
 class ChunkedSuite:
     """A suite, asked of pieces: `look` at each in turn, `look_whole` at what no piece can answer."""
 
-    def __init__(self, suite: dict[str, Any]) -> None:
+    def __init__(self, suite: Suite) -> None:
         self.suite = suite
         self._faults: dict[int, Fault] = {}
         self._rows = 0
@@ -397,7 +397,7 @@ class ChunkedSuite:
         return tuple(fault for _, fault in sorted(self._faults.items()))
 
     def _asked(self, rows: pd.DataFrame, numbers: Sequence[int]) -> dict[int, Fault]:
-        asked = {**self.suite, "expectations": [self.suite["expectations"][number] for number in numbers]}
+        asked: Suite = {**self.suite, "expectations": [self.suite["expectations"][number] for number in numbers]}
         return {numbers[place]: fault for place, fault in answers(rows, asked).items()}
 
 

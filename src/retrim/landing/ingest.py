@@ -41,7 +41,7 @@ from retrim.reading.table import KEY, read_bytes, read_content
 from retrim.stats.codec import to_record
 from retrim.table.data import LABEL_TIME, DataParams, row_keys
 from retrim.table.derived_columns import APART, with_made
-from retrim.table.fault import EXAMPLES_KEPT, Fault, of_rows
+from retrim.table.fault import EXAMPLES_KEPT, Fault, Suite, of_rows
 from retrim.table.reading import PLAIN, ReadingParams
 from retrim.table.schema import lacking, read_as
 
@@ -677,7 +677,7 @@ def _land(
 
 
 def _hold_to_suite(
-    frame: pd.DataFrame, kind: Kind, suite: dict[str, Any], *, landing: Landing, data: DataParams
+    frame: pd.DataFrame, kind: Kind, suite: Suite, *, landing: Landing, data: DataParams
 ) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
     """Faults by the suite as far as it fits the columns that have landed, and what does not fit."""
     fitted = fit_suite(suite, data.suite, columns=frame.columns, **landed_columns(landing, data))

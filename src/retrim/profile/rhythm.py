@@ -14,6 +14,7 @@ from retrim.stats.plugins import SettingChoice
 from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import PARTS
+from retrim.table.fault import Expectation, Suite
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import season_cell
 
@@ -383,7 +384,7 @@ class ExpectationDraft:
         batches: Held-out past batches.
     """
 
-    expectation: dict[str, Any]
+    expectation: Expectation
     blocked: int
     batches: int
 
@@ -407,7 +408,7 @@ def draft_suite(
         data: What the table is.
         reading: Which columns are made.
     """
-    drafted: list[dict[str, Any]] = [
+    drafted: list[Expectation] = [
         _expect("not_be_null", "_key"),
         _expect("be_unique", "_key", source="a key names one row of a batch"),
     ]
@@ -424,14 +425,14 @@ def draft_suite(
     return [ExpectationDraft(one, sum(breaks(batch, one) for batch in held_out), len(held_out)) for one in drafted]
 
 
-def _expect(kind: str, column: str, *, source: str = "", **kwargs: Any) -> dict[str, Any]:
-    expectation: dict[str, Any] = {"type": f"expect_column_values_to_{kind}", "kwargs": {"column": column, **kwargs}}
+def _expect(kind: str, column: str, *, source: str = "", **kwargs: Any) -> Expectation:
+    expectation: Expectation = {"type": f"expect_column_values_to_{kind}", "kwargs": {"column": column, **kwargs}}
     if source:
         expectation["meta"] = {"source": source}
     return expectation
 
 
-def _bounds(name: str, values: pd.Series, reading: ReadingParams) -> list[dict[str, Any]]:
+def _bounds(name: str, values: pd.Series, reading: ReadingParams) -> list[Expectation]:
     if name in reading.calendar:
         low, high = PARTS[reading.calendar[name]]
         return [_expect("be_between", name, min_value=low, max_value=high, source="a part of the calendar")]
@@ -445,7 +446,7 @@ def _bounds(name: str, values: pd.Series, reading: ReadingParams) -> list[dict[s
     return []
 
 
-def breaks(batch: pd.DataFrame, expectation: Mapping[str, Any]) -> bool:
+def breaks(batch: pd.DataFrame, expectation: Expectation) -> bool:
     """Whether a batch of typed rows breaks an expectation of a kind that is drafted here."""
     kwargs = expectation["kwargs"]
     kind = str(expectation["type"]).removeprefix("expect_column_values_to_")
@@ -467,7 +468,7 @@ def breaks(batch: pd.DataFrame, expectation: Mapping[str, Any]) -> bool:
     return False
 
 
-def suite_of(name: str, drafts: Sequence[ExpectationDraft]) -> dict[str, Any]:
+def suite_of(name: str, drafts: Sequence[ExpectationDraft]) -> Suite:
     """The suite of those that are kept, each with the batches it was tried on."""
     kept = []
     for draft in drafts:

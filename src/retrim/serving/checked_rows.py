@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from retrim.reading.table import present, put_together, rule_of, typed
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
 from retrim.table.derived_columns import calendar_part
+from retrim.table.fault import Expectation, Suite
 from retrim.table.reading import CalendarPart, ReadingParams
 
 REJECTED = pa.schema(
@@ -57,7 +57,7 @@ class NeededColumns:
     calendar: Mapping[str, CalendarPart]
     time: str
     filled: frozenset[str]
-    suite: dict[str, Any]
+    suite: Suite
 
     @property
     def columns(self) -> set[str]:
@@ -80,7 +80,7 @@ class CheckedRows:
     rejected: pa.Table
 
 
-Breaks = Callable[[pd.DataFrame, dict[str, Any]], Mapping[int, Sequence[int]]]
+Breaks = Callable[[pd.DataFrame, Suite], Mapping[int, Sequence[int]]]
 """Asks rows what a suite says: of each expectation that does not hold, by its number, the places of its rows."""
 
 
@@ -241,7 +241,7 @@ def _rejected(rows: np.ndarray, file: str, column: str, values: list[str | None]
     )
 
 
-def suite_of_rows(path: Path, columns: Collection[str]) -> dict[str, Any]:
+def suite_of_rows(path: Path, columns: Collection[str]) -> Suite:
     """The part of a suite that is asked of each row, about these columns; the rest is asked when rows land.
 
     Raises:
@@ -253,7 +253,7 @@ def suite_of_rows(path: Path, columns: Collection[str]) -> dict[str, Any]:
     return {**suite, "expectations": [one for one in suite["expectations"] if is_of_rows(one)]}
 
 
-def is_of_rows(expectation: dict[str, Any]) -> bool:
+def is_of_rows(expectation: Expectation) -> bool:
     """Whether it is asked of each row by itself; what type a column has, its declaration says."""
     conditional = expectation["kwargs"].get("row_condition") is not None
     return by_row(expectation) and not conditional and not expectation["type"].endswith("of_type")

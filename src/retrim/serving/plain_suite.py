@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ import pandas as pd
 from retrim.adapters.great_expectations import for_columns, rows_that_break
 from retrim.serving.checked_rows import Breaks, is_of_rows, suite_of_rows
 from retrim.table.data import ColumnType
+from retrim.table.fault import Expectation, Suite
 
 BETWEEN, IN_SET, NOT_NULL = (f"expect_column_values_to_{kind}" for kind in ("be_between", "be_in_set", "not_be_null"))
 TAKES = {
@@ -56,7 +56,7 @@ class Bound:
         return ~blank & ~((numbers >= self.low) & (numbers <= self.high))
 
 
-def suite_to_ask(path: Path, types: Mapping[str, ColumnType]) -> dict[str, Any]:
+def suite_to_ask(path: Path, types: Mapping[str, ColumnType]) -> Suite:
     """What is asked of each row about these columns; Great Expectations reads it where it is more than bounds.
 
     Raises:
@@ -64,7 +64,7 @@ def suite_to_ask(path: Path, types: Mapping[str, ColumnType]) -> dict[str, Any]:
     """
     try:
         suite = for_columns(json.loads(path.read_bytes()), types)
-        asked = {**suite, "expectations": [one for one in suite["expectations"] if is_of_rows(one)]}
+        asked: Suite = {**suite, "expectations": [one for one in suite["expectations"] if is_of_rows(one)]}
         if bounds_of(asked, types) is not None:
             return asked
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -72,13 +72,13 @@ def suite_to_ask(path: Path, types: Mapping[str, ColumnType]) -> dict[str, Any]:
     return suite_of_rows(path, types)
 
 
-def bounds_of(suite: dict[str, Any], types: Mapping[str, ColumnType]) -> tuple[Bound, ...] | None:
+def bounds_of(suite: Suite, types: Mapping[str, ColumnType]) -> tuple[Bound, ...] | None:
     """The expectations of a suite as bounds; None where one is none."""
     found = [bound_of(one, types) for one in suite["expectations"]]
     return None if None in found else tuple(each for each in found if each is not None)
 
 
-def bound_of(expectation: Mapping[str, Any], types: Mapping[str, ColumnType]) -> Bound | None:
+def bound_of(expectation: Expectation, types: Mapping[str, ColumnType]) -> Bound | None:
     """An expectation as a bound; None where it is none."""
     kind, given = expectation["type"], expectation["kwargs"]
     if kind not in TAKES or not set(given) <= TAKES[kind] or given["column"] not in types:
@@ -108,7 +108,7 @@ def asker_of(bounds: tuple[Bound, ...] | None) -> Breaks:
     return rows_that_break if bounds is None else partial(_rows_out_of_bounds, bounds)
 
 
-def _rows_out_of_bounds(bounds: tuple[Bound, ...], frame: pd.DataFrame, suite: dict[str, Any]) -> dict[int, list[int]]:
+def _rows_out_of_bounds(bounds: tuple[Bound, ...], frame: pd.DataFrame, suite: Suite) -> dict[int, list[int]]:
     own = [bound for bound in bounds if bound.column in frame]  # as `for_columns` leaves the others out
     places = {number: np.flatnonzero(bound.broken(frame[bound.column])).tolist() for number, bound in enumerate(own)}
     return {number: rows for number, rows in places.items() if rows}

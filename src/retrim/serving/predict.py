@@ -36,6 +36,7 @@ from retrim.serving.rows_out import REQUEST, RowsOut
 from retrim.stats.canonical import to_json
 from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType
+from retrim.table.fault import Suite
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import ReadingParams
 from retrim.training.estimators import is_own
@@ -67,7 +68,7 @@ class PredictedRows:
     already: bool = False
 
 
-SuiteOf = Callable[[Path, Mapping[str, ColumnType]], dict[str, Any]]
+SuiteOf = Callable[[Path, Mapping[str, ColumnType]], Suite]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from retrim.table.data import (
     shaped,
     with_past,
 )
-from retrim.table.fault import Fault
+from retrim.table.fault import Expectation, Fault
 from retrim.table.granularity import left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import CalendarPart
@@ -145,7 +145,7 @@ def _ask_suite(
     ours = [str(name) for name in bound if str(name).startswith("_")]  # what only the champion reads is not the table's
     fitted = fit_suite(suite, data.suite, columns=[*OURS, *ours, *data.columns], landed=known, names=names)
     without = lacking(schemas, data.columns, names)
-    together: dict[frozenset[str], list[dict[str, Any]]] = {}
+    together: dict[frozenset[str], list[Expectation]] = {}
     for one in fitted.suite["expectations"]:
         batches = frozenset[str]().union(*(without.get(name, ()) for name in columns_of(one)))
         together.setdefault(batches, []).append(one)

@@ -1,7 +1,25 @@
-"""What is wrong with a batch: column, rule, how often, and a few of the rows."""
+"""What is asked of a batch, and what is wrong with it: column, rule, how often, and a few of the rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, NotRequired, TypedDict
+
+
+class Expectation(TypedDict):
+    """One rule of a suite, as Great Expectations writes it in JSON."""
+
+    type: str
+    kwargs: dict[str, Any]
+    meta: NotRequired[dict[str, Any]]
+
+
+class Suite(TypedDict):
+    """The rules that each batch has to keep."""
+
+    name: str
+    expectations: list[Expectation]
+    meta: NotRequired[dict[str, Any]]
+
 
 EXAMPLES_KEPT = 10
 """Rows that a fault shows; `count` says how many there are."""
