@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +80,9 @@ def serve(folder: Path, port: int) -> None:
 
     listener = bind(port)
     lightgbm_alone()
-    from retrim.lineage.tokens import Doorkeeper
     from retrim.lineage.workspace import Workspace
-    from retrim.serving.follow import Follower
-    from retrim.serving.labels import land_labels
-    from retrim.serving.metrics import Metrics
-    from retrim.serving.predict import version_to_ask
-    from retrim.serving.request_log import RequestLog
-    from retrim.serving.served import serve_version
-    from retrim.serving.server import Serving, run_server
+    from retrim.serving.models import all_at_work, open_model
+    from retrim.serving.server import run_server
     from retrim.settings import Env, Params
 
     params = Params.model_validate_json((folder / "params.json").read_bytes())
@@ -103,21 +96,9 @@ def serve(folder: Path, port: int) -> None:
         workspace.__dict__["registry"] = Shelf()
         return workspace
 
-    workspace = opened()
-    log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=False)
-    serving = Serving(
-        serve_version(workspace, version_to_ask(workspace, None)),
-        Doorkeeper(workspace.paths.tokens),
-        log.add,
-        partial(land_labels, opened),
-        Metrics(),
-    )
-    log.start()
-    Follower(opened, serving, lambda: pd.Timestamp.now("UTC")).start()
-    try:
-        run_server(serving, listener)
-    except KeyboardInterrupt:
-        log.close()
+    model = open_model(opened, None, is_local=True, is_durable=False, now=lambda: pd.Timestamp.now("UTC"))
+    with all_at_work([model]) as by_name, suppress(KeyboardInterrupt):
+        run_server(by_name, listener)
 
 
 @contextmanager

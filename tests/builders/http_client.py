@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from retrim.serving.metrics import LoopFigures, Metrics
 from retrim.serving.predict import version_to_ask
 from retrim.serving.request_log import Line
 from retrim.serving.served import ServedVersion, serve_version
-from retrim.serving.server import Front, Serving, make_app
+from retrim.serving.server import Front, Serving
 from tests.builders.desk import Desk
 from tests.builders.served import SECONDS
 from tests.builders.served import serving as serving_app
@@ -58,7 +58,12 @@ def serving_of(desk: Desk, version: int | None = None, *, keep: Callable[[Line],
     figures = LoopFigures(desk.workspace, lambda: serving.served.version, lambda: desk.day(15))
     land = partial(land_labels, lambda: desk.workspace)
     serving = Serving(
-        served_version(desk, version), Doorkeeper(desk.workspace.paths.tokens), keep, land, Metrics(figures)
+        served_version(desk, version),
+        Doorkeeper(desk.workspace.paths.tokens),
+        keep,
+        land,
+        Metrics(figures),
+        load=partial(served_version, desk),
     )
     return serving
 
@@ -66,5 +71,12 @@ def serving_of(desk: Desk, version: int | None = None, *, keep: Callable[[Line],
 @contextmanager
 def running(serving: Serving) -> Iterator[Client]:
     """A server that answers, until the end of the block."""
-    with serving_app(Front(serving, make_app(serving))) as port:
-        yield Client(port, serving)
+    with running_all({"bike": serving}) as client:
+        yield client
+
+
+@contextmanager
+def running_all(models: Mapping[str, Serving]) -> Iterator[Client]:
+    """The same of several models, by name."""
+    with serving_app(Front(models)) as port:
+        yield Client(port, next(iter(models.values())))

@@ -24,6 +24,7 @@ from retrim.reports.verify import verify_alarms
 from retrim.reports.what_if import effect_of
 from retrim.retraining.card import make_card
 from retrim.retraining.exchange import ExportManifest, VersionArchive, _finish, judge_import
+from retrim.serving.models import refuse_same_names
 from retrim.settings import Env
 from retrim.stats.codec import to_record
 from retrim.training.estimators import CODE_FILE
@@ -115,6 +116,10 @@ def twins(asked: Asked) -> str:
     return "; ".join(fault for place in places for fault in place.faults)
 
 
+def served_twins(asked: Asked) -> None:
+    refuse_same_names(["generated", asked.params.data.model])
+
+
 def signed_by_others(asked: Asked) -> None:
     file, theirs = asked.folder / "attestation.json", Keys(asked.folder / "theirs")
     file.write_bytes(attest(theirs, fields()))
@@ -197,6 +202,8 @@ WORKSPACES = (
          {"triggers.rules": ["drift"], "gain.rows_per_check": 300}, ({"gain.rows_per_check": 48},), too_few_rows),
     Case("{} is of the same model in the same store; give one another name (data.model)", {},
          ({"data.model": "other"},), twins),
+    Case("two workspaces are of the model {}; give one another name (data.model)", {},
+         ({"data.model": "other"},), served_twins),
     Case("signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
     Case("it holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names no file "

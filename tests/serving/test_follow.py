@@ -180,7 +180,7 @@ def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(des
 def test_a_line_that_was_cut_off_is_left_out() -> None:
     lines = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]\n[1,"s",0,[["b",null,1.0,null,nu'
 
-    assert read_lines(lines)[1]["key"].to_pylist() == ["a"]
+    assert read_lines(lines)[1, "request"]["key"].to_pylist() == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_line_that_holds_no_answer_is_passed_over(torn: bytes) -> None:
     whole = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]'
     found = read_lines(torn + b"\n" + whole + b"\n")
 
-    assert {version: rows["key"].to_pylist() for version, rows in found.items()} == {1: ["a"]}
+    assert {version: rows["key"].to_pylist() for version, rows in found.items()} == {(1, "request"): ["a"]}
 
 
 def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pyte
 
 def replace_add(predictions: PredictionLog, add: Any) -> Any:
     """The data set with another way to add to it."""
-    return SimpleNamespace(add=add, all_keys=predictions.all_keys)
+    return SimpleNamespace(of_role=lambda _: SimpleNamespace(add=add), all_keys=predictions.all_keys)
 
 
 def test_a_disk_that_is_full_refuses_and_does_not_lie(desk: Desk) -> None:
@@ -249,7 +249,7 @@ request_log.STORE_SECONDS, server.MOST_CONNECTIONS = 2, 8
 folder = Path(sys.argv[2])
 log = RequestLog(folder / "requests", PredictionLog(str(folder / "p"), "m", folder / "lock"), is_durable=False)
 log.start()
-run_server(Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics()), bind(int(sys.argv[1])))
+run_server({"m": Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics())}, bind(int(sys.argv[1])))
 """
 
 

@@ -163,7 +163,8 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
         "from retrim.adapters.mlflow_server import bind; from retrim.serving.server import run_server;"
         "from retrim.serving.server import Serving; from retrim.serving.metrics import Metrics;"
         "from retrim.lineage.tokens import Doorkeeper;"
-        "run_server(Serving(S(version=1), Doorkeeper(Path('none')), print, print, Metrics()), bind(int(sys.argv[1])),"
+        "one = Serving(S(version=1), Doorkeeper(Path('none')), print, print, Metrics());"
+        "run_server({'m': one}, bind(int(sys.argv[1])),"
         "cert=Path(sys.argv[2]), key=Path(sys.argv[3]))"
     )
     files = [str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")]
@@ -187,4 +188,6 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
 
     assert answer == HTTPStatus.OK
     with pytest.raises(BadInputError, match="TLS cannot begin"):
-        server.run_server(serving_of(desk), server.socket.socket(), cert=tmp_path / "key.pem", key=tmp_path / "no.pem")
+        server.run_server(
+            {"m": serving_of(desk)}, server.socket.socket(), cert=tmp_path / "key.pem", key=tmp_path / "no.pem"
+        )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from retrim.adapters.prefect_server import PrefectApi, Server
+    from retrim.files import WorkspacePaths
     from retrim.lineage.workspace import Workspace
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
@@ -69,6 +70,22 @@ def workspace_here() -> "Workspace":
     from retrim.lineage.workspace import open_workspace
 
     return open_workspace(Path.cwd())
+
+
+def several_workspaces(folders: list[Path] | None) -> "list[WorkspacePaths]":
+    """The workspaces of these folders; none named: those in this one, if it is in no workspace; else none."""
+    from retrim.errors import BadInputError
+    from retrim.files import WorkspacePaths
+    from retrim.reports.everywhere import workspaces
+
+    if folders:
+        return workspaces(folders)
+    try:
+        WorkspacePaths.find(Path.cwd())
+    except BadInputError:
+        with suppress(BadInputError):  # the error of no workspace says more
+            return workspaces([Path.cwd()])
+    return []
 
 
 def tell_at_end() -> None:

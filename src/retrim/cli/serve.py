@@ -1,5 +1,6 @@
 """The HTTP server by command, and the tokens of those who may ask it."""
 
+from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, version_number, workspace_here
+from retrim.cli.base import AsJson, as_time, example, several_workspaces, version_number, workspace_here
 
 app = typer.Typer()
 PORT = 8000
@@ -15,6 +16,9 @@ PORT = 8000
 
 @app.command(epilog=example("retrim serve --port 8001"))
 def serve(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
+    ] = None,
     host: Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port. 0 takes a free one.")] = PORT,
     version: Annotated[
@@ -32,8 +36,9 @@ def serve(
 
     POST /predict takes a row as JSON, an array of rows, or an Arrow stream. A cell that cannot be used is named in the
     answer, with what is allowed. /explain says what each feature adds, /labels lands answers, /metrics is for
-    Prometheus. /openapi.json describes it all.
-    A version that goes live is loaded beside, tried and swapped in. What is answered is in var/predictions 10 s later.
+    Prometheus. /openapi.json describes it all. Of several workspaces, each answers at /models/NAME/predict.
+    A version that goes live is loaded beside, tried and swapped in; ?version=N asks another. What is answered is in
+    var/predictions 10 s later.
     Only this machine can connect, unless you name another --host. That takes a token: `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
@@ -42,46 +47,36 @@ def serve(
 
     if (cert is None) != (key is None):
         raise BadInputError("TLS takes a certificate and its key; name both: --cert, --key")
+    roots = several_workspaces(folders)
+    if version is not None and len(roots) > 1:
+        raise BadInputError(
+            f"--version {version} is of one workspace, and {len(roots)} are named; leave it out, and ask with ?version="
+        )
     listener = bind(port, host)
     is_local = ip_address(listener.getsockname()[0]).is_loopback
     lightgbm_alone()
-    from retrim.lineage.tokens import Doorkeeper
-    from retrim.serving.follow import Follower
-    from retrim.serving.labels import land_labels
-    from retrim.serving.metrics import LoopFigures, Metrics
-    from retrim.serving.predict import version_to_ask
-    from retrim.serving.request_log import RequestLog
-    from retrim.serving.served import serve_version
-    from retrim.serving.server import Serving, run_server
+    from retrim.lineage.workspace import Workspace, open_workspace
+    from retrim.serving.models import all_at_work, open_model, refuse_same_names
+    from retrim.serving.server import run_server
 
-    workspace = workspace_here()
-    door = Doorkeeper(workspace.paths.tokens)
-    if not is_local and not door.tokens():
-        raise BadInputError(
-            f"others can connect to {host}, and there is no token that tells who may; make one: "
-            "retrim token add NAME --scope predict"
-        )
-    served = serve_version(workspace, version_to_ask(workspace, version))
+    refuse_same_names([open_workspace(root.root).model for root in roots])
+    openers: list[Callable[[], Workspace]] = [partial(open_workspace, root.root) for root in roots]
+    models = [
+        open_model(open_here, version, is_local=is_local, is_durable=durable, now=lambda: as_time(None))
+        for open_here in openers or [workspace_here]
+    ]
     at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
-    print(f"version {served.version} answers at {at}/predict; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
+    for number, each in enumerate(models):
+        path = f"/models/{each.name}/predict" if number else "/predict"
+        who = f"version {each.serving.served.version}{f' of {each.name}' if roots else ''}"
+        print(f"{who} answers at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
     if not is_local and cert is None:
         print("tokens travel as they are: name --cert and --key, or put a proxy with TLS before it", flush=True)  # noqa: T201
-    log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=durable)
-    figures = LoopFigures(workspace, lambda: serving.served.version, lambda: as_time(None))
-    land = partial(land_labels, workspace_here)
-    serving = Serving(served, door, log.add, land, Metrics(figures), is_local=is_local)
-    follower = Follower(workspace_here, serving, lambda: as_time(None)) if version is None else None
-    log.start()
-    if follower is not None:
-        follower.start()
-    try:
-        run_server(serving, listener, cert=cert, key=key)
-    except KeyboardInterrupt:
-        print("stopped", flush=True)  # noqa: T201
-    finally:
-        if follower is not None:
-            follower.stop()
-        log.close()
+    with all_at_work(models) as by_name:
+        try:
+            run_server(by_name, listener, cert=cert, key=key)
+        except KeyboardInterrupt:
+            print("stopped", flush=True)  # noqa: T201
 
 
 token_app = typer.Typer(help="Tokens of those who ask `retrim serve`: add, list, remove.")

@@ -4,16 +4,12 @@ The pages of this workspace in a browser.
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, workspace_here
-
-if TYPE_CHECKING:
-    from retrim.files import WorkspacePaths
+from retrim.cli.base import AsJson, as_time, example, several_workspaces, workspace_here
 
 app = typer.Typer()
 
@@ -101,22 +97,6 @@ def _check(*, as_json: bool, alone: bool) -> NoReturn:
     raise typer.Exit(health.level.exit_code)
 
 
-def _several(folders: list[Path] | None) -> "list[WorkspacePaths]":
-    """The workspaces of these folders; none named: those in this one, if it is in no workspace; else none."""
-    from retrim.errors import BadInputError
-    from retrim.files import WorkspacePaths
-    from retrim.reports.everywhere import workspaces
-
-    if folders:
-        return workspaces(folders)
-    try:
-        WorkspacePaths.find(Path.cwd())
-    except BadInputError:
-        with suppress(BadInputError):  # the error of no workspace says more
-            return workspaces([Path.cwd()])
-    return []
-
-
 PORT = 5000
 
 
@@ -145,7 +125,7 @@ def ui(
         print(f"the status is at {at}{PREFIX}{pages}")  # noqa: T201  at once, also into a pipe
         print(f"log in as {mlflow_server.USER}; the password is the line in {password}; stop with Ctrl-C", flush=True)  # noqa: T201
 
-    roots = _several(folders)
+    roots = several_workspaces(folders)
     if roots:
         listener = mlflow_server.bind(port)
         at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"

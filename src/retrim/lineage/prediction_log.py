@@ -2,6 +2,9 @@
 
     <address>/model=<model>/version=<N>/month=<month of the event>/part-0000.parquet
 
+Answers on which nobody acts as on those of the live version lie apart: below `model=<model>~named`, by a version that a
+request named, and below `model=<model>~shadow`, by one that answered unheard. No model's name has a tilde.
+
 A file holds up to `ROWS` rows in order of their event. A newer one replaces it whole, with the rows that it had and
 more. So a row is there once or not yet, and readers see files that are whole. Row groups are small, and say from when
 to when their events are: what is read is the part around the events that are asked for.
@@ -12,9 +15,9 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -45,7 +48,9 @@ SCHEMA = pa.schema(
     }
 )
 """Columns of a file; `version` and `month` are folders."""
-SERVED = "request"
+Role = Literal["request", "named", "shadow"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SERVED: Role = "request"
 """What stands for the batch of a row that a request brought: its features are kept nowhere."""
 ROWS, ROW_GROUP = 1 << 17, 1 << 13
 Moments = tuple[pd.Timestamp, pd.Timestamp]
@@ -145,6 +150,10 @@ class PredictionLog:
     where: str
     model: str
     lock: Path
+
+    def of_role(self, role: Role) -> "PredictionLog":
+        """This one for what was served, else the one beside it that nothing counts as predictions of the model."""
+        return self if role == SERVED else replace(self, model=f"{self.model}~{role}")
 
     def add(self, version: int, rows: pa.Table) -> int:
         """Adds predictions of rows that a version has none of; gives how many were added.

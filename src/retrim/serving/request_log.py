@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from retrim.errors import RetrimError
 from retrim.files import make_private_folder, open_private
-from retrim.lineage.prediction_log import SCHEMA, SERVED, PredictionLog
+from retrim.lineage.prediction_log import ROLES, SCHEMA, SERVED, PredictionLog, Role
 
 LOGGER = logging.getLogger("retrim.serve")
 SYNC_SECONDS = 1
@@ -31,8 +31,8 @@ SYNC_SECONDS = 1
 STORE_SECONDS = 10
 """After which a prediction is in the data set: each time the month's file is written anew."""
 SUFFIX = ".jsonl"
-Line = tuple[int, str, int, Sequence[Sequence[Any]]]
-"""Version, request, moment in microseconds since 1970, and what is said of each row (`served.NAMES`)."""
+Line = tuple[int, str, int, Sequence[Sequence[Any]], Role]
+"""Version, request, moment in microseconds since 1970, what is said of each row (`served.NAMES`), and why it was."""
 
 
 class RequestLog:
@@ -120,31 +120,34 @@ class RequestLog:
         """Moves a file that no server writes to into the data set."""
         with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for version, rows in read_lines(file.read()).items():
-                self._predictions.add(version, rows)
+            for (version, role), rows in read_lines(file.read()).items():
+                self._predictions.of_role(role).add(version, rows)
             path.unlink()
 
 
-def read_lines(content: bytes) -> dict[int, pa.Table]:
-    """Whole lines as rows of the data set, by version, each key once: the first."""
-    kept: dict[int, dict[str, tuple[Any, ...]]] = {}
+def read_lines(content: bytes) -> dict[tuple[int, Role], pa.Table]:
+    """Whole lines as rows of the data set, by version and role, each key once: the first."""
+    kept: dict[tuple[int, Role], dict[str, tuple[Any, ...]]] = {}
     for text in content.split(b"\n")[:-1]:
         with suppress(ValueError, TypeError, AttributeError):  # the disk lost it in a power cut
-            version, rows = _rows_of(text)
+            of, rows = _rows_of(text)
             for row in rows:
-                kept.setdefault(version, {}).setdefault(row[0], row)
-    return {version: _table(list(rows.values())) for version, rows in kept.items()}
+                kept.setdefault(of, {}).setdefault(row[0], row)
+    return {of: _table(list(rows.values())) for of, rows in kept.items()}
 
 
-def _rows_of(text: bytes) -> tuple[int, list[tuple[Any, ...]]]:
-    """The version and the rows of a line, in the order of the data set."""
-    version, request, at, said = orjson.loads(text)
+def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:
+    """The version, the role and the rows of a line, in the order of the data set."""
+    version, request, at, said, *given = orjson.loads(text)
+    role = given[0] if given else SERVED  # a line of an earlier retrim names none
+    if role not in ROLES:
+        raise ValueError(role)
     rows = []
     for key, event, prediction, label, lower, upper, shares, decision in said:
         pairs = None if shares is None else list(shares.items())
         moment = at if event is None else event
-        rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, SERVED))
-    return version, rows
+        rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, role))
+    return (version, role), rows
 
 
 def _table(rows: list[tuple[Any, ...]]) -> pa.Table:

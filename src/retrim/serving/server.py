@@ -1,4 +1,4 @@
-"""The HTTP server: predictions of the live version for whoever asks.
+"""The HTTP server: predictions of the live version of one model or several for whoever asks.
 
 A plain row of JSON is answered before FastAPI sees the request, by the short way of the version: what FastAPI does for
 a request costs more than the prediction. Everything else takes the routes.
@@ -9,7 +9,8 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
@@ -27,9 +28,10 @@ from starlette.requests import ClientDisconnect
 from retrim import __version__
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.ingest import Landed
+from retrim.lineage.prediction_log import Role
 from retrim.lineage.tokens import Doorkeeper, Scope
-from retrim.serving.checked_rows import NeededColumns
-from retrim.serving.metrics import Metrics
+from retrim.serving.checked_rows import LONGEST, NeededColumns
+from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
     ARROW,
@@ -57,6 +59,9 @@ GRACE_SECONDS = 5
 WAITING = 64
 """Requests of many rows that may wait for their turn; they are answered one at a time."""
 JSON = "application/json"
+MOST_VERSIONS = 4
+"""Versions other than the live one that are held ready; the one that was not asked for longest goes."""
+VERSION_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 DEGRADED = "degraded"
 """In an answer: why another version than the live one gave it."""
 LOGGER = logging.getLogger("retrim.serve")
@@ -82,7 +87,7 @@ class RefusedRequestError(Exception):
 
 
 class Serving:
-    """What a server answers with, and how.
+    """What a server answers with about one model, and how.
 
     Args:
         served: The version that answers.
@@ -90,6 +95,7 @@ class Serving:
         keep: Keeps what was answered, before it is sent.
         land: Lands labels: lines of JSON.
         metrics: Counts requests.
+        load: Loads another version for who names it; None: no other is answered.
         is_local: Whether only this machine can connect.
     """
 
@@ -101,18 +107,58 @@ class Serving:
         land: Callable[[bytes], Landed],
         metrics: Metrics,
         *,
+        load: Callable[[int], ServedVersion] | None = None,
         is_local: bool = True,
     ) -> None:
         self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
-        self.land, self.metrics = land, metrics
+        self.land, self.metrics, self.load = land, metrics, load
         self.before: ServedVersion | None = None
         self.behind: str | None = None
         self.waiting = 0
+        self._others: OrderedDict[int, ServedVersion] = OrderedDict()
         self._turns = ThreadPoolExecutor(1, "answers")
 
     def swap(self, fresh: ServedVersion) -> None:
         """Lets another version answer from the next request on; this one steps in where that fails."""
         self.before, self.served, self.behind = self.served, fresh, None
+
+    def pick(self, named: str | None) -> ServedVersion | None:
+        """The version that a request names, loaded when it is first asked for; None: the live one, which is followed.
+
+        Called in turn, by one thread.
+
+        Raises:
+            WrongRequestError: It is no number.
+            RefusedRequestError: There is no such version, or it cannot be loaded.
+        """
+        if named is None:
+            return None
+        if VERSION_NUMBER.fullmatch(named) is None:
+            raise wrong("version is the number of a version, such as ?version=7", named[:LONGEST])
+        number = int(named)
+        if number == self.served.version:
+            return None
+        if number not in self._others:
+            self._others[number] = self._loaded(number)
+        self._others.move_to_end(number)
+        while len(self._others) > MOST_VERSIONS:
+            self._others.popitem(last=False)
+        return self._others[number]
+
+    def _loaded(self, number: int) -> ServedVersion:
+        try:
+            if self.load is None:
+                raise BadInputError(f"version {self.served.version} answers here, and no other")
+            return self.load(number)
+        except RefusedError as error:
+            raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
+        except BadInputError as error:
+            raise RefusedRequestError(HTTPStatus.NOT_FOUND, str(error)) from error
+        except Exception as error:
+            LOGGER.exception("version %s cannot be loaded", number)
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"version {number} cannot be loaded; the server's log says why"
+            ) from error
 
     def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
         """Refuses who may not ask: without a known token, or where there are none, from elsewhere or from a page.
@@ -151,16 +197,16 @@ class Serving:
         self._keep(served, said, request)
         return _as_json(served, said, request, mark)
 
-    def answer(self, body: bytes, *, as_arrow: bool) -> bytes:
+    def answer(self, body: bytes, *, as_arrow: bool, version: str | None = None) -> bytes:
         """The answer to a request.
 
         Raises:
             WrongRequestError: Something in it cannot be used.
             RefusedRequestError: No version can answer, or it cannot be kept.
         """
-        request = token_hex(8)
-        served, mark, said = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request)
-        self._keep(served, said, request)
+        request, named = token_hex(8), self.pick(version)
+        served, mark, said = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
+        self._keep(served, said, request, "request" if named is None else "named")
         if not as_arrow:
             return _as_json(served, said, request, mark)
         table, sink = served.as_table(said, request), pa.BufferOutputStream()
@@ -169,14 +215,14 @@ class Serving:
             stream.write_table(table)
         return bytes(sink.getvalue())
 
-    def explain(self, body: bytes) -> bytes:
+    def explain(self, body: bytes, *, version: str | None = None) -> bytes:
         """What each feature adds to the raw score of rows of JSON.
 
         Raises:
             WrongRequestError: Something in it cannot be used.
             RefusedRequestError: The model has no exact contributions.
         """
-        served = self.served
+        served = self.pick(version) or self.served
         try:
             found = served.explain(rows_of_json(body, served.needs, served.reading))
         except RefusedError as error:
@@ -201,10 +247,13 @@ class Serving:
             raise wrong(told, f"batch {landed.batch}, which is in quarantine")
         return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
 
-    def _said(self, body: bytes, read: Read, request: str) -> tuple[ServedVersion, str | None, list[Said]]:
+    def _said(
+        self, body: bytes, read: Read, request: str, named: ServedVersion | None
+    ) -> tuple[ServedVersion, str | None, list[Said]]:
         """What is said, by whom, and why not by the live version: by the one before, where that fails."""
-        served, before, mark = self.served, self.before, self.behind
-        for version in (served, before):
+        versions = (self.served, self.before) if named is None else (named,)
+        mark = self.behind if named is None else None
+        for version in versions:
             if version is None:
                 break
             try:
@@ -218,9 +267,9 @@ class Serving:
                 mark = f"version {version.version} cannot answer"
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
 
-    def _keep(self, served: ServedVersion, said: list[Said], request: str) -> None:
+    def _keep(self, served: ServedVersion, said: list[Said], request: str, role: Role = "request") -> None:
         try:
-            self.keep((served.version, request, time_ns() // 1000, said))
+            self.keep((served.version, request, time_ns() // 1000, said, role))
         except OSError as error:
             LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the answer cannot be kept") from error
@@ -273,8 +322,8 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def make_app(serving: Serving) -> FastAPI:
-    """The routes, and their description at /openapi.json."""
+def make_app(models: Mapping[str, Serving]) -> FastAPI:
+    """The routes of each model below /models/NAME, and those of the first model without it too."""
     app = FastAPI(title="retrim", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.exception_handler(RefusedRequestError)
@@ -292,16 +341,30 @@ def make_app(serving: Serving) -> FastAPI:
     async def say_what_is_wrong(_: Request, error: WrongRequestError) -> Response:
         return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
 
-    @app.post("/predict", summary="Predict one row or many")
+    for prefix, serving in by_prefix(models).items():
+        app.include_router(_routes(serving, prefix), prefix=prefix)
+    return app
+
+
+def by_prefix(models: Mapping[str, Serving]) -> dict[str, Serving]:
+    """What answers below each path: of the first model the paths without a name too."""
+    return {"": next(iter(models.values())), **{f"/models/{name}": serving for name, serving in models.items()}}
+
+
+def _routes(serving: Serving, prefix: str) -> APIRouter:
+    """The routes of a model, and their description at /openapi.json."""
+    routes = APIRouter()
+
+    @routes.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
-        """Rows as JSON or as an Arrow IPC stream; the answer has the same form."""
+        """Rows as JSON or as an Arrow IPC stream; the answer has the same form. ?version=N asks another version."""
         serving.check(request.scope["headers"], "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind not in (JSON, ARROW):
             said = f"the content type is {JSON} or {ARROW}"
             raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
-        body = await read_body(request)
-        answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW))
+        body, version = await read_body(request), request.query_params.get("version")
+        answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW, version=version))
         return Response(answer, media_type=kind)
 
     async def json_in_turn(request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
@@ -309,38 +372,40 @@ def make_app(serving: Serving) -> FastAPI:
         body = await read_body(request)
         return Response(await serving.in_turn(lambda: work(body)), media_type=JSON)
 
-    @app.post("/explain", summary="What each feature adds to the raw score of rows")
+    @routes.post("/explain", summary="What each feature adds to the raw score of rows")
     async def explain(request: Request) -> Response:
-        """Rows as JSON, as /predict takes them."""
-        return await json_in_turn(request, "predict", serving.explain)
+        """Rows as JSON, as /predict takes them; ?version=N asks another version."""
+        version = request.query_params.get("version")
+        return await json_in_turn(request, "predict", lambda body: serving.explain(body, version=version))
 
-    @app.post("/labels", summary="Land labels of rows")
+    @routes.post("/labels", summary="Land labels of rows")
     async def labels(request: Request) -> Response:
         """An array of objects with the table's key, the answer, and the time of the label where the table has one."""
         return await json_in_turn(request, "label", serving.take_labels)
 
-    @app.get("/metrics", summary="Figures for Prometheus")
+    @routes.get("/metrics", summary="Figures for Prometheus")
     async def metrics(request: Request) -> Response:
         serving.check(request.scope["headers"], "read")
         return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/health", summary="Whether the process is up")
+    @routes.get("/health", summary="Whether the process is up")
     async def health() -> Response:
         return _json({"up": True})
 
-    @app.get("/ready", summary="Whether predictions are answered, and by which version")
+    @routes.get("/ready", summary="Whether predictions are answered, and by which version")
     async def ready() -> Response:
         record = {"ready": True, "version": serving.served.version}
         return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})
 
-    @app.get("/openapi.json", include_in_schema=False)
+    @routes.get("/openapi.json", include_in_schema=False)
     async def describe(request: Request) -> Response:
         serving.check(request.scope["headers"], "read")
-        schema = get_openapi(title="retrim", version=__version__, routes=app.routes)
+        at: list[dict[str, str | Any]] = [{"url": prefix or "/"}]
+        schema = get_openapi(title="retrim", version=__version__, routes=routes.routes, servers=at)
         schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
         return _json(schema)
 
-    return app
+    return routes
 
 
 def _json(record: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -383,26 +448,26 @@ class Front:
     """Answers plain rows itself and hands everything else to the routes.
 
     Args:
-        serving: What answers.
-        app: The routes.
+        models: What answers, by the name of the model.
     """
 
-    def __init__(self, serving: Serving, app: FastAPI) -> None:
-        self.serving, self.app = serving, app
+    def __init__(self, models: Mapping[str, Serving]) -> None:
+        self._by_prefix, self._app = by_prefix(models), make_app(models)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        began, path = perf_counter(), scope["path"]
-        if path == "/predict" and scope["method"] == "POST":
+        began, (prefix, _, path) = perf_counter(), scope["path"].rpartition("/")
+        serving = self._by_prefix.get(prefix)
+        if path == "predict" and serving is not None and scope["method"] == "POST" and not scope["query_string"]:
             first, answer = await self._begin(receive), None
             if first["type"] == "http.request" and not first.get("more_body"):
-                answer = self._answer(scope["headers"], first["body"])
+                answer = self._answer(serving, scope["headers"], first["body"])
             if answer is not None:
                 headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode())]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": answer})
-                self.serving.metrics.note_quick(perf_counter() - began)
+                serving.metrics.note_quick(perf_counter() - began)
                 return
             receive = _after(first, receive)
         status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -413,9 +478,10 @@ class Front:
             await send(message)
 
         try:
-            await self.app(scope, receive, noting)
+            await self._app(scope, receive, noting)
         finally:
-            self.serving.metrics.note(path, status, perf_counter() - began)
+            serving, path = (self._by_prefix[""], OTHER) if serving is None else (serving, f"/{path}")
+            serving.metrics.note(path, status, perf_counter() - began)
 
     @staticmethod
     async def _begin(receive: Receive) -> Message:
@@ -426,13 +492,14 @@ class Front:
         except TimeoutError:
             return {"type": "http.request", "body": b"", "more_body": True}
 
-    def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+    @staticmethod
+    def _answer(serving: Serving, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
         for name, value in headers:
             if name == b"content-type" and value != JSON.encode():
                 return None
         try:
-            self.serving.check(headers, "predict")
-            return self.serving.answer_quickly(body)
+            serving.check(headers, "predict")
+            return serving.answer_quickly(body)
         except RefusedRequestError:
             return None  # which the route says
 
@@ -447,11 +514,13 @@ def _after(first: Message, receive: Receive) -> Receive:
     return again
 
 
-def run_server(serving: Serving, listener: socket.socket, *, cert: Path | None = None, key: Path | None = None) -> None:
+def run_server(
+    models: Mapping[str, Serving], listener: socket.socket, *, cert: Path | None = None, key: Path | None = None
+) -> None:
     """Serves in this process until SIGINT or SIGTERM.
 
     Args:
-        serving: What answers.
+        models: What answers, by the name of the model.
         listener: A bound socket.
         cert: The file of a certificate, for TLS.
         key: The file of its private key.
@@ -462,7 +531,7 @@ def run_server(serving: Serving, listener: socket.socket, *, cert: Path | None =
     import uvicorn
 
     config = uvicorn.Config(
-        Front(serving, make_app(serving)),
+        Front(models),
         log_level="warning",
         access_log=False,
         lifespan="off",
