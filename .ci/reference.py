@@ -397,7 +397,7 @@ RECORDS = (
     Printed("retrim policy cost", "retrim.decision.accumulated_gain:RetrainingCost"),
     Printed(
         "retrim policy alarms",
-        "retrim.reports.verify:VerifiedAlarms",
+        "retrim.reports.distributions:VerifiedAlarms",
         more={
             "version": "Whose history it is.",
             "wanted": "The rate that `drift.alarms` asks for.",

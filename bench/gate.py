@@ -30,10 +30,9 @@ from scipy.signal import lfilter
 from scipy.stats import beta, norm
 
 from retrim.drift.slices import SliceParams
-from retrim.gate.detectable import detectable
-from retrim.gate.losses import corrected_gain, judge
+from retrim.gate.losses import Resampling, corrected_gain, judge
 from retrim.gate.models import judge_models
-from retrim.gate.relative_loss import Resampling
+from retrim.gate.size import detectable
 from retrim.gate.verdict import GateParams, HoldoutJudgement, ScoredModel, StatedInterval
 from retrim.settings import load_params
 from retrim.stats.metrics import row_losses

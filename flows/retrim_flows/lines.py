@@ -9,8 +9,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.runtime import deployment
 from prefect.states import State
 
-from retrim.alerting.kinds import AlertKind
-from retrim.alerting.plan import without_figures
+from retrim.alerting import AlertKind, without_figures
 from retrim.landing.ingest import Landed
 from retrim.lineage.workspace import clock, record_alert
 from retrim_flows.moment import open_workspace

@@ -5,9 +5,9 @@ from contextlib import suppress
 import pandas as pd
 from prefect import flow
 
-from retrim.checking.recomputed import recompute_daily
+from retrim.checking.score import recompute_daily
 from retrim.errors import RetrimError
-from retrim.landing.overdue import tell_overdue
+from retrim.landing.inbox import tell_overdue
 from retrim.lineage.workspace import Workspace, report_progress, tell_suspicious
 from retrim.retraining.recover import end_hung_runs, recover
 from retrim_flows.lines import say

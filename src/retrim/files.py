@@ -268,7 +268,7 @@ def name_of(path: Path) -> str:
 
 
 def _digest_of(digests: Mapping[str, str]) -> str:
-    from retrim.stats.canonical import digest_of  # which loads pandas
+    from retrim.stats.codec import digest_of  # which loads pandas
 
     return digest_of(digests)
 

@@ -16,11 +16,12 @@ from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_valid
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from retrim.alerting.kinds import AlertParams
+from retrim.alerting import AlertParams
 from retrim.batches.concern import BatchParams
 from retrim.card.card import CardParams
 from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.policy import PolicyParams
+from retrim.decision.previous_champions import PreviousChampionParams
 from retrim.decision.probation import ProbationParams, ProofParams, ServedParams
 from retrim.decision.probe import ProbeParams
 from retrim.decision.release_checks import ReleaseParams
@@ -31,7 +32,6 @@ from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams
 from retrim.features.fitted import faults_of as prepare_faults_of
 from retrim.files import read_yaml
-from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
 from retrim.profile.leaks import LeakParams
 from retrim.stats.metrics import JudgeParams, require

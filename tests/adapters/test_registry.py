@@ -19,9 +19,8 @@ from retrim.decision.release_checks import ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.files import read_folder, write_folder
-from retrim.gate.verdict_record import VerdictRecord
-from retrim.stats.canonical import to_json, to_parquet
-from retrim.stats.codec import from_record, to_record
+from retrim.gate.verdict import VerdictRecord
+from retrim.stats.codec import from_record, to_json, to_parquet, to_record
 from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, fit_recipe
 from retrim.training.tuning import Score, Trial

@@ -13,7 +13,7 @@ import pytest
 from retrim.adapters.git import looks_secret
 from retrim.adapters.signing import Keys, PublicKey, attested, read_attestation
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 
 KIND, SUBJECT = "urn:example:letter:v1", {"letter": "0" * 64}
 FIELDS = {"kind": "a letter", "version": 3, "outputs": [{"path": "a", "recorded": "x"}], "at": "2024-01-01"}

@@ -14,7 +14,7 @@ from retrim.drift.reference import load_reference
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, read_folder
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
-from retrim.gate.verdict_record import SlicesRecord
+from retrim.gate.verdict import SlicesRecord
 from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import FORMAT, FORMAT_FILE, VERDICT, FitRecord, SplitRecord, format_of, load_predictor
 from retrim.training.contributions import Importance

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from retrim.alerting.kinds import Alert, AlertKind, Severity
-from retrim.alerting.message import SHOWN, compose_message
+from retrim.alerting import SHOWN, Alert, AlertKind, Severity, compose_message
 
 NOW = pd.Timestamp("2026-03-02 12:00", tz="UTC")
 

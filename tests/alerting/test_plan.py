@@ -5,14 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.alerting.kinds import KIND_FACTS, Alert, AlertKind, AlertParams, Severity, what_to_do
-from retrim.alerting.plan import (
+from retrim.alerting import (
+    KIND_FACTS,
     LAST_RETRY,
+    Alert,
+    AlertKind,
+    AlertParams,
+    Severity,
     WaitingAlert,
     alerts_due,
     is_quiet,
     is_to_be_told,
     retry_after,
+    what_to_do,
     without_figures,
 )
 

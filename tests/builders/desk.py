@@ -33,7 +33,7 @@ from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, Params, to_settings_file
 from retrim.stages import backtest, compare, features, train
 from retrim.stages._common import read_json
-from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.codec import to_json, to_parquet
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import assemble, mature, row_keys
 from retrim.training.bundle import SETTINGS, needs_of

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 import retrim
+from retrim.decision.previous_champions import PreviousChampionParams
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.features.fitted import PrepareParams
@@ -23,11 +24,10 @@ from retrim.files import (
     write_file,
     write_folder,
 )
-from retrim.gate.previous_champions import PreviousChampionParams
 from retrim.gate.verdict import GateParams
 from retrim.settings import stated_digest
 from retrim.stages import backtest, compare, features, train, tune
-from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.codec import to_json, to_parquet
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams, row_keys

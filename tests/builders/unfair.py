@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import from_parquet
 from retrim.table.data import DataParams
 from tests.builders.fairness import settings as fairness_settings
 from tests.builders.run_directory import Room, make_run_directory, stream

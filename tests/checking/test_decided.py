@@ -13,7 +13,7 @@ from retrim.release.versions import Stored, load_stored_version
 from retrim.reports import fairness as ops_fairness
 from retrim.reports.fairness import fairness_of
 from retrim.retraining.exchange import judge_import
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.table.data import assemble
 from retrim.training.groups import AtMostParams
 from tests.builders.desk import Desk, make_desk, with_params

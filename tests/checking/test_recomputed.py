@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retrim.checking.recomputed import recompute, recompute_daily
-from retrim.checking.score import score
+from retrim.checking.score import recompute, recompute_daily, score
 from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk
 

@@ -101,7 +101,7 @@ class TestWhatHasToBeDone:
     """What needs a server is left to the flow; nothing is recorded before that."""
 
     def test_a_check_of_new_rows(self, landed: World) -> None:
-        from retrim.retraining.at_once import check_at_once
+        from retrim.retraining.retrain import check_at_once
 
         keep_check(landed, 1, "none")
 
@@ -109,14 +109,14 @@ class TestWhatHasToBeDone:
         assert len(landed.workspace.store.decisions(landed.workspace.model)) == 1
 
     def test_a_check_after_a_decision_that_a_kill_left_without_its_run(self, landed: World) -> None:
-        from retrim.retraining.at_once import check_at_once
+        from retrim.retraining.retrain import check_at_once
 
         keep_check(landed, 3, "retrain")
 
         assert check_at_once(landed.workspace, by="x", now=pd.Timestamp(landed.day(3))) is None
 
     def test_a_retraining_with_enough_rows(self, landed: World) -> None:
-        from retrim.retraining.at_once import retrain_at_once
+        from retrim.retraining.retrain import retrain_at_once
 
         landed.land(landed.day(25), since=landed.day(2))
         as_of = pd.Timestamp(landed.day(25))
@@ -125,7 +125,7 @@ class TestWhatHasToBeDone:
         assert landed.workspace.store.decisions(landed.workspace.model) == []
 
     def test_a_retraining_after_one_that_was_killed(self, landed: World) -> None:
-        from retrim.retraining.at_once import retrain_at_once
+        from retrim.retraining.retrain import retrain_at_once
 
         as_of = pd.Timestamp(landed.day(2))
         ask_for_run(landed.workspace, as_of=as_of, by="x", reason="killed", now=as_of)
@@ -133,7 +133,7 @@ class TestWhatHasToBeDone:
         assert retrain_at_once(landed.workspace, as_of=as_of, mode=None, by="x", reason="killed", now=as_of) is None
 
     def test_a_retraining_that_had_ended_when_it_was_killed(self, landed: World) -> None:
-        from retrim.retraining.at_once import retrain_at_once
+        from retrim.retraining.retrain import retrain_at_once
 
         workspace, as_of = landed.workspace, pd.Timestamp(landed.day(2))
         asked = {"as_of": as_of, "mode": None, "by": "x", "reason": "x", "now": as_of}

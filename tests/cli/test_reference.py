@@ -23,7 +23,7 @@ from retrim.landing.ingest import Landed, WithdrawalResult, batch_record, batch_
 from retrim.landing.ingest import quarantine_list as set_aside
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import LiveVersion, ValidAttestation, VerifiedLog, release_log
-from retrim.reports.verify import VerifiedAlarms
+from retrim.reports.distributions import VerifiedAlarms
 from retrim.retraining.exchange import ExportedVersion, ImportedVersion
 from retrim.retraining.gc import Pruned
 from retrim.retraining.reproduce import RebuildResult

@@ -11,7 +11,7 @@ import pytest
 from retrim.features.fitted import PrepareParams, faults_of
 from retrim.features.step import STEPS
 from retrim.features.view import FeatureView
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from tests.builders.tables import DECLARED, TASKS, data, rows, step
 
 NAMES = [entry.name for entry in STEPS]

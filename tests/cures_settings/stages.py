@@ -7,8 +7,7 @@ from typing import Any
 from retrim.adapters.processes import Heartbeat
 from retrim.profile.leaks import LeakParams
 from retrim.stages.validate import _refuse_leaks
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import to_record
+from retrim.stats.codec import to_json, to_record
 from retrim.training.bundle import FitRecord
 from retrim.training.mode import limits_of_stage
 from retrim.training.recipe import Recipe

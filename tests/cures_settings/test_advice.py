@@ -12,7 +12,7 @@ from retrim.cli.policy import assignments
 from retrim.errors import BadInputError
 from retrim.features.fitted import TrainingTargets, learn_steps
 from retrim.landing.ingest import examine
-from retrim.lineage.strange_code import pinned_code
+from retrim.lineage.own_code import pinned_code
 from retrim.onboarding import desk
 from retrim.reading.table import read_content
 from retrim.table.data import DataParams

@@ -15,8 +15,8 @@ from retrim.decision.policy_compare import (
     phases,
     split_at,
 )
-from retrim.decision.policy_page import page
 from retrim.decision.policy_play import Setting, at_checks, every
+from retrim.reports.policy_report import page
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 WINDOWS, ROWS = 20, 10

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.drift.cells import CategoryCells, Cells, NumericCells
-from retrim.drift.histogram import MOST_BARS, Bar, compare_windows
-from retrim.drift.profile import ColumnProfile
+from retrim.drift.profile import MOST_BARS, Bar, ColumnProfile, compare_windows
 
 NUMBERS = pd.Series(np.random.default_rng(3).normal(size=4000))
 FEW = pd.Series([1.0, 2.0, 2.0, 3.0] * 50)

@@ -34,7 +34,7 @@ from retrim.retraining import retrain
 from retrim.retraining.recover import recover
 from retrim.retraining.retrain import publish
 from retrim.retraining.run_directory import RunDirectory
-from retrim.stats.canonical import from_parquet, to_json
+from retrim.stats.codec import from_parquet, to_json
 
 RUN_DIRECTORY = "drill"
 FIRST_RUN = pd.Timestamp("2024-03-01", tz="UTC")

@@ -8,7 +8,7 @@ import pytest
 
 from retrim.errors import RefusedError
 from retrim.files import read_folder
-from retrim.lineage.strange_code import refuse_strange_code
+from retrim.lineage.own_code import refuse_strange_code
 from retrim.release.versions import stored_bundle
 from retrim.templates import own_model
 from retrim.training.estimators import CODE_FILE

@@ -12,7 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer, StandardScaler
 
 from retrim.features.step import estimator_from_record, estimator_to_record
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 
 NUMBERS = np.random.default_rng(1).gamma(2.0, 3.0, (60, 1))
 LEVELS = np.array([["dry"], ["rain"], ["hail"], ["dry"]], dtype=object)

@@ -10,7 +10,7 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams, faults_of
 from retrim.features.view import FeatureView
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.table.data import DataParams
 
 DATA = DataParams.model_validate(

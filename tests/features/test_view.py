@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from retrim.features.view import UNSEEN, FeatureView, order_digest
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.table.data import DataParams
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.decision.previous_champions import may_compete, settle, shortlist
 from retrim.features.view import FeatureView
-from retrim.gate.previous_champions import may_compete, settle, shortlist
 from retrim.gate.verdict import Check, Verdict
 from retrim.training.bundle import Predictor
 from retrim.training.groups import GroupParams, Thresholds

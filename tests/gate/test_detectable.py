@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.gate.detectable import Detectable, detectable
 from retrim.gate.losses import judge
+from retrim.gate.size import Detectable, detectable
 from retrim.gate.verdict import GateParams
 from tests.builders.gates import make_gate
 

@@ -8,7 +8,7 @@ import pytest
 
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
-from retrim.gate.relative_loss import RelativeGain, Resampling
+from retrim.gate.losses import RelativeGain, Resampling
 from retrim.gate.what_if import (
     ComparedWays,
     changed,

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from retrim.gate.losses import judge
 from retrim.gate.verdict import GateParams, Verdict
 from retrim.stats.bootstrap import mean_error
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import to_record
+from retrim.stats.codec import to_json, to_record
 from tests.builders.gates import make_gate
 
 ROWS = 400

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retrim.gate.losses import corrected_gain
-from retrim.gate.relative_loss import Resampling
+from retrim.gate.losses import Resampling, corrected_gain
 
 ROWS = 400
 RESAMPLING = Resampling(100, 10, 7)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrim.gate.losses import Resampling
 from retrim.gate.models import calibration, miscalibration
-from retrim.gate.relative_loss import Resampling
 from retrim.gate.verdict import CalibrationParams, ScoredModel, StatedInterval, mark_of
 
 RESAMPLING = Resampling(400, 10, 7)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from retrim.gate.losses import Resampling
 from retrim.gate.models import churn
-from retrim.gate.relative_loss import Resampling
 from retrim.gate.verdict import Check, ScoredModel
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.gate.losses import confidence_of, judge
-from retrim.gate.reuse import EarlierVerdict, reuse, spent, uses
+from retrim.gate.losses import EarlierVerdict, confidence_of, judge, reuse, spent, uses
 from tests.builders.gates import make_gate
 
 EVENTS = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))

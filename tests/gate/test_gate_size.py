@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.files import load_yaml
-from retrim.gate.losses import judge
-from retrim.gate.relative_loss import confidence_text
+from retrim.gate.losses import confidence_text, judge
 from retrim.gate.size import POWER, GainTarget, ProbedEffect, effect_of, rows_holding, rows_needed, size_for, size_of
 from retrim.gate.support import ShownEvidence, Support
 from retrim.gate.verdict import GateParams

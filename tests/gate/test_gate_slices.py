@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from retrim.drift.slices import SliceParams
+from retrim.gate.losses import Resampling
 from retrim.gate.models import worst_slice
-from retrim.gate.relative_loss import Resampling
 from retrim.gate.verdict import Check, GateSliceParams
 
 ROWS = 600

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retrim.features.view import FeatureView
 from retrim.gate.reference_rows import TOLERANCE, answers_of, farthest, with_answers
-from retrim.stats.canonical import from_parquet, to_parquet
+from retrim.stats.codec import from_parquet, to_parquet
 
 VIEW = FeatureView({"width": "number", "kind": "category"}, {"kind": ("a", "b", "rare")}, "price", "regression", ())
 

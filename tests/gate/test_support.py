@@ -9,8 +9,7 @@ import pytest
 from retrim.gate.losses import confidence_of, judge, non_inferiority_confidence_of
 from retrim.gate.support import EASIEST, NO_SUPPORT, ShownEvidence, Support, support_of
 from retrim.stats.anytime import NO_SUMS, log_evidence, log_evidence_since
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 from tests.builders.gates import make_gate
 
 BLOCKS, MOST = 12, 0.005

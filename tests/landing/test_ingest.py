@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.landing.overdue import overdue
+from retrim.landing.inbox import overdue
 from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams
 from tests.builders.counter import DAY, GOOD, HEAVY, NEXT, NOW, Counter

@@ -22,8 +22,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 from retrim.adapters.store import Store
 from retrim.errors import BadInputError
 from retrim.lineage import prediction_log as module
-from retrim.lineage.old_predictions import move_old_predictions
-from retrim.lineage.prediction_log import SCHEMA, PredictionLog, StoredPrediction, probabilities_of, span_of
+from retrim.lineage.prediction_log import (
+    SCHEMA,
+    PredictionLog,
+    StoredPrediction,
+    move_old_predictions,
+    probabilities_of,
+    span_of,
+)
 from tests.builders.predicted import predicted_rows
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

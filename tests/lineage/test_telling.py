@@ -17,8 +17,7 @@ from pydantic import SecretStr
 from retrim.adapters import notify
 from retrim.adapters.dvc import clean_environment
 from retrim.adapters.notify import AlertAddress, masked, read_addresses
-from retrim.alerting.kinds import AlertKind
-from retrim.alerting.message import Message
+from retrim.alerting import AlertKind, Message
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.lineage.telling import (

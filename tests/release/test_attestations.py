@@ -16,7 +16,7 @@ from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import read_record, verify_attestation
 from retrim.settings import Env, Params
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from tests.builders.shipped import whole
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from retrim.adapters.database import iso
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.checking.mode import begin_due_times, mark_due_time
 from retrim.lineage.telling import tell_people
 from retrim.lineage.workspace import clock, record_alert

@@ -10,7 +10,7 @@ from retrim.files import WorkspacePaths, write_file
 from retrim.lineage.workspace import Workspace
 from retrim.reports.policy_report import NEWEST, set_policy
 from retrim.settings import Env, load_params
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (

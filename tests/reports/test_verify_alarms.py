@@ -6,7 +6,7 @@ import pytest
 
 from retrim.cli import explain
 from retrim.errors import BadInputError, RefusedError
-from retrim.reports.verify import verify_alarms
+from retrim.reports.distributions import verify_alarms
 from tests.builders.desk import Desk, make_desk, with_params
 
 JOINT = {"joint": {"tests": {"correlation": {}}, "windows": 20, "seed": 7}}

@@ -8,7 +8,7 @@ import pytest
 from retrim.adapters.database import iso
 from retrim.release.versions import load_stored_version
 from retrim.retraining.exchange import BACKTEST, judge_import
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.training.bundle import VERDICT
 from tests.builders.desk import Desk, make_desk
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from retrim.gate.verdict_record import VerdictRecord
+from retrim.gate.verdict import VerdictRecord
 from retrim.retraining.exchange import _used
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.mlflow_server import HOST
-from retrim.checking.recomputed import recompute
+from retrim.checking.score import recompute
 from retrim.lineage.prediction_log import SERVED, PredictionLog
 from retrim.release.release import rollback
 from retrim.serving import request_log, served

@@ -9,7 +9,7 @@ import pytest
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import order_digest
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.training.bundle import load_predictor
 from tests.builders.run_directory import Room, make_run_directory, stream
 

@@ -13,7 +13,7 @@ from retrim.adapters.landing_zone import Landing
 from retrim.files import write_file
 from retrim.profile.leaks import LeakParams
 from retrim.stages import validate
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.training.bundle import load_predictor
 from retrim.training.early import is_taken, taken_early
 from retrim.training.recipe import TrainParams

@@ -11,8 +11,7 @@ from retrim.errors import BadInputError
 from retrim.gate.fairness import FairnessRecord
 from retrim.gate.proxies import ProxiesRecord
 from retrim.reports.fairness import VersionFairness
-from retrim.stats.canonical import from_parquet
-from retrim.stats.codec import from_record
+from retrim.stats.codec import from_parquet, from_record
 from retrim.training.bundle import load_predictor
 from tests.builders.unfair import VALUES, UnfairRoom, make_unfair_run_directory, unfair_stream
 

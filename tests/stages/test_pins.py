@@ -22,7 +22,7 @@ from retrim.lineage.settings_file import pin_settings
 from retrim.settings import DERIVED, Derived, Params, effective, setting_fields, stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stages._common import check_pins, check_settings, main, read_settings
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.stats.plugins import SettingsSection
 from tests.builders.cured import Cure
 from tests.builders.run_directory import Room, lay_settings, make_run_directory, stream

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.training.bundle import predicting
 from tests.builders.fairness import settings as fairness_settings
 from tests.builders.run_directory import Room, make_run_directory, stream

@@ -10,8 +10,7 @@ import pytest
 
 from retrim.files import write_file
 from retrim.gate.support import ShownEvidence
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import to_record
+from retrim.stats.codec import to_json, to_record
 from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480

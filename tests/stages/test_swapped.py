@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import write_file, write_folder
-from retrim.stats.canonical import to_json, to_parquet
+from retrim.stats.codec import to_json, to_parquet
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import MODELS
 from tests.builders.run_directory import Room, make_run_directory, stream

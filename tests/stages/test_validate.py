@@ -15,7 +15,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
 from retrim.profile.leaks import LeakParams
 from retrim.stages import validate
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.table.data import DataParams, row_keys
 from tests.builders.cured import Cure
 from tests.builders.run_directory import START, Room, lay_settings, make_run_directory, stream

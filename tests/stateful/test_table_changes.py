@@ -26,7 +26,7 @@ from retrim.landing.as_of_view import known_table
 from retrim.landing.ingest import land_batch, release_quarantined, withdraw
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from tests.builders.answers import status_record
 from tests.builders.desk import TUNED, Desk, copy_of, make_desk, run_stage
 from tests.builders.run_directory import lay_settings

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from retrim.errors import UnknownNameError
-from retrim.stats.canonical import digest_of, from_parquet, to_json, to_parquet
+from retrim.stats.codec import digest_of, from_parquet, to_json, to_parquet
 from retrim.stats.plugins import PluginRegistry, SettingsSection, Span, explain
 
 FRAME = pd.DataFrame(

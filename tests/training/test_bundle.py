@@ -10,8 +10,7 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import to_record
+from retrim.stats.codec import to_json, to_record
 from retrim.training.bundle import FitRecord, SplitRecord, load_predictor, model_digest, open_predictor
 from retrim.training.recipe import Recipe, fit_recipe
 

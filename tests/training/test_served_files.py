@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrim.errors import RefusedError
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.training.bundle import DIGESTS, digests_of, refuse_altered
 from tests.builders.cured import Cure
 

@@ -48,7 +48,7 @@ from retrim.files import (
     write_folder,
 )
 from retrim.settings import to_settings_file
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.training.mode import StageLimits
 
 

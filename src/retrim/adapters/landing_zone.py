@@ -59,8 +59,7 @@ from retrim.reading.landed import (
     withdrawal_file,
     withdrawn_names,
 )
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import Instant, from_record, to_record
+from retrim.stats.codec import Instant, from_record, to_json, to_record
 from retrim.table.data import OURS, DataParams
 from retrim.table.fault import Fault
 from retrim.table.schema import LandedSchema

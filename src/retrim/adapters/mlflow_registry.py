@@ -38,9 +38,8 @@ from retrim.decision.release_checks import ReleaseCheck, ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.files import flush_all, read_folder, write_folder
-from retrim.gate.verdict import Check, mark_of
-from retrim.gate.verdict_record import VerdictRecord
-from retrim.stats.canonical import digest_of, to_json
+from retrim.gate.verdict import Check, VerdictRecord, mark_of
+from retrim.stats.codec import digest_of, to_json
 from retrim.table.lags import HistoryParams
 from retrim.training.bundle import DIGESTS, HISTORY, VERDICT, digests_of
 from retrim.training.estimators import CODE_FILE

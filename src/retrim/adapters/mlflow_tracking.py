@@ -23,7 +23,7 @@ from retrim.adapters.database import make_private_sqlite
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.gate.fairness import FairnessRecord
-from retrim.gate.verdict_record import SlicesRecord, VerdictRecord
+from retrim.gate.verdict import SlicesRecord, VerdictRecord
 from retrim.stats import charts
 from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import Task, row_losses

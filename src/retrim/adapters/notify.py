@@ -26,7 +26,7 @@ import retrim
 from retrim.errors import BadInputError
 
 if TYPE_CHECKING:
-    from retrim.alerting.message import Message
+    from retrim.alerting import Message
 
 PROTOCOL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30})://(.+)")
 PARTS = re.compile(r"[/?&=:@#,;\s]+")

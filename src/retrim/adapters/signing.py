@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

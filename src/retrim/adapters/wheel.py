@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 import retrim
 from retrim.errors import RefusedError
 from retrim.files import code_files, write_folder
-from retrim.stats.canonical import digest_of
+from retrim.stats.codec import digest_of
 
 CODE = "data/code"
 NOTE = f"{CODE}.dvc"

@@ -28,8 +28,7 @@ from retrim.drift.profile import SCORE
 from retrim.drift.slices import SliceLoss
 from retrim.features.view import FeatureView
 from retrim.gate.fairness import FairnessRecord, MeasuredFigure
-from retrim.gate.verdict import mark_of
-from retrim.gate.verdict_record import SlicesRecord, VerdictRecord
+from retrim.gate.verdict import SlicesRecord, VerdictRecord, mark_of
 from retrim.stats.charts import curve_of
 from retrim.stats.metrics import Task
 from retrim.stats.plugins import SettingsSection as Settings

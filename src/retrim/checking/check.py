@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,

@@ -22,7 +22,7 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import hash_keys
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.decision.check_record import (
     AskedRefit,
     AskedRun,
@@ -39,15 +39,14 @@ from retrim.decision.rules import RolledBack
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.errors import BadInputError
 from retrim.files import Paths
-from retrim.gate.reuse import EarlierVerdict, uses
+from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
 from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import Stored, load_champion
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import Moment, from_record, to_record
+from retrim.stats.codec import Moment, from_record, to_json, to_record
 from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams, mature, overdue_labels, row_keys
 from retrim.training.bundle import Predictor

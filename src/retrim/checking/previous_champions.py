@@ -25,7 +25,7 @@ from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
 from retrim.release.release import make_live
 from retrim.release.versions import LiveVersion, champions_before, find_live_version, load_stored_version
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.stats.metrics import row_losses
 from retrim.training.bundle import Predictor, predicting
 from retrim.training.groups import Outcomes

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
 from retrim.checking.score import stored_values
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, reference_band

@@ -1,6 +1,7 @@
 """Columns that a version reads and that the table no longer has: said by status, by checks and by scoring.
 
 Batch scoring: the champion's predictions for rows that have landed, into the data set, each row once a version.
+Stored predictions made again: each has to be what its version says of the row as it was known then, to the bit.
 """
 
 from collections.abc import Mapping
@@ -12,16 +13,16 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.adapters.database import iso
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.checking.history import used_by
 from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import NEEDS, AsOfTable, left_out_since, read_as_of
-from retrim.lineage.prediction_log import SCHEMA, PredictionLog, probabilities_of, span_of
+from retrim.lineage.prediction_log import SCHEMA, SERVED, PredictionLog, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, load_champion, load_stored_version
-from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import from_parquet
 from retrim.table.schema import ColumnNames
 from retrim.training.predicted import half_width, predicted_columns
 
@@ -187,3 +188,79 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
     stored = found.sort_values("at", kind="stable").drop_duplicates("key")  # a log of before may have a row twice
     columns = score_columns(stored_values(stored, view), view).set_index(pd.Index(stored["key"]))
     return columns.reindex(rows["_key"]).set_axis(rows.index)
+
+
+NAME = "recomputed predictions"
+MOST = 100
+DRAWN = 20
+"""Predictions that are drawn, of which the first tells the call; those of requests cannot be made again."""
+DAY = pd.Timedelta("1D")
+
+
+@dataclass(frozen=True)
+class RecomputedSample:
+    """What became of a sample.
+
+    Args:
+        version: Whose predictions; None where none is stored.
+        at: When they were made; None likewise.
+        rows: Predictions that were made again.
+        differing: Keys of those that differ.
+    """
+
+    version: int | None
+    at: pd.Timestamp | None
+    rows: int
+    differing: tuple[str, ...]
+
+
+NOTHING = RecomputedSample(None, None, 0, ())
+
+
+def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSample | None:
+    """One sample a day, and an alert where one differs or cannot be made again; None where that day had its own."""
+    done = workspace.store.done_until(workspace.model, NAME)
+    if done is not None and now < pd.Timestamp(done) + DAY:
+        return None
+    try:
+        sample = recompute(workspace, seed=int(now.timestamp() // DAY.total_seconds()))
+    except RetrimError as error:  # what else is due must not wait for it
+        sample = NOTHING
+        text = f"stored predictions could not be made again: {error}"
+        record_alert(workspace, AlertKind.PREDICTIONS_DIFFER, text, now=now, about=NAME)
+    if sample.differing:
+        one = f"{sample.differing[0]}@{sample.version}"
+        record_alert(
+            workspace,
+            AlertKind.PREDICTIONS_DIFFER,
+            f"{len(sample.differing)} of {sample.rows} stored predictions of version {sample.version} are not what it "
+            f"says of the same rows: `retrim versions explain '{one}'` shows both; the file was altered, or the "
+            "version predicts otherwise on this machine: restore var/predictions from a backup, or prove the version "
+            f"with `retrim reproduce {sample.version} --prove`",
+            now=now,
+        )
+    workspace.store.mark_done(workspace.model, NAME, until=iso(now))
+    return sample
+
+
+def recompute(workspace: Workspace, *, seed: int) -> RecomputedSample:
+    """Makes stored predictions of one call again, up to `MOST` of them, drawn by `seed`."""
+    drawn = workspace.predictions.drawn(DRAWN, seed=seed)
+    drawn = drawn[drawn["batch"] != SERVED]
+    if not len(drawn):
+        return NOTHING
+    first = drawn.iloc[0]
+    version, at = int(first["version"]), pd.Timestamp(first["at"])
+    same = workspace.predictions.made_at(version, at)
+    same = same[same["batch"] != SERVED]
+    places = np.sort(np.random.default_rng(seed).permutation(len(same))[:MOST])
+    kept = same.iloc[places]
+    table = read_as_of(workspace, as_of=at)
+    start, end = span_of(kept["event_time"])
+    near = table.only(table.times["_event"].between(start, end) & table.times["_key"].isin(kept["key"]))
+    rows = near.read()
+    predictor = load_stored_version(workspace, version).predictor
+    kept = kept.set_index("key").loc[rows["_key"]].reset_index()
+    stored, said = stored_values(kept, predictor.view), predictor.predict(rows)
+    agrees = (stored == said).reshape(len(rows), -1).all(axis=1)
+    return RecomputedSample(version, at, len(rows), tuple(rows["_key"][~agrees]))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
-from retrim.alerting.kinds import KIND_FACTS, AlertKind, what_to_do
+from retrim.alerting import KIND_FACTS, AlertKind, what_to_do
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
 from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
@@ -21,8 +21,8 @@ from retrim.decision.rules import RolledBack
 from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError
+from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.ingest import withdrawn_of_versions
-from retrim.landing.overdue import Overdue, overdue
 from retrim.lineage.telling import UnsentAlerts, unsent_alerts
 from retrim.lineage.workspace import REFIT, Workspace
 from retrim.release.approval import WAITING, answer_of, sequel_of, waiting

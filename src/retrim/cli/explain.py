@@ -141,7 +141,7 @@ def verify(
     Prints the rate asked for (drift.alarms), the rate achieved and its interval.
     """
     from retrim.cli import render
-    from retrim.reports.verify import verify_alarms
+    from retrim.reports.distributions import verify_alarms
 
     done = verify_alarms(workspace_here(), splits=splits, checks=100)
     if as_json:

@@ -87,7 +87,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import show_check
     from retrim.files import login
-    from retrim.retraining.at_once import check_at_once
+    from retrim.retraining.retrain import check_at_once
     from retrim.stats.codec import to_record
 
     workspace, at = workspace_here(), past_time(now)
@@ -136,8 +136,7 @@ def retrain(
     from retrim.cli.screens import show_refit, show_resumed
     from retrim.errors import UnknownNameError
     from retrim.lineage.workspace import ask_for_run, decision_of
-    from retrim.retraining.at_once import retrain_at_once
-    from retrim.retraining.retrain import outcome_of
+    from retrim.retraining.retrain import outcome_of, retrain_at_once
     from retrim.stats.codec import to_record
     from retrim.training.mode import Mode
 

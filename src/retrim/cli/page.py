@@ -25,8 +25,8 @@ from retrim.cli.screens import (
 )
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.stored_rows import ReleaseRow
-from retrim.drift.histogram import Bar
 from retrim.drift.joint import TOGETHER
+from retrim.drift.profile import Bar
 from retrim.errors import RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.reports.distributions import find_distributions

@@ -1,14 +1,22 @@
-"""Previous champions on the newest rows: a regime that returns may have its old model back, at no training cost."""
+"""Previous champions on the newest rows: a regime that returns may have its old model back, at no training cost.
 
-from collections.abc import Mapping
+In a run they stand beside its challengers: who competes, and whether one of them comes back instead.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
+from pydantic import Field
 
 from retrim.decision.rules import Decision
 from retrim.gate.losses import judge
-from retrim.gate.verdict import GateParams, Verdict
+from retrim.gate.verdict import Check, GateParams, Verdict
 from retrim.stats.codec import written
+from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import SettingsSection
+from retrim.training.bundle import Predictor
 
 
 @dataclass(frozen=True)
@@ -101,3 +109,130 @@ def restore_instead(
         reason = f"{text}; but manual is set: `retrim rollback --to {previous_champions.best} --reason ...`"
         return replace(decision, outcome="held", reason=reason, change="a person", fired=())
     return replace(decision, outcome="restore", reason=text, change="a previous champion that lost more", fired=())
+
+
+class PreviousChampionParams(SettingsSection):
+    """Previous champions, scored at checks and in runs."""
+
+    most: int = Field(default=3, ge=0, description="previous champions that are scored, the newest; 0: none")
+    restore: bool = Field(
+        exclude=True,
+        default=True,
+        description="whether one that passes the gate is promoted again; release.approval.moves may ask a person",
+    )
+    judged: int = Field(
+        exclude=True,
+        default=1,
+        ge=1,
+        description=(
+            "of them, those that are judged in a run beside its challengers, at most; "
+            "each more makes the gate stricter for all"
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class PreviousChampionsLook:
+    """Previous champions that a run looked at.
+
+    Args:
+        left_out: Why each of those that did not compete did not, by version.
+        losses: Mean loss on the judging rows of each that competed, by version.
+        verdict: The gate's on the best of them; None where none competed.
+        restore: The version that is to go live again; None where none is.
+    """
+
+    left_out: Mapping[int, str]
+    losses: Mapping[int, float]
+    verdict: Verdict | None
+    restore: int | None
+
+
+def may_compete(
+    previous_champions: Mapping[int, Predictor], *, columns: Sequence[str], judged_from: pd.Timestamp
+) -> tuple[dict[int, Predictor], dict[int, str]]:
+    """Those that can be scored on rows that they have not seen; and why each of the others cannot.
+
+    Args:
+        previous_champions: By version.
+        columns: Of the table.
+        judged_from: Event time of the first judging row.
+    """
+    left_out: dict[int, str] = {}
+    for version, previous_champion in previous_champions.items():
+        lacking = [name for name in previous_champion.columns if name not in columns]
+        if previous_champion.used_until >= judged_from:
+            left_out[version] = (
+                f"it was made with rows until {previous_champion.used_until.isoformat()}, some of which judge"
+            )
+        elif lacking:
+            left_out[version] = f"it needs {', '.join(lacking)}, which the table no longer has"
+    return {
+        version: previous_champion
+        for version, previous_champion in previous_champions.items()
+        if version not in left_out
+    }, left_out
+
+
+def shortlist(
+    previous_champions: Mapping[int, Predictor], before: pd.DataFrame, *, loss: str, most: int, rows: int
+) -> tuple[dict[int, Predictor], dict[int, str]]:
+    """The `most` promising ones, by their loss just before the judging block; and why each of the others is left out.
+
+    Each more that is judged makes the gate stricter for all, so who is judged is settled on
+    rows that do not judge: the newest `rows` that none of them was made with. Where there are none, the newest stay.
+
+    Args:
+        previous_champions: By version.
+        before: Training rows in time order, whole rows of the table, with `_event`.
+        loss: Per-row loss.
+        most: How many stay.
+        rows: How many rows are looked at.
+    """
+    if len(previous_champions) <= most:
+        return dict(previous_champions), {}
+    unseen = before[
+        before["_event"] > max(previous_champion.used_until for previous_champion in previous_champions.values())
+    ].iloc[-rows:]
+    means = {
+        version: float(
+            row_losses(loss, previous_champion.view.actual(unseen), previous_champion.predict(unseen)).mean()
+        )
+        for version, previous_champion in previous_champions.items()
+        if len(unseen)
+    }
+    kept = sorted(previous_champions, key=lambda version: (means.get(version, 0.0), -version))[:most]
+    better = f"did better on {len(unseen)} rows before those that judge" if len(unseen) else "are newer"
+    why = f"{most} of {len(previous_champions)} are judged, and others {better}"
+    return {version: previous_champions[version] for version in kept}, {
+        each: why for each in previous_champions if each not in kept
+    }
+
+
+def settle(
+    verdict: Verdict, of_previous: Verdict | None, losses: Mapping[int, np.ndarray], left_out: Mapping[int, str]
+) -> tuple[Verdict, PreviousChampionsLook]:
+    """The verdict on the new ones, with one more check: that no previous champion comes back instead.
+
+    One comes back that passes the gate, if none of the new ones does or if it loses less than the best of them.
+
+    Args:
+        verdict: On the best of the new ones.
+        of_previous: On the best previous champion, each named by its version; None where none competed.
+        losses: Loss of each judged row, a previous champion each.
+        left_out: Why others did not compete.
+    """
+    if of_previous is None:
+        return verdict, PreviousChampionsLook(left_out, {}, None, None)
+    means = {version: float(each.mean()) for version, each in losses.items()}
+    best, new = int(of_previous.winner), verdict.losses[verdict.winner]
+    back = of_previous.promote and (not verdict.promote or means[best] < new)
+    said = f"mean loss {means[best]:.4g}, that of the best new one {new:.4g}"
+    if back:
+        text = f"version {best}, a previous champion, goes live again instead: it passes the gate, {said}"
+    else:
+        passes = "passes the gate, but loses more" if of_previous.promote else "does not pass the gate"
+        text = f"the best of {len(means)} previous champions, version {best}, {passes}: {said}"
+    check = Check("previous champion", not back, means[best], new, text, None)
+    contest = PreviousChampionsLook(left_out, means, of_previous, best if back else None)
+    return verdict.with_checks([check]), contest

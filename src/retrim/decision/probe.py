@@ -20,7 +20,7 @@ from retrim.gate.losses import judge
 from retrim.gate.support import Support
 from retrim.gate.verdict import GateParams
 from retrim.stats.bootstrap import mean_error
-from retrim.stats.canonical import rows_at
+from retrim.stats.codec import rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import SettingsSection, check_span
 from retrim.stats.windows import past_of, spans

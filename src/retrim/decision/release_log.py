@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 
 FIRST = "0" * 64
 """What the first row follows."""

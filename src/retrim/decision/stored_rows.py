@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from retrim.gate.verdict_record import VerdictRecord
+from retrim.gate.verdict import VerdictRecord
 from retrim.stats.codec import from_record
 from retrim.training.mode import RunMode
 

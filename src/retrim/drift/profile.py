@@ -1,11 +1,13 @@
 """The profile: how the reference was distributed, block by block, so that a check needs none of its rows.
 
-The model's predictions as columns: what drift tests look at where labels are still to come.
+The model's predictions as columns: what drift tests look at where labels are still to come. Two windows of a column
+side by side, for people: a few bars instead of the many cells that tests look at.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -13,11 +15,10 @@ import pandas as pd
 from pydantic import Field
 
 from retrim.drift.alarms import NONE_KEPT, Nulls
-from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
+from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, shares
 from retrim.errors import BadInputError, EmptyWindowError
 from retrim.features.view import FeatureView
-from retrim.stats.canonical import from_parquet, to_json, to_parquet
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_parquet, from_record, to_json, to_parquet, to_record
 from retrim.stats.plugins import SettingsSection, Span
 from retrim.table.data import ColumnType
 
@@ -224,3 +225,86 @@ def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:
     best = predicted.argmax(axis=1) if len(predicted) else np.empty(0, dtype="int64")
     named = pd.Series([view.classes[place] for place in best], dtype="str")
     return pd.DataFrame({SCORE: named, CONFIDENCE: predicted.max(axis=1, initial=0.0)})
+
+
+MOST_BARS = 24
+"""Bars of a column, beside those of the ends and of the missing values."""
+TAIL = 0.01
+"""Share of a window beyond either end of the range that is cut into equal bars."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A range of values or a category, and the share of each window in it, 0 to 1."""
+
+    label: str
+    reference: float
+    current: float
+
+
+def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Bar, ...]:
+    """Bars of a column in the reference and in another window.
+
+    A numeric column with few cells has a bar for each; else bars are equally wide between the outer hundredths of both
+    windows. Of categories the most frequent have a bar, the others share one.
+
+    Args:
+        reference: The column there.
+        values: The other window, shape (n,).
+    """
+    cells, counted = reference.cells, reference.of(values)
+    rows = np.stack([shares(each.rows.astype("float64")) for each in (reference.window(), counted)])
+    if isinstance(cells, CategoryCells):
+        labels, groups = _of_categories(cells, rows)
+    elif cells.size <= MOST_BARS:
+        labels = [*(f"up to {cut:.4g}" for cut in cells.cuts), f"above {cells.cuts[-1]:.4g}"]
+        groups = np.arange(cells.size)
+    else:
+        return _of_numbers(cells, rows, as_floats(values))
+    placed = np.append(groups, len(labels))
+    of_reference, of_current = (np.bincount(placed, weights=each, minlength=len(labels) + 1) for each in rows)
+    return _bars(labels, of_reference, of_current)
+
+
+def _of_numbers(cells: NumericCells, rows: np.ndarray, values: np.ndarray) -> tuple[Bar, ...]:
+    """Equally wide bars; the rows of a cell of the reference lie at its mean.
+
+    Args:
+        cells: Of the reference.
+        rows: Shares of both windows in the cells, the missing last, shape (2, cells + 1).
+        values: The other window.
+    """
+    middles, present = cells.mean + cells.sd * cells.places, values[np.isfinite(values)]
+    within = np.cumsum(rows[0, :-1]) / max(rows[0, :-1].sum(), TAIL)
+    ends = [middles[min(int(np.searchsorted(within, at)), cells.size - 1)] for at in (TAIL, 1 - TAIL)]
+    if len(present):
+        ends += list(np.quantile(present, [TAIL, 1 - TAIL]))
+    edges = np.linspace(min(ends), max(ends), MOST_BARS + 1)
+    labels = [f"{start:.4g} to {end:.4g}" for start, end in pairwise(edges)]
+    labels = [f"below {edges[0]:.4g}", *labels, f"{edges[-1]:.4g} and above"]
+
+    def placed(numbers: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.bincount(np.searchsorted(edges, numbers, side="right"), weights=weights, minlength=len(labels))
+
+    known = ~np.isnan(values)
+    current = placed(values[known], np.full(int(known.sum()), 1 / max(len(values), 1)))
+    return _bars(labels, np.append(placed(middles, rows[0, :-1]), rows[0, -1]), np.append(current, rows[1, -1]))
+
+
+def _bars(labels: list[str], reference: np.ndarray, current: np.ndarray) -> tuple[Bar, ...]:
+    """A bar a label, and one of the missing values where there are any."""
+    named = zip([*labels, "missing"], reference, current, strict=True)
+    bars = tuple(Bar(label, float(before), float(now)) for label, before, now in named)
+    return bars if bars[-1].reference or bars[-1].current else bars[:-1]
+
+
+def _of_categories(cells: CategoryCells, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The same of categories, the most frequent in either window first."""
+    names = [f"hashed {bucket}" for bucket in range(cells.buckets)] or [*cells.levels, "not in the reference"]
+    heaviest = rows[:, : cells.size].max(axis=0)
+    order = np.argsort(-heaviest, kind="stable")
+    kept = [int(cell) for cell in order[:MOST_BARS] if heaviest[cell] > 0]
+    groups = np.full(cells.size, len(kept))
+    groups[kept] = np.arange(len(kept))
+    rest = [f"{cells.size - len(kept)} others"] if cells.size > len(kept) else []
+    return [names[cell] for cell in kept] + rest, groups

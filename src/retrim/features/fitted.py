@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_serializer, mode
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.step import STEPS, Frame, Kind, PreprocessingStep, StepColumn, TrainingRows, held
-from retrim.stats.canonical import as_numbers
+from retrim.stats.codec import as_numbers
 from retrim.stats.plugins import Plugin, SettingsSection, explain
 from retrim.table.data import ColumnType, DataParams
 

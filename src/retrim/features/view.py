@@ -16,7 +16,7 @@ import pandas as pd
 
 from retrim.features.fitted import FittedStep, StepParams, StepRows, TrainingTargets, learn_steps, past_of
 from retrim.features.step import STEPS, counts_of
-from retrim.stats.canonical import as_numbers
+from retrim.stats.codec import as_numbers
 from retrim.table.data import ColumnType, DataParams
 
 WHOLE_CELLS = 1 << 26

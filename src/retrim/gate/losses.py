@@ -1,34 +1,115 @@
-"""The gain of the best of several challengers, without the luck that made it the best.
+"""What losses alone say of a challenger: its gain over another model as a share, with bounds, and the checks of it.
 
-The check `worst fold`: a good mean does not excuse one bad span of time.
+`gain`, `non-inferiority` and `baseline`: better than champion and naive forecasts, and not by chance. `worst fold`: a
+good mean does not excuse one bad span of time. `rows`: whether enough rows judge. The best of several challengers is
+held to its gain without the luck that made it the best.
 
-The checks `gain`, `non-inferiority` and `baseline`: better than champion and naive forecasts, and not by chance.
-
-The check `rows`: whether enough rows judge.
-
-The gate on losses alone: what can be said where rows, predictions and classes are not known.
+`re-use`: rows that have judged before are asked for more. Whoever tries often enough on the same rows finds a
+challenger that passes by chance. So the k-th time that rows judge they may be wrong in a share a / k ** p of such
+tries, where the first has a = 1 - confidence: however often they judge, an equal challenger passes with at most
+a x (1 + 2 ** -p + 3 ** -p + ...); with p = 2 that is 1.64 a. Rows that have judged in part count in part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from retrim.gate.relative_loss import (
-    SAYABLE,
-    RelativeGain,
-    Resampling,
-    compared,
-    confidence_text,
-    relative_gains,
-    share,
-)
-from retrim.gate.reuse import spent
 from retrim.gate.support import EASIEST, NO_SUPPORT, Support, supported
 from retrim.gate.verdict import Check, GateParams, Verdict
-from retrim.stats.bootstrap import block_of, block_sums
+from retrim.stats.bootstrap import block_of, block_sums, mean_intervals
 from retrim.stats.windows import spans
 
 SPLITS = 200
+MOST_PLACES = 9  # of a confidence in per cent
+SAYABLE = 1000.0
+"""A share beyond this, or below minus it, is no figure for a sentence: the loss it is a share of is all but 0."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How uncertainty is drawn.
+
+    Args:
+        draws: Bootstrap draws.
+        block_rows: Rows of a block, which are drawn together.
+        seed: Same seed, same bounds.
+    """
+
+    draws: int
+    block_rows: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class RelativeGain:
+    """Gain over another model as a share of that one's mean loss, and its bounds.
+
+    Args:
+        figure: The share.
+        low: What it lies above with the confidence.
+        high: What it lies below with the confidence.
+        confidence: One-sided, of either bound.
+    """
+
+    figure: float
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+def relative_gains(
+    losses: np.ndarray, other: np.ndarray, *, confidences: Sequence[float], resampling: Resampling
+) -> list[RelativeGain]:
+    """Gain of `losses` over `other`, paired, with the bounds of each confidence.
+
+    Args:
+        losses: One loss a row, in time order, shape (n,), n at least 1.
+        other: The other model's on the same rows, shape (n,).
+        confidences: One-sided.
+        resampling: Draws, blocks, seed.
+    """
+    saved, base = other - losses, float(other.mean())
+    bounds = mean_intervals(
+        saved,
+        confidences=confidences,
+        block_rows=resampling.block_rows,
+        draws=resampling.draws,
+        seed=resampling.seed,
+    )
+    figure = share(float(saved.mean()), base)
+    return [
+        RelativeGain(figure, share(low, base), share(high, base), sure)
+        for sure, (low, high) in zip(confidences, bounds, strict=True)
+    ]
+
+
+def confidence_text(confidence: float) -> str:
+    """A confidence below 1 in per cent, with as many digits as tell it from certainty."""
+    places = next((places for places in range(1, MOST_PLACES) if round(100 * confidence, places) < 100), MOST_PLACES)
+    return f"{confidence:.{places}%}"
+
+
+def compared(other: str, gain: RelativeGain, losses: np.ndarray, its_losses: np.ndarray) -> str:
+    """Gain and bound in words; the losses themselves where the other's is so near 0 that a share of it says nothing."""
+    if max(abs(gain.figure), abs(gain.low)) <= SAYABLE:
+        sure = confidence_text(gain.confidence)
+        return f"gain over {other} {gain.figure:.1%}, above {gain.low:.1%} with {sure} confidence"
+    word = "no gain" if gain.figure < 0 else "no certain gain"
+    return f"{word} over {other}: mean loss {losses.mean():.4g} against {its_losses.mean():.4g}"
+
+
+def share(part: float, whole: float) -> float:
+    """`part` of `whole`, within what a float holds: a loss of 0 is as much as any number above it."""
+    if part == 0:
+        return 0.0
+    largest = float(np.finfo(float).max)
+    return float(np.clip(part / whole if whole else np.sign(part) * largest, -largest, largest))
 
 
 def corrected_gain(challengers: Mapping[str, np.ndarray], champion: np.ndarray, resampling: Resampling) -> float | None:
@@ -246,3 +327,42 @@ def non_inferiority_confidence_of(gate: GateParams, challengers: int, *, uses: f
 def _confidence(asked: float, gate: GateParams, challengers: int, *, uses: float, eased: float) -> float:
     error = spent(1 - asked, uses=uses, power=gate.reuse) / challengers
     return 1 - min(error * eased, EASIEST)
+
+
+@dataclass(frozen=True)
+class EarlierVerdict:
+    """An earlier verdict: the version judged, and the events of the first and the last row that judged it."""
+
+    version: int
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+
+def uses(earlier: Iterable[EarlierVerdict], events: "pd.Series[pd.Timestamp]") -> float:
+    """How often these rows have judged before: over earlier verdicts, the sum of the shares that they had part in."""
+    if not len(events):
+        return 0.0
+    return float(sum(events.between(each.start, each.end).mean() for each in earlier))
+
+
+def spent(error: float, *, uses: float, power: float) -> float:
+    """The error that is left for the next verdict on rows that have judged `uses` times.
+
+    Args:
+        error: Of the first verdict on such rows, above 0, below 1.
+        uses: 0 or more.
+        power: How fast it falls; above 1 the sum over all verdicts is finite, 0: it does not fall.
+
+    Source:
+        Alpha spending over a series that converges, as in Foster and Stine (2008), JRSS B 70(2), 429-444, and
+        Javanmard and Montanari (2018), Annals of Statistics 46(2), 526-554; there the first share is smaller, so that
+        all sum to the error itself.
+    """
+    return float(error / (1 + uses) ** power)
+
+
+def reuse(times: float, *, confidence: float) -> Check:
+    """Says how often the rows have judged before, and what the gain is asked for; it refuses nothing by itself."""
+    often = "never judged before" if times == 0 else f"judged {times:.3g} times before"
+    text = f"these rows have {often}; the gain is asked for at {confidence_text(confidence)} confidence"
+    return Check("re-use", True, times, None, text, None)

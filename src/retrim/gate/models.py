@@ -17,9 +17,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.slices import SliceParams, cells_of, slice_name
-from retrim.gate.losses import confidence_of, judge
-from retrim.gate.relative_loss import SAYABLE, Resampling, share
-from retrim.gate.reuse import reuse
+from retrim.gate.losses import SAYABLE, Resampling, confidence_of, judge, reuse, share
 from retrim.gate.support import Support
 from retrim.gate.verdict import (
     CalibrationParams,

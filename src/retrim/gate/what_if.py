@@ -14,7 +14,7 @@ from retrim.drift.slices import SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
-from retrim.gate.relative_loss import SAYABLE, RelativeGain, Resampling, relative_gains
+from retrim.gate.losses import SAYABLE, RelativeGain, Resampling, relative_gains
 from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds, past_of

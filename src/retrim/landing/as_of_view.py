@@ -27,7 +27,7 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stats.canonical import rows_at
+from retrim.stats.codec import rows_at
 from retrim.table.data import ColumnType, DataParams, known_rows, label_times, row_keys, shaped, with_past
 from retrim.table.granularity import kept, left_out
 from retrim.table.lags import HistoryParams, past_takes

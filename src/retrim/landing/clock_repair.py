@@ -12,7 +12,7 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Quarantine, QuarantinedBatch
 from retrim.adapters.store import date_decision_anew, date_run_anew
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.decision.stored_rows import DecisionRow, RunRow, VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.ingest import A_SECOND

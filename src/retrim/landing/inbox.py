@@ -11,6 +11,8 @@ The inbox `var/inbox/`: the schedule lands what is dropped there, as labels wher
 A file is claimed by a rename before it is read. So what a producer puts under its name meanwhile is another file, and
 is taken next time. The lock dies with its process, and what that had claimed is taken by the next.
 
+A batch that was due and has not landed is told.
+
 A file that lies elsewhere, at hand for as long as it lands.
 """
 
@@ -23,17 +25,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from retrim.adapters.landing_zone import Landing
+from retrim.adapters.landing_zone import Landing, Quarantine
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.landing.ingest import A_SECOND, Landed, land_batch, land_labels, refuse_withdrawn
@@ -41,6 +43,8 @@ from retrim.lineage.workspace import Workspace, clock, record_alert, tell_suspic
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.chunks import Chunk, LargeFile, large_at
 from retrim.reading.table import writable
+from retrim.stats.codec import Duration, Instant, written
+from retrim.table.data import DataParams
 
 TOLD = 3
 """Faults of a batch that its alert names."""
@@ -308,3 +312,71 @@ def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: 
                 raise BadInputError(f"{address.shown} is {len(files)} files; land them one by one, each is a batch")
             file.write_bytes(files[0][1])
         yield file
+
+
+RECENT, OFTEN = 3, 2
+"""Newest gaps between batches that are looked at, and how many of them show another rhythm than the declared one."""
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """A batch that was due and has not landed.
+
+    Args:
+        last: Arrival of the newest regular batch.
+        due: When the next one was due.
+        late: How late it is now.
+        quarantined: Regular batches that came after the newest and lie in quarantine.
+    """
+
+    last: Instant
+    due: Instant
+    late: Duration
+    quarantined: tuple[str, ...]
+
+    @written
+    def text(self) -> str:
+        """What there is to say of it, with what to type."""
+        due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
+        if not self.quarantined:
+            return f"{due} and has not come"
+        return f"{due}; what came is in quarantine: retrim batch show {self.quarantined[0]}"
+
+
+def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -> Overdue | None:
+    """The batch that is due and has not landed; None while nothing is late or nothing has ever landed.
+
+    The next batch is due `batch_every` after the newest one arrived and late after
+    `batch_grace` more; or, where files have come in a longer rhythm, when they used to.
+    Corrections, labels and what lies in quarantine do not count.
+    """
+    regular = [
+        file.arrived for file in Landing(workspace.landing).batches() if file.kind == "rows" and not file.correction
+    ]
+    if not regular:
+        return None
+    every, grace = pd.Timedelta(data.batch_every), pd.Timedelta(data.batch_grace)
+    last = max(regular)
+    due = last + _usual_gap(sorted(regular), every, grace)
+    if now <= due + grace:
+        return None
+    aside = [
+        entry.batch
+        for entry in Quarantine(workspace.quarantine).entries()
+        if (entry.state, entry.kind, entry.correction) == ("held", "rows", False) and last < entry.arrived <= now
+    ]
+    return Overdue(last, due, now - due, tuple(aside))
+
+
+def _usual_gap(arrived: list[pd.Timestamp], every: pd.Timedelta, grace: pd.Timedelta) -> pd.Timedelta:
+    """The span between batches as they come: the declared one, or the longest of late where that was longer, twice."""
+    gaps = [after - before for before, after in pairwise(arrived[-RECENT - 1 :])]
+    return max(gaps) if sum(gap > every + grace for gap in gaps) >= OFTEN else every
+
+
+def tell_overdue(workspace: Workspace, *, now: pd.Timestamp) -> None:
+    """An alert for a batch that is due and has not landed, once."""
+    late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
+    if late is not None:
+        kind = AlertKind.BATCH_QUARANTINED if late.quarantined else AlertKind.BATCH_OVERDUE
+        record_alert(workspace, kind, late.text, now=now, about=late.quarantined[0] if late.quarantined else "")

@@ -1,8 +1,18 @@
-"""The code of a workspace, which makes its versions: in its src/, or the wheel that its lock names."""
+"""The code that may run here: the workspace's own, and code of an imported model that this workspace has as well."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrim.adapters import git
 from retrim.adapters.wheel import named_wheel, running_wheel
-from retrim.errors import RefusedError
-from retrim.files import WorkspacePaths
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import WorkspacePaths, load_yaml, read_yaml
+from retrim.settings import read_code
+from retrim.training.estimators import code_in, is_own, parts_of, trust
+
+if TYPE_CHECKING:
+    from retrim.lineage.workspace import Workspace
 
 
 def lock_of(workspace: WorkspacePaths) -> str:
@@ -25,3 +35,39 @@ def require_running_code(lock: str) -> None:
             f"the code of this workspace is retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), and "
             f"retrim {running.version} (wheel {running.hash[:12]}) runs; move the workspace to it with `retrim upgrade`"
         )
+
+
+def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> None:
+    """Looks through a bundle that was made elsewhere before anything of it is loaded.
+
+    Raises:
+        RefusedError: It holds code of its own, and this workspace's train.model names no file with the same bytes.
+    """
+    strange = code_in(bundle)
+    model = str(read_yaml(workspace.paths.params).get("train", {}).get("model"))
+    if strange and is_own(model):
+        path, _ = parts_of(model)
+        strange.pop(trust(read_code(workspace.paths.root, path)), None)
+    if strange:
+        digest, code = next(iter(strange.items()))
+        raise RefusedError(
+            f"it holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), which would run here, and "
+            "train.model names no file with the same bytes; ask for that file, read it, and name it as train.model: "
+            "own:models/my_model.py, if you would run it"
+        )
+
+
+def pinned_code(root: Path, commit: str) -> dict[str, Any]:
+    """What the pins of a run directory made from a commit say of an own model's file; nothing where it has none.
+
+    Raises:
+        BadInputError: The commit lacks the file, as git ignores it or it was never there.
+    """
+    document = load_yaml(git.file_at(root, commit, "params.yaml"))
+    model = str((document.get("train") or {}).get("model"))
+    if not is_own(model):
+        return {}
+    path, _ = parts_of(model)
+    if path not in git.git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", path).split("\0"):
+        raise BadInputError(f"train.model: {path} is not among what git keeps; take it out of .gitignore, or write it")
+    return {"own": {"file": path, "sha256": trust(git.file_at(root, commit, path))}}

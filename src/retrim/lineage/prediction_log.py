@@ -8,12 +8,14 @@ request named, and below `model=<model>~shadow`, by one that answered unheard. N
 A file holds up to `ROWS` rows in order of their event. A newer one replaces it whole, with the rows that it had and
 more. So a row is there once or not yet, and readers see files that are whole. Row groups are small, and say from when
 to when their events are: what is read is the part around the events that are asked for.
+
+Predictions that an earlier retrim kept in tables of the store are moved into it, once.
 """
 
 import fcntl
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from retrim.adapters.store import Store
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
@@ -435,3 +438,40 @@ def _reading(name: str) -> Iterator[None]:
         raise BadInputError(
             f"stored predictions in {name} cannot be read ({said}); restore them from a backup"
         ) from error
+
+
+def move_old_predictions(store: Store, log: PredictionLog, classes_of: Callable[[int], tuple[str, ...]]) -> int:
+    """Moves what stands in the old tables of this model; stopped half-way and done again, each row is there once.
+
+    Args:
+        store: The store.
+        log: Of the model.
+        classes_of: The classes of a version of several classes, in the order of their probabilities.
+
+    Returns:
+        How many rows were moved.
+    """
+    moved = 0
+    for rows in store.old_predictions(log.model):
+        for version in sorted({row["version"] for row in rows}):
+            own = [row for row in rows if row["version"] == version]
+            moved += log.add(version, _table(own, classes_of))
+    store.drop_old_predictions(log.model)
+    return moved
+
+
+def _table(rows: list[dict[str, Any]], classes_of: Callable[[int], tuple[str, ...]]) -> pa.Table:
+    values = [row["value"] for row in rows]
+    columns: dict[str, Any] = {field.name: pa.nulls(len(rows), field.type) for field in SCHEMA}
+    if isinstance(values[0], list):
+        classes, predicted = classes_of(rows[0]["version"]), np.array(values, dtype="float64")
+        columns["probabilities"] = probabilities_of(predicted, classes)
+        columns["class"] = [classes[place] for place in predicted.argmax(axis=1)]
+        columns["prediction"] = predicted.max(axis=1)
+    else:
+        columns["prediction"] = [value if isinstance(value, float | int) else None for value in values]
+    columns["key"] = [row["key"] for row in rows]
+    columns["decision"] = [row["selected"] for row in rows]
+    for name, own in (("event_time", "event"), ("at", "at")):
+        columns[name] = pd.to_datetime(pd.Series([row[own] for row in rows]), utc=True, format="ISO8601")
+    return pa.table(columns).cast(SCHEMA)

@@ -16,9 +16,17 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.adapters.notify import AlertAddress, read_addresses, send_messages, send_ping
-from retrim.alerting.kinds import Alert, AlertKind, Severity
-from retrim.alerting.message import Message, compose_message
-from retrim.alerting.plan import KEPT, WaitingAlert, alerts_due, retry_after
+from retrim.alerting import (
+    KEPT,
+    Alert,
+    AlertKind,
+    Message,
+    Severity,
+    WaitingAlert,
+    alerts_due,
+    compose_message,
+    retry_after,
+)
 from retrim.decision.stored_rows import AlertRow, DeliveryRow
 from retrim.errors import BadInputError, RetrimError
 from retrim.lineage.workspace import Workspace

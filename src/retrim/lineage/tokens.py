@@ -18,8 +18,7 @@ from retrim.errors import BadInputError, UnknownNameError
 from retrim.files import write_private
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 
 Scope = Literal["read", "predict", "label"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

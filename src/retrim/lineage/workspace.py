@@ -27,8 +27,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
-from retrim.alerting.kinds import KIND_FACTS, AlertKind, Severity
-from retrim.alerting.plan import is_to_be_told
+from retrim.alerting import KIND_FACTS, AlertKind, Severity, is_to_be_told
 from retrim.decision.stored_rows import AlertRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
@@ -64,7 +63,7 @@ class Workspace:
     @cached_property
     def predictions(self) -> PredictionLog:
         """Stored predictions; what an earlier retrim kept in the store is moved there first."""
-        from retrim.lineage.old_predictions import move_old_predictions
+        from retrim.lineage.prediction_log import move_old_predictions
 
         where = self.env.predictions or str(self.paths.var / "predictions")
         log = PredictionLog(where, self.model, self.paths.var / "predictions.lock")
@@ -115,7 +114,7 @@ def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Ti
 
     Args:
         workspace: The workspace.
-        kind: What happened; `retrim.alerting.kinds` says how grave it is and what to do.
+        kind: What happened; `retrim.alerting` says how grave it is and what to do.
         text: Why, in a sentence or two.
         now: The moment that it is about.
         about: What it happened to, such as a batch or a version. While something lasts, the same kind about the same

@@ -507,7 +507,7 @@ def writing(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
 
     pandas categories become text.
 
-    Settings are those of `retrim.stats.canonical.to_parquet`: the same pieces give the same bytes. Where nothing is
+    Settings are those of `retrim.stats.codec.to_parquet`: the same pieces give the same bytes. Where nothing is
     added, or an error ends it, the file stays as it was.
     """
     import pyarrow as pa

@@ -18,7 +18,7 @@ import numpy as np
 
 from retrim.files import digest_of_files, lightgbm_alone, read_folder
 from retrim.gate.reference_rows import REFERENCE_ROWS, answers_of, farthest
-from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import from_parquet
 from retrim.training.bundle import Predictor, load_predictor
 from retrim.training.estimators import trust_all
 

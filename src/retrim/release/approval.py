@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.decision.stored_rows import RunRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why

@@ -14,7 +14,7 @@ import pandas as pd
 import retrim
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.errors import BadInputError, RefusedError, RetrimError

@@ -36,10 +36,9 @@ from retrim.decision.stored_rows import EnvelopeRow, Origin, ReleaseRow, Version
 from retrim.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest, read_folder
-from retrim.gate.verdict_record import VerdictRecord
+from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.workspace import Workspace
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record
+from retrim.stats.codec import from_record, to_json
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
 from retrim.training.estimators import trust_all
 

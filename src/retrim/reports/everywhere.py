@@ -12,7 +12,7 @@ from retrim.adapters.landing_zone import Quarantine
 from retrim.checking.history import CHECK, is_held
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths
-from retrim.landing.overdue import overdue
+from retrim.landing.inbox import overdue
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.reports.health import Health, HealthLevel, find_health
 from retrim.retraining.recover import KILLED, stopped_runs

@@ -45,8 +45,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import BatchFile
 from retrim.reading.table import row_of_file, row_of_json
 from retrim.release.versions import Stored, find_live_version, load_stored_version
-from retrim.stats.canonical import from_parquet
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_parquet, from_record, to_record
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.plugins import near_keys
 from retrim.table.data import DataParams, row_keys

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from retrim.errors import BadInputError
 from retrim.gate.fairness import FairnessRecord
 from retrim.gate.proxies import ProxiesRecord, Proxy
-from retrim.gate.verdict import Check
-from retrim.gate.verdict_record import VerdictRecord
+from retrim.gate.verdict import Check, VerdictRecord
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim.stats.codec import from_record

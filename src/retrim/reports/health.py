@@ -12,7 +12,7 @@ from retrim.adapters.landing_zone import Quarantine
 from retrim.checking.history import CHECK, is_held
 from retrim.checking.mode import missed_times
 from retrim.checking.score import columns_gone
-from retrim.landing.overdue import overdue
+from retrim.landing.inbox import overdue
 from retrim.lineage.locks import is_alive
 from retrim.lineage.telling import unsent_alerts
 from retrim.lineage.workspace import Workspace

@@ -62,8 +62,7 @@ from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import Moment, to_record
+from retrim.stats.codec import Moment, to_json, to_record
 from retrim.table.data import DataParams, mature
 from retrim.training.groups import as_trained
 from retrim.training.recipe import Recipe, WindowKind

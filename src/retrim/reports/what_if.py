@@ -12,7 +12,7 @@ from retrim.decision.policy_play import usual_recipe
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import count_cores
-from retrim.gate.relative_loss import Resampling
+from retrim.gate.losses import Resampling
 from retrim.gate.what_if import (
     ComparedWays,
     WhatIfSide,

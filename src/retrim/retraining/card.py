@@ -25,7 +25,7 @@ from retrim.errors import BadInputError
 from retrim.files import read_folder, write_file
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import PROOF, stored_bundle
-from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import from_parquet
 from retrim.training.bundle import TRIALS
 
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")

@@ -29,13 +29,12 @@ from retrim.decision.stored_rows import Lineage, Origin, OriginProof, VersionRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_digest, folder_digest, platform_tag, read_folder, write_file, write_folder
+from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.models import judge_models
-from retrim.gate.reuse import EarlierVerdict, uses
-from retrim.gate.verdict import HoldoutJudgement, StatedInterval, score
-from retrim.gate.verdict_record import VerdictRecord
+from retrim.gate.verdict import HoldoutJudgement, StatedInterval, VerdictRecord, score
 from retrim.landing.as_of_view import known_table
 from retrim.lineage.locks import held_locks
-from retrim.lineage.strange_code import refuse_strange_code
+from retrim.lineage.own_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace, require_who_and_why
 from retrim.release.approval import ANSWER, APPROVAL, answer_of
 from retrim.release.release import ask_fresh, make_live
@@ -56,8 +55,7 @@ from retrim.release.versions import (
 from retrim.release.versions import load_champion as live_version
 from retrim.retraining.card import keep_card
 from retrim.retraining.reproduce import version_row
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.windows import past_of
 from retrim.table.data import mature, with_past

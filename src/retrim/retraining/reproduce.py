@@ -21,7 +21,7 @@ from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import read_attestation
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.decision.probation import REBUILD, Agreement, RebuildStatement, agreement, from_top, pick, rebuild_predicate
 from retrim.decision.stored_rows import EnvelopeRow, VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
@@ -30,8 +30,7 @@ from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import PROOF, load_stored_version, origin_of, rebuild_said, refuse_rebuild, whose_key
 from retrim.retraining.recover import limits_of_rebuild
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record
+from retrim.stats.codec import from_record, to_json
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import trust_all
 

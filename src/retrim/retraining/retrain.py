@@ -2,7 +2,8 @@
 
 What a run has made becomes a version: committed, registered, tagged, recorded.
 
-What goes on around a run: its trials shown in MLflow while the search runs, its failure recorded.
+What goes on around a run: its trials shown in MLflow while the search runs, its failure recorded. A check or a
+retraining that has nothing to do is answered at once: no server has to start for that.
 """
 
 import json
@@ -15,24 +16,42 @@ import pandas as pd
 
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
-from retrim.alerting.kinds import AlertKind
-from retrim.checking.history import rows_to_wait_for, used_rows
+from retrim.alerting import AlertKind
+from retrim.checking.check import CheckOutcome, check
+from retrim.checking.history import newest_check, rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
-from retrim.decision.history import RunOutcome
+from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
 from retrim.decision.stored_rows import RunRow, VersionRow
-from retrim.errors import RefusedError, RetrimError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import Paths, file_digest, folder_digest, read_folder
 from retrim.landing.as_of_view import HISTORY, NEEDS
+from retrim.landing.inbox import tell_overdue
+from retrim.lineage.locks import held_locks, is_alive, left_behind
 from retrim.lineage.own_code import lock_of, require_running_code
-from retrim.lineage.workspace import PERSON, TRIAL_LOG, Workspace, record_alert
-from retrim.release.approval import ask_for_refit, let_wait
+from retrim.lineage.workspace import (
+    PERSON,
+    REFIT,
+    TRIAL_LOG,
+    Workspace,
+    ask_for_run,
+    decision_of,
+    record_alert,
+    tell_suspicious,
+)
+from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
 from retrim.release.release import promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
 from retrim.retraining.card import keep_card
-from retrim.retraining.recover import clear_run_directories, clear_run_directory, mark_stopped, run_directories_of
+from retrim.retraining.recover import (
+    clear_run_directories,
+    clear_run_directory,
+    end_hung_runs,
+    mark_stopped,
+    run_directories_of,
+)
 from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
 from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import model_digest, needs_of
@@ -366,3 +385,74 @@ def _read(workspace: Workspace, name: str) -> list[Trial]:
         return []
     whole = [line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
     return [Trial.from_record(json.loads(line)) for line in whole]
+
+
+ACTS = ("retrain", "restore", "rollback")
+
+
+def check_at_once(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome | None:
+    """The check of a moment where nothing came since the one before; None where the flow has to make it.
+
+    That is so where rows came, where a kill left something to finish, and where the check decides that something
+    has to be done: its flow finds it made, and does that.
+
+    Raises:
+        BadInputError: No rows had landed by then.
+    """
+    _require_rows(workspace, as_of=now)
+    tell_suspicious(workspace, now=now)
+    newest = newest_check(workspace)
+    seen = None if newest is None or newest.record.landed is None else newest.record.landed.batches
+    is_newest = newest is None or newest.record.as_of <= now  # one before the newest has nothing to look at
+    came = is_newest and len(workspace.landing.batches(now)) != seen  # counted: a released batch keeps its arrival
+    made = workspace.store.decision(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}") is not None
+    if (came and not made) or not _is_settled(workspace):
+        return None
+    tell_overdue(workspace, now=now)
+    checked = check(workspace, by=by, now=now)
+    return None if checked.outcome in ACTS else checked
+
+
+def retrain_at_once(
+    workspace: Workspace, *, as_of: pd.Timestamp, mode: Mode | None, by: str, reason: str, now: pd.Timestamp
+) -> RunOutcome | None:
+    """A person's retraining that cannot be: deferred, as too few rows are mature; None where the flow has to run.
+
+    Raises:
+        BadInputError: No rows had landed by `as_of`.
+        RefusedError: A run is going on, or the same was asked for before and has ended.
+    """
+    _require_rows(workspace, as_of=as_of)
+    end_hung_runs(workspace, now=now)
+    run = workspace.store.run(f"run-{decision_of(workspace, as_of)}")
+    going_on = any(is_alive(workspace, run.id) for run in workspace.store.runs(workspace.model, state="running"))
+    ended = run is not None and run.state not in (*UNFINISHED, "failed")
+    if going_on or (
+        ended and not left_behind(workspace, "")
+    ):  # what was killed once it had ended is open in Prefect still
+        ask_for_run(workspace, as_of=as_of, by=by, reason=reason, now=now)  # says why not
+    if (
+        run is not None
+        or not _is_settled(workspace)
+        or rows_to_wait_for(workspace, as_of=as_of, by_person=True) is None
+    ):
+        return None
+    decision = ask_for_run(workspace, as_of=as_of, by=by, reason=reason, now=now)
+    with held_locks(workspace, f"run-{decision}"):
+        return defer_run(workspace, claim_run(workspace, decision, now=as_of, mode=mode), now=as_of)
+
+
+def _require_rows(workspace: Workspace, *, as_of: pd.Timestamp) -> None:
+    if not any(file.kind == "rows" for file in workspace.landing.batches(as_of)):
+        raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
+
+
+def _is_settled(workspace: Workspace) -> bool:
+    """Whether nothing waits to be finished: no run that was killed, and no decision without its run."""
+    if any(workspace.store.runs(workspace.model, state=state) for state in UNFINISHED):
+        return False
+    if left_behind(workspace, "") or refit_waiting(workspace) is not None:
+        return False
+    decisions = [row for row in workspace.store.decisions(workspace.model) if row.source != REFIT]
+    newest = decisions[-1] if decisions else None
+    return newest is None or newest.outcome not in ACTS or workspace.store.run(f"run-{newest.id}") is not None

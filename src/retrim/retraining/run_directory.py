@@ -17,7 +17,7 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import DvcSession
 from retrim.adapters.wheel import LOCK
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
@@ -27,8 +27,7 @@ from retrim.files import CORES_VARIABLE, folder_digest, parse_yaml, platform_tag
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.locks import using_cache
-from retrim.lineage.own_code import require_running_code
-from retrim.lineage.strange_code import pinned_code
+from retrim.lineage.own_code import pinned_code, require_running_code
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from retrim.alerting.kinds import AlertKind
+from retrim.alerting import AlertKind
 from retrim.errors import RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import find_live_version, load_champion

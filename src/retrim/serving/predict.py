@@ -33,8 +33,7 @@ from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, 
 from retrim.serving.past import LandedPast, read_past
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import to_record
+from retrim.stats.codec import to_json, to_record
 from retrim.table.data import ColumnType
 from retrim.table.fault import Suite
 from retrim.table.lags import HistoryParams, past_takes

@@ -21,7 +21,7 @@ from retrim.serving.plain_suite import asker_of, bounds_of, suite_to_ask
 from retrim.serving.predict import history_of, needed_columns
 from retrim.serving.request_rows import WrongRequestError, rejected_cells
 from retrim.serving.rows_in import LoadedRows
-from retrim.stats.canonical import from_parquet
+from retrim.stats.codec import from_parquet
 from retrim.table.data import row_keys
 from retrim.table.reading import ReadingParams
 from retrim.training.bundle import Predictor

@@ -6,8 +6,7 @@ from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, is_final, main, read_json, read_pins, read_view
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import to_record
+from retrim.stats.codec import to_json, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import recipe as rolling

@@ -17,25 +17,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrim.decision.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_folder
 from retrim.gate.agreement import AgreementParams, agree, agreement_record
-from retrim.gate.detectable import detectable
 from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
+from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.models import judge_models
-from retrim.gate.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
 from retrim.gate.proxies import ProxiesRecord, Proxy
 from retrim.gate.reference_rows import with_answers
-from retrim.gate.reuse import EarlierVerdict, uses
+from retrim.gate.size import detectable
 from retrim.gate.support import NO_SUPPORT, ShownEvidence, Support, support_of
-from retrim.gate.verdict import Check, GateParams, HoldoutJudgement, ScoredModel, StatedInterval, Verdict, score
-from retrim.gate.verdict_record import SlicesRecord
+from retrim.gate.verdict import (
+    Check,
+    GateParams,
+    HoldoutJudgement,
+    ScoredModel,
+    SlicesRecord,
+    StatedInterval,
+    Verdict,
+    score,
+)
 from retrim.reading.chunks import read_frame, read_rows_at
 from retrim.stages._common import is_final, main, read_json, read_pins, read_split
-from retrim.stats.canonical import to_json, to_parquet
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
 from retrim.table.data import at_keys

@@ -10,8 +10,7 @@ from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.gate.proxies import ProxiesRecord, proxies
 from retrim.reading.chunks import PIECE, read_frame, writing
 from retrim.stages._common import is_final, main, read_pins, read_split
-from retrim.stats.canonical import rows_at, to_json
-from retrim.stats.codec import to_record
+from retrim.stats.codec import rows_at, to_json, to_record
 from retrim.stats.windows import SplitParams, past_of
 from retrim.table.data import DataParams
 from retrim.training.bundle import SplitRecord

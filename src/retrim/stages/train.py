@@ -12,8 +12,7 @@ from retrim.drift.reference import ExpectedWindows, make_reference
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, main, read_early, read_json, read_split, read_view
-from retrim.stats.canonical import rows_at, to_json, to_parquet
-from retrim.stats.codec import to_record
+from retrim.stats.codec import rows_at, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
 from retrim.training.bundle import FitRecord

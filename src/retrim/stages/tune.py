@@ -14,7 +14,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, main, read_fit, read_json, read_pins, read_view
-from retrim.stats.canonical import rows_at, to_json
+from retrim.stats.codec import rows_at, to_json
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
 from retrim.training.classes import fit_balanced

@@ -22,7 +22,7 @@ from retrim.reading.landed import (
     without_numbers,
 )
 from retrim.stages._common import is_final, main, read_fit, read_pins
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.table.data import (
     OURS,
     ColumnType,

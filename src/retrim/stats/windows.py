@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from retrim.stats.canonical import rows_at
+from retrim.stats.codec import rows_at
 from retrim.stats.plugins import SettingsSection
 
 

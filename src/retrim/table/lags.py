@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from retrim.stats.canonical import as_numbers
+from retrim.stats.codec import as_numbers
 from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan, check_above_zero, check_span
 
 Moments = tuple[np.ndarray, np.ndarray]

@@ -17,8 +17,7 @@ import pandas as pd
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
-from retrim.stats.canonical import as_numbers, digest_of
-from retrim.stats.codec import Absent, from_record, key
+from retrim.stats.codec import Absent, as_numbers, digest_of, from_record, key
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.training.classes import ChosenThreshold, load_balanced

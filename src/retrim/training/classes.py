@@ -13,7 +13,7 @@ from pydantic import Field
 
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.stats.plugins import SettingsSection
 from retrim.training.estimators import MODELS, FittedModel, Link, Model, outputs
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.table.data import ColumnType
 from retrim.training.estimators import (
     CODE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrim.stats.canonical import rows_at
+from retrim.stats.codec import rows_at
 
 
 def shares_left(delays: np.ndarray, classes_of: np.ndarray, ages: np.ndarray, *, classes: int) -> np.ndarray:

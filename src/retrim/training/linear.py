@@ -21,8 +21,7 @@ import numpy as np
 
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.canonical import to_json
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.estimators import (
     MODELS,
     FittedModel,

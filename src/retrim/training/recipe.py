@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.canonical import rows_at
+from retrim.stats.codec import rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.stats.metrics import row_losses
 from retrim.training import linear, trees
 from retrim.training.estimators import MODELS, Estimator, FittedModel, Hyperparameters, Link, Model, outputs

@@ -13,7 +13,7 @@ import numpy as np
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix, RowMatrix
-from retrim.stats.canonical import to_json
+from retrim.stats.codec import to_json
 from retrim.training.estimators import (
     MODELS,
     FittedModel,
