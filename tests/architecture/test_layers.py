@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 PURE_FOLDERS = next(each["source_modules"] for each in CONTRACTS if each["id"] == "pure")
-PURE = sorted(path for name in PURE_FOLDERS for path in (ROOT / "src" / name.replace(".", "/")).rglob("*.py"))
+PURE_PLACES = [ROOT / "src" / name.replace(".", "/") for name in PURE_FOLDERS]
+PURE = sorted(
+    path for place in PURE_PLACES for path in (place.with_suffix(".py"), *place.rglob("*.py")) if path.is_file()
+)
 ADAPTED = {"dvc", "great_expectations", "mlflow", "sqlalchemy", "sqlite3"}
 """Tools that the rest of the workspace meets through an adapter."""
 CLOCK = {"now", "utcnow", "today", "perf_counter", "monotonic"}
@@ -90,3 +94,10 @@ def test_pure_code_calls_no_clock_no_disk_no_screen_and_no_unseeded_draw(path: P
     ]
 
     assert found == []
+
+
+def test_no_two_classes_share_a_name() -> None:
+    files = [file for place in ("src", "flows") for file in (ROOT / place).rglob("*.py")]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.drift.cells import CategoryCells, Cells, NumericCells
-from retrim.drift.profile import MOST_BARS, Bar, ColumnProfile, compare_windows
+from retrim.drift.profile import MOST_BARS, ColumnProfile, WindowBar, compare_windows
 
 NUMBERS = pd.Series(np.random.default_rng(3).normal(size=4000))
 FEW = pd.Series([1.0, 2.0, 2.0, 3.0] * 50)
@@ -13,7 +13,7 @@ WORDS = pd.Series(["a", "a", "b", None] * 25, dtype="str")
 MANY = pd.Series([f"w{number % 70}" for number in range(700)], dtype="str")
 
 
-def bars(cells: Cells, reference: pd.Series, current: pd.Series) -> tuple[Bar, ...]:
+def bars(cells: Cells, reference: pd.Series, current: pd.Series) -> tuple[WindowBar, ...]:
     kind = "numeric" if isinstance(cells, NumericCells) else "categorical"
     return compare_windows(ColumnProfile(kind, cells, cells.count(reference)[np.newaxis]), current)
 

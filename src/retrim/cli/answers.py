@@ -246,7 +246,7 @@ class HeldBatch:
 
 
 @dataclass(frozen=True)
-class Alert:
+class ShownAlert:
     """What people were told: when, of what kind, and the text."""
 
     at: str
@@ -352,7 +352,7 @@ class StatusAnswer:
     quarantined: tuple[HeldBatch, ...]
     landed: int
     overdue: Overdue | None
-    alerts: tuple[Alert, ...]
+    alerts: tuple[ShownAlert, ...]
     unsent: tuple[UnsentAlerts, ...]
     now: Moment
 
@@ -399,7 +399,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         ),
         landed=sum(1 for _ in workspace.landing.batches()),
         overdue=overdue(workspace=workspace.paths, data=workspace.params.data, now=now),
-        alerts=tuple(Alert(row.at, row.kind, row.text) for row in store.alerts(workspace.model)[-5:]),
+        alerts=tuple(ShownAlert(row.at, row.kind, row.text) for row in store.alerts(workspace.model)[-5:]),
         unsent=unsent_alerts(workspace, now=now),
         now=now,
     )

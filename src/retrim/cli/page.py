@@ -79,7 +79,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Picture:
+class DrawnPicture:
     """A picture with the words for those who do not see it."""
 
     title: str
@@ -139,7 +139,7 @@ class StatusPage:
     at: str
     answers: tuple[Answer, ...]
     facts: tuple[tuple[str, str], ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[DrawnPicture, ...]
     drift_at: tuple[str, ...]
     drift: tuple[tuple[str, tuple[DriftCell, ...]], ...]
     tables: tuple[ListedTable, ...]
@@ -218,7 +218,7 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     )
 
 
-def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Picture, ...]:
+def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[DrawnPicture, ...]:
     """Loss and accumulated gain over the checks, with each release marked; none before the first check."""
     if not checks:
         return ()
@@ -244,17 +244,17 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Pict
     loss = workspace.params.judge.loss
     days = _predicted(workspace)
     made = [
-        Picture(
+        DrawnPicture(
             "Loss at each check with its interval, decisions marked",
             loss_over_time(losses, loss=loss, events=events, intervals=intervals, marks=decided),
         ),
-        Picture("Accumulated gain and retraining cost at each check", gain_over_time(gains, events=events)),
+        DrawnPicture("Accumulated gain and retraining cost at each check", gain_over_time(gains, events=events)),
     ]
     if estimates:
         shown = estimates_over_time(estimates, loss=loss, events=events)
-        made.append(Picture("Loss estimated without labels, and what came", shown))
+        made.append(DrawnPicture("Loss estimated without labels, and what came", shown))
     if days:
-        made.append(Picture("Predictions a day", counts_by_day(days, title="Predictions by day of the event")))
+        made.append(DrawnPicture("Predictions a day", counts_by_day(days, title="Predictions by day of the event")))
     return tuple(made)
 
 

@@ -234,7 +234,7 @@ TAIL = 0.01
 
 
 @dataclass(frozen=True)
-class Bar:
+class WindowBar:
     """A range of values or a category, and the share of each window in it, 0 to 1."""
 
     label: str
@@ -242,7 +242,7 @@ class Bar:
     current: float
 
 
-def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Bar, ...]:
+def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[WindowBar, ...]:
     """Bars of a column in the reference and in another window.
 
     A numeric column with few cells has a bar for each; else bars are equally wide between the outer hundredths of both
@@ -266,7 +266,7 @@ def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Bar, .
     return _bars(labels, of_reference, of_current)
 
 
-def _of_numbers(cells: NumericCells, rows: np.ndarray, values: np.ndarray) -> tuple[Bar, ...]:
+def _of_numbers(cells: NumericCells, rows: np.ndarray, values: np.ndarray) -> tuple[WindowBar, ...]:
     """Equally wide bars; the rows of a cell of the reference lie at its mean.
 
     Args:
@@ -291,10 +291,10 @@ def _of_numbers(cells: NumericCells, rows: np.ndarray, values: np.ndarray) -> tu
     return _bars(labels, np.append(placed(middles, rows[0, :-1]), rows[0, -1]), np.append(current, rows[1, -1]))
 
 
-def _bars(labels: list[str], reference: np.ndarray, current: np.ndarray) -> tuple[Bar, ...]:
+def _bars(labels: list[str], reference: np.ndarray, current: np.ndarray) -> tuple[WindowBar, ...]:
     """A bar a label, and one of the missing values where there are any."""
     named = zip([*labels, "missing"], reference, current, strict=True)
-    bars = tuple(Bar(label, float(before), float(now)) for label, before, now in named)
+    bars = tuple(WindowBar(label, float(before), float(now)) for label, before, now in named)
     return bars if bars[-1].reference or bars[-1].current else bars[:-1]
 
 

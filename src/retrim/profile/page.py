@@ -276,7 +276,7 @@ SIGNS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
-class Bar:
+class DrawnBar:
     """An upright bar, and what it says when pointed at; `x`, `y` of its upper left corner."""
 
     x: float
@@ -299,7 +299,7 @@ class BoxPlot:
     says: str
 
 
-def bars(counts: Sequence[float], says: Sequence[str], *, last_quiet: bool = False) -> tuple[Bar, ...]:
+def bars(counts: Sequence[float], says: Sequence[str], *, last_quiet: bool = False) -> tuple[DrawnBar, ...]:
     """Bars side by side, as high as their counts; a quiet one, of what is left over, is cut at the highest other."""
     if not len(counts):
         return ()
@@ -311,7 +311,7 @@ def bars(counts: Sequence[float], says: Sequence[str], *, last_quiet: bool = Fal
         height = min(max(HEIGHT * count / most, 0.8), HEIGHT) if most > 0 and count > 0 else 0.0
         quiet = last_quiet and place == len(counts) - 1
         made.append(
-            Bar(
+            DrawnBar(
                 round(place * step, 1),
                 round(HEIGHT - height, 1),
                 round(max(step - gap, 0.6), 1),
@@ -323,7 +323,7 @@ def bars(counts: Sequence[float], says: Sequence[str], *, last_quiet: bool = Fal
     return tuple(made)
 
 
-def histogram(column: ColumnLook) -> tuple[Bar, ...]:
+def histogram(column: ColumnLook) -> tuple[DrawnBar, ...]:
     """The histogram of a number, or the commonest categories; nothing of a hidden column."""
     if column.numbers is not None:
         edges = column.numbers.edges
@@ -356,7 +356,7 @@ def box(column: ColumnLook) -> BoxPlot | None:
     return BoxPlot(place(one), place(quarter), place(middle), place(three), place(high), says)
 
 
-def gaps(column: ColumnLook, labels: Sequence[str]) -> tuple[Bar, ...]:
+def gaps(column: ColumnLook, labels: Sequence[str]) -> tuple[DrawnBar, ...]:
     """Share missing over the history, full height for all; nothing where there are no gaps."""
     if not column.missing:
         return ()
@@ -366,7 +366,7 @@ def gaps(column: ColumnLook, labels: Sequence[str]) -> tuple[Bar, ...]:
         if np.isfinite(share) and share > 0:
             height = max(HEIGHT * float(share), 0.8)
             made.append(
-                Bar(
+                DrawnBar(
                     round(place * step, 1),
                     round(HEIGHT - height, 1),
                     round(max(step - 0.5, 0.6), 1),
@@ -638,9 +638,9 @@ class ColumnRow:
 
     name: str
     kind: str
-    shape: tuple[Bar, ...]
+    shape: tuple[DrawnBar, ...]
     box: BoxPlot | None
-    gaps: tuple[Bar, ...]
+    gaps: tuple[DrawnBar, ...]
     missing: str
     distinct: str
     middle: str

@@ -10,7 +10,7 @@ from retrim.checking.history import CHECK, as_check
 from retrim.checking.score import stored_scores
 from retrim.decision.check_record import StoredCheck
 from retrim.drift.findings import DriftFinding
-from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, Bar, compare_windows
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, WindowBar, compare_windows
 from retrim.drift.verify import VerifiedRates, VerifiedTest, verify, verify_together
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import count_cores
@@ -35,7 +35,7 @@ class ColumnDistributions:
 
     check: StoredCheck
     column: str
-    bars: tuple[Bar, ...]
+    bars: tuple[WindowBar, ...]
     reference_rows: int
     current_rows: int
     findings: tuple[DriftFinding, ...]
