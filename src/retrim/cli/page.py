@@ -26,7 +26,7 @@ from retrim.cli.screens import (
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.stored_rows import ReleaseRow
 from retrim.drift.joint import TOGETHER
-from retrim.drift.profile import Bar
+from retrim.drift.profile import WindowBar
 from retrim.errors import RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.reports.distributions import find_distributions
@@ -392,7 +392,7 @@ class DetailPage:
     model: str
     title: str
     screen: Screen
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[WindowBar, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
 
     @property
