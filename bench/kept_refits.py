@@ -23,10 +23,10 @@ from retrim.decision.history import CheckHistory
 from retrim.decision.policy_compare import usual_fit
 from retrim.decision.policy_play import (
     ChampionLife,
+    LiveModel,
     PlayedPolicy,
     PolicyView,
     ProbeSpacing,
-    ServedModel,
     Setting,
     _Walk,
     best_kind,
@@ -177,7 +177,7 @@ class Eye:
             walk.said = setting.judging.preview(setting.matrix, setting.kinds, champion, window=window, life=life)
         return walk.accumulated_gain.deposit(gain, error=error, share=share + waiting)
 
-    def reading(self, setting: Setting, live: ServedModel, window: int, origin: int | None) -> ProbeResult | None:
+    def reading(self, setting: Setting, live: LiveModel, window: int, origin: int | None) -> ProbeResult | None:
         """The reading of a refit made at a block, of the training window that did best before; None without one."""
         if origin is None:
             return None

@@ -22,9 +22,9 @@ from sklearn.linear_model import BayesianRidge
 
 from retrim.decision.policy_play import (
     Asks,
+    LiveModel,
     PolicyAnswer,
     PolicyView,
-    ServedModel,
     Setting,
     at_checks,
     every,
@@ -51,7 +51,7 @@ def threshold(setting: Setting, bound: float) -> Asks:
 
 @dataclass
 class _Sum:
-    live: ServedModel | None = None
+    live: LiveModel | None = None
     total: float = 0.0
 
 

@@ -10,9 +10,9 @@ from retrim.decision.policy import LossMatrix, PolicyDelays
 from retrim.decision.policy_play import (
     ChampionLife,
     GateSimulation,
+    LiveModel,
     PolicyAnswer,
     PolicyView,
-    ServedModel,
     Setting,
     at_checks,
     by_rules,
@@ -221,7 +221,7 @@ def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_pa
     waiting = setting(judging(min_rows=50))  # windows have 20
     rules = TRIGGERS.model_copy(update={"rules": ("drift",)})
 
-    def once(live: ServedModel, window: int) -> tuple[str, ...]:
+    def once(live: LiveModel, window: int) -> tuple[str, ...]:
         return ("x",) if window == 1 else ()
 
     done = play_policy(

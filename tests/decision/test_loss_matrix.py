@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.decision.policy import LossMatrix, PolicyDelays, cut, equal_rows, equal_spans, jobs, score_job
-from retrim.decision.policy_play import ServedModel, Setting, known_from, read
+from retrim.decision.policy_play import LiveModel, Setting, known_from, read
 from retrim.decision.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError
 from retrim.features.fitted import PrepareParams
@@ -31,7 +31,7 @@ from tests.builders.turning import (
 @pytest.mark.parametrize(("model", "window"), [(0, 0), (0, 4), (1, 3), (5, 6)])
 def test_it_reads_what_the_live_probe_reads(kind: int, model: int, window: int) -> None:
     setting = Setting(matrix(), (0, 1), PolicyDelays(0, 0, 0), BLOCKS, [START] * (WINDOWS + 1), 0, None)
-    found = read(setting, ServedModel(model, kind, model, model), window, kind=kind)
+    found = read(setting, LiveModel(model, kind, model, model), window, kind=kind)
     live = live_reading(losses_of(model, KINDS[kind], rows_of(window)), KINDS[kind], window)
 
     assert found.rows == live.rows

@@ -32,10 +32,10 @@ from retrim.decision.accumulated_gain import BandParams
 from retrim.decision.policy_play import (
     Asks,
     Drifted,
+    LiveModel,
     PlayedPolicy,
     ProbeSpacing,
     Schedule,
-    ServedModel,
     Setting,
     at_checks,
     best_in_hindsight,
@@ -640,7 +640,7 @@ def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str,
 def _looked(wanted: PolicySetup, setting: Setting, looked: Looked) -> Drifted:
     shift = setting.first_window
 
-    def drifted(live: ServedModel, window: int) -> tuple[str, ...] | None:
+    def drifted(live: LiveModel, window: int) -> tuple[str, ...] | None:
         if setting.matrix.rows[window] < wanted.drift.min_rows:
             return None
         sliding = wanted.sliding_rows if setting.matrix.kinds[live.kind] == "sliding" else None

@@ -299,7 +299,7 @@ def _first(matrix: LossMatrix, cells: np.ndarray) -> int:
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class LiveModel:
     """A model that serves, or is on its way.
 
     Args:
@@ -373,8 +373,8 @@ class PolicyView:
 
     check: int
     window: int | None
-    live: ServedModel
-    measured: ServedModel
+    live: LiveModel
+    measured: LiveModel
     reading: ProbeResult | None
     preview: GatePreview | None
     accumulated_gain: AccumulatedGain
@@ -444,7 +444,7 @@ class PlayedPolicy:
     refused: tuple[int, ...]
     waited: int
     stopped: Mapping[str, int]
-    served: tuple[ServedModel, ...]
+    served: tuple[LiveModel, ...]
     losses: np.ndarray
     balances: np.ndarray
     probed: int
@@ -538,7 +538,7 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
         spaced: Where it is asked only if it could change the decision; None: at every check.
     """
     matrix, delays = setting.matrix, setting.delays
-    walk = _Walk(ServedModel(0, setting.kinds[0], 0, 0), setting.moments[setting.begin])
+    walk = _Walk(LiveModel(0, setting.kinds[0], 0, 0), setting.moments[setting.begin])
     losses, balances = np.zeros(matrix.windows), np.zeros(matrix.windows)
     for check in range(matrix.windows):
         if walk.coming is not None and walk.coming.since <= check:
@@ -574,9 +574,9 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
 class _Walk:
     """Where a walk stands; changed step by step, and seen by nobody else."""
 
-    live: ServedModel
+    live: LiveModel
     begun: pd.Timestamp
-    coming: ServedModel | None = None
+    coming: LiveModel | None = None
     accumulated_gain: AccumulatedGain = EMPTY
     version: int = 1
     runs: list[PastRun] = field(default_factory=list)
@@ -585,7 +585,7 @@ class _Walk:
     refused: list[int] = field(default_factory=list)
     waited: int = 0
     stopped: Counter[str] = field(default_factory=Counter)
-    served: list[ServedModel] = field(default_factory=list)
+    served: list[LiveModel] = field(default_factory=list)
     best: int | None = None
     outlook: Outlook = field(default_factory=Outlook)
     waits: list[int] = field(default_factory=list)
@@ -646,7 +646,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) ->
         walk.accumulated_gain = walk.accumulated_gain.debit(answer.debit)
         return
     walk.note_run("running", answer.rules, moment)
-    walk.coming = ServedModel(model, kind, check + delays.deployment, check)
+    walk.coming = LiveModel(model, kind, check + delays.deployment, check)
     if walk.coming.since == check:
         walk.promote()
 
@@ -700,7 +700,7 @@ def _life(setting: Setting, walk: _Walk) -> ChampionLife:
     return ChampionLife(tuple(walk.shown), setting.delays.labels, setting.blocks)
 
 
-def read(setting: Setting, live: ServedModel, window: int, *, kind: int) -> ProbeResult:
+def read(setting: Setting, live: LiveModel, window: int, *, kind: int) -> ProbeResult:
     """The probe's reading of a window: the live model against refits of training window `kind` before each block."""
     matrix = setting.matrix
     champion = matrix.model_sums(window, live.kind, live.model)
@@ -727,7 +727,7 @@ def best_kind(setting: Setting, window: int) -> int:
     return setting.kinds[int(np.argmin(of))]
 
 
-Drifted = Callable[[ServedModel, int], tuple[str, ...] | None]
+Drifted = Callable[[LiveModel, int], tuple[str, ...] | None]
 """Columns over a threshold in a window, against the rows that a model was made from; None: too few rows to look at."""
 
 
@@ -767,7 +767,7 @@ def by_rules(
     """
     bands: dict[tuple[int, int], Band | None] = {}
 
-    def band_of(live: ServedModel) -> Band | None:
+    def band_of(live: LiveModel) -> Band | None:
         """The band of the first window that a model has not seen."""
         key = (live.model, live.kind)
         if key not in bands:
