@@ -41,7 +41,7 @@ demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when
 
 .PHONY: test
 test: $(ready) ## Run the tests, with the coverage of core and a sample of mutants (three quarters of an hour or more on 2 cores).
-	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not drill and not browser" --cov --cov-report=term --cov-fail-under=95
+	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not drill and not browser and not e2e" --cov --cov-report=term --cov-fail-under=95
 
 # The folders of pure code, and what holds the structure.
 quick := architecture batches card decision drift features gate lineage mutants profile reading stats table training
@@ -74,9 +74,8 @@ ui: $(if $(retrim),,$(ready)) ## Open the pages of this workspace, its status an
 	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) ui --port $(PORT)
 
 .PHONY: e2e
-e2e: $(ready) ## Open the page in Chromium; install the wheel of this checkout into an empty environment, and run it from `new` to `reproduce` (7 minutes).
-	@$(python) -m pytest -q tests/browser
-	@$(python) .ci/e2e.py
+e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the page in Chromium, the wheel in an empty environment.
+	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "(e2e or browser) and not drill"
 
 .PHONY: drills
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).

@@ -86,7 +86,14 @@ SUITE: dict[str, Any] = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs first what takes longest, so that two workers end at the same time."""
     gc.freeze()
-    items.sort(key=lambda item: item.get_closest_marker("server") is None)
+    items.sort(key=rank)
+
+
+def rank(item: pytest.Item) -> tuple[int, bool]:
+    """The place of a test among all: those of long files come first, then those that start servers."""
+    whole_run = item.get_closest_marker("e2e")
+    minutes = 0 if whole_run is None else whole_run.kwargs.get("minutes", 1)
+    return -minutes, item.get_closest_marker("server") is None
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,9 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Hashable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -459,6 +461,12 @@ def load_yaml(text: str | bytes) -> Any:
         TwiceError: A key stands twice in one mapping.
         YAMLError: It cannot be read.
     """
+    return deepcopy(_load_yaml(text))
+
+
+@lru_cache(maxsize=64)
+def _load_yaml(text: str | bytes) -> Any:
+    """The same, shared by all who ask: a run reads its settings and locks 20 times, each in a twentieth of a second."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = PlacedConstructor
     return yaml.load(text)

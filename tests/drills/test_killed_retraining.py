@@ -71,6 +71,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(scene: Scene, place: str)
     drill(scene, PLACES[place], attempts=1 if place == "after the end" else 2)
 
 
+@pytest.mark.e2e
 @pytest.mark.server
 @pytest.mark.slow
 def test_a_search_killed_between_its_batches_ends_as_if_it_had_not_been(scene: Scene) -> None:
@@ -79,6 +80,7 @@ def test_a_search_killed_between_its_batches_ends_as_if_it_had_not_been(scene: S
     assert scene.world.ask("reproduce", str(version))["identical"]
 
 
+@pytest.mark.e2e
 @pytest.mark.server
 @pytest.mark.slow
 def test_a_run_killed_inside_publish_is_published_once(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from retrim.reports.demo import make_workspace
 from tests.builders.shipped import whole
 from tests.builders.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository, turn_code
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 
 ROWS = 1_500  # January, February and the first hours of March 2011
 STARTS = 'time="hour_start", start=6'

@@ -21,7 +21,7 @@ from retrim.retraining.run_directory import open_run_directory
 from retrim.stages._common import check_pins
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

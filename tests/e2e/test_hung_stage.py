@@ -16,7 +16,7 @@ from retrim.decision.stored_rows import RunRow
 from tests.builders.cured import Cure
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 DEADLINE_SECONDS = 120
 HEARTBEAT = "8s"
 

@@ -14,7 +14,7 @@ from retrim.templates import own_model
 from retrim.training.estimators import CODE_FILE
 from tests.builders.world import World, lend_environment, make_world
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT = 25, 35
 SPACE = {
     "learning_rate": {"low": 0.05, "high": 0.3},

@@ -10,7 +10,7 @@ from tests.builders.deliveries import csv, deliveries
 from tests.builders.sessions import is_printed, session
 from tests.builders.world import REPOSITORY, World
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 WEEK = 168
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT = 25, 31
 NAMES = ("north", "south")
 

@@ -15,7 +15,7 @@ from retrim_flows.deploy import deploy
 from retrim_flows.retrain import start
 from tests.builders.world import START, make_world, prefect_settings
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.e2e, pytest.mark.server]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 from retrim.adapters.prefect_server import LOGIN_FILE, NOTE, PrefectApi, known_server
 from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.e2e, pytest.mark.server]
 
 HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 QUICK = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}

@@ -10,7 +10,7 @@ from retrim.decision.stored_rows import columns_of
 from retrim.release.versions import verify_log
 from tests.builders.world import World, make_world
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.e2e, pytest.mark.server]
 
 
 def numbers(world: World) -> dict[str, Any]:

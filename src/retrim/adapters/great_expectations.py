@@ -14,10 +14,12 @@ which never was there is an error, as a wrong name is.
 A suite on a table that is seen a piece at a time.
 """
 
+import gc
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -261,14 +263,27 @@ def _check(where: str, expectation: object) -> None:
         raise BadInputError(f"suite {where}: {kind} does not take {expectation['kwargs']}: {lines}") from error
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Looks for no garbage: an import makes millions of objects to keep, and the search took a quarter of its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _load() -> Any:
     """Great Expectations, silent: no telemetry, no progress bars, no log lines of its own."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logger = logging.getLogger("great_expectations")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False  # a level would not do: one of its modules sets its own
-    import great_expectations
-    from great_expectations.execution_engine import pandas_execution_engine
+    with uncollected():
+        import great_expectations
+        from great_expectations.execution_engine import pandas_execution_engine
 
     # Every cell is hashed, twice, for a mark of the batch that nobody reads: most of the time on a large one.
     pandas_execution_engine.hash_pandas_dataframe = lambda _: ""

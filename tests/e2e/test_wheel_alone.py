@@ -1,0 +1,20 @@
+"""The wheel of this checkout in an empty environment; `.ci/e2e.py` says what is done there."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.builders.world import REPOSITORY
+
+pytestmark = [pytest.mark.e2e(minutes=7), pytest.mark.server, pytest.mark.slow]
+
+
+def test_it_runs_from_new_to_reproduce_and_its_model_runs_without_it() -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "RETRIM_"))}
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / ".ci" / "e2e.py"], env=kept, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
