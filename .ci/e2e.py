@@ -176,7 +176,7 @@ def main(scratch: Path) -> None:
     retrim("predict")
     retrim("predict", "../week.csv", "../predicted.csv")
     checked = json.loads(retrim("check", "--json"))["check"]
-    rebuilt = json.loads(retrim("reproduce", "1", "--json"))
+    rebuilt = json.loads(retrim("versions", "reproduce", "1", "--json"))
     laid = run("git", "ls-files", folder=workspace, environment=environment).splitlines()
     told = json.loads(retrim("status", "--json"))
     code = [name for name in laid if name.endswith(".py")]

@@ -365,7 +365,7 @@ RECORDS = (
     ),
     Printed("retrim versions", "retrim.cli.answers:version_records", LIST),
     Printed("retrim versions live", "retrim.release.versions:LiveVersion"),
-    Printed("retrim rollback", "retrim.release.versions:LiveVersion"),
+    Printed("retrim versions rollback", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions approve", "retrim.release.approval:ApprovalAnswer"),
     Printed("retrim versions reject", "retrim.release.approval:ApprovalAnswer"),
     Printed(
@@ -384,9 +384,9 @@ RECORDS = (
         "retrim.cli.versions:key",
         more={"public": "The public key, as `proof.trusted_keys` takes it.", "fingerprint": "Its SHA-256."},
     ),
-    Printed("retrim reproduce", "retrim.retraining.reproduce:RebuildResult"),
+    Printed("retrim versions reproduce", "retrim.retraining.reproduce:RebuildResult"),
     Printed(
-        "retrim reproduce --prove",
+        "retrim versions reproduce --prove",
         "retrim.retraining.reproduce:RebuildProof",
         more={
             "largest_difference": "Of predictions on the judged rows; null: not known.",

@@ -59,7 +59,7 @@ def main() -> None:
     if now_live is None or now_live.previous is None:
         sys.exit(f"{given.workspace} has no two versions that were live; take another workspace, such as var/demo")
     root, pair = workspace.paths.root, (now_live.version, now_live.previous)
-    command = [sys.executable, "-c", COMMAND, "rollback", "--reason", "measured", "--to"]
+    command = [sys.executable, "-c", COMMAND, "versions", "rollback", "--reason", "measured", "--to"]
     ours = [timed([*command, str(number)], root) for _ in range(given.times) for number in reversed(pair)]
     row = workspace.store.version(workspace.model, pair[0])
     assert row is not None
@@ -69,7 +69,7 @@ def main() -> None:
     bare = [timed([sys.executable, "-c", bare_code], root) for _ in range(given.times)]
     lines = ["| what | tries | median, s | slowest, s | of a processor, s |", "|---|---|---|---|---|"]
     for name, times in (
-        ("`retrim rollback`, the whole command", ours),
+        ("`retrim versions rollback`, the whole command", ours),
         ("of it the fresh process that loads and answers", fresh),
         ("a bare script that moves two aliases", bare),
     ):

@@ -163,7 +163,7 @@ def test_where_all_is_a_persons_it_is_held_once(tmp_path: Path) -> None:
     later = beat(desk, day + 2)
 
     assert checked.outcome == "held"
-    assert "retrim rollback --to 1" in checked.reason
+    assert "retrim versions rollback --to 1" in checked.reason
     assert "on probation" not in later.reason
     assert find_live_version(desk.workspace).version == 2  # type: ignore[union-attr]
 

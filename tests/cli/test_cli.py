@@ -260,11 +260,11 @@ WRONG = {
     "batch lst": "error: unknown command 'lst'; known: audit, drop, list, redate, release, show, withdraw. "
     "Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
-    "reproduce": "error: missing argument 'N'; see `retrim reproduce --help`",
-    "reproduce x": "error: 'x' is not the number of a version; write 7, list them with `retrim versions`",
-    "reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
-    "rollback": "error: missing option '--reason'; see `retrim rollback --help`",
-    "rollback --reason late": "error: generated has no champion; make version 1 with `retrim retrain`",
+    "versions reproduce": "error: missing argument 'N'; see `retrim versions reproduce --help`",
+    "versions reproduce x": "error: 'x' is not the number of a version; write 7, list them with `retrim versions`",
+    "versions reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
+    "versions rollback": "error: missing option '--reason'; see `retrim versions rollback --help`",
+    "versions rollback --reason late": "error: generated has no champion; make version 1 with `retrim retrain`",
     "check --now soon": "error: 'soon' is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
     "retrain --as-of nan": "error: 'nan' is not a time; write ",
     "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search, warm.",
@@ -376,7 +376,7 @@ def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
     assert (ended.code, f"{text!r} is not a time" in ended.err) == (2, True)
 
 
-@pytest.mark.parametrize("call", ["reproduce", "rollback --reason late --to"])
+@pytest.mark.parametrize("call", ["versions reproduce", "versions rollback --reason late --to"])
 def test_a_number_no_version_can_have_is_wrong_use(call: str, ask: Ask, world: World) -> None:
     ended = ask(world.root, *call.split(), "9" * 30)
 

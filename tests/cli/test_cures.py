@@ -64,9 +64,15 @@ CASES = (
     Case("no landed batch begins with {}; list them with `retrim batch list`, those in quarantine with "
          "`retrim batch list --quarantined`", "batch withdraw ffff --reason wrong",
          ("batch list",), (ROWS,), again="batch withdraw {batch} --reason wrong"),
-    Case("write 7, list them with `retrim versions`", "reproduce x", ("versions",), again="reproduce 7"),
-    Case("has no version {}; list them with `retrim versions`", "reproduce 7", ("versions",), again=""),
-    Case("write `retrim reproduce N --prove --chain`", "reproduce 7 --chain", (), again="reproduce 7 --prove --chain"),
+    Case("write 7, list them with `retrim versions`",
+         "versions reproduce x", ("versions",), again="versions reproduce 7"),
+    Case("has no version {}; list them with `retrim versions`", "versions reproduce 7", ("versions",), again=""),
+    Case(
+        "write `retrim versions reproduce N --prove --chain`",
+        "versions reproduce 7 --chain",
+        (),
+        again="versions reproduce 7 --prove --chain",
+    ),
     Case("rows of two keys cannot be told apart. Change it back", "ingest more.csv", ("set data.key [number]",),
          (ROWS, "set data.key [number,group]")),
     Case("name key columns in params.yaml (data.key)", "ingest changed.csv --correction", ("set data.key [number]",),

@@ -130,7 +130,7 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("record", "example"),
     [
-        ("reproduce", RebuildResult(1, identical=True, differences=(), executed=(), proved=True)),
+        ("versions reproduce", RebuildResult(1, identical=True, differences=(), executed=(), proved=True)),
         ("versions gc", Pruned(dry=True, pieces=())),
         ("batch withdraw", WithdrawalResult(fresh=True, withdrawals=(), rows=0, versions=())),
         ("batch redate", Repair(done=False, moves=(), stays=())),
@@ -143,7 +143,7 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
         ("policy cost", RetrainingCost(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
         ("policy alarms", VerifiedAlarms(1, "", VERIFIED, [])),
         ("versions verify-log", VerifiedLog(0, 0, None)),
-        ("rollback", LiveVersion(1, "", "", "", "", "", None)),
+        ("versions rollback", LiveVersion(1, "", "", "", "", "", None)),
         ("versions run-directory", RunDirectory(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), (), None)),
     ],

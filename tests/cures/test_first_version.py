@@ -30,7 +30,7 @@ WITH_A_VERSION = {
     "predict": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
     "versions log": "nothing was released yet; make version 1: retrim retrain",
-    "rollback --reason late": "has no champion; make version 1 with `retrim retrain`",
+    "versions rollback --reason late": "has no champion; make version 1 with `retrim retrain`",
     "versions fairness": "there is no version yet; make the first: retrim retrain",
     "versions explain 100": "is live; name one with --version N, or make one: retrim retrain",
     "policy alarms": "so there is no history to verify on; make one: `retrim retrain`",

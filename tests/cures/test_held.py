@@ -131,7 +131,7 @@ def test_after_a_rollback_a_check_makes_it_answerable(tmp_path: Path, sit: Sit, 
     for day in (10, 11):
         desk.make_version(day)
     session = sit(desk)
-    session.says("rollback --reason complaints", code=0)
+    session.says("versions rollback --reason complaints", code=0)
     cure.is_asked(session.says("policy acknowledge --reason seen", code=1))
     desk.check(12)
     cure.is_done(session.says("policy acknowledge --reason seen", code=0))

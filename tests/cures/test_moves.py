@@ -58,7 +58,7 @@ def rolled_back_as_it_says(session: Session, said: str) -> str:
 )
 def test_a_retraining_has_another_look_at_what_the_gate_refused(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
-    cure.is_asked(session.says("rollback --to 3 --reason 'a back door'", code=1))
+    cure.is_asked(session.says("versions rollback --to 3 --reason 'a back door'", code=1))
     desk.make_version(13)
     cure.is_done(session.says("status", code=0))
     assert find_live_version(desk.workspace).version == 4  # type: ignore[union-attr]
@@ -112,8 +112,8 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 @pytest.mark.cures(
-    "{}; but manual is set: `retrim rollback --to {} --reason ...`",
-    "{}; but release.approval asks a person: `retrim rollback --to {} --reason ...`",
+    "{}; but manual is set: `retrim versions rollback --to {} --reason ...`",
+    "{}; but release.approval asks a person: `retrim versions rollback --to {} --reason ...`",
 )
 def test_a_former_champion_that_is_a_persons_to_bring_back_goes_live_as_it_says(
     returned: Desk, tmp_path: Path, sit: Sit, cure: Cure
@@ -127,7 +127,7 @@ def test_a_former_champion_that_is_a_persons_to_bring_back_goes_live_as_it_says(
         assert find_live_version(desk.workspace).version == 1  # type: ignore[union-attr]
 
 
-@pytest.mark.cures("worse on probation: {}; but manual is set: `retrim rollback --to {} --reason ...`")
+@pytest.mark.cures("worse on probation: {}; but manual is set: `retrim versions rollback --to {} --reason ...`")
 def test_what_is_worse_on_probation_is_rolled_back_by_hand(tmp_path: Path, sit: Sit, cure: Cure) -> None:
     desk = begin(tmp_path, odd=6.0, triggers={"rules": ["gain", "manual"]})
     until_it_ends(desk)

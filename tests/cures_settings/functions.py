@@ -293,7 +293,7 @@ def decided(evidence: Any) -> Callable[[Asked], str]:
 
 WAITED = replace(LOUD, labels_until=NOW - pd.Timedelta("90D"))
 DECIDED = (
-    Case("{}; but release.approval asks a person: `retrim rollback --to {} --reason ...`",
+    Case("{}; but release.approval asks a person: `retrim versions rollback --to {} --reason ...`",
          {"release.approval.moves": ["restore"]}, ({"release.approval.moves": ["promote"]},), restore),
     Case("release.approval.moves without restore", {"release.approval.moves": ["restore", "first"]},
          ({"release.approval.moves": ["first"]},), restore),

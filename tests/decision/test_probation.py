@@ -121,7 +121,7 @@ def test_where_all_is_a_persons_nothing_is_rolled_back_by_itself() -> None:
     )
 
     assert decision.outcome == "held"
-    assert "retrim rollback --to 1" in decision.reason
+    assert "retrim versions rollback --to 1" in decision.reason
 
 
 @pytest.mark.parametrize("outcome", ["going on", "confirmed", "over", "replaced"])

@@ -72,7 +72,7 @@ def test_where_everything_is_a_persons_a_person_is_told() -> None:
     decision = decided(manual=True)
 
     assert decision.outcome == "held"
-    assert "`retrim rollback --to 2 --reason ...`" in decision.reason
+    assert "`retrim versions rollback --to 2 --reason ...`" in decision.reason
 
 
 def test_without_former_champions_there_is_nothing_to_judge() -> None:

@@ -77,7 +77,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(scene: Scene, place: str)
 def test_a_search_killed_between_its_batches_ends_as_if_it_had_not_been(scene: Scene) -> None:
     version = drill(scene, IN_TUNE)
 
-    assert scene.world.ask("reproduce", str(version))["identical"]
+    assert scene.world.ask("versions", "reproduce", str(version))["identical"]
 
 
 @pytest.mark.e2e

@@ -51,7 +51,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
 
 def test_both_versions_rebuild(world: World) -> None:
     for version in ("1", "2"):
-        assert world.ask("reproduce", version)["identical"] is True
+        assert world.ask("versions", "reproduce", version)["identical"] is True
 
 
 def test_versions_say_which_was_made_with_the_withdrawn_batch(world: World) -> None:

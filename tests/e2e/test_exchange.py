@@ -142,7 +142,7 @@ class TestAnImport:
         assert production.ask("predict")["version"] == 2
 
     def test_says_where_it_can_be_proved(self, production: World, imported: Any) -> None:
-        refused = production.retrim("reproduce", "2", "--prove", code=1)
+        refused = production.retrim("versions", "reproduce", "2", "--prove", code=1)
 
         assert "its commit" in refused.stderr
         assert "lie where it was made; prove it there" in refused.stderr

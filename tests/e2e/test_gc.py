@@ -149,8 +149,8 @@ class TestPruning:
         assert world.ask("versions", "gc")["removed"] == []
 
     def test_lets_the_oldest_version_be_rebuilt_and_proved(self, world: World, pruned: dict[str, Any]) -> None:
-        assert world.ask("reproduce", "1")["identical"]
-        assert world.ask("reproduce", "1", "--prove")["proved"]
+        assert world.ask("versions", "reproduce", "1")["identical"]
+        assert world.ask("versions", "reproduce", "1", "--prove")["proved"]
 
 
 def test_killed_on_the_way_nothing_is_gone_that_is_needed_and_the_next_one_goes_on(world: World) -> None:

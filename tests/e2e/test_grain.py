@@ -47,7 +47,7 @@ def test_one_of_them_is_explained_as_it_was_scored(world: World, checked: Any) -
 
 
 def test_the_version_is_rebuilt(world: World, checked: Any) -> None:
-    assert world.ask("reproduce", "1")["identical"]
+    assert world.ask("versions", "reproduce", "1")["identical"]
 
 
 def test_another_grain_is_refused_and_the_same_goes_on(world: World, checked: Any) -> None:

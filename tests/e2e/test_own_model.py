@@ -59,7 +59,7 @@ def test_it_scores_rows(world: World, first: Any) -> None:
 
 
 def test_it_is_proved_identical(world: World, first: Any) -> None:
-    assert world.ask("reproduce", "1", "--prove")["identical"]
+    assert world.ask("versions", "reproduce", "1", "--prove")["identical"]
 
 
 def test_a_prediction_is_not_taken_apart_and_it_says_why(world: World, first: Any) -> None:

@@ -32,7 +32,7 @@ def test_a_version_on_prepared_features_scores_explains_checks_and_is_rebuilt(wo
     world.retrim("predict")
     said = world.ask("versions", "explain", json.dumps(row))
     world.retrim("check", "--now", world.day(29), code=(0, 1))
-    proof = world.ask("reproduce", "1", "--prove")
+    proof = world.ask("versions", "reproduce", "1", "--prove")
     key = world.workspace.predictions.all_keys(1)[-1]
 
     names = {each["feature"] for each in said["contributions"]}

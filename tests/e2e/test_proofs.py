@@ -57,7 +57,7 @@ def unproved(world: World) -> str:
 
 @pytest.fixture(scope="module")
 def chain(world: World, unproved: str) -> Any:
-    return world.ask("reproduce", "2", "--prove", "--chain")
+    return world.ask("versions", "reproduce", "2", "--prove", "--chain")
 
 
 def said(record: Any) -> dict[str, Any]:
@@ -77,12 +77,12 @@ class TestAChain:
             assert (record["whose"], record["version"], record["identical"]) == ("ours", each["version"], True)
 
     def test_leaves_out_what_was_proved_before_only_if_asked(self, world: World, chain: Any) -> None:
-        again = world.ask("reproduce", "2", "--prove", "--chain", "--skip-proved")
+        again = world.ask("versions", "reproduce", "2", "--prove", "--chain", "--skip-proved")
 
         assert (again["ancestors"], again["proved"]) == ([], True)
         assert ancestors(world.workspace, 2) == [1]
 
-    @pytest.mark.cures("without an attestation: prove it before with `retrim reproduce N --prove`")
+    @pytest.mark.cures("without an attestation: prove it before with `retrim versions reproduce N --prove`")
     def test_gives_an_export_its_attestation(self, world: World, unproved: str, chain: Any, cure: Cure) -> None:
         cure.is_asked(unproved)
         exported = world.retrim("versions", "export", "2", "--to", str(world.root / "var" / "proved.tar")).stdout
@@ -91,9 +91,9 @@ class TestAChain:
         assert "version 2 exported, with the attestation of a rebuild" in exported
 
     def test_asks_for_a_proof(self, world: World) -> None:
-        refused = world.retrim("reproduce", "2", "--chain", code=2)
+        refused = world.retrim("versions", "reproduce", "2", "--chain", code=2)
 
-        assert "write `retrim reproduce N --prove --chain`" in refused.stderr
+        assert "write `retrim versions reproduce N --prove --chain`" in refused.stderr
 
 
 class TestAnAttestation:
@@ -153,7 +153,7 @@ def test_a_proof_on_another_platform_promises_nothing_and_tells_the_difference(w
     assert row is not None
     elsewhere = row.lineage["platform"].replace("linux", "plan9")
     with recorded_as(world, 1, platform=elsewhere):
-        found = said(world.ask("reproduce", "1", "--prove"))
+        found = said(world.ask("versions", "reproduce", "1", "--prove"))
 
     assert found["promise"] == "none: it was made on another platform"
     assert found["predictions"]["largest_difference"] == 0.0
@@ -172,7 +172,7 @@ def test_an_altered_object_in_the_repository_reaches_no_fresh_clone(world: World
     file.chmod(0o600)
     file.write_bytes(zlib.compress(altered))
     try:
-        failed = world.retrim("reproduce", "1", "--prove", code=3)
+        failed = world.retrim("versions", "reproduce", "1", "--prove", code=3)
     finally:
         file.write_bytes(whole)
         file.chmod(mode)
@@ -188,7 +188,7 @@ def test_a_proof_in_an_environment_with_other_packages_is_refused(world: World) 
     other = f'case "$*" in *importlib.metadata*) {altered}; exit;; esac\n'
     python.write_text(whole.replace("\n", f"\n{other}", 1), encoding="utf-8")
     try:
-        refused = world.retrim("reproduce", "1", "--prove", code=1)
+        refused = world.retrim("versions", "reproduce", "1", "--prove", code=1)
     finally:
         python.write_text(whole, encoding="utf-8")
 

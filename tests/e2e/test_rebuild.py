@@ -1,4 +1,4 @@
-"""Versions are rebuilt byte for byte: with plain tools, with `retrim reproduce`, and against tampering.
+"""Versions are rebuilt byte for byte: with plain tools, with `retrim versions reproduce`, and against tampering.
 
 One world for all: version 1 (searched, no champion), version 2 (with version 1 as its champion),
 then a batch that no version has seen. Its DVC remote is a folder, to which the runs push.
@@ -195,7 +195,7 @@ def test_a_room_of_an_earlier_date_has_the_champion_and_the_mode_of_then(world: 
 
 @pytest.fixture(scope="module")
 def reproduced(world: World) -> dict[str, object]:
-    record = world.ask("reproduce", "1", environment={"RETRIM_CORES": "1"})
+    record = world.ask("versions", "reproduce", "1", environment={"RETRIM_CORES": "1"})
     assert isinstance(record, dict)
     return record
 
@@ -204,7 +204,9 @@ class TestReproduce:
     def test_says_identical_also_on_one_core(self, reproduced: dict[str, object]) -> None:
         assert reproduced == {**SAME, "version": 1, "proved": False}
 
-    @pytest.mark.cures("It can be made again from these, byte for byte on the same platform: retrim reproduce {}.")
+    @pytest.mark.cures(
+        "It can be made again from these, byte for byte on the same platform: retrim versions reproduce {}."
+    )
     def test_makes_again_what_the_card_says_can_be(
         self, world: World, reproduced: dict[str, object], cure: Cure
     ) -> None:
@@ -212,7 +214,7 @@ class TestReproduce:
         cure.is_asked(card)
         cure.is_done(str(reproduced))
 
-        assert "retrim reproduce 1." in card
+        assert "retrim versions reproduce 1." in card
         assert reproduced["identical"]
 
     def test_leaves_nothing_behind(self, world: World, reproduced: dict[str, object]) -> None:
@@ -220,19 +222,19 @@ class TestReproduce:
 
     def test_is_refused_by_the_stage_when_one_raw_byte_was_altered(self, world: World) -> None:
         with altered(cached(world, "retrim/generated/v1:data/raw.dvc")):
-            record = world.ask("reproduce", "1", code=1)
+            record = world.ask("versions", "reproduce", "1", code=1)
 
         assert (record["identical"], record["executed"]) == (False, ["validate"])
         assert "data/raw is not the one pinned" in record["differences"][0]
 
     def test_of_an_unknown_version_is_wrong_use(self, world: World) -> None:
-        refused = world.retrim("reproduce", "9", code=2)
+        refused = world.retrim("versions", "reproduce", "9", code=2)
 
         assert "generated has no version 9" in refused.stderr
 
     def test_waits_for_nobody_who_rebuilds_the_same(self, world: World) -> None:
         with held_locks(world.workspace, "reproduce-v1"):
-            refused = world.retrim("reproduce", "1", code=1)
+            refused = world.retrim("versions", "reproduce", "1", code=1)
 
         assert "reproduce-v1 is going on in another process" in refused.stderr
 
@@ -243,7 +245,7 @@ def proved(world: World) -> dict[str, object]:
     whole = lock.read_bytes()
     lock.write_bytes(b"no-such-package==1.0 --hash=sha256:" + b"0" * 64 + b"\n")
     try:
-        record = world.ask("reproduce", "2", "--prove", environment={"RETRIM_CORES": "4"})
+        record = world.ask("versions", "reproduce", "2", "--prove", environment={"RETRIM_CORES": "4"})
     finally:
         lock.write_bytes(whole)
     assert isinstance(record, dict)
@@ -251,7 +253,7 @@ def proved(world: World) -> dict[str, object]:
 
 
 class TestProof:
-    """`retrim reproduce --prove`: from raw data, in an environment built from the recorded lock."""
+    """`retrim versions reproduce --prove`: from raw data, in an environment built from the recorded lock."""
 
     def test_sees_all_six_stages_run_and_finds_the_same_bytes_on_four_cores(self, proved: dict[str, object]) -> None:
         assert proved | {**SAME, "version": 2, "proved": True, "largest_difference": 0.0} == proved
@@ -268,7 +270,7 @@ class TestProof:
     @pytest.mark.parametrize("part", ["raw", "champion"])
     def test_fails_when_one_recorded_byte_was_altered(self, world: World, proved: dict[str, object], part: str) -> None:
         with altered(cached(world, f"retrim/generated/v2:data/{part}.dvc")):
-            record = world.ask("reproduce", "2", "--prove", code=1)
+            record = world.ask("versions", "reproduce", "2", "--prove", code=1)
 
         assert (record["identical"], record["proved"], record["executed"]) == (False, False, [])
         assert f"data/{part}" in record["differences"][0]
@@ -282,7 +284,7 @@ class TestProof:
         other = git.commit_files(run_directory, ["requirements.lock"], "tampered", date=world.day(SECOND))
         git.git(world.root, "tag", "-f", "retrim/generated/v2", other)
         try:
-            record = world.ask("reproduce", "2", "--prove", code=1)
+            record = world.ask("versions", "reproduce", "2", "--prove", code=1)
         finally:
             git.git(world.root, "tag", "-f", "retrim/generated/v2", commit)
             git.remove_worktree(world.root, run_directory)
@@ -379,4 +381,4 @@ def test_a_batch_that_is_released_as_of_before_a_version_changes_none_of_it(worl
     world.retrim("batch", "release", late.batch, "--reason", "true", "--arrived", world.day(FIRST - 1))
 
     assert late.outcome == "quarantined"
-    assert world.ask("reproduce", "1") == {"version": 1, **SAME, "proved": False}
+    assert world.ask("versions", "reproduce", "1") == {"version": 1, **SAME, "proved": False}

@@ -58,7 +58,7 @@ def test_it_was_fitted_until_the_newest_mature_row(world: World, outcome: Any) -
 
 
 def test_it_is_rebuilt_as_every_version(world: World, outcome: Any) -> None:
-    assert world.ask("reproduce", str(outcome["refit"]["version"]))["identical"]
+    assert world.ask("versions", "reproduce", str(outcome["refit"]["version"]))["identical"]
 
 
 def test_a_check_measures_it_against_the_rows_that_judged_the_other(world: World, outcome: Any) -> None:

@@ -71,7 +71,7 @@ def test_it_is_no_refusal_that_counts_against_the_rules(world: World) -> None:
 
 
 def test_the_version_is_rebuilt_with_the_former_champion_in_its_room(world: World) -> None:
-    assert world.ask("reproduce", "3")["identical"]
+    assert world.ask("versions", "reproduce", "3")["identical"]
 
 
 def test_a_fresh_clone_rebuilds_it_with_plain_tools(world: World, third: VersionRow, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_check_of_one_says_nothing_of_the_other(worlds: dict[str, World], addr
 
 def test_what_one_prunes_the_other_does_not_miss(worlds: dict[str, World], addresses: dict[str, str]) -> None:
     pruned = ask(worlds["north"], addresses, "versions", "gc")
-    rebuilt = ask(worlds["south"], addresses, "reproduce", "1")
+    rebuilt = ask(worlds["south"], addresses, "versions", "reproduce", "1")
 
     assert "removed" in pruned
     assert rebuilt["identical"]

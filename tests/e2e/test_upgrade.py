@@ -119,7 +119,7 @@ def test_a_run_by_another_retrim_is_refused_until_it_is_upgraded(refusal: str, s
 
 
 def test_each_version_is_proved_after_both_upgrades(third: World) -> None:
-    proofs = [third.ask("reproduce", number, "--prove") for number in ("1", "2", "3")]
+    proofs = [third.ask("versions", "reproduce", number, "--prove") for number in ("1", "2", "3")]
 
     assert [(each["identical"], each["executed"]) for each in proofs] == [(True, ALL)] * 3
 

@@ -47,7 +47,7 @@ def test_a_run_does_not_bring_it_back_by_itself_and_says_what_to_type(desk: Desk
 
     assert find_live_version(desk.workspace).version == 2  # type: ignore[union-attr]
     assert outcome.state == "refused"
-    assert "`retrim rollback --to 1 --reason ...`" in outcome.reason
+    assert "`retrim versions rollback --to 1 --reason ...`" in outcome.reason
     assert {row.kind for row in desk.workspace.store.alerts("generated")} == {"restore needed", "refused"}
 
 

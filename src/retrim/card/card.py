@@ -512,7 +512,10 @@ def lineage(facts: Facts) -> CardSection:
         ("Python", found.python),
         ("platform", found.platform),
     ]
-    sentence = f"It can be made again from these, byte for byte on the same platform: retrim reproduce {facts.number}."
+    sentence = (
+        "It can be made again from these, byte for byte on the same platform: "
+        f"retrim versions reproduce {facts.number}."
+    )
     return CardSection("Lineage", "lineage", (sentence,), (facts_table(pairs, "store: versions"),))
 
 

@@ -236,7 +236,7 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
             f"{len(sample.differing)} of {sample.rows} stored predictions of version {sample.version} are not what it "
             f"says of the same rows: `retrim versions explain '{one}'` shows both; the file was altered, or the "
             "version predicts otherwise on this machine: restore var/predictions from a backup, or prove the version "
-            f"with `retrim reproduce {sample.version} --prove`",
+            f"with `retrim versions reproduce {sample.version} --prove`",
             now=now,
         )
     workspace.store.mark_done(workspace.model, NAME, until=iso(now))

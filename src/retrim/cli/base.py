@@ -249,7 +249,6 @@ def _fail(message: str, code: int) -> NoReturn:
 PANELS = {
     "Begin": "demo new init profile upgrade",
     "Every day": "ingest check retrain predict serve schedule status why ui",
-    "Undo and prove": "rollback reproduce",
     "Groups": "alerts batch policy settings token versions",
 }
 """Where each command stands in the help."""

@@ -209,7 +209,7 @@ def schedule() -> None:
         run_schedule(workspace, server)
 
 
-for part in (start, data, predict, serve, status, versions):
+for part in (start, data, predict, serve, status):
     app.add_typer(part.app)
 for name, group in {
     "alerts": alerts.alerts_app,

@@ -545,8 +545,8 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
         "cd var/demo",
         "../../.venv/bin/retrim status",
         "../../.venv/bin/retrim versions",
-        f"../../.venv/bin/retrim reproduce {newest}",
-        f"../../.venv/bin/retrim reproduce {newest} --prove",
+        f"../../.venv/bin/retrim versions reproduce {newest}",
+        f"../../.venv/bin/retrim versions reproduce {newest} --prove",
     ):
         render.OUT.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
 

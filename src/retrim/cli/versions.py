@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
     from retrim.retraining.reproduce import RebuildResult
 
-app = typer.Typer()
-versions_app = typer.Typer(help="Versions: list, show, compare, approve, move, clean up.", invoke_without_command=True)
+versions_app = typer.Typer(
+    help="Versions: list, roll back, rebuild, approve, move, clean up.", invoke_without_command=True
+)
 NO_REMOTE = (
     "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
     "`dvc remote add -d NAME ADDRESS`, `git commit -m 'a DVC remote' .dvc/config`; runs push to it from then on. "
@@ -88,7 +89,7 @@ def _word_on(record: dict[str, Any]) -> str:
     return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 
-@app.command(epilog=example("retrim reproduce 1 --prove"))
+@versions_app.command(epilog=example("retrim versions reproduce 1 --prove"))
 def reproduce(
     version: Version,
     prove: Annotated[
@@ -121,7 +122,7 @@ def reproduce(
 
     if (chain and not prove) or (skip_proved and not chain):
         raise BadInputError(
-            "--chain proves, and --skip-proved is for chains; write `retrim reproduce N --prove --chain`"
+            "--chain proves, and --skip-proved is for chains; write `retrim versions reproduce N --prove --chain`"
         )
     workspace, now = workspace_here(), as_time(None)
     shown: list[RebuildResult]
@@ -181,7 +182,7 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
         render.OUT.print(f"  attestation: {rebuilt.attestation}", highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command(epilog=example("retrim rollback --to 1 --reason 'complaints from the north'"))
+@versions_app.command(epilog=example("retrim versions rollback --to 1 --reason 'complaints from the north'"))
 def rollback(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
     by: By,
@@ -342,7 +343,7 @@ def log_verify(
     epilog=example("retrim versions verify-attestation var/attestations/bike-v1-0123456789ab.json"),
 )
 def verify(
-    file: Annotated[Path, typer.Argument(help="An attestation that `retrim reproduce N --prove` wrote.")],
+    file: Annotated[Path, typer.Argument(help="An attestation that `retrim versions reproduce N --prove` wrote.")],
     key: Annotated[
         str | None,
         typer.Option("--key", metavar="KEY", help="The public key that must have signed it, or a file with it."),
@@ -483,7 +484,7 @@ def export(
     if as_json:
         render.show_json(to_record(made))
         return
-    unproved = "without an attestation: prove it before with `retrim reproduce N --prove`"
+    unproved = "without an attestation: prove it before with `retrim versions reproduce N --prove`"
     proved = "with the attestation of a rebuild" if made.proved else unproved
     render.OUT.print(f"version {version} exported, {proved}", highlight=False, markup=False)
     print(made.file)  # noqa: T201  so that a shell can take it

@@ -106,7 +106,7 @@ def restore_instead(
         f"version {previous_champions.best}, a previous champion, is better again: {previous_champions.verdict.reason}"
     )
     if manual:
-        reason = f"{text}; but manual is set: `retrim rollback --to {previous_champions.best} --reason ...`"
+        reason = f"{text}; but manual is set: `retrim versions rollback --to {previous_champions.best} --reason ...`"
         return replace(decision, outcome="held", reason=reason, change="a person", fired=())
     return replace(decision, outcome="restore", reason=text, change="a previous champion that lost more", fired=())
 

@@ -263,7 +263,9 @@ def roll_back_instead(
         return decision
     change = "a probation with less evidence that the new champion is worse"
     if manual:
-        reason = f"worse on probation: {said}; but manual is set: `retrim rollback --to {against} --reason ...`"
+        reason = (
+            f"worse on probation: {said}; but manual is set: `retrim versions rollback --to {against} --reason ...`"
+        )
         return replace(decision, outcome="held", reason=reason, change=change, fired=())
     return replace(decision, outcome="rollback", reason=f"worse on probation: {said}", change=change, fired=())
 

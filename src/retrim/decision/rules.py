@@ -750,7 +750,7 @@ class ApprovalParams(SettingsSection):
         """A reason for which a previous champion would come back, and what a person types; None if nobody is asked."""
         if "restore" not in self.moves:
             return None
-        return f"{reason}; but release.approval asks a person: `retrim rollback --to {version} --reason ...`"
+        return f"{reason}; but release.approval asks a person: `retrim versions rollback --to {version} --reason ...`"
 
 
 RESTORE_ASKED = "release.approval.moves without restore"
