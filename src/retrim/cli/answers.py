@@ -9,13 +9,14 @@ import pandas as pd
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
 from retrim.alerting import KIND_FACTS, AlertKind, what_to_do
+from retrim.checking.beside import compare_shadows
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
 from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
 from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
-from retrim.decision.probation import ProbationNow, ServedPredictions
+from retrim.decision.probation import ProbationNow, ServedBeside, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS
 from retrim.decision.rules import RolledBack
 from retrim.decision.stored_rows import RunRow, VersionRow
@@ -313,6 +314,7 @@ class StatusAnswer:
         rolled_back: The rollback that nobody has answered; None: none.
         settled: The acknowledgement that still holds; None: none.
         probation: Probation of what is live; None: it has none.
+        shadows: Versions that answered requests beside what is live, on the rows whose labels have come.
         waiting: Versions that wait for a person: `version`, `run`, `since`, `expires`, `reason`.
         running: [Runs](#run) that go on.
         unpushed: Runs whose files the DVC remote has not taken.
@@ -344,6 +346,7 @@ class StatusAnswer:
     rolled_back: RolledBack | None
     settled: StandingAnswer | None
     probation: ProbationNow | None
+    shadows: tuple[ServedBeside, ...]
     waiting: tuple[WaitingVersion, ...]
     running: tuple[RunFacts, ...]
     unpushed: tuple[RunFacts, ...]
@@ -387,6 +390,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         rolled_back=rolled_back(workspace, decisions, None),
         settled=settlement_now(workspace),
         probation=probation_now(workspace),
+        shadows=compare_shadows(workspace, now=now),
         waiting=tuple(WaitingVersion(**each) for each in waiting(workspace)),
         running=tuple(_run_facts(run) for run in running),
         unpushed=tuple(_run_facts(run) for run in store.runs(workspace.model, state=UNPUSHED)),

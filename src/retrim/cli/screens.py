@@ -357,6 +357,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("because", render.brief(champion.reason, REASON) if champion else None),
         ("lacks", lacks_in_words(status.lacks)),
         ("probation", probation_in_words(status.probation)),
+        ("shadow", "; ".join(f"{each.outcome}: {each.said}" for each in status.shadows) or None),
         ("to do", to_do),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),
         ("accumulated gain", accumulated_gain),

@@ -12,6 +12,8 @@ from retrim.cli.base import AsJson, as_time, example, several_workspaces, versio
 
 app = typer.Typer()
 PORT = 8000
+MOST_SHADOWS = 4
+"""Each answers every request once more."""
 
 
 @app.command(epilog=example("retrim serve --port 8001"))
@@ -23,6 +25,10 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port. 0 takes a free one.")] = PORT,
     version: Annotated[
         int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
+    ] = None,
+    shadow: Annotated[
+        list[str] | None,
+        typer.Option("--shadow", metavar="WHO", help="previous, challenger or N answers beside, unheard. Up to 4."),
     ] = None,
     cert: Annotated[
         Path | None, typer.Option("--cert", metavar="FILE", help="Certificate as PEM, for TLS; with --key.")
@@ -47,11 +53,15 @@ def serve(
 
     if (cert is None) != (key is None):
         raise BadInputError("TLS takes a certificate and its key; name both: --cert, --key")
-    roots = several_workspaces(folders)
-    if version is not None and len(roots) > 1:
+    roots, shadows = several_workspaces(folders), shadow or []
+    numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
+    if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
-            f"--version {version} is of one workspace, and {len(roots)} are named; leave it out, and ask with ?version="
+            f"a number names a version of one workspace, and {len(roots)} workspaces are named; leave it out, and ask "
+            "with ?version=N, or name shadows as previous or challenger"
         )
+    if len(shadows) > MOST_SHADOWS:
+        raise BadInputError(f"--shadow is given {len(shadows)} times; name {MOST_SHADOWS} at most")
     listener = bind(port, host)
     is_local = ip_address(listener.getsockname()[0]).is_loopback
     lightgbm_alone()
@@ -62,7 +72,14 @@ def serve(
     refuse_same_names([open_workspace(root.root).model for root in roots])
     openers: list[Callable[[], Workspace]] = [partial(open_workspace, root.root) for root in roots]
     models = [
-        open_model(open_here, version, is_local=is_local, is_durable=durable, now=lambda: as_time(None))
+        open_model(
+            open_here,
+            version,
+            is_local=is_local,
+            is_durable=durable,
+            now=lambda: as_time(None),
+            shadows=shadows,
+        )
         for open_here in openers or [workspace_here]
     ]
     at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"

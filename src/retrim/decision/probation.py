@@ -228,11 +228,13 @@ class ProbationCheck(ProbationFacts):
         return ProbationNow(**vars(self.facts), checks=self.watch.checks)
 
 
-def in_words(watch: ProbationState, judged: ProbationVerdict, params: ProbationParams) -> str:
-    """A sentence with the figures."""
-    who = f"version {watch.version} against {watch.against}, the champion before"
+def in_words(
+    watch: ProbationState, judged: ProbationVerdict, params: ProbationParams, *, role: str | None = None
+) -> str:
+    """A sentence with the figures; of a probation, or of what was answered as shadow or canary."""
+    who = f"version {watch.version} against {watch.against}{', the champion before' if role is None else ''}"
     if not watch.rows:
-        return f"{who}: no row that neither has seen yet"
+        return f"{who}: no row {'that neither has seen' if role is None else 'with a label that has come'} yet"
     seen = (
         f"{who}: loss {watch.new / watch.rows:.4g} against {watch.previous / watch.rows:.4g} on {watch.rows} rows in "
         f"{watch.checks} check{'' if watch.checks == 1 else 's'}, {judged.effect:+.1%} in {watch.worse.count} blocks"
@@ -242,6 +244,86 @@ def in_words(watch: ProbationState, judged: ProbationVerdict, params: ProbationP
         f"{judged.evidence_fine:.3g} of {1 / params.alpha_confirm:.3g} that it is not worse by {params.min_effect:.1%}"
     )
     return f"{seen}; {evidence}"
+
+
+@dataclass(frozen=True)
+class ServedBeside(ProbationVerdict):
+    """Two versions that answered requests, on the rows whose labels have come.
+
+    Args:
+        role: `shadow`: both answered the same requests, one of them unheard; `canary`: each had a share of the rows.
+        version: The newer one.
+        against: The older one.
+        rows: Rows of the newer one that were compared.
+        said: What they have come to, in words.
+    """
+
+    role: Literal["shadow", "canary"]
+    version: int
+    against: int
+    rows: int
+    said: str
+
+
+def compare_beside(
+    new: np.ndarray,
+    previous: np.ndarray,
+    params: ProbationParams,
+    *,
+    role: Literal["shadow", "canary"],
+    version: int,
+    against: int,
+    rows_per_check: int,
+) -> ServedBeside:
+    """The test of a probation on answers: after each block, until one of the two has shown more or enough rows passed.
+
+    Asked again with more rows at the end it never takes back what it has found.
+
+    Args:
+        new: Losses of the newer version in the order in which labels came, shape (n,).
+        previous: Those of the older one beside them, shape (n,).
+        params: Of the probation: its levels, its minimum effect, and after how many usual checks it is over.
+        role: Why both answered.
+        version: The newer one.
+        against: The older one.
+        rows_per_check: Rows of a usual check.
+    """
+    if not params.checks:  # probations are off; answers are compared anyway
+        params = params.model_copy(update={"checks": ProbationParams().checks})
+    watch, block_rows = ProbationState.begin(version, against), params.block_rows(rows_per_check)
+    judged = watch.judge(params)
+    for start in range(0, len(new), block_rows):
+        if judged.outcome != "going on":
+            break
+        part = slice(start, start + block_rows)
+        watch = watch.after(new[part], previous[part], params, block_rows=block_rows)
+        watch = replace(watch, checks=watch.rows // rows_per_check)
+        judged = watch.judge(params)
+    said = in_words(watch, judged, params, role=role)
+    return ServedBeside(**vars(judged), role=role, version=version, against=against, rows=watch.rows, said=said)
+
+
+def blocks_side_by_side(is_new: np.ndarray, losses: np.ndarray, *, block_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Losses of rows that one of two versions answered, as pairs: beside each of one the mean of the other's.
+
+    That mean is of the rows that came while the newer version's block of `block_rows` rows was filled. A block without
+    such a row is left out.
+
+    Args:
+        is_new: Whose rows, in the order in which labels came, shape (n,).
+        losses: Of whichever version answered, shape (n,).
+        block_rows: Rows of a block of the newer version.
+
+    Returns:
+        Losses of the newer version's rows and those means, shape (k,) each.
+    """
+    before = np.cumsum(is_new) - is_new
+    block = before // block_rows
+    rows = np.bincount(block[~is_new], minlength=int(block.max(initial=0)) + 1)
+    sums = np.bincount(block[~is_new], weights=losses[~is_new], minlength=len(rows))
+    own = block[is_new]
+    there = rows[own] > 0
+    return losses[is_new][there], (sums[own] / np.maximum(rows[own], 1))[there]
 
 
 def roll_back_instead(

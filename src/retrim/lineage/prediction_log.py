@@ -2,8 +2,9 @@
 
     <address>/model=<model>/version=<N>/month=<month of the event>/part-0000.parquet
 
-Answers on which nobody acts as on those of the live version lie apart: below `model=<model>~named`, by a version that a
-request named, and below `model=<model>~shadow`, by one that answered unheard. No model's name has a tilde.
+What other versions than the live one answered lies apart: below `model=<model>~named`, by a version that a request
+named, `model=<model>~shadow`, by one that answered unheard, and `model=<model>~canary`, by one that has a share of the
+requests. No model's name has a tilde.
 
 A file holds up to `ROWS` rows in order of their event. A newer one replaces it whole, with the rows that it had and
 more. So a row is there once or not yet, and readers see files that are whole. Row groups are small, and say from when
@@ -51,7 +52,7 @@ SCHEMA = pa.schema(
     }
 )
 """Columns of a file; `version` and `month` are folders."""
-Role = Literal["request", "named", "shadow"]
+Role = Literal["request", "named", "shadow", "canary"]
 ROLES: tuple[Role, ...] = get_args(Role)
 SERVED: Role = "request"
 """What stands for the batch of a row that a request brought: its features are kept nowhere."""
@@ -227,6 +228,16 @@ class PredictionLog:
     def of_version(self, version: int, keys: Iterable[str], events: Moments) -> pa.Table:
         """What a version predicted for rows; those it did not predict are left out."""
         return self._read(version, None, events, _as_keys(keys))
+
+    def answered(self, version: int, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """What a version answered at whatever event, of these keys or of all.
+
+        Returns:
+            `key`, `at` (UTC), `prediction`, `probabilities` and `request_id`, a row for each key.
+        """
+        columns = ["key", "at", "prediction", "probabilities", "request_id"]
+        found: pd.DataFrame = self._read(version, columns, None, None if keys is None else _as_keys(keys)).to_pandas()
+        return found
 
     def served(self, keys: Iterable[str], events: Moments) -> pd.DataFrame:
         """What was served for rows: of each the prediction that was stored first, by the version that was live then.

@@ -80,6 +80,12 @@ class Metrics:
         self._seconds = Histogram(
             "retrim_request_seconds", "seconds to answer a request", ("path",), buckets=SECONDS, registry=self._registry
         )
+        self._shadows = Counter(
+            "retrim_shadow_requests",
+            "requests by whether shadows were to answer them too",
+            ("fate",),
+            registry=self._registry,
+        )
         if loop is not None:
             self._registry.register(loop)
         self._quick = self._requests.labels("/predict", "200"), self._seconds.labels("/predict")
@@ -94,6 +100,10 @@ class Metrics:
         """Counts a prediction of a plain row."""
         self._quick[0].inc()
         self._quick[1].observe(seconds)
+
+    def note_shadow(self, taken: bool) -> None:  # noqa: FBT001  the one thing that it counts
+        """Counts a request that shadows were given, or that was dropped as too many waited."""
+        self._shadows.labels("taken" if taken else "dropped").inc()
 
     def as_text(self) -> bytes:
         """All of them, in the text format of Prometheus."""

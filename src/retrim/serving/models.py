@@ -18,6 +18,7 @@ from retrim.serving.predict import version_to_ask
 from retrim.serving.request_log import RequestLog
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Serving
+from retrim.serving.shadow import Shadows
 
 
 @dataclass(frozen=True)
@@ -29,24 +30,27 @@ class ServedModel:
         serving: What answers.
         log: Keeps the answers.
         follower: Swaps in what goes live; None where one version was asked for.
+        shadows: Answer beside; None: nobody does.
     """
 
     name: str
     serving: Serving
     log: RequestLog
     follower: Follower | None
+    shadows: Shadows | None = None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Answers are stored and the live version is followed until the block ends."""
+        helpers = [each for each in (self.follower, self.shadows) if each is not None]
         self.log.start()
-        if self.follower is not None:
-            self.follower.start()
+        for each in helpers:
+            each.start()
         try:
             yield
         finally:
-            if self.follower is not None:
-                self.follower.stop()
+            for each in helpers:
+                each.stop()
             self.log.close()
 
 
@@ -57,6 +61,7 @@ def open_model(
     is_local: bool,
     is_durable: bool,
     now: Callable[[], pd.Timestamp],
+    shadows: Sequence[str] = (),
 ) -> ServedModel:
     """A model with its version loaded and tried.
 
@@ -66,6 +71,7 @@ def open_model(
         is_local: Whether only this machine can connect.
         is_durable: Whether each answer is flushed to the disk before it is sent.
         now: The clock.
+        shadows: Who answers beside, as `serving.shadow` names them.
 
     Raises:
         BadInputError: No version is live, or others can connect and no token says who may.
@@ -89,7 +95,9 @@ def open_model(
     land = partial(land_labels, open_here)
     serving = Serving(served, door, log.add, land, Metrics(figures), load=load, is_local=is_local)
     follower = Follower(open_here, serving, now) if version is None else None
-    return ServedModel(workspace.model, serving, log, follower)
+    beside = Shadows(open_here, shadows, serving.metrics.note_shadow) if shadows else None
+    serving.shadow = None if beside is None else beside.offer
+    return ServedModel(workspace.model, serving, log, follower, beside)
 
 
 def refuse_same_names(names: Sequence[str]) -> None:

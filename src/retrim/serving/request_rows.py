@@ -21,6 +21,8 @@ MOST_BYTES = 16 << 20
 MOST_ROWS = 10_000
 """Of a request: a tenth of a second for 300 trees, while others wait. `retrim predict` takes any number."""
 ARROW = "application/vnd.apache.arrow.stream"
+Asked = tuple[bytes, bool, str]
+"""A request: its body, whether that is Arrow, and its id."""
 
 
 @dataclass(frozen=True)

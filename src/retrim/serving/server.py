@@ -37,6 +37,7 @@ from retrim.serving.request_rows import (
     ARROW,
     MOST_BYTES,
     MOST_ROWS,
+    Asked,
     WrongRequestError,
     lines_of_json,
     rows_of_arrow,
@@ -96,6 +97,7 @@ class Serving:
         land: Lands labels: lines of JSON.
         metrics: Counts requests.
         load: Loads another version for who names it; None: no other is answered.
+        shadow: Is given each request that the live version answered; returns at once, and never fails.
         is_local: Whether only this machine can connect.
     """
 
@@ -108,10 +110,11 @@ class Serving:
         metrics: Metrics,
         *,
         load: Callable[[int], ServedVersion] | None = None,
+        shadow: Callable[[Asked], None] | None = None,
         is_local: bool = True,
     ) -> None:
         self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
-        self.land, self.metrics, self.load = land, metrics, load
+        self.land, self.metrics, self.load, self.shadow = land, metrics, load, shadow
         self.before: ServedVersion | None = None
         self.behind: str | None = None
         self.waiting = 0
@@ -195,6 +198,8 @@ class Serving:
         except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
             return None
         self._keep(served, said, request)
+        if self.shadow is not None:
+            self.shadow((body, False, request))
         return _as_json(served, said, request, mark)
 
     def answer(self, body: bytes, *, as_arrow: bool, version: str | None = None) -> bytes:
@@ -207,6 +212,8 @@ class Serving:
         request, named = token_hex(8), self.pick(version)
         served, mark, said = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
         self._keep(served, said, request, "request" if named is None else "named")
+        if self.shadow is not None and named is None:
+            self.shadow((body, as_arrow, request))
         if not as_arrow:
             return _as_json(served, said, request, mark)
         table, sink = served.as_table(said, request), pa.BufferOutputStream()

@@ -1,0 +1,112 @@
+"""Versions that answered requests beside the live one, held against it on the rows whose labels have come."""
+
+import numpy as np
+import pandas as pd
+
+from retrim.checking.score import stored_values
+from retrim.decision.probation import ServedBeside, blocks_side_by_side, compare_beside
+from retrim.errors import BadInputError, RefusedError
+from retrim.landing.as_of_view import AsOfTable, read_as_of
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import find_live_version, load_stored_version
+from retrim.stats.metrics import row_losses
+
+ORDER = ["_matured", "_event", "_key"]
+"""In which labels came: more rows never change the order of those before."""
+
+
+def compare_shadows(workspace: Workspace, *, now: pd.Timestamp) -> tuple[ServedBeside, ...]:
+    """Each version that answered as a shadow of what is live, beside it on the same requests; the newest first.
+
+    A version that cannot be loaded any more is left out.
+    """
+    live, shadows = find_live_version(workspace), workspace.predictions.of_role("shadow")
+    versions = [] if live is None else [each for each in shadows.versions() if each != live.version]
+    if live is None or not versions:
+        return ()
+    table, found = read_as_of(workspace, as_of=now), []
+    for version in reversed(versions):
+        answers = shadows.answered(version)
+        heard = workspace.predictions.answered(live.version, answers["key"])
+        both = answers.merge(heard[["key", "request_id"]], on=["key", "request_id"])["key"]
+        try:
+            unheard = answered_losses(workspace, table, version, answers[answers["key"].isin(both)])
+            own = answered_losses(workspace, table, live.version, heard[heard["key"].isin(both)])
+        except (RefusedError, BadInputError):
+            continue
+        pairs = unheard.merge(own, on=ORDER, suffixes=("_shadow", "_live")).sort_values(ORDER)
+        order = ("_shadow", "_live") if version > live.version else ("_live", "_shadow")
+        new, previous = (pairs[f"loss{name}"].to_numpy() for name in order)
+        found.append(
+            compare_beside(
+                new,
+                previous,
+                workspace.params.probation,
+                role="shadow",
+                version=max(version, live.version),
+                against=min(version, live.version),
+                rows_per_check=workspace.params.gain.rows_per_check,
+            )
+        )
+    return tuple(found)
+
+
+def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answers: pd.DataFrame) -> pd.DataFrame:
+    """Losses of what a version answered before the label was due, on the rows whose label has come.
+
+    Args:
+        workspace: The workspace.
+        table: As of now.
+        version: Whose answers.
+        answers: As `PredictionLog.answered` gives them.
+
+    Returns:
+        `ORDER` and `loss`, a row for each answered row.
+
+    Raises:
+        RefusedError: The version was altered.
+        BadInputError: It is gone.
+    """
+    view = load_stored_version(workspace, version).predictor.view
+    own = answers.drop_duplicates("key").set_index("key")
+    rows = table.only(table.times["_key"].isin(own.index) & table.times["_matured"].notna()).read()
+    if not len(rows):
+        return rows[ORDER].assign(loss=np.empty(0))
+    rows, own = rows.reset_index(drop=True), own.reindex(rows["_key"]).reset_index()
+    values = stored_values(own, view)
+    usable = (own["at"] < rows["_due"]).to_numpy() & np.isfinite(values.reshape(len(rows), -1)).all(axis=1)
+    rows, values = rows[usable], values[usable]
+    losses = row_losses(workspace.params.judge.loss, view.actual(rows), values)
+    found: pd.DataFrame = rows[ORDER].assign(loss=losses)
+    return found
+
+
+def compare_canary(
+    workspace: Workspace, table: AsOfTable, *, version: int, against: int, since: pd.Timestamp
+) -> ServedBeside:
+    """A canary beside the live version: each on the rows that it answered since the canary began.
+
+    Args:
+        workspace: The workspace.
+        table: As of now.
+        version: The canary.
+        against: The live version when it began.
+        since: When it began.
+
+    Raises:
+        As `answered_losses`.
+    """
+    logs = {version: workspace.predictions.of_role("canary"), against: workspace.predictions}
+    parts = []
+    for number, log in logs.items():
+        answers = log.answered(number)
+        answers = answers[answers["at"] >= since]
+        parts.append(answered_losses(workspace, table, number, answers).assign(is_new=number == version))
+    rows = pd.concat(parts).sort_values(ORDER, kind="stable")
+    params, rows_per_check = workspace.params.probation, workspace.params.gain.rows_per_check
+    new, previous = blocks_side_by_side(
+        rows["is_new"].to_numpy(dtype=bool), rows["loss"].to_numpy(), block_rows=params.block_rows(rows_per_check)
+    )
+    return compare_beside(
+        new, previous, params, role="canary", version=version, against=against, rows_per_check=rows_per_check
+    )

@@ -1,0 +1,226 @@
+"""Shadows answer what the live version answers, unheard, kept apart, and compared once labels come."""
+
+import queue
+import threading
+import time
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.checking.beside import compare_shadows
+from retrim.checking.check import check
+from retrim.cli.answers import find_status
+from retrim.cli.screens import status_facts
+from retrim.serving import shadow
+from retrim.serving.request_log import RequestLog
+from retrim.serving.request_rows import rows_of_arrow
+from retrim.serving.shadow import ShadowAnswers, Shadows, shadows_of
+from tests.builders.desk import Desk, Shelf, copy_of, make_desk
+from tests.builders.http_client import running, served_version, serving_of
+from tests.builders.served import SECONDS
+from tests.serving.test_server import as_arrow
+
+pytestmark = pytest.mark.slow
+
+ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
+QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0, "restore": False}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1; the live version 2, which learned from days whose target lay higher; version 3, which is refused."""
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", changes=QUIET)
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10, 16).assign(outcome=lambda rows: rows["outcome"] + 6.0), 16)
+    desk.make_version(16)
+    desk.make_version(17, promote=False)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+def test_shadows_are_the_champion_before_the_newest_challenger_or_a_number(desk: Desk) -> None:
+    found = [shadows_of(desk.workspace, [who]) for who in ("previous", "challenger", "1", "2")]
+
+    assert found == [[1], [3], [1], []]
+    assert shadows_of(desk.workspace, ["previous", "1", "challenger"]) == [1, 3]
+
+
+def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None:
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    answers = ShadowAnswers(lambda: desk.workspace, ["previous", "challenger"], log.add)
+    answers.look()
+    given: list[Any] = []
+    with running(serving_of(desk, keep=log.add)) as client:
+        client.serving.shadow = given.append
+        one = client.json("/predict", ROW | {"number": 900})[1]
+        many = client.json("/predict", [ROW | {"number": 901}, ROW | {"number": 902}])[1]
+        client.json("/predict?version=1", ROW | {"number": 903})
+        client.json("/predict", ROW | {"level": "much"})
+    for request in given:
+        answers.answer(request)
+    log.close()
+    live, beside = desk.workspace.predictions, desk.workspace.predictions.of_role("shadow")
+    stored = {number: beside.answered(number).set_index("key") for number in (1, 3)}
+    with running(serving_of(desk, 1)) as client:
+        expected = client.json("/predict", ROW)[1]["predictions"][0]["prediction"]
+
+    assert live.versions() == [2]
+    assert beside.versions() == [1, 3]
+    assert set(beside.since(None, most=99)["batch"]) == {"shadow"}
+    assert sorted(stored[1].index) == sorted(stored[3].index) == ["900", "901", "902"]
+    assert stored[1]["prediction"].tolist() == [expected] * 3
+    assert stored[3]["request_id"].to_dict() == {
+        "900": one["request_id"], "901": many["request_id"], "902": many["request_id"],
+    }  # fmt: skip
+
+
+def test_arrow_has_shadows_too_and_one_that_fails_leaves_the_others(desk: Desk) -> None:
+    kept: list[Any] = []
+    answers = ShadowAnswers(lambda: desk.workspace, ["1", "3", "99"], kept.append)
+    answers.look()
+    answers.versions[3] = None  # type: ignore[assignment]
+    rows = pd.DataFrame([ROW]).assign(at=pd.Timestamp("2024-01-16", tz="UTC"))
+    answers.answer((as_arrow(rows), True, "r"))
+    answers.answer((b"not Arrow", True, "s"))
+    version = served_version(desk, 1)
+
+    assert [(line[0], line[1], line[4]) for line in kept] == [(1, "r", "shadow")]
+    assert kept[0][3] == version.answer(rows_of_arrow(as_arrow(rows), version.needs, version.reading), "r")
+
+
+def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "MOST_WAITING", 2)
+    monkeypatch.setattr(shadow, "LARGEST", 500)
+    serving, noted = serving_of(desk), []
+
+    def note(taken: bool) -> None:  # noqa: FBT001
+        noted.append(taken)
+        serving.metrics.note_shadow(taken)
+
+    serving.shadow = Shadows(lambda: desk.workspace, ["previous"], note).offer  # nobody takes from its queue
+    with running(serving) as client:
+        codes = [client.json("/predict", given)[0] for given in ([ROW] * 9, ROW, ROW, ROW, ROW)]
+        counted = client.serving.metrics.as_text().decode()
+
+    assert codes == [HTTPStatus.OK] * 5
+    assert noted == [False, True, True, False, False]
+    assert 'retrim_shadow_requests_total{fate="taken"} 2.0' in counted
+    assert 'retrim_shadow_requests_total{fate="dropped"} 3.0' in counted
+
+
+def opened(folder: Path) -> Any:
+    """A copy of the desk, in another process."""
+    import pickle
+
+    desk: Desk = pickle.loads((folder / "desk.pickle").read_bytes())  # noqa: S301
+    desk.workspace.__dict__["registry"] = desk.shelf
+    return desk.workspace
+
+
+@pytest.mark.server
+def test_a_process_of_its_own_answers_until_it_is_stopped(desk: Desk) -> None:
+    import pickle
+
+    root = desk.workspace.paths.root
+    bare = Desk(type(desk.workspace)(desk.workspace.paths, desk.workspace.params, desk.workspace.env), desk.stream)
+    bare.shelf = Shelf(desk.shelf.folders)
+    (root / "desk.pickle").write_bytes(pickle.dumps(bare))
+    noted: list[bool] = []
+    shadows = Shadows(partial(opened, root), ["previous"], noted.append)
+    shadows.start()
+    beside = desk.workspace.predictions.of_role("shadow")
+    try:
+        shadows.offer((b'{"at": "2024-01-16T00:00", "number": 1, "level": 1, "slope": 1, "noise": 0, "group": "a"}',
+                       False, "r"))  # fmt: skip
+        until, folder = time.monotonic() + SECONDS, desk.workspace.paths.requests
+        while time.monotonic() < until and not any(path.stat().st_size for path in folder.glob("*.jsonl")):
+            time.sleep(0.05)
+    finally:
+        shadows.stop()
+
+    assert noted == [True]
+    assert beside.all_keys(1) == ["1"]
+    assert not shadows._process.is_alive()
+
+
+def test_the_process_ends_with_its_server(monkeypatch: pytest.MonkeyPatch, desk: Desk) -> None:
+    ids = iter([1, 1, 2])
+    monkeypatch.setattr(shadow.os, "getppid", lambda: next(ids))
+    monkeypatch.setattr(shadow.os, "nice", lambda _: 0)
+    monkeypatch.setattr(shadow.signal, "signal", lambda *_: None)
+    requests: queue.Queue[Any] = queue.Queue()
+    requests.put((b"{}", False, "r"))
+    shadow.answer_requests(lambda: desk.workspace, ["previous"], requests, threading.Event())
+
+    assert requests.empty()
+
+
+def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: int = 2) -> None:
+    """Has versions answer rows at the event of the first, as requests that came then."""
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    at = int(rows["at"].iloc[0].value // 1000)
+    body = as_arrow(rows[["at", "number", "level", "slope", "noise", "group"]])
+    for number in (live, *shadows):
+        version = served_version(desk, number)
+        said = version.answer(rows_of_arrow(body, version.needs, version.reading), "r")
+        log.add((number, f"request {at}", at, said, "request" if number == live else "shadow"))
+    log.close()
+
+
+def test_with_labels_the_shadow_is_compared_and_the_status_says_so(desk: Desk) -> None:
+    rows = desk.rows(18, 30)
+    answer(desk, rows, shadows=(1,))
+    before = compare_shadows(desk.workspace, now=desk.day(30))
+    desk.land(rows, 30)
+    (found,) = compare_shadows(desk.workspace, now=desk.day(31))
+    facts = dict(status_facts(find_status(desk.workspace, now=desk.day(31))))
+
+    assert [each.rows for each in before] == [0]
+    assert (found.role, found.version, found.against, found.outcome) == ("shadow", 2, 1, "worse")
+    assert found.effect > 0.5
+    assert facts["shadow"].startswith("worse: version 2 against 1: loss ")
+
+
+def test_an_answer_after_the_label_was_due_is_not_compared(desk: Desk) -> None:
+    rows = desk.rows(18, 20)
+    answer(desk, rows.assign(at=rows["at"] + pd.Timedelta("30D")).assign(at=lambda late: late["at"]), shadows=(1,))
+    desk.land(rows, 20)
+
+    assert [each.rows for each in compare_shadows(desk.workspace, now=desk.day(21))] == [0]
+
+
+def test_only_answers_to_the_same_request_are_pairs(desk: Desk) -> None:
+    rows = desk.rows(18, 20)
+    answer(desk, rows, shadows=())
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    version, body = served_version(desk, 1), as_arrow(rows[["at", "number", "level", "slope", "noise", "group"]])
+    said = version.answer(rows_of_arrow(body, version.needs, version.reading), "r")
+    log.add((1, "another request", int(rows["at"].iloc[0].value // 1000), said, "shadow"))
+    log.close()
+    desk.land(rows, 20)
+
+    assert [each.rows for each in compare_shadows(desk.workspace, now=desk.day(21))] == [0]
+
+
+def test_a_check_counts_no_shadow_as_what_was_served(desk: Desk, tmp_path: Path) -> None:
+    rows, alone = desk.rows(18, 22), copy_of(desk, tmp_path / "alone")
+    for each, shadows in ((desk, (1, 3)), (alone, ())):
+        answer(each, rows, shadows=shadows)
+        each.land(rows, 22)
+    records = [check(each.workspace, by="a test", now=each.day(22)).record for each in (desk, alone)]
+
+    assert records[0].served == records[1].served
+    assert records[0].served is not None
+    assert set(records[0].served.by_version) == {2}
+    assert (records[0].loss, records[0].accumulated_gain) == (records[1].loss, records[1].accumulated_gain)
