@@ -3,6 +3,7 @@
 YAML is read safely: a key that stands twice is refused, as one of its two values would be lost unsaid.
 """
 
+import gc
 import getpass
 import hashlib
 import os
@@ -11,7 +12,8 @@ import secrets
 import shutil
 import sys
 import sysconfig
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -240,6 +242,22 @@ def login() -> str:
 def platform_tag() -> str:
     """What the same bytes are promised for: system, machine and Python."""
     return f"{sysconfig.get_platform()}-python{platform.python_version()}"
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Looks for no garbage while large packages are imported.
+
+    They make millions of objects and keep them. Looking through those took 0.5 of 2.7 s of Great Expectations, and 0.3 of
+    2.0 s of Prefect with the flows.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def lightgbm_alone() -> None:

@@ -72,7 +72,9 @@ def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path
 
 @pytest.mark.slow
 def test_rodents_of_twelve_classes_go_through_every_check_of_the_gate(server: str, tmp_path: Path) -> None:
-    world = make_shipped(tmp_path, server, "rodents", tune={"max_rounds": 20}, backtest={"origins": 1})
+    world = make_shipped(
+        tmp_path, server, "rodents", tune={"max_rounds": 20}, backtest={"origins": 1}, retrain={"refit_after": False}
+    )
     pieces = DATASETS["rodents"].pieces(REPOSITORY, start=120, every="1080D")
     made = [retrain_at(world, _land(world, tmp_path, next(pieces)), f"version {number}") for number in (1, 2)]
     versions = world.workspace.store.versions("rodents")

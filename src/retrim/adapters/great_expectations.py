@@ -14,12 +14,10 @@ which never was there is an error, as a wrong name is.
 A suite on a table that is seen a piece at a time.
 """
 
-import gc
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +25,7 @@ from typing import Any, cast
 import pandas as pd
 
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.files import uncollected
 from retrim.table.fault import EXAMPLES_KEPT, Example, Expectation, Fault, Suite, of_rows
 from retrim.table.schema import ColumnNames
 
@@ -261,18 +260,6 @@ def _check(where: str, expectation: object) -> None:
     except (TypeError, ValueError) as error:
         lines = " ".join(str(error).split())
         raise BadInputError(f"suite {where}: {kind} does not take {expectation['kwargs']}: {lines}") from error
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Looks for no garbage: an import makes millions of objects to keep, and the search took a quarter of its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _load() -> Any:

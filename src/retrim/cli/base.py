@@ -170,6 +170,7 @@ def scheduler_of(workspace: "Workspace") -> "Iterator[Server | None]":
 @contextmanager
 def _flows_at(workspace: "Workspace", api: "PrefectApi") -> Iterator[None]:
     from retrim.adapters import prefect_server
+    from retrim.files import uncollected
 
     os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
     if api.login is not None:
@@ -178,7 +179,8 @@ def _flows_at(workspace: "Workspace", api: "PrefectApi") -> Iterator[None]:
     beside = Path(retrim.__file__).parents[2] / "flows"  # of a checkout; a wheel carries them as a package of its own
     if beside.is_dir():
         sys.path.insert(0, str(beside))
-    from retrim_flows.lines import flushed
+    with uncollected():
+        from retrim_flows.lines import flushed
 
     with flushed():
         yield
