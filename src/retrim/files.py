@@ -248,8 +248,8 @@ def platform_tag() -> str:
 def uncollected() -> Iterator[None]:
     """Looks for no garbage while large packages are imported.
 
-    They make millions of objects and keep them. Looking through those took 0.5 of 2.7 s of Great Expectations, and 0.3 of
-    2.0 s of Prefect with the flows.
+    They make millions of objects and keep them. Looking through those took 0.5 of 2.7 s of Great Expectations, and
+    0.3 of 2.0 s of Prefect with the flows.
     """
     was_enabled = gc.isenabled()
     gc.disable()
