@@ -23,7 +23,7 @@ from retrim.gate.verdict import VerdictRecord
 from retrim.stats.codec import from_record, to_json, to_parquet, to_record
 from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, fit_recipe
-from retrim.training.tuning import Score, Trial
+from retrim.training.tuning import Trial
 
 pytestmark = pytest.mark.slow
 LINEAGE = {"snapshot": "a" * 40, "raw_digest": "b" * 64, "dvc_lock": "c" * 64, "row_order": "d" * 64, "seed": 7}
@@ -41,7 +41,7 @@ HOSTILE = [
     "[x]: http://a.example",
 ]
 PICKLE_START = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-TRIALS = [Trial(n, {"num_leaves": 7 + n}, Score((3.0 - n, 5.0), (20, 30))) for n in range(3)]
+TRIALS = [Trial(n, {"num_leaves": 7 + n}, (3.0 - n, 5.0), (20, 30)) for n in range(3)]
 
 
 def column(kind: str, role: str = "feature") -> dict[str, str]:
@@ -91,7 +91,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
         "features/view.json": view.as_record(),
         "features/split.json": split | {"row_order": "d" * 64},
         "tuning/hyperparameters.json": tuned,
-        "tuning/trials.json": [trial.as_record() for trial in TRIALS],
+        "tuning/trials.json": [to_record(trial) for trial in TRIALS],
         "models/all/fit.json": fit,
         "backtest/backtest.json": {"loss": loss, "origins": origins},
         "verdict/verdict.json": verdict,
@@ -385,7 +385,7 @@ def test_a_trial_that_a_kill_left_half_written_is_written_anew(made) -> None:
 
 def test_trials_of_an_earlier_attempt_with_other_figures_are_replaced(made) -> None:
     parent = made.registry.open_run("run-other-trials", "m", {})
-    made.registry.log_trials(parent, [Trial(0, {"num_leaves": 99}, Score((1.0,), (5,)))], None)
+    made.registry.log_trials(parent, [Trial(0, {"num_leaves": 99}, (1.0,), (5,))], None)
     made.registry.log_trials(parent, TRIALS[:1], None)
     found = made.registry._search(f"tags.`mlflow.parentRunId` = '{parent}'")
 

@@ -19,7 +19,7 @@ from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDiff
 from retrim.decision.stored_rows import Origin
 from retrim.drift.verify import VerifiedRates
 from retrim.landing.clock_repair import Repair
-from retrim.landing.ingest import Landed, WithdrawalResult, batch_record, batch_records
+from retrim.landing.ingest import Landed, WithdrawalResult, listed_batches, show_batch
 from retrim.landing.ingest import quarantine_list as set_aside
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import LiveVersion, ValidAttestation, VerifiedLog, release_log
@@ -117,14 +117,14 @@ def test_names_the_keys_of_the_release_log(workspace: Workspace) -> None:
 
 
 def test_names_the_keys_of_a_landed_batch(workspace: Workspace) -> None:
-    (landed,) = batch_records(workspace)
+    (landed,) = listed_batches(workspace)
 
-    assert keys("batch list") == landed.keys()
-    assert keys("batch show") == batch_record(workspace, landed["batch"]).keys()
+    assert keys("batch list") == to_record(landed).keys() | {"suspicious"}
+    assert keys("batch show") == to_record(show_batch(workspace, landed.batch)).keys() | {"suspicious"}
 
 
 def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
-    assert keys("batch list --quarantined") == set_aside(workspace.paths)[0].as_record().keys()
+    assert keys("batch list --quarantined") == to_record(set_aside(workspace.paths)[0]).keys()
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ TOGETHER = keep(SAMPLED, USUAL, alone=[], together=("x", "y", "z"))
 def never_far(profile: Profile) -> Profile:
     """A profile that claims that no window without drift strays at all, so that any is alarmed by it."""
     null = Null(np.linspace(-30, -20, 1000))
-    return replace(profile, nulls=Nulls((KeptNull(COLUMNS, ROWS, null),), ()))
+    return replace(profile, nulls=Nulls((KeptNull(COLUMNS, ROWS, null.strayed),), ()))
 
 
 def alarmed(profile: Profile, rows: int, columns: tuple[str, ...] = COLUMNS) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from retrim.cli.answers import version_records
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import known_table
-from retrim.landing.ingest import batch_record, batch_records, withdraw
+from retrim.landing.ingest import listed_batches, show_batch, withdraw
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, Params
 from tests.builders.counter import GOOD, HEADER, NEXT, Counter
@@ -28,7 +28,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def batches(desk: Desk) -> list[str]:
-    return [record["batch"] for record in batch_records(desk.workspace)]
+    return [batch.batch for batch in listed_batches(desk.workspace)]
 
 
 def take_back(desk: Desk, name: str, at: float) -> bool:
@@ -71,9 +71,10 @@ def test_who_and_why_are_asked_and_kept(desk: Desk) -> None:
     with pytest.raises(BadInputError, match="--reason"):
         withdraw(desk.workspace, name, by="ada", reason=" ", now=desk.day(6))
     take_back(desk, name, 6)
-    kept = batch_record(desk.workspace, name)["withdrawn"]
+    kept = show_batch(desk.workspace, name).withdrawn
 
-    assert (kept["by"], kept["reason"], kept["at"]) == ("ada", "sent by mistake", desk.day(6).isoformat())
+    assert kept is not None
+    assert (kept.by, kept.reason, kept.at) == ("ada", "sent by mistake", desk.day(6))
 
 
 def test_a_withdrawal_that_was_altered_is_refused(desk: Desk) -> None:
@@ -96,7 +97,7 @@ def test_versions_made_with_it_are_named(tmp_path: Path) -> None:
     name = batches(desk)[0]
 
     assert [record["withdrawn"] for record in version_records(desk.workspace)] == [[name], []]
-    assert batch_record(desk.workspace, name)["versions"] == [1]
+    assert show_batch(desk.workspace, name).versions == [1]
     assert len(known_table(desk.workspace, as_of=desk.day(14))) == 14 * 24
 
 

@@ -30,6 +30,7 @@ from retrim.lineage.prediction_log import (
     probabilities_of,
     span_of,
 )
+from retrim.stats.codec import to_record
 from tests.builders.predicted import predicted_rows
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -228,7 +229,7 @@ def test_a_prediction_is_shown_as_json(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     log.add(3, rows(["a"], 1.5))
     found = StoredPrediction.of(log.since(None, most=1).iloc[0])
-    record = json.loads(json.dumps(found.as_record()))
+    record = json.loads(json.dumps(to_record(found)))
 
     assert (record["key"], record["version"], record["value"]) == ("a", 3, 1.5)
     assert (record["event"], record["interval"]) == ("2024-01-01T00:00:00+00:00", None)

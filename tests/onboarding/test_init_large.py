@@ -56,7 +56,7 @@ def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: WorkspacePa
     assert looked.drafted.notes[0].seen == seen
     assert sum(batch.rows for batch in batches) == ROWS
     assert len({batch.arrived for batch in batches}) == 1
-    assert written.as_record()["rows"] == ROWS
+    assert written.rows == ROWS
     assert looked.drafted.choices[("split", "sliding_rows")].why == f"a quarter of {ROWS}"
     assert load_params(workspace.params).split.sliding_rows >= ROWS // 4
 
@@ -75,7 +75,7 @@ def test_semicolons_and_line_ends_in_cells_are_no_matter(workspace: WorkspacePat
 
     assert looked.large is not None
     assert (looked.raw.separator, sum(looked.large.counts)) == (";", ROWS)
-    assert settled(workspace, looked).as_record()["rows"] == ROWS
+    assert settled(workspace, looked).rows == ROWS
 
 
 def test_a_kill_between_two_pieces_is_gone_on_from(workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_pieces_that_are_set_aside_are_told(workspace: WorkspacePaths) -> None:
     written = settled(workspace, looked_at(workspace, csv(frame)))
 
     assert written.set_aside == 1
-    assert written.as_record()["batches"] == len(Landing(workspace.landing).batches())
+    assert written.batches == len(Landing(workspace.landing).batches())
 
 
 def test_without_an_event_time_its_pieces_arrive_one_after_another(workspace: WorkspacePaths) -> None:

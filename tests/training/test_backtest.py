@@ -8,6 +8,7 @@ import pytest
 
 from retrim.features.fitted import StepParams, TrainingTargets, learn_steps
 from retrim.features.view import FeatureView
+from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds
 from retrim.training.recipe import BacktestOrigin, Recipe, WindowKind, backtest, fit_recipe, stated_interval
@@ -69,7 +70,7 @@ def test_an_origin_says_what_it_scored() -> None:
         pd.Timestamp("2024-01-04 08:00", tz="UTC"),
         pd.Timestamp("2024-01-05 03:00", tz="UTC"),
     )
-    assert first.as_record()["start"] == "2024-01-04T08:00:00+00:00"
+    assert to_record(first)["start"] == "2024-01-04T08:00:00+00:00"
 
 
 def test_the_number_of_cores_changes_nothing() -> None:

@@ -59,7 +59,7 @@ from retrim.reading.landed import (
     withdrawal_file,
     withdrawn_names,
 )
-from retrim.stats.codec import Instant, from_record, to_json, to_record
+from retrim.stats.codec import Instant, from_record, to_json, to_record, written
 from retrim.table.data import OURS, DataParams
 from retrim.table.fault import Fault
 from retrim.table.schema import LandedSchema
@@ -271,7 +271,7 @@ def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]], *, wit
     if schema not in schemas:
         schemas.append(schema)
     record = {
-        name: value for name, value in facts.as_record().items() if name in FACTS or (name in NOW_AND_THEN and value)
+        name: value for name, value in to_record(facts).items() if name in FACTS or (name in NOW_AND_THEN and value)
     }
     file = {"size": stat.st_size, "changed": stat.st_mtime_ns}
     return {**record, **file, "schema": schemas.index(schema), "withdrawn": withdrawn}
@@ -604,12 +604,9 @@ class QuarantinedBatch:
     closed: Instant | None
     faults: tuple[Fault, ...]
 
-    @property
+    @written
     def batch(self) -> str:
         return batch_id(self.digest)
-
-    def as_record(self) -> dict[str, Any]:
-        return {"batch": self.batch, **to_record(self)}
 
 
 class Quarantine:
@@ -695,7 +692,7 @@ class Quarantine:
         self._report(self.root / entry.batch, replace(entry, arrived=arrived))
 
     def _report(self, folder: Path, entry: QuarantinedBatch) -> None:
-        text = json.dumps(entry.as_record(), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps({"batch": entry.batch, **to_record(entry)}, indent=2, ensure_ascii=False) + "\n"
         _write_quarantine(folder / REPORT, text.encode("utf-8"))
 
 

@@ -167,7 +167,7 @@ class Exhibits:
         return [*numbered, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
 
     def trials(self) -> list[Trial]:
-        return [Trial.from_record(record) for record in self.read(TRIALS)]
+        return [from_record(Trial, record) for record in self.read(TRIALS)]
 
     def parameters(self) -> dict[str, str]:
         """Hyperparameters under their own names; windows and rows; each setting under its section and name."""

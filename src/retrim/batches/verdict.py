@@ -8,13 +8,12 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from retrim.batches.concern import GRAVER, BatchParams, Concern, Gravity
-from retrim.stats.codec import to_record
 from retrim.table.data import DataParams
 
 
@@ -862,9 +861,6 @@ class BatchVerdict:
     def holds(self) -> bool:
         """Whether the batch is quarantined."""
         return self.kind == "broken"
-
-    def as_record(self) -> dict[str, Any]:
-        return {"verdict": self.kind, "concerns": [to_record(concern) for concern in self.concerns]}
 
 
 def look_at(

@@ -115,13 +115,13 @@ def batch_list(
 ) -> None:
     """List the batches that landed, or those in quarantine."""
     from retrim.cli import render
-    from retrim.landing.ingest import batch_records, quarantine_list
+    from retrim.landing.ingest import listed_batches, quarantine_list
 
     workspace = workspace_here()
     if quarantined:
         _list_quarantined(quarantine_list(workspace.paths), as_json=as_json)
         return
-    records = batch_records(workspace)
+    records = listed_batches(workspace)
     if as_json:
         render.show_json(records)
         return
@@ -130,11 +130,11 @@ def batch_list(
         return
     rows = [
         (
-            r["batch"],
-            r["kind"] + (", correction" if r["correction"] else ""),
-            r["rows"],
-            render.moment(r["arrived"]),
-            "" if r["withdrawn"] is None else f"{render.moment(r['withdrawn']['at'])}: {r['withdrawn']['reason']}",
+            r.batch,
+            r.kind + (", correction" if r.correction else ""),
+            r.rows,
+            render.moment(r.arrived.isoformat()),
+            "" if r.withdrawn is None else f"{render.moment(r.withdrawn.at.isoformat())}: {r.withdrawn.reason}",
         )
         for r in records
     ]
@@ -149,12 +149,12 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
     """
     from retrim.cli import render
     from retrim.cli.screens import batch_screen
-    from retrim.landing.ingest import batch_record, quarantined_batch
+    from retrim.landing.ingest import quarantined_batch, show_batch
 
     workspace = workspace_here()
     if as_json:
         entry = quarantined_batch(workspace, batch)
-        render.show_json(batch_record(workspace, batch) if entry is None else entry.as_record())
+        render.show_json(show_batch(workspace, batch) if entry is None else entry)
     else:
         render.show_screen(batch_screen(workspace, batch))
 
@@ -171,7 +171,7 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
 
     done = withdraw(workspace_here(), batch, by=by, reason=reason, now=None if now is None else past_time(now))
     if as_json:
-        render.show_json(done.as_record())
+        render.show_json(done)
         return
     names = ", ".join(each.batch for each in done.withdrawals)
     said = f"withdrawn: {done.rows} rows, batch {names}" if done.fresh else f"already: batch {names} was withdrawn"
@@ -223,7 +223,7 @@ def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> No
     from retrim.cli import render
 
     if as_json:
-        render.show_json([entry.as_record() for entry in entries])
+        render.show_json(entries)
         return
     if not entries:
         render.OUT.print("nothing is in quarantine", highlight=False)
@@ -279,7 +279,7 @@ def batch_drop(
 
     entry = op(batch, workspace=workspace_here().paths, now=as_time(None), by=by, reason=reason)
     if as_json:
-        render.show_json(entry.as_record())
+        render.show_json(entry)
     else:
         render.OUT.print(f"dropped: batch {entry.batch}", highlight=False)
 

@@ -264,17 +264,17 @@ def _show_settings(key: str | None, *, as_json: bool) -> None:
     from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import effective_settings
 
-    found = [each.as_record() for each in effective_settings(WorkspacePaths.find(Path.cwd()), key)]
+    found = effective_settings(WorkspacePaths.find(Path.cwd()), key)
     if as_json:
         render.show_json(found)
         return
     rows = [
-        (each["key"], *(json.dumps(each[name], ensure_ascii=False) for name in ("value", "default")), each["set_in"])
+        (each.key, *(json.dumps(value, ensure_ascii=False) for value in (each.value, each.default)), each.set_in)
         for each in found
     ]
     render.show_table(("key", "value", "default", "set in"), rows)
     if len(found) == 1:
-        render.OUT.print(found[0]["description"], highlight=False, markup=False)
+        render.OUT.print(found[0].description, highlight=False, markup=False)
 
 
 @settings_app.callback(epilog=example("retrim settings gate"))

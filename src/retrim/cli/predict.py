@@ -106,7 +106,7 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
     rows = workspace_here().predictions.since(moment, most=SHOWN if since is None else MOST)
     found = [StoredPrediction.of(row) for _, row in rows.iterrows()]
     if as_json:
-        render.show_json([each.as_record() for each in found])
+        render.show_json(found)
     elif not found:
         render.OUT.print(
             "no prediction is stored yet: rows that land are predicted once a version is live", highlight=False

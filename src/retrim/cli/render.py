@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,7 @@ ERR = Console(stderr=True)
 
 def show_json(answer: Any) -> None:
     """A record, or JSON of records, on standard output, and nothing else."""
-    record = to_record(answer) if is_dataclass(answer) else answer
-    print(json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True))  # noqa: T201  the answer itself
+    print(json.dumps(answer, indent=1, ensure_ascii=False, sort_keys=True, default=to_record))  # noqa: T201  the answer itself
 
 
 def show_table(

@@ -59,7 +59,7 @@ from retrim.drift.findings import DriftFinding
 from retrim.drift.slices import Slice
 from retrim.errors import BadInputError
 from retrim.gate.verdict import mark_of
-from retrim.landing.ingest import batch_record, quarantined_batch
+from retrim.landing.ingest import quarantined_batch, show_batch
 from retrim.lineage.telling import UnsentAlerts
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import LiveVersion
@@ -222,18 +222,18 @@ def batch_screen(workspace: Workspace, name: str) -> Screen:
     entry = quarantined_batch(workspace, name)
     if entry is not None:
         return quarantined_screen(entry)
-    record = batch_record(workspace, name)
-    back = record["withdrawn"]
+    batch = show_batch(workspace, name)
+    back = batch.withdrawn
     facts = (
-        ("batch", record["batch"]),
-        ("kind", record["kind"] + (", correction" if record["correction"] else "")),
-        ("rows", str(record["rows"])),
-        ("arrived", render.moment(record["arrived"])),
-        ("released", record["released"] or None),
-        ("columns", ", ".join(f"{name} ({kind})" for name, kind in record["columns"].items())),
-        ("versions", ", ".join(map(str, record["versions"])) or "none was made with it"),
-        ("withdrawn", None if back is None else f"{render.moment(back['at'])} by {back['by']}"),
-        ("because", None if back is None else back["reason"]),
+        ("batch", batch.batch),
+        ("kind", batch.kind + (", correction" if batch.correction else "")),
+        ("rows", str(batch.rows)),
+        ("arrived", render.moment(batch.arrived.isoformat())),
+        ("released", batch.released or None),
+        ("columns", ", ".join(f"{name} ({kind})" for name, kind in batch.columns.items())),
+        ("versions", ", ".join(map(str, batch.versions)) or "none was made with it"),
+        ("withdrawn", None if back is None else f"{render.moment(back.at.isoformat())} by {back.by}"),
+        ("because", None if back is None else back.reason),
     )
     return Screen(facts, ())
 

@@ -151,7 +151,7 @@ def init(
         )
     if as_json:
         replaced = None if again_of is None else to_record(again_of)
-        render.show_json({**looked.as_record(), "written": {**written.as_record(), "replaced": replaced}})
+        render.show_json({**looked.as_record(), "written": {**to_record(written), "replaced": replaced}})
         return
     if not asks:
         _show(looked)
@@ -234,19 +234,18 @@ def _show(looked: "InspectedTable") -> None:
 def _show_written(written: "WrittenFiles") -> None:
     from retrim.cli import render
 
-    record = written.as_record()
     done = "written" if written.commit is None else "written and committed"
-    render.OUT.print(f"{done}: {record['params']}, ./{record['suite']}", highlight=False)
+    render.OUT.print(f"{done}: {written.params.name}, ./expectations/{written.suite.name}", highlight=False)
     if written.landed and written.first is not None and written.last is not None:
-        labels = f", {record['labels']} labels in {record['label_files']} files" if record["labels"] else ""
+        labels = f", {written.labels} labels in {written.label_files} files" if written.labels else ""
         came = f", as they would have come from {render.moment(written.first.isoformat())} to "
         came += str(render.moment(written.last.isoformat()))
         if written.at_once:
             came = ", which have all arrived now"
-        render.OUT.print(f"landed: {record['rows']} rows in {record['batches']} batches{labels}{came}", highlight=False)
-        if record["set_aside"]:
+        render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{came}", highlight=False)
+        if written.set_aside:
             render.OUT.print(
-                f"! {record['set_aside']} pieces are in quarantine, as they hold what the last rows do not: list them "
+                f"! {written.set_aside} pieces are in quarantine, as they hold what the last rows do not: list them "
                 "with `retrim batch list --quarantined`; correct the file as `retrim batch show ID` says, and ingest "
                 "it again",
                 highlight=False,

@@ -364,7 +364,7 @@ def verify(
         workspace = workspace_here()
     found = verify_attestation(workspace, file, key=key)
     if as_json:
-        render.show_json(found.as_record())
+        render.show_json(found)
         return
     answer = "identical" if found.said.identical else "different"
     at = render.moment(found.said.proved_at)
@@ -538,14 +538,14 @@ def gc(
     from retrim.cli import render
     from retrim.retraining.gc import prune
 
-    record = prune(workspace_here(), dry=dry_run, now=as_time(None)).as_record()
+    done = prune(workspace_here(), dry=dry_run, now=as_time(None))
     if as_json:
-        render.show_json(record)
+        render.show_json(done)
         return
-    for title, pieces in (("Would go" if dry_run else "Removed", record["removed"]), ("Kept", record["kept"])):
+    for title, pieces in (("Would go" if dry_run else "Removed", done.removed), ("Kept", done.kept)):
         groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
         for piece in pieces:
-            groups.setdefault((piece["what"], piece["why"]), []).append((piece["name"], piece["bytes"]))
+            groups.setdefault((piece.what, piece.why), []).append((piece.name, piece.frees))
         rows = [
             (what, found[0][0] if len(found) == 1 else len(found), _size(sum(size for _, size in found)), why)
             for (what, why), found in groups.items()
@@ -553,7 +553,7 @@ def gc(
         if rows:
             render.show_table(("what", "which or how many", "size", "why"), rows, title=title, brief_last=True)
     word = "would be freed" if dry_run else "freed"
-    render.OUT.print(f"\n{_size(record['freed'])} {word}", highlight=False)
+    render.OUT.print(f"\n{_size(done.freed)} {word}", highlight=False)
 
 
 def _size(count: float) -> str:

@@ -6,13 +6,14 @@ which. So it is computed once for windows of the usual length, when a model is t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from retrim.errors import BadInputError
+from retrim.stats.codec import Numbers
 from retrim.stats.plugins import Seed, SettingsSection
 
 Promise = Literal["promised", "extrapolated", "cannot be promised"]
@@ -165,12 +166,16 @@ class KeptNull:
     Args:
         columns: Those that it looks at, in order.
         rows: Of a window.
-        null: How far such windows stray.
+        strayed: How far such windows stray, shape (n,).
     """
 
     columns: tuple[str, ...]
     rows: int
-    null: Null
+    strayed: Numbers
+
+    @property
+    def null(self) -> Null:
+        return Null(self.strayed)
 
     def serves(self, columns: tuple[str, ...], rows: int) -> bool:
         """Whether it stands for the null of these columns in windows of that many rows.
@@ -216,30 +221,6 @@ class Nulls:
 
     alone: tuple[KeptNull, ...]
     together: tuple[KeptTogether, ...]
-
-    def as_record(self) -> dict[str, Any]:
-        """JSON types; `from_record` reads it back."""
-        alone = [{"columns": [*k.columns], "rows": k.rows, "strayed": k.null.strayed.tolist()} for k in self.alone]
-        together = [
-            {
-                "test": kept.test,
-                "arguments": dict(kept.arguments),
-                "columns": [*kept.columns],
-                "rows": kept.rows,
-                "strayed": [*kept.strayed],
-            }
-            for kept in self.together
-        ]
-        return {"alone": alone, "together": together}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Nulls":
-        alone = [KeptNull(tuple(k["columns"]), k["rows"], Null(np.array(k["strayed"]))) for k in record["alone"]]
-        together = [
-            KeptTogether(k["test"], k["arguments"], tuple(k["columns"]), k["rows"], tuple(k["strayed"]))
-            for k in record["together"]
-        ]
-        return cls(tuple(alone), tuple(together))
 
 
 NONE_KEPT = Nulls((), ())

@@ -100,7 +100,7 @@ class Profile:
         frames = (counts, self.blocks, self.sample)
         written = {name: to_parquet(frame) for name, frame in zip(FILES[1:], frames, strict=True)}
         if self.nulls != NONE_KEPT:
-            written[NULLS] = to_json(self.nulls.as_record())
+            written[NULLS] = to_json(to_record(self.nulls))
         return {FILES[0]: to_json({"columns": record, "order": list(self.columns)}), **written}
 
     @classmethod
@@ -118,7 +118,7 @@ class Profile:
             kind, cells = record["columns"][name]["kind"], record["columns"][name]["cells"]
             known: Cells = from_record(NumericCells, cells) if kind == "numeric" else from_record(CategoryCells, cells)
             columns[name] = ColumnProfile(kind, known, np.asarray(flat[name]).reshape(len(blocks), known.size + 1))
-        nulls = Nulls.from_record(json.loads(files[NULLS])) if NULLS in files else NONE_KEPT
+        nulls = from_record(Nulls, json.loads(files[NULLS])) if NULLS in files else NONE_KEPT
         return cls(columns, blocks, sample, nulls)
 
 

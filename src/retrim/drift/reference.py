@@ -115,7 +115,7 @@ def keep(
 def _alone(profile: Profile, columns: tuple[str, ...], rows: int, alarms: AlarmParams) -> KeptNull:
     watched = watch(replace(profile, columns={name: profile.columns[name] for name in columns}))
     null = draw(watched, noise_of(watched, rows), rows=rows, draws=alarms.draws, seed=alarms.seed)
-    return KeptNull(columns, rows, null)
+    return KeptNull(columns, rows, null.strayed)
 
 
 def _together(profile: Profile, usual: ExpectedWindows, columns: tuple[str, ...]) -> list[KeptTogether]:

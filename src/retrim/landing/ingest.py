@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 
@@ -38,7 +38,7 @@ from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
 from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of
 from retrim.reading.table import KEY, read_bytes, read_content
-from retrim.stats.codec import to_record
+from retrim.stats.codec import Unwritten, key, to_record, written
 from retrim.table.data import LABEL_TIME, DataParams, row_keys
 from retrim.table.derived_columns import APART, with_made
 from retrim.table.fault import EXAMPLES_KEPT, Fault, Suite, of_rows
@@ -281,18 +281,14 @@ class WithdrawalResult:
         versions: Versions made with them.
     """
 
-    fresh: bool
-    withdrawals: tuple[Withdrawal, ...]
+    fresh: Unwritten[bool]
+    withdrawals: Annotated[tuple[Withdrawal, ...], key("batches")]
     rows: int
     versions: tuple[int, ...]
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "outcome": "withdrawn" if self.fresh else "already",
-            "batches": [to_record(each) for each in self.withdrawals],
-            "rows": self.rows,
-            "versions": list(self.versions),
-        }
+    @written
+    def outcome(self) -> Literal["withdrawn", "already"]:
+        return "withdrawn" if self.fresh else "already"
 
 
 def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.Timestamp | None) -> WithdrawalResult:
@@ -382,14 +378,38 @@ def withdrawn_of_versions(workspace: Workspace) -> dict[int, list[str]]:
     return found
 
 
-def batch_records(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every landed batch, in order of arrival, with its withdrawal or None."""
+@dataclass(frozen=True, kw_only=True)
+class ListedBatch(BatchFile):
+    """A landed batch, with whether it counts.
+
+    Args:
+        withdrawn: Who withdrew it, when and why. None: nobody.
+    """
+
+    withdrawn: Withdrawal | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownBatch(ListedBatch):
+    """A landed batch, with what is in it and what it is in.
+
+    Args:
+        columns: Type of each column.
+        versions: Versions made with it.
+    """
+
+    columns: dict[str, str]
+    versions: list[int]
+
+
+def listed_batches(workspace: Workspace) -> list[ListedBatch]:
+    """Every landed batch, in order of arrival."""
     withdrawals = workspace.landing.withdrawals()
-    return [_record(file, withdrawals.get(file.batch)) for file in workspace.landing.batches()]
+    return [ListedBatch(**vars(file), withdrawn=withdrawals.get(file.batch)) for file in workspace.landing.batches()]
 
 
-def batch_record(workspace: Workspace, name: str) -> dict[str, Any]:
-    """One landed batch: its facts, columns, withdrawal, and the versions made with it.
+def show_batch(workspace: Workspace, name: str) -> ShownBatch:
+    """One landed batch.
 
     Raises:
         BadInputError: There is no such batch, or several.
@@ -400,11 +420,8 @@ def batch_record(workspace: Workspace, name: str) -> dict[str, Any]:
         raise BadInputError(f"{name!r} is a large file that landed in {len(files)} batches: {listed}; name one")
     (file,), withdrawals = files, workspace.landing.withdrawals()
     found = withdrawals.get(file.batch)
-    return {**_record(file, found), "columns": dict(file.schema.types), "versions": made_with(workspace, file, found)}
-
-
-def _record(file: BatchFile, withdrawal: Withdrawal | None) -> dict[str, Any]:
-    return {**file.as_record(), "withdrawn": None if withdrawal is None else to_record(withdrawal)}
+    versions = made_with(workspace, file, found)
+    return ShownBatch(**vars(file), withdrawn=found, columns=dict(file.schema.types), versions=versions)
 
 
 def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:

@@ -34,6 +34,7 @@ from retrim.adapters.store import Store
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
+from retrim.stats.codec import Instant
 
 TIME = pa.timestamp("us", "UTC")
 SCHEMA = pa.schema(
@@ -92,9 +93,9 @@ class StoredPrediction:
     """
 
     key: str
-    event: pd.Timestamp
+    event: Instant
     version: int
-    at: pd.Timestamp
+    at: Instant
     value: float
     label: str | None
     interval: tuple[float, float] | None
@@ -121,10 +122,6 @@ class StoredPrediction:
             request=given["request_id"],
             batch=given["batch"],
         )
-
-    def as_record(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return own | {"event": self.event.isoformat(), "at": self.at.isoformat()}
 
     def as_value(self) -> float | list[float]:
         """The number, or one a class."""

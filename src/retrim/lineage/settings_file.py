@@ -28,6 +28,7 @@ from retrim.settings import (
     why_none,
     with_derived,
 )
+from retrim.stats.codec import Unwritten, written
 from retrim.stats.plugins import SettingChoice, near_keys
 
 COMMENT_COLUMN = 35
@@ -349,13 +350,12 @@ class EffectiveSetting:
     key: str
     value: Any
     default: Any
-    line: int | None
+    line: Unwritten[int | None]
     description: str
 
-    def as_record(self) -> dict[str, Any]:
-        place = "default" if self.line is None else f"params.yaml:{self.line}"
-        told = {"key": self.key, "value": self.value, "default": self.default}
-        return {**told, "set_in": place, "description": self.description}
+    @written
+    def set_in(self) -> str:
+        return "default" if self.line is None else f"params.yaml:{self.line}"
 
 
 def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[EffectiveSetting]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import PlainSerializer
 
 from retrim.adapters import git
 from retrim.adapters.landing_zone import Landing
@@ -34,6 +35,7 @@ from retrim.reading.landed import Kind, batch_id
 from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
 from retrim.reading.table import KEY
 from retrim.settings import Env, load_params, parse_params
+from retrim.stats.codec import Instant, Unwritten, key, written
 from retrim.stats.plugins import SettingChoice
 from retrim.table.data import LABEL_TIME
 from retrim.table.reading import PLAIN, ReadingParams
@@ -253,32 +255,34 @@ class WrittenFiles:
         commit: Which holds the settings and the suite; None where they are not committed.
     """
 
-    params: Path
-    suite: Path
-    landed: tuple[Landed, ...]
-    first: pd.Timestamp | None
-    last: pd.Timestamp | None
-    at_once: bool
+    params: Annotated[Path, PlainSerializer(lambda path: path.name, return_type=str)]
+    suite: Annotated[Path, PlainSerializer(lambda path: f"expectations/{path.name}", return_type=str)]
+    landed: Unwritten[tuple[Landed, ...]]
+    first: Annotated[Instant | None, key("first_arrival")]
+    last: Annotated[Instant | None, key("last_arrival")]
+    at_once: Unwritten[bool]
     commit: str | None
 
-    @property
+    @written
     def set_aside(self) -> int:
         """Pieces of a large file that did not land."""
         return sum(one.outcome == "quarantined" for one in self.landed)
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "params": self.params.name,
-            "suite": f"expectations/{self.suite.name}",
-            "batches": sum(one.kind == "rows" for one in self.landed) - self.set_aside,
-            "rows": sum(one.rows for one in self.landed if one.kind == "rows" and one.outcome != "quarantined"),
-            "set_aside": self.set_aside,
-            "label_files": sum(one.kind == "labels" for one in self.landed),
-            "labels": sum(one.rows for one in self.landed if one.kind == "labels"),
-            "first_arrival": None if self.first is None else self.first.isoformat(),
-            "last_arrival": None if self.last is None else self.last.isoformat(),
-            "commit": self.commit,
-        }
+    @written
+    def batches(self) -> int:
+        return sum(one.kind == "rows" for one in self.landed) - self.set_aside
+
+    @written
+    def rows(self) -> int:
+        return sum(one.rows for one in self.landed if one.kind == "rows" and one.outcome != "quarantined")
+
+    @written
+    def label_files(self) -> int:
+        return sum(one.kind == "labels" for one in self.landed)
+
+    @written
+    def labels(self) -> int:
+        return sum(one.rows for one in self.landed if one.kind == "labels")
 
 
 def require_free(workspace: WorkspacePaths) -> None:

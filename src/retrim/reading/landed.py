@@ -22,17 +22,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.reading.chunks import PIECE
-from retrim.stats.codec import Instant, from_record
+from retrim.stats.codec import Instant, Unwritten, from_record, written
 from retrim.table.data import OURS, ColumnType, DataParams
 from retrim.table.schema import NUMERIC, LandedSchema, ReadColumns, as_they_stand, read_as
 
@@ -113,32 +114,18 @@ class BatchFile:
 
     kind: Kind
     digest: str
-    arrived: pd.Timestamp
+    arrived: Instant
     correction: bool
     released: str
     of: str
     rows: int
     path: Path
-    schema: LandedSchema
-    suspicious: str = ""
+    schema: Unwritten[LandedSchema]
+    suspicious: Annotated[str, Field(exclude_if=lambda why: not why)] = ""
 
-    @property
+    @written
     def batch(self) -> str:
         return batch_id(self.digest)
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "batch": self.batch,
-            "kind": self.kind,
-            "digest": self.digest,
-            "arrived": self.arrived.isoformat(),
-            "correction": self.correction,
-            "released": self.released,
-            "of": self.of,
-            "rows": self.rows,
-            "path": str(self.path),
-            **({SUSPICIOUS: self.suspicious} if self.suspicious else {}),
-        }
 
 
 def facts_of(path: Path) -> BatchFile:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -38,7 +38,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest, read_folder
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.workspace import Workspace
-from retrim.stats.codec import from_record, to_json
+from retrim.stats.codec import Number, Unwritten, from_record, to_json, written
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
 from retrim.training.estimators import trust_all
 
@@ -86,31 +86,39 @@ class ValidAttestation:
         whose: Why its signer counts: ours, trusted, or given.
     """
 
-    said: RebuildStatement
+    said: Unwritten[RebuildStatement]
     signer: str
     whose: str
 
-    def as_record(self) -> dict[str, Any]:
-        """The answer, with what the attestation says.
+    @written
+    def valid(self) -> Literal[True]:
+        """True. Anything else ends with exit code 1."""
+        return True
 
-        Returns:
-            valid: True. Anything else ends with exit code 1.
-            model: Its name.
-            version: What was rebuilt.
-            identical: Whether the rebuild gave the same bytes.
-            largest_difference: Of predictions on the judged rows; null: not known.
-            proved_at: When.
-        """
-        return {
-            "valid": True,
-            "signer": self.signer,
-            "whose": self.whose,
-            "model": self.said.model,
-            "version": self.said.version,
-            "identical": self.said.identical,
-            "largest_difference": self.said.predictions.largest_difference,
-            "proved_at": self.said.proved_at,
-        }
+    @written
+    def model(self) -> str:
+        """Its name."""
+        return self.said.model
+
+    @written
+    def version(self) -> int:
+        """What was rebuilt."""
+        return self.said.version
+
+    @written
+    def identical(self) -> bool:
+        """Whether the rebuild gave the same bytes."""
+        return self.said.identical
+
+    @written
+    def largest_difference(self) -> Number | None:
+        """Of predictions on the judged rows; null: not known."""
+        return self.said.predictions.largest_difference
+
+    @written
+    def proved_at(self) -> str:
+        """When."""
+        return self.said.proved_at
 
 
 def verify_attestation(workspace: Workspace | None, file: Path, *, key: str | None) -> ValidAttestation:

@@ -98,8 +98,9 @@ class CardPages:
     markdown: str
     html: str
 
-    def as_record(self) -> dict[str, Any]:
-        """Digests of both, and where they lie in the run."""
+    @property
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Of both, and where they lie in the run."""
         texts = {"markdown": (MARKDOWN, self.markdown), "html": (HTML, self.html)}
         return {
             name: {"path": path, "sha256": sha256(text.encode()).hexdigest()} for name, (path, text) in texts.items()
@@ -165,9 +166,7 @@ def keep_card(workspace: Workspace, version: int, *, now: pd.Timestamp) -> None:
         return
     pages = make_card(workspace, version, pictures=workspace.registry.pictures(version))
     workspace.registry.add_files(version, {MARKDOWN: pages.markdown.encode(), HTML: pages.html.encode()})
-    workspace.store.add_to_envelope(
-        workspace.model, version, kind=CARD, name=MADE, at=iso(now), record=pages.as_record()
-    )
+    workspace.store.add_to_envelope(workspace.model, version, kind=CARD, name=MADE, at=iso(now), record=pages.digests)
 
 
 def write_card(workspace: Workspace, version: int, *, to: Path, as_html: bool) -> Path:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 
@@ -33,7 +33,7 @@ from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import REPOSITORY, origin_of
 from retrim.retraining.recover import RUN_DIRECTORY, clear_run_directory
-from retrim.stats.codec import Unwritten, key, to_record
+from retrim.stats.codec import Unwritten, key, written
 
 
 @dataclass(frozen=True)
@@ -193,24 +193,21 @@ class Pruned:
         pieces: All that was looked at, in the order in which it is removed.
     """
 
-    dry: bool
-    pieces: tuple[GarbageItem, ...]
+    dry: Annotated[bool, key("dry_run")]
+    pieces: Unwritten[tuple[GarbageItem, ...]]
 
-    @property
-    def gone(self) -> tuple[GarbageItem, ...]:
+    @written
+    def freed(self) -> int:
+        """Bytes of what went."""
+        return sum(piece.frees for piece in self.removed)
+
+    @written
+    def removed(self) -> tuple[GarbageItem, ...]:
         return tuple(piece for piece in self.pieces if piece.remove is not None)
 
-    @property
+    @written
     def kept(self) -> tuple[GarbageItem, ...]:
         return tuple(piece for piece in self.pieces if piece.remove is None)
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "dry_run": self.dry,
-            "freed": sum(piece.frees for piece in self.gone),
-            "removed": [to_record(piece) for piece in self.gone],
-            "kept": [to_record(piece) for piece in self.kept],
-        }
 
 
 def prune(workspace: Workspace, *, dry: bool, now: pd.Timestamp) -> Pruned:

@@ -384,7 +384,7 @@ def _read(workspace: Workspace, name: str) -> list[Trial]:
     if not log.exists():
         return []
     whole = [line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    return [Trial.from_record(json.loads(line)) for line in whole]
+    return [from_record(Trial, json.loads(line)) for line in whole]
 
 
 ACTS = ("retrain", "restore", "rollback")

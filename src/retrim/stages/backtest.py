@@ -55,7 +55,7 @@ def run(
     )
     record = {
         "loss": judge.loss,
-        "origins": [origin.as_record() for origin in origins],
+        "origins": [to_record(origin) for origin in origins],
         "interval": rolling.stated_interval(origins, level=backtest.interval),
     }
     files = {"backtest.json": to_json(record)}

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView, Matrix
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import grouped, main, read_fit, read_json, read_pins, read_view
-from retrim.stats.codec import rows_at, to_json
+from retrim.stats.codec import from_record, rows_at, to_json, to_record
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
 from retrim.training.classes import fit_balanced
@@ -89,7 +89,7 @@ def run(
     }
     write_folder(
         paths.tuning,
-        {"hyperparameters.json": to_json(record), "trials.json": to_json([trial.as_record() for trial in found])},
+        {"hyperparameters.json": to_json(record), "trials.json": to_json([to_record(trial) for trial in found])},
     )
 
 
@@ -227,8 +227,8 @@ def _read_log(log: Path) -> list[Trial]:
     if log.exists():
         for line in log.read_bytes().splitlines():
             try:
-                trial = Trial.from_record(json.loads(line))
-            except (ValueError, KeyError, TypeError):
+                trial = from_record(Trial, json.loads(line))
+            except (ValueError, RetrimError):
                 continue
             if trial.number == len(found):
                 found.append(trial)
@@ -238,7 +238,7 @@ def _read_log(log: Path) -> list[Trial]:
 def _append(log: Path, batch: Sequence[Trial]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     torn = log.exists() and not log.read_bytes().endswith(b"\n")
-    lines = [json.dumps(trial.as_record(), sort_keys=True) + "\n" for trial in batch]
+    lines = [json.dumps(to_record(trial), sort_keys=True) + "\n" for trial in batch]
     with log.open("a", encoding="utf-8") as file:
         file.write("\n" * torn + "".join(lines))
 

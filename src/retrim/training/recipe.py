@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.codec import rows_at
+from retrim.stats.codec import Instant, Numbers, Unwritten, rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
@@ -283,24 +283,16 @@ class BacktestOrigin:
     `away` is actual minus predicted of each row scored, by challenger; empty but for a regression.
     """
 
-    start: pd.Timestamp
-    end: pd.Timestamp
+    start: Instant
+    end: Instant
     rows: int
     losses: dict[str, float]
-    away: dict[str, np.ndarray] = field(compare=False)
-    predicted: dict[str, np.ndarray] = field(compare=False)
+    away: Unwritten[dict[str, Numbers]] = field(compare=False)
+    predicted: Unwritten[dict[str, Numbers]] = field(compare=False)
 
     def of(self, name: str) -> np.ndarray:
         """What a challenger predicted here; one whose window held all rows of this past competed as the other."""
         return self.predicted[name if name in self.predicted else name.replace("sliding", "all")]
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "start": self.start.isoformat(),
-            "end": self.end.isoformat(),
-            "rows": self.rows,
-            "losses": self.losses,
-        }
 
 
 def backtest(

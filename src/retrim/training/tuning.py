@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.stats.codec import written
 from retrim.stats.plugins import FOLLOWS, PluginRegistry, Seed, SettingsForm, SettingsSection
 from retrim.training.estimators import Hyperparameters
 
@@ -164,20 +165,16 @@ class Trial:
 
     number: int
     hyperparameters: Hyperparameters
-    score: Score
+    losses: tuple[float, ...]
+    rounds: tuple[int, ...]
 
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "hyperparameters": self.hyperparameters,
-            "loss": self.score.loss,
-            "losses": list(self.score.losses),
-            "rounds": list(self.score.rounds),
-        }
+    @property
+    def score(self) -> Score:
+        return Score(self.losses, self.rounds)
 
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "Trial":
-        return cls(record["number"], record["hyperparameters"], Score(tuple(record["losses"]), tuple(record["rounds"])))
+    @written
+    def loss(self) -> float:
+        return self.score.loss
 
 
 def search(
@@ -219,7 +216,7 @@ def search(
             asked = _ask(params, history, min(params.batch, trials - len(history)), first)
             scores = list(pool.map(evaluate, asked))
             batch = [
-                Trial(len(history) + place, hyperparameters, score)
+                Trial(len(history) + place, hyperparameters, score.losses, score.rounds)
                 for place, (hyperparameters, score) in enumerate(zip(asked, scores, strict=True))
             ]
             history.extend(batch)
@@ -301,7 +298,7 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
             for trial in asked:
                 toy = int.from_bytes(sha256(repr(trial.params).encode()).digest()[:4]) / 2**32
                 lived.tell(trial, toy)
-                history.append(Trial(len(history), dict(trial.params), Score((toy,), (1,))))
+                history.append(Trial(len(history), dict(trial.params), (toy,), (1,)))
     except (ImportError, ValueError, RuntimeError) as error:
         raise BadInputError(f"tune.sampler: {params.sampler_name!r} cannot search tune.space: {error}") from error
 
