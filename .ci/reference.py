@@ -366,8 +366,8 @@ RECORDS = (
     Printed("retrim versions", "retrim.cli.answers:version_records", LIST),
     Printed("retrim versions live", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions rollback", "retrim.release.versions:LiveVersion"),
-    Printed("retrim versions approve", "retrim.release.approval:ApprovalAnswer"),
-    Printed("retrim versions reject", "retrim.release.approval:ApprovalAnswer"),
+    Printed("retrim versions approve", "retrim.decision.stored_rows:ApprovalAnswer"),
+    Printed("retrim versions reject", "retrim.decision.stored_rows:ApprovalAnswer"),
     Printed(
         "retrim versions diff",
         "retrim.card.diff:VersionDiff",
@@ -376,7 +376,7 @@ RECORDS = (
     Printed("retrim versions fairness", "retrim.reports.fairness:VersionFairness"),
     Printed("retrim versions export", "retrim.retraining.exchange:ExportedVersion"),
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
-    Printed("retrim versions log", "retrim.release.versions:release_log", LIST),
+    Printed("retrim versions log", "retrim.release.versions:LoggedMove", LIST),
     Printed("retrim versions verify-log", "retrim.release.versions:VerifiedLog"),
     Printed("retrim versions verify-attestation", "retrim.release.versions:ValidAttestation"),
     Printed(
@@ -452,7 +452,7 @@ RECORDS = (
     ),
     Printed(
         "retrim versions run-directory",
-        "retrim.retraining.run_directory:RunDirectory",
+        "retrim.decision.stored_rows:RunDirectory",
         more={
             "folder": "Where it is.",
             "snapshot": "Commit that it was made from.",

@@ -8,7 +8,7 @@ import pytest
 from retrim.adapters.signing import Keys, signature_fault
 from retrim.adapters.store import Store, copy_past
 from retrim.decision.release_log import first_broken
-from retrim.decision.stored_rows import columns_of
+from retrim.decision.stored_rows import DecisionRow, RunClaim, RunDetail, VersionRow
 from tests.builders.proved import move, pass_checks
 
 MODEL = "generated"
@@ -22,16 +22,16 @@ def promote(store: Store, version: int, *, decided: int, ended: int) -> None:
     """A check, the run it started, and the version that went live at its end."""
     name = f"run-{version}"
     decision = {"id": f"check-{version}", "model": MODEL, "source": "check", "as_of": at(decided), "at": at(decided)}
-    store.add_decision({**decision, "outcome": "retrain", "actor": "a test", "reason": "", "record": {}})
+    store.add_decision(DecisionRow(**decision, outcome="retrain", actor="a test", reason="", text="{}"))
     run = {"id": name, "model": MODEL, "decision": f"check-{version}", "as_of": at(decided), "mode": "refit"}
-    store.claim_run({**run, "started": at(decided)})
+    store.claim_run(RunClaim(**run, started=at(decided)))
     row = {"model": MODEL, "version": version, "run": name, "tag": f"v{version}", "as_of": at(decided)}
     store.add_version(
-        {**row, "bundle": "", "model_sha256": "", "made": at(ended), "lineage": {}, "verdict": {"promote": True}}
+        VersionRow(**row, bundle="", model_sha256="", made=at(ended), lineage={}, verdict={"promote": True})
     )
     pass_checks(store, MODEL, version, at=at(ended))
     store.add_release(move(MODEL, version, at=at(ended)), expected=version - 1 or None, keys=keys_of(store))
-    store.end_run(name, state="promoted", ended=at(ended), version=version, detail={})
+    store.end_run(name, state="promoted", ended=at(ended), version=version, detail=RunDetail())
 
 
 def keys_of(store: Store) -> Keys:
@@ -64,7 +64,7 @@ def test_a_run_that_ended_later_is_left_behind_with_its_version(source: Store, t
 
 def test_an_imported_version_comes_along_as_it_was_live(source: Store, target: Store) -> None:
     row = {"model": MODEL, "version": 4, "run": "import-4", "tag": "v4", "as_of": at(2), "bundle": "", "made": at(11)}
-    source.add_version({**row, "model_sha256": "", "lineage": {"origin": {}}, "verdict": {"promote": True}})
+    source.add_version(VersionRow(**row, model_sha256="", lineage={"origin": {}}, verdict={"promote": True}))
     pass_checks(source, MODEL, 4, at=at(11))
     source.add_release(move(MODEL, 4, at=at(11), action="import"), expected=3, keys=keys_of(source))
     copy_past(source, target, MODEL, before=at(12), keys=keys_of(target))
@@ -73,7 +73,7 @@ def test_an_imported_version_comes_along_as_it_was_live(source: Store, target: S
 
 
 def test_a_version_that_went_live_before_its_run_had_ended_comes_along(source: Store, target: Store) -> None:
-    source.end_run("run-2", state="promoted", ended=at(6), version=2, detail={})
+    source.end_run("run-2", state="promoted", ended=at(6), version=2, detail=RunDetail())
     copy_past(source, target, MODEL, before="2024-01-05T00:00:01+00:00", keys=keys_of(target))
 
     assert [row.version for row in target.versions(MODEL)] == [row.version for row in target.releases(MODEL)] == [1, 2]
@@ -81,9 +81,9 @@ def test_a_version_that_went_live_before_its_run_had_ended_comes_along(source: S
 
 def test_releases_come_as_they_were_signed_under_a_head_of_their_own(source: Store, target: Store) -> None:
     copy_past(source, target, MODEL, before=at(8), keys=keys_of(target))
-    copied, head = [columns_of(row) for row in target.releases(MODEL)], target.release_head(MODEL)
+    copied, head = target.releases(MODEL), target.release_head(MODEL)
     assert head is not None
     counts = partial(signature_fault, known=[keys_of(store).public for store in (source, target)])
 
-    assert copied == [columns_of(row) for row in source.releases(MODEL)[:2]]
-    assert first_broken(copied, columns_of(head), {}, fault=counts) is None
+    assert copied == source.releases(MODEL)[:2]
+    assert first_broken(copied, head, {}, fault=counts) is None

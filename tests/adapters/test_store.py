@@ -6,8 +6,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from retrim.adapters.database import _shown, iso
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
+from retrim.decision.stored_rows import DecisionRow, ReleaseMove, RunClaim, RunDetail, RunSnapshot, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from tests.builders.proved import move, pass_checks
 
@@ -26,6 +27,7 @@ import sys
 from pathlib import Path
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
+from retrim.decision.stored_rows import DecisionRow, ReleaseMove, RunClaim
 from retrim.errors import RefusedError
 store = None if {late} else Store({url!r})
 print("ready", flush=True)
@@ -57,25 +59,22 @@ def keys(tmp_path: Path) -> Keys:
     return Keys(tmp_path / "keys")
 
 
-def decision(day: int, model: str = "shop") -> dict[str, Any]:
+def decision(day: int, model: str = "shop") -> DecisionRow:
     at = f"2024-01-{day:02d}T00:00:00+00:00"
-    fixed = {"source": "check", "outcome": "retrain", "actor": "a test", "reason": "it pays", "record": {"said": []}}
-    return {"id": f"d{day}-{model}", "model": model, "as_of": at, "at": at, **fixed}
+    said = {"outcome": "retrain", "actor": "a test", "reason": "it pays", "text": '{"said": []}'}
+    return DecisionRow(f"d{day}-{model}", model, "check", as_of=at, at=at, **said)
 
 
-def run(day: int, model: str = "shop") -> dict[str, Any]:
+def run(day: int, model: str = "shop") -> RunClaim:
     at = f"2024-01-{day:02d}T00:00:00+00:00"
-    return {
-        "id": f"run-d{day}-{model}", "model": model, "decision": f"d{day}-{model}", "as_of": at, "mode": "search",
-        "started": at,
-    }  # fmt: skip
+    return RunClaim(f"run-d{day}-{model}", model, f"d{day}-{model}", at, "search", at)
 
 
 def end(store: Store, day: int, state: str) -> None:
-    store.end_run(run(day)["id"], state=state, ended="2024-02-01T00:00:00+00:00", version=None, detail={})
+    store.end_run(run(day).id, state=state, ended="2024-02-01T00:00:00+00:00", version=None, detail=RunDetail())
 
 
-def release(version: int) -> dict[str, Any]:
+def release(version: int) -> ReleaseMove:
     return move("shop", version, at="2024-02-01T00:00:00+00:00", reason="better")
 
 
@@ -85,7 +84,7 @@ def proved(store: Store, *versions: int) -> None:
         at = f"2024-01-{number:02d}T00:00:00+00:00"
         made = {"model": "shop", "version": number, "run": f"run-{number}", "tag": "", "as_of": at, "made": at}
         more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
-        store.add_version({**made, **more})
+        store.add_version(VersionRow(**made, **more))
         pass_checks(store, "shop", number, at=at)
 
 
@@ -128,7 +127,7 @@ def test_a_decision_cannot_be_claimed_under_another_run_id(store: Store) -> None
     end(store, 1, "refused")
 
     with pytest.raises(RefusedError):
-        store.claim_run({**run(1), "id": "run-again"})
+        store.claim_run(replace(run(1), id="run-again"))
     assert [row.id for row in store.runs("shop")] == ["run-d1-shop"]
 
 
@@ -199,10 +198,10 @@ def test_a_run_that_ended_is_never_claimed_again(store: Store, state: str) -> No
 
 def test_what_is_noted_of_a_run_adds_up(store: Store) -> None:
     store.claim_run(run(1))
-    store.note_run("run-d1-shop", {"snapshot": "abc"})
-    store.note_run("run-d1-shop", {"killed": 1})
+    store.note_run("run-d1-shop", RunDetail(snapshot=RunSnapshot("abc", ())))
+    store.note_run("run-d1-shop", RunDetail(why="killed"))
 
-    assert store.runs("shop")[0].detail == {"snapshot": "abc", "killed": 1}
+    assert store.runs("shop")[0].detail == RunDetail(snapshot=RunSnapshot("abc", ()), why="killed")
 
 
 @pytest.mark.slow
@@ -231,7 +230,7 @@ def test_no_version_goes_live_without_a_verdict_that_promotes_it(
 ) -> None:
     at = "2024-01-01T00:00:00+00:00"
     made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
-    store.add_version({**made, "bundle": "", "model_sha256": "", "verdict": verdict})
+    store.add_version(VersionRow(**made, bundle="", model_sha256="", verdict=verdict))
     pass_checks(store, "shop", 1, at=at)
 
     with pytest.raises(RefusedError, match="version 1 of shop has no verdict that promotes it"):
@@ -245,7 +244,7 @@ def test_no_version_goes_live_without_release_checks_that_passed(
 ) -> None:
     at = "2024-01-01T00:00:00+00:00"
     made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
-    store.add_version({**made, "bundle": "", "model_sha256": "", "verdict": {"promote": True}})
+    store.add_version(VersionRow(**made, bundle="", model_sha256="", verdict={"promote": True}))
     for record in checks:
         store.add_to_envelope("shop", 1, kind="release_checks", name="first", at=at, record=record)
 
@@ -367,7 +366,7 @@ def test_times_of_all_zones_sort_as_text() -> None:
 
 def test_decisions_and_runs_come_oldest_first(store: Store) -> None:
     store.add_decision(decision(9))
-    store.add_decision({**decision(4), "source": "person"})
+    store.add_decision(replace(decision(4), source="person"))
 
     assert [row.id for row in store.decisions("shop")] == ["d1-shop", "d2-shop", "d3-shop", "d4-shop", "d9-shop"]
     assert [row.id for row in store.decisions("shop", source="person")] == ["d4-shop"]
@@ -393,13 +392,13 @@ def test_a_store_that_breaks_later_says_where_it_is_and_what_to_do(tmp_path: Pat
 
 def test_a_run_that_failed_is_started_again_in_the_mode_that_is_asked_for(store: Store) -> None:
     store.claim_run(run(1))
-    store.end_run("run-d1-shop", state="failed", ended="2024-01-02T00:00:00+00:00", version=None, detail={})
+    store.end_run("run-d1-shop", state="failed", ended="2024-01-02T00:00:00+00:00", version=None, detail=RunDetail())
 
-    assert store.claim_run(run(1) | {"mode": "refit"}, mode="refit").mode == "refit"
+    assert store.claim_run(replace(run(1), mode="refit"), mode="refit").mode == "refit"
 
 
 def test_a_run_that_was_killed_goes_on_in_its_own_mode_when_none_is_asked_for(store: Store) -> None:
     store.claim_run(run(1))
-    store.end_run("run-d1-shop", state="crashed", ended="2024-01-02T00:00:00+00:00", version=None, detail={})
+    store.end_run("run-d1-shop", state="crashed", ended="2024-01-02T00:00:00+00:00", version=None, detail=RunDetail())
 
-    assert store.claim_run(run(1) | {"mode": "refit"}).mode == "search"
+    assert store.claim_run(replace(run(1), mode="refit")).mode == "search"

@@ -22,7 +22,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import DECISIONS
 from retrim.checking.check import check
 from retrim.checking.history import used_rows
-from retrim.decision.stored_rows import columns_of
+from retrim.decision.stored_rows import RunDetail, VersionRow, columns_of
 from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
@@ -158,14 +158,7 @@ class Desk:
         if (paths.features / "history.json").is_file():
             lineage[HISTORY] = read_json(paths.features / "history.json")
         self.workspace.store.add_version(
-            {
-                "model": self.workspace.model,
-                "version": version,
-                **row,
-                **hashes,
-                "lineage": lineage,
-                "verdict": verdict,
-            },
+            VersionRow(self.workspace.model, version, **row, **hashes, lineage=lineage, verdict=verdict),
             used=used_rows(paths, self.workspace.params.data),
         )
         if promote:
@@ -179,7 +172,9 @@ class Desk:
             self.workspace.store.add_release(release, expected=expected, keys=self.workspace.keys)
             keep_copies(self.workspace)
         state = "promoted" if promote else "refused"
-        self.workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail={"reason": "a test"})
+        self.workspace.store.end_run(
+            run.id, state=state, ended=iso(now), version=version, detail=RunDetail(reason="a test")
+        )
         return version
 
     def _bundle(self, now: pd.Timestamp, version: int) -> Paths:

@@ -4,6 +4,7 @@ from typing import Any
 
 from retrim.adapters.store import Store
 from retrim.decision.release_checks import RELEASE_CHECKS
+from retrim.decision.stored_rows import ReleaseMove
 
 PASSED: dict[str, Any] = {"passed": True, "reason": "as the test says", "checks": []}
 
@@ -13,7 +14,6 @@ def pass_checks(store: Store, model: str, version: int, *, at: str) -> None:
     store.add_to_envelope(model, version, kind=RELEASE_CHECKS, name="first", at=at, record=PASSED)
 
 
-def move(model: str, version: int, *, at: str, action: str = "promote", reason: str = "") -> dict[str, Any]:
+def move(model: str, version: int, *, at: str, action: str = "promote", reason: str = "") -> ReleaseMove:
     """A release, as `ops.release.make_live` hands it to the store: made as of a moment, at that moment."""
-    why = {"action": action, "actor": "a test", "reason": reason}
-    return {"model": model, "version": version, **why, "as_of": at, "at": at}
+    return ReleaseMove(model=model, version=version, action=action, actor="a test", reason=reason, as_of=at, at=at)

@@ -1,5 +1,6 @@
 """Which answer of a person belongs to which check, and what a settlement settles: with checks as they are kept."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from retrim.adapters.database import iso
 from retrim.checking.check import acknowledge
 from retrim.decision.rules import RuleResult
+from retrim.decision.stored_rows import DecisionRow
 from retrim.lineage.workspace import Workspace, ask_for_run
 from tests.builders.answers import decision_record, kept_check
 from tests.builders.desk import Desk, make_desk
@@ -29,7 +31,9 @@ class Kept:
         said = tuple(RuleResult(rule, rule in up, text="", change="") for rule in ("gain", "drift"))
         made = kept_check(self.desk.day(day), champion=1, said=said, held=held)
         row = {"id": f"check-{day:g}", "model": self.workspace.model, "source": "check", "as_of": at, "at": at}
-        self.workspace.store.add_decision({**row, "outcome": outcome, "actor": "a test", "reason": "", "record": made})
+        self.workspace.store.add_decision(
+            DecisionRow(**row, outcome=outcome, actor="a test", reason="", text=json.dumps(made))
+        )
         return f"check-{day:g}"
 
     def settle(self, day: float, reason: str = "a fair") -> tuple[str, ...]:

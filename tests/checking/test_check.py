@@ -744,7 +744,7 @@ def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_ma
     too_early = defer_run(
         desk.workspace, claim_run(desk.workspace, desk.check(40).id, now=desk.day(40)), now=desk.day(40)
     )
-    until = (pd.Timestamp(desk.workspace.store.runs("generated")[-1].detail["until"]) - START) / pd.Timedelta("1D")
+    until = (pd.Timestamp(desk.workspace.store.runs("generated")[-1].detail.until) - START) / pd.Timedelta("1D")
     desk.land(desk.rows(40, until), until)
     again = desk.check(until)
 

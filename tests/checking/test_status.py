@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retrim.decision.stored_rows import RunRow
+from retrim.decision.stored_rows import RunDetail, RunRow
 from retrim.files import dump_yaml
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import ask_for_run
@@ -65,7 +65,9 @@ def test_a_run_that_was_killed_is_seen_from_everywhere(desk: Desk) -> None:
 
 def test_what_was_resumed_is_named_with_its_end(desk: Desk) -> None:
     run = begun(desk)
-    desk.workspace.store.end_run(run.id, state="failed", ended=run.started, version=None, detail={"reason": "no disk"})
+    desk.workspace.store.end_run(
+        run.id, state="failed", ended=run.started, version=None, detail=RunDetail(reason="no disk")
+    )
     (record,) = resumed_records(desk.workspace, [run.decision])
 
     assert (record["id"], record["state"], record["reason"]) == (run.id, "failed", "no disk")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.database import iso
+from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import ask_for_run
 from tests.builders.answers import kept_check
@@ -75,7 +76,7 @@ def keep_check(world: World, day: float, outcome: str) -> str:
     identity = f"{world.workspace.model}-{at:%Y%m%dT%H%M%SZ}"
     row: dict[str, Any] = {"id": identity, "model": world.workspace.model, "source": "check", "outcome": outcome}
     world.workspace.store.add_decision(
-        {**row, "as_of": iso(at), "at": iso(at), "actor": "x", "reason": "kept", "record": kept_check(at)}
+        DecisionRow(**row, as_of=iso(at), at=iso(at), actor="x", reason="kept", text=json.dumps(kept_check(at)))
     )
     return identity
 

@@ -16,7 +16,7 @@ from retrim.checking.score import ScoringResult
 from retrim.cli.answers import version_records
 from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost
 from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
-from retrim.decision.stored_rows import Origin
+from retrim.decision.stored_rows import DecisionRow, Origin, RunDirectory, VersionRow
 from retrim.drift.verify import VerifiedRates
 from retrim.landing.clock_repair import Repair
 from retrim.landing.ingest import Landed, WithdrawalResult, listed_batches, show_batch
@@ -28,7 +28,6 @@ from retrim.retraining.exchange import ExportedVersion, ImportedVersion
 from retrim.retraining.gc import Pruned
 from retrim.retraining.reproduce import RebuildResult
 from retrim.retraining.retrain import RunOutcome
-from retrim.retraining.run_directory import RunDirectory
 from retrim.stats.codec import to_record
 from tests.builders.answers import decision_record, status_record
 from tests.builders.look_tables import looked
@@ -71,15 +70,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     times = {"as_of": NOW.isoformat(), "made": NOW.isoformat()}
     hashes = {"tag": "", "bundle": "", "model_sha256": "", "lineage": {}}
     verdict = {"promote": True, "reason": "", "winner": "all", "losses": {"all": 1.0}, "rows": 0}
-    store.add_version({"model": model, "version": 1, "run": "run-1", "verdict": verdict, **times, **hashes})
+    store.add_version(VersionRow(model=model, version=1, run="run-1", verdict=verdict, **times, **hashes))
     said = {
         "source": "person",
         "actor": "a test",
         "outcome": "none",
         "reason": "",
-        "record": {"as_of": NOW.isoformat()},
+        "text": json.dumps({"as_of": NOW.isoformat()}),
     }
-    store.add_decision({"id": "one", "model": model, "as_of": NOW.isoformat(), "at": NOW.isoformat(), **said})
+    store.add_decision(DecisionRow(id="one", model=model, as_of=NOW.isoformat(), at=NOW.isoformat(), **said))
     return world.workspace
 
 
@@ -113,7 +112,7 @@ def test_names_the_keys_of_the_release_log(workspace: Workspace) -> None:
     pass_checks(workspace.store, workspace.model, 1, at=at)
     workspace.store.add_release(move(workspace.model, 1, at=at), expected=None, keys=workspace.keys)
 
-    assert keys("versions log") == release_log(workspace)[0].keys()
+    assert keys("versions log") == to_record(release_log(workspace)[0]).keys()
 
 
 def test_names_the_keys_of_a_landed_batch(workspace: Workspace) -> None:

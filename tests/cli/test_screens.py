@@ -7,9 +7,10 @@ import pytest
 from rich.progress import Progress
 
 from retrim.cli import render
-from retrim.cli.answers import LastDecision, RunFacts, WaitingVersion
+from retrim.cli.answers import LastDecision, RunFacts
 from retrim.cli.screens import FIRST_STEPS, NEXT_STEP, first_steps
 from retrim.lineage.workspace import ProgressStep
+from retrim.release.approval import WaitingVersion
 from retrim.release.versions import LiveVersion
 
 

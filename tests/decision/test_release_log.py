@@ -1,15 +1,19 @@
 """A log of signed rows: whatever is changed, added, moved or taken away is found, and where."""
 
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retrim.decision.release_log import FIRST, BrokenLog, digest_of_row, first_broken, head_of, signed_bytes
+from retrim.decision.stored_rows import ReleaseHeadRow, ReleaseRow
+from tests.builders import proved
 
-Log = tuple[list[dict[str, Any]], dict[str, Any] | None]
+Log = tuple[list[ReleaseRow], ReleaseHeadRow | None]
+R = TypeVar("R", ReleaseRow, ReleaseHeadRow)
 
 
 def fault(key: str, content: bytes, signature: str) -> str | None:
@@ -21,15 +25,16 @@ def signed(key: str, content: bytes) -> str:
     return sha256(key[::-1].encode() + content).hexdigest()
 
 
-def with_signature(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "signature": signed(row["signer"], signed_bytes(row))}
+def with_signature(row: R) -> R:
+    return replace(row, signature=signed(row.signer, signed_bytes(row)))
 
 
 def a_log(count: int) -> Log:
-    rows: list[dict[str, Any]] = []
+    rows: list[ReleaseRow] = []
     for number in range(1, count + 1):
-        row = {"model": "shop", "sequence": number, "version": number * 2, "reason": f"why {number}", "signer": "me"}
-        rows.append(with_signature({**row, "follows": digest_of_row(rows[-1]) if rows else FIRST}))
+        move = vars(proved.move("shop", number * 2, at="2024-01-01T00:00:00+00:00", reason=f"why {number}"))
+        follows = digest_of_row(rows[-1]) if rows else FIRST
+        rows.append(with_signature(ReleaseRow(**move, sequence=number, previous=None, follows=follows, signer="me")))
     return rows, with_signature(head_of(rows[-1], signer="me")) if rows else None
 
 
@@ -41,7 +46,7 @@ def broken(log: Log, copies: dict[int, Any] | None = None) -> BrokenLog | None:
 def test_a_log_as_it_was_signed_holds(count: int) -> None:
     rows, head = a_log(count)
 
-    assert broken((rows, head), {row["sequence"]: dict(row) for row in rows}) is None
+    assert broken((rows, head), {row.sequence: digest_of_row(row) for row in rows}) is None
 
 
 @given(count=st.integers(1, 6), data=st.data())
@@ -49,7 +54,7 @@ def test_a_changed_field_breaks_its_own_row(count: int, data: st.DataObject) -> 
     rows, head = a_log(count)
     place = data.draw(st.integers(0, count - 1))
     name = data.draw(st.sampled_from(["version", "reason", "model", "signer", "follows", "signature"]))
-    rows[place][name] = "other"
+    rows[place] = replace(rows[place], **{name: "other"})
     found = broken((rows, head))
 
     assert found is not None
@@ -60,7 +65,7 @@ def test_a_changed_field_breaks_its_own_row(count: int, data: st.DataObject) -> 
 def test_rows_that_are_gone_break_at_the_first_of_them(count: int, data: st.DataObject) -> None:
     rows, head = a_log(count)
     gone = sorted(data.draw(st.sets(st.integers(1, count), min_size=1)))
-    kept = [row for row in rows if row["sequence"] not in gone]
+    kept = [row for row in rows if row.sequence not in gone]
 
     assert broken((kept, head)) == BrokenLog(gone[0], "is gone")
 
@@ -68,22 +73,21 @@ def test_rows_that_are_gone_break_at_the_first_of_them(count: int, data: st.Data
 @given(order=st.permutations([1, 2, 3, 4]))
 def test_rows_in_another_order_break(order: list[int]) -> None:
     rows, head = a_log(4)
-    for row, number in zip(rows, order, strict=True):
-        row["sequence"] = number
+    rows = [replace(row, sequence=number) for row, number in zip(rows, order, strict=True)]
 
     assert (broken((rows, head)) is None) == (order == [1, 2, 3, 4])
 
 
 def test_a_row_signed_anew_alone_breaks_the_one_after() -> None:
     rows, head = a_log(3)
-    rows[1] = with_signature({**rows[1], "version": 99})
+    rows[1] = with_signature(replace(rows[1], version=99))
 
     assert broken((rows, head)) == BrokenLog(3, "does not follow the row before it")
 
 
 def test_a_row_that_was_added_is_not_in_the_head() -> None:
     rows, head = a_log(2)
-    added = with_signature({**rows[1], "sequence": 3, "follows": digest_of_row(rows[1])})
+    added = with_signature(replace(rows[1], sequence=3, follows=digest_of_row(rows[1])))
 
     assert broken(([*rows, added], head)) == BrokenLog(None, "is that of 2 rows, and there are 3")
 
@@ -93,7 +97,7 @@ def test_the_tail_cut_off_under_a_head_of_before_is_told_by_the_copies() -> None
     shorter = a_log(2)
 
     assert broken(shorter) is None
-    assert broken(shorter, {3: dict(rows[2])}) == BrokenLog(3, "is gone")
+    assert broken(shorter, {3: digest_of_row(rows[2])}) == BrokenLog(3, "is gone")
 
 
 def test_a_log_without_its_head_is_broken() -> None:
@@ -106,13 +110,14 @@ def test_a_head_that_was_written_anew_is_broken() -> None:
     rows, head = a_log(2)
     assert head is not None
 
-    assert broken((rows[:1], {**head, "sequence": 1})) == BrokenLog(None, "is not what was signed")
+    assert broken((rows[:1], replace(head, sequence=1))) == BrokenLog(None, "is not what was signed")
 
 
-@pytest.mark.parametrize("kept", [None, {}, {"version": 2}])
-def test_another_copy_than_the_row_is_broken(kept: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("kept", ["unreadable", "another", "the next"])
+def test_another_copy_than_the_row_is_broken(kept: str) -> None:
     rows, head = a_log(2)
-    copy = None if kept is None else {**rows[0], "reason": "other"} if kept else kept
+    copies = {"another": replace(rows[0], reason="other"), "the next": rows[1]}
+    copy = digest_of_row(copies[kept]) if kept in copies else None
 
     assert broken((rows, head), {1: copy}) == BrokenLog(1, "is not the one of which a copy was kept")
 
@@ -120,4 +125,4 @@ def test_another_copy_than_the_row_is_broken(kept: dict[str, Any] | None) -> Non
 def test_a_row_without_a_copy_is_no_fault() -> None:
     rows, head = a_log(2)
 
-    assert broken((rows, head), {1: dict(rows[0])}) is None
+    assert broken((rows, head), {1: digest_of_row(rows[0])}) is None

@@ -1,5 +1,6 @@
 """Pruning: what no version needs goes, what any version needs stays, also when it is killed on the way."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
 from retrim.adapters.mlflow_registry import leftovers
-from retrim.decision.stored_rows import columns_of
+from retrim.decision.stored_rows import DecisionRow, RunClaim, RunDetail, columns_of
 from retrim.files import folder_digest, read_folder
 from retrim.lineage.locks import using_cache
 from retrim.retraining.gc import prune
@@ -65,10 +66,10 @@ def fail_a_run(world: World) -> str:
         "actor": "a test",
         "outcome": "retrain",
     }
-    workspace.store.add_decision({**row, "reason": "a test", "record": {"as_of": at}})
+    workspace.store.add_decision(DecisionRow(**row, reason="a test", text=json.dumps({"as_of": at})))
     run = {"id": "run-lost", "model": workspace.model, "decision": "lost", "as_of": at, "mode": "refit", "started": at}
-    workspace.store.claim_run(run)
-    workspace.store.end_run("run-lost", state="failed", ended=at, version=None, detail={"reason": "a test"})
+    workspace.store.claim_run(RunClaim(**run))
+    workspace.store.end_run("run-lost", state="failed", ended=at, version=None, detail=RunDetail(reason="a test"))
     parent = workspace.registry.open_run("run-lost", "lost", {})
     workspace.registry.client.log_text(parent, "half of a bundle", "bundle/half.txt")
     workspace.registry.finish(parent, "FAILED")

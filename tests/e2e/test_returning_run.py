@@ -58,7 +58,7 @@ def test_the_former_champion_is_live_by_one_more_release(world: World) -> None:
 def test_the_new_version_keeps_its_number_and_is_refused_for_it(world: World, third: VersionRow) -> None:
     (run,) = [run for run in world.workspace.store.runs("generated") if run.version == 3]
 
-    assert (run.state, run.detail["restored"]) == ("refused", 1)
+    assert (run.state, run.detail.restored) == ("refused", 1)
     assert "version 1, a previous champion, goes live again instead" in third.verdict["reason"]
 
 

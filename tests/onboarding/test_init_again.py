@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.adapters.landing_zone import Landing
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
@@ -52,7 +53,7 @@ def workspace(tmp_path: Path) -> WorkspacePaths:
 def add_version(paths: WorkspacePaths) -> None:
     workspace = Workspace(paths, load_params(paths.params), Env())
     text = dict.fromkeys(("run", "tag", "as_of", "bundle", "model_sha256", "made"), "x")
-    workspace.store.add_version({**text, "model": "own", "version": 1, "lineage": {}, "verdict": {}})
+    workspace.store.add_version(VersionRow(**text, model="own", version=1, lineage={}, verdict={}))
 
 
 def test_the_new_set_up_stands_and_the_old_one_is_kept(workspace: WorkspacePaths) -> None:

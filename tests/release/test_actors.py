@@ -35,7 +35,7 @@ def test_a_rollback_says_who_made_it(desk: Desk) -> None:
     rollback(desk.workspace, None, by="ines", reason="complaints", now=desk.day(13))
     moved = find_live_version(desk.workspace)
 
-    assert {name: release_log(desk.workspace)[-1][name] for name in ("by", "reason")} == {
+    assert {name: getattr(release_log(desk.workspace)[-1], name) for name in ("by", "reason")} == {
         "by": "ines",
         "reason": "complaints",
     }
@@ -47,7 +47,7 @@ def test_a_rollback_says_who_made_it(desk: Desk) -> None:
 def test_an_approved_version_went_live_by_who_approved_it(desk: Desk) -> None:
     approve(desk.workspace, 3, by="ines", reason="looked at it", now=desk.day(13))
 
-    assert release_log(desk.workspace)[-1]["by"] == "ines"
+    assert release_log(desk.workspace)[-1].by == "ines"
 
 
 @slow

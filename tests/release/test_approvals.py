@@ -232,7 +232,7 @@ def test_a_version_that_does_not_wait_is_not_answered(desk: Desk) -> None:
 def test_a_person_may_ask_for_another_run_meanwhile(desk: Desk) -> None:
     ask_for_run(desk.workspace, as_of=desk.day(13), by="a test", reason="version 2 will not do", now=desk.day(13))
 
-    assert [each["version"] for each in waiting(desk.workspace)] == [2]
+    assert [each.version for each in waiting(desk.workspace)] == [2]
 
 
 def test_a_version_rolled_back_to_meanwhile_leaves_nothing_to_approve(desk: Desk) -> None:

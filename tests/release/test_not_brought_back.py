@@ -38,7 +38,7 @@ def run_that_it_wins(desk: Desk, *, against: int = 2) -> VersionRow:
     verdict = {"winner": "all", "losses": {"all": 1.5}, "promote": False, "reason": WON, "rows": 48, "checks": checks}
     row = {"model": "generated", "version": 3, "run": run.id, "tag": "retrim/generated/v3", "bundle": "3" * 64}
     row |= {"as_of": iso(now), "made": iso(now), "model_sha256": "3" * 64, "lineage": {"champion": against}}
-    desk.workspace.store.add_version(row | {"verdict": verdict | {"previous_champions": {"restore": 1}}})
+    desk.workspace.store.add_version(VersionRow(**row, verdict=verdict | {"previous_champions": {"restore": 1}}))
     return run
 
 

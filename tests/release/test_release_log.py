@@ -57,7 +57,7 @@ def without_copies(desk: Desk, *numbers: int) -> None:
 def test_holds_as_it_was_written(desk: Desk) -> None:
     found = verify_log(desk.workspace, kept=None)
 
-    assert (found.rows, found.in_git, found.head) == (3, 3, release_log(desk.workspace)[-1]["digest"])
+    assert (found.rows, found.in_git, found.head) == (3, 3, release_log(desk.workspace)[-1].digest)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_an_earlier_key_of_the_workspace_signed_still_counts(desk: Desk) ->
     rollback(desk.workspace, None, by="ines", reason="complaints", now=desk.day(13))
 
     assert verify_log(desk.workspace, kept=None).rows == 4
-    assert len({record["signer"] for record in release_log(desk.workspace)}) == 2
+    assert len({move.signer for move in release_log(desk.workspace)}) == 2
 
 
 def test_a_digest_that_was_noted_before_must_still_be_there(desk: Desk) -> None:
@@ -212,8 +212,8 @@ def test_at_is_when_the_champion_moved_and_as_of_stands_beside_it(desk: Desk) ->
     rollback(desk.workspace, None, by="ines", reason="complaints", now=desk.day(13))
     last = release_log(desk.workspace)[-1]
 
-    assert last["as_of"] == desk.day(13).isoformat()
-    assert before.isoformat() <= last["at"] <= clock().isoformat()
+    assert last.as_of == desk.day(13).isoformat()
+    assert before.isoformat() <= last.at <= clock().isoformat()
 
 
 @pytest.mark.parametrize(("day", "version"), [(9.9, None), (10.0, 1), (10.5, 1), (11.5, 2), (40.0, 3)])

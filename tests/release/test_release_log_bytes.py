@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import verify_log
@@ -30,10 +31,11 @@ def house_with(folder: Path, moves: int) -> Workspace:
     for version in range(1, moves + 1):
         row = {"model": model, "version": version, "run": f"run-{version}", "tag": "", "as_of": AT, "made": AT}
         more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
-        store.add_version({**row, **more})
+        store.add_version(VersionRow(**row, **more))
         pass_checks(store, model, version, at=AT)
-        row = move(model, version, at=AT, reason="größer")
-        store.add_release(row, expected=version - 1 or None, keys=workspace.keys)
+        store.add_release(
+            move(model, version, at=AT, reason="größer"), expected=version - 1 or None, keys=workspace.keys
+        )
     return workspace
 
 

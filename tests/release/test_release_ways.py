@@ -1,6 +1,7 @@
 """Every way in which a version goes live, and none of them without a verdict that promotes and checks that passed."""
 
 import ast
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import VERSIONS
 from retrim.checking.previous_champions import restore_champions
 from retrim.decision.previous_champions import PreviousChampions
+from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import RefusedError
 from retrim.files import folder_digest
 from retrim.gate.reference_rows import REFERENCE_ROWS
@@ -77,7 +79,7 @@ def decide_to_restore(desk: Desk, version: int) -> str:
         "actor": "a test",
         "outcome": "restore",
     }
-    desk.workspace.store.add_decision({**row, "reason": "it leads", "record": record})
+    desk.workspace.store.add_decision(DecisionRow(**row, reason="it leads", text=json.dumps(record)))
     return "check-14"
 
 

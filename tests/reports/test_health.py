@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from retrim.adapters.database import iso
 from retrim.alerting import AlertKind
 from retrim.checking.mode import begin_due_times, mark_due_time
+from retrim.decision.stored_rows import RunDetail
 from retrim.lineage.telling import tell_people
 from retrim.lineage.workspace import clock, record_alert
 from retrim.reports.health import HealthLevel, find_health
@@ -74,7 +75,7 @@ def test_a_failed_run_is_critical_and_comes_first(desk: Desk) -> None:
         state="failed",
         ended=iso(late),
         version=None,
-        detail={"reason": "the disk is full"},
+        detail=RunDetail(reason="the disk is full"),
     )
     level, line = health(desk, 40)
 

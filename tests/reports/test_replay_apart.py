@@ -1,5 +1,6 @@
 """A replay's workspace: what it takes along, and that it stands apart from the one it was made from."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import has_remote
 from retrim.adapters.store import Store
+from retrim.decision.stored_rows import DecisionRow, RunClaim, RunDetail
 from retrim.errors import BadInputError
 from retrim.files import load_yaml
 from retrim.reports.replay import Replay, alone, lay_batches, make_replay, roles_changed
@@ -35,11 +37,11 @@ def decide(store: Store, day: float, *, run: str | None = None) -> None:
         "actor": "a test",
         "outcome": "none",
     }
-    store.add_decision({**row, "reason": "", "record": kept_check(pd.Timestamp(at))})
+    store.add_decision(DecisionRow(**row, reason="", text=json.dumps(kept_check(pd.Timestamp(at)))))
     if run is not None:
         claimed = {"id": f"run-{day:g}", "model": "generated", "decision": f"check-{day:g}", "as_of": at}
-        store.claim_run({**claimed, "mode": "refit", "started": at})
-        store.end_run(f"run-{day:g}", state=run, ended=at, version=None, detail={"reason": ""})
+        store.claim_run(RunClaim(**claimed, mode="refit", started=at))
+        store.end_run(f"run-{day:g}", state=run, ended=at, version=None, detail=RunDetail(reason=""))
 
 
 @pytest.fixture(scope="module")

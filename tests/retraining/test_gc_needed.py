@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.adapters import git
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError
 from retrim.release.versions import REPOSITORY
 from retrim.retraining.gc import needed
@@ -29,7 +30,7 @@ def add(desk: Desk, *, model: str, **lineage: Any) -> None:
     at = "2024-01-01T00:00:00+00:00"
     digests = {"bundle": "b" * 64, "model_sha256": "c" * 64}
     row = {"model": model, "version": 1, "run": f"run-{model}", "tag": f"retrim/{model}/v1", "as_of": at, "made": at}
-    desk.workspace.store.add_version({**row, **digests, "lineage": {"commit": NONE, **lineage}, "verdict": {}})
+    desk.workspace.store.add_version(VersionRow(**row, **digests, lineage={"commit": NONE, **lineage}, verdict={}))
 
 
 def test_a_version_of_another_model_made_in_another_repository_is_passed_over(desk: Desk) -> None:

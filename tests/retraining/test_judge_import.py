@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.adapters.database import iso
+from retrim.decision.stored_rows import VersionRow
 from retrim.release.versions import load_stored_version
 from retrim.retraining.exchange import BACKTEST, judge_import
 from retrim.stats.codec import to_json
@@ -51,7 +52,7 @@ def test_a_verdict_of_agreement_has_used_up_no_rows(desk: Desk) -> None:
     row = {"model": "generated", "version": 9, "run": "run-again", "tag": "retrim/generated/v9", "bundle": "9" * 64}
     row |= {"as_of": iso(desk.day(26)), "made": iso(desk.day(26)), "model_sha256": "9" * 64, "lineage": {}}
     verdict = {"winner": "all", "agreement": 2, "promote": True, "reason": "", "losses": {}, "rows": 0}
-    desk.workspace.store.add_version(row | {"verdict": verdict | judged})
+    desk.workspace.store.add_version(VersionRow(**row, verdict=verdict | judged))
 
     assert check_of(desk, dict(load_stored_version(desk.workspace, 1).files), "re-use")["figure"] == 0
 

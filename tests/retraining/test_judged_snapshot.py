@@ -1,5 +1,6 @@
 """A recipe that is fitted once more is the one that was judged, whatever was edited since."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,10 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
+from retrim.decision.stored_rows import DecisionRow, RunDetail, RunDirectory, VersionRow
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.approval import ask_for_refit
 from retrim.retraining import retrain
-from retrim.retraining.run_directory import RunDirectory
 from retrim.training.mode import ChosenMode
 from tests.builders.answers import kept_check
 from tests.builders.desk import make_desk
@@ -27,8 +28,8 @@ def test_its_room_is_made_from_the_snapshot_of_the_judged_version(
     lineage = {"champion": None, "snapshot": "a" * 40, "untracked": ["notes.txt"]}
     row = {"model": "generated", "version": 1, "run": run.id, "tag": "retrim/generated/v1", "bundle": "1" * 64}
     row |= {"as_of": iso(now), "made": iso(now), "model_sha256": "1" * 64, "lineage": lineage}
-    workspace.store.add_version(row | {"verdict": {"promote": True, "losses": {}}})
-    workspace.store.end_run(run.id, state="promoted", ended=iso(now), version=1, detail={"reason": ""})
+    workspace.store.add_version(VersionRow(**row, verdict={"promote": True, "losses": {}}))
+    workspace.store.end_run(run.id, state="promoted", ended=iso(now), version=1, detail=RunDetail(reason=""))
     sequel = ask_for_refit(workspace, run, 1, now=now)
     assert sequel is not None
 
@@ -58,7 +59,7 @@ def test_what_checks_showed_is_counted_in_a_run_that_the_account_started(
         "actor": "a test",
     }
     record = kept_check(now, mode=ChosenMode("refit", "a test"), fired=(rule,))
-    workspace.store.add_decision(row | {"outcome": "retrain", "reason": "a test", "record": record})
+    workspace.store.add_decision(DecisionRow(**row, outcome="retrain", reason="a test", text=json.dumps(record)))
 
     def opened(*_: Any, **given: Any) -> RunDirectory:
         counted.append(given["by_gain"])

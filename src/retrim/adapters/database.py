@@ -14,6 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from retrim.adapters.migrations import is_current, migrate
+from retrim.decision.stored_rows import StoredRow, columns_of
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import make_private_file
 from retrim.reading.address import address_of
@@ -185,30 +186,22 @@ class SqlTables:
         """The first of them; None where there is none."""
         return next(iter(self.rows(query.limit(1), kind)), None)
 
-    def plain(self, query: "sa.Select[Any]") -> list[dict[str, Any]]:
-        """Rows by column, as they are inserted elsewhere."""
-        with self._database.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-    def in_parts(self, query: "sa.Select[Any]", size: int) -> Iterator[list[dict[str, Any]]]:
+    def in_parts(self, query: "sa.Select[Any]", kind: type[T], size: int) -> Iterator[list[T]]:
         """The same, `size` rows at a time, so that they need not all fit into memory."""
         with self._database.connect() as connection:
             for part in connection.execution_options(yield_per=size).execute(query).mappings().partitions():
-                yield [dict(row) for row in part]
+                yield [kind(**row) for row in part]
 
     def _insert(
-        self,
-        table: sa.Table,
-        row: dict[str, Any],
-        others: Mapping[sa.Table, Sequence[dict[str, Any]]] = MappingProxyType({}),
+        self, table: sa.Table, row: StoredRow, others: Mapping[sa.Table, Sequence[StoredRow]] = MappingProxyType({})
     ) -> bool:
         """Inserts a row, and the rows of other tables that belong to it; False, and none of them, if one is there."""
         try:
             with self.begin() as connection:
-                connection.execute(sa.insert(table).values(**row))
+                connection.execute(sa.insert(table).values(**columns_of(row)))
                 for other, rows in others.items():
                     if rows:
-                        connection.execute(sa.insert(other), rows)
+                        connection.execute(sa.insert(other), [columns_of(each) for each in rows])
         except sa.exc.IntegrityError:
             return False
         return True

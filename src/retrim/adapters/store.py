@@ -16,6 +16,7 @@ Gives stored decisions and runs another date: only after the clock ran ahead.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
@@ -39,21 +40,30 @@ from retrim.adapters.migrations.schema import (
 )
 from retrim.adapters.signing import Keys
 from retrim.decision.release_checks import RELEASE_CHECKS
-from retrim.decision.release_log import FIRST, SIGNATURE, digest_of_row, head_of, signed_bytes
+from retrim.decision.release_log import FIRST, digest_of_row, head_of, signed_bytes
 from retrim.decision.rows_counted import LedgerEntry
 from retrim.decision.stored_rows import (
     AlertRow,
+    CountedRow,
     DecisionRow,
     DeliveryRow,
+    DueTime,
     EnvelopeRow,
+    OldPrediction,
     ReleaseHeadRow,
+    ReleaseMove,
     ReleaseRow,
+    RunClaim,
+    RunDetail,
     RunRow,
+    StageTime,
     StoredRow,
+    UsedRow,
     VersionRow,
     columns_of,
 )
 from retrim.errors import RefusedError, RetrimError
+from retrim.stats.codec import to_record
 
 OLD = sa.table(
     "old_predictions", *map(sa.column, ("model", "key", "version", "event", "at")), sa.column("value", sa.JSON)
@@ -63,13 +73,16 @@ SELECTED = sa.table("old_selections", *map(sa.column, ("model", "key", "version"
 DECIDED = sa.select(
     *(column for column in DECISIONS.c if column.name != "record"), sa.cast(DECISIONS.c.record, sa.Text).label("text")
 )
+RAN = sa.select(
+    *(column for column in RUNS.c if column.name != "detail"), sa.cast(RUNS.c.detail, sa.Text).label("text")
+)
 AT_ONCE = 100_000
 
 
 class CountedRows(SqlTables):
     """The ledger of rows in the store. It is only added to."""
 
-    def add_check(self, row: dict[str, Any], entries: Iterable[LedgerEntry]) -> bool:
+    def add_check(self, row: DecisionRow, entries: Iterable[LedgerEntry]) -> bool:
         """Records a check with the rows that it counted, all of it or nothing.
 
         Args:
@@ -79,17 +92,15 @@ class CountedRows(SqlTables):
         Returns:
             False, and nothing is written, if it is recorded already or another check of this model was recorded since.
         """
-        rows = [
-            {"model": row["model"], "decision": row["id"], "kind": each.kind, "batch": each.batch, "rows": each.rows}
-            for each in entries
-        ]
+        assert row.sequence is not None, row.id
+        rows = [columns_of(CountedRow(row.model, row.id, each.kind, each.batch, each.rows)) for each in entries]
         try:
             with self.begin() as connection:
-                connection.execute(sa.insert(DECISIONS).values(**row))
+                connection.execute(sa.insert(DECISIONS).values(**columns_of(row)))
                 if rows:
                     connection.execute(sa.insert(COUNTED_ROWS), rows)
         except sa.exc.IntegrityError:
-            if self.last_sequence(row["model"]) < row["sequence"]:  # nobody came first: the ledger itself is wrong
+            if self.last_sequence(row.model) < row.sequence:  # nobody came first: the ledger itself is wrong
                 raise
             return False
         return True
@@ -121,9 +132,8 @@ class StoredTimes(SqlTables):
 
     def add_stage_times(self, run: RunRow, seconds: Mapping[str, float]) -> None:
         """Records what the stages of an attempt of a run took."""
-        of_run = {"run": run.id, "attempt": run.attempt, "model": run.model, "mode": run.mode}
         for stage, took in seconds.items():
-            self._insert(STAGE_TIMES, {**of_run, "stage": stage, "seconds": took})
+            self._insert(STAGE_TIMES, StageTime(run.id, run.attempt, run.model, run.mode, stage, took))
 
     def stage_times(self, model: str, *, mode: str, stage: str) -> list[float]:
         """Seconds that a stage took in the runs of a model in a mode."""
@@ -137,7 +147,7 @@ class StoredTimes(SqlTables):
 
     def mark_done(self, model: str, flow: str, *, until: str) -> bool:
         """Records that all due times of a scheduled flow are done up to a moment; False if that was known."""
-        if self._insert(DUE_TIMES, {"model": model, "flow": flow, "done_until": until}):
+        if self._insert(DUE_TIMES, DueTime(model, flow, until)):
             return True
         earlier = (DUE_TIMES.c.model == model) & (DUE_TIMES.c.flow == flow) & (DUE_TIMES.c.done_until < until)
         with self.begin() as connection:
@@ -264,33 +274,33 @@ class Store(StoredTimes, CountedRows, Outbox):
         backwards = query.order_by(DECISIONS.c.as_of.desc(), DECISIONS.c.at.desc()).limit(newest)
         return self.rows(backwards, DecisionRow)[::-1]
 
-    def add_decision(self, row: dict[str, Any]) -> bool:
+    def add_decision(self, row: DecisionRow) -> bool:
         """Records a decision; False if one of this model, source and date is there already."""
         return self._insert(DECISIONS, row)
 
     def run(self, identity: str) -> RunRow | None:
-        return self.one(sa.select(RUNS).where(RUNS.c.id == identity), RunRow)
+        return self.one(RAN.where(RUNS.c.id == identity), RunRow)
 
     def runs(self, model: str, *, state: str | None = None) -> list[RunRow]:
         """Runs of a model, oldest first."""
-        query = sa.select(RUNS).where(RUNS.c.model == model)
+        query = RAN.where(RUNS.c.model == model)
         if state is not None:
             query = query.where(RUNS.c.state == state)
         return self.rows(query.order_by(RUNS.c.as_of, RUNS.c.started), RunRow)
 
-    def claim_run(self, row: dict[str, Any], *, mode: str | None = None) -> RunRow:
+    def claim_run(self, claim: RunClaim, *, mode: str | None = None) -> RunRow:
         """Starts a run of a decision, or again one that crashed, failed or was not pushed; in its mode, or in `mode`.
 
         Raises:
             RefusedError: The decision has had its run, or another run of the model is going on.
         """
-        first = {"state": "running", "pid": os.getpid(), "attempt": 1, "ended": None, "version": None, "detail": {}}
-        if self._insert(RUNS, {**row, **first}):
-            return RunRow(**{**row, **first})
+        row = RunRow(**vars(claim), state="running", attempt=1, pid=os.getpid(), ended=None, version=None, text="{}")
+        if self._insert(RUNS, row):
+            return row
         with self.begin() as connection:
             again = (
                 sa.update(RUNS)
-                .where(RUNS.c.id == row["id"], RUNS.c.state.in_(("crashed", "failed", "unpushed")))
+                .where(RUNS.c.id == row.id, RUNS.c.state.in_(("crashed", "failed", "unpushed")))
                 .values(state="running", pid=os.getpid(), attempt=RUNS.c.attempt + 1, ended=None)
                 .values(mode=RUNS.c.mode if mode is None else mode)
             )
@@ -298,37 +308,36 @@ class Store(StoredTimes, CountedRows, Outbox):
                 claimed = connection.execute(again).rowcount
             except sa.exc.IntegrityError:
                 claimed = 0
-        found = self.run(row["id"])
+        found = self.run(row.id)
         if claimed and found is not None:
             return found
-        other = next(iter(self.runs(row["model"], state="running")), None)
+        other = next(iter(self.runs(row.model, state="running")), None)
         if other is not None:
-            raise RefusedError(f"run {other.id} of {row['model']} is going on (process {other.pid}); one at a time")
+            raise RefusedError(f"run {other.id} of {row.model} is going on (process {other.pid}); one at a time")
         state = found.state if found is not None else "unknown"
-        raise RefusedError(f"decision {row['decision']} has had its run: {state}")
+        raise RefusedError(f"decision {row.decision} has had its run: {state}")
 
-    def note_run(self, identity: str, detail: dict[str, Any]) -> None:
+    def note_run(self, identity: str, detail: RunDetail) -> None:
         """Adds to what is kept of a run."""
         with self.begin() as connection:
             this = RUNS.c.id == identity
             kept = connection.execute(sa.select(RUNS.c.detail).where(this)).scalar_one()
-            connection.execute(sa.update(RUNS).where(this).values(detail={**kept, **detail}))
+            connection.execute(sa.update(RUNS).where(this).values(detail={**kept, **to_record(detail)}))
 
-    def end_run(self, identity: str, *, state: str, ended: str, version: int | None, detail: dict[str, Any]) -> None:
+    def end_run(self, identity: str, *, state: str, ended: str, version: int | None, detail: RunDetail) -> None:
         """Ends a run in a state."""
         with self.begin() as connection:
             change = sa.update(RUNS).where(RUNS.c.id == identity)
-            connection.execute(change.values(state=state, ended=ended, version=version, detail=detail))
+            connection.execute(change.values(state=state, ended=ended, version=version, detail=to_record(detail)))
 
-    def add_version(self, row: dict[str, Any], *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
+    def add_version(self, row: VersionRow, *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
         """Records a version; False if it is there already.
 
         Args:
             row: The version.
             used: The landed rows that it was made or judged with, by batch; empty where nobody knows.
         """
-        name = {"model": row["model"], "version": row["version"]}
-        rows = [{**name, "batch": batch, "rows": bits} for batch, bits in used.items()]
+        rows = [UsedRow(row.model, row.version, batch, bits) for batch, bits in used.items()]
         return self._insert(VERSIONS, row, {USED_ROWS: rows})
 
     def version(self, model: str, number: int) -> VersionRow | None:
@@ -348,14 +357,13 @@ class Store(StoredTimes, CountedRows, Outbox):
 
     def all_runs(self, *, state: str) -> list[RunRow]:
         """Runs of every model in a state."""
-        return self.rows(sa.select(RUNS).where(RUNS.c.state == state).order_by(RUNS.c.id), RunRow)
+        return self.rows(RAN.where(RUNS.c.state == state).order_by(RUNS.c.id), RunRow)
 
     def add_to_envelope(
         self, model: str, version: int, *, kind: str, name: str, at: str, record: dict[str, Any]
     ) -> bool:
         """Adds what has become known of a version, such as an approval; False if it is there already."""
-        row = {"model": model, "version": version, "kind": kind, "id": name, "at": at, "record": record}
-        return self._insert(ENVELOPES, row)
+        return self._insert(ENVELOPES, EnvelopeRow(model, version, kind, name, at, record))
 
     def envelope(self, model: str, version: int, *, kind: str | None = None) -> list[EnvelopeRow]:
         """What has become known of a version since it was made, oldest first: of one kind, or all."""
@@ -369,11 +377,11 @@ class Store(StoredTimes, CountedRows, Outbox):
         of_kind = sa.select(ENVELOPES).where(ENVELOPES.c.model == model, ENVELOPES.c.kind == kind)
         return self.rows(of_kind.order_by(ENVELOPES.c.at, ENVELOPES.c.version, ENVELOPES.c.id), EnvelopeRow)
 
-    def add_release(self, row: dict[str, Any], *, expected: int | None, keys: Keys) -> None:
+    def add_release(self, move: ReleaseMove, *, expected: int | None, keys: Keys) -> None:
         """Adds a release if `expected` is still what is live (compare and swap), signed over the one before.
 
         Args:
-            row: `model`, `version`, `action`, `actor`, `reason`, `as_of`, `at`.
+            move: What goes live, and why.
             expected: What was live when this was decided.
             keys: Sign it, and the new head.
 
@@ -381,36 +389,35 @@ class Store(StoredTimes, CountedRows, Outbox):
             RefusedError: Something else went live in the meantime; or the version has no verdict that promotes, or no
                 release checks that passed.
         """
-        self._refuse_unproved(row["model"], row["version"])
-        past = self.releases(row["model"])
-        live, last = (past[-1].version, columns_of(past[-1])) if past else (None, None)
-        entry = {**row, "previous": expected, "sequence": len(past) + 1, "signer": str(keys.public)}
-        entry["follows"] = FIRST if last is None else digest_of_row(last)
-        entry[SIGNATURE] = keys.sign(signed_bytes(entry))
-        head = head_of(entry, signer=entry["signer"])
-        head[SIGNATURE] = keys.sign(signed_bytes(head))
+        self._refuse_unproved(move.model, move.version)
+        past, signer = self.releases(move.model), str(keys.public)
+        live, follows = (past[-1].version, digest_of_row(past[-1])) if past else (None, FIRST)
+        row = ReleaseRow(**vars(move), previous=expected, sequence=len(past) + 1, signer=signer, follows=follows)
+        row = replace(row, signature=keys.sign(signed_bytes(row)))
+        head = head_of(row, signer=signer)
+        head = replace(head, signature=keys.sign(signed_bytes(head)))
         try:
             with self.begin() as connection:
                 if live == expected:
-                    connection.execute(sa.insert(RELEASES).values(**entry))
+                    connection.execute(sa.insert(RELEASES).values(**columns_of(row)))
                     self._move_head(connection, head)
                     return
         except sa.exc.IntegrityError:
             pass
-        raise RefusedError(f"another version of {row['model']} went live in the meantime; look at `retrim status`")
+        raise RefusedError(f"another version of {move.model} went live in the meantime; look at `retrim status`")
 
-    def _move_head(self, connection: sa.Connection, head: dict[str, Any]) -> None:
+    def _move_head(self, connection: sa.Connection, head: ReleaseHeadRow) -> None:
         """Replaces the head of one row less; where the log was altered there is no such head."""
-        mine = RELEASE_HEADS.c.model == head["model"]
-        before = sa.delete(RELEASE_HEADS).where(mine, RELEASE_HEADS.c.sequence == head["sequence"] - 1)
+        mine = RELEASE_HEADS.c.model == head.model
+        before = sa.delete(RELEASE_HEADS).where(mine, RELEASE_HEADS.c.sequence == head.sequence - 1)
         replaced = connection.execute(before).rowcount
         there = connection.execute(sa.select(RELEASE_HEADS.c.sequence).where(mine)).first()
-        if there is not None or replaced != min(head["sequence"] - 1, 1):
+        if there is not None or replaced != min(head.sequence - 1, 1):
             raise RefusedError(
-                f"the release log of {head['model']} was altered: there are {head['sequence'] - 1} rows, and its "
+                f"the release log of {head.model} was altered: there are {head.sequence - 1} rows, and its "
                 "signed head is not that of that many; `retrim versions verify-log` says more"
             )
-        connection.execute(sa.insert(RELEASE_HEADS).values(**head))
+        connection.execute(sa.insert(RELEASE_HEADS).values(**columns_of(head)))
 
     def _refuse_unproved(self, model: str, version: int) -> None:
         row = self.version(model, version)
@@ -437,12 +444,12 @@ class Store(StoredTimes, CountedRows, Outbox):
                 return number
         return None
 
-    def old_predictions(self, model: str) -> Iterator[list[dict[str, Any]]]:
+    def old_predictions(self, model: str) -> Iterator[list[OldPrediction]]:
         """Predictions that an earlier retrim kept here, with what was `selected`, some rows at a time."""
         if self.has_table(OLD.name):
             same = [SELECTED.c[name] == OLD.c[name] for name in ("model", "key", "version")]
             query = sa.select(OLD, SELECTED.c.selected).select_from(OLD.outerjoin(SELECTED, sa.and_(*same)))
-            yield from self.in_parts(query.where(OLD.c.model == model), AT_ONCE)
+            yield from self.in_parts(query.where(OLD.c.model == model), OldPrediction, AT_ONCE)
 
     def drop_old_predictions(self, model: str) -> None:
         """Removes those of a model, and the tables when they are empty."""
@@ -487,26 +494,19 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
     ]
     known_of = [each for row in versions for each in source.envelope(model, row.version) if each.at < before]
     copied: dict[sa.Table, Sequence[StoredRow]] = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions}
+    counted = source.rows(sa.select(COUNTED_ROWS).where(COUNTED_ROWS.c.model == model), CountedRow)
+    used = source.rows(sa.select(USED_ROWS).where(USED_ROWS.c.model == model), UsedRow)
     copied |= {ENVELOPES: known_of, RELEASES: releases}
-    rows = {table: [columns_of(row) for row in some] for table, some in copied.items()}
-    rows |= _ledger(source, model, known, {row.version for row in versions})
+    copied[COUNTED_ROWS] = [row for row in counted if row.decision in known]
+    copied[USED_ROWS] = [row for row in used if row.version in {each.version for each in versions}]
     if releases:
-        head = head_of(columns_of(releases[-1]), signer=str(keys.public))
-        rows[RELEASE_HEADS] = [{**head, SIGNATURE: keys.sign(signed_bytes(head))}]
+        head = head_of(releases[-1], signer=str(keys.public))
+        copied[RELEASE_HEADS] = [replace(head, signature=keys.sign(signed_bytes(head)))]
     with target.begin() as connection:
-        for table, values in rows.items():
-            if values:
-                connection.execute(sa.insert(table), values)
+        for table, rows in copied.items():
+            if rows:
+                connection.execute(sa.insert(table), [columns_of(row) for row in rows])
     return versions
-
-
-def _ledger(source: Store, model: str, decisions: set[str], versions: set[int]) -> dict[sa.Table, list[dict[str, Any]]]:
-    """Which landed rows those checks counted, and which ones made those versions."""
-    counted, used = (source.plain(sa.select(t).where(t.c.model == model)) for t in (COUNTED_ROWS, USED_ROWS))
-    return {
-        COUNTED_ROWS: [row for row in counted if row["decision"] in decisions],
-        USED_ROWS: [row for row in used if row["version"] in versions],
-    }
 
 
 def _ended(run: RunRow, before: str) -> bool:

@@ -3,8 +3,9 @@
 What is held, settled by a person without a retraining: who, when and why is kept with the decisions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
 from retrim.decision.rules import RESTORE_ASKED, RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
-from retrim.decision.stored_rows import DecisionRow, RunRow
+from retrim.decision.stored_rows import DecisionRow, RunRow, as_text
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
@@ -117,7 +118,16 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
     if done is not None:
         return CheckOutcome(done.id, done.outcome, done.reason, as_check(done).record, fresh=False)
     end_waiting(workspace, now=now)
-    row = {"id": identity, "at": iso(now), "actor": by, "sequence": 1 + workspace.store.last_sequence(workspace.model)}
+    row = partial(
+        DecisionRow,
+        id=identity,
+        model=workspace.model,
+        source=CHECK,
+        as_of=iso(now),
+        at=iso(now),
+        actor=by,
+        sequence=1 + workspace.store.last_sequence(workspace.model),
+    )
     past = checks_of(workspace)
     previous = past[-1] if past else None
     table = read_as_of(workspace, as_of=now)
@@ -245,7 +255,7 @@ def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Ru
         return []
     newest = past[-1]
     refused = workspace.store.runs(workspace.model, state="refused")
-    mine = [run for run in refused if run.detail.get("restored") is None and run.mode != FINAL]
+    mine = [run for run in refused if run.detail.restored is None and run.mode != FINAL]
     since = [run for run in mine if run.as_of >= newest.as_of or (run.answered or "") >= newest.as_of]
     debited = {run for check in past for run in check.record.debited} if since else set()
     return [run for run in since if run.id not in debited]
@@ -256,8 +266,7 @@ def retraining_cost_now(workspace: Workspace) -> float:
     versions = workspace.store.versions(workspace.model)
     if not versions:
         return workspace.params.gain.cost
-    first = versions[0].verdict
-    return workspace.params.gain.cost_in_loss(first["losses"][first["winner"]])
+    return workspace.params.gain.cost_in_loss(versions[0].judged.loss)
 
 
 def _deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: ProbeResult) -> AccumulatedGain:
@@ -288,7 +297,7 @@ def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, *, pa
 
 def _store(
     workspace: Workspace,
-    row: dict[str, Any],
+    row: Callable[..., DecisionRow],
     decision: Decision,
     record: CheckRecord,
     counted: Sequence[LedgerEntry],
@@ -303,11 +312,10 @@ def _store(
         settled=decision.settled,
         stopped=decision.stopped,
     )
-    row |= {"model": workspace.model, "source": CHECK, "as_of": row["at"]}
-    row |= {"outcome": decision.outcome, "reason": decision.reason, "record": to_record(record)}
-    if not workspace.store.add_check(row, counted):
+    made = row(outcome=decision.outcome, reason=decision.reason, text=as_text(record))
+    if not workspace.store.add_check(made, counted):
         return None
-    return CheckOutcome(row["id"], decision.outcome, decision.reason, record, fresh=True)
+    return CheckOutcome(made.id, decision.outcome, decision.reason, record, fresh=True)
 
 
 @dataclass(frozen=True)
@@ -359,17 +367,17 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     rules = tuple(rule for rule in up if rule in waits and RULES.entry(rule).facts["repeats"])
     made = AcknowledgedHold(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-settled", now, by, reason, rules, newest.id)
     workspace.store.add_decision(
-        {
-            "id": made.id,
-            "model": workspace.model,
-            "source": SETTLEMENT,
-            "as_of": iso(now),
-            "at": iso(now),
-            "outcome": "settled",
-            "actor": by,
-            "reason": reason,
-            "record": to_record(HoldAnswer(now, rules, newest.id)),
-        }
+        DecisionRow(
+            made.id,
+            workspace.model,
+            SETTLEMENT,
+            as_of=iso(now),
+            at=iso(now),
+            outcome="settled",
+            actor=by,
+            reason=reason,
+            text=as_text(HoldAnswer(now, rules, newest.id)),
+        )
     )
     return made
 

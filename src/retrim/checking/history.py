@@ -12,10 +12,9 @@ How many of the newest rows judge: in a run, as its pins say, and in the preview
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -200,7 +199,7 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
     if version is None:
         return None
     since = pd.Timestamp(refused[-1].answered or refused[-1].as_of)
-    return int((table["_matured"] > since).sum()), int(version.verdict["rows"])
+    return int((table["_matured"] > since).sum()), version.judged.rows
 
 
 def waiting_rules(
@@ -279,10 +278,10 @@ def _is_sequel(row: RunRow) -> bool:
 def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) -> PastRun:
     asked = decisions.get(row.decision)
     rules = () if asked is None else from_record(StartedBy, asked.record).fired
-    state = "restored" if row.detail.get("restored") is not None else row.state
+    state = "restored" if row.detail.restored is not None else row.state
     until, changed = None, False
     if row.state == "deferred":
-        until, changed = row.detail.get("until"), row.detail.get("known") != known
+        until, changed = row.detail.until, row.detail.known != known
     return PastRun(
         row.id,
         pd.Timestamp(row.as_of),
@@ -516,7 +515,7 @@ def size_of_run(
     workspace: Workspace,
     champion: Predictor,
     life: Sequence[ShownEvidence],
-    judged: Sequence[Mapping[str, Any]],
+    judged: Sequence[EarlierVerdict],
     *,
     as_of: pd.Timestamp,
     mode: RunMode,
@@ -543,9 +542,7 @@ def size_of_run(
         ripe.only((ripe.times["_event"] > champion.used_until) & ~champion.has_seen(ripe.times)),
         life,
         tries=len(windows) * recipes + min(previous_champions, params.previous_champions.judged),
-        judged=[
-            EarlierVerdict(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in judged
-        ],
+        judged=judged,
         eased=eased,
         mature=len(ripe),
     )

@@ -175,5 +175,5 @@ def retraining_cost_of(workspace: Workspace, *, cost: float, per_unit: float, cu
             f"the retraining cost cannot be worked out: {explain(wrong)}; give amounts above 0"
         ) from wrong
     versions = workspace.store.versions(workspace.model)
-    first = versions[0].verdict["losses"][versions[0].verdict["winner"]] if versions else None
+    first = versions[0].judged.loss if versions else None
     return RetrainingCost(money, workspace.params.judge.loss, first)

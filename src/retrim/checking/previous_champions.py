@@ -184,17 +184,19 @@ def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: p
         by: Who had the run made.
         now: The moment.
     """
-    found = made.verdict.get("previous_champions")
-    if not found or found["restore"] is None:
+    found = made.judged.previous_champions
+    version = None if found is None else found.restore
+    if version is None:
         return None
-    version = int(found["restore"])
-    reason = next(check["text"] for check in made.verdict["checks"] if check["name"] == "previous champion")
+    reason = next(check.text for check in made.judged.checks if check.name == "previous champion")
     said = f"{reason}; judged beside version {made.version}"
-    _bring_back(workspace, version, against=made.lineage["champion"], by=by, reason=said, now=now)
+    _bring_back(workspace, version, against=made.made_from.champion, by=by, reason=said, now=now)
     return version
 
 
-def _bring_back(workspace: Workspace, version: int, *, against: int, by: str, reason: str, now: pd.Timestamp) -> None:
+def _bring_back(
+    workspace: Workspace, version: int, *, against: int | None, by: str, reason: str, now: pd.Timestamp
+) -> None:
     """Makes a previous champion live again, if what it was judged against still is; once it is live, a no-op."""
     now_live = find_live_version(workspace)
     if now_live is not None and now_live.version == version:

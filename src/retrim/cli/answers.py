@@ -26,7 +26,7 @@ from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.ingest import withdrawn_of_versions
 from retrim.lineage.telling import UnsentAlerts, unsent_alerts
 from retrim.lineage.workspace import REFIT, Workspace
-from retrim.release.approval import WAITING, answer_of, sequel_of, waiting
+from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
 from retrim.release.release import FIRST
 from retrim.release.versions import LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
@@ -210,25 +210,6 @@ class LastDecision:
 
 
 @dataclass(frozen=True)
-class WaitingVersion:
-    """A version that waits for a person.
-
-    Args:
-        version: Its number.
-        run: The run that made it.
-        since: When it began to wait.
-        expires: When silence refuses it.
-        reason: The verdict of the gate.
-    """
-
-    version: int
-    run: str
-    since: str
-    expires: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class NextRun:
     """The next scheduled run: which flow, and when."""
 
@@ -391,7 +372,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         settled=settlement_now(workspace),
         probation=probation_now(workspace),
         shadows=compare_shadows(workspace, now=now),
-        waiting=tuple(WaitingVersion(**each) for each in waiting(workspace)),
+        waiting=tuple(waiting(workspace)),
         running=tuple(_run_facts(run) for run in running),
         unpushed=tuple(_run_facts(run) for run in store.runs(workspace.model, state=UNPUSHED)),
         stopped=tuple(_stopped_run(workspace, run) for run in stopped),
@@ -424,13 +405,11 @@ def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | Non
 
 
 def _run_facts(run: RunRow) -> RunFacts:
-    reason = run.detail.get("reason", "")
-    return RunFacts(run.id, run.state, run.as_of, run.mode, run.attempt, run.version, reason)
+    return RunFacts(run.id, run.state, run.as_of, run.mode, run.attempt, run.version, run.detail.reason or "")
 
 
 def _stopped_run(workspace: Workspace, run: RunRow) -> StoppedRun:
-    why = run.detail.get("why", KILLED)
-    return StoppedRun(**vars(_run_facts(run)), why=why, attempts=workspace.params.retrain.attempts)
+    return StoppedRun(**vars(_run_facts(run)), why=run.detail.why or KILLED, attempts=workspace.params.retrain.attempts)
 
 
 def _release_checks(workspace: Workspace, version: int) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from retrim.stats.codec import to_record
 if TYPE_CHECKING:
     from retrim.checking.check import GivenAnswer
     from retrim.checking.history import StopCounts
-    from retrim.cli.answers import HeldBatch, RunFacts, StoppedRun, WaitingVersion
+    from retrim.cli.answers import HeldBatch, RunFacts, StoppedRun
     from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
     from retrim.decision.check_record import CheckRecord
     from retrim.decision.previous_champions import PreviousChampions
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from retrim.decision.rules import RolledBack
     from retrim.drift.findings import DriftFinding
     from retrim.drift.performance import EstimateQuality
+    from retrim.release.approval import WaitingVersion
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 GAP, LEAST = 2, 20  # between columns; of a column that is cut

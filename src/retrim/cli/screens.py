@@ -25,7 +25,6 @@ from retrim.cli.answers import (
     NextRun,
     RunFacts,
     StatusAnswer,
-    WaitingVersion,
     version_records,
 )
 from retrim.cli.render import (
@@ -62,6 +61,7 @@ from retrim.gate.verdict import mark_of
 from retrim.landing.ingest import quarantined_batch, show_batch
 from retrim.lineage.telling import UnsentAlerts
 from retrim.lineage.workspace import Workspace
+from retrim.release.approval import WaitingVersion
 from retrim.release.versions import LiveVersion
 from retrim.reports.demo import NO_LOSS, Loss
 from retrim.reports.everywhere import ModelPlace

@@ -296,14 +296,14 @@ def log_show(as_json: AsJson = False) -> None:
         return
     rows = [
         (
-            record["sequence"],
-            render.moment(record["at"]),
-            render.moment(record["as_of"]),
-            record["version"],
-            record["action"],
-            record["by"],
-            record["digest"][:12],
-            record["reason"],
+            record.sequence,
+            render.moment(record.at),
+            render.moment(record.as_of),
+            record.version,
+            record.action,
+            record.by,
+            record.digest[:12],
+            record.reason,
         )
         for record in records
     ]
@@ -390,7 +390,7 @@ def key(as_json: AsJson = False) -> None:
 
 
 if TYPE_CHECKING:
-    from retrim.release.approval import ApprovalAnswer
+    from retrim.decision.stored_rows import ApprovalAnswer
 Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the version.")]
 
 

@@ -16,7 +16,7 @@ from retrim.drift.slices import Slice
 from retrim.gate.support import ShownEvidence
 from retrim.stats.codec import Moment, from_record
 from retrim.table.granularity import RowParams
-from retrim.training.mode import ChosenMode
+from retrim.training.mode import ChosenMode, RunMode
 from retrim.training.recipe import ProbeCost, WindowKind
 
 
@@ -224,7 +224,7 @@ class AskedRun:
 class FixedMode:
     """The mode of a run that nobody chose."""
 
-    mode: str
+    mode: RunMode
     reason: str
 
 
@@ -251,9 +251,11 @@ class StartedBy:
 
     Args:
         fired: Rules that started a run; none where a person did.
+        mode: Of the run; None where it is chosen when the run begins.
     """
 
     fired: tuple[str, ...] = ()
+    mode: FixedMode | None = None
 
 
 @dataclass(frozen=True)

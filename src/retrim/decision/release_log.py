@@ -7,13 +7,12 @@ Source:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
+from retrim.decision.stored_rows import ReleaseHeadRow, ReleaseRow
 from retrim.stats.codec import to_json
 
 FIRST = "0" * 64
 """What the first row follows."""
-SIGNATURE = "signature"
 
 SignatureFault = Callable[[str, bytes, str], str | None]
 """What is wrong with a signature, given the signer's public key, what was signed and the signature; None: nothing."""
@@ -32,25 +31,25 @@ class BrokenLog:
     what: str
 
 
-def signed_bytes(row: Mapping[str, Any]) -> bytes:
+def signed_bytes(row: ReleaseRow | ReleaseHeadRow) -> bytes:
     """What is signed of a row, or of a head: the canonical JSON of all its fields but the signature."""
-    return to_json({name: value for name, value in row.items() if name != SIGNATURE})
+    return to_json({name: value for name, value in vars(row).items() if name != "signature"})
 
 
-def digest_of_row(row: Mapping[str, Any]) -> str:
+def digest_of_row(row: ReleaseRow) -> str:
     """SHA-256 of the canonical JSON of a signed row, its signature included; 64 hex digits."""
-    return sha256(to_json(dict(row))).hexdigest()
+    return sha256(to_json(vars(row))).hexdigest()
 
 
-def head_of(last: Mapping[str, Any], *, signer: str) -> dict[str, Any]:
+def head_of(last: ReleaseRow, *, signer: str) -> ReleaseHeadRow:
     """The head that goes with a last row, before it is signed: how many rows there are, and the digest of the last."""
-    return {"model": last["model"], "sequence": last["sequence"], "digest": digest_of_row(last), "signer": signer}
+    return ReleaseHeadRow(last.model, last.sequence, digest_of_row(last), signer)
 
 
 def first_broken(
-    rows: Sequence[Mapping[str, Any]],
-    head: Mapping[str, Any] | None,
-    copies: Mapping[int, Mapping[str, Any] | None],
+    rows: Sequence[ReleaseRow],
+    head: ReleaseHeadRow | None,
+    copies: Mapping[int, str | None],
     *,
     fault: SignatureFault,
 ) -> BrokenLog | None:
@@ -59,23 +58,23 @@ def first_broken(
     A row without a copy is no fault: the copy is written after the row, and a kill may come between.
 
     Args:
-        rows: Each with its number under `sequence`, from 1, what it `follows`, its `signer` and `signature`.
+        rows: Each with its number, from 1.
         head: Count and digest of the last row, signed; None where there is none.
-        copies: Of rows, kept elsewhere, by number; None for one that cannot be read.
+        copies: Digests of the copies of rows, kept elsewhere, by number; None for one that cannot be read.
         fault: Judges a signature.
     """
-    by_number = {row["sequence"]: row for row in rows}
+    by_number = {row.sequence: row for row in rows}
     head_fault = _head_fault(head, fault)
-    counted = 0 if head is None or head_fault else int(head["sequence"])
+    counted = 0 if head is None or head_fault else head.sequence
     follows = FIRST
     for number in range(1, max(len(rows), counted, *copies, 0) + 1):
         row = by_number.get(number)
         if row is None:
             return BrokenLog(number, "is gone")
-        wrong = fault(row["signer"], signed_bytes(row), row[SIGNATURE])
-        if wrong is None and row["follows"] != follows:
+        wrong = fault(row.signer, signed_bytes(row), row.signature)
+        if wrong is None and row.follows != follows:
             wrong = "does not follow the row before it"
-        if wrong is None and number in copies and copies[number] != dict(row):
+        if wrong is None and number in copies and copies[number] != digest_of_row(row):
             wrong = "is not the one of which a copy was kept"
         if wrong is not None:
             return BrokenLog(number, wrong)
@@ -84,10 +83,10 @@ def first_broken(
         return BrokenLog(None, head_fault)
     if head is None:
         return BrokenLog(None, "is gone") if rows else None
-    if (head["sequence"], head["digest"]) != (len(rows), follows):
-        return BrokenLog(None, f"is that of {head['sequence']} rows, and there are {len(rows)}")
+    if (head.sequence, head.digest) != (len(rows), follows):
+        return BrokenLog(None, f"is that of {head.sequence} rows, and there are {len(rows)}")
     return None
 
 
-def _head_fault(head: Mapping[str, Any] | None, fault: SignatureFault) -> str | None:
-    return None if head is None else fault(head["signer"], signed_bytes(head), head[SIGNATURE])
+def _head_fault(head: ReleaseHeadRow | None, fault: SignatureFault) -> str | None:
+    return None if head is None else fault(head.signer, signed_bytes(head), head.signature)

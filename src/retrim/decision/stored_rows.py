@@ -3,11 +3,17 @@
 import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from retrim.gate.verdict import VerdictRecord
-from retrim.stats.codec import from_record
+from retrim.stats.codec import Absent, from_record, to_record
 from retrim.training.mode import RunMode
+
+
+def as_text(evidence: object) -> str:
+    """What a decision rests on, as its row keeps it."""
+    return json.dumps(to_record(evidence))
 
 
 @dataclass(frozen=True)
@@ -28,36 +34,121 @@ class DecisionRow:
     actor: str
     reason: str
     text: str
-    sequence: int | None
+    sequence: int | None = None
 
     @cached_property
     def record(self) -> dict[str, Any]:
         """The evidence."""
-        read: dict[str, Any] = json.loads(self.text)
-        return read
+        return dict(json.loads(self.text))
 
 
 @dataclass(frozen=True)
-class RunRow:
-    """A run of a decision: how it stands, and what is kept of it under `detail`."""
+class RunSnapshot:
+    """The commit of a workspace that run directories are made from, and the files in it that git does not know."""
+
+    commit: str
+    untracked: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run directory: where it lies, the snapshot it was made from, and the untracked files in that."""
+
+    folder: Path
+    snapshot: str
+    untracked: tuple[str, ...]
+    champion: int | None
+
+
+Said = Literal["approved", "rejected", "expired", "outdated"]
+
+
+@dataclass(frozen=True)
+class ApprovalAnswer:
+    """What was said to a version that waited.
+
+    Args:
+        version: Its number.
+        answer: `approved`, `rejected`; `expired` where nobody said anything, `outdated` where another champion came.
+        by: Who; None for nobody.
+        reason: Why.
+        at: When.
+    """
+
+    version: int
+    answer: Said
+    by: str | None
+    reason: str
+    at: str
+
+    @property
+    def words(self) -> str:
+        """What was said, by whom and why."""
+        return f"{self.answer} by {self.by}: {self.reason}" if self.by is not None else self.reason
+
+
+@dataclass(frozen=True)
+class RunDetail:
+    """What is kept of a run; it says what concerns it alone.
+
+    Args:
+        reason: Why it ended as it did.
+        why: What stopped it.
+        snapshot: What its run directories are made from.
+        run_directory: Whose stages have all run.
+        restored: The previous champion that went live in place of its version.
+        until: When it may be tried again.
+        missing: Mature rows that it waits for.
+        known: What was known when it was deferred.
+        verdict: The gate's, while its version waits for a person.
+        expires: Until when it waits.
+        answer: What the version was told.
+    """
+
+    reason: Absent[str] = None
+    why: Absent[str] = None
+    snapshot: Absent[RunSnapshot] = None
+    run_directory: Absent[RunDirectory] = None
+    restored: Absent[int] = None
+    until: Absent[str] = None
+    missing: Absent[int] = None
+    known: Absent[dict[str, str]] = None
+    verdict: Absent[str] = None
+    expires: Absent[str] = None
+    answer: Absent[ApprovalAnswer] = None
+
+
+@dataclass(frozen=True)
+class RunClaim:
+    """A run that a decision asks for."""
 
     id: str
     model: str
     decision: str
     as_of: str
     mode: RunMode
+    started: str
+
+
+@dataclass(frozen=True)
+class RunRow(RunClaim):
+    """A run of a decision: how it stands, and what is kept of it, as text of JSON."""
+
     state: str
     attempt: int
     pid: int
-    started: str
     ended: str | None
     version: int | None
-    detail: dict[str, Any]
+    text: str
+
+    @cached_property
+    def detail(self) -> RunDetail:
+        return from_record(RunDetail, json.loads(self.text))
 
     @property
     def answered(self) -> str | None:
         """When it ended, where that was by a person's word on its version; None where nobody was asked."""
-        return self.ended if "answer" in self.detail else None
+        return None if self.detail.answer is None else self.ended
 
     @property
     def made(self) -> int:
@@ -152,22 +243,28 @@ class VersionRow:
         return from_record(VerdictRecord, self.verdict)
 
 
-@dataclass(frozen=True)
-class ReleaseRow:
-    """A move of the champion, signed over the one before."""
+@dataclass(frozen=True, kw_only=True)
+class ReleaseMove:
+    """A move of the champion: who made it, or decided that it is made, as of when, and when by the clock."""
 
     model: str
-    sequence: int
     version: int
-    previous: int | None
     action: str
     actor: str
     reason: str
     as_of: str
     at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseRow(ReleaseMove):
+    """The same in the log, signed over the one before."""
+
+    sequence: int
+    previous: int | None
     follows: str
     signer: str
-    signature: str
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +275,7 @@ class ReleaseHeadRow:
     sequence: int
     digest: str
     signer: str
-    signature: str
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,10 +332,70 @@ class DeliveryRow:
     error: str | None
 
 
-StoredRow = DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow
+@dataclass(frozen=True)
+class CountedRow:
+    """Rows of a batch that a check counted, a bit each."""
+
+    model: str
+    decision: str
+    kind: str
+    batch: str
+    rows: bytes
+
+
+@dataclass(frozen=True)
+class UsedRow:
+    """Rows of a batch that a version was made or judged with, a bit each."""
+
+    model: str
+    version: int
+    batch: str
+    rows: bytes
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """What a stage of an attempt of a run took."""
+
+    run: str
+    attempt: int
+    model: str
+    mode: str
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DueTime:
+    """Up to when all due times of a scheduled flow are done."""
+
+    model: str
+    flow: str
+    done_until: str
+
+
+@dataclass(frozen=True)
+class OldPrediction:
+    """A prediction as an earlier retrim kept it: a number, or one for each class."""
+
+    model: str
+    key: str
+    version: int
+    event: str
+    at: str
+    value: float | list[float] | None
+    selected: bool | None
+
+
+StoredRow = (
+    DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow | CountedRow | UsedRow
+    | StageTime | DueTime
+)  # fmt: skip
 
 
 def columns_of(row: StoredRow) -> dict[str, Any]:
     """A row by column, as it is inserted."""
-    names = ("record" if column.name == "text" else column.name for column in fields(row))
-    return {name: getattr(row, name) for name in names}
+    columns = {column.name: getattr(row, column.name) for column in fields(row)}
+    if isinstance(row, DecisionRow | RunRow):
+        columns["record" if isinstance(row, DecisionRow) else "detail"] = json.loads(columns.pop("text"))
+    return columns

@@ -12,6 +12,7 @@ a x (1 + 2 ** -p + 3 ** -p + ...); with p = 2 that is 1.64 a. Rows that have jud
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ import pandas as pd
 from retrim.gate.support import EASIEST, NO_SUPPORT, Support, supported
 from retrim.gate.verdict import Check, GateParams, Verdict
 from retrim.stats.bootstrap import block_of, block_sums, mean_intervals
+from retrim.stats.codec import Instant, key
 from retrim.stats.windows import spans
 
 SPLITS = 200
@@ -334,8 +336,8 @@ class EarlierVerdict:
     """An earlier verdict: the version judged, and the events of the first and the last row that judged it."""
 
     version: int
-    start: pd.Timestamp
-    end: pd.Timestamp
+    start: Annotated[Instant, key("from")]
+    end: Annotated[Instant, key("until")]
 
 
 def uses(earlier: Iterable[EarlierVerdict], events: "pd.Series[pd.Timestamp]") -> float:

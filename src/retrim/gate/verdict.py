@@ -337,6 +337,11 @@ class VerdictRecord:
     previous_champions: LookAtPrevious | None = None
     agreement: int | None = None
 
+    @property
+    def loss(self) -> float:
+        """Mean loss of the winner on the judging rows."""
+        return self.losses[self.winner]
+
 
 @dataclass(frozen=True)
 class SlicesRecord:

@@ -31,6 +31,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from retrim.adapters.store import Store
+from retrim.decision.stored_rows import OldPrediction
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
@@ -461,25 +462,25 @@ def move_old_predictions(store: Store, log: PredictionLog, classes_of: Callable[
     """
     moved = 0
     for rows in store.old_predictions(log.model):
-        for version in sorted({row["version"] for row in rows}):
-            own = [row for row in rows if row["version"] == version]
+        for version in sorted({row.version for row in rows}):
+            own = [row for row in rows if row.version == version]
             moved += log.add(version, _table(own, classes_of))
     store.drop_old_predictions(log.model)
     return moved
 
 
-def _table(rows: list[dict[str, Any]], classes_of: Callable[[int], tuple[str, ...]]) -> pa.Table:
-    values = [row["value"] for row in rows]
+def _table(rows: list[OldPrediction], classes_of: Callable[[int], tuple[str, ...]]) -> pa.Table:
+    values = [row.value for row in rows]
     columns: dict[str, Any] = {field.name: pa.nulls(len(rows), field.type) for field in SCHEMA}
     if isinstance(values[0], list):
-        classes, predicted = classes_of(rows[0]["version"]), np.array(values, dtype="float64")
+        classes, predicted = classes_of(rows[0].version), np.array(values, dtype="float64")
         columns["probabilities"] = probabilities_of(predicted, classes)
         columns["class"] = [classes[place] for place in predicted.argmax(axis=1)]
         columns["prediction"] = predicted.max(axis=1)
     else:
         columns["prediction"] = [value if isinstance(value, float | int) else None for value in values]
-    columns["key"] = [row["key"] for row in rows]
-    columns["decision"] = [row["selected"] for row in rows]
-    for name, own in (("event_time", "event"), ("at", "at")):
-        columns[name] = pd.to_datetime(pd.Series([row[own] for row in rows]), utc=True, format="ISO8601")
+    columns["key"] = [row.key for row in rows]
+    columns["decision"] = [row.selected for row in rows]
+    for name, times in (("event_time", [row.event for row in rows]), ("at", [row.at for row in rows])):
+        columns[name] = pd.to_datetime(pd.Series(times), utc=True, format="ISO8601")
     return pa.table(columns).cast(SCHEMA)

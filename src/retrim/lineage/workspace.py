@@ -28,7 +28,8 @@ from retrim.adapters.landing_zone import Landing
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
 from retrim.alerting import KIND_FACTS, AlertKind, Severity, is_to_be_told
-from retrim.decision.stored_rows import AlertRow
+from retrim.decision.check_record import AskedRun
+from retrim.decision.stored_rows import AlertRow, DecisionRow, as_text
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
@@ -208,17 +209,17 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
     going = workspace.store.runs(workspace.model, state="running")
     if going:
         raise RefusedError(f"run {going[0].id} is going on (process {going[0].pid}); wait for it: one at a time")
-    row = {
-        "id": identity,
-        "model": workspace.model,
-        "source": PERSON,
-        "as_of": iso(as_of),
-        "at": iso(now),
-        "outcome": "retrain",
-        "actor": by,
-        "reason": reason,
-        "record": {"as_of": iso(as_of)},
-    }
+    row = DecisionRow(
+        identity,
+        workspace.model,
+        PERSON,
+        as_of=iso(as_of),
+        at=iso(now),
+        outcome="retrain",
+        actor=by,
+        reason=reason,
+        text=as_text(AskedRun(as_of)),
+    )
     run = workspace.store.run(f"run-{identity}")
     if not workspace.store.add_decision(row) and run is not None and run.state not in ("crashed", "failed", "unpushed"):
         raise RefusedError(f"a run as of {iso(as_of)} was asked for before and ended {run.state}; take another date")

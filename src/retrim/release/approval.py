@@ -7,18 +7,18 @@ Approval by a person: a version that the gate promotes waits, is answered once, 
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.alerting import AlertKind
-from retrim.decision.stored_rows import RunRow
+from retrim.decision.check_record import AskedRefit, FixedMode, StartedBy
+from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunDetail, RunRow, Said, as_text
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
 from retrim.release.release import promote_version, show_challenger
 from retrim.release.versions import find_live_version
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record
 from retrim.training.mode import FINAL
 
 
@@ -44,22 +44,18 @@ def ask_for_refit(workspace: Workspace, run: RunRow, version: int, *, now: pd.Ti
     identity = sequel_of(run.decision)
     asked = workspace.store.decision(run.decision)
     assert asked is not None, run.decision
-    row = {
-        "id": identity,
-        "model": workspace.model,
-        "source": REFIT,
-        "as_of": run.as_of,
-        "at": iso(now),
-        "outcome": "retrain",
-        "actor": asked.actor,
-        "reason": f"retrain.refit_after: version {version} was promoted, and its recipe is fitted on all mature rows",
-        "record": {
-            "as_of": run.as_of,
-            "of": version,
-            "mode": {"mode": FINAL, "reason": "retrain.refit_after"},
-            "fired": asked.record.get("fired", []),
-        },
-    }
+    mode, started = FixedMode(FINAL, "retrain.refit_after"), from_record(StartedBy, asked.record)
+    row = DecisionRow(
+        identity,
+        workspace.model,
+        REFIT,
+        as_of=run.as_of,
+        at=iso(now),
+        outcome="retrain",
+        actor=asked.actor,
+        reason=f"retrain.refit_after: version {version} was promoted, and its recipe is fitted on all mature rows",
+        text=as_text(AskedRefit(pd.Timestamp(run.as_of), version, mode, started.fired)),
+    )
     workspace.store.add_decision(row)
     return identity if workspace.store.decision(identity) is not None else None
 
@@ -69,37 +65,35 @@ def refit_waiting(workspace: Workspace) -> str | None:
     now_live = find_live_version(workspace)
     for row in reversed(workspace.store.decisions(workspace.model, source=REFIT)):
         if workspace.store.run(f"run-{row.id}") is None:
-            return str(row.id) if now_live is not None and row.record["of"] == now_live.version else None
+            return (
+                str(row.id)
+                if now_live is not None and from_record(AskedRefit, row.record).of == now_live.version
+                else None
+            )
     return None
 
 
 APPROVAL, WAITING = "approval", "waiting"
 ANSWER = "answer"  # the one entry of its kind in an envelope: a second answer has no place
-Said = Literal["approved", "rejected", "expired", "outdated"]
 
 
 @dataclass(frozen=True)
-class ApprovalAnswer:
-    """What was said to a version that waited.
+class WaitingVersion:
+    """A version that waits for a person.
 
     Args:
         version: Its number.
-        answer: `approved`, `rejected`; `expired` where nobody said anything, `outdated` where another champion came.
-        by: Who; None for nobody.
-        reason: Why.
-        at: When.
+        run: The run that made it.
+        since: When it began to wait.
+        expires: When silence refuses it.
+        reason: The verdict of the gate.
     """
 
     version: int
-    answer: Said
-    by: str | None
+    run: str
+    since: str
+    expires: str
     reason: str
-    at: str
-
-    @property
-    def words(self) -> str:
-        """What was said, by whom and why."""
-        return f"{self.answer} by {self.by}: {self.reason}" if self.by is not None else self.reason
 
 
 def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, now: pd.Timestamp) -> str:
@@ -109,7 +103,7 @@ def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, no
         f"{reason}; waits until {expires} for a person: `retrim versions approve {version} --reason ...`, "
         f"or `retrim versions reject {version} --reason ...`"
     )
-    detail = {"reason": said, "verdict": reason, "expires": expires}
+    detail = RunDetail(reason=said, verdict=reason, expires=expires)
     record_alert(
         workspace, AlertKind.APPROVAL_NEEDED, f"version {version}: {said}", now=now, about=str(version)
     )  # first: a kill between tells it twice
@@ -117,16 +111,10 @@ def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, no
     return said
 
 
-def waiting(workspace: Workspace) -> list[dict[str, Any]]:
-    """The versions that wait, oldest first: `version`, `run`, `since`, `expires`, `reason`."""
+def waiting(workspace: Workspace) -> list[WaitingVersion]:
+    """The versions that wait, oldest first."""
     return [
-        {
-            "version": run.made,
-            "run": run.id,
-            "since": run.ended,
-            "expires": run.detail["expires"],
-            "reason": run.detail["verdict"],
-        }
+        WaitingVersion(run.made, run.id, str(run.ended), str(run.detail.expires), str(run.detail.verdict))
         for run in workspace.store.runs(workspace.model, state=WAITING)
     ]
 
@@ -179,7 +167,7 @@ def approve_all(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp
     """Approves what waits, where history is replayed and there is nobody to ask."""
     for each in waiting(workspace):
         with suppress(RefusedError):
-            approve(workspace, each["version"], by=by, reason=reason, now=now)
+            approve(workspace, each.version, by=by, reason=reason, now=now)
 
 
 def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, reason: str, now: pd.Timestamp) -> RunRow:
@@ -210,15 +198,15 @@ def _unanswered(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> Appr
     """What ends a version that nobody has answered: its time, or another champion; None while it may wait."""
     row, now_live = workspace.store.version(workspace.model, run.made), find_live_version(workspace)
     assert row is not None, run.made
-    champion, against = (None if now_live is None else now_live.version), row.lineage.get("champion")
+    champion, against = (None if now_live is None else now_live.version), row.made_from.champion
     if champion != against:
         reason = (
             f"it was judged against champion {against or 'none'}, and by now {champion or 'none'} is live; "
             "retrain to judge against that"
         )
         return _keep(workspace, run.made, "outdated", by=None, reason=reason, now=now)
-    if now > pd.Timestamp(run.detail["expires"]):
-        reason = f"nobody approved it by {run.detail['expires']}"
+    if now > pd.Timestamp(str(run.detail.expires)):
+        reason = f"nobody approved it by {run.detail.expires}"
         return _keep(workspace, run.made, "expired", by=None, reason=reason, now=now)
     return None
 
@@ -246,9 +234,9 @@ def _finish(workspace: Workspace, run: RunRow, answer: ApprovalAnswer, *, now: p
     assert row is not None, run.made
     state, reason = "refused", answer.words
     if answer.answer == "approved":
-        reason = f"{run.detail['verdict']}; {answer.words}"
+        reason = f"{run.detail.verdict}; {answer.words}"
         assert answer.by is not None
-        against = row.lineage.get("champion")
+        against = row.made_from.champion
         try:
             promote_version(workspace, run.made, judged_against=against, by=answer.by, reason=reason, now=now)
             ask_for_refit(workspace, run, run.made, now=now)
@@ -266,5 +254,5 @@ def _end(
     workspace: Workspace, run: RunRow, state: str, reason: str, answer: ApprovalAnswer, *, now: pd.Timestamp
 ) -> None:
     show_challenger(workspace, None)
-    detail = {"reason": reason, "answer": to_record(answer)}
+    detail = RunDetail(reason=reason, answer=answer)
     workspace.store.end_run(run.id, state=state, ended=iso(now), version=run.made, detail=detail)

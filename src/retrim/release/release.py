@@ -16,7 +16,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.alerting import AlertKind
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
-from retrim.decision.stored_rows import EnvelopeRow
+from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
@@ -184,8 +184,8 @@ def make_live(
     row = workspace.store.version(workspace.model, version)
     if row is None:
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
-    if not row.verdict["promote"]:
-        raise RefusedError(f"version {version} was refused by the gate: {row.verdict['reason']}; it cannot go live")
+    if not row.judged.promote:
+        raise RefusedError(f"version {version} was refused by the gate: {row.judged.reason}; it cannot go live")
     _expect(workspace, version, expected)
     if version in _were_live(workspace):
         tested = check_stored(workspace, version, again=True)
@@ -197,9 +197,10 @@ def make_live(
         passed, why = checks.passed, checks.reason
     if not passed:
         raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
-    moved = {"action": action, "actor": by, "reason": reason, "as_of": iso(now), "at": iso(clock())}
-    row_of_log = {"model": workspace.model, "version": version, **moved}
-    workspace.store.add_release(row_of_log, expected=expected, keys=workspace.keys)
+    move = ReleaseMove(
+        model=workspace.model, version=version, action=action, actor=by, reason=reason, as_of=iso(now), at=iso(clock())
+    )
+    workspace.store.add_release(move, expected=expected, keys=workspace.keys)
     sync_aliases(workspace)
     if action in MOVES_BACK:
         text = f"version {version} is live again as of {iso(now)}, in place of {expected}, moved by {by}: {reason}"

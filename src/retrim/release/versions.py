@@ -20,6 +20,7 @@ from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +33,7 @@ from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import Attestation, PublicKey, attested, read_attestation, signature_fault
 from retrim.decision.probation import REBUILD, RebuildStatement
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
-from retrim.decision.stored_rows import EnvelopeRow, Origin, ReleaseRow, VersionRow, columns_of
+from retrim.decision.stored_rows import EnvelopeRow, Origin, ReleaseRow, VersionRow
 from retrim.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest, read_folder
@@ -273,13 +274,14 @@ class VerifiedLog:
     head: str | None
 
 
-def release_log(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every move of the champion, oldest first.
+@dataclass(frozen=True)
+class LoggedMove:
+    """A move of the champion.
 
-    Returns:
+    Args:
         sequence: Place in the log, from 1.
         version: What went live.
-        previous: What was live before; null: nothing.
+        previous: What was live before; None: nothing.
         action: `promote`, `restore`, `rollback`, `probation rollback` or `import`.
         by: Who.
         reason: Why.
@@ -288,21 +290,28 @@ def release_log(workspace: Workspace) -> list[dict[str, Any]]:
         digest: SHA-256 of the signed row.
         signer: Fingerprint of the key.
     """
+
+    sequence: int
+    version: int
+    previous: int | None
+    action: str
+    by: str
+    reason: str
+    as_of: str
+    at: str
+    digest: str
+    signer: str
+
+
+def release_log(workspace: Workspace) -> list[LoggedMove]:
+    """Every move of the champion, oldest first."""
     return [
-        {
-            "sequence": row.sequence,
-            "version": row.version,
-            "previous": row.previous,
-            "action": row.action,
-            "by": row.actor,
-            "reason": row.reason,
-            "as_of": row.as_of,
-            "at": row.at,
-            "digest": digest_of_row(columns_of(row)),
-            "signer": PublicKey.read(row.signer).fingerprint,
-        }
+        LoggedMove(
+            row.sequence, row.version, row.previous, row.action, row.actor, row.reason, row.as_of, row.at,
+            digest_of_row(row), PublicKey.read(row.signer).fingerprint,
+        )
         for row in workspace.store.releases(workspace.model)
-    ]
+    ]  # fmt: skip
 
 
 def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
@@ -319,7 +328,7 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
         rows, copies = _checked(workspace)
     except RefusedError:
         rows, copies = _checked(workspace)  # read again: the champion may have moved between one reading and the next
-    digests = [digest_of_row(columns_of(row)) for row in rows]
+    digests = [digest_of_row(row) for row in rows]
     if kept is not None and kept not in digests:
         raise RefusedError(
             f"the digest {kept[:12]} is not in the release log of {workspace.model}: rows that were there when it was "
@@ -345,11 +354,11 @@ def keep_copies(workspace: Workspace) -> None:
             made = workspace.store.version(workspace.model, row.version)
             commit = None if made is None else git.find_tag(root, made.tag)  # None: it was imported
             said = f"retrim: version {row.version} of {workspace.model}, {row.action}"
-            text = f"{said}\n\n{to_json(columns_of(row)).decode()}"
+            text = f"{said}\n\n{to_json(vars(row)).decode()}"
             git.keep(root, f"{_prefix(workspace)}/{row.sequence}", commit or "HEAD", text)
 
 
-def _checked(workspace: Workspace) -> tuple[list[ReleaseRow], dict[int, dict[str, Any] | None]]:
+def _checked(workspace: Workspace) -> tuple[list[ReleaseRow], dict[int, str | None]]:
     """Rows and copies of a log that is what was signed."""
     copies = _copies(workspace)  # first: a move in between has a row without a copy, which is no fault
     try:
@@ -357,23 +366,22 @@ def _checked(workspace: Workspace) -> tuple[list[ReleaseRow], dict[int, dict[str
     except RetrimError:
         number = workspace.store.unreadable_release(workspace.model)
         raise _altered(workspace, BrokenLog(number, "cannot be read"), copies) from None
-    found = [columns_of(row) for row in rows]
     counts = partial(signature_fault, known=[*workspace.keys.known(), *trusted_keys(workspace)])
-    broken = first_broken(found, None if head is None else columns_of(head), copies, fault=counts)
+    broken = first_broken(rows, head, copies, fault=counts)
     if broken is not None:
         raise _altered(workspace, broken, copies)
     return rows, copies
 
 
-def _copies(workspace: Workspace) -> dict[int, dict[str, Any] | None]:
-    """The copies in git by number; None for one that cannot be read."""
-    found: dict[int, dict[str, Any] | None] = {}
+def _copies(workspace: Workspace) -> dict[int, str | None]:
+    """Digests of the copies in git by number; None for one that cannot be read."""
+    found: dict[int, str | None] = {}
     for name, text in git.read_all(workspace.paths.root, _prefix(workspace)).items():
         number = name.removeprefix(f"{_prefix(workspace)}/")
         if number.isdecimal():
             found[int(number)] = None
             with suppress(ValueError):
-                found[int(number)] = json.loads(text.partition("\n\n")[2])
+                found[int(number)] = sha256(to_json(json.loads(text.partition("\n\n")[2]))).hexdigest()
     return found
 
 

@@ -140,9 +140,7 @@ def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
     if is_held(workspace, workspace.store.decisions(workspace.model)) and not any("held" in fault for fault in faults):
         faults.append("held: waits for a person")
     faults += [
-        f"{run.id} stopped: {run.detail.get('why', KILLED)}"
-        for run in stopped_runs(workspace)
-        if run.state == "running"
+        f"{run.id} stopped: {run.detail.why or KILLED}" for run in stopped_runs(workspace) if run.state == "running"
     ]
     if late is not None and not late.quarantined:
         faults.append(f"a batch was due on {late.due:%Y-%m-%d %H:%M}")

@@ -98,14 +98,14 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
         why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
         yield critical(f"the check of {missed:%Y-%m-%d %H:%M} was not made, {why}", "schedule")
     if runs and runs[-1].state == "failed":
-        reason = shorten(str(runs[-1].detail.get("reason", "")), LONGEST, placeholder=" ...")
+        reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
         yield critical(f"{runs[-1].id} failed, {reason}; mend that", "retrain")
     if live is None and not waiting(workspace):
         yield warning("nothing is live", "retrain")
     if live is not None and (gone := columns_gone(workspace, live.version)):
         yield warning(f"version {live.version} reads columns that are gone, {', '.join(gone)}", "retrain")
     for each in waiting(workspace):
-        yield warning(f"version {each['version']} waits", f"versions approve {each['version']} --reason WHY")
+        yield warning(f"version {each.version} waits", f"versions approve {each.version} --reason WHY")
     if is_held(workspace, store.decisions(model)):
         yield warning("a decision waits", "retrain, or retrim policy acknowledge --reason WHY")
     for entry in Quarantine(workspace.paths.quarantine).entries():

@@ -330,7 +330,7 @@ def _side(workspace: Workspace, row: DecisionRow, releases: list[ReleaseRow]) ->
         reason=row.reason,
         by_person=row.source != CHECK,
         state=None if run is None else run.state,
-        came="" if run is None else run.detail.get("reason", ""),
+        came="" if run is None else run.detail.reason or "",
         live=None if now_live is None else now_live.version,
         since=None if now_live is None else now_live.as_of,
         check=as_check(row).record if row.source == CHECK else None,

@@ -517,18 +517,18 @@ def _register(
     record = {"origin": origin, "manifest": parcel.manifest, "environment": list(parcel.environment)}
     workspace.store.add_to_envelope(workspace.model, version, kind=IMPORTED, name="origin", at=iso(now), record=record)
     workspace.store.add_version(
-        {
-            "model": workspace.model,
-            "version": version,
-            "run": run,
-            "tag": f"{parcel.origin.tag} of {parcel.origin.signer[:12]}",
-            "as_of": said.as_of,
-            "bundle": said.bundle,
-            "model_sha256": said.model_sha256,
-            "made": iso(now),
-            "lineage": lineage,
-            "verdict": verdict,
-        }
+        VersionRow(
+            workspace.model,
+            version,
+            run=run,
+            tag=f"{parcel.origin.tag} of {parcel.origin.signer[:12]}",
+            as_of=said.as_of,
+            bundle=said.bundle,
+            model_sha256=said.model_sha256,
+            made=iso(now),
+            lineage=lineage,
+            verdict=verdict,
+        )
     )
     row = workspace.store.version(workspace.model, version)
     assert row is not None

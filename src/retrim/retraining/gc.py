@@ -31,7 +31,7 @@ from retrim.errors import RefusedError, RetrimError
 from retrim.lineage.locks import alone_with_cache, clear_lock, is_alive, left_behind
 from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
-from retrim.release.versions import REPOSITORY, origin_of
+from retrim.release.versions import origin_of
 from retrim.retraining.recover import RUN_DIRECTORY, clear_run_directory
 from retrim.stats.codec import Unwritten, key, written
 
@@ -81,8 +81,8 @@ def needed(workspace: Workspace) -> dict[str, set[str]]:
     for row in workspace.store.all_versions():
         if origin_of(row) is not None:  # nothing of it but its bundle lies here
             continue
-        commit = str(row.lineage.get("commit", row.tag))
-        theirs = row.lineage.get(REPOSITORY)
+        commit = row.made_from.commit or row.tag
+        theirs = row.made_from.repository
         other = row.model != workspace.model and None not in (own, theirs) and own != theirs
         if other and git.commit_of(root, commit) is None:
             continue  # of another workspace, which shares the store and has a cache of its own
@@ -94,7 +94,7 @@ def needed(workspace: Workspace) -> dict[str, set[str]]:
                 f"fetch {row.tag} from where it was made"
             ) from error
     refs = ["HEAD", *git.git(root, "for-each-ref", "--format=%(refname)").splitlines()]
-    seen = {str(row.lineage.get("commit")) for row in workspace.store.all_versions()}
+    seen = {row.made_from.commit for row in workspace.store.all_versions()}
     for ref in refs:
         stands = git.commit_of(root, ref)
         if stands is not None and stands not in seen:  # a tag may stand on anything
@@ -312,7 +312,7 @@ def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[
 def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
     """Environments of proofs: those of a version's lock stay, as a package may be gone from its index by then."""
     versions = workspace.store.all_versions()
-    locks = {str(row.lineage.get("requirements_lock", ""))[:16]: f"version {row.version}" for row in versions}
+    locks = {(row.made_from.requirements_lock or "")[:16]: f"version {row.version}" for row in versions}
     texts = {f"version {row.version}": _lock_of(workspace, row) for row in versions}
     texts["the workspace"] = lock_of(workspace.paths)
     for who, text in texts.items():
@@ -337,7 +337,7 @@ def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
 def _lock_of(workspace: Workspace, row: VersionRow) -> str | None:
     """The requirements.lock of a version; None where its commit is not in this repository."""
     with suppress(RetrimError):
-        return git.file_at(workspace.paths.root, str(row.lineage.get("commit", row.tag)), LOCK).decode()
+        return git.file_at(workspace.paths.root, row.made_from.commit or row.tag, LOCK).decode()
     return None
 
 

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import reduce
 from itertools import chain
 from pathlib import Path
@@ -20,7 +21,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.dvc import end_survivors
 from retrim.alerting import AlertKind
 from retrim.checking.history import rolled_back
-from retrim.decision.stored_rows import DecisionRow, RunRow
+from retrim.decision.stored_rows import DecisionRow, RunDetail, RunRow
 from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for
 from retrim.lineage.workspace import PERSON, REFIT, Workspace, record_alert
 from retrim.release.approval import end_waiting, refit_waiting
@@ -65,7 +66,7 @@ def stopped_runs(workspace: Workspace) -> list[RunRow]:
 def mark_stopped(workspace: Workspace, run: RunRow, *, why: str, now: pd.Timestamp) -> None:
     """Marks a run crashed, which is the state in which it is taken up again."""
     workspace.store.end_run(
-        run.id, state="crashed", ended=iso(now), version=None, detail={**_detail(workspace, run), "why": why}
+        run.id, state="crashed", ended=iso(now), version=None, detail=replace(_detail(workspace, run), why=why)
     )
 
 
@@ -73,7 +74,7 @@ def give_up(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> None:
     """Ends the crashed run of a decision for good: a person cancelled it."""
     run = workspace.store.run(f"run-{decision}")
     if run is not None and run.state == "crashed":
-        detail = {**_detail(workspace, run), "reason": "a person cancelled it in Prefect"}
+        detail = replace(_detail(workspace, run), reason="a person cancelled it in Prefect")
         workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
 
 
@@ -117,12 +118,11 @@ def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
     record_alert(
         workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again
-    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason))
 
 
-def _detail(workspace: Workspace, run: RunRow) -> dict[str, object]:
-    found = workspace.store.run(run.id)
-    return dict(found.detail) if found is not None else {}
+def _detail(workspace: Workspace, run: RunRow) -> RunDetail:
+    return (workspace.store.run(run.id) or run).detail
 
 
 def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
@@ -134,7 +134,9 @@ def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
         if _overtaken(workspace, by_id[run.decision], decisions):
             reason = "what is live was rolled back to since this was decided, and nothing starts by itself after that"
             record_alert(workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id)
-            workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+            workspace.store.end_run(
+                run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason)
+            )
         else:
             waiting.append(str(run.decision))
     if decisions and decisions[-1].outcome == "retrain" and workspace.store.run(f"run-{decisions[-1].id}") is None:
@@ -210,6 +212,6 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
     record_alert(
         workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again
-    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail={"reason": reason})
+    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason))
     workspace.registry.end_open(run.id, "FAILED")
     return True

@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -21,9 +21,10 @@ from retrim.checking.check import CheckOutcome, check
 from retrim.checking.history import newest_check, rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
+from retrim.decision.check_record import AskedRefit, StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
-from retrim.decision.stored_rows import RunRow, VersionRow
+from retrim.decision.stored_rows import RunClaim, RunDetail, RunDirectory, RunRow, RunSnapshot, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import Paths, file_digest, folder_digest, read_folder
@@ -52,7 +53,7 @@ from retrim.retraining.recover import (
     mark_stopped,
     run_directories_of,
 )
-from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
+from retrim.retraining.run_directory import UNPUSHED, open_run_directory, wait_for_remote
 from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import model_digest, needs_of
 from retrim.training.estimators import MODELS
@@ -65,7 +66,7 @@ def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:
     run = workspace.store.run(f"run-{decision}")
     if run is None or run.state not in ("promoted", "refused", "deferred", "waiting", UNPUSHED):
         return None
-    return RunOutcome(run.id, run.state, run.detail["reason"], run.version)
+    return RunOutcome(run.id, run.state, str(run.detail.reason), run.version)
 
 
 def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: Mode | None = None) -> RunRow:
@@ -77,18 +78,10 @@ def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: M
     require_running_code(lock_of(workspace.paths))
     row = workspace.store.decision(decision)
     assert row is not None, decision
-    decided = (row.record.get("mode") or {}).get("mode")
-    return workspace.store.claim_run(
-        {
-            "id": f"run-{decision}",
-            "model": workspace.model,
-            "decision": decision,
-            "as_of": row.as_of,
-            "mode": mode or decided or mode_now(workspace).mode,
-            "started": iso(now),
-        },
-        mode=mode,
-    )
+    decided = from_record(StartedBy, row.record).mode
+    chosen = mode or (mode_now(workspace).mode if decided is None else decided.mode)
+    claim = RunClaim(f"run-{decision}", workspace.model, decision, row.as_of, chosen, iso(now))
+    return workspace.store.claim_run(claim, mode=mode)
 
 
 def defer_run(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOutcome | None:
@@ -108,7 +101,9 @@ def defer_run(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOut
     wait = rows_to_wait_for(workspace, as_of=pd.Timestamp(run.as_of), by_person=by_person)
     if wait is None:
         return None
-    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=to_record(wait))
+    workspace.store.end_run(
+        run.id, state="deferred", ended=iso(now), version=None, detail=from_record(RunDetail, to_record(wait))
+    )
     return RunOutcome(run.id, "deferred", wait.reason, None)
 
 
@@ -116,10 +111,12 @@ def _over(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOutcome
     """Ends a run that was to fit a recipe once more, if its version is no longer live; it needs no new rows."""
     asked, now_live = workspace.store.decision(run.decision), find_live_version(workspace)
     assert asked is not None
-    if now_live is not None and now_live.version == asked.record["of"]:
+    judged = from_record(AskedRefit, asked.record).of
+    if now_live is not None and now_live.version == judged:
         return None
-    reason = f"version {asked.record['of']} is no longer live: its recipe is not fitted once more"
-    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail={"reason": reason})
+    reason = f"version {judged} is no longer live: its recipe is not fitted once more"
+    detail = RunDetail(reason=reason)
+    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
     return RunOutcome(run.id, "deferred", reason, None)
 
 
@@ -136,29 +133,30 @@ def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
         kind = MODELS[workspace.params.train.model]
         kind.check_aim(workspace.params.data.task, workspace.params.judge.loss)
         kind.check_space(workspace.params.tune.space)
-    kept = run.detail.get("snapshot") or _snapshot_of_judged(workspace, run)
+    kept = run.detail.snapshot or _snapshot_of_judged(workspace, run)
     taken = None
-    if kept is not None and git.has_commit(workspace.paths.root, kept["commit"]):
-        taken = git.Snapshot(kept["commit"], tuple(kept["untracked"]))
+    if kept is not None and git.has_commit(workspace.paths.root, kept.commit):
+        taken = git.Snapshot(kept.commit, kept.untracked)
     name = f"{run.id}-{run.attempt}"
     asked = workspace.store.decision(run.decision)
-    by_gain = asked is not None and "gain" in asked.record.get("fired", [])
+    by_gain = asked is not None and "gain" in from_record(StartedBy, asked.record).fired
     run_directory = open_run_directory(
         workspace, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_gain=by_gain
     )
-    workspace.store.note_run(
-        run.id, {"snapshot": {"commit": run_directory.snapshot, "untracked": list(run_directory.untracked)}}
-    )
+    snapshot = RunSnapshot(run_directory.snapshot, run_directory.untracked)
+    workspace.store.note_run(run.id, RunDetail(snapshot=snapshot))
     return run_directory
 
 
-def _snapshot_of_judged(workspace: Workspace, run: RunRow) -> dict[str, Any] | None:
+def _snapshot_of_judged(workspace: Workspace, run: RunRow) -> RunSnapshot | None:
     """The snapshot of the version whose recipe a run fits once more; None for any other run."""
     asked = workspace.store.decision(run.decision) if run.mode == FINAL else None
-    judged = None if asked is None else workspace.store.version(workspace.model, asked.record["of"])
-    if judged is None:
+    judged = (
+        None if asked is None else workspace.store.version(workspace.model, from_record(AskedRefit, asked.record).of)
+    )
+    if judged is None or judged.made_from.snapshot is None:
         return None
-    return {"commit": judged.made_from.snapshot, "untracked": list(judged.made_from.untracked)}
+    return RunSnapshot(judged.made_from.snapshot, judged.made_from.untracked)
 
 
 def made_before(workspace: Workspace, run: RunRow) -> int | None:
@@ -198,7 +196,7 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     if not promotes:  # first: a kill between tells it once more
         text = f"version {version}: {reason}"
         record_alert(workspace, AlertKind.REFUSED, text, now=now, about=str(version))
-    detail = {"reason": reason} | ({} if back is None else {"restored": back})
+    detail = RunDetail(reason=reason, restored=back)
     workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_run_directories(workspace)
     return RunOutcome(run.id, state, reason, version)
@@ -275,18 +273,18 @@ def publish(
     git.flush(workspace.paths.root, tag)
     dvc.flush(workspace.paths.root, commit)
     workspace.store.add_version(
-        {
-            "model": workspace.model,
-            "version": version,
-            "run": run.id,
-            "tag": tag,
-            "as_of": run.as_of,
-            "bundle": bundle,
-            "model_sha256": lineage["model_sha256"],
-            "made": iso(now),
-            "lineage": lineage,
-            "verdict": verdict,
-        },
+        VersionRow(
+            workspace.model,
+            version,
+            run=run.id,
+            tag=tag,
+            as_of=run.as_of,
+            bundle=bundle,
+            model_sha256=lineage["model_sha256"],
+            made=iso(now),
+            lineage=lineage,
+            verdict=verdict,
+        ),
         used=used_rows(paths, workspace.params.data),
     )
     return version
@@ -322,7 +320,7 @@ def marked(
             mark_stopped(workspace, run, why=f"{type(error).__name__}: {error}", now=now)
             _mirror(workspace, run, "KILLED")
             raise
-        detail = {"reason": str(error)}
+        detail = RunDetail(reason=str(error))
         workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
         record_alert(workspace, AlertKind.RUN_FAILED, f"{run.id}: {error}", now=now, about=run.id)
         _mirror(workspace, run, "FAILED")

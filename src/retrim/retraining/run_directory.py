@@ -6,7 +6,7 @@ A run that has made all of its files while the DVC remote was away: it waits, an
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from retrim.alerting import AlertKind
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
-from retrim.decision.stored_rows import RunRow
+from retrim.decision.stored_rows import RunDirectory, RunRow
 from retrim.errors import BadInputError
 from retrim.files import CORES_VARIABLE, folder_digest, parse_yaml, platform_tag
+from retrim.gate.losses import EarlierVerdict
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.locks import using_cache
@@ -32,18 +33,8 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import to_record
 from retrim.training.mode import FINAL, Mode, RunMode
-
-
-@dataclass(frozen=True)
-class RunDirectory:
-    """A run directory: where it lies, the snapshot it was made from, and the untracked files in that."""
-
-    folder: Path
-    snapshot: str
-    untracked: tuple[str, ...]
-    champion: int | None
 
 
 def open_run_directory(
@@ -108,16 +99,16 @@ def _mode(workspace: Workspace, champion: LiveVersion | None) -> Mode:
     return workspace.params.retrain.first_mode if champion is None else mode_now(workspace).mode
 
 
-def _judged(workspace: Workspace, *, before: pd.Timestamp | None) -> list[dict[str, Any]]:
+def _judged(workspace: Workspace, *, before: pd.Timestamp | None) -> list[EarlierVerdict]:
     """The rows that earlier verdicts were given on, as event times: the gate grows stricter with each.
 
     Those of runs before a date, for a run directory that a person has made as of it; of all runs by default.
     """
     return [
-        {"version": row.version, "from": row.verdict["judged_from"], "until": row.verdict["judged_until"]}
+        EarlierVerdict(row.version, pd.Timestamp(row.judged.judged_from), pd.Timestamp(str(row.judged.judged_until)))
         for row in workspace.store.versions(workspace.model)
-        if row.verdict.get("judged_from") is not None
-        and row.verdict.get("agreement") is None  # that chose nothing
+        if row.judged.judged_from is not None
+        and row.judged.agreement is None  # that chose nothing
         and (before is None or pd.Timestamp(row.as_of) < before)
     ]
 
@@ -172,7 +163,7 @@ def _open(
         "as_of": iso(as_of),
         "mode": mode,
         "champion": None if champion is None else champion.version,
-        "judged": judged,
+        "judged": [to_record(each) for each in judged],
         "shown": [to_record(each) for each in life] if eased else None,
         "size": size,
         "python": platform.python_version(),
@@ -212,27 +203,25 @@ def stages_of(workspace: Workspace, run_directory: RunDirectory) -> DvcSession:
 
 
 UNPUSHED = "unpushed"  # state of the run
-RUN_DIRECTORY = "run_directory"  # in the detail of a run: the run directory whose stages have all run
 
 
 def wait_for_remote(
     workspace: Workspace, run: RunRow, run_directory: RunDirectory, *, why: str, now: pd.Timestamp
 ) -> None:
     """Ends a run *unpushed* and tells it; its run directory stays."""
-    found = workspace.store.run(run.id)
-    kept = {} if found is None else found.detail
+    kept = (workspace.store.run(run.id) or run).detail
     said = "the DVC remote does not take its files; retrim check, retrain and the schedule finish it once it is back"
     record_alert(
         workspace, AlertKind.REMOTE_AWAY, f"{run.id}: {said}", now=now, about=run.id
     )  # first: a kill between tells it twice
-    detail = {**kept, "reason": f"{said} ({why})", RUN_DIRECTORY: to_record(run_directory)}
+    detail = replace(kept, reason=f"{said} ({why})", run_directory=run_directory)
     workspace.store.end_run(run.id, state=UNPUSHED, ended=iso(now), version=None, detail=detail)
 
 
 def finished_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory | None:
     """The run directory of an earlier attempt whose stages have all run, if its champion is live; else None."""
-    if RUN_DIRECTORY not in run.detail:
+    run_directory, now_live = run.detail.run_directory, find_live_version(workspace)
+    if run_directory is None:
         return None
-    run_directory, now_live = from_record(RunDirectory, run.detail[RUN_DIRECTORY]), find_live_version(workspace)
     champion = None if now_live is None else now_live.version
     return run_directory if run_directory.folder.is_dir() and run_directory.champion == champion else None

@@ -377,10 +377,7 @@ def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *
 
 def _used(paths: Paths) -> list[EarlierVerdict]:
     """Earlier verdicts, as pinned: the rows that each was given on."""
-    earlier = read_pins(paths).get("judged", [])
-    return [
-        EarlierVerdict(each["version"], pd.Timestamp(each["from"]), pd.Timestamp(each["until"])) for each in earlier
-    ]
+    return [from_record(EarlierVerdict, each) for each in read_pins(paths).get("judged", [])]
 
 
 def _detectable(

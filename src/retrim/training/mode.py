@@ -7,12 +7,12 @@ How long a stage may take, and how long it may be silent before it counts as one
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import pandas as pd
 
 Mode = Literal["search", "warm", "refit"]
-FINAL = "final"
+FINAL: Final = "final"
 """The mode of a run that fits a promoted recipe once more, on the rows that judged too. Nobody asks for it by name."""
 RunMode = Literal["search", "warm", "refit", "final"]
 
