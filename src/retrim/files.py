@@ -21,6 +21,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import JsonValue
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import YAMLError
@@ -500,7 +501,7 @@ def dump_yaml(document: Any) -> str:
     return out.getvalue()
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, JsonValue]:
     """A YAML mapping, read safely, each key once.
 
     Raises:
@@ -514,7 +515,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return parse_yaml(text, str(path))
 
 
-def parse_yaml(text: str, name: str) -> dict[str, Any]:
+def parse_yaml(text: str, name: str) -> dict[str, JsonValue]:
     """The same of a text that was read from what is called `name`.
 
     Raises:

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, JsonValue, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -51,7 +51,13 @@ from retrim.training.tuning import SPACES, TuneParams
 ANY, ABSENT = object(), object()
 
 
-def resolved(root: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+def section_in(document: Mapping[str, JsonValue], name: str) -> dict[str, JsonValue]:
+    """What a document, or a section of it, states under a name; empty where that is no mapping."""
+    stated = document.get(name)
+    return dict(stated) if isinstance(stated, Mapping) else {}
+
+
+def resolved(root: Path, document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """A params.yaml in which an own model's name says which bytes it is; as it is with any other kind.
 
     Raises:
@@ -96,33 +102,33 @@ class Derived:
     """
 
     said: str
-    value: Callable[[Mapping[str, Any]], Any]
+    value: Callable[[Mapping[str, JsonValue]], Any]
 
 
-def _of_task(regression: Any, binary: Any, multiclass: Any) -> Callable[[Mapping[str, Any]], Any]:
+def _of_task(regression: Any, binary: Any, multiclass: Any) -> Callable[[Mapping[str, JsonValue]], Any]:
     values = {"regression": regression, "binary": binary, "multiclass": multiclass}
     return lambda document: values.get(_at(document, "data.task"))
 
 
-def _of_rows(key: str, count: Callable[[int], int]) -> Callable[[Mapping[str, Any]], Any]:
-    def value(document: Mapping[str, Any]) -> int | None:
+def _of_rows(key: str, count: Callable[[int], int]) -> Callable[[Mapping[str, JsonValue]], Any]:
+    def value(document: Mapping[str, JsonValue]) -> int | None:
         rows = _at(document, key)
         return count(rows) if isinstance(rows, int) else None
 
     return value
 
 
-def _space(document: Mapping[str, Any]) -> dict[str, Any] | None:
+def _space(document: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
     model = _at(document, "train.model")
     space = SPACES.get(model, {}) if isinstance(model, str) else None
     return None if space is None else {name: each.model_dump(mode="json") for name, each in space.items()}
 
 
-def _rounds(document: Mapping[str, Any]) -> Any:
+def _rounds(document: Mapping[str, JsonValue]) -> Any:
     return 300 if _at(document, "train.model") == "forest" else _of_task(800, 400, 150)(document)
 
 
-def _season_cells(document: Mapping[str, Any]) -> int | None:
+def _season_cells(document: Mapping[str, JsonValue]) -> int | None:
     try:
         season = pd.Timedelta(_at(document, "gate.season"))
     except ValueError:
@@ -131,7 +137,7 @@ def _season_cells(document: Mapping[str, Any]) -> int | None:
     return max(int(season / pd.Timedelta(cell)), 1)
 
 
-def _at(document: Mapping[str, Any], key: str) -> Any:
+def _at(document: Mapping[str, JsonValue], key: str) -> Any:
     """What a document says under `section.name`; the field's own default where it says nothing."""
     section, name = key.split(".")
     stated = document.get(section)
@@ -174,7 +180,7 @@ DERIVED: Mapping[str, Derived] = {
 """Defaults that other settings say, in the order in which they are worked out; every other one stands in its field."""
 
 
-def with_derived(document: Mapping[str, Any]) -> dict[str, Any]:
+def with_derived(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The document with each derived default that it does not state; as it is where what it rests on is no value."""
     made = dict(document)
     for key, derived in DERIVED.items():
@@ -182,11 +188,11 @@ def with_derived(document: Mapping[str, Any]) -> dict[str, Any]:
         stated = made.get(section, {})
         value = derived.value(made) if isinstance(stated, Mapping) and name not in stated else None
         if value is not None:
-            made[section] = {**stated, name: value}
+            made[section] = {**section_in(made, section), name: value}
     return made
 
 
-def with_seed(document: Mapping[str, Any]) -> dict[str, Any]:
+def with_seed(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The document with its one seed wherever a section takes it.
 
     Raises:
@@ -195,7 +201,9 @@ def with_seed(document: Mapping[str, Any]) -> dict[str, Any]:
     return _seeded(Params, document, document.get("seed", Params.model_fields["seed"].default))
 
 
-def _seeded(kind: type[SettingsSection], stated: Mapping[str, Any], seed: Any, place: str = "") -> dict[str, Any]:
+def _seeded(
+    kind: type[SettingsSection], stated: Mapping[str, JsonValue], seed: Any, place: str = ""
+) -> dict[str, JsonValue]:
     made = dict(stated)
     for name, field in kind.model_fields.items():
         if FOLLOWS_SEED in field.metadata and made.setdefault(name, seed) != seed:
@@ -207,20 +215,20 @@ def _seeded(kind: type[SettingsSection], stated: Mapping[str, Any], seed: Any, p
     return made
 
 
-def stated_by(params: "Params") -> dict[str, Any]:
+def stated_by(params: "Params") -> dict[str, JsonValue]:
     """What a params.yaml would state for these settings: without what follows from the rest, as seeds and sizes do."""
     document = settings_alone(Params, params.model_dump(mode="json", exclude_unset=True))
     for key, derived in DERIVED.items():
         section, name = key.split(".")
-        stated = document.get(section, {})
+        stated = section_in(document, section)
         if name in stated and stated[name] == derived.value(document):
             document[section] = {each: value for each, value in stated.items() if each != name}
     return document
 
 
-def settings_alone(kind: type[SettingsSection], stated: Mapping[str, Any]) -> dict[str, Any]:
+def settings_alone(kind: type[SettingsSection], stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """What a section states, without values that follow others, as seeds do."""
-    made = {}
+    made: dict[str, JsonValue] = {}
     for name, value in stated.items():
         field = kind.model_fields[name]
         below = nested_sections(field.annotation)
@@ -242,63 +250,73 @@ class Moved:
 
     since: str
     said: str
-    becomes: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    becomes: Callable[[Mapping[str, JsonValue]], Mapping[str, JsonValue]]
     was: object = ANY
 
     def concerns(self, stated: object) -> bool:
         return self.was in (ANY, stated) or (isinstance(stated, list) and self.was in stated)
 
 
-def _nothing(_document: Mapping[str, Any]) -> dict[str, Any]:
+def _nothing(_document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {}
 
 
-def _sampler(document: Mapping[str, Any]) -> dict[str, Any]:
-    tune = document["tune"]
-    return {"tune.sampler": {tune.get("sampler", "tpe"): dict(tune["options"])}}
+def _sampler(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    tune = section_in(document, "tune")
+    return {"tune.sampler": {str(tune.get("sampler", "tpe")): section_in(tune, "options")}}
 
 
-def _error_costs(document: Mapping[str, Any]) -> dict[str, Any]:
-    decide = document["decide"]
-    costs = {name: decide.get(name, 1.0) for name in ("false_positive", "false_negative")}
+def _error_costs(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    decide = section_in(document, "decide")
+    costs: dict[str, JsonValue] = {name: decide.get(name, 1.0) for name in ("false_positive", "false_negative")}
     return {"decide.threshold": costs} if decide.get("threshold") == "cost" else {}
 
 
-def _equalised(document: Mapping[str, Any]) -> dict[str, Any]:
-    fairness = document["fairness"]
+def _equalised(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    fairness = section_in(document, "fairness")
     rate = fairness.get("equalise", "false_negative_rate")
     return {"fairness.mitigate": rate} if fairness.get("mitigate") == "thresholds" else {}
 
 
-def _drift_tests(document: Mapping[str, Any]) -> dict[str, Any]:
+def _drift_tests(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """All tests of the five keys that named them, each with its threshold."""
-    drift, shipped = document["drift"], DriftParams()
-    thresholds = {**{name: own[THRESHOLD] for name, own in SHIPPED_TESTS.items()}, **drift.get("thresholds", {})}
-    asked = {
-        **drift.get("numeric", shipped.of_columns("numeric")),
-        **drift.get("categorical", shipped.of_columns("categorical")),
-        **drift.get("missing", shipped.of_columns("any")),
-        **(drift.get("joint") or {}).get("tests", shipped.joint.tests),
+    shipped = DriftParams()
+    drift: dict[str, JsonValue] = {
+        "numeric": _plain(shipped.of_columns("numeric")),
+        "categorical": _plain(shipped.of_columns("categorical")),
+        "missing": _plain(shipped.of_columns("any")),
+        **section_in(document, "drift"),
     }
-    known = {name: own for name, own in asked.items() if name in thresholds}
+    joint: dict[str, JsonValue] = {"tests": _plain(shipped.joint.tests), **section_in(drift, "joint")}
+    thresholds = {name: own[THRESHOLD] for name, own in SHIPPED_TESTS.items()} | section_in(drift, "thresholds")
+    asked = [*(section_in(drift, name) for name in ("numeric", "categorical", "missing")), section_in(joint, "tests")]
+    known = {name: section_in(tests, name) for tests in asked for name in tests if name in thresholds}
     return {"drift.tests": {name: {**own, THRESHOLD: thresholds[name]} for name, own in known.items()}}
 
 
-def _renamed(section: str, to: str, names: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+def _plain(tests: Mapping[str, Mapping[str, int | float | str]]) -> dict[str, JsonValue]:
+    return {name: dict(own) for name, own in tests.items()}
+
+
+def _renamed(
+    section: str, to: str, names: Mapping[str, str]
+) -> Callable[[Mapping[str, JsonValue]], dict[str, JsonValue]]:
     """What a section or one of its keys states, under the names of today."""
 
-    def becomes(document: Mapping[str, Any]) -> dict[str, Any]:
-        return {f"{to}.{names.get(key, key)}": value for key, value in document[section].items()}
+    def becomes(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        return {f"{to}.{names.get(key, key)}": value for key, value in section_in(document, section).items()}
 
     return becomes
 
 
-def _rules(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {"triggers.rules": ["gain" if rule == "account" else rule for rule in document["triggers"]["rules"]]}
+def _rules(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    rules = section_in(document, "triggers")["rules"]
+    assert isinstance(rules, list), rules
+    return {"triggers.rules": ["gain" if rule == "account" else rule for rule in rules]}
 
 
-def _gate_key(old: str, to: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    return lambda document: {f"gate.{to}": document["gate"][old]}
+def _gate_key(old: str, to: str) -> Callable[[Mapping[str, JsonValue]], dict[str, JsonValue]]:
+    return lambda document: {f"gate.{to}": section_in(document, "gate")[old]}
 
 
 TESTS = "drift.tests names each test with its arguments and its threshold"
@@ -307,7 +325,7 @@ RATE = "fairness.mitigate names the rate that thresholds by group make alike, su
 MOVED: Mapping[str, Moved] = {
     "batches.look": Moved(
         "0.1.0", "batches.skip: all switches it off",
-        lambda document: {} if document["batches"]["look"] else {"batches.skip": "all"},
+        lambda document: {} if section_in(document, "batches")["look"] else {"batches.skip": "all"},
     ),
     "gate.half_life": Moved("0.1.0", "rows weigh alike, as the rows that judge are the newest", _nothing),
     "tune.options": Moved("0.1.0", "tune.sampler takes them, such as {tpe: {n_startup_trials: 8}}", _sampler),
@@ -324,7 +342,7 @@ MOVED: Mapping[str, Moved] = {
     "drift.joint": Moved("0.1.0", TESTS, _drift_tests),
     "proof.scheduled": Moved(
         "0.1.0", "schedule.prove: null switches it off",
-        lambda document: {} if document["proof"]["scheduled"] else {"schedule.prove": None},
+        lambda document: {} if section_in(document, "proof")["scheduled"] else {"schedule.prove": None},
     ),
     "account": Moved(
         "0.1.0", "gain takes its place: price is cost, price_unit cost_unit, usual_rows rows_per_check",
@@ -342,7 +360,7 @@ MOVED: Mapping[str, Moved] = {
 """Keys of earlier versions: `parse_params` refuses them with what says it now, and `retrim upgrade` moves them."""
 
 
-def moved_in(document: Mapping[str, Any]) -> dict[str, Moved]:
+def moved_in(document: Mapping[str, JsonValue]) -> dict[str, Moved]:
     """The keys of earlier versions that a params.yaml states, in the order of the table."""
     return {
         key: moved
@@ -414,7 +432,7 @@ class Params(SettingsSection):
     alerts: AlertParams = AlertParams()
     seed: int = Field(default=7, ge=0, description="of every random draw: searches, fits, bootstraps, samples")
 
-    def as_stated(self) -> dict[str, Any]:
+    def as_stated(self) -> dict[str, JsonValue]:
         """A params.yaml that states every setting."""
         return settings_alone(Params, self.model_dump(mode="json"))
 
@@ -583,7 +601,7 @@ def load_params(path: Path) -> Params:
     return parse_params(resolved(path.parent, read_yaml(path)), path.name)
 
 
-def parse_params(document: dict[str, Any], name: str) -> Params:
+def parse_params(document: dict[str, JsonValue], name: str) -> Params:
     """The settings in what a params.yaml called `name` holds.
 
     Raises:
@@ -604,7 +622,7 @@ def parse_params(document: dict[str, Any], name: str) -> Params:
         raise BadInputError(f"{name}: {explain(error, known=section_names)}") from error
 
 
-def fixed_in(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, Any]]:
+def fixed_in(document: Mapping[str, JsonValue]) -> Iterator[tuple[str, Any, str, Any]]:
     """What a params.yaml states and may not turn: key, the value that counts, why, and what is stated."""
     yield from _fixed_in(Params, document, "")
     for key, derived in DERIVED.items():
@@ -612,7 +630,8 @@ def fixed_in(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, Any]]
         stated = stated_at(document, key)
         field = next(field for each, field in _fields(section) if each == name)
         if FOLLOWS in field.metadata and stated is not ABSENT:
-            fewer = {**document, section: {each: value for each, value in document[section].items() if each != name}}
+            own = {each: value for each, value in section_in(document, section).items() if each != name}
+            fewer = {**document, section: own}
             yield key, stated_at(with_derived(fewer), key), f"it follows others: {derived.said}", stated
 
 
@@ -630,12 +649,12 @@ def _fixed_in(kind: type[SettingsSection], stated: Any, place: str) -> Iterator[
             yield f"{place}{key}", plain_default(field), str(field.description), stated[key]
 
 
-def to_settings_file(settings: Mapping[str, Any]) -> bytes:
+def to_settings_file(settings: Mapping[str, JsonValue]) -> bytes:
     """The bytes of data/settings.json: in the order of params.yaml, as columns and search space have one."""
     return (json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def effective(root: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def effective(root: Path, document: Mapping[str, JsonValue], name: str) -> dict[str, JsonValue]:
     """Every setting that a params.yaml called `name` means, defaults among them, as plain JSON types.
 
     Args:
@@ -649,7 +668,7 @@ def effective(root: Path, document: Mapping[str, Any], name: str) -> dict[str, A
     return parse_params(resolved(root, document), name).model_dump(mode="json")
 
 
-def stated_digest(document: Mapping[str, Any]) -> str:
+def stated_digest(document: Mapping[str, JsonValue]) -> str:
     """SHA-256 of what a params.yaml states: comments and order do not count."""
     return sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -11,7 +11,7 @@ import pytest
 from retrim.features.fitted import PrepareParams, faults_of
 from retrim.features.step import STEPS
 from retrim.features.view import FeatureView
-from retrim.stats.codec import to_json
+from retrim.stats.codec import to_json, to_record
 from tests.builders.tables import DECLARED, TASKS, data, rows, step
 
 NAMES = [entry.name for entry in STEPS]
@@ -83,7 +83,7 @@ class TestEveryStep:
         assert same(one_by_one, view.matrix(table))
 
     def test_learns_the_same_bytes_twice(self, name: str) -> None:
-        records = [to_json(learned(name, rows(120, "binary"), "binary").as_record()) for _ in range(2)]
+        records = [to_json(to_record(learned(name, rows(120, "binary"), "binary"))) for _ in range(2)]
 
         assert records[0] == records[1]
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.drift.slices import SliceLoss
 from retrim.features.fitted import FittedStep
@@ -200,9 +201,9 @@ LONG = 200
 """Characters of a value as JSON above which its size and digest stand for it."""
 
 
-def flat(document: Mapping[str, Any]) -> dict[str, Any]:
+def flat(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """A nested mapping by its dotted keys; a list is a value, and so is an empty mapping."""
-    found: dict[str, Any] = {}
+    found: dict[str, JsonValue] = {}
     for name, value in document.items():
         if isinstance(value, Mapping) and value:
             found |= {f"{name}.{below}": each for below, each in flat(value).items()}
@@ -211,7 +212,7 @@ def flat(document: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def changes(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Pair]:
+def changes(older: Mapping[str, JsonValue], newer: Mapping[str, JsonValue]) -> dict[str, Pair]:
     """What differs, by key: the older and the newer value, None where there is none."""
     keys = sorted(set(older) | set(newer))
     return {key: (older.get(key), newer.get(key)) for key in keys if older.get(key) != newer.get(key)}
@@ -285,13 +286,14 @@ def _numbered(steps: tuple[FittedStep, ...]) -> dict[tuple[str, int], FittedStep
     return found
 
 
-def _learned(step: FittedStep) -> dict[str, Any]:
+def _learned(step: FittedStep) -> dict[str, JsonValue]:
     """Settings, and what was learned: a value by column where it is kept so, and no deeper."""
-    found: dict[str, Any] = dict(step.declared.arguments)
+    found: dict[str, JsonValue] = dict(step.declared.arguments)
     for name, value in step.state.items():
-        by_column = isinstance(value, dict)
-        found |= {f"{name}.{below}": each for below, each in value.items()} if by_column else {name: value}
-    return found | {"makes": sorted(step.makes), "takes out": sorted(step.drops)}
+        found |= (
+            {f"{name}.{below}": each for below, each in value.items()} if isinstance(value, dict) else {name: value}
+        )
+    return {**found, "makes": [*sorted(step.makes)], "takes out": [*sorted(step.drops)]}
 
 
 def _brief(value: Any) -> Any:

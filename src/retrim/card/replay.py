@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.decision.check_record import CheckRecord
 from retrim.decision.rules import RuleResult
@@ -52,7 +53,7 @@ class Change:
         return f"{self.key} is {_shown(self.history)} in history and {_shown(self.replay)} in the replay"
 
 
-def changes(history: Mapping[str, Any], replay: Mapping[str, Any]) -> tuple[Change, ...]:
+def changes(history: Mapping[str, JsonValue], replay: Mapping[str, JsonValue]) -> tuple[Change, ...]:
     """The keys whose values differ, in order of their names; a list is one value.
 
     Args:
@@ -67,7 +68,7 @@ def changes(history: Mapping[str, Any], replay: Mapping[str, Any]) -> tuple[Chan
     )
 
 
-def merged(settings: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def merged(settings: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Settings with those keys of others that stand there, at every depth; a list is one value.
 
     An empty mapping stands for itself: it empties what was there.
@@ -139,7 +140,7 @@ class ReplaySide:
         """What each rule said."""
         return () if self.check is None else self.check.said
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, JsonValue]:
         check = self.check
         return {
             "outcome": self.outcome,
@@ -347,7 +348,7 @@ class Summary:
         )
         return mine, other
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, JsonValue]:
         totals = self._totals
         return {
             "loss": self.loss,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import JsonValue
 from typer.core import TyperGroup
 
 from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, workspace_here
@@ -146,14 +147,14 @@ def retraining_cost(
         render.OUT.print(f"  {line}", highlight=False, markup=False)
 
 
-def assignments(texts: list[str]) -> dict[str, Any]:
+def assignments(texts: list[str]) -> dict[str, JsonValue]:
     """Values by dotted key, from `KEY=VALUE`, the value as params.yaml would have it."""
     from ruamel.yaml.error import YAMLError
 
     from retrim.errors import BadInputError
     from retrim.files import load_yaml
 
-    found: dict[str, Any] = {}
+    found: dict[str, JsonValue] = {}
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():

@@ -22,11 +22,11 @@ Policies tried on history: one loss matrix, and any number of policies read off 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from retrim.decision.accumulated_gain import BandParams
 from retrim.decision.policy_play import (
@@ -285,7 +285,7 @@ class Policy:
     """
 
     name: str
-    changes: Mapping[str, Any] | None
+    changes: Mapping[str, JsonValue] | None
     asks: Callable[[Setting], Asks]
     probes: bool
     spaced: ProbeSpacing | None = None
@@ -587,7 +587,7 @@ def gain_policy(wanted: PolicySetup, retraining_cost: float) -> Policy:
             seed=wanted.seed,
         )
 
-    changes = {"triggers.rules": ["gain"], "gain.cost": retraining_cost}
+    changes: dict[str, JsonValue] = {"triggers.rules": ["gain"], "gain.cost": retraining_cost}
     spaced = ProbeSpacing(retraining_cost * wanted.unit, wanted.errors) if wanted.when == NEEDED else None
     return Policy(gain_name(retraining_cost), changes, asks, probes=True, spaced=spaced)
 
@@ -599,7 +599,7 @@ def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Po
     hours = int(span / pd.Timedelta("1h"))
     text = f"{hours // 24}D" if hours % 24 == 0 else f"{hours}h"
     # A calendar's own alarm comes again whatever happened: loop breaker and cooldown would make a short period longer.
-    switched: dict[str, Any] = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
+    switched: dict[str, JsonValue] = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
     if period == 1:
         switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
     seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
@@ -608,7 +608,7 @@ def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Po
     return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
-def _rule(wanted: PolicySetup, name: str, *, band: BandParams, changes: dict[str, Any] | None) -> Policy:
+def _rule(wanted: PolicySetup, name: str, *, band: BandParams, changes: dict[str, JsonValue] | None) -> Policy:
     """The rule `performance` above a band; another band than that of the code is tried for comparison alone."""
     triggers = wanted.triggers.model_copy(update={"rules": ("performance",), "band": band})
     return Policy(name, changes, _asks(wanted, triggers), probes=False)
@@ -629,11 +629,11 @@ def _asks(wanted: PolicySetup, triggers: TriggerParams, looked: Looked | None = 
     return asks
 
 
-def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str, Any] | None) -> Policy:
-    update: dict[str, Any] = {"rules": ("drift",)}
+def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str, JsonValue] | None) -> Policy:
+    triggers = wanted.triggers.model_copy(update={"rules": ("drift",)})
     if changes is None:  # as it is used elsewhere: every alarm retrains
-        update |= {"drift_checks": (1, 1), "drift_columns": (), "cooldown_checks": 0, "loop_checks": 0, "budget": None}
-    triggers = wanted.triggers.model_copy(update=update)
+        every = {"drift_checks": (1, 1), "drift_columns": (), "cooldown_checks": 0, "loop_checks": 0, "budget": None}
+        triggers = triggers.model_copy(update=every)
     return Policy(name, changes, _asks(wanted, triggers, looked), probes=False)
 
 
@@ -667,7 +667,7 @@ def _usual_ks(name: str, column: ColumnProfile, reference: Counts, current: Coun
 
 
 NO_REFUSALS = 1_000_000  # refusals running: as many as no history has checks
-WITHOUT: Mapping[str, Mapping[str, Any]] = {
+WITHOUT: Mapping[str, Mapping[str, JsonValue]] = {
     "hold": {"refusals_to_hold": NO_REFUSALS},
     "cooldown": {"cooldown_checks": 0},
     "circle": {"loop_checks": 0},

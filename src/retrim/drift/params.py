@@ -92,5 +92,5 @@ class DriftParams(SettingsSection):
         return float({**SHIPPED, **self.tests}[test][THRESHOLD])
 
 
-def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(given: Mapping[str, int | float | str]) -> dict[str, int | float | str]:
     return {key: value for key, value in given.items() if key != THRESHOLD}

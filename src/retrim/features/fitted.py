@@ -8,11 +8,20 @@ Preparing features: declared steps, learned on training rows, applied alike in t
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypedDict, get_type_hints
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, TypeAdapter, ValidationError, model_serializer, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.step import STEPS, Frame, Kind, PreprocessingStep, StepColumn, TrainingRows, held
@@ -28,7 +37,7 @@ class StepParams(SettingsSection):
 
     step: str = Field(description="name of the step")
     columns: tuple[str, ...] | Literal["all"] = Field(description="columns in order; all: every one that it can take")
-    arguments: dict[str, Any] = Field(description="arguments of the step, written beside the two others")
+    arguments: dict[str, JsonValue] = Field(description="arguments of the step, written beside the two others")
 
     @model_validator(mode="before")
     @classmethod
@@ -39,8 +48,8 @@ class StepParams(SettingsSection):
         return {**own, "arguments": {name: value for name, value in given.items() if name not in OWN}}
 
     @model_serializer
-    def _spread(self) -> dict[str, Any]:
-        columns = self.columns if isinstance(self.columns, str) else list(self.columns)
+    def _spread(self) -> dict[str, JsonValue]:
+        columns: JsonValue = self.columns if isinstance(self.columns, str) else [*self.columns]
         return {"step": self.step, "columns": columns, **self.arguments}
 
     @model_validator(mode="after")
@@ -75,7 +84,7 @@ class PrepareParams(SettingsSection):
     )
 
 
-def arguments_of(entry: Plugin[PreprocessingStep]) -> dict[str, Any]:
+def arguments_of(entry: Plugin[PreprocessingStep]) -> dict[str, type]:
     """The arguments that a step takes, and their types."""
     hints = get_type_hints(entry.value.learn, include_extras=True)
     parameters = inspect.signature(entry.value.learn).parameters.values()
@@ -175,6 +184,22 @@ class StepRows:
             self.made = {name: values[mask] for name, values in self.made.items()}
 
 
+class MadeColumn(TypedDict):
+    """A column that a step writes, as a bundle keeps it."""
+
+    name: str
+    kind: Kind
+    of: str
+
+
+def _write_makes(makes: Mapping[str, StepColumn]) -> list[MadeColumn]:
+    return [{"name": name, "kind": made.kind, "of": made.of} for name, made in makes.items()]
+
+
+def _read_makes(makes: list[MadeColumn]) -> dict[str, StepColumn]:
+    return {made["name"]: StepColumn(made["kind"], made["of"]) for made in makes}
+
+
 @dataclass(frozen=True)
 class FittedStep:
     """A step with what it learned.
@@ -190,10 +215,10 @@ class FittedStep:
 
     declared: StepParams
     columns: tuple[str, ...]
-    state: dict[str, Any] = field(repr=False)
-    makes: dict[str, StepColumn]
+    state: dict[str, JsonValue] = field(repr=False)
+    makes: Annotated[dict[str, StepColumn], PlainValidator(_read_makes), PlainSerializer(_write_makes)]
     drops: tuple[str, ...]
-    said: dict[str, Any]
+    said: dict[str, JsonValue]
 
     def apply(self, sheet: StepRows) -> None:
         """Works on rows that are predicted."""
@@ -206,27 +231,6 @@ class FittedStep:
         sheet.put(self.makes, self.drops, step.train(past, self.state))
         if drop:
             sheet.keep(kept)
-
-    def as_record(self) -> dict[str, Any]:
-        return {
-            "declared": self.declared.model_dump(mode="json"),
-            "columns": list(self.columns),
-            "state": self.state,
-            "makes": [{"name": name, "kind": made.kind, "of": made.of} for name, made in self.makes.items()],
-            "drops": list(self.drops),
-            "said": self.said,
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "FittedStep":
-        return cls(
-            declared=StepParams.model_validate(record["declared"]),
-            columns=tuple(record["columns"]),
-            state=record["state"],
-            makes={each["name"]: StepColumn(each["kind"], each["of"]) for each in record["makes"]},
-            drops=tuple(record["drops"]),
-            said=record["said"],
-        )
 
 
 @dataclass(frozen=True)

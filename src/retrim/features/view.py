@@ -16,7 +16,7 @@ import pandas as pd
 
 from retrim.features.fitted import FittedStep, StepParams, StepRows, TrainingTargets, learn_steps, past_of
 from retrim.features.step import STEPS, counts_of
-from retrim.stats.codec import as_numbers
+from retrim.stats.codec import as_numbers, from_record, to_record
 from retrim.table.data import ColumnType, DataParams
 
 WHOLE_CELLS = 1 << 26
@@ -188,8 +188,9 @@ class FeatureView:
     def known_levels(self, feature: str) -> tuple[str, ...] | None:
         """The levels of a category feature that training knew; None of another, or where no step says."""
         for step in self.steps:  # the first that says: later ones may see fewer, as where rare levels became one
-            if feature in step.state.get("levels", {}):
-                return tuple(step.state["levels"][feature])
+            known = step.state.get("levels")
+            if isinstance(known, dict) and isinstance(levels := known.get(feature), list | dict):
+                return tuple(map(str, levels))
         return self.levels.get(feature)
 
     def seen(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -290,7 +291,7 @@ class FeatureView:
             "classes": list(self.classes),
         }
         if self.steps:
-            record["steps"] = [step.as_record() for step in self.steps]
+            record["steps"] = [to_record(step) for step in self.steps]
             record["time"] = self.time
             kinds, sources = self.columns, self.sources
             record["columns"] = [{"name": name, "type": kinds[name], "of": sources[name]} for name in kinds]
@@ -304,7 +305,7 @@ class FeatureView:
             target=record["target"],
             task=record["task"],
             classes=tuple(record["classes"]),
-            steps=tuple(FittedStep.from_record(step) for step in record.get("steps", ())),  # older bundles have none
+            steps=tuple(from_record(FittedStep, step) for step in record.get("steps", ())),  # older bundles have none
             time=record.get("time"),
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.drift.slices import SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError
@@ -81,7 +82,7 @@ class ComparedWays:
             f"either end it lies between {low} and {high}"
         )
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, JsonValue]:
         return {
             "rows": len(self.keys),
             "origins": self.origins,
@@ -210,7 +211,7 @@ FACTS = {
 """Keys that no backtest can try, and why."""
 
 
-def changed(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def changed(document: Mapping[str, JsonValue], changes: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The document with each dotted key set to its value; the document itself stays as it is.
 
     A name with dots in it is found where it stands: the longest one goes first.
@@ -218,13 +219,13 @@ def changed(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     Raises:
         BadInputError: A key lies below a value that holds no keys.
     """
-    made: dict[str, Any] = dict(document)
+    made: dict[str, JsonValue] = dict(document)
     for key, value in changes.items():
         _set(made, key.split("."), value, key)
     return made
 
 
-def _set(section: dict[str, Any], words: list[str], value: Any, key: str) -> None:
+def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) -> None:
     for count in range(len(words), 0, -1):
         name = ".".join(words[:count])
         if name in section or count == 1:
@@ -235,11 +236,12 @@ def _set(section: dict[str, Any], words: list[str], value: Any, key: str) -> Non
     below = {} if section.get(name) is None else section[name]  # a section that is off
     if not isinstance(below, Mapping):
         raise BadInputError(f"{key}: {name!r} is {below!r} in params.yaml, which holds no keys; set {name} as a whole")
-    section[name] = dict(below)
-    _set(section[name], words[count:], value, key)
+    inner = dict(below)
+    section[name] = inner
+    _set(inner, words[count:], value, key)
 
 
-def value_at(document: Mapping[str, Any], key: str) -> Any:
+def value_at(document: Mapping[str, JsonValue], key: str) -> Any:
     """What stands at a dotted key, names with dots in them found as `changed` finds them; None where nothing does."""
     words = key.split(".")
     for count in range(len(words), 0, -1):
@@ -252,7 +254,7 @@ def value_at(document: Mapping[str, Any], key: str) -> Any:
     return None
 
 
-def refuse_facts(keys: Mapping[str, Any]) -> None:
+def refuse_facts(keys: Mapping[str, JsonValue]) -> None:
     """Refuses keys whose effect no backtest of landed rows can show.
 
     Raises:
@@ -264,7 +266,7 @@ def refuse_facts(keys: Mapping[str, Any]) -> None:
                 raise BadInputError(f"{key} cannot be tried on rows that have landed: {why}")
 
 
-def refuse_other_facts(document: Mapping[str, Any], tried: Mapping[str, Any]) -> None:
+def refuse_other_facts(document: Mapping[str, JsonValue], tried: Mapping[str, JsonValue]) -> None:
     """Refuses the same keys where a whole section was set, and one of them became another with it.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retrim.adapters import git
 from retrim.adapters.wheel import named_wheel, running_wheel
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, load_yaml, read_yaml
-from retrim.settings import read_code
+from retrim.settings import read_code, section_in
 from retrim.training.estimators import code_in, is_own, parts_of, trust
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
         RefusedError: It holds code of its own, and this workspace's train.model names no file with the same bytes.
     """
     strange = code_in(bundle)
-    model = str(read_yaml(workspace.paths.params).get("train", {}).get("model"))
+    model = str(section_in(read_yaml(workspace.paths.params), "train").get("model"))
     if strange and is_own(model):
         path, _ = parts_of(model)
         strange.pop(trust(read_code(workspace.paths.root, path)), None)
@@ -57,14 +57,14 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
         )
 
 
-def pinned_code(root: Path, commit: str) -> dict[str, Any]:
+def pinned_code(root: Path, commit: str) -> dict[str, dict[str, str]]:
     """What the pins of a run directory made from a commit say of an own model's file; nothing where it has none.
 
     Raises:
         BadInputError: The commit lacks the file, as git ignores it or it was never there.
     """
     document = load_yaml(git.file_at(root, commit, "params.yaml"))
-    model = str((document.get("train") or {}).get("model"))
+    model = str(section_in(document, "train").get("model"))
     if not is_own(model):
         return {}
     path, _ = parts_of(model)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
 from retrim.errors import BadInputError, RefusedError
@@ -21,6 +22,7 @@ from retrim.settings import (
     moved_in,
     parse_params,
     plain_default,
+    section_in,
     section_names,
     setting_fields,
     stated_at,
@@ -112,8 +114,9 @@ def slim(text: str, name: str) -> str:
                 stated = fewer
                 del document[section]
             continue
-        for key in list(stated[section]):
-            fewer = {**stated, section: {each: value for each, value in stated[section].items() if each != key}}
+        for key in section_in(stated, section):
+            own = {each: value for each, value in section_in(stated, section).items() if each != key}
+            fewer = {**stated, section: own}
             if _meaning(fewer, name) == means:
                 stated = fewer
                 del document[section][key]
@@ -122,7 +125,7 @@ def slim(text: str, name: str) -> str:
     return _dumped(yaml, document)
 
 
-def _meaning(document: dict[str, Any], name: str) -> Params | None:
+def _meaning(document: dict[str, JsonValue], name: str) -> Params | None:
     try:
         return parse_params(document, name)
     except BadInputError:  # it has to be stated
@@ -194,7 +197,7 @@ def _say_why(parent: Any, name: str, why: str) -> None:
         parent.ca.items[name][2].value += "\n" * old.count("\n")
 
 
-def set_settings(workspace: WorkspacePaths, values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def set_settings(workspace: WorkspacePaths, values: Mapping[str, JsonValue]) -> dict[str, tuple[Any, Any]]:
     """Writes values into params.yaml, checked before.
 
     Args:
@@ -289,7 +292,7 @@ def _last_line(node: Any) -> int:
     return int(ends.line - (ends.column == 0 and ends.line > node.start_mark.line))
 
 
-def _told(values: Mapping[str, Any]) -> str:
+def _told(values: Mapping[str, JsonValue]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in values.items())
 
 
@@ -316,7 +319,7 @@ def require_setting(key: str) -> None:
 
 
 def _place_of(
-    key: str, value: Any, stated: Mapping[str, Any], before: Mapping[str, Any]
+    key: str, value: Any, stated: Mapping[str, JsonValue], before: Mapping[str, JsonValue]
 ) -> tuple[tuple[str, ...], Any]:
     """Where a value is written: at its key; where nothing states the mapping that holds it, as part of all of that."""
     words = key.split(".")
@@ -383,10 +386,10 @@ def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[Effec
     return found
 
 
-def _default(key: str, field: FieldInfo, stated: Mapping[str, Any]) -> Any:
+def _default(key: str, field: FieldInfo, stated: Mapping[str, JsonValue]) -> Any:
     if key in DERIVED:
         section, name = key.split(".")
-        fewer = {each: value for each, value in (stated.get(section) or {}).items() if each != name}
+        fewer = {each: value for each, value in section_in(stated, section).items() if each != name}
         return value_at(with_derived({**stated, section: fewer}), key)
     return None if field.is_required() else plain_default(field)
 

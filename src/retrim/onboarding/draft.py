@@ -77,7 +77,7 @@ CALENDAR_YEARS = pd.Timedelta("730D")
 """From two years on, the part of the year may be learned."""
 
 
-def calendar_of(desk: TablePlan, rhythm: Rhythm) -> dict[str, Any]:
+def calendar_of(desk: TablePlan, rhythm: Rhythm) -> dict[str, str]:
     """Parts of the calendar that the event time has and no column says yet."""
     wanted = []
     if rhythm.step < pd.Timedelta("1D"):
@@ -154,7 +154,7 @@ def data_of(
     labels: str,
 ) -> DataParams:
     """The section; without a column that says when labels are due, the horizon is 0 until one is chosen."""
-    columns: dict[str, dict[str, Any]] = {}
+    columns: dict[str, dict[str, str]] = {}
     if reading.arrival is not None:
         columns[reading.arrival] = {"type": "time", "role": "time"}
     for name, plan in desk.plans.items():
@@ -593,7 +593,7 @@ def as_forecast(
 
 def _features(
     data: DataParams, early: list[str], season: TableSeason | None, rhythm: Rhythm, *, ahead: pd.Timedelta
-) -> list[dict[str, Any]]:
+) -> list[dict[str, str | int]]:
     """The newest known target, whole seasons back, a mean; and the newest known value of other numbers."""
     if data.task == "multiclass":
         return [_newest(name) for name in _numbers(data, early)]
@@ -608,7 +608,7 @@ def _features(
     return found + [_newest(name) for name in _numbers(data, early)]
 
 
-def _newest(name: str) -> dict[str, Any]:
+def _newest(name: str) -> dict[str, str | int]:
     return {"of": name, "lag": 1}
 
 

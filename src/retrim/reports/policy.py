@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.adapters.processes import start_reaper
@@ -237,7 +237,7 @@ class PolicyFacts:
     periodic_median: float
     periodic_best: float
     decided: tuple[Moment, ...]
-    changes: dict[str, Any] | None
+    changes: dict[str, JsonValue] | None
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ class BacktestResult:
         matrix = self.setting.matrix
         return self.setting.delays.held_back + matrix.back / matrix.cut.blocks
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, JsonValue]:
         """The record that `--json` prints.
 
         Returns:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from retrim.adapters.mlflow_tracking import record_backtest
 from retrim.decision.policy_compare import GuardCost
@@ -42,7 +43,7 @@ def set_policy(workspace: Workspace, name: str) -> dict[str, tuple[Any, Any]]:
     return set_settings(workspace.paths, changes_of(workspace, name))
 
 
-def changes_of(workspace: Workspace, name: str) -> dict[str, Any]:
+def changes_of(workspace: Workspace, name: str) -> dict[str, JsonValue]:
     """The settings of a policy of the newest backtest, by dotted key."""
     record = workspace.paths.policy / NEWEST
     if not record.exists():
@@ -50,7 +51,7 @@ def changes_of(workspace: Workspace, name: str) -> dict[str, Any]:
     tried = {each["name"]: each["changes"] for each in json.loads(record.read_bytes())["policies"]}
     if name not in tried:
         raise UnknownNameError("policy", name, tried)
-    changes: dict[str, Any] | None = tried[name]
+    changes: dict[str, JsonValue] | None = tried[name]
     if changes is None:
         usable = ", ".join(each for each, found in tried.items() if found is not None)
         raise BadInputError(f"{name} is shown for comparison and cannot be set; these can: {usable}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.decision.policy_play import usual_recipe
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams
@@ -57,7 +58,7 @@ class WhatIf:
     recipe: int | None
     seconds: tuple[float, float]
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, JsonValue]:
         return {
             "changes": {key: {"as_is": old, "tried": new} for key, (old, new) in self.changes.items()},
             "measure": self.loss,
@@ -67,7 +68,9 @@ class WhatIf:
         }
 
 
-def effect_of(workspace: Workspace, changes: Mapping[str, Any], *, origins: int | None, now: pd.Timestamp) -> WhatIf:
+def effect_of(
+    workspace: Workspace, changes: Mapping[str, JsonValue], *, origins: int | None, now: pd.Timestamp
+) -> WhatIf:
     """Tries settings on what has landed and matured by `now`.
 
     Args:
@@ -139,16 +142,17 @@ def _comparable(params: Params, tried: Params) -> None:
         raise BadInputError("data.columns: a landed column is missing; give it the role forbidden instead")
 
 
-def _fitted_by(params: Params, live: Recipe | None) -> dict[str, Any]:
+def _fitted_by(params: Params, live: Recipe | None) -> dict[str, JsonValue]:
     """All settings that a fit of either side rests on."""
-    own: dict[str, Any] = params.model_dump(mode="json", include={"data", "prepare", "train"})
-    own["data"] = {key: value for key, value in own["data"].items() if not key.startswith("batch_") and key != "suite"}
+    data = params.data.model_dump(mode="json")
+    own: dict[str, JsonValue] = params.model_dump(mode="json", include={"prepare", "train"})
+    own["data"] = {key: value for key, value in data.items() if not key.startswith("batch_") and key != "suite"}
     own |= {"sliding_rows": params.split.sliding_rows, "loss": params.judge.loss}
     own["reweight"] = params.fairness.model_dump(mode="json")["groups"] if params.fairness.reweights else None
     if live is None or live.model != params.train.model:
         own["tune"] = params.tune.model_dump(mode="json", include=USUAL)
     else:
-        own["train"].pop("seed")
+        own["train"] = params.train.model_dump(mode="json", exclude={"seed"})
     return own
 
 
@@ -189,7 +193,7 @@ def _recipes(
     return made
 
 
-def _usual_by(params: Params) -> tuple[str, int, dict[str, Any]]:
+def _usual_by(params: Params) -> tuple[str, int, dict[str, JsonValue]]:
     """All that a recipe from the middle of the search space is made by, but the rows."""
     return params.train.model, params.train.seed, params.tune.model_dump(mode="json", include=USUAL)
 

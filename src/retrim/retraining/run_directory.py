@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
@@ -186,7 +186,7 @@ def _open(
     return RunDirectory(folder, taken.commit, taken.untracked, None if champion is None else champion.version)
 
 
-def stated_at(root: Path, commit: str) -> dict[str, Any]:
+def stated_at(root: Path, commit: str) -> dict[str, JsonValue]:
     """What the params.yaml of a commit states."""
     return parse_yaml(git.file_at(root, commit, "params.yaml").decode(), "params.yaml")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 import retrim
 from retrim.card.diff import changes, flat
@@ -71,7 +71,7 @@ def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
     return given
 
 
-def _setting(kind: Any, key: str, document: Mapping[str, Any]) -> Any:
+def _setting(kind: Any, key: str, document: Mapping[str, JsonValue]) -> Any:
     """A section of the pinned settings, or one value in it, such as `drift.joint`, as what `run` takes it for."""
     found: Any = document
     for name in key.split("."):
@@ -98,14 +98,14 @@ def read_pins(paths: Paths) -> dict[str, Any]:
     return pins
 
 
-def read_settings(paths: Paths) -> dict[str, Any]:
+def read_settings(paths: Paths) -> dict[str, JsonValue]:
     """Every setting that is pinned for this run directory.
 
     Raises:
         BadInputError: The file is missing, or no JSON.
     """
     try:
-        return TypeAdapter(dict[str, Any]).validate_json(paths.settings.read_bytes())
+        return TypeAdapter(dict[str, JsonValue]).validate_json(paths.settings.read_bytes())
     except (FileNotFoundError, ValidationError) as error:
         raise BadInputError(f"{SETTINGS} cannot be read as JSON of all settings; {PIN_AGAIN}") from error
 
@@ -131,7 +131,7 @@ def check_settings(paths: Paths) -> None:
         )
 
 
-def is_final(pins: Mapping[str, Any]) -> bool:
+def is_final(pins: Mapping[str, JsonValue]) -> bool:
     """Whether the run fits the champion's recipe once more, on the rows that judged the champion too."""
     return bool(pins.get("mode") == FINAL)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.stats.codec import written
@@ -94,7 +94,7 @@ SPACES: Mapping[str, dict[str, Dimension]] = {
 class TuneParams(SettingsSection):
     """The search for hyperparameters."""
 
-    sampler: str | dict[str, dict[str, Any]] = Field(
+    sampler: str | dict[str, dict[str, JsonValue]] = Field(
         default="tpe",
         description="tpe, random, grid, or a class of optuna.samplers; with arguments of its own: {name: arguments}",
     )
@@ -129,7 +129,7 @@ class TuneParams(SettingsSection):
 
     @field_validator("sampler")
     @classmethod
-    def _one(cls, sampler: str | dict[str, dict[str, Any]]) -> str | dict[str, dict[str, Any]]:
+    def _one(cls, sampler: str | dict[str, dict[str, JsonValue]]) -> str | dict[str, dict[str, JsonValue]]:
         if not isinstance(sampler, str) and len(sampler) != 1:
             raise ValueError(f"{len(sampler)} samplers are named, and one searches; write such as {{tpe: {{}}}}")
         return sampler
@@ -140,7 +140,7 @@ class TuneParams(SettingsSection):
         return self.sampler if isinstance(self.sampler, str) else next(iter(self.sampler))
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, JsonValue]:
         """Its arguments."""
         if isinstance(self.sampler, str):
             return {"multivariate": True, "n_startup_trials": 8} if self.sampler == "tpe" else {}
@@ -341,7 +341,7 @@ def _by_class(sampler: Callable[..., Any]) -> Callable[[TuneParams, int], Any]:
 def _tpe(params: TuneParams, seed: int) -> Any:
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=seed, **params.options)
+    return _by_class(TPESampler)(params, seed)
 
 
 @SAMPLERS.register("random")
