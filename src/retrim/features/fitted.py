@@ -216,7 +216,9 @@ class FittedStep:
     declared: StepParams
     columns: tuple[str, ...]
     state: dict[str, JsonValue] = field(repr=False)
-    makes: Annotated[dict[str, StepColumn], PlainValidator(_read_makes), PlainSerializer(_write_makes)]
+    makes: Annotated[
+        dict[str, StepColumn], PlainValidator(_read_makes), PlainSerializer(_write_makes, return_type=list)
+    ]
     drops: tuple[str, ...]
     said: dict[str, JsonValue]
 
