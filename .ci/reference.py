@@ -363,7 +363,7 @@ RECORDS = (
             "stays": "What keeps a date ahead of now, in sentences.",
         },
     ),
-    Printed("retrim versions", "retrim.cli.answers:version_records", LIST),
+    Printed("retrim versions", "retrim.cli.answers:VersionAnswer", LIST),
     Printed("retrim versions live", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions rollback", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions approve", "retrim.decision.stored_rows:ApprovalAnswer"),
@@ -452,7 +452,7 @@ RECORDS = (
     ),
     Printed(
         "retrim versions run-directory",
-        "retrim.decision.stored_rows:RunDirectory",
+        "retrim.retraining.run_directory:RunDirectory",
         more={
             "folder": "Where it is.",
             "snapshot": "Commit that it was made from.",

@@ -14,7 +14,7 @@ from prefect.states import Scheduled
 from retrim.adapters import dvc
 from retrim.adapters.dvc import DvcSession
 from retrim.decision.history import RunOutcome
-from retrim.decision.stored_rows import RunDirectory, RunRow
+from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache
 from retrim.lineage.workspace import Workspace, clock, stage_teller
 from retrim.release.approval import refit_waiting
@@ -22,7 +22,7 @@ from retrim.retraining import retrain as op
 from retrim.retraining.recover import give_up, limits_of
 from retrim.retraining.retrain import marked, watching_trials
 from retrim.retraining.retrain import publish as op_publish
-from retrim.retraining.run_directory import finished_run_directory, stages_of
+from retrim.retraining.run_directory import RunDirectory, finished_run_directory, stages_of
 from retrim.training.mode import Mode, StageLimits
 from retrim_flows.lines import say
 from retrim_flows.moment import moment, open_workspace

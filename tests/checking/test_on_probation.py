@@ -8,7 +8,7 @@ import pytest
 from retrim.checking.check import check
 from retrim.checking.history import PROBATION_ROLLBACK
 from retrim.checking.probation import carry_out
-from retrim.cli.answers import version_records
+from retrim.cli.answers import find_versions
 from retrim.errors import RefusedError
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
@@ -130,7 +130,7 @@ def test_status_versions_and_why_show_it(worse: dict[str, Any]) -> None:
     workspace = worse["desk"].workspace
 
     assert worse["status"]["probation"]["outcome"] == "going on"
-    assert [record["probation"] for record in version_records(workspace)] == [None, "worse"]
+    assert [record.probation for record in find_versions(workspace)] == [None, "worse"]
     assert decision_record(workspace, worse["checked"].id)["record"]["probation"]["outcome"] == "worse"
 
 

@@ -13,10 +13,10 @@ import pytest
 from retrim import errors
 from retrim.checking.check import AcknowledgedHold
 from retrim.checking.score import ScoringResult
-from retrim.cli.answers import version_records
+from retrim.cli.answers import find_versions
 from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost
 from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
-from retrim.decision.stored_rows import DecisionRow, Origin, RunDirectory, VersionRow
+from retrim.decision.stored_rows import DecisionRow, Origin, VersionRow
 from retrim.drift.verify import VerifiedRates
 from retrim.landing.clock_repair import Repair
 from retrim.landing.ingest import Landed, WithdrawalResult, listed_batches, show_batch
@@ -28,6 +28,7 @@ from retrim.retraining.exchange import ExportedVersion, ImportedVersion
 from retrim.retraining.gc import Pruned
 from retrim.retraining.reproduce import RebuildResult
 from retrim.retraining.retrain import RunOutcome
+from retrim.retraining.run_directory import RunDirectory
 from retrim.stats.codec import to_record
 from tests.builders.answers import decision_record, status_record
 from tests.builders.look_tables import looked
@@ -96,7 +97,7 @@ def test_names_every_exit_code() -> None:
 
 
 def test_names_the_keys_of_versions(workspace: Workspace) -> None:
-    assert keys("versions") == version_records(workspace)[0].keys()
+    assert keys("versions") == to_record(find_versions(workspace)[0]).keys()
 
 
 def test_names_the_keys_of_status(workspace: Workspace) -> None:
@@ -162,6 +163,10 @@ def test_names_the_keys_of_a_look() -> None:
 
 
 def test_every_record_is_json(workspace: Workspace) -> None:
-    records = [version_records(workspace), status_record(workspace, now=NOW), decision_record(workspace, None)]
+    records = [
+        [to_record(each) for each in find_versions(workspace)],
+        status_record(workspace, now=NOW),
+        decision_record(workspace, None),
+    ]
 
     assert json.loads(json.dumps(records)) == records

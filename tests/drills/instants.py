@@ -23,7 +23,7 @@ import pandas as pd
 
 import retrim.adapters.mlflow_registry
 from retrim.adapters import git
-from retrim.decision.stored_rows import RunDirectory, RunRow
+from retrim.decision.stored_rows import RunRow
 from retrim.files import Paths, write_file
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
 from retrim.lineage.locks import held_locks
@@ -33,6 +33,7 @@ from retrim.release.versions import find_live_version, load_stored_version, trus
 from retrim.retraining import retrain
 from retrim.retraining.recover import recover
 from retrim.retraining.retrain import publish
+from retrim.retraining.run_directory import RunDirectory
 from retrim.stats.codec import from_parquet, to_json
 
 RUN_DIRECTORY = "drill"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.cli.answers import version_records
+from retrim.cli.answers import find_versions
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import known_table
 from retrim.landing.ingest import listed_batches, show_batch, withdraw
@@ -96,7 +96,7 @@ def test_versions_made_with_it_are_named(tmp_path: Path) -> None:
     desk.make_version(21)
     name = batches(desk)[0]
 
-    assert [record["withdrawn"] for record in version_records(desk.workspace)] == [[name], []]
+    assert [record.withdrawn for record in find_versions(desk.workspace)] == [[name], []]
     assert show_batch(desk.workspace, name).versions == [1]
     assert len(known_table(desk.workspace, as_of=desk.day(14))) == 14 * 24
 

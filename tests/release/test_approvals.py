@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.checking.check import balance
-from retrim.cli.answers import version_records
+from retrim.cli.answers import find_versions
 from retrim.decision.rules import ApprovalParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import ask_for_run
@@ -16,6 +16,7 @@ from retrim.release.approval import approve, approve_all, end_waiting, reject, w
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
 from retrim.retraining.retrain import outcome_of
+from retrim.stats.codec import to_record
 from tests.builders.answers import status_record
 from tests.builders.desk import Desk, make_desk
 from tests.builders.shipped import drift_tests
@@ -86,7 +87,7 @@ def test_who_when_and_why_is_kept_in_the_envelope(desk: Desk) -> None:
         "reason": "looked at it",
         "at": "2024-01-14T00:00:00+00:00",
     }
-    assert version_records(desk.workspace)[1]["approval"]["by"] == "ines"
+    assert to_record(find_versions(desk.workspace)[1])["approval"]["by"] == "ines"
 
 
 def test_a_rejected_version_is_refused_and_the_account_debited_once(desk: Desk) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.decision.stored_rows import DecisionRow, RunDetail, RunDirectory, VersionRow
+from retrim.decision.stored_rows import DecisionRow, RunDetail, VersionRow
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.approval import ask_for_refit
 from retrim.retraining import retrain
+from retrim.retraining.run_directory import RunDirectory
 from retrim.training.mode import ChosenMode
 from tests.builders.answers import kept_check
 from tests.builders.desk import make_desk

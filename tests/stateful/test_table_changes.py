@@ -19,7 +19,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from retrim.cli.answers import version_records
+from retrim.cli.answers import find_versions
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import NO_CHAMPION, Paths, folder_digest, link, write_file
 from retrim.landing.as_of_view import known_table
@@ -261,11 +261,11 @@ class TableChanges(RuleBasedStateMachine):
 
     @rule()
     def list_versions(self) -> None:
-        for record in version_records(self.desk.workspace):
-            as_of = pd.Timestamp(record["as_of"])
+        for record in find_versions(self.desk.workspace):
+            as_of = pd.Timestamp(record.as_of)
             used = [came for came in self.came if came.arrived <= as_of and came.withdrawn and as_of < came.withdrawn]
 
-            assert sorted(record["withdrawn"]) == sorted(came.batch for came in used)
+            assert sorted(record.withdrawn) == sorted(came.batch for came in used)
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+from pydantic import JsonValue
 from ruamel.yaml.error import YAMLError
 
 import retrim
@@ -94,7 +95,7 @@ def object_path(cache: Path, digest: str) -> Path:
     return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
-def _listing(folder: Path) -> list[dict[str, Any]]:
+def _listing(folder: Path) -> list[dict[str, JsonValue]]:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     return [{"md5": file_hash(files[name]), "relpath": name} for name in sorted(files)]
 

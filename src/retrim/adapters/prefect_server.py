@@ -19,7 +19,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ import psutil
 from retrim.adapters.processes import start_reaper
 from retrim.errors import RetrimError
 from retrim.files import make_private_file, make_private_folder, write_private
+from retrim.stats.codec import from_record, to_record
 
 CSRF_METHODS = ("POST", "PUT", "PATCH", "DELETE")
 LOGIN = "retrim"
@@ -51,7 +52,7 @@ class PrefectApi:
         """Whether a server answers there; no login is needed to ask this."""
         return answers(self.url)
 
-    def ask(self, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+    def ask(self, path: str, body: Mapping[str, object] | None = None, *, method: str | None = None) -> Any:
         """What the server answers to a request: POST with a body, GET without, or another method.
 
         Raises:
@@ -206,21 +207,17 @@ class Server:
         if self.process is not None:
             stop(self.process)  # what is left of its group
         self.process = _launch(self.home, self.api, pages=self.pages)
-        note: dict[str, Any] = {
-            "url": self.api.url,
-            "login": self.api.login,
-            "pid": self.process.pid,
-            "owner": os.getpid(),
-        }
-        note |= {"began": _began(self.process.pid), "owner_began": _began(os.getpid())}
+        pid, owner = self.process.pid, os.getpid()
+        note = ServerNote(self.api.url, self.api.login, pid, owner, began=_began(pid), owner_began=_began(owner))
         write_private(self.home / LOGIN_FILE, f"{self.api.login}\n".encode())
-        write_private(self.home / NOTE, json.dumps(note).encode())
+        write_private(self.home / NOTE, json.dumps(to_record(note)).encode())
 
     def close(self) -> None:
         """Stops it."""
         if self.process is None:
             return
-        if (_read_note(self.home) or {}).get("pid") == self.process.pid:
+        noted = _read_note(self.home)
+        if noted is not None and noted.pid == self.process.pid:
             (self.home / NOTE).unlink(missing_ok=True)
             (self.home / LOGIN_FILE).unlink(missing_ok=True)
         stop(self.process)
@@ -338,25 +335,35 @@ def known_server(home: Path, url: str | None) -> PrefectApi | None:
 def _noted(home: Path) -> PrefectApi | None:
     """The server that was started under `home`, if that process and the one that minds it still live."""
     note = _read_note(home)
-    if note is None or _began(note["pid"]) != note["began"] or _began(note["owner"]) != note["owner_began"]:
+    if note is None or _began(note.pid) != note.began or _began(note.owner) != note.owner_began:
         return None
-    return PrefectApi(str(note["url"]), str(note["login"]))
+    return PrefectApi(note.url, note.login)
 
 
 def _end_orphan(home: Path) -> None:
     """Ends a server whose minder was killed."""
     note = _read_note(home)
-    if note is None or _began(note["pid"]) != note["began"] or _began(note["owner"]) == note["owner_began"]:
+    if note is None or _began(note.pid) != note.began or _began(note.owner) == note.owner_began:
         return
     with suppress(ProcessLookupError):
-        os.killpg(note["pid"], signal.SIGKILL)
+        os.killpg(note.pid, signal.SIGKILL)
 
 
-def _read_note(home: Path) -> dict[str, Any] | None:
-    with suppress(OSError, ValueError):
-        note = json.loads((home / NOTE).read_text(encoding="utf-8"))
-        if isinstance(note, dict) and {"url", "login", "pid", "began", "owner", "owner_began"} <= note.keys():
-            return note
+@dataclass(frozen=True)
+class ServerNote:
+    """A server that was started under a folder: address and login, its process and its owner's, when both began."""
+
+    url: str
+    login: str | None
+    pid: int
+    owner: int
+    began: float | None
+    owner_began: float | None
+
+
+def _read_note(home: Path) -> ServerNote | None:
+    with suppress(OSError, ValueError, RetrimError):
+        return from_record(ServerNote, json.loads((home / NOTE).read_text(encoding="utf-8")))
     return None
 
 

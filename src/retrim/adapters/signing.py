@@ -28,6 +28,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import JsonValue
+
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.stats.codec import to_json
 
@@ -142,7 +144,7 @@ class Keys:
                 fresh.write_text(f"{key}\n", encoding="utf-8")
                 fresh.replace(path)
 
-    def attest(self, kind: str, subject: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    def attest(self, kind: str, subject: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, JsonValue]:
         """A signed statement about files: the JSON form of a DSSE envelope. Same statement and key, same record.
 
         Args:
@@ -219,11 +221,11 @@ class Attestation:
 
     kind: str
     subject: Mapping[str, str]
-    fields: dict[str, Any]
+    fields: dict[str, JsonValue]
     signer: PublicKey
 
 
-def attested(record: Mapping[str, Any]) -> dict[str, Any]:
+def attested(record: Mapping[str, Any]) -> dict[str, JsonValue]:
     """The predicate of an attestation that lies in our own store; its signature is not looked at."""
     predicate = json.loads(base64.b64decode(record["payload"]))["predicate"]
     return dict(predicate)

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from types import MappingProxyType
-from typing import Any
 
 import sqlalchemy as sa
+from pydantic import JsonValue
 
 from retrim.adapters.database import SqlTables
 from retrim.adapters.migrations.schema import (
@@ -360,10 +360,10 @@ class Store(StoredTimes, CountedRows, Outbox):
         return self.rows(RAN.where(RUNS.c.state == state).order_by(RUNS.c.id), RunRow)
 
     def add_to_envelope(
-        self, model: str, version: int, *, kind: str, name: str, at: str, record: dict[str, Any]
+        self, model: str, version: int, *, kind: str, name: str, at: str, record: Mapping[str, JsonValue]
     ) -> bool:
         """Adds what has become known of a version, such as an approval; False if it is there already."""
-        return self._insert(ENVELOPES, EnvelopeRow(model, version, kind, name, at, record))
+        return self._insert(ENVELOPES, EnvelopeRow(model, version, kind, name, at, dict(record)))
 
     def envelope(self, model: str, version: int, *, kind: str | None = None) -> list[EnvelopeRow]:
         """What has become known of a version since it was made, oldest first: of one kind, or all."""
@@ -513,7 +513,7 @@ def _ended(run: RunRow, before: str) -> bool:
     return run.state in ENDED and run.ended is not None and run.ended < before
 
 
-def date_decision_anew(store: SqlTables, identity: str, *, as_of: str, record: dict[str, Any]) -> None:
+def date_decision_anew(store: SqlTables, identity: str, *, as_of: str, record: dict[str, JsonValue]) -> None:
     """Sets the moment that a decision is about, in its row and in its record."""
     this = sa.update(DECISIONS).where(DECISIONS.c.id == identity)
     with store.begin() as connection:

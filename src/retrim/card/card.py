@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from retrim.decision.stored_rows import DecisionRow, EnvelopeRow, ReleaseRow, VersionRow
 from retrim.drift.profile import SCORE
@@ -622,15 +622,16 @@ def _record(row: EnvelopeRow, source: str) -> list[CardTable]:
         if len(plain) > len(shown):
             shown.append(("...", f"{len(plain) - len(shown)} more"))
         tables.append(facts_table([(name, _brief(value)) for name, value in shown], source, caption))
-    if isinstance(checks, list) and checks and all(isinstance(check, dict) for check in checks):
-        names = list(dict.fromkeys(name for check in checks for name in check))
-        rows = tuple(tuple(_brief(check.get(name)) for name in names) for check in checks)
+    listed = [check for check in checks if isinstance(check, dict)] if isinstance(checks, list) else []
+    if listed:
+        names = list(dict.fromkeys(name for check in listed for name in check))
+        rows = tuple(tuple(_brief(check.get(name)) for name in names) for check in listed)
         tables.append(CardTable(tuple(names), rows, source, caption if not plain else ""))
     return tables
 
 
-def _lines(record: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _lines(record: Mapping[str, Any]) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
     for name, value in record.items():
         if isinstance(value, Mapping) and value:
             found |= {f"{name}.{below}": each for below, each in _lines(value).items()}

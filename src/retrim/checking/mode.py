@@ -47,14 +47,14 @@ def mode_now(workspace: Workspace) -> ChosenMode:
     runs = [run for run in ended if run.mode != FINAL]
     versions = {row.version: row for row in workspace.store.versions(workspace.model)}
     checks = workspace.store.decisions(workspace.model, source=CHECK)
-    judged = [(run, versions[run.version].verdict) for run in runs if run.version in versions]
+    judged = [(run, versions[run.version].judged) for run in runs if run.version in versions]
     past = [
-        PastMode(run.mode, verdict["losses"]["champion"] - verdict["losses"][verdict["winner"]])
+        PastMode(run.mode, verdict.losses["champion"] - verdict.loss)
         for run, verdict in judged
-        if "champion" in verdict["losses"]
+        if "champion" in verdict.losses
     ]
     newest = newest_check(workspace)
-    rows = next((verdict["rows"] for _, verdict in reversed(judged)), workspace.params.split.judge_rows)
+    rows = next((verdict.rows for _, verdict in reversed(judged)), workspace.params.split.judge_rows)
     params = workspace.params
     works = {
         mode: retraining_work(

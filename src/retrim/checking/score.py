@@ -18,7 +18,7 @@ from retrim.checking.history import used_by
 from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
-from retrim.landing.as_of_view import NEEDS, AsOfTable, left_out_since, read_as_of
+from retrim.landing.as_of_view import AsOfTable, left_out_since, read_as_of
 from retrim.lineage.prediction_log import SCHEMA, SERVED, PredictionLog, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, load_champion, load_stored_version
@@ -32,7 +32,7 @@ JUDGED = "verdict/judged.parquet"
 def columns_gone(workspace: Workspace, version: int) -> tuple[str, ...]:
     """Columns that a version reads and params.yaml does not declare any more, under any name."""
     row, data = workspace.store.version(workspace.model, version), workspace.params.data
-    needs = {} if row is None else row.lineage.get(NEEDS, {})
+    needs = {} if row is None else row.made_from.needs
     if set(needs) <= set(data.columns):
         return ()
     names = ColumnNames((file.schema for file in workspace.landing.batches()), data)

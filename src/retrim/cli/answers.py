@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
@@ -19,7 +19,7 @@ from retrim.decision.check_record import CheckRecord, DecisionEvidence
 from retrim.decision.probation import ProbationNow, ServedBeside, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS
 from retrim.decision.rules import RolledBack
-from retrim.decision.stored_rows import RunRow, VersionRow
+from retrim.decision.stored_rows import ApprovalAnswer, RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError
 from retrim.landing.inbox import Overdue, overdue
@@ -31,13 +31,21 @@ from retrim.release.release import FIRST
 from retrim.release.versions import LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
-from retrim.stats.codec import Moment, to_record
+from retrim.stats.codec import Moment
 
 
-def version_records(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every version, oldest first.
+@dataclass(frozen=True)
+class AwaitedAnswer:
+    """That a version waits for a person."""
 
-    Returns:
+    answer: str = WAITING
+
+
+@dataclass(frozen=True)
+class VersionAnswer:
+    """A version.
+
+    Args:
         version: Its number.
         aliases: `champion` for the live one, `previous` for the one before.
         tag: Its tag in git.
@@ -46,13 +54,42 @@ def version_records(workspace: Workspace) -> list[dict[str, Any]]:
         made: When it was made.
         promote: Whether the gate passed it.
         verdict: The gate's reason.
-        probation: `going on`, `worse`, `confirmed`, `over` or `replaced`; null: it had none.
+        probation: `going on`, `worse`, `confirmed`, `over` or `replaced`; None: it had none.
         withdrawn: Batches it was made with that were withdrawn since.
-        approval: What a person said; `waiting` while nobody has; null: nobody was asked.
-        release_checks: `passed`, `reason` and `checks` before it went live; null where the gate refused it.
+        approval: What a person said; `waiting` while nobody has; None: nobody was asked.
+        release_checks: `passed`, `reason` and `checks` before it went live; None where the gate refused it.
         last_proved: When a proof last found it identical.
         last_differed: When a proof last found a difference.
     """
+
+    version: int
+    aliases: list[str]
+    tag: str
+    as_of: str
+    model_sha256: str
+    made: str
+    promote: bool
+    verdict: str
+    probation: str | None
+    withdrawn: list[str]
+    approval: ApprovalAnswer | AwaitedAnswer | None
+    release_checks: dict[str, JsonValue] | None
+    last_proved: str | None
+    last_differed: str | None
+
+    @property
+    def word(self) -> str:
+        """The gate's word; that of the release checks, or of a person, where they refused what the gate let pass."""
+        if isinstance(self.approval, AwaitedAnswer):
+            return f"{WAITING}: for a person to approve or reject"
+        if self.approval is not None and self.approval.answer != "approved":
+            return f"{self.approval.answer}: {self.approval.reason}"
+        checks = self.release_checks
+        return self.verdict if checks is None or checks["passed"] else str(checks["reason"])
+
+
+def find_versions(workspace: Workspace) -> list[VersionAnswer]:
+    """Every version, oldest first."""
     proofs = last_proofs(workspace)
     now_live, ends, withdrawn = (
         find_live_version(workspace),
@@ -64,22 +101,22 @@ def version_records(workspace: Workspace) -> list[dict[str, Any]]:
         aliases.setdefault(now_live.version, []).append("champion")
         aliases.setdefault(now_live.previous, []).append("previous")
     return [
-        {
-            "version": row.version,
-            "aliases": aliases.get(row.version, []),
-            "tag": row.tag,
-            "as_of": row.as_of,
-            "model_sha256": row.model_sha256,
-            "made": row.made,
-            "promote": row.verdict["promote"],
-            "verdict": row.verdict["reason"],
-            "probation": ends.get(row.version),
-            "withdrawn": withdrawn.get(row.version, []),
-            "approval": _approval(workspace, row),
-            "release_checks": _release_checks(workspace, row.version),
-            "last_proved": proofs.get(row.version, {}).get("proved"),
-            "last_differed": proofs.get(row.version, {}).get("differed"),
-        }
+        VersionAnswer(
+            version=row.version,
+            aliases=aliases.get(row.version, []),
+            tag=row.tag,
+            as_of=row.as_of,
+            model_sha256=row.model_sha256,
+            made=row.made,
+            promote=row.judged.promote,
+            verdict=row.judged.reason,
+            probation=ends.get(row.version),
+            withdrawn=withdrawn.get(row.version, []),
+            approval=_approval(workspace, row),
+            release_checks=_release_checks(workspace, row.version),
+            last_proved=proofs.get(row.version, {}).get("proved"),
+            last_differed=proofs.get(row.version, {}).get("differed"),
+        )
         for row in workspace.store.versions(workspace.model)
     ]
 
@@ -150,8 +187,8 @@ class DecisionAnswer:
     record: DecisionEvidence
     run: RunFacts | None
     refit: RunFacts | None
-    verdict: dict[str, Any] | None
-    release_checks: dict[str, Any] | None
+    verdict: dict[str, JsonValue] | None
+    release_checks: dict[str, JsonValue] | None
     answered: GivenAnswer | None
     guards: StopCounts | None
 
@@ -396,12 +433,12 @@ def resumed_runs(workspace: Workspace, decisions: Iterable[str]) -> list[RunFact
     return [_run_facts(run) for run in runs if run is not None]
 
 
-def _approval(workspace: Workspace, version: VersionRow) -> dict[str, Any] | None:
+def _approval(workspace: Workspace, version: VersionRow) -> ApprovalAnswer | AwaitedAnswer | None:
     """What a person said to a version, or that it waits for that; None where nobody was asked."""
     answer, run = answer_of(workspace, version.version), workspace.store.run(version.run)
     if answer is not None:
-        return to_record(answer)
-    return {"answer": WAITING} if run is not None and run.state == WAITING else None
+        return answer
+    return AwaitedAnswer() if run is not None and run.state == WAITING else None
 
 
 def _run_facts(run: RunRow) -> RunFacts:
@@ -412,12 +449,12 @@ def _stopped_run(workspace: Workspace, run: RunRow) -> StoppedRun:
     return StoppedRun(**vars(_run_facts(run)), why=run.detail.why or KILLED, attempts=workspace.params.retrain.attempts)
 
 
-def _release_checks(workspace: Workspace, version: int) -> dict[str, Any] | None:
+def _release_checks(workspace: Workspace, version: int) -> dict[str, JsonValue] | None:
     """What a version showed before it went live; None where the gate refused it, or it is older than these checks."""
     rows = workspace.store.envelope(workspace.model, version, kind=RELEASE_CHECKS)
     return next((row.record for row in rows if row.id == FIRST), None)
 
 
-def _verdict(workspace: Workspace, version: int) -> dict[str, Any] | None:
+def _verdict(workspace: Workspace, version: int) -> dict[str, JsonValue] | None:
     row = workspace.store.version(workspace.model, version)
     return None if row is None else dict(row.verdict)

@@ -25,7 +25,7 @@ from retrim.cli.answers import (
     NextRun,
     RunFacts,
     StatusAnswer,
-    version_records,
+    find_versions,
 )
 from retrim.cli.render import (
     REASON,
@@ -182,7 +182,7 @@ def version_screen(workspace: Workspace, version: int) -> Screen:
     row = workspace.store.version(workspace.model, version)
     if row is None:
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
-    (record,) = (each for each in version_records(workspace) if each["version"] == version)
+    (record,) = (each for each in find_versions(workspace) if each.version == version)
     run = workspace.store.run(row.run)
     released = [
         f"{each.action} on {render.moment(each.as_of)} by {each.actor}"
@@ -190,24 +190,24 @@ def version_screen(workspace: Workspace, version: int) -> Screen:
         if each.version == version
     ]
     tables = [_of_gate("Gate", from_record(GateAnswer, row.verdict))]
-    if record["release_checks"]:
-        tables.append(_of_gate("Release checks", from_record(GateAnswer, record["release_checks"])))
+    if record.release_checks:
+        tables.append(_of_gate("Release checks", from_record(GateAnswer, record.release_checks)))
     return Screen(
         (
             ("version", version),
-            ("now", ", ".join(record["aliases"]) or None),
+            ("now", ", ".join(record.aliases) or None),
             ("released", "; ".join(released) or "never"),
-            ("verdict", record["verdict"]),
-            ("as of", render.moment(record["as_of"])),
-            ("made", render.moment(record["made"])),
+            ("verdict", record.verdict),
+            ("as of", render.moment(record.as_of)),
+            ("made", render.moment(record.made)),
             ("run", row.run),
             ("decision", None if run is None else run.decision),
-            ("tag", record["tag"]),
-            ("SHA-256", record["model_sha256"]),
-            ("probation", record["probation"]),
-            ("proved", render.moment(record["last_proved"])),
-            ("differed", render.moment(record["last_differed"])),
-            ("withdrawn batches", ", ".join(each["batch"] for each in record["withdrawn"]) or None),
+            ("tag", record.tag),
+            ("SHA-256", record.model_sha256),
+            ("probation", record.probation),
+            ("proved", render.moment(record.last_proved)),
+            ("differed", render.moment(record.last_differed)),
+            ("withdrawn batches", ", ".join(record.withdrawn) or None),
         ),
         tuple(tables),
     )

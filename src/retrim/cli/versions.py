@@ -43,27 +43,27 @@ def versions(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from retrim.cli import render
-    from retrim.cli.answers import version_records
+    from retrim.cli.answers import find_versions
 
     workspace = workspace_here()
-    records = version_records(workspace)
+    records = find_versions(workspace)
     if as_json:
         render.show_json(records)
         return
     if not records:
         render.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
         return
-    withdrawn = any(r["withdrawn"] for r in records)
+    withdrawn = any(r.withdrawn for r in records)
     rows = [
         (
-            r["version"],
-            ", ".join(r["aliases"]),
-            render.moment(r["as_of"]),
-            r["model_sha256"][:8],
-            "differed" if r["last_differed"] else render.moment(r["last_proved"]) or "never",
-            r["probation"] or "",
-            *([", ".join(r["withdrawn"])] if withdrawn else []),
-            _word_on(r),
+            r.version,
+            ", ".join(r.aliases),
+            render.moment(r.as_of),
+            r.model_sha256[:8],
+            "differed" if r.last_differed else render.moment(r.last_proved) or "never",
+            r.probation or "",
+            *([", ".join(r.withdrawn)] if withdrawn else []),
+            r.word,
         )
         for r in records
     ]
@@ -79,14 +79,6 @@ def _note_remote(workspace: "Workspace") -> None:
 
     if not has_remote(workspace.paths.root):
         render.ERR.print(NO_REMOTE, style="dim", highlight=False, markup=False, soft_wrap=True)
-
-
-def _word_on(record: dict[str, Any]) -> str:
-    """The gate's word; that of the release checks, or of a person, where they refused what the gate let pass."""
-    checks, asked = record["release_checks"], record["approval"]
-    if asked is not None and asked["answer"] != "approved":
-        return f"{asked['answer']}: {asked.get('reason', 'for a person to approve or reject')}"
-    return str(record["verdict"] if checks is None or checks["passed"] else checks["reason"])
 
 
 @versions_app.command(epilog=example("retrim versions reproduce 1 --prove"))

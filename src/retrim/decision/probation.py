@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from retrim.decision.rules import Decision
 from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
@@ -571,7 +571,7 @@ def rebuild_predicate(
     predictions: Agreement,
     reason: str,
     proved_at: str,
-) -> dict[str, Any]:
+) -> dict[str, JsonValue]:
     """What a rebuild gave, as an attestation says it; docs/how-to/rebuilding.md says what each field means.
 
     Args:

@@ -3,11 +3,13 @@
 import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import JsonValue
 
 from retrim.gate.verdict import VerdictRecord
 from retrim.stats.codec import Absent, from_record, to_record
+from retrim.table.data import ColumnType
 from retrim.training.mode import RunMode
 
 
@@ -51,10 +53,10 @@ class RunSnapshot:
 
 
 @dataclass(frozen=True)
-class RunDirectory:
-    """A run directory: where it lies, the snapshot it was made from, and the untracked files in that."""
+class KeptRunDirectory:
+    """A run directory that is kept: where it lies, the snapshot it was made from, and the untracked files in that."""
 
-    folder: Path
+    folder: str
     snapshot: str
     untracked: tuple[str, ...]
     champion: int | None
@@ -108,7 +110,7 @@ class RunDetail:
     reason: Absent[str] = None
     why: Absent[str] = None
     snapshot: Absent[RunSnapshot] = None
-    run_directory: Absent[RunDirectory] = None
+    run_directory: Absent[KeptRunDirectory] = None
     restored: Absent[int] = None
     until: Absent[str] = None
     missing: Absent[int] = None
@@ -194,6 +196,8 @@ class Lineage:
         mode: Of the run.
         allowed_leaks: Columns that are features in spite of a suspicion, and why.
         repository: First commit of the repository.
+        needs: Columns of landed rows that it reads, with their types then.
+        history: Its features from the past; None: it has none.
         mlflow_run: MLflow's id of the run that has the bundle here.
         origin: Where it was imported from; None: it was made here.
     """
@@ -213,6 +217,8 @@ class Lineage:
     mode: RunMode | None = None
     allowed_leaks: dict[str, str] = field(default_factory=dict)
     repository: str | None = None
+    needs: dict[str, ColumnType] = field(default_factory=dict)
+    history: dict[str, JsonValue] | None = None
     mlflow_run: str | None = None
     origin: Origin | None = None
 
@@ -229,8 +235,8 @@ class VersionRow:
     bundle: str
     model_sha256: str
     made: str
-    lineage: dict[str, Any]
-    verdict: dict[str, Any]
+    lineage: dict[str, JsonValue]
+    verdict: dict[str, JsonValue]
 
     @cached_property
     def made_from(self) -> Lineage:
@@ -287,7 +293,7 @@ class EnvelopeRow:
     kind: str
     id: str
     at: str
-    record: dict[str, Any]
+    record: dict[str, JsonValue]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ verdict, and only if the two agree: what it says of these rows hardly moves, and
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -86,11 +85,8 @@ def _loss(own: float, other: float, params: AgreementParams) -> Check:
     return Check("agreement: loss", worse <= params.loss, worse, params.loss, text, None)
 
 
-def agreement_record(version: int | None, verdict: Verdict) -> dict[str, Any]:
+def agreement_reason(version: int | None, verdict: Verdict) -> str:
     """What a verdict says of itself when it is one of agreement."""
     agrees = "agrees" if verdict.promote else "does not agree"
     said = "; ".join(check.text for check in verdict.checks[1:])
-    return {
-        "with": version,
-        "reason": f"fitted on all mature rows; it {agrees} with version {version}, which was judged: {said}",
-    }
+    return f"fitted on all mature rows; it {agrees} with version {version}, which was judged: {said}"

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.gate.losses import SAYABLE, confidence_of, non_inferiority_confidence_of
 from retrim.gate.support import ShownEvidence, Support, support_of
@@ -72,7 +73,7 @@ class Size:
         gain = f"{self.effect.gain:.1%} (standard error {self.effect.error:.1%})"
         return self.short or f"{self.rows} rows judge: a gain of {gain} passes {self.power:.0%} of the time"
 
-    def as_pinned(self) -> dict[str, Any] | None:
+    def as_pinned(self) -> dict[str, JsonValue] | None:
         """The record; None where nothing tells, and the setting says how many rows judge."""
         return None if self.effect is None else to_record(self)
 

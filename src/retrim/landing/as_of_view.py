@@ -7,7 +7,6 @@ When labels were known, whenever their files landed: a history that lands in a d
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,10 +47,10 @@ def refuse_changes(landing: Landing, data: DataParams) -> None:
         raise BadInputError("; ".join(dict.fromkeys(faults)))
 
 
-def landed_columns(landing: Landing, data: DataParams) -> dict[str, Any]:
-    """The columns that ever landed, and what they were called: as `fit_suite` takes them."""
+def landed_columns(landing: Landing, data: DataParams) -> tuple[set[str], ColumnNames]:
+    """The columns that ever landed, and what they were called."""
     schemas = [file.schema for file in landing.batches()]
-    return {"landed": {name for schema in schemas for name in schema.types}, "names": ColumnNames(schemas, data)}
+    return {name for schema in schemas for name in schema.types}, ColumnNames(schemas, data)
 
 
 HISTORY = "history"
@@ -135,10 +134,10 @@ def read_as_of(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) ->
         RefusedError: A file was altered since it landed.
     """
     versions = [row for each in (workspace, *others) for row in each.store.versions(each.model)]
-    histories = [HistoryParams.model_validate(row.lineage[HISTORY]) for row in versions if row.lineage.get(HISTORY)]
+    histories = [HistoryParams.model_validate(row.made_from.history) for row in versions if row.made_from.history]
     needs: dict[str, ColumnType] = {}
     for row in versions:
-        needs |= row.lineage.get(NEEDS, {})
+        needs |= row.made_from.needs
     return _known(workspace, workspace.params.data, histories, needs, as_of=as_of)
 
 

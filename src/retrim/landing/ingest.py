@@ -697,7 +697,8 @@ def _hold_to_suite(
     frame: pd.DataFrame, kind: Kind, suite: Suite, *, landing: Landing, data: DataParams
 ) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
     """Faults by the suite as far as it fits the columns that have landed, and what does not fit."""
-    fitted = fit_suite(suite, data.suite, columns=frame.columns, **landed_columns(landing, data))
+    landed, names = landed_columns(landing, data)
+    fitted = fit_suite(suite, data.suite, columns=frame.columns, landed=landed, names=names)
     if kind == "rows":
         return validate(frame, fitted.suite), fitted.notes
     return validate(frame, for_columns(fitted.suite, frame.columns)), ()

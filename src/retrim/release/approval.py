@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.alerting import AlertKind
@@ -219,7 +220,7 @@ def _keep(
     Raises:
         RefusedError: Another answer was faster.
     """
-    record = {"answer": answer, "by": by, "reason": reason, "at": iso(now)}
+    record: dict[str, JsonValue] = {"answer": answer, "by": by, "reason": reason, "at": iso(now)}
     workspace.store.add_to_envelope(workspace.model, version, kind=APPROVAL, name=ANSWER, at=iso(now), record=record)
     kept = answer_of(workspace, version)
     assert kept is not None

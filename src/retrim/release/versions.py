@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
@@ -47,7 +48,7 @@ GRAIN = "grain"
 """In a version's lineage: how its rows were put together. Older ones do not say."""
 
 
-def grain_of(workspace: Workspace) -> dict[str, Any] | None:
+def grain_of(workspace: Workspace) -> dict[str, JsonValue] | None:
     """How rows are put together, as it stands in a version's lineage; None: as they land."""
     grain = workspace.params.data.rows.resample
     return None if grain is None else grain.model_dump(mode="json")
@@ -219,7 +220,7 @@ def read_key(text: str) -> PublicKey:
     return PublicKey.read(text)
 
 
-def read_record(file: Path) -> dict[str, Any]:
+def read_record(file: Path) -> dict[str, JsonValue]:
     """A JSON record from a file; a key that stands twice is refused, as one of the two would be read by nobody.
 
     Raises:
@@ -233,14 +234,14 @@ def read_record(file: Path) -> dict[str, Any]:
         raise BadInputError(f"{file} cannot be read: {error.strerror}; name a file of var/attestations/") from error
 
 
-def parse_record(content: bytes, name: str) -> dict[str, Any]:
+def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
     """The same from bytes that were called `name`.
 
     Raises:
         BadInputError: They are no such record.
     """
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
         found = dict(pairs)
         if len(found) != len(pairs):
             raise BadInputError(f"{name} has a key that stands twice in one record; ask for the file again")

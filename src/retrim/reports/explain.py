@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
@@ -48,7 +49,7 @@ from retrim.release.versions import Stored, find_live_version, load_stored_versi
 from retrim.stats.codec import from_parquet, from_record, to_record
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.plugins import near_keys
-from retrim.table.data import DataParams, row_keys
+from retrim.table.data import ColumnType, DataParams, row_keys
 from retrim.training.bundle import SETTINGS, SPLIT, FitRecord, SplitRecord
 from retrim.training.contributions import Explanation, explain_row
 
@@ -199,7 +200,7 @@ def _version(workspace: Workspace, version: int | None) -> Stored:
     return load_stored_version(workspace, champion.version)
 
 
-def _columns(workspace: Workspace, found: Stored) -> tuple[dict[str, Any], dict[str, Any]]:
+def _columns(workspace: Workspace, found: Stored) -> tuple[dict[str, ColumnType], dict[str, ColumnType]]:
     """The columns that a version needs, and the other columns a row may have."""
     needed = found.predictor.view.needs
     others = {name: column.type for name, column in workspace.params.data.columns.items() if name not in needed}
@@ -438,7 +439,7 @@ def _side(workspace: Workspace, version: int) -> DiffSide:
     return DiffSide(row, found)
 
 
-def _hyper(side: DiffSide) -> dict[str, Any]:
+def _hyper(side: DiffSide) -> dict[str, JsonValue]:
     """Hyperparameters by name; the mapping itself is left out, so that each is compared alone."""
     return {"hyperparameters": None, **side.found.predictor.recipe.hyperparameters}
 

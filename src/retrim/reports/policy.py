@@ -480,8 +480,7 @@ def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
 def _unit(workspace: Workspace, setting: Setting) -> float:
     """What a retraining cost of 1 in params.yaml is in mean loss times checks."""
     versions = workspace.store.versions(workspace.model)
-    first = versions[0].verdict if versions else None
-    loss = setting.matrix.mean_loss(0, 0, 0) if first is None else first["losses"][first["winner"]]
+    loss = versions[0].judged.loss if versions else setting.matrix.mean_loss(0, 0, 0)
     return workspace.params.gain.cost_in_loss(loss) / workspace.params.gain.cost
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
@@ -99,7 +100,7 @@ class CardPages:
     html: str
 
     @property
-    def digests(self) -> dict[str, dict[str, str]]:
+    def digests(self) -> dict[str, JsonValue]:
         """Of both, and where they lie in the run."""
         texts = {"markdown": (MARKDOWN, self.markdown), "html": (HTML, self.html)}
         return {

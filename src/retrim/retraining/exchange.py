@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 import retrim
 from retrim.adapters import git
@@ -55,6 +56,7 @@ from retrim.release.versions import (
 from retrim.release.versions import load_champion as live_version
 from retrim.retraining.card import keep_card
 from retrim.retraining.reproduce import version_row
+from retrim.settings import section_in
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.windows import past_of
@@ -156,7 +158,7 @@ class Judgement:
         example: A few of the judged rows.
     """
 
-    verdict: dict[str, Any] | None
+    verdict: dict[str, JsonValue] | None
     deferred: str
     example: pd.DataFrame
 
@@ -338,7 +340,7 @@ class VersionArchive:
     """
 
     said: ExportManifest
-    manifest: dict[str, Any]
+    manifest: dict[str, JsonValue]
     bundle: dict[str, bytes]
     origin: Origin
     environment: tuple[str, ...]
@@ -419,7 +421,7 @@ def _parcel(
 ) -> VersionArchive:
     if said.model != workspace.model:
         raise BadInputError(f"{file.name} is of model {said.model!r}; this workspace has {workspace.model!r}")
-    require_grain(workspace, attestation.fields["lineage"], file.name)
+    require_grain(workspace, section_in(attestation.fields, "lineage"), file.name)
     found, named = _digests({name: files[name] for name in files if name != MANIFEST}), attestation.subject
     if found != named:
         wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
@@ -504,7 +506,7 @@ def _register(
     name = f"{workspace.model} version {parcel.origin.version} of {parcel.origin.signer[:12]}"
     parent = workspace.registry.open_run(run, name, {"retrim.mode": "import"})
     mine = {"run": run, "champion": against, ORIGIN: origin, MLFLOW_RUN: parent}
-    lineage = {**parcel.manifest["lineage"], **mine}
+    lineage = {**section_in(parcel.manifest, "lineage"), **mine}
     version = workspace.registry.publish(
         parent,
         folder,
@@ -514,7 +516,7 @@ def _register(
         example=judged.example,
     )
     workspace.registry.finish(parent, "FINISHED")
-    record = {"origin": origin, "manifest": parcel.manifest, "environment": list(parcel.environment)}
+    record: dict[str, JsonValue] = {"origin": origin, "manifest": parcel.manifest, "environment": [*parcel.environment]}
     workspace.store.add_to_envelope(workspace.model, version, kind=IMPORTED, name="origin", at=iso(now), record=record)
     workspace.store.add_version(
         VersionRow(
@@ -562,7 +564,7 @@ def _finish(
 def _approved(workspace: Workspace, row: VersionRow, by: str, approval: str | None, *, now: pd.Timestamp) -> bool:
     """Whether a person has approved it, now or before; their word is kept in its envelope, the first one for good."""
     if approval is not None:
-        record = {"answer": "approved", "by": by, "reason": approval, "at": iso(now)}
+        record: dict[str, JsonValue] = {"answer": "approved", "by": by, "reason": approval, "at": iso(now)}
         workspace.store.add_to_envelope(
             workspace.model, row.version, kind=APPROVAL, name=ANSWER, at=iso(now), record=record
         )

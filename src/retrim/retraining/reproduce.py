@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from pydantic import JsonValue
 
 import retrim
 from retrim.adapters import dvc, environment, git
@@ -155,8 +155,8 @@ def _run_directory_of(workspace: Workspace, row: VersionRow, make: Callable[[Pat
     refuse_rebuild(row)
     if not of_this_python(row):
         raise BadInputError(
-            f"version {row.version} was made with Python {_python(row.lineage['platform'])}; run retrim with that one "
-            "to rebuild it"
+            f"version {row.version} was made with Python {_python(str(row.made_from.platform))}; run retrim with that "
+            "one to rebuild it"
         )
     folder = workspace.paths.runs / f"reproduce-v{row.version}"
     with held_locks(workspace, folder.name), using_cache(workspace):
@@ -425,7 +425,7 @@ def _holds(workspace: Workspace, row: EnvelopeRow) -> bool:
 
 def _fields(
     workspace: Workspace, done: OpenRebuild, apart: Agreement, *, reason: str, now: pd.Timestamp
-) -> dict[str, Any]:
+) -> dict[str, JsonValue]:
     row, run_directory, made_from = done.row, Paths(done.run_directory), done.row.made_from
     assert done.python is not None
     whole = bool(done.rebuilt.executed) and run_directory.candidate.is_dir()

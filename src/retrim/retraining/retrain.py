@@ -24,7 +24,7 @@ from retrim.checking.previous_champions import restore_after_run
 from retrim.decision.check_record import AskedRefit, StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
-from retrim.decision.stored_rows import RunClaim, RunDetail, RunDirectory, RunRow, RunSnapshot, VersionRow
+from retrim.decision.stored_rows import RunClaim, RunDetail, RunRow, RunSnapshot, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import Paths, file_digest, folder_digest, read_folder
@@ -53,7 +53,7 @@ from retrim.retraining.recover import (
     mark_stopped,
     run_directories_of,
 )
-from retrim.retraining.run_directory import UNPUSHED, open_run_directory, wait_for_remote
+from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
 from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import model_digest, needs_of
 from retrim.training.estimators import MODELS

@@ -6,7 +6,7 @@ A run that has made all of its files while the DVC remote was away: it waits, an
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from retrim.alerting import AlertKind
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
-from retrim.decision.stored_rows import RunDirectory, RunRow
+from retrim.decision.stored_rows import KeptRunDirectory, RunRow
 from retrim.errors import BadInputError
 from retrim.files import CORES_VARIABLE, folder_digest, parse_yaml, platform_tag
 from retrim.gate.losses import EarlierVerdict
@@ -35,6 +35,16 @@ from retrim.release.versions import LiveVersion, find_live_version, load_stored_
 from retrim.settings import effective, stated_digest, to_settings_file
 from retrim.stats.codec import to_record
 from retrim.training.mode import FINAL, Mode, RunMode
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run directory: where it lies, the snapshot it was made from, and the untracked files in that."""
+
+    folder: Path
+    snapshot: str
+    untracked: tuple[str, ...]
+    champion: int | None
 
 
 def open_run_directory(
@@ -214,14 +224,16 @@ def wait_for_remote(
     record_alert(
         workspace, AlertKind.REMOTE_AWAY, f"{run.id}: {said}", now=now, about=run.id
     )  # first: a kill between tells it twice
-    detail = replace(kept, reason=f"{said} ({why})", run_directory=run_directory)
+    there = KeptRunDirectory(**{**vars(run_directory), "folder": str(run_directory.folder)})
+    detail = replace(kept, reason=f"{said} ({why})", run_directory=there)
     workspace.store.end_run(run.id, state=UNPUSHED, ended=iso(now), version=None, detail=detail)
 
 
 def finished_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory | None:
     """The run directory of an earlier attempt whose stages have all run, if its champion is live; else None."""
-    run_directory, now_live = run.detail.run_directory, find_live_version(workspace)
-    if run_directory is None:
+    there, now_live = run.detail.run_directory, find_live_version(workspace)
+    if there is None:
         return None
+    run_directory = RunDirectory(Path(there.folder), there.snapshot, there.untracked, there.champion)
     champion = None if now_live is None else now_live.version
     return run_directory if run_directory.folder.is_dir() and run_directory.champion == champion else None

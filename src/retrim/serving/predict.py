@@ -24,7 +24,6 @@ from retrim.adapters.database import iso
 from retrim.checking.score import interval_width
 from retrim.errors import BadInputError
 from retrim.files import count_cores, flush, make_private_folder, write_file
-from retrim.landing.as_of_view import HISTORY
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.address import place_of
@@ -194,7 +193,7 @@ def version_to_ask(workspace: Workspace, version: int | None) -> Stored:
 def history_of(workspace: Workspace, version: int) -> HistoryParams:
     """The features from the past that a version was made with."""
     row = workspace.store.version(workspace.model, version)
-    noted = None if row is None else row.lineage.get(HISTORY)
+    noted = None if row is None else row.made_from.history
     return HistoryParams.model_validate(noted) if noted else HistoryParams()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pydantic import JsonValue
 
 from retrim.checking.score import interval_width
 from retrim.errors import RefusedError
@@ -146,7 +147,7 @@ class ServedVersion:
     def as_record(self, said: Said) -> dict[str, Any]:
         """What is said of a row, as an answer has it: without what the version never says."""
         named = dict(zip(NAMES, said, strict=True))
-        record: dict[str, Any] = {"key": named["key"], "prediction": named["prediction"]}
+        record: dict[str, JsonValue] = {"key": named["key"], "prediction": named["prediction"]}
         if self.view.task == "multiclass":
             record |= {"class": named["class"], "probabilities": named["probabilities"]}
         elif self.view.task == "regression" and self.width is not None:

@@ -23,6 +23,7 @@ import pyarrow as pa
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import JsonValue
 from starlette.requests import ClientDisconnect
 
 from retrim import __version__
@@ -302,7 +303,7 @@ class Serving:
 
 
 def _as_json(served: ServedVersion, said: list[Said], request: str, mark: str | None) -> bytes:
-    record: dict[str, Any] = {"version": served.version, "request_id": request}
+    record: dict[str, JsonValue] = {"version": served.version, "request_id": request}
     if mark is not None:
         record[DEGRADED] = mark
     return orjson.dumps({**record, "predictions": [served.as_record(each) for each in said]})
@@ -419,7 +420,7 @@ def _json(record: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(orjson.dumps(record), int(status), media_type=JSON)
 
 
-JSON_TYPES: dict[ColumnType, dict[str, Any]] = {
+JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
     "number": {"type": ["number", "null"]},
     "integer": {"type": ["integer", "null"]},
     "category": {"type": ["string", "null"]},
@@ -427,21 +428,23 @@ JSON_TYPES: dict[ColumnType, dict[str, Any]] = {
 }
 
 
-def _predict_described(served: ServedVersion) -> dict[str, Any]:
+def _predict_described(served: ServedVersion) -> dict[str, JsonValue]:
     """What /predict takes and gives, by the columns of the version."""
     needs = served.needs
     columns = {**needs.carried, **needs.required}
     required = [name for name in needs.required if name not in needs.calendar]
     if needs.calendar and needs.time not in required:
         required.append(needs.time)
-    row = {
+    row: dict[str, JsonValue] = {
         "type": "object",
         "properties": {name: JSON_TYPES[kind] for name, kind in columns.items()},
-        "required": required,
+        "required": [*required],
     }
-    rows = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}]}
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    wrong_cells = {"description": "Cells that cannot be used: row, field, value, and what is allowed"}
+    rows: dict[str, JsonValue] = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}]}
+    binary: dict[str, JsonValue] = {"schema": {"type": "string", "format": "binary"}}
+    wrong_cells: dict[str, JsonValue] = {
+        "description": "Cells that cannot be used: row, field, value, and what is allowed"
+    }
     return {
         "requestBody": {"required": True, "content": {JSON: {"schema": rows}, ARROW: binary}},
         "responses": {

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.decision.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_folder
-from retrim.gate.agreement import AgreementParams, agree, agreement_record
+from retrim.gate.agreement import AgreementParams, agree, agreement_reason
 from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
 from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.models import judge_models
@@ -233,14 +234,19 @@ def run(
     write_folder(paths.verdict, files)
 
 
-def _agreement(judged: HoldoutJudgement, paths: Paths) -> tuple[Verdict, dict[str, Any]]:
+def _agreement(judged: HoldoutJudgement, paths: Paths) -> tuple[Verdict, dict[str, JsonValue]]:
     """The verdict on the champion's recipe fitted once more, and what the record tells beside it."""
     ((name, again),) = judged.challengers.items()
     assert judged.champion is not None
     verdict = agree(name, judged.champion, again, AgreementParams())
-    told = agreement_record(read_pins(paths).get("champion"), verdict)
-    return verdict, {"previous_champions": None, "detectable": None, "notes": [], "agreement": told["with"]} | {
-        "reason": told["reason"] if verdict.rows else verdict.reason
+    version = read_pins(paths).get("champion")
+    reason = agreement_reason(version, verdict) if verdict.rows else verdict.reason
+    return verdict, {
+        "previous_champions": None,
+        "detectable": None,
+        "notes": [],
+        "agreement": version,
+        "reason": reason,
     }
 
 
@@ -251,7 +257,7 @@ def _verdict(
     previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
     paths: Paths,
-) -> tuple[Verdict, dict[str, Any], FairnessLook]:
+) -> tuple[Verdict, dict[str, JsonValue], FairnessLook]:
     """The gate's verdict, what the record tells beside it, and the look by group."""
     times = uses(_used(paths), judged.rows["_event"])
     competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
@@ -268,12 +274,12 @@ def _verdict(
         of_previous = of_previous.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
     losses = {version: each.scored.losses for version, each in competing.items()}
     verdict, contest = settle(verdict, of_previous, losses, left_out)
-    told = {
+    told: dict[str, JsonValue] = {
         "previous_champions": to_record(contest) if losses or left_out else None,
         "detectable": _detectable(
             judged, verdict.winner, gate, judge, rivals=len(competing), uses=times, support=support
         ),
-        "notes": by_group.notes,
+        "notes": [*by_group.notes],
         "agreement": None,
         "size": read_pins(paths).get("size"),
     }
@@ -304,7 +310,7 @@ def _slices(judged: HoldoutJudgement, winner: str, judge: JudgeParams) -> Slices
     return SlicesRecord(judge.loss, sliced)
 
 
-def _importance(paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str) -> dict[str, Any] | None:
+def _importance(paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str) -> dict[str, JsonValue] | None:
     """How much each feature weighs in the winner's predictions of the judged rows; None where nobody can say."""
     model = _load(view, read_folder(paths.models / winner))
     found = importance(model, view, judged)
@@ -389,7 +395,7 @@ def _detectable(
     rivals: int,
     uses: float,
     support: dict[str, Support] | None,
-) -> dict[str, Any] | None:
+) -> dict[str, JsonValue] | None:
     if judged.champion is None:
         return None
     seen = detectable(

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
@@ -40,7 +41,7 @@ docs/reference/bundle.md describes it, and tests/fixtures/bundles keeps a bundle
 """
 
 
-def format_record() -> dict[str, Any]:
+def format_record() -> dict[str, JsonValue]:
     """What the file holds."""
     return {"kind": "retrim bundle", "format": FORMAT}
 

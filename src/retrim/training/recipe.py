@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.view import FeatureView, Matrix
@@ -351,7 +351,7 @@ def backtest(
     ]
 
 
-def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> dict[str, Any] | None:
+def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> dict[str, JsonValue] | None:
     """What a regression promises of its errors, from rows that its refits had not seen.
 
     Args:
@@ -376,7 +376,7 @@ def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> dict[
     }
 
 
-def of_judged(record: Mapping[str, Any], thresholds: Mapping[str, Any], winner: str, name: str) -> dict[str, Any]:
+def of_judged(record: Mapping[str, Any], thresholds: Mapping[str, Any], winner: str, name: str) -> dict[str, JsonValue]:
     """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name.
 
     Args:
@@ -389,7 +389,7 @@ def of_judged(record: Mapping[str, Any], thresholds: Mapping[str, Any], winner: 
         The two records, by file; the second is left out where it would be empty.
     """
 
-    def own(by_name: Mapping[str, Any]) -> dict[str, Any]:
+    def own(by_name: Mapping[str, Any]) -> dict[str, JsonValue]:
         found = winner if winner in by_name else winner.replace("sliding", "all")  # of as many rows both were one
         return {name: by_name[found]} if found in by_name else {}
 
