@@ -19,15 +19,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pydantic import JsonValue
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from retrim.errors import BadInputError
+
+if TYPE_CHECKING:  # what a command imports before it knows what it does has no pydantic
+    from pydantic import JsonValue
 
 NO_CHAMPION = "none.json"
 BEFORE_FILE = "mitigation/before.parquet"
@@ -501,7 +503,7 @@ def dump_yaml(document: Any) -> str:
     return out.getvalue()
 
 
-def read_yaml(path: Path) -> dict[str, JsonValue]:
+def read_yaml(path: Path) -> "dict[str, JsonValue]":
     """A YAML mapping, read safely, each key once.
 
     Raises:
@@ -515,7 +517,7 @@ def read_yaml(path: Path) -> dict[str, JsonValue]:
     return parse_yaml(text, str(path))
 
 
-def parse_yaml(text: str, name: str) -> dict[str, JsonValue]:
+def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
     """The same of a text that was read from what is called `name`.
 
     Raises:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from retrim.cli.answers import find_versions
+from retrim.cli.screens import version_screen
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import known_table
 from retrim.landing.ingest import listed_batches, show_batch, withdraw
@@ -97,6 +98,7 @@ def test_versions_made_with_it_are_named(tmp_path: Path) -> None:
     name = batches(desk)[0]
 
     assert [record.withdrawn for record in find_versions(desk.workspace)] == [[name], []]
+    assert ("withdrawn batches", name) in version_screen(desk.workspace, 1).facts
     assert show_batch(desk.workspace, name).versions == [1]
     assert len(known_table(desk.workspace, as_of=desk.day(14))) == 14 * 24
 

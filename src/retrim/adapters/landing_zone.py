@@ -32,12 +32,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder, open_private
@@ -70,13 +71,45 @@ MERGED = 1 << 24  # keys that are held before they are merged, when many files a
 PROBE = "retrim"  # its hash stands in the manifest: with another way to hash, the index is made anew
 
 
+def hash_keys(keys: pd.Series) -> np.ndarray:
+    """64 bits of each key, shape (n,)."""
+    parts = [
+        pd.util.hash_array(keys.iloc[start : start + PIECE].to_numpy(dtype="object"), categorize=False)
+        for start in range(0, len(keys), PIECE)
+    ]
+    return np.concatenate(parts) if parts else np.array([], dtype="uint64")
+
+
+def _probe() -> str:
+    return str(hash_keys(pd.Series([PROBE]))[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NotedFile:
+    """Facts of a landed file, its size and time of change, and the place of its schema among those of the manifest."""
+
+    kind: Kind
+    digest: str
+    arrived: Instant
+    correction: bool
+    released: str
+    of: Annotated[str, Field(exclude_if=lambda of: not of)] = ""
+    rows: int
+    suspicious: Annotated[str, Field(exclude_if=lambda why: not why)] = ""
+    size: int
+    changed: int
+    schema: int
+    withdrawn: bool
+
+
 @dataclass
 class _Manifest:
     """Facts by file, what columns were declared, and the files of hashes by kind, each with how many it holds."""
 
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    schemas: list[dict[str, Any]] = field(default_factory=list)
-    runs: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: {"rows": [], "labels": []})
+    hash: str = field(default_factory=_probe)
+    files: dict[str, _NotedFile] = field(default_factory=dict)
+    schemas: list[LandedSchema] = field(default_factory=list)
+    runs: dict[Kind, list[tuple[str, int]]] = field(default_factory=lambda: {"rows": [], "labels": []})
 
 
 class LandingIndex:
@@ -89,10 +122,10 @@ class LandingIndex:
     def batches(self) -> list[BatchFile]:
         """Every landed batch, in order of arrival, digest and kind; a file that did not change is not opened."""
         manifest = self._read()
-        noted, schemas = manifest.files, [from_record(LandedSchema, each) for each in manifest.schemas]
+        noted = ((manifest.files.get(name), path) for name, path in self._paths())
         return in_order(
-            _from_note(path, noted[name], schemas) if _is_noted(path, noted.get(name)) else facts_of(path)
-            for name, path in self._paths()
+            facts_of(path) if note is None or not _is_noted(path, note) else _from_note(path, note, manifest.schemas)
+            for note, path in noted
         )
 
     def known(self, keys: pd.Series, kind: Kind, *, surely: bool) -> np.ndarray:
@@ -115,7 +148,7 @@ class LandingIndex:
             asked = keys[found]
             sure = np.zeros(len(asked), dtype=bool)
             for name, facts in manifest.files.items():
-                if facts["kind"] == kind and not facts["withdrawn"] and not sure.all():
+                if facts.kind == kind and not facts.withdrawn and not sure.all():
                     sure |= asked.isin(read_column([self.root / name], "_key")).to_numpy()
             found[found] = sure
         return found
@@ -133,7 +166,7 @@ class LandingIndex:
         manifest = self._read()
         there, gone = dict(self._paths()), withdrawn_names(self.root)
         if any(
-            name not in there or not _is_noted(there[name], note) or note["withdrawn"] != (_batch(note) in gone)
+            name not in there or not _is_noted(there[name], note) or note.withdrawn != (batch_id(note.digest) in gone)
             for name, note in manifest.files.items()
         ):
             manifest = _Manifest()  # keys of many files are sorted into one: those of one file cannot be taken out
@@ -186,18 +219,12 @@ class LandingIndex:
 
     def _read(self) -> _Manifest:
         try:
-            record = json.loads((self.folder / MANIFEST).read_bytes())
-            runs = {
-                kind: [(str(name), int(size)) for name, size in record["runs"][kind]] for kind in ("rows", "labels")
-            }
-            whole = all(self._is_whole(name, size) for each in runs.values() for name, size in each)
-            if (
-                record["hash"] == _probe()
-                and whole
-                and all(_complete(note, record["schemas"]) for note in record["files"].values())
-            ):
-                [from_record(LandedSchema, each) for each in record["schemas"]]  # whole, or it is made anew
-                return _Manifest(record["files"], record["schemas"], runs)
+            read = from_record(_Manifest, json.loads((self.folder / MANIFEST).read_bytes()))
+            whole = all(
+                self._is_whole(name, size) for each in (read.runs["rows"], read.runs["labels"]) for name, size in each
+            )
+            if read.hash == _probe() and whole and all(0 <= n.schema < len(read.schemas) for n in read.files.values()):
+                return read
         except Exception:  # noqa: BLE001, S110  a damaged file fails in a way of its own; the index is made anew
             pass
         return _Manifest()
@@ -210,8 +237,7 @@ class LandingIndex:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{MANIFEST}"
         with aside.open("w", encoding="utf-8") as file:
-            facts = {"files": manifest.files, "schemas": manifest.schemas, "runs": manifest.runs}
-            json.dump({"hash": _probe(), **facts}, file)
+            json.dump(to_record(manifest), file)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self.folder / MANIFEST)
@@ -219,15 +245,6 @@ class LandingIndex:
         for path in self.folder.glob("*.npy"):
             if path.name not in used:
                 path.unlink()
-
-
-def hash_keys(keys: pd.Series) -> np.ndarray:
-    """64 bits of each key, shape (n,)."""
-    parts = [
-        pd.util.hash_array(keys.iloc[start : start + PIECE].to_numpy(dtype="object"), categorize=False)
-        for start in range(0, len(keys), PIECE)
-    ]
-    return np.concatenate(parts) if parts else np.array([], dtype="uint64")
 
 
 def _once(hashed: np.ndarray) -> np.ndarray:
@@ -239,59 +256,45 @@ def _once(hashed: np.ndarray) -> np.ndarray:
     return once
 
 
-def _probe() -> str:
-    return str(hash_keys(pd.Series([PROBE]))[0])
-
-
-FACTS: Sequence[str] = (
-    "kind",
-    "digest",
-    "arrived",
-    "correction",
-    "released",
-    "rows",
-    "size",
-    "changed",
-    "schema",
-    "withdrawn",
-)
-
-
-NOW_AND_THEN = frozenset({OF, SUSPICIOUS})
-"""Facts that not every file has."""
-
-
-def _batch(note: dict[str, Any]) -> str:
-    return batch_id(note["digest"])
-
-
-def _note_of(facts: BatchFile, path: Path, schemas: list[dict[str, Any]], *, withdrawn: bool) -> dict[str, Any]:
+def _note_of(facts: BatchFile, path: Path, schemas: list[LandedSchema], *, withdrawn: bool) -> _NotedFile:
     """What is noted of a file; what its columns were declared is added to `schemas`, where it is not among them."""
-    stat, schema = path.stat(), to_record(facts.schema)
-    if schema not in schemas:
-        schemas.append(schema)
-    record = {
-        name: value for name, value in to_record(facts).items() if name in FACTS or (name in NOW_AND_THEN and value)
-    }
-    file = {"size": stat.st_size, "changed": stat.st_mtime_ns}
-    return {**record, **file, "schema": schemas.index(schema), "withdrawn": withdrawn}
-
-
-def _complete(note: dict[str, Any], schemas: Sequence[object]) -> bool:
-    return set(note) - NOW_AND_THEN == set(FACTS) and 0 <= note["schema"] < len(schemas)
-
-
-def _is_noted(path: Path, note: dict[str, Any] | None) -> bool:
-    if note is None:
-        return False
     stat = path.stat()
-    return bool((stat.st_size, stat.st_mtime_ns) == (note["size"], note["changed"]))
+    if facts.schema not in schemas:
+        schemas.append(facts.schema)
+    return _NotedFile(
+        kind=facts.kind,
+        digest=facts.digest,
+        arrived=facts.arrived,
+        correction=facts.correction,
+        released=facts.released,
+        of=facts.of,
+        rows=facts.rows,
+        suspicious=facts.suspicious,
+        size=stat.st_size,
+        changed=stat.st_mtime_ns,
+        schema=schemas.index(facts.schema),
+        withdrawn=withdrawn,
+    )
 
 
-def _from_note(path: Path, note: dict[str, Any], schemas: Sequence[LandedSchema]) -> BatchFile:
-    facts = {name: note[name] for name in ("kind", "digest", "correction", "released", "rows")}
-    facts |= {name: note.get(name, "") for name in NOW_AND_THEN}
-    return BatchFile(**facts, arrived=pd.Timestamp(note["arrived"]), path=path, schema=schemas[note["schema"]])
+def _is_noted(path: Path, note: _NotedFile) -> bool:
+    stat = path.stat()
+    return (stat.st_size, stat.st_mtime_ns) == (note.size, note.changed)
+
+
+def _from_note(path: Path, note: _NotedFile, schemas: Sequence[LandedSchema]) -> BatchFile:
+    return BatchFile(
+        kind=note.kind,
+        digest=note.digest,
+        arrived=note.arrived,
+        correction=note.correction,
+        released=note.released,
+        of=note.of,
+        rows=note.rows,
+        path=path,
+        schema=schemas[note.schema],
+        suspicious=note.suspicious,
+    )
 
 
 ASIDE = ".tmp-"

@@ -11,13 +11,15 @@ Settings by command: what counts, why, and another value.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import JsonValue
 from typer.core import TyperGroup
 
 from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, workspace_here
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 policy_app = typer.Typer(help="When to retrain: backtest, set, what-if, replay, acknowledge.")
 
@@ -147,7 +149,7 @@ def retraining_cost(
         render.OUT.print(f"  {line}", highlight=False, markup=False)
 
 
-def assignments(texts: list[str]) -> dict[str, JsonValue]:
+def assignments(texts: list[str]) -> "dict[str, JsonValue]":
     """Values by dotted key, from `KEY=VALUE`, the value as params.yaml would have it."""
     from ruamel.yaml.error import YAMLError
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from pydantic import JsonValue
 
 from retrim.cli.base import AsJson, as_time, example, workspace_here
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from retrim.files import WorkspacePaths
     from retrim.onboarding.init import InspectedTable, ReplacedSetup
     from retrim.onboarding.write import WrittenFiles
@@ -396,7 +397,7 @@ def profile(
     render.OUT.print(f"\nthe page: {render.harmless(str(page))}", highlight=False, markup=False, soft_wrap=True)
 
 
-def show_findings(look: "TableProfile") -> list[dict[str, JsonValue]]:
+def show_findings(look: "TableProfile") -> "list[dict[str, JsonValue]]":
     """The findings as records."""
     from retrim.profile.findings import findings
     from retrim.stats.codec import to_record
