@@ -367,6 +367,7 @@ RECORDS = (
     Printed("retrim versions live", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions rollback", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions approve", "retrim.decision.stored_rows:ApprovalAnswer"),
+    Printed("retrim versions canary", "retrim.decision.canary:Canary"),
     Printed("retrim versions reject", "retrim.decision.stored_rows:ApprovalAnswer"),
     Printed(
         "retrim versions diff",

@@ -72,6 +72,7 @@ class AlertKind(StrEnum):
     PROBATION_REPLACED = "probation replaced"
     PROBATION_ROLLBACK = "probation rollback"
     ROLLBACK_REFUSED = "rollback refused"
+    CANARY_ENDED = "canary ended"
     BATCH_QUARANTINED = "batch quarantined"
     BATCH_OVERDUE = "batch overdue"
     SUSPICIOUS_BATCH = "suspicious batch"
@@ -134,6 +135,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.ROLLBACK_REFUSED: KindFacts(
         CRITICAL, "make another version, or one live that was before", ("retrain", "rollback --to N --reason WHY")
     ),
+    AlertKind.CANARY_ENDED: KindFacts(WARNING, "to see how it stood beside the live version", ("status",)),
     AlertKind.BATCH_QUARANTINED: KindFacts(
         WARNING,
         "look at it, then hand in a mended file or release it",

@@ -118,6 +118,11 @@ class WorkspacePaths:
         return self.var / "serve" / "tokens.json"
 
     @property
+    def canary(self) -> Path:
+        """The canary that goes on, or the last one that ended."""
+        return self.var / "serve" / "canary.json"
+
+    @property
     def requests(self) -> Path:
         """What `retrim serve` answered and has not stored yet."""
         return self.var / "serve" / "requests"

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 
 from retrim.checking.score import stored_values
+from retrim.decision.canary import Canary
 from retrim.decision.probation import ServedBeside, blocks_side_by_side, compare_beside
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.workspace import Workspace
+from retrim.release.canary import end_canary, newest_canary
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim.stats.metrics import row_losses
 
@@ -81,21 +83,38 @@ def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answer
     return found
 
 
-def compare_canary(
-    workspace: Workspace, table: AsOfTable, *, version: int, against: int, since: pd.Timestamp
-) -> ServedBeside:
+def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp) -> None:
+    """Ends the canary that goes on, if its test has come to something.
+
+    Args:
+        workspace: The workspace.
+        table: As of now.
+        now: The moment of a check.
+    """
+    going = newest_canary(workspace)
+    if going is None or going.ended is not None:
+        return
+    try:
+        found = compare_canary(workspace, table, going)
+    except (RefusedError, BadInputError) as error:
+        end_canary(workspace, going, "errors", f"it cannot be held against {going.against}: {error}", now=now)
+        return
+    if found.outcome in ("worse", "confirmed", "over"):
+        end_canary(workspace, going, found.outcome, found.said, now=now)
+
+
+def compare_canary(workspace: Workspace, table: AsOfTable, canary: Canary) -> ServedBeside:
     """A canary beside the live version: each on the rows that it answered since the canary began.
 
     Args:
         workspace: The workspace.
         table: As of now.
-        version: The canary.
-        against: The live version when it began.
-        since: When it began.
+        canary: The canary.
 
     Raises:
         As `answered_losses`.
     """
+    version, against, since = canary.version, canary.against, pd.Timestamp(canary.began)
     logs = {version: workspace.predictions.of_role("canary"), against: workspace.predictions}
     parts = []
     for number, log in logs.items():

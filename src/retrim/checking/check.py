@@ -13,6 +13,7 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.alerting import AlertKind
+from retrim.checking.beside import look_at_canary
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,
@@ -197,6 +198,7 @@ def _with_champion(
     rows_held = estimated if seen.loss is None else seen.rows
     previous_champions = score_previous_champions(workspace, table, predictor, version, previous=previous)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
+    look_at_canary(workspace, table, now=now)
     band, changed = beside_judged(workspace, table, found, counts, seen.measured, rows=rows_held)
     taken = {**looked.taken, **seen.taken}
     for part in (seen, looked.with_losses(changed.shifted), guessed):

@@ -1,6 +1,7 @@
 """What the reading commands answer, from the store alone: versions, a decision, the status."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,24 +10,27 @@ from pydantic import JsonValue
 from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import known_server
 from retrim.alerting import KIND_FACTS, AlertKind, what_to_do
-from retrim.checking.beside import compare_shadows
+from retrim.checking.beside import compare_canary, compare_shadows
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
 from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
 from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
+from retrim.decision.canary import Canary
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
-from retrim.decision.probation import ProbationNow, ServedBeside, ServedPredictions
+from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS
 from retrim.decision.rules import RolledBack
 from retrim.decision.stored_rows import ApprovalAnswer, RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
+from retrim.landing.as_of_view import read_as_of
 from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.ingest import withdrawn_of_versions
 from retrim.lineage.telling import UnsentAlerts, unsent_alerts
 from retrim.lineage.workspace import REFIT, Workspace
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
+from retrim.release.canary import newest_canary
 from retrim.release.release import FIRST
 from retrim.release.versions import LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
@@ -310,6 +314,21 @@ def find_alerts(workspace: Workspace) -> list[ToldAlert]:
 
 
 @dataclass(frozen=True)
+class CanaryFacts:
+    """A canary, as far as people ask.
+
+    Args:
+        canary: What is kept of it.
+        beside: How it stands beside the live version, on the rows whose labels have come; None: it has ended.
+        rows: Of the canary, after which its test is over.
+    """
+
+    canary: Canary
+    beside: ServedBeside | None
+    rows: int
+
+
+@dataclass(frozen=True)
 class StatusAnswer:
     """What is live, the accumulated gain against the retraining cost, the last check, and what comes next.
 
@@ -333,6 +352,7 @@ class StatusAnswer:
         settled: The acknowledgement that still holds; None: none.
         probation: Probation of what is live; None: it has none.
         shadows: Versions that answered requests beside what is live, on the rows whose labels have come.
+        canary: The canary that goes on, or the last one that ended; None: there never was one.
         waiting: Versions that wait for a person: `version`, `run`, `since`, `expires`, `reason`.
         running: [Runs](#run) that go on.
         unpushed: Runs whose files the DVC remote has not taken.
@@ -365,6 +385,7 @@ class StatusAnswer:
     settled: StandingAnswer | None
     probation: ProbationNow | None
     shadows: tuple[ServedBeside, ...]
+    canary: CanaryFacts | None
     waiting: tuple[WaitingVersion, ...]
     running: tuple[RunFacts, ...]
     unpushed: tuple[RunFacts, ...]
@@ -409,6 +430,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         settled=settlement_now(workspace),
         probation=probation_now(workspace),
         shadows=compare_shadows(workspace, now=now),
+        canary=_find_canary(workspace, now=now),
         waiting=tuple(waiting(workspace)),
         running=tuple(_run_facts(run) for run in running),
         unpushed=tuple(_run_facts(run) for run in store.runs(workspace.model, state=UNPUSHED)),
@@ -425,6 +447,18 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         unsent=unsent_alerts(workspace, now=now),
         now=now,
     )
+
+
+def _find_canary(workspace: Workspace, *, now: pd.Timestamp) -> CanaryFacts | None:
+    found = newest_canary(workspace)
+    if found is None:
+        return None
+    rows = workspace.params.gain.rows_per_check * (workspace.params.probation.checks or ProbationParams().checks)
+    beside = None
+    if found.ended is None:
+        with suppress(RefusedError, BadInputError):  # the next check ends it, and says why
+            beside = compare_canary(workspace, read_as_of(workspace, as_of=now), found)
+    return CanaryFacts(found, beside, rows)
 
 
 def resumed_runs(workspace: Workspace, decisions: Iterable[str]) -> list[RunFacts]:

@@ -20,6 +20,7 @@ from retrim.checking.audit import Audit
 from retrim.checking.check import CheckOutcome
 from retrim.cli import render
 from retrim.cli.answers import (
+    CanaryFacts,
     DecisionAnswer,
     LastDecision,
     NextRun,
@@ -335,6 +336,20 @@ def first_steps(
 HELD = "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
 
 
+def canary_in_words(found: CanaryFacts | None) -> str | None:
+    """How a canary stands or ended."""
+    if found is None:
+        return None
+    canary, beside = found.canary, found.beside
+    if canary.ended is not None:
+        return f"version {canary.version}, {canary.outcome} on {render.moment(canary.ended)}: {canary.said}"
+    stands = "" if beside is None else f"; {beside.outcome}: {beside.said}"
+    return (
+        f"version {canary.version} answers {canary.share:.0%} of the rows since {render.moment(canary.began)}{stands}; "
+        f"over after {found.rows:,} rows of it"
+    )
+
+
 def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     """The status as names and values; None: left out."""
     champion, last = status.champion, status.last_decision
@@ -358,6 +373,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("lacks", lacks_in_words(status.lacks)),
         ("probation", probation_in_words(status.probation)),
         ("shadow", "; ".join(f"{each.outcome}: {each.said}" for each in status.shadows) or None),
+        ("canary", canary_in_words(status.canary)),
         ("to do", to_do),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),
         ("accumulated gain", accumulated_gain),

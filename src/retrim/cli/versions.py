@@ -19,7 +19,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrim.cli.base import AsJson, By, Now, Version, as_time, example, past_time, version_number, workspace_here
+from retrim.cli.base import (
+    AsJson,
+    By,
+    Now,
+    Reason,
+    Version,
+    as_time,
+    example,
+    past_time,
+    version_number,
+    workspace_here,
+)
 from retrim.cli.policy import policy_app
 
 if TYPE_CHECKING:
@@ -553,3 +564,39 @@ def _size(count: float) -> str:
     while count >= 1000 and place < len(UNITS) - 1:
         count, place = count / 1000, place + 1
     return f"{count:.1f} {UNITS[place]}" if place else f"{count:.0f} {UNITS[0]}"
+
+
+@versions_app.command(epilog=example("retrim versions canary 4 --share 0.1 --reason 'the new recipe'"))
+def canary(
+    reason: Reason,
+    by: By,
+    version: Annotated[
+        int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
+    ] = None,
+    share: Annotated[float, typer.Option("--share", help="Of the row keys, 0.5 at most.")] = 0.1,
+    stop: Annotated[bool, typer.Option("--stop", help="End the canary that goes on.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a version answer a share of the rows over HTTP.
+
+    Which rows those are follows from their keys, so that a key keeps its version. It ends by itself where the version
+    fails, is slow, or is worse once labels come, and is over after the longest length of a probation. It does not go
+    on by itself. `retrim status` shows how it stands.
+    """
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+    from retrim.release.canary import start_canary, stop_canary
+    from retrim.stats.codec import to_record
+
+    if stop == (version is not None):
+        raise BadInputError("name the version that is to answer a share, or --stop, and not both")
+    workspace, now = workspace_here(), as_time(None)
+    if version is None:
+        found, said = stop_canary(workspace, by=by, reason=reason, now=now), "ended"
+    else:
+        found = start_canary(workspace, version, share=share, by=by, reason=reason, now=now)
+        said = f"answers {found.share:.0%} of the rows in place of version {found.against}"
+    if as_json:
+        render.show_json(to_record(found))
+    else:
+        render.OUT.print(f"canary: version {found.version} {said}", highlight=False)

@@ -9,7 +9,9 @@ import pandas as pd
 from retrim.alerting import AlertKind
 from retrim.errors import RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.release.versions import find_live_version, load_champion
+from retrim.release.canary import end_canary, newest_canary
+from retrim.release.versions import find_live_version, load_champion, load_stored_version
+from retrim.serving.canary import CanaryAnswers
 from retrim.serving.served import serve_version
 from retrim.serving.server import Serving
 
@@ -56,8 +58,34 @@ class Follower:
         return None if head is None else head.digest
 
     def look(self) -> None:
-        """Swaps the live version in if it is another one, and keeps the old one if it cannot answer."""
-        head, now = self._head(), self._now()
+        """Swaps the live version in if it is another one, and keeps the old one if it cannot answer; the canary too."""
+        self._look_at_live(now := self._now())
+        self._look_at_canary(now)
+
+    def _look_at_canary(self, now: pd.Timestamp) -> None:
+        """Has the canary answer that a person began, and ends one that is over."""
+        serving, going = self._serving, newest_canary(self._workspace)
+        before = serving.canary
+        if before is not None and before.over is not None:
+            serving.canary = None
+            end_canary(self._workspace, before.canary, *before.over, now=now)
+        elif going is None or going.ended is not None:
+            serving.canary = None
+        elif going.against != serving.served.version:
+            live = find_live_version(self._workspace)
+            if live is None or live.version != going.against:
+                end_canary(self._workspace, going, "replaced", "another version went live", now=now)
+        elif before is None or before.canary != going:
+            serving.canary, workspace = None, self._open()
+            try:
+                served = serve_version(workspace, load_stored_version(workspace, going.version))
+            except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
+                end_canary(workspace, going, "errors", f"it cannot be loaded: {error}", now=now)
+            else:
+                serving.canary = CanaryAnswers(going, served, serving.metrics.note_canary)
+
+    def _look_at_live(self, now: pd.Timestamp) -> None:
+        head = self._head()
         if head == self._seen and (self._again is None or now < self._again):
             return
         self._seen, self._again = head, None

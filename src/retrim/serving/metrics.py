@@ -86,6 +86,12 @@ class Metrics:
             ("fate",),
             registry=self._registry,
         )
+        self._canary = Counter(
+            "retrim_canary_requests",
+            "requests with rows of the canary, by its fate",
+            ("fate",),
+            registry=self._registry,
+        )
         if loop is not None:
             self._registry.register(loop)
         self._quick = self._requests.labels("/predict", "200"), self._seconds.labels("/predict")
@@ -104,6 +110,10 @@ class Metrics:
     def note_shadow(self, taken: bool) -> None:  # noqa: FBT001  the one thing that it counts
         """Counts a request that shadows were given, or that was dropped as too many waited."""
         self._shadows.labels("taken" if taken else "dropped").inc()
+
+    def note_canary(self, answered: bool) -> None:  # noqa: FBT001  as above
+        """Counts a request that a canary answered, or failed where the live version answered."""
+        self._canary.labels("answered" if answered else "failed").inc()
 
     def as_text(self) -> bytes:
         """All of them, in the text format of Prometheus."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
-import pyarrow as pa
 from pydantic import JsonValue
 
 from retrim.checking.score import interval_width
@@ -20,7 +20,7 @@ from retrim.serving.checked_rows import Breaks, NeededColumns, check_rows
 from retrim.serving.one_row import OneRow, UnusualRowError, make_one_row
 from retrim.serving.plain_suite import asker_of, bounds_of, suite_to_ask
 from retrim.serving.predict import history_of, needed_columns
-from retrim.serving.request_rows import WrongRequestError, rejected_cells
+from retrim.serving.request_rows import Asked, WrongRequestError, rejected_cells, rows_of_arrow, rows_of_json
 from retrim.serving.rows_in import LoadedRows
 from retrim.stats.codec import from_parquet
 from retrim.table.data import row_keys
@@ -154,13 +154,40 @@ class ServedVersion:
             record |= {"lower": named["lower"], "upper": named["upper"]}
         return record if self.predictor.thresholds is None else {**record, "decision": named["decision"]}
 
-    def as_table(self, said: list[Said], request: str) -> pa.Table:
-        """The same of many rows, a column for each; of several classes one for each probability too."""
+    def as_rows(self, said: list[Said], request: str) -> list[dict[str, Any]]:
+        """The same of many rows of a table, of several classes with a column for each probability."""
         records = [self.as_record(each) for each in said]
         shares = [record.pop("probabilities", {}) for record in records]
         named = [{f"probability of {name}": share for name, share in each.items()} for each in shares]
         about = {"version": self.version, "request_id": request}
-        return pa.Table.from_pylist([{**record, **own, **about} for record, own in zip(records, named, strict=True)])
+        return [{**record, **own, **about} for record, own in zip(records, named, strict=True)]
+
+
+def said_quickly(version: ServedVersion, body: bytes, request: str) -> list[Said]:
+    """What a version says of a plain row of JSON, by the short way where it has one, else as of any request.
+
+    Raises:
+        As `ServedVersion.answer`.
+    """
+    try:
+        row = orjson.loads(body)
+        if type(row) is dict:
+            return [version.answer_one(row, request)]
+    except UnusualRowError:
+        pass
+    return version.answer(rows_of_json(body, version.needs, version.reading), request)
+
+
+def said_of(version: ServedVersion, asked: Asked) -> list[Said]:
+    """What a version says of each row of a request.
+
+    Raises:
+        As `ServedVersion.answer`.
+    """
+    body, as_arrow, request = asked
+    if as_arrow:
+        return version.answer(rows_of_arrow(body, version.needs, version.reading), request)
+    return said_quickly(version, body, request)
 
 
 def serve_version(workspace: Workspace, found: Stored) -> ServedVersion:

@@ -12,6 +12,7 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
@@ -31,6 +32,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.ingest import Landed
 from retrim.lineage.prediction_log import Role
 from retrim.lineage.tokens import Doorkeeper, Scope
+from retrim.serving.canary import CanaryAnswers
 from retrim.serving.checked_rows import LONGEST, NeededColumns
 from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_log import Line
@@ -46,7 +48,7 @@ from retrim.serving.request_rows import (
     wrong,
 )
 from retrim.serving.rows_in import LoadedRows
-from retrim.serving.served import Said, ServedVersion
+from retrim.serving.served import Said, ServedVersion, said_of, said_quickly
 from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
 
@@ -88,6 +90,61 @@ class RefusedRequestError(Exception):
         self.status, self.said = status, said
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is answered to a request.
+
+    Args:
+        served: Who answers.
+        said: What it says of each row.
+        request: Id of the request.
+        mark: Why the live version does not answer; None: it does.
+        other: The canary, which answers some rows in its place; None: it has none of them.
+        others: What that says, by the number of the row.
+    """
+
+    served: ServedVersion
+    said: list[Said]
+    request: str
+    mark: str | None = None
+    other: ServedVersion | None = None
+    others: Mapping[int, Said] = field(default_factory=dict)
+
+    @property
+    def own(self) -> list[Said]:
+        """What `served` says of the rows that are answered by it."""
+        return [said for row, said in enumerate(self.said) if row not in self.others] if self.others else self.said
+
+    def as_json(self) -> bytes:
+        """A prediction by another version than the others of the answer names it."""
+        served, records = self.served, [self.served.as_record(each) for each in self.said]
+        if self.other is not None:
+            for row, said in self.others.items():
+                records[row] = self.other.as_record(said)
+            if len(self.others) == len(records):
+                served = self.other
+            else:
+                for row in self.others:
+                    records[row]["version"] = self.other.version
+        record: dict[str, JsonValue] = {"version": served.version, "request_id": self.request}
+        if self.mark is not None:
+            record[DEGRADED] = self.mark
+        return orjson.dumps({**record, "predictions": records})
+
+    def as_arrow(self) -> bytes:
+        """A stream, with the version of each row."""
+        rows = self.served.as_rows(self.said, self.request)
+        if self.other is not None:
+            for row, said in self.others.items():
+                rows[row] = self.other.as_rows([said], self.request)[0]
+        table = pa.Table.from_pylist(rows)
+        table = table if self.mark is None else table.replace_schema_metadata({DEGRADED: self.mark})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return bytes(sink.getvalue())
+
+
 class Serving:
     """What a server answers with about one model, and how.
 
@@ -118,6 +175,7 @@ class Serving:
         self.land, self.metrics, self.load, self.shadow = land, metrics, load, shadow
         self.before: ServedVersion | None = None
         self.behind: str | None = None
+        self.canary: CanaryAnswers | None = None
         self.waiting = 0
         self._others: OrderedDict[int, ServedVersion] = OrderedDict()
         self._turns = ThreadPoolExecutor(1, "answers")
@@ -190,18 +248,20 @@ class Serving:
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""
-        request, served, mark = token_hex(8), self.served, self.behind
+        request, served, mark, began = token_hex(8), self.served, self.behind, perf_counter()
         try:
             row = orjson.loads(body)
             if type(row) is not dict:
                 return None
-            said = [served.answer_one(row, request)]
+            answer = Answer(served, [served.answer_one(row, request)], request, mark)
         except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
             return None
-        self._keep(served, said, request)
+        if self.canary is not None:
+            answer = self._beside(answer, began, lambda other: said_quickly(other, body, request))
+        self._keep(answer)
         if self.shadow is not None:
             self.shadow((body, False, request))
-        return _as_json(served, said, request, mark)
+        return answer.as_json()
 
     def answer(self, body: bytes, *, as_arrow: bool, version: str | None = None) -> bytes:
         """The answer to a request.
@@ -210,18 +270,22 @@ class Serving:
             WrongRequestError: Something in it cannot be used.
             RefusedRequestError: No version can answer, or it cannot be kept.
         """
-        request, named = token_hex(8), self.pick(version)
-        served, mark, said = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
-        self._keep(served, said, request, "request" if named is None else "named")
+        request, named, began = token_hex(8), self.pick(version), perf_counter()
+        answer = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
+        if named is None and answer.served is self.served:
+            answer = self._beside(answer, began, lambda other: said_of(other, (body, as_arrow, request)))
+        self._keep(answer, "request" if named is None else "named")
         if self.shadow is not None and named is None:
             self.shadow((body, as_arrow, request))
-        if not as_arrow:
-            return _as_json(served, said, request, mark)
-        table, sink = served.as_table(said, request), pa.BufferOutputStream()
-        table = table if mark is None else table.replace_schema_metadata({DEGRADED: mark})
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        return bytes(sink.getvalue())
+        return answer.as_arrow() if as_arrow else answer.as_json()
+
+    def _beside(self, answer: Answer, began: float, ask: Callable[[ServedVersion], list[Said]]) -> Answer:
+        """An answer with the canary's rows in it, where there is one."""
+        canary = self.canary
+        if canary is None or canary.canary.against != answer.served.version:
+            return answer
+        rows = canary.answer(answer.said, perf_counter() - began, ask)
+        return replace(answer, other=canary.served, others=rows) if rows else answer
 
     def explain(self, body: bytes, *, version: str | None = None) -> bytes:
         """What each feature adds to the raw score of rows of JSON.
@@ -255,9 +319,7 @@ class Serving:
             raise wrong(told, f"batch {landed.batch}, which is in quarantine")
         return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
 
-    def _said(
-        self, body: bytes, read: Read, request: str, named: ServedVersion | None
-    ) -> tuple[ServedVersion, str | None, list[Said]]:
+    def _said(self, body: bytes, read: Read, request: str, named: ServedVersion | None) -> Answer:
         """What is said, by whom, and why not by the live version: by the one before, where that fails."""
         versions = (self.served, self.before) if named is None else (named,)
         mark = self.behind if named is None else None
@@ -265,7 +327,8 @@ class Serving:
             if version is None:
                 break
             try:
-                return version, mark, version.answer(read(body, version.needs, version.reading), request)
+                said = version.answer(read(body, version.needs, version.reading), request)
+                return Answer(version, said, request, mark)
             except WrongRequestError:
                 raise
             except BadInputError as error:
@@ -275,9 +338,13 @@ class Serving:
                 mark = f"version {version.version} cannot answer"
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
 
-    def _keep(self, served: ServedVersion, said: list[Said], request: str, role: Role = "request") -> None:
+    def _keep(self, answer: Answer, role: Role = "request") -> None:
+        at = time_ns() // 1000
         try:
-            self.keep((served.version, request, time_ns() // 1000, said, role))
+            if answer.own:
+                self.keep((answer.served.version, answer.request, at, answer.own, role))
+            if answer.other is not None:
+                self.keep((answer.other.version, answer.request, at, list(answer.others.values()), "canary"))
         except OSError as error:
             LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the answer cannot be kept") from error
@@ -300,13 +367,6 @@ class Serving:
             ) from None
         finally:
             self.waiting -= 1
-
-
-def _as_json(served: ServedVersion, said: list[Said], request: str, mark: str | None) -> bytes:
-    record: dict[str, JsonValue] = {"version": served.version, "request_id": request}
-    if mark is not None:
-        record[DEGRADED] = mark
-    return orjson.dumps({**record, "predictions": [served.as_record(each) for each in said]})
 
 
 async def read_body(request: Request) -> bytes:

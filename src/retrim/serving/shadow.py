@@ -13,15 +13,13 @@ import threading
 from collections.abc import Callable, Sequence
 from time import monotonic, time_ns
 
-import orjson
-
 from retrim.errors import RetrimError
 from retrim.files import lightgbm_alone
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, load_stored_version, replaced
 from retrim.serving.request_log import Line, RequestLog
-from retrim.serving.request_rows import Asked, rows_of_arrow, rows_of_json
-from retrim.serving.served import Said, ServedVersion, serve_version
+from retrim.serving.request_rows import Asked
+from retrim.serving.served import ServedVersion, said_of, serve_version
 
 LOGGER = logging.getLogger("retrim.serve")
 MOST_WAITING = 256
@@ -89,25 +87,12 @@ class ShadowAnswers:
 
     def answer(self, request: Asked) -> None:
         """Answers a request by each shadow, and keeps that; one that fails is left out."""
-        body, as_arrow, name = request
+        name = request[2]
         for number, version in self.versions.items():
             try:
-                said = _said(version, body, name, as_arrow=as_arrow)
-                self._keep((number, name, time_ns() // 1000, said, "shadow"))
+                self._keep((number, name, time_ns() // 1000, said_of(version, request), "shadow"))
             except Exception as error:  # noqa: BLE001  as above
                 LOGGER.warning("version %s has no shadow answer to request %s: %s", number, name, error)
-
-
-def _said(version: ServedVersion, body: bytes, request: str, *, as_arrow: bool) -> list[Said]:
-    if not as_arrow:
-        row = orjson.loads(body)
-        if type(row) is dict:
-            try:
-                return [version.answer_one(row, request)]
-            except Exception:  # noqa: BLE001,S110  not plain, or the model fails: the long way says which
-                pass
-    read = rows_of_arrow if as_arrow else rows_of_json
-    return version.answer(read(body, version.needs, version.reading), request)
 
 
 class Shadows:

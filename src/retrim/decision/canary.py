@@ -1,0 +1,79 @@
+"""A canary: which rows a version answers in place of the live one, and when its requests end that by themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from statistics import median
+from typing import Literal
+
+CanaryEnd = Literal["errors", "slow", "worse", "confirmed", "over", "replaced", "stopped"]
+FAILURES, FAILED_SHARE = 3, 0.01
+"""Requests that it fails and the live version answers, and their share: more than one in a hundred is no accident."""
+TIMED = 200
+"""Requests whose time is compared: enough for a median that one pause does not move."""
+SLOWER, SLOWER_SECONDS = 2.0, 0.001
+"""A canary may take twice the time of the live version, and a millisecond more, which no caller notices."""
+LARGEST_SHARE = 0.5
+"""More than half is a release, which the gate is for."""
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A version that has a share of the rows in place of the live one.
+
+    Args:
+        version: The canary.
+        against: The live version when it began.
+        share: Of the row keys, above 0, 0.5 at most.
+        salt: Chooses which keys those are; anew for each canary.
+        by: Who began it.
+        reason: Why.
+        began: When, ISO 8601.
+        ended: When; None while it goes on. What has ended does not go on by itself.
+        outcome: How: `errors`, `slow`: of its requests; `worse`, `confirmed`, `over`: its test; `replaced`: something
+            else went live; `stopped`: by a person. None while it goes on.
+        said: Why it ended, in words; empty while it goes on.
+    """
+
+    version: int
+    against: int
+    share: float
+    salt: str
+    by: str
+    reason: str
+    began: str
+    ended: str | None = None
+    outcome: CanaryEnd | None = None
+    said: str = ""
+
+    def holds(self, key: str) -> bool:
+        """Whether the row of a key is the canary's: the same answer as long as it goes on, in every server."""
+        digest = sha256(f"{self.salt}\0{key}".encode(errors="surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") < self.share * 2**64
+
+
+def judge_failures(failed: int, answered: int) -> str | None:
+    """Why a canary ends by its failures; None: it goes on.
+
+    Args:
+        failed: Requests that it failed and the live version answered.
+        answered: Requests that it answered.
+    """
+    if failed < FAILURES or failed <= FAILED_SHARE * (failed + answered):
+        return None
+    return f"it failed {failed} of {failed + answered} requests that the live version answered"
+
+
+def judge_seconds(own: Sequence[float], live: Sequence[float]) -> str | None:
+    """Why a canary ends by its times; None: it goes on.
+
+    Args:
+        own: Seconds of its newest answers, at most `TIMED`.
+        live: Those of the live version, to the same requests.
+    """
+    if len(own) < TIMED:
+        return None
+    took, usual = median(own), median(live)
+    if took <= SLOWER * usual or took <= usual + SLOWER_SECONDS:
+        return None
+    return f"it took {took * 1000:.1f} ms against {usual * 1000:.1f} ms of the live version, in the median of {TIMED}"

@@ -1,0 +1,89 @@
+"""The canary of a workspace: begun by a person, ended by one or by itself, and kept in a file beside the tokens."""
+
+import json
+from dataclasses import replace
+from secrets import token_hex
+
+import pandas as pd
+
+from retrim.adapters.database import iso
+from retrim.alerting import AlertKind
+from retrim.decision.canary import LARGEST_SHARE, Canary, CanaryEnd
+from retrim.errors import BadInputError, RefusedError
+from retrim.files import write_private
+from retrim.lineage.locks import held_locks
+from retrim.lineage.workspace import Workspace, record_alert
+from retrim.release.versions import find_live_version, load_stored_version
+from retrim.stats.codec import from_record, to_json, to_record
+
+
+def newest_canary(workspace: Workspace) -> Canary | None:
+    """The canary that goes on, or the last one that ended; None: there never was one.
+
+    Raises:
+        BadInputError: The file was altered.
+    """
+    file = workspace.paths.canary
+    try:
+        return from_record(Canary, json.loads(file.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{file} holds no canary ({error}); remove it, and begin anew") from error
+
+
+def start_canary(
+    workspace: Workspace, version: int, *, share: float, by: str, reason: str, now: pd.Timestamp
+) -> Canary:
+    """Gives a version a share of the rows, in every server of the workspace, within seconds.
+
+    Raises:
+        BadInputError: There is no such version, or the share is none.
+        RefusedError: Nothing is live, the version is, it was altered, or another canary goes on.
+    """
+    if not 0 < share <= LARGEST_SHARE:
+        raise BadInputError(f"a share of {share:g} is none; write a number above 0, {LARGEST_SHARE} at most")
+    load_stored_version(workspace, version)
+    with held_locks(workspace, "canary"):
+        live, before = find_live_version(workspace), newest_canary(workspace)
+        if live is None or live.version == version:
+            raise RefusedError(f"version {version} cannot be held against itself or nothing; take one that is not live")
+        if before is not None and before.ended is None:
+            raise RefusedError(
+                f"version {before.version} is the canary since {before.began}; stop it first: "
+                "retrim versions canary --stop --reason WHY"
+            )
+        begun = Canary(version, live.version, share, token_hex(8), by, reason, iso(now))
+        write_private(workspace.paths.canary, to_json(to_record(begun)))
+    return begun
+
+
+def end_canary(
+    workspace: Workspace, canary: Canary, outcome: CanaryEnd, said: str, *, now: pd.Timestamp
+) -> Canary | None:
+    """Ends a canary: the live version answers all rows again, until a person begins anew. None: it had ended before.
+
+    People are told, unless a person ended it.
+    """
+    with held_locks(workspace, "canary"):
+        if newest_canary(workspace) != canary or canary.ended is not None:
+            return None
+        ended = replace(canary, ended=iso(now), outcome=outcome, said=said)
+        write_private(workspace.paths.canary, to_json(to_record(ended)))
+    if outcome != "stopped":
+        text = f"version {canary.version} is no canary any more ({outcome}): {said}"
+        record_alert(workspace, AlertKind.CANARY_ENDED, text, now=now, about=str(canary.version))
+    return ended
+
+
+def stop_canary(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> Canary:
+    """Ends the canary at a person's word.
+
+    Raises:
+        BadInputError: None goes on.
+    """
+    found = newest_canary(workspace)
+    ended = None if found is None else end_canary(workspace, found, "stopped", f"{by}: {reason}", now=now)
+    if ended is None:
+        raise BadInputError("no canary goes on; begin one: retrim versions canary N --share 0.1 --reason WHY")
+    return ended

@@ -1,0 +1,278 @@
+"""A canary answers its share of the rows, the same keys each time, and ends by itself for good."""
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from retrim.checking.check import check
+from retrim.cli.answers import find_status
+from retrim.cli.screens import status_facts
+from retrim.decision import canary as deciding
+from retrim.errors import BadInputError, RefusedError
+from retrim.release.canary import end_canary, newest_canary, start_canary
+from retrim.release.release import rollback
+from retrim.serving.follow import Follower
+from retrim.serving.request_log import RequestLog
+from retrim.serving.request_rows import ARROW, rows_of_arrow
+from tests.builders.cured import Cure
+from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.http_client import running, served_version, serving_of
+from tests.builders.typed import Session, sit_at_desk
+from tests.serving.test_server import as_arrow
+
+pytestmark = pytest.mark.slow
+
+ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
+QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0, "restore": False}}
+Sit = Callable[[Desk], Session]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Version 1; version 2, which is live; version 3, which learned from days whose target lay higher, is refused."""
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", changes=QUIET)
+    for since, until in ((0, 10), (10, 14)):
+        desk.land(desk.rows(since, until), until)
+        desk.make_version(until)
+    desk.land(desk.rows(14, 18).assign(outcome=lambda rows: rows["outcome"] + 9.0), 18)
+    desk.make_version(18, promote=False)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
+
+
+@pytest.fixture
+def sit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sit:
+    return lambda desk: sit_at_desk(desk, monkeypatch, capsys)
+
+
+def begin(desk: Desk, share: float = 0.5) -> Any:
+    return start_canary(desk.workspace, 3, share=share, by="a test", reason="a test", now=desk.day(18))
+
+
+def follower_of(desk: Desk, serving: Any) -> Follower:
+    return Follower(lambda: desk.workspace, serving, lambda: desk.day(19))
+
+
+def alerts(desk: Desk) -> list[str]:
+    return [row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "canary ended"]
+
+
+def test_its_keys_are_answered_by_it_each_time_and_all_others_by_the_live_version(desk: Desk) -> None:
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    begun, serving = begin(desk), serving_of(desk, keep=log.add)
+    rows = [ROW | {"number": number} for number in range(900, 940)]
+    held = [begun.holds(str(row["number"])) for row in rows]
+    with running(serving) as client:
+        follower_of(desk, serving).look()
+        ones = [client.json("/predict", row)[1] for row in rows]
+        many = client.json("/predict", rows)[1]
+        stream = client.ask("POST", "/predict", as_arrow(frame(rows)), content_type=ARROW)[1]
+        named = client.json("/predict?version=3", rows[0])[1]["predictions"][0]["prediction"]
+    log.close()
+    arrow = pa.ipc.open_stream(BytesIO(stream)).read_pandas()
+    by_canary = [str(row["number"]) for row, is_held in zip(rows, held, strict=True) if is_held]
+    answers = desk.workspace.predictions
+
+    assert 10 < sum(held) < 30
+    assert [one["version"] == 3 for one in ones] == held
+    assert [one.get("version") == 3 for one in many["predictions"]] == held
+    assert arrow["version"].tolist() == [3 if is_held else 2 for is_held in held]
+    assert [one["predictions"][0]["prediction"] for one in ones] == [one["prediction"] for one in many["predictions"]]
+    assert arrow["prediction"].tolist() == [one["prediction"] for one in many["predictions"]]
+    assert {one["predictions"][0]["prediction"] for one in ones if one["version"] == 3} == {named}
+    assert many["version"] == 2
+    assert sorted(answers.of_role("canary").answered(3)["key"]) == by_canary
+    assert answers.versions() == [2]
+    assert set(answers.answered(2)["key"]).isdisjoint(by_canary)
+
+
+def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows).assign(at=lambda given: pd.to_datetime(given["at"], utc=True))
+
+
+class Failing:
+    """A model that fails."""
+
+    def predict(self, matrix: object) -> None:
+        raise ZeroDivisionError
+
+
+def test_where_it_fails_the_live_version_answers_and_it_ends_for_good(desk: Desk) -> None:
+    begin(desk)
+    serving = serving_of(desk)
+    follower = follower_of(desk, serving)
+    follower.look()
+    assert serving.canary is not None
+    serving.canary.served.predictor.__dict__["model"] = Failing()
+    rows = [ROW | {"number": number} for number in range(900, 940)]
+    with running(serving) as client:
+        ones = [client.json("/predict", row) for row in rows]
+        many = client.json("/predict", rows)
+        counted = serving.metrics.as_text().decode()
+        follower.look()
+        follower.look()
+    ended = newest_canary(desk.workspace)
+    again = serving_of(desk)
+    follower_of(desk, again).look()
+
+    assert {status for status, _ in [*ones, many]} == {HTTPStatus.OK}
+    assert {answer["version"] for _, answer in [*ones, many]} == {2}
+    assert 'retrim_canary_requests_total{fate="failed"} 3.0' in counted
+    assert ended is not None
+    assert ended.outcome == "errors"
+    assert len(alerts(desk)) == 1
+    assert "it failed 3 of 3 requests" in alerts(desk)[0]
+    assert serving.canary is again.canary is None
+
+
+def test_one_that_is_slow_ends(desk: Desk) -> None:
+    begin(desk)
+    serving = serving_of(desk)
+    follower = follower_of(desk, serving)
+    follower.look()
+    running_canary = serving.canary
+    assert running_canary is not None
+    served = running_canary.served
+    keys = [str(key) for key in range(10_000) if running_canary.canary.holds(str(key))]
+    for key in keys[: deciding.TIMED]:
+        said: list[Any] = [(key, None, 1.0, None, None, None, None, None)]
+        running_canary.answer(said, -1.0, lambda version, said=said: said)  # type: ignore[misc]  # before it was asked
+    follower.look()
+    ended = newest_canary(desk.workspace)
+
+    assert served.version == 3
+    assert ended is not None
+    assert ended.outcome == "slow"
+
+
+def test_another_live_version_ends_it(desk: Desk) -> None:
+    begin(desk)
+    serving = serving_of(desk)
+    follower = follower_of(desk, serving)
+    follower.look()
+    rollback(desk.workspace, 1, by="a test", reason="a test", now=desk.day(19))
+    follower.look()
+    follower.look()
+    ended = newest_canary(desk.workspace)
+
+    assert serving.served.version == 1
+    assert serving.canary is None
+    assert ended is not None
+    assert ended.outcome == "replaced"
+
+
+def test_one_that_cannot_be_loaded_ends(desk: Desk) -> None:
+    begin(desk)
+    serving = serving_of(desk)
+    model = next((desk.shelf.folders[3]).rglob("model.txt"))
+    model.write_text("", encoding="utf-8")
+    follower_of(desk, serving).look()
+    ended = newest_canary(desk.workspace)
+
+    assert ended is not None
+    assert (ended.outcome, "cannot be loaded" in ended.said) == ("errors", True)
+
+
+def answered(desk: Desk, rows: pd.DataFrame, *, odd: float = 0.0) -> None:
+    """Has the live version and the canary answer their rows at the event of the first; the canary wrong by `odd`."""
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    going, at = newest_canary(desk.workspace), int(rows["at"].iloc[0].value // 1000)
+    assert going is not None
+    body = as_arrow(rows[["at", "number", "level", "slope", "noise", "group"]])
+    for number, role in ((2, "request"), (3, "canary")):
+        version = served_version(desk, number)
+        said = version.answer(rows_of_arrow(body, version.needs, version.reading), "r")
+        off = odd if number == 3 else 0.0
+        own = [
+            (key, event, value + off, *rest) for key, event, value, *rest in said if going.holds(key) == (number == 3)
+        ]
+        log.add((number, f"request {at}", at, own, role))  # type: ignore[arg-type]
+    log.close()
+
+
+def test_one_that_is_worse_once_labels_come_ends_at_a_check_and_the_status_says_so(desk: Desk) -> None:
+    begin(desk)
+    rows = desk.rows(18, 60)
+    answered(desk, rows, odd=1.0)
+    desk.land(rows, 60)
+    going = dict(status_facts(find_status(desk.workspace, now=desk.day(60.5))))["canary"]
+    check(desk.workspace, by="a test", now=desk.day(61))
+    ended = newest_canary(desk.workspace)
+    facts = dict(status_facts(find_status(desk.workspace, now=desk.day(62))))["canary"]
+
+    assert going.startswith("version 3 answers 50% of the rows since 2024-01-19")
+    assert "worse: version 3 against 2: loss" in going
+    assert "not worse by 2.0%" in going
+    assert "over after 1,248 rows" in going
+    assert ended is not None
+    assert ended.outcome == "worse"
+    assert facts.startswith("version 3, worse on 2024-03-02")
+    assert len(alerts(desk)) == 1
+
+
+def test_a_check_counts_no_canary_as_what_was_served(desk: Desk) -> None:
+    begin(desk)
+    rows = desk.rows(18, 22)
+    answered(desk, rows)
+    desk.land(rows, 22)
+    served = check(desk.workspace, by="a test", now=desk.day(22)).record.served
+
+    assert served is not None
+    assert set(served.by_version) == {2}
+    assert served.predicted_again > 0
+
+
+def test_it_ends_once_whoever_ends_it(desk: Desk) -> None:
+    begun = begin(desk)
+    first = end_canary(desk.workspace, begun, "errors", "one", now=desk.day(19))
+    second = end_canary(desk.workspace, begun, "slow", "two", now=desk.day(19))
+    again = begin(desk)
+
+    assert first is not None
+    assert (first.outcome, second) == ("errors", None)
+    assert again.salt != begun.salt
+    assert newest_canary(desk.workspace) == again
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 0.51, 1.0, float("nan"), float("inf")])
+def test_a_share_is_above_0_and_a_half_at_most(share: float, desk: Desk) -> None:
+    with pytest.raises(BadInputError):
+        begin(desk, share)
+
+
+def test_the_live_version_and_one_that_is_not_there_are_no_canaries(desk: Desk) -> None:
+    with pytest.raises(RefusedError):
+        start_canary(desk.workspace, 2, share=0.1, by="", reason="", now=desk.day(18))
+    with pytest.raises(BadInputError):
+        start_canary(desk.workspace, 9, share=0.1, by="", reason="", now=desk.day(18))
+
+
+@pytest.mark.cures(
+    "version {} is the canary since {}; stop it first: retrim versions canary --stop --reason WHY",
+    "no canary goes on; begin one: retrim versions canary N --share 0.1 --reason WHY",
+)
+def test_a_person_begins_and_ends_it(desk: Desk, sit: Sit, cure: Cure) -> None:
+    session = sit(desk)
+    cure.is_asked(session.says("versions canary --stop --reason no", code=2))
+    begun = session.says("versions canary 3 --share 0.1 --reason new", code=0)
+    cure.is_asked(session.says("versions canary 3 --reason again", code=1))
+    ended = session.says("versions canary --stop --reason enough", code=0)
+    again = json.loads(session.says("versions canary 3 --reason again --json", code=0))
+
+    assert "answers 10% of the rows in place of version 2" in begun
+    assert "version 3 ended" in ended
+    assert again["version"] == 3
+    assert session.says("versions canary --reason what", code=2)
+    assert alerts(desk) == []
+    cure.is_done(begun + ended)
