@@ -91,7 +91,7 @@ class RefusedRequestError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class RequestAnswer:
     """What is answered to a request.
 
     Args:
@@ -253,7 +253,7 @@ class Serving:
             row = orjson.loads(body)
             if type(row) is not dict:
                 return None
-            answer = Answer(served, [served.answer_one(row, request)], request, mark)
+            answer = RequestAnswer(served, [served.answer_one(row, request)], request, mark)
         except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
             return None
         if self.canary is not None:
@@ -279,7 +279,7 @@ class Serving:
             self.shadow((body, as_arrow, request))
         return answer.as_arrow() if as_arrow else answer.as_json()
 
-    def _beside(self, answer: Answer, began: float, ask: Callable[[ServedVersion], list[Said]]) -> Answer:
+    def _beside(self, answer: RequestAnswer, began: float, ask: Callable[[ServedVersion], list[Said]]) -> RequestAnswer:
         """An answer with the canary's rows in it, where there is one."""
         canary = self.canary
         if canary is None or canary.canary.against != answer.served.version:
@@ -319,7 +319,7 @@ class Serving:
             raise wrong(told, f"batch {landed.batch}, which is in quarantine")
         return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
 
-    def _said(self, body: bytes, read: Read, request: str, named: ServedVersion | None) -> Answer:
+    def _said(self, body: bytes, read: Read, request: str, named: ServedVersion | None) -> RequestAnswer:
         """What is said, by whom, and why not by the live version: by the one before, where that fails."""
         versions = (self.served, self.before) if named is None else (named,)
         mark = self.behind if named is None else None
@@ -328,7 +328,7 @@ class Serving:
                 break
             try:
                 said = version.answer(read(body, version.needs, version.reading), request)
-                return Answer(version, said, request, mark)
+                return RequestAnswer(version, said, request, mark)
             except WrongRequestError:
                 raise
             except BadInputError as error:
@@ -338,7 +338,7 @@ class Serving:
                 mark = f"version {version.version} cannot answer"
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
 
-    def _keep(self, answer: Answer, role: Role = "request") -> None:
+    def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
         at = time_ns() // 1000
         try:
             if answer.own:
