@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from retrim.adapters.store import Store, copy_past
 from retrim.checking.audit import audit
 from retrim.checking.check import check
 from retrim.checking.history import used_by
+from retrim.decision.stored_rows import CountedRow, columns_of
 from retrim.files import WorkspacePaths
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.workspace import Workspace
@@ -298,12 +300,13 @@ def test_a_row_that_two_checks_counted_is_named(checked: Desk) -> None:
     first = checked.workspace.store.decisions(checked.workspace.model, source="check")[0]
     second = checked.check(13)
     with checked.workspace.store.begin() as connection:
-        (row, *_) = checked.workspace.store.plain(sa.select(COUNTED_ROWS).where(COUNTED_ROWS.c.kind == "measured"))
-        twice = {**row, "decision": second.id, "rows": b"\x01" + bytes(len(row["rows"]) - 1)}
-        connection.execute(sa.insert(COUNTED_ROWS).values(**twice))
+        measured = sa.select(COUNTED_ROWS).where(COUNTED_ROWS.c.kind == "measured")
+        (row, *_) = checked.workspace.store.rows(measured, CountedRow)
+        twice = replace(row, decision=second.id, rows=b"\x01" + bytes(len(row.rows) - 1))
+        connection.execute(sa.insert(COUNTED_ROWS).values(**columns_of(twice)))
     found = audit(checked.workspace, now=checked.day(13))
 
-    assert row["decision"] == first.id
+    assert row.decision == first.id
     assert ("measured", "counted twice", 0) in [(each.kind, each.fault, each.row) for each in found.found]
     assert found.disagree == (second.id,)
     assert not found.holds
