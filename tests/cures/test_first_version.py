@@ -21,7 +21,7 @@ from retrim.adapters.signing import pack
 from tests.builders.cured import Cure, says
 from tests.builders.world import World, commands_of, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server, pytest.mark.slow]
 
 DEADLINE_SECONDS = 180
 OWN_SERVER = {"RETRIM_PREFECT_URL": "", "PREFECT_CLIENT_MAX_RETRIES": "0"}

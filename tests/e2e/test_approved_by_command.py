@@ -7,7 +7,7 @@ import pytest
 
 from tests.builders.world import SHIPPED, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server]
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")

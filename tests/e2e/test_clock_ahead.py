@@ -8,7 +8,7 @@ from retrim.landing.clock_repair import repair
 from retrim.retraining.reproduce import reproduce
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from retrim.retraining.exchange import EXPORT, export, import_version, open_parc
 from retrim.stats.codec import to_json, to_record
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 OWN, LATER = 20, 50
 
 

@@ -19,7 +19,7 @@ from retrim.lineage.locks import using_cache
 from retrim.retraining.gc import prune
 from tests.builders.world import World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 KILLED = Path(__file__).parents[1] / "drills" / "killed.py"
 GARBAGE = ("ab" + "1" * 30, "cd" + "2" * 30, "ef" + "3" * 30 + ".dir")
 

@@ -8,7 +8,7 @@ from retrim.files import dump_yaml, load_yaml
 from tests.builders.synthetic import FEATURES
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT, LAST = 30, 40, 41
 GRAIN: dict[str, Any] = {
     "every": "2h",

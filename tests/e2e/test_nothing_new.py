@@ -9,7 +9,7 @@ from retrim.release.versions import stored_bundle
 from tests.builders.imported import ask
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server]
+pytestmark = pytest.mark.server
 TOOLS = {"mlflow", "lightgbm", "prefect", "great_expectations", "sklearn", "scipy", "matplotlib"}
 
 

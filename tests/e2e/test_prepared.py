@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders.world import World, lend_environment, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 STEPS = [
     {"step": "calendar", "columns": ["at"], "parts": ["hour"], "circle": True, "zone": "UTC"},
     {"step": "missing_indicator", "columns": ["noise"]},

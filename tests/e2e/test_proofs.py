@@ -24,7 +24,7 @@ from tests.builders.cured import Cure
 from tests.builders.world import World
 from tests.e2e.flows_here import at_work
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server, pytest.mark.slow]
 ALL = ["validate", "features", "tune", "train", "backtest", "compare"]
 
 

@@ -21,7 +21,7 @@ from retrim.lineage.locks import held_locks
 from tests.builders.cured import Cure
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=6), pytest.mark.server, pytest.mark.slow]
 ALL = ("validate", "features", "tune", "train", "backtest", "compare")
 FIRST, SECOND, LATER = 25, 35, 38
 SAME = {"identical": True, "differences": [], "executed": list(ALL)}

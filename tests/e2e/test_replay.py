@@ -18,7 +18,7 @@ from tests.builders.world import START, World, make_world
 from tests.cli.test_reference import keys, keys_within
 from tests.e2e.flows_here import monitor, retrain
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 
 CHECKS = (24, 28, 32, 36, 40)
 FROM = 30

@@ -14,7 +14,7 @@ from retrim.decision.stored_rows import VersionRow
 from retrim.files import folder_digest
 from tests.builders.world import START, World, make_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 AWAY, BACK, NOW = 20, 40, 44
 PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/previous.dvc")
 

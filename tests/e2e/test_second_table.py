@@ -12,7 +12,7 @@ from retrim.reading.shipped import DATASETS
 from tests.builders.world import REPOSITORY, World, make_world
 from tests.e2e.flows_here import monitor_at, retrain_at
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server]
+pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server]
 
 QUICKER: dict[str, dict[str, Any]] = {
     "tune": {"trials": 2, "folds": 2, "max_rounds": 60, "sampler": {"tpe": {"n_startup_trials": 2}}},

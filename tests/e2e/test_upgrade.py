@@ -16,7 +16,7 @@ from tests.builders.cured import Cure
 from tests.builders.wheels import changed_wheel, install
 from tests.builders.world import COMMAND, START, World, describe, lend_environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server, pytest.mark.slow]
 FIRST, SECOND, THIRD = 25, 35, 45
 ALL = ["validate", "features", "tune", "train", "backtest", "compare"]
 

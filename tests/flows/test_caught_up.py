@@ -5,7 +5,7 @@ import pytest
 
 from tests.flows.killed_schedule import Story, tell
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e(minutes=5), pytest.mark.server, pytest.mark.slow]
 EVERY = "20s"
 MISSED = 3
 

@@ -20,7 +20,7 @@ from retrim_flows import recovery
 from retrim_flows.recovery import mark_dead_flow_runs, workspace_tag
 from tests.builders.world import prefect_settings
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server]
+pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server]
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 
 

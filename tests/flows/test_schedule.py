@@ -21,7 +21,7 @@ from tests.builders.cured import Cure
 from tests.builders.receivers import webhook
 from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.server]
+pytestmark = [pytest.mark.e2e(minutes=4), pytest.mark.server]
 
 EVERY = "20s"
 # A shell that starts the tests aside has Ctrl-C ignored, by whatever they start too.
