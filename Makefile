@@ -75,7 +75,7 @@ ui: $(if $(retrim),,$(ready)) ## Open the pages of this workspace, its status an
 
 .PHONY: e2e
 e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the page in Chromium, the wheel in an empty environment.
-	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "(e2e or browser) and not drill"
+	@$(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "(e2e or browser) and not drill"
 
 .PHONY: drills
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).
