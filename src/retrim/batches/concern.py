@@ -1,7 +1,4 @@
-"""What is the matter with a batch: one line of its verdict.
-
-What makes a batch that keeps the contract broken, or suspicious.
-"""
+"""A concern is one line of a batch's verdict. The limits that make a batch broken or suspicious stand here too."""
 
 from dataclasses import dataclass
 from typing import Literal

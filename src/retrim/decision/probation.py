@@ -1,8 +1,9 @@
-"""Probation: a new champion beside the one before, on rows that neither has seen, until one of them has shown more.
+"""What is watched after a promotion.
 
-Skew: how far a prediction that was served is from what its version says of the same row now.
-
-Proofs that a version can be made again: settings, which one is proved next, and what an attestation says.
+- Probation: the new champion and the one before are compared on rows that neither has seen, until the evidence (the
+  e-process of `stats.anytime`) is enough.
+- Skew: how far a prediction that was served is from what its version says of the same row now.
+- Proofs that a version can be made again: settings, which one is proved next, and what an attestation says.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,17 +1,12 @@
-"""When things run and how: the sections that flows, run directories and the demo read.
+"""The trigger rules, and the decision of a check.
 
-What a decision rests on, what a rule says of it, and the table the rules enter.
+1. Settings: when things run, what may start a retraining, which moves wait for a person.
+2. `Evidence`, which a decision rests on.
+3. The rules: each says whether it asks for a retraining, why, and what would have changed its answer.
+4. `decide`: it asks every rule, then looks in turn at what may keep them from acting. Every answer has its reason.
 
-The rules: each says whether it asks for a retraining, why, and what would have changed its answer.
-
-The decision: every rule is asked, and what holds them back is looked at in turn. Every answer has its reason.
-
-After a rollback nothing starts by itself, until a person says so or enough new rows have matured.
-
-A rollback says that evidence which had let a version pass was not enough. What the rules see right after it
-is that same evidence, so a retraining or a restore that they start would go round in a circle.
-
-Approval: which moves of the champion wait for a person's word after the gate's.
+After a rollback nothing starts by itself until a person says so or enough new rows have matured. The rules still see
+the evidence that let the bad version pass, so a retraining or restore that they start would go round in a circle.
 """
 
 import re

@@ -1,16 +1,9 @@
-"""What a drift test says, and the table the tests enter.
+"""The drift tests of a single column: numeric, then categorical, then missing values.
 
-Distances between two rows of counts that know nothing of an order of the cells.
+A numeric column is counted in quantile cells of the reference, a categorical one by category (see `cells`).
 
-Drift tests of a numeric column, on counts in quantile cells of the reference (see `cells`).
-
-Every test is 0 for a window against itself, is defined and finite for constant, all-missing
-and infinite columns, and knows nothing of the order of rows. Each takes one pair of windows, or
-many at once: rows of shape (..., cells + 1).
-
-Drift tests of a category column, on counts of its categories (see `cells`), and of missing values.
-
-What holds for the numeric tests holds here: 0 for a window against itself, finite always, one pair of windows or many.
+Every test is 0 for a window against itself. It is finite for constant, all-missing and infinite columns, and the order
+of rows does not matter. It takes one pair of windows or many at once: rows of shape (..., cells + 1).
 """
 
 from collections.abc import Callable

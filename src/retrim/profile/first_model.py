@@ -1,14 +1,9 @@
-"""A quick model in order of time: fitted on the older rows, asked about the newest.
+"""What a quick model says of a table: fitted on the older rows, asked about the newest.
 
-A quick model in order of time, against the naive floor, a rule, and chance: whether a model is the right tool.
-
-A first model that is too good to be true, whatever the form of what it knows, and the columns that carry it.
-
-All that is looked for in a table that gives the answer away, by `init` and by every run.
-
-How long answers take to become known, from its label times: the horizon, and whether the answer decides it.
-
-Label horizons tried on the history: what labels that have not come by then bias, against what waiting makes old.
+- Whether a model is the right tool: against the naive baseline, a rule, and chance.
+- Leaks: a model that is too good to be true, and the columns that give the answer away. `init` and every run look.
+- Label horizons: how long labels take to come, and what a shorter or longer wait costs (`try_horizons`).
+  `onboarding.draft.choose_horizon` proposes one of them.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,14 +1,7 @@
-"""The table of metrics, and what a name in params.yaml means.
+"""How good predictions are: one decorated function per metric.
 
-Metrics of predicted probabilities and classes.
-
-Metrics of predicted numbers.
-
-Metrics by name, on rows that were checked: what the rest of retrim calls.
-
-The section `judge` of params.yaml.
-
-How good predictions are: one decorated function a metric.
+First the metrics of probabilities and classes, then those of numbers. The rest of retrim calls them by name, through
+`row_losses` and `measure`. The section `judge` of params.yaml stands at the end.
 
 A metric takes `(actual, predicted)` and is one of three things, told by its facts:
 
