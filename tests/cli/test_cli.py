@@ -278,7 +278,7 @@ WRONG = {
     "profile --target y": "error: --target is for a raw file, so name that too: --data FILE; of what has landed ",
     "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
-    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for what has landed; leave it out",
+    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of needs landed rows, and --data",
     "batch show abc": "error: no landed batch begins with 'abc'; list them with `retrim batch list`, those in "
     "quarantine with `retrim batch list --quarantined`",
 }

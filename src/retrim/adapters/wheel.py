@@ -147,7 +147,7 @@ def pack_wheel(package: Path) -> Wheel:
         graph, licensed = (beside / GRAPH).read_bytes(), license_file.read_bytes()
     except FileNotFoundError as error:
         raise RefusedError(
-            f"retrim in {root} is not whole: {error.filename} is missing; install it again from its wheel"
+            f"retrim in {root} is incomplete: {error.filename} is missing; install it again from its wheel"
         ) from error
     code = {name: path.read_bytes() for name, path in code_files(package).items()}
     files = {f"{PACKAGES[0]}/{name}": content for name, content in code.items()}

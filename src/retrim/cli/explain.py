@@ -90,7 +90,7 @@ def card(
     """Write the model card of a version, as things stand now.
 
     Purpose, data, verdict, metrics by slice, calibration, importance, releases, drift since, lineage and known limits.
-    Every table names the source of its figures. A FILE that ends in .html is HTML.
+    Every table names the source of its figures. If FILE ends in .html, the card is an HTML page.
     """
     from retrim.cli import render
     from retrim.retraining.card import make_card, write_card

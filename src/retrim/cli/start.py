@@ -288,8 +288,8 @@ def upgrade(as_json: AsJson = False) -> None:
     """Move this workspace to the retrim that runs.
 
     Its wheel takes the place of the one in data/code/. Lock and stages follow. In params.yaml, settings of earlier
-    versions are moved. All is committed. What it changes is copied to var/upgrade/ first. Ends with exit code 1 if the
-    live version answers its reference rows otherwise than before.
+    versions are moved. All is committed. Every file that it changes is first copied to var/upgrade/. Ends with
+    exit code 1 if the live version predicts its reference rows differently than before.
     """
     from retrim.cli import render
     from retrim.files import WorkspacePaths
@@ -446,7 +446,7 @@ def _raw(
     if target is None:
         raise BadInputError("--data needs the column to predict: --target COL")
     if as_of is not None:
-        raise BadInputError("--as-of is for what has landed; leave it out beside --data")
+        raise BadInputError("--as-of needs landed rows, and --data names a file; leave out one of them")
     if task not in (None, "regression", "binary", "multiclass"):
         raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
     name = model_name(data if table is None else table.rpartition(".")[2])

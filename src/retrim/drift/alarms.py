@@ -52,8 +52,8 @@ class AlarmParams(SettingsSection):
         found = float(self.at_most * (every / PERIODS[self.per]))
         if found >= 0.5:
             raise BadInputError(
-                f"drift.alarms: {self.at_most:g} per {self.per} is {found:.2g} for each check (one every "
-                f"{every}, data.batch_every); below 0.5 is allowed; ask for fewer alarms, or for batches more often"
+                f"drift.alarms: {self.at_most:g} per {self.per} is {found:.2g} false alarms per check, with a check "
+                f"every {every} (data.batch_every); below 0.5 is allowed; lower at_most, or land batches more often"
             )
         return found
 
