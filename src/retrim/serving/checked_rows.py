@@ -1,4 +1,7 @@
-"""Rows as a version takes them: typed, within the bounds that the suite states; and the cells that keep others out."""
+"""Checks rows to be predicted: types, and the bounds that the suite states. Says which cells keep a row out.
+
+A plain row of a request takes the short way of `one_row`, and comes here only if it is refused there.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

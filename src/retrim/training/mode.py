@@ -1,8 +1,7 @@
-"""How a run makes its version.
+"""How a run makes its version, and how long that may take.
 
-How the next version is made: the cheapest mode whose expected gain covers what it costs more.
-
-How long a stage may take, and how long it may be silent before it counts as one that hangs.
+- Mode: the cheapest one whose expected gain covers its extra cost.
+- Limits: how long a stage may take, and how long it may be silent before it counts as hung.
 """
 
 from collections.abc import Mapping, Sequence
