@@ -143,16 +143,20 @@ class TestWhatDoesNotFit:
 
     def test_a_total_has_no_row_losses(self):
         with pytest.raises(
-            BadInputError, match=r"'rmse' has no per-row form; of regression these have: .*pinball@0\.9"
+            BadInputError, match=r"'rmse' has no per-row form; of regression these have: (?!.*(rmse|r2)).*pinball@0\.9"
         ):
             row_losses("rmse", ACTUAL, PREDICTED)
 
     def test_a_regression_loss_does_not_fit_class_probabilities(self):
-        with pytest.raises(BadInputError, match=r"'mae' does not fit a multiclass task; those that do: .*log_loss"):
+        with pytest.raises(
+            BadInputError, match=r"'mae' does not fit a multiclass task; those that do: (?!.*(mae|accuracy)).*log_loss"
+        ):
             row_losses("mae", CODES, SHARES)
 
     def test_a_binary_metric_does_not_fit_a_regression(self):
-        with pytest.raises(BadInputError, match=r"'auc' does not fit a regression task; those that do: .*pinball@0\.9"):
+        with pytest.raises(
+            BadInputError, match=r"'auc' does not fit a regression task; those that do: (?!.*(auc|brier)).*pinball@0\.9"
+        ):
             measure(["auc"], ACTUAL, PREDICTED, task="regression")
 
     def test_the_confusion_matrix_is_no_number(self):
