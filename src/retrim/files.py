@@ -123,6 +123,11 @@ class WorkspacePaths:
         return self.var / "serve" / "canary.json"
 
     @property
+    def jobs(self) -> Path:
+        """What `retrim serve` was asked to predict in files."""
+        return self.var / "serve" / "jobs"
+
+    @property
     def requests(self) -> Path:
         """What `retrim serve` answered and has not stored yet."""
         return self.var / "serve" / "requests"

@@ -30,6 +30,13 @@ def serve(
         list[str] | None,
         typer.Option("--shadow", metavar="WHO", help="previous, challenger or N answers beside, unheard. Up to 4."),
     ] = None,
+    jobs_under: Annotated[
+        list[str] | None,
+        typer.Option("--jobs-under", metavar="PLACE", help="Jobs read and write below it. Default: var/jobs."),
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="URL", help="Told of each end of a job, by POST.")
+    ] = None,
     cert: Annotated[
         Path | None, typer.Option("--cert", metavar="FILE", help="Certificate as PEM, for TLS; with --key.")
     ] = None,
@@ -41,8 +48,9 @@ def serve(
     """Answer requests for predictions over HTTP until Ctrl-C.
 
     POST /predict takes a row as JSON, an array of rows, or an Arrow stream. A cell that cannot be used is named in the
-    answer, with what is allowed. /explain says what each feature adds, /labels lands answers, /metrics is for
-    Prometheus. /openapi.json describes it all. Of several workspaces, each answers at /models/NAME/predict.
+    answer, with what is allowed. /explain says what each feature adds, /labels lands answers, /jobs predicts files,
+    /metrics is for Prometheus. /openapi.json describes it all. Of several workspaces, each answers at
+    /models/NAME/predict.
     A version that goes live is loaded beside, tried and swapped in; ?version=N asks another. What is answered is in
     var/predictions 10 s later.
     Only this machine can connect, unless you name another --host. That takes a token: `retrim token add`.
@@ -79,6 +87,8 @@ def serve(
             is_durable=durable,
             now=lambda: as_time(None),
             shadows=shadows,
+            jobs_under=jobs_under or [],
+            webhook=webhook,
         )
         for open_here in openers or [workspace_here]
     ]
@@ -103,12 +113,14 @@ token_app = typer.Typer(help="Tokens of those who ask `retrim serve`: add, list,
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who uses it.")],
     scopes: Annotated[
-        list[str], typer.Option("--scope", metavar="SCOPE", help="read, predict or label; give it again for more.")
+        list[str],
+        typer.Option("--scope", metavar="SCOPE", help="read, predict, label or operate; give it again for more."),
     ],
 ) -> None:
     """Make a token, and show it once.
 
     Only its hash is kept. read: metrics and the description. predict: predictions. label: answers that land.
+    operate: jobs.
     Once there is a token, requests without one are refused, from this machine too.
     """
     from retrim.lineage.tokens import add_token

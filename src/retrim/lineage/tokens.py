@@ -20,9 +20,9 @@ from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import from_record, to_json, to_record
 
-Scope = Literal["read", "predict", "label"]
+Scope = Literal["read", "predict", "label", "operate"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""read: metrics and the description; predict: predictions and why; label: answers land."""
+"""read: metrics and the description; predict: predictions and why; label: answers land; operate: jobs."""
 LONGEST_NAME = 60
 
 

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from retrim.checking.history import newest_check
 from retrim.lineage.workspace import Workspace
 
-PATHS = ("/predict", "/explain", "/labels", "/metrics", "/openapi.json", "/health", "/ready")
+PATHS = ("/predict", "/explain", "/labels", "/jobs", "/metrics", "/openapi.json", "/health", "/ready")
 OTHER = "other"
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 30.0)
 """Upper bounds of the classes of latency."""

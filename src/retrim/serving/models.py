@@ -12,6 +12,7 @@ from retrim.lineage.tokens import Doorkeeper
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import load_stored_version
 from retrim.serving.follow import Follower
+from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.labels import land_labels
 from retrim.serving.metrics import LoopFigures, Metrics
 from retrim.serving.predict import version_to_ask
@@ -19,6 +20,9 @@ from retrim.serving.request_log import RequestLog
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Serving
 from retrim.serving.shadow import Shadows
+
+JOB_FILES = "var/jobs"
+"""In the workspace: where jobs read and write unless other places are named."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class ServedModel:
         serving: What answers.
         log: Keeps the answers.
         follower: Swaps in what goes live; None where one version was asked for.
+        jobs: Predicts files and addresses.
         shadows: Answer beside; None: nobody does.
     """
 
@@ -37,12 +42,13 @@ class ServedModel:
     serving: Serving
     log: RequestLog
     follower: Follower | None
+    jobs: Jobs
     shadows: Shadows | None = None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Answers are stored and the live version is followed until the block ends."""
-        helpers = [each for each in (self.follower, self.shadows) if each is not None]
+        helpers = [each for each in (self.follower, self.jobs, self.shadows) if each is not None]
         self.log.start()
         for each in helpers:
             each.start()
@@ -62,6 +68,8 @@ def open_model(
     is_durable: bool,
     now: Callable[[], pd.Timestamp],
     shadows: Sequence[str] = (),
+    jobs_under: Sequence[str] = (),
+    webhook: str | None = None,
 ) -> ServedModel:
     """A model with its version loaded and tried.
 
@@ -72,6 +80,8 @@ def open_model(
         is_durable: Whether each answer is flushed to the disk before it is sent.
         now: The clock.
         shadows: Who answers beside, as `serving.shadow` names them.
+        jobs_under: Folders and addresses below which jobs may read and write; none: `JOB_FILES`.
+        webhook: Address that is told of each end of a job.
 
     Raises:
         BadInputError: No version is live, or others can connect and no token says who may.
@@ -95,9 +105,12 @@ def open_model(
     land = partial(land_labels, open_here)
     serving = Serving(served, door, log.add, land, Metrics(figures), load=load, is_local=is_local)
     follower = Follower(open_here, serving, now) if version is None else None
+    paths = workspace.paths
+    places = AllowedPlaces(paths.root, jobs_under or [JOB_FILES])
+    serving.jobs = Jobs(paths.root, paths.jobs, places, webhook, now)
     beside = Shadows(open_here, shadows, serving.metrics.note_shadow) if shadows else None
     serving.shadow = None if beside is None else beside.offer
-    return ServedModel(workspace.model, serving, log, follower, beside)
+    return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)
 
 
 def refuse_same_names(names: Sequence[str]) -> None:

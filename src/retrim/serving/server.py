@@ -28,12 +28,13 @@ from pydantic import JsonValue
 from starlette.requests import ClientDisconnect
 
 from retrim import __version__
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.landing.ingest import Landed
 from retrim.lineage.prediction_log import Role
 from retrim.lineage.tokens import Doorkeeper, Scope
 from retrim.serving.canary import CanaryAnswers
 from retrim.serving.checked_rows import LONGEST, NeededColumns
+from retrim.serving.jobs import Jobs
 from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
@@ -49,6 +50,7 @@ from retrim.serving.request_rows import (
 )
 from retrim.serving.rows_in import LoadedRows
 from retrim.serving.served import Said, ServedVersion, said_of, said_quickly
+from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
 
@@ -176,6 +178,7 @@ class Serving:
         self.before: ServedVersion | None = None
         self.behind: str | None = None
         self.canary: CanaryAnswers | None = None
+        self.jobs: Jobs | None = None
         self.waiting = 0
         self._others: OrderedDict[int, ServedVersion] = OrderedDict()
         self._turns = ThreadPoolExecutor(1, "answers")
@@ -278,6 +281,31 @@ class Serving:
         if self.shadow is not None and named is None:
             self.shadow((body, as_arrow, request))
         return answer.as_arrow() if as_arrow else answer.as_json()
+
+    def take_job(self, body: bytes) -> bytes:
+        """Keeps a job for later.
+
+        Raises:
+            WrongRequestError: It is none, or an address is not allowed.
+            RefusedRequestError: Too many wait, or there are no jobs here.
+        """
+        try:
+            if self.jobs is not None:
+                return orjson.dumps(to_record(self.jobs.submit(body)))
+        except BusyError as error:
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there are no jobs here")
+
+    def show_job(self, name: str) -> bytes:
+        """A job.
+
+        Raises:
+            RefusedRequestError: There is none of that id.
+        """
+        found = None if self.jobs is None else self.jobs.find(name)
+        if found is None:
+            raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there is no such job")
+        return orjson.dumps(to_record(found))
 
     def _beside(self, answer: RequestAnswer, began: float, ask: Callable[[ServedVersion], list[Said]]) -> RequestAnswer:
         """An answer with the canary's rows in it, where there is one."""
@@ -450,6 +478,18 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
     async def labels(request: Request) -> Response:
         """An array of objects with the table's key, the answer, and the time of the label where the table has one."""
         return await json_in_turn(request, "label", serving.take_labels)
+
+    @routes.post("/jobs", summary="Predict the rows of a file or an address")
+    async def ask_for_job(request: Request) -> Response:
+        """An object with `in`, `out`, and `version` where it is not the live one; /jobs/ID says how far it is."""
+        serving.check(request.scope["headers"], "operate")
+        body = await read_body(request)
+        return Response(await serving.in_turn(lambda: serving.take_job(body)), HTTPStatus.ACCEPTED, media_type=JSON)
+
+    @routes.get("/jobs/{job}", summary="How far a job is")
+    async def show_job(request: Request, job: str) -> Response:
+        serving.check(request.scope["headers"], "operate")
+        return Response(await serving.in_turn(lambda: serving.show_job(job)), media_type=JSON)
 
     @routes.get("/metrics", summary="Figures for Prometheus")
     async def metrics(request: Request) -> Response:

@@ -1,0 +1,272 @@
+"""Jobs: `retrim predict` at somebody's request over HTTP, one at a time, each in a process of its own.
+
+A job is a small file, written whole, so it survives the server. One that was under way is run again at the next start:
+`retrim predict` goes on where it was and writes its rows once. Addresses lie under prefixes that are named when the
+server starts, and so does the address that is told of each end.
+"""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryFile
+from typing import Literal
+
+import orjson
+import pandas as pd
+from pydantic import JsonValue
+
+from retrim.adapters.database import iso
+from retrim.adapters.sql_table import is_database
+from retrim.errors import BadInputError, BusyError
+from retrim.files import make_private_folder, write_private
+from retrim.reading.address import is_address
+from retrim.serving.request_rows import wrong
+from retrim.stats.codec import from_record, to_json, to_record
+
+LOGGER = logging.getLogger("retrim.serve")
+NAME = re.compile(r"[0-9a-f]{16}", re.ASCII)
+LARGEST = 10_000
+"""Bytes of a request for a job."""
+MOST_WAITING, MOST_KEPT = 100, 1000
+"""Jobs that may wait, and that are remembered: those that ended longest ago go."""
+ATTEMPTS = 5
+"""Of a job that is refused: what ran before a kill of the server may not have ended yet."""
+PAUSE_SECONDS = 30
+"""Before a refused job, or a webhook that did not answer, is tried again."""
+COMMAND = (sys.executable, "-P", "-c", "from retrim.cli.main import main; main()", "predict")
+JobState = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it is kept and told.
+
+    Args:
+        id: Its name in the address.
+        rows: IN.
+        out: OUT.
+        version: Whose predictions; None: the live version's.
+        state: How far it is.
+        asked: When, ISO 8601.
+        ended: When; None: not yet.
+        result: What `retrim predict --json` printed; None: nothing yet, or it failed.
+        error: Why it failed; empty: it did not.
+        attempts: Times that it was begun.
+        told: Whether the webhook has taken its end.
+    """
+
+    id: str
+    rows: str
+    out: str
+    version: int | None
+    state: JobState
+    asked: str
+    ended: str | None = None
+    result: JsonValue = None
+    error: str = ""
+    attempts: int = 0
+    told: bool = False
+
+
+class AllowedPlaces:
+    """Where jobs may read and write.
+
+    Args:
+        root: Of the workspace; other paths are relative to it.
+        prefixes: Folders and addresses.
+    """
+
+    def __init__(self, root: Path, prefixes: Sequence[str]) -> None:
+        self._root = root
+        self._addresses = [f"{each.rstrip('/')}/" for each in prefixes if is_address(each)]
+        self._folders = [(root / each).resolve() for each in prefixes if not is_address(each)]
+
+    def take(self, where: object, field: str) -> str:
+        """An address below one of the prefixes, a path as an absolute one.
+
+        Raises:
+            WrongRequestError: It is none, or lies elsewhere.
+        """
+        rule = f"{field} is a path or an address strictly below where jobs may read and write, without wildcards"
+        if not isinstance(where, str) or not where.isprintable() or re.search(r"[*?\[\]{}]|::|\\", where):
+            raise wrong(rule, str(where)[:100])
+        if is_database(where):
+            raise wrong(rule, where.partition(":")[0])
+        if is_address(where):
+            inside = any(where.startswith(each) and len(where) > len(each) for each in self._addresses)
+            if not inside or ".." in where or "%" in where:
+                raise wrong(rule, where[:100])
+            return where
+        try:
+            path = (self._root / where).resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise wrong(rule, where[:100]) from error
+        if not any(folder in path.parents for folder in self._folders):
+            raise wrong(rule, where[:100])
+        return f"{path}/" if where.endswith("/") else str(path)
+
+
+class Jobs:
+    """The jobs of a workspace.
+
+    Args:
+        root: Of the workspace.
+        folder: Where the jobs are kept.
+        places: Where they may read and write.
+        webhook: Address that is told of each end, by POST; None: nobody is.
+        now: The clock.
+    """
+
+    def __init__(
+        self, root: Path, folder: Path, places: AllowedPlaces, webhook: str | None, now: Callable[[], pd.Timestamp]
+    ) -> None:
+        if webhook is not None and not webhook.startswith(("https://", "http://")):
+            raise BadInputError(f"{webhook!r} is no address of a webhook; write https://...")
+        self._root, self._folder, self._places, self._webhook, self._now = root, folder, places, webhook, now
+        self._lock, self._news, self._over = threading.Lock(), threading.Event(), threading.Event()
+        make_private_folder(folder)
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends what is under way; the next start goes on with it."""
+        self._over.set()
+        self._news.set()
+        self._thread.join()
+
+    def submit(self, body: bytes) -> Job:
+        """Keeps a job for later.
+
+        Args:
+            body: JSON: `in`, `out`, and `version` where it is not the live one.
+
+        Raises:
+            WrongRequestError: It is none, or an address is not allowed.
+            BusyError: Too many wait.
+        """
+        try:
+            given = orjson.loads(body) if len(body) <= LARGEST else None
+        except orjson.JSONDecodeError:
+            given = None
+        if not isinstance(given, dict) or not {"in", "out"} <= set(given) <= {"in", "out", "version"}:
+            raise wrong('is an object: {"in": ..., "out": ..., "version": ...}, the last one optional, in JSON')
+        version = given.get("version")
+        if version is not None and (type(version) is not int or not 0 < version < 10**9):
+            raise wrong("version is the number of a version, or is left out", str(version)[:100])
+        rows, out = (self._places.take(given[name], name) for name in ("in", "out"))
+        with self._lock:
+            jobs = self._all()
+            if sum(job.ended is None for job in jobs) >= MOST_WAITING:
+                raise BusyError(f"{MOST_WAITING} jobs wait; ask again later")
+            job = Job(token_hex(8), rows, out, version, "waiting", iso(self._now()))
+            self._keep(job)
+            ended = sorted(
+                (job for job in jobs if job.ended is not None and self._is_told(job)), key=lambda job: job.asked
+            )
+            for old in ended[: len(jobs) + 1 - MOST_KEPT]:
+                self._file(old.id).unlink()
+        self._news.set()
+        return job
+
+    def find(self, name: str) -> Job | None:
+        """A job by its id; None: there is none."""
+        file = self._file(name)
+        return self._read(file) if NAME.fullmatch(name) and file.is_file() else None
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    def _keep(self, job: Job) -> None:
+        write_private(self._file(job.id), to_json(to_record(job)))
+
+    def _read(self, file: Path) -> Job | None:
+        try:
+            return from_record(Job, json.loads(file.read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            LOGGER.warning("%s holds no job: %s", file, error)
+            return None
+
+    def _all(self) -> list[Job]:
+        """All of them, in the order in which they were asked for."""
+        files = self._folder.glob("*.json")
+        found = [job for job in map(self._read, sorted(files, key=lambda file: file.name)) if job is not None]
+        return sorted(found, key=lambda job: job.asked)
+
+    def _is_told(self, job: Job) -> bool:
+        return job.told or self._webhook is None
+
+    def _work(self) -> None:
+        while not self._over.is_set():
+            self._news.clear()
+            try:
+                self.work_once()
+            except Exception:  # the thread goes on with the next
+                LOGGER.exception("jobs could not be worked on; it is tried again")
+            self._news.wait(PAUSE_SECONDS)
+
+    def work_once(self) -> None:
+        """Runs the jobs that wait, and tells of those that ended."""
+        for job in self._all():
+            if job.ended is None and not self._over.is_set():
+                self._run(job)
+                self._tell_ends()
+        self._tell_ends()
+
+    def _tell_ends(self) -> None:
+        for job in self._all():
+            if job.ended is not None and not self._is_told(job) and not self._over.is_set() and self._tell(job):
+                self._keep(replace(job, told=True))
+
+    def _run(self, job: Job) -> None:
+        job = replace(job, state="running", attempts=job.attempts + 1)
+        self._keep(job)
+        version = () if job.version is None else ("--version", str(job.version))
+        with TemporaryFile() as printed, TemporaryFile() as said:
+            command = [*COMMAND, "--json", *version, "--", job.rows, job.out]
+            process = subprocess.Popen(
+                command, cwd=self._root, stdin=subprocess.DEVNULL, stdout=printed, stderr=said, start_new_session=True
+            )
+            while process.poll() is None:
+                if self._over.is_set():
+                    process.terminate()
+                    try:
+                        process.wait(timeout=10)
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                        process.wait()
+                    return
+                time.sleep(0.1)
+            for file in (printed, said):
+                file.seek(0)
+            record, lines = printed.read(LARGEST), said.read().decode(errors="replace").strip().splitlines()
+        if record:
+            self._keep(replace(job, state="done", ended=iso(self._now()), result=orjson.loads(record)))
+        elif process.returncode == BusyError.exit_code and job.attempts < ATTEMPTS:
+            self._keep(replace(job, state="waiting"))
+        else:
+            error = (lines or [f"exit code {process.returncode}"])[-1].removeprefix("error: ")
+            self._keep(replace(job, state="failed", ended=iso(self._now()), error=error[:LARGEST]))
+
+    def _tell(self, job: Job) -> bool:
+        from urllib.request import Request, urlopen
+
+        assert self._webhook is not None
+        request = Request(
+            self._webhook, orjson.dumps(to_record(job)), {"content-type": "application/json"}, method="POST"
+        )
+        try:
+            with urlopen(request, timeout=10):
+                return True
+        except (OSError, ValueError) as error:
+            LOGGER.warning("the webhook has not taken the end of job %s: %s", job.id, error)
+            return False

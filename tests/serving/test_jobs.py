@@ -1,0 +1,276 @@
+"""Jobs: files are predicted at somebody's request, where that is allowed, once, whatever is killed."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.errors import BadInputError, BusyError
+from retrim.lineage.tokens import add_token
+from retrim.serving import jobs as serving_jobs
+from retrim.serving.jobs import AllowedPlaces, Jobs
+from retrim.serving.request_rows import WrongRequestError
+from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.http_client import running, serving_of
+from tests.builders.receivers import webhook
+from tests.builders.served import SECONDS
+from tests.builders.typed import Session, sit_at_desk
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+RUN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv.pop(1))
+from retrim.lineage.workspace import Workspace
+from tests.builders.desk import Shelf
+Workspace.registry = Shelf({1: Path(sys.argv.pop(1))})
+from retrim.cli.main import main
+main()
+"""
+"""`retrim` in a workspace whose versions lie in plain folders."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """With rows to predict in the folder of jobs."""
+    desk = copy_of(made, tmp_path / "workspace")
+    session: Session = sit_at_desk(desk, monkeypatch, capsys)
+    assert session is not None
+    folder = desk.workspace.paths.var / "jobs"
+    folder.mkdir()
+    (folder / "link").symlink_to("/etc")
+    desk.rows(10, 12).drop(columns="outcome").to_csv(folder / "in.csv", index=False)
+    command = (sys.executable, "-c", RUN, str(ROOT), str(desk.shelf.folders[1]), "predict")
+    monkeypatch.setattr(serving_jobs, "COMMAND", command)
+    return desk
+
+
+def jobs_of(desk: Desk, *, address: str | None = None) -> Jobs:
+    paths = desk.workspace.paths
+    places = AllowedPlaces(paths.root, ["var/jobs"])
+    told = None if address is None else address.replace("json://", "http://")
+    return Jobs(paths.root, paths.jobs, places, told, lambda: desk.day(15))
+
+
+def asked(out: str = "var/jobs/out.csv") -> bytes:
+    return json.dumps({"in": "var/jobs/in.csv", "out": out}).encode()
+
+
+def until(claim: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not claim() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert claim()
+
+
+def test_a_job_is_asked_for_done_told_and_shown(desk: Desk) -> None:
+    serving = serving_of(desk)
+    with webhook() as (address, box), running(serving) as client:
+        serving.jobs = jobs_of(desk, address=address)
+        status, job = client.json("/jobs", {"in": "var/jobs/in.csv", "out": "var/jobs/out.csv", "version": 1})
+        before = client.json(f"/jobs/{job['id']}")[1]
+        serving.jobs.work_once()
+        serving.jobs.work_once()
+        after = client.json(f"/jobs/{job['id']}")[1]
+        told = list(box)
+
+    written = pd.read_csv(desk.workspace.paths.var / "jobs" / "out.csv")
+    assert (status, before["state"], after["state"], after["error"]) == (HTTPStatus.ACCEPTED, "waiting", "done", "")
+    assert (len(written), after["result"]["rows"]) == (48, 48)
+    assert (len(told), after["told"]) == (1, True)
+
+
+def test_one_that_was_under_way_at_a_stop_is_done_at_the_next_start(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = jobs_of(desk)
+    with monkeypatch.context() as patched:
+        patched.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "import time; time.sleep(600)"))
+        job = first.submit(asked())
+        first.start()
+        until(lambda: getattr(first.find(job.id), "state", None) == "running")
+        first.stop()
+    second = jobs_of(desk)
+    between = second.find(job.id)
+    second.work_once()
+    done = second.find(job.id)
+
+    assert between is not None
+    assert done is not None
+    assert (between.state, done.state, done.attempts) == ("running", "done", 2)
+    assert len(pd.read_csv(desk.workspace.paths.var / "jobs" / "out.csv")) == 48
+
+
+def test_one_that_fails_says_why(desk: Desk) -> None:
+    jobs = jobs_of(desk)
+    (desk.workspace.paths.var / "jobs" / "in.csv").write_text("a\n1\n", encoding="utf-8")
+    job = jobs.submit(asked())
+    jobs.work_once()
+    failed = jobs.find(job.id)
+
+    assert failed is not None
+    assert (failed.state, "level" in failed.error) == ("failed", True)
+
+
+def test_one_that_is_refused_is_tried_some_times(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(1)"))
+    jobs, states = jobs_of(desk), []
+    job = jobs.submit(asked())
+    for _ in range(serving_jobs.ATTEMPTS + 1):
+        jobs.work_once()
+        states.append(getattr(jobs.find(job.id), "state", None))
+
+    assert states == ["waiting"] * (serving_jobs.ATTEMPTS - 1) + ["failed"] * 2
+
+
+HOSTILE = [
+    "/etc/passwd",
+    "../../../../etc/passwd",
+    "var/jobs/../serve/tokens.json",
+    "var/jobs/../../params.yaml",
+    "var/serve/tokens.json",
+    "var/jobs",
+    "var/jobs/",
+    "var/jobs/.",
+    "var/jobs/*.csv",
+    "var/jobs/in\x00.csv",
+    "var/jobs/link/passwd",
+    "~/.ssh/id_rsa",
+    "file:///etc/passwd",
+    "file://var/jobs/in.csv",
+    "sqlite:////etc/x.db",
+    "postgresql://host/db",
+    "http://169.254.169.254/latest/meta-data",
+    "simplecache::http://127.0.0.1/x.csv",
+    "s3://elsewhere/x.csv",
+    "s3://bucket/data",
+    "s3://bucket/data/",
+    "s3://bucket/database/x.csv",
+    "s3://bucket/data/../other/x.csv",
+    "s3://bucket/data/%2e%2e/x.csv",
+    "",
+    ".",
+    "-",
+    "a" * 100_000,
+    None,
+    7,
+    ["var/jobs/in.csv"],
+    {"a": 1},
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("where", HOSTILE, ids=lambda where: repr(where)[:40])
+def test_what_lies_elsewhere_is_neither_read_nor_written(where: Any, desk: Desk) -> None:
+    places = AllowedPlaces(desk.workspace.paths.root, ["var/jobs", "s3://bucket/data"])
+    with pytest.raises(WrongRequestError):
+        places.take(where, "in")
+
+
+def test_what_lies_below_a_prefix_is_taken(desk: Desk, tmp_path: Path) -> None:
+    root = desk.workspace.paths.root
+    places = AllowedPlaces(root, ["var/jobs", "s3://bucket/data", str(tmp_path / "other")])
+
+    assert places.take("var/jobs/in.csv", "in") == str(root.resolve() / "var" / "jobs" / "in.csv")
+    assert places.take("s3://bucket/data/x.csv", "in") == "s3://bucket/data/x.csv"
+    assert places.take(str(tmp_path / "other" / "out") + "/", "out") == str(tmp_path / "other" / "out") + "/"
+
+
+def test_a_request_that_is_no_job_is_refused_and_no_error_of_the_server(desk: Desk) -> None:
+    serving = serving_of(desk)
+    good = {"in": "var/jobs/in.csv", "out": "var/jobs/out.csv"}
+    with running(serving) as client:
+        none = [client.json("/jobs", good)[0], client.json("/jobs/0123456789abcdef")[0]]
+        serving.jobs = jobs_of(desk)
+        bodies = [b"", b"[]", b"7", b"{", b"\xff", b'{"in": "var/jobs/in.csv"}', b" " * 20_000]
+        bodies += [json.dumps(good | more).encode() for more in ({"x": 1}, {"version": "1"}, {"version": True})]
+        bodies += [json.dumps(good | {"in": where}).encode() for where in HOSTILE]
+        codes = {client.ask("POST", "/jobs", body)[0] for body in bodies}
+        names = {
+            client.ask("GET", f"/jobs/{name}")[0] for name in ("x", "0" * 16, "..%2f..%2fparams", "%00", "a" * 5000)
+        }
+
+    assert none == [404, 404]
+    assert codes == {422}
+    assert names == {404}
+    assert list(desk.workspace.paths.jobs.iterdir()) == []
+
+
+def test_jobs_take_a_scope_of_their_own(desk: Desk) -> None:
+    tokens = {
+        scope: add_token(desk.workspace, scope, [scope], now=desk.day(15))
+        for scope in ("read", "predict", "label", "operate")
+    }
+    serving = serving_of(desk)
+    serving.jobs = jobs_of(desk)
+    with running(serving) as client:
+        codes = {}
+        for scope, token in tokens.items():
+            given = {"authorization": f"Bearer {token}"}
+            body = {"in": "var/jobs/in.csv", "out": "var/jobs/out.csv"}
+            codes[scope] = client.json("/jobs", body, **given)[0], client.json("/jobs/x", **given)[0]
+        bare = client.json("/jobs/x")[0]
+
+    assert codes == {"read": (403, 403), "predict": (403, 403), "label": (403, 403), "operate": (202, 404)}
+    assert bare == HTTPStatus.UNAUTHORIZED
+
+
+def test_few_wait_and_few_that_ended_are_remembered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "MOST_WAITING", 3)
+    monkeypatch.setattr(serving_jobs, "MOST_KEPT", 4)
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
+    jobs = jobs_of(desk)
+    for _ in range(3):
+        jobs.submit(asked())
+    with pytest.raises(BusyError):
+        jobs.submit(asked())
+    for _ in range(4):
+        jobs.work_once()
+        jobs.submit(asked())
+
+    assert len(list(desk.workspace.paths.jobs.glob("*.json"))) == 4
+
+
+def test_a_webhook_that_is_away_is_told_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
+    away = jobs_of(desk, address="http://127.0.0.1:9/hook")
+    job = away.submit(asked())
+    away.work_once()
+    before = away.find(job.id)
+    with webhook() as (address, box):
+        jobs_of(desk, address=address).work_once()
+        told = len(box)
+    after = away.find(job.id)
+
+    assert before is not None
+    assert after is not None
+    assert (before.state, before.told, after.told, told) == ("failed", False, True, 1)
+    with pytest.raises(BadInputError, match="no address of a webhook"):
+        jobs_of(desk, address="file:///etc/passwd")
+
+
+def test_a_file_that_holds_no_job_stops_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
+    jobs = jobs_of(desk)
+    (desk.workspace.paths.jobs / f"{'0' * 16}.json").write_text("{", encoding="utf-8")
+    job = jobs.submit(asked())
+    jobs.work_once()
+
+    assert jobs.find("0" * 16) is None
+    assert getattr(jobs.find(job.id), "state", None) == "failed"
