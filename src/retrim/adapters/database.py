@@ -22,6 +22,10 @@ from retrim.reading.address import address_of
 WRITE = "write such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
 T = TypeVar("T")
+WRITER = 0x72657472
+"""The lock of PostgreSQL that a writer holds: the letters `retr`."""
+EXTRAS = {"postgresql": "postgresql"}
+"""By kind of database, the extra of this package that brings its driver."""
 WRITES = "retrim_writes"
 """Execution option of a connection that is going to write."""
 
@@ -43,6 +47,19 @@ def _begin_explicitly(engine: sa.Engine) -> None:
     def _begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _write_one_at_a_time(engine: sa.Engine) -> None:
+    """Has a writer on PostgreSQL wait for the one before, from the start of its transaction, as SQLite does.
+
+    So what a writer has read is still so when it writes. The lock is the database's: other databases of the server
+    do not wait.
+    """
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get(WRITES, False):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
 
 
 def _shown(url: sa.URL) -> str:
@@ -93,11 +110,15 @@ class Database:
             self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
         except (sa.exc.ArgumentError, ImportError) as error:
             said = self._address.clean(error)
+            extra = EXTRAS.get(parsed.get_backend_name())
+            driver = "its driver" if extra is None else f"its driver: pip install 'retrim[{extra}]'"
             raise BadInputError(
-                f"the store at {self.shown} cannot be opened: {said}; install its driver, or {WRITE}"
+                f"the store at {self.shown} cannot be opened: {said}; install {driver}, or {WRITE}"
             ) from error
         if self._engine.dialect.name == "sqlite":
             _begin_explicitly(self._engine)
+        elif self._engine.dialect.name == "postgresql":
+            _write_one_at_a_time(self._engine)
         with self.wrapped("opened"):
             with self._engine.connect() as connection:
                 current = is_current(connection)
