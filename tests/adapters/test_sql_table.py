@@ -1,20 +1,15 @@
 """Tables in databases: the rows of a query or a table, typed as they are there, and nothing that is secret."""
 
-import os
-import shutil
-import socket
 import sqlite3
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from retrim.adapters.sql_table import read_query
 from retrim.errors import BadInputError
 from retrim.reading.raw import RawTable, raw_of
+from tests.builders.stores import is_installed, postgresql
 
 
 def open_raw(where: str, *, query: str | None = None, table: str | None = None) -> RawTable:
@@ -115,7 +110,6 @@ def test_a_driver_that_is_not_there_is_named_without_the_password(where: str, pa
 
 
 def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
-    pytest.importorskip("asyncpg", reason="no driver for PostgreSQL is installed")
     with pytest.raises(BadInputError) as caught:
         open_raw(f"postgresql+asyncpg://me:{SECRET}@127.0.0.1:9/shop", table="orders")
 
@@ -123,42 +117,13 @@ def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
     assert "postgresql+asyncpg://127.0.0.1:9/shop" in str(caught.value)
 
 
-def _binaries() -> Path | None:
-    """Where PostgreSQL's programs lie, if it is installed."""
-    found = shutil.which("initdb") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
-    return None if found is None else Path(found).resolve().parent
-
-
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """A server of PostgreSQL that wants a password; its address without the protocol."""
-    binaries = _binaries()
-    if binaries is None:
+    """A server of PostgreSQL that wants a password and names no encoding; its address without the protocol."""
+    if not is_installed():
         pytest.skip("PostgreSQL is not installed here (no initdb)")
-    pytest.importorskip("asyncpg", reason="no driver for PostgreSQL is installed")
-    home = Path(tempfile.mkdtemp(prefix="retrim-pg-"))  # pytest's own folders are open to its user alone
-    user: dict[str, Any] = {}
-    if os.getuid() == 0:  # it does not run as root
-        import pwd
-
-        user = {"user": pwd.getpwnam("nobody").pw_uid}
-        os.chown(home, user["user"], -1)
-    (home / "password").write_text(SECRET)
-    data = str(home / "data")
-
-    def call(program: str, *words: str) -> None:
-        command = [str(binaries / program), "-D", data, *words]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **user)
-
-    call("initdb", "-U", "shopkeeper", "--auth=scram-sha-256", "-N", "--no-locale", f"--pwfile={home / 'password'}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={home} -c fsync=off"
-    call("pg_ctl", "-w", "-l", str(home / "log"), "-o", options, "start")
-    yield f"shopkeeper:{SECRET}@127.0.0.1:{port}/postgres"
-    call("pg_ctl", "-m", "immediate", "stop")
-    shutil.rmtree(home)
+    with postgresql(password=SECRET, encoding="SQL_ASCII") as server:
+        yield server.address("postgres").partition("://")[2]
 
 
 QUERY = (

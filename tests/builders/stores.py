@@ -52,10 +52,19 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def _tool(name: str) -> str:
+def _found(name: str) -> str | None:
     """A program of PostgreSQL, which Debian keeps off the PATH."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
-    found = shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", "")]))
+    return shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", "")]))
+
+
+def is_installed() -> bool:
+    """Whether PostgreSQL can be started here."""
+    return _found("initdb") is not None
+
+
+def _tool(name: str) -> str:
+    found = _found(name)
     assert found is not None, f"{name} was not found; install PostgreSQL (Debian: apt-get install postgresql)"
     return found
 
@@ -69,15 +78,15 @@ def _as_its_user(folder: Path, *command: str) -> list[str]:
 
 
 @contextmanager
-def postgresql() -> Iterator[PostgreSQL]:
+def postgresql(*, password: str | None = None, encoding: str = "UTF8") -> Iterator[PostgreSQL]:
     """A PostgreSQL server with an empty cluster; it ends, and its folder goes, with the block."""
     folder = Path(tempfile.mkdtemp(prefix="retrim-postgresql-"))
-    password = secrets.token_urlsafe(16)
+    password = password or secrets.token_urlsafe(16)
     word = folder / "password"
     word.write_text(password, encoding="utf-8")
     word.chmod(0o644)  # its folder is its user's alone
     data = folder / "data"
-    made = [_tool("initdb"), "-D", str(data), "-U", ROLE, "--auth=scram-sha-256", f"--pwfile={word}", "-E", "UTF8"]
+    made = [_tool("initdb"), "-D", str(data), "-U", ROLE, "--auth=scram-sha-256", f"--pwfile={word}", "-E", encoding]
     log = (folder / "log").open("wb")
     running = None
     try:

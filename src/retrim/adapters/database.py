@@ -89,6 +89,13 @@ def copy_sqlite(address: str, to: Path) -> bool:
     return True
 
 
+def in_utf8(url: sa.URL) -> sa.URL:
+    """The address with which psycopg reads texts as such of a database in SQL_ASCII too, which names no encoding."""
+    if url.drivername != "postgresql+psycopg" or "client_encoding" in url.query:
+        return url
+    return url.update_query_dict({"client_encoding": "utf8"})
+
+
 class Database:
     """The store at an address; its tables are made, or brought to their newest shape, when it is opened.
 
@@ -107,7 +114,9 @@ class Database:
         make_private_sqlite(parsed)
         self.place = parsed.set(password=None).render_as_string(hide_password=False)
         try:
-            self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
+            self._engine = sa.create_engine(
+                in_utf8(parsed), connect_args={"timeout": 30} if url.startswith("sqlite") else {}
+            )
         except (sa.exc.ArgumentError, ImportError) as error:
             said = self._address.clean(error)
             extra = EXTRAS.get(parsed.get_backend_name())

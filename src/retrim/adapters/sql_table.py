@@ -117,13 +117,15 @@ def database_url(address: Address) -> "URL":
     """
     from sqlalchemy.engine import make_url
 
+    from retrim.adapters.database import in_utf8
+
     url = make_url(address.text)
     if url.drivername == "postgres":
         raise BadInputError(f"{address.shown}: write postgresql:// for postgres://")
     if "+" not in url.drivername:
         driver = next((one for one in DRIVERS.get(url.drivername, ()) if find_spec(one)), None)
         url = url.set(drivername=f"{url.drivername}+{driver.lower()}") if driver else url
-    return url
+    return in_utf8(url)
 
 
 def _read(address: Address, query: str | None, table: str | None, take: Take) -> None:
