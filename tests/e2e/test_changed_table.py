@@ -9,7 +9,7 @@ from retrim.files import dump_yaml, load_yaml
 from retrim.landing.ingest import Landed, land_batch
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 
 
 def edit(world: World) -> World:

@@ -8,7 +8,7 @@ import pytest
 from retrim.files import dump_yaml, load_yaml
 from tests.builders.world import World, make_world
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT, LAST = 25, 32, 33
 PAST: dict[str, Any] = {
     "entity": ["group"],

@@ -7,7 +7,7 @@ import pytest
 
 from tests.builders.world import SHIPPED, World, make_world
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 FIRST, NEXT = 25, 30
 
 
