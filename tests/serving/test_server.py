@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.adapters.mlflow_server import HOST
+from retrim.adapters.mlflow_server import HOST, bind
 from retrim.serving import request_rows, server
 from retrim.serving.one_row import UnusualRowError
 from retrim.serving.plain_suite import bounds_of
@@ -240,6 +240,13 @@ def test_one_who_leaves_half_way_is_no_error_of_the_server(client: Client) -> No
 
     assert 'status="499"' in counted
     assert 'status="500"' not in counted
+
+
+def test_an_answer_does_not_wait_to_be_acknowledged() -> None:
+    with bind(0) as listener, socket.create_connection(listener.getsockname(), timeout=SECONDS):
+        accepted = listener.accept()[0]
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_its_name_needs_no_port(client: Client) -> None:
