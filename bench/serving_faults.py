@@ -1,0 +1,204 @@
+"""`retrim serve` against hostile requests, and killed under load.
+
+    .venv/bin/python bench/serving_faults.py --requests 100000 --kills 50
+
+The model is that of serving.py. Fuzzed requests are drawn by a seed: bodies that are nearly right, wrong or no JSON at
+all, streams of Arrow with flipped bytes, other paths, methods and headers. It prints how many were answered with which
+class of status (5xx: none is allowed), and the memory (proportional set size) after a tenth of them and after all.
+
+Kills: four connections ask for predictions, the server gets SIGKILL after a drawn time, and the next one starts. All
+answered requests have to be in the data set or in a whole line beside it; every part of the data set has to be whole.
+"""
+
+import argparse
+import base64
+import http.client
+import io
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+from predict import COLUMNS, drawn  # noqa: E402
+from serving import HOST, asker, make, started  # noqa: E402
+
+CLIENTS = 4
+JSON_TYPE, ARROW_TYPE = "application/json", "application/vnd.apache.arrow.stream"
+PATHS = ("/predict", "/explain", "/labels", "/health", "/ready", "/metrics", "/openapi.json", "/", "/jobs", "/jobs/x",
+         "/models/none/predict", "/predict?version=99999999999999999999", "/predict?version=-1", "/predict?version=x",
+         "/predict/../../etc/passwd", "/%2e%2e/%00", "/predict%ff")  # fmt: skip
+METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW")
+ODD: tuple[Any, ...] = (None, True, "", "x", "1", -0.0, 1e308, -1e308, 2**63, 10**400, [], {}, [[]], "\ud800", "\x00",
+                        "9999-12-31", "0001-01-01", "2024-13-45", "ä" * 300)  # fmt: skip
+
+
+def stream_of(row: dict[str, Any]) -> bytes:
+    table = pa.table({name: [value] for name, value in row.items()})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def fuzzed(draw: random.Random, row: dict[str, Any], arrow: bytes) -> tuple[str, str, bytes, dict[str, str]]:
+    """A request: method, path, body, headers."""
+    kind = draw.random()
+    head = {"content-type": JSON_TYPE}
+    if kind < 0.5:  # a row that is nearly right, or several
+        rows: Any = [dict(row) for _ in range(draw.choice((1, 1, 2, 30)))]
+        for _ in range(draw.choice((0, 1, 1, 3))):
+            one, name = draw.choice(rows), draw.choice((*COLUMNS, "unknown", "at"))
+            if draw.random() < 0.2:
+                one.pop(name, None)
+            else:
+                one[name] = draw.choice(ODD)
+        body = json.dumps(rows if len(rows) > 1 or draw.random() < 0.2 else rows[0], ensure_ascii=True).encode()
+        return "POST", draw.choice(("/predict", "/predict", "/explain", "/labels")), body, head
+    if kind < 0.7:  # bytes of such a row, cut or flipped; nesting; no JSON
+        body = bytearray(json.dumps(row).encode())
+        for _ in range(draw.randrange(1, 6)):
+            body[draw.randrange(len(body))] = draw.randrange(256)
+        text = draw.choice((bytes(body), bytes(body[: draw.randrange(len(body))]), b"[" * draw.randrange(1, 5000),
+                            draw.randbytes(draw.randrange(2000)), b"NaN", b"1e999", b'{"x0": 1, "x0": 2}'))  # fmt: skip
+        return "POST", draw.choice(PATHS[:3]), text, head
+    if kind < 0.85:  # Arrow with flipped bytes
+        stream = bytearray(arrow)
+        for _ in range(draw.randrange(4)):
+            stream[draw.randrange(len(stream))] = draw.randrange(256)
+        return "POST", "/predict", bytes(stream[: draw.choice((None, draw.randrange(len(stream))))]), {
+            "content-type": ARROW_TYPE
+        }  # fmt: skip
+    head = {
+        "content-type": draw.choice((JSON_TYPE, ARROW_TYPE, "", "text/plain", "multipart/form-data; boundary=x")),
+        draw.choice(("accept", "x-request-id", "expect", "authorization", "host", "origin", "range")): draw.choice(
+            ("*/*", "Bearer x", "100-continue", "bytes=0-", "\xff", "a" * 3000, "http://elsewhere.example")
+        ),
+    }
+    return draw.choice(METHODS), draw.choice(PATHS), draw.randbytes(draw.randrange(50)), head
+
+
+def memory_of(process: psutil.Process) -> float:
+    return sum(each.memory_full_info().pss for each in (process, *process.children(recursive=True))) / 2**20
+
+
+def fuzz(process: psutil.Process, row: dict[str, Any], requests: int, seed: int) -> None:
+    """Prints the answers by class, and the memory."""
+    arrow, seen, bad = stream_of(row), Counter[str](), []
+    early = 0.0
+
+    def work(client: int) -> None:
+        draw = random.Random(f"{seed} {client}")
+        connection = http.client.HTTPConnection(HOST, int(os.environ["BENCH_PORT"]), timeout=60)
+        for _ in range(requests // CLIENTS):
+            method, path, body, head = fuzzed(draw, row, arrow)
+            try:
+                connection.request(method, path, body, head)
+                answer = connection.getresponse()
+                said = answer.read()
+            except (OSError, http.client.HTTPException, UnicodeError):
+                seen["closed by the server, or not sent"] += 1
+                connection.close()
+                continue
+            seen[f"{answer.status // 100}xx"] += 1
+            if answer.status >= 500:
+                bad.append((answer.status, said[:300], method, path, head, base64.b64encode(body)))
+
+    for part in (10, 1):  # the memory after a tenth, and after all
+        share = requests // 10 if part == 10 else requests - requests // 10
+        threads = [threading.Thread(target=work, args=(100 * part + number,)) for number in range(CLIENTS)]
+        whole, requests = requests, share
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        requests = whole
+        if part == 10:
+            early = memory_of(process)
+    print(f"{sum(seen.values()):,} fuzzed requests: " + ", ".join(f"{n:,} {name}" for name, n in sorted(seen.items())))
+    print(
+        f"memory: {early:,.0f} MB after a tenth, {memory_of(process):,.0f} MB after all; lives: {process.is_running()}"
+    )
+    for each in bad[:5]:
+        print("  ", each)
+
+
+def stored(folder: Path) -> set[str]:
+    """The requests that the data set holds, and those in whole lines beside it. A part that is torn ends this."""
+    requests: set[str] = set()
+    for part in (folder / "workspace" / "var" / "predictions").rglob("*.parquet"):
+        requests |= set(pq.read_table(part, columns=["request_id"])["request_id"].to_pylist())
+    for file in (folder / "workspace" / "var" / "serve" / "requests").glob("*.jsonl"):
+        for line in file.read_bytes().split(b"\n")[:-1]:
+            requests.add(json.loads(line)[1])
+    return requests
+
+
+def kill(folder: Path, command: list[str], row: dict[str, Any], kills: int, seed: int) -> None:
+    """Prints what was answered, what was lost, and how long the next server took."""
+    draw, answered, waits = random.Random(seed), set[str](), []
+    body = json.dumps(row).encode()
+    for _ in range(kills):
+        with started(command, asker("/predict", body)) as (process, cold):
+            waits.append(cold)
+            over = threading.Event()
+
+            def ask(over: threading.Event = over) -> None:
+                connection = http.client.HTTPConnection(HOST, int(os.environ["BENCH_PORT"]), timeout=60)
+                with suppress(OSError, http.client.HTTPException, ValueError):
+                    while not over.is_set():
+                        connection.request("POST", "/predict", body, {"content-type": JSON_TYPE})
+                        answer = connection.getresponse()
+                        said = answer.read()
+                        if answer.status == 200:
+                            answered.add(json.loads(said)["request_id"])
+
+            threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+            for each in threads:
+                each.start()
+            time.sleep(draw.uniform(0.1, 14))  # the data set is written after 10 s
+            os.killpg(process.pid, signal.SIGKILL)
+            over.set()
+            for each in threads:
+                each.join()
+    lost = answered - stored(folder)
+    print(f"{kills} kills under load: {len(answered):,} answered requests, {len(lost)} lost, no part torn")
+    print(f"ready again after {max(waits):.1f} s at most, {sorted(waits)[len(waits) // 2]:.1f} s usually")
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--requests", type=int, default=10_000)
+    asked.add_argument("--kills", type=int, default=5)
+    asked.add_argument("--seed", type=int, default=1)
+    given = asked.parse_args()
+    from tests.builders.receivers import free_port
+
+    row = {name: None if value != value else value  # noqa: PLR0124  NaN
+           for name, value in zip(COLUMNS, drawn(1, 7)[COLUMNS].iloc[0].tolist(), strict=True)}  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        desk = make(folder)
+        (folder / "params.json").write_text(json.dumps(desk.workspace.params.model_dump(mode="json")))
+        os.environ["BENCH_PORT"] = port = str(free_port())
+        command = [sys.executable, str(Path(__file__).parent / "serving.py"), "--folder", name, "--port", port]
+        with started(command, asker("/predict", json.dumps(row).encode())) as (process, _):
+            fuzz(process, row, given.requests, given.seed)
+        if given.kills:
+            kill(folder, command, row, given.kills, given.seed)
+
+
+if __name__ == "__main__":
+    main()
