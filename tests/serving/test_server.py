@@ -200,6 +200,14 @@ def test_a_column_that_is_not_there_is_named(client: Client) -> None:
     assert [each["field"] for each in json.loads(content)["detail"]] == ["slope"]
 
 
+def test_a_stream_of_arrow_with_a_name_that_is_no_text_is_refused(desks: dict[str, Desk]) -> None:
+    body = as_arrow(new_rows(desks["regression"])).replace(b"level", b"le\xfeel")
+    with running(serving_of(desks["regression"])) as client:
+        status, _ = client.ask("POST", "/predict", body, content_type=ARROW)
+
+    assert status == HTTPStatus.UNPROCESSABLE_ENTITY
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[7]", b"null", b'{"level": NaN}', b"[" * 9999, b"\xff"])
 def test_what_is_no_row_is_refused_and_not_an_error_of_the_server(body: bytes, client: Client) -> None:
     for kind in ("application/json", ARROW):

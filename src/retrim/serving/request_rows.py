@@ -165,10 +165,11 @@ def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> 
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, stream.schema)
+        names = table.column_names  # fails where one is not UTF-8
     except (pa.ArrowException, OSError, ValueError) as error:
         raise wrong("is an Arrow IPC stream", " ".join(str(error).split())[:LONGEST]) from error
     _refuse_count(rows)
-    lacking = lacking_columns(table.column_names, needs, reading)
+    lacking = lacking_columns(names, needs, reading)
     if lacking:
         raise WrongRequestError([WrongCell(None, name, None, "is a column of the table") for name in lacking])
     return LoadedRows(table, np.arange(rows))
