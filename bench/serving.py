@@ -76,14 +76,15 @@ def make(folder: Path) -> Any:
 def serve(folder: Path, port: int) -> None:
     """What `retrim serve` does, in a workspace whose versions lie in plain folders."""
     from retrim.adapters.mlflow_server import bind
-    from retrim.files import WorkspacePaths, lightgbm_alone
+    from retrim.files import WorkspacePaths, lightgbm_alone, uncollected
 
     listener = bind(port)
-    lightgbm_alone()
-    from retrim.lineage.workspace import Workspace
-    from retrim.serving.models import all_at_work, open_model
-    from retrim.serving.server import run_server
-    from retrim.settings import Env, Params
+    with uncollected():
+        lightgbm_alone()
+        from retrim.lineage.workspace import Workspace
+        from retrim.serving.models import all_at_work, open_model
+        from retrim.serving.server import run_server
+        from retrim.settings import Env, Params
 
     params = Params.model_validate_json((folder / "params.json").read_bytes())
 

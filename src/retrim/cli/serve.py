@@ -57,7 +57,7 @@ def serve(
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError
-    from retrim.files import lightgbm_alone
+    from retrim.files import lightgbm_alone, uncollected
 
     if (cert is None) != (key is None):
         raise BadInputError("TLS takes a certificate and its key; name both: --cert, --key")
@@ -72,10 +72,11 @@ def serve(
         raise BadInputError(f"--shadow is given {len(shadows)} times; name {MOST_SHADOWS} at most")
     listener = bind(port, host)
     is_local = ip_address(listener.getsockname()[0]).is_loopback
-    lightgbm_alone()
-    from retrim.lineage.workspace import Workspace, open_workspace
-    from retrim.serving.models import all_at_work, open_model, refuse_same_names
-    from retrim.serving.server import run_server
+    with uncollected():
+        lightgbm_alone()
+        from retrim.lineage.workspace import Workspace, open_workspace
+        from retrim.serving.models import all_at_work, open_model, refuse_same_names
+        from retrim.serving.server import run_server
 
     refuse_same_names([open_workspace(root.root).model for root in roots])
     openers: list[Callable[[], Workspace]] = [partial(open_workspace, root.root) for root in roots]
