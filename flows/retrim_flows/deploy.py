@@ -87,7 +87,7 @@ def _where(workspace: Workspace, server: prefect_server.Server | None) -> str:
     if server is None:
         return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
     login = (workspace.paths.prefect / prefect_server.LOGIN_FILE).relative_to(workspace.paths.root)
-    return f"the Prefect pages are at {server.pages_url}, and the line in {login} logs you in"
+    return f"the Prefect pages are at {server.api.pages_url}, and the line in {login} logs you in"
 
 
 def pool(workspace: Workspace) -> str:

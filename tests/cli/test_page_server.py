@@ -16,6 +16,7 @@ from retrim.cli.page_server import MOST_BYTES, page_app, places_app
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
 from retrim.reports.everywhere import workspaces
+from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
 from tests.builders.served import SECONDS, serving
 from tests.reports.test_everywhere import made as described
@@ -185,3 +186,19 @@ def test_several_workspaces_are_listed_by_health_and_each_has_its_page(tmp_path:
     assert [code for code, _ in pages] == [HTTPStatus.OK, HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE]
     assert '<a href="/retrim">All models</a>' in pages[0][1]
     assert 'formaction="/retrim/at/1/retrain"' in pages[0][1]
+
+
+@pytest.mark.server
+def test_the_pages_of_a_prefect_server_that_runs_are_a_click_away(visitor: Visitor, server: str) -> None:
+    here = visitor.open_workspace()
+    app = page_app(
+        lambda: Workspace(here.paths, here.params, Env(prefect_url=server)),
+        by="t",
+        now=lambda: visitor.desk.day(15),
+        links=(),
+    )
+    with serving(app) as port:
+        beside = Visitor(visitor.desk, port).ask("GET", "/retrim")[1]
+
+    assert f'<a href="{server.removesuffix("/api")}">Prefect</a>' in beside
+    assert "Prefect</a>" not in visitor.ask("GET", "/retrim")[1]

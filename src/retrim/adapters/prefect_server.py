@@ -48,6 +48,11 @@ class PrefectApi:
     url: str
     login: str | None = field(repr=False)
 
+    @property
+    def pages_url(self) -> str:
+        """Where a browser finds its pages."""
+        return self.url.removesuffix("/api")
+
     def answers(self) -> bool:
         """Whether a server answers there; no login is needed to ask this."""
         return answers(self.url)
@@ -180,11 +185,6 @@ class Server:
         self.home, self.pages = home, pages
         self.api = PrefectApi(f"http://127.0.0.1:{port}/api", make_login())
         self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pages_url(self) -> str:
-        """Where a browser finds its pages."""
-        return self.api.url.removesuffix("/api")
 
     def revive(self) -> bool:
         """Starts it if it does not run; whether it had to.

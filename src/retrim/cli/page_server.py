@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from retrim.adapters.prefect_server import known_server
 from retrim.cli.base import LONGEST
 from retrim.cli.page import (
     BATCHES,
@@ -198,6 +199,12 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
     return Starlette(routes=routes)
 
 
+def _prefect_link(workspace: Workspace) -> tuple[tuple[str, str], ...]:
+    """The pages of the workspace's Prefect server, which ask for a login of their own, while it runs."""
+    server = known_server(workspace.paths.prefect, workspace.env.prefect_url)
+    return () if server is None else (("Prefect", server.pages_url),)
+
+
 def _routes(
     open_here: Callable[[], Workspace],
     *,
@@ -208,8 +215,10 @@ def _routes(
 ) -> list[Route]:
     def shown(status: int, said: str = "", *, failed: bool = False, until: str | None = None) -> Response:
         try:
-            page = find_page(open_here(), now=now(), until=until)
-            return HTMLResponse(page_html(page, ServedPage(prefix, links, said, failed)), status, HEADERS)
+            workspace = open_here()
+            page = find_page(workspace, now=now(), until=until)
+            served = ServedPage(prefix, (*links, *_prefect_link(workspace)), said, failed)
+            return HTMLResponse(page_html(page, served), status, HEADERS)
         except RetrimError as error:
             return PlainTextResponse(f"{said}\n{error}".strip(), 503, HEADERS)
 
