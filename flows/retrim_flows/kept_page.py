@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from prefect.artifacts import create_markdown_artifact
 
 from retrim.checking.check import CheckOutcome
+from retrim.checking.history import CHECK
 from retrim.errors import RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim_flows.lines import say
@@ -18,6 +19,8 @@ SECONDS = 120
 """What making a page may take."""
 MOST_BYTES = 1_000_000
 """Of a page that is kept: each check has one."""
+MOST_PAGES = 100
+"""Of checks whose pages are kept beside a version: at an hour a check four days, and 40 MB."""
 COMMAND = "from retrim.cli.main import main; main()"
 
 
@@ -31,6 +34,8 @@ def keep_page(checked: CheckOutcome) -> None:
         key = "check-" + re.sub("[^a-z0-9]+", "-", workspace.model.lower()).strip("-")
         summary = summarise(workspace, checked, place)
         create_markdown_artifact(markdown=summary, key=key, description=f"check {checked.id}")
+        if checked.record.champion is not None:
+            _drop_old_pages(workspace, checked.record.champion)
     except Exception as error:  # noqa: BLE001  the check is made, whatever becomes of its page
         say("page", f"failed: {type(error).__name__}: {error}")
 
@@ -65,6 +70,17 @@ def _keep_page(workspace: Workspace, checked: CheckOutcome) -> str | None:
         page = file.read_bytes()
     if len(page) > MOST_BYTES:
         raise RetrimError(f"it has {len(page)} bytes, more than {MOST_BYTES}")
-    name = f"checks/{checked.id}.html"
+    name = place_of(checked.id)
     workspace.registry.add_files(checked.record.champion, {name: page})
     return name
+
+
+def place_of(check: str) -> str:
+    """Where the page of a check is among the artifacts of the run of a version."""
+    return f"checks/{check}.html"
+
+
+def _drop_old_pages(workspace: Workspace, version: int) -> None:
+    """Keeps the pages of the newest checks, of those beside a version."""
+    newest = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_PAGES)
+    workspace.registry.drop_files(version, "checks", kept={place_of(row.id) for row in newest})

@@ -7,7 +7,7 @@ and keeps aliases: all that a check and a move ask of it.
 
 import inspect
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from hashlib import sha256
@@ -81,6 +81,12 @@ class Shelf:
 
     def add_files(self, version: int, files: dict[str, bytes]) -> None:
         self.beside.setdefault(version, {}).update(files)
+
+    def drop_files(self, version: int, folder: str, *, kept: Collection[str]) -> None:
+        files = self.beside.get(version, {})
+        self.beside[version] = {
+            name: files[name] for name in files if name in kept or not name.startswith(f"{folder}/")
+        }
 
     def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
         return self.folders[version]

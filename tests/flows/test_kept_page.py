@@ -77,3 +77,14 @@ def test_a_check_that_was_made_before_keeps_no_second_page(desk: Desk, said: lis
     module.keep_page(checked(desk))
 
     assert (desk.shelf.beside, said) == ({}, [])
+
+
+def test_pages_of_older_checks_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PAGES", 2)
+    done = []
+    for day in (12, 13, 14):
+        desk.land(desk.rows(day, day + 1), day + 1)
+        done.append(check(desk.workspace, by="a test", now=desk.day(day + 1)))
+        module.keep_page(done[-1])
+
+    assert sorted(desk.shelf.beside[1]) == sorted(f"checks/{each.id}.html" for each in done[1:])

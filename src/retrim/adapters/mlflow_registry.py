@@ -429,6 +429,25 @@ class ModelRegistry(Experiment):
                 path.write_bytes(content)
             self.client.log_artifacts(run, made)
 
+    def drop_files(self, version: int, folder: str, *, kept: Collection[str]) -> None:
+        """Removes the files of a folder among the artifacts of a version's run, but for those that are named.
+
+        Args:
+            version: Its number.
+            folder: Such as `checks`.
+            kept: Their places, such as `checks/3f2a.html`.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        run = self.run_of(version)
+        with self.wrapped(f"remove files of version {version}"):
+            delete: Callable[[str], None] = get_artifact_repository(
+                self.client.get_run(run).info.artifact_uri
+            ).delete_artifacts
+            for file in self.client.list_artifacts(run, folder):
+                if file.path not in kept:
+                    delete(file.path)
+
     def _folder(self, version: int, name: str) -> Path:
         """A folder of a version's run: the very one where artifacts are local, else a download."""
         run = self.run_of(version)
