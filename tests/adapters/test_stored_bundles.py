@@ -17,7 +17,7 @@ from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, fa
 from retrim.gate.verdict import SlicesRecord
 from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import FORMAT, FORMAT_FILE, VERDICT, FitRecord, SplitRecord, format_of, load_predictor
-from retrim.training.contributions import Importance
+from retrim.training.predicted import Importance
 
 STORED = Path(__file__).parents[1] / "fixtures" / "bundles"
 NUMBERS = sorted(path.name for path in STORED.iterdir() if path.is_dir() and path.name.isdigit())

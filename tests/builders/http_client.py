@@ -10,8 +10,8 @@ from typing import Any
 
 from retrim.adapters.mlflow_server import HOST
 from retrim.lineage.tokens import Doorkeeper
-from retrim.serving.labels import land_labels
 from retrim.serving.metrics import LoopFigures, Metrics
+from retrim.serving.models import land_labels
 from retrim.serving.predict import version_to_ask
 from retrim.serving.request_log import Line
 from retrim.serving.served import ServedVersion, serve_version

@@ -8,7 +8,7 @@ from retrim.decision.stored_rows import RunDetail, RunRow
 from retrim.files import dump_yaml
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import ask_for_run
-from retrim.reports.everywhere import find_models
+from retrim.reports.health import find_models
 from retrim.retraining.recover import mark_stopped
 from retrim.retraining.retrain import claim_run
 from tests.builders.answers import resumed_records, status_record

@@ -15,7 +15,7 @@ from retrim.cli import page_server
 from retrim.cli.page_server import MOST_BYTES, page_app, places_app
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
-from retrim.reports.everywhere import workspaces
+from retrim.reports.health import workspaces
 from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
 from tests.builders.served import SECONDS, serving

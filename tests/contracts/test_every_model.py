@@ -11,9 +11,9 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import METRICS, row_losses
 from retrim.templates import own_model
-from retrim.training.contributions import check_sums
 from retrim.training.custom import CONTENT_FILE
 from retrim.training.estimators import MODELS, Estimator, FittedModel, outputs, trust
+from retrim.training.predicted import check_sums
 
 TEMPLATE = Path(own_model.__file__).read_bytes()
 OWN = f"own:models/my_model.py@{trust(TEMPLATE)}"

@@ -18,9 +18,9 @@ from retrim.lineage.own_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
 from retrim.reports.distributions import verify_alarms
-from retrim.reports.everywhere import find_models
 from retrim.reports.explain import explain
 from retrim.reports.fairness import fairness_of
+from retrim.reports.health import find_models
 from retrim.reports.what_if import effect_of
 from retrim.retraining.card import make_card
 from retrim.retraining.exchange import ExportManifest, VersionArchive, _finish, judge_import

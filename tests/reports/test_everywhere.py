@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.reports.everywhere import ModelPlace, _with_twins, find_models
+from retrim.reports.health import ModelPlace, _with_twins, find_models
 from retrim.stats.codec import to_record
 from tests.builders.desk import Desk, make_desk
 

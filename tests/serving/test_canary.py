@@ -18,7 +18,7 @@ from retrim.decision import canary as deciding
 from retrim.errors import BadInputError, RefusedError
 from retrim.release.canary import end_canary, newest_canary, start_canary
 from retrim.release.release import rollback
-from retrim.serving.follow import Follower
+from retrim.serving.models import Follower
 from retrim.serving.request_log import RequestLog
 from retrim.serving.request_rows import ARROW, rows_of_arrow
 from tests.builders.cured import Cure

@@ -23,7 +23,7 @@ from retrim.checking.score import recompute
 from retrim.lineage.prediction_log import SERVED, PredictionLog
 from retrim.release.release import rollback
 from retrim.serving import request_log, served
-from retrim.serving.follow import Follower
+from retrim.serving.models import Follower
 from retrim.serving.request_log import RequestLog, read_lines
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import Client, running, served_version, serving_of

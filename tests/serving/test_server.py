@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from retrim.adapters.mlflow_server import HOST, bind
 from retrim.serving import request_rows, server
-from retrim.serving.one_row import UnusualRowError
-from retrim.serving.plain_suite import bounds_of
+from retrim.serving.one_row import UnusualRowError, bounds_of
 from retrim.serving.predict import predict
 from retrim.serving.request_rows import ARROW, WrongRequestError, rows_of_json
 from retrim.serving.served import ServedVersion
@@ -278,7 +277,7 @@ def test_pages_in_a_browser_are_not_answered(client: Client) -> None:
 
 def test_a_suite_of_bounds_needs_no_great_expectations(desks: dict[str, Desk]) -> None:
     code = (
-        "import sys; from retrim.serving.plain_suite import suite_to_ask; from pathlib import Path;"
+        "import sys; from retrim.serving.one_row import suite_to_ask; from pathlib import Path;"
         "suite_to_ask(Path(sys.argv[1]), {'level': 'number', 'group': 'category', 'slope': 'number',"
         "'noise': 'number'}); assert not {'great_expectations', 'mlflow'} & set(sys.modules)"
     )

@@ -12,8 +12,8 @@ from retrim.files import folder_digest
 from retrim.release.release import ask_fresh
 from retrim.templates import own_model
 from retrim.training.bundle import load_predictor
-from retrim.training.contributions import explain_row
 from retrim.training.estimators import trust
+from retrim.training.predicted import explain_row
 from tests.builders.cured import Cure
 from tests.builders.run_directory import Room, make_run_directory, stream
 from tests.builders.whole import assert_whole

@@ -10,7 +10,7 @@ from retrim.features.view import FeatureView
 from retrim.stages.tune import _laid
 from retrim.stats.windows import part_of
 from retrim.training.bundle import load_predictor
-from retrim.training.contributions import explain_row
+from retrim.training.predicted import explain_row
 from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480

@@ -19,9 +19,9 @@ from retrim.training.classes import (
     sampled,
     threshold_of,
 )
-from retrim.training.contributions import check_sums
 from retrim.training.estimators import MODELS, outputs
 from retrim.training.linear import Linear
+from retrim.training.predicted import check_sums
 
 DRAW = np.random.default_rng(5)
 ROWS = 6000

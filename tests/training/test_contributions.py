@@ -8,8 +8,8 @@ import pytest
 
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
-from retrim.training.contributions import check_sums, importance
 from retrim.training.estimators import MODELS, Model, outputs
+from retrim.training.predicted import check_sums, importance
 
 VIEW = FeatureView({"x": "number", "n": "number"}, {}, "y", "binary", ("not yes", "yes"))
 DRAW = np.random.default_rng(4)

@@ -41,7 +41,7 @@ from retrim.training.bundle import (
     FoundRecord,
     SplitRecord,
 )
-from retrim.training.contributions import Importance
+from retrim.training.predicted import Importance
 from retrim.training.tuning import Trial
 
 BACKTEST = "backtest/backtest.json"

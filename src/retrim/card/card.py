@@ -34,8 +34,8 @@ from retrim.stats.metrics import Task
 from retrim.stats.plugins import SettingsSection as Settings
 from retrim.training.bundle import BacktestRecord, FitRecord, FoundRecord, SplitRecord
 from retrim.training.classes import ChosenThreshold
-from retrim.training.contributions import Importance
 from retrim.training.early import EarlyCounts
+from retrim.training.predicted import Importance
 
 
 class CardParams(Settings):

@@ -76,7 +76,7 @@ def several_workspaces(folders: list[Path] | None) -> "list[WorkspacePaths]":
     """The workspaces of these folders; none named: those in this one, if it is in no workspace; else none."""
     from retrim.errors import BadInputError
     from retrim.files import WorkspacePaths
-    from retrim.reports.everywhere import workspaces
+    from retrim.reports.health import workspaces
 
     if folders:
         return workspaces(folders)

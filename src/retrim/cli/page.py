@@ -30,8 +30,7 @@ from retrim.drift.profile import WindowBar
 from retrim.errors import RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.reports.distributions import find_distributions
-from retrim.reports.everywhere import ModelPlace
-from retrim.reports.health import Health, HealthLevel, find_health
+from retrim.reports.health import Health, HealthLevel, ModelPlace, find_health
 from retrim.stats.charts import counts_by_day, estimates_over_time, gain_over_time, loss_over_time
 
 DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"

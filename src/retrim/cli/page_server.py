@@ -39,7 +39,7 @@ from retrim.landing.ingest import release_quarantined
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.release import approval
 from retrim.release.release import rollback
-from retrim.reports.everywhere import find_models, places_by_health
+from retrim.reports.health import find_models, places_by_health
 from retrim.retraining.retrain import retrain_at_once
 
 PREFIX = "/retrim"

@@ -65,7 +65,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.approval import WaitingVersion
 from retrim.release.versions import LiveVersion
 from retrim.reports.demo import NO_LOSS, Loss
-from retrim.reports.everywhere import ModelPlace
+from retrim.reports.health import ModelPlace
 from retrim.reports.replay import ReplayRun
 from retrim.stats.codec import Number, from_record, to_record
 

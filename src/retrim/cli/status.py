@@ -48,7 +48,7 @@ def status(
 
     if everywhere:
         from retrim.cli.screens import show_places
-        from retrim.reports.everywhere import find_models as look
+        from retrim.reports.health import find_models as look
         from retrim.stats.codec import to_record
 
         places = look(folders or [], here=Path.cwd(), now=as_time(None))

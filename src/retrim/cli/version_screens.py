@@ -27,7 +27,7 @@ from retrim.profile.whole import TableProfile
 from retrim.reports.explain import ExplainedRow
 from retrim.reports.fairness import VersionFairness
 from retrim.reports.what_if import WhatIf
-from retrim.training.contributions import Contribution, Explanation
+from retrim.training.predicted import Contribution, Explanation
 
 MOST = 15  # lines of a section
 VALUE = 60  # characters of a value

@@ -51,7 +51,7 @@ from retrim.stats.metrics import measure, row_losses
 from retrim.stats.plugins import near_keys
 from retrim.table.data import ColumnType, DataParams, row_keys
 from retrim.training.bundle import SETTINGS, SPLIT, FitRecord, SplitRecord
-from retrim.training.contributions import Explanation, explain_row
+from retrim.training.predicted import Explanation, explain_row
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
 REQUEST = re.compile(r"[0-9a-f]{16}")

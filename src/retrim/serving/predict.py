@@ -2,12 +2,14 @@
 
 Parts lie under `var/predict/<request>/` until all are there. A request is told by its content: the same rows, version,
 rules and OUT. So one that was stopped goes on where it was, with the same bytes in the end as if it had not been.
+
+Features from the past of rows that have not landed are made of what has landed, and of the rows themselves.
 """
 
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,21 +26,90 @@ from retrim.adapters.database import iso
 from retrim.checking.score import interval_width
 from retrim.errors import BadInputError
 from retrim.files import count_cores, flush, make_private_folder, write_file
+from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.address import place_of
 from retrim.release.versions import Stored, load_champion, load_stored_version
 from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, suite_of_rows
-from retrim.serving.past import LandedPast, read_past
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
 from retrim.stats.codec import to_json, to_record
-from retrim.table.data import ColumnType
+from retrim.table.data import ColumnType, row_keys, total_order, with_past
 from retrim.table.fault import Suite
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import ReadingParams
 from retrim.training.estimators import is_own
 from retrim.training.predicted import largest_contributions, predicted_columns, probability_columns
+
+
+@dataclass(frozen=True)
+class LandedPast:
+    """What has landed, as far as features from the past are made of it.
+
+    Args:
+        workspace: The workspace.
+        history: Of the version.
+        landed: Landed rows with their times and what the features are made of, in total order.
+    """
+
+    workspace: Workspace
+    history: HistoryParams
+    landed: pd.DataFrame
+
+    @property
+    def see_one_another(self) -> bool:
+        """Whether a row's features are made of other rows that have not landed: of a column known before its label."""
+        return any(feature.of not in self._late for feature in self.history.features)
+
+    @property
+    def _late(self) -> set[str]:
+        columns = self.workspace.params.data.columns
+        return {name for name, column in columns.items() if column.role in ("target", "forbidden")}
+
+    def narrow(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Of rows, what features from the past are made of."""
+        data = self.workspace.params.data
+        wanted = {data.time, *data.row_key, *past_takes(self.history)} - self._late
+        return rows[[name for name in rows if name in wanted]]
+
+    def features(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+        """The features of rows that have not landed, by name, shape (n,); a landed row of the same key is replaced.
+
+        Args:
+            rows: As `narrow` gives them, with their time.
+        """
+        data = self.workspace.params.data
+        named = set(data.row_key) <= set(rows)
+        keys = row_keys(rows, data.row_key, "") if named else pd.Series([f"\0{n}" for n in range(len(rows))])
+        fresh = rows.assign(_key=keys.to_numpy(), _event=rows[data.time], _due=None, _place=np.arange(len(rows)))
+        before = self.landed[~self.landed["_key"].isin(fresh["_key"])] if named else self.landed
+        fresh = fresh.reindex(columns=[*before.columns, "_place"])
+        fresh = fresh.astype({name: before[name].dtype for name in before})
+        table = pd.concat([before.assign(_place=-1), fresh], ignore_index=True)
+        table = table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
+        made = with_past(table, data, self.history)
+        own = made[made["_place"] >= 0].sort_values("_place")
+        return {name: own[name].to_numpy() for name in self.history.columns if name in own}
+
+
+def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str], *, now: pd.Timestamp) -> LandedPast:
+    """What has landed by `now`, for features that a version needs.
+
+    Raises:
+        BadInputError: No rows have landed, or a feature is made of a column that the table no longer has.
+    """
+    table = read_as_of(workspace, as_of=now)
+    takes = sorted(past_takes(history))
+    gone = [name for name in takes if name not in table.times]
+    if gone:
+        feature = next(name for name in history.columns if name in set(needed))
+        raise BadInputError(
+            f"the version needs {feature!r}, which is made of {gone[0]!r}, and the table no longer has that column; "
+            f"add {feature!r} to the rows, or take another version: --version N"
+        )
+    columns = dict.fromkeys(["_key", "_event", "_due", workspace.params.data.time, *takes])
+    return LandedPast(workspace, history, table.times[[name for name in columns if name in table.times]])
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from retrim.lineage.prediction_log import probabilities_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored
 from retrim.serving.checked_rows import Breaks, NeededColumns, check_rows
-from retrim.serving.one_row import OneRow, UnusualRowError, make_one_row
-from retrim.serving.plain_suite import asker_of, bounds_of, suite_to_ask
+from retrim.serving.one_row import OneRow, UnusualRowError, asker_of, bounds_of, make_one_row, suite_to_ask
 from retrim.serving.predict import history_of, needed_columns
 from retrim.serving.request_rows import Asked, WrongRequestError, rejected_cells, rows_of_arrow, rows_of_json
 from retrim.serving.rows_in import LoadedRows

@@ -50,9 +50,9 @@ from retrim.table.data import at_keys
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import THRESHOLDS, VERDICT, FitRecord, Predictor, load_predictor
 from retrim.training.classes import load_balanced
-from retrim.training.contributions import importance
 from retrim.training.estimators import Model
 from retrim.training.groups import FairnessParams, Outcomes, Thresholds
+from retrim.training.predicted import importance
 from retrim.training.recipe import REFITTED
 
 

@@ -1,12 +1,22 @@
-"""What a version says of rows, as columns that anybody can read: number or probability, class, interval, decision."""
+"""What a version says of rows, as columns that anybody can read: number or probability, class, interval, decision.
+
+One prediction, taken apart: what each feature adds to the raw score, from the score of the average row on; and how much
+each weighs over many rows.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
+from retrim.errors import BadInputError, RefusedError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
+from retrim.stats.codec import key
 from retrim.training.bundle import Predictor
+from retrim.training.estimators import Link, Model, outputs
 
 COVERAGE = 0.9
 """Share of holdout rows whose answer lies within the interval."""
@@ -88,3 +98,195 @@ def largest_contributions(
         columns[f"feature {place + 1}"] = names.take(pa.array(order[:, place]))
         columns[f"contribution {place + 1}"] = pa.array(np.take_along_axis(parts, order[:, [place]], axis=1)[:, 0])
     return columns
+
+
+TOLERANCE = 1e-6
+"""By how much contributions may miss the score they sum to, as a share of the score where that is above 1."""
+
+
+IMPORTANCE_ROWS = 150
+"""Judged rows whose contributions are averaged into the importance: more of them change its order hardly ever."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much each feature weighs, by exact contributions.
+
+    Args:
+        weights: Mean absolute contribution by feature, in units of the raw score; summed over the classes.
+        rows: Rows that were looked at.
+        of: Rows that there were.
+    """
+
+    weights: dict[str, float]
+    rows: int
+    of: int
+
+
+def importance(
+    model: Model, view: FeatureView, rows: pd.DataFrame, *, most: int = IMPORTANCE_ROWS
+) -> Importance | None:
+    """Mean absolute contribution of each feature over `rows`, or over `most` of them, spread evenly.
+
+    Args:
+        model: The model.
+        view: Its preprocessing.
+        rows: Rows it has not seen, in time order.
+        most: Rows that are looked at, at most.
+
+    Returns:
+        None without rows, or where the model has no exact contributions.
+    """
+    if not len(rows):
+        return None
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype("int64")
+    try:
+        added = model.contributions(view.matrix(rows.iloc[places]))
+    except RefusedError:
+        return None
+    weights = np.abs(view.by_feature(added[:, :, :-1])).mean(axis=0).sum(axis=0)
+    return Importance(dict(zip(view.needs, map(float, weights), strict=True)), len(places), len(rows))
+
+
+def check_sums(added: np.ndarray, scores: np.ndarray) -> None:
+    """Checks that contributions sum to the scores they explain.
+
+    Args:
+        added: Shape (n, outputs, features + 1).
+        scores: Shape (n, outputs).
+
+    Raises:
+        RetrimError: A sum misses its score by more than `TOLERANCE`.
+    """
+    missed = np.abs(added.sum(axis=-1) - scores) / np.maximum(np.abs(scores), 1.0)
+    if missed.size and not missed.max() <= TOLERANCE:
+        raise RetrimError(
+            f"contributions miss the score by {missed.max():.3g}, more than {TOLERANCE:g}; it is not exact"
+        )
+
+
+MISSING, UNSEEN = "missing", "not seen in training"
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one feature adds.
+
+    Args:
+        feature: Its name.
+        value: What the row holds, as text.
+        note: `missing`, `not seen in training`, or empty. The model takes both for missing.
+        contribution: In units of the raw score.
+    """
+
+    feature: str
+    value: str
+    note: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction and its parts: `base` and all contributions sum to `score`, and `link` makes `output` of that.
+
+    Args:
+        task: regression, binary or multiclass.
+        link: What the score is.
+        explained: The class that is explained; None for a regression.
+        base: Score of the average training row.
+        added: Of each feature, the largest first.
+        score: The raw score.
+        output: Predicted number, or probability of the explained class.
+        outputs: Probability of every class; empty for a regression.
+        remainder: Sum of the parts less the score: what floating point left.
+    """
+
+    task: str
+    link: Link
+    explained: Annotated[str | None, key("class")]
+    base: float
+    added: Annotated[tuple[Contribution, ...], key("contributions")]
+    score: float
+    output: float
+    outputs: dict[str, float]
+    remainder: float
+
+
+def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -> Explanation:
+    """The prediction of one row, taken apart.
+
+    Args:
+        predictor: The model and its preprocessing.
+        row: One row with its features, shape (1, columns).
+        asked: The class to explain; by default the predicted one of a multiclass task, the positive one of a binary.
+
+    Raises:
+        BadInputError: The row lacks a feature, or a class is asked of a regression.
+        UnknownNameError: The model knows no such class.
+        RefusedError: The model has no exact contributions.
+    """
+    view, model = predictor.view, predictor.model
+    predicted = predictor.predict(row)
+    matrix = view.matrix(row)
+    added, scores = model.contributions(matrix), model.scores(matrix)
+    check_sums(added, scores)
+    assert np.allclose(outputs(scores, model.link), predicted, rtol=1e-9, atol=1e-12), "the link is another one"
+    place, explained, sign = _asked(view, predicted, asked)
+    parts, base = sign * view.by_feature(added[0, place, :-1]), sign * float(added[0, place, -1])
+    score = sign * float(scores[0, place])
+    if model.link == "chance" and sign < 0:  # the chance of "not" is 1 less that of "yes", not its negative
+        base += 1.0
+        score += 1.0
+    row = view.seen(row)
+    values = [_told(row[name].iloc[0], view, name) for name in view.needs]
+    found = [
+        Contribution(name, value, note, float(part))
+        for name, (value, note), part in zip(view.needs, values, parts, strict=True)
+    ]
+    every = _outputs(view, predicted)
+    return Explanation(
+        task=view.task,
+        link=model.link,
+        explained=explained,
+        base=base,
+        added=tuple(sorted(found, key=lambda each: (-abs(each.contribution), each.feature))),
+        score=score,
+        output=float(predicted[0]) if explained is None else every[explained],
+        outputs=every,
+        remainder=base + float(parts.sum()) - score,
+    )
+
+
+def _asked(view: FeatureView, predicted: np.ndarray, asked: str | None) -> tuple[int, str | None, float]:
+    """Which raw score is explained, for which class, and its sign: the log odds of "not" are those of "yes" negated."""
+    if view.task == "regression":
+        if asked is not None:
+            raise BadInputError(f"a class, {asked!r}, is asked of a regression, which has none; leave --class out")
+        return 0, None, 1.0
+    if asked is not None and asked not in view.classes:
+        raise UnknownNameError("class", asked, view.classes)
+    if view.task == "binary":
+        name = asked or view.classes[-1]
+        return 0, name, 1.0 if name == view.classes[-1] else -1.0
+    place = view.classes.index(asked) if asked is not None else int(predicted[0].argmax())
+    return place, view.classes[place], 1.0
+
+
+def _outputs(view: FeatureView, predicted: np.ndarray) -> dict[str, float]:
+    if view.task == "regression":
+        return {}
+    if view.task == "binary":
+        return dict(zip(view.classes, (1 - float(predicted[0]), float(predicted[0])), strict=True))
+    return dict(zip(view.classes, map(float, predicted[0]), strict=True))
+
+
+def _told(value: Any, view: FeatureView, name: str) -> tuple[str, str]:
+    """A value as a person reads it, and whether the model knows it."""
+    if pd.isna(value):
+        return "", MISSING
+    kind, levels = view.needs[name], view.known_levels(name)
+    if kind == "time":
+        return pd.Timestamp(value).isoformat(), ""
+    if kind != "category":
+        return f"{float(value):.6g}", ""
+    return str(value), UNSEEN if levels is not None and str(value) not in levels else ""
