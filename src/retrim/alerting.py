@@ -115,7 +115,9 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.APPROVAL_NEEDED: KindFacts(
         WARNING, "answer it", ("versions approve {about} --reason WHY", "versions reject {about} --reason WHY")
     ),
-    AlertKind.RESTORE_NEEDED: KindFacts(WARNING, "if you agree", ("rollback --to {about} --reason WHY",), lasts=True),
+    AlertKind.RESTORE_NEEDED: KindFacts(
+        WARNING, "if you agree", ("versions rollback --to {about} --reason WHY",), lasts=True
+    ),
     AlertKind.APPROVAL_EXPIRED: KindFacts(WARNING, "to make another version", ("retrain",)),
     AlertKind.APPROVAL_OUTDATED: KindFacts(WARNING, "to make another version", ("retrain",)),
     AlertKind.BUDGET_REACHED: KindFacts(
@@ -129,11 +131,13 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.COLUMN_GONE: KindFacts(WARNING, "state its new name as the text says, or", ("retrain",), lasts=True),
     AlertKind.PROBATION_CONFIRMED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_OVER: KindFacts(INFO, *SEE_VERSION),
-    AlertKind.PROBATION_WORSE: KindFacts(WARNING, "answer it", ("rollback --reason WHY", *ANSWER_HOLD)),
+    AlertKind.PROBATION_WORSE: KindFacts(WARNING, "answer it", ("versions rollback --reason WHY", *ANSWER_HOLD)),
     AlertKind.PROBATION_REPLACED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_ROLLBACK: KindFacts(WARNING, *SEE_VERSION),
     AlertKind.ROLLBACK_REFUSED: KindFacts(
-        CRITICAL, "make another version, or one live that was before", ("retrain", "rollback --to N --reason WHY")
+        CRITICAL,
+        "make another version, or one live that was before",
+        ("retrain", "versions rollback --to N --reason WHY"),
     ),
     AlertKind.CANARY_ENDED: KindFacts(WARNING, "to see how it stood beside the live version", ("status",)),
     AlertKind.BATCH_QUARANTINED: KindFacts(
@@ -147,7 +151,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
         WARNING, "look at its file; if it is wrong", ("batch withdraw {about} --reason WHY",)
     ),
     AlertKind.DATES_REPAIRED: KindFacts(INFO, "nothing: the text says what was dated anew"),
-    AlertKind.REBUILD_DIFFERS: KindFacts(CRITICAL, "to see the differences", ("reproduce {about} --prove",)),
+    AlertKind.REBUILD_DIFFERS: KindFacts(CRITICAL, "to see the differences", ("versions reproduce {about} --prove",)),
     AlertKind.REMOTE_AWAY: KindFacts(WARNING, "bring the DVC remote back, then", ("check",), lasts=True),
 }
 

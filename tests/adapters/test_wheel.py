@@ -115,7 +115,7 @@ def test_an_installation_that_lacks_a_part_is_refused_by_name(unpacked: Path, na
     (lost,) = unpacked.glob(f"*.dist-info/{name}")
     lost.unlink()
 
-    with pytest.raises(RefusedError, match=f"not whole: .*{name} is missing; install it again from its wheel"):
+    with pytest.raises(RefusedError, match=f"is incomplete: .*{name} is missing; install it again from its wheel"):
         pack_wheel(unpacked / "retrim")
 
 

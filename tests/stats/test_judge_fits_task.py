@@ -60,7 +60,7 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     document["drift"]["alarms"] |= {"at_most": 36}
     (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r"36 per year is 1.4 for each check \(one every 14 days"):
+    with pytest.raises(BadInputError, match=r"36 per year is 1.4 false alarms per check, with a check every 14 days"):
         load_params(tmp_path / "params.yaml")
 
 
