@@ -25,7 +25,7 @@ from retrim.release.release import rollback
 from retrim.serving import request_log, served
 from retrim.serving.models import Follower
 from retrim.serving.request_log import RequestLog, read_lines
-from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import Client, running, served_version, serving_of
 from tests.builders.receivers import free_port
 from tests.builders.served import SECONDS
@@ -34,16 +34,6 @@ pytestmark = pytest.mark.slow
 
 ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """Two versions, the second live."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
-    for since, until in ((0, 10), (10, 14)):
-        desk.land(desk.rows(since, until), until)
-        desk.make_version(until)
-    return desk
 
 
 @pytest.fixture

@@ -19,16 +19,6 @@ pytestmark = pytest.mark.slow
 ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """Two versions, the second live."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
-    for since, until in ((0, 10), (10, 14)):
-        desk.land(desk.rows(since, until), until)
-        desk.make_version(until)
-    return desk
-
-
 @pytest.fixture
 def desk(made: Desk, tmp_path: Path) -> Desk:
     return copy_of(made, tmp_path / "workspace")

@@ -1,0 +1,15 @@
+"""What several files about the server begin with."""
+
+import pytest
+
+from tests.builders.desk import Desk, make_desk
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Two versions, the second live."""
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
+    for since, until in ((0, 10), (10, 14)):
+        desk.land(desk.rows(since, until), until)
+        desk.make_version(until)
+    return desk
