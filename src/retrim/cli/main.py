@@ -7,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from retrim.cli import alerts, data, policy, predict, serve, start, status, versions
+from retrim.cli import alerts, data, operate, policy, predict, serve, start, status, versions
 from retrim.cli import explain as _explain  # noqa: F401  adds its commands to the groups
 from retrim.cli.base import (
     AsJson,
@@ -209,7 +209,7 @@ def schedule() -> None:
         run_schedule(workspace, server)
 
 
-for part in (start, data, predict, serve, status):
+for part in (start, data, predict, serve, status, operate):
     app.add_typer(part.app)
 for name, group in {
     "alerts": alerts.alerts_app,
