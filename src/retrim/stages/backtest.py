@@ -1,12 +1,30 @@
 """The recipe refitted at earlier origins, on training rows alone."""
 
-import numpy as np
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
 
+import numpy as np
+from pydantic import JsonValue
+
+from retrim.adapters.dask_cluster import opened_cluster
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import Paths, lightgbm_alone, write_folder
-from retrim.stages._common import grouped, is_final, main, read_json, read_pins, read_view
-from retrim.stats.codec import to_json, to_record
+from retrim.stages._common import (
+    as_task,
+    files_of_fits,
+    grouped,
+    is_final,
+    main,
+    read_json,
+    read_pins,
+    read_view,
+    trust_own_code,
+)
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import recipe as rolling
@@ -34,25 +52,16 @@ def run(
         _write_judged(paths)
         return
     lightgbm_alone()
-    rows = grouped(part_of(read_view(paths), "train"), paths, fairness__groups, fairness__mitigate)
-    view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    reweight = fairness__mitigate == "reweight"
-    tuned = read_json(paths.tuning / "hyperparameters.json")
-    recipes = recipes_of(tuned, train, loss=judge.loss, reweight=reweight)
-    try:
-        cut = folds(rows["_event"], rows["_due"], count=backtest.origins, rows=backtest.origin_rows)
-    except ValueError as error:
-        raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
-    origins = rolling.backtest(
-        recipes,
-        view,
-        rows,
-        cut,
-        windows_of(tuned, train),
-        sliding_rows=split.sliding_rows,
-        cores=cores,
-        came=rows.get("_came"),
-    )
+    task = OriginTask(backtest, train, judge, split, fairness__groups, fairness__mitigate, 0, "")
+    backtesting = _made(paths, task)
+    recipes, view, rows, cut = backtesting.recipes, backtesting.view, backtesting.rows, backtesting.folds
+    with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
+        if cluster is None:
+            origins = backtesting.origins(rolling.in_parallel(backtesting.score, backtesting.jobs, cores=cores))
+        else:
+            asked = [replace(task, origin=job.origin, challenger=job.challenger.name) for job in backtesting.jobs]
+            answers = cluster.run("retrim.stages.backtest:score_origin", [as_task(each) for each in asked])
+            origins = backtesting.origins([_unpacked(each) for each in answers])
     record = {
         "loss": judge.loss,
         "origins": [to_record(origin) for origin in origins],
@@ -61,7 +70,7 @@ def run(
     files = {"backtest.json": to_json(record)}
     if fairness__mitigate is not None and fairness__mitigate != "reweight":
         scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
-        competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
+        competing = challengers_of(recipes, backtesting.windows, len(rows), sliding_rows=split.sliding_rows)
         found = {
             each.name: group_thresholds(
                 np.concatenate([origin.of(each.name) for origin in origins]),
@@ -76,7 +85,7 @@ def run(
         files["thresholds.json"] = to_json({name: to_record(each) for name, each in found.items()})
     elif decide.threshold is not None:
         truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
-        competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
+        competing = challengers_of(recipes, backtesting.windows, len(rows), sliding_rows=split.sliding_rows)
         made = {
             each.name: threshold_of(np.concatenate([origin.of(each.name) for origin in origins]), truth, decide)
             for each in competing
@@ -85,6 +94,59 @@ def run(
         cuts = {name: to_record(Thresholds((), chosen.threshold, {}, {})) for name, chosen in made.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)
+
+
+@dataclass(frozen=True)
+class OriginTask:
+    """A challenger at an origin, with all settings that its loss depends on."""
+
+    backtest: rolling.BacktestParams
+    train: TrainParams
+    judge: JudgeParams
+    split: SplitParams
+    groups: tuple[GroupParams, ...]
+    mitigate: Mitigation | None
+    origin: int
+    challenger: str
+
+
+def _made(paths: Paths, task: OriginTask) -> rolling.Backtesting:
+    rows = grouped(part_of(read_view(paths), "train"), paths, task.groups, task.mitigate)
+    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    tuned = read_json(paths.tuning / "hyperparameters.json")
+    recipes = recipes_of(tuned, task.train, loss=task.judge.loss, reweight=task.mitigate == "reweight")
+    try:
+        cut = folds(rows["_event"], rows["_due"], count=task.backtest.origins, rows=task.backtest.origin_rows)
+    except ValueError as error:
+        raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
+    windows = windows_of(tuned, task.train)
+    made = rolling.Backtesting(recipes, view, rows, cut, windows, task.split.sliding_rows, rows.get("_came"))
+    made.views  # noqa: B018  learned once, before threads ask for them
+    return made
+
+
+def score_origin(folder: Path, item: JsonValue) -> bytes:
+    """A challenger at an origin, as a worker of a cluster scores it; the rows are kept for the next one."""
+    assert isinstance(item, dict)
+    task = from_record(OriginTask, item)
+    made = _rows_on_worker(folder, json.dumps({**item, "origin": 0, "challenger": ""}, sort_keys=True))
+    (job,) = (each for each in made.jobs if (each.origin, each.challenger.name) == (task.origin, task.challenger))
+    score, buffer = made.score(job, 1), BytesIO()
+    np.savez(buffer, loss=np.array(score.loss), away=score.away, predicted=score.predicted)
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _rows_on_worker(folder: Path, task: str) -> rolling.Backtesting:
+    lightgbm_alone()
+    given = from_record(OriginTask, json.loads(task))
+    trust_own_code(Paths(folder), given.train.model)
+    return _made(Paths(folder), given)
+
+
+def _unpacked(answer: bytes) -> rolling.OriginScore:
+    with np.load(BytesIO(answer)) as stored:  # arrays alone: objects are refused
+        return rolling.OriginScore(float(stored["loss"]), stored["away"], stored["predicted"])
 
 
 def _write_judged(paths: Paths) -> None:

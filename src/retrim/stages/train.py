@@ -1,26 +1,43 @@
 """Every challenger, fitted on the training rows of its window, and the profile of what it was made from."""
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
+from retrim.adapters.dask_cluster import opened_cluster, pack_files, unpack_files
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams
 from retrim.drift.reference import ExpectedWindows, make_reference
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, write_folder
-from retrim.stages._common import grouped, main, read_early, read_json, read_split, read_view
-from retrim.stats.codec import rows_at, to_json, to_parquet, to_record
+from retrim.stages._common import (
+    as_task,
+    files_of_fits,
+    grouped,
+    main,
+    read_early,
+    read_json,
+    read_split,
+    read_view,
+    trust_own_code,
+)
+from retrim.stats.codec import from_record, rows_at, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
 from retrim.training.bundle import FitRecord
+from retrim.training.early import EarlyRows
 from retrim.training.estimators import Model
 from retrim.training.groups import GroupParams, Mitigation
 from retrim.training.recipe import (
     Challenger,
     TrainParams,
+    WindowKind,
     challengers_of,
     fit_recipe,
     in_parallel,
@@ -44,49 +61,135 @@ def run(
 ) -> None:
     """Writes a folder a challenger: a recipe on a window; windows that hold the same rows make one."""
     lightgbm_alone()
-    whole = read_view(paths)
+    usual = ExpectedWindows(gain__rows_per_check, drift__alarms, drift__joint, cores)
+    task = ChallengerTask(train, judge, split, usual, fairness__groups, fairness__mitigate, "")
+    made = _made(paths, task)
+    names = [each.name for each in made.competing]
+    with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
+        if cluster is None:
+            folders = _all_here(made, task, cores)
+        else:
+            asked = [as_task(replace(task, usual=replace(usual, cores=1), challenger=name)) for name in names]
+            answers = cluster.run("retrim.stages.train:fit_challenger", asked)
+            folders = [unpack_files(each) for each in answers]
+    write_folder(
+        paths.models,
+        {f"{name}/{file}": content for name, own in zip(names, folders, strict=True) for file, content in own.items()},
+    )
+
+
+@dataclass(frozen=True)
+class ChallengerTask:
+    """A challenger by its name, with all settings that its files depend on."""
+
+    train: TrainParams
+    judge: JudgeParams
+    split: SplitParams
+    usual: ExpectedWindows
+    groups: tuple[GroupParams, ...]
+    mitigate: Mitigation | None
+    challenger: str
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What all challengers are made from.
+
+    Args:
+        table: Rows that train, judge or lie between, in order of event.
+        rows: Those that train.
+        judged: Those that judge.
+        view: How they become numbers.
+        early: Rows that are not due.
+        competing: The challengers.
+        cut: Row numbers of each training window.
+        reweight: Whether rows are weighted, so that there is a twin without weights.
+    """
+
+    table: pd.DataFrame
+    rows: pd.DataFrame
+    judged: pd.DataFrame
+    view: FeatureView
+    early: EarlyRows | None
+    competing: list[Challenger]
+    cut: dict[WindowKind, np.ndarray]
+    reweight: bool
+
+    def fit(self, each: Challenger, threads: int) -> Model:
+        take = self.cut[each.window]
+        return fit_recipe(each.recipe, self.view, self.rows, take=take, threads=threads, early=self.early)
+
+
+def _made(paths: Paths, task: ChallengerTask) -> _Rows:
+    whole, train, split = read_view(paths), task.train, task.split
     table = rows_at(whole, np.flatnonzero((whole["_part"] != "early").to_numpy()))
     rows, judged = part_of(table, "train"), part_of(table, "judge")
-    rows = grouped(rows, paths, fairness__groups, fairness__mitigate)
-    reweight = fairness__mitigate == "reweight"
+    rows = grouped(rows, paths, task.groups, task.mitigate)
+    reweight = task.mitigate == "reweight"
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     early = read_early(whole, view, read_split(paths.features))
     tuned, past = read_json(paths.tuning / "hyperparameters.json"), np.arange(len(rows))
-    recipes = recipes_of(tuned, train, loss=judge.loss, reweight=reweight)
+    recipes = recipes_of(tuned, train, loss=task.judge.loss, reweight=reweight)
     competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
     cut = {each.window: training_rows(past, each.window, sliding_rows=split.sliding_rows) for each in competing}
+    return _Rows(table, rows, judged, view, early, competing, cut, reweight)
 
-    def fit(each: Challenger, threads: int) -> Model:
-        return fit_recipe(each.recipe, view, rows, take=cut[each.window], threads=threads, early=early)
 
-    models = in_parallel(fit, competing, cores=cores)
-    # What each would be without weights, so that the verdict can show what these did.
-    plain = [replace(each, recipe=replace(each.recipe, reweight=False)) for each in competing if reweight]
-    twins = {each.name: twin for each, twin in zip(plain, in_parallel(fit, plain, cores=cores), strict=True)}
-    usual = ExpectedWindows(gain__rows_per_check, drift__alarms, drift__joint, cores)
-    files: dict[str, bytes] = {}
-    for each, model in zip(competing, models, strict=True):
-        name, fitted = each.name, rows_at(rows, cut[each.window])
-        made = FitRecord(
-            recipe=each.recipe,
-            rows=len(fitted),
-            since=fitted["_event"].iloc[0].isoformat(),
-            until=fitted["_event"].iloc[-1].isoformat(),
-            gains=dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
-            recipe_of=each.kind,
-            window=each.window,
-            early=early.counts if early is not None and each.recipe.takes_early else None,
-        )
-        files |= {f"{name}/{file}": content for file, content in model.files().items()}
-        files[f"{name}/fit.json"] = to_json(to_record(made))
-        if name in twins:
-            files[f"{name}/{BEFORE_FILE}"] = _predictions(twins[name], view, judged)
-        since = table.iloc[int(table["_event"].searchsorted(fitted["_event"].iloc[0])) :]  # in order of event
-        kept = make_reference(
-            since, judged, model.predict(view.matrix(judged)), view, ProfileParams(seed=train.seed), usual
-        )
-        files |= {f"{name}/profile/{file}": content for file, content in kept.as_files().items()}
-    write_folder(paths.models, files)
+def _all_here(made: _Rows, task: ChallengerTask, cores: int) -> list[dict[str, bytes]]:
+    models = in_parallel(made.fit, made.competing, cores=cores)
+    twins: list[Model] = []
+    if made.reweight:
+        twins = in_parallel(made.fit, [_unweighted(each) for each in made.competing], cores=cores)
+    return [
+        _files(made, task, each, model, twins[place] if twins else None)
+        for place, (each, model) in enumerate(zip(made.competing, models, strict=True))
+    ]
+
+
+def fit_challenger(folder: Path, item: JsonValue) -> bytes:
+    """A challenger's files, as a worker of a cluster makes them; their rows are kept for the next one."""
+    assert isinstance(item, dict)
+    task = from_record(ChallengerTask, item)
+    made = _rows_on_worker(folder, json.dumps({**item, "challenger": ""}, sort_keys=True))
+    (each,) = (one for one in made.competing if one.name == task.challenger)
+    twin = made.fit(_unweighted(each), 1) if made.reweight else None
+    return pack_files(_files(made, task, each, made.fit(each, 1), twin))
+
+
+@lru_cache(maxsize=1)
+def _rows_on_worker(folder: Path, task: str) -> _Rows:
+    lightgbm_alone()
+    given = from_record(ChallengerTask, json.loads(task))
+    trust_own_code(Paths(folder), given.train.model)
+    return _made(Paths(folder), given)
+
+
+def _unweighted(each: Challenger) -> Challenger:
+    """What it would be without weights, so that the verdict can show what these did."""
+    return replace(each, recipe=replace(each.recipe, reweight=False))
+
+
+def _files(made: _Rows, task: ChallengerTask, each: Challenger, model: Model, twin: Model | None) -> dict[str, bytes]:
+    """All files of a challenger's folder."""
+    view, judged, fitted = made.view, made.judged, rows_at(made.rows, made.cut[each.window])
+    record = FitRecord(
+        recipe=each.recipe,
+        rows=len(fitted),
+        since=fitted["_event"].iloc[0].isoformat(),
+        until=fitted["_event"].iloc[-1].isoformat(),
+        gains=dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
+        recipe_of=each.kind,
+        window=each.window,
+        early=made.early.counts if made.early is not None and each.recipe.takes_early else None,
+    )
+    files = {**model.files(), "fit.json": to_json(to_record(record))}
+    if twin is not None:
+        files[BEFORE_FILE] = _predictions(twin, view, judged)
+    table = made.table
+    since = table.iloc[int(table["_event"].searchsorted(fitted["_event"].iloc[0])) :]  # in order of event
+    profile = ProfileParams(seed=task.train.seed)
+    kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile, task.usual)
+    return files | {f"profile/{file}": content for file, content in kept.as_files().items()}
 
 
 def _predictions(model: Model, view: FeatureView, judged: pd.DataFrame) -> bytes:

@@ -3,17 +3,30 @@
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
+from retrim.adapters.dask_cluster import Cluster, opened_cluster
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView, Matrix
 from retrim.files import Paths, lightgbm_alone, write_folder
-from retrim.stages._common import grouped, main, read_fit, read_json, read_pins, read_view
+from retrim.stages._common import (
+    as_task,
+    files_of_fits,
+    grouped,
+    main,
+    read_fit,
+    read_json,
+    read_pins,
+    read_view,
+    trust_own_code,
+)
 from retrim.stats.codec import from_record, rows_at, to_json, to_record
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
@@ -51,14 +64,9 @@ def run(
         return
     lightgbm_alone()
     MODELS[train.model].check_space(tune.space)  # what the kind can be trained for, each fit looks for itself
-    rows = part_of(read_view(paths), "train")
-    view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    cuts = _cuts(rows, tune)
-    groups = None
-    if fairness__mitigate == "reweight":
-        groups = grouped(rows, paths, fairness__groups, fairness__mitigate)[GROUP].to_numpy()
-    laid = _laid(view, rows, groups, cuts)
-    log = trials / f"{_fingerprint(paths, tune, judge, train, mode, groups)}.jsonl"
+    task = FoldTask(tune, train, judge, fairness__groups, fairness__mitigate, {}, 0)
+    laid = _folds(paths, task)
+    log = trials / f"{_fingerprint(paths, tune, judge, train, mode, laid.groups)}.jsonl"
     wanted = tune.warm_trials if mode == "warm" else tune.trials
     sys.stdout.write(f"trial log {log.name}\n")
 
@@ -67,15 +75,16 @@ def run(
         sys.stdout.writelines(f"trial {trial.number + 1} of {wanted}: loss {trial.score.loss:.6g}\n" for trial in batch)
         sys.stdout.flush()
 
-    found = search(
-        lambda hyperparameters: _evaluate(hyperparameters, laid, tune, train, judge),
-        tune,
-        trials=wanted,
-        first=_first(champion, train) if mode == "warm" else None,
-        done=_read_log(log),
-        workers=cores,
-        told=told,
-    )
+    with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
+        found = search(
+            lambda hyperparameters: _evaluate(replace(task, hyperparameters=hyperparameters), laid, cluster),
+            tune,
+            trials=wanted,
+            first=_first(champion, train) if mode == "warm" else None,
+            done=_read_log(log),
+            workers=cores if cluster is None else tune.batch,  # then threads that wait
+            told=told,
+        )
     chosen = best(found)
     record = {
         "hyperparameters": chosen.hyperparameters,
@@ -84,7 +93,7 @@ def run(
         "loss": chosen.score.loss,
         "importance": importance(tune, found),
         "importance_by": "PED-ANOVA",
-        "folds": [rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in cuts],
+        "folds": [laid.rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in laid.cuts],
         "champion": _fitted_with(champion) if champion and "champion" in train.recipes else None,
     }
     write_folder(
@@ -128,6 +137,25 @@ def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
 
 
 @dataclass(frozen=True)
+class FoldTask:
+    """A trial on a fold, with all settings that its loss depends on."""
+
+    tune: TuneParams
+    train: TrainParams
+    judge: JudgeParams
+    groups: tuple[GroupParams, ...]
+    mitigate: Mitigation | None
+    hyperparameters: Hyperparameters
+    fold: int
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    loss: float
+    rounds: int
+
+
+@dataclass(frozen=True)
 class _Laid:
     """A fold as a model takes it."""
 
@@ -138,9 +166,29 @@ class _Laid:
     weights: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class _Folds:
+    """The training rows, the folds that they are cut into, and how each is laid out for a model."""
+
+    rows: pd.DataFrame
+    groups: np.ndarray | None
+    cuts: list[Cut]
+    lay: Callable[[int], _Laid]
+
+
+def _folds(paths: Paths, task: FoldTask) -> _Folds:
+    rows = part_of(read_view(paths), "train")
+    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    cuts = _cuts(rows, task.tune)
+    groups = None
+    if task.mitigate == "reweight":
+        groups = grouped(rows, paths, task.groups, task.mitigate)[GROUP].to_numpy()
+    return _Folds(rows, groups, cuts, _laid(view, rows, groups, cuts))
+
+
 def _laid(
     view: FeatureView, rows: pd.DataFrame, groups: np.ndarray | None, cuts: Sequence[Cut]
-) -> Callable[[], Iterator[_Laid]]:
+) -> Callable[[int], _Laid]:
     """The folds, each with what its steps learn from the rows that it is fitted on, and from no later ones.
 
     Without steps there is one matrix, which every fold is cut from when it is its turn, unless it is too large.
@@ -158,48 +206,66 @@ def _laid(
             places = fit[made.places]
             watched, judged = ((own.matrix(rows.iloc[part]), actual[part]) for part in (stop, scored))
             kept.append(_Laid(own, (made.matrix, actual[places]), watched, judged, weights(places)))
-        return lambda: iter(kept)
+        return lambda fold: kept[fold]
     matrix = view.training(rows).matrix
 
     def cut(part: np.ndarray) -> Matrix:
         return matrix[part] if isinstance(matrix, np.ndarray) else view.training(rows_at(rows, part)).matrix
 
-    def each() -> Iterator[_Laid]:
-        for fit, stop, scored in cuts:
-            watched, judged = (cut(stop), actual[stop]), (view.matrix(rows_at(rows, scored)), actual[scored])
-            yield _Laid(view, (cut(fit), actual[fit]), watched, judged, weights(fit))
+    def lay(fold: int) -> _Laid:
+        fit, stop, scored = cuts[fold]
+        watched, judged = (cut(stop), actual[stop]), (view.matrix(rows_at(rows, scored)), actual[scored])
+        return _Laid(view, (cut(fit), actual[fit]), watched, judged, weights(fit))
 
-    return each
+    return lay
 
 
-def _evaluate(
-    hyperparameters: Hyperparameters,
-    laid: Callable[[], Iterator[_Laid]],
-    tune: TuneParams,
-    train: TrainParams,
-    judge: JudgeParams,
-) -> Score:
-    """Loss and rounds a fold."""
-    losses, rounds = [], []
-    for fold in laid():
-        fitted = fit_balanced(
-            train.model,
-            train.balance,
-            fold.view,
-            *fold.fit,
-            loss=judge.loss,
-            hyperparameters=hyperparameters,
-            rounds=tune.max_rounds,
-            weights=fold.weights,
-            stop=fold.stop,
-            patience=tune.patience,
-            seed=train.seed,
-            threads=1,
-        )
-        matrix, actual = fold.scored
-        losses.append(float(np.mean(row_losses(judge.loss, actual, fitted.model.predict(matrix)))))
-        rounds.append(fitted.rounds)
-    return Score(tuple(losses), tuple(rounds))
+def _evaluate(task: FoldTask, laid: _Folds, cluster: Cluster | None) -> Score:
+    """Loss and rounds a fold, all of them here one after another, or each wherever a worker is free."""
+    tasks = [replace(task, fold=fold) for fold in range(len(laid.cuts))]
+    if cluster is None:
+        scores = [_score(each, laid) for each in tasks]
+    else:
+        answers = cluster.run("retrim.stages.tune:score_fold", [as_task(each) for each in tasks])
+        scores = [FoldScore(**json.loads(answer)) for answer in answers]
+    return Score(tuple(score.loss for score in scores), tuple(score.rounds for score in scores))
+
+
+def score_fold(folder: Path, item: JsonValue) -> bytes:
+    """A trial on a fold, as a worker of a cluster makes it; the fold's rows are kept for the next trial."""
+    assert isinstance(item, dict)
+    task = from_record(FoldTask, item)
+    same = json.dumps({**item, "hyperparameters": {}, "fold": 0}, sort_keys=True)
+    return json.dumps(vars(_score(task, _folds_on_worker(folder, same)))).encode()
+
+
+@lru_cache(maxsize=1)
+def _folds_on_worker(folder: Path, task: str) -> _Folds:
+    lightgbm_alone()
+    given = from_record(FoldTask, json.loads(task))
+    trust_own_code(Paths(folder), given.train.model)
+    return _folds(Paths(folder), given)
+
+
+def _score(task: FoldTask, laid: _Folds) -> FoldScore:
+    fold, train = laid.lay(task.fold), task.train
+    fitted = fit_balanced(
+        train.model,
+        train.balance,
+        fold.view,
+        *fold.fit,
+        loss=task.judge.loss,
+        hyperparameters=task.hyperparameters,
+        rounds=task.tune.max_rounds,
+        weights=fold.weights,
+        stop=fold.stop,
+        patience=task.tune.patience,
+        seed=train.seed,
+        threads=1,
+    )
+    matrix, actual = fold.scored
+    losses = row_losses(task.judge.loss, actual, fitted.model.predict(matrix))
+    return FoldScore(float(np.mean(losses)), fitted.rounds)
 
 
 def _fingerprint(

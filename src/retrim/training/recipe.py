@@ -7,6 +7,7 @@ check's record has to be the same bytes when it is replayed.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -295,6 +296,91 @@ class BacktestOrigin:
         return self.predicted[name if name in self.predicted else name.replace("sliding", "all")]
 
 
+@dataclass(frozen=True)
+class OriginJob:
+    """A challenger at an origin, by the origin's number."""
+
+    origin: int
+    challenger: Challenger
+
+
+@dataclass(frozen=True)
+class OriginScore:
+    """What a challenger lost and predicted at an origin; `away` is empty but for a regression."""
+
+    loss: float
+    away: np.ndarray
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Backtesting:
+    """Recipes to be refitted at each origin on that origin's past alone.
+
+    Args:
+        recipes: Refitted at each origin on that origin's past alone.
+        view: Gives matrix and targets; its steps are learned anew on the past of each origin.
+        rows: Training rows in total order with `_event`; the judging block is not among them.
+        folds: Row numbers of each origin.
+        windows: Training windows.
+        sliding_rows: Rows of the sliding one.
+        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
+    """
+
+    recipes: Mapping[RecipeKind, Recipe]
+    view: FeatureView
+    rows: pd.DataFrame
+    folds: list[Fold]
+    windows: tuple[WindowKind, ...]
+    sliding_rows: int
+    came: pd.Series | None = None
+
+    @cached_property
+    def views(self) -> list[FeatureView]:
+        """The view of each origin."""
+        return [self.view.again(self.rows.iloc[fold.fit]) if self.view.steps else self.view for fold in self.folds]
+
+    @property
+    def jobs(self) -> list[OriginJob]:
+        return [
+            OriginJob(number, challenger)
+            for number, fold in enumerate(self.folds)
+            for challenger in challengers_of(self.recipes, self.windows, len(fold.fit), sliding_rows=self.sliding_rows)
+        ]
+
+    def score(self, job: OriginJob, threads: int) -> OriginScore:
+        fold, own, challenger = self.folds[job.origin], self.views[job.origin], job.challenger
+        take = training_rows(fold.fit, challenger.window, sliding_rows=self.sliding_rows)
+        scored = rows_at(self.rows, fold.score)
+        early = early_at(self.rows, self.came, own, fold.fit, int(fold.score[0]))
+        recipe, rows = challenger.recipe, self.rows
+        model = fit_recipe(recipe, own, rows, take=take, past=fold.fit, threads=threads, early=early)
+        predicted = model.predict(own.matrix(scored))
+        actual = self.view.actual(scored)
+        away = actual - predicted if self.view.task == "regression" else np.empty(0)
+        return OriginScore(float(np.mean(row_losses(recipe.loss, actual, predicted))), away, predicted)
+
+    def origins(self, scores: Sequence[OriginScore]) -> list[BacktestOrigin]:
+        """What the jobs gave, by origin.
+
+        Args:
+            scores: One a job, in their order.
+        """
+        jobs = self.jobs
+        return [
+            BacktestOrigin(
+                start=self.rows["_event"].iloc[fold.score[0]],
+                end=self.rows["_event"].iloc[fold.score[-1]],
+                rows=len(fold.score),
+                losses={job.challenger.name: score.loss for job, score in own},
+                away={job.challenger.name: score.away for job, score in own},
+                predicted={job.challenger.name: score.predicted for job, score in own},
+            )
+            for number, fold in enumerate(self.folds)
+            if (own := [each for each in zip(jobs, scores, strict=True) if each[0].origin == number])
+        ]
+
+
 def backtest(
     recipes: Mapping[RecipeKind, Recipe],
     view: FeatureView,
@@ -309,46 +395,18 @@ def backtest(
     """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
 
     Args:
-        recipes: Refitted at each origin on that origin's past alone.
-        view: Gives matrix and targets; its steps are learned anew on the past of each origin.
-        rows: Training rows in total order with `_event`; the judging block is not among them.
+        recipes: As `Backtesting` has them, and so the others.
+        view: Gives matrix and targets.
+        rows: Training rows in total order with `_event`.
         folds: Row numbers of each origin.
         windows: Training windows.
         sliding_rows: Rows of the sliding one.
         cores: Cores to use; changes no result.
-        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
+        came: When each label came, however early.
     """
-    views = {fold.score[0]: view.again(rows.iloc[fold.fit]) if view.steps else view for fold in folds}
-
-    def score(job: tuple[Fold, Challenger], threads: int) -> tuple[float, np.ndarray, np.ndarray]:
-        fold, challenger = job
-        take = training_rows(fold.fit, challenger.window, sliding_rows=sliding_rows)
-        scored, own = rows_at(rows, fold.score), views[fold.score[0]]
-        early = early_at(rows, came, own, fold.fit, int(fold.score[0]))
-        model = fit_recipe(challenger.recipe, own, rows, take=take, past=fold.fit, threads=threads, early=early)
-        predicted = model.predict(own.matrix(scored))
-        actual = view.actual(scored)
-        away = actual - predicted if view.task == "regression" else np.empty(0)
-        loss = float(np.mean(row_losses(challenger.recipe.loss, actual, predicted)))
-        return loss, away, predicted
-
-    jobs = [
-        (fold, challenger)
-        for fold in folds
-        for challenger in challengers_of(recipes, windows, len(fold.fit), sliding_rows=sliding_rows)
-    ]
-    scored = list(zip(jobs, in_parallel(score, jobs, cores=cores), strict=True))
-    return [
-        BacktestOrigin(
-            start=rows["_event"].iloc[fold.score[0]],
-            end=rows["_event"].iloc[fold.score[-1]],
-            rows=len(fold.score),
-            losses={each.name: loss for (origin, each), (loss, _, _) in scored if origin is fold},
-            away={each.name: away for (origin, each), (_, away, _) in scored if origin is fold},
-            predicted={each.name: predicted for (origin, each), (_, _, predicted) in scored if origin is fold},
-        )
-        for fold in folds
-    ]
+    made = Backtesting(recipes, view, rows, folds, windows, sliding_rows, came)
+    made.views  # noqa: B018  learned once, before threads ask for them
+    return made.origins(in_parallel(made.score, made.jobs, cores=cores))
 
 
 def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> dict[str, JsonValue] | None:
