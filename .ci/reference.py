@@ -102,6 +102,7 @@ KEPT = {
     "tune": "how long a search may take, and what it looks at",
     "train": "the model, its rows, and what competes",
     "backtest": "how long a backtest may take",
+    "compute": "the machines that are there",
     "gate": "what a gain is worth, and the limits of an application",
     "fairness": "groups and limits of an application",
     "decide": "what each kind of error costs",

@@ -42,6 +42,7 @@ from retrim.table.derived_columns import faults_of
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import BASELINES
 from retrim.training.classes import DecideParams, ErrorCosts
+from retrim.training.compute import ComputeParams
 from retrim.training.estimators import MODELS, is_own, parts_of, trust
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
@@ -412,6 +413,7 @@ class Params(SettingsSection):
     tune: TuneParams = TuneParams()
     train: TrainParams = TrainParams()
     backtest: BacktestParams = BacktestParams()
+    compute: ComputeParams = ComputeParams()
     gate: GateParams = GateParams()
     fairness: FairnessParams = FairnessParams()
     decide: DecideParams = DecideParams()
@@ -581,6 +583,7 @@ class Env(BaseSettings):
     mlflow_url: str | None = None
     mlflow_artifacts: str | None = None
     prefect_url: str | None = None
+    dask: str | None = None
     predictions: str | None = None
     alerts: SecretStr | None = None
     alerts_file: Path | None = None

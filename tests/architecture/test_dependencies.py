@@ -11,29 +11,51 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"retrim", "retrim_flows"}
-DECLARED = {
-    canonicalize_name(Requirement(line).name)
-    for line in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+BEHIND_AN_EXTRA = {"src/retrim/adapters/dask_cluster.py": "dask"}
+"""Files that import a package of an extra, each inside functions that say what to install where it is missing."""
 
 
-def imported() -> dict[str, str]:
-    """Top-level modules that are imported, also inside functions, each with a place that does."""
+def packages(lines: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+DECLARED = packages(PROJECT["dependencies"])
+
+
+def imported() -> dict[tuple[str, str], int]:
+    """Top-level modules that are imported, also inside functions, with the file and a line that does."""
     found = {}
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
-            found |= {name.split(".")[0]: f"{path.relative_to(ROOT)}:{node.lineno}" for name in names}
-    return {name: place for name, place in found.items() if name not in OWN | sys.stdlib_module_names}
+            found |= {(name.split(".")[0], str(path.relative_to(ROOT))): node.lineno for name in names}
+    return {each: line for each, line in found.items() if each[0] not in OWN | sys.stdlib_module_names}
+
+
+def extra_of(file: str) -> set[str]:
+    extra = BEHIND_AN_EXTRA.get(file)
+    return set() if extra is None else packages(PROJECT["optional-dependencies"][extra])
 
 
 def test_every_import_is_declared() -> None:
     homes = packages_distributions()
     undeclared = {
-        name: place
-        for name, place in imported().items()
-        if not {canonicalize_name(home) for home in homes.get(name, [name])} & DECLARED
+        name: f"{file}:{line}"
+        for (name, file), line in imported().items()
+        if not {canonicalize_name(home) for home in homes.get(name, [name])} & (DECLARED | extra_of(file))
     }
 
     assert undeclared == {}
+
+
+def test_a_package_of_an_extra_is_imported_when_it_is_needed() -> None:
+    early = {
+        ast.unparse(node)
+        for file in BEHIND_AN_EXTRA
+        for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom) and any(name in ast.unparse(node) for name in extra_of(file))
+    }
+
+    assert early == set()

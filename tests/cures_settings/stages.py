@@ -1,10 +1,15 @@
 """What a run says: its stages, the room they are in, and the watch over them."""
 
 import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from retrim.adapters.dask_cluster import opened_cluster
 from retrim.adapters.processes import Heartbeat
+from retrim.files import DASK_VARIABLE
 from retrim.profile.leaks import LeakParams
 from retrim.stages.validate import _refuse_leaks
 from retrim.stats.codec import to_json, to_record
@@ -62,6 +67,21 @@ def evaluate(found: Room) -> None:
     found.backtest()
 
 
+def on_dask(missing: str, address: str) -> Callable[[Asked], None]:
+    """A stage is told of a cluster at an address, as a retraining with these settings tells it."""
+
+    def ask(asked: Asked) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(DASK_VARIABLE, address if asked.params.compute.engine == "dask" else "")
+            patch.setattr("retrim.adapters.dask_cluster.START_SECONDS", 1)
+            if missing:
+                patch.setitem(sys.modules, missing, None)
+            with opened_cluster(asked.folder, []):
+                pass
+
+    return ask
+
+
 TUNE = {"tune.folds": 2, "tune.fold_rows": 40, "tune.trials": 2, "tune.max_rounds": 5}
 COPY = {"data.columns.copy": {"type": "number", "role": "feature"}}
 STAGES = (
@@ -77,6 +97,10 @@ STAGES = (
     Case("{} the role forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
     Case("or, if it is known before the event: leaks.allowed: {{}: WHY} in params.yaml", COPY,
          ({"leaks.allowed": {"copy": "the meter shows it"}},), leaks),
+    Case("compute.engine is dask, and {} is not installed; pip install 'retrim[dask]', or set compute.engine: local",
+         {"compute.engine": "dask"}, ({"compute.engine": "local"},), on_dask("distributed", "workers:1")),
+    Case(", or set compute.engine: local", {"compute.engine": "dask"}, ({"compute.engine": "local"},),
+         on_dask("", "tcp://127.0.0.1:1")),
     Case("retrain.stage_limit allows {}", {"retrain.stage_limit": "1s"}, ({"retrain.stage_limit": "1h"},), watched),
     Case("or raise retrain.stage_limit in params.yaml", {"retrain.stage_limit": "1s"},
          ({"retrain.stage_limit": "1h"},), watched),

@@ -82,7 +82,7 @@ def test_steps_are_learned_anew_in_each_fold_of_the_search(run_directory: Room) 
     rows = part_of(run_directory.view, "train")
     view = FeatureView.from_record(run_directory.record("features/view.json"))
     cuts = [(np.arange(end), np.arange(end, end + 20), np.arange(end + 20, end + 60)) for end in (200, 300)]
-    laid = list(_laid(view, rows, None, cuts)())
+    laid = [_laid(view, rows, None, cuts)(fold) for fold in range(len(cuts))]
 
     assert [fold.view for fold in laid] == [view.again(rows.iloc[:200]), view.again(rows.iloc[:300])]
     assert len({str(fold.view.steps[1].state) for fold in laid} | {str(view.steps[1].state)}) == 3

@@ -91,14 +91,14 @@ class Cluster:
                 if not self.workers:
                     raise RetrimError(
                         f"the Dask cluster has had no worker for {BEAT_SECONDS} s; start one with `dask worker ADDRESS "
-                        "--nthreads 1`, or set compute.engine: local"
+                        "--nthreads 1` and try again"
                     ) from None
                 sys.stdout.write(f"fits on Dask: {count} asked, {self.workers} workers\n")
                 sys.stdout.flush()
             except (CancelledError, KilledWorker) as error:
                 raise LostFitError(
                     f"a fit ended every Dask worker that tried it ({type(error).__name__}); mostly memory: give the "
-                    "workers more, or set compute.engine: local"
+                    "workers more"
                 ) from error
             else:
                 return answer

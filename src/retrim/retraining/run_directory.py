@@ -23,7 +23,15 @@ from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
 from retrim.decision.stored_rows import KeptRunDirectory, RunRow
 from retrim.errors import BadInputError
-from retrim.files import CORES_VARIABLE, folder_digest, parse_yaml, platform_tag
+from retrim.files import (
+    CORES_VARIABLE,
+    DASK_VARIABLE,
+    OWN_WORKERS,
+    count_cores,
+    folder_digest,
+    parse_yaml,
+    platform_tag,
+)
 from retrim.gate.losses import EarlierVerdict
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import refuse_changes
@@ -202,9 +210,18 @@ def stated_at(root: Path, commit: str) -> dict[str, JsonValue]:
 
 
 def stage_environment(workspace: Workspace) -> dict[str, str]:
-    """Variables for stages: where the trial log lies, and how many cores they may use."""
+    """Variables for stages: where the trial log lies, how many cores they may use, and the cluster that fits run on."""
     cores = os.environ.get(CORES_VARIABLE)
-    return {"RETRIM_TRIALS": str(workspace.paths.trials)} | ({CORES_VARIABLE: cores} if cores else {})
+    given = {"RETRIM_TRIALS": str(workspace.paths.trials), DASK_VARIABLE: _cluster(workspace)}
+    return given | ({CORES_VARIABLE: cores} if cores else {})
+
+
+def _cluster(workspace: Workspace) -> str:
+    """What a stage is told of the cluster; empty: there is none."""
+    compute = workspace.params.compute
+    if compute.engine == "local":
+        return ""
+    return workspace.env.dask or f"{OWN_WORKERS}{compute.workers or count_cores()}"
 
 
 def stages_of(workspace: Workspace, run_directory: RunDirectory) -> DvcSession:

@@ -1,0 +1,22 @@
+"""Where fits are made. None of it changes a result: a run rebuilt elsewhere gives the same bytes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from retrim.stats.plugins import SettingsSection
+
+
+class ComputeParams(SettingsSection):
+    """What the fits of a retraining run on."""
+
+    engine: Literal["local", "dask"] = Field(
+        default="local",
+        description="threads of one process, or a Dask cluster: that of RETRIM_DASK, else one made here",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="worker processes of a cluster made here, a core each; null: as many as there are cores",
+    )
