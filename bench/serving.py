@@ -23,11 +23,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import psutil
-
 ROOT = Path(__file__).parents[1]
+if "--folder" in sys.argv:  # the process that serves begins as `retrim serve` does
+    sys.path[:0] = [str(ROOT / "src")]
+    from retrim.files import give_memory_back
+
+    give_memory_back()
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import psutil  # noqa: E402
+
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 from predict import COLUMNS, FITTED, TREES, drawn  # noqa: E402
 

@@ -3,6 +3,7 @@
 YAML is read safely: a key that stands twice is refused, as one of its two values would be lost unsaid.
 """
 
+import ctypes
 import gc
 import getpass
 import hashlib
@@ -13,7 +14,7 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,9 @@ from retrim.errors import BadInputError
 if TYPE_CHECKING:  # what a command imports before it knows what it does has no pydantic
     from pydantic import JsonValue
 
+M_TRIM_THRESHOLD, M_ARENA_MAX = -1, -8
+"""Of glibc's malloc.h."""
+HEAP_END_BYTES = 2**17
 NO_CHAMPION = "none.json"
 BEFORE_FILE = "mitigation/before.parquet"
 """In the folder of a challenger fitted on weighted rows: what it would have predicted without weights."""
@@ -274,6 +278,19 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def give_memory_back() -> None:
+    """Has glibc keep one heap for all threads and hand back what is free at its end; no other C library needs it.
+
+    Call it before threads begin and before Arrow is imported. A server that stores its answers every ten seconds
+    grew from 180 to 275 MB with a heap for each thread and Arrow's own pool, and to 200 MB so.
+    """
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt  # mallopt(3)
+        mallopt(M_ARENA_MAX, 1)
+        mallopt(M_TRIM_THRESHOLD, HEAP_END_BYTES)
 
 
 def lightgbm_alone() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
+from retrim.lineage.prediction_log import Role
 from retrim.reading.landed import read_landed
 from retrim.reports.explain import ExplainedRow, explain
 from retrim.stats.codec import to_record
@@ -138,6 +139,17 @@ def test_a_stored_prediction_is_explained_by_its_version_from_the_features_as_th
     assert by_request is not None
     assert (by_request.request, by_request.run) == (then.lineage.request, then.lineage.run)
     assert next(each.value for each in now.explanation.added if each.feature == name) == "1000"
+
+
+@pytest.mark.parametrize(("day", "role"), [(4, "named"), (5, "canary"), (6, "shadow")])
+def test_an_answer_of_another_than_the_live_version_is_found_by_its_request(desk: Desk, day: int, role: Role) -> None:
+    table = assemble(*read_landed(desk.workspace.landing.root), desk.workspace.params.data, as_of=desk.day(14))
+    row = table[table["_key"] == key_of(desk, day)].iloc[0]
+    said = predicted_rows([row["_key"]], [7.0], event=row["_event"], at=desk.day(14), request=f"{day:016x}")
+    desk.workspace.predictions.of_role(role).add(1, said)
+    found = ask(desk, f"{day:016x}")
+
+    assert (found.key, found.version, found.stored) == (row["_key"], 1, 7.0)
 
 
 def test_a_stored_prediction_that_the_version_would_not_make_is_told(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from http import HTTPStatus
 from http.client import HTTPException
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -170,7 +171,7 @@ def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(des
 def test_a_line_that_was_cut_off_is_left_out() -> None:
     lines = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]\n[1,"s",0,[["b",null,1.0,null,nu'
 
-    assert read_lines(lines)[1, "request"]["key"].to_pylist() == ["a"]
+    assert read_lines(BytesIO(lines))[1, "request"]["key"].to_pylist() == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_a_line_that_was_cut_off_is_left_out() -> None:
 )
 def test_a_line_that_holds_no_answer_is_passed_over(torn: bytes) -> None:
     whole = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]'
-    found = read_lines(torn + b"\n" + whole + b"\n")
+    found = read_lines(BytesIO(torn + b"\n" + whole + b"\n"))
 
     assert {version: rows["key"].to_pylist() for version, rows in found.items()} == {(1, "request"): ["a"]}
 

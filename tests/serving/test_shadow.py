@@ -1,9 +1,9 @@
 """Shadows answer what the live version answers, unheard, kept apart, and compared once labels come."""
 
-import queue
-import threading
+import subprocess
+import sys
 import time
-from functools import partial
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from retrim.cli.screens import status_facts
 from retrim.serving import shadow
 from retrim.serving.request_log import RequestLog
 from retrim.serving.request_rows import rows_of_arrow
-from retrim.serving.shadow import ShadowAnswers, Shadows, shadows_of
+from retrim.serving.shadow import ShadowAnswers, Shadows, command_of, shadows_of, write_request
 from tests.builders.desk import Desk, Shelf, copy_of, make_desk
 from tests.builders.http_client import running, served_version, serving_of
 from tests.builders.served import SECONDS
@@ -108,7 +108,7 @@ def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
         noted.append(taken)
         serving.metrics.note_shadow(taken)
 
-    serving.shadow = Shadows(lambda: desk.workspace, ["previous"], note).offer  # nobody takes from its queue
+    serving.shadow = Shadows([], note).offer  # nobody takes from its queue
     with running(serving) as client:
         codes = [client.json("/predict", given)[0] for given in ([ROW] * 9, ROW, ROW, ROW, ROW)]
         counted = client.serving.metrics.as_text().decode()
@@ -119,51 +119,91 @@ def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
     assert 'retrim_shadow_requests_total{fate="dropped"} 3.0' in counted
 
 
-def opened(folder: Path) -> Any:
-    """A copy of the desk, in another process."""
+OWN = """
+import pickle, sys
+from pathlib import Path
+from retrim.serving.shadow import answer_requests, read_requests
+desk = pickle.loads(Path(sys.argv[1]).read_bytes())
+desk.workspace.__dict__["registry"] = desk.shelf
+answer_requests(lambda: desk.workspace, ["previous"], read_requests(sys.stdin.buffer))
+"""
+BODY = b'{"at": "2024-01-16T00:00", "number": %d, "level": 1, "slope": 1, "noise": 0, "group": "a"}'
+
+
+@pytest.fixture
+def process_of_desk(desk: Desk) -> list[str]:
+    """Starts the process of shadows for a copy of the desk, whose registry is its own."""
     import pickle
 
-    desk: Desk = pickle.loads((folder / "desk.pickle").read_bytes())  # noqa: S301
-    desk.workspace.__dict__["registry"] = desk.shelf
-    return desk.workspace
+    bare = Desk(type(desk.workspace)(desk.workspace.paths, desk.workspace.params, desk.workspace.env), desk.stream)
+    bare.shelf = Shelf(desk.shelf.folders)
+    copy = desk.workspace.paths.root / "desk.pickle"
+    copy.write_bytes(pickle.dumps(bare))
+    return [sys.executable, "-c", OWN, str(copy)]
 
 
 @pytest.mark.server
-def test_a_process_of_its_own_answers_until_it_is_stopped(desk: Desk) -> None:
-    import pickle
+class TestTheProcess:
+    def test_answers_until_it_is_stopped(self, desk: Desk, process_of_desk: list[str]) -> None:
+        noted: list[bool] = []
+        shadows = Shadows(process_of_desk, noted.append)
+        shadows.start()
+        try:
+            shadows.offer((BODY % 1, False, "r"))
+            until(lambda: answered(desk))
+        finally:
+            shadows.stop()
 
-    root = desk.workspace.paths.root
-    bare = Desk(type(desk.workspace)(desk.workspace.paths, desk.workspace.params, desk.workspace.env), desk.stream)
-    bare.shelf = Shelf(desk.shelf.folders)
-    (root / "desk.pickle").write_bytes(pickle.dumps(bare))
-    noted: list[bool] = []
-    shadows = Shadows(partial(opened, root), ["previous"], noted.append)
-    shadows.start()
-    beside = desk.workspace.predictions.of_role("shadow")
-    try:
-        shadows.offer((b'{"at": "2024-01-16T00:00", "number": 1, "level": 1, "slope": 1, "noise": 0, "group": "a"}',
-                       False, "r"))  # fmt: skip
-        until, folder = time.monotonic() + SECONDS, desk.workspace.paths.requests
-        while time.monotonic() < until and not any(path.stat().st_size for path in folder.glob("*.jsonl")):
-            time.sleep(0.05)
-    finally:
-        shadows.stop()
+        assert noted == [True]
+        assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["1"]
+        assert shadows._process is not None
+        assert shadows._process.poll() == 0
 
-    assert noted == [True]
-    assert beside.all_keys(1) == ["1"]
-    assert not shadows._process.is_alive()
+    def test_is_started_again_when_it_dies(
+        self, desk: Desk, process_of_desk: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shadow, "LOOK_SECONDS", 0)
+        shadows = Shadows(process_of_desk, lambda _: None)
+        shadows.start()
+        try:
+            until(lambda: shadows._process is not None)
+            assert shadows._process is not None
+            shadows._process.kill()
+            shadows._process.wait()
+            shadows.offer((BODY % 1, False, "lost"))
+            shadows.offer((BODY % 2, False, "r"))
+            until(lambda: answered(desk))
+        finally:
+            shadows.stop()
+
+        assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["2"]
+
+    @pytest.mark.parametrize("torn", [b'[900,false,"s"]\n{', b"[900,fa"])
+    def test_ends_with_its_server(self, desk: Desk, process_of_desk: list[str], torn: bytes) -> None:
+        with subprocess.Popen(process_of_desk, stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            write_request(process.stdin, (BODY % 1, False, "r"))
+            process.stdin.write(torn)
+            process.stdin.close()
+
+            assert process.wait(timeout=SECONDS) == 0
+        assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["1"]
 
 
-def test_the_process_ends_with_its_server(monkeypatch: pytest.MonkeyPatch, desk: Desk) -> None:
-    ids = iter([1, 1, 2])
-    monkeypatch.setattr(shadow.os, "getppid", lambda: next(ids))
-    monkeypatch.setattr(shadow.os, "nice", lambda _: 0)
-    monkeypatch.setattr(shadow.signal, "signal", lambda *_: None)
-    requests: queue.Queue[Any] = queue.Queue()
-    requests.put((b"{}", False, "r"))
-    shadow.answer_requests(lambda: desk.workspace, ["previous"], requests, threading.Event())
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and not holds():
+        time.sleep(0.05)
 
-    assert requests.empty()
+
+def answered(desk: Desk) -> bool:
+    return any(path.stat().st_size for path in desk.workspace.paths.requests.glob("*.jsonl"))
+
+
+def test_its_command_opens_the_workspace_that_is_named(tmp_path: Path) -> None:
+    ended = subprocess.run(command_of(tmp_path, ["1"]), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    assert b"is in no retrim workspace" in ended.stderr
 
 
 def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: int = 2) -> None:

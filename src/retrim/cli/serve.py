@@ -57,8 +57,9 @@ def serve(
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError
-    from retrim.files import lightgbm_alone, uncollected
+    from retrim.files import give_memory_back, lightgbm_alone, uncollected
 
+    give_memory_back()
     if (cert is None) != (key is None):
         raise BadInputError("TLS takes a certificate and its key; name both: --cert, --key")
     roots, shadows = several_workspaces(folders), shadow or []

@@ -54,7 +54,7 @@ SCHEMA = pa.schema(
     }
 )
 """Columns of a file; `version` and `month` are folders."""
-Role = Literal["request", "named", "shadow", "canary"]
+Role = Literal["request", "named", "canary", "shadow"]
 ROLES: tuple[Role, ...] = get_args(Role)
 SERVED: Role = "request"
 """What stands for the batch of a row that a request brought: its features are kept nowhere."""
@@ -156,6 +156,10 @@ class PredictionLog:
     def of_role(self, role: Role) -> "PredictionLog":
         """This one for what was served, else the one beside it that nothing counts as predictions of the model."""
         return self if role == SERVED else replace(self, model=f"{self.model}~{role}")
+
+    def of_every_role(self) -> "Iterator[PredictionLog]":
+        """This one, then those beside it: of named versions, of canaries, and of shadows, whom nobody heard."""
+        yield from map(self.of_role, ROLES)
 
     def add(self, version: int, rows: pa.Table) -> int:
         """Adds predictions of rows that a version has none of; gives how many were added.

@@ -174,9 +174,8 @@ def explain(
         )
     spelt = _spelt(what, keys, workspace.params.data)
     if spelt is None:
-        of_request = workspace.predictions.find(what) if REQUEST.fullmatch(what) else None
-        if of_request is not None and len(of_request):
-            first = StoredPrediction.of(of_request.iloc[0])
+        first = _of_request(workspace, what) if REQUEST.fullmatch(what) else None
+        if first is not None:
             return explain(workspace, f"{first.key}@{first.version}", version=version, asked=asked, now=now)
         raise _no_row(what, keys)
     return _landed(_version(workspace, version), table, spelt, asked, None, iso(now))
@@ -225,12 +224,22 @@ def _landed(
     return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, said)
 
 
+def _of_request(workspace: Workspace, request: str) -> StoredPrediction | None:
+    """The first prediction of a request: what was answered, before what a shadow would have said."""
+    for log in workspace.predictions.of_every_role():
+        rows = log.find(request)
+        if len(rows):
+            return StoredPrediction.of(rows.iloc[0])
+    return None
+
+
 def _prediction(workspace: Workspace, key: str, version: int) -> StoredPrediction:
     """A stored prediction, by the key as a person spells it."""
-    for spelt in _spellings(key, workspace.params.data):
-        found = workspace.predictions.one(version, spelt)
-        if found is not None:
-            return found
+    for log in workspace.predictions.of_every_role():
+        for spelt in _spellings(key, workspace.params.data):
+            found = log.one(version, spelt)
+            if found is not None:
+                return found
     made = workspace.predictions.all_keys(version)
     if not made:
         raise BadInputError(

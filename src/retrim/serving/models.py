@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from retrim.alerting import AlertKind
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.landing.inbox import take_in
-from retrim.landing.ingest import Landed
 from retrim.lineage.tokens import Doorkeeper
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.canary import end_canary, newest_canary
@@ -30,7 +29,10 @@ from retrim.serving.predict import version_to_ask
 from retrim.serving.request_log import RequestLog
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Serving
-from retrim.serving.shadow import Shadows
+from retrim.serving.shadow import Shadows, command_of
+
+if TYPE_CHECKING:  # what lands is needed once labels come
+    from retrim.landing.ingest import Landed
 
 LOGGER = logging.getLogger("retrim.serve")
 LOOK_SECONDS = 1
@@ -218,7 +220,7 @@ def open_model(
     paths = workspace.paths
     places = AllowedPlaces(paths.root, jobs_under or [JOB_FILES])
     serving.jobs = Jobs(paths.root, paths.jobs, places, webhook, now)
-    beside = Shadows(open_here, shadows, serving.metrics.note_shadow) if shadows else None
+    beside = Shadows(command_of(paths.root, shadows), serving.metrics.note_shadow) if shadows else None
     serving.shadow = None if beside is None else beside.offer
     return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)
 
@@ -243,7 +245,7 @@ def all_at_work(models: Sequence[ServedModel]) -> Iterator[Mapping[str, Serving]
         yield {each.name: each.serving for each in models}
 
 
-def land_labels(open_here: Callable[[], Workspace], body: bytes) -> Landed:
+def land_labels(open_here: Callable[[], Workspace], body: bytes) -> "Landed":
     """Lands labels, or quarantines them; the same again changes nothing.
 
     Args:
@@ -254,6 +256,8 @@ def land_labels(open_here: Callable[[], Workspace], body: bytes) -> Landed:
         BadInputError: They are no labels of this table.
         BusyError: Something else lands.
     """
+    from retrim.landing.inbox import take_in
+
     with TemporaryDirectory(prefix="retrim-labels-") as folder:
         path = Path(folder) / "labels.jsonl"
         path.write_bytes(body)

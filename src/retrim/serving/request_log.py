@@ -12,8 +12,9 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -30,6 +31,7 @@ SYNC_SECONDS = 1
 """After which a line survives a power cut."""
 STORE_SECONDS = 10
 """After which a prediction is in the data set: each time the month's file is written anew."""
+LINES_AT_ONCE = 1_000
 SUFFIX = ".jsonl"
 Line = tuple[int, str, int, Sequence[Sequence[Any]], Role]
 """Version, request, moment in microseconds since 1970, what is said of each row (`served.NAMES`), and why it was."""
@@ -120,20 +122,32 @@ class RequestLog:
         """Moves a file that no server writes to into the data set."""
         with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for (version, role), rows in read_lines(file.read()).items():
+            for (version, role), rows in read_lines(file).items():
                 self._predictions.of_role(role).add(version, rows)
             path.unlink()
 
 
-def read_lines(content: bytes) -> dict[tuple[int, Role], pa.Table]:
-    """Whole lines as rows of the data set, by version and role, each key once: the first."""
-    kept: dict[tuple[int, Role], dict[str, tuple[Any, ...]]] = {}
-    for text in content.split(b"\n")[:-1]:
-        with suppress(ValueError, TypeError, AttributeError):  # the disk lost it in a power cut
-            of, rows = _rows_of(text)
-            for row in rows:
-                kept.setdefault(of, {}).setdefault(row[0], row)
-    return {of: _table(list(rows.values())) for of, rows in kept.items()}
+def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
+    """Whole lines as rows of the data set, by version and role, each key once: the first.
+
+    As Python's objects, rows take twenty times as much memory: few of them are held so at a time.
+    """
+    seen: dict[tuple[int, Role], set[str]] = {}
+    parts: dict[tuple[int, Role], list[pa.Table]] = {}
+    whole = (line for line in lines if line.endswith(b"\n"))
+    while piece := list(islice(whole, LINES_AT_ONCE)):
+        fresh: dict[tuple[int, Role], list[tuple[Any, ...]]] = {}
+        for text in piece:
+            with suppress(ValueError, TypeError, AttributeError):  # the disk lost it in a power cut
+                of, rows = _rows_of(text)
+                known = seen.setdefault(of, set())
+                for row in rows:
+                    if row[0] not in known:
+                        known.add(row[0])
+                        fresh.setdefault(of, []).append(row)
+        for of, rows in fresh.items():
+            parts.setdefault(of, []).append(_table(rows))
+    return {of: pa.concat_tables(tables) for of, tables in parts.items()}
 
 
 def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
 from time import perf_counter, time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
@@ -29,7 +29,6 @@ from starlette.requests import ClientDisconnect
 
 from retrim import __version__
 from retrim.errors import BadInputError, BusyError, RefusedError
-from retrim.landing.ingest import Landed
 from retrim.lineage.prediction_log import Role
 from retrim.lineage.tokens import Doorkeeper, Scope
 from retrim.serving.canary import CanaryAnswers
@@ -53,6 +52,9 @@ from retrim.serving.served import Said, ServedVersion, said_of, said_quickly
 from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
+
+if TYPE_CHECKING:  # what lands is needed once labels come
+    from retrim.landing.ingest import Landed
 
 SECONDS = 30
 """That a request may take: to arrive, and to be answered."""
@@ -166,7 +168,7 @@ class Serving:
         served: ServedVersion,
         door: Doorkeeper,
         keep: Callable[[Line], None],
-        land: Callable[[bytes], Landed],
+        land: "Callable[[bytes], Landed]",
         metrics: Metrics,
         *,
         load: Callable[[int], ServedVersion] | None = None,

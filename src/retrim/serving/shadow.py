@@ -5,17 +5,24 @@ the figures count. What the shadows answer is kept as the server's answers are, 
 """
 
 import logging
-import multiprocessing
 import os
 import queue
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from time import monotonic, time_ns
+from typing import IO
+
+import orjson
 
 from retrim.errors import RetrimError
 from retrim.files import lightgbm_alone
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.release.versions import find_live_version, load_stored_version, replaced
 from retrim.serving.request_log import Line, RequestLog
 from retrim.serving.request_rows import Asked
@@ -96,32 +103,32 @@ class ShadowAnswers:
 
 
 class Shadows:
-    """The queue of a server's requests, and the process that answers them.
+    """The queue of a server's requests, and the process that answers them, which is started again if it dies.
+
+    What was on its way to a process that died has no shadow. A process whose server is gone reads the end, and ends.
 
     Args:
-        open_here: Opens the workspace, in that process.
-        who: As `shadows_of` takes it.
+        command: Starts the process: it reads requests, as `write_request` writes them, until their end.
         note: Told of each request whether it has shadows.
     """
 
-    def __init__(self, open_here: Callable[[], Workspace], who: Sequence[str], note: Callable[[bool], None]) -> None:
-        spawning = multiprocessing.get_context("spawn")
-        self._queue: multiprocessing.Queue[Asked] = spawning.Queue(MOST_WAITING)
-        self._over, self._note = spawning.Event(), note
-        self._process = spawning.Process(
-            target=answer_requests, args=(open_here, tuple(who), self._queue, self._over), daemon=True
-        )
+    def __init__(self, command: Sequence[str], note: Callable[[bool], None]) -> None:
+        self._command, self._note = command, note
+        self._waiting: queue.Queue[Asked] = queue.Queue(MOST_WAITING)
+        self._over = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._work, name="shadows", daemon=True)
 
     def start(self) -> None:
-        self._process.start()
+        self._thread.start()
 
     def offer(self, request: Asked) -> None:
         """Lays a request into the queue, if there is room; returns at once, and never fails."""
         try:
             if len(request[0]) > LARGEST:
                 raise queue.Full
-            self._queue.put_nowait(request)
-        except (queue.Full, ValueError):
+            self._waiting.put_nowait(request)
+        except queue.Full:
             self._note(False)
         else:
             self._note(True)
@@ -129,33 +136,75 @@ class Shadows:
     def stop(self) -> None:
         """Lets the process keep what it has answered, and ends it."""
         self._over.set()
-        self._process.join(timeout=STOP_SECONDS)
-        if self._process.is_alive():  # it was loading a version; what it has answered is kept
-            self._process.kill()
-            self._process.join()
-        self._queue.cancel_join_thread()
-        self._queue.close()
+        self._thread.join(timeout=STOP_SECONDS)
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()  # it was loading a version; what it has answered is kept
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._over.is_set():
+            with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as self._process:
+                assert self._process.stdin is not None
+                with suppress(BrokenPipeError), self._process.stdin as stream:
+                    self._hand_on(stream)
+            if not self._over.is_set():
+                LOGGER.warning("the shadows' process ended (exit code %s); it is started again", self._process.poll())
+                self._over.wait(LOOK_SECONDS)
+
+    def _hand_on(self, stream: IO[bytes]) -> None:
+        """Writes what waits to the process until the server ends."""
+        while not self._over.is_set():
+            with suppress(queue.Empty):
+                write_request(stream, self._waiting.get(timeout=0.2))
 
 
-def answer_requests(
-    open_here: Callable[[], Workspace], who: Sequence[str], requests: "queue.Queue[Asked]", over: threading.Event
-) -> None:
-    """What the process does until it is told to stop, or its server is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which says when to stop
+def write_request(stream: IO[bytes], request: Asked) -> None:
+    """A line of JSON, how many bytes, whether they are Arrow and the request's id; then the bytes."""
+    body, as_arrow, name = request
+    stream.write(orjson.dumps([len(body), as_arrow, name]) + b"\n" + body)
+    stream.flush()
+
+
+def read_requests(stream: IO[bytes]) -> Iterator[Asked]:
+    """What `write_request` wrote, until the end; a request that was cut off is left out."""
+    for line in stream:
+        if not line.endswith(b"\n"):
+            return
+        size, as_arrow, name = orjson.loads(line)
+        body = stream.read(size)
+        if len(body) == size:
+            yield body, as_arrow, name
+
+
+def answer_requests(open_here: Callable[[], Workspace], who: Sequence[str], requests: Iterable[Asked]) -> None:
+    """What the process does until there are no more requests."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends the requests
     os.nice(NICE)
-    lightgbm_alone()
-    workspace, parent = open_here(), os.getppid()
+    workspace = open_here()
     log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=False)
     answers = ShadowAnswers(open_here, who, log.add)
     log.start()
     try:
-        while not over.is_set() and os.getppid() == parent:
+        for request in requests:
             try:
                 answers.look()
-                answers.answer(requests.get(timeout=1))
-            except queue.Empty:
-                continue
+                answers.answer(request)
             except (RetrimError, OSError) as error:
                 LOGGER.warning("shadows: %s", error)
     finally:
         log.close()
+
+
+def command_of(root: Path, who: Sequence[str]) -> tuple[str, ...]:
+    """Starts the process for a workspace.
+
+    Args:
+        root: Of the workspace.
+        who: As `shadows_of` takes it.
+    """
+    return sys.executable, "-P", "-m", __name__, str(root), *who
+
+
+if __name__ == "__main__":
+    lightgbm_alone()
+    answer_requests(partial(open_workspace, Path(sys.argv[1])), sys.argv[2:], read_requests(sys.stdin.buffer))
