@@ -1,111 +1,196 @@
-"""The schedule on this machine: a work pool, a deployment for each flow, and a worker that carries them out."""
+"""The schedule on this machine: a work pool, a deployment for each flow, and a worker that carries them out.
+
+One worker serves one workspace or many. Each run takes place in the folder and the environment of its workspace.
+"""
 
 import asyncio
+import json
 import os
+import shlex
 import signal
+import sys
 from contextlib import redirect_stdout, suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from types import FrameType
 
 import pandas as pd
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.deployments.runner import EntrypointType
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
-from prefect.schedules import Cron, Interval, Schedule
+from prefect.schedules import Cron, Interval
+from prefect.schedules import Schedule as PrefectSchedule
 from prefect.workers.process import ProcessWorker
 
 from retrim.adapters import prefect_server
 from retrim.decision.rules import CRON
 from retrim.errors import BadInputError, RetrimError
+from retrim.files import count_cores
 from retrim.lineage.workspace import Workspace
-from retrim.stats.timetable import cron_fields
+from retrim.stats.timetable import cron_fields, start_offset
 from retrim_flows.missed import catch_up, take_up_again
+from retrim_flows.moment import OFFSET_VARIABLE
 from retrim_flows.watchman import Watchman
 
 HOME = Path(__file__).parents[1]
 """Where `retrim_flows` is imported from: a checkout's folder `flows`, or where packages are installed."""
 FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "retrain")
+LONG, LONG_QUEUE = ("retrain", "prove"), "long"
+"""What takes minutes to hours has a queue of its own, so that checks do not wait for it."""
 # Spans are counted from here, so that a restart does not move what was planned.
 ANCHOR = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def deploy(workspace: Workspace) -> list[str]:
-    """Registers the flows of this workspace as deployments; again, it updates them. Gives their names.
+@dataclass(frozen=True)
+class Schedule:
+    """What one worker carries out.
+
+    Args:
+        workspaces: Whose flows they are; of one workspace, or of many that share the worker.
+        pool: The work pool.
+        home: The folder of Prefect's state.
+        spread: Whether runs that are due at the same moment begin one after the other.
+    """
+
+    workspaces: tuple[Workspace, ...]
+    pool: str
+    home: Path
+    spread: bool = False
+
+
+def schedule_of(workspace: Workspace) -> Schedule:
+    """That of one workspace alone."""
+    return Schedule((workspace,), f"retrim-{workspace.model}", workspace.paths.prefect)
+
+
+def deploy(schedule: Schedule) -> list[str]:
+    """Registers the flows of each workspace as deployments; again, it updates those that changed. Gives their names.
 
     The model's name is in every name, so that workspaces can share a server.
 
     Raises:
         BadInputError: A cron expression of params.yaml is none.
     """
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=pool(workspace), type="process"))
-    for name in FLOWS:
-        with redirect_stdout(StringIO()):  # it prints a table for each
-            _load(name).deploy(
-                name=workspace.model,
-                work_pool_name=pool(workspace),
-                schedule=_timetable(workspace, name),
-                concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
-                job_variables={"working_dir": str(workspace.paths.root), "env": _environment(workspace)},
-                entrypoint_type=EntrypointType.MODULE_PATH,
-                print_next_steps=False,
-                ignore_warnings=True,
-            )
-    return [f"{name}/{workspace.model}" for name in FLOWS]
+    with get_client(sync_client=True) as client:
+        _make_pool(client, schedule.pool)
+        known = _deployed(client)
+    names = []
+    for workspace in schedule.workspaces:
+        for name in FLOWS:
+            wanted = _deployment(schedule, workspace, name)
+            if known.get(f"{name}/{workspace.model}") != wanted.version:
+                with redirect_stdout(StringIO()):  # it prints a table for each
+                    wanted.apply(work_pool_name=schedule.pool)
+            names.append(f"{name}/{workspace.model}")
+    return names
 
 
-def run_schedule(workspace: Workspace, server: prefect_server.Server | None) -> None:
+def _deployment(schedule: Schedule, workspace: Workspace, name: str) -> RunnerDeployment:
+    """One flow of one workspace; its version is the digest of all that it was made from."""
+    written = workspace.params.schedule.model_dump().get(name)
+    offset = start_offset(workspace.model, written) if schedule.spread and written is not None else 0
+    variables = {
+        "working_dir": str(workspace.paths.root),
+        "env": {**_environment(schedule, workspace), OFFSET_VARIABLE: str(offset)},
+        "command": f"{shlex.quote(str(python_of(workspace)))} -m prefect.engine",  # else one more process starts it
+    }
+    queue = LONG_QUEUE if name in LONG else None
+    made_from = json.dumps([schedule.pool, queue, written, variables, name], sort_keys=True)
+    return _load(name).to_deployment(
+        name=workspace.model,
+        work_pool_name=schedule.pool,
+        work_queue_name=queue,
+        schedule=_timetable(written, name, offset),
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
+        job_variables=variables,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        version=sha256(made_from.encode()).hexdigest()[:16],
+    )
+
+
+def _make_pool(client: SyncPrefectClient, pool: str) -> None:
+    """The work pool and its two queues: what is long must not keep checks waiting, and checks not the machine."""
+    cores = count_cores()
+    with suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+    for queue, limit in (("default", max(cores, 2)), (LONG_QUEUE, max(cores // 2, 1))):
+        try:
+            found = client.read_work_queue_by_name(queue, work_pool_name=pool)
+        except ObjectNotFound:
+            found = client.create_work_queue(queue, work_pool_name=pool)
+        if found.concurrency_limit != limit:
+            client.update_work_queue(found.id, concurrency_limit=limit)
+
+
+def _deployed(client: SyncPrefectClient) -> dict[str, str | None]:
+    """Versions of the deployments that the server has, by name."""
+    flows: dict[object, str] = {}
+    while page := client.read_flows(offset=len(flows)):
+        flows |= {flow.id: flow.name for flow in page}
+    found: dict[str, str | None] = {}
+    while page := client.read_deployments(offset=len(found)):
+        found |= {f"{flows.get(each.flow_id)}/{each.name}": each.version for each in page}
+    return found
+
+
+def run_schedule(schedule: Schedule, server: prefect_server.Server | None) -> None:
     """Deploys, then carries out what is due until SIGINT or SIGTERM; a server of our own that dies is started again.
 
     Raises:
         RetrimError: A server that is not ours stayed away for minutes.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    times = workspace.params.schedule.model_dump()
-    for name in deploy(workspace):
-        print(f"deployed {name}: {times.get(name.split('/')[0], 'when a check decides to') or 'never'}")
-    take_up_again(workspace, at_start=True)
-    catch_up(workspace)
-    print(f"worker started; {_where(workspace, server)}; stop with Ctrl-C", flush=True)
-    with Watchman(workspace, server):
+    deploy(schedule)
+    for workspace in schedule.workspaces:
+        times = workspace.params.schedule.model_dump()
+        for name in FLOWS:
+            print(f"deployed {name}/{workspace.model}: {times.get(name, 'when a check decides to') or 'never'}")
+    take_up_again(schedule.workspaces, at_start=True)
+    for workspace in schedule.workspaces:
+        catch_up(workspace, spread=schedule.spread)
+    print(f"worker started; {_where(schedule, server)}; stop with Ctrl-C", flush=True)
+    with Watchman(schedule.workspaces, server):
         try:
-            asyncio.run(ProcessWorker(work_pool_name=pool(workspace)).start(printer=_say_nothing))
+            asyncio.run(ProcessWorker(work_pool_name=schedule.pool).start(printer=_say_nothing))
         except KeyboardInterrupt:
             print("stopped", flush=True)
         except Exception as error:
             raise RetrimError(f"the worker ended: {_root(error)}; start it again with `retrim schedule`") from error
 
 
-def _where(workspace: Workspace, server: prefect_server.Server | None) -> str:
+def _where(schedule: Schedule, server: prefect_server.Server | None) -> str:
     """Where the server is, and how a person gets in."""
     if server is None:
         return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
-    login = (workspace.paths.prefect / prefect_server.LOGIN_FILE).relative_to(workspace.paths.root)
+    login = (schedule.home / prefect_server.LOGIN_FILE).relative_to(schedule.workspaces[0].paths.root)
     return f"the Prefect pages are at {server.api.pages_url}, and the line in {login} logs you in"
 
 
-def pool(workspace: Workspace) -> str:
-    """The work pool of this workspace's model."""
-    return f"retrim-{workspace.model}"
+def python_of(workspace: Workspace) -> Path:
+    """The Python of a workspace's own environment, where it has one; else the one that runs this."""
+    own = workspace.paths.root / ".venv" / "bin" / "python"
+    is_other = own.exists() and own.parent.parent.resolve() != Path(sys.prefix).resolve()
+    return own if is_other else Path(sys.executable)
 
 
-def _timetable(workspace: Workspace, name: str) -> Schedule | None:
-    written = workspace.params.schedule.model_dump().get(name)
+def _timetable(written: str | None, name: str, offset: int) -> PrefectSchedule | None:
     if written is None:
         return None
     if not CRON.fullmatch(written):
-        return Interval(pd.Timedelta(written).to_pytimedelta(), anchor_date=ANCHOR, timezone="UTC")
+        anchor = ANCHOR + timedelta(seconds=offset)
+        return Interval(pd.Timedelta(written).to_pytimedelta(), anchor_date=anchor, timezone="UTC")
     try:
         cron_fields(written)
-        return Cron(written, timezone="UTC")
     except ValueError as error:
         raise BadInputError(f"params.yaml: schedule.{name}: {written!r} is not a cron expression: {error}") from error
+    return Cron(f"{written} {offset}" if offset else written, timezone="UTC")  # a sixth field names the second
 
 
 def _load(name: str) -> "Flow[..., object]":
@@ -114,9 +199,13 @@ def _load(name: str) -> "Flow[..., object]":
     return found
 
 
-def _environment(workspace: Workspace) -> dict[str, str]:
-    settings = prefect_server.settings(workspace.paths.prefect, os.environ["PREFECT_API_URL"])
-    path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
+def _environment(schedule: Schedule, workspace: Workspace) -> dict[str, str]:
+    settings = prefect_server.settings(schedule.home, os.environ["PREFECT_API_URL"])
+    own = [workspace.paths.root / name for name in ("src", "flows")]  # of a workspace that has its own code
+    places = [str(folder) for folder in own if folder.is_dir()]
+    if python_of(workspace) == Path(sys.executable):
+        places += [str(HOME), os.environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(dict.fromkeys(filter(None, places)))
     return {**settings, "PYTHONPATH": path}
 
 

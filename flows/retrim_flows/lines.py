@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pandas as pd
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import deployment
@@ -11,7 +13,8 @@ from prefect.states import State
 
 from retrim.alerting import AlertKind, without_figures
 from retrim.landing.ingest import Landed
-from retrim.lineage.workspace import clock, record_alert
+from retrim.lineage import workspace as workspaces
+from retrim.lineage.workspace import Workspace, clock, record_alert
 from retrim_flows.moment import open_workspace
 
 
@@ -42,7 +45,16 @@ def say_failed(flow: object, run: FlowRun, state: State) -> None:
         say_line("failed", f"{name}: {said}")
         if name != "retrain":  # whose run is told of where it ends
             text = f"{name}: {said}"
-            record_alert(open_workspace(), AlertKind.FLOW_FAILED, text, now=clock(), about=without_figures(text))
+            record_alert(_workspace_of(run), AlertKind.FLOW_FAILED, text, now=clock(), about=without_figures(text))
+
+
+def _workspace_of(run: FlowRun) -> Workspace:
+    """That of a flow run, also in a worker of many workspaces, which tells of a run whose process has died."""
+    if deployment.id is not None or run.deployment_id is None:
+        return open_workspace()
+    with get_client(sync_client=True) as client:
+        variables = client.read_deployment(run.deployment_id).job_variables or {}
+    return workspaces.open_workspace(Path(variables["working_dir"]))
 
 
 @contextmanager

@@ -5,6 +5,8 @@ had taken, and a kill kept from its end, is put back here, with its own schedule
 a flow takes that as its `now`, so that a second time changes nothing that was done.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -23,6 +25,7 @@ from prefect.states import Scheduled, State
 from retrim.checking.mode import begin_due_times, is_due_time, missed_times
 from retrim.decision.rules import ScheduleParams
 from retrim.lineage.workspace import Workspace
+from retrim.stats.timetable import start_offset
 from retrim_flows.lines import say_line
 from retrim_flows.recovery import mark_dead_flow_runs
 
@@ -32,17 +35,17 @@ ATTEMPTS, AGE = 3, pd.Timedelta("1D")
 TAKEN_BY_THE_DEAD = pd.Timedelta("2min")
 
 
-def take_up_again(workspace: Workspace, *, at_start: bool) -> int:
+def take_up_again(workspaces: Sequence[Workspace], *, at_start: bool) -> int:
     """Schedules again what was cut short; gives how many.
 
     Args:
-        workspace: The workspace.
+        workspaces: Those that the worker serves.
         at_start: Whether no worker of ours runs yet, so that whatever was taken was taken by a dead one.
     """
-    mark_dead_flow_runs(workspace)
+    mark_dead_flow_runs(*workspaces)
     again = 0
     with get_client(sync_client=True) as client:
-        for run in _cut_short(client, workspace.model):
+        for run in _cut_short(client, [workspace.model for workspace in workspaces]):
             assert run.state is not None
             taken = run.state.type == StateType.PENDING
             if taken and not at_start and pd.Timestamp.now("UTC") - run.state.timestamp < TAKEN_BY_THE_DEAD:
@@ -53,11 +56,15 @@ def take_up_again(workspace: Workspace, *, at_start: bool) -> int:
     return again
 
 
-def catch_up(workspace: Workspace) -> int:
+def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
     """Before a worker starts: one run for each flow of which due times were missed; gives how many.
 
     It takes the place of all that was planned for a time that has passed. Which times it is about the flow asks our
     store (`retrim_flows.moment`), so none that Prefect had not planned is lost, and none is done twice.
+
+    Args:
+        workspace: The workspace.
+        spread: Whether its runs begin an offset after they are due.
     """
     now, runs = pd.Timestamp.now("UTC").floor("s"), 0
     with get_client(sync_client=True) as client:
@@ -66,10 +73,11 @@ def catch_up(workspace: Workspace) -> int:
             missed = missed_times(workspace, name, until=now)
             if not missed:
                 continue
-            for late in _planned(client, workspace, name, until=now):
+            offset = pd.Timedelta(start_offset(workspace.model, _timetable(workspace, name)) if spread else 0, "s")
+            for late in _planned(client, workspace, name, until=now, offset=offset):
                 client.delete_flow_run(late.id)
             deployment = client.read_deployment_by_name(f"{name}/{workspace.model}")
-            state = Scheduled(scheduled_time=missed[-1].to_pydatetime())
+            state = Scheduled(scheduled_time=(missed[-1] + offset).to_pydatetime())
             client.create_flow_run_from_deployment(deployment.id, state=state)
             times = "one time" if len(missed) == 1 else f"{len(missed)} times"
             say_line("missed", f"{name}: {times} since {missed[0]:%Y-%m-%d %H:%M:%S}, made up for now")
@@ -77,7 +85,13 @@ def catch_up(workspace: Workspace) -> int:
     return runs
 
 
-def _planned(client: SyncPrefectClient, workspace: Workspace, name: str, *, until: pd.Timestamp) -> list[FlowRun]:
+def _timetable(workspace: Workspace, name: str) -> str:
+    return str(getattr(workspace.params.schedule, name))
+
+
+def _planned(
+    client: SyncPrefectClient, workspace: Workspace, name: str, *, until: pd.Timestamp, offset: pd.Timedelta
+) -> list[FlowRun]:
     """Runs of a flow that wait, and were due by a moment; one that a person scheduled is not among them."""
     found: list[FlowRun] = []
     while page := client.read_flow_runs(
@@ -90,10 +104,10 @@ def _planned(client: SyncPrefectClient, workspace: Workspace, name: str, *, unti
         offset=len(found),
     ):
         found += page
-    return [run for run in found if is_due_time(workspace, name, pd.Timestamp(run.expected_start_time))]
+    return [run for run in found if is_due_time(workspace, name, pd.Timestamp(run.expected_start_time) - offset)]
 
 
-def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:
+def _cut_short(client: SyncPrefectClient, models: list[str]) -> list[FlowRun]:
     """Runs of the flows that have a timetable; a retraining belongs to its decision, and maintain takes it up."""
     states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING, StateType.FAILED])
     since = FlowRunFilterExpectedStartTime(after_=(pd.Timestamp.now("UTC") - AGE).to_pydatetime())
@@ -101,7 +115,7 @@ def _cut_short(client: SyncPrefectClient, model: str) -> list[FlowRun]:
     while page := client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=list(ScheduleParams.model_fields))),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states), expected_start_time=since),
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[model])),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=models)),
         offset=len(found),
     ):
         found += page

@@ -5,6 +5,7 @@ in any order. So a run asks our store which due times have passed and were not d
 in order, as of its moment. Every other flow is run once for all of them.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,15 @@ from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace, clock
 
 SCHEDULE = "schedule"
+OFFSET_VARIABLE = "RETRIM_START_OFFSET"
+"""Seconds after its due time at which Prefect begins a run, where many schedules share a worker."""
 
 
 def moment(now: str | None) -> pd.Timestamp:
-    """`now` in UTC, to the second; by default the scheduled start of this flow run."""
+    """`now` in UTC, to the second; by default the due time of this flow run, which begins an offset after it."""
     if now is None:
-        return pd.Timestamp(flow_run.scheduled_start_time).tz_convert("UTC").floor("s")
+        offset = pd.Timedelta(int(os.environ.get(OFFSET_VARIABLE) or 0), "s")
+        return pd.Timestamp(flow_run.scheduled_start_time).tz_convert("UTC").floor("s") - offset
     given = pd.Timestamp(now)
     return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
 

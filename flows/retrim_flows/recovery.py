@@ -75,21 +75,24 @@ def workspace_tag(workspace: Workspace) -> str:
     return f"retrim-{sha256(str(workspace.paths.root).encode()).hexdigest()[:12]}"
 
 
-def mark_dead_flow_runs(workspace: Workspace) -> int:
-    """Forces flow runs of this workspace to Crashed where their process has died; gives how many."""
+def mark_dead_flow_runs(*workspaces: Workspace) -> int:
+    """Forces flow runs of these workspaces to Crashed where their process has died; gives how many."""
     marked = 0
+    tags = {workspace_tag(workspace): workspace for workspace in workspaces}
     with get_client(sync_client=True) as client:
-        for name in left_behind(workspace, PREFIX):
-            try:
-                run = client.read_flow_run(name.removeprefix(PREFIX))  # type: ignore[arg-type]
-            except ObjectNotFound:  # on a server that was used before
-                continue
-            if run.state is None or not run.state.is_final():
-                marked += _crash(client, run)
-            clear_lock(workspace, name)
-        for run in _open_runs(client, FlowRunFilter(tags=FlowRunFilterTags(all_=[workspace_tag(workspace)]))):
+        for workspace in workspaces:
+            for name in left_behind(workspace, PREFIX):
+                try:
+                    run = client.read_flow_run(name.removeprefix(PREFIX))  # type: ignore[arg-type]
+                except ObjectNotFound:  # on a server that was used before
+                    continue
+                if run.state is None or not run.state.is_final():
+                    marked += _crash(client, run)
+                clear_lock(workspace, name)
+        for run in _open_runs(client, FlowRunFilter(tags=FlowRunFilterTags(any_=list(tags)))):
             began = run.start_time or run.created
-            if not was_taken(workspace, _name(run)) and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
+            taken = any(was_taken(tags[tag], _name(run)) for tag in run.tags if tag in tags)
+            if not taken and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
                 marked += _crash(client, run)
     return marked
 

@@ -6,6 +6,7 @@ What people are to be told is sent by a thread of its own: a receiver may be slo
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -27,12 +28,12 @@ class Watchman:
     """A thread beside the worker.
 
     Args:
-        workspace: The workspace.
+        workspaces: Those that the worker serves.
         server: The server, if it is ours to start again.
     """
 
-    def __init__(self, workspace: Workspace, server: Server | None) -> None:
-        self.workspace, self.server = workspace, server
+    def __init__(self, workspaces: Sequence[Workspace], server: Server | None) -> None:
+        self.workspaces, self.server = workspaces, server
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._mind, name="watchman", daemon=True),
@@ -50,11 +51,13 @@ class Watchman:
             thread.join()
 
     def _tell(self) -> None:
-        while not self._over.wait(TELL_SECONDS):
-            try:
-                tell_people(self.workspace, now=pd.Timestamp.now("UTC").floor("s"))
-            except Exception as error:  # noqa: BLE001  whatever it is: it is tried again
-                LOGGER.warning("people could not be told, which is tried again: %s", error)
+        told = [workspace for workspace in self.workspaces if workspace.env.tells]
+        while told and not self._over.wait(TELL_SECONDS):
+            for workspace in told:
+                try:
+                    tell_people(workspace, now=pd.Timestamp.now("UTC").floor("s"))
+                except Exception as error:  # noqa: BLE001  whatever it is: it is tried again
+                    LOGGER.warning("people could not be told, which is tried again: %s", error)
 
     def _mind(self) -> None:
         looked = time.monotonic()
@@ -65,7 +68,8 @@ class Watchman:
                     print("the Prefect server had ended; it was started again", flush=True)
                 if revived or time.monotonic() - looked > TAKE_UP_SECONDS:
                     looked = time.monotonic()
-                    end_hung_runs(self.workspace, now=pd.Timestamp.now("UTC").floor("s"))
-                    take_up_again(self.workspace, at_start=False)
+                    for workspace in self.workspaces:
+                        end_hung_runs(workspace, now=pd.Timestamp.now("UTC").floor("s"))
+                    take_up_again(self.workspaces, at_start=False)
             except Exception as error:  # noqa: BLE001  whatever it is: minding goes on
                 LOGGER.warning("minding the schedule failed, and is tried again: %s", error)

@@ -11,7 +11,7 @@ from prefect.states import Cancelled, Crashed, State
 from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.retraining import retrain
 from retrim.retraining.recover import mark_stopped
-from retrim_flows.deploy import deploy
+from retrim_flows.deploy import deploy, schedule_of
 from retrim_flows.retrain import start
 from tests.builders.world import START, make_world, prefect_settings
 
@@ -24,7 +24,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, server: str) -> Workspac
     workspace = make_world(tmp_path_factory.mktemp("cancelled"), server=server).workspace
     with pytest.MonkeyPatch.context() as patch, temporary_settings(prefect_settings(server)):
         patch.setenv("PREFECT_API_URL", server)
-        deploy(workspace)
+        deploy(schedule_of(workspace))
     return workspace
 
 

@@ -19,11 +19,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import psutil
 
@@ -223,6 +223,33 @@ class Server:
         stop(self.process)
 
 
+def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> NoReturn:
+    """Runs a server in the place of this process, at an address and with a login that somebody else has chosen.
+
+    Args:
+        home: Folder of its database.
+        api: Its address and login.
+        noted_at: Folders in which commands look for a server.
+    """
+    with _one_at_a_time(home):
+        _end_orphan(home)
+        pid, began = os.getpid(), _began(os.getpid())
+        note = ServerNote(api.url, api.login, pid, pid, began=began, owner_began=began)
+        for folder in noted_at:
+            write_private(folder / LOGIN_FILE, f"{api.login}\n".encode())
+            write_private(folder / NOTE, json.dumps(to_record(note)).encode())
+        make_private_file(home / "prefect.db")
+    os.umask(0o077)
+    environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api)}
+    os.execve(sys.executable, _command(api, pages=True), environment)
+
+
+def _command(api: PrefectApi, *, pages: bool) -> list[str]:
+    port = api.url.removesuffix("/api").rpartition(":")[2]
+    server = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
+    return [sys.executable, *server, "--ui" if pages else "--no-ui"]
+
+
 def _begin(home: Path, *, pages: bool) -> Server:
     """A new server that runs. Hold `_one_at_a_time`: two that start at once would both make the database's tables."""
     _end_orphan(home)
@@ -267,11 +294,9 @@ def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[by
     start_reaper()
     for name in ("prefect.db", "server.log"):
         make_private_file(home / name)
-    port = api.url.removesuffix("/api").rpartition(":")[2]
-    command = ["server", "start", "--host", "127.0.0.1", "--port", port, "--ui" if pages else "--no-ui"]
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *command],
+            _command(api, pages=pages),
             env={**os.environ, **settings(home, api.url), **_server_settings(home, api)},
             stdout=log,
             stderr=log,

@@ -129,6 +129,11 @@ OURS = ("RETRIM_", "PREFECT_", "MLFLOW_")
 @cache
 def start_reaper() -> None:
     """Has whatever this process starts from now on end with it, also when it is killed; once is enough."""
+    atexit.register(_dismiss, begin_reaper())
+
+
+def begin_reaper() -> "subprocess.Popen[bytes]":
+    """A reaper of whatever this process starts from now on: it acts when the pipe to it is closed, unless dismissed."""
     token = secrets.token_hex(16)
     reaper = subprocess.Popen(
         [sys.executable, "-P", str(PROCESS), token],
@@ -140,7 +145,7 @@ def start_reaper() -> None:
         start_new_session=True,  # neither Ctrl-C nor a kill of the owner's group reaches it
     )
     os.environ[VARIABLE] = ":".join(filter(None, [os.environ.get(VARIABLE), token]))
-    atexit.register(_dismiss, reaper)
+    return reaper
 
 
 def _dismiss(reaper: "subprocess.Popen[bytes]") -> None:

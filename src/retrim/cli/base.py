@@ -137,7 +137,10 @@ def flows_of(workspace: "Workspace") -> Iterator[None]:
 
     # A flow's error goes to Prefect's log; here the command tells it, once and without a traceback.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with prefect_server.reachable(workspace.paths.prefect, workspace.env.prefect_url) as api, _flows_at(workspace, api):
+    with (
+        prefect_server.reachable(workspace.paths.prefect, workspace.env.prefect_url) as api,
+        flows_at(workspace.paths.prefect, workspace.paths.root, api),
+    ):
         try:
             yield
         except Exception as error:
@@ -160,22 +163,23 @@ def scheduler_of(workspace: "Workspace") -> "Iterator[Server | None]":
         server = None
         if workspace.env.prefect_url is None:
             server = stack.enter_context(prefect_server.own(workspace.paths.prefect, pages=True))
-            stack.enter_context(_flows_at(workspace, server.api))
+            stack.enter_context(flows_at(workspace.paths.prefect, workspace.paths.root, server.api))
         else:
             api = stack.enter_context(prefect_server.reachable(workspace.paths.prefect, workspace.env.prefect_url))
-            stack.enter_context(_flows_at(workspace, api))
+            stack.enter_context(flows_at(workspace.paths.prefect, workspace.paths.root, api))
         yield server
 
 
 @contextmanager
-def _flows_at(workspace: "Workspace", api: "PrefectApi") -> Iterator[None]:
+def flows_at(home: Path, folder: Path, api: "PrefectApi") -> Iterator[None]:
+    """Makes flows importable, which find this server with its state in `home`, and works in `folder`."""
     from retrim.adapters import prefect_server
     from retrim.files import uncollected
 
-    os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
+    os.environ.update(prefect_server.settings(home, api.url))
     if api.login is not None:
         os.environ[prefect_server.LOGIN_VARIABLE] = api.login  # a worker's flow runs inherit it
-    os.chdir(workspace.paths.root)
+    os.chdir(folder)
     beside = Path(retrim.__file__).parents[2] / "flows"  # of a checkout; a wheel carries them as a package of its own
     if beside.is_dir():
         sys.path.insert(0, str(beside))

@@ -204,9 +204,9 @@ def schedule() -> None:
     """
     workspace = workspace_here()
     with scheduler_of(workspace) as server:
-        from retrim_flows.deploy import run_schedule
+        from retrim_flows.deploy import run_schedule, schedule_of
 
-        run_schedule(workspace, server)
+        run_schedule(schedule_of(workspace), server)
 
 
 for part in (start, data, predict, serve, status, operate):

@@ -1,5 +1,223 @@
 """Commands of those who keep an installation running."""
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
+from retrim.cli.base import AsJson, as_time, example, flows_at, several_workspaces
+
+if TYPE_CHECKING:
+    from retrim.files import WorkspacePaths
+    from retrim.lineage.workspace import Workspace
+    from retrim.operations.parts import Installation
+
 app = typer.Typer()
+PREFECT_PORT, UI_PORT, SERVE_PORT = 4200, 5000, 8000
+WAIT_SECONDS = 120
+
+
+def _port(option: str, help_text: str) -> Any:
+    return typer.Option(option, min=0, max=65535, help=f"{help_text} 0: the one of last time, or a free one.")
+
+
+@app.command(epilog=example("retrim up ~/models"))
+def up(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
+    ] = None,
+    port: Annotated[int, _port("--port", "Port of the page.")] = UI_PORT,
+    serve_port: Annotated[int, _port("--serve-port", "Port of the prediction server.")] = SERVE_PORT,
+    prefect_port: Annotated[int, _port("--prefect-port", "Port of Prefect.")] = PREFECT_PORT,
+    show: Annotated[bool, typer.Option("--show", help="Show what runs, where and since when, and start nothing.")] = (
+        False
+    ),
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Write systemd user units that run the same, and start nothing.")
+    ] = False,
+    part: Annotated[str | None, typer.Option("--part", hidden=True)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run everything here until Ctrl-C: schedule, pages, predictions.
+
+    For this workspace, or for all workspaces of DIR: one Prefect server, one worker that carries out the schedules,
+    the page with MLflow, and the prediction server, which waits until a version is live. Each run takes place in the
+    folder of its workspace, and in its .venv if it has one.
+
+    A part that ends is started again, after ever longer pauses if it ends at once. All listen on 127.0.0.1 only. What
+    they print goes to var/up/up.log too. What RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names is not started.
+    """
+    from retrim.operations.parts import Ports, parts_of, plan_installation, write_installation
+    from retrim.operations.supervise import become_supervisor, take_installation
+    from retrim.settings import Env
+
+    roots, folder = _places(folders)
+    if part is not None:
+        _run_part(part, folder)
+        return
+    if show:
+        _show(folder, as_json=as_json)
+        return
+    env = Env()
+    ports = Ports(prefect_port, port, serve_port)
+    planned = plan_installation(roots, folder, ports=ports, prefect_url=env.prefect_url, mlflow_url=env.mlflow_url)
+    lock = take_installation(planned)
+    _refuse_other_schedules(roots)
+    _refuse_taken_ports(planned)
+    write_installation(planned)
+    if systemd:
+        _write_units(planned)
+        return
+    _show(folder, as_json=as_json, starting=True)
+    become_supervisor(planned, parts_of(planned), lock)
+
+
+def _places(folders: list[Path] | None) -> "tuple[list[WorkspacePaths], Path]":
+    """The workspaces, and the folder whose installation they are."""
+    from retrim.files import WorkspacePaths
+
+    roots = several_workspaces(folders)
+    if not roots:
+        here = WorkspacePaths.find(Path.cwd())
+        return [here], here.root
+    folder = (folders[0] if folders else Path.cwd()).resolve()
+    return roots, folder
+
+
+def _refuse_other_schedules(roots: "Sequence[WorkspacePaths]") -> None:
+    """Refuses workspaces of one model name, and those whose schedule runs already; what cannot be read is said."""
+    from retrim.errors import RefusedError, RetrimError
+    from retrim.lineage.locks import is_alive
+    from retrim.lineage.workspace import open_workspace
+    from retrim.serving.models import refuse_same_names
+
+    names = []
+    for root in roots:
+        try:
+            workspace = open_workspace(root.root)
+        except RetrimError as error:
+            print(f"{root.root} is left out: {error}", flush=True)  # noqa: T201
+            continue
+        names.append(workspace.model)
+        if is_alive(workspace, "schedule"):
+            raise RefusedError(
+                f"the schedule of {root.root} runs already, by `retrim schedule` or `retrim up`; stop that one first"
+            )
+    refuse_same_names(names)
+
+
+def _refuse_taken_ports(installation: "Installation") -> None:
+    from retrim.adapters.mlflow_server import bind
+    from retrim.errors import BadInputError
+
+    ports = installation.ports
+    options = [("--port", ports.ui), ("--serve-port", ports.serve)]
+    if installation.prefect_url is None:
+        options.append(("--prefect-port", ports.prefect))
+    for option, number in options:
+        try:
+            bind(number).close()
+        except BadInputError as error:
+            raise BadInputError(
+                f"something else listens at port {number}; name another one with {option}, or 0 for a free one"
+            ) from error
+
+
+def _write_units(installation: "Installation") -> None:
+    from retrim.operations.parts import parts_of
+    from retrim.operations.units import unit_name, units_folder, write_units
+
+    for path in write_units(installation, parts_of(installation), units_folder(os.environ), os.environ):
+        print(f"written: {path}")  # noqa: T201
+    print("\nsystemctl --user daemon-reload")  # noqa: T201
+    print(f"systemctl --user enable --now {unit_name(installation)}.target")  # noqa: T201
+    print("\nTo go on after you log out: loginctl enable-linger. Log: journalctl --user -u 'retrim-*' -f")  # noqa: T201
+
+
+def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
+    """One screen: every part with its state, its address and how a person gets in."""
+    from retrim.cli import render
+    from retrim.operations.look import look_at_parts
+    from retrim.operations.parts import installation_at
+    from retrim.stats.codec import to_record
+
+    looked = look_at_parts(installation_at(folder), now=as_time(None))
+    if as_json:
+        render.show_json({"parts": [to_record(each) for each in looked]})
+        return
+    rows = [(each.name, "starting" if starting else each.said, each.address, each.login) for each in looked]
+    render.show_table(("part", "state", "address", "log in with"), rows)
+    if starting:
+        render.OUT.print(f"log: {folder / 'var' / 'up' / 'up.log'}; stop with Ctrl-C", highlight=False, markup=False)
+
+
+def _run_part(name: str, folder: Path) -> None:
+    """What supervisord or systemd starts: the Prefect server or the worker."""
+    from retrim.adapters import prefect_server
+    from retrim.errors import UnknownNameError
+    from retrim.files import WorkspacePaths
+    from retrim.operations.parts import installation_at
+
+    installation = installation_at(folder)
+    if name == "prefect":
+        homes = [WorkspacePaths(Path(root)).prefect for root in installation.roots]
+        prefect_server.become_server(installation.prefect_home, installation.prefect_api, noted_at=homes)
+    elif name == "worker":
+        _run_worker(installation)
+    else:
+        raise UnknownNameError("part", name, ("prefect", "worker"))
+
+
+def _run_worker(installation: "Installation") -> None:
+    """The worker, once Prefect answers."""
+    from contextlib import ExitStack
+
+    from retrim.lineage.locks import held_locks
+
+    workspaces = _open_workspaces(installation)
+    home, api = installation.prefect_home, installation.prefect_api
+    with ExitStack() as stack:
+        for workspace in workspaces:
+            stack.enter_context(held_locks(workspace, "schedule"))
+        _wait_for(api.answers, api.url)
+        stack.enter_context(flows_at(home, Path(installation.folder), api))
+        from retrim_flows.deploy import Schedule, run_schedule, schedule_of
+
+        alone = installation.is_alone
+        schedule = schedule_of(workspaces[0]) if alone else Schedule(tuple(workspaces), "retrim", home, spread=True)
+        run_schedule(schedule, None)
+
+
+def _open_workspaces(installation: "Installation") -> "list[Workspace]":
+    """Those that can be opened; of the others it is said.
+
+    Raises:
+        BadInputError: None can.
+    """
+    from retrim.errors import BadInputError, RetrimError
+    from retrim.lineage.workspace import open_workspace
+
+    found = []
+    for root in installation.roots:
+        try:
+            found.append(open_workspace(Path(root)))
+        except RetrimError as error:
+            print(f"{root} is left out: {error}", flush=True)  # noqa: T201
+    if not found:
+        raise BadInputError(f"no workspace of {installation.folder} can be opened; mend what is said above")
+    return found
+
+
+def _wait_for(claim: object, url: str) -> None:
+    import time
+
+    from retrim.errors import RetrimError
+
+    assert callable(claim)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not claim():
+        if time.monotonic() > deadline:
+            raise RetrimError(f"no Prefect server answers at {url}; look at what it printed")
+        time.sleep(0.5)

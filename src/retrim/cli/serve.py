@@ -4,11 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from retrim.cli.base import AsJson, as_time, example, several_workspaces, version_number, workspace_here
+
+if TYPE_CHECKING:
+    from retrim.serving.models import ServedModel
 
 app = typer.Typer()
 PORT = 8000
@@ -44,6 +47,7 @@ def serve(
     durable: Annotated[
         bool, typer.Option("--durable", help="Flush each answer to the disk before it is sent. Default: each second.")
     ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until a version is live, instead of ending.")] = False,
 ) -> None:
     """Answer requests for predictions over HTTP until Ctrl-C.
 
@@ -77,12 +81,11 @@ def serve(
         lightgbm_alone()
         from retrim.lineage.workspace import Workspace, open_workspace
         from retrim.serving.models import all_at_work, open_model, refuse_same_names
+        from retrim.serving.newcomers import end_when_live, openable, wait_until_live
         from retrim.serving.server import run_server
 
-    refuse_same_names([open_workspace(root.root).model for root in roots])
-    openers: list[Callable[[], Workspace]] = [partial(open_workspace, root.root) for root in roots]
-    models = [
-        open_model(
+    def open_one(open_here: Callable[[], Workspace]) -> "ServedModel":
+        return open_model(
             open_here,
             version,
             is_local=is_local,
@@ -92,8 +95,17 @@ def serve(
             jobs_under=jobs_under or [],
             webhook=webhook,
         )
-        for open_here in openers or [workspace_here]
-    ]
+
+    openers: list[Callable[[], Workspace]] = [partial(open_workspace, root.root) for root in roots] or [workspace_here]
+    if wait:
+        listener.close()  # or who comes meanwhile would wait too
+        heads = wait_until_live(openers)
+        listener = bind(port, host)
+        models = openable([each for each, head in heads.items() if head is not None], open_one)
+        end_when_live(heads)
+    else:
+        refuse_same_names([open_workspace(root.root).model for root in roots])
+        models = [open_one(each) for each in openers]
     at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
     for number, each in enumerate(models):
         path = f"/models/{each.name}/predict" if number else "/predict"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date
+from hashlib import sha256
 
 import pandas as pd
 
@@ -11,6 +12,8 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
 EPOCH = pd.Timestamp(0, tz="UTC")
+SPREAD_SECONDS = 60
+"""Within which schedules that are due together begin."""
 DAYS_LOOKED_AT = 366 * 8  # 29 February may be eight years away
 
 
@@ -53,6 +56,17 @@ def due_between(timetable: str, after: pd.Timestamp, until: pd.Timestamp) -> Ite
         moment = EPOCH + ((after - EPOCH) // every) * every
     while (moment := next_due(timetable, moment)) <= until:
         yield moment
+
+
+def start_offset(model: str, timetable: str) -> int:
+    """Seconds after a due time at which the runs of a model begin, so that those of many do not begin together.
+
+    The same for the same name, less than a minute, and less than the span of a timetable that is one.
+    """
+    longest = SPREAD_SECONDS
+    if " " not in timetable.strip():
+        longest = min(longest, int(pd.Timedelta(timetable).total_seconds()))
+    return int(sha256(model.encode()).hexdigest(), 16) % max(longest, 1)
 
 
 def cron_fields(cron: str) -> list[set[int]]:

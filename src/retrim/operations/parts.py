@@ -1,0 +1,187 @@
+"""The parts of an installation: what runs for one workspace or many, with which command, at which address."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from retrim.adapters.prefect_server import LOGIN, PrefectApi, free_port
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import WorkspacePaths, keep_password, make_private_folder, write_private
+from retrim.stats.codec import from_record, to_record
+
+COMMAND = "from retrim.cli.main import main; main()"
+UP = Path("var") / "up"
+NOTE = "installation.json"
+HOST = "127.0.0.1"
+MOST_MLFLOW = 4
+"""Workspaces with an MLflow of their own for which its pages are served: each takes a process of 200 MB."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the parts listen on this machine."""
+
+    prefect: int
+    ui: int
+    serve: int
+    mlflow: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What one `retrim up` runs.
+
+    Args:
+        folder: Of the workspace, or of the workspaces; its own state is in `var/up` below it.
+        roots: The workspaces.
+        ports: Where the parts listen.
+        prefect_url: A Prefect server that somebody else runs; None: one is a part.
+        own_mlflow: Whether each workspace keeps its runs in a database of its own.
+        has_mlflow_server: Whether somebody else runs MLflow's server.
+    """
+
+    folder: str
+    roots: tuple[str, ...]
+    ports: Ports
+    prefect_url: str | None
+    own_mlflow: bool
+    has_mlflow_server: bool
+
+    @property
+    def up(self) -> Path:
+        """The private folder with its state and its log."""
+        return Path(self.folder) / UP
+
+    @property
+    def prefect_home(self) -> Path:
+        """Where Prefect keeps its state: in a workspace that is alone, where its commands keep it too."""
+        return WorkspacePaths(Path(self.folder)).prefect
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is of one workspace, in its own folder."""
+        return self.roots == (self.folder,)
+
+    @cached_property
+    def prefect_api(self) -> PrefectApi:
+        """The Prefect server, with its login."""
+        if self.prefect_url is not None:
+            from retrim.adapters.prefect_server import LOGIN_VARIABLE
+
+            return PrefectApi(self.prefect_url, os.environ.get(LOGIN_VARIABLE))
+        password = keep_password(self.up / "prefect-password")
+        return PrefectApi(f"http://{HOST}:{self.ports.prefect}/api", f"{LOGIN}:{password}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that runs all the time.
+
+    Args:
+        name: What it is called.
+        command: Arguments after the program.
+        folder: Where it runs.
+        address: Where it answers; None: it has none.
+        login: Where the login lies that it asks for; None: it asks for none on this machine.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    folder: str
+    address: str | None = None
+    login: str | None = None
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """The whole command."""
+        return (sys.executable, "-P", "-c", COMMAND, *self.command)
+
+    @property
+    def shown(self) -> str:
+        """The same for a shell."""
+        return shlex.join(self.line)
+
+
+def parts_of(installation: Installation) -> list[Part]:
+    """All parts, in the order in which they are listed; what somebody else runs is none of them."""
+    here, ports, roots = installation.folder, installation.ports, installation.roots
+    parts = []
+    if installation.prefect_url is None:
+        login = WorkspacePaths(Path(roots[0])).prefect / "login"
+        parts.append(Part("prefect", _part("prefect", here), here, f"http://{HOST}:{ports.prefect}", str(login)))
+    parts.append(Part("worker", _part("worker", here), here))
+    password = str(WorkspacePaths(Path(roots[0])).ui_password)
+    named = () if installation.is_alone else roots
+    at = f"http://{HOST}:{ports.ui}/retrim"
+    parts.append(Part("ui", ("ui", *named, "--port", str(ports.ui)), here, at, password))
+    for number, (root, port) in enumerate(zip(roots, ports.mlflow, strict=False), start=1):
+        own = str(WorkspacePaths(Path(root)).ui_password)
+        parts.append(Part(f"mlflow-{number}", ("ui", "--port", str(port)), root, f"http://{HOST}:{port}", own))
+    serve = ("serve", *named, "--port", str(ports.serve), "--wait")
+    parts.append(Part("serve", serve, here, f"http://{HOST}:{ports.serve}"))
+    return parts
+
+
+def _part(name: str, folder: str) -> tuple[str, ...]:
+    return ("up", "--part", name, folder)
+
+
+def plan_installation(
+    roots: Sequence[WorkspacePaths], folder: Path, *, ports: Ports, prefect_url: str | None, mlflow_url: str | None
+) -> Installation:
+    """What will run. A port of 0 is replaced by the one that was taken last time, or one that is free.
+
+    Args:
+        roots: The workspaces.
+        folder: Of the workspace, or of the workspaces.
+        ports: As they were asked for.
+        prefect_url: Address of a Prefect server that somebody else runs.
+        mlflow_url: Address of a database or of an MLflow server that the workspaces share.
+    """
+    paths = tuple(str(root.root) for root in roots)
+    alone = paths == (str(folder),)
+    wants_mlflow = mlflow_url is None and not alone and len(paths) <= MOST_MLFLOW
+    last = read_installation(folder)
+    known = Ports(0, 0, 0) if last is None else last.ports
+    mlflow = tuple(free_port() for _ in paths) if wants_mlflow else ()
+    if len(known.mlflow) == len(mlflow):
+        mlflow = known.mlflow
+    chosen = Ports(
+        prefect=ports.prefect or known.prefect or free_port(),
+        ui=ports.ui or known.ui or free_port(),
+        serve=ports.serve or known.serve or free_port(),
+        mlflow=mlflow,
+    )
+    has_server = mlflow_url is not None and mlflow_url.startswith(("http://", "https://"))
+    return Installation(str(folder), paths, chosen, prefect_url, mlflow_url is None, has_server)
+
+
+def write_installation(installation: Installation) -> None:
+    """Notes it, for its parts and for who asks what runs here."""
+    make_private_folder(installation.up)
+    write_private(installation.up / NOTE, json.dumps(to_record(installation)).encode())
+
+
+def read_installation(folder: Path) -> Installation | None:
+    """What was noted last in a folder; None: nothing."""
+    with suppress(OSError, ValueError, RetrimError):
+        return from_record(Installation, json.loads((folder / UP / NOTE).read_text(encoding="utf-8")))
+    return None
+
+
+def installation_at(folder: Path) -> Installation:
+    """The same.
+
+    Raises:
+        BadInputError: Nothing was noted.
+    """
+    found = read_installation(folder)
+    if found is None:
+        raise BadInputError(f"{folder} has no installation; begin it with `retrim up {folder}`")
+    return found

@@ -1,0 +1,134 @@
+"""Runs the parts of an installation under supervisord, which takes the place of this process.
+
+Two files stay open in it. One is a lock: a second one is refused. The other is the pipe of a reaper: however
+supervisord ends, whatever descends from it is ended too.
+"""
+
+import fcntl
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from configparser import RawConfigParser
+from contextlib import suppress
+from io import StringIO
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+from retrim.adapters.processes import begin_reaper
+from retrim.errors import RefusedError
+from retrim.files import make_private_folder, write_private
+from retrim.operations import listener
+from retrim.operations.listener import STATES, PartState
+from retrim.operations.parts import Installation, Part
+
+LOCK, CONFIG = "lock", "supervisord.conf"
+STOP_SECONDS = 25
+START_SECONDS = 5
+"""A part that ends sooner was not started: it is tried again after 1, 2, 3, ... seconds."""
+FOR_EVER = 1_000_000
+PIPE, HELD = 3, 4  # supervisord closes what it inherits from 5 on, and its children all of it
+
+
+def take_installation(installation: Installation) -> TextIO:
+    """The lock of an installation.
+
+    Raises:
+        RefusedError: It runs already.
+    """
+    make_private_folder(installation.up)
+    lock = (installation.up / LOCK).open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        raise RefusedError(
+            f"`retrim up` runs here already (process {lock.read().strip()}, of {installation.folder}); see it with "
+            "`retrim up --show`, or stop that one first"
+        ) from error
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def runs_now(installation: Installation) -> bool:
+    """Whether its lock is held."""
+    with suppress(OSError), (installation.up / LOCK).open(encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def become_supervisor(installation: Installation, parts: Sequence[Part], lock: TextIO) -> NoReturn:
+    """Runs the parts until SIGINT or SIGTERM, in the place of this process."""
+    (installation.up / STATES).unlink(missing_ok=True)
+    config = installation.up / CONFIG
+    write_private(config, supervisor_config(installation, parts).encode())
+    reaper = begin_reaper()
+    assert reaper.stdin is not None
+    # First to high numbers, as each may lie in the other's place.
+    high = [fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, HELD + 1) for file in (reaper.stdin, lock)]
+    for number, file in zip((PIPE, HELD), high, strict=True):
+        os.dup2(file, number)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(config)])
+
+
+def supervisor_config(installation: Installation, parts: Sequence[Part]) -> str:
+    """The configuration of supervisord; it holds no secret."""
+    up = installation.up
+    config = RawConfigParser()
+    config["supervisord"] = _values(
+        nodaemon="true",
+        silent="true",
+        logfile=up / "supervisord.log",
+        logfile_maxbytes="1MB",
+        logfile_backups="1",
+        pidfile=up / "supervisord.pid",
+        childlogdir=up,
+        umask="077",
+    )
+    script = Path(listener.__file__)
+    config["eventlistener:log"] = _values(
+        command=shlex.join((sys.executable, "-P", str(script), str(up))),
+        events="PROCESS_STATE,PROCESS_LOG",
+        buffer_size="10000",
+        stderr_logfile="/dev/fd/2",
+        stderr_logfile_maxbytes="0",
+        startretries=str(FOR_EVER),
+        autorestart="true",
+    )
+    for part in parts:
+        config[f"program:{part.name}"] = _values(
+            command=shlex.join(part.line),
+            directory=part.folder,
+            autorestart="true",
+            startsecs=str(START_SECONDS),
+            startretries=str(FOR_EVER),
+            stopasgroup="true",
+            killasgroup="true",
+            stopwaitsecs=str(STOP_SECONDS),
+            redirect_stderr="true",
+            stdout_logfile="NONE",
+            stdout_events_enabled="true",
+        )
+    text = StringIO()
+    config.write(text)
+    return text.getvalue()
+
+
+def _values(**values: str | Path) -> dict[str, str]:
+    """Values with the one sign doubled that supervisord replaces."""
+    return {name: str(value).replace("%", "%%") for name, value in values.items()}
+
+
+def read_states(installation: Installation) -> dict[str, PartState]:
+    """How each part is, as supervisord said last; empty: it has said nothing."""
+    with suppress(OSError, ValueError):
+        noted = json.loads((installation.up / STATES).read_text(encoding="utf-8"))
+        return {str(name): PartState(**values) for name, values in noted.items()}
+    return {}
