@@ -25,8 +25,7 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
-from prefect.schedules import Cron, Interval
-from prefect.schedules import Schedule as PrefectSchedule
+from prefect.schedules import Cron, Interval, Schedule
 from prefect.workers.process import ProcessWorker
 
 from retrim.adapters import prefect_server
@@ -49,7 +48,7 @@ ANCHOR = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Schedule:
+class WorkerSchedule:
     """What one worker carries out.
 
     Args:
@@ -65,12 +64,12 @@ class Schedule:
     spread: bool = False
 
 
-def schedule_of(workspace: Workspace) -> Schedule:
+def schedule_of(workspace: Workspace) -> WorkerSchedule:
     """That of one workspace alone."""
-    return Schedule((workspace,), f"retrim-{workspace.model}", workspace.paths.prefect)
+    return WorkerSchedule((workspace,), f"retrim-{workspace.model}", workspace.paths.prefect)
 
 
-def deploy(schedule: Schedule) -> list[str]:
+def deploy(schedule: WorkerSchedule) -> list[str]:
     """Registers the flows of each workspace as deployments; again, it updates those that changed. Gives their names.
 
     The model's name is in every name, so that workspaces can share a server.
@@ -92,13 +91,14 @@ def deploy(schedule: Schedule) -> list[str]:
     return names
 
 
-def _deployment(schedule: Schedule, workspace: Workspace, name: str) -> RunnerDeployment:
+def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> RunnerDeployment:
     """One flow of one workspace; its version is the digest of all that it was made from."""
     written = workspace.params.schedule.model_dump().get(name)
     offset = start_offset(workspace.model, written) if schedule.spread and written is not None else 0
+    shared = {OFFSET_VARIABLE: str(offset)} if schedule.spread else {}
     variables = {
         "working_dir": str(workspace.paths.root),
-        "env": {**_environment(schedule, workspace), OFFSET_VARIABLE: str(offset)},
+        "env": {**_environment(schedule, workspace), **shared},
         "command": f"{shlex.quote(str(python_of(workspace)))} -m prefect.engine",  # else one more process starts it
     }
     queue = LONG_QUEUE if name in LONG else None
@@ -140,7 +140,7 @@ def _deployed(client: SyncPrefectClient) -> dict[str, str | None]:
     return found
 
 
-def run_schedule(schedule: Schedule, server: prefect_server.Server | None) -> None:
+def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None) -> None:
     """Deploys, then carries out what is due until SIGINT or SIGTERM; a server of our own that dies is started again.
 
     Raises:
@@ -165,7 +165,7 @@ def run_schedule(schedule: Schedule, server: prefect_server.Server | None) -> No
             raise RetrimError(f"the worker ended: {_root(error)}; start it again with `retrim schedule`") from error
 
 
-def _where(schedule: Schedule, server: prefect_server.Server | None) -> str:
+def _where(schedule: WorkerSchedule, server: prefect_server.Server | None) -> str:
     """Where the server is, and how a person gets in."""
     if server is None:
         return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
@@ -180,7 +180,7 @@ def python_of(workspace: Workspace) -> Path:
     return own if is_other else Path(sys.executable)
 
 
-def _timetable(written: str | None, name: str, offset: int) -> PrefectSchedule | None:
+def _timetable(written: str | None, name: str, offset: int) -> Schedule | None:
     if written is None:
         return None
     if not CRON.fullmatch(written):
@@ -199,7 +199,7 @@ def _load(name: str) -> "Flow[..., object]":
     return found
 
 
-def _environment(schedule: Schedule, workspace: Workspace) -> dict[str, str]:
+def _environment(schedule: WorkerSchedule, workspace: Workspace) -> dict[str, str]:
     settings = prefect_server.settings(schedule.home, os.environ["PREFECT_API_URL"])
     own = [workspace.paths.root / name for name in ("src", "flows")]  # of a workspace that has its own code
     places = [str(folder) for folder in own if folder.is_dir()]

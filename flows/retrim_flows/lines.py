@@ -1,5 +1,6 @@
 """What flows say: a line of `retrim schedule` for each thing that one did, and logs sent before a server stops."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,17 +16,19 @@ from retrim.alerting import AlertKind, without_figures
 from retrim.landing.ingest import Landed
 from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace, clock, record_alert
-from retrim_flows.moment import open_workspace
+from retrim_flows.moment import OFFSET_VARIABLE, open_workspace
 
 
 def say(what: str, result: str) -> None:
     """Prints a line, where this is a flow run of the schedule: its output is the schedule's."""
     if deployment.id is not None:
-        say_line(what, result)
+        whose = open_workspace().model if OFFSET_VARIABLE in os.environ else ""
+        say_line(what, result, whose=whose)
 
 
-def say_line(what: str, result: str) -> None:
-    """Prints a line: time, what was done, what came of it."""
+def say_line(what: str, result: str, *, whose: str = "") -> None:
+    """Prints a line: time, the model where a worker serves many, what was done, what came of it."""
+    what = f"{whose}: {what}" if whose else what
     print(f"{pd.Timestamp.now('UTC'):%Y-%m-%d %H:%M:%S}  {what}: {' '.join(result.split())}", flush=True)
 
 

@@ -66,7 +66,7 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
         workspace: The workspace.
         spread: Whether its runs begin an offset after they are due.
     """
-    now, runs = pd.Timestamp.now("UTC").floor("s"), 0
+    now, runs, whose = pd.Timestamp.now("UTC").floor("s"), 0, workspace.model if spread else ""
     with get_client(sync_client=True) as client:
         for name in ScheduleParams.model_fields:
             begin_due_times(workspace, name, now=now)
@@ -80,7 +80,7 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
             state = Scheduled(scheduled_time=(missed[-1] + offset).to_pydatetime())
             client.create_flow_run_from_deployment(deployment.id, state=state)
             times = "one time" if len(missed) == 1 else f"{len(missed)} times"
-            say_line("missed", f"{name}: {times} since {missed[0]:%Y-%m-%d %H:%M:%S}, made up for now")
+            say_line("missed", f"{name}: {times} since {missed[0]:%Y-%m-%d %H:%M:%S}, made up for now", whose=whose)
             runs += 1
     return runs
 

@@ -241,7 +241,7 @@ def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> N
         make_private_file(home / "prefect.db")
     os.umask(0o077)
     environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api)}
-    os.execve(sys.executable, _command(api, pages=True), environment)
+    os.execve(sys.executable, _command(api, pages=True), environment)  # noqa: S606  no shell is wanted
 
 
 def _command(api: PrefectApi, *, pages: bool) -> list[str]:

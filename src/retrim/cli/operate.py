@@ -183,10 +183,12 @@ def _run_worker(installation: "Installation") -> None:
             stack.enter_context(held_locks(workspace, "schedule"))
         _wait_for(api.answers, api.url)
         stack.enter_context(flows_at(home, Path(installation.folder), api))
-        from retrim_flows.deploy import Schedule, run_schedule, schedule_of
+        from retrim_flows.deploy import WorkerSchedule, run_schedule, schedule_of
 
         alone = installation.is_alone
-        schedule = schedule_of(workspaces[0]) if alone else Schedule(tuple(workspaces), "retrim", home, spread=True)
+        schedule = (
+            schedule_of(workspaces[0]) if alone else WorkerSchedule(tuple(workspaces), "retrim", home, spread=True)
+        )
         run_schedule(schedule, None)
 
 

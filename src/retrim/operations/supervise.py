@@ -75,7 +75,8 @@ def become_supervisor(installation: Installation, parts: Sequence[Part], lock: T
     for number, file in zip((PIPE, HELD), high, strict=True):
         os.dup2(file, number)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(config)])
+    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(config)]
+    os.execv(sys.executable, command)  # noqa: S606  no shell is wanted
 
 
 def supervisor_config(installation: Installation, parts: Sequence[Part]) -> str:

@@ -1,0 +1,130 @@
+"""What an installation is made of: its commands, its addresses, the configurations of supervisord and of systemd."""
+
+import os
+import shutil
+import stat
+import subprocess
+from configparser import RawConfigParser
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from retrim.files import WorkspacePaths
+from retrim.operations.parts import (
+    MOST_MLFLOW,
+    Installation,
+    Ports,
+    installation_at,
+    parts_of,
+    plan_installation,
+    write_installation,
+)
+from retrim.operations.supervise import supervisor_config
+from retrim.operations.units import unit_name, write_units
+
+FREE = Ports(0, 0, 0)
+PLANTED = "planted4711"
+
+
+def plan(
+    folder: Path, *names: str, ports: Ports = FREE, prefect_url: str | None = None, mlflow_url: str | None = None
+) -> Installation:
+    roots = [WorkspacePaths(folder / name) for name in names] or [WorkspacePaths(folder)]
+    return plan_installation(roots, folder, ports=ports, prefect_url=prefect_url, mlflow_url=mlflow_url)
+
+
+def names_of(installation: Installation) -> list[str]:
+    return [part.name for part in parts_of(installation)]
+
+
+def test_one_workspace_has_mlflow_beside_its_page(tmp_path: Path) -> None:
+    assert names_of(plan(tmp_path)) == ["prefect", "worker", "ui", "serve"]
+
+
+def test_each_of_a_few_workspaces_has_an_mlflow_of_its_own(tmp_path: Path) -> None:
+    assert names_of(plan(tmp_path, "a", "b")) == ["prefect", "worker", "ui", "mlflow-1", "mlflow-2", "serve"]
+
+
+def test_many_workspaces_start_no_mlflow(tmp_path: Path) -> None:
+    names = [f"w{number}" for number in range(MOST_MLFLOW + 1)]
+
+    assert names_of(plan(tmp_path, *names)) == ["prefect", "worker", "ui", "serve"]
+
+
+def test_what_an_address_names_is_not_started(tmp_path: Path) -> None:
+    elsewhere = plan(tmp_path, "a", "b", prefect_url="http://127.0.0.1:9/api", mlflow_url="http://127.0.0.1:9")
+
+    assert names_of(elsewhere) == ["worker", "ui", "serve"]
+
+
+def test_a_free_port_is_taken_again_the_next_time(tmp_path: Path) -> None:
+    first = plan(tmp_path, "a", "b")
+    write_installation(first)
+
+    assert plan(tmp_path, "a", "b") == first == installation_at(tmp_path)
+
+
+def test_a_port_that_is_named_is_taken(tmp_path: Path) -> None:
+    write_installation(plan(tmp_path))
+
+    assert plan(tmp_path, ports=replace(FREE, serve=8123)).ports.serve == 8123
+
+
+def test_the_configuration_holds_no_login_and_opens_no_port(tmp_path: Path) -> None:
+    installation = plan(tmp_path, "a", "b")
+    text = supervisor_config(installation, parts_of(installation))
+    login = installation.prefect_api.login
+    assert login is not None
+
+    assert login.partition(":")[2] not in text
+    assert "http_server" not in text
+
+
+@pytest.mark.parametrize("name", ["50% of it", "with 'quotes'", "$HOME"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    installation = plan(folder, "a")
+    config = RawConfigParser()
+    config.read_string(supervisor_config(installation, parts_of(installation)))
+
+    assert config["program:worker"]["directory"] % {} == str(folder)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+@pytest.mark.parametrize("name", ["models", "50% of it", "with 'quotes'"])
+def test_systemd_takes_the_units(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    (folder / "a").mkdir(parents=True)
+    installation = plan(folder, "a")
+    written = write_units(installation, parts_of(installation), tmp_path / "units", {"PATH": os.defpath})
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--user", *map(str, written)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)},
+    )
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_variables_of_the_units_are_for_their_owner_alone(tmp_path: Path) -> None:
+    installation = plan(tmp_path)
+    environment = {"RETRIM_ALERTS": f"json://{PLANTED}@host", "HOME": "/root"}
+    units = write_units(installation, parts_of(installation), tmp_path / "units", environment)
+    kept = installation.up / "environment"
+
+    assert PLANTED in kept.read_text(encoding="utf-8")
+    assert "HOME" not in kept.read_text(encoding="utf-8")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert [path for path in units if PLANTED in path.read_text(encoding="utf-8")] == []
+
+
+def test_the_target_wants_every_part(tmp_path: Path) -> None:
+    installation = plan(tmp_path)
+    units = write_units(installation, parts_of(installation), tmp_path / "units", {})
+    target = (tmp_path / "units" / f"{unit_name(installation)}.target").read_text(encoding="utf-8")
+
+    assert all(path.name in target for path in units if path.suffix == ".service")
+    assert len(units) == len(parts_of(installation)) + 1
