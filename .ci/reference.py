@@ -430,6 +430,7 @@ RECORDS = (
         },
     ),
     Printed("retrim policy replay", "retrim.reports.replay:ReplayRun"),
+    Printed("retrim policy pull-request", "retrim.card.change:ChangeReview"),
     Printed(
         "retrim settings",
         "retrim.lineage.settings_file:EffectiveSetting",

@@ -430,13 +430,13 @@ def open_stage_session(
     write_folder(paths.previous, previous_champion or {NO_CHAMPION: to_json({"previous": None})})
     laid = {"raw": paths.raw, "champion": paths.champion, "previous": paths.previous}
     digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
-    digests["code_digest"] = code_digest(_package_of(folder))
+    digests["code_digest"] = code_digest(package_of(folder))
     paths.pins.write_bytes(to_json({**pins, **digests}))
     paths.settings.write_bytes(to_settings_file(settings))
     run_dvc(folder, "add", *(f"data/{name}" for name in laid))
 
 
-def _package_of(folder: Path) -> Path:
+def package_of(folder: Path) -> Path:
     """The package that the stages of a run directory import: its own under src, else the installed one."""
     own = folder / "src" / "retrim"
     return own if own.is_dir() else Path(retrim.__file__).parent
@@ -486,8 +486,10 @@ def _in_ascii(path: Path, start: Path) -> str:
     return str(path) if str(path).isascii() else os.path.relpath(path, start)
 
 
-def reproduce_all(run_directory: Path, *, python: Path | None, limits: StageLimits, gently: bool, say: Say) -> str:
-    """Runs every stage of a run directory, whatever is cached, with its own trial log; gives all that was printed.
+def reproduce_all(
+    run_directory: Path, *, python: Path | None, limits: StageLimits, gently: bool, say: Say, anew: bool = True
+) -> str:
+    """Runs every stage of a run directory with its own trial log; gives all that was printed.
 
     Args:
         run_directory: A run directory at the tag of a version.
@@ -495,6 +497,7 @@ def reproduce_all(run_directory: Path, *, python: Path | None, limits: StageLimi
         limits: Of all stages together, past which they are ended.
         gently: Whether everything else goes first.
         say: Called with each line as it comes.
+        anew: Whatever is cached; else what the cache or the remote has is laid out instead.
 
     Raises:
         StageFailedError: A stage did not end well.
@@ -502,7 +505,7 @@ def reproduce_all(run_directory: Path, *, python: Path | None, limits: StageLimi
     """
     python = python or Path(sys.executable)
     environment = clean_environment({"RETRIM_TRIALS": str(run_directory / "var" / "trials")}, python)
-    command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
+    command = [str(python), "-m", "dvc", "repro", *(("--force", "--no-run-cache") if anew else ("--pull",))]
     return _follow(command, "repro", run_directory, environment, limits=limits, gently=gently, say=say)
 
 

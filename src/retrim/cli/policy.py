@@ -247,6 +247,44 @@ def replay(
         show_replay(done)
 
 
+@policy_app.command("pull-request", epilog=example("retrim policy pull-request --base main --to comment.md"))
+def pull_request(
+    base: Annotated[
+        str, typer.Option("--base", metavar="REF", help="The branch or commit that the change is to go into.")
+    ] = "main",
+    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many retrainings to make again.")] = 3,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write the comment, in Markdown, to this file.")
+    ] = None,
+    only_worse: Annotated[
+        bool, typer.Option("--only-worse", help="Let a change pass that is not shown to be safe, unless surely worse.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a committed change of features, settings or code against its base.
+
+    Makes the last retrainings again, at their dates, before and after the change, and compares what both lose on the
+    rows that both judge: paired, with an interval, as the gate does. Works in a clone with tags and the DVC remote.
+    Exit code 1 if the change is worse, cannot be trained, or is not shown to be safe.
+    """
+    from retrim.card.change import as_comment
+    from retrim.cli import render
+    from retrim.files import write_file
+    from retrim.operations.pull_request import review_change
+
+    workspace = workspace_here()
+    with render.progress():
+        review = review_change(workspace, base=base, last=last, say=lambda _line: None)
+    comment = as_comment(review)
+    if to is not None:
+        write_file(to, comment.encode())
+    if as_json:
+        render.show_json(review.as_record())
+    else:
+        render.OUT.print(comment, highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(0 if review.passes or (only_worse and review.outcome == "unclear") else 1)
+
+
 class SettingsGroup(TyperGroup):
     """`retrim settings KEY` is `retrim settings show KEY`."""
 

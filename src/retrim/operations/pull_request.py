@@ -1,0 +1,285 @@
+"""The gate for pull requests: the last retrainings made again, with the code and settings before and after a change.
+
+It needs a clone with its tags, and the data of those retrainings in the DVC cache or remote: no store, no MLflow.
+"""
+
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import JsonValue
+
+from retrim.adapters import dvc, environment, git
+from retrim.adapters.dvc import StageFailedError, end_survivors
+from retrim.adapters.great_expectations import read_suite
+from retrim.adapters.wheel import LOCK, NOTE, dependencies_in
+from retrim.card.change import (
+    Answer,
+    ChangeReview,
+    ReplayedRetraining,
+    ReplayedSide,
+    compare_all,
+    compare_losses,
+    settings_read,
+)
+from retrim.card.diff import flat
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import Paths, code_digest, load_yaml, platform_tag, read_yaml
+from retrim.gate.losses import Resampling
+from retrim.lineage.locks import held_locks, using_cache
+from retrim.lineage.own_code import pinned_code
+from retrim.lineage.workspace import Workspace, report_progress
+from retrim.settings import Params, effective, parse_params, resolved, stated_digest, to_settings_file
+from retrim.stats.codec import to_json
+from retrim.stats.metrics import row_losses
+from retrim.training.mode import FINAL, StageLimits, limits_of_stage
+
+GRAPH, PINS, SETTINGS = "dvc.yaml", "data/pins.json", "data/settings.json"
+READ = (GRAPH, "expectations", LOCK, NOTE, "src")
+"""What a retraining reads of a commit beside its settings."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PastRetraining:
+    """A retraining by its tag.
+
+    Args:
+        version: The version that it made.
+        commit: That of its tag.
+        pins: What the machine set for it, as JSON.
+    """
+
+    version: int
+    commit: str
+    pins: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class ChangeSide:
+    """The workspace before or after the change, in a worktree of its own.
+
+    Args:
+        folder: The worktree.
+        commit: Where it stands.
+        document: What its params.yaml states.
+        settings: The same with every default.
+        params: The same, parsed.
+        python: The interpreter that its stages run with.
+    """
+
+    folder: Path
+    commit: str
+    document: dict[str, JsonValue]
+    settings: dict[str, JsonValue]
+    params: Params
+    python: Path
+
+
+def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> ChangeReview:
+    """Makes the last retrainings again before and after a change, and compares what both lose.
+
+    Each has the data, the champion and the pins of its date. What DVC has in its cache is not made again.
+
+    Args:
+        workspace: A clone; its committed state is the change.
+        base: A commit or branch that the change is held against, from where it forked.
+        last: How many retrainings, at most.
+        say: Told each line that a stage prints.
+
+    Raises:
+        BadInputError: There is no such commit, or a params.yaml or the suite is wrong.
+        RetrimError: The data of a retraining is not there, or it cannot be made again as it was.
+    """
+    root = workspace.paths.root
+    forked, head = _fork(root, base), git.git(root, "rev-parse", "HEAD")
+    read_suite(root / workspace.params.data.suite)
+    files = tuple(git.git(root, "diff", "--name-only", forked, head, "--", *READ).splitlines())
+    with (
+        held_locks(workspace, "pull-request"),
+        using_cache(workspace),
+        _side(workspace, "before", forked, say) as before,
+        _side(workspace, "after", head, say) as after,
+    ):
+        settings = settings_read(flat(before.settings), flat(after.settings), _sections(after.folder))
+        past = past_retrainings(root, before.params.data.model, last=last) if files or settings else []
+        made, failure = _replay_all(workspace, past, before, after, say)
+    params = before.params
+    resampling = Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed)
+    together = None
+    if failure is not None:
+        answer = Answer("failed", failure)
+    elif made:
+        together, answer = compare_all(made, params.gate, resampling)
+    elif files or settings:
+        answer = Answer("nothing to replay", "no retraining has been tagged yet, so there is nothing to replay")
+    else:
+        answer = Answer("same", "nothing that a retraining reads has changed")
+    return ChangeReview(
+        base=forked,
+        head=head,
+        files=files,
+        settings=settings,
+        loss=params.judge.loss,
+        retrainings=tuple(compare_losses(each, params.gate, resampling) for each in made),
+        together=together,
+        outcome=answer.outcome,
+        sentence=answer.sentence,
+    )
+
+
+def past_retrainings(root: Path, model: str, *, last: int) -> list[PastRetraining]:
+    """The last retrainings that have a tag, oldest first; not the second fits of a promoted recipe, which nothing
+    judges.
+    """
+    prefix = f"retrim/{model}/v"
+    names = git.git(root, "tag", "--list", f"{prefix}*").splitlines()
+    numbers = sorted(int(name.removeprefix(prefix)) for name in names if name.removeprefix(prefix).isdigit())
+    found: list[PastRetraining] = []
+    for number in reversed(numbers):
+        commit = git.commit_of(root, f"{prefix}{number}")
+        if commit is None or len(found) == last:
+            break
+        pins = json.loads(git.file_at(root, commit, PINS))
+        if pins["mode"] != FINAL:
+            found.append(PastRetraining(number, commit, pins))
+    return found[::-1]
+
+
+def _fork(root: Path, base: str) -> str:
+    """Where the change forked from its base."""
+    if git.commit_of(root, base) is None:
+        raise BadInputError(
+            f"--base: {base!r} is no commit or branch here; fetch it, with its whole history and its tags"
+        )
+    try:
+        return git.git(root, "merge-base", base, "HEAD")
+    except RetrimError as error:
+        raise BadInputError(f"--base: {base!r} and HEAD share no commit here; fetch their whole history") from error
+
+
+@contextmanager
+def _side(workspace: Workspace, name: str, commit: str, say: Say) -> Iterator[ChangeSide]:
+    """The workspace at a commit, until the context ends."""
+    folder = workspace.paths.runs / f"pull-request-{name}"
+    end_survivors(folder)
+    dvc.close_run_directory(workspace.paths, folder)
+    git.add_worktree(workspace.paths.root, folder, commit)
+    try:
+        dvc.share_cache(workspace.paths, folder)
+        document = read_yaml(folder / "params.yaml")
+        params = parse_params(resolved(folder, document), f"params.yaml at {commit[:12]}")
+        yield ChangeSide(
+            folder=folder,
+            commit=commit,
+            document=document,
+            settings=effective(folder, document, "params.yaml"),
+            params=params,
+            python=_python_of(workspace, folder, say),
+        )
+    finally:
+        dvc.close_run_directory(workspace.paths, folder)
+
+
+def _python_of(workspace: Workspace, folder: Path, say: Say) -> Path:
+    """This interpreter, unless a commit stands on other packages than the checkout: then one that has those."""
+    here = (workspace.paths.root / LOCK).read_text(encoding="utf-8")
+    if dependencies_in((folder / LOCK).read_text(encoding="utf-8")) == dependencies_in(here):
+        return Path(sys.executable)
+    lock = environment.dependencies_of(folder)
+    return environment.built_from(lock, workspace.paths.environments, gently=False, say=say)
+
+
+def _sections(folder: Path) -> list[str]:
+    """The settings that a stage reads, as dvc.yaml lists them."""
+    graph = load_yaml((folder / GRAPH).read_text(encoding="utf-8"))
+    found: list[str] = []
+    for stage in graph["stages"].values():
+        for part in stage.get("params", []):
+            found += part.get(SETTINGS) or []
+    return found
+
+
+def _replay_all(
+    workspace: Workspace, past: Sequence[PastRetraining], before: ChangeSide, after: ChangeSide, say: Say
+) -> tuple[list[ReplayedRetraining], str | None]:
+    """Each retraining on both sides, and why the change could not be trained, where that is so."""
+    made: list[ReplayedRetraining] = []
+    loss = before.params.judge.loss
+    for place, each in enumerate(past):
+        report_progress(f"version {each.version} before the change", 2 * place, 2 * len(past))
+        try:
+            old = _replay(workspace, each, before, loss=loss, say=say)
+        except StageFailedError as error:
+            raise RetrimError(
+                f"version {each.version} cannot be made again as it was before the change: {error}"
+            ) from error
+        report_progress(f"version {each.version} after the change", 2 * place + 1, 2 * len(past))
+        try:
+            new = _replay(workspace, each, after, loss=loss, say=say)
+        except StageFailedError as error:
+            return made, f"with the change, version {each.version} cannot be made: {_why(error)}"
+        made.append(
+            ReplayedRetraining(each.version, str(each.pins["as_of"]), str(each.pins["mode"]), before=old, after=new)
+        )
+    return made, None
+
+
+def _why(error: StageFailedError) -> str:
+    """What a stage said at its end: its own error where it printed one, without what DVC says of that."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return f"stage {error.stage}: {own[-1] if own else ' '.join(lines[-3:])}"
+
+
+def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, loss: str, say: Say) -> ReplayedSide:
+    """Makes one retraining in the worktree of a side."""
+    folder, paths = side.folder, Paths(side.folder)
+    git.git(folder, "checkout", past.commit, "--", *dvc.COMMITTED)
+    for out in (paths.candidate, paths.table, paths.view):  # of the retraining before
+        shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+    dvc.lay_inputs(workspace.paths, folder)
+    dvc.lay_code(folder)
+    _pin(workspace, past, side)
+    params = side.params.retrain
+    stages = dvc.stages(folder)
+    limit = limits_of_stage(params.stage_limit, params.stage_heartbeat, earlier=())
+    limits = reduce(StageLimits.together, [limit] * len(stages))
+    printed = dvc.reproduce_all(folder, python=side.python, limits=limits, gently=False, anew=False, say=say)
+    verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
+    return ReplayedSide(_losses(paths, verdict["winner"], loss), bool(verdict["promote"]), dvc.executed(printed))
+
+
+def _pin(workspace: Workspace, past: PastRetraining, side: ChangeSide) -> None:
+    """Pins the code and settings of a side, and all else as the retraining had it."""
+    paths = Paths(side.folder)
+    kept = {name: value for name, value in past.pins.items() if name != "own"}
+    settings = to_settings_file(side.settings)
+    pins = {
+        **kept,
+        "python": platform.python_version(),
+        "platform": platform_tag(),
+        "params_digest": stated_digest(side.document),
+        "settings_digest": sha256(settings).hexdigest(),
+        "code_digest": code_digest(dvc.package_of(side.folder)),
+        **pinned_code(workspace.paths.root, side.commit),
+    }
+    paths.pins.write_bytes(to_json(pins))
+    paths.settings.write_bytes(settings)
+
+
+def _losses(paths: Paths, winner: str, loss: str) -> "pd.Series[float]":
+    """The winner's loss on each judged row, under its key, in time order."""
+    judged = pd.read_parquet(paths.verdict / "judged.parquet")
+    by_class = [name for name in map(str, judged) if name.removeprefix(f"{winner}_").isdigit()]
+    predicted: np.ndarray = judged[winner].to_numpy() if winner in judged else judged[by_class].to_numpy()
+    return pd.Series(row_losses(loss, judged["actual"].to_numpy(), predicted), index=pd.Index(judged["_key"]))
