@@ -505,7 +505,9 @@ def reproduce_all(
     """
     python = python or Path(sys.executable)
     environment = clean_environment({"RETRIM_TRIALS": str(run_directory / "var" / "trials")}, python)
-    command = [str(python), "-m", "dvc", "repro", *(("--force", "--no-run-cache") if anew else ("--pull",))]
+    command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
+    if not anew:
+        command = [*command[:4], "--pull"]
     return _follow(command, "repro", run_directory, environment, limits=limits, gently=gently, say=say)
 
 

@@ -117,7 +117,7 @@ class ChangeReview:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChangeAnswer:
     """The outcome and why."""
 
     outcome: Outcome
@@ -135,7 +135,7 @@ def compare_losses(retraining: ReplayedRetraining, gate: GateParams, resampling:
 
 def compare_all(
     retrainings: Sequence[ReplayedRetraining], gate: GateParams, resampling: Resampling
-) -> tuple[ReplayedLosses, Answer]:
+) -> tuple[ReplayedLosses, ChangeAnswer]:
     """All retrainings together, and the answer; a row that several of them judge counts once, with its mean loss."""
     pairs = [_paired(each.before.losses, each.after.losses) for each in retrainings]
     before, after = (pd.concat([pair[side] for pair in pairs]).groupby(level=0, sort=False).mean() for side in range(2))
@@ -167,31 +167,33 @@ def _compared(
 
 def _answer(
     together: ReplayedLosses, before: np.ndarray, after: np.ndarray, gate: GateParams, resampling: Resampling
-) -> Answer:
+) -> ChangeAnswer:
     """As the gate asks: better at its confidence, or surely not worse by more than its margin; else it is closed."""
     gain = together.gain
     if gain is None:
-        return Answer("failed", "no row was judged on both sides, so nothing can be compared")
+        return ChangeAnswer("failed", "no row was judged on both sides, so nothing can be compared")
     if np.array_equal(before, after):
-        return Answer("same", f"both sides lose the same on each of {together.rows} rows")
+        return ChangeAnswer("same", f"both sides lose the same on each of {together.rows} rows")
     sure = confidence_text(gain.confidence)
     figure = shown_gain(gain.figure)
     if gain.low > 0:
-        return Answer("better", f"gain {figure}, above {shown_gain(gain.low)} with {sure} confidence")
+        return ChangeAnswer("better", f"gain {figure}, above {shown_gain(gain.low)} with {sure} confidence")
     if gain.high < 0:
-        return Answer("worse", f"gain {figure}, below {shown_gain(gain.high)} with {sure} confidence")
+        return ChangeAnswer("worse", f"gain {figure}, below {shown_gain(gain.high)} with {sure} confidence")
     asked = gate.non_inferiority
     if asked is not None:
         (surer,) = relative_gains(after, before, confidences=(asked.confidence,), resampling=resampling)
         surely = confidence_text(asked.confidence)
         if surer.low >= -asked.most:
             least = shown_gain(surer.low)
-            return Answer(
+            return ChangeAnswer(
                 "not worse",
                 f"gain {figure}, above {least} with {surely} confidence, at least -{asked.most:.1%} is asked",
             )
     between = f"with {sure} confidence at either end it lies between {shown_gain(gain.low)} and {shown_gain(gain.high)}"
-    return Answer("unclear", f"gain {figure}, and {between}: {together.rows} rows do not show that it is not worse")
+    return ChangeAnswer(
+        "unclear", f"gain {figure}, and {between}: {together.rows} rows do not show that it is not worse"
+    )
 
 
 def shown_gain(share: float) -> str:

@@ -23,7 +23,7 @@ from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.great_expectations import read_suite
 from retrim.adapters.wheel import LOCK, NOTE, dependencies_in
 from retrim.card.change import (
-    Answer,
+    ChangeAnswer,
     ChangeReview,
     ReplayedRetraining,
     ReplayedSide,
@@ -117,13 +117,13 @@ def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> Ch
     resampling = Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed)
     together = None
     if failure is not None:
-        answer = Answer("failed", failure)
+        answer = ChangeAnswer("failed", failure)
     elif made:
         together, answer = compare_all(made, params.gate, resampling)
     elif files or settings:
-        answer = Answer("nothing to replay", "no retraining has been tagged yet, so there is nothing to replay")
+        answer = ChangeAnswer("nothing to replay", "no retraining has been tagged yet, so there is nothing to replay")
     else:
-        answer = Answer("same", "nothing that a retraining reads has changed")
+        answer = ChangeAnswer("same", "nothing that a retraining reads has changed")
     return ChangeReview(
         base=forked,
         head=head,
