@@ -81,6 +81,10 @@ e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the
 drills: $(ready) ## Kill runs everywhere in their life and see each recovered (long).
 	@$(python) -m pytest -m drill
 
+.PHONY: drill-restore
+drill-restore: $(ready) ## Back up a workspace, wipe it, restore it elsewhere and prove its champion; prints recovery time and point (minutes).
+	@rm -rf var/drill-restore && mkdir -p var/drill-restore && $(python) -m tests.builders.restoring $(CURDIR)/var/drill-restore
+
 # How long each state machine draws anew.
 MINUTES ?= 10
 .PHONY: stateful

@@ -322,6 +322,11 @@ RECORDS = (
     Printed("retrim status --all", "retrim.reports.health:ModelPlace", "Under `models`, a list of these."),
     Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
     Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
+    Printed("retrim backup", "retrim.operations.backup_record:BackupMade"),
+    Printed("retrim restore", "retrim.operations.backup_record:BackupRestored"),
+    Printed(
+        "retrim restore --list", "retrim.operations.backup_record:BackupListed", "Under `backups`, a list of these."
+    ),
     Printed("retrim predict", "retrim.checking.score:ScoringResult", "Without IN."),
     Printed("retrim predict --show", "retrim.lineage.prediction_log:StoredPrediction", "A list of these."),
     Printed("retrim predict IN OUT", "retrim.serving.predict:PredictedRows"),

@@ -40,8 +40,8 @@ from retrim_flows.watchman import Watchman
 
 HOME = Path(__file__).parents[1]
 """Where `retrim_flows` is imported from: a checkout's folder `flows`, or where packages are installed."""
-FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "retrain")
-LONG, LONG_QUEUE = ("retrain", "prove"), "long"
+FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "backup", "retrain")
+LONG, LONG_QUEUE = ("retrain", "prove", "backup"), "long"
 """What takes minutes to hours has a queue of its own, so that checks do not wait for it."""
 # Spans are counted from here, so that a restart does not move what was planned.
 ANCHOR = datetime(1970, 1, 1, tzinfo=UTC)

@@ -588,11 +588,37 @@ class Env(BaseSettings):
     alerts: SecretStr | None = None
     alerts_file: Path | None = None
     ping: SecretStr | None = None
+    backup: str | None = None
+    backup_passphrase: SecretStr | None = None
+    backup_passphrase_file: Path | None = None
 
     @property
     def tells(self) -> bool:
         """Whether there is anybody to tell."""
         return self.alerts is not None or self.alerts_file is not None
+
+    def passphrase(self) -> str | None:
+        """What keys are sealed with in a backup; None where nothing is named.
+
+        Raises:
+            BadInputError: Its file cannot be read, or is empty.
+        """
+        if self.backup_passphrase is not None:
+            return self.backup_passphrase.get_secret_value()
+        file = self.backup_passphrase_file
+        if file is None:
+            return None
+        try:
+            text = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInputError(
+                f"RETRIM_BACKUP_PASSPHRASE_FILE names {file}, which cannot be read: {error}; name a file"
+            ) from error
+        if not text:
+            raise BadInputError(
+                f"RETRIM_BACKUP_PASSPHRASE_FILE names {file}, which is empty; write a passphrase into it"
+            )
+        return text
 
 
 def load_params(path: Path) -> Params:

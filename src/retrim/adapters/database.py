@@ -3,7 +3,10 @@
 A database read and written row by row: a transaction, a query, an insert that may find its row there.
 """
 
+import os
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 
 from retrim.adapters.migrations import is_current, migrate
 from retrim.decision.stored_rows import StoredRow, columns_of
-from retrim.errors import BadInputError, RetrimError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import make_private_file
 from retrim.reading.address import address_of
 
@@ -94,6 +97,87 @@ def in_utf8(url: sa.URL) -> sa.URL:
     if url.drivername != "postgresql+psycopg" or "client_encoding" in url.query:
         return url
     return url.update_query_dict({"client_encoding": "utf8"})
+
+
+PG_DUMP, PG_RESTORE = "pg_dump", "pg_restore"
+
+
+def is_sqlite(address: str) -> bool:
+    return sa.engine.make_url(address).get_backend_name() == "sqlite"
+
+
+def dump_postgresql(address: str, to: Path) -> None:
+    """Writes a PostgreSQL database into a file, as of one moment, by PostgreSQL's own tool; others go on meanwhile.
+
+    Raises:
+        RefusedError: The address is of another kind of database, or the tool is not installed.
+        RetrimError: It failed.
+    """
+    shown = _shown(sa.engine.make_url(address))
+    _run_tool(PG_DUMP, address, f"{shown} cannot be backed up", ["--format=custom", f"--file={to}"])
+
+
+def load_postgresql(file: Path, address: str) -> None:
+    """Fills an empty PostgreSQL database from a file that `dump_postgresql` wrote, all of it or nothing.
+
+    Raises:
+        RefusedError: The database is not empty, or the tool is not installed.
+        RetrimError: It failed.
+    """
+    url = sa.engine.make_url(address)
+    engine = sa.create_engine(in_utf8(url))
+    with engine.connect() as connection:
+        if sa.inspect(connection).get_table_names():
+            raise RefusedError(f"{_shown(url)} is not empty; make an empty database, and name that")
+    engine.dispose()
+    options = ["--no-owner", "--no-acl", "--single-transaction", "--exit-on-error", str(file)]
+    _run_tool(PG_RESTORE, address, f"{_shown(url)} cannot be filled", options)
+
+
+def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> None:
+    url = sa.engine.make_url(address)
+    if url.get_backend_name() != "postgresql":
+        raise RefusedError(f"{fails}: it is neither SQLite nor PostgreSQL; use the tools of {url.get_backend_name()}")
+    found = shutil.which(tool)
+    if found is None:
+        raise RefusedError(
+            f"{fails}: that takes {tool}, which is not installed; install PostgreSQL's client programs (Debian: "
+            "apt-get install postgresql-client)"
+        )
+    plain = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    known = {**os.environ, **({} if url.password is None else {"PGPASSWORD": str(url.password)})}
+    done = subprocess.run(
+        [found, *options, f"--dbname={plain}", "--no-password"], env=known, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = address_of(address).clean(done.stderr.strip() or f"{tool} ended with {done.returncode}")
+        raise RetrimError(f"{fails}: {said}; look at the database, or install the {tool} of its version")
+
+
+def move_places(address: str, moved: Mapping[str, str]) -> int:
+    """Lets every text of a database that names a place, or one below it, name another; gives how many did.
+
+    Args:
+        address: The database.
+        moved: The new place by the old one; of two that fit, the first counts.
+    """
+    engine, count = sa.create_engine(in_utf8(sa.engine.make_url(address))), 0
+    with engine.begin() as connection:
+        found = sa.MetaData()
+        found.reflect(connection)
+        for table in found.tables.values():
+            for column in (each for each in table.columns if isinstance(each.type, sa.String)):
+                cases = [
+                    (
+                        sa.or_(column == old, column.startswith(f"{old}/", autoescape=True)),
+                        sa.literal(new) + sa.func.substr(column, len(old) + 1),
+                    )
+                    for old, new in moved.items()
+                ]
+                moving = sa.update(table).where(sa.or_(*(names_it for names_it, _ in cases)))
+                count += connection.execute(moving.values({column: sa.case(*cases, else_=column)})).rowcount
+    engine.dispose()
+    return count
 
 
 class Database:

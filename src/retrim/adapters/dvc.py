@@ -218,7 +218,10 @@ class DvcSession:
         return None
 
 
-SECRET_ADDRESSES = ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING")
+SECRET_ADDRESSES = (
+    *("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING"),
+    *("RETRIM_BACKUP", "RETRIM_BACKUP_PASSPHRASE", "RETRIM_BACKUP_PASSPHRASE_FILE"),
+)
 """Variables that no stage sees: the code of a custom model runs there."""
 
 
@@ -678,6 +681,19 @@ def has_remote(root: Path) -> bool:
     from dvc.config import Config
 
     return bool(Config(str(root / ".dvc"))["core"].get("remote"))
+
+
+def use_own_cache(root: Path) -> None:
+    """Lets a repository whose local settings came from elsewhere use the cache in itself."""
+    from dvc.config import Config
+
+    with Config(str(root / ".dvc"), validate=False).edit("local", validate=False) as config:
+        for name in ("cache", "core"):
+            section = config.get(name, {})
+            for key in ("dir", "site_cache_dir"):
+                section.pop(key, None)
+            if not section:
+                config.pop(name, None)
 
 
 def without_remote(root: Path) -> None:

@@ -308,3 +308,72 @@ def read_all(root: Path, prefix: str) -> dict[str, str]:
     printed = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(contents)%00", f"refs/tags/{prefix}")
     parts = printed.split("\0")[:-1]
     return {name.strip(): text for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+HEAD = "HEAD"
+
+
+def refs(root: Path) -> dict[str, str]:
+    """What every ref stands on, and `HEAD`."""
+    listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+    found = {name: stands for stands, _, name in (line.partition(" ") for line in listed)}
+    return {**found, HEAD: git(root, "rev-parse", HEAD)}
+
+
+def bundle(root: Path, to: Path) -> dict[str, str]:
+    """Writes all refs with all that they lead to into one file; gives the refs that it holds, and `HEAD`."""
+    git(root, "bundle", "create", "--quiet", str(to), "--all", HEAD)
+    listed = git(root, "bundle", "list-heads", str(to)).splitlines()
+    return {name: stands for stands, _, name in (line.partition(" ") for line in listed)}
+
+
+def checked_out(root: Path) -> str:
+    """The branch that is checked out, as a ref; a commit where none is."""
+    with suppress(RetrimError):
+        return git(root, "symbolic-ref", "--quiet", HEAD)
+    return git(root, "rev-parse", HEAD)
+
+
+def differing(root: Path, commit: str) -> tuple[list[str], list[str]]:
+    """Files of the working folder that are not as in a commit, or new and not ignored; and those that are gone."""
+    changed = git(root, "diff", "--name-only", "--no-renames", "-z", commit).split("\0")
+    others = git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+    names = sorted(set(filter(None, [*changed, *others])))
+    here = [name for name in names if os.path.lexists(root / name)]
+    return here, [name for name in names if name not in here]
+
+
+def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -> None:
+    """Makes a repository of a bundle, with these refs and the files of the branch or commit that is checked out.
+
+    Raises:
+        RetrimError: The bundle is no bundle, or lacks what a ref stands on.
+    """
+    git(folder, "init", "-q", "-b", "empty")
+    git(folder, "bundle", "unbundle", str(file))
+    for name, commit in stands.items():
+        if name != HEAD:
+            git(folder, "update-ref", name, commit)
+    if branch.startswith("refs/"):
+        git(folder, "symbolic-ref", HEAD, branch)
+    else:
+        git(folder, "update-ref", "--no-deref", HEAD, branch)
+    git(folder, "reset", "-q", "--hard")
+
+
+OWN_SETTINGS = r"^(remote|branch|user)\."
+
+
+def own_settings(root: Path) -> str:
+    """What a repository's own settings say of remotes, branches and its user; empty where they say nothing."""
+    try:
+        return git(root, "config", "--local", "--null", "--get-regexp", OWN_SETTINGS)
+    except RetrimError:  # none is set
+        return ""
+
+
+def set_own_settings(root: Path, text: str) -> None:
+    """Sets what `own_settings` gave."""
+    for line in filter(None, text.split("\0")):
+        name, _, value = line.partition("\n")
+        git(root, "config", "--local", "--add", name, value)

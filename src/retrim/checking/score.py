@@ -243,8 +243,8 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
     return sample
 
 
-def recompute(workspace: Workspace, *, seed: int) -> RecomputedSample:
-    """Makes stored predictions of one call again, up to `MOST` of them, drawn by `seed`."""
+def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> RecomputedSample:
+    """Makes stored predictions of one call again, up to `most` of them, drawn by `seed`."""
     drawn = workspace.predictions.drawn(DRAWN, seed=seed)
     drawn = drawn[drawn["batch"] != SERVED]
     if not len(drawn):
@@ -253,7 +253,7 @@ def recompute(workspace: Workspace, *, seed: int) -> RecomputedSample:
     version, at = int(first["version"]), pd.Timestamp(first["at"])
     same = workspace.predictions.made_at(version, at)
     same = same[same["batch"] != SERVED]
-    places = np.sort(np.random.default_rng(seed).permutation(len(same))[:MOST])
+    places = np.sort(np.random.default_rng(seed).permutation(len(same))[:most])
     kept = same.iloc[places]
     table = read_as_of(workspace, as_of=at)
     start, end = span_of(kept["event_time"])

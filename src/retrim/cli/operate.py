@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, flows_at, several_workspaces
+from retrim.cli.base import AsJson, as_time, example, flows_at, several_workspaces, workspace_here
 
 if TYPE_CHECKING:
     from retrim.files import WorkspacePaths
@@ -223,3 +223,98 @@ def _wait_for(claim: object, url: str) -> None:
         if time.monotonic() > deadline:
             raise RetrimError(f"no Prefect server answers at {url}; look at what it printed")
         time.sleep(0.5)
+
+
+@app.command(epilog=example("retrim backup /backups/bike"))
+def backup(
+    where: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DEST]", help="A folder, or an address such as s3://bucket/bike. Default: RETRIM_BACKUP."
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep", metavar="N", min=1, help="Backups that stay there, the newest. Default: schedule.keep_backups."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Back up this workspace, also while it is in use.
+
+    Repository with tags, store, MLflow, landing zone, DVC cache, predictions. What lies there already is not copied
+    again. Keys and passwords are in it only if RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set, and
+    then sealed with that. `retrim restore` brings it back.
+    """
+    from retrim.cli import render
+    from retrim.operations.backup import back_up_here
+    from retrim.stats.codec import to_record
+
+    with render.progress():
+        made = back_up_here(workspace_here(), where, keep=keep)
+    if as_json:
+        render.show_json(to_record(made))
+        return
+    print_plain = render.OUT.print
+    whole, fresh = render.size(made.bytes), render.size(made.new_bytes)
+    print_plain(f"backup {made.name} at {made.where}", highlight=False, markup=False, soft_wrap=True)
+    print_plain(f"{made.files:,} files, {whole}; new: {made.new_files:,} contents, {fresh}", highlight=False)
+    if made.removed:
+        print_plain(f"removed: {len(made.removed)} older backups, {made.removed_files:,} contents", highlight=False)
+    rows = [(each.what, each.why) for each in made.left_out]
+    print_plain("not in it:", highlight=False)
+    render.show_table(("what", "why"), rows)
+
+
+@app.command(epilog=example("retrim restore /backups/bike /srv/bike --at 2026-11-01"))
+def restore(
+    where: Annotated[str, typer.Argument(metavar="SRC", help="The folder or address that `retrim backup` was given.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An empty folder, or one to make.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="The newest backup of then or before. Default: the newest."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the backups at SRC, and restore none.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Restore a workspace from a backup, to any path or machine.
+
+    Every file is held against its SHA-256. If one is missing or damaged, it is named and nothing is left behind. Keys
+    come back with RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE.
+    """
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+    from retrim.operations.restore import list_backups, restore_backup
+    from retrim.settings import Env
+    from retrim.stats.codec import to_record
+
+    if listed:
+        backups = list_backups(where)
+        if as_json:
+            render.show_json({"backups": [to_record(each) for each in backups]})
+            return
+        rows = [
+            (
+                render.moment(each.at),
+                each.model,
+                f"{each.files:,}",
+                render.size(each.size),
+                "sealed" if each.keys else "apart",
+            )
+            for each in backups
+        ]
+        render.show_table(("at", "model", "files", "size", "keys"), rows)
+        return
+    if folder is None:
+        raise BadInputError("DIR is missing: name an empty folder, or one to make; --list shows what there is")
+    with render.progress():
+        until = None if at is None else as_time(at)
+        done = restore_backup(where, folder, until=until, word=Env().passphrase())
+    if as_json:
+        render.show_json(to_record(done))
+        return
+    said = f"restored {done.folder} as of {render.moment(done.at)}: {done.files:,} files, {render.size(done.size)}"
+    render.OUT.print(said, highlight=False, markup=False, soft_wrap=True)
+    for each in done.to_do:
+        render.OUT.print(f"to do: {each}", highlight=False, markup=False, soft_wrap=True)

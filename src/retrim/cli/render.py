@@ -127,6 +127,17 @@ def moment(at: str | datetime | None) -> str | None:
     return f"{time:%Y-%m-%d}" if (time.hour, time.minute) == (0, 0) else f"{time:%Y-%m-%d %H:%M}"
 
 
+UNITS = ("B", "kB", "MB", "GB")
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that fits."""
+    place = 0
+    while count >= 1000 and place < len(UNITS) - 1:
+        count, place = count / 1000, place + 1
+    return f"{count:.1f} {UNITS[place]}" if place else f"{count:.0f} {UNITS[0]}"
+
+
 def brief(text: str, most: int) -> str:
     """A text cut at a word, with three dots where something is left out; the whole stands in the record."""
     return textwrap.shorten(text, most, placeholder=" ...")

@@ -524,9 +524,6 @@ def import_(
     raise typer.Exit(0 if done.state == "promoted" else 1)
 
 
-UNITS = ("B", "kB", "MB", "GB")
-
-
 @versions_app.command(epilog=example("retrim versions gc --dry-run"))
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
@@ -550,20 +547,13 @@ def gc(
         for piece in pieces:
             groups.setdefault((piece.what, piece.why), []).append((piece.name, piece.frees))
         rows = [
-            (what, found[0][0] if len(found) == 1 else len(found), _size(sum(size for _, size in found)), why)
+            (what, found[0][0] if len(found) == 1 else len(found), render.size(sum(size for _, size in found)), why)
             for (what, why), found in groups.items()
         ]
         if rows:
             render.show_table(("what", "which or how many", "size", "why"), rows, title=title, brief_last=True)
     word = "would be freed" if dry_run else "freed"
-    render.OUT.print(f"\n{_size(done.freed)} {word}", highlight=False)
-
-
-def _size(count: float) -> str:
-    place = 0
-    while count >= 1000 and place < len(UNITS) - 1:
-        count, place = count / 1000, place + 1
-    return f"{count:.1f} {UNITS[place]}" if place else f"{count:.0f} {UNITS[0]}"
+    render.OUT.print(f"\n{render.size(done.freed)} {word}", highlight=False)
 
 
 @versions_app.command(epilog=example("retrim versions canary 4 --share 0.1 --reason 'the new recipe'"))

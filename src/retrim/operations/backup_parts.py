@@ -1,0 +1,198 @@
+"""What of a workspace is in a backup, and what is not, with the reason."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from retrim.adapters import dvc, git
+from retrim.lineage.workspace import Workspace
+from retrim.operations.backup_record import LeftOut
+from retrim.reading.address import address_of, is_address, open_system
+
+GIT_SETTINGS, DVC_SETTINGS = ".git/config", ".dvc/config.local"
+ASIDE = "backup"
+NOT_KEPT = {
+    "runs": "run directories and locks; a run that was under way is finished or begun anew by the next check",
+    "trials": "logs that save time to a search that was killed",
+    "prefect": "Prefect's records of runs; the schedule makes them anew, and a login with them",
+    "environments": "built anew from the locks of versions",
+    "predict": "parts of predictions that were stopped; the same command begins anew",
+    "demo": "a workspace of its own",
+    "replay": "what a replay made; made anew",
+    "policy": "what policy commands made; made anew",
+    "exports": "what `retrim versions export` wrote; written anew",
+    "init": "settings before the last description of the table",
+    "upgrade": "what `retrim upgrade` put aside",
+    "ui": "logs of the pages",
+    ASIDE: "what a backup puts aside while it runs",
+}
+"""By folder of `var/`. What is not named here, nor is a lock, is in a backup."""
+APART = ("inbox", "quarantine", "landing", "serve", "predictions", "mlflow", "keys")
+"""Folders of `var/` that are copied as parts of their own."""
+APART_FROM_GIT = ("var/", ".dvc/cache/", ".dvc/tmp/", DVC_SETTINGS)
+"""What is never taken for an edit of the repository, also where git does not ignore it."""
+PRIVATE_KEY = "*.key"
+DATABASES = (".db", ".db-journal", ".db-wal", ".db-shm")
+"""Endings of files of `var/` that are not copied as files."""
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file that is to be in a backup.
+
+    Args:
+        place: Where it lies, as seen from the workspace.
+        opened: Opens it for reading.
+        mode: Its rights.
+        state: What tells one content of it from another, as its system says.
+    """
+
+    place: str
+    opened: Callable[[], BinaryIO]
+    mode: int
+    state: str
+
+
+Listed = Callable[[], Iterator[FoundFile]]
+
+
+def requests_and_predictions(workspace: Workspace) -> list[Listed]:
+    """Answers not stored yet, then predictions: a server moves them in that order."""
+    serve = partial(_in_folder, workspace.paths.var / "serve", "var/serve")
+    return [serve, partial(_at, workspace, workspace.env.predictions, "predictions")]
+
+
+def what_came(workspace: Workspace) -> list[Listed]:
+    """Inbox, quarantine and landing zone, as they are at one moment: nothing lands while they are listed."""
+
+    def listed() -> Iterator[FoundFile]:
+        paths = workspace.paths
+        with workspace.landing.locked():
+            found = [
+                *(each for each in _in_folder(paths.inbox, "var/inbox") if "/taken/" not in each.place),
+                *_in_folder(paths.quarantine, "var/quarantine"),
+                *(each for each in _in_folder(paths.landing, "var/landing") if "/.index/" not in each.place),
+            ]
+        return iter(found)
+
+    return [listed]
+
+
+def the_rest(workspace: Workspace) -> list[Listed]:
+    """All other folders of `var/`, public keys, the files of MLflow, and DVC's cache."""
+    return [
+        lambda: (each for each, path in _others(workspace) if not git.looks_secret(path)),
+        partial(_public_keys, workspace),
+        partial(_at, workspace, workspace.env.mlflow_artifacts, "mlflow"),
+        partial(_cache, workspace),
+    ]
+
+
+def secret_files(workspace: Workspace, changed: list[str]) -> dict[str, bytes]:
+    """Keys, passwords and settings that may hold one, by where they lie.
+
+    Args:
+        workspace: The workspace.
+        changed: Files of the working folder that are not as committed.
+    """
+    paths, told = workspace.paths, workspace.env.alerts_file
+    files = [*sorted(paths.keys.glob(PRIVATE_KEY)), paths.ui_password, paths.root / DVC_SETTINGS]
+    if told is not None and told.absolute().is_relative_to(paths.root):
+        files.append(told.absolute())
+    files += [paths.root / name for name in changed if is_secret(paths.root / name)]
+    files += [path for _, path in _others(workspace) if git.looks_secret(path)]
+    found = {path.relative_to(paths.root).as_posix(): path.read_bytes() for path in files if path.is_file()}
+    own = git.own_settings(paths.root)
+    return {**found, **({GIT_SETTINGS: own.encode()} if own else {})}
+
+
+def is_secret(path: Path) -> bool:
+    """Whether a file of the working folder looks like a key or a password."""
+    return path.is_file() and git.looks_secret(path)
+
+
+def left_out(workspace: Workspace) -> list[LeftOut]:
+    """What is not in a backup of this workspace, of what is there."""
+    there = [
+        LeftOut(what=f"var/{name}", why=why)
+        for name, why in NOT_KEPT.items()
+        if name != ASIDE and (workspace.paths.var / name).exists()
+    ]
+    taken = workspace.paths.inbox / "taken"
+    if taken.is_dir():
+        there.append(LeftOut(what="var/inbox/taken", why="files that have landed"))
+    if dvc.has_remote(workspace.paths.root):
+        there.append(LeftOut(what="the DVC remote", why="it is a copy of its own; what the cache here has is in it"))
+    return there
+
+
+def in_working_folder(workspace: Workspace, names: list[str]) -> Iterator[FoundFile]:
+    """Files of the working folder by name."""
+    for name in names:
+        with suppress(FileNotFoundError):
+            if (workspace.paths.root / name).is_file():
+                yield _found(workspace.paths.root / name, name)
+
+
+def _at(workspace: Workspace, where: str | None, name: str) -> Iterator[FoundFile]:
+    """What lies in a folder of `var/`, or of this model where the environment names another place."""
+    if where is None:
+        return _in_folder(workspace.paths.var / name, f"var/{name}")
+    read = _at_address(where, f"var/{name}") if is_address(where) else _in_folder(Path(where), f"var/{name}")
+    own = (workspace.model, f"model={workspace.model}")  # others may share the place
+    return (each for each in read if each.place.split("/")[2].partition("~")[0] in own)
+
+
+def _others(workspace: Workspace) -> Iterator[tuple[FoundFile, Path]]:
+    """Files of `var/` that belong to no part of their own, with where each lies."""
+    var, told = workspace.paths.var, workspace.env.alerts_file
+    for path in sorted(var.iterdir()):
+        if path.is_dir() and path.name not in {*NOT_KEPT, *APART}:
+            for each in _in_folder(path, f"var/{path.name}"):
+                yield each, workspace.paths.root / each.place
+        elif path.is_file() and not path.name.endswith((".lock", *DATABASES)) and path != told:
+            yield _found(path, f"var/{path.name}"), path
+
+
+def _public_keys(workspace: Workspace) -> Iterator[FoundFile]:
+    return (each for each in _in_folder(workspace.paths.keys, "var/keys") if each.place.endswith(".pub"))
+
+
+def _cache(workspace: Workspace) -> Iterator[FoundFile]:
+    """DVC's cache; of one that lies elsewhere, and that others may share, the same: it is not told whose is what."""
+    return _in_folder(dvc.cache_folder(workspace.paths.root), ".dvc/cache")
+
+
+def _in_folder(folder: Path, place: str) -> Iterator[FoundFile]:
+    """Files of a folder but locks, and those that are being written."""
+    for parent, _, names in os.walk(folder):
+        for name in sorted(names):
+            path = Path(parent) / name
+            if name.endswith((".lock", ".new")) or name.startswith((".tmp-", ".lock")) or path.is_symlink():
+                continue
+            with suppress(FileNotFoundError):
+                yield _found(path, f"{place}/{path.relative_to(folder).as_posix()}")
+
+
+def _found(path: Path, place: str) -> FoundFile:
+    facts = path.stat()
+    state = f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ino}"
+    return FoundFile(place, partial(_opened, path), facts.st_mode & 0o777, state)
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _at_address(where: str, place: str) -> Iterator[FoundFile]:
+    system, root = open_system(address_of(where))
+    system.invalidate_cache()
+    if not system.exists(root):
+        return
+    for name, facts in sorted(system.find(root, detail=True).items()):
+        state = f"{facts.get('size')} {facts.get('ETag') or facts.get('mtime') or facts.get('LastModified')}"
+        yield FoundFile(f"{place}/{name.removeprefix(root).strip('/')}", partial(system.open, name, "rb"), 0o600, state)

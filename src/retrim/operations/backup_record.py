@@ -1,0 +1,197 @@
+"""What a backup says of itself: one record, by which every file of it is found and checked."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from retrim.stats.codec import Absent, Moment, Unwritten, key, written
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupFile:
+    """A file of a workspace.
+
+    Args:
+        place: Where it lies, as seen from the workspace.
+        digest: SHA-256 of its content, under which it lies in the backup.
+        size: Bytes.
+        mode: Its rights, as the system counts them.
+        state: What told this content from another when it was read: an unchanged file is not read again.
+    """
+
+    place: str
+    digest: Annotated[str, key("sha256")]
+    size: Annotated[int, key("bytes")]
+    mode: int = 0o600
+    state: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Something that is not in a backup.
+
+    Args:
+        what: Its place, or what it is called.
+        why: Why, or how it comes back.
+    """
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitState:
+    """A repository: all of its refs, and what the working folder has other than its newest commit.
+
+    Args:
+        bundle: The file of its objects.
+        refs: Commit or tag by ref.
+        head: The branch that is checked out, or a commit.
+        commit: What that stands on.
+        changed: Files that are not as committed, or not committed.
+        removed: Files that are committed and gone.
+    """
+
+    bundle: BackupFile
+    refs: dict[str, str]
+    head: str
+    commit: str
+    changed: tuple[BackupFile, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backup:
+    """One backup; nothing of it lies in a place before all of it does.
+
+    Args:
+        format: Of this record.
+        model: Whose.
+        at: The moment of the cut: nothing that was decided or landed by then is missing.
+        retrim: The version that made it.
+        root: The workspace.
+        artifacts: Where MLflow was told that its files lie.
+        git: The repository.
+        databases: The store and MLflow's database, SQLite or as `pg_dump` writes them.
+        files: All other files.
+        keys: Keys and passwords, sealed; None where they were left apart.
+        left_out: What is not in it.
+        repository: The commit that the repository began with.
+    """
+
+    format: int = FORMAT
+    model: str
+    at: Moment
+    retrim: str
+    root: str
+    artifacts: str
+    git: GitState
+    databases: tuple[BackupFile, ...]
+    files: tuple[BackupFile, ...]
+    keys: BackupFile | None
+    left_out: tuple[LeftOut, ...]
+    repository: Absent[str] = None
+
+    def every_file(self) -> tuple[BackupFile, ...]:
+        """All of it, by which it is restored and kept from being removed."""
+        sealed = () if self.keys is None else (self.keys,)
+        return (self.git.bundle, *self.git.changed, *self.databases, *self.files, *sealed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupListed:
+    """A backup in a list.
+
+    Args:
+        name: Of its record.
+        model: Whose.
+        at: The moment of the cut.
+        files: Files in it.
+        size: Their bytes.
+        keys: Whether keys and passwords are in it.
+    """
+
+    name: str
+    model: str
+    at: Moment
+    files: int
+    size: Annotated[int, key("bytes")]
+    keys: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupMade:
+    """What a backup did.
+
+    Args:
+        name: Of its record.
+        where: The address, without secrets.
+        backup: The record.
+        new_files: Contents that were not there before.
+        new_bytes: Their bytes.
+        seconds: It took.
+        removed: Older backups that went.
+        removed_files: Contents that no backup names any longer, and that went.
+    """
+
+    name: str
+    where: str
+    backup: Unwritten[Backup]
+    new_files: int
+    new_bytes: int
+    seconds: float
+    removed: tuple[str, ...]
+    removed_files: int
+
+    @written
+    def at(self) -> Moment:
+        """The moment of the cut."""
+        return self.backup.at
+
+    @written
+    def files(self) -> int:
+        """Files in it."""
+        return len(self.backup.every_file())
+
+    @written
+    def bytes(self) -> int:
+        """Their bytes."""
+        return sum(each.size for each in self.backup.every_file())
+
+    @written
+    def keys(self) -> bool:
+        """Whether keys and passwords are in it."""
+        return self.backup.keys is not None
+
+    @written
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What is not in it, and why."""
+        return self.backup.left_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupRestored:
+    """What a restore did.
+
+    Args:
+        name: Of the backup's record.
+        at: The moment of its cut.
+        folder: The workspace.
+        files: How many came back, each held against its SHA-256.
+        size: Bytes.
+        keys: Whether keys and passwords came back.
+        moved: Places in MLflow's database that name the folder of now.
+        to_do: What is left to a person.
+        seconds: It took.
+    """
+
+    name: str
+    at: Moment
+    folder: str
+    files: int
+    size: Annotated[int, key("bytes")]
+    keys: bool
+    moved: int
+    to_do: tuple[str, ...]
+    seconds: float

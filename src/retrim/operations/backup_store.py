@@ -1,0 +1,243 @@
+"""Where backups lie: a folder, or any address of fsspec. A content lies there once, whatever names it.
+
+    <place>/objects/<two digits>/<SHA-256>         the content of files
+    <place>/backups/<moment>-<16 digits>.json      a backup: its record, written last; the digits are those of its bytes
+
+A killed backup has no record, so it is none. What it brought lies there, and the next one finds it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import pandas as pd
+
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import flush, flush_all, make_private_folder, open_private
+from retrim.operations.backup_record import FORMAT, Backup
+from retrim.reading.address import Address, address_of, is_address, is_here, open_system
+from retrim.stats.codec import from_record, to_json, to_record
+
+NAMED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json", re.ASCII)
+OBJECT = re.compile(r"[0-9a-f]{64}", re.ASCII)
+STAMP = "%Y%m%dT%H%M%SZ"
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A content: its SHA-256, and its bytes."""
+
+    digest: str
+    size: int
+
+
+class BackupStore:
+    """The backups at a place.
+
+    Args:
+        where: A folder or an address.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._address = address_of(where) if is_address(where) else Address(where, where, ())
+        whole = where if is_address(where) else f"file://{Path(where).absolute()}"
+        self._system, path = open_system(address_of(whole))
+        self._root = path.rstrip("/")
+        self._is_here = is_here(self._system)
+        self._new: list[Path] = []
+
+    @property
+    def shown(self) -> str:
+        """The address without secrets."""
+        return self._address.shown
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, where it is one of this machine."""
+        return Path(self._root) if self._is_here else None
+
+    @cached_property
+    def objects(self) -> dict[str, int]:
+        """Bytes of each content that lies here, as listed once; kept up while contents are added."""
+        with self._told("read"):
+            return {
+                name.rpartition("/")[2]: int(facts["size"])
+                for name, facts in self._listed("objects").items()
+                if OBJECT.fullmatch(name.rpartition("/")[2])
+            }
+
+    def has(self, digest: str, size: int) -> bool:
+        return self.objects.get(digest) == size
+
+    def put(self, source: BinaryIO) -> StoredObject:
+        """Lays a content here, whole or not at all, if it is not here yet."""
+        with self._told("written"), self._staged() as staged:
+            with open_private(staged) as file:
+                found = _copied(source, file)
+            if not self.has(found.digest, found.size):
+                self._lay(staged, self._path_of(found.digest))
+                self.objects[found.digest] = found.size
+        return found
+
+    def get(self, digest: str, to: Path) -> None:
+        """Writes a content into a file.
+
+        Raises:
+            RetrimError: It is not here, or not what its name says.
+        """
+        with self._told("read"), self._system.open(self._path_of(digest), "rb") as source, open_private(to) as file:
+            found = _copied(source, file)
+        if found.digest != digest:
+            raise RetrimError(f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}")
+
+    def add(self, backup: Backup) -> str:
+        """Writes the record of a backup, once all that it names has reached the disk; gives its name."""
+        content = to_json(to_record(backup))
+        name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"
+        with self._told("written"), self._staged() as staged:
+            with open_private(staged) as file:
+                file.write(content)
+            if self._is_here:
+                flush_all(self._new, below=Path(self._root))
+            self._lay(staged, f"{self._root}/backups/{name}")
+            if self._is_here:
+                flush(Path(self._root) / "backups")
+        return name
+
+    def names(self) -> list[str]:
+        """Names of the backups, oldest first."""
+        with self._told("read"):
+            return sorted(
+                name for name in (path.rpartition("/")[2] for path in self._listed("backups")) if _is_one(name)
+            )
+
+    def read(self, name: str) -> Backup:
+        """A backup by its name.
+
+        Raises:
+            RetrimError: Its record is damaged, or a newer retrim wrote it.
+        """
+        place = f"{self.shown}/backups/{name}"
+        with self._told("read"), self._system.open(f"{self._root}/backups/{name}", "rb") as file:
+            content = file.read()
+        if not name.endswith(f"-{hashlib.sha256(content).hexdigest()[:16]}.json"):
+            raise RetrimError(f"{place} is damaged: its content is not the one that its name was made of; remove it")
+        record = json.loads(content)
+        if int(record.get("format", 0)) > FORMAT:
+            raise RetrimError(f"{place} was written by retrim {record.get('retrim')}; restore it with that one")
+        return from_record(Backup, record)
+
+    def chosen(self, until: pd.Timestamp | None) -> str:
+        """The newest backup, or the newest whose cut is at or before a moment.
+
+        Raises:
+            BadInputError: There is none.
+        """
+        names = self.names()
+        fitting = [name for name in names if until is None or pd.Timestamp(name.partition("-")[0]) <= until]
+        if fitting:
+            return fitting[-1]
+        if names:
+            raise BadInputError(f"{self.shown} has no backup of that time or before; the oldest is {names[0][:16]}")
+        raise BadInputError(f"{self.shown} holds no backup; name the place that `retrim backup` was given")
+
+    def prune(self, keep: int) -> tuple[list[str], int]:
+        """Removes all but the newest backups, then the contents that none of those names.
+
+        Returns:
+            Names of the backups that went, and how many contents.
+
+        Raises:
+            RetrimError: The record of one that stays cannot be read: what it names is not known, and nothing goes.
+        """
+        names = self.names()
+        named = {file.digest for name in names[-keep:] for file in self.read(name).every_file()}
+        gone = names[:-keep]
+        with self._told("written"):
+            for name in gone:
+                self._system.rm(f"{self._root}/backups/{name}")
+            unnamed = [digest for digest in self.objects if digest not in named]
+            for digest in unnamed:
+                self._system.rm(self._path_of(digest))
+                del self.objects[digest]
+        return gone, len(unnamed)
+
+    def _listed(self, within: str) -> dict[str, dict[str, Any]]:
+        self._system.invalidate_cache()
+        folder = f"{self._root}/{within}"
+        if not self._system.exists(folder):
+            return {}
+        return dict(self._system.find(folder, detail=True))
+
+    def _lay(self, staged: Path, path: str) -> None:
+        if not self._is_here:
+            self._system.put_file(str(staged), path)
+            return
+        target = Path(path)
+        make_private_folder(target.parent)
+        staged.replace(target)
+        self._new.append(target)
+
+    @contextmanager
+    def _staged(self) -> Iterator[Path]:
+        """A file that becomes one of here: beside it, where it is on this machine."""
+        if self._is_here:
+            folder = Path(self._root) / ".staged"
+            make_private_folder(folder)
+            file = folder / str(os.getpid())
+            try:
+                yield file
+            finally:
+                file.unlink(missing_ok=True)
+            return
+        with TemporaryDirectory(prefix="retrim-backup-") as made:
+            yield Path(made) / "staged"
+
+    def _path_of(self, digest: str) -> str:
+        return f"{self._root}/{self._within(digest)}"
+
+    def _within(self, digest: str) -> str:
+        return f"objects/{digest[:2]}/{digest}"
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """What goes wrong here, without the secrets of the address."""
+        try:
+            yield
+        except RetrimError:
+            raise
+        except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
+            raise RetrimError(
+                f"the backups at {self.shown} cannot be {what} ({type(error).__name__}: {self._address.clean(error)}); "
+                "look at the disk, its permissions and the credentials of its protocol in the environment"
+            ) from None
+
+
+def _is_one(name: str) -> bool:
+    return NAMED.fullmatch(name) is not None
+
+
+def _copied(source: BinaryIO, target: BinaryIO) -> StoredObject:
+    digest, size = hashlib.sha256(), 0
+    while piece := source.read(PIECE):
+        digest.update(piece)
+        size += len(piece)
+        target.write(piece)
+    return StoredObject(digest.hexdigest(), size)
+
+
+def clear_staged(store: BackupStore) -> None:
+    """Removes what a killed backup was writing; only for one who knows that no other is going on."""
+    if store.folder is not None:
+        with suppress(OSError):
+            shutil.rmtree(store.folder / ".staged")

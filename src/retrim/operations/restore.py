@@ -1,0 +1,213 @@
+"""A workspace brought back from a backup, in another folder or on another machine.
+
+It is made beside the folder and renamed: so it is there whole, or not at all. Each file is held against its SHA-256
+while it is written. A database says where the files of MLflow are: it is told of the new places.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pandas as pd
+
+from retrim.adapters import dvc, git
+from retrim.adapters.database import move_places
+from retrim.adapters.store import Store
+from retrim.adapters.wheel import NOTE
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import WorkspacePaths, make_private_folder, write_private
+from retrim.lineage.workspace import report_progress
+from retrim.operations.backup import DUMPED, MLFLOW, STORE
+from retrim.operations.backup_parts import DVC_SETTINGS, GIT_SETTINGS
+from retrim.operations.backup_record import Backup, BackupFile, BackupListed, BackupRestored
+from retrim.operations.backup_store import BackupStore
+from retrim.operations.sealed import unseal
+from retrim.reading.address import is_address
+from retrim.retraining.run_directory import UNPUSHED
+
+SHOWN = 5
+"""Missing files that an error names."""
+
+
+def list_backups(where: str) -> list[BackupListed]:
+    """The backups at a place, newest first."""
+    store, listed = BackupStore(where), []
+    for name in reversed(store.names()):
+        backup = store.read(name)
+        files = backup.every_file()
+        size = sum(each.size for each in files)
+        keys = backup.keys is not None
+        listed.append(BackupListed(name=name, model=backup.model, at=backup.at, files=len(files), size=size, keys=keys))
+    return listed
+
+
+def restore_backup(where: str, folder: Path, *, until: pd.Timestamp | None, word: str | None) -> BackupRestored:
+    """Makes a workspace of a backup.
+
+    Args:
+        where: The place of the backups.
+        folder: Where the workspace is made: a folder that is empty, or not there yet.
+        until: The newest backup whose cut is at or before this moment; None: the newest.
+        word: The passphrase that its keys were sealed with; None: it is restored without them.
+
+    Raises:
+        BadInputError: The folder is not empty, there is no such backup, or the passphrase is another.
+        RetrimError: A file of the backup is missing or damaged; names it.
+    """
+    began, store, folder = time.monotonic(), BackupStore(where), folder.absolute()
+    name = store.chosen(until)
+    backup = store.read(name)
+    _require_whole(store, name, backup)
+    with _made_beside(folder) as fresh:
+        keys = _lay_all(store, backup, fresh, word)
+        moved = _move(backup, fresh, folder)
+        to_do = [*_settle(backup, fresh), *_left_to_do(backup, keys=keys)]
+    return BackupRestored(
+        name=name,
+        at=backup.at,
+        folder=str(folder),
+        files=len(backup.every_file()),
+        size=sum(each.size for each in backup.every_file()),
+        keys=keys,
+        moved=moved,
+        to_do=tuple(to_do),
+        seconds=round(time.monotonic() - began, 2),
+    )
+
+
+def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
+    """Checks that every file of a backup is in the place, before anything is written."""
+    lost = [each for each in backup.every_file() if not store.has(each.digest, each.size)]
+    if lost:
+        named = ", ".join(f"{each.place} (object {each.digest[:16]})" for each in lost[:SHOWN])
+        more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
+        raise RetrimError(
+            f"backup {name} at {store.shown} is not whole: {named}{more} is missing or cut; take an older one: "
+            "`retrim restore SRC --list` shows them, --at TIME chooses"
+        )
+
+
+@contextmanager
+def _made_beside(folder: Path) -> Iterator[Path]:
+    """A folder that takes the place of another at the end, whole; where that does not come, it goes.
+
+    Raises:
+        BadInputError: The folder is not empty, or cannot be made.
+    """
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise BadInputError(f"{folder} is there and not an empty folder; name one that is empty, or not there yet")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f".{folder.name}.restoring-*"):
+            shutil.rmtree(left)  # of a restore that was killed
+        fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
+    except OSError as error:
+        raise BadInputError(f"{folder} cannot be made: {error.strerror}; name a folder that you may make") from error
+    try:
+        yield fresh
+        fresh.chmod(0o755)
+        fresh.replace(folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _lay_all(store: BackupStore, backup: Backup, fresh: Path, word: str | None) -> bool:
+    """Writes repository, databases, files and keys into a folder; gives whether the keys were among them."""
+    aside = fresh / ".restoring"
+    aside.mkdir()
+    bundle = aside / "git.bundle"
+    _get(store, backup.git.bundle, bundle)
+    git.unbundle(fresh, bundle, backup.git.refs, backup.git.head)
+    for name in backup.git.removed:
+        _below(fresh, name).unlink(missing_ok=True)
+    make_private_folder(fresh / "var")
+    files = (*backup.git.changed, *backup.databases, *backup.files)
+    for number, each in enumerate(files):
+        if number % 100 == 0:
+            report_progress("restoring files", number, len(files))
+        target = _below(fresh, each.place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        _get(store, each, target)
+        target.chmod(each.mode)
+    opened = backup.keys is not None and word is not None
+    if backup.keys is not None and word is not None:
+        _get(store, backup.keys, aside / "keys")
+        _lay_keys(fresh, unseal((aside / "keys").read_bytes(), word))
+    shutil.rmtree(aside)
+    return opened
+
+
+def _get(store: BackupStore, file: BackupFile, to: Path) -> None:
+    try:
+        store.get(file.digest, to)
+    except RetrimError as error:
+        raise RetrimError(
+            f"{file.place} cannot be restored: {error}; nothing was written. Take an older backup: `retrim restore "
+            "SRC --list` shows them, --at TIME chooses"
+        ) from error
+
+
+def _below(folder: Path, place: str) -> Path:
+    """Where a file lies in a folder; a record that leads out of it is refused.
+
+    Raises:
+        RetrimError: It does.
+    """
+    parts = Path(place).parts
+    if Path(place).is_absolute() or ".." in parts or not parts:
+        raise RetrimError(f"the record of the backup names {place!r}, which lies in no workspace; it was altered")
+    return folder / place
+
+
+def _lay_keys(fresh: Path, files: Mapping[str, bytes]) -> None:
+    for place, content in files.items():
+        if place == GIT_SETTINGS:
+            git.set_own_settings(fresh, content.decode())
+        else:
+            write_private(_below(fresh, place), content)
+    if DVC_SETTINGS in files:
+        dvc.use_own_cache(fresh)
+
+
+def _move(backup: Backup, fresh: Path, folder: Path) -> int:
+    """Tells MLflow's database where its files lie now; gives how many places changed."""
+    database = fresh / MLFLOW
+    if not database.is_file():
+        return 0
+    artifacts, old = backup.artifacts, Path(backup.root)
+    places = {artifacts if is_address(artifacts) else Path(artifacts).as_uri(): (folder / "var" / "mlflow").as_uri()}
+    places |= {old.as_uri(): folder.as_uri(), str(old): str(folder)}
+    return move_places(f"sqlite:///{database}", places)
+
+
+def _settle(backup: Backup, fresh: Path) -> Iterator[str]:
+    """Brings what names the folder or the machine of before in order; gives what is left to do."""
+    paths = WorkspacePaths(fresh)
+    if (fresh / STORE).is_file():
+        store = Store(f"sqlite:///{fresh / STORE}")
+        for run in store.all_runs(state=UNPUSHED):  # its run directory is gone: it begins anew
+            detail = replace(run.detail, run_directory=None)
+            store.end_run(run.id, state=UNPUSHED, ended=str(run.ended), version=None, detail=detail)
+    if (fresh / NOTE).is_file():
+        dvc.run_dvc(fresh, "checkout", NOTE)
+    for name in ("tmp",):
+        shutil.rmtree(fresh / ".dvc" / name, ignore_errors=True)
+    make_private_folder(paths.var)
+    yield from ()
+
+
+def _left_to_do(backup: Backup, *, keys: bool) -> Iterator[str]:
+    if not keys:
+        yield (
+            "the keys are not restored: lay your copy of var/keys/signing.key in its place, or leave it: a new key is "
+            "made, and what the old one signed still counts"
+        )
+    for each in backup.databases:
+        if each.place.endswith(DUMPED):
+            yield f"{each.place} is of PostgreSQL: fill an empty database from it with pg_restore"

@@ -1,0 +1,293 @@
+"""A workspace backed up and restored, without servers: what is in it, what is not, and what is refused."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retrim.adapters import git
+from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
+from retrim.files import WorkspacePaths, dump_yaml
+from retrim.lineage.locks import alone_with_cache, held_locks
+from retrim.lineage.workspace import Workspace
+from retrim.operations.backup import make_backup
+from retrim.operations.backup_parts import NOT_KEPT
+from retrim.operations.backup_record import BackupFile, BackupMade
+from retrim.operations.backup_store import BackupStore
+from retrim.operations.restore import restore_backup
+from retrim.release.versions import verify_log
+from tests.builders.desk import Desk, make_desk
+from tests.builders.shipped import whole
+
+pytestmark = pytest.mark.slow
+WORD = "a test's"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A version that is live, with its release log, and predictions' neighbours under var/."""
+    desk = make_desk(tmp_path / "workspace")
+    root = desk.workspace.paths.root
+    (root / ".gitignore").write_text("var/\n.dvc/\n", encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(whole()), encoding="utf-8")
+    (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    git.git(root, "add", "-A")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "settings")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    return desk
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    return str(tmp_path / "backups")
+
+
+def back_up(desk: Desk, place: str, *, keep: int = 5, word: str | None = WORD) -> BackupMade:
+    return make_backup(desk.workspace, place, keep=keep, word=word, now=desk.day(11))
+
+
+def restored(desk: Desk, place: str, folder: Path, *, word: str | None = WORD) -> Workspace:
+    restore_backup(place, folder, until=None, word=word)
+    return Workspace(WorkspacePaths(folder), desk.workspace.params, desk.workspace.env)
+
+
+def landed(made: BackupMade) -> BackupFile:
+    """A landed file of a backup."""
+    return next(file for file in made.backup.files if re.search(r"^var/landing/.*parquet$", file.place))
+
+
+def test_rows_versions_and_the_release_log_come_back(desk: Desk, place: str, tmp_path: Path) -> None:
+    back_up(desk, place)
+
+    back = restored(desk, place, tmp_path / "back")
+
+    assert back.store.versions(back.model) == desk.workspace.store.versions(desk.workspace.model)
+    assert [file.batch for file in back.landing.batches()] == [file.batch for file in desk.workspace.landing.batches()]
+    assert verify_log(back, kept=None) == verify_log(desk.workspace, kept=None)
+
+
+def test_edits_new_files_and_removed_ones_come_back_uncommitted(desk: Desk, place: str, tmp_path: Path) -> None:
+    root = desk.workspace.paths.root
+    committed = git.git(root, "ls-files").splitlines()
+    (root / committed[0]).unlink()
+    (root / committed[1]).write_text("edited", encoding="utf-8")
+    (root / "new one.txt").write_text("new", encoding="utf-8")
+    back_up(desk, place)
+
+    back = restored(desk, place, tmp_path / "back").paths.root
+
+    assert git.git(back, "status", "--porcelain") == git.git(root, "status", "--porcelain")
+    assert git.refs(back) == git.refs(root)
+    assert (back / "new one.txt").read_text(encoding="utf-8") == "new"
+
+
+def test_a_second_backup_copies_only_what_is_new(desk: Desk, place: str) -> None:
+    back_up(desk, place)
+    assert back_up(desk, place, word=None).new_files == 0
+
+    desk.land(desk.rows(10, 11), 11)
+
+    assert 0 < back_up(desk, place, word=None).new_files < 6
+
+
+def test_no_key_lies_in_the_clear(desk: Desk, place: str) -> None:
+    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    private = (desk.workspace.paths.keys / "signing.key").read_bytes()
+    (desk.workspace.paths.root / "service.key").write_bytes(b"word of a service")
+    back_up(desk, place)
+    back_up(desk, place, word=None)
+
+    files = [file.read_bytes() for file in Path(place).rglob("*") if file.is_file()]
+
+    assert not [each for each in files if private in each or b"word of a service" in each]
+
+
+def test_keys_come_back_with_the_passphrase(desk: Desk, place: str, tmp_path: Path) -> None:
+    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    back_up(desk, place)
+
+    back = restored(desk, place, tmp_path / "back").paths.keys / "signing.key"
+
+    assert back.read_bytes() == (desk.workspace.paths.keys / "signing.key").read_bytes()
+    assert back.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_passphrase_keys_are_left_apart_and_named(desk: Desk, place: str, tmp_path: Path) -> None:
+    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    made = back_up(desk, place, word=None)
+
+    back = restored(desk, place, tmp_path / "back", word=None)
+
+    assert "var/keys/signing.key" in [each.what for each in made.left_out]
+    assert not (back.paths.keys / "signing.key").exists()
+    assert verify_log(back, kept=None).rows == 1  # what the old key signed still counts
+
+
+def test_a_wrong_passphrase_leaves_nothing_behind(desk: Desk, place: str, tmp_path: Path) -> None:
+    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    back_up(desk, place)
+
+    with pytest.raises(BadInputError, match="passphrase"):
+        restored(desk, place, tmp_path / "into" / "back", word="another")
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+def test_an_object_that_is_missing_is_named_before_anything_is_written(desk: Desk, place: str, tmp_path: Path) -> None:
+    made = back_up(desk, place)
+    lost = next(
+        file for file in made.backup.files if file.place.startswith("var/landing") and file.place.endswith(".parquet")
+    )
+    next(Path(place).rglob(lost.digest)).unlink()
+
+    with pytest.raises(RetrimError, match=lost.digest[:16]):
+        restored(desk, place, tmp_path / "into" / "back")
+    assert not (tmp_path / "into").exists()
+
+
+def test_an_object_that_is_damaged_is_named_and_nothing_is_left(desk: Desk, place: str, tmp_path: Path) -> None:
+    made = back_up(desk, place)
+    hurt = next(
+        file for file in made.backup.files if file.place.startswith("var/landing") and file.place.endswith(".parquet")
+    )
+    file = next(Path(place).rglob(hurt.digest))
+    file.write_bytes(bytes(reversed(file.read_bytes())))
+
+    with pytest.raises(RetrimError, match=rf"parquet cannot be restored: .*{hurt.digest} is damaged"):
+        restored(desk, place, tmp_path / "into" / "back")
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
+    back_up(desk, place)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+
+    with pytest.raises(BadInputError, match="not an empty folder"):
+        restored(desk, place, tmp_path / "there")
+
+
+def test_locks_run_directories_and_the_index_are_not_in_it(desk: Desk, place: str) -> None:
+    paths = desk.workspace.paths
+    desk.workspace.landing.batches()
+    for name in ("runs/run-1.lock", "prefect/login", "trials/a.jsonl", "serve/requests/.lock"):
+        (paths.var / name).parent.mkdir(parents=True, exist_ok=True)
+        (paths.var / name).touch()
+
+    places = [file.place for file in back_up(desk, place).backup.every_file()]
+
+    parts = [each.split("/")[1] for each in places if each.startswith("var/")]
+    assert not set(parts) & set(NOT_KEPT)
+    assert not [each for each in places if each.endswith(".lock") or ".index/" in each]
+
+
+def test_a_folder_that_nobody_knows_of_is_in_it(desk: Desk, place: str) -> None:
+    (desk.workspace.paths.var / "of-tomorrow").mkdir()
+    (desk.workspace.paths.var / "of-tomorrow" / "file").write_bytes(b"new")
+
+    assert "var/of-tomorrow/file" in [file.place for file in back_up(desk, place).backup.files]
+
+
+def test_a_copy_of_the_release_log_that_came_after_the_store_is_left_out(
+    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the restored store is older than its copies in git, which is refused."""
+    from retrim.operations import backup as module
+
+    copied = module.copy_sqlite
+    root = desk.workspace.paths.root
+
+    def copied_before_a_release(address: str, to: Path) -> bool:
+        done = copied(address, to)
+        git.keep(root, f"retrim/{desk.workspace.model}/log/2", "HEAD", "retrim: later\n\n{}")
+        return done
+
+    monkeypatch.setattr(module, "copy_sqlite", copied_before_a_release)
+    back_up(desk, place)
+
+    assert verify_log(restored(desk, place, tmp_path / "back"), kept=None).rows == 1
+
+
+def test_pruning_the_cache_waits_for_a_backup_and_a_second_backup_too(desk: Desk, place: str) -> None:
+    with held_locks(desk.workspace, "backup"), pytest.raises(BusyError):
+        back_up(desk, place)
+    with alone_with_cache(desk.workspace):
+        pass
+
+
+def test_a_place_of_another_workspace_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
+    back_up(desk, place)
+    other = make_desk(tmp_path / "other")
+    git.git(
+        other.workspace.paths.root, *git.IDENTITY, "commit", "-q", "--amend", "--allow-empty", "-m", "another start"
+    )
+
+    with pytest.raises(RefusedError, match="holds backups of"):
+        back_up(other, place)
+
+
+def test_a_place_in_the_workspace_is_refused(desk: Desk) -> None:
+    with pytest.raises(BadInputError, match="lies in the workspace"):
+        back_up(desk, str(desk.workspace.paths.var / "backups"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import retrim.operations.{module} as module
+from retrim.operations.backup_store import BackupStore
+place, count = sys.argv[1], int(sys.argv[2])
+real, done = BackupStore.{method}, 0
+def armed(self, *given):
+    global done
+    done += 1
+    if done == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, *given)
+BackupStore.{method} = armed
+{call}
+"""
+
+
+def killed(script: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert os.getpid()
+
+
+@pytest.mark.parametrize(("method", "count"), [("put", 1), ("put", 6), ("_lay", 3), ("add", 1)])
+def test_a_killed_backup_is_none_and_the_next_is_whole(
+    desk: Desk, place: str, tmp_path: Path, method: str, count: int
+) -> None:
+    call = (
+        "from retrim.lineage.workspace import open_workspace\n"
+        "import pandas as pd\n"
+        "module.make_backup(open_workspace(Path(sys.argv[3])), place, keep=5, word=None, "
+        "now=pd.Timestamp('2024-02-01', tz='UTC'))"
+    )
+    script = KILLED.format(module="backup", method=method, call=call)
+    killed(script, place, str(count), str(desk.workspace.paths.root))
+    assert BackupStore(place).names() == []
+
+    back_up(desk, place)
+
+    assert verify_log(restored(desk, place, tmp_path / "back"), kept=None).rows == 1
+    assert not list(Path(place).rglob(".staged/*"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
+    desk: Desk, place: str, tmp_path: Path, count: int
+) -> None:
+    back_up(desk, place)
+    call = "module.restore_backup(place, Path(sys.argv[3]), until=None, word=None)"
+    folder = tmp_path / "into" / "back"
+    killed(KILLED.format(module="restore", method="get", call=call), place, str(count), str(folder))
+    assert not folder.exists()
+
+    assert verify_log(restored(desk, place, folder), kept=None).rows == 1
+    assert [path.name for path in folder.parent.iterdir()] == ["back"]

@@ -1,0 +1,129 @@
+"""Where backups lie: each content once, whole, and gone once nothing names it."""
+
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retrim.errors import BadInputError, RetrimError
+from retrim.operations.backup_record import Backup, BackupFile, GitState
+from retrim.operations.backup_store import BackupStore
+
+FIRST = pd.Timestamp("2026-01-01", tz="UTC")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BackupStore:
+    return BackupStore(str(tmp_path / "backups"))
+
+
+def kept(store: BackupStore, content: bytes, place: str = "file") -> BackupFile:
+    found = store.put(BytesIO(content))
+    return BackupFile(place=place, digest=found.digest, size=found.size)
+
+
+def backup(store: BackupStore, day: int, *contents: bytes) -> str:
+    """A backup of the given day; gives its name."""
+    files = tuple(kept(store, content, f"file {number}") for number, content in enumerate(contents))
+    bundle = kept(store, b"bundle", "git.bundle")
+    state = GitState(bundle=bundle, refs={}, head="refs/heads/main", commit="", changed=(), removed=())
+    return store.add(
+        Backup(
+            model="shop",
+            at=FIRST + pd.Timedelta(day, "D"),
+            retrim="1",
+            root="/shop",
+            artifacts="/shop/var/mlflow",
+            git=state,
+            databases=(),
+            files=files,
+            keys=None,
+            left_out=(),
+        )
+    )
+
+
+def objects(store: BackupStore) -> set[str]:
+    assert store.folder is not None
+    return {path.name for path in (store.folder / "objects").rglob("*") if path.is_file()}
+
+
+def test_the_same_content_lies_there_once(store: BackupStore) -> None:
+    assert kept(store, b"rows").digest == kept(store, b"rows").digest
+    assert len(objects(store)) == 1
+
+
+def test_a_content_comes_back_as_it_was(store: BackupStore, tmp_path: Path) -> None:
+    store.get(kept(store, b"rows").digest, tmp_path / "out")
+
+    assert (tmp_path / "out").read_bytes() == b"rows"
+
+
+def test_a_content_that_was_altered_is_not_given(store: BackupStore, tmp_path: Path) -> None:
+    digest = kept(store, b"rows").digest
+    assert store.folder is not None
+    next((store.folder / "objects").rglob(digest)).write_bytes(b"rowz")
+
+    with pytest.raises(RetrimError, match=f"{digest} is damaged"):
+        store.get(digest, tmp_path / "out")
+
+
+def test_a_content_that_was_cut_is_brought_again(store: BackupStore) -> None:
+    digest = kept(store, b"rows").digest
+    assert store.folder is not None
+    file = next((store.folder / "objects").rglob(digest))
+    file.write_bytes(b"ro")
+
+    kept(BackupStore(str(store.folder)), b"rows")
+
+    assert file.read_bytes() == b"rows"
+
+
+def test_a_record_that_was_altered_is_refused(store: BackupStore) -> None:
+    name = backup(store, 0, b"rows")
+    assert store.folder is not None
+    file = store.folder / "backups" / name
+    file.write_bytes(file.read_bytes().replace(b"shop", b"shoq", 1))
+
+    with pytest.raises(RetrimError, match="is damaged"):
+        store.read(name)
+
+
+def test_the_newest_backups_stay_with_what_they_name_and_nothing_else(store: BackupStore) -> None:
+    names = [backup(store, day, b"of all", f"of day {day}".encode()) for day in range(4)]
+    stray = kept(store, b"of a backup that was killed").digest
+
+    gone, removed = store.prune(2)
+
+    assert (gone, store.names()) == (names[:2], names[2:])
+    assert removed == 3
+    assert stray not in objects(store)
+    assert objects(store) == {file.digest for name in names[2:] for file in store.read(name).every_file()}
+
+
+def test_where_a_record_cannot_be_read_nothing_is_removed(store: BackupStore) -> None:
+    names = [backup(store, day, f"of day {day}".encode()) for day in range(3)]
+    before = objects(store)
+    assert store.folder is not None
+    (store.folder / "backups" / names[1]).write_bytes(b"{}")
+
+    with pytest.raises(RetrimError, match="is damaged"):
+        store.prune(2)
+
+    assert (objects(store), store.names()) == (before, names)
+
+
+def test_a_time_chooses_the_newest_backup_until_then(store: BackupStore) -> None:
+    names = [backup(store, day, b"rows") for day in (0, 10, 20)]
+
+    assert store.chosen(FIRST + pd.Timedelta("10D")) == names[1]
+    assert store.chosen(FIRST + pd.Timedelta("15D")) == names[1]
+    assert store.chosen(None) == names[2]
+    with pytest.raises(BadInputError, match="no backup of that time"):
+        store.chosen(FIRST - pd.Timedelta("1D"))
+
+
+def test_a_place_without_a_backup_says_so(store: BackupStore) -> None:
+    with pytest.raises(BadInputError, match="holds no backup"):
+        store.chosen(None)
