@@ -24,9 +24,9 @@ NOT_KEPT = {
     "demo": "a workspace of its own",
     "replay": "what a replay made; made anew",
     "policy": "what policy commands made; made anew",
-    "exports": "what `retrim versions export` wrote; written anew",
+    "exports": "versions that were exported; written anew",
     "init": "settings before the last description of the table",
-    "upgrade": "what `retrim upgrade` put aside",
+    "upgrade": "what an upgrade put aside",
     "ui": "logs of the pages",
     ASIDE: "what a backup puts aside while it runs",
 }

@@ -87,7 +87,7 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
         more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         raise RetrimError(
             f"backup {name} at {store.shown} is not whole: {named}{more} is missing or cut; take an older one: "
-            "`retrim restore SRC --list` shows them, --at TIME chooses"
+            "--list shows them, --at TIME chooses"
         )
 
 
@@ -148,8 +148,8 @@ def _get(store: BackupStore, file: BackupFile, to: Path) -> None:
         store.get(file.digest, to)
     except RetrimError as error:
         raise RetrimError(
-            f"{file.place} cannot be restored: {error}; nothing was written. Take an older backup: `retrim restore "
-            "SRC --list` shows them, --at TIME chooses"
+            f"{file.place} cannot be restored: {error}; nothing was written. Take an older backup: --list shows "
+            "them, --at TIME chooses"
         ) from error
 
 
