@@ -230,7 +230,8 @@ def backup(
     where: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DEST]", help="A folder, or an address such as s3://bucket/bike. Default: RETRIM_BACKUP."
+            metavar="[DEST]",
+            help="A folder, or an address such as s3://bucket/bike. Default: the model's in RETRIM_BACKUP.",
         ),
     ] = None,
     keep: Annotated[

@@ -114,7 +114,7 @@ class ScheduleParams(SettingsSection):
         default="0 3 * * 0", description="when a random version is proved; null: never; Sundays at 3: a week apart"
     )
     backup: Timetable | None = Field(
-        default=None, description="when a backup is made at the place that RETRIM_BACKUP names; null: never"
+        default=None, description="when a backup is made below the place that RETRIM_BACKUP names; null: never"
     )
     keep_backups: int = Field(
         default=30, ge=1, description="backups that stay, the newest; a month of daily ones, as a fault is noticed late"

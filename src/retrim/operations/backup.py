@@ -84,14 +84,15 @@ def back_up_here(workspace: Workspace, where: str | None, *, keep: int | None) -
 
     Args:
         workspace: The workspace.
-        where: A folder or an address; None: the one in `RETRIM_BACKUP`.
+        where: A folder or an address; None: that of the model below the one in `RETRIM_BACKUP`.
         keep: How many backups stay; None: as the settings say.
 
     Raises:
         BadInputError: No place is named.
         As `make_backup`.
     """
-    place = where or workspace.env.backup
+    under = workspace.env.backup
+    place = where or (None if under is None else f"{under.rstrip('/')}/{workspace.model}")
     if place is None:
         raise BadInputError("no place for the backup is named; name a folder or an address, or set RETRIM_BACKUP")
     kept = keep or workspace.params.schedule.keep_backups

@@ -16,6 +16,7 @@ from retrim.reading.address import address_of, is_address, open_system
 GIT_SETTINGS, DVC_SETTINGS = ".git/config", ".dvc/config.local"
 ASIDE = "backup"
 NOT_KEPT = {
+    "up": "state and log of the processes of before",
     "runs": "run directories and locks; a run that was under way is finished or begun anew by the next check",
     "trials": "logs that save time to a search that was killed",
     "prefect": "Prefect's records of runs; the schedule makes them anew, and a login with them",
