@@ -476,6 +476,7 @@ RECORDS = (
     Printed("retrim alerts test", "retrim.lineage.telling:Sending", "Under `sent`, a list of these."),
     Printed("retrim alerts send", "retrim.lineage.telling:Sending", "Under `sent`, a list of these."),
     Printed("retrim status --check", "retrim.reports.health:Health"),
+    Printed("retrim doctor", "retrim.operations.doctor:Diagnosis", "Under `workspaces`, a list of these."),
     Printed("retrim up --show", "retrim.operations.look:PartSeen", "Under `parts`, a list of these."),
     Printed(
         "retrim init",

@@ -68,7 +68,7 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
     """
     now, runs, whose = pd.Timestamp.now("UTC").floor("s"), 0, workspace.model if spread else ""
     with get_client(sync_client=True) as client:
-        for name in ScheduleParams.model_fields:
+        for name in ScheduleParams.flows():
             begin_due_times(workspace, name, now=now)
             missed = missed_times(workspace, name, until=now)
             if not missed:
@@ -113,7 +113,7 @@ def _cut_short(client: SyncPrefectClient, models: list[str]) -> list[FlowRun]:
     since = FlowRunFilterExpectedStartTime(after_=(pd.Timestamp.now("UTC") - AGE).to_pydatetime())
     found: list[FlowRun] = []
     while page := client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=list(ScheduleParams.model_fields))),
+        flow_filter=FlowFilter(name=FlowFilterName(any_=list(ScheduleParams.flows()))),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states), expected_start_time=since),
         deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=models)),
         offset=len(found),

@@ -13,6 +13,7 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
 from retrim.checking import mode as op
 from retrim.checking.mode import begin_due_times, is_due_time, mark_due_time, missed_times
+from retrim.decision.rules import ScheduleParams
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
@@ -160,3 +161,12 @@ def test_our_span_is_that_of_prefect(seconds: int, start: int) -> None:
     theirs = [pd.Timestamp(each) for each in asyncio.run(schedule.get_dates(4, after.to_pydatetime()))]
 
     assert list(due_between(f"{seconds}s", after - pd.Timedelta("1s"), theirs[-1])) == theirs
+
+
+def test_every_flow_with_a_timetable_has_due_times(workspace: Workspace) -> None:
+    for flow in ScheduleParams.flows():
+        begin_due_times(workspace, flow, now=hours(-1)[0])
+
+    assert {flow: type(missed_times(workspace, flow, until=NOW)) for flow in ScheduleParams.flows()} == dict.fromkeys(
+        ScheduleParams.flows(), list
+    )

@@ -65,6 +65,15 @@ def test_a_free_port_is_taken_again_the_next_time(tmp_path: Path) -> None:
     assert plan(tmp_path, "a", "b") == first == installation_at(tmp_path)
 
 
+def test_passwords_are_made_before_the_parts_that_share_them(tmp_path: Path) -> None:
+    installation = plan(tmp_path, "a", "b")
+    write_installation(installation)
+    made = [path for path in tmp_path.rglob("*password") if path.is_file()]
+
+    assert len(made) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+
+
 def test_a_port_that_is_named_is_taken(tmp_path: Path) -> None:
     write_installation(plan(tmp_path))
 

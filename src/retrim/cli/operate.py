@@ -319,3 +319,35 @@ def restore(
     render.OUT.print(said, highlight=False, markup=False, soft_wrap=True)
     for each in done.to_do:
         render.OUT.print(f"to do: {each}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command(epilog=example("retrim doctor"))
+def doctor(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show also what is in order.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong here and what to do, for people and monitors.
+
+    Looks at settings, versions and packages, git, disk, clock, rights of private files, store, landing zone, MLflow,
+    Prefect, the parts of `retrim up` with their ports, schedules, alerts, and the health of the model.
+    It changes nothing. The exit code is 0 if all is in order, 1 after a warning, 2 where something is critical.
+    """
+    from retrim.cli import render
+    from retrim.operations.doctor import examine
+    from retrim.reports.health import HealthLevel
+    from retrim.stats.codec import to_record
+
+    roots, folder = _places(folders)
+    found = [examine(root, folder, now=as_time(None)) for root in roots]
+    if as_json:
+        render.show_json({"workspaces": [to_record(each) for each in found]})
+    for each in [] if as_json else found:
+        wrong = [line for line in each.findings if everything or line.level is not HealthLevel.OK]
+        render.OUT.print(f"{each.workspace}: {each.level}", highlight=False, markup=False)
+        if wrong:
+            rows = [(line.level, line.check, line.said, line.cure) for line in wrong]
+            render.show_table(("level", "check", "found", "to do"), rows)
+    raise typer.Exit(max(each.level.exit_code for each in found))

@@ -120,6 +120,11 @@ class ScheduleParams(SettingsSection):
         default=30, ge=1, description="backups that stay, the newest; a month of daily ones, as a fault is noticed late"
     )
 
+    @classmethod
+    def flows(cls) -> tuple[str, ...]:
+        """Names of the flows that have a timetable."""
+        return tuple(name for name in cls.model_fields if name != "keep_backups")
+
 
 class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""

@@ -59,7 +59,7 @@ def look_at_parts(installation: Installation, *, now: pd.Timestamp) -> list[Part
 def _answers(installation: Installation, part: Part) -> bool:
     """Whether something listens at its address; of the worker, whether it holds the schedule of a workspace."""
     if part.address is None:
-        return any(_has_schedule(root) for root in installation.roots)
+        return any(has_schedule(root) for root in installation.roots)
     place = urlsplit(part.address)
     try:
         with socket.create_connection((place.hostname or "", place.port or 0), timeout=SECONDS):
@@ -68,7 +68,8 @@ def _answers(installation: Installation, part: Part) -> bool:
         return False
 
 
-def _has_schedule(root: str) -> bool:
+def has_schedule(root: str) -> bool:
+    """Whether somebody carries out the schedule of a workspace."""
     workspace: Workspace
     try:
         workspace = open_workspace(Path(root))

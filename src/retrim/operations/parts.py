@@ -17,7 +17,7 @@ from retrim.stats.codec import from_record, to_record
 
 COMMAND = "from retrim.cli.main import main; main()"
 UP = Path("var") / "up"
-NOTE = "installation.json"
+NOTE, PASSWORD = "installation.json", "prefect-password"
 HOST = "127.0.0.1"
 MOST_MLFLOW = 4
 """Workspaces with an MLflow of their own for which its pages are served: each takes a process of 200 MB."""
@@ -75,7 +75,7 @@ class Installation:
             from retrim.adapters.prefect_server import LOGIN_VARIABLE
 
             return PrefectApi(self.prefect_url, os.environ.get(LOGIN_VARIABLE))
-        password = keep_password(self.up / "prefect-password")
+        password = keep_password(self.up / PASSWORD)
         return PrefectApi(f"http://{HOST}:{self.ports.prefect}/api", f"{LOGIN}:{password}")
 
 
@@ -163,8 +163,12 @@ def plan_installation(
 
 
 def write_installation(installation: Installation) -> None:
-    """Notes it, for its parts and for who asks what runs here."""
+    """Notes it, for its parts and for who asks what runs here; makes its passwords, or two parts would at once."""
     make_private_folder(installation.up)
+    for root in installation.roots:
+        keep_password(WorkspacePaths(Path(root)).ui_password)
+    if installation.prefect_url is None:
+        keep_password(installation.up / PASSWORD)
     write_private(installation.up / NOTE, json.dumps(to_record(installation)).encode())
 
 

@@ -1,0 +1,188 @@
+"""What `retrim up` costs: memory and processor of an idle installation, and of checks of many models in one.
+
+    .venv/bin/python bench/always_on.py --minutes 5 --models 20
+
+Each model has a workspace of its own with a live version of a generated table. Memory is the proportional set size
+(PSS) of all processes of the installation. Processor time is theirs and that of every process they waited for.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from retrim.operations.parts import Installation, installation_at
+from retrim.release.versions import find_live_version
+from tests.builders.world import COMMAND, World, ask_when_free, make_world
+
+RARELY = {"ingest": "300d", "monitor": "300d", "score": "300d", "maintain": "300d", "prove": None}
+ENVIRONMENT = {"RETRIM_PREFECT_URL": "", "RETRIM_MLFLOW_URL": ""}
+PORTS = ("--port", "0", "--serve-port", "0", "--prefect-port", "0")
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+FIRST, NEXT = 25, 31
+DEADLINE_SECONDS = 3600
+
+
+@dataclass
+class Running:
+    """An installation that runs."""
+
+    worlds: list[World]
+    process: "subprocess.Popen[bytes]"
+    installation: Installation
+
+    def processes(self) -> list[psutil.Process]:
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
+
+    def pss(self) -> dict[str, float]:
+        """Megabytes by part."""
+        sizes: dict[str, float] = {}
+        for process in self.processes():
+            with suppress(psutil.Error):
+                name = part_of(process.cmdline())
+                sizes[name] = sizes.get(name, 0.0) + process.memory_full_info().pss / 1e6
+        return sizes
+
+    def seconds(self) -> float:
+        """Of processor time so far, of the living and of those they waited for."""
+        total = 0.0
+        for process in self.processes():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
+
+    def run_all(self, flow: str) -> None:
+        """Has Prefect begin a flow of every model now, and waits until all have ended."""
+        api = self.installation.prefect_api
+        runs = []
+        for world in self.worlds:
+            deployment = ask_when_free(api, f"deployments/name/{flow}/{world.workspace.model}")["id"]
+            asked = {"idempotency_key": f"{flow}-{time.time()}"}
+            runs.append(ask_when_free(api, f"deployments/{deployment}/create_flow_run", asked)["id"])
+        until(lambda: all(ask_when_free(api, f"flow_runs/{run}")["state_type"] in ENDED for run in runs))
+        states = [ask_when_free(api, f"flow_runs/{run}")["state_type"] for run in runs]
+        assert set(states) == {"COMPLETED"}, states
+
+
+def part_of(line: list[str]) -> str:
+    text = " ".join(line)
+    known = {"prefect server": "prefect", "--part worker": "worker", "main() ui": "ui", "main() serve": "serve"}
+    return next((name for mark, name in known.items() if mark in text), "supervisor")
+
+
+def until(claim: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
+def start(folder: Path, count: int, *, times: dict[str, Any]) -> Running:
+    """An installation of so many models, each with a live version."""
+    worlds = []
+    for number in range(count):
+        name = f"model{number:02}"
+        made = make_world(folder / f".{name}", server="", changes={"schedule": times, "data": {"model": name}})
+        made.root.rename(folder / name)
+        world = replace(made, root=folder / name)
+        world.land(world.day(FIRST))
+        worlds.append(world)
+    where = folder if count > 1 else worlds[0].root
+    log = (folder / "printed.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "up", str(where), *PORTS],
+        cwd=where,
+        env={**os.environ, **worlds[0].environment, **ENVIRONMENT},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    until(lambda: "worker started" in (folder / "printed.log").read_text(encoding="utf-8"))
+    running = Running(worlds, process, installation_at(where))
+    running.run_all("monitor")  # which decides to make version 1
+    until(lambda: all(find_live_version(world.workspace) is not None for world in worlds))
+    until(lambda: "answers at" in (folder / "printed.log").read_text(encoding="utf-8"))
+    for world in worlds:
+        world.land(world.day(NEXT), since=world.day(FIRST))
+    return running
+
+
+def measure_idle(running: Running, minutes: float) -> tuple[dict[str, float], float]:
+    """The largest memory by part, and the share of a core, over some minutes in which nothing is due."""
+    time.sleep(60)  # what has just been made settles
+    began, before, most = time.monotonic(), running.seconds(), running.pss()
+    while time.monotonic() - began < minutes * 60:
+        time.sleep(10)
+        now = running.pss()
+        most = max(most, now, key=lambda sizes: sum(sizes.values()))
+    return most, (running.seconds() - before) / (time.monotonic() - began)
+
+
+def measure_checks(running: Running, idle: float) -> tuple[float, float]:
+    """Processor seconds, without those of an idle installation, and seconds of a check of every model."""
+    began, before = time.monotonic(), running.seconds()
+    running.run_all("monitor")
+    time.sleep(5)
+    seconds = time.monotonic() - began
+    return running.seconds() - before - idle * seconds, seconds
+
+
+def stop(running: Running) -> None:
+    running.process.terminate()
+    running.process.wait(120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--models", type=int, default=20)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="retrim-bench-") as name:
+        (Path(name) / "one").mkdir()
+        one = start(Path(name) / "one", 1, times=RARELY)
+        try:
+            sizes, idle = measure_idle(one, asked.minutes)
+            shown = ", ".join(f"{part} {size:.0f}" for part, size in sorted(sizes.items()))
+            print(f"idle, 1 model: {sum(sizes.values()):.0f} MB ({shown}), {idle:.1%} of a core", flush=True)
+            alone, seconds = measure_checks(one, idle)
+            print(f"a check of 1 model: {alone:.1f} s of a core, {seconds:.0f} s", flush=True)
+        finally:
+            stop(one)
+        world = one.worlds[0]
+        before = os.times()
+        world.retrim("check", code=(0, 1), environment=ENVIRONMENT)
+        after = os.times()
+        by_command = after.children_user + after.children_system - before.children_user - before.children_system
+        print(f"`retrim check` by hand: {by_command:.1f} s of a core, its own Prefect server counted", flush=True)
+        if asked.models > 1:
+            (Path(name) / "many").mkdir()
+            many = start(Path(name) / "many", asked.models, times=RARELY)
+            try:
+                sizes, idle = measure_idle(many, min(asked.minutes, 2))
+                shown = ", ".join(f"{part} {size:.0f}" for part, size in sorted(sizes.items()))
+                print(f"idle, {asked.models} models: {sum(sizes.values()):.0f} MB ({shown}), {idle:.1%} of a core")
+                together, seconds = measure_checks(many, idle)
+                each, share = together / asked.models, together / (alone * asked.models)
+                print(
+                    f"checks of {asked.models} models: {together:.1f} s of a core, {each:.1f} s each, {seconds:.0f} s; "
+                    f"{share:.0%} of {asked.models} times one"
+                )
+            finally:
+                stop(many)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,403 @@
+"""What is wrong with an installation, and what to do: one ordered list of examinations, each a small function."""
+
+import importlib.metadata
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import pandas as pd
+
+import retrim
+from retrim.adapters import git
+from retrim.adapters.environment import other_versions
+from retrim.adapters.mlflow_server import bind
+from retrim.adapters.prefect_server import PrefectApi, answers, known_server
+from retrim.checking.mode import missed_times
+from retrim.decision.rules import ScheduleParams
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import CORES_VARIABLE, WorkspacePaths, count_cores
+from retrim.lineage.locks import is_alive
+from retrim.lineage.own_code import lock_of, require_running_code
+from retrim.lineage.telling import addresses_of
+from retrim.lineage.workspace import Workspace
+from retrim.operations.look import has_schedule, look_at_parts
+from retrim.operations.parts import Installation, read_installation
+from retrim.operations.supervise import runs_now
+from retrim.reports.health import HealthLevel, find_health
+from retrim.settings import Env, load_params
+
+OK, WARNING, CRITICAL = HealthLevel.OK, HealthLevel.WARNING, HealthLevel.CRITICAL
+LEAST_FREE, LITTLE_FREE = 500e6, 5e9
+"""Bytes: below the first a retraining fails, below the second it soon may."""
+SKEW_SECONDS = 5.0
+LATE = pd.Timedelta("1h")
+STALE = pd.Timedelta("1h")
+PYTHONS = ((3, 11), (3, 13))
+OTHER_VARIABLES = ("RETRIM_OWNERS", "RETRIM_RUN_DIRECTORY", "RETRIM_TRIALS", "RETRIM_START_OFFSET", "RETRIM_DASK")
+"""Read from the environment, and no address of a store."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer of one examination.
+
+    Args:
+        check: What was looked at.
+        level: `ok`, `warning` or `critical`.
+        said: What was found.
+        cure: What to do; empty where nothing is wrong.
+    """
+
+    check: str
+    level: HealthLevel
+    said: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is examined.
+
+    Args:
+        paths: The workspace.
+        workspace: With its settings; None where they do not load.
+        folder: Whose `retrim up` should run: the workspace, or the folder that holds it.
+        now: By the clock.
+    """
+
+    paths: WorkspacePaths
+    workspace: Workspace | None
+    folder: Path
+    now: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All answers about one workspace.
+
+    Args:
+        workspace: Its folder.
+        level: The gravest.
+        findings: In the order of the examinations.
+    """
+
+    workspace: str
+    level: HealthLevel
+    findings: tuple[Finding, ...]
+
+
+Said = Iterator[tuple[HealthLevel, str, str]]
+
+
+def examine(
+    paths: WorkspacePaths, folder: Path, *, now: pd.Timestamp, only: Collection[str] | None = None
+) -> Diagnosis:
+    """Examines one workspace; an examination that fails itself is a finding too.
+
+    Args:
+        paths: The workspace.
+        folder: Whose `retrim up` should run; where none ever did, the folder above is looked at too.
+        now: By the clock.
+        only: Names of examinations; None: all.
+    """
+    workspace = None
+    with suppress(RetrimError, OSError):  # which the first examination says
+        workspace = Workspace(paths, load_params(paths.params), Env())
+    above = read_installation(folder) is None and read_installation(folder.parent) is not None
+    examined = Examined(paths, workspace, folder.parent if above else folder, now)
+    findings: list[Finding] = []
+    for name, look in EXAMINATIONS:
+        if (workspace is None and name not in WITHOUT_SETTINGS) or (only is not None and name not in only):
+            continue
+        try:
+            answers_given = list(look(examined))
+        except (RetrimError, OSError) as error:
+            answers_given = [(CRITICAL, " ".join(str(error).split()), "mend what it says")]
+        findings += [Finding(name, *given) for given in answers_given]
+    level = max((each.level for each in findings), key=lambda each: each.exit_code, default=OK)
+    return Diagnosis(str(paths.root), level, tuple(findings))
+
+
+def _settings(examined: Examined) -> Said:
+    params = load_params(examined.paths.params)
+    suite = examined.paths.root / params.data.suite
+    if not suite.is_file():
+        yield (
+            CRITICAL,
+            f"the suite {params.data.suite} is missing",
+            "take it back from git",
+        )
+    else:
+        yield OK, f"params.yaml loads, model {params.data.model}", ""
+
+
+def _variables(examined: Examined) -> Said:
+    known = [f"RETRIM_{name.upper()}" for name in Env.model_fields] + [CORES_VARIABLE, *OTHER_VARIABLES]
+    strange = [name for name in os.environ if name.startswith("RETRIM_") and name not in known]
+    for name in strange:
+        near = get_close_matches(name, known, n=1)
+        hint = f"write {near[0]}" if near else "unset it"
+        yield WARNING, f"nothing reads the variable {name}", hint
+    if not strange:
+        yield OK, f"{count_cores()} cores may be used", ""
+
+
+def _versions(examined: Examined) -> Said:
+    require_running_code(lock_of(examined.paths))
+    python = sys.version_info[:2]
+    said = f"retrim {retrim.__version__}, Python {python[0]}.{python[1]}"
+    if not PYTHONS[0] <= python <= PYTHONS[1]:
+        yield WARNING, f"{said}, which retrim is not tried on", "use Python 3.11, 3.12 or 3.13"
+    else:
+        yield OK, said, ""
+
+
+def _packages(examined: Examined) -> Said:
+    if not examined.paths.lock.is_file():
+        yield WARNING, "there is no requirements.lock, so versions cannot be rebuilt", "retrim upgrade"
+        return
+    others = other_versions(examined.paths.lock)
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        yield WARNING, f"{'; '.join(others[:3])}{more}", "pip install -r requirements.lock, or retrim upgrade"
+    else:
+        yield OK, f"{len(list(importlib.metadata.distributions()))} packages, as requirements.lock has them", ""
+
+
+def _git(examined: Examined) -> Said:
+    root = examined.paths.root
+    git.require_repository(root)
+    lock = root / ".git" / "index.lock"
+    if lock.exists() and examined.now - pd.Timestamp(lock.stat().st_mtime, unit="s", tz="UTC") > STALE:
+        yield CRITICAL, f"{lock} was left by a git that was killed", f"rm {lock}"
+    for name in ("MERGE_HEAD", "rebase-merge", "rebase-apply"):
+        if (root / ".git" / name).exists():
+            yield WARNING, "a merge or a rebase is under way: runs are made from what lies here", "end it"
+    for hook in sorted((root / ".git" / "hooks").glob("*")):
+        if hook.is_file() and hook.suffix != ".sample" and not os.access(hook, os.X_OK):
+            yield WARNING, f"git leaves out the hook {hook.name}, which is no program", f"chmod +x {hook}"
+    yield OK, f"at commit {git.git(root, 'rev-parse', '--short', 'HEAD')}", ""
+
+
+def _disk(examined: Examined) -> Said:
+    place = examined.paths.var if examined.paths.var.is_dir() else examined.paths.root
+    free = shutil.disk_usage(place).free
+    said = f"{free / 1e9:.1f} GB free"
+    cure = "retrim versions gc; see docs/how-to/running.md, Bounds"
+    yield (
+        (CRITICAL if free < LEAST_FREE else WARNING if free < LITTLE_FREE else OK),
+        said,
+        (cure if free < LITTLE_FREE else ""),
+    )
+
+
+def _writable(examined: Examined) -> Said:
+    with tempfile.TemporaryFile(dir=examined.paths.var if examined.paths.var.is_dir() else examined.paths.root):
+        yield OK, "var/ can be written", ""
+
+
+def _clock(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    with tempfile.NamedTemporaryFile(dir=examined.paths.root) as file:
+        skew = Path(file.name).stat().st_mtime - time.time()
+    if abs(skew) > SKEW_SECONDS:
+        yield WARNING, f"the disk's clock is {skew:.0f} s away from this machine's", "set both by NTP"
+    ahead = [file for file in workspace.landing.batches() if file.arrived > examined.now]
+    if ahead:
+        said = f"{len(ahead)} batches arrived after now, {examined.now.isoformat()}: the clock was ahead, or is behind"
+        yield CRITICAL, said, "set the clock; if it is right, retrim batch redate"
+    else:
+        yield OK, f"{examined.now.isoformat()}, nothing is dated ahead", ""
+
+
+def _permissions(examined: Examined) -> Said:
+    open_to_others = [path for path in _private(examined) if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    for path in open_to_others:
+        yield CRITICAL, f"others may read {path.relative_to(examined.folder)}", f"chmod go= {path}"
+    if not open_to_others:
+        yield OK, "private files are their owner's alone", ""
+
+
+def _private(examined: Examined) -> Iterator[Path]:
+    paths = examined.paths
+    named = [paths.var, paths.keys, paths.ui_password, paths.tokens, paths.prefect, paths.prefect / "login"]
+    named += [paths.var / "retrim.db", paths.var / "mlflow.db", paths.prefect / "prefect.db"]
+    named += [examined.folder / "var" / "up", examined.folder / "var" / "up" / "environment", *paths.keys.glob("*")]
+    alerts = Env().alerts_file
+    named += [] if alerts is None else [paths.root / alerts]
+    return (path for path in named if path.exists() and path.is_relative_to(examined.folder))
+
+
+def _store(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    decisions = workspace.store.decisions(workspace.model)
+    yield OK, f"{workspace.store.shown}: {len(decisions)} decisions", ""
+
+
+def _landing(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    batches = workspace.landing.batches()
+    yield OK, f"{len(batches)} files have landed", ""
+
+
+def _predictions(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    yield OK, f"predictions of {len(workspace.predictions.versions())} versions can be read", ""
+
+
+def _mlflow(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    yield OK, f"{len(workspace.registry.versions())} versions are registered", ""
+
+
+def _prefect(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    url = workspace.env.prefect_url
+    if url is not None and not answers(url):
+        yield CRITICAL, f"no Prefect server answers at {url}", "start it, or unset RETRIM_PREFECT_URL"
+        return
+    api = known_server(workspace.paths.prefect, url)
+    yield OK, "no server runs here; commands start one" if api is None else f"answers at {api.pages_url}", ""
+
+
+def _parts(examined: Examined) -> Said:
+    installation = read_installation(examined.folder)
+    if installation is None:
+        yield OK, "`retrim up` was never started here", ""
+        return
+    if not _is_up(installation):
+        yield WARNING, "nothing of `retrim up` runs", f"retrim up {examined.folder}"
+        return
+    seen = look_at_parts(installation, now=examined.now)
+    for part in seen:
+        if part.state != "runs" and part.name != "serve":
+            log = installation.up / "up.log"
+            yield CRITICAL, f"{part.name} does not answer, it {part.state}", f"look into {log}"
+    yield OK, f"{sum(part.state == 'runs' for part in seen)} of {len(seen)} parts run", ""
+
+
+def _is_up(installation: Installation) -> bool:
+    """Whether `retrim up` runs, or systemd has started its worker."""
+    return runs_now(installation) or any(has_schedule(root) for root in installation.roots)
+
+
+def _ports(examined: Examined) -> Said:
+    installation = read_installation(examined.folder)
+    if installation is None or _is_up(installation):
+        return
+    named = {"--port": installation.ports.ui, "--serve-port": installation.ports.serve}
+    if installation.prefect_url is None:
+        named["--prefect-port"] = installation.ports.prefect
+    for option, port in named.items():
+        try:
+            bind(port).close()
+        except BadInputError:
+            yield WARNING, f"something else listens at port {port}", f"stop it, or retrim up {option} 0"
+
+
+def _schedule(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    runs = is_alive(workspace, "schedule")
+    begun = [name for name in ScheduleParams.flows() if workspace.store.done_until(workspace.model, name)]
+    if not begun:
+        yield WARNING, "no schedule has ever run here", "retrim up"
+        return
+    late = [name for name in begun if missed_times(workspace, name, until=examined.now - LATE)]
+    if late:
+        why = "the worker is behind" if runs else "no worker runs"
+        yield CRITICAL, f"overdue: {', '.join(late)}; {why}", "look into var/up/up.log" if runs else "retrim up"
+    elif not runs:
+        yield WARNING, "no worker runs", "retrim up"
+    else:
+        last = max(pd.Timestamp(str(workspace.store.done_until(workspace.model, name))) for name in begun)
+        yield OK, f"the worker runs, done until {last:%Y-%m-%d %H:%M}", ""
+
+
+def _deployed(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    api = known_server(workspace.paths.prefect, workspace.env.prefect_url)
+    if api is None or not is_alive(workspace, "schedule"):
+        return
+    missing = [name for name in ScheduleParams.flows() if not _has_deployment(api, name, workspace.model)]
+    if missing:
+        yield CRITICAL, f"Prefect has no deployment of {', '.join(missing)}", "start `retrim up` again"
+    else:
+        yield OK, "every flow is deployed", ""
+
+
+def _has_deployment(api: PrefectApi, flow: str, model: str) -> bool:
+    try:
+        return bool(api.ask(f"deployments/name/{flow}/{model}"))
+    except OSError:
+        return False
+
+
+def _alerts(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    if not workspace.env.tells:
+        yield WARNING, "nobody is told of alerts", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then retrim alerts test"
+        return
+    yield OK, f"{len(addresses_of(workspace))} addresses are told", ""
+
+
+def _health(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    health = find_health(workspace, now=examined.now)
+    for said in health.said:
+        what, _, command = said.rpartition(": ") if health.level is not OK else (said, "", "")
+        yield health.level, what, command
+
+
+EXAMINATIONS: Sequence[tuple[str, Callable[[Examined], Said]]] = (
+    ("settings", _settings),
+    ("variables", _variables),
+    ("versions", _versions),
+    ("packages", _packages),
+    ("git", _git),
+    ("disk", _disk),
+    ("writable", _writable),
+    ("permissions", _permissions),
+    ("store", _store),
+    ("landing zone", _landing),
+    ("predictions", _predictions),
+    ("MLflow", _mlflow),
+    ("Prefect", _prefect),
+    ("clock", _clock),
+    ("parts", _parts),
+    ("ports", _ports),
+    ("schedule", _schedule),
+    ("deployments", _deployed),
+    ("alerts", _alerts),
+    ("model", _health),
+)
+"""What is looked at, in this order."""
+WITHOUT_SETTINGS = (
+    "settings",
+    "variables",
+    "versions",
+    "packages",
+    "git",
+    "disk",
+    "writable",
+    "permissions",
+    "parts",
+    "ports",
+)

@@ -1,0 +1,232 @@
+"""Each fault planted once, and the line in which doctor tells of it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retrim.adapters import git
+from retrim.adapters.mlflow_server import bind
+from retrim.checking.mode import begin_due_times
+from retrim.files import WorkspacePaths, write_private
+from retrim.lineage.locks import held_locks
+from retrim.lineage.workspace import Workspace, open_workspace
+from retrim.operations import doctor
+from retrim.operations.doctor import EXAMINATIONS, Examined, Finding, examine
+from retrim.operations.parts import Ports, installation_at, plan_installation, write_installation
+from retrim.reports.health import HealthLevel
+from tests.builders.desk import make_desk
+from tests.builders.typed import set_key
+
+REPOSITORY = Path(__file__).parents[2]
+NOW = pd.Timestamp.now("UTC").floor("s")
+DAY = pd.Timedelta("1D")
+OTHER_WHEEL = "./data/code/retrim-0.0.9-py3-none-any.whl --hash=sha256:" + "0" * 64 + "\n"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace in which nothing is wrong but that nothing has happened."""
+    for name in [name for name in os.environ if name.startswith("RETRIM_")]:
+        monkeypatch.delenv(name)
+    root = tmp_path / "workspace"
+    root.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(REPOSITORY / name, root / name)
+    shutil.copytree(REPOSITORY / "expectations", root / "expectations")
+    (root / "requirements.lock").touch()
+    (root / ".gitignore").write_text("var/\n", encoding="utf-8")
+    git.git(root, "init", "-q", "-b", "main")
+    git.git(root, "add", "-A")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
+    monkeypatch.chdir(root)
+    return open_workspace(root)
+
+
+def findings(workspace: Workspace, *only: str, now: pd.Timestamp = NOW) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for each in examine(workspace.paths, workspace.paths.root, now=now, only=only or None).findings:
+        found.setdefault(each.check, []).append(each)
+    return found
+
+
+def worst(workspace: Workspace, check: str, *, now: pd.Timestamp = NOW) -> Finding:
+    return max(findings(workspace, check, now=now)[check], key=lambda each: each.level.exit_code)
+
+
+def spoil_settings(workspace: Workspace) -> None:
+    set_key(workspace.paths.params, "seed", "seven")
+
+
+def lose_suite(workspace: Workspace) -> None:
+    (workspace.paths.root / workspace.params.data.suite).unlink()
+
+
+def name_other_code(workspace: Workspace) -> None:
+    workspace.paths.lock.write_text(OTHER_WHEEL, encoding="utf-8")
+
+
+def lock_other_packages(workspace: Workspace) -> None:
+    workspace.paths.lock.write_text("pandas==0.1 --hash=sha256:00\n", encoding="utf-8")
+
+
+def drop_repository(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.paths.root / ".git")
+
+
+def leave_git_lock(workspace: Workspace) -> None:
+    lock = workspace.paths.root / ".git" / "index.lock"
+    lock.touch()
+    os.utime(lock, (NOW.timestamp() - 2 * DAY.total_seconds(),) * 2)
+
+
+def begin_merge(workspace: Workspace) -> None:
+    (workspace.paths.root / ".git" / "MERGE_HEAD").touch()
+
+
+def spoil_hook(workspace: Workspace) -> None:
+    hook = workspace.paths.root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n", encoding="utf-8")
+    hook.chmod(0o644)
+
+
+def open_password(workspace: Workspace) -> None:
+    write_private(workspace.paths.ui_password, b"word\n")
+    workspace.paths.ui_password.chmod(0o644)
+
+
+def spoil_store(workspace: Workspace) -> None:
+    (workspace.paths.var / "retrim.db").write_bytes(b"no database" * 1000)
+
+
+def fall_behind(workspace: Workspace) -> None:
+    begin_due_times(workspace, "monitor", now=NOW - 3 * DAY)
+
+
+def rest(workspace: Workspace) -> None:
+    for name in ("ingest", "monitor", "score", "maintain", "prove"):
+        begin_due_times(workspace, name, now=NOW)
+
+
+def stop_parts(workspace: Workspace) -> None:
+    root = workspace.paths.root
+    planned = plan_installation([workspace.paths], root, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None)
+    write_installation(planned)
+
+
+@pytest.mark.parametrize(
+    ("plant", "check", "level", "said", "cure"),
+    [
+        (spoil_settings, "settings", "critical", "seed", "mend"),
+        (lose_suite, "settings", "critical", "is missing", "git"),
+        (name_other_code, "versions", "critical", "the code of this workspace is retrim 0.0.9", "mend"),
+        (lock_other_packages, "packages", "warning", "0.1 in requirements.lock", "pip install"),
+        (drop_repository, "git", "critical", "not a git repository", "mend"),
+        (leave_git_lock, "git", "critical", "index.lock", "rm "),
+        (begin_merge, "git", "warning", "a merge or a rebase", "end it"),
+        (spoil_hook, "git", "warning", "pre-commit", "chmod +x"),
+        (open_password, "permissions", "critical", "var/ui/password", "chmod go="),
+        (spoil_store, "store", "critical", "file is not a database", "mend"),
+        (fall_behind, "schedule", "critical", "overdue: monitor; no worker runs", "retrim up"),
+        (rest, "schedule", "warning", "no worker runs", "retrim up"),
+        (stop_parts, "parts", "warning", "nothing of `retrim up` runs", "retrim up"),
+    ],
+)
+def test_a_planted_fault_has_its_line(
+    workspace: Workspace, plant: Callable[[Workspace], None], check: str, level: str, said: str, cure: str
+) -> None:
+    before = worst(workspace, check)
+    plant(workspace)
+    after = worst(workspace, check)
+
+    assert said not in before.said
+    assert (str(after.level), said in after.said, cure in after.cure) == (level, True, True), after
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check", "level", "said"),
+    [
+        ("RETRIM_STOREURL", "sqlite:///x.db", "variables", "warning", "nothing reads the variable RETRIM_STOREURL"),
+        ("RETRIM_CORES", "many", "variables", "critical", "RETRIM_CORES is 'many'"),
+        ("RETRIM_PREFECT_URL", "http://127.0.0.1:9/api", "Prefect", "critical", "no Prefect server answers"),
+        ("RETRIM_STORE_URL", "postgresql+psycopg://u@127.0.0.1:9/x", "store", "critical", "store"),
+        ("RETRIM_ALERTS_FILE", "nowhere.txt", "alerts", "critical", "nowhere.txt"),
+        ("RETRIM_PREDICTIONS", "nosuch://bucket/predictions", "predictions", "critical", "nosuch"),
+    ],
+)
+def test_a_wrong_variable_has_its_line(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, name: str, value: str, check: str, level: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = worst(workspace, check)
+
+    assert (str(found.level), said in found.said, bool(found.cure)) == (level, True, True), found
+
+
+def test_that_nobody_is_told_of_alerts_is_a_warning(workspace: Workspace) -> None:
+    assert worst(workspace, "alerts").level is HealthLevel.WARNING
+
+
+def test_little_room_is_a_warning_and_none_is_critical(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(workspace.paths.root).free
+    levels = []
+    for least, little in ((0, 0), (0, free * 2), (free * 2, free * 4)):
+        monkeypatch.setattr(doctor, "LEAST_FREE", least)
+        monkeypatch.setattr(doctor, "LITTLE_FREE", little)
+        levels.append(str(worst(workspace, "disk").level))
+
+    assert levels == ["ok", "warning", "critical"]
+
+
+def test_what_arrived_after_now_says_that_the_clock_was_ahead(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 5), at=5)
+    paths, look = desk.workspace.paths, dict(EXAMINATIONS)["clock"]
+    (before, *_), (after, *_) = (
+        list(look(Examined(paths, desk.workspace, paths.root, desk.day(day)))) for day in (4, 6)
+    )
+
+    assert (str(before[0]), "the clock was ahead" in before[1], "redate" in before[2]) == ("critical", True, True)
+    assert str(after[0]) == "ok"
+
+
+def test_a_port_that_somebody_else_took_is_a_warning(workspace: Workspace) -> None:
+    stop_parts(workspace)
+    listener = bind(installation_at(workspace.paths.root).ports.ui)
+    try:
+        found = worst(workspace, "ports")
+    finally:
+        listener.close()
+
+    assert (str(found.level), "--port 0" in found.cure) == ("warning", True)
+    assert "ports" not in findings(workspace, "ports")
+
+
+def test_a_worker_that_keeps_up_is_in_order(workspace: Workspace) -> None:
+    rest(workspace)
+    with held_locks(workspace, "schedule"):
+        assert worst(workspace, "schedule").level is HealthLevel.OK
+
+
+def test_every_examination_is_made(workspace: Workspace) -> None:
+    silent = {"ports", "deployments"}  # nothing was started here
+
+    assert {name for name, _ in EXAMINATIONS} - findings(workspace).keys() == silent
+
+
+def test_settings_that_do_not_load_hide_no_other_fault(workspace: Workspace) -> None:
+    spoil_settings(workspace)
+    begin_merge(workspace)
+
+    assert worst(workspace, "git").level is HealthLevel.WARNING
+
+
+def test_the_installation_of_the_folder_above_is_looked_at(workspace: Workspace, tmp_path: Path) -> None:
+    roots = [WorkspacePaths(workspace.paths.root)]
+    write_installation(plan_installation(roots, tmp_path, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None))
+
+    assert "nothing of `retrim up` runs" in worst(workspace, "parts").said
