@@ -319,6 +319,7 @@ RECORDS = (
         more={"resumed": "Runs that were killed and were finished first: a list of [runs](#run)."},
     ),
     Printed("retrim status", "retrim.cli.answers:StatusAnswer"),
+    Printed("retrim capacity", "retrim.operations.capacity:CapacityAnswer"),
     Printed("retrim status --all", "retrim.reports.health:ModelPlace", "Under `models`, a list of these."),
     Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
     Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),

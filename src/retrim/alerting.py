@@ -62,6 +62,7 @@ class AlertKind(StrEnum):
     APPROVAL_EXPIRED = "approval expired"
     APPROVAL_OUTDATED = "approval outdated"
     BUDGET_REACHED = "budget reached"
+    BUDGET_NEAR = "budget near"
     DRIFT = "drift"
     SKEW = "skew"
     PREDICTIONS_DIFFER = "predictions differ"
@@ -123,6 +124,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.BUDGET_REACHED: KindFacts(
         WARNING, "to see what asks for runs, or to make one now", ("why", "retrain"), lasts=True
     ),
+    AlertKind.BUDGET_NEAR: KindFacts(WARNING, "to see what asked for runs", ("why",), lasts=True),
     AlertKind.DRIFT: KindFacts(INFO, "to see the evidence", ("why",), lasts=True),
     AlertKind.SKEW: KindFacts(WARNING, "look at a row as the text says, then", ("status",), lasts=True),
     AlertKind.PREDICTIONS_DIFFER: KindFacts(

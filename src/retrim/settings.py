@@ -556,6 +556,16 @@ class Params(SettingsSection):
         return self
 
     @model_validator(mode="after")
+    def _budget_has_a_cost(self) -> "Params":
+        budget = self.triggers.budget
+        if budget is not None and budget.money is not None and self.gain.money is None:
+            raise ValueError(
+                f"triggers.budget.money: {budget.money:g} is a limit, and nothing says what a retraining costs; work "
+                "that out by `retrim policy cost`, which prints gain.money, or set triggers.budget.money to null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _alarms_fit_the_checks(self) -> "Params":
         if self.drift.alarms is not None:
             try:

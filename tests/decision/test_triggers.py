@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import AccumulatedGain, Band
+from retrim.decision.accumulated_gain import AccumulatedGain, Band, MoneyParams, MonthSpent
 from retrim.decision.history import Deferral
 from retrim.decision.probe import GatePreview
 from retrim.decision.rules import Evidence, TriggerParams, decide
@@ -364,6 +364,30 @@ def test_a_deferred_run_is_taken_up_again_within_the_budget_only() -> None:
 
 def test_without_a_budget_nothing_is_counted() -> None:
     assert outcome(replace(FIRING, spent=(1,) * 50), budget=None) == "retrain"
+
+
+EUROS = MoneyParams(cost=40.0, per_unit=0.5, currency="EUR")
+
+
+def spent(runs: int, budget: float = 100.0) -> MonthSpent:
+    return MonthSpent("2024-05", runs, EUROS, budget)
+
+
+def test_a_retraining_that_the_month_cannot_pay_is_not_started() -> None:
+    decision = decide(replace(FIRING, month=spent(2)), params())
+
+    assert (decision.outcome, decision.stopped) == ("none", "budget")
+    assert decision.reason.startswith("budget: retrainings of 2024-05 cost 80 of 100 EUR")
+    assert decision.change == "a budget of 120 EUR or more, or another month"
+
+
+@pytest.mark.parametrize(("runs", "budget"), [(0, 40.0), (1, 80.0), (2, 120.0)])
+def test_a_retraining_that_uses_the_month_up_to_the_cent_is_started(runs: int, budget: float) -> None:
+    assert outcome(replace(FIRING, month=spent(runs, budget))) == "retrain"
+
+
+def test_the_last_one_that_fits_is_warned_of() -> None:
+    assert [spent(runs).is_nearly_used_up for runs in range(4)] == [False, True, False, False]
 
 
 def test_what_the_gate_would_refuse_is_said_to_be_stopped_by_it() -> None:

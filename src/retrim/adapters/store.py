@@ -140,6 +140,12 @@ class StoredTimes(SqlTables):
         of_stage = (STAGE_TIMES.c.model == model) & (STAGE_TIMES.c.mode == mode) & (STAGE_TIMES.c.stage == stage)
         return [float(row.seconds) for row in self.all(sa.select(STAGE_TIMES.c.seconds).where(of_stage))]
 
+    def seconds_of_runs(self, model: str) -> dict[str, float]:
+        """Seconds that the stages of each run of a model took, all attempts together."""
+        took = sa.select(STAGE_TIMES.c.run, sa.func.sum(STAGE_TIMES.c.seconds).label("seconds"))
+        rows = self.all(took.where(STAGE_TIMES.c.model == model).group_by(STAGE_TIMES.c.run))
+        return {str(row.run): float(row.seconds) for row in rows}
+
     def done_until(self, model: str, flow: str) -> str | None:
         """Up to when all due times of a scheduled flow are done; None before its schedule first ran."""
         of_flow = (DUE_TIMES.c.model == model) & (DUE_TIMES.c.flow == flow)

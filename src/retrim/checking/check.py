@@ -20,6 +20,7 @@ from retrim.checking.history import (
     as_check,
     checks_of,
     is_held,
+    month_spent,
     new_rows,
     past_check,
     past_of_store,
@@ -104,6 +105,10 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
         record_alert(workspace, AlertKind.DRIFT, f"{listed} drifted: {checked.reason}", now=now, about=listed)
     if checked.record.stopped == "budget":
         record_alert(workspace, AlertKind.BUDGET_REACHED, checked.reason, now=now, about="triggers.budget")
+    month = month_spent(workspace, now=now)
+    if month is not None and month.is_nearly_used_up:
+        text = f"{month.text}: one more fits"
+        record_alert(workspace, AlertKind.BUDGET_NEAR, text, now=now, about=month.month)
     if checked.outcome == "held" and checked.record.stopped != "hold":
         previous = checked.record.previous_champions
         if previous is not None and checked.record.change == RESTORE_ASKED:
@@ -293,6 +298,7 @@ def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, *, pa
         band=record.band,
         labels_until=record.labels_until,
         anew=new_rows(workspace, table.times) if checked.champion is None else None,
+        month=month_spent(workspace, now=record.as_of),
         **vars(summarise_checks(past_of_store(workspace, past), champion=checked.champion, drifted=checked.drifted)),
     )
 

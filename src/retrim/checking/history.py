@@ -22,6 +22,7 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import hash_keys
 from retrim.alerting import AlertKind
+from retrim.decision.accumulated_gain import MonthSpent
 from retrim.decision.check_record import (
     AskedRefit,
     AskedRun,
@@ -185,6 +186,21 @@ def past_of_store(
             if row.source == SETTLEMENT
         ],
     )
+
+
+def month_spent(workspace: Workspace, *, now: pd.Timestamp) -> MonthSpent | None:
+    """What the retrainings of this calendar month cost, by the moments that they are about; None where nobody says."""
+    money, budget = workspace.params.gain.money, workspace.params.triggers.budget
+    if money is None or budget is None or budget.money is None:
+        return None
+    month = f"{now:%Y-%m}"
+    return MonthSpent(month, len(runs_paid(workspace, month)), money, budget.money)
+
+
+def runs_paid(workspace: Workspace, month: str) -> list[RunRow]:
+    """The retrainings of a month that were paid for: not those that were deferred, nor a recipe fitted once more."""
+    runs = workspace.store.runs(workspace.model)
+    return [run for run in runs if run.as_of.startswith(month) and run.state != "deferred" and not _is_sequel(run)]
 
 
 def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.ingest import withdrawn_of_versions
 from retrim.lineage.telling import UnsentAlerts, unsent_alerts
 from retrim.lineage.workspace import REFIT, Workspace
+from retrim.operations.costs import MonthCost, cost_of_month
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
 from retrim.release.canary import newest_canary
 from retrim.release.release import FIRST
@@ -341,6 +342,7 @@ class StatusAnswer:
         money: `gain.money` of params.yaml; None: the retraining cost is stated in losses.
         short: Why too few rows judge to show the accumulated gain; None: enough do.
         totals: What the model has cost up to the last check.
+        month: What it took in this calendar month.
         served: Loss of what was served, as of the last check.
         estimates: How good estimated losses were.
         last_check: As of when.
@@ -374,6 +376,7 @@ class StatusAnswer:
     money: MoneyParams | None
     short: str | None
     totals: LifeTotals | None
+    month: MonthCost
     served: ServedPredictions | None
     estimates: EstimateQuality | None
     last_check: str | None
@@ -419,6 +422,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         money=workspace.params.gain.money,
         short=None if newest is None else newest.short,
         totals=None if newest is None else newest.totals,
+        month=cost_of_month(workspace, [row for row in decisions if row.source == CHECK], month=f"{now:%Y-%m}"),
         served=None if newest is None else newest.served,
         estimates=None if newest is None else newest.estimates,
         last_check=checks[-1].as_of if checks else None,

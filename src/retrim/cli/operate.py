@@ -12,6 +12,7 @@ from retrim.cli.base import AsJson, as_time, example, flows_at, several_workspac
 if TYPE_CHECKING:
     from retrim.files import WorkspacePaths
     from retrim.lineage.workspace import Workspace
+    from retrim.operations.capacity import CapacityAnswer
     from retrim.operations.parts import Installation
 
 app = typer.Typer()
@@ -351,3 +352,89 @@ def doctor(
             rows = [(line.level, line.check, line.said, line.cure) for line in wrong]
             render.show_table(("level", "check", "found", "to do"), rows)
     raise typer.Exit(max(each.level.exit_code for each in found))
+
+
+@app.command(epilog=example("retrim capacity --models 20 --rows 100000 --requests 50"))
+def capacity(
+    models: Annotated[int, typer.Option("--models", min=1, help="Models, all like this one.")] = 1,
+    rows: Annotated[
+        float | None, typer.Option("--rows", min=0, metavar="N", help="Rows a day for each. Default: as they come now.")
+    ] = None,
+    requests: Annotated[
+        float, typer.Option("--requests", min=0, metavar="N", help="Requests of one row a second for each.")
+    ] = 0.0,
+    checks: Annotated[
+        float | None, typer.Option("--checks", min=0, metavar="N", help="Checks a day of each. Default: one a batch.")
+    ] = None,
+    retrainings: Annotated[
+        float | None, typer.Option("--retrainings", min=0, metavar="N", help="A month, of each. Default: as they were.")
+    ] = None,
+    years: Annotated[float, typer.Option("--years", min=0.01, max=100, help="Years of rows that are kept.")] = 3.0,
+    months: Annotated[int, typer.Option("--months", min=1, max=120, help="Months of costs to list.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a core does here, and say what machine a load needs.
+
+    Lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a scratch folder:
+    under a minute. Times are those of the processor, so other work on the machine changes little.
+    Then what the model took by month: retrainings, hours, checks, money (`gain.money`), and what lies on the disk.
+    """
+    from retrim.cli import render
+    from retrim.operations.capacity import AskedLoad, find_capacity
+    from retrim.stats.codec import to_record
+
+    asked = AskedLoad(models, rows, requests, checks, retrainings, years)
+    with render.progress():
+        found = find_capacity(workspace_here(), asked, now=as_time(None), months=months)
+    if as_json:
+        render.show_json(to_record(found))
+    else:
+        _show_capacity(found)
+
+
+def _show_capacity(found: "CapacityAnswer") -> None:
+    from retrim.cli import render
+
+    rates, load, need = found.rates, found.load, found.need
+
+    def rate(value: float | None, unit: str) -> str:
+        return "not measured" if value is None else f"{value:,.0f} {unit}"
+
+    asked = (
+        f"{_counted(load.models, 'model')}, {load.rows_a_day:,.0f} rows a day of each, "
+        f"{load.requests_a_second:,.6g} requests a second, {load.checks_a_day:.3g} checks a day, "
+        f"{load.retrainings_a_month:.3g} retrainings a month; {load.years:g} years of rows"
+    )
+    needs = (
+        f"{_counted(need.cores, 'core')} ({need.busy:,.3g} at work on average), {need.memory_gb:,.1f} GB memory, "
+        f"{need.disk_gb:,.1f} GB disk"
+    )
+    parts = (
+        f"landing {need.landing:.2g}, predicting {need.predicting:.2g}, requests {need.requests:.2g}, "
+        f"checks {need.checks:.2g}, retraining {need.retraining:.2g} cores"
+    )
+    render.show_facts(
+        [
+            ("measured", f"version {found.version} of {found.model}, one core, {rates.rows:,} rows have landed"),
+            ("landing", rate(rates.landing, "rows a second")),
+            ("predicting", rate(rates.predicting, "rows a second")),
+            ("requests", rate(rates.requests, "a second")),
+            ("fitting", rate(rates.fitting, "rows x rounds a second")),
+            ("a retraining", f"{rates.retraining_seconds:,.1f} core seconds of fits"),
+            ("a check", f"{rates.check_seconds:,.1f} core seconds"),
+            ("load", asked),
+            ("needs", needs),
+            ("at work on", parts),
+        ]
+    )
+    rows = [(each.month, each.line.partition(": ")[2], f"{each.probes:.2g}") for each in found.months]
+    render.show_table(("month", "what it took", "probes, in retrainings"), rows, title="Costs")
+    kept = [(each.folder, f"{each.mb:,.1f}") for each in found.stored[:MOST_FOLDERS]]
+    render.show_table(("folder", "MB"), kept, title="On the disk")
+
+
+MOST_FOLDERS = 8
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

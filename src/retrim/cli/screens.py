@@ -379,6 +379,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("accumulated gain", accumulated_gain),
         ("too few rows", status.short),
         ("cost so far", totals_in_words(status.totals)),
+        ("this month", status.month.line if status.month.retrainings or status.month.checks else None),
         ("measured by", served_in_words(status.served)),
         ("estimates", quality_in_words(status.estimates)),
         ("last decision", f"{last.outcome} on {render.moment(last.as_of)}" if last else None),

@@ -35,6 +35,42 @@ class MoneyParams(SettingsSection):
 
 
 @dataclass(frozen=True)
+class MonthSpent:
+    """What the retrainings of a calendar month cost, in UTC.
+
+    Args:
+        month: Such as 2026-11.
+        runs: Retrainings that were paid for.
+        money: What one costs, and the currency.
+        budget: What all of them may cost.
+    """
+
+    month: str
+    runs: int
+    money: MoneyParams
+    budget: float
+
+    @property
+    def spent(self) -> float:
+        return self.runs * self.money.cost
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether one more would cost more than there is."""
+        return self.spent + self.money.cost > self.budget
+
+    @property
+    def is_nearly_used_up(self) -> bool:
+        """Whether one more fits, and none after it."""
+        return not self.is_used_up and self.spent + 2 * self.money.cost > self.budget
+
+    @property
+    def text(self) -> str:
+        """Such as `retrainings of 2026-11 cost 80 of 100 EUR`."""
+        return f"retrainings of {self.month} cost {self.spent:.6g} of {self.budget:.6g} {self.money.currency}"
+
+
+@dataclass(frozen=True)
 class RetrainingCost:
     """A retraining cost in money and in the loss.
 

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, get_args
 import pandas as pd
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from retrim.decision.accumulated_gain import NEWEST, AccumulatedGain, Band, BandParams
+from retrim.decision.accumulated_gain import NEWEST, AccumulatedGain, Band, BandParams, MonthSpent
 from retrim.decision.history import Deferral, HistorySummary
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
@@ -136,6 +136,11 @@ class BudgetParams(SettingsSection):
         ge=1,
         description="... in that many checks one after the other, this one counted; runs alone says how often",
     )
+    money: float | None = Field(
+        default=None,
+        gt=0,
+        description="what those of a calendar month may cost, in the currency of gain.money; null: no limit",
+    )
 
 
 class TriggerParams(SettingsSection):
@@ -223,6 +228,7 @@ class Evidence(HistorySummary):
         labels_until: When the newest label matured; None if none has.
         anew: Without a live version: rows that have matured since the last of them, and those that judged it; else
             None.
+        month: What the retrainings of this month cost; None where no money is set.
     """
 
     now: pd.Timestamp
@@ -239,6 +245,7 @@ class Evidence(HistorySummary):
     band: Band | None
     labels_until: pd.Timestamp | None
     anew: tuple[int, int] | None = None
+    month: MonthSpent | None = None
 
 
 @dataclass(frozen=True)
@@ -674,7 +681,11 @@ def _over_budget(evidence: Evidence, budget: BudgetParams | None) -> tuple[str, 
         return None
     within = [ago for ago in evidence.spent if ago < budget.checks]
     if len(within) < budget.runs:
-        return None
+        month = evidence.month
+        if month is None or not month.is_used_up:
+            return None
+        least = month.spent + month.money.cost
+        return f"budget: {month.text}", f"a budget of {least:.6g} {month.money.currency} or more, or another month"
     more = budget.checks - within[-budget.runs]
     count = f"{more} more check{'' if more == 1 else 's'}"
     used = f"budget: {len(within)} of {budget.runs} retrainings in {budget.checks} checks are used up, for {count}"

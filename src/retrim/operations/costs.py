@@ -1,0 +1,133 @@
+"""What a model took, month by month: retrainings, checks, hours, money; and what it keeps on the disk."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from retrim.checking.history import CHECK, runs_paid
+from retrim.decision.stored_rows import DecisionRow
+from retrim.lineage.workspace import Workspace
+from retrim.stats.codec import from_record
+from retrim.training.recipe import ProbeCost
+
+
+@dataclass(frozen=True)
+class MonthCost:
+    """What a model took in a calendar month, in UTC.
+
+    Args:
+        month: Such as 2026-11.
+        retrainings: Those that were paid for, deferred ones not among them.
+        hours: That their stages took by the clock.
+        checks: That were made.
+        probes: What their probes cost, in retrainings.
+        money: What the retrainings cost; None: `gain.money` does not say what one costs.
+        probe_money: What the probes cost, as their share of a retraining.
+        currency: Of both.
+        budget: What the retrainings may cost; None: there is no limit.
+    """
+
+    month: str
+    retrainings: int
+    hours: float
+    checks: int
+    probes: float
+    money: float | None
+    probe_money: float | None
+    currency: str | None
+    budget: float | None
+
+    @property
+    def line(self) -> str:
+        """All of it on one line."""
+        count = "1 retraining" if self.retrainings == 1 else f"{self.retrainings} retrainings"
+        checks = "1 check" if self.checks == 1 else f"{self.checks} checks"
+        said = f"{self.month}: {count} in {self.hours:.2g} h, {checks}"
+        if self.money is None:
+            return said
+        limit = "" if self.budget is None else f" of {self.budget:.6g}"
+        return f"{said}; {self.money:.6g}{limit} {self.currency}"
+
+
+def cost_of_month(workspace: Workspace, checks: Sequence[DecisionRow], *, month: str) -> MonthCost:
+    """What a model took in a month.
+
+    Args:
+        workspace: The workspace.
+        checks: At least those of that month.
+        month: Such as 2026-11.
+    """
+    paid = runs_paid(workspace, month)
+    seconds = workspace.store.seconds_of_runs(workspace.model)
+    made = [check for check in checks if check.as_of.startswith(month)]
+    probes = sum(_probe(check) for check in made)
+    money, budget = workspace.params.gain.money, workspace.params.triggers.budget
+    return MonthCost(
+        month=month,
+        retrainings=len(paid),
+        hours=sum(seconds.get(run.id, 0.0) for run in paid) / 3600,
+        checks=len(made),
+        probes=probes,
+        money=None if money is None else money.cost * len(paid),
+        probe_money=None if money is None else money.cost * probes,
+        currency=None if money is None else money.currency,
+        budget=None if budget is None else budget.money,
+    )
+
+
+def costs_by_month(workspace: Workspace, *, now: pd.Timestamp, months: int) -> tuple[MonthCost, ...]:
+    """What a model took in each of the newest months in which anything was done, this one last.
+
+    Args:
+        workspace: The workspace.
+        now: The moment.
+        months: How many, at most.
+    """
+    checks = workspace.store.decisions(workspace.model, source=CHECK)
+    ran = [run.as_of for run in workspace.store.runs(workspace.model)]
+    known = Counter(moment[:7] for moment in (*ran, *(check.as_of for check in checks)))
+    known[f"{now:%Y-%m}"] += 1
+    return tuple(cost_of_month(workspace, checks, month=month) for month in sorted(known)[-months:])
+
+
+def _probe(check: DecisionRow) -> float:
+    """The probe of a check as a share of a retraining; 0 where there was none."""
+    found = json.loads(check.text).get("probe")
+    if found is None:
+        return 0.0
+    cost = from_record(ProbeCost, found)
+    return cost.work / cost.retraining if cost.retraining else 0.0
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """A folder of a workspace, and the megabytes in it."""
+
+    folder: str
+    mb: float
+
+
+def stored_parts(workspace: Workspace) -> tuple[StoredPart, ...]:
+    """What a workspace keeps on the disk, the largest first; links to one file count once."""
+    root, seen = workspace.paths.root, set[tuple[int, int]]()
+    folders = [*(each for each in workspace.paths.var.iterdir()), root / ".dvc", root / ".git"]
+    parts = [StoredPart(each.relative_to(root).as_posix(), _size(each, seen) / 2**20) for each in sorted(folders)]
+    return tuple(sorted((part for part in parts if part.mb > 0), key=lambda part: (-part.mb, part.folder)))
+
+
+def _size(path: Path, seen: set[tuple[int, int]]) -> int:
+    """Bytes of a file, or of all files in a folder, that were not counted yet."""
+    total = 0
+    for file in [path] if path.is_file() else path.rglob("*"):
+        try:
+            found = file.lstat()
+        except OSError:  # it went meanwhile
+            continue
+        if file.is_file() and (found.st_dev, found.st_ino) not in seen:
+            seen.add((found.st_dev, found.st_ino))
+            total += found.st_size
+    return total
