@@ -86,7 +86,7 @@ LOADING = (
     Case("train.balance: fairness.mitigate weighs classes already, by group; set one of both to null",
          {"train.balance": "weights", "fairness.mitigate": "reweight", **GROUPS},
          ({"train.balance": None}, {"fairness.mitigate": None}), **BINARY),
-    Case("triggers.budget.money: {:g} is a limit, and nothing says what a retraining costs; work that out by "
+    Case("triggers.budget.money: {} is a limit, and nothing says what a retraining costs; work that out by "
          "`retrim policy cost`, which prints gain.money, or set triggers.budget.money to null",
          {"triggers.budget": {"runs": 13, "money": 200.0}},
          ({"gain.money": {"cost": 40.0, "per_unit": 0.5, "currency": "EUR"}, "gain.cost": 80.0,
