@@ -88,9 +88,8 @@ LOADING = (
          ({"train.balance": None}, {"fairness.mitigate": None}), **BINARY),
     Case("triggers.budget.money: {} is a limit, and nothing says what a retraining costs; work that out by "
          "`retrim policy cost`, which prints gain.money, or set triggers.budget.money to null",
-         {"triggers.budget": {"runs": 13, "money": 200.0}},
-         ({"gain.money": {"cost": 40.0, "per_unit": 0.5, "currency": "EUR"}, "gain.cost": 80.0,
-           "gain.cost_unit": "loss"}, {"triggers.budget": {"runs": 13}})),
+         {"triggers.budget.money": 200.0, "gain.cost": 80.0, "gain.cost_unit": "loss"},
+         ({"gain.money": {"cost": 40.0, "per_unit": 0.5, "currency": "EUR"}}, {"triggers.budget.money": None})),
     Case("decide.threshold: decides between two classes, and this task is {}; set it to null",
          {"decide.threshold": 0.5}, ({"decide.threshold": None},)),
     Case("decide.threshold: fairness.mitigate makes a threshold a group; name a probability that they begin with, or "
