@@ -52,10 +52,15 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def _found(name: str) -> str | None:
-    """A program of PostgreSQL, which Debian keeps off the PATH."""
+def on_path() -> str:
+    """The PATH with the programs of PostgreSQL, which Debian keeps off it."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
-    return shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", "")]))
+    return os.pathsep.join([*map(str, places), os.environ.get("PATH", "")])
+
+
+def _found(name: str) -> str | None:
+    """A program of PostgreSQL."""
+    return shutil.which(name, path=on_path())
 
 
 def is_installed() -> bool:

@@ -20,6 +20,7 @@ from retrim.operations.backup_record import BackupFile, BackupMade
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
 from retrim.release.versions import verify_log
+from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
 from tests.builders.shipped import whole
 
@@ -52,7 +53,7 @@ def back_up(desk: Desk, place: str, *, keep: int = 5, word: str | None = WORD) -
 
 
 def restored(desk: Desk, place: str, folder: Path, *, word: str | None = WORD) -> Workspace:
-    restore_backup(place, folder, until=None, word=word)
+    restore_backup(place, folder, until=None, word=word, env=Env())
     return Workspace(WorkspacePaths(folder), desk.workspace.params, desk.workspace.env)
 
 
@@ -284,7 +285,8 @@ def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
     desk: Desk, place: str, tmp_path: Path, count: int
 ) -> None:
     back_up(desk, place)
-    call = "module.restore_backup(place, Path(sys.argv[3]), until=None, word=None)"
+    imported = "from retrim.settings import Env"
+    call = f"{imported}\nmodule.restore_backup(place, Path(sys.argv[3]), until=None, word=None, env=Env())"
     folder = tmp_path / "into" / "back"
     killed(KILLED.format(module="restore", method="get", call=call), place, str(count), str(folder))
     assert not folder.exists()

@@ -126,10 +126,16 @@ def load_postgresql(file: Path, address: str) -> None:
     """
     url = sa.engine.make_url(address)
     engine = sa.create_engine(in_utf8(url))
-    with engine.connect() as connection:
-        if sa.inspect(connection).get_table_names():
-            raise RefusedError(f"{_shown(url)} is not empty; make an empty database, and name that")
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            names = sa.inspect(connection).get_table_names()
+    except sa.exc.SQLAlchemyError as error:
+        said = address_of(address).clean(str(getattr(error, "orig", None) or error))
+        raise RetrimError(f"{_shown(url)} cannot be reached: {said}; look at the address and the database") from None
+    finally:
+        engine.dispose()
+    if names:
+        raise RefusedError(f"{_shown(url)} is not empty; make an empty database, and name that")
     options = ["--no-owner", "--no-acl", "--single-transaction", "--exit-on-error", str(file)]
     _run_tool(PG_RESTORE, address, f"{_shown(url)} cannot be filled", options)
 

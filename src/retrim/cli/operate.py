@@ -312,7 +312,8 @@ def restore(
         raise BadInputError("DIR is missing: name an empty folder, or one to make; --list shows what there is")
     with render.progress():
         until = None if at is None else as_time(at)
-        done = restore_backup(where, folder, until=until, word=Env().passphrase())
+        env = Env()
+        done = restore_backup(where, folder, until=until, word=env.passphrase(), env=env)
     if as_json:
         render.show_json(to_record(done))
         return

@@ -15,11 +15,11 @@ from tempfile import mkdtemp
 import pandas as pd
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import move_places
+from retrim.adapters.database import load_postgresql, move_places
 from retrim.adapters.store import Store
 from retrim.adapters.wheel import NOTE
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import WorkspacePaths, make_private_folder, write_private
+from retrim.files import make_private_folder, write_private
 from retrim.lineage.workspace import report_progress
 from retrim.operations.backup import DUMPED, MLFLOW, STORE
 from retrim.operations.backup_parts import DVC_SETTINGS, GIT_SETTINGS
@@ -28,6 +28,7 @@ from retrim.operations.backup_store import BackupStore
 from retrim.operations.sealed import unseal
 from retrim.reading.address import is_address
 from retrim.retraining.run_directory import UNPUSHED
+from retrim.settings import Env
 
 SHOWN = 5
 """Missing files that an error names."""
@@ -45,7 +46,9 @@ def list_backups(where: str) -> list[BackupListed]:
     return listed
 
 
-def restore_backup(where: str, folder: Path, *, until: pd.Timestamp | None, word: str | None) -> BackupRestored:
+def restore_backup(
+    where: str, folder: Path, *, until: pd.Timestamp | None, word: str | None, env: Env
+) -> BackupRestored:
     """Makes a workspace of a backup.
 
     Args:
@@ -53,9 +56,11 @@ def restore_backup(where: str, folder: Path, *, until: pd.Timestamp | None, word
         folder: Where the workspace is made: a folder that is empty, or not there yet.
         until: The newest backup whose cut is at or before this moment; None: the newest.
         word: The passphrase that its keys were sealed with; None: it is restored without them.
+        env: Its databases are filled where a backup holds them as `pg_dump` wrote them; they have to be empty.
 
     Raises:
         BadInputError: The folder is not empty, there is no such backup, or the passphrase is another.
+        RefusedError: A database that is to be filled is not empty.
         RetrimError: A file of the backup is missing or damaged; names it.
     """
     began, store, folder = time.monotonic(), BackupStore(where), folder.absolute()
@@ -64,8 +69,9 @@ def restore_backup(where: str, folder: Path, *, until: pd.Timestamp | None, word
     _require_whole(store, name, backup)
     with _made_beside(folder) as fresh:
         keys = _lay_all(store, backup, fresh, word)
-        moved = _move(backup, fresh, folder)
-        to_do = [*_settle(backup, fresh), *_left_to_do(backup, keys=keys)]
+        _begin_anew(fresh)
+        moved, to_do = _fill(backup, fresh, folder, env)
+        to_do += _left_to_do(env, keys=keys)
     return BackupRestored(
         name=name,
         at=backup.at,
@@ -175,39 +181,56 @@ def _lay_keys(fresh: Path, files: Mapping[str, bytes]) -> None:
         dvc.use_own_cache(fresh)
 
 
-def _move(backup: Backup, fresh: Path, folder: Path) -> int:
-    """Tells MLflow's database where its files lie now; gives how many places changed."""
-    database = fresh / MLFLOW
-    if not database.is_file():
-        return 0
-    artifacts, old = backup.artifacts, Path(backup.root)
-    places = {artifacts if is_address(artifacts) else Path(artifacts).as_uri(): (folder / "var" / "mlflow").as_uri()}
-    places |= {old.as_uri(): folder.as_uri(), str(old): str(folder)}
-    return move_places(f"sqlite:///{database}", places)
-
-
-def _settle(backup: Backup, fresh: Path) -> Iterator[str]:
-    """Brings what names the folder or the machine of before in order; gives what is left to do."""
-    paths = WorkspacePaths(fresh)
+def _begin_anew(fresh: Path) -> None:
+    """Takes away what names run directories and processes of the machine of before, and lays the code of a wheel."""
     if (fresh / STORE).is_file():
         store = Store(f"sqlite:///{fresh / STORE}")
-        for run in store.all_runs(state=UNPUSHED):  # its run directory is gone: it begins anew
+        for run in store.all_runs(state=UNPUSHED):  # its run directory is gone
             detail = replace(run.detail, run_directory=None)
             store.end_run(run.id, state=UNPUSHED, ended=str(run.ended), version=None, detail=detail)
     if (fresh / NOTE).is_file():
         dvc.run_dvc(fresh, "checkout", NOTE)
-    for name in ("tmp",):
-        shutil.rmtree(fresh / ".dvc" / name, ignore_errors=True)
-    make_private_folder(paths.var)
-    yield from ()
+    shutil.rmtree(fresh / ".dvc" / "tmp", ignore_errors=True)
 
 
-def _left_to_do(backup: Backup, *, keys: bool) -> Iterator[str]:
+def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, list[str]]:
+    """Fills PostgreSQL, and tells MLflow's database where its files lie now.
+
+    Returns:
+        How many places changed, and what is left to a person.
+    """
+    artifacts, old = backup.artifacts, Path(backup.root)
+    places = {artifacts if is_address(artifacts) else Path(artifacts).as_uri(): (folder / "var" / "mlflow").as_uri()}
+    places |= {old.as_uri(): folder.as_uri(), str(old): str(folder)}
+    moved, to_do = 0, []
+    for place, variable, address in ((STORE, "STORE", env.store_url), (MLFLOW, "MLFLOW", env.mlflow_url)):
+        dumped = fresh / f"{place}{DUMPED}"
+        if (fresh / place).is_file():
+            moved += move_places(f"sqlite:///{fresh / place}", places) if place == MLFLOW else 0
+        elif dumped.is_file() and address is not None:
+            load_postgresql(dumped, address)
+            moved += move_places(address, places) if place == MLFLOW else 0
+        elif dumped.is_file():
+            to_do.append(
+                f"{place}{DUMPED} is what pg_dump wrote: restore again with RETRIM_{variable}_URL set to an empty "
+                "database of PostgreSQL, and it is filled"
+            )
+    return moved, to_do
+
+
+def _left_to_do(env: Env, *, keys: bool) -> Iterator[str]:
     if not keys:
         yield (
             "the keys are not restored: lay your copy of var/keys/signing.key in its place, or leave it: a new key is "
             "made, and what the old one signed still counts"
         )
-    for each in backup.databases:
-        if each.place.endswith(DUMPED):
-            yield f"{each.place} is of PostgreSQL: fill an empty database from it with pg_restore"
+    places = {
+        "RETRIM_STORE_URL": env.store_url,
+        "RETRIM_MLFLOW_URL": env.mlflow_url,
+        "RETRIM_MLFLOW_ARTIFACTS": env.mlflow_artifacts,
+        "RETRIM_PREDICTIONS": env.predictions,
+    }
+    named = [name for name, place in places.items() if place is not None]
+    if named:
+        what = "commands use what that names, and not what lies in var/; unset it if that is old"
+        yield f"{', '.join(named)}: {what}"

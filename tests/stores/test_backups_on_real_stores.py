@@ -1,0 +1,133 @@
+"""Backups in a bucket, and of a store, of models and of predictions that lie in PostgreSQL and in buckets."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from retrim.adapters import git
+from retrim.adapters.database import load_postgresql
+from retrim.errors import RefusedError, RetrimError
+from retrim.files import WorkspacePaths, dump_yaml
+from retrim.lineage.workspace import Workspace
+from retrim.operations.backup import make_backup
+from retrim.operations.backup_store import BackupStore
+from retrim.operations.restore import restore_backup
+from retrim.reading.address import address_of, open_system
+from retrim.release.versions import verify_log
+from retrim.settings import Env
+from tests.builders.desk import Desk, make_desk
+from tests.builders.shipped import whole
+from tests.builders.stores import S3, PostgreSQL, on_path
+
+pytestmark = [pytest.mark.e2e(minutes=1), pytest.mark.server, pytest.mark.slow]
+
+
+@pytest.fixture
+def in_bucket(bucket_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    for name, value in bucket_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return bucket_server
+
+
+def make(folder: Path) -> Desk:
+    """A version that is live, in a repository."""
+    desk = make_desk(folder)
+    (folder / ".gitignore").write_text("var/\n.dvc/\n", encoding="utf-8")
+    (folder / "params.yaml").write_text(dump_yaml(whole()), encoding="utf-8")
+    (folder / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    git.git(folder, "add", "-A")
+    git.git(folder, *git.IDENTITY, "commit", "-q", "-m", "settings")
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    return desk
+
+
+def back(desk: Desk, folder: Path, env: Env) -> Workspace:
+    return Workspace(WorkspacePaths(folder), desk.workspace.params, env)
+
+
+def test_a_backup_in_a_bucket_is_restored_from_there(tmp_path: Path, in_bucket: S3) -> None:
+    desk, place = make(tmp_path / "used"), "s3://backups/shop"
+    first = make_backup(desk.workspace, place, keep=1, word="a word", now=desk.day(10))
+    desk.land(desk.rows(10, 11), 11)
+    second = make_backup(desk.workspace, place, keep=1, word="a word", now=desk.day(11))
+
+    restore_backup(place, tmp_path / "back", until=None, word="a word", env=Env())
+
+    assert 0 < second.new_files < first.new_files
+    assert second.removed == (first.name,)
+    assert len(list((in_bucket.folder / "backups" / "shop" / "objects").iterdir())) > 10
+    assert verify_log(back(desk, tmp_path / "back", Env()), kept=None).rows == 1
+    assert len(back(desk, tmp_path / "back", Env()).landing.batches()) == 2
+
+
+def test_an_object_that_was_removed_from_the_bucket_is_named(tmp_path: Path, in_bucket: S3) -> None:
+    desk, place = make(tmp_path / "used"), "s3://backups/lost"
+    made = make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
+    lost = made.backup.databases[0]
+    system, path = open_system(address_of(f"{place}/objects/{lost.digest[:2]}/{lost.digest}"))
+    system.rm(path)
+
+    with pytest.raises(RetrimError, match=rf"var/retrim\.db \(object {lost.digest[:16]}\)"):
+        restore_backup(place, tmp_path / "back", until=None, word=None, env=Env())
+    assert not (tmp_path / "back").exists()
+
+
+def test_predictions_and_models_in_buckets_are_in_it(tmp_path: Path, in_bucket: S3) -> None:
+    desk = make(tmp_path / "used")
+    env = Env(predictions="s3://predictions/of", mlflow_artifacts="s3://models/of")
+    for name in ("predictions/of/model=generated/version=1", "predictions/of/model=other/version=1"):
+        (in_bucket.folder / name).mkdir(parents=True)
+        (in_bucket.folder / name / "part-0000.parquet").write_bytes(b"rows")
+    (in_bucket.folder / "models/of/generated/run").mkdir(parents=True)
+    (in_bucket.folder / "models/of/generated/run/model.txt").write_bytes(b"tree")
+    workspace = Workspace(desk.workspace.paths, desk.workspace.params, env)
+
+    make_backup(workspace, str(tmp_path / "backups"), keep=1, word=None, now=desk.day(10))
+    restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=Env())
+
+    var = tmp_path / "back" / "var"
+    assert (var / "mlflow/generated/run/model.txt").read_bytes() == b"tree"
+    assert (var / "predictions/model=generated/version=1/part-0000.parquet").read_bytes() == b"rows"
+    assert not (var / "predictions/model=other").exists()
+
+
+@pytest.fixture
+def in_postgresql(tmp_path: Path, database_server: PostgreSQL, request: pytest.FixtureRequest) -> Desk:
+    """A workspace whose store lies in PostgreSQL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRIM_STORE_URL", database_server.create(f"backed_{abs(hash(request.node.name))}"))
+        return make(tmp_path / "used")
+
+
+def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
+    in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", on_path())
+    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
+    address = database_server.create("filled")
+
+    monkeypatch.setenv("RETRIM_STORE_URL", address)
+    done = restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=Env())
+
+    assert made.backup.databases[0].place == "var/retrim.db.dump"
+    assert not [each for each in done.to_do if "retrim.db" in each]
+    assert verify_log(back(in_postgresql, tmp_path / "back", Env(store_url=address)), kept=None).rows == 1
+    with pytest.raises(RefusedError, match="is not empty"):
+        load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address)
+    secret = database_server.password.encode()
+    assert not [file for file in (tmp_path / "backups").rglob("*") if file.is_file() and secret in file.read_bytes()]
+
+
+def test_without_its_tool_a_backup_of_postgresql_is_refused(
+    in_postgresql: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git_alone = tmp_path / "bin"
+    git_alone.mkdir()
+    (git_alone / "git").symlink_to(str(shutil.which("git")))
+    monkeypatch.setenv("PATH", str(git_alone))
+
+    with pytest.raises(RefusedError, match="takes pg_dump, which is not installed"):
+        make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
+    assert BackupStore(str(tmp_path / "backups")).names() == []
