@@ -12,8 +12,9 @@ import pytest
 from retrim.adapters import git
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
-from retrim.lineage.locks import alone_with_cache, held_locks
+from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
 from retrim.lineage.workspace import Workspace
+from retrim.operations import backup as module
 from retrim.operations.backup import make_backup
 from retrim.operations.backup_parts import NOT_KEPT
 from retrim.operations.backup_record import BackupFile, BackupMade
@@ -197,8 +198,6 @@ def test_a_copy_of_the_release_log_that_came_after_the_store_is_left_out(
     desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the restored store is older than its copies in git, which is refused."""
-    from retrim.operations import backup as module
-
     copied = module.copy_sqlite
     root = desk.workspace.paths.root
 
@@ -213,11 +212,39 @@ def test_a_copy_of_the_release_log_that_came_after_the_store_is_left_out(
     assert verify_log(restored(desk, place, tmp_path / "back"), kept=None).rows == 1
 
 
-def test_pruning_the_cache_waits_for_a_backup_and_a_second_backup_too(desk: Desk, place: str) -> None:
+def test_what_landed_while_the_store_was_copied_is_in_it(
+    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check may have been stored of it."""
+    copied = module.copy_sqlite
+
+    def landed_before(address: str, to: Path) -> bool:
+        desk.land(desk.rows(10, 11), 11)
+        return copied(address, to)
+
+    monkeypatch.setattr(module, "copy_sqlite", landed_before)
+    back_up(desk, place)
+
+    assert len(restored(desk, place, tmp_path / "back").landing.batches()) == 2
+
+
+def test_the_cache_is_not_pruned_while_it_is_backed_up(desk: Desk, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = module.copy_sqlite
+
+    def pruned_meanwhile(address: str, to: Path) -> bool:
+        with pytest.raises(RefusedError, match="is going on"), alone_with_cache(desk.workspace):
+            pass
+        with using_cache(desk.workspace):  # as a retraining does
+            return copied(address, to)
+
+    monkeypatch.setattr(module, "copy_sqlite", pruned_meanwhile)
+
+    assert back_up(desk, place).files > 10
+
+
+def test_a_second_backup_at_once_is_refused(desk: Desk, place: str) -> None:
     with held_locks(desk.workspace, "backup"), pytest.raises(BusyError):
         back_up(desk, place)
-    with alone_with_cache(desk.workspace):
-        pass
 
 
 def test_a_place_of_another_workspace_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
