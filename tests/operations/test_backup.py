@@ -15,7 +15,7 @@ from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
 from retrim.lineage.workspace import Workspace
 from retrim.operations import backup as module
-from retrim.operations.backup import make_backup
+from retrim.operations.backup import back_up_here, make_backup
 from retrim.operations.backup_parts import NOT_KEPT
 from retrim.operations.backup_record import BackupFile, BackupMade
 from retrim.operations.backup_store import BackupStore
@@ -256,6 +256,18 @@ def test_a_place_of_another_workspace_is_refused(desk: Desk, place: str, tmp_pat
 
     with pytest.raises(RefusedError, match="holds backups of"):
         back_up(other, place)
+
+
+def test_without_a_place_it_is_said_where_to_name_one(desk: Desk) -> None:
+    with pytest.raises(BadInputError, match="set RETRIM_BACKUP"):
+        back_up_here(desk.workspace, None, keep=None)
+
+
+def test_a_file_of_a_passphrase_that_is_empty_is_refused(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "word").touch()
+
+    with pytest.raises(BadInputError, match="is empty"):
+        Env(backup_passphrase_file=tmp_path / "word").passphrase()
 
 
 def test_a_place_in_the_workspace_is_refused(desk: Desk) -> None:

@@ -29,7 +29,7 @@ from retrim.operations import backup_parts as parts
 from retrim.operations.backup_record import Backup, BackupFile, BackupMade, GitState, LeftOut
 from retrim.operations.backup_store import BackupStore, clear_staged
 from retrim.operations.sealed import seal
-from retrim.reading.address import place_of
+from retrim.reading.address import is_address, place_of
 
 TRIES = 5
 """Times that a part is listed whose files go while they are copied, as old pages in MLflow do."""
@@ -99,6 +99,11 @@ def back_up_here(workspace: Workspace, where: str | None, *, keep: int | None) -
     return make_backup(workspace, place, keep=kept, word=workspace.env.passphrase(), now=clock())
 
 
+def _whole(where: str) -> str:
+    """An address, or the whole path of a folder."""
+    return where if is_address(where) else str(Path(where).resolve())
+
+
 def _require_apart(workspace: Workspace, where: str) -> None:
     """Checks that a folder for backups is not part of what is backed up."""
     if Path(place_of(where)).is_relative_to(workspace.paths.root.resolve()):
@@ -150,7 +155,7 @@ class _Maker:
             at=now,
             retrim=retrim.__version__,
             root=str(root),
-            artifacts=workspace.mlflow_artifacts,
+            artifacts=_whole(workspace.mlflow_artifacts),
             git=git_state,
             databases=databases,
             files=tuple(files),
