@@ -60,6 +60,15 @@ check: $(ready) ## Lint, formatting, types and import contracts.
 	@$(python) -m mypy --no-error-summary
 	@$(bin)/lint-imports --no-logo
 
+.PHONY: audit
+audit: $(ready) ## Look for secrets in the code and for known vulnerabilities of the locked packages (half a minute).
+	@.ci/audit
+
+.PHONY: sbom
+sbom: $(ready) ## Write the parts list of a release, CycloneDX, to var/sbom.json; needs no network.
+	@mkdir -p var
+	@PYTHONWARNINGS=ignore $(bin)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type library --output-reproducible -o var/sbom.json requirements.lock
+
 .PHONY: format
 format: $(ready) ## Format the code and mend what lint can mend by itself.
 	@$(bin)/ruff check --quiet --fix . || true

@@ -3,12 +3,15 @@
 A clone of the world with two versions, as CI has it: git with its tags, and a DVC remote. No store, no MLflow.
 """
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from retrim.adapters import git
 from retrim.files import dump_yaml, read_yaml
+from retrim.onboarding.ci import lay_ci
 from tests.builders.world import World
 
 pytestmark = [pytest.mark.e2e(minutes=1), pytest.mark.server, pytest.mark.slow]
@@ -54,6 +57,31 @@ def test_a_change_that_no_retraining_reads_replays_nothing(clone: World) -> None
     clone.run("git", *git.IDENTITY, "commit", "-q", "-a", "-m", "page")
     review = clone.ask("policy", "pull-request", "--base", "main")
     assert (review["outcome"], review["passes"], review["retrainings"]) == ("same", True, [])
+
+
+def test_the_script_of_ci_checks_settings_and_retrainings_and_writes_the_comment(clone: World) -> None:
+    clone.run("git", "switch", "-q", "-C", "ci", "main")
+    shutil.rmtree(clone.root / "tests")  # of this repository, which is the workspace here
+    shutil.rmtree(clone.root / ".ci")
+    lay_ci(clone.root)
+    clone.run("git", "add", "-A")
+    clone.run("git", *git.IDENTITY, "commit", "-q", "-m", "ci")
+    lend_packages(clone)
+    printed = clone.run("sh", ".ci/check", "main", environment={"PYTHONPATH": str(clone.root / "src")})
+    assert "2 skipped" in printed  # its model is not a custom one
+    assert (clone.root / "var" / "comment.md").read_text(encoding="utf-8") in printed
+    assert git.git(clone.root, "status", "--porcelain") == ""
+
+
+def lend_packages(world: World) -> None:
+    """Lets the script find its environment built: building one takes minutes."""
+    (world.root / ".venv" / "bin").mkdir(parents=True)
+    for name in ("python", "retrim"):
+        (world.root / ".venv" / "bin" / name).write_text(
+            f'#!/bin/sh\nexec {Path(sys.executable).with_name(name)} "$@"\n'
+        )
+        (world.root / ".venv" / "bin" / name).chmod(0o755)
+    shutil.copyfile(world.root / "requirements.lock", world.root / ".venv" / "installed.lock")
 
 
 def test_a_change_that_cannot_be_trained_fails(clone: World) -> None:

@@ -258,9 +258,12 @@ def _show_written(written: "WrittenFiles") -> None:
         render.OUT.print("next: retrim ingest FILE, then retrim retrain", highlight=False)
 
 
-@app.command("new", epilog=example("retrim new ~/deliveries"))
+@app.command("new", epilog=example("retrim new ~/deliveries --ci"))
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, outside any repository.")],
+    ci: Annotated[
+        bool, typer.Option("--ci", help="Lay files for GitHub's or GitLab's CI, too. DIR may be a workspace already.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Lay a workspace for a model of your own.
@@ -272,15 +275,16 @@ def new(
     from retrim.onboarding.new import WHAT, lay_workspace
     from retrim.stats.codec import to_record
 
-    made = lay_workspace(folder)
+    began = not (folder / "params.yaml").is_file()
+    made = lay_workspace(folder, ci=ci)
     if as_json:
         render.show_json(to_record(made))
         return
     where = render.harmless(str(folder))
-    render.OUT.print(f"laid and committed: {WHAT} ({made.files} files)", highlight=False)
-    render.OUT.print(
-        f"next: cd {where}; retrim init --data TABLE --target COL", highlight=False, markup=False, soft_wrap=True
-    )
+    what = (f"{WHAT}, and CI" if ci else WHAT) if began else "CI"
+    render.OUT.print(f"laid and committed: {what} ({made.files} files)", highlight=False)
+    then = "retrim init --data TABLE --target COL" if began else "git push"
+    render.OUT.print(f"next: cd {where}; {then}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(epilog=example("retrim upgrade"))

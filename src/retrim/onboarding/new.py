@@ -23,6 +23,7 @@ from retrim.lineage.locks import alone_with_cache, is_alive
 from retrim.lineage.own_code import lock_of
 from retrim.lineage.settings_file import moved_settings
 from retrim.lineage.workspace import Workspace
+from retrim.onboarding.ci import add_ci, lay_ci
 from retrim.release.approval import refit_waiting
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
@@ -46,30 +47,34 @@ class NewWorkspace:
 
     Args:
         root: Its folder.
-        code: The name of the wheel that is its code.
-        commit: Its first commit.
-        files: How many were committed.
+        code: The name of the wheel that is its code; null where that lies in src/.
+        commit: The commit.
+        files: How many were committed with it.
     """
 
     root: Path
-    code: str
+    code: str | None
     commit: str
     files: int
 
 
-def lay_workspace(folder: Path) -> NewWorkspace:
+def lay_workspace(folder: Path, *, ci: bool = False) -> NewWorkspace:
     """Lays a workspace in `folder`, committed in a repository of its own: what `WHAT` says.
 
     It is made beside `folder` and moved there once it is whole. Two at once lay one after the other.
 
     Args:
-        folder: A new or an empty one.
+        folder: A new or an empty one; with `ci` also a workspace, into which the files of CI are laid.
+        ci: Whether to lay them.
 
     Raises:
         BadInputError: The folder holds something, or is none.
-        RefusedError: The folder lies inside a repository, or the code that runs is not whole.
+        RefusedError: The folder lies inside a repository, the code that runs is not whole, or a file of CI is there
+            with other content.
     """
     folder = folder.resolve()
+    if ci and (folder / PARAMS).is_file() and (folder / GRAPH).is_file():
+        return NewWorkspace(folder, *add_ci(WorkspacePaths(folder)))
     _refuse_taken(folder)
     _refuse_nested(folder)
     wheel = running_wheel()
@@ -80,16 +85,18 @@ def lay_workspace(folder: Path) -> NewWorkspace:
         shutil.rmtree(fresh, ignore_errors=True)  # what one that was killed has left
         try:
             fresh.mkdir()
-            commit, count = _lay(fresh, wheel)
+            commit, count = _lay(fresh, wheel, ci=ci)
             _move(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return NewWorkspace(folder, wheel.name, commit, count)
 
 
-def _lay(folder: Path, wheel: Wheel) -> tuple[str, int]:
+def _lay(folder: Path, wheel: Wheel, *, ci: bool) -> tuple[str, int]:
     for name, text in FILES.items():
         write_file(folder / name, text.encode())
+    if ci:
+        lay_ci(folder)
     git.git(folder, "init", "-q", "-b", "main")
     lay_code(folder, wheel)
     git.git(folder, "add", "-A")
