@@ -1,4 +1,4 @@
-"""What has to be put right now and then: dead runs, and batches that did not come."""
+"""What has to be put right now and then: dead runs, batches that did not come, and a disk that fills."""
 
 from contextlib import suppress
 
@@ -8,8 +8,9 @@ from prefect import flow
 from retrim.checking.score import recompute_daily
 from retrim.errors import RetrimError
 from retrim.landing.inbox import tell_overdue
-from retrim.lineage.workspace import Workspace, report_progress, tell_suspicious
+from retrim.lineage.workspace import Workspace, clock, report_progress, tell_suspicious
 from retrim.retraining.recover import end_hung_runs, recover
+from retrim.retraining.tidy import tidy
 from retrim_flows.lines import say
 from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED, mark_dead_flow_runs
@@ -18,9 +19,21 @@ from retrim_flows.retrain import start
 
 @flow(name="maintain", **SIGNED)
 def maintain(now: str | None = None) -> list[str]:
-    """Marks dead runs crashed and has them finished, reports an overdue batch; gives the decisions it started again."""
+    """Marks dead runs crashed and has them finished, reports an overdue batch; gives the decisions it started again.
+
+    By the clock it also removes what nothing needs any more.
+    """
     with due_once("maintain", now) as at:
-        return [] if at is None else put_right(open_workspace(), at)
+        if at is None:
+            return []
+        workspace = open_workspace()
+        started = put_right(workspace, at)
+        if now is None:
+            tidied = tidy(workspace, now=max(at, clock()))
+            if tidied.pieces or tidied.prediction_files:
+                files = f"{tidied.pieces} pieces and {tidied.prediction_files} files of predictions"
+                say("tidied", f"{files}, {tidied.bytes / 1e6:.1f} MB")
+        return started
 
 
 def put_right(workspace: Workspace, at: pd.Timestamp) -> list[str]:

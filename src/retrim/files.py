@@ -425,6 +425,13 @@ def open_private(path: Path) -> BinaryIO:
     return open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
+def shorten_log(path: Path, most: int) -> None:
+    """Sets a log aside that has more bytes, in the place of the one before; whoever writes begins a new one."""
+    if path.is_file() and path.stat().st_size > most:
+        path.replace(path.with_name(f"{path.name}.1"))
+        make_private_file(path)
+
+
 def keep_password(path: Path) -> str:
     """The password in a file that its owner alone can read; made the first time."""
     if not path.exists():

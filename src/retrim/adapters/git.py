@@ -210,6 +210,11 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
         raise RetrimError(f"tag {name} stands on {found[:12]}, not on {commit[:12]}; a released version is never moved")
 
 
+def collect_loose(root: Path) -> None:
+    """Lets git pack its loose objects if they are many; what nothing names and is younger than two weeks stays."""
+    git(root, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet")
+
+
 def flush(root: Path, name: str) -> None:
     """Makes a tag, and all that the commit it stands on is made of, survive a power cut."""
     own = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))

@@ -29,7 +29,7 @@ import psutil
 
 from retrim.adapters.processes import start_reaper
 from retrim.errors import RetrimError
-from retrim.files import make_private_file, make_private_folder, write_private
+from retrim.files import make_private_file, make_private_folder, shorten_log, write_private
 from retrim.stats.codec import from_record, to_record
 
 CSRF_METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -127,6 +127,8 @@ START_SECONDS = 120
 # By default the server closes a connection after 5 idle seconds: a flow whose stage lasts that long meets a closed one
 # and waits 2 s before it asks again.
 KEEPALIVE_SECONDS = 120
+KEEP_RUNS_DAYS, KEEP_EVENTS_DAYS, DAY_SECONDS = 30, 7, 86_400
+MOST_LOG_BYTES = 2_000_000
 
 
 @contextmanager
@@ -240,7 +242,7 @@ def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> N
             write_private(folder / NOTE, json.dumps(to_record(note)).encode())
         make_private_file(home / "prefect.db")
     os.umask(0o077)
-    environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api)}
+    environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api), **BOUNDS}
     os.execve(sys.executable, _command(api, pages=True), environment)  # noqa: S606  no shell is wanted
 
 
@@ -294,10 +296,11 @@ def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[by
     start_reaper()
     for name in ("prefect.db", "server.log"):
         make_private_file(home / name)
+    shorten_log(home / "server.log", MOST_LOG_BYTES)
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(
             _command(api, pages=pages),
-            env={**os.environ, **settings(home, api.url), **_server_settings(home, api)},
+            env={**os.environ, **settings(home, api.url), **_server_settings(home, api), **BOUNDS},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -335,6 +338,17 @@ def _server_settings(home: Path, api: PrefectApi) -> dict[str, str]:
         # The newer pages fetch settings from amplitude.com as they open, also where analytics are off.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
     }
+
+
+BOUNDS = {
+    # On a busy machine a writer may wait longer than 10 s for the others; what it then gave up was a heartbeat.
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    # Prefect removes flow runs that ended long ago with their logs; our store keeps what counts of them.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEEP_RUNS_DAYS * DAY_SECONDS),
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{KEEP_EVENTS_DAYS}D",
+}
+"""How long its server waits for its database, and keeps what is over."""
 
 
 def settings(home: Path, url: str) -> dict[str, str]:

@@ -99,7 +99,9 @@ def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now
     version, predictor = champion.version, champion.predictor
     lacks = tell_columns_gone(workspace, version, now=now)
     used = (table.times["_event"] <= predictor.used_until) & used_by(workspace, table, champion)
-    unseen = _not_predicted(workspace.predictions, version, table.only(~used))
+    since = kept_since(workspace, newest=table.times["_event"].max())
+    wanted = ~used if since is None else ~used & (table.times["_event"] >= since)
+    unseen = _not_predicted(workspace.predictions, version, table.only(wanted))
     if not len(unseen):
         return ScoringResult(version, 0, 0, None, lacks=lacks)
     fresh = unseen.read()
@@ -108,6 +110,20 @@ def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now
     columns = predicted_columns(predictor.view, values, decided, interval_width(workspace, champion))
     written = workspace.predictions.add(version, stored_rows(fresh, values, columns, predictor.view, now=now))
     return ScoringResult(version, len(fresh), written, None if decided is None else int(decided.sum()), lacks=lacks)
+
+
+def kept_since(workspace: Workspace, *, newest: pd.Timestamp) -> pd.Timestamp | None:
+    """The first event of which predictions are kept, at the begin of a month; None: all are.
+
+    Args:
+        workspace: The workspace.
+        newest: The newest event, from which it is counted: the rows of a replay are long past by the clock.
+    """
+    keep = workspace.params.schedule.keep_predictions
+    if keep is None or pd.isna(newest):
+        return None
+    oldest = newest - pd.Timedelta(keep)
+    return oldest.normalize() - pd.Timedelta(oldest.day - 1, "D")
 
 
 def _not_predicted(log: PredictionLog, version: int, unseen: AsOfTable) -> AsOfTable:

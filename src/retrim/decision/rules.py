@@ -119,11 +119,15 @@ class ScheduleParams(SettingsSection):
     keep_backups: int = Field(
         default=30, ge=1, description="backups that stay, the newest; a month of daily ones, as a fault is noticed late"
     )
+    keep_predictions: SomeSpan | None = Field(
+        default="1100D",
+        description="older predictions go, by months of their rows; null: never; an audit may ask within three years",
+    )
 
     @classmethod
     def flows(cls) -> tuple[str, ...]:
         """Names of the flows that have a timetable."""
-        return tuple(name for name in cls.model_fields if name != "keep_backups")
+        return tuple(name for name in cls.model_fields if not name.startswith("keep_"))
 
 
 class BudgetParams(SettingsSection):

@@ -341,6 +341,22 @@ class PredictionLog:
             frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
         return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
 
+    def months(self) -> list[str]:
+        """Months that have files, such as 2026-05, ascending."""
+        return sorted({_part(name, "month") for name in self._all_files()})
+
+    def files_before(self, month: str) -> list[str]:
+        """Files of months before one, such as 2026-05, of all versions; nothing is written to such a month any more."""
+        return [name for name in self._all_files() if _part(name, "month") < month]
+
+    def drop_file(self, name: str) -> int:
+        """Removes one of them for good; gives its bytes."""
+        with self._held():
+            system, _ = self._opened()
+            size = int(system.size(name) or 0)
+            system.rm_file(name)
+        return size
+
     def copy_before(self, to: "PredictionLog", moment: pd.Timestamp) -> None:
         """Adds what was predicted before a moment to another log."""
         early = pads.field("at") < pa.scalar(moment.to_pydatetime(), TIME)

@@ -98,6 +98,7 @@ def supervisor_config(installation: Installation, parts: Sequence[Part]) -> str:
         command=shlex.join((sys.executable, "-P", str(script), str(up))),
         events="PROCESS_STATE,PROCESS_LOG",
         buffer_size="10000",
+        stdout_logfile="NONE",
         stderr_logfile="/dev/fd/2",
         stderr_logfile_maxbytes="0",
         startretries=str(FOR_EVER),

@@ -210,19 +210,28 @@ class Pruned:
         return tuple(piece for piece in self.pieces if piece.remove is None)
 
 
-def prune(workspace: Workspace, *, dry: bool, now: pd.Timestamp) -> Pruned:
+def prune(
+    workspace: Workspace,
+    *,
+    dry: bool,
+    now: pd.Timestamp,
+    grace: pd.Timedelta | None = None,
+    most: int | None = None,
+) -> Pruned:
     """Removes what no registered version, no run under way and nobody's hand needs.
 
     Args:
         workspace: The workspace.
         dry: Whether to say only what would go.
         now: What came into the cache within `run_directory.gc_grace` before is kept: a person may work with it by hand.
+        grace: Run directories that were touched within it before are kept; None: whenever they were.
+        most: Pieces that go at most, the first; None: all that may.
 
     Raises:
         RefusedError: A run or a rebuild is going on, or it cannot be told what a version needs.
     """
     with alone_with_cache(workspace):
-        pieces = tuple(_pieces(workspace, now))
+        pieces = _first(tuple(_pieces(workspace, now, grace)), most)
         if not dry:
             for piece in pieces:
                 if piece.remove is not None:
@@ -230,9 +239,17 @@ def prune(workspace: Workspace, *, dry: bool, now: pd.Timestamp) -> Pruned:
     return Pruned(dry, pieces)
 
 
-def _pieces(workspace: Workspace, now: pd.Timestamp) -> Iterator[GarbageItem]:
+def _first(pieces: tuple[GarbageItem, ...], most: int | None) -> tuple[GarbageItem, ...]:
+    """The same pieces without the removals past the first."""
+    if most is None:
+        return pieces
+    going = [piece for piece in pieces if piece.remove is not None][:most]
+    return (*(piece for piece in pieces if piece.remove is None), *going)
+
+
+def _pieces(workspace: Workspace, now: pd.Timestamp, grace: pd.Timedelta | None) -> Iterator[GarbageItem]:
     named = needed(workspace)
-    run_directories = list(_run_directories(workspace))
+    run_directories = list(_run_directories(workspace, touched_since=None if grace is None else now - grace))
     kept = [
         workspace.paths.runs / run_directory.name for run_directory in run_directories if run_directory.remove is None
     ]
@@ -244,7 +261,7 @@ def _pieces(workspace: Workspace, now: pd.Timestamp) -> Iterator[GarbageItem]:
     yield from cache_pieces(workspace, named, kept_run_directories=kept, now=now)
 
 
-def _run_directories(workspace: Workspace) -> Iterator[GarbageItem]:
+def _run_directories(workspace: Workspace, *, touched_since: pd.Timestamp | None) -> Iterator[GarbageItem]:
     """Rooms under `var/runs/`: those of runs that are over go, and rebuilds that a kill left; a person's stay."""
     for folder in sorted(workspace.paths.runs.glob("*")):
         if not folder.is_dir():
@@ -256,6 +273,8 @@ def _run_directories(workspace: Workspace) -> Iterator[GarbageItem]:
             yield GarbageItem(
                 "run directory", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None
             )
+        elif touched_since is not None and pd.Timestamp(folder.stat().st_mtime, unit="s", tz="UTC") > touched_since:
+            yield GarbageItem("run directory", folder.name, frees, "it was touched in the last days", None)
         elif run is not None and run.model == workspace.model:
             yield GarbageItem(
                 "run directory",

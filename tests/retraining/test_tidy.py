@@ -1,0 +1,117 @@
+"""What the schedule removes each day: what is old and not needed, a share at a time, and nothing else."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from retrim.checking.score import score
+from retrim.lineage.locks import using_cache
+from retrim.retraining.gc import prune
+from retrim.retraining.tidy import GRACE, tidy
+from tests.builders.desk import Desk, make_desk
+from tests.builders.predicted import predicted_rows
+
+NOW = pd.Timestamp("2024-06-15", tz="UTC")
+MONTHS = pd.date_range("2024-01-10", "2024-06-10", freq="MS", tz="UTC")
+DAY = pd.Timedelta("1D")
+
+
+def plain_desk(folder: Path, **schedule: Any) -> Desk:
+    """A desk with MLflow itself in the place of the shelf."""
+    desk = make_desk(folder / "workspace", changes={"schedule": schedule})
+    del desk.workspace.__dict__["registry"]
+    return desk
+
+
+def desk_with(folder: Path, **schedule: Any) -> Desk:
+    desk = plain_desk(folder, **schedule)
+    for number, month in enumerate(MONTHS):
+        rows = predicted_rows([f"k{number}"], [1.0], event=month, at=month, batch="b")
+        desk.workspace.predictions.add(1, rows)
+    return desk
+
+
+def months(desk: Desk) -> list[str]:
+    return desk.workspace.predictions.months()
+
+
+def test_predictions_of_months_past_go(tmp_path: Path) -> None:
+    desk = desk_with(tmp_path, keep_predictions="60D")
+    done = tidy(desk.workspace, now=NOW)
+
+    assert months(desk) == ["2024-04", "2024-05", "2024-06"]
+    assert (done.prediction_files, done.bytes > 0) == (2, True)
+
+
+def test_nothing_goes_where_predictions_are_kept_for_ever(tmp_path: Path) -> None:
+    desk = desk_with(tmp_path, keep_predictions=None)
+
+    assert tidy(desk.workspace, now=NOW).prediction_files == 0
+    assert len(months(desk)) == len(MONTHS)
+
+
+def test_age_is_counted_from_the_newest_row_not_by_the_clock(tmp_path: Path) -> None:
+    desk = desk_with(tmp_path, keep_predictions="1100D")
+
+    assert tidy(desk.workspace, now=NOW + 9000 * DAY).prediction_files == 0
+
+
+def test_a_share_goes_at_a_time_the_oldest_first(tmp_path: Path) -> None:
+    desk = desk_with(tmp_path, keep_predictions="30D")
+    left = []
+    for _ in range(3):
+        tidy(desk.workspace, now=NOW, most=2)
+        left.append(months(desk)[0])
+
+    assert left == ["2024-04", "2024-05", "2024-05"]
+
+
+@pytest.mark.slow
+def test_what_went_is_not_predicted_again(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace", changes={"schedule": {"keep_predictions": "30D"}})
+    desk.land(desk.rows(0, 20), at=20)
+    desk.make_version(20)
+    desk.land(desk.rows(20, 100), at=100)
+    score(desk.workspace, now=desk.day(100))
+    tidy(desk.workspace, now=desk.day(100))
+    kept = months(desk)
+
+    assert score(desk.workspace, now=desk.day(100)).written == 0
+    assert months(desk) == kept == ["2024-03", "2024-04"]
+
+
+def run_directory(desk: Desk, name: str, *, age: pd.Timedelta) -> Path:
+    folder = desk.workspace.paths.runs / name
+    folder.mkdir(parents=True)
+    moment = (NOW - age).timestamp()
+    os.utime(folder, (moment, moment))
+    return folder
+
+
+def test_a_killed_rebuild_may_be_looked_at_for_days(tmp_path: Path) -> None:
+    desk = plain_desk(tmp_path)
+    young = run_directory(desk, "reproduce-v1", age=GRACE - DAY)
+    old = run_directory(desk, "reproduce-v2", age=GRACE + DAY)
+    tidy(desk.workspace, now=NOW)
+
+    assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_by_hand_it_goes_at_once(tmp_path: Path) -> None:
+    desk = plain_desk(tmp_path)
+    young = run_directory(desk, "reproduce-v1", age=DAY)
+    prune(desk.workspace, dry=False, now=NOW)
+
+    assert not young.exists()
+
+
+def test_nothing_is_pruned_while_a_run_goes_on(tmp_path: Path) -> None:
+    desk = plain_desk(tmp_path)
+    old = run_directory(desk, "reproduce-v1", age=GRACE + DAY)
+    with using_cache(desk.workspace):
+        assert tidy(desk.workspace, now=NOW).pieces == 0
+
+    assert old.exists()
