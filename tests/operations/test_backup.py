@@ -1,6 +1,5 @@
 """A workspace backed up and restored, without servers: what is in it, what is not, and what is refused."""
 
-import os
 import re
 import signal
 import subprocess
@@ -22,17 +21,17 @@ from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
 from retrim.release.versions import verify_log
 from retrim.settings import Env
-from tests.builders.desk import Desk, make_desk
+from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.shipped import whole
 
 pytestmark = pytest.mark.slow
 WORD = "a test's"
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """A version that is live, with its release log, and predictions' neighbours under var/."""
-    desk = make_desk(tmp_path / "workspace")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A version that is live, with its release log, in a repository."""
+    desk = make_desk(tmp_path_factory.mktemp("made") / "workspace")
     root = desk.workspace.paths.root
     (root / ".gitignore").write_text("var/\n.dvc/\n", encoding="utf-8")
     (root / "params.yaml").write_text(dump_yaml(whole()), encoding="utf-8")
@@ -42,6 +41,11 @@ def desk(tmp_path: Path) -> Desk:
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
     return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    return copy_of(made, tmp_path / "workspace")
 
 
 @pytest.fixture
@@ -296,7 +300,6 @@ BackupStore.{method} = armed
 def killed(script: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert os.getpid()
 
 
 @pytest.mark.parametrize(("method", "count"), [("put", 1), ("put", 6), ("_lay", 3), ("add", 1)])
