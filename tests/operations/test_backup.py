@@ -34,7 +34,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk = make_desk(tmp_path_factory.mktemp("made") / "workspace")
     root = desk.workspace.paths.root
     (root / ".gitignore").write_text("var/\n.dvc/\n", encoding="utf-8")
-    (root / "params.yaml").write_text(dump_yaml(whole()), encoding="utf-8")
+    document = whole()
+    document["data"]["model"] = desk.workspace.model
+    (root / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
     (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     git.git(root, "add", "-A")
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "settings")
@@ -302,24 +304,40 @@ def killed(script: str, *arguments: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-@pytest.mark.parametrize(("method", "count"), [("put", 1), ("put", 6), ("_lay", 3), ("add", 1)])
-def test_a_killed_backup_is_none_and_the_next_is_whole(
-    desk: Desk, place: str, tmp_path: Path, method: str, count: int
-) -> None:
+def kill_backup(desk: Desk, place: str, method: str, count: int) -> None:
+    """Makes a backup in a process that dies at a call of a method."""
     call = (
         "from retrim.lineage.workspace import open_workspace\n"
         "import pandas as pd\n"
         "module.make_backup(open_workspace(Path(sys.argv[3])), place, keep=5, word=None, "
-        "now=pd.Timestamp('2024-02-01', tz='UTC'))"
+        "now=pd.Timestamp('2024-01-11', tz='UTC'))"
     )
     script = KILLED.format(module="backup", method=method, call=call)
     killed(script, place, str(count), str(desk.workspace.paths.root))
+
+
+@pytest.mark.parametrize(("method", "count"), [("put", 1), ("put", 6), ("_lay", 3), ("add", 1)])
+def test_a_killed_backup_is_none_and_the_next_is_whole(
+    desk: Desk, place: str, tmp_path: Path, method: str, count: int
+) -> None:
+    kill_backup(desk, place, method, count)
     assert BackupStore(place).names() == []
 
     back_up(desk, place)
 
     assert verify_log(restored(desk, place, tmp_path / "back"), kept=None).rows == 1
     assert not list(Path(place).rglob(".staged/*"))
+
+
+def test_a_backup_that_is_killed_once_it_is_made_stays_and_the_next_tidies(desk: Desk, place: str) -> None:
+    kill_backup(desk, place, "prune", 1)
+    (first,) = BackupStore(place).names()
+
+    made = back_up(desk, place, keep=1)
+
+    assert made.removed == (first,)
+    named = {file.digest for file in made.backup.every_file()}
+    assert {path.name for path in (Path(place) / "objects").rglob("*") if path.is_file()} == named
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
