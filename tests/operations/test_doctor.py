@@ -155,6 +155,7 @@ def test_a_planted_fault_has_its_line(
         ("RETRIM_PREFECT_URL", "http://127.0.0.1:9/api", "Prefect", "critical", "no Prefect server answers"),
         ("RETRIM_STORE_URL", "postgresql+psycopg://u@127.0.0.1:9/x", "store", "critical", "store"),
         ("RETRIM_ALERTS_FILE", "nowhere.txt", "alerts", "critical", "nowhere.txt"),
+        ("RETRIM_BACKUP", "nosuch://bucket", "backups", "critical", "nosuch"),
         ("RETRIM_PREDICTIONS", "nosuch://bucket/predictions", "predictions", "critical", "nosuch"),
     ],
 )
@@ -169,6 +170,22 @@ def test_a_wrong_variable_has_its_line(
 
 def test_that_nobody_is_told_of_alerts_is_a_warning(workspace: Workspace) -> None:
     assert worst(workspace, "alerts").level is HealthLevel.WARNING
+
+
+def test_backups_that_lack_or_are_old_are_a_warning(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert worst(workspace, "backups").level is HealthLevel.WARNING
+    monkeypatch.setenv("RETRIM_BACKUP", str(tmp_path / "backups"))
+    assert "holds no backup" in worst(workspace, "backups").said
+    folder = tmp_path / "backups" / workspace.model / "backups"
+    folder.mkdir(parents=True)
+    levels = []
+    for days in (8, 1):
+        (folder / f"{NOW - days * DAY:%Y%m%dT%H%M%SZ}-{'0' * 16}.json").touch()
+        levels.append(str(worst(workspace, "backups").level))
+
+    assert levels == ["warning", "ok"]
 
 
 def test_little_room_is_a_warning_and_none_is_critical(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,12 +91,17 @@ def back_up_here(workspace: Workspace, where: str | None, *, keep: int | None) -
         BadInputError: No place is named.
         As `make_backup`.
     """
-    under = workspace.env.backup
-    place = where or (None if under is None else f"{under.rstrip('/')}/{workspace.model}")
+    place = where or place_of_backups(workspace)
     if place is None:
         raise BadInputError("no place for the backup is named; name a folder or an address, or set RETRIM_BACKUP")
     kept = keep or workspace.params.schedule.keep_backups
     return make_backup(workspace, place, keep=kept, word=workspace.env.passphrase(), now=clock())
+
+
+def place_of_backups(workspace: Workspace) -> str | None:
+    """The folder of the model below the place that the environment names; None where it names none."""
+    under = workspace.env.backup
+    return None if under is None else f"{under.rstrip('/')}/{workspace.model}"
 
 
 def _whole(where: str) -> str:

@@ -121,6 +121,11 @@ class BackupStore:
                 name for name in (path.rpartition("/")[2] for path in self._listed("backups")) if _is_one(name)
             )
 
+    def newest(self) -> pd.Timestamp | None:
+        """The moment of the newest backup; None where there is none."""
+        names = self.names()
+        return pd.Timestamp(names[-1].partition("-")[0]) if names else None
+
     def read(self, name: str) -> Backup:
         """A backup by its name.
 

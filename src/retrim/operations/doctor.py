@@ -28,6 +28,8 @@ from retrim.lineage.locks import is_alive
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.telling import addresses_of
 from retrim.lineage.workspace import Workspace
+from retrim.operations.backup import place_of_backups
+from retrim.operations.backup_store import BackupStore
 from retrim.operations.look import has_schedule, look_at_parts
 from retrim.operations.parts import Installation, read_installation
 from retrim.operations.supervise import runs_now
@@ -40,6 +42,7 @@ LEAST_FREE, LITTLE_FREE = 500e6, 5e9
 SKEW_SECONDS = 5.0
 LATE = pd.Timedelta("1h")
 STALE = pd.Timedelta("1h")
+OLD_BACKUP = pd.Timedelta("7D")
 PYTHONS = ((3, 11), (3, 13))
 OTHER_VARIABLES = ("RETRIM_OWNERS", "RETRIM_RUN_DIRECTORY", "RETRIM_TRIALS", "RETRIM_START_OFFSET", "RETRIM_DASK")
 """Read from the environment, and no address of a store."""
@@ -357,6 +360,25 @@ def _alerts(examined: Examined) -> Said:
     yield OK, f"{len(addresses_of(workspace))} addresses are told", ""
 
 
+def _backups(examined: Examined) -> Said:
+    workspace = examined.workspace
+    assert workspace is not None
+    place, planned = place_of_backups(workspace), workspace.params.schedule.backup
+    if place is None and planned is not None:
+        yield CRITICAL, "backups are scheduled, and no place is named", "set RETRIM_BACKUP where the schedule starts"
+    elif place is None:
+        yield WARNING, "no place for backups is named", "set RETRIM_BACKUP and schedule.backup"
+    else:
+        store = BackupStore(place)
+        newest = store.newest()
+        if newest is None:
+            yield WARNING, f"{store.shown} holds no backup", "retrim backup"
+        elif examined.now - newest > OLD_BACKUP:
+            yield WARNING, f"the newest backup is of {newest:%Y-%m-%d %H:%M}", "retrim backup, and set schedule.backup"
+        else:
+            yield OK, f"the newest backup is of {newest:%Y-%m-%d %H:%M}", ""
+
+
 def _health(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
@@ -386,6 +408,7 @@ EXAMINATIONS: Sequence[tuple[str, Callable[[Examined], Said]]] = (
     ("schedule", _schedule),
     ("deployments", _deployed),
     ("alerts", _alerts),
+    ("backups", _backups),
     ("model", _health),
 )
 """What is looked at, in this order."""
