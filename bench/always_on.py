@@ -30,7 +30,7 @@ RARELY = {"ingest": "300d", "monitor": "300d", "score": "300d", "maintain": "300
 ENVIRONMENT = {"RETRIM_PREFECT_URL": "", "RETRIM_MLFLOW_URL": ""}
 PORTS = ("--port", "0", "--serve-port", "0", "--prefect-port", "0")
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-FIRST, NEXT = 25, 31
+FIRST, NEXT, LAST = 25, 31, 37
 DEADLINE_SECONDS = 3600
 
 
@@ -162,6 +162,7 @@ def main() -> None:
         finally:
             stop(one)
         world = one.worlds[0]
+        world.land(world.day(LAST), since=world.day(NEXT))
         before = os.times()
         world.retrim("check", code=(0, 1), environment=ENVIRONMENT)
         after = os.times()
