@@ -4,6 +4,7 @@ The file of a model of one's own is read from a workspace or a run directory her
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import pandas as pd
 from pydantic import Field, JsonValue, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from retrim.alerting import AlertParams
 from retrim.batches.concern import BatchParams
@@ -584,10 +585,45 @@ class Params(SettingsSection):
         return self
 
 
+PREFIX = "RETRIM_"
+IN_FILES = ("store_url", "mlflow_url", "ping", "backup")
+"""Addresses that may hold a password: `RETRIM_STORE_URL_FILE` names a file that holds the first, and so on."""
+
+
+def text_in(file: Path, variable: str) -> str:
+    """What stands in the file that a variable names, without space around it.
+
+    Raises:
+        BadInputError: It cannot be read, or is empty.
+    """
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{variable} names {file}, which cannot be read: {error}; name a file") from error
+    if not text:
+        raise BadInputError(f"{variable} names {file}, which is empty; write the value into it")
+    return text
+
+
+class ValuesInFiles(PydanticBaseSettingsSource):
+    """Values in files that variables name, as containers and systemd lay secrets; the value itself, if set, wins."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        named = os.environ.get(variable) if field_name in IN_FILES else None
+        return text_in(Path(named), variable) if named else None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        stated = {name for name in IN_FILES if os.environ.get(f"{PREFIX}{name.upper()}")}
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(fields[name], name)[0] for name in IN_FILES if name not in stated}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Env(BaseSettings):
     """Where things are. Every address has an embedded default under `var/`; none changes a result."""
 
-    model_config = SettingsConfigDict(env_prefix="RETRIM_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     store_url: str | None = None
     mlflow_url: str | None = None
@@ -601,6 +637,17 @@ class Env(BaseSettings):
     backup: str | None = None
     backup_passphrase: SecretStr | None = None
     backup_passphrase_file: Path | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there is no such file
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there is no such folder
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, ValuesInFiles(settings_cls)
 
     @property
     def tells(self) -> bool:
@@ -616,19 +663,7 @@ class Env(BaseSettings):
         if self.backup_passphrase is not None:
             return self.backup_passphrase.get_secret_value()
         file = self.backup_passphrase_file
-        if file is None:
-            return None
-        try:
-            text = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInputError(
-                f"RETRIM_BACKUP_PASSPHRASE_FILE names {file}, which cannot be read: {error}; name a file"
-            ) from error
-        if not text:
-            raise BadInputError(
-                f"RETRIM_BACKUP_PASSPHRASE_FILE names {file}, which is empty; write a passphrase into it"
-            )
-        return text
+        return None if file is None else text_in(file, "RETRIM_BACKUP_PASSPHRASE_FILE")
 
 
 def load_params(path: Path) -> Params:

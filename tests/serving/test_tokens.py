@@ -56,6 +56,17 @@ def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
+def test_an_exchanged_token_is_the_only_one_that_opens_while_the_server_runs(desk: Desk) -> None:
+    old = add_token(desk.workspace, "a", ["predict"], now=NOW)
+    with running(serving_of(desk)) as client:
+        new = add_token(desk.workspace, "a again", ["predict"], now=NOW)
+        both = [client.json("/predict", ROW, authorization=bearer(each))[0] for each in (old, new)]
+        remove_token(desk.workspace, "a")
+        after = [client.json("/predict", ROW, authorization=bearer(each))[0] for each in (old, new)]
+
+    assert (both, after) == ([HTTPStatus.OK, HTTPStatus.OK], [HTTPStatus.UNAUTHORIZED, HTTPStatus.OK])
+
+
 def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: Desk) -> None:
     with running(serving_of(desk)) as client:
         before = client.json("/predict", ROW)[0]

@@ -218,9 +218,10 @@ class DvcSession:
         return None
 
 
-SECRET_ADDRESSES = (
-    *("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING"),
-    *("RETRIM_BACKUP", "RETRIM_BACKUP_PASSPHRASE", "RETRIM_BACKUP_PASSPHRASE_FILE"),
+SECRET_ADDRESSES = tuple(
+    f"RETRIM_{name}{suffix}"
+    for name in ("ALERTS", "BACKUP", "BACKUP_PASSPHRASE", "MLFLOW_URL", "PING", "STORE_URL")
+    for suffix in ("", "_FILE")
 )
 """Variables that no stage sees: the code of a custom model runs there."""
 

@@ -126,7 +126,7 @@ def _known(workspace: Workspace, address: str) -> tuple[list[AlertRow], list[Del
 
 def tell_nobody() -> None:
     """Forgets whom this process was told to tell: what is replayed has happened long ago."""
-    for name in ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING"):
+    for name in ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE", "RETRIM_PING", "RETRIM_PING_FILE"):
         os.environ.pop(name, None)
 
 

@@ -215,6 +215,7 @@ def alone() -> None:
     """
     for name in ("RETRIM_STORE_URL", "RETRIM_MLFLOW_URL", "RETRIM_MLFLOW_ARTIFACTS", "RETRIM_PREDICTIONS"):
         os.environ.pop(name, None)
+        os.environ.pop(f"{name}_FILE", None)
     tell_nobody()
 
 
