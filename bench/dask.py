@@ -4,16 +4,16 @@
 
 The table is that of bench/scale.py (50 columns). Every way makes the stages tune, train and backtest from the same
 view, and the bytes that they write are compared. Seconds are those of a stage's whole process: start, reading, the
-cluster. `at 2`: how many times as fast two workers are as one. `busy` is what other processes took of the machine's
-cores meanwhile. Memory is the most that a worker, and the whole tree of processes, held at once (resident, sampled
-every 20 ms).
+cluster. `longest`: core seconds of the process that worked the most, which other work on the machine changes little.
+`at 2`: how many times as fast two workers are as one, by the clock and by `longest`. `busy` is what other processes
+took of the cores meanwhile. Memory is the most that a worker, and the whole tree of processes, held (resident, every
+20 ms).
 """
 
 import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +21,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import psutil
 import pyarrow as pa
@@ -37,9 +36,10 @@ STAGES = ("tune", "train", "backtest")
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of a stage, what others took of the cores, megabytes of the largest worker and of the tree."""
+    """Seconds of a stage, core seconds of its busiest process, what others took of the cores, and megabytes."""
 
     seconds: float
+    longest: float
     busy: float
     worker: float
     tree: float
@@ -96,9 +96,12 @@ def measure(stage: str, folder: Path, cluster: str, cores: str) -> Measured:
     own = _worked()
     process = psutil.Popen([sys.executable, str(script)], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     worker = tree = 0.0
+    cores_of: dict[int, float] = {}
     while process.poll() is None:
         try:
-            held = [each.memory_info().rss / 2**20 for each in [process, *process.children(recursive=True)]]
+            every = [process, *process.children(recursive=True)]
+            held = [each.memory_info().rss / 2**20 for each in every]
+            cores_of |= {each.pid: sum(each.cpu_times()[:2]) for each in every}
             tree, worker = max(tree, sum(held)), max([worker, *held[1:]])
         except psutil.Error:
             pass
@@ -106,7 +109,7 @@ def measure(stage: str, folder: Path, cluster: str, cores: str) -> Measured:
     assert process.returncode == 0, stage
     seconds = time.perf_counter() - began
     taken = (_busy() - others - (_worked() - own)) / seconds
-    return Measured(seconds, max(taken, 0.0), worker, tree)
+    return Measured(seconds, max(cores_of.values()), max(taken, 0.0), worker, tree)
 
 
 def _busy() -> float:
@@ -125,7 +128,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--repeat", type=int, default=1)
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="retrim-dask-"))
     try:
@@ -133,33 +135,31 @@ def main() -> None:
         paths = Paths(folder)
         size = paths.view.stat().st_size / 2**20
         print(f"{given.rows:,} rows x 50, view {size:.0f} MB; {given.trials} trials of 3 folds, 2 windows, 3 origins")
-        print("| way | stage | seconds | at 2 | busy | worker MB | all MB | loss | bytes |")
-        print("|" + "---|" * 9)
-        found: dict[tuple[str, str], float] = {}
+        print("| way | stage | seconds | longest | at 2 | busy | worker MB | all MB | loss | bytes |")
+        print("|" + "---|" * 10)
+        found: dict[tuple[str, str], Measured] = {}
         bytes_of: dict[str, str] = {}
         for way, (cluster, cores) in WAYS.items():
             for stage in STAGES:
-                runs = [measure(stage, folder, cluster, cores) for _ in range(given.repeat)]
-                found[way, stage] = statistics.median(each.seconds for each in runs)
-                most = runs[0]
+                found[way, stage] = one = measure(stage, folder, cluster, cores)
                 out = {"tune": paths.tuning, "train": paths.models, "backtest": paths.backtest}[stage]
                 digest = folder_digest(out)
-                same = (
-                    "the first"
-                    if bytes_of.setdefault(stage, digest) == digest and way == next(iter(WAYS))
-                    else ("the same" if bytes_of[stage] == digest else "OTHER")
-                )
-                faster = found["one worker", stage] / found[way, stage] if way == "two workers" else np.nan
+                same = "the same" if bytes_of.setdefault(stage, digest) == digest else "OTHER"
+                faster = ""
+                if way == "two workers":
+                    before = found["one worker", stage]
+                    faster = f"{before.seconds / one.seconds:.2f}, {before.longest / one.longest:.2f}"
                 loss = json.loads((paths.tuning / "hyperparameters.json").read_bytes())["loss"]
                 print(
-                    f"| {way} | {stage} | {found[way, stage]:.1f} | {'' if np.isnan(faster) else f'{faster:.2f}'} | "
-                    f"{most.busy:.2f} | {most.worker:,.0f} | {most.tree:,.0f} | {loss:.6g} | {same} |",
+                    f"| {way} | {stage} | {one.seconds:.1f} | {one.longest:.1f} | {faster} | {one.busy:.2f} | "
+                    f"{one.worker:,.0f} | {one.tree:,.0f} | {loss:.6g} | {same} |",
                     flush=True,
                 )
-        one, two = (sum(found[way, stage] for stage in STAGES) for way in ("one worker", "two workers"))
-        print(
-            f"all stages: {one:.1f} s with one worker, {two:.1f} s with two: {one / two:.2f} times as fast (1.7 asked)"
-        )
+        for name in ("seconds", "longest"):
+            one_worker, two = (
+                sum(getattr(found[way, stage], name) for stage in STAGES) for way in ("one worker", "two workers")
+            )
+            print(f"{name}: {one_worker:.1f} with one worker, {two:.1f} with two: {one_worker / two:.2f} (1.7 asked)")
     finally:
         shutil.rmtree(folder)
 

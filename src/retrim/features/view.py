@@ -32,16 +32,18 @@ class RowMatrix:
         rows: What it is of; kept, not copied.
         width: Its columns.
         make: The matrix of some rows.
+        places: Which rows it is of, ascending; None: all.
     """
 
     rows: pd.DataFrame
     width: int
     make: Callable[[pd.DataFrame], np.ndarray]
+    places: np.ndarray | None = None
     _held: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
-        return len(self.rows), self.width
+        return len(self), self.width
 
     @property
     def piece(self) -> int:
@@ -49,12 +51,19 @@ class RowMatrix:
         return max(PIECE_CELLS // max(self.width, 1), 1)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) if self.places is None else len(self.places)
+
+    def at(self, places: np.ndarray) -> "Matrix":
+        """The matrix of some of its rows, whole where it is small; no row is copied before it is asked for."""
+        own = places if self.places is None else self.places[places]
+        if len(own) * self.width <= WHOLE_CELLS:
+            return self.make(self.rows.iloc[own])
+        return replace(self, places=own, _held={})
 
     def __getitem__(self, places: "slice | int | np.ndarray") -> np.ndarray:
         """Rows of the matrix: some, shape (n, width), or one, shape (width,)."""
         if isinstance(places, slice | np.ndarray):
-            return self.make(self.rows.iloc[places])
+            return self.make(self.rows.iloc[places if self.places is None else self.places[places]])
         number, place = divmod(int(places), self.piece)
         if number not in self._held:
             self._held.clear()
@@ -64,7 +73,7 @@ class RowMatrix:
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray:
         """The whole of it, for a model that can take it no other way."""
-        return np.asarray(self.make(self.rows), dtype=dtype)
+        return np.asarray(self[:], dtype=dtype)
 
 
 Matrix = np.ndarray | RowMatrix

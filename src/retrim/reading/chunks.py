@@ -12,6 +12,7 @@ import codecs
 import gzip
 import io
 import re
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -555,6 +556,37 @@ def read_frame(path: Path, columns: Sequence[str] | None = None, *, coded: Seque
         table = stored.read(columns=None if columns is None else list(columns))
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
     return frame if columns is None else frame[list(columns)]
+
+
+def shape_of(path: Path) -> tuple[int, int]:
+    """Rows and columns of a Parquet file."""
+    stored = pq.read_metadata(path)
+    return stored.num_rows, stored.num_columns
+
+
+def read_mapped(path: Path, *, coded: Sequence[str]) -> pd.DataFrame:
+    """The same frame as `read_frame` gives, whose columns of floats lie in an unnamed file beside it, not in memory.
+
+    The file is gone when the frame is, also after a kill. A system that is short of memory drops what it has read.
+
+    Args:
+        path: The file.
+        coded: Columns of text that become pandas categories.
+    """
+    with path.open("rb") as source, tempfile.TemporaryFile(dir=path.parent) as file:
+        stored = pq.ParquetFile(source, pre_buffer=False)
+        names = stored.schema_arrow.names
+        floats = [name for name in names if pa.types.is_float64(stored.schema_arrow.field(name).type)]
+        others = read_frame(path, [name for name in names if name not in floats], coded=coded)
+        mapped = np.memmap(file, dtype="float64", mode="w+", shape=(max(len(floats), 1), stored.metadata.num_rows))
+        start = 0
+        for group in range(stored.metadata.num_row_groups):
+            for batch in stored.iter_batches(PIECE, row_groups=[group], columns=floats):
+                for place, name in enumerate(floats):
+                    mapped[place, start : start + batch.num_rows] = batch.column(name).to_numpy(zero_copy_only=False)
+                start += batch.num_rows
+    values = {name: np.asarray(mapped[place]) for place, name in enumerate(floats)}
+    return pd.DataFrame({name: values.get(name, others.get(name)) for name in names}, copy=False)
 
 
 def read_rows_at(path: Path, places: np.ndarray) -> pd.DataFrame:

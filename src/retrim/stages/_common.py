@@ -23,9 +23,9 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 import retrim
 from retrim.card.diff import changes, flat
 from retrim.errors import BadInputError, RetrimError
-from retrim.features.view import FeatureView
+from retrim.features.view import WHOLE_CELLS, FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
-from retrim.reading.chunks import read_frame
+from retrim.reading.chunks import read_frame, read_mapped, shape_of
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain
@@ -227,10 +227,14 @@ def read_fit(bundle: Path) -> FitRecord:
 
 
 def read_view(paths: Paths) -> pd.DataFrame:
-    """The rows of the view in total order; categories of features are codes, where no step takes their text."""
+    """The rows of the view in total order; categories of features are codes, where no step takes their text.
+
+    The numbers of very many rows stay in a file that the system reads as they are asked for.
+    """
     view = read_json(paths.features / "view.json")
     coded = [] if "steps" in view else [each["name"] for each in view["features"] if each["type"] == "category"]
-    return read_frame(paths.view, coded=coded)
+    rows, columns = shape_of(paths.view)
+    return (read_mapped if rows * columns > WHOLE_CELLS else read_frame)(paths.view, coded=coded)
 
 
 def read_early(table: pd.DataFrame, view: FeatureView, split: SplitRecord) -> EarlyRows | None:

@@ -210,7 +210,7 @@ def _laid(
     matrix = view.training(rows).matrix
 
     def cut(part: np.ndarray) -> Matrix:
-        return matrix[part] if isinstance(matrix, np.ndarray) else view.training(rows_at(rows, part)).matrix
+        return matrix[part] if isinstance(matrix, np.ndarray) else matrix.at(part)
 
     def lay(fold: int) -> _Laid:
         fit, stop, scored = cuts[fold]
