@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,9 @@ from retrim.adapters import dask_cluster
 from retrim.adapters.dask_cluster import check_address, opened_cluster, run_task
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import DASK_VARIABLE, read_folder, write_folder
+from retrim.retraining.run_directory import stage_environment
+from retrim.settings import Env
+from tests.builders.desk import make_desk, with_params
 from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
@@ -169,3 +173,20 @@ def test_without_dask_the_error_names_the_extra(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(BadInputError, match=r"pip install 'retrim\[dask\]'"):  # noqa: SIM117
         with opened_cluster(tmp_path, []):
             pass
+
+
+@pytest.mark.parametrize(
+    ("compute", "address", "told"),
+    [
+        ({"engine": "local", "workers": 3}, "tcp://127.0.0.1:8786", ""),
+        ({"engine": "dask", "workers": 3}, None, "workers:3"),
+        ({"engine": "dask", "workers": 3}, "tcp://127.0.0.1:8786", "tcp://127.0.0.1:8786"),
+    ],
+)
+def test_a_stage_is_told_of_the_cluster_that_the_settings_name(
+    tmp_path: Path, compute: dict, address: str | None, told: str
+) -> None:
+    desk = with_params(make_desk(tmp_path / "workspace"), compute=compute)
+    workspace = replace(desk.workspace, env=Env.model_construct(dask=address))
+
+    assert stage_environment(workspace)[DASK_VARIABLE] == told
