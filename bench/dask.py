@@ -1,6 +1,6 @@
 """A search, its challengers and its backtest on a Dask cluster of one and of two workers, beside one process.
 
-    python bench/dask.py [--rows 60000] [--trials 12] [--repeat 1]
+    python bench/dask.py [--rows 60000] [--trials 12] [--rounds 200]
 
 The table is that of bench/scale.py (50 columns). Every way makes the stages tune, train and backtest from the same
 view, and the bytes that they write are compared. Seconds are those of a stage's whole process: start, reading, the
