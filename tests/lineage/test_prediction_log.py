@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from fsspec.implementations.memory import MemoryFileSystem
 
 from retrim.adapters.store import Store
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RetrimError
 from retrim.lineage import prediction_log as module
 from retrim.lineage.prediction_log import (
     SCHEMA,
@@ -374,3 +374,14 @@ def test_what_stood_in_tables_is_moved_once(tmp_path: Path) -> None:
     move_old_predictions(Store(url), PredictionLog(str(tmp_path / "p2"), "other", tmp_path / "l"), lambda _: ())
     assert not sa.inspect(engine).has_table("old_predictions")
     assert set(SCHEMA.names) >= {"key", "event_time", "prediction", "decision", "at", "request_id"}
+
+
+def test_an_address_that_is_away_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ENDPOINT_URL": "http://127.0.0.1:9", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    away = PredictionLog("s3://away/predictions", "bike", tmp_path / "lock")
+
+    with pytest.raises(RetrimError, match="s3://away/predictions cannot be reached") as raised:
+        away.versions()
+    assert not isinstance(raised.value, BadInputError)

@@ -188,7 +188,7 @@ class PredictionLog:
         names = self._files(version, (month, month))
         number = int(Path(names[-1]).stem.removeprefix("part-")) + 1 if names else 0
         if names:
-            last = _read_file(system, names[-1])
+            last = self._read_file(names[-1])
             if len(last) < ROWS:
                 taken, rows = rows.slice(0, ROWS - len(last)), rows.slice(ROWS - len(last))
                 whole = pa.concat_tables([last, taken])
@@ -269,7 +269,7 @@ class PredictionLog:
         system, _ = self._opened()
         counts: Counter[str] = Counter()
         for name in self._files(version, None):
-            with _reading(name), system.open(name, "rb") as file:
+            with self._reading(name), system.open(name, "rb") as file:
                 batches = pq.ParquetFile(file, read_dictionary=["batch"]).read(["batch"], use_threads=False)["batch"]
             counted = pc.value_counts(batches).to_pylist()
             counts.update({each["values"]: each["counts"] for each in counted if each["values"] is not None})
@@ -328,14 +328,14 @@ class PredictionLog:
         system, _ = self._opened()
         groups = []
         for name in self._all_files():
-            with _reading(name), system.open(name, "rb") as file:
+            with self._reading(name), system.open(name, "rb") as file:
                 many = pq.ParquetFile(file).metadata.num_row_groups
                 groups += [(name, group) for group in range(many)]
         random = np.random.default_rng(seed)
         frames = []
         for place in random.permutation(len(groups))[:count]:
             name, group = groups[place]
-            with _reading(name), system.open(name, "rb") as file:
+            with self._reading(name), system.open(name, "rb") as file:
                 table = pq.ParquetFile(file).read_row_group(group)
             rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
             frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
@@ -384,27 +384,48 @@ class PredictionLog:
         if not names:
             return SCHEMA.empty_table().select(columns or SCHEMA.names)
         system, _ = self._opened()
-        with _reading(f"{self._address.shown}"):
+        with self._reading(f"{self._address.shown}"):
             files = pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)) if is_address(self.where) else None
             found = pads.dataset(names, schema=SCHEMA, format="parquet", filesystem=files)
             return found.to_table(columns=columns, filter=query)
 
     def _all_files(self) -> list[str]:
-        system, root = self._opened()
-        system.invalidate_cache()
-        if not system.exists(root):
-            return []
-        return sorted(str(name) for name in system.find(root) if str(name).rpartition("/")[2].startswith("part-"))
+        return self._parts(self._opened()[1])
 
     def _files(self, version: int, months: tuple[str, str] | None) -> list[str]:
         """Files of a version, in order, of these months, the first and the last included."""
-        system, root = self._opened()
-        folder = f"{root}/version={version}"
-        system.invalidate_cache()
-        if not system.exists(folder):
-            return []
-        names = sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
+        names = self._parts(f"{self._opened()[1]}/version={version}")
         return [name for name in names if months is None or months[0] <= _part(name, "month") <= months[1]]
+
+    def _parts(self, folder: str) -> list[str]:
+        """Files below a folder, in order of name; none if it is not there."""
+        system, _ = self._opened()
+        with self._reading(folder):
+            system.invalidate_cache()
+            if not system.exists(folder):
+                return []
+            return sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
+
+    def _read_file(self, name: str) -> pa.Table:
+        system, _ = self._opened()
+        with self._reading(name), system.open(name, "rb") as file:
+            return pq.read_table(file, schema=SCHEMA)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, FileNotFoundError) as error:
+            raise _damaged(name, error) from error
+        except Exception as error:
+            if is_address(self.where):  # each kind of address has errors of its own
+                raise RetrimError(
+                    f"predictions at {self._address.shown} cannot be reached: {self._address.clean(error)}; look at "
+                    "the network and the access to it, or at RETRIM_PREDICTIONS"
+                ) from None
+            if isinstance(error, OSError):
+                raise _damaged(name, error) from error
+            raise
 
     @property
     def _address(self) -> Address:
@@ -453,20 +474,9 @@ def _part(name: str, what: str) -> str:
     return name.rpartition(f"/{what}=")[2].partition("/")[0]
 
 
-def _read_file(system: Any, name: str) -> pa.Table:
-    with _reading(name), system.open(name, "rb") as file:
-        return pq.read_table(file, schema=SCHEMA)
-
-
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise BadInputError(
-            f"stored predictions in {name} cannot be read ({said}); restore them from a backup"
-        ) from error
+def _damaged(name: str, error: Exception) -> BadInputError:
+    said = " ".join(str(error).split())[:200]
+    return BadInputError(f"stored predictions in {name} cannot be read ({said}); restore them from a backup")
 
 
 def move_old_predictions(store: Store, log: PredictionLog, classes_of: Callable[[int], tuple[str, ...]]) -> int:
