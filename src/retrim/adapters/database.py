@@ -225,6 +225,10 @@ class Database:
                 with self._transaction() as connection:
                     migrate(connection)
 
+    def close(self) -> None:
+        """Closes its connections."""
+        self._engine.dispose()
+
     @contextmanager
     def wrapped(self, what: str) -> Iterator[None]:
         """Turns the database's errors into ours; a key that is there already stays what it is, for the caller to judge.
@@ -282,6 +286,10 @@ class SqlTables:
     def place(self) -> str:
         """The address with its query, which tells two stores apart; never shown."""
         return self._database.place
+
+    def close(self) -> None:
+        """Closes its connections; the next question opens others."""
+        self._database.close()
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:

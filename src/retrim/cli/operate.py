@@ -439,3 +439,35 @@ MOST_FOLDERS = 8
 
 def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+@app.command(epilog=example("retrim gameday --only disk"))
+def gameday(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="WORDS", help="Faults whose name holds these words.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plant faults in a scratch copy of this workspace, and show what holds.
+
+    MLflow, Prefect, PostgreSQL, S3 and DNS away, a disk that is full or read-only, damaged files, killed commands. A
+    server answers meanwhile. The workspace itself is only read. Full and read-only disks take root, on Linux. The exit
+    code is 1 if a fault ended otherwise than is documented. It takes some minutes.
+    """
+    from retrim.cli import render
+    from retrim.errors import UnknownNameError
+    from retrim.operations.game_day import FAULTS, play
+    from retrim.operations.scratch import scratch_copy
+    from retrim.stats.codec import to_record
+
+    wanted = [fault for fault in FAULTS if not only or any(words in fault.name for words in only)]
+    if not wanted:
+        raise UnknownNameError("fault", ", ".join(only or ()), [fault.name for fault in FAULTS])
+    with render.progress(), scratch_copy(workspace_here(), now=as_time(None)) as scratch:
+        results = play(scratch, wanted)
+    if as_json:
+        render.show_json({"faults": [to_record(each) for each in results]})
+    else:
+        rows = [(each.outcome, each.fault, f"{each.seconds:.1f}", each.found or each.expected) for each in results]
+        render.show_table(("outcome", "fault", "seconds", "what happened"), rows)
+    raise typer.Exit(1 if any(each.outcome == "fail" for each in results) else 0)

@@ -188,6 +188,7 @@ def _begin_anew(fresh: Path) -> None:
         for run in store.all_runs(state=UNPUSHED):  # its run directory is gone
             detail = replace(run.detail, run_directory=None)
             store.end_run(run.id, state=UNPUSHED, ended=str(run.ended), version=None, detail=detail)
+        store.close()
     if (fresh / NOTE).is_file():
         dvc.run_dvc(fresh, "checkout", NOTE)
     shutil.rmtree(fresh / ".dvc" / "tmp", ignore_errors=True)

@@ -1,0 +1,535 @@
+"""A game day: faults planted in a scratch copy, each with what is documented to happen, as a table of pass and fail.
+
+While a fault lasts, commands end as documented and a server that runs goes on answering. When it is over, what is
+asked afterwards works by itself, and no batch, decision, version, release or prediction is gone.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from retrim.adapters.prefect_server import NOTE
+from retrim.lineage.workspace import report_progress
+from retrim.operations.scratch import Answering, Said, Scratch, commands, kill_group
+
+AWAY = "http://127.0.0.1:9"
+"""An address at which nothing answers: the port of `discard`."""
+NOWHERE = "http://nowhere.invalid"
+"""A name that no DNS knows (RFC 2606)."""
+DONE, ANSWERED = (0, 1), (0, 1, 2, 3)
+MOST_KILLS = 40
+"""Attempts to kill a command before it ends."""
+Outcome = Literal["pass", "fail", "not tried"]
+Plant = Callable[[Scratch], AbstractContextManager[Mapping[str, str] | None]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command, and how it is documented to end.
+
+    Args:
+        words: Behind `retrim`.
+        codes: Exit codes that are right.
+        says: What the error names; empty: nothing is asked for.
+    """
+
+    words: tuple[str, ...]
+    codes: tuple[int, ...] = DONE
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    Args:
+        name: What is wrong.
+        expected: What is documented to happen, in a sentence.
+        plant: Plants it until the block ends; gives variables for commands, or None where it cannot be tried here.
+        during: What is asked while it lasts. `FILE` stands for a file that has not landed yet.
+        after: What is asked when it is over.
+        served: Statuses with which a server that runs may answer meanwhile; None: it is stopped, as what it has open
+            would keep the fault from being planted.
+        seconds: Time limit of each command.
+    """
+
+    name: str
+    expected: str
+    plant: Plant
+    during: tuple[Asked, ...]
+    after: tuple[Asked, ...] = (Asked(("check",)),)
+    served: tuple[int, ...] | None = (HTTPStatus.OK,)
+    seconds: float = 120
+
+
+@dataclass(frozen=True)
+class FaultResult:
+    """What happened.
+
+    Args:
+        fault: Its name.
+        expected: What is documented.
+        outcome: `pass`, `fail`, or `not tried` where this machine or workspace cannot.
+        found: What was otherwise, or why it was not tried; empty where it passed.
+        seconds: The slowest command.
+        limit: Its time limit.
+    """
+
+    fault: str
+    expected: str
+    outcome: Outcome
+    found: str
+    seconds: float
+    limit: float
+
+
+FILE, RUBBISH = "FILE", "rubbish.csv"
+INGEST, CHECK, PREDICT = ("ingest", FILE, "--correction"), ("check",), ("predict",)
+
+
+@contextmanager
+def variables(_scratch: Scratch, **named: str) -> Iterator[Mapping[str, str]]:
+    """Other addresses for the commands."""
+    yield {f"RETRIM_{name.upper()}": value for name, value in named.items()}
+
+
+def away(**named: str) -> Plant:
+    """Addresses at which nothing answers."""
+    return lambda scratch: variables(scratch, **named)
+
+
+@contextmanager
+def landed(scratch: Scratch, **named: str) -> Iterator[Mapping[str, str]]:
+    """Rows have come that no check has seen, and other addresses."""
+    scratch.run("ingest", str(scratch.fresh_file()), "--correction", seconds=120)
+    with variables(scratch, **named) as found:
+        yield found
+
+
+@contextmanager
+def predictions_away(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
+    """Predictions go to an S3 that does not answer."""
+    if find_spec("boto3") is None:
+        yield None
+        return
+    with variables(scratch, predictions="s3://away/predictions") as named:
+        keys = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_MAX_ATTEMPTS": "1"}
+        yield {**named, **keys, "AWS_ENDPOINT_URL": AWAY}
+
+
+@contextmanager
+def store_locked(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
+    """Another process writes to the store for three seconds."""
+    held = sqlite3.connect(scratch.root / "var" / "retrim.db", check_same_thread=False)
+    held.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(3, held.rollback)
+    release.start()
+    try:
+        yield {}
+    finally:
+        release.join()
+        held.close()
+
+
+@contextmanager
+def altered(file: Path, change: Callable[[bytes], bytes]) -> Iterator[None]:
+    """A file has other bytes, and then its own again."""
+    aside = file.with_name(f".{file.name}.game-day")
+    shutil.copy2(file, aside)
+    mode = file.stat().st_mode
+    file.chmod(0o600)
+    try:
+        file.write_bytes(change(file.read_bytes()))
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        aside.replace(file)
+        file.chmod(mode)
+
+
+def flipped(content: bytes) -> bytes:
+    """The same with its middle byte turned."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+@contextmanager
+def landed_file_damaged(scratch: Scratch) -> Iterator[Mapping[str, str]]:
+    """A byte of the newest landed file is another."""
+    with altered(scratch.workspace().landing.standing()[-1].path, flipped):
+        yield {}
+
+
+@contextmanager
+def model_altered(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
+    """A byte of a file of the live model is another."""
+    workspace = scratch.workspace()
+    releases = workspace.store.releases(workspace.model)
+    if not releases or releases[-1].version is None:
+        yield None
+        return
+    bundle = workspace.registry.bundle_folder(releases[-1].version)
+    with altered(
+        max((path for path in bundle.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size), flipped
+    ):
+        yield {}
+
+
+@contextmanager
+def settings_broken(scratch: Scratch) -> Iterator[Mapping[str, str]]:
+    """params.yaml is no YAML any more."""
+    with altered(scratch.root / "params.yaml", lambda content: content + b"\n  : {\n"):
+        yield {}
+
+
+@contextmanager
+def store_cut(scratch: Scratch) -> Iterator[Mapping[str, str]]:
+    """The store's file was cut to half."""
+    with altered(scratch.root / "var" / "retrim.db", lambda content: content[: len(content) // 2]):
+        yield {}
+
+
+@contextmanager
+def rubbish(scratch: Scratch) -> Iterator[Mapping[str, str]]:
+    """A file that is none of this table is there."""
+    (scratch.root / "var" / RUBBISH).write_bytes(b"\x00\xff,\n\n;;;\n")
+    yield {}
+
+
+@contextmanager
+def disk_full(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
+    """No byte is free on the disk of the copy."""
+    if scratch.disk is None:
+        yield None
+        return
+    ballast = scratch.disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
+    with suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 9))
+    try:
+        yield {}
+    finally:
+        ballast.unlink()
+
+
+@contextmanager
+def disk_read_only(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
+    """Nothing can be written to the disk of the copy."""
+    if scratch.disk is None:
+        yield None
+        return
+
+    def remount(how: str) -> int:
+        return subprocess.run(
+            ["mount", "-o", f"remount,{how}", str(scratch.disk)], check=False, capture_output=True
+        ).returncode
+
+    if remount("ro"):  # something has a file open for writing: the server does
+        yield None
+        return
+    try:
+        yield {}
+    finally:
+        remount("rw")
+
+
+@contextmanager
+def going_on(scratch: Scratch, words: Sequence[str], *, seed: int) -> Iterator[Mapping[str, str] | None]:
+    """A command was killed with all it started, somewhere on its way."""
+    words = [str(scratch.fresh_file()) if word == FILE else word for word in words]
+    began = time.monotonic()
+    scratch.start(*words).communicate()
+    whole, draw = time.monotonic() - began, random.Random(seed)
+    for _ in range(MOST_KILLS):
+        words = [str(scratch.fresh_file()) if word.endswith(".parquet") else word for word in words]
+        process = scratch.start(*words)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=draw.uniform(0.2, 0.9) * whole)
+        if process.poll() is None:
+            kill_group(process)
+            process.communicate()
+            yield {}
+            return
+    yield None
+
+
+def killed(*words: str, seed: int) -> Plant:
+    """As `going_on`."""
+    return lambda scratch: going_on(scratch, words, seed=seed)
+
+
+@contextmanager
+def prefect_dies(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
+    """The Prefect server of a check was killed while it was made."""
+    scratch.run("ingest", str(scratch.fresh_file()), "--correction", seconds=120)
+    process, note = scratch.start("check"), scratch.root / "var" / "prefect" / NOTE
+    server = None
+    while process.poll() is None and server is None:
+        with suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
+            server = psutil.Process(int(json.loads(note.read_text(encoding="utf-8"))["pid"]))
+        time.sleep(0.05)
+    if server is not None:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+    process.communicate()
+    yield {} if server is not None else None
+
+
+@contextmanager
+def at_once(scratch: Scratch) -> Iterator[Mapping[str, str]]:
+    """The same file is landed, and a check made, by three commands each at the same moment."""
+    file = str(scratch.fresh_file())
+    started = [scratch.start("ingest", file, "--correction") for _ in range(3)] + [
+        scratch.start("check") for _ in range(3)
+    ]
+    for process in started:
+        process.communicate()
+    yield {}
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes alerts."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(HTTPStatus.OK)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
+        """Nothing is written."""
+
+
+@contextmanager
+def alerts_back(scratch: Scratch) -> Iterator[Mapping[str, str]]:
+    """Alerts could not be sent, and now their address takes them."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    address = f"json://127.0.0.1:{server.server_address[1]}"
+    server.server_close()
+    scratch.run("alerts", "test", added={"RETRIM_ALERTS": address}, seconds=120)
+    again = ThreadingHTTPServer(("127.0.0.1", server.server_address[1]), Receiver)
+    threading.Thread(target=again.serve_forever, daemon=True).start()
+    try:
+        yield {"RETRIM_ALERTS": address}
+    finally:
+        again.shutdown()
+        again.server_close()
+
+
+FAULTS = (
+    Fault(
+        "Prefect is away",
+        "a check with new rows says so; predictions go on",
+        lambda scratch: landed(scratch, prefect_url=f"{AWAY}/api"),
+        (Asked(CHECK, (3,), "no Prefect server answers"), Asked(PREDICT)),
+    ),
+    Fault(
+        "Prefect dies during a check",
+        "the next check finishes it",
+        prefect_dies,
+        (Asked(PREDICT),),
+    ),
+    Fault(
+        "MLflow is away",
+        "predictions go on; what the page of MLflow shows is written later",
+        away(mlflow_url=AWAY),
+        (Asked(PREDICT),),
+    ),
+    Fault(
+        "MLflow's name is unknown (DNS)",
+        "predictions go on",
+        away(mlflow_url=NOWHERE),
+        (Asked(PREDICT),),
+    ),
+    Fault(
+        "PostgreSQL is away",
+        "a command names the store; the server goes on",
+        away(store_url="postgresql+psycopg://retrim@127.0.0.1:9/retrim"),
+        (Asked(PREDICT, (2, 3), "store"), Asked(CHECK, (2, 3), "store")),
+    ),
+    Fault(
+        "PostgreSQL's name is unknown (DNS)",
+        "a command names the store; the server goes on",
+        away(store_url="postgresql+psycopg://retrim@nowhere.invalid/retrim"),
+        (Asked(CHECK, (2, 3), "store"),),
+    ),
+    Fault(
+        "the store is locked",
+        "a command waits, and works",
+        store_locked,
+        (Asked(CHECK),),
+    ),
+    Fault(
+        "S3 is away",
+        "a prediction names the address; the server keeps its answers beside",
+        predictions_away,
+        (Asked(PREDICT, (3,), "s3://away/predictions"),),
+    ),
+    Fault(
+        "the alerts' address is away",
+        "a check is made, and what could not be sent waits",
+        away(alerts="json://127.0.0.1:9"),
+        (Asked(("alerts", "test"), (1, 2, 3)), Asked(CHECK)),
+    ),
+    Fault("the alerts' address is back", "what waited is sent", alerts_back, (Asked(("alerts", "send")),)),
+    Fault(
+        "the disk is full",
+        "a command says so, and nothing is half written; the server refuses what it cannot keep",
+        disk_full,
+        (Asked(INGEST, (3,)), Asked(CHECK, (3,))),
+        (Asked(INGEST), Asked(CHECK)),
+        served=(HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE),
+    ),
+    Fault(
+        "the disk is read-only",
+        "a command says so, and nothing is half written",
+        disk_read_only,
+        (Asked(("ingest", "params.yaml"), (2, 3)), Asked(CHECK, (3,))),
+        (Asked(INGEST), Asked(CHECK)),
+        served=None,
+    ),
+    Fault(
+        "a landed file is damaged",
+        "a check refuses, and names the file",
+        landed_file_damaged,
+        (Asked(CHECK, (1, 2, 3), "altered"),),
+    ),
+    Fault(
+        "the live model is altered",
+        "a command refuses it; the server goes on with what it loaded",
+        model_altered,
+        (Asked(CHECK, (1,), "altered"),),
+    ),
+    Fault(
+        "params.yaml is broken",
+        "a command names the place; the server goes on",
+        settings_broken,
+        (Asked(CHECK, (2,), "params.yaml"),),
+    ),
+    Fault(
+        "the store is cut",
+        "a command names the store; the server goes on",
+        store_cut,
+        (Asked(CHECK, (2, 3), "store"),),
+    ),
+    Fault(
+        "a file is rubbish",
+        "it is refused or quarantined, and no row of it lands",
+        rubbish,
+        (Asked(("ingest", f"var/{RUBBISH}"), (2,)),),
+    ),
+    Fault(
+        "an ingest is killed",
+        "the same again lands it once",
+        killed(*INGEST, seed=1),
+        (),
+        (Asked(INGEST), Asked(CHECK)),
+    ),
+    Fault("a check is killed", "the next one works", killed(*CHECK, seed=2), ()),
+    Fault("a prediction is killed", "the next one works", killed(*PREDICT, seed=3), (), (Asked(PREDICT), Asked(CHECK))),
+    Fault("six commands at once", "each waits or says that another works", at_once, (Asked(PREDICT),)),
+)
+"""In the order in which they are tried: what changes nothing for good comes as it comes."""
+
+
+def play(scratch: Scratch, faults: Sequence[Fault] = FAULTS) -> list[FaultResult]:
+    """Plants each fault in the copy, one after the other, and says how it went."""
+    answering = Answering(scratch)
+    serves, results = answering.start(), []
+    try:
+        for number, fault in enumerate(faults):
+            report_progress(fault.name, number, len(faults))
+            results.append(_tried(scratch, fault, answering if serves else None))
+        if serves:
+            results.append(_server_killed(answering))
+    finally:
+        answering.stop()
+    return results
+
+
+def _tried(scratch: Scratch, fault: Fault, answering: Answering | None) -> FaultResult:
+    before, trial = scratch.kept(), _Trial(scratch, fault)
+    stopped = answering is not None and fault.served is None
+    if answering is not None and stopped:
+        answering.stop()
+    with fault.plant(scratch) as added:
+        for asked in fault.during if added is not None else ():
+            trial.ask(asked, added or {})
+        if answering is not None and fault.served is not None:
+            trial.expect_answer(answering, fault.served, "meanwhile")
+    if answering is not None and stopped:
+        answering.start()
+    if added is None:
+        return trial.result("this machine or workspace cannot", outcome="not tried")
+    for asked in fault.after:
+        trial.ask(asked, {})
+    if answering is not None:
+        trial.expect_answer(answering, (HTTPStatus.OK,), "afterwards")
+    trial.wrong += [f"{what} are gone" for what in before.lost_in(scratch.kept())]
+    return trial.result("; ".join(trial.wrong), outcome="fail" if trial.wrong else "pass")
+
+
+class _Trial:
+    """What is asked while a fault is tried, and what was wrong."""
+
+    def __init__(self, scratch: Scratch, fault: Fault) -> None:
+        self._scratch, self._fault = scratch, fault
+        self.wrong: list[str] = []
+        self._slowest = 0.0
+
+    def ask(self, asked: Asked, added: Mapping[str, str]) -> None:
+        words = [str(self._scratch.fresh_file()) if word == FILE else word for word in asked.words]
+        said = self._scratch.run(*words, added=added, seconds=self._fault.seconds)
+        self._slowest = max(self._slowest, said.seconds)
+        self.wrong += filter(None, [_otherwise(asked, said, self._fault.seconds)])
+
+    def expect_answer(self, answering: Answering, statuses: tuple[int, ...], when: str) -> None:
+        status = answering.ask()
+        if status not in statuses:
+            self.wrong.append(f"the server answered {status or 'nothing'} {when}")
+
+    def result(self, found: str, *, outcome: Outcome) -> FaultResult:
+        fault, seconds = self._fault, round(self._slowest, 1)
+        return FaultResult(fault.name, fault.expected, outcome, found, seconds, fault.seconds)
+
+
+def _otherwise(asked: Asked, said: Said, limit: float) -> str | None:
+    """What a command did that is not documented; None: nothing."""
+    last = (said.errors.strip().splitlines() or [""])[-1][:300]
+    if said.seconds >= limit:
+        return f"{commands(asked.words)} did not end within {limit:g} s"
+    if said.code not in asked.codes:
+        return f"{commands(asked.words)} ended with {said.code}: {last}"
+    if "Traceback" in said.errors:
+        return f"{commands(asked.words)} printed a traceback: {last}"
+    if asked.says not in said.errors:
+        return f"{commands(asked.words)} does not say {asked.says!r}: {last}"
+    return None
+
+
+def _server_killed(answering: Answering) -> FaultResult:
+    began = time.monotonic()
+    answering.kill()
+    answers = answering.start()
+    outcome: Outcome = "pass" if answers else "fail"
+    found = "" if answers else "it does not answer"
+    seconds = round(time.monotonic() - began, 1)
+    return FaultResult("the server is killed", "started again, it answers", outcome, found, seconds, 60)
