@@ -38,8 +38,7 @@ COMMAND = (sys.executable, "-P", "-c", "from retrim.cli.main import main; main()
 START_SECONDS, ANSWER_SECONDS = 60, 10
 SPARE = 64 << 20
 """Bytes that are free on the small disk when a game day begins, beside as many as the copy has."""
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/\S*)")
-OURS = tuple(f"RETRIM_{name.upper()}" for name in Env.model_fields)
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/[^\s;]*)")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Scratch:
     def workspace(self) -> Workspace:
         """The copy, opened with the stores of its own."""
         paths = WorkspacePaths(self.root)
-        return Workspace(paths, load_params(paths.params), Env(**dict.fromkeys(Env.model_fields)))
+        return Workspace(paths, load_params(paths.params), no_addresses())
 
     def start(self, *words: str, added: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Starts `retrim ...` in the copy, in a process group of its own."""
@@ -156,6 +155,11 @@ class Scratch:
         return orjson.dumps(asked)
 
 
+def no_addresses() -> Env:
+    """Everything where it is by default: in the workspace."""
+    return Env(**dict.fromkeys(Env.model_fields))
+
+
 def clean_of_addresses(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables without those that name stores, alerts and keys of the real workspace."""
     own = {name: value for name, value in environment.items() if not name.startswith("RETRIM_")}
@@ -191,7 +195,7 @@ def scratch_copy(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[Scratch
         size = sum(path.stat().st_size for path in (folder / "backup").rglob("*") if path.is_file())
         with _small_disk(folder / "disk", 4 * size + SPARE) as disk:
             root = (disk or folder) / "workspace"
-            restore_backup(str(folder / "backup"), root, until=None, word=None)
+            restore_backup(str(folder / "backup"), root, until=None, word=None, env=no_addresses())
             (folder / "files").mkdir()
             yield Scratch(root, folder / "files", disk)
 
@@ -228,8 +232,8 @@ class Answering:
         self._process: subprocess.Popen[str] | None = None
         self._port, self._path = 0, ""
 
-    def start(self) -> bool:
-        """Starts it; whether it answers the row."""
+    def start(self) -> int:
+        """Starts it; the status with which it answers the row, 0 where it does not."""
         self._process = self._scratch.start("serve", "--port", "0")
         assert self._process.stdout is not None
         late = threading.Timer(START_SECONDS, lambda: kill_group(self._process))  # type: ignore[arg-type]
@@ -238,9 +242,9 @@ class Answering:
         late.cancel()
         if found is None:
             self.stop()
-            return False
+            return 0
         self._port, self._path = int(found[1]), found[2]
-        return self.ask() == 200
+        return self.ask()
 
     def ask(self) -> int:
         """The status of an answer; 0: there was none."""
@@ -262,7 +266,7 @@ class Answering:
         if self._process is None:
             return
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGINT)
+            os.killpg(self._process.pid, signal.SIGTERM)
         try:
             self._process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
