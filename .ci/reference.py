@@ -323,6 +323,7 @@ RECORDS = (
     Printed("retrim status --all", "retrim.reports.health:ModelPlace", "Under `models`, a list of these."),
     Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
     Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
+    Printed("retrim gameday", "retrim.operations.game_day:FaultResult", "Under `faults`, a list of these."),
     Printed("retrim backup", "retrim.operations.backup_record:BackupMade"),
     Printed("retrim restore", "retrim.operations.backup_record:BackupRestored"),
     Printed(
@@ -861,12 +862,32 @@ def plug_ins_page() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+FAULTS_HEAD = """# Faults of a game day
+
+What `retrim gameday` plants, one after the other, in a scratch copy: [how to play one](../how-to/game-day.md). While a
+fault lasts the commands end as the second column says, and a server that runs goes on answering. Afterwards a check
+works by itself, and no batch, decision, version, release or stored prediction is gone.
+"""
+
+
+def faults_page() -> str:
+    from retrim.operations.game_day import FAULTS, commands
+
+    rows = []
+    for fault in FAULTS:
+        codes = [f"{commands(asked.words)}: {' or '.join(map(str, asked.codes))}" for asked in fault.during]
+        rows.append((fault.name, fault.expected, "; ".join(codes), f"{fault.seconds:g}"))
+    heads = ("fault", "what is documented", "exit codes meanwhile", "seconds for a command, at most")
+    return "\n".join([FAULTS_HEAD, *table(heads, rows), ""])
+
+
 PAGES = {
     "reference/settings.md": settings_page,
     "explanation/settings.md": why_page,
     "reference/command-line.md": commands_page,
     "reference/records.md": records_page,
     "reference/plug-ins.md": plug_ins_page,
+    "reference/faults.md": faults_page,
 }
 
 

@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
@@ -55,7 +54,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Fault:
+class PlantedFault:
     """A fault.
 
     Args:
@@ -134,17 +133,23 @@ def predictions_away(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
 
 
 @contextmanager
-def store_locked(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
+def store_locked(scratch: Scratch) -> Iterator[Mapping[str, str]]:
     """Another process writes to the store for three seconds."""
-    held = sqlite3.connect(scratch.root / "var" / "retrim.db", check_same_thread=False)
-    held.execute("BEGIN EXCLUSIVE")
-    release = threading.Timer(3, held.rollback)
-    release.start()
+    store, holds = scratch.workspace().store, threading.Event()
+
+    def hold() -> None:
+        with store.begin():
+            holds.set()
+            time.sleep(3)
+        store.close()
+
+    writer = threading.Thread(target=hold)
+    writer.start()
+    holds.wait()
     try:
         yield {}
     finally:
-        release.join()
-        held.close()
+        writer.join()
 
 
 @contextmanager
@@ -335,62 +340,62 @@ def alerts_back(scratch: Scratch) -> Iterator[Mapping[str, str]]:
 
 
 FAULTS = (
-    Fault(
+    PlantedFault(
         "Prefect is away",
         "a check with new rows says so; predictions go on",
         lambda scratch: landed(scratch, prefect_url=f"{AWAY}/api"),
         (Asked(CHECK, (3,), "no Prefect server answers"), Asked(PREDICT)),
     ),
-    Fault(
+    PlantedFault(
         "Prefect dies during a check",
         "the next check finishes it",
         prefect_dies,
         (Asked(PREDICT),),
     ),
-    Fault(
+    PlantedFault(
         "MLflow is away",
         "predictions go on; what the page of MLflow shows is written later",
         away(mlflow_url=AWAY),
         (Asked(PREDICT),),
     ),
-    Fault(
+    PlantedFault(
         "MLflow's name is unknown (DNS)",
         "predictions go on",
         away(mlflow_url=NOWHERE),
         (Asked(PREDICT),),
     ),
-    Fault(
+    PlantedFault(
         "PostgreSQL is away",
         "a command names the store; the server goes on",
         away(store_url="postgresql+psycopg://retrim@127.0.0.1:9/retrim"),
         (Asked(PREDICT, (2, 3), "store"), Asked(CHECK, (2, 3), "store")),
     ),
-    Fault(
+    PlantedFault(
         "PostgreSQL's name is unknown (DNS)",
         "a command names the store; the server goes on",
         away(store_url="postgresql+psycopg://retrim@nowhere.invalid/retrim"),
         (Asked(CHECK, (2, 3), "store"),),
     ),
-    Fault(
+    PlantedFault(
         "the store is locked",
         "a command waits, and works",
         store_locked,
         (Asked(CHECK),),
     ),
-    Fault(
+    PlantedFault(
         "S3 is away",
         "a prediction names the address; the server keeps its answers beside",
         predictions_away,
         (Asked(PREDICT, (3,), "s3://away/predictions"),),
     ),
-    Fault(
+    PlantedFault(
         "the alerts' address is away",
         "a check is made, and what could not be sent waits",
         away(alerts="json://127.0.0.1:9"),
         (Asked(("alerts", "test"), (1, 2, 3)), Asked(CHECK)),
     ),
-    Fault("the alerts' address is back", "what waited is sent", alerts_back, (Asked(("alerts", "send")),)),
-    Fault(
+    PlantedFault("the alerts' address is back", "what waited is sent", alerts_back, (Asked(("alerts", "send")),)),
+    PlantedFault(
         "the disk is full",
         "a command says so, and nothing is half written; the server refuses what it cannot keep",
         disk_full,
@@ -398,7 +403,7 @@ FAULTS = (
         (Asked(INGEST), Asked(CHECK)),
         served=(HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE),
     ),
-    Fault(
+    PlantedFault(
         "the disk is read-only",
         "a command says so, and nothing is half written",
         disk_read_only,
@@ -406,51 +411,53 @@ FAULTS = (
         (Asked(INGEST), Asked(CHECK)),
         served=None,
     ),
-    Fault(
+    PlantedFault(
         "a landed file is damaged",
         "a check refuses, and names the file",
         landed_file_damaged,
         (Asked(CHECK, (1, 2, 3), "altered"),),
     ),
-    Fault(
+    PlantedFault(
         "the live model is altered",
         "a command refuses it; the server goes on with what it loaded",
         model_altered,
         (Asked(CHECK, (1,), "altered"),),
     ),
-    Fault(
+    PlantedFault(
         "params.yaml is broken",
         "a command names the place; the server goes on",
         settings_broken,
         (Asked(CHECK, (2,), "params.yaml"),),
     ),
-    Fault(
+    PlantedFault(
         "the store is cut",
         "a command names the store; the server goes on",
         store_cut,
         (Asked(CHECK, (2, 3), "store"),),
     ),
-    Fault(
+    PlantedFault(
         "a file is rubbish",
         "it is refused or quarantined, and no row of it lands",
         rubbish,
         (Asked(("ingest", f"var/{RUBBISH}"), (2,)),),
     ),
-    Fault(
+    PlantedFault(
         "an ingest is killed",
         "the same again lands it once",
         killed(*INGEST, seed=1),
         (),
         (Asked(INGEST), Asked(CHECK)),
     ),
-    Fault("a check is killed", "the next one works", killed(*CHECK, seed=2), ()),
-    Fault("a prediction is killed", "the next one works", killed(*PREDICT, seed=3), (), (Asked(PREDICT), Asked(CHECK))),
-    Fault("six commands at once", "each waits or says that another works", at_once, (Asked(PREDICT),)),
+    PlantedFault("a check is killed", "the next one works", killed(*CHECK, seed=2), ()),
+    PlantedFault(
+        "a prediction is killed", "the next one works", killed(*PREDICT, seed=3), (), (Asked(PREDICT), Asked(CHECK))
+    ),
+    PlantedFault("six commands at once", "each waits or says that another works", at_once, (Asked(PREDICT),)),
 )
 """In the order in which they are tried: what changes nothing for good comes as it comes."""
 
 
-def play(scratch: Scratch, faults: Sequence[Fault] = FAULTS) -> list[FaultResult]:
+def play(scratch: Scratch, faults: Sequence[PlantedFault] = FAULTS) -> list[FaultResult]:
     """Plants each fault in the copy, one after the other, and says how it went."""
     answering = Answering(scratch)
     status = answering.start()
@@ -466,7 +473,7 @@ def play(scratch: Scratch, faults: Sequence[Fault] = FAULTS) -> list[FaultResult
     return results
 
 
-def _tried(scratch: Scratch, fault: Fault, answering: Answering | None) -> FaultResult:
+def _tried(scratch: Scratch, fault: PlantedFault, answering: Answering | None) -> FaultResult:
     before, trial = scratch.kept(), _Trial(scratch, fault)
     stopped = answering is not None and fault.served is None
     if answering is not None and stopped:
@@ -491,7 +498,7 @@ def _tried(scratch: Scratch, fault: Fault, answering: Answering | None) -> Fault
 class _Trial:
     """What is asked while a fault is tried, and what was wrong."""
 
-    def __init__(self, scratch: Scratch, fault: Fault) -> None:
+    def __init__(self, scratch: Scratch, fault: PlantedFault) -> None:
         self._scratch, self._fault = scratch, fault
         self.wrong: list[str] = []
         self._slowest = 0.0
