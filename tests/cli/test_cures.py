@@ -91,6 +91,13 @@ CASES = (
 
 EXCEPTIONS = {
     "the worker ended: {}; start it again with `retrim schedule`": "only a fault in Prefect's worker ends it so",
+    "start `retrim up` again": "only who removes a deployment by hand meets it; tests/operations/test_up.py starts it",
+    "nothing of `retrim up` runs": "says what is so; tests/operations/test_doctor.py plants it, test_up.py starts it",
+    "`retrim up` was never started here": "says what is so, and that it is in order",
+    "triggers.budget.money: {} is a limit, and nothing says what a retraining costs; work that out by "
+    "`retrim policy cost`, which prints gain.money, or set triggers.budget.money to null": (
+        "both settings are tried in tests/cures_settings/loading.py"
+    ),
 }
 """Texts whose cure no test takes, each with the reason; a new one needs its test: tests/builders/cured.py says how."""
 

@@ -36,6 +36,8 @@ ACCEPTED: dict[str, tuple[str, Settings]] = {
     "a model takes a missing value as it is, or prepare.steps fill it": (
         "regression", {"prepare.steps": [{"step": "fill_median", "columns": ["level"]}]}),
     "prepare.steps, such as select_uncorrelated, leave one out": ("regression", {"prepare.steps": [SELECT]}),
+    "set RETRIM_BACKUP and schedule.backup": ("regression", {"schedule.backup": "0 2 * * *"}),
+    "retrim backup, and set schedule.backup": ("regression", {"schedule.backup": "1D"}),
 }  # fmt: skip
 """Pieces of texts of a profile or of a draft, and what they advise."""
 

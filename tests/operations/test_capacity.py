@@ -7,6 +7,7 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.operations.capacity import AskedLoad, CapacityAnswer, find_capacity
 from retrim.operations.scratch_server import ScratchPaths
+from tests.builders.cured import Cure
 from tests.builders.desk import Desk, make_desk
 
 TODAY = AskedLoad(1, None, 0.0, None, None, 3.0)
@@ -32,10 +33,16 @@ def kept(desk: Desk) -> tuple[set[Path], int, int]:
     return files, len(store.decisions("generated")), len(store.runs("generated"))
 
 
-def test_without_a_live_version_there_is_nothing_to_measure(tmp_path: Path) -> None:
+@pytest.mark.cures("no version is live, so there is nothing to measure; make one: `retrim retrain`")
+def test_without_a_live_version_there_is_nothing_to_measure(
+    tmp_path: Path, measured: CapacityAnswer, cure: Cure
+) -> None:
     empty = make_desk(tmp_path / "workspace")
-    with pytest.raises(BadInputError, match="no version is live"):
+    with pytest.raises(BadInputError) as raised:
         find_capacity(empty.workspace, TODAY, now=empty.day(31), months=12)
+
+    cure.is_asked(str(raised.value))
+    cure.is_done(str(measured))  # of a desk with a version
 
 
 def test_every_rate_that_can_be_measured_is(measured: CapacityAnswer) -> None:

@@ -11,6 +11,8 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.mlflow_server import bind
 from retrim.checking.mode import begin_due_times
+from retrim.cli.operate import refuse_other_schedules
+from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths, write_private
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, open_workspace
@@ -18,6 +20,7 @@ from retrim.operations import doctor
 from retrim.operations.doctor import EXAMINATIONS, Examined, Finding, examine
 from retrim.operations.parts import Ports, installation_at, plan_installation, write_installation
 from retrim.reports.health import HealthLevel
+from tests.builders.cured import Cure
 from tests.builders.desk import make_desk
 from tests.builders.typed import set_key
 
@@ -166,6 +169,16 @@ def test_a_wrong_variable_has_its_line(
     found = worst(workspace, check)
 
     assert (str(found.level), said in found.said, bool(found.cure)) == (level, True, True), found
+
+
+@pytest.mark.cures("the schedule of {} runs already, by `retrim schedule` or `retrim up`; stop that one first")
+def test_a_schedule_that_runs_keeps_another_installation_away(workspace: Workspace, cure: Cure) -> None:
+    with held_locks(workspace, "schedule"), pytest.raises(RefusedError) as raised:
+        refuse_other_schedules([workspace.paths])
+    cure.is_asked(str(raised.value))
+    refuse_other_schedules([workspace.paths])  # it was stopped
+
+    cure.is_done("")
 
 
 def test_that_nobody_is_told_of_alerts_is_a_warning(workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.operations.parts import (
     MOST_MLFLOW,
@@ -22,6 +23,7 @@ from retrim.operations.parts import (
 )
 from retrim.operations.supervise import supervisor_config
 from retrim.operations.units import unit_name, write_units
+from tests.builders.cured import Cure
 
 FREE = Ports(0, 0, 0)
 PLANTED = "planted4711"
@@ -63,6 +65,16 @@ def test_a_free_port_is_taken_again_the_next_time(tmp_path: Path) -> None:
     write_installation(first)
 
     assert plan(tmp_path, "a", "b") == first == installation_at(tmp_path)
+
+
+@pytest.mark.cures("{} has no installation; begin it with `retrim up {}`")
+def test_where_none_was_begun_the_error_says_how_to(tmp_path: Path, cure: Cure) -> None:
+    with pytest.raises(BadInputError) as raised:
+        installation_at(tmp_path)
+    cure.is_asked(str(raised.value))
+    write_installation(plan(tmp_path, "a"))  # as `retrim up` does
+
+    cure.is_done(str(installation_at(tmp_path)))
 
 
 def test_passwords_are_made_before_the_parts_that_share_them(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def up(
     ports = Ports(prefect_port, port, serve_port)
     planned = plan_installation(roots, folder, ports=ports, prefect_url=env.prefect_url, mlflow_url=env.mlflow_url)
     lock = take_installation(planned)
-    _refuse_other_schedules(roots)
+    refuse_other_schedules(roots)
     _refuse_taken_ports(planned)
     write_installation(planned)
     if systemd:
@@ -87,7 +87,7 @@ def _places(folders: list[Path] | None) -> "tuple[list[WorkspacePaths], Path]":
     return roots, folder
 
 
-def _refuse_other_schedules(roots: "Sequence[WorkspacePaths]") -> None:
+def refuse_other_schedules(roots: "Sequence[WorkspacePaths]") -> None:
     """Refuses workspaces of one model name, and those whose schedule runs already; what cannot be read is said."""
     from retrim.errors import RefusedError, RetrimError
     from retrim.lineage.locks import is_alive
