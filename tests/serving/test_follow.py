@@ -1,6 +1,7 @@
 """A server follows what is live, keeps what it answers, and goes on where something fails."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -166,6 +167,22 @@ def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(des
     second.close()
 
     assert (before, predictions.all_keys(1)) == ([], ["a"])
+
+
+def test_a_line_that_a_full_disk_cut_does_not_spoil_the_next(desk: Desk) -> None:
+    folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
+    log = RequestLog(folder, predictions, is_durable=False)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))  # bytes that a file may have
+    try:
+        with pytest.raises(OSError, match="full"):
+            log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.add((1, "s", 0, [("b", None, 1.0, None, None, None, None, None)]))
+    log.close()
+
+    assert predictions.all_keys(1) == ["b"]
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:

@@ -65,8 +65,9 @@ class RequestLog:
         """
         content = orjson.dumps(line) + b"\n"
         with self._lock:
-            if os.write(self._file, content) != len(content):
-                os.write(self._file, b"\n")
+            written = os.write(self._file, content)
+            if written != len(content):
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)  # else it would spoil the next line
                 raise OSError("the disk is full")
             if self._is_durable:
                 os.fsync(self._file)
@@ -80,8 +81,9 @@ class RequestLog:
         with self._lock:
             os.close(self._file)
         for path in self._folder.glob(f"*{SUFFIX}"):
-            if path.stat().st_size == 0:
-                self._take(path)
+            with suppress(FileNotFoundError):  # another server took it meanwhile
+                if path.stat().st_size == 0:
+                    self._take(path)
 
     def store(self) -> None:
         """Moves what was kept until now into the data set; what cannot be moved stays for the next time."""
