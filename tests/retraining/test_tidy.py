@@ -59,6 +59,14 @@ def test_age_is_counted_from_the_newest_row_not_by_the_clock(tmp_path: Path) -> 
     assert tidy(desk.workspace, now=NOW + 9000 * DAY).prediction_files == 0
 
 
+def test_a_row_of_a_far_future_ages_no_other(tmp_path: Path) -> None:
+    desk = desk_with(tmp_path, keep_predictions="1100D")
+    far = pd.Timestamp("2199-01-01", tz="UTC")
+    desk.workspace.predictions.add(1, predicted_rows(["far"], [1.0], event=far, at=NOW, batch="b"))
+
+    assert tidy(desk.workspace, now=NOW).prediction_files == 0
+
+
 def test_a_share_goes_at_a_time_the_oldest_first(tmp_path: Path) -> None:
     desk = desk_with(tmp_path, keep_predictions="30D")
     left = []

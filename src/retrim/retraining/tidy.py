@@ -38,7 +38,7 @@ class Tidied:
 
 def tidy(workspace: Workspace, *, now: pd.Timestamp, most: int = MOST) -> Tidied:
     """Removes a day's share; what is left over goes another day. While a run goes on its pieces are left alone."""
-    files, freed = _drop_predictions(workspace, most=most)
+    files, freed = _drop_predictions(workspace, now=now, most=most)
     pieces = 0
     with suppress(RefusedError):
         pruned = prune(workspace, dry=False, now=now, grace=GRACE, most=most)
@@ -47,12 +47,12 @@ def tidy(workspace: Workspace, *, now: pd.Timestamp, most: int = MOST) -> Tidied
     return Tidied(pieces, files, freed)
 
 
-def _drop_predictions(workspace: Workspace, *, most: int) -> tuple[int, int]:
-    """Files of predictions that went, and their bytes."""
+def _drop_predictions(workspace: Workspace, *, now: pd.Timestamp, most: int) -> tuple[int, int]:
+    """Files of predictions that went, and their bytes. A request may name an event in a far future: it ages nothing."""
     found = []
     for log in workspace.predictions.of_every_role():
         months = log.months()
-        since = kept_since(workspace, newest=pd.Timestamp(months[-1], tz="UTC")) if months else None
+        since = kept_since(workspace, newest=min(pd.Timestamp(months[-1], tz="UTC"), now)) if months else None
         if since is not None:
             found += [(log, name) for name in log.files_before(f"{since:%Y-%m}")]
     sizes = [log.drop_file(name) for log, name in found[:most]]
