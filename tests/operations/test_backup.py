@@ -4,7 +4,9 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,6 +170,61 @@ def test_an_object_that_is_damaged_is_named_and_nothing_is_left(desk: Desk, plac
     with pytest.raises(RetrimError, match=rf"parquet cannot be restored: .*{hurt.digest} is damaged"):
         restored(desk, place, tmp_path / "into" / "back")
     assert list((tmp_path / "into").iterdir()) == []
+
+
+def alter(desk: Desk, place: str, made: BackupMade, **fields: Any) -> None:
+    """Adds a backup with other fields, as one might who can write to the place."""
+    BackupStore(place).add(replace(made.backup, at=desk.day(12), **fields))
+
+
+@pytest.mark.parametrize("name", ["out/file", ".git/hooks/post-checkout", "../file"])
+def test_a_record_that_leads_out_of_the_workspace_is_refused(desk: Desk, place: str, tmp_path: Path, name: str) -> None:
+    root = desk.workspace.paths.root
+    (tmp_path / "elsewhere").mkdir()
+    (root / "out").symlink_to(tmp_path / "elsewhere")
+    git.commit(root, ["out"], "a link")
+    made = back_up(desk, place)
+    alter(desk, place, made, files=(*made.backup.files, replace(landed(made), place=name)))
+
+    with pytest.raises(RetrimError, match="altered"):
+        restored(desk, place, tmp_path / "into" / "back")
+    assert [*(tmp_path / "elsewhere").iterdir(), *(tmp_path / "into").iterdir()] == []
+
+
+def test_a_record_that_names_a_file_of_git_as_a_ref_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
+    made = back_up(desk, place)
+    state = made.backup.git
+    alter(desk, place, made, git=replace(state, refs={**state.refs, "hooks/post-checkout": state.commit}))
+
+    with pytest.raises(RetrimError, match="altered"):
+        restored(desk, place, tmp_path / "into" / "back")
+
+
+def test_no_file_comes_back_with_rights_of_its_owner_for_all(desk: Desk, place: str, tmp_path: Path) -> None:
+    made = back_up(desk, place)
+    alter(desk, place, made, files=(*made.backup.files, replace(landed(made), place="var/program", mode=0o6755)))
+
+    restored(desk, place, tmp_path / "back")
+
+    assert (tmp_path / "back" / "var" / "program").stat().st_mode & 0o7777 == 0o755
+
+
+def test_a_restore_leaves_another_to_the_same_folder_alone(
+    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(desk, place)
+    folder, unbundled = tmp_path / "back", git.unbundle
+
+    def while_another_restores(fresh: Path, *given: Any) -> None:
+        monkeypatch.setattr(git, "unbundle", unbundled)
+        restored(desk, place, folder)
+        unbundled(fresh, *given)
+
+    monkeypatch.setattr(git, "unbundle", while_another_restores)
+    with pytest.raises(BadInputError, match="was filled meanwhile"):
+        restored(desk, place, folder)
+
+    assert not list(tmp_path.glob(".back*"))
 
 
 def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:

@@ -316,6 +316,7 @@ def read_all(root: Path, prefix: str) -> dict[str, str]:
 
 
 HEAD = "HEAD"
+REF_OR_COMMIT = re.compile("refs/.+|[0-9a-f]{40,64}", re.ASCII)
 
 
 def refs(root: Path) -> dict[str, str]:
@@ -352,8 +353,12 @@ def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -
     """Makes a repository of a bundle, with these refs and the files of the branch or commit that is checked out.
 
     Raises:
-        RetrimError: The bundle is no bundle, or lacks what a ref stands on.
+        RetrimError: The bundle is no bundle, lacks what a ref stands on, or a name is that of no ref: git would write
+            it among its own files.
     """
+    strange = [name for name in stands if name != HEAD and not name.startswith("refs/")]
+    if strange or not REF_OR_COMMIT.fullmatch(branch):
+        raise RetrimError(f"the record of the backup names {(*strange, branch)[0]!r} as a ref of git; it was altered")
     git(folder, "init", "-q", "-b", "empty")
     git(folder, "bundle", "unbundle", str(file))
     for name, commit in stands.items():

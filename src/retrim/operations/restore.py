@@ -4,10 +4,13 @@ It is made beside the folder and renamed: so it is there whole, or not at all. E
 while it is written. A database says where the files of MLflow are: it is told of the new places.
 """
 
+import fcntl
+import glob
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -108,18 +111,40 @@ def _made_beside(folder: Path) -> Iterator[Path]:
         raise BadInputError(f"{folder} is there and not an empty folder; name one that is empty, or not there yet")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f".{folder.name}.restoring-*"):
-            shutil.rmtree(left)  # of a restore that was killed
+        for left in folder.parent.glob(f".{glob.escape(folder.name)}.restoring-*"):
+            with suppress(FileNotFoundError, BlockingIOError), _locked(left):
+                shutil.rmtree(left)  # of a restore that was killed
         fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
     except OSError as error:
         raise BadInputError(f"{folder} cannot be made: {error.strerror}; name a folder that you may make") from error
     try:
-        yield fresh
-        fresh.chmod(0o755)
-        fresh.replace(folder)
+        with _locked(fresh):
+            yield fresh
+            fresh.chmod(0o755)
+            _put_in_place(fresh, folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder; the system frees it when this process dies."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _put_in_place(fresh: Path, folder: Path) -> None:
+    try:
+        fresh.replace(folder)
+    except OSError as error:
+        raise BadInputError(
+            f"{folder} was filled meanwhile, or is a mount point ({error.strerror}); name one that is not there yet"
+        ) from error
 
 
 def _lay_all(store: BackupStore, backup: Backup, fresh: Path, word: str | None) -> bool:
@@ -140,7 +165,7 @@ def _lay_all(store: BackupStore, backup: Backup, fresh: Path, word: str | None) 
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         _get(store, each, target)
-        target.chmod(each.mode)
+        target.chmod(each.mode & 0o777)
     opened = backup.keys is not None and word is not None
     if backup.keys is not None and word is not None:
         _get(store, backup.keys, aside / "keys")
@@ -160,15 +185,16 @@ def _get(store: BackupStore, file: BackupFile, to: Path) -> None:
 
 
 def _below(folder: Path, place: str) -> Path:
-    """Where a file lies in a folder; a record that leads out of it is refused.
+    """Where a file lies in a folder; a record that leads out of it, or into what git runs, is refused.
 
     Raises:
-        RetrimError: It does.
+        RetrimError: It does, also by a symbolic link that was committed.
     """
-    parts = Path(place).parts
-    if Path(place).is_absolute() or ".." in parts or not parts:
+    parts, target = Path(place).parts, folder / place
+    leads_out = not parts or Path(place).is_absolute() or ".." in parts
+    if leads_out or ".git" in parts or not target.parent.resolve().is_relative_to(folder.resolve()):
         raise RetrimError(f"the record of the backup names {place!r}, which lies in no workspace; it was altered")
-    return folder / place
+    return target
 
 
 def _lay_keys(fresh: Path, files: Mapping[str, bytes]) -> None:
