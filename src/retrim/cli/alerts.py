@@ -52,7 +52,7 @@ def send_test_messages(as_json: AsJson = False) -> None:
 def send(as_json: AsJson = False) -> None:
     """Send what waits and is due, as the schedule does by itself.
 
-    For a timer of your own where no schedule runs. The exit code is 1 if an address failed.
+    If you do not run the schedule, call it from a timer such as cron. The exit code is 1 if an address failed.
     """
     from retrim.lineage.telling import tell_people
 

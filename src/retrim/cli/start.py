@@ -62,15 +62,15 @@ def init(
         str | None, typer.Option("--name", metavar="MODEL", help="Name of the model. Default: the file's name.")
     ] = None,
     forbid: Annotated[
-        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model may use this column (repeat).")
+        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model may use this column (repeatable).")
     ] = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", metavar="COL", help="Use this column although it looks personal (repeat)."),
+        typer.Option("--keep", metavar="COL", help="Use this column although it looks personal (repeatable)."),
     ] = None,
     allow_leak: Annotated[
         list[str] | None,
-        typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeat)."),
+        typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeatable)."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why they are not leaks. Kept in params.yaml.")] = "",
     query: Annotated[
@@ -84,9 +84,11 @@ def init(
     ] = None,
     known_ahead: Annotated[
         list[str] | None,
-        typer.Option("--known-ahead", metavar="COL", help="With --ahead: this feature is known that early (repeat)."),
+        typer.Option(
+            "--known-ahead", metavar="COL", help="With --ahead: this feature is known that early (repeatable)."
+        ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Refused once there is a version.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Refused if a version exists.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Decide, and say so.")] = False,
     as_json: AsJson = False,
@@ -342,7 +344,7 @@ def profile(
     ] = None,
     forbid: Annotated[
         list[str] | None,
-        typer.Option("--forbid", metavar="COL", help="With --data: show no value of this column (repeat)."),
+        typer.Option("--forbid", metavar="COL", help="With --data: show no value of this column (repeatable)."),
     ] = None,
     query: Annotated[
         str | None,

@@ -218,7 +218,9 @@ def rollback(
 )
 def run_directory(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
-    mode: Annotated[str | None, typer.Option(help="search, warm or refit. Default: as a run of that date.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="search, warm or refit. Default: what a run of that date would use.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a run directory to work in by hand; print its path.
