@@ -94,6 +94,13 @@ drills: $(ready) ## Kill runs everywhere in their life and see each recovered (l
 drill-restore: $(ready) ## Back up a workspace, wipe it, restore it elsewhere and prove its champion; prints recovery time and point (minutes).
 	@rm -rf var/drill-restore && mkdir -p var/drill-restore && $(python) -m tests.builders.restoring $(CURDIR)/var/drill-restore
 
+# Thirty days at a batch an hour; BATCHES=2880 EVERY=1min are two days at a batch a minute.
+BATCHES ?= 720
+EVERY ?= 1h
+.PHONY: soak
+soak: $(ready) ## Land and check BATCHES=720 batches, one EVERY=1h of a fast clock, by real commands that are killed at random (hours).
+	@$(python) bench/soak.py --batches $(BATCHES) --every $(EVERY)
+
 # How long each state machine draws anew.
 MINUTES ?= 10
 .PHONY: stateful
