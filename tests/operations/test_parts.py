@@ -112,6 +112,15 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert config["program:worker"]["directory"] % {} == str(folder)
 
 
+@pytest.mark.parametrize(
+    "name", ["a\nExecStart=/bin/planted", "models #1", "models ;1", "at the end ", "end\\", "\udcff"]
+)
+def test_a_folder_whose_name_ends_a_line_or_a_value_is_refused(tmp_path: Path, name: str) -> None:
+    for folder, names in ((tmp_path / name, ("a",)), (tmp_path, (name,))):
+        with pytest.raises(BadInputError, match="rename the folder"):
+            plan(folder, *names)
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
 @pytest.mark.parametrize("name", ["models", "50% of it", "with 'quotes'"])
 def test_systemd_takes_the_units(tmp_path: Path, name: str) -> None:

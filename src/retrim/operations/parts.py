@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ COMMAND = "from retrim.cli.main import main; main()"
 UP = Path("var") / "up"
 NOTE, PASSWORD = "installation.json", "prefect-password"
 HOST = "127.0.0.1"
+STRANGE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\s[#;]|[\s\\]$")
+"""What supervisord or systemd would take for the end of a line, or of a value, within the name of a folder."""
 MOST_MLFLOW = 4
 """Workspaces with an MLflow of their own for which its pages are served: each takes a process of 200 MB."""
 
@@ -143,7 +146,16 @@ def plan_installation(
         ports: As they were asked for.
         prefect_url: Address of a Prefect server that somebody else runs.
         mlflow_url: Address of a database or of an MLflow server that the workspaces share.
+
+    Raises:
+        BadInputError: A folder has a name that the files of supervisord or systemd cannot hold.
     """
+    for place in (str(folder), *(str(root.root) for root in roots)):
+        if STRANGE.search(place):
+            raise BadInputError(
+                f"{place!r} has a control character, a # or ; after a space, or a space or backslash at its end, which "
+                "supervisord and systemd read as something else; rename the folder"
+            )
     paths = tuple(str(root.root) for root in roots)
     alone = paths == (str(folder),)
     wants_mlflow = mlflow_url is None and not alone and len(paths) <= MOST_MLFLOW
