@@ -1,12 +1,13 @@
 """Backups in a bucket, and of a store, of models and of predictions that lie in PostgreSQL and in buckets."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.database import load_postgresql
+from retrim.adapters.database import load_postgresql, require_empty
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
@@ -118,6 +119,21 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
         load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address)
     secret = database_server.password.encode()
     assert not [file for file in (tmp_path / "backups").rglob("*") if file.is_file() and secret in file.read_bytes()]
+
+
+def test_no_database_is_filled_where_another_is_not_empty(
+    in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", on_path())
+    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
+    store = made.backup.databases[0]
+    both = (store, replace(store, place="var/mlflow.db.dump"))
+    BackupStore(str(tmp_path / "backups")).add(replace(made.backup, at=in_postgresql.day(11), databases=both))
+    env = Env(store_url=database_server.create("stays_empty"), mlflow_url=in_postgresql.workspace.store_url)
+
+    with pytest.raises(RefusedError, match="is not empty"):
+        restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=env)
+    require_empty(str(env.store_url))
 
 
 def test_without_its_tool_a_backup_of_postgresql_is_refused(

@@ -124,6 +124,19 @@ def load_postgresql(file: Path, address: str) -> None:
         RefusedError: The database is not empty, or the tool is not installed.
         RetrimError: It failed.
     """
+    require_empty(address)
+    fails = f"{_shown(sa.engine.make_url(address))} cannot be filled"
+    options = ["--no-owner", "--no-acl", "--single-transaction", "--exit-on-error", str(file)]
+    _run_tool(PG_RESTORE, address, fails, options)
+
+
+def require_empty(address: str) -> None:
+    """Checks that a database has no table.
+
+    Raises:
+        RefusedError: It has.
+        RetrimError: It cannot be reached.
+    """
     url = sa.engine.make_url(address)
     engine = sa.create_engine(in_utf8(url))
     try:
@@ -136,8 +149,6 @@ def load_postgresql(file: Path, address: str) -> None:
         engine.dispose()
     if names:
         raise RefusedError(f"{_shown(url)} is not empty; make an empty database, and name that")
-    options = ["--no-owner", "--no-acl", "--single-transaction", "--exit-on-error", str(file)]
-    _run_tool(PG_RESTORE, address, f"{_shown(url)} cannot be filled", options)
 
 
 def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> None:
@@ -150,10 +161,16 @@ def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> No
             f"{fails}: that takes {tool}, which is not installed; install PostgreSQL's client programs (Debian: "
             "apt-get install postgresql-client)"
         )
-    plain = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
-    known = {**os.environ, **({} if url.password is None else {"PGPASSWORD": str(url.password)})}
+    password = url.password or url.query.get("password")  # in the environment, as others see what is typed
+    query = url.difference_update_query(["password"]).query
+    plain = sa.URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
+    known = {**os.environ, **({} if password is None else {"PGPASSWORD": str(password)})}
     done = subprocess.run(
-        [found, *options, f"--dbname={plain}", "--no-password"], env=known, capture_output=True, text=True, check=False
+        [found, *options, f"--dbname={plain.render_as_string()}", "--no-password"],
+        env=known,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         said = address_of(address).clean(done.stderr.strip() or f"{tool} ended with {done.returncode}")
