@@ -1,12 +1,14 @@
 """Where backups lie: each content once, whole, and gone once nothing names it."""
 
+import os
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from retrim.errors import BadInputError, RetrimError
+from retrim.adapters.database import dump_postgresql
+from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.operations.backup_record import Backup, BackupFile, GitState
 from retrim.operations.backup_store import BackupStore
 
@@ -102,6 +104,30 @@ def test_the_newest_backups_stay_with_what_they_name_and_nothing_else(store: Bac
     assert objects(store) == {file.digest for name in names[2:] for file in store.read(name).every_file()}
 
 
+def test_a_backup_stays_though_others_are_dated_after_it(store: BackupStore) -> None:
+    late = [backup(store, 1000 + day, b"of a clock that was ahead") for day in range(2)]
+    made = backup(store, 0, b"of now")
+
+    assert store.prune(2, made=made) == ([], 0)
+    assert store.names() == [made, *late]
+
+
+def test_one_backup_at_a_time_writes_to_a_folder(store: BackupStore) -> None:
+    assert store.folder is not None
+    with store.alone(), pytest.raises(BusyError), BackupStore(str(store.folder)).alone():
+        pass
+
+
+def test_a_backup_of_which_another_removed_something_is_none(store: BackupStore) -> None:
+    assert store.folder is not None
+    kept(store, b"file of both")
+    BackupStore(str(store.folder)).prune(1)  # it names nothing yet
+
+    with pytest.raises(RetrimError, match="lost what this backup names, such as file 0"):
+        backup(store, 0, b"file of both")
+    assert store.names() == []
+
+
 def test_where_a_record_cannot_be_read_nothing_is_removed(store: BackupStore) -> None:
     names = [backup(store, day, f"of day {day}".encode()) for day in range(3)]
     before = objects(store)
@@ -127,3 +153,20 @@ def test_a_time_chooses_the_newest_backup_until_then(store: BackupStore) -> None
 def test_a_place_without_a_backup_says_so(store: BackupStore) -> None:
     with pytest.raises(BadInputError, match="holds no backup"):
         store.chosen(None)
+
+
+@pytest.mark.parametrize(
+    "address", ["me:planted@host/store?sslmode=require", "me@host/s?sslmode=require&password=planted"]
+)
+def test_no_password_is_in_the_list_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    tool = tmp_path / "pg_dump"
+    tool.write_text('#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@" > "$0.given"\n', encoding="utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
+
+    dump_postgresql(f"postgresql+psycopg://{address}", tmp_path / "out")
+
+    password, *typed = (tmp_path / "pg_dump.given").read_text(encoding="utf-8").splitlines()
+    assert password == "planted"  # noqa: S105  a test's
+    assert [word for word in typed if "planted" in word] == []
+    assert "sslmode=require" in typed[-2]

@@ -49,13 +49,13 @@ def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None
         now: The moment.
 
     Raises:
-        BusyError: Another backup of this workspace is going on.
+        BusyError: Another backup of this workspace, or to this place, is going on.
         RefusedError: The place holds backups of another workspace, or a database cannot be copied from here.
         RetrimError: The place cannot be written.
     """
     began, store = time.monotonic(), BackupStore(where)
     _require_apart(workspace, where)
-    with held_locks(workspace, "backup"), using_cache(workspace):
+    with held_locks(workspace, "backup"), store.alone(), using_cache(workspace):
         clear_staged(store)
         maker = _Maker(workspace, store, _before(workspace, store))
         aside = workspace.paths.var / parts.ASIDE
@@ -66,7 +66,7 @@ def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None
         finally:
             rmtree(aside, ignore_errors=True)
         name = store.add(backup)
-        removed, removed_files = store.prune(keep)
+        removed, removed_files = store.prune(keep, made=name)
     return BackupMade(
         name=name,
         where=store.shown,

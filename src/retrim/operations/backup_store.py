@@ -6,6 +6,7 @@
 A killed backup has no record, so it is none. What it brought lies there, and the next one finds it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from retrim.errors import BadInputError, RetrimError
+from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import flush, flush_all, make_private_folder, open_private
 from retrim.operations.backup_record import FORMAT, Backup
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
@@ -66,9 +67,32 @@ class BackupStore:
         """The folder, where it is one of this machine."""
         return Path(self._root) if self._is_here else None
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other backups out of a folder, as of a copy of the workspace: each would remove what the other brought.
+
+        Raises:
+            BusyError: One is going on.
+        """
+        if not self._is_here:  # `add` looks whether something went
+            yield
+            return
+        with self._told("written"):
+            make_private_folder(Path(self._root))
+            lock = open_private(Path(self._root) / ".lock")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(f"another backup writes to {self.shown}; wait for it, or name another place") from error
+            yield
+
     @cached_property
     def objects(self) -> dict[str, int]:
         """Bytes of each content that lies here, as listed once; kept up while contents are added."""
+        return self._objects_now()
+
+    def _objects_now(self) -> dict[str, int]:
         with self._told("read"):
             return {
                 name.rpartition("/")[2]: int(facts["size"])
@@ -101,7 +125,18 @@ class BackupStore:
             raise RetrimError(f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}")
 
     def add(self, backup: Backup) -> str:
-        """Writes the record of a backup, once all that it names has reached the disk; gives its name."""
+        """Writes the record of a backup, once all that it names has reached the disk; gives its name.
+
+        Raises:
+            RetrimError: Something that it names is not here, or the place cannot be written.
+        """
+        there = self._objects_now()
+        lost = [file.place for file in backup.every_file() if there.get(file.digest) != file.size]
+        if lost:
+            raise RetrimError(
+                f"{self.shown} lost what this backup names, such as {lost[0]}, while it was made: another one writes "
+                "there; give each workspace a place of its own, and try again"
+            )
         content = to_json(to_record(backup))
         name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"
         with self._told("written"), self._staged() as staged:
@@ -156,8 +191,12 @@ class BackupStore:
             raise BadInputError(f"{self.shown} has no backup of that time or before; the oldest is {names[0][:16]}")
         raise BadInputError(f"{self.shown} holds no backup; name the place that was backed up to")
 
-    def prune(self, keep: int) -> tuple[list[str], int]:
+    def prune(self, keep: int, *, made: str | None = None) -> tuple[list[str], int]:
         """Removes all but the newest backups, then the contents that none of those names.
+
+        Args:
+            keep: How many stay.
+            made: One that stays too, though others may be dated after it, by a clock that was ahead.
 
         Returns:
             Names of the backups that went, and how many contents.
@@ -166,8 +205,8 @@ class BackupStore:
             RetrimError: The record of one that stays cannot be read: what it names is not known, and nothing goes.
         """
         names = self.names()
-        named = {file.digest for name in names[-keep:] for file in self.read(name).every_file()}
-        gone = names[:-keep]
+        gone = [name for name in names if name not in names[-keep:] and name != made]
+        named = {file.digest for name in names if name not in gone for file in self.read(name).every_file()}
         with self._told("written"):
             for name in gone:
                 self._system.rm(f"{self._root}/backups/{name}")

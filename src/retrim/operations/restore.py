@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 import pandas as pd
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import load_postgresql, move_places
+from retrim.adapters.database import load_postgresql, move_places, require_empty
 from retrim.adapters.store import Store
 from retrim.adapters.wheel import NOTE
 from retrim.errors import BadInputError, RetrimError
@@ -230,7 +230,11 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
     places = {artifacts if is_address(artifacts) else Path(artifacts).as_uri(): (folder / "var" / "mlflow").as_uri()}
     places |= {old.as_uri(): folder.as_uri(), str(old): str(folder)}
     moved, to_do = 0, []
-    for place, variable, address in ((STORE, "STORE", env.store_url), (MLFLOW, "MLFLOW", env.mlflow_url)):
+    databases = ((STORE, "STORE", env.store_url), (MLFLOW, "MLFLOW", env.mlflow_url))
+    for place, _, address in databases:  # of both, before one is filled
+        if (fresh / f"{place}{DUMPED}").is_file() and address is not None:
+            require_empty(address)
+    for place, variable, address in databases:
         dumped = fresh / f"{place}{DUMPED}"
         if (fresh / place).is_file():
             moved += move_places(f"sqlite:///{fresh / place}", places) if place == MLFLOW else 0
