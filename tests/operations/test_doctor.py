@@ -20,6 +20,7 @@ from retrim.operations import doctor
 from retrim.operations.doctor import EXAMINATIONS, Examined, Finding, examine
 from retrim.operations.parts import Ports, installation_at, plan_installation, write_installation
 from retrim.reports.health import HealthLevel
+from retrim.settings import IN_FILES
 from tests.builders.cured import Cure
 from tests.builders.desk import make_desk
 from tests.builders.typed import set_key
@@ -169,6 +170,15 @@ def test_a_wrong_variable_has_its_line(
     found = worst(workspace, check)
 
     assert (str(found.level), said in found.said, bool(found.cure)) == (level, True, True), found
+
+
+@pytest.mark.parametrize("name", IN_FILES)
+def test_an_address_in_a_file_is_no_strange_variable(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"RETRIM_{name.upper()}_FILE", "/run/secrets/address")
+
+    assert "nothing reads" not in worst(workspace, "variables").said
 
 
 @pytest.mark.cures("the schedule of {} runs already, by `retrim schedule` or `retrim up`; stop that one first")

@@ -34,7 +34,7 @@ from retrim.operations.look import has_schedule, look_at_parts
 from retrim.operations.parts import Installation, read_installation
 from retrim.operations.supervise import runs_now
 from retrim.reports.health import HealthLevel, find_health
-from retrim.settings import Env, load_params
+from retrim.settings import IN_FILES, PREFIX, Env, load_params
 
 OK, WARNING, CRITICAL = HealthLevel.OK, HealthLevel.WARNING, HealthLevel.CRITICAL
 LEAST_FREE, LITTLE_FREE = 500e6, 5e9
@@ -143,8 +143,9 @@ def _settings(examined: Examined) -> Said:
 
 
 def _variables(examined: Examined) -> Said:
-    known = [f"RETRIM_{name.upper()}" for name in Env.model_fields] + [CORES_VARIABLE, *OTHER_VARIABLES]
-    strange = [name for name in os.environ if name.startswith("RETRIM_") and name not in known]
+    known = [f"{PREFIX}{name.upper()}" for name in Env.model_fields] + [CORES_VARIABLE, *OTHER_VARIABLES]
+    known += [f"{PREFIX}{name.upper()}_FILE" for name in IN_FILES]
+    strange = [name for name in os.environ if name.startswith(PREFIX) and name not in known]
     for name in strange:
         near = get_close_matches(name, known, n=1)
         hint = f"write {near[0]}" if near else "unset it"
