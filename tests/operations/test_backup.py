@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters import git
+from retrim.adapters import dvc, git
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
@@ -21,6 +21,7 @@ from retrim.operations.backup_parts import NOT_KEPT
 from retrim.operations.backup_record import BackupFile, BackupMade
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
+from retrim.operations.scratch import scratch_copy
 from retrim.release.versions import verify_log
 from retrim.settings import Env
 from tests.builders.desk import Desk, copy_of, make_desk
@@ -234,6 +235,19 @@ def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path:
 
     with pytest.raises(BadInputError, match="not an empty folder"):
         restored(desk, place, tmp_path / "there")
+
+
+def test_a_scratch_copy_pushes_to_no_remote(desk: Desk) -> None:
+    root = desk.workspace.paths.root
+    (root / ".dvc" / "config").write_text(
+        "[core]\n    remote = real\n['remote \"real\"']\n    url = /srv/real\n", encoding="utf-8"
+    )
+    git.git(root, "add", "-f", ".dvc/config")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "a remote")
+    assert dvc.has_remote(root)
+
+    with scratch_copy(desk.workspace, now=desk.day(11)) as scratch:
+        assert not dvc.has_remote(scratch.root)
 
 
 def test_locks_run_directories_and_the_index_are_not_in_it(desk: Desk, place: str) -> None:

@@ -26,6 +26,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
+from retrim.adapters import dvc
 from retrim.adapters.database import is_sqlite
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
@@ -196,6 +197,7 @@ def scratch_copy(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[Scratch
         with _small_disk(folder / "disk", 4 * size + SPARE) as disk:
             root = (disk or folder) / "workspace"
             restore_backup(str(folder / "backup"), root, until=None, word=None, env=no_addresses())
+            dvc.without_remote(root)  # a retraining in the copy pushes nothing
             (folder / "files").mkdir()
             yield Scratch(root, folder / "files", disk)
 
