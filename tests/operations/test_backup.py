@@ -239,6 +239,7 @@ def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path:
 
 def test_a_scratch_copy_pushes_to_no_remote(desk: Desk) -> None:
     root = desk.workspace.paths.root
+    (root / ".dvc").mkdir()
     (root / ".dvc" / "config").write_text(
         "[core]\n    remote = real\n['remote \"real\"']\n    url = /srv/real\n", encoding="utf-8"
     )

@@ -207,7 +207,7 @@ def _check(workspace: Workspace, champion: Stored, table: AsOfTable) -> float:
         find_drift(workspace, table, champion, row_counts(workspace, table, champion))
     drift = time.process_time() - began
     start = psutil.Popen(
-        [sys.executable, "-c", "from retrim.cli.main import main; main()", "status"],
+        [sys.executable, "-P", "-c", "from retrim.cli.main import main; main()", "status"],
         cwd=workspace.paths.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -257,8 +257,9 @@ def _ask(connection: http.client.HTTPConnection, body: str) -> int:
 @contextmanager
 def _server(workspace: Workspace, scratch: Path) -> Iterator[tuple[psutil.Popen, int | None]]:
     """A server whose records go to the folder, and its port; None where it does not start."""
-    process = psutil.Popen(
-        [sys.executable, "-m", "retrim.operations.scratch_server", str(workspace.paths.root), str(scratch / "served")],
+    served = str(scratch / "served")
+    process = psutil.Popen(  # without -P a file of the workspace such as random.py would take the place of Python's
+        [sys.executable, "-P", "-m", "retrim.operations.scratch_server", str(workspace.paths.root), served],
         cwd=workspace.paths.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
