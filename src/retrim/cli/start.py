@@ -34,7 +34,7 @@ def init(
     ] = None,
     order: Annotated[
         str | None,
-        typer.Option("--order", metavar="COL", help="If no column is a time: whole numbers that order the rows."),
+        typer.Option("--order", metavar="COL", help="If no column is a time: column of whole numbers to sort by."),
     ] = None,
     label_time: Annotated[
         str | None, typer.Option("--label-time", metavar="COL", help="When the answer was known.")
