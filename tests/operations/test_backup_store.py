@@ -108,7 +108,7 @@ def test_a_backup_stays_though_others_are_dated_after_it(store: BackupStore) -> 
     late = [backup(store, 1000 + day, b"of a clock that was ahead") for day in range(2)]
     made = backup(store, 0, b"of now")
 
-    assert store.prune(2, made=made) == ([], 0)
+    assert store.prune(2, made) == ([], 0)
     assert store.names() == [made, *late]
 
 

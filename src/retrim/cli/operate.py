@@ -1,7 +1,7 @@
 """Commands of those who keep an installation running."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -213,12 +213,11 @@ def _open_workspaces(installation: "Installation") -> "list[Workspace]":
     return found
 
 
-def _wait_for(claim: object, url: str) -> None:
+def _wait_for(claim: Callable[[], bool], url: str) -> None:
     import time
 
     from retrim.errors import RetrimError
 
-    assert callable(claim)
     deadline = time.monotonic() + WAIT_SECONDS
     while not claim():
         if time.monotonic() > deadline:

@@ -66,7 +66,7 @@ def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None
         finally:
             rmtree(aside, ignore_errors=True)
         name = store.add(backup)
-        removed, removed_files = store.prune(keep, made=name)
+        removed, removed_files = store.prune(keep, name)
     return BackupMade(
         name=name,
         where=store.shown,
