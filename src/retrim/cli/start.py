@@ -43,7 +43,8 @@ def init(
         str | None, typer.Option("--label-due", metavar="COL", help="When the answer had to be known.")
     ] = None,
     horizon: Annotated[
-        str | None, typer.Option("--horizon", metavar="SPAN", help="Instead: how long after its event, such as 30D.")
+        str | None,
+        typer.Option("--horizon", metavar="SPAN", help="Instead: it is due this long after the event, such as 30D."),
     ] = None,
     every: Annotated[
         str | None, typer.Option("--every", metavar="SPAN", help="How often a file comes, such as 1D.")

@@ -452,8 +452,8 @@ def settle(
 ) -> None:
     """Acknowledge what is on hold, without a retraining.
 
-    An alarm is answered until it clears; one that comes up again is a new one. Refused runs are counted from zero.
-    Who, when and why is kept: retrim why. The exit code is 1 if nothing is held.
+    The answer holds until the alarm clears. If the alarm returns later, it counts as new. Refused runs are counted
+    from zero. Who, when and why is kept: retrim why. The exit code is 1 if nothing is held.
     """
     from retrim.checking.check import acknowledge as op
     from retrim.cli import render
@@ -571,9 +571,9 @@ def canary(
 ) -> None:
     """Let a version answer a share of the rows over HTTP.
 
-    Which rows those are follows from their keys, so that a key keeps its version. It ends by itself where the version
-    fails, is slow, or is worse once labels come, and is over after the longest length of a probation. It does not go
-    on by itself. `retrim status` shows how it stands.
+    The key of a row decides which version answers, so a key keeps its version. The canary ends by itself if the
+    version fails, is slow, or is worse once labels come, and at the latest after the longest length of a probation.
+    An ended canary never restarts by itself. `retrim status` shows how it stands.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
