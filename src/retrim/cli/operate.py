@@ -38,7 +38,9 @@ def up(
     systemd: Annotated[
         bool, typer.Option("--systemd", help="Write systemd user units that run the same, and start nothing.")
     ] = False,
-    part: Annotated[str | None, typer.Option("--part", hidden=True)] = None,
+    part: Annotated[
+        str | None, typer.Option("--part", hidden=True, help="Be one part; the supervisor says so.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run everything here until Ctrl-C: schedule, pages, predictions.
@@ -373,7 +375,7 @@ def capacity(
     months: Annotated[int, typer.Option("--months", min=1, max=120, help="Months of costs to list.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what a core does here, and say what machine a load needs.
+    """Measure a core here, and say what machine a load needs.
 
     Lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a scratch folder:
     under a minute. Times are those of the processor, so other work on the machine changes little.
@@ -447,7 +449,7 @@ def gameday(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plant faults in a scratch copy of this workspace, and show what holds.
+    """Plant faults in a scratch copy, and show what holds.
 
     MLflow, Prefect, PostgreSQL, S3 and DNS away, a disk that is full or read-only, damaged files, killed commands. A
     server answers meanwhile. The workspace itself is only read. Full and read-only disks take root, on Linux. The exit

@@ -261,7 +261,7 @@ def pull_request(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a committed change of features, settings or code against its base.
+    """Hold a change of features, settings or code against its base.
 
     Makes the last retrainings again, at their dates, before and after the change, and compares what both lose on the
     rows that both judge: paired, with an interval, as the gate does. Works in a clone with tags and the DVC remote.
