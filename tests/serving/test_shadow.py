@@ -190,6 +190,18 @@ class TestTheProcess:
         assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["1"]
 
 
+def test_a_process_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shadow, "LOOK_SECONDS", 0)
+    shadows = Shadows(["/nowhere/python"], lambda _: None)
+    shadows.start()
+    until(lambda: len(caplog.records) > 1)
+    shadows.stop()
+
+    assert {record.getMessage().split("(")[0] for record in caplog.records} == {"the shadows' process is gone "}
+
+
 def until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end and not holds():

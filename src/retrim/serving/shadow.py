@@ -143,12 +143,13 @@ class Shadows:
 
     def _work(self) -> None:
         while not self._over.is_set():
-            with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as self._process:
-                assert self._process.stdin is not None
-                with suppress(BrokenPipeError), self._process.stdin as stream:
-                    self._hand_on(stream)
-            if not self._over.is_set():
-                LOGGER.warning("the shadows' process ended (exit code %s); it is started again", self._process.poll())
+            try:
+                with subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as self._process:
+                    assert self._process.stdin is not None
+                    with self._process.stdin as stream:
+                        self._hand_on(stream)
+            except OSError as error:  # it reads no more, or cannot be started
+                LOGGER.warning("the shadows' process is gone (%s); it is started again", error)
                 self._over.wait(LOOK_SECONDS)
 
     def _hand_on(self, stream: IO[bytes]) -> None:
