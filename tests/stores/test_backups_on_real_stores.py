@@ -78,11 +78,14 @@ def test_an_object_that_was_removed_from_the_bucket_is_named(tmp_path: Path, in_
 def test_predictions_and_models_in_buckets_are_in_it(tmp_path: Path, in_bucket: S3) -> None:
     desk = make(tmp_path / "used")
     env = Env(predictions="s3://predictions/backed-up", mlflow_artifacts="s3://models/backed-up")
-    for name in ("predictions/backed-up/model=generated/version=1", "predictions/backed-up/model=other/version=1"):
-        (in_bucket.folder / name).mkdir(parents=True)
-        (in_bucket.folder / name / "part-0000.parquet").write_bytes(b"rows")
-    (in_bucket.folder / "models/backed-up/generated/run").mkdir(parents=True)
-    (in_bucket.folder / "models/backed-up/generated/run/model.txt").write_bytes(b"tree")
+    predicted, models = "s3://predictions/backed-up", "s3://models/backed-up"
+    for place, content in {
+        f"{predicted}/model=generated/version=1/part-0000.parquet": b"rows",
+        f"{predicted}/model=other/version=1/part-0000.parquet": b"rows",
+        f"{models}/generated/run/model.txt": b"tree",
+    }.items():
+        system, path = open_system(address_of(place))
+        system.pipe_file(path, content)
     workspace = Workspace(desk.workspace.paths, desk.workspace.params, env)
 
     make_backup(workspace, str(tmp_path / "backups"), keep=1, word=None, now=desk.day(10))
