@@ -33,4 +33,4 @@ def test_a_backup_of_the_model_is_made(root: Path, tmp_path: Path, monkeypatch: 
 
     assert made is not None
     model = str(whole()["data"]["model"])
-    assert BackupStore(str(tmp_path / "backups" / model)).names() == [made["name"]]
+    assert BackupStore(str(tmp_path / "backups" / model)).names() == [made.name]

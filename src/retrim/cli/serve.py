@@ -1,6 +1,5 @@
 """The HTTP server by command, and the tokens of those who may ask it."""
 
-from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -79,14 +78,15 @@ def serve(
     is_local = ip_address(listener.getsockname()[0]).is_loopback
     with uncollected():
         lightgbm_alone()
-        from retrim.lineage.workspace import Workspace, open_workspace
+        from retrim.files import WorkspacePaths
+        from retrim.lineage.workspace import open_workspace
         from retrim.serving.models import all_at_work, open_model, refuse_same_names
         from retrim.serving.newcomers import end_when_live, openable, wait_until_live
         from retrim.serving.server import run_server
 
-    def open_one(open_here: Callable[[], Workspace]) -> "ServedModel":
+    def open_one(root: Path) -> "ServedModel":
         return open_model(
-            open_here,
+            partial(open_workspace, root),
             version,
             is_local=is_local,
             is_durable=durable,
@@ -96,16 +96,16 @@ def serve(
             webhook=webhook,
         )
 
-    openers: list[Callable[[], Workspace]] = [partial(open_workspace, root.root) for root in roots] or [workspace_here]
+    places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]
     if wait:
         listener.close()  # or who comes meanwhile would wait too
-        heads = wait_until_live(openers)
+        heads = wait_until_live(places)
         listener = bind(port, host)
-        models = openable([each for each, head in heads.items() if head is not None], open_one)
+        models = openable([root for root, head in heads.items() if head is not None], open_one)
         end_when_live(heads)
     else:
-        refuse_same_names([open_workspace(root.root).model for root in roots])
-        models = [open_one(each) for each in openers]
+        refuse_same_names([open_workspace(root).model for root in places])
+        models = [open_one(root) for root in places]
     at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
     for number, each in enumerate(models):
         path = f"/models/{each.name}/predict" if number else "/predict"

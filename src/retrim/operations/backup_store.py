@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -95,8 +95,8 @@ class BackupStore:
     def _objects_now(self) -> dict[str, int]:
         with self._told("read"):
             return {
-                name.rpartition("/")[2]: int(facts["size"])
-                for name, facts in self._listed("objects").items()
+                name.rpartition("/")[2]: size
+                for name, size in self._listed("objects").items()
                 if OBJECT.fullmatch(name.rpartition("/")[2])
             }
 
@@ -216,12 +216,13 @@ class BackupStore:
                 del self.objects[digest]
         return gone, len(unnamed)
 
-    def _listed(self, within: str) -> dict[str, dict[str, Any]]:
+    def _listed(self, within: str) -> dict[str, int]:
+        """Bytes of each file in a folder of the place; empty where there is none."""
         self._system.invalidate_cache()
         folder = f"{self._root}/{within}"
         if not self._system.exists(folder):
             return {}
-        return dict(self._system.find(folder, detail=True))
+        return {name: int(facts["size"]) for name, facts in self._system.find(folder, detail=True).items()}
 
     def _lay(self, staged: Path, path: str) -> None:
         if not self._is_here:
