@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from retrim.checking.check import CheckOutcome
 from retrim.checking.history import CHECK
 from retrim.errors import RetrimError
+from retrim.files import RETRIM
 from retrim.lineage.workspace import Workspace
 from retrim_flows.lines import say
 from retrim_flows.moment import open_workspace
@@ -21,7 +21,6 @@ MOST_BYTES = 1_000_000
 """Of a page that is kept: each check has one."""
 MOST_PAGES = 100
 """Of checks whose pages are kept beside a version: at an hour a check four days, and 40 MB."""
-COMMAND = "from retrim.cli.main import main; main()"
 
 
 def keep_page(checked: CheckOutcome) -> None:
@@ -56,7 +55,7 @@ def summarise(workspace: Workspace, checked: CheckOutcome, place: str | None) ->
 
 def write_page(file: Path) -> None:
     """Has the command line write the page, in a process of its own: what goes wrong there ends nothing here."""
-    command = [sys.executable, "-P", "-c", COMMAND, "status", "--html", str(file)]
+    command = [*RETRIM, "status", "--html", str(file)]
     subprocess.run(command, check=True, timeout=SECONDS, stdin=subprocess.DEVNULL, capture_output=True)
 
 

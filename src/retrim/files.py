@@ -35,6 +35,8 @@ if TYPE_CHECKING:  # what a command imports before it knows what it does has no 
 M_TRIM_THRESHOLD, M_ARENA_MAX = -1, -8
 """Of glibc's malloc.h."""
 HEAP_END_BYTES = 2**17
+RETRIM = (sys.executable, "-P", "-c", "from retrim.cli.main import main; main()")
+"""Starts a command of retrim as a process of its own; its words follow. `-P`: no module of the folder is imported."""
 NO_CHAMPION = "none.json"
 BEFORE_FILE = "mitigation/before.parquet"
 """In the folder of a challenger fitted on weighted rows: what it would have predicted without weights."""

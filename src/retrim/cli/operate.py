@@ -146,7 +146,7 @@ def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
     from retrim.operations.parts import installation_at
     from retrim.stats.codec import to_record
 
-    looked = look_at_parts(installation_at(folder), now=as_time(None))
+    looked = look_at_parts(installation_at(folder))
     if as_json:
         render.show_json({"parts": [to_record(each) for each in looked]})
         return

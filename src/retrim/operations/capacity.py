@@ -24,7 +24,7 @@ from retrim.checking.drift import find_drift
 from retrim.checking.history import CHECK, row_counts
 from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import WorkspacePaths
+from retrim.files import RETRIM, WorkspacePaths
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.landing.ingest import land_batch
 from retrim.lineage.workspace import Workspace, report_progress
@@ -207,7 +207,7 @@ def _check(workspace: Workspace, champion: Stored, table: AsOfTable) -> float:
         find_drift(workspace, table, champion, row_counts(workspace, table, champion))
     drift = time.process_time() - began
     start = psutil.Popen(
-        [sys.executable, "-P", "-c", "from retrim.cli.main import main; main()", "status"],
+        [*RETRIM, "status"],
         cwd=workspace.paths.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

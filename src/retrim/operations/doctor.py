@@ -286,7 +286,7 @@ def _parts(examined: Examined) -> Said:
     if not _is_up(installation):
         yield WARNING, "nothing of `retrim up` runs", f"retrim up {examined.folder}"
         return
-    seen = look_at_parts(installation, now=examined.now)
+    seen = look_at_parts(installation)
     for part in seen:
         if part.state != "runs" and part.name != "serve":
             log = installation.up / "up.log"

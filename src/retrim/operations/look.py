@@ -42,7 +42,7 @@ class PartSeen:
         return f"{self.state}{again}"
 
 
-def look_at_parts(installation: Installation, *, now: pd.Timestamp) -> list[PartSeen]:
+def look_at_parts(installation: Installation) -> list[PartSeen]:
     """Every part, in order."""
     states = read_states(installation) if runs_now(installation) else {}
     seen = []

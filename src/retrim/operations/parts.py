@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ from pathlib import Path
 
 from retrim.adapters.prefect_server import LOGIN, PrefectApi, free_port
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import WorkspacePaths, keep_password, make_private_folder, write_private
+from retrim.files import RETRIM, WorkspacePaths, keep_password, make_private_folder, write_private
 from retrim.stats.codec import from_record, to_record
 
-COMMAND = "from retrim.cli.main import main; main()"
 UP = Path("var") / "up"
 NOTE, PASSWORD = "installation.json", "prefect-password"
 HOST = "127.0.0.1"
@@ -103,7 +101,7 @@ class Part:
     @property
     def line(self) -> tuple[str, ...]:
         """The whole command."""
-        return (sys.executable, "-P", "-c", COMMAND, *self.command)
+        return (*RETRIM, *self.command)
 
     @property
     def shown(self) -> str:

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -29,13 +28,12 @@ from pydantic import JsonValue
 from retrim.adapters import dvc
 from retrim.adapters.database import is_sqlite
 from retrim.errors import RefusedError
-from retrim.files import WorkspacePaths
+from retrim.files import RETRIM, WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import make_backup
 from retrim.operations.restore import restore_backup
 from retrim.settings import Env, load_params
 
-COMMAND = (sys.executable, "-P", "-c", "from retrim.cli.main import main; main()")
 START_SECONDS, ANSWER_SECONDS = 60, 10
 SPARE = 64 << 20
 """Bytes that are free on the small disk when a game day begins, beside as many as the copy has."""
@@ -100,7 +98,7 @@ class Scratch:
     def start(self, *words: str, added: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         """Starts `retrim ...` in the copy, in a process group of its own."""
         return subprocess.Popen(
-            [*COMMAND, *words],
+            [*RETRIM, *words],
             cwd=self.root,
             env={**self.environment, **(added or {})},
             stdin=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ import json
 import logging
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from pydantic import JsonValue
 from retrim.adapters.database import iso
 from retrim.adapters.sql_table import is_database
 from retrim.errors import BadInputError, BusyError
-from retrim.files import make_private_folder, write_private
+from retrim.files import RETRIM, make_private_folder, write_private
 from retrim.reading.address import is_address
 from retrim.serving.request_rows import wrong
 from retrim.stats.codec import from_record, to_json, to_record
@@ -41,7 +40,7 @@ ATTEMPTS = 5
 """Of a job that is refused: what ran before a kill of the server may not have ended yet."""
 PAUSE_SECONDS = 30
 """Before a refused job, or a webhook that did not answer, is tried again."""
-COMMAND = (sys.executable, "-P", "-c", "from retrim.cli.main import main; main()", "predict")
+COMMAND = (*RETRIM, "predict")
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
