@@ -23,8 +23,10 @@ from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
 from retrim.operations.scratch import scratch_copy
 from retrim.release.versions import verify_log
+from retrim.retraining.run_directory import UNPUSHED
 from retrim.settings import Env
 from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.left import leave_unpushed
 from tests.builders.shipped import whole
 
 pytestmark = pytest.mark.slow
@@ -226,6 +228,15 @@ def test_a_restore_leaves_another_to_the_same_folder_alone(
         restored(desk, place, folder)
 
     assert not list(tmp_path.glob(".back*"))
+
+
+def test_a_run_that_was_not_pushed_has_no_run_directory_any_more(desk: Desk, place: str, tmp_path: Path) -> None:
+    leave_unpushed(desk, tmp_path / "gone")
+    back_up(desk, place)
+    restore_backup(place, tmp_path / "back", until=None, word=None, env=Env())
+    store = Workspace(WorkspacePaths(tmp_path / "back"), desk.workspace.params, Env()).store
+
+    assert [run.detail.run_directory for run in store.all_runs(state=UNPUSHED)] == [None]
 
 
 def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:

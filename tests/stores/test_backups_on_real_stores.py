@@ -8,6 +8,7 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.database import load_postgresql, require_empty
+from retrim.adapters.store import Store
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
@@ -16,8 +17,10 @@ from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
 from retrim.reading.address import address_of, open_system
 from retrim.release.versions import verify_log
+from retrim.retraining.run_directory import UNPUSHED
 from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
+from tests.builders.left import leave_unpushed
 from tests.builders.shipped import whole
 from tests.builders.stores import S3, PostgreSQL, on_path
 
@@ -109,6 +112,7 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
     in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", on_path())
+    leave_unpushed(in_postgresql, tmp_path / "gone")
     made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
     address = database_server.create("filled")
 
@@ -117,6 +121,7 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
 
     assert made.backup.databases[0].place == "var/retrim.db.dump"
     assert not [each for each in done.to_do if "retrim.db" in each]
+    assert [run.detail.run_directory for run in Store(address).all_runs(state=UNPUSHED)] == [None]
     assert verify_log(back(in_postgresql, tmp_path / "back", Env(store_url=address)), kept=None).rows == 1
     with pytest.raises(RefusedError, match="is not empty"):
         load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address)

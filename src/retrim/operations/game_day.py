@@ -61,7 +61,7 @@ class PlantedFault:
         name: What is wrong.
         expected: What is documented to happen, in a sentence.
         plant: Plants it until the block ends; gives variables for commands, or None where it cannot be tried here.
-        during: What is asked while it lasts. `FILE` stands for a file that has not landed yet.
+        during: What is asked while it lasts. `FILE` stands for a file that has not landed yet, `SAME` for the last one.
         after: What is asked when it is over.
         served: Statuses with which a server that runs may answer meanwhile; None: it is stopped, as what it has open
             would keep the fault from being planted.
@@ -98,8 +98,9 @@ class FaultResult:
     limit: float
 
 
-FILE, RUBBISH = "FILE", "rubbish.csv"
+FILE, SAME, RUBBISH = "FILE", "SAME-FILE", "rubbish.csv"
 INGEST, CHECK, PREDICT = ("ingest", FILE, "--correction"), ("check",), ("predict",)
+AGAIN, BALANCED = ("ingest", SAME, "--correction"), Asked(("batch", "audit"), (0,))
 
 
 @contextmanager
@@ -248,7 +249,7 @@ def disk_read_only(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
             ["mount", "-o", f"remount,{how}", str(scratch.disk)], check=False, capture_output=True
         ).returncode
 
-    if remount("ro"):  # something has a file open for writing: the server does
+    if remount("ro"):  # something has a file open for writing
         yield None
         return
     try:
@@ -262,7 +263,7 @@ def going_on(scratch: Scratch, words: Sequence[str], *, seed: int) -> Iterator[M
     """A command was killed with all it started, somewhere on its way."""
     words = [str(scratch.fresh_file()) if word == FILE else word for word in words]
     began = time.monotonic()
-    scratch.start(*words).communicate()
+    scratch.end(scratch.start(*words))
     whole, draw = time.monotonic() - began, random.Random(seed)
     for _ in range(MOST_KILLS):
         words = [str(scratch.fresh_file()) if word.endswith(".parquet") else word for word in words]
@@ -271,7 +272,7 @@ def going_on(scratch: Scratch, words: Sequence[str], *, seed: int) -> Iterator[M
             process.communicate(timeout=draw.uniform(0.2, 0.9) * whole)
         if process.poll() is None:
             kill_group(process)
-            process.communicate()
+            scratch.end(process)
             yield {}
             return
     yield None
@@ -295,7 +296,7 @@ def prefect_dies(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
     if server is not None:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
-    process.communicate()
+    scratch.end(process)
     yield {} if server is not None else None
 
 
@@ -306,8 +307,7 @@ def at_once(scratch: Scratch) -> Iterator[Mapping[str, str]]:
     started = [scratch.start("ingest", file, "--correction") for _ in range(3)] + [
         scratch.start("check") for _ in range(3)
     ]
-    for process in started:
-        process.communicate()
+    scratch.end(*started)
     yield {}
 
 
@@ -443,16 +443,28 @@ FAULTS = (
     ),
     PlantedFault(
         "an ingest is killed",
-        "the same again lands it once",
+        "the same again lands it, and each row is counted once",
         killed(*INGEST, seed=1),
         (),
-        (Asked(INGEST), Asked(CHECK)),
+        (Asked(AGAIN), Asked(CHECK), BALANCED),
     ),
-    PlantedFault("a check is killed", "the next one works", killed(*CHECK, seed=2), ()),
+    PlantedFault(
+        "a check is killed",
+        "the next one works, and each row is counted once",
+        killed(*CHECK, seed=2),
+        (),
+        (Asked(CHECK), BALANCED),
+    ),
     PlantedFault(
         "a prediction is killed", "the next one works", killed(*PREDICT, seed=3), (), (Asked(PREDICT), Asked(CHECK))
     ),
-    PlantedFault("six commands at once", "each waits or says that another works", at_once, (Asked(PREDICT),)),
+    PlantedFault(
+        "six commands at once",
+        "each waits or says that another works, and each row is counted once",
+        at_once,
+        (Asked(PREDICT),),
+        (Asked(CHECK), BALANCED),
+    ),
 )
 """In the order in which they are tried: what changes nothing for good comes as it comes."""
 
@@ -504,7 +516,8 @@ class _Trial:
         self._slowest = 0.0
 
     def ask(self, asked: Asked, added: Mapping[str, str]) -> None:
-        words = [str(self._scratch.fresh_file()) if word == FILE else word for word in asked.words]
+        files = {FILE: self._scratch.fresh_file, SAME: self._scratch.same_file}
+        words = [str(files[word]()) if word in files else word for word in asked.words]
         said = self._scratch.run(*words, added=added, seconds=self._fault.seconds)
         self._slowest = max(self._slowest, said.seconds)
         self.wrong += filter(None, [_otherwise(asked, said, self._fault.seconds)])

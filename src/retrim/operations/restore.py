@@ -22,7 +22,7 @@ from retrim.adapters.database import load_postgresql, move_places, require_empty
 from retrim.adapters.store import Store
 from retrim.adapters.wheel import NOTE
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import make_private_folder, write_private
+from retrim.files import flush, flush_all, make_private_folder, write_private
 from retrim.lineage.workspace import report_progress
 from retrim.operations.backup import DUMPED, MLFLOW, STORE
 from retrim.operations.backup_parts import DVC_SETTINGS, GIT_SETTINGS
@@ -121,7 +121,9 @@ def _made_beside(folder: Path) -> Iterator[Path]:
         with _locked(fresh):
             yield fresh
             fresh.chmod(0o755)
+            flush_all([path for path in fresh.rglob("*") if path.is_file() and not path.is_symlink()], below=fresh)
             _put_in_place(fresh, folder)
+            flush(folder.parent)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -207,21 +209,24 @@ def _lay_keys(fresh: Path, files: Mapping[str, bytes]) -> None:
         dvc.use_own_cache(fresh)
 
 
+def _forget_run_directories(address: str) -> None:
+    """Has a store know that the run directories of before are gone."""
+    store = Store(address)
+    for run in store.all_runs(state=UNPUSHED):
+        detail = replace(run.detail, run_directory=None)
+        store.end_run(run.id, state=UNPUSHED, ended=str(run.ended), version=None, detail=detail)
+    store.close()
+
+
 def _begin_anew(fresh: Path) -> None:
-    """Takes away what names run directories and processes of the machine of before, and lays the code of a wheel."""
-    if (fresh / STORE).is_file():
-        store = Store(f"sqlite:///{fresh / STORE}")
-        for run in store.all_runs(state=UNPUSHED):  # its run directory is gone
-            detail = replace(run.detail, run_directory=None)
-            store.end_run(run.id, state=UNPUSHED, ended=str(run.ended), version=None, detail=detail)
-        store.close()
+    """Takes away what processes of the machine of before left, and lays the code of a wheel."""
     if (fresh / NOTE).is_file():
         dvc.run_dvc(fresh, "checkout", NOTE)
     shutil.rmtree(fresh / ".dvc" / "tmp", ignore_errors=True)
 
 
 def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, list[str]]:
-    """Fills PostgreSQL, and tells MLflow's database where its files lie now.
+    """Fills PostgreSQL, and tells the databases where files lie now, and which are gone.
 
     Returns:
         How many places changed, and what is left to a person.
@@ -229,7 +234,7 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
     artifacts, old = backup.artifacts, Path(backup.root)
     places = {artifacts if is_address(artifacts) else Path(artifacts).as_uri(): (folder / "var" / "mlflow").as_uri()}
     places |= {old.as_uri(): folder.as_uri(), str(old): str(folder)}
-    moved, to_do = 0, []
+    moved, to_do, filled = 0, [], []
     databases = ((STORE, "STORE", env.store_url), (MLFLOW, "MLFLOW", env.mlflow_url))
     for place, _, address in databases:  # of both, before one is filled
         if (fresh / f"{place}{DUMPED}").is_file() and address is not None:
@@ -237,15 +242,20 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
     for place, variable, address in databases:
         dumped = fresh / f"{place}{DUMPED}"
         if (fresh / place).is_file():
-            moved += move_places(f"sqlite:///{fresh / place}", places) if place == MLFLOW else 0
+            filled.append((place, f"sqlite:///{fresh / place}"))
         elif dumped.is_file() and address is not None:
             load_postgresql(dumped, address)
-            moved += move_places(address, places) if place == MLFLOW else 0
+            filled.append((place, address))
         elif dumped.is_file():
             to_do.append(
                 f"{place}{DUMPED} is what pg_dump wrote: restore again with RETRIM_{variable}_URL set to an empty "
                 "database of PostgreSQL, and it is filled"
             )
+    for place, address in filled:
+        if place == MLFLOW:
+            moved = move_places(address, places)
+        else:
+            _forget_run_directories(address)
     return moved, to_do
 
 

@@ -34,7 +34,7 @@ from retrim.operations.backup import make_backup
 from retrim.operations.restore import restore_backup
 from retrim.settings import Env, load_params
 
-START_SECONDS, ANSWER_SECONDS = 60, 10
+START_SECONDS, ANSWER_SECONDS, END_SECONDS = 60, 10, 300
 SPARE = 64 << 20
 """Bytes that are free on the small disk when a game day begins, beside as many as the copy has."""
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/[^\s;]*)")
@@ -111,12 +111,12 @@ class Scratch:
     def run(self, *words: str, added: Mapping[str, str] | None = None, seconds: float) -> Said:
         """How `retrim ...` ends; it is killed after `seconds`."""
         began, process = time.monotonic(), self.start(*words, added=added)
-        try:
-            _, errors = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            kill_group(process)
-            _, errors = process.communicate()
-        return Said(process.returncode, errors, time.monotonic() - began)
+        return Said(*_ended(process, seconds), time.monotonic() - began)
+
+    def end(self, *processes: "subprocess.Popen[str]") -> None:
+        """Waits until commands that were started have ended; they are killed where that takes too long."""
+        for process in processes:
+            _ended(process, END_SECONDS)
 
     def kept(self) -> KeptThings:
         """What there is now."""
@@ -142,9 +142,12 @@ class Scratch:
         """A file that has not landed: some rows of the newest batch again, to be landed as corrections."""
         self.rows_taken += 1
         rows = self.newest_rows()
-        file = self.files / f"{self.rows_taken}.parquet"
-        rows.head(max(1, len(rows) - self.rows_taken % len(rows))).to_parquet(file, index=False)
-        return file
+        rows.head(max(1, len(rows) - self.rows_taken % len(rows))).to_parquet(self.same_file(), index=False)
+        return self.same_file()
+
+    def same_file(self) -> Path:
+        """The last fresh file."""
+        return self.files / f"{self.rows_taken}.parquet"
 
     def request(self) -> bytes:
         """A row as a request for a prediction."""
@@ -212,6 +215,16 @@ def _small_disk(place: Path, size: int) -> Iterator[Path | None]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=False)
+
+
+def _ended(process: "subprocess.Popen[str]", seconds: float) -> tuple[int, str]:
+    """The exit code of a command and its errors, once it has ended or was killed."""
+    try:
+        _, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        kill_group(process)
+        _, errors = process.communicate()
+    return process.returncode, errors
 
 
 def kill_group(process: "subprocess.Popen[str]") -> None:
