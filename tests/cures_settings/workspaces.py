@@ -15,7 +15,7 @@ from retrim.cli.version_screens import show_fairness
 from retrim.decision.stored_rows import Lineage, Origin
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.own_code import refuse_strange_code
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, refuse_same_names
 from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
 from retrim.reports.distributions import verify_alarms
 from retrim.reports.explain import explain
@@ -24,7 +24,6 @@ from retrim.reports.health import find_models
 from retrim.reports.what_if import effect_of
 from retrim.retraining.card import make_card
 from retrim.retraining.exchange import ExportManifest, VersionArchive, _finish, judge_import
-from retrim.serving.models import refuse_same_names
 from retrim.settings import Env
 from retrim.stats.codec import to_record
 from retrim.training.estimators import CODE_FILE

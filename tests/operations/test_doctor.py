@@ -11,7 +11,6 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.mlflow_server import bind
 from retrim.checking.mode import begin_due_times
-from retrim.cli.operate import refuse_other_schedules
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths, write_private
 from retrim.lineage.locks import held_locks
@@ -19,6 +18,7 @@ from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.operations import doctor
 from retrim.operations.doctor import EXAMINATIONS, Examined, Finding, examine
 from retrim.operations.parts import Ports, installation_at, plan_installation, write_installation
+from retrim.operations.supervise import refuse_other_schedules
 from retrim.reports.health import HealthLevel
 from retrim.settings import IN_FILES
 from tests.builders.cured import Cure
@@ -184,9 +184,9 @@ def test_an_address_in_a_file_is_no_strange_variable(
 @pytest.mark.cures("the schedule of {} runs already, by `retrim schedule` or `retrim up`; stop that one first")
 def test_a_schedule_that_runs_keeps_another_installation_away(workspace: Workspace, cure: Cure) -> None:
     with held_locks(workspace, "schedule"), pytest.raises(RefusedError) as raised:
-        refuse_other_schedules([workspace.paths])
+        refuse_other_schedules([workspace])
     cure.is_asked(str(raised.value))
-    refuse_other_schedules([workspace.paths])  # it was stopped
+    refuse_other_schedules([workspace])  # it was stopped
 
     cure.is_done("")
 

@@ -1,7 +1,7 @@
 """Commands of those who keep an installation running."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,6 @@ from retrim.cli.base import AsJson, as_time, example, flows_at, several_workspac
 
 if TYPE_CHECKING:
     from retrim.files import WorkspacePaths
-    from retrim.lineage.workspace import Workspace
     from retrim.operations.capacity import CapacityAnswer
     from retrim.operations.parts import Installation
 
@@ -53,7 +52,13 @@ def up(
     they print goes to var/up/up.log too. What RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names is not started.
     """
     from retrim.operations.parts import Ports, parts_of, plan_installation, write_installation
-    from retrim.operations.supervise import become_supervisor, take_installation
+    from retrim.operations.supervise import (
+        become_supervisor,
+        open_each,
+        refuse_other_schedules,
+        refuse_taken_ports,
+        take_installation,
+    )
     from retrim.settings import Env
 
     roots, folder = _places(folders)
@@ -67,8 +72,8 @@ def up(
     ports = Ports(prefect_port, port, serve_port)
     planned = plan_installation(roots, folder, ports=ports, prefect_url=env.prefect_url, mlflow_url=env.mlflow_url)
     lock = take_installation(planned)
-    refuse_other_schedules(roots)
-    _refuse_taken_ports(planned)
+    refuse_other_schedules(open_each(planned, say=_say))
+    refuse_taken_ports(planned)
     write_installation(planned)
     if systemd:
         _write_units(planned)
@@ -87,45 +92,6 @@ def _places(folders: list[Path] | None) -> "tuple[list[WorkspacePaths], Path]":
         return [here], here.root
     folder = (folders[0] if folders else Path.cwd()).resolve()
     return roots, folder
-
-
-def refuse_other_schedules(roots: "Sequence[WorkspacePaths]") -> None:
-    """Refuses workspaces of one model name, and those whose schedule runs already; what cannot be read is said."""
-    from retrim.errors import RefusedError, RetrimError
-    from retrim.lineage.locks import is_alive
-    from retrim.lineage.workspace import open_workspace
-    from retrim.serving.models import refuse_same_names
-
-    names = []
-    for root in roots:
-        try:
-            workspace = open_workspace(root.root)
-        except RetrimError as error:
-            print(f"{root.root} is left out: {error}", flush=True)  # noqa: T201
-            continue
-        names.append(workspace.model)
-        if is_alive(workspace, "schedule"):
-            raise RefusedError(
-                f"the schedule of {root.root} runs already, by `retrim schedule` or `retrim up`; stop that one first"
-            )
-    refuse_same_names(names)
-
-
-def _refuse_taken_ports(installation: "Installation") -> None:
-    from retrim.adapters.mlflow_server import bind
-    from retrim.errors import BadInputError
-
-    ports = installation.ports
-    options = [("--port", ports.ui), ("--serve-port", ports.serve)]
-    if installation.prefect_url is None:
-        options.append(("--prefect-port", ports.prefect))
-    for option, number in options:
-        try:
-            bind(number).close()
-        except BadInputError as error:
-            raise BadInputError(
-                f"something else listens at port {number}; name another one with {option}, or 0 for a free one"
-            ) from error
 
 
 def _write_units(installation: "Installation") -> None:
@@ -178,8 +144,9 @@ def _run_worker(installation: "Installation") -> None:
     from contextlib import ExitStack
 
     from retrim.lineage.locks import held_locks
+    from retrim.operations.supervise import open_each
 
-    workspaces = _open_workspaces(installation)
+    workspaces = open_each(installation, say=_say)
     home, api = installation.prefect_home, installation.prefect_api
     with ExitStack() as stack:
         for workspace in workspaces:
@@ -195,24 +162,8 @@ def _run_worker(installation: "Installation") -> None:
         run_schedule(schedule, None)
 
 
-def _open_workspaces(installation: "Installation") -> "list[Workspace]":
-    """Those that can be opened; of the others it is said.
-
-    Raises:
-        BadInputError: None can.
-    """
-    from retrim.errors import BadInputError, RetrimError
-    from retrim.lineage.workspace import open_workspace
-
-    found = []
-    for root in installation.roots:
-        try:
-            found.append(open_workspace(Path(root)))
-        except RetrimError as error:
-            print(f"{root} is left out: {error}", flush=True)  # noqa: T201
-    if not found:
-        raise BadInputError(f"no workspace of {installation.folder} can be opened; mend what is said above")
-    return found
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  also into a pipe
 
 
 def _wait_for(claim: Callable[[], bool], url: str) -> None:

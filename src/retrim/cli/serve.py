@@ -79,8 +79,8 @@ def serve(
     with uncollected():
         lightgbm_alone()
         from retrim.files import WorkspacePaths
-        from retrim.lineage.workspace import open_workspace
-        from retrim.serving.models import all_at_work, open_model, refuse_same_names
+        from retrim.lineage.workspace import open_workspace, refuse_same_names
+        from retrim.serving.models import all_at_work, open_model
         from retrim.serving.newcomers import end_when_live, openable, wait_until_live
         from retrim.serving.server import run_server
 

@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -158,6 +158,17 @@ class ProgressStep:
     what: str
     done: int
     total: int
+
+
+def refuse_same_names(names: Sequence[str]) -> None:
+    """Refuses models that could not be told apart by name.
+
+    Raises:
+        BadInputError: Two are of one name.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInputError(f"two workspaces are of the model {twice!r}; give one another name (data.model)")
 
 
 def report_progress(what: str, done: int = 0, total: int = 0) -> None:

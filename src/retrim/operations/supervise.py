@@ -9,16 +9,19 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from configparser import RawConfigParser
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from retrim.adapters.mlflow_server import bind
 from retrim.adapters.processes import begin_reaper
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import make_private_folder, write_private
+from retrim.lineage.locks import is_alive
+from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
 from retrim.operations import listener
 from retrim.operations.listener import STATES, PartState
 from retrim.operations.parts import Installation, Part
@@ -51,6 +54,58 @@ def take_installation(installation: Installation) -> TextIO:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
+
+
+def open_each(installation: Installation, *, say: Callable[[str], None]) -> list[Workspace]:
+    """The workspaces that can be opened; of the others it is said why not.
+
+    Raises:
+        BadInputError: None can.
+    """
+    found = []
+    for root in installation.roots:
+        try:
+            found.append(open_workspace(Path(root)))
+        except RetrimError as error:
+            say(f"{root} is left out: {error}")
+    if not found:
+        raise BadInputError(f"no workspace of {installation.folder} can be opened; mend what is said above")
+    return found
+
+
+def refuse_other_schedules(workspaces: Sequence[Workspace]) -> None:
+    """Checks that no schedule of these runs, and that their models can be told apart.
+
+    Raises:
+        RefusedError: One runs.
+        BadInputError: Two are of one name.
+    """
+    for workspace in workspaces:
+        if is_alive(workspace, "schedule"):
+            raise RefusedError(
+                f"the schedule of {workspace.paths.root} runs already, by `retrim schedule` or `retrim up`; stop that "
+                "one first"
+            )
+    refuse_same_names([workspace.model for workspace in workspaces])
+
+
+def refuse_taken_ports(installation: Installation) -> None:
+    """Checks that nothing else listens where the parts are to.
+
+    Raises:
+        BadInputError: Something does; names the option that takes another port.
+    """
+    ports = installation.ports
+    options = [("--port", ports.ui), ("--serve-port", ports.serve)]
+    if installation.prefect_url is None:
+        options.append(("--prefect-port", ports.prefect))
+    for option, number in options:
+        try:
+            bind(number).close()
+        except BadInputError as error:
+            raise BadInputError(
+                f"something else listens at port {number}; name another one with {option}, or 0 for a free one"
+            ) from error
 
 
 def runs_now(installation: Installation) -> bool:

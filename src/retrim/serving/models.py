@@ -225,17 +225,6 @@ def open_model(
     return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)
 
 
-def refuse_same_names(names: Sequence[str]) -> None:
-    """Refuses models that could not be told apart by name.
-
-    Raises:
-        BadInputError: Two are of one name.
-    """
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadInputError(f"two workspaces are of the model {twice!r}; give one another name (data.model)")
-
-
 @contextmanager
 def all_at_work(models: Sequence[ServedModel]) -> Iterator[Mapping[str, Serving]]:
     """What answers, by the name of the model, while all of them are at work."""
