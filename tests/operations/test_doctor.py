@@ -10,6 +10,7 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.mlflow_server import bind
+from retrim.adapters.signing import Keys
 from retrim.checking.mode import begin_due_times
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths, write_private
@@ -149,6 +150,16 @@ def test_a_planted_fault_has_its_line(
 
     assert said not in before.said
     assert (str(after.level), said in after.said, cure in after.cure) == (level, True, True), after
+
+
+def test_keys_as_they_are_made_are_in_order_until_others_may_read_the_private_one(workspace: Workspace) -> None:
+    keys = Keys(workspace.paths.keys)
+    keys.know([keys.public])
+    before = worst(workspace, "permissions")
+    keys.file.chmod(0o640)
+
+    assert before.level is HealthLevel.OK
+    assert "signing.key" in worst(workspace, "permissions").said
 
 
 @pytest.mark.parametrize(

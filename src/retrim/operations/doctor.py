@@ -29,6 +29,7 @@ from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.telling import addresses_of
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import place_of_backups
+from retrim.operations.backup_parts import PRIVATE_KEY
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.look import has_schedule, look_at_parts
 from retrim.operations.parts import Installation, read_installation
@@ -235,7 +236,11 @@ def _private(examined: Examined) -> Iterator[Path]:
     paths = examined.paths
     named = [paths.var, paths.keys, paths.ui_password, paths.tokens, paths.prefect, paths.prefect / "login"]
     named += [paths.var / "retrim.db", paths.var / "mlflow.db", paths.prefect / "prefect.db"]
-    named += [examined.folder / "var" / "up", examined.folder / "var" / "up" / "environment", *paths.keys.glob("*")]
+    named += [
+        examined.folder / "var" / "up",
+        examined.folder / "var" / "up" / "environment",
+        *paths.keys.glob(PRIVATE_KEY),
+    ]
     alerts = Env().alerts_file
     named += [] if alerts is None else [paths.root / alerts]
     return (path for path in named if path.exists() and path.is_relative_to(examined.folder))
@@ -245,26 +250,26 @@ def _store(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     decisions = workspace.store.decisions(workspace.model)
-    yield OK, f"{workspace.store.shown}: {len(decisions)} decisions", ""
+    yield OK, f"{workspace.store.shown}; decisions: {len(decisions)}", ""
 
 
 def _landing(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     batches = workspace.landing.batches()
-    yield OK, f"{len(batches)} files have landed", ""
+    yield OK, f"landed files: {len(batches)}", ""
 
 
 def _predictions(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
-    yield OK, f"predictions of {len(workspace.predictions.versions())} versions can be read", ""
+    yield OK, f"versions whose predictions can be read: {len(workspace.predictions.versions())}", ""
 
 
 def _mlflow(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
-    yield OK, f"{len(workspace.registry.versions())} versions are registered", ""
+    yield OK, f"registered versions: {len(workspace.registry.versions())}", ""
 
 
 def _prefect(examined: Examined) -> Said:
