@@ -239,6 +239,15 @@ def test_a_run_that_was_not_pushed_has_no_run_directory_any_more(desk: Desk, pla
     assert [run.detail.run_directory for run in store.all_runs(state=UNPUSHED)] == [None]
 
 
+def test_what_stands_in_the_folder_of_a_run_is_no_ref_of_the_backup(desk: Desk, place: str, tmp_path: Path) -> None:
+    root = desk.workspace.paths.root
+    git.git(root, "worktree", "add", "-q", "--detach", str(tmp_path / "run"))
+    git.git(tmp_path / "run", *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "under way")
+    back_up(desk, place)
+
+    assert git.refs(restored(desk, place, tmp_path / "back").paths.root) == git.refs(root)
+
+
 def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
     back_up(desk, place)
     (tmp_path / "there").mkdir()

@@ -327,8 +327,11 @@ def refs(root: Path) -> dict[str, str]:
 
 
 def bundle(root: Path, to: Path) -> dict[str, str]:
-    """Writes all refs with all that they lead to into one file; gives the refs that it holds, and `HEAD`."""
-    git(root, "bundle", "create", "--quiet", str(to), "--all", HEAD)
+    """Writes all refs with all that they lead to into one file; gives the refs that it holds, and `HEAD`.
+
+    What stands in the folders of runs (other worktrees) is left out: git counts it among `--all`, and it is no ref.
+    """
+    git(root, "bundle", "create", "--quiet", str(to), "--single-worktree", "--all", HEAD)
     listed = git(root, "bundle", "list-heads", str(to)).splitlines()
     return {name: stands for stands, _, name in (line.partition(" ") for line in listed)}
 
