@@ -23,7 +23,7 @@ from retrim.lineage.locks import held_locks
 from retrim.release.versions import load_stored_version
 from retrim.serving import predict as module
 from retrim.serving import rows_in, rows_out
-from retrim.serving.predict import PredictedRows, predict
+from retrim.serving.predict import PredictedRows, UnseenValues, predict
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
 
 pytestmark = pytest.mark.slow
@@ -208,6 +208,18 @@ def test_missing_cells_and_new_levels_are_predicted_as_landed_rows_are(desk: Des
 
     assert done.rejected == 0
     np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
+
+
+def test_values_that_training_did_not_know_are_counted_with_an_example(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    rows = new_rows(desk)
+    rows.loc[[3, 15, 30], "group"], rows.loc[4, "group"] = ["new", "fresh", "new"], None
+    where = in_form(rows, "parquet", tmp_path)
+    done, again = (run(desk, where, tmp_path / "out.parquet") for _ in range(2))
+
+    assert (done.unseen, again.unseen) == ({"group": UnseenValues(3, "fresh")},) * 2
 
 
 def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) -> None:

@@ -89,6 +89,9 @@ def predict(
         if done.rejected_in is not None:
             said = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
             render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
+        for name, unseen in done.unseen.items():
+            said = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; they count as missing"
+            render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(0 if done.rows else 1)
 
 

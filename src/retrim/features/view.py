@@ -202,6 +202,16 @@ class FeatureView:
                 return tuple(map(str, levels))
         return self.levels.get(feature)
 
+    def unseen_values(self, rows: pd.DataFrame) -> dict[str, pd.Series]:
+        """Of each category feature that has some: the values that training did not know. They count as missing."""
+        found: dict[str, pd.Series] = {}
+        for name, kind in self.features.items():
+            known = self.known_levels(name) if kind == "category" and name in rows else None
+            if known is not None:
+                values = rows[name][_codes(rows[name], known) == UNSEEN].dropna()
+                found |= {name: values} if len(values) else {}
+        return found
+
     def seen(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with every feature of numbers as numbers: of one that has become text since, what can be read."""
         text = {

@@ -11,7 +11,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from retrim.release.versions import Stored, load_champion, load_stored_version
 from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, suite_of_rows
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
-from retrim.stats.codec import to_json, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.table.data import ColumnType, row_keys, total_order, with_past
 from retrim.table.fault import Suite
 from retrim.table.lags import HistoryParams, past_takes
@@ -113,6 +113,22 @@ def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str
 
 
 @dataclass(frozen=True)
+class UnseenValues:
+    """Values of a category that training did not know.
+
+    Args:
+        rows: That hold one.
+        example: The first of them by spelling.
+    """
+
+    rows: int
+    example: str
+
+    def __add__(self, other: "UnseenValues") -> "UnseenValues":
+        return UnseenValues(self.rows + other.rows, min(self.example, other.example))
+
+
+@dataclass(frozen=True)
 class PredictedRows:
     """What was predicted.
 
@@ -124,6 +140,7 @@ class PredictedRows:
         out: Where they are.
         rejected_in: Where rejected cells are; None without any.
         at: When.
+        unseen: By feature; the model took such values for missing.
         already: Whether an earlier call had done it all.
     """
 
@@ -134,6 +151,7 @@ class PredictedRows:
     out: str
     rejected_in: str | None
     at: str
+    unseen: Mapping[str, UnseenValues] = field(default_factory=dict)
     already: bool = False
 
 
@@ -223,7 +241,7 @@ def _once(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -
     if record.is_file() and not folder.exists():  # it is there where one was stopped right before its end
         noted = json.loads(record.read_bytes())
         if noted.get("out") is not None and noted["out"] == out.state(scoring.request):
-            return PredictedRows(**noted["done"] | {"already": True})
+            return replace(from_record(PredictedRows, noted["done"]), already=True)
     if not (folder / PUBLISHING).exists():
         out.refuse_existing()
     done = _carry_out(scoring, out, folder, now=now)
@@ -349,7 +367,8 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
     write_file(folder / PUBLISHING, b"")
     out.publish(parts, spoilt, scoring.request, folder)
     beside = out.rejected if rejected else None
-    return PredictedRows(scoring.request, scoring.found.version, rows, rejected, out.shown, beside, iso(now))
+    unseen = _unseen_in(parts)
+    return PredictedRows(scoring.request, scoring.found.version, rows, rejected, out.shown, beside, iso(now), unseen)
 
 
 def _made(
@@ -381,6 +400,20 @@ def _rejected_of(part: Path) -> Path:
     return part.with_name(f"{part.stem}.rejected")
 
 
+def _unseen_of(part: Path) -> Path:
+    return part.with_name(f"{part.stem}.unseen")
+
+
+def _unseen_in(parts: Iterable[Path]) -> dict[str, UnseenValues]:
+    """What the parts hold of values that training did not know, by feature."""
+    whole: dict[str, UnseenValues] = {}
+    for path in filter(Path.exists, map(_unseen_of, parts)):
+        for name, record in json.loads(path.read_bytes()).items():
+            found = from_record(UnseenValues, record)
+            whole[name] = whole[name] + found if name in whole else found
+    return whole
+
+
 def _make_part(
     scoring: _Scoring, part: RowsPart, path: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
 ) -> int:
@@ -396,6 +429,10 @@ def _make_part(
         frame = frame.assign(**scoring.past.features(scoring.past.narrow(frame)))
     if len(checked.rejected):
         _write(_for_table(checked.rejected, scoring), _rejected_of(path))
+    unseen = scoring.found.predictor.view.unseen_values(frame)
+    if unseen:
+        told = {name: UnseenValues(len(each), min(each.astype(str))) for name, each in unseen.items()}
+        write_file(_unseen_of(path), to_json({name: to_record(each) for name, each in told.items()}))
     _write(_predictions(scoring, frame, checked), path)
     return len(frame)
 
