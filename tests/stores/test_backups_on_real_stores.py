@@ -1,7 +1,10 @@
 """Backups in a bucket, and of a store, of models and of predictions that lie in PostgreSQL and in buckets."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.database import load_postgresql, require_empty
 from retrim.adapters.store import Store
-from retrim.errors import RefusedError, RetrimError
+from retrim.errors import BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import make_backup
@@ -78,6 +81,51 @@ def test_an_object_that_was_removed_from_the_bucket_is_named(tmp_path: Path, in_
     assert not (tmp_path / "back").exists()
 
 
+def test_of_two_backups_to_one_bucket_the_second_waits(tmp_path: Path, in_bucket: S3) -> None:
+    desk, place = make(tmp_path / "used"), "s3://backups/both"
+
+    with BackupStore(place).alone(), pytest.raises(BusyError, match="writes to s3://backups/both"):
+        make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
+
+    assert make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10)).new_files > 0
+
+
+def test_a_backup_to_a_bucket_goes_on_where_one_was_killed(tmp_path: Path, in_bucket: S3) -> None:
+    desk, place = make(tmp_path / "used"), "s3://backups/killed"
+    script = (
+        "import sys, time; from retrim.operations.backup_store import BackupStore\n"
+        f"with BackupStore({place!r}).alone(): print(flush=True); time.sleep(600)"
+    )
+    holds = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert holds.stdout is not None
+    assert holds.stdout.readline()
+    with pytest.raises(BusyError, match=f"process {holds.pid} on"):
+        make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
+    holds.kill()
+    holds.communicate()
+
+    assert make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10)).new_files > 0
+    system, path = open_system(address_of(f"{place}/locks"))
+    system.invalidate_cache()
+    assert system.find(path) == []
+
+
+def test_a_backup_that_lost_its_lock_writes_and_removes_nothing(tmp_path: Path, in_bucket: S3) -> None:
+    desk, place = make(tmp_path / "used"), "s3://backups/slept"
+    made = make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
+    store = BackupStore(place)
+
+    with store.alone():
+        system, path = open_system(address_of(f"{place}/locks"))
+        system.invalidate_cache()
+        system.rm(path, recursive=True)
+        with pytest.raises(BusyError, match="another backup has begun"):
+            store.add(replace(made.backup, at=desk.day(11)))
+        with pytest.raises(BusyError, match="another backup has begun"):
+            store.prune(1)
+    assert store.names() == [made.name]
+
+
 def test_predictions_and_models_in_buckets_are_in_it(tmp_path: Path, in_bucket: S3) -> None:
     desk = make(tmp_path / "used")
     env = Env(predictions="s3://predictions/backed-up", mlflow_artifacts="s3://models/backed-up")
@@ -142,6 +190,28 @@ def test_no_database_is_filled_where_another_is_not_empty(
     with pytest.raises(RefusedError, match="is not empty"):
         restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=env)
     require_empty(str(env.store_url))
+
+
+def test_a_restore_that_fails_empties_what_it_filled_and_can_be_tried_again(
+    in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", on_path())
+    whole_one = make_backup(
+        in_postgresql.workspace, str(tmp_path / "backups"), keep=2, word=None, now=in_postgresql.day(10)
+    )
+    place = BackupStore(str(tmp_path / "backups"))
+    junk = place.put(BytesIO(b"PGDMP and nothing that follows"))
+    store = whole_one.backup.databases[0]
+    both = (store, replace(store, place="var/mlflow.db.dump", digest=junk.digest, size=junk.size))
+    place.add(replace(whole_one.backup, at=in_postgresql.day(11), databases=both))
+    env = Env(store_url=database_server.create("tried"), mlflow_url=database_server.create("never_filled"))
+
+    with pytest.raises(RetrimError, match="never_filled cannot be filled"):
+        restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=env)
+    require_empty(str(env.store_url))
+    restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=in_postgresql.day(10), word=None, env=env)
+
+    assert verify_log(back(in_postgresql, tmp_path / "back", Env(store_url=env.store_url)), kept=None).rows == 1
 
 
 def test_without_its_tool_a_backup_of_postgresql_is_refused(

@@ -151,6 +151,27 @@ def require_empty(address: str) -> None:
         raise RefusedError(f"{_shown(url)} is not empty; make an empty database, and name that")
 
 
+def empty_postgresql(address: str) -> None:
+    """Drops every table of a PostgreSQL database that a restore has filled and could not end.
+
+    Raises:
+        RetrimError: It cannot be reached, or says no.
+    """
+    url = sa.engine.make_url(address)
+    engine = sa.create_engine(in_utf8(url))
+    try:
+        with engine.begin() as connection:
+            names = sa.inspect(connection).get_table_names()
+            if names:
+                quoted = ", ".join(engine.dialect.identifier_preparer.quote(name) for name in names)
+                connection.exec_driver_sql(f"DROP TABLE {quoted} CASCADE")
+    except sa.exc.SQLAlchemyError as error:
+        said = address_of(address).clean(str(getattr(error, "orig", None) or error))
+        raise RetrimError(f"{_shown(url)} cannot be emptied: {said}; empty it before you restore again") from None
+    finally:
+        engine.dispose()
+
+
 def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> None:
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "postgresql":

@@ -2,6 +2,7 @@
 
     <place>/objects/<two digits>/<SHA-256>         the content of files
     <place>/backups/<moment>-<16 digits>.json      a backup: its record, written last; the digits are those of its bytes
+    <place>/locks/<16 digits>.json                 at an address: who writes there now; a folder's lock is the system's
 
 A killed backup has no record, so it is none. What it brought lies there, and the next one finds it.
 """
@@ -24,6 +25,7 @@ import pandas as pd
 
 from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import flush, flush_all, make_private_folder, open_private
+from retrim.lineage.address_lock import AddressLock
 from retrim.operations.backup_record import FORMAT, Backup
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
 from retrim.stats.codec import from_record, to_json, to_record
@@ -56,6 +58,7 @@ class BackupStore:
         self._root = path.rstrip("/")
         self._is_here = is_here(self._system)
         self._new: list[Path] = []
+        self._lock: AddressLock | None = None
 
     @property
     def shown(self) -> str:
@@ -69,13 +72,14 @@ class BackupStore:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other backups out of a folder, as of a copy of the workspace: each would remove what the other brought.
+        """Keeps other backups out, as of a copy of the workspace: each would remove what the other brought.
 
         Raises:
             BusyError: One is going on.
         """
-        if not self._is_here:  # `add` looks whether something went
-            yield
+        if not self._is_here:
+            with self._told("written"), AddressLock(self._system, self._root, self.shown).held() as self._lock:
+                yield
             return
         with self._told("written"):
             make_private_folder(Path(self._root))
@@ -130,6 +134,7 @@ class BackupStore:
         Raises:
             RetrimError: Something that it names is not here, or the place cannot be written.
         """
+        self._require_lock()
         there = self._objects_now()
         lost = [file.place for file in backup.every_file() if there.get(file.digest) != file.size]
         if lost:
@@ -204,6 +209,7 @@ class BackupStore:
         Raises:
             RetrimError: The record of one that stays cannot be read: what it names is not known, and nothing goes.
         """
+        self._require_lock()
         names = self.names()
         gone = [name for name in names if name not in names[-keep:] and name != made]
         named = {file.digest for name in names if name not in gone for file in self.read(name).every_file()}
@@ -215,6 +221,22 @@ class BackupStore:
                 self._system.rm(self._path_of(digest))
                 del self.objects[digest]
         return gone, len(unnamed)
+
+    def _require_lock(self) -> None:
+        """Checks that a lock that was taken is still there: a machine that slept may have lost it.
+
+        Raises:
+            BusyError: It is gone.
+        """
+        if self._lock is None:
+            return
+        with self._told("read"):
+            there = self._lock.is_there()
+        if not there:
+            raise BusyError(
+                f"another backup has begun at {self.shown}, as this one showed no sign of life for 15 minutes; nothing "
+                "was changed: wait for it, then try again"
+            )
 
     def _listed(self, within: str) -> dict[str, int]:
         """Bytes of each file in a folder of the place; empty where there is none."""

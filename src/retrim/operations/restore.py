@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 import pandas as pd
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import load_postgresql, move_places, require_empty
+from retrim.adapters.database import empty_postgresql, load_postgresql, move_places, require_empty
 from retrim.adapters.store import Store
 from retrim.adapters.wheel import NOTE
 from retrim.errors import BadInputError, RetrimError
@@ -70,10 +70,10 @@ def restore_backup(
     name = store.chosen(until)
     backup = store.read(name)
     _require_whole(store, name, backup)
-    with _made_beside(folder) as fresh:
+    with _emptied_on_failure() as loaded, _made_beside(folder) as fresh:
         keys = _lay_all(store, backup, fresh, word)
         _begin_anew(fresh)
-        moved, to_do = _fill(backup, fresh, folder, env)
+        moved, to_do = _fill(backup, fresh, folder, env, loaded)
         to_do += _left_to_do(env, keys=keys)
     return BackupRestored(
         name=name,
@@ -225,8 +225,34 @@ def _begin_anew(fresh: Path) -> None:
     shutil.rmtree(fresh / ".dvc" / "tmp", ignore_errors=True)
 
 
-def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, list[str]]:
+@contextmanager
+def _emptied_on_failure() -> Iterator[list[str]]:
+    """Addresses of databases that are filled; where the restore fails, they are emptied, so that it can be tried again.
+
+    Raises:
+        RetrimError: It failed, and one cannot be emptied.
+    """
+    loaded: list[str] = []
+    try:
+        yield loaded
+    except BaseException as failed:
+        for address in loaded:
+            try:
+                empty_postgresql(address)
+            except RetrimError as error:
+                raise RetrimError(f"{failed}; and {error}") from failed
+        raise
+
+
+def _fill(backup: Backup, fresh: Path, folder: Path, env: Env, loaded: list[str]) -> tuple[int, list[str]]:
     """Fills PostgreSQL, and tells the databases where files lie now, and which are gone.
+
+    Args:
+        backup: Its record.
+        fresh: The folder that is made.
+        folder: The place that it takes.
+        env: Addresses of databases.
+        loaded: Gets the address of each one that was filled here.
 
     Returns:
         How many places changed, and what is left to a person.
@@ -245,6 +271,7 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
             filled.append((place, f"sqlite:///{fresh / place}"))
         elif dumped.is_file() and address is not None:
             load_postgresql(dumped, address)
+            loaded.append(address)
             filled.append((place, address))
         elif dumped.is_file():
             to_do.append(

@@ -1,0 +1,123 @@
+"""A lock at an address of fsspec, by which one process at a time writes there."""
+
+import json
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pandas as pd
+import psutil
+
+from retrim.errors import BusyError
+from retrim.stats.codec import from_record, to_json, to_record
+
+BEAT_SECONDS, STALE = 60.0, pd.Timedelta("15min")
+"""Its owner writes it anew so often; one that was not for so long is that of a process that was killed."""
+
+
+@dataclass(frozen=True)
+class LockOwner:
+    """Who holds the lock of an address.
+
+    Args:
+        host: The name of its machine.
+        process: Its number there.
+        began: When that began, as its machine counts.
+    """
+
+    host: str
+    process: int
+    began: float
+
+    @classmethod
+    def of_this_process(cls) -> "LockOwner":
+        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it was a process of this machine that is gone; of another machine it is not known."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            return abs(psutil.Process(self.process).create_time() - self.began) > 1
+        except psutil.NoSuchProcess:
+            return True
+
+
+class AddressLock:
+    """A lock at an address, which needs of its store no more than that a listing shows what was written before.
+
+    Each writes an object of its own and then lists: of two that begin at once, at most one sees itself alone. Times are
+    those of the store, so no clock of a machine counts.
+    """
+
+    def __init__(self, system: Any, root: str, shown: str) -> None:
+        self._system, self._folder, self._shown = system, f"{root}/locks", shown
+        self._own = f"{self._folder}/{secrets.token_hex(8)}.json"
+
+    @contextmanager
+    def held(self) -> Iterator[Self]:
+        """Holds it.
+
+        Raises:
+            BusyError: Another one does.
+        """
+        self._write()
+        try:
+            self._require_alone()
+            over = threading.Event()
+            beating = threading.Thread(target=self._beat, args=(over,), name="backup lock", daemon=True)
+            beating.start()
+            try:
+                yield self
+            finally:
+                over.set()
+                beating.join()
+        finally:
+            with suppress(Exception):  # what remains counts for a while, and then no longer
+                self._system.rm(self._own)
+
+    def is_there(self) -> bool:
+        """Whether nobody took it for that of a killed backup."""
+        self._system.invalidate_cache()
+        return bool(self._system.exists(self._own))
+
+    def _write(self) -> None:
+        self._system.pipe_file(self._own, to_json(to_record(LockOwner.of_this_process())))
+
+    def _beat(self, over: threading.Event) -> None:
+        while not over.wait(BEAT_SECONDS):
+            with suppress(Exception):  # the store is away for a while; who writes there next says so
+                if self.is_there():
+                    self._write()
+
+    def _written(self, name: str) -> pd.Timestamp:
+        """When an object was written, as its store says; always the same where that keeps no times."""
+        try:
+            return pd.to_datetime(self._system.modified(name), utc=True)
+        except NotImplementedError:
+            return pd.Timestamp(0, tz="UTC")
+
+    def _require_alone(self) -> None:
+        self._system.invalidate_cache()
+        own = self._written(self._own)
+        for name in self._system.find(self._folder):
+            if name.endswith(self._own.rpartition("/")[2]):
+                continue
+            try:
+                owner = from_record(LockOwner, json.loads(self._system.cat_file(name)))
+                stale = owner.is_dead or own - self._written(name) > STALE
+            except FileNotFoundError:  # it has just ended
+                continue
+            if not stale:
+                raise BusyError(
+                    f"process {owner.process} on {owner.host} writes to {self._shown}; wait for it, or name another "
+                    "place. If it was killed on another machine, its lock ends after 15 minutes"
+                )
+            with suppress(FileNotFoundError):
+                self._system.rm(name)
