@@ -445,3 +445,16 @@ def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
 
     assert verify_log(restored(desk, place, folder), kept=None).rows == 1
     assert [path.name for path in folder.parent.iterdir()] == ["back"]
+
+
+@pytest.mark.parametrize("where", ["s3://key:planted@models/here", "ftp://planted@host/models", "s3://m?token=planted"])
+def test_no_password_of_the_models_is_recorded(desk: Desk, place: str, where: str) -> None:
+    workspace = Workspace(desk.workspace.paths, desk.workspace.params, Env(mlflow_artifacts=where))
+
+    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS is ") as refused:
+        make_backup(workspace, place, keep=1, word=None, now=desk.day(10))
+    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS is "):
+        _ = workspace.registry
+
+    assert "planted" not in str(refused.value)
+    assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]

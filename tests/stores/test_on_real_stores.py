@@ -4,6 +4,7 @@ Nothing but addresses differs from the default, SQLite and folders.
 """
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import prefect_server
-from tests.builders.stores import S3, PostgreSQL
+from retrim.adapters.database import dump_postgresql
+from tests.builders.stores import S3, PostgreSQL, on_path
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server, pytest.mark.slow]
@@ -100,6 +102,20 @@ def test_the_version_is_rebuilt_where_its_data_come_from_the_bucket_alone(world:
     (world.root / ".dvc" / "cache").rename(tmp_path / "cache")
 
     assert world.ask("versions", "reproduce", "1")["identical"]
+
+
+def test_no_password_stands_in_a_database(
+    world: World, database_server: PostgreSQL, bucket_server: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", on_path())
+    for name in ("loop", "loop_mlflow", "prefect"):
+        dump = tmp_path / f"{name}.sql"
+        dump_postgresql(database_server.address(name), tmp_path / name)
+        subprocess.run(["pg_restore", f"--file={dump}", str(tmp_path / name)], check=True)  # its texts are packed
+
+        assert world.workspace.model in dump.read_text(encoding="utf-8")
+        assert database_server.password not in dump.read_text(encoding="utf-8")
+        assert bucket_server.secret not in dump.read_text(encoding="utf-8")
 
 
 def test_no_password_stands_in_what_is_shown_or_kept(

@@ -596,7 +596,7 @@ def erase(registry: ModelRegistry, number: str) -> None:
     from mlflow.exceptions import MlflowException
 
     if is_server(registry.tracking_url):
-        raise RetrimError(f"the MLflow store at {registry.tracking_url} erases nothing from afar; use `mlflow gc`")
+        raise RetrimError(f"the MLflow store at {registry.shown} erases nothing from afar; use `mlflow gc`")
     with registry.wrapped(f"erase run {number}"):
         try:
             run = registry.client.get_run(number)

@@ -24,6 +24,7 @@ from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.gate.fairness import FairnessRecord
 from retrim.gate.verdict import SlicesRecord, VerdictRecord
+from retrim.reading.address import address_of
 from retrim.stats import charts
 from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import Task, row_losses
@@ -306,6 +307,11 @@ class Experiment:
         self.artifacts = artifacts
         self.model = model
 
+    @property
+    def shown(self) -> str:
+        """The address of MLflow without secrets."""
+        return address_of(self.tracking_url).shown
+
     @cached_property
     def client(self) -> "MlflowClient":
         """MLflow's client."""
@@ -371,14 +377,11 @@ class Experiment:
         try:
             yield
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
-            said = f"MLflow at {self.tracking_url} could not {what}: {_first_line(error)}"
+            said = address_of(self.tracking_url).clean(_first_line(error))
             raise RetrimError(
-                f"{self._without_password(said)}; check RETRIM_MLFLOW_URL and that the store or server is there"
+                f"MLflow at {self.shown} could not {what}: {said}; check RETRIM_MLFLOW_URL and that the store or "
+                "server is there"
             ) from error
-
-    def _without_password(self, text: str) -> str:
-        password = urlsplit(self.tracking_url).password
-        return text.replace(f":{password}@", ":***@") if password else text
 
     def open_run(self, run_id: str, name: str, tags: Mapping[str, str]) -> str:
         """MLflow's id of the run of one retraining: the one made before, set to running again, or a new one.

@@ -34,6 +34,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.prediction_log import PredictionLog
+from retrim.reading.address import address_of, is_address
 from retrim.settings import Env, Params, load_params
 
 if TYPE_CHECKING:
@@ -90,7 +91,19 @@ class Workspace:
 
     @property
     def mlflow_artifacts(self) -> str:
-        return self.env.mlflow_artifacts or str(self.paths.var / "mlflow")
+        """The folder or address for the files of MLflow's runs.
+
+        Raises:
+            BadInputError: A user, password or token stands in it: MLflow keeps it in its database, and shows it.
+        """
+        where = self.env.mlflow_artifacts
+        if where is not None and is_address(where) and address_of(where).secrets:
+            raise BadInputError(
+                f"RETRIM_MLFLOW_ARTIFACTS is {address_of(where).shown} with a user, a password or a token, which "
+                "MLflow would keep in its database and show; take it out and give it in the environment of the "
+                "protocol, such as AWS_SECRET_ACCESS_KEY"
+            )
+        return where or str(self.paths.var / "mlflow")
 
     @cached_property
     def registry(self) -> "ModelRegistry":

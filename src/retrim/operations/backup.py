@@ -142,7 +142,7 @@ class _Maker:
     def make(self, aside: Path, *, word: str | None, now: pd.Timestamp) -> Backup:
         """The record of a backup whose files lie in the place; the order is explained above."""
         workspace, root = self.workspace, self.workspace.paths.root
-        logged = git.refs(root)
+        artifacts, logged = _whole(workspace.mlflow_artifacts), git.refs(root)
         report_progress("backing up predictions", 0, 4)
         first = parts.requests_and_predictions(workspace)
         self.copy(first)  # most of it, so that the second time takes no time
@@ -160,7 +160,7 @@ class _Maker:
             at=now,
             retrim=retrim.__version__,
             root=str(root),
-            artifacts=_whole(workspace.mlflow_artifacts),
+            artifacts=artifacts,
             git=git_state,
             databases=databases,
             files=tuple(files),
