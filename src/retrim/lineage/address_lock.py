@@ -99,7 +99,7 @@ class AddressLock:
     def _written(self, name: str) -> pd.Timestamp:
         """When an object was written, as its store says; always the same where that keeps no times."""
         try:
-            return pd.to_datetime(self._system.modified(name), utc=True)
+            return pd.Timestamp(self._system.modified(name)).tz_convert("UTC")
         except NotImplementedError:
             return pd.Timestamp(0, tz="UTC")
 
