@@ -13,7 +13,7 @@ from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.telling import ping_watcher
-from retrim_flows.kept_page import keep_page
+from retrim_flows.kept_page import keep_page, write_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
 from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
@@ -52,13 +52,14 @@ def monitor(now: str | None = None) -> CheckDone | None:
     """One check, and the retraining it decides on.
 
     On the schedule, a check for each time that was missed comes before it, and the page is kept as it is after each.
+    The command that a person calls keeps it itself: there nothing has to be loaded again for it.
     """
     own, done = moment(now), None
     for due in due_each("monitor", now):
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
-            if actor() == SCHEDULE:
-                keep_page(done.check)
+            if actor() == SCHEDULE and (failed := keep_page(done.check, write_page)):
+                say("page", f"failed: {failed}")
         except BadInputError:
             if due == own:
                 raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for

@@ -79,10 +79,10 @@ class Shelf:
     def pictures(self, version: int) -> dict[str, bytes]:
         return {}
 
-    def add_files(self, version: int, files: dict[str, bytes]) -> None:
+    def add_files(self, version: int, files: dict[str, bytes], *, run: str | None = None) -> None:
         self.beside.setdefault(version, {}).update(files)
 
-    def drop_files(self, version: int, folder: str, *, kept: Collection[str]) -> None:
+    def drop_files(self, version: int, folder: str, *, kept: Collection[str], run: str | None = None) -> None:
         files = self.beside.get(version, {})
         self.beside[version] = {
             name: files[name] for name in files if name in kept or not name.startswith(f"{folder}/")

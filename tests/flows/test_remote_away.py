@@ -43,9 +43,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any
     }
     remote.unlink()
     (folder / "elsewhere").rename(remote)
-    world.ask("check", "--now", world.day(26))
+    back = world.ask("check", "--now", world.day(26))
     return {
-        "world": world, "remote": remote, "first": first, "away": away, "still": still, "between": between,
+        "world": world, "remote": remote, "back": back, "first": first, "away": away, "still": still, "between": between,
         "runs": [columns_of(row) for row in world.workspace.store.runs(world.workspace.model)],
         "numbers": numbers(world),
     }  # fmt: skip
@@ -63,6 +63,14 @@ def test_status_and_an_alert_say_so(seen: dict[str, Any]) -> None:
     assert [run["id"] for run in seen["away"]["status"]["unpushed"]] == [seen["first"]["run"]]
     assert "the DVC remote does not take its files" in " ".join(seen["away"]["screen"].split())
     assert seen["between"]["alerts"] == ["remote away"]  # once, however often it was tried
+
+
+def test_the_page_of_a_check_by_hand_is_kept_in_mlflow(seen: dict[str, Any]) -> None:
+    registry = seen["world"].workspace.registry
+    files = registry.client.list_artifacts(registry.run_of(1), "checks")
+
+    assert [file.path for file in files] == [f"checks/{seen['back']['check']['id']}.html"]
+    assert 10_000 < files[0].file_size < 500_000
 
 
 def test_while_the_remote_is_away_nothing_is_doubled(seen: dict[str, Any]) -> None:

@@ -87,20 +87,29 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import show_check
     from retrim.files import login
+    from retrim.reports.kept_page import keep_page
     from retrim.retraining.retrain import check_at_once
     from retrim.stats.codec import to_record
+
+    def page() -> bytes:
+        from retrim.cli.page import find_page, page_html
+
+        return page_html(find_page(workspace, now=at)).encode()
 
     workspace, at = workspace_here(), past_time(now)
     checked = check_at_once(workspace, by=login(), now=at)
     if checked is None:
         with flows_of(workspace):
+            from retrim_flows import kept_page
             from retrim_flows.monitor import monitor
 
             with render.progress():
                 done = monitor(at.isoformat())
                 checked, run, finished = done.check, done.run, done.resumed
+                failed = kept_page.keep_page(checked, page)
     else:
         run, finished = None, []
+        failed = keep_page(workspace, checked, page).error if checked.fresh else ""
     resumed = resumed_runs(workspace, finished)
     if as_json:
         render.show_json(
@@ -112,6 +121,8 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
         )
     else:
         show_check(checked, run, resumed)
+    if failed:
+        render.ERR.print(f"the page of this check is not kept in MLflow: {failed}", highlight=False, markup=False)
 
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))

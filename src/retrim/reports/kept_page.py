@@ -1,0 +1,57 @@
+"""The page as it is after a check, kept in MLflow beside the version that was live."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from retrim.checking.check import CheckOutcome
+from retrim.checking.history import CHECK
+from retrim.errors import RetrimError
+from retrim.lineage.workspace import Workspace
+
+MOST_BYTES = 1_000_000
+"""Of a page that is kept: each check has one."""
+MOST_PAGES = 100
+"""Of checks whose pages are kept beside a version: at an hour a check four days, and 40 MB."""
+
+
+@dataclass(frozen=True)
+class KeptPage:
+    """Where the page of a check is.
+
+    Args:
+        place: Among the artifacts of the run of the version that was live; None: it is kept nowhere.
+        error: Why it could not be kept; empty: it was, or no version was live.
+    """
+
+    place: str | None
+    error: str = ""
+
+
+def keep_page(workspace: Workspace, checked: CheckOutcome, make: Callable[[], bytes]) -> KeptPage:
+    """Keeps the page, and drops those of old checks. That it cannot be kept is said: the check is made all the same.
+
+    Args:
+        workspace: The workspace.
+        checked: The check.
+        make: Gives the page as it is now.
+    """
+    version = checked.record.champion
+    if version is None:
+        return KeptPage(None)
+    try:
+        page = make()
+        if len(page) > MOST_BYTES:
+            raise RetrimError(f"it has {len(page)} bytes, more than {MOST_BYTES}")
+        place, row = place_of(checked.id), workspace.store.version(workspace.model, version)
+        run = None if row is None else row.made_from.mlflow_run
+        workspace.registry.add_files(version, {place: page}, run=run)
+        newest = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_PAGES)
+        workspace.registry.drop_files(version, "checks", kept={place_of(row.id) for row in newest}, run=run)
+    except Exception as error:  # noqa: BLE001  whatever becomes of its page
+        return KeptPage(None, str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}")
+    return KeptPage(place)
+
+
+def place_of(check: str) -> str:
+    """Where the page of a check is among the artifacts of the run of a version."""
+    return f"checks/{check}.html"
