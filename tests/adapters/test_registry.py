@@ -294,9 +294,9 @@ class TestTheRun:
         assert children(made.registry, made.parent) == [("0", "FINISHED"), ("1", "FINISHED"), ("2", "FINISHED")]
 
 
-@pytest.mark.parametrize("without_mlflow", [False, True])
-def test_files_beside_a_version_go_but_for_those_that_are_kept(made, without_mlflow: bool) -> None:
-    run = made.parent if without_mlflow else None
+@pytest.mark.parametrize("who", ["mlflow", "without mlflow"])
+def test_files_beside_a_version_go_but_for_those_that_are_kept(made, who: str) -> None:
+    run = made.parent if who == "without mlflow" else None
     places = [f"checks/{name}.html" for name in "abc"]
     made.registry.add_files(1, {"card.md": b"a card", **dict.fromkeys(places, b"a page")}, run=run)
     made.registry.drop_files(1, "checks", kept=[places[1]], run=run)

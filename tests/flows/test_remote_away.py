@@ -45,7 +45,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any
     (folder / "elsewhere").rename(remote)
     back = world.ask("check", "--now", world.day(26))
     return {
-        "world": world, "remote": remote, "back": back, "first": first, "away": away, "still": still, "between": between,
+        "world": world, "remote": remote, "back": back,
+        "first": first, "away": away, "still": still, "between": between,
         "runs": [columns_of(row) for row in world.workspace.store.runs(world.workspace.model)],
         "numbers": numbers(world),
     }  # fmt: skip

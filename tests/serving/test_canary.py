@@ -56,8 +56,8 @@ def sit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return lambda desk: sit_at_desk(desk, monkeypatch, capsys)
 
 
-def begin(desk: Desk, share: float = 0.5) -> Any:
-    return start_canary(desk.workspace, 3, share=share, by="a test", reason="a test", now=desk.day(18))
+def begin(desk: Desk, share: float = 0.5, entity: str | None = None) -> Any:
+    return start_canary(desk.workspace, 3, share=share, by="a test", reason="a test", now=desk.day(18), entity=entity)
 
 
 def follower_of(desk: Desk, serving: Any) -> Follower:
@@ -101,6 +101,38 @@ def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(at=lambda given: pd.to_datetime(given["at"], utc=True))
 
 
+def test_rows_about_one_entity_have_one_version_however_they_are_sent(desk: Desk) -> None:
+    begun, serving = begin(desk, entity="level"), serving_of(desk)
+    rows = [ROW | {"number": number, "level": float(number % 7)} for number in range(900, 940)]
+    held = [begun.holds(str(int(row["level"]))) for row in rows]
+    with running(serving) as client:
+        follower_of(desk, serving).look()
+        ones = [client.json("/predict", row)[1]["version"] for row in rows]
+        whole = [client.json("/predict", row | {"level": int(row["level"])})[1]["version"] for row in rows]
+        many = client.json("/predict", rows)[1]["predictions"]
+        stream = client.ask("POST", "/predict", as_arrow(frame(rows)), content_type=ARROW)[1]
+    arrow = pa.ipc.open_stream(BytesIO(stream)).read_pandas()
+
+    assert 0 < sum(held) < len(held)
+    assert ones == whole == arrow["version"].tolist() == [3 if is_held else 2 for is_held in held]
+    assert [one.get("version") == 3 for one in many] == held
+
+
+def test_a_row_that_does_not_say_whom_it_is_about_is_drawn_by_its_key(desk: Desk) -> None:
+    begun, serving = begin(desk, entity="group"), serving_of(desk)
+    rows = [ROW | {"number": number, "group": None} for number in range(900, 940)]
+    with running(serving) as client:
+        follower_of(desk, serving).look()
+        ones = [client.json("/predict", row)[1]["version"] == 3 for row in rows]
+
+    assert ones == [begun.holds(str(row["number"])) for row in rows]
+
+
+def test_an_entity_is_a_column_of_the_table(desk: Desk) -> None:
+    with pytest.raises(BadInputError, match="'customer' is no column of the table"):
+        begin(desk, entity="customer")
+
+
 class Failing:
     """A model that fails."""
 
@@ -136,6 +168,14 @@ def test_where_it_fails_the_live_version_answers_and_it_ends_for_good(desk: Desk
     assert serving.canary is again.canary is None
 
 
+def test_one_that_keeps_callers_waiting_is_out_after_few_requests() -> None:
+    few = [0.2] * deciding.FEW_TIMED
+
+    assert deciding.judge_seconds(few[1:], [0.001] * len(few[1:])) is None
+    assert "took 200.0 ms" in str(deciding.judge_seconds(few, [0.001] * len(few)))
+    assert deciding.judge_seconds([0.01] * len(few), [0.001] * len(few)) is None
+
+
 def test_one_that_is_slow_ends(desk: Desk) -> None:
     begin(desk)
     serving = serving_of(desk)
@@ -147,7 +187,7 @@ def test_one_that_is_slow_ends(desk: Desk) -> None:
     keys = [str(key) for key in range(10_000) if running_canary.canary.holds(str(key))]
     for key in keys[: deciding.TIMED]:
         said: list[Any] = [(key, None, 1.0, None, None, None, None, None)]
-        running_canary.answer(said, -1.0, lambda version, said=said: said)  # type: ignore[misc]  # before it was asked
+        running_canary.answer(said, -1.0, (b"", False, "r"), lambda version, said=said: said)  # type: ignore[misc]  # before it was asked
     follower.look()
     ended = newest_canary(desk.workspace)
 
@@ -219,6 +259,24 @@ def test_one_that_is_worse_once_labels_come_ends_at_a_check_and_the_status_says_
     assert ended.outcome == "worse"
     assert facts.startswith("version 3, worse on 2024-03-02")
     assert len(alerts(desk)) == 1
+
+
+def test_one_that_is_worse_ends_when_labels_land_without_a_check(desk: Desk) -> None:
+    begin(desk)
+    serving = serving_of(desk)
+    follower = Follower(lambda: desk.workspace, serving, lambda: desk.day(61))
+    follower.look()
+    rows = desk.rows(18, 60)
+    answered(desk, rows, odd=1.0)
+    desk.land(rows, 60)
+    follower.look()
+    follower.look()
+    ended = newest_canary(desk.workspace)
+
+    assert ended is not None
+    assert ended.outcome == "worse"
+    assert serving.canary is None
+    assert desk.workspace.store.decisions(desk.workspace.model, source="check") == []
 
 
 def test_a_check_counts_no_canary_as_what_was_served(desk: Desk) -> None:

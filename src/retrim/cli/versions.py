@@ -565,14 +565,22 @@ def canary(
     version: Annotated[
         int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
     ] = None,
-    share: Annotated[float, typer.Option("--share", help="Of the row keys, 0.5 at most.")] = 0.1,
+    share: Annotated[float, typer.Option("--share", help="Of the entities, 0.5 at most.")] = 0.1,
+    entity: Annotated[
+        str | None,
+        typer.Option(
+            "--entity",
+            metavar="COLUMN",
+            help="Column of a request that says whom a row is about. Default: leaks.entity, else the row's key.",
+        ),
+    ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the canary that goes on.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Let a version answer a share of the rows over HTTP.
 
-    The key of a row decides which version answers, so a key keeps its version. The canary ends by itself if the
-    version fails, is slow, or is worse once labels come, and at the latest after the longest length of a probation.
+    Whom a row is about decides which version answers it, so a customer keeps a version. The canary ends by itself if
+    it fails, is slow, or is worse once labels come, and at the latest after the longest length of a probation.
     An ended canary never restarts by itself. `retrim status` shows how it stands.
     """
     from retrim.cli import render
@@ -586,7 +594,7 @@ def canary(
     if version is None:
         found, said = stop_canary(workspace, by=by, reason=reason, now=now), "ended"
     else:
-        found = start_canary(workspace, version, share=share, by=by, reason=reason, now=now)
+        found = start_canary(workspace, version, share=share, by=by, reason=reason, now=now, entity=entity)
         said = f"answers {found.share:.0%} of the rows in place of version {found.against}"
     if as_json:
         render.show_json(to_record(found))

@@ -11,6 +11,8 @@ FAILURES, FAILED_SHARE = 3, 0.01
 """Requests that it fails and the live version answers, and their share: more than one in a hundred is no accident."""
 TIMED = 200
 """Requests whose time is compared: enough for a median that one pause does not move."""
+FEW_TIMED, HANGS_SECONDS = 20, 0.1
+"""So few are enough where the median lies that far above the live version's: every caller waits."""
 SLOWER, SLOWER_SECONDS = 2.0, 0.001
 """A canary may take twice the time of the live version, and a millisecond more, which no caller notices."""
 LARGEST_SHARE = 0.5
@@ -24,8 +26,8 @@ class Canary:
     Args:
         version: The canary.
         against: The live version when it began.
-        share: Of the row keys, above 0, 0.5 at most.
-        salt: Chooses which keys those are; anew for each canary.
+        share: Of the entities, above 0, 0.5 at most.
+        salt: Chooses which entities those are; anew for each canary.
         by: Who began it.
         reason: Why.
         began: When, ISO 8601.
@@ -33,6 +35,7 @@ class Canary:
         outcome: How: `errors`, `slow`: of its requests; `worse`, `confirmed`, `over`: its test; `replaced`: something
             else went live; `stopped`: by a person. None while it goes on.
         said: Why it ended, in words; empty while it goes on.
+        entity: The column that says whom a row is about; empty: the key of the row, as where a row does not fill it.
     """
 
     version: int
@@ -45,10 +48,11 @@ class Canary:
     ended: str | None = None
     outcome: CanaryEnd | None = None
     said: str = ""
+    entity: str = ""
 
-    def holds(self, key: str) -> bool:
-        """Whether the row of a key is the canary's: the same answer as long as it goes on, in every server."""
-        digest = sha256(f"{self.salt}\0{key}".encode(errors="surrogatepass")).digest()
+    def holds(self, entity: str) -> bool:
+        """Whether the rows of an entity are the canary's: the same answer as long as it goes on, in every server."""
+        digest = sha256(f"{self.salt}\0{entity}".encode(errors="surrogatepass")).digest()
         return int.from_bytes(digest[:8], "big") < self.share * 2**64
 
 
@@ -71,9 +75,10 @@ def judge_seconds(own: Sequence[float], live: Sequence[float]) -> str | None:
         own: Seconds of its newest answers, at most `TIMED`.
         live: Those of the live version, to the same requests.
     """
-    if len(own) < TIMED:
+    if len(own) < FEW_TIMED:
         return None
     took, usual = median(own), median(live)
-    if took <= SLOWER * usual or took <= usual + SLOWER_SECONDS:
+    allowed = max(SLOWER * usual, usual + (SLOWER_SECONDS if len(own) >= TIMED else HANGS_SECONDS))
+    if took <= allowed:
         return None
-    return f"it took {took * 1000:.1f} ms against {usual * 1000:.1f} ms of the live version, in the median of {TIMED}"
+    return f"it took {took * 1000:.1f} ms, the live version {usual * 1000:.1f} ms, in the median of {len(own)} requests"

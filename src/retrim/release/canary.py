@@ -33,16 +33,36 @@ def newest_canary(workspace: Workspace) -> Canary | None:
 
 
 def start_canary(
-    workspace: Workspace, version: int, *, share: float, by: str, reason: str, now: pd.Timestamp
+    workspace: Workspace,
+    version: int,
+    *,
+    share: float,
+    by: str,
+    reason: str,
+    now: pd.Timestamp,
+    entity: str | None = None,
 ) -> Canary:
     """Gives a version a share of the rows, in every server of the workspace, within seconds.
 
+    Args:
+        workspace: The workspace.
+        version: Its number.
+        share: Of the entities.
+        by: Who begins it.
+        reason: Why.
+        now: The moment.
+        entity: The column that says whom a row is about; None: `leaks.entity`, and without that the key of the row.
+
     Raises:
-        BadInputError: There is no such version, or the share is none.
+        BadInputError: There is no such version or column, or the share is none.
         RefusedError: Nothing is live, the version is, it was altered, or another canary goes on.
     """
     if not 0 < share <= LARGEST_SHARE:
         raise BadInputError(f"a share of {share:g} is none; write a number above 0, {LARGEST_SHARE} at most")
+    columns = workspace.params.data.columns
+    entity = workspace.params.leaks.entity if entity is None else entity
+    if entity and entity not in columns:
+        raise BadInputError(f"{entity!r} is no column of the table; columns: {', '.join(columns)}")
     load_stored_version(workspace, version)
     with held_locks(workspace, "canary"):
         live, before = find_live_version(workspace), newest_canary(workspace)
@@ -53,7 +73,7 @@ def start_canary(
                 f"version {before.version} is the canary since {before.began}; stop it first: "
                 "retrim versions canary --stop --reason WHY"
             )
-        begun = Canary(version, live.version, share, token_hex(8), by, reason, iso(now))
+        begun = Canary(version, live.version, share, token_hex(8), by, reason, iso(now), entity=entity or "")
         write_private(workspace.paths.canary, to_json(to_record(begun)))
     return begun
 

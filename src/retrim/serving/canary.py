@@ -2,13 +2,41 @@
 
 from collections import deque
 from collections.abc import Callable
+from io import BytesIO
 from time import perf_counter
 
+import orjson
+import pyarrow as pa
+
 from retrim.decision.canary import TIMED, Canary, CanaryEnd, judge_failures, judge_seconds
+from retrim.serving.request_rows import Asked
 from retrim.serving.served import Said, ServedVersion
 
-JUDGE_EVERY = 50
+JUDGE_EVERY = 20
 """Answers between two looks at the times."""
+
+
+def entities_of(asked: Asked, column: str) -> list[str | None]:
+    """Whom each row of a request is about, spelled alike as text and as number; None where the row does not say.
+
+    Args:
+        asked: A request that was answered, so its rows can be read.
+        column: That says so; the version need not know it.
+    """
+    body, as_arrow, _ = asked
+    if as_arrow:
+        table = pa.ipc.open_stream(BytesIO(body)).read_all()
+        values = table[column].to_pylist() if column in table.column_names else [None] * len(table)
+    else:
+        rows = orjson.loads(body)
+        values = [row.get(column) for row in (rows if isinstance(rows, list) else [rows])]
+    return [_as_text(value) for value in values]
+
+
+def _as_text(value: object) -> str | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None if isinstance(value, str | int | float) else None
 
 
 class CanaryAnswers:
@@ -27,15 +55,18 @@ class CanaryAnswers:
         self._own: deque[float] = deque(maxlen=TIMED)
         self._live: deque[float] = deque(maxlen=TIMED)
 
-    def answer(self, said: list[Said], seconds: float, ask: Callable[[ServedVersion], list[Said]]) -> dict[int, Said]:
+    def answer(
+        self, said: list[Said], seconds: float, asked: Asked, ask: Callable[[ServedVersion], list[Said]]
+    ) -> dict[int, Said]:
         """What the canary says of its rows, by their numbers; empty where it has none of them, fails, or is over.
 
         Args:
             said: What the live version says of all rows.
             seconds: That it took to say so.
+            asked: The request.
             ask: Gets what a version says of all rows.
         """
-        rows = [] if self.over else [row for row, each in enumerate(said) if self.canary.holds(each[0])]
+        rows = [] if self.over else self._own_rows(said, asked)
         if not rows:
             return {}
         began = perf_counter()
@@ -55,3 +86,10 @@ class CanaryAnswers:
             why = judge_seconds(self._own, self._live)
             self.over = None if why is None else ("slow", why)
         return {row: own[row] for row in rows}
+
+    def _own_rows(self, said: list[Said], asked: Asked) -> list[int]:
+        keys = [str(each[0]) for each in said]
+        if self.canary.entity:
+            entities = entities_of(asked, self.canary.entity)
+            keys = [entity or key for entity, key in zip(entities, keys, strict=True)]
+        return [row for row, key in enumerate(keys) if self.canary.holds(key)]

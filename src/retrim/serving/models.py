@@ -39,6 +39,8 @@ LOOK_SECONDS = 1
 """Between two looks at what is live: one row of the store is read."""
 RETRY_SECONDS = 60
 """After which a version that could not be loaded is tried again."""
+QUALITY_SECONDS = 60
+"""Between two looks at a canary's losses, where something has landed: the keys of the whole table are read."""
 
 
 class Follower:
@@ -55,6 +57,7 @@ class Follower:
         self._workspace = open_here()
         self._seen = self._head()
         self._again: pd.Timestamp | None = None
+        self._judged: tuple[pd.Timestamp, int] | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="champion", daemon=True)
 
@@ -94,7 +97,9 @@ class Follower:
             live = find_live_version(self._workspace)
             if live is None or live.version != going.against:
                 end_canary(self._workspace, going, "replaced", "another version went live", now=now)
-        elif before is None or before.canary != going:
+        elif before is not None and before.canary == going:
+            self._look_at_quality(now)
+        else:
             serving.canary, workspace = None, self._open()
             try:
                 served = serve_version(workspace, load_stored_version(workspace, going.version))
@@ -102,6 +107,19 @@ class Follower:
                 end_canary(workspace, going, "errors", f"it cannot be loaded: {error}", now=now)
             else:
                 serving.canary = CanaryAnswers(going, served, serving.metrics.note_canary)
+
+    def _look_at_quality(self, now: pd.Timestamp) -> None:
+        """Has the canary judged by its losses where rows or labels have landed since, however they came."""
+        if self._judged is not None and now < self._judged[0] + pd.Timedelta(QUALITY_SECONDS, "s"):
+            return
+        landed = len(self._workspace.landing.batches(now))
+        if self._judged is None or landed != self._judged[1]:
+            from retrim.checking.beside import look_at_canary
+            from retrim.landing.as_of_view import read_as_of
+
+            workspace = self._open()
+            look_at_canary(workspace, read_as_of(workspace, as_of=now), now=now)
+        self._judged = now, landed
 
     def _look_at_live(self, now: pd.Timestamp) -> None:
         head = self._head()

@@ -48,7 +48,7 @@ from retrim.serving.request_rows import (
     wrong,
 )
 from retrim.serving.rows_in import LoadedRows
-from retrim.serving.served import Said, ServedVersion, said_of, said_quickly
+from retrim.serving.served import Said, ServedVersion, said_of
 from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
@@ -262,7 +262,7 @@ class Serving:
         except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
             return None
         if self.canary is not None:
-            answer = self._beside(answer, began, lambda other: said_quickly(other, body, request))
+            answer = self._beside(answer, began, (body, False, request))
         self._keep(answer)
         if self.shadow is not None:
             self.shadow((body, False, request))
@@ -278,7 +278,7 @@ class Serving:
         request, named, began = token_hex(8), self.pick(version), perf_counter()
         answer = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
         if named is None and answer.served is self.served:
-            answer = self._beside(answer, began, lambda other: said_of(other, (body, as_arrow, request)))
+            answer = self._beside(answer, began, (body, as_arrow, request))
         self._keep(answer, "request" if named is None else "named")
         if self.shadow is not None and named is None:
             self.shadow((body, as_arrow, request))
@@ -309,12 +309,12 @@ class Serving:
             raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there is no such job")
         return orjson.dumps(to_record(found))
 
-    def _beside(self, answer: RequestAnswer, began: float, ask: Callable[[ServedVersion], list[Said]]) -> RequestAnswer:
+    def _beside(self, answer: RequestAnswer, began: float, asked: Asked) -> RequestAnswer:
         """An answer with the canary's rows in it, where there is one."""
         canary = self.canary
         if canary is None or canary.canary.against != answer.served.version:
             return answer
-        rows = canary.answer(answer.said, perf_counter() - began, ask)
+        rows = canary.answer(answer.said, perf_counter() - began, asked, lambda other: said_of(other, asked))
         return replace(answer, other=canary.served, others=rows) if rows else answer
 
     def explain(self, body: bytes, *, version: str | None = None) -> bytes:
