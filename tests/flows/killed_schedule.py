@@ -5,6 +5,7 @@ check finds the drift that was planted in it, the drift rule fires, and a run st
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -48,7 +49,7 @@ class Story:
         return [pd.Timestamp(run["expected_start_time"]) for run in self.ingests if run["state_type"] == "COMPLETED"]
 
 
-def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
+def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str, forget: bool = False) -> Story:
     """Kills a schedule, waits, starts it again, and waits for the run that a planted drift starts.
 
     Args:
@@ -56,6 +57,7 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
         every: Timetable of checks and of landing.
         gap: How long no schedule runs.
         span: The same timetable as a span.
+        forget: Whether all of Prefect's records are gone when it starts again, as after a restore.
     """
     times = {"ingest": every, "monitor": every, "score": "1h", "maintain": "1h", "prove": None}
     drift = {"kind": "shift", "size": 6.0, "since": "2024-01-26T00:00:00+00:00"}
@@ -72,6 +74,8 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str) -> Story:
         until(lambda: not processes_of(world.root), None)
         workspace.paths.inbox.mkdir(parents=True, exist_ok=True)
         world.rows(world.day(25), world.day(35)).to_csv(workspace.paths.inbox / "drifted.csv", index=False)
+        if forget:
+            shutil.rmtree(workspace.paths.prefect)
         until(lambda: pd.Timestamp.now("UTC") - killed > gap, None)
         started = pd.Timestamp.now("UTC")
     finally:

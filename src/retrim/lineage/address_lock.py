@@ -99,7 +99,8 @@ class AddressLock:
     def _written(self, name: str) -> pd.Timestamp:
         """When an object was written, as its store says; always the same where that keeps no times."""
         try:
-            return pd.Timestamp(self._system.modified(name)).tz_convert("UTC")
+            written = pd.Timestamp(self._system.modified(name))
+            return written.tz_localize("UTC") if written.tzinfo is None else written
         except NotImplementedError:
             return pd.Timestamp(0, tz="UTC")
 

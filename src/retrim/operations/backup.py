@@ -29,11 +29,15 @@ from retrim.operations import backup_parts as parts
 from retrim.operations.backup_record import Backup, BackupFile, BackupMade, GitState, LeftOut
 from retrim.operations.backup_store import BackupStore, clear_staged
 from retrim.operations.sealed import seal
-from retrim.reading.address import is_address, place_of
+from retrim.reading.address import address_of, is_address, place_of
 
 TRIES = 5
 """Times that a part is listed whose files go while they are copied, as old pages in MLflow do."""
 STORE, MLFLOW = "var/retrim.db", "var/mlflow.db"
+BEHIND_SERVER = (
+    "only its server knows it: whoever runs that backs it up, with files that the server keeps; or name its database "
+    "in RETRIM_MLFLOW_URL for this command, and it is in the backup"
+)
 DUMPED = ".dump"
 """Behind the place of a database that `pg_dump` wrote."""
 
@@ -209,8 +213,7 @@ class _Maker:
         copied, left = [], []
         for address, place in ((self.workspace.store_url, STORE), (self.workspace.mlflow_url, MLFLOW)):
             if is_server(address):
-                why = "it is reached through a server; back up its database, and its files, where that runs"
-                left.append(LeftOut(what="MLflow", why=why))
+                left.append(LeftOut(what=f"the database of MLflow at {address_of(address).shown}", why=BEHIND_SERVER))
                 continue
             file = aside / Path(place).name
             if not is_sqlite(address):
