@@ -458,3 +458,15 @@ def test_no_password_of_the_models_is_recorded(desk: Desk, place: str, where: st
 
     assert "planted" not in str(refused.value)
     assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]
+
+
+def test_who_backs_up_an_mlflow_behind_a_server_is_said_without_its_password(desk: Desk, place: str) -> None:
+    env = Env(mlflow_url="http://me:planted@127.0.0.1:9")
+    workspace = Workspace(desk.workspace.paths, desk.workspace.params, env)
+
+    made = make_backup(workspace, place, keep=1, word=None, now=desk.day(10))
+
+    said = next(each for each in made.left_out if "MLflow" in each.what)
+    assert said.what == "the database of MLflow at http://127.0.0.1:9"
+    assert "whoever runs that backs it up" in said.why
+    assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]

@@ -9,7 +9,7 @@ from retrim.adapters.database import iso
 from retrim.checking.history import CHECK
 from retrim.decision.stored_rows import RunClaim, RunDetail
 from retrim.lineage.workspace import ask_for_run
-from retrim.operations.costs import cost_of_month, costs_by_month, stored_parts
+from retrim.operations.costs import cost_of_month, costs_by_month, priced_gb, stored_parts
 from tests.builders.desk import Desk, make_desk, with_params
 
 
@@ -50,6 +50,26 @@ def test_money_is_said_where_a_retraining_has_a_cost(desk: Desk) -> None:
 
     assert cost_of_month(desk.workspace, checks, month=month).money is None
     assert cost_of_month(priced, checks, month=month).line == f"{month}: 1 retraining in 1 h, 1 check; 40 EUR"
+
+
+def test_what_is_kept_is_priced_in_the_month_that_is_not_over(desk: Desk) -> None:
+    money = {"cost": 40.0, "per_unit": 0.5, "currency": "EUR", "gb_month": 1000.0}
+    priced = with_params(desk, gain={"money": money, "cost": 80.0, "cost_unit": "loss"}).workspace
+    gb = sum(part.mb for part in stored_parts(priced)) * 2**20 / 1e9
+
+    past, current = costs_by_month(priced, now=desk.day(41), months=12)
+
+    assert (past.kept_gb, past.storage_money) == (None, None)
+    assert current.kept_gb == pytest.approx(gb, rel=0.01)
+    assert current.storage_money == pytest.approx(1000.0 * gb, rel=0.01)
+    assert current.line.endswith(f"; 40 EUR; {current.kept_gb:.3g} GB kept: {current.storage_money:.3g} EUR")
+
+
+def test_nothing_is_counted_where_storage_has_no_price(desk: Desk) -> None:
+    money = {"cost": 40.0, "per_unit": 0.5, "currency": "EUR"}
+
+    assert priced_gb(desk.workspace) is None
+    assert priced_gb(with_params(desk, gain={"money": money, "cost": 80.0, "cost_unit": "loss"}).workspace) is None
 
 
 def test_a_file_with_two_names_lies_on_the_disk_once(desk: Desk) -> None:

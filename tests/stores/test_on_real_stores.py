@@ -6,6 +6,7 @@ Nothing but addresses differs from the default, SQLite and folders.
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -95,6 +96,32 @@ def test_rows_are_read_from_a_bucket_and_predictions_written_there(world: World,
 
     assert asked["rows"] == len(rows)
     assert len(pd.read_parquet(bucket_server.folder / "batches" / "predicted.parquet")) == len(rows)
+
+
+def test_all_of_it_is_restored_into_empty_databases(
+    world: World, database_server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", on_path())
+    place, back = str(tmp_path / "backups"), tmp_path / "back"
+    world.retrim("backup", place)
+    for name, value in {
+        "RETRIM_STORE_URL": database_server.create("back"),
+        "RETRIM_MLFLOW_URL": database_server.create("back_mlflow"),
+        "RETRIM_MLFLOW_ARTIFACTS": "",
+        "RETRIM_PREDICTIONS": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    world.retrim("restore", place, str(back))
+    restored = replace(world, root=back)
+    restored.retrim("versions", "verify-log")
+    restored.retrim("predict")
+
+    assert restored.ask("versions", "live")["version"] == 1
+    assert restored.ask("predict", "--show")
+    named = database_server.run("select source from model_versions", database="back_mlflow")
+    assert str(back) in named or named.startswith("models:/")
+    assert "s3://models" not in database_server.run("select artifact_uri from runs", database="back_mlflow")
 
 
 def test_the_version_is_rebuilt_where_its_data_come_from_the_bucket_alone(world: World, tmp_path: Path) -> None:

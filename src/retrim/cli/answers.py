@@ -29,7 +29,7 @@ from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.ingest import withdrawn_of_versions
 from retrim.lineage.telling import UnsentAlerts, unsent_alerts
 from retrim.lineage.workspace import REFIT, Workspace
-from retrim.operations.costs import MonthCost, cost_of_month
+from retrim.operations.costs import MonthCost, cost_of_month, priced_gb
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
 from retrim.release.canary import newest_canary
 from retrim.release.release import FIRST
@@ -422,7 +422,12 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         money=workspace.params.gain.money,
         short=None if newest is None else newest.short,
         totals=None if newest is None else newest.totals,
-        month=cost_of_month(workspace, [row for row in decisions if row.source == CHECK], month=f"{now:%Y-%m}"),
+        month=cost_of_month(
+            workspace,
+            [row for row in decisions if row.source == CHECK],
+            month=f"{now:%Y-%m}",
+            kept_gb=priced_gb(workspace),
+        ),
         served=None if newest is None else newest.served,
         estimates=None if newest is None else newest.estimates,
         last_check=checks[-1].as_of if checks else None,

@@ -358,9 +358,10 @@ def _show_capacity(found: "CapacityAnswer") -> None:
         f"{load.requests_a_second:,.6g} requests a second, {load.checks_a_day:.3g} checks a day, "
         f"{load.retrainings_a_month:.3g} retrainings a month; {load.years:g} years of rows"
     )
+    priced = "" if found.disk_money is None else f" for {found.disk_money:,.6g} {found.months[-1].currency} a month"
     needs = (
         f"{_counted(need.cores, 'core')} ({need.busy:,.3g} at work on average), {need.memory_gb:,.1f} GB memory, "
-        f"{need.disk_gb:,.1f} GB disk"
+        f"{need.disk_gb:,.1f} GB disk{priced}"
     )
     parts = (
         f"landing {need.landing:.2g}, predicting {need.predicting:.2g}, requests {need.requests:.2g}, "

@@ -23,6 +23,9 @@ class MoneyParams(SettingsSection):
     cost: float = Field(gt=0, description="of one retraining: compute, review, churn, in `currency`")
     per_unit: float = Field(gt=0, description="what one unit of mean loss over one usual check's rows costs")
     currency: str = Field(min_length=1, description="such as EUR")
+    gb_month: float | None = Field(
+        default=None, ge=0, description="of a GB on the disk for a month, in `currency`; null: storage is not counted"
+    )
 
     @property
     def retraining_cost(self) -> float:

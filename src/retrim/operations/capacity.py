@@ -55,6 +55,7 @@ class CapacityAnswer:
         need: The machine for it.
         months: What the model took, by calendar month, the newest last.
         stored: What the workspace keeps on the disk, the largest first.
+        disk_money: What the disk that the load needs costs a month; None: `gain.money.gb_month` does not say.
     """
 
     model: str
@@ -64,6 +65,7 @@ class CapacityAnswer:
     need: MachineNeed
     months: tuple[MonthCost, ...]
     stored: tuple[StoredPart, ...]
+    disk_money: float | None
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,17 @@ def find_capacity(workspace: Workspace, asked: AskedLoad, *, now: pd.Timestamp, 
         raise BadInputError("no version is live, so there is nothing to measure; make one: `retrim retrain`")
     table = read_as_of(workspace, as_of=now)
     rates = measure(workspace, champion, table)
-    load = _load(workspace, asked, table, now=now)
+    load, money = _load(workspace, asked, table, now=now), workspace.params.gain.money
+    need = machine_for(load, rates)
     return CapacityAnswer(
         workspace.model,
         champion.version,
         rates,
         load,
-        machine_for(load, rates),
+        need,
         costs_by_month(workspace, now=now, months=months),
         stored_parts(workspace),
+        None if money is None or money.gb_month is None else money.gb_month * need.disk_gb,
     )
 
 

@@ -29,6 +29,8 @@ class MonthCost:
         probe_money: What the probes cost, as their share of a retraining.
         currency: Of both.
         budget: What the retrainings may cost; None: there is no limit.
+        kept_gb: In the folder of the workspace now; None: the month is over, or storage has no price.
+        storage_money: What that costs a month, beside the retrainings.
     """
 
     month: str
@@ -40,6 +42,8 @@ class MonthCost:
     probe_money: float | None
     currency: str | None
     budget: float | None
+    kept_gb: float | None = None
+    storage_money: float | None = None
 
     @property
     def line(self) -> str:
@@ -50,16 +54,20 @@ class MonthCost:
         if self.money is None:
             return said
         limit = "" if self.budget is None else f" of {self.budget:.6g}"
-        return f"{said}; {self.money:.6g}{limit} {self.currency}"
+        kept = "" if self.kept_gb is None else f"; {self.kept_gb:.3g} GB kept: {self.storage_money:.3g} {self.currency}"
+        return f"{said}; {self.money:.6g}{limit} {self.currency}{kept}"
 
 
-def cost_of_month(workspace: Workspace, checks: Sequence[DecisionRow], *, month: str) -> MonthCost:
+def cost_of_month(
+    workspace: Workspace, checks: Sequence[DecisionRow], *, month: str, kept_gb: float | None = None
+) -> MonthCost:
     """What a model took in a month.
 
     Args:
         workspace: The workspace.
         checks: At least those of that month.
         month: Such as 2026-11.
+        kept_gb: What `priced_gb` says, in the month that is not over.
     """
     paid = runs_paid(workspace, month)
     seconds = workspace.store.seconds_of_runs(workspace.model)
@@ -76,7 +84,17 @@ def cost_of_month(workspace: Workspace, checks: Sequence[DecisionRow], *, month:
         probe_money=None if money is None else money.cost * probes,
         currency=None if money is None else money.currency,
         budget=None if budget is None else budget.money,
+        kept_gb=kept_gb,
+        storage_money=None if money is None or kept_gb is None else (money.gb_month or 0.0) * kept_gb,
     )
+
+
+def priced_gb(workspace: Workspace) -> float | None:
+    """GB in the folder of a workspace; None where `gain.money` does not say what one costs, as counting takes time."""
+    money = workspace.params.gain.money
+    if money is None or money.gb_month is None:
+        return None
+    return sum(part.mb for part in stored_parts(workspace)) * 2**20 / 1e9
 
 
 def costs_by_month(workspace: Workspace, *, now: pd.Timestamp, months: int) -> tuple[MonthCost, ...]:
@@ -91,7 +109,11 @@ def costs_by_month(workspace: Workspace, *, now: pd.Timestamp, months: int) -> t
     ran = [run.as_of for run in workspace.store.runs(workspace.model)]
     known = Counter(moment[:7] for moment in (*ran, *(check.as_of for check in checks)))
     known[f"{now:%Y-%m}"] += 1
-    return tuple(cost_of_month(workspace, checks, month=month) for month in sorted(known)[-months:])
+    current = f"{now:%Y-%m}"
+    return tuple(
+        cost_of_month(workspace, checks, month=month, kept_gb=priced_gb(workspace) if month == current else None)
+        for month in sorted(known)[-months:]
+    )
 
 
 def _probe(check: DecisionRow) -> float:
