@@ -20,7 +20,7 @@ def _is_quiet_time(text: str) -> str:
     """Two times of a day, such as "22:00-07:00"."""
     found = HOURS.fullmatch(text)
     if found is None or (found[1], found[2]) == (found[3], found[4]):
-        raise ValueError(f"{text!r} is not two times of the day; write such as '22:00-07:00', in UTC")
+        raise ValueError(f"{text!r} is not a span between two times of day; write, for example, '22:00-07:00', in UTC")
     return text
 
 
@@ -28,9 +28,11 @@ class AlertParams(SettingsSection):
     """How often people are told. The addresses stand in the environment: `RETRIM_ALERTS`, `RETRIM_ALERTS_FILE`."""
 
     every: SomeSpan = Field(
-        default="10min", description="time between two messages to an address; what happens meanwhile goes into one"
+        default="10min",
+        description="shortest shortest time between two messages to an address; what happens "
+        "meanwhile goes into one message message",
     )
-    remind: SomeSpan = Field(default="3D", description="time after which something that still lasts is told again")
+    remind: SomeSpan = Field(default="3D", description="time after which an alert that still stands is sent again")
     quiet: Annotated[str, AfterValidator(_is_quiet_time)] | None = Field(
         default=None,
         description="hours in UTC, such as 22:00-07:00, in which only critical alerts are sent; null: there are none",
@@ -138,13 +140,13 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.PROBATION_ROLLBACK: KindFacts(WARNING, *SEE_VERSION),
     AlertKind.ROLLBACK_REFUSED: KindFacts(
         CRITICAL,
-        "make another version, or one live that was before",
+        "make another version, or bring an earlier one back",
         ("retrain", "versions rollback --to N --reason WHY"),
     ),
-    AlertKind.CANARY_ENDED: KindFacts(WARNING, "to see how it stood beside the live version", ("status",)),
+    AlertKind.CANARY_ENDED: KindFacts(WARNING, "to see how it compared with the live version", ("status",)),
     AlertKind.BATCH_QUARANTINED: KindFacts(
         WARNING,
-        "look at it, then hand in a mended file or release it",
+        "look at it, then ingest a corrected file or release it",
         ("batch show {about}", "batch release {about} --reason WHY"),
         lasts=True,
     ),
@@ -152,9 +154,9 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.SUSPICIOUS_BATCH: KindFacts(
         WARNING, "look at its file; if it is wrong", ("batch withdraw {about} --reason WHY",)
     ),
-    AlertKind.DATES_REPAIRED: KindFacts(INFO, "nothing: the text says what was dated anew"),
+    AlertKind.DATES_REPAIRED: KindFacts(INFO, "nothing to do: the text says what was redated"),
     AlertKind.REBUILD_DIFFERS: KindFacts(CRITICAL, "to see the differences", ("versions reproduce {about} --prove",)),
-    AlertKind.REMOTE_AWAY: KindFacts(WARNING, "bring the DVC remote back, then", ("check",), lasts=True),
+    AlertKind.REMOTE_AWAY: KindFacts(WARNING, "make the DVC remote reachable again, then", ("check",), lasts=True),
 }
 
 

@@ -476,14 +476,14 @@ class Params(SettingsSection):
             raise ValueError("train.balance: a regression has no classes to balance; set it to null")
         if self.train.balance is not None and fairness.reweights:
             raise ValueError(
-                "train.balance: fairness.mitigate weighs classes already, by group; set one of both to null"
+                "train.balance: fairness.mitigate weighs classes already, by group; set one of the two to null"
             )
         if self.decide.threshold is not None and task != "binary":
             raise ValueError(f"decide.threshold: decides between two classes, and this task is {task}; set it to null")
         if isinstance(self.decide.threshold, ErrorCosts) and fairness.equalised is not None:
             raise ValueError(
                 "decide.threshold: fairness.mitigate makes a threshold a group; name a probability that they begin "
-                "with, or set one of both to null"
+                "with, or set one of the two to null"
             )
         return self
 
@@ -493,7 +493,7 @@ class Params(SettingsSection):
         if path.parts[:1] != ("expectations",) or ".." in path.parts:
             raise ValueError(
                 f"data.suite: {self.data.suite!r} does not lie in expectations/, and only what lies there goes into "
-                "a version; move it, and write such as expectations/trips.json"
+                "a version; move it, and write, for example, expectations/trips.json"
             )
         return self
 
@@ -543,8 +543,8 @@ class Params(SettingsSection):
         for name, key in used.items():
             if name not in (*grain.by, *grain.how, self.data.time):
                 raise ValueError(
-                    f"data.rows.resample.how: nothing says how {name!r} is put together, and {key} looks at it; write "
-                    f"such as {{{name}: last}}, or take it out of {key}"
+                    f"data.rows.resample.how: nothing says how {name!r} is put together, and {key} looks at it; write, "
+                    f"for example, {{{name}: last}}, or take it out of {key}"
                 )
         return self
 

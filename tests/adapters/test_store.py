@@ -118,7 +118,7 @@ def test_a_decision_has_one_run(store: Store) -> None:
     store.claim_run(run(1))
     end(store, 1, "promoted")
 
-    with pytest.raises(RefusedError, match="decision d1-shop has had its run: promoted"):
+    with pytest.raises(RefusedError, match="decision d1-shop already started a run: promoted"):
         store.claim_run(run(1))
 
 
@@ -134,7 +134,7 @@ def test_a_decision_cannot_be_claimed_under_another_run_id(store: Store) -> None
 def test_a_second_run_of_a_model_is_refused_with_who_is_running(store: Store) -> None:
     first = store.claim_run(run(1))
 
-    with pytest.raises(RefusedError, match=rf"run run-d1-shop of shop is going on \(process {first.pid}\)"):
+    with pytest.raises(RefusedError, match=rf"run run-d1-shop of shop is in progress \(process {first.pid}\)"):
         store.claim_run(run(2))
 
 
@@ -374,7 +374,7 @@ def test_decisions_and_runs_come_oldest_first(store: Store) -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "nowhere://me:hush@host/x", "postgresql://me:hush@host:port/x"])
 def test_an_address_that_is_none_is_bad_input_and_its_password_is_not_told(url: str) -> None:
-    with pytest.raises(BadInputError, match="write such as sqlite:////") as raised:
+    with pytest.raises(BadInputError, match="write, for example, sqlite:////") as raised:
         Store(url)
 
     assert "hush" not in str(raised.value)

@@ -878,7 +878,8 @@ def test_a_check_of_an_earlier_moment_counts_nothing(make: Make) -> None:
     earlier = desk.check(13)
     after = desk.check(15)
 
-    assert earlier.reason == f"the check of {iso(desk.day(14))} has looked already; checks go forward"
+    said = f"the check of {iso(desk.day(14))} was made already; a check cannot be earlier than the last"
+    assert earlier.reason == said
     assert after.record["accumulated_gain"] == later.record["accumulated_gain"]
 
 

@@ -70,7 +70,7 @@ def test_findings_are_the_same_whether_or_not_the_old_rows_are_there(make: Make)
 
 
 @pytest.mark.cures(
-    "version {} was made before profiles were kept in the bundle, so drift has nothing to be held against; the next "
+    "version {} was made before profiles were kept in the bundle, so drift has no reference; the next "
     "retraining makes one: `retrim retrain --reason ...`"
 )
 def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(make: Make, cure: Cure) -> None:

@@ -261,7 +261,8 @@ WRONG = {
     "Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
     "versions reproduce": "error: missing argument 'N'; see `retrim versions reproduce --help`",
-    "versions reproduce x": "error: 'x' is not the number of a version; write 7, list them with `retrim versions`",
+    "versions reproduce x": "error: 'x' is not a version number; write 7, for example; list them with `retrim "
+    "versions`",
     "versions reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
     "versions rollback": "error: missing option '--reason'; see `retrim versions rollback --help`",
     "versions rollback --reason late": "error: generated has no champion; make version 1 with `retrim retrain`",
@@ -275,7 +276,7 @@ WRONG = {
     "ingest gone.csv": "error: gone.csv does not exist; name a file",
     "ingest expectations": "error: expectations is a folder; name one file",
     "profile": "error: no rows had landed by ",
-    "profile --target y": "error: --target is for a raw file, so name that too: --data FILE; of what has landed ",
+    "profile --target y": "error: --target describes a raw file: give that too, with --data FILE; for landed rows ",
     "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of needs landed rows, and --data",
@@ -312,7 +313,7 @@ BROKEN = {
     ),
     "a name with a space": (
         lambda params: params["data"].update(model="my bikes"),
-        "data.model: write lower-case letters a to z, digits, '_' and '-', a letter first (got 'my bikes')",
+        "data.model: write lower-case letters a to z, digits, '_' and '-', beginning with a letter (got 'my bikes')",
     ),
     "a class that YAML takes for a truth value": (
         lambda params: params["data"].update(task="binary", positive=True),
@@ -401,7 +402,7 @@ def test_a_store_that_is_none_ends_with_2_and_keeps_the_password(with_rows: Worl
     url = "postgresql://me:hush@host:port/x"
     ended = with_rows.retrim("status", code=2, environment={"RETRIM_STORE_URL": url})
 
-    assert ended.stderr.startswith("error: RETRIM_STORE_URL is not an address of a database; write such as ")
+    assert ended.stderr.startswith("error: RETRIM_STORE_URL is not an address of a database; write, for example, ")
     assert "hush" not in ended.stderr
 
 

@@ -9,7 +9,7 @@ from retrim.errors import BadInputError
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00+14:00"])
 def test_one_that_cannot_be_written_out_in_utc_is_bad_input(text: str) -> None:
-    with pytest.raises(BadInputError, match="too far away"):
+    with pytest.raises(BadInputError, match="out of range"):
         as_time(text)
 
 

@@ -109,7 +109,7 @@ FILES = (
     Case("batches.skip: [{}]", {}, ({"batches.skip": ["celsius"]},), looked_at(NEXT.assign(celsius=4000.0))),
     Case("rows without a key cannot be corrected; name key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
-    Case("{} has landed in other pieces (such as batch {}): batches.piece_mb was another then, or pyarrow is "
-         "another now; set it back", {"batches.piece_mb": 0.004, "batches.skip": "all"},
+    Case("{} has landed in other pieces (such as batch {}): batches.piece_mb or pyarrow has "
+         "changed since; restore it", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
 )  # fmt: skip

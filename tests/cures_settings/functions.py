@@ -210,7 +210,7 @@ MODELLED = (
     Case("tune.space: {} is not searched, as {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
          check_space),
     Case("LightGBM refuses {} rows with {}: {}; look at tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
-    Case("tune.space: {} is not a parameter of LightGBM, which passes it over{}", space(num_leafs=7), (LEAVES,),
+    Case("tune.space: {} is not a parameter of LightGBM, which ignores it{}", space(num_leafs=7), (LEAVES,),
          check_space),
     Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
     Case("judge.loss: poisson is for counts, and the target holds {}; choose mse or mae",
@@ -219,9 +219,9 @@ MODELLED = (
          fit(Y)),
     Case("judge.loss: {} cannot train a {} for {}; LOSSES has {}",
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
-    Case("{}{} is code that nothing here stands for, and it is not run; look at it, and name it as train.model in "
+    Case("{}{} is code that this workspace does not name, so it is not run; read it, and name it as train.model in "
          "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
-    Case("tune.space: a stack blends two kinds or more, and {} is named",
+    Case("tune.space: a stack blends two kinds or more; {} is named",
          STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is {}; it is a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
          (space(held_share=0.2, **BLEND),), fit(Y)),
@@ -323,7 +323,7 @@ def verified(asked: Asked) -> None:
 OTHERS = (
     Case("{} has {} MB, at most {}; raise proof.most_mb to read it", {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
-    Case("a check {} (gain.rows_per_check); to be parted it needs the rows of four checks: train on a longer history",
+    Case("a check {} (gain.rows_per_check); to be split it needs the rows of four checks: train on a longer history",
          {"gain.rows_per_check": 2000}, ({"gain.rows_per_check": 48},), verified),
 )  # fmt: skip
 

@@ -83,7 +83,7 @@ LOADING = (
          ({"tune.space": {"num_leaves": {"choices": [7]}}},)),
     Case("train.balance: a regression has no classes to balance; set it to null", {"train.balance": "weights"},
          ({"train.balance": None},)),
-    Case("train.balance: fairness.mitigate weighs classes already, by group; set one of both to null",
+    Case("train.balance: fairness.mitigate weighs classes already, by group; set one of the two to null",
          {"train.balance": "weights", "fairness.mitigate": "reweight", **GROUPS},
          ({"train.balance": None}, {"fairness.mitigate": None}), **BINARY),
     Case("triggers.budget.money: {} is a limit, and nothing says what a retraining costs; work that out by "
@@ -93,7 +93,7 @@ LOADING = (
     Case("decide.threshold: decides between two classes, and this task is {}; set it to null",
          {"decide.threshold": 0.5}, ({"decide.threshold": None},)),
     Case("decide.threshold: fairness.mitigate makes a threshold a group; name a probability that they begin with, or "
-         "set one of both to null",
+         "set one of the two to null",
          {"decide.threshold": {"false_positive": 1.0, "false_negative": 5.0}, "fairness.mitigate": "selection_rate",
           **GROUPS},
          ({"decide.threshold": 0.2}, {"decide.threshold": None}, {"fairness.mitigate": None}), **BINARY),
@@ -104,7 +104,8 @@ LOADING = (
     Case("train.model: {}", {"train.model": "gmb"}, ({"train.model": "gbm"},)),
     Case("gate.baselines: {} is not a baseline of a {} task; those are: {}", {"gate.baselines": ["median"]},
          ({"gate.baselines": ["mean"]},)),
-    *(Case("data.rows.resample.how: nothing says how {} is put together, and {} looks at it; write such as {{}: last}, "
+    *(Case("data.rows.resample.how: nothing says how {} is put together, and {} looks at it; write, for "
+    "example, {{}: last}, "
            "or take it out of {}",
            {"data.rows.resample": DAYS, "data.columns.extra": {"type": "category", "role": "forbidden"}, key: value},
            ({"data.rows.resample.how": {**DAYS["how"], "extra": "last"}}, {key: without}))
@@ -118,7 +119,7 @@ LOADING = (
          {"train.model": OWN}, ({"train.model": "gbm"},)),
     Case("train.model: {} has SHA-256 {}, and {} is named; write own:{}, which means the file as it is",
          {"train.model": f"{OWN}@{'0' * 64}"}, ({"train.model": OWN},), load_beside_a_file),
-    Case("train.model: {} names no file of the workspace; write such as own:models/my_model.py",
+    Case("train.model: {} names no file of the workspace; write, for example, own:models/my_model.py",
          {"train.model": "own:../m.py"}, ({"train.model": OWN},), load_beside_a_file),
     Case("batches.skip: all switches it off", {"batches.look": False},
          ({"batches.look": GONE, "batches.skip": "all"},)),

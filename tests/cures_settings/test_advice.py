@@ -74,7 +74,7 @@ def test_a_key_tells_rows_that_were_sent_twice(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_is_tried_is_written_as_the_error_says() -> None:
-    with pytest.raises(BadInputError, match=r"is not KEY=VALUE; write such as train\.windows=\[sliding\]"):
+    with pytest.raises(BadInputError, match=r"is not KEY=VALUE; write, for example, train\.windows=\[sliding\]"):
         assignments(["train.windows"])
 
     assert assignments(["train.windows=[sliding]"]) == {"train.windows": ["sliding"]}
@@ -137,7 +137,7 @@ def committed(root: Path) -> str:
 
 APART = {
     "if a row was sent twice, name what tells rows apart: data.key": test_a_key_tells_rows_that_were_sent_twice,
-    "{} is not KEY=VALUE; write such as train.windows=[sliding]": (
+    "{} is not KEY=VALUE; write, for example, train.windows=[sliding]": (
         test_a_setting_that_is_tried_is_written_as_the_error_says
     ),
     "read as {}; change reading.dates if that is wrong": (test_dates_that_were_read_the_wrong_way_are_read_as_declared),

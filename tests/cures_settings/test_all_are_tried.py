@@ -33,8 +33,8 @@ DESCRIBES = {
 COMPUTED = (
     "a fit of the loss matrix is missing",
     "is not among the stored estimators",
-    "the rows as tried are none of the rows as they are",
-    "rows had a label due before the first judged row as tried",
+    "the tried settings keep none of the rows that the present ones keep",
+    "rows had a label due before the first judged row, with the tried settings",
     "is registered twice",
     "rows are too few for",
     "had a label due before the",

@@ -187,7 +187,7 @@ WORKSPACES = (
          ({"train.model": "gbm"},), mode),
     Made("{}; release.approval asks a person: import it again with --reason", {"release.approval.moves": ["promote"]},
          ({"release.approval.moves": []},), waiting),
-    Case("drift.alarms is null, so no rate is asked for; set such as {at_most: 1}", {"drift.alarms": None},
+    Case("drift.alarms is null, so no rate is set; set, for example, {at_most: 1}", {"drift.alarms": None},
          ({"drift.alarms": {"at_most": 1}},), verified,
          then="no version is live"),
     Case("{} was made of rows of another grain: data.rows.resample was {} and is {}. Change it back",
@@ -207,7 +207,7 @@ WORKSPACES = (
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
     Case("it holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names no file "
          "with the same bytes", {}, ({"train.model": OWN},), strange_code),
-    Case("{}: nothing that a model is fitted by is another one so; try a key of data, prepare, train, "
+    Case("{}: none of this changes what a model is trained on; try a key of data, prepare, train, "
          "split.sliding_rows or judge.loss", {"gate.min_gain": 0.5},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),
     Case("data.columns.{}: no such column, or none of this type, has landed; landed: {}",

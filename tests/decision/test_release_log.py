@@ -119,7 +119,7 @@ def test_another_copy_than_the_row_is_broken(kept: str) -> None:
     copies = {"another": replace(rows[0], reason="other"), "the next": rows[1]}
     copy = digest_of_row(copies[kept]) if kept in copies else None
 
-    assert broken((rows, head), {1: copy}) == BrokenLog(1, "is not the one of which a copy was kept")
+    assert broken((rows, head), {1: copy}) == BrokenLog(1, "differs from the copy that was kept")
 
 
 def test_a_row_without_a_copy_is_no_fault() -> None:

@@ -187,7 +187,7 @@ def test_while_a_run_works_with_the_cache_it_is_refused(world: World) -> None:
     with using_cache(world.workspace):
         refused = world.retrim("versions", "gc", code=1)
 
-    assert "a run, a rebuild or another `retrim versions gc` is going on" in refused.stderr
+    assert "a run, a rebuild or another `retrim versions gc` is in progress" in refused.stderr
 
 
 def test_where_it_cannot_tell_what_a_version_needs_nothing_goes(world: World) -> None:

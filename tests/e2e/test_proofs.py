@@ -234,7 +234,7 @@ class TestTheScheduledProof:
             attested(json.loads(proof.attestation.read_bytes()))["first_difference"]
             == "its champion is not version 1 as recorded, but x"
         )
-        assert "version 2 cannot be made again as it was: its champion is not version 1 as recorded, but x" in told
+        assert "version 2 cannot be rebuilt as it was: its champion is not version 1 as recorded, but x" in told
         assert [attested(row.record)["identical"] for row in kept] == [False]
 
     def test_that_is_switched_off_does_nothing(self, world: World) -> None:

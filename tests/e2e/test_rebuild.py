@@ -236,7 +236,7 @@ class TestReproduce:
         with held_locks(world.workspace, "reproduce-v1"):
             refused = world.retrim("versions", "reproduce", "1", code=1)
 
-        assert "reproduce-v1 is going on in another process" in refused.stderr
+        assert "reproduce-v1 is in progress in another process" in refused.stderr
 
 
 @pytest.fixture(scope="module")

@@ -235,7 +235,7 @@ def test_without_a_schedule_the_status_says_how_to_begin_one(story: Story, cure:
 
 
 def test_a_workspace_has_one_schedule_at_a_time(story: Story) -> None:
-    assert "error: schedule is going on in another process" in story.second_schedule.stderr
+    assert "error: schedule is in progress in another process" in story.second_schedule.stderr
 
 
 def test_ctrl_c_ends_it_cleanly(story: Story) -> None:

@@ -59,7 +59,7 @@ def test_nothing_is_proposed_where_no_forecast_is_asked_for() -> None:
     [
         ({"ahead": "soon"}, "--ahead: 'soon' is not a span of time"),
         ({"ahead": "0h"}, "--ahead: '0h' is zero"),
-        ({"ahead": None, "known_ahead": ("km",)}, "say how early: --ahead SPAN"),
+        ({"ahead": None, "known_ahead": ("km",)}, "needs --ahead SPAN, which says how early"),
     ],
 )
 def test_a_horizon_that_is_none_is_refused(wishes: dict[str, Any], said: str) -> None:
@@ -73,7 +73,7 @@ def test_a_column_that_is_not_there_is_refused() -> None:
 
 
 def test_rows_without_a_time_are_no_forecast() -> None:
-    with pytest.raises(BadInputError, match="come in an order, not at a time"):
+    with pytest.raises(BadInputError, match="it needs the event time of each row"):
         forecast(daily().drop(columns="at"))
 
 

@@ -299,7 +299,7 @@ class TestAllowing:
             workspace, file, InitRequest(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
         )
         before = workspace.params.read_bytes()
-        with pytest.raises(RefusedError, match=r"params\.yaml would be overwritten and is not committed"):
+        with pytest.raises(RefusedError, match=r"params\.yaml would be overwritten and has uncommitted"):
             settle_request(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
 
         assert workspace.params.read_bytes() == before

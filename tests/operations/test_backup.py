@@ -330,7 +330,7 @@ def test_the_cache_is_not_pruned_while_it_is_backed_up(desk: Desk, place: str, m
     copied = module.copy_sqlite
 
     def pruned_meanwhile(address: str, to: Path) -> bool:
-        with pytest.raises(RefusedError, match="is going on"), alone_with_cache(desk.workspace):
+        with pytest.raises(RefusedError, match="is in progress"), alone_with_cache(desk.workspace):
             pass
         with using_cache(desk.workspace):  # as a retraining does
             return copied(address, to)

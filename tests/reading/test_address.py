@@ -111,7 +111,7 @@ class TestAnAddress:
             open_raw("memory://trips/*.parquet")
 
     def test_of_a_protocol_nobody_knows_names_those_that_are(self) -> None:
-        with pytest.raises(BadInputError, match="'gopher' is no protocol that is known; write s3://"):
+        with pytest.raises(BadInputError, match="'gopher' is not a known protocol; write s3://"):
             open_raw("gopher://host/x.csv")
 
     @pytest.mark.parametrize(("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs")])

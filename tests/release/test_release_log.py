@@ -139,7 +139,7 @@ def test_a_log_that_was_signed_anew_with_another_key_is_found(desk: Desk, tmp_pa
 
     refuse(desk, "row 1 was signed with ed25519:.*, a key that does not count here")
     desk.workspace.keys.know([stranger.public])
-    refuse(desk, "row 1 is not the one of which a copy was kept")
+    refuse(desk, "row 1 differs from the copy that was kept")
 
 
 def test_a_row_in_the_name_of_another_key_is_found(desk: Desk, tmp_path: Path) -> None:

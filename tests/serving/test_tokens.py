@@ -122,7 +122,7 @@ def test_a_name_is_there_once_and_scopes_are_those_that_there_are(desk: Desk) ->
 
 @pytest.mark.cures(
     "and there is no token that tells who may; make one: retrim token add NAME --scope predict",
-    "there is a token {}; take another name, or remove it: retrim token remove NAME",
+    "there is already a token {}; choose another name, or remove it: retrim token remove NAME",
 )
 def test_others_can_connect_once_there_is_a_token(
     desk: Desk, sit: Sit, cure: Cure, monkeypatch: pytest.MonkeyPatch
@@ -136,7 +136,7 @@ def test_others_can_connect_once_there_is_a_token(
     token = session.says("token add all --scope predict --scope read", code=0)
     said = session.says("serve --host 0.0.0.0 --port 0", code=0)
     assert "version 1 answers at http://0.0.0.0:" in said
-    assert "tokens travel as they are" in said
+    assert "tokens are sent unencrypted" in said
     cure.is_asked(session.says("token add all --scope read", code=2))
     listed = session.says("token list", code=0)
     assert "all predict, read" in listed

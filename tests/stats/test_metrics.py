@@ -165,7 +165,11 @@ class TestWhatDoesNotFit:
 
     @pytest.mark.parametrize("name", ["pinball", "pinball@", "pinball@0", "pinball@1", "pinball@nan", "pinball@high"])
     def test_pinball_needs_a_quantile(self, name: str):
-        with pytest.raises(BadInputError, match=r"needs a quantile between 0 and 1; write such as 'pinball@0\.9'"):
+        with pytest.raises(
+            BadInputError,
+            match=r"needs a quantile between 0 and 1; write, for example, "
+            r"'pinball@0\.9'",
+        ):
             find(name)
 
     def test_a_value_where_none_is_taken_is_refused(self):

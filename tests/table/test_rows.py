@@ -117,7 +117,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         (
             [{"column": "items", "among": ["1"]}],
             None,
-            "'items' has the type integer, so it is never '1'; write such as",
+            "'items' has the type integer, so it is never '1'; write, for example,",
         ),
         ([{"column": "items", "among": [1, 1.5]}], None, "'items' has the type integer, so it is never 1.5"),
         ([{"column": "weight", "among": ["a"]}], None, "'weight' has the type number, so it is never 'a'"),

@@ -108,7 +108,7 @@ def test_an_unknown_kind_of_model_is_refused_with_those_there_are() -> None:
     ("names", "said"),
     [
         (["num_leavs"], r"'num_leavs' is not a parameter of LightGBM, .*; did you mean 'num_leaves'\?"),
-        (["learning_rate", "zzzzzz"], "'zzzzzz' is not a parameter of LightGBM, which passes it over$"),
+        (["learning_rate", "zzzzzz"], "'zzzzzz' is not a parameter of LightGBM, which ignores it$"),
         (["num_boost_round"], "'num_boost_round' is not searched, as tune.max_rounds"),
         (["learning_rate", "eta"], "'learning_rate' and 'eta' are both learning_rate; keep one"),
     ],

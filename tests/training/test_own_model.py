@@ -93,13 +93,13 @@ def test_constants_that_are_missing_are_named() -> None:
             "60 values that are missing or infinite, of 60",
         ),
         ({"save": "def save(model):\n    return 'text'\n"}, "save gives str; give bytes, such as skops.io.dumps"),
-        ({"load": "def load(content):\n    return 3.0\n"}, "load gives a model that predicts otherwise"),
+        ({"load": "def load(content):\n    return 3.0\n"}, "load gives a model whose predictions differ"),
         (
             {"fit": "def fit(matrix, actual, about):\n    return 1 / 0\n"},
             r"m\.py:4: fit refuses 60 rows: ZeroDivisionError",
         ),
         ({"save": "def save(model):\n    raise KeyError('x')\n"}, r"models/m\.py:8: save: KeyError: 'x'"),
-        ({"save": "def save(model\n"}, r"models/m\.py: no Python: "),
+        ({"save": "def save(model\n"}, r"models/m\.py: is not valid Python: "),
         ({"constants": "1 / 0\n"}, r"models/m\.py:1: ZeroDivisionError while it is read"),
         ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle; nothing is unpickled here: use skops.io"),
         ({"load": "from joblib import load\n"}, "imports joblib; nothing is unpickled here"),
@@ -186,7 +186,7 @@ def test_code_that_nobody_stands_for_is_not_run() -> None:
     strange = files[CODE_FILE] + b"\nraise SystemExit('it ran')\n"
     name = "own:models/m.py@" + "ab" * 32
 
-    with pytest.raises(RefusedError, match="code that nothing here stands for, and it is not run"):
+    with pytest.raises(RefusedError, match="code that this workspace does not name, so it is not run"):
         MODELS[name].load(view(), {**files, CODE_FILE: strange})
 
 
@@ -209,7 +209,11 @@ def test_the_file_is_run_once_for_all_its_calls() -> None:
     "name", ["own:", "own:../m.py", "own:/m.py", "own:models/m.txt", "own:.git/m.py", "own:a//m.py", "own:a\\..\\m.py"]
 )
 def test_a_name_that_leads_out_of_the_workspace_is_refused(name: str) -> None:
-    with pytest.raises(BadInputError, match=r"names no file of the workspace; write such as own:models/my_model\.py"):
+    with pytest.raises(
+        BadInputError,
+        match=r"names no file of the workspace; write, for example, "
+        r"own:models/my_model\.py",
+    ):
         parts_of(name)
     with pytest.raises(ValueError, match="names no file of the workspace"):
         TrainParams(model=name, windows=("all",), recipes=("found",), balance=None, seed=1)

@@ -97,7 +97,8 @@ class Cluster:
                 sys.stdout.flush()
             except (CancelledError, KilledWorker) as error:
                 raise LostFitError(
-                    f"a fit ended every Dask worker that tried it ({type(error).__name__}); mostly memory: give the "
+                    f"a fit killed every Dask worker that tried it ({type(error).__name__}); usually for lack "
+                    f"of memory: give the "
                     "workers more"
                 ) from error
             else:
@@ -122,7 +123,7 @@ def run_task(function: str, item: str, folder: str, code: str, names: Sequence[s
         raise BadInputError(f"a Dask worker runs {describe_code()}, and the run {code}; install the same there")
     module, _, name = function.partition(":")
     if not module.startswith("retrim."):
-        raise BadInputError(f"{function!r} is no function of retrim; a worker runs no others")
+        raise BadInputError(f"{function!r} is not a function of retrim; a worker runs only those")
     where = Path(folder) if folder else _lay(names, contents)
     called: Callable[[Path, JsonValue], bytes] = getattr(importlib.import_module(module), name)
     return called(where, json.loads(item))
@@ -190,7 +191,8 @@ def check_address(address: str) -> None:
         on_loopback = False
     if parts.scheme != "tcp" or not on_loopback:
         raise BadInputError(
-            f"{DASK_VARIABLE} is {address!r}: who reaches a Dask scheduler runs code on its workers; write such as "
+            f"{DASK_VARIABLE} is {address!r}: anyone who reaches a Dask scheduler can run code on its workers; "
+            f"write, for example, "
             "tls://host:8786 with certificates in Dask's configuration, or tcp://127.0.0.1:8786"
         )
 

@@ -22,7 +22,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import make_private_file
 from retrim.reading.address import address_of
 
-WRITE = "write such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
+WRITE = "write, for example, sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
 T = TypeVar("T")
 WRITER = 0x72657472
@@ -148,7 +148,7 @@ def require_empty(address: str) -> None:
     finally:
         engine.dispose()
     if names:
-        raise RefusedError(f"{_shown(url)} is not empty; make an empty database, and name that")
+        raise RefusedError(f"{_shown(url)} is not empty; create an empty database and name it")
 
 
 def empty_postgresql(address: str) -> None:
@@ -179,7 +179,7 @@ def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> No
     found = shutil.which(tool)
     if found is None:
         raise RefusedError(
-            f"{fails}: that takes {tool}, which is not installed; install PostgreSQL's client programs (Debian: "
+            f"{fails}: this needs {tool}, which is not installed; install PostgreSQL's client programs (Debian: "
             "apt-get install postgresql-client)"
         )
     password = url.password or url.query.get("password")  # in the environment, as others see what is typed

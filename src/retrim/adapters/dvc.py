@@ -73,7 +73,7 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
         name, digest = _altered_file(place, recorded, cache)
         raise RefusedError(
             f"{out['path']}{f'/{name}' if name else ''} of stage {stage} is not what DVC recorded of it: its object in "
-            f"the cache was altered. Remove {object_path(cache, digest)} and run again: the stage is done anew"
+            f"the cache was altered. Remove {object_path(cache, digest)} and run again: the stage runs again"
         )
 
 
@@ -371,7 +371,7 @@ def _named(text: str, name: str) -> set[str]:
     try:
         return set(_digests(load_yaml(text)))
     except YAMLError as error:
-        raise RetrimError(f"{name} cannot be read, so nobody knows what it needs; mend it first") from error
+        raise RetrimError(f"{name} cannot be read, so what it needs is unknown; repair it first") from error
 
 
 def _digests(record: Any) -> Iterator[str]:

@@ -80,7 +80,7 @@ def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
     if wrong:
         raise RefusedError(
             f"the environment in {python.parents[1]} is not that of the lock: {'; '.join(wrong[:5])}; remove the "
-            "folder, and the next proof builds it anew"
+            "folder, and the next proof builds it again"
         )
     return tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
 

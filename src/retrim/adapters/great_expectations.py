@@ -33,7 +33,7 @@ DISTRIBUTION = (
     "mean", "median", "stdev", "quantile", "sum", "kl_divergence", "most_common", "distinct_values", "z_scores",
     "unique_value_count", "proportion_of_unique", "proportion_of_non_null",
 )  # fmt: skip
-CURE = "correct the rows at their source; or land the batch in spite of it: retrim batch release ID --reason WHY"
+CURE = "correct the rows at their source; or land the batch anyway: retrim batch release ID --reason WHY"
 FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
 
 
@@ -245,7 +245,7 @@ def _check(where: str, expectation: object) -> None:
     if any(word in kind for word in DISTRIBUTION):
         raise BadInputError(
             f"suite {where}: {kind} describes a distribution; a suite binds types, keys and physical bounds. "
-            "What a distribution does is the drift tests' to say (drift in params.yaml)"
+            "Distributions are the job of the drift tests (drift in params.yaml)"
         )
     _load()
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration

@@ -401,7 +401,7 @@ class ModelRegistry(Experiment):
         here = None if run is None else self.usual_folder(run, "bundle")
         folder = self._folder(version, "bundle") if here is None else here
         if not (folder / "verdict").is_dir():
-            raise RetrimError(f"the bundle of version {version} is not whole in {folder.name}; restore the artifacts")
+            raise RetrimError(f"the bundle of version {version} is incomplete in {folder.name}; restore the artifacts")
         return folder
 
     def pictures(self, version: int) -> dict[str, bytes]:
@@ -614,7 +614,7 @@ def erase(registry: ModelRegistry, number: str) -> None:
     from mlflow.exceptions import MlflowException
 
     if is_server(registry.tracking_url):
-        raise RetrimError(f"the MLflow store at {registry.shown} erases nothing from afar; use `mlflow gc`")
+        raise RetrimError(f"the MLflow store at {registry.shown} deletes nothing over the network; use `mlflow gc`")
     with registry.wrapped(f"erase run {number}"):
         try:
             run = registry.client.get_run(number)

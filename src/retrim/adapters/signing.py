@@ -179,7 +179,8 @@ class Keys:
             self._make()
         if stat.S_IMODE(self.file.stat().st_mode) & 0o077:
             raise RefusedError(
-                f"others can read the private key {self.file}; `chmod 600` it, or remove it for a new one"
+                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it and a new "
+                f"one is made"
             )
         try:
             found = load_pem_private_key(self.file.read_bytes(), password=None)
@@ -253,7 +254,7 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
             raise ValueError(envelope.payload_type)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, BadInputError) as error:
         raise BadInputError(
-            "this is no attestation: its payload, its signature or the key in it is missing or unreadable; "
+            "this is not an attestation: its payload, its signature or the key in it is missing or unreadable; "
             "name a file of var/attestations/"
         ) from error
     try:
@@ -351,7 +352,7 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
                 plain = entry.isreg() and not entry.issparse() and is_plain(entry.name)
                 if not plain or entry.name in found or len(found) >= MOST_FILES:
                     raise BadInputError(
-                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file that stands there once; "
+                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file, or is there twice; "
                         "ask for the file again where it was made"
                     )
                 read = archive.extractfile(entry)

@@ -121,7 +121,7 @@ def database_url(address: Address) -> "URL":
 
     url = make_url(address.text)
     if url.drivername == "postgres":
-        raise BadInputError(f"{address.shown}: write postgresql:// for postgres://")
+        raise BadInputError(f"{address.shown}: write postgresql:// instead of postgres://")
     if "+" not in url.drivername:
         driver = next((one for one in DRIVERS.get(url.drivername, ()) if find_spec(one)), None)
         url = url.set(drivername=f"{url.drivername}+{driver.lower()}") if driver else url

@@ -298,7 +298,7 @@ class Store(StoredTimes, CountedRows, Outbox):
         """Starts a run of a decision, or again one that crashed, failed or was not pushed; in its mode, or in `mode`.
 
         Raises:
-            RefusedError: The decision has had its run, or another run of the model is going on.
+            RefusedError: The decision has had its run, or another run of the model is in progress.
         """
         row = RunRow(**vars(claim), state="running", attempt=1, pid=os.getpid(), ended=None, version=None, text="{}")
         if self._insert(RUNS, row):
@@ -319,9 +319,9 @@ class Store(StoredTimes, CountedRows, Outbox):
             return found
         other = next(iter(self.runs(row.model, state="running")), None)
         if other is not None:
-            raise RefusedError(f"run {other.id} of {row.model} is going on (process {other.pid}); one at a time")
+            raise RefusedError(f"run {other.id} of {row.model} is in progress (process {other.pid}); one at a time")
         state = found.state if found is not None else "unknown"
-        raise RefusedError(f"decision {row.decision} has had its run: {state}")
+        raise RefusedError(f"decision {row.decision} already started a run: {state}")
 
     def note_run(self, identity: str, detail: RunDetail) -> None:
         """Adds to what is kept of a run."""
@@ -420,8 +420,8 @@ class Store(StoredTimes, CountedRows, Outbox):
         there = connection.execute(sa.select(RELEASE_HEADS.c.sequence).where(mine)).first()
         if there is not None or replaced != min(head.sequence - 1, 1):
             raise RefusedError(
-                f"the release log of {head.model} was altered: there are {head.sequence - 1} rows, and its "
-                "signed head is not that of that many; `retrim versions verify-log` says more"
+                f"the release log of {head.model} was altered: it has {head.sequence - 1} rows, and its "
+                "signed head does not match them; `retrim versions verify-log` says more"
             )
         connection.execute(sa.insert(RELEASE_HEADS).values(**columns_of(head)))
 

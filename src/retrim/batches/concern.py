@@ -62,26 +62,29 @@ class BatchParams(SettingsSection):
         exclude=True,
         default=50,
         ge=10,
-        description="rows of a batch below which its columns say nothing; fewer give no steady share",
+        description="rows of the smallest batch whose columns are judged; fewer give no steady share",
     )
     least_windows: int = Field(
-        exclude=True, default=4, ge=2, description="earlier windows as long as the batch, at least; fewer span no range"
+        exclude=True,
+        default=4,
+        ge=2,
+        description="fewest earlier windows of the batch's length; fewer do not show a range",
     )
     most_windows: int = Field(
-        exclude=True, default=60, ge=2, description="earlier windows, the newest, at most; it bounds the time of a look"
+        exclude=True, default=60, ge=2, description="most earlier windows, the newest; it bounds the time of a verdict"
     )
     history_rows: int = Field(
         exclude=True,
         default=50000,
         ge=100,
-        description="newest landed rows that are read for them, at most; it bounds the memory of a look",
+        description="most landed rows that are read for them, the newest; it bounds the memory of a verdict",
     )
     novelty: float = Field(
         exclude=True,
         default=2.0,
         gt=1,
         description=(
-            "how many times as new as the newest window ever a column has to be; "
+            "how many times as unusual as the most unusual earlier window a column has to be; "
             "the verdicts of the benchmarks were measured with it"
         ),
     )
@@ -102,6 +105,6 @@ class BatchParams(SettingsSection):
         default=(),
         description=(
             "columns, and checks of a whole batch (rows twice, sent before, cut short), that are not inspected; "
-            "all: batches are held against their contract alone"
+            "all: batches are checked against their contract only"
         ),
     )

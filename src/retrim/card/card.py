@@ -41,10 +41,10 @@ from retrim.training.predicted import Importance
 class CardParams(Settings):
     """What only a person can say of a model; it stands in its cards."""
 
-    owner: str | None = Field(default=None, description="who answers for the model; null: not said")
-    purpose: str | None = Field(default=None, description="what its predictions are for; null: not said")
+    owner: str | None = Field(default=None, description="who is responsible for the model; null: not stated")
+    purpose: str | None = Field(default=None, description="what its predictions are for; null: not stated")
     limits: str | None = Field(
-        default=None, description="what they must not be used for, what is known to be wrong; null: not said"
+        default=None, description="what they must not be used for, what is known to be wrong; null: not stated"
     )
 
 

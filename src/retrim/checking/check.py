@@ -154,7 +154,7 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
     )
     if previous is not None and previous.record.as_of > now:
         record = replace(record, totals=previous.record.totals or NOTHING)
-        seen_already = f"the check of {previous.as_of} has looked already; checks go forward"
+        seen_already = f"the check of {previous.as_of} was made already; a check cannot be earlier than the last"
         change = f"a check at or after {previous.as_of}"
         gone = Decision("none", seen_already, (), change, (), previous.record.held, previous.record.settled)
         return _store(workspace, row, gone, record, counts.to_write({}))

@@ -76,8 +76,8 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
     kept, version, predictor = champion.reference, champion.version, champion.predictor
     if kept is None:
         text = (
-            f"version {version} was made before profiles were kept in the bundle, so drift has nothing to be held "
-            "against; the next retraining makes one: `retrim retrain --reason ...`"
+            f"version {version} was made before profiles were kept in the bundle, so drift has no "
+            "reference; the next retraining makes one: `retrim retrain --reason ...`"
         )
         return DriftLook([], {}, text)
     untested = counts.waiting("tested")[table.places]

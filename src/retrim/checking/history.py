@@ -108,7 +108,7 @@ def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bo
     if missing <= 0:
         return None
     until = enough_at(table["_event"], table["_due"], table["_matured"], missing=missing, as_of=as_of)
-    when = "when there will be cannot be told" if until is None else f"enough by {iso(until)}"
+    when = "when there will be enough is unknown" if until is None else f"enough by {iso(until)}"
     reason = f"{reason}; {when}, asked again when rows, labels or settings change"
     silent = overdue_labels(table, workspace.params.data, as_of=as_of)
     if silent:

@@ -33,11 +33,11 @@ LAST_YEAR = 9999  # of the standard library, which writes times out; no time tha
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
 Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")]
+Reason = Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")]
 By = Annotated[
     str,
     typer.Option(
-        "--by", metavar="NAME", default_factory=login, show_default=False, help="Who does it; default: the login name."
+        "--by", metavar="NAME", default_factory=login, show_default=False, help="Who does it. Default: the login name."
     ),
 ]
 
@@ -59,7 +59,7 @@ def version_number(text: str | int) -> int:
     from retrim.errors import BadInputError
 
     if not str(text).isdecimal() or len(str(text)) > LONGEST:
-        raise BadInputError(f"{text!r} is not the number of a version; write 7, list them with `retrim versions`")
+        raise BadInputError(f"{text!r} is not a version number; write 7, for example; list them with `retrim versions`")
     return int(text)
 
 
@@ -111,7 +111,7 @@ def as_time(text: str | None) -> "pd.Timestamp":
         raise BadInputError(f"{text!r} is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
     at = (given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")).as_unit("us")
     if not 1 <= at.year < LAST_YEAR:
-        raise BadInputError(f"{text!r} is too far away; write a time of the years 1 to {LAST_YEAR - 1}, in UTC")
+        raise BadInputError(f"{text!r} is out of range; give a time in the years 1 to {LAST_YEAR - 1}, in UTC")
     return at
 
 
@@ -232,7 +232,7 @@ def run(app: typer.Typer) -> NoReturn:
             where = "" if error.filename is None else f" at {error.filename}"
             _fail(f"{str(error.strerror).lower()}{where}; look at the disk and its permissions, then try again", 3)
         traceback.print_exc()
-        _fail(f"{name}: {error}; this is a fault of retrim, not of yours: report it with the lines above", 3)
+        _fail(f"{name}: {error}; this is a bug in retrim, not your mistake: report it with the lines above", 3)
     sys.exit(ended if isinstance(ended, int) else 0)
 
 

@@ -187,7 +187,7 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
 def batch_redate(
     by: By,
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only show what would change.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the record.")] = "the clock ran ahead",
+    reason: Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")] = "the clock ran ahead",
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -216,7 +216,7 @@ def batch_redate(
 
 
 Quarantined = Annotated[str, typer.Argument(help="The batch, as `retrim batch list --quarantined` names it.")]
-QuarantineReason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the batch.")]
+QuarantineReason = Annotated[str, typer.Option("--reason", help="Reason, kept with the batch.")]
 
 
 def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> None:

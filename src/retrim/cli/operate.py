@@ -320,7 +320,8 @@ def capacity(
         float | None, typer.Option("--checks", min=0, metavar="N", help="Checks a day of each. Default: one a batch.")
     ] = None,
     retrainings: Annotated[
-        float | None, typer.Option("--retrainings", min=0, metavar="N", help="A month, of each. Default: as they were.")
+        float | None,
+        typer.Option("--retrainings", min=0, metavar="N", help="Retrainings a month of each. Default: as until now."),
     ] = None,
     years: Annotated[float, typer.Option("--years", min=0.01, max=100, help="Years of rows that are kept.")] = 3.0,
     months: Annotated[int, typer.Option("--months", min=1, max=120, help="Months of costs to list.")] = 12,
@@ -397,7 +398,7 @@ def _counted(number: int, what: str) -> str:
 @app.command(epilog=example("retrim gameday --only disk"))
 def gameday(
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="WORDS", help="Faults whose name holds these words.")
+        list[str] | None, typer.Option("--only", metavar="WORDS", help="Only faults whose name has these words.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

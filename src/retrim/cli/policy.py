@@ -31,7 +31,7 @@ def cost_list(text: str) -> tuple[float, ...]:
     try:
         retraining_costs = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write such as 0.25,0.5,1") from error
+        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write, for example, 0.25,0.5,1") from error
     if not all(retraining_cost > 0 for retraining_cost in retraining_costs):
         raise BadInputError(f"--costs: {text!r} holds a retraining cost that is not above 0")
     return retraining_costs
@@ -160,7 +160,7 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
-            raise BadInputError(f"{text!r} is not KEY=VALUE; write such as train.windows=[sliding]")
+            raise BadInputError(f"{text!r} is not KEY=VALUE; write, for example, train.windows=[sliding]")
         try:
             found[key.strip()] = load_yaml(value)
         except (YAMLError, ValueError) as error:
@@ -257,7 +257,7 @@ def pull_request(
         Path | None, typer.Option("--to", metavar="FILE", help="Write the comment, in Markdown, to this file.")
     ] = None,
     only_worse: Annotated[
-        bool, typer.Option("--only-worse", help="Let a change pass that is not shown to be safe, unless surely worse.")
+        bool, typer.Option("--only-worse", help="Pass every change that is not surely worse.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

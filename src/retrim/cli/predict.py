@@ -62,7 +62,7 @@ def predict(
 
     if show or since is not None:
         if rows is not None:
-            raise BadInputError("--show and --since are of stored predictions, not of IN; leave IN out")
+            raise BadInputError("--show and --since list stored predictions; leave IN out")
         _show_stored(since, as_json=as_json)
         return
     if rows is None:
@@ -72,7 +72,7 @@ def predict(
             )
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
     if out is None:
-        raise BadInputError("IN is named and OUT is not; say where to: retrim predict IN OUT")
+        raise BadInputError("IN is given without OUT; say where to write: retrim predict IN OUT")
     workspace, at = workspace_here(), past_time(now)
     with render.progress():
         from retrim.serving.predict import predict as op

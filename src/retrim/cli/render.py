@@ -178,7 +178,7 @@ def progress() -> Iterator[None]:
 
 
 class _Bars(logging.Handler):
-    """One bar for what lasts (named `name: detail`), one for what is going on."""
+    """One bar for what lasts (named `name: detail`), one for what is in progress."""
 
     def __init__(self, bars: Progress) -> None:
         super().__init__()

@@ -30,14 +30,16 @@ def serve(
     ] = None,
     shadow: Annotated[
         list[str] | None,
-        typer.Option("--shadow", metavar="WHO", help="previous, challenger or N answers beside, unheard. Up to 4."),
+        typer.Option(
+            "--shadow", metavar="WHO", help="previous, challenger or N: answers too, for comparison. Up to 4."
+        ),
     ] = None,
     jobs_under: Annotated[
         list[str] | None,
         typer.Option("--jobs-under", metavar="PLACE", help="Jobs read and write below it. Default: var/jobs."),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option("--webhook", metavar="URL", help="Told of each end of a job, by POST.")
+        str | None, typer.Option("--webhook", metavar="URL", help="Address that gets a POST when a job ends.")
     ] = None,
     cert: Annotated[
         Path | None, typer.Option("--cert", metavar="FILE", help="Certificate as PEM, for TLS; with --key.")
@@ -64,7 +66,7 @@ def serve(
 
     give_memory_back()
     if (cert is None) != (key is None):
-        raise BadInputError("TLS takes a certificate and its key; name both: --cert, --key")
+        raise BadInputError("TLS needs a certificate and its key; give both: --cert, --key")
     roots, shadows = several_workspaces(folders), shadow or []
     numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
     if len(roots) > 1 and (version is not None or numbers):
@@ -112,7 +114,7 @@ def serve(
         who = f"version {each.serving.served.version}{f' of {each.name}' if roots else ''}"
         print(f"{who} answers at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
     if not is_local and cert is None:
-        print("tokens travel as they are: name --cert and --key, or put a proxy with TLS before it", flush=True)  # noqa: T201
+        print("tokens are sent unencrypted: name --cert and --key, or put a proxy with TLS in front", flush=True)  # noqa: T201
     with all_at_work(models) as by_name:
         try:
             run_server(by_name, listener, cert=cert, key=key)
@@ -120,7 +122,7 @@ def serve(
             print("stopped", flush=True)  # noqa: T201
 
 
-token_app = typer.Typer(help="Tokens of those who ask `retrim serve`: add, list, remove.")
+token_app = typer.Typer(help="Tokens for callers of `retrim serve`: add, list, remove.")
 
 
 @token_app.command(epilog=example("retrim token add dashboard --scope predict --scope read"))

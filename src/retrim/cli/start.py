@@ -91,7 +91,7 @@ def init(
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Refused if a version exists.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Decide, and say so.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: decide, and report it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Describe a table of your own, and land it.
@@ -308,7 +308,8 @@ def upgrade(as_json: AsJson = False) -> None:
         render.show_json(to_record(done))
         raise typer.Exit(0 if done.as_before else 1)
     if done.changed:
-        kept = "the store too" if done.store_copied else "the store is no file here: copy it by its own means"
+        not_copied = "the store is not a file: back it up with the tools of its database"
+        kept = "the store too" if done.store_copied else not_copied
         render.OUT.print(f"copied to {done.backup}: what stood before, {kept}", highlight=False, markup=False)
         render.OUT.print(f"written and committed: {', '.join(done.changed)}", highlight=False)
         for line in done.settings:
@@ -320,7 +321,7 @@ def upgrade(as_json: AsJson = False) -> None:
         said = "answers its reference rows as before" if done.as_before else f"answers otherwise: {done.answers}"
         render.OUT.print(f"version {done.champion}, live, {said}", highlight=False, markup=False, soft_wrap=True)
     for package in done.packages:
-        render.OUT.print(f"! installed otherwise than locked: {package}", highlight=False, markup=False)
+        render.OUT.print(f"! installed differently than locked: {package}", highlight=False, markup=False)
     raise typer.Exit(0 if done.as_before else 1)
 
 
@@ -358,7 +359,7 @@ def profile(
         str | None, typer.Option("--as-of", metavar="TIME", help="Use what had landed by then (UTC). Default: now.")
     ] = None,
     rows: Annotated[
-        int, typer.Option("--rows", metavar="N", min=1, help="Rows drawn at random for what takes long.")
+        int, typer.Option("--rows", metavar="N", min=1, help="Rows sampled for slow computations.")
     ] = 50_000,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page. Default: var/profile.html.")
@@ -429,7 +430,7 @@ def _refuse_without_data(**given: object) -> None:
     for name, value in given.items():
         if value:
             raise BadInputError(
-                f"--{name.replace('_', '-')} is for a raw file, so name that too: --data FILE; of what has landed "
+                f"--{name.replace('_', '-')} describes a raw file: give that too, with --data FILE; for landed rows "
                 "params.yaml says it"
             )
 

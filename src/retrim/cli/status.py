@@ -28,9 +28,7 @@ def status(
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option(
-            "--html", metavar="FILE", help="Write a page with pictures, which stands alone, and show nothing."
-        ),
+        typer.Option("--html", metavar="FILE", help="Write one self-contained page with pictures, and print nothing."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +83,7 @@ def _check(*, as_json: bool, alone: bool) -> NoReturn:
     try:
         if not alone:
             raise BadInputError(
-                "--check is of the workspace you are in, and one line; leave out --all, --html and the folders"
+                "--check prints one line about the workspace you are in; leave out --all, --html and the folders"
             )
         health = find_health(workspace_here(), now=as_time(None))
     except (RetrimError, OSError) as error:

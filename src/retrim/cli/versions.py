@@ -125,7 +125,8 @@ def reproduce(
 
     if (chain and not prove) or (skip_proved and not chain):
         raise BadInputError(
-            "--chain proves, and --skip-proved is for chains; write `retrim versions reproduce N --prove --chain`"
+            "--chain needs --prove, and --skip-proved needs --chain; write `retrim versions reproduce N --prove "
+            "--chain`"
         )
     workspace, now = workspace_here(), as_time(None)
     shown: list[RebuildResult]
@@ -187,7 +188,7 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
 
 @versions_app.command(epilog=example("retrim versions rollback --to 1 --reason 'complaints from the north'"))
 def rollback(
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the release.")],
+    reason: Annotated[str, typer.Option("--reason", help="Reason, kept with the release.")],
     by: By,
     to: Annotated[
         int | None,
@@ -250,7 +251,7 @@ def live(
         str | None, typer.Option("--at", metavar="TIME", help="The moment by the clock (UTC). Default: now.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="The moment by what --now and --as-of pretended.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="The moment in pretended time (--now, --as-of).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -268,7 +269,7 @@ def live(
     from retrim.stats.codec import to_record
 
     if at is not None and as_of is not None:
-        raise BadInputError("--at and --as-of are both given; give one: --at goes by the clock")
+        raise BadInputError("give --at (clock time) or --as-of (pretended time), not both")
     workspace = workspace_here()
     if as_of is None:
         found = live_at(workspace, as_time(at))
@@ -396,7 +397,7 @@ def key(as_json: AsJson = False) -> None:
 
 if TYPE_CHECKING:
     from retrim.decision.stored_rows import ApprovalAnswer
-Why = Annotated[str, typer.Option("--reason", help="Why; it is kept with the version.")]
+Why = Annotated[str, typer.Option("--reason", help="Reason, kept with the version.")]
 
 
 @versions_app.command(epilog=example("retrim versions approve 3 --reason 'looked at the slices with Ines'"))
@@ -445,7 +446,7 @@ def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
     "acknowledge", epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'")
 )
 def settle(
-    reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained. It is kept.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained, kept with the record.")],
     by: By,
     now: Now = None,
     as_json: AsJson = False,
@@ -535,7 +536,7 @@ def gc(
 
     Run directories that are over, trial logs, environments that no version has, failed MLflow runs, and files of the
     DVC cache that no version, branch, tag or run directory names. What a version needs to be rebuilt stays, and so do
-    landing zone and store. Refused while a run or a rebuild is going on.
+    landing zone and store. Refused while a run or a rebuild is in progress.
     """
     from retrim.cli import render
     from retrim.retraining.gc import prune
@@ -589,7 +590,7 @@ def canary(
     from retrim.stats.codec import to_record
 
     if stop == (version is not None):
-        raise BadInputError("name the version that is to answer a share, or --stop, and not both")
+        raise BadInputError("give either the version that answers a share, or --stop")
     workspace, now = workspace_here(), as_time(None)
     if version is None:
         found, said = stop_canary(workspace, by=by, reason=reason, now=now), "ended"

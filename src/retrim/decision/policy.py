@@ -40,7 +40,7 @@ class PolicyParams(SettingsSection):
         exclude=True,
         default=50,
         ge=5,
-        description="windows after the first part: each stands for a check; `--windows` says another number",
+        description="windows after the first part, each standing for a check; `--windows` overrides it",
     )
     first: float = Field(
         exclude=True,
@@ -57,7 +57,7 @@ class PolicyParams(SettingsSection):
     retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         exclude=True,
         default=(0.25, 0.5, 2.0, 4.0),
-        description="the accumulated gain is also tried at that many times gain.cost; `--costs` says others",
+        description="the accumulated gain is also tried at that many times gain.cost; `--costs` overrides it",
     )
     deployment_delay: int = Field(
         exclude=True,
@@ -69,13 +69,14 @@ class PolicyParams(SettingsSection):
         exclude=True,
         default=2000,
         ge=100,
-        description="bootstrap draws of the recommendation's interval; as everywhere",
+        description="bootstrap draws of the recommendation's interval; as many as elsewhere",
     )
     block: int = Field(
         exclude=True,
         default=3,
         ge=1,
-        description="windows that belong together in the bootstrap; losses of neighbouring windows lean on one another",
+        description="windows that are resampled together in the bootstrap; losses of neighbouring windows are "
+        "correlated",
     )
     seed: Seed = Field(default=7, description="of those draws, and of the fits")
 

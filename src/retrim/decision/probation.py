@@ -26,15 +26,13 @@ MOST = 700.0  # e to more than this is not a number
 class ProbationParams(SettingsSection):
     """How long a promotion is watched, and what ends that."""
 
-    checks: int = Field(
-        default=26, ge=0, description="checks for which a new champion is on probation, at most; 0: not at all"
-    )
+    checks: int = Field(default=26, ge=0, description="most checks that a new champion stays on probation; 0: none")
     block_share: float = Field(
         exclude=True,
         default=0.5,
         gt=0,
         le=1,
-        description="rows whose loss is averaged, as a share of a usual check; errors within it lean on one another",
+        description="rows whose loss is averaged, as a share of a usual check; errors within them are correlated",
     )
     alpha_rollback: float = Field(
         exclude=True,
@@ -48,14 +46,14 @@ class ProbationParams(SettingsSection):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="chance of ever confirming one worse by the effect, at most; the usual level",
+        description="highest chance of ever confirming a version that is worse by the effect; the usual level",
     )
     min_effect: float = Field(
         exclude=True,
         default=0.02,
         gt=0,
         description=(
-            "share of the previous champion's loss from which on worse counts; "
+            "smallest worsening that counts, as a share of the previous champion's loss; "
             "the error rates of the benchmarks were measured with it"
         ),
     )
@@ -456,7 +454,7 @@ REBUILD = "urn:retrim:rebuild:v1"
 class ProofParams(SettingsSection):
     """Proofs and keys."""
 
-    most_mb: float = Field(default=500.0, gt=0, description="megabytes of a file that import reads, at most")
+    most_mb: float = Field(default=500.0, gt=0, description="megabytes of the largest file that import reads")
     trusted_keys: tuple[str, ...] = Field(
         default=(), description="public keys whose attestations and exports count, beside our own"
     )

@@ -41,13 +41,11 @@ class ProbeParams(SettingsSection):
         exclude=True,
         default=1,
         ge=1,
-        description=(
-            "blocks of the newest window, each judged by a fit on what was due before it; each more is a fit more"
-        ),
+        description=("blocks of the newest window, each judged by a fit on what was due before it; each costs one fit"),
     )
     min_rows: int = Field(default=48, ge=2, description="mature rows a check needs before it says anything")
     sample_rows: int | None = Field(
-        default=None, ge=2, description="rows that a refit is fitted on, at most; null: all of its past"
+        default=None, ge=2, description="most rows that a refit is fitted on; null: all of its past"
     )
     when: Annotated[str, AfterValidator(_is_when)] = Field(
         default="needed", description="needed, every, drift, or a span since the last probe"

@@ -24,7 +24,7 @@ class LatencyParams(SettingsSection):
         exclude=True,
         default=2000.0,
         gt=0,
-        description="the same for 1,000 rows at once; a model that takes longer is wrong whatever one row may take",
+        description="the same for 1,000 rows at once; a slower model is not usable, whatever one row takes",
     )
 
 
@@ -35,7 +35,7 @@ class ReleaseParams(SettingsSection):
         exclude=True,
         default=60.0,
         gt=0,
-        description="seconds in which a fresh process has to answer; a model that takes longer serves nobody",
+        description="seconds in which a fresh process has to answer; a slower model cannot be served",
     )
     most_mb: float | None = Field(
         default=200.0, gt=0, description="megabytes that predicting takes, at most; null: reported only"
@@ -44,7 +44,7 @@ class ReleaseParams(SettingsSection):
         default=LatencyParams(), description="milliseconds that predicting takes; null: reported only"
     )
     approval: ApprovalParams = Field(
-        default=ApprovalParams(), description="moves of the champion that wait for a person's word"
+        default=ApprovalParams(), description="changes of the champion that wait for a person's approval"
     )
 
 

@@ -75,7 +75,7 @@ def first_broken(
         if wrong is None and row.follows != follows:
             wrong = "does not follow the row before it"
         if wrong is None and number in copies and copies[number] != digest_of_row(row):
-            wrong = "is not the one of which a copy was kept"
+            wrong = "differs from the copy that was kept"
         if wrong is not None:
             return BrokenLog(number, wrong)
         follows = digest_of_row(row)

@@ -41,7 +41,7 @@ class RetrainParams(SettingsSection):
     """How a version is made."""
 
     first_mode: Mode = Field(
-        exclude=True, default="search", description="mode of version 1; nothing is there to go on from"
+        exclude=True, default="search", description="mode of version 1, which has no earlier version to start from"
     )
     mode: Mode | Literal["auto"] = Field(
         default="refit", description="mode of every later version; auto: as its runs say it pays"
@@ -53,7 +53,7 @@ class RetrainParams(SettingsSection):
         exclude=True,
         default=3,
         ge=1,
-        description="times a run is started, the first and those after a kill; what kills three kills a fourth",
+        description="most starts of a run, restarts after a kill included; what killed three would kill a fourth",
     )
     stage_limit: StageLimit = Field(
         default="auto",
@@ -81,7 +81,7 @@ class RunDirectoryParams(SettingsSection):
     gc_grace: Span = Field(
         exclude=True,
         default="1h",
-        description="what came into the DVC cache this recently is not pruned; somebody may work with it",
+        description="what came into the DVC cache within this span is not pruned; somebody may be using it",
     )
 
 
@@ -109,7 +109,7 @@ class ScheduleParams(SettingsSection):
     ingest: Timetable = Field(default="0 * * * *", description="when files are taken from the inbox")
     monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
     score: Timetable = Field(default="30 * * * *", description="when rows without a prediction get one")
-    maintain: Timetable = Field(default="45 0 * * *", description="when what nothing names any longer is removed")
+    maintain: Timetable = Field(default="45 0 * * *", description="when unreferenced files are removed")
     prove: Timetable | None = Field(
         default="0 3 * * 0", description="when a random version is proved; null: never; Sundays at 3: a week apart"
     )
@@ -117,11 +117,14 @@ class ScheduleParams(SettingsSection):
         default=None, description="when a backup is made below the place that RETRIM_BACKUP names; null: never"
     )
     keep_backups: int = Field(
-        default=30, ge=1, description="backups that stay, the newest; a month of daily ones, as a fault is noticed late"
+        default=30,
+        ge=1,
+        description="newest backups that are kept; a month of daily ones, because faults are noticed late",
     )
     keep_predictions: SomeSpan | None = Field(
         default="1100D",
-        description="older predictions go, by months of their rows; null: never; an audit may ask within three years",
+        description="older predictions are deleted, by months of their rows; null: never; an audit may ask "
+        "within three years",
     )
 
     @classmethod
@@ -178,7 +181,7 @@ class TriggerParams(SettingsSection):
         default=2,
         ge=1,
         description=(
-            "refusals running after which only new evidence starts the next; "
+            "consecutive refusals after which only new evidence starts the next run; "
             "the costs of the benchmarks were measured with it"
         ),
     )
@@ -495,9 +498,9 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
 
 
 def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
-    """The decision where no rule has a say: a run is going on or is awaited, or there is no version yet."""
+    """The decision where no rule has a say: a run is in progress or is awaited, or there is no version yet."""
     if evidence.going_on is not None:
-        going = f"{evidence.going_on} is going on; what comes of it is judged first"
+        going = f"{evidence.going_on} is in progress; what comes of it is judged first"
         return replace(quiet, reason=going, change="the end of that run")
     if evidence.waiting is not None:
         waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
@@ -673,7 +676,7 @@ def _why_held(evidence: Evidence, firing: list[RuleResult], circling: list[str])
     if new:
         return (
             f"{' and '.join(new)} started the run promoted {evidence.checks_since_run} checks ago, and another would "
-            f"go round in a circle; a person has to look: {RELEASE}"
+            f"only repeat it; a person has to look: {RELEASE}"
         )
     waiting = " and ".join(sorted({each.rule for each in firing}))
     return f"{waiting} waits for a person since an earlier check: {RELEASE}"

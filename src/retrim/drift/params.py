@@ -41,7 +41,7 @@ class DriftParams(SettingsSection):
         description="tests of the champion's predictions and confidence, where they are numbers; it needs no cells",
     )
     alarms: AlarmParams | None = Field(
-        default=AlarmParams(), description="false alarms that are wanted; null: over is by thresholds"
+        default=AlarmParams(), description="rate of false alarms that is accepted; null: thresholds decide instead"
     )
     joint: Annotated[JointParams, FOLLOWS] = Field(
         default=JointParams(), description="tests of all features together, of drift.tests"

@@ -154,7 +154,7 @@ def verify(
     n, window = len(sizes), max(round(rows / sizes.mean()), 1)
     if n < LEAST_BLOCKS:
         raise RefusedError(
-            f"the reference has {n} blocks ({sizes.sum():.0f} rows); to be parted it needs {LEAST_BLOCKS}: train on a "
+            f"the reference has {n} blocks ({sizes.sum():.0f} rows); to be split it needs {LEAST_BLOCKS}: train on a "
             "longer history"
         )
     if 4 * window > n:

@@ -30,7 +30,7 @@ from retrim.table.reading import CalendarPart, known_zone
 def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} twice; a level has one place")
+        raise ValueError(f"{', '.join(twice)} twice; list each level once")
     return names
 
 

@@ -115,7 +115,7 @@ def judged_keys(table: pd.DataFrame, others: Sequence[pd.DataFrame], *, origins:
         if len(keys) >= 2:
             found.append(keys.reset_index(drop=True))
     if not found:
-        raise ValueError("the rows as tried are none of the rows as they are")
+        raise ValueError("the tried settings keep none of the rows that the present ones keep")
     return found
 
 
@@ -136,7 +136,7 @@ def losses_at(side: WhatIfSide, keys: pd.Series, window: WindowKind, *, loss: st
     judged = table[table["_key"].isin(keys)]
     known = past_of(table["_event"], table["_due"], int(judged.index[0]))
     if len(known) < 2:
-        raise ValueError(f"{len(known)} rows had a label due before the first judged row as tried")
+        raise ValueError(f"{len(known)} rows had a label due before the first judged row, with the tried settings")
     view = FeatureView.learn(table.iloc[known], side.data, side.steps)
     take = training_rows(known, window, sliding_rows=side.sliding_rows)
     model = fit_recipe(side.recipe, view, table, take=take, past=known, threads=threads)

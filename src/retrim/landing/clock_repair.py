@@ -66,12 +66,12 @@ def repair(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> 
 
     Raises:
         BadInputError: Nobody or no reason is named; or see `plan_repair`.
-        RefusedError: A run is going on.
+        RefusedError: A run is in progress.
     """
     require_who_and_why(by=by, reason=reason)
     going = workspace.store.runs(workspace.model, state="running")
     if going:
-        raise RefusedError(f"run {going[0].id} is going on (process {going[0].pid}); wait for it, or end it")
+        raise RefusedError(f"run {going[0].id} is in progress (process {going[0].pid}); wait for it, or end it")
     landing = workspace.landing
     with landing.locked():
         plan, anew = _planned(workspace, now)
@@ -110,8 +110,8 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
     anew = {moment: now - (len(moments) - 1 - place) * A_SECOND for place, moment in enumerate(moments)}
     if anew and last is not None and anew[moments[0]] <= last:
         raise BadInputError(
-            f"{len(moments)} moments lie ahead of {iso(now)}, and {iso(last)} is the last before; they are dated anew "
-            "a second apart, so wait until there is room for them"
+            f"{len(moments)} moments lie ahead of {iso(now)}, and {iso(last)} is the last before; they are redated "
+            "a second apart, so wait until there is room"
         )
     moves = (DateMove(kind, name, date, anew[date]) for kind, name, date in dates if date in anew)
     return Repair(False, tuple(sorted(moves, key=lambda move: move.after)), _stays(workspace, now)), anew

@@ -88,8 +88,8 @@ def take_in(
     for batch in landed:
         if batch.of == large.of and batch.digest not in large.digests:
             raise BadInputError(
-                f"{path} has landed in other pieces (such as batch {batch.batch}): batches.piece_mb was another then, "
-                "or pyarrow is another now; set it back, or land the rows that are missing in a file of their own"
+                f"{path} has landed in other pieces (such as batch {batch.batch}): batches.piece_mb or "
+                "pyarrow has changed since; restore it, or land the rows that are missing in a file of their own"
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))

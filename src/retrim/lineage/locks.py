@@ -91,7 +91,7 @@ def take_lock(workspace: Workspace, name: str) -> TextIO:
             return sign
         sign.close()
         time.sleep(PAUSE_SECONDS)
-    raise BusyError(f"{name} is going on in another process ({_holder(path)}); wait for it")
+    raise BusyError(f"{name} is in progress in another process ({_holder(path)}); wait for it")
 
 
 def drop_lock(workspace: Workspace, name: str, sign: TextIO) -> None:
@@ -175,7 +175,7 @@ def alone_with_cache(workspace: Workspace) -> Iterator[None]:
     """Keeps everybody else from the cache until the context ends.
 
     Raises:
-        RefusedError: A run or a rebuild is going on.
+        RefusedError: A run or a rebuild is in progress.
     """
     path = workspace.paths.var / "cache.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,4 +188,4 @@ def alone_with_cache(workspace: Workspace) -> Iterator[None]:
                 continue
             yield
             return
-    raise RefusedError("a run, a rebuild or another `retrim versions gc` is going on in this workspace; wait for it")
+    raise RefusedError("a run, a rebuild or another `retrim versions gc` is in progress in this workspace; wait for it")

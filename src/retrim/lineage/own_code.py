@@ -53,7 +53,7 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
         raise RefusedError(
             f"it holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), which would run here, and "
             "train.model names no file with the same bytes; ask for that file, read it, and name it as train.model: "
-            "own:models/my_model.py, if you would run it"
+            "own:models/my_model.py, if you want to run it"
         )
 
 

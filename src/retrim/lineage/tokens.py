@@ -54,7 +54,7 @@ def read_tokens(file: Path) -> dict[str, Token]:
     try:
         return {each["name"]: from_record(Token, each) for each in json.loads(file.read_bytes())}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{file} holds no tokens ({error}); remove it, and make them anew") from error
+        raise BadInputError(f"{file} holds no tokens ({error}); remove it, and create them again") from error
 
 
 def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd.Timestamp) -> str:
@@ -70,11 +70,13 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
     if not scopes:
         raise BadInputError(f"no scope is named, so the token would allow nothing; name some of {', '.join(SCOPES)}")
     if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
-        raise BadInputError(f"{name!r} is no name of a token; write who uses it, in {LONGEST_NAME} characters at most")
+        raise BadInputError(f"{name!r} is not a token name; write who uses it, in {LONGEST_NAME} characters at most")
     with held_locks(workspace, "tokens"):
         there = read_tokens(workspace.paths.tokens)
         if name in there:
-            raise BadInputError(f"there is a token {name!r}; take another name, or remove it: retrim token remove NAME")
+            raise BadInputError(
+                f"there is already a token {name!r}; choose another name, or remove it: retrim token remove NAME"
+            )
         text = f"retrim_{token_urlsafe(32)}"
         digest = sha256(text.encode()).hexdigest()
         _write(workspace, {**there, name: Token(name, tuple(dict.fromkeys(scopes)), digest, iso(now))})

@@ -166,7 +166,7 @@ TRIAL_LOG = re.compile(r"trial log (\S+)")
 
 @dataclass(frozen=True)
 class ProgressStep:
-    """One sign of progress: what is going on, and how far it is (0 of 0 where nobody knows)."""
+    """One sign of progress: what is in progress, and how far it is (0 of 0 where nobody knows)."""
 
     what: str
     done: int
@@ -216,7 +216,7 @@ def require_who_and_why(*, by: str, reason: str | None) -> None:
         BadInputError: One of them is blank.
     """
     if not by.strip() or (reason is not None and not reason.strip()):
-        raise BadInputError("who does it and why is kept; say in a few words why: --reason TEXT, and who: --by NAME")
+        raise BadInputError("say why in a few words, because it is recorded: --reason TEXT, and who: --by NAME")
 
 
 def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: str, now: pd.Timestamp) -> str:
@@ -224,15 +224,15 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
 
     Raises:
         BadInputError: Nobody or no reason is named.
-        RefusedError: A run is going on, a person has decided the same for the same moment already, or this workspace's
-            code is another.
+        RefusedError: A run is in progress, a person has decided the same for the same moment already, or this
+            workspace's code is another.
     """
     require_who_and_why(by=by, reason=reason)
     require_running_code(lock_of(workspace.paths))
     identity = decision_of(workspace, as_of)
     going = workspace.store.runs(workspace.model, state="running")
     if going:
-        raise RefusedError(f"run {going[0].id} is going on (process {going[0].pid}); wait for it: one at a time")
+        raise RefusedError(f"run {going[0].id} is in progress (process {going[0].pid}); wait for it: one at a time")
     row = DecisionRow(
         identity,
         workspace.model,

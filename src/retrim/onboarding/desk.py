@@ -145,7 +145,7 @@ def declared_parts(
     notes = []
     for name in [name for name in parts if name not in used]:
         plans.pop(name, None)
-        seen = f"{', '.join(parts[name].values())} could be put together to a time"
+        seen = f"{', '.join(parts[name].values())} could be combined into a time"
         notes.append(
             TableNote(
                 "parts",
@@ -240,7 +240,7 @@ def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
         )
     if blank := [look.name for look in looks if look.name != look.name.strip()]:
         seen = f"names with blanks around them: {', '.join(map(repr, blank))}"
-        notes.insert(0, TableNote("names", "", seen, "kept: later files have to write them alike", "warn"))
+        notes.insert(0, TableNote("names", "", seen, "kept: later files have to spell them the same", "warn"))
     if raw.encoding != "utf-8":
         notes.insert(
             0, TableNote("encoding", "", f"text is in {raw.encoding}", f"declared, reading.encoding: {raw.encoding}")
@@ -277,7 +277,7 @@ def check_columns(desk: TablePlan) -> None:
             raise UnknownNameError("column", name, desk.plans)
     _check_times(wishes)
     if wishes.allow_leak and not wishes.reason.strip():
-        raise BadInputError("a leak is allowed for a reason; say it: --reason TEXT")
+        raise BadInputError("say why this is not a leak: --reason TEXT")
     if wishes.target == LABEL_TIME:
         raise BadInputError(f"the target is called {LABEL_TIME!r}, as the times in files of labels are; rename it")
     for name in desk.plans:
@@ -437,7 +437,7 @@ def _place_in(desk: TablePlan, zone: str, reading: ReadingParams) -> None:
 
 
 def _other_type(desk: TablePlan, plan: ColumnPlan, fault: Fault, time: str) -> ColumnPlan:
-    said = f"{fault.count} cells are not what the others are ({fault})"
+    said = f"{fault.count} cells differ from the others ({fault})"
     if plan.role in ("target", "time", "due"):
         raise BadInputError(f"{said}; correct them in the file")
     look = desk.looks[plan.name]
@@ -570,7 +570,7 @@ def choose_aim(desk: TablePlan) -> Aim:
             made = again if isinstance(again, Aim) else made
     if made.task != "regression" and look.stored == "number":
         raise BadInputError(
-            f"the target {name!r} is stored as floating numbers, which no class can be; store it as "
+            f"the target {name!r} is stored as floating-point numbers, which cannot be classes; store it as "
             "whole numbers or text"
         )
     if made.task == "binary":

@@ -530,7 +530,7 @@ def _check(desk: TablePlan) -> None:
             raise UnknownNameError("column", name, desk.plans)
     if wishes.ahead is None:
         if wishes.known_ahead:
-            raise BadInputError("--known-ahead says what is known early; say how early: --ahead SPAN")
+            raise BadInputError("--known-ahead needs --ahead SPAN, which says how early")
         return
     try:
         check_above_zero(check_span(wishes.ahead))
@@ -560,7 +560,7 @@ def as_forecast(
     if wishes.ahead is None:
         return data
     if not timed:
-        raise BadInputError("--ahead: rows without an event time come in an order, not at a time; name --event-time")
+        raise BadInputError("--ahead: it needs the event time of each row; name --event-time")
     ahead = check_span(wishes.ahead)
     whose = desk.series if wishes.entity is None else (wishes.entity,)
     known = [name for name in data.own_features if name in (*wishes.known_ahead, *made, *whose)]

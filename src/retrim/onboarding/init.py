@@ -87,7 +87,7 @@ def require_unreleased(paths: WorkspacePaths) -> None:
         )
     going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
     if going:
-        raise RefusedError(f"run {going[-1].id} is {going[-1].state}; a set-up is redone when no run is going on")
+        raise RefusedError(f"run {going[-1].id} is {going[-1].state}; wait for it before you redo the set-up")
 
 
 def replaced(workspace: WorkspacePaths) -> ReplacedSetup:
@@ -143,7 +143,7 @@ def write_again(
     except RefusedError as error:
         shutil.rmtree(stage.root, ignore_errors=True)
         said = str(error).partition("; look at it")[0]
-        raise RefusedError(f"{said}; nothing was replaced, the set-up of before stands") from error
+        raise RefusedError(f"{said}; nothing was replaced; the earlier set-up stays") from error
     flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
     record = {"suite": drafted.data.suite, "kept": what.kept}
     write_file(stage.root / READY, json.dumps(record).encode())
@@ -314,7 +314,7 @@ def settle_request(
         lost = unsaved(workspace, workspace.root / drafted.data.suite)
         if lost and not overwrite:
             raise RefusedError(
-                f"{', '.join(lost)} would be overwritten and is not committed as it is; commit it first, and run this "
+                f"{', '.join(lost)} would be overwritten and has uncommitted changes; commit it first, and run this "
                 "again"
             )
     if again is not None:

@@ -148,7 +148,8 @@ def _refuse_nested(folder: Path) -> None:
     except RetrimError:
         return
     raise RefusedError(
-        f"{folder} lies inside the repository {top}, and a workspace is one of its own; name a folder outside"
+        f"{folder} lies inside the repository {top}, and a workspace needs a repository of its own; name a "
+        f"folder outside"
     )
 
 

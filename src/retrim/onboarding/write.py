@@ -295,8 +295,8 @@ def require_free(workspace: WorkspacePaths) -> None:
     if there:
         raise RefusedError(
             f"{len(there)} batches have landed in this workspace as its params.yaml describes them, and "
-            "one model a workspace "
-            "is all there is; make another: retrim new DIR; or, before the first version, redo the set-up: --again"
+            "a workspace has one "
+            "model; make another: retrim new DIR; or, before the first version, redo the set-up: --again"
         )
 
 

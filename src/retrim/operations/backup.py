@@ -53,7 +53,7 @@ def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None
         now: The moment.
 
     Raises:
-        BusyError: Another backup of this workspace, or to this place, is going on.
+        BusyError: Another backup of this workspace, or to this place, is in progress.
         RefusedError: The place holds backups of another workspace, or a database cannot be copied from here.
         RetrimError: The place cannot be written.
     """

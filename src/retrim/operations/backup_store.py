@@ -75,7 +75,7 @@ class BackupStore:
         """Keeps other backups out, as of a copy of the workspace: each would remove what the other brought.
 
         Raises:
-            BusyError: One is going on.
+            BusyError: One is in progress.
         """
         if not self._is_here:
             with self._told("written"), AddressLock(self._system, self._root, self.shown).held() as self._lock:
@@ -304,7 +304,7 @@ def _copied(source: BinaryIO, target: BinaryIO) -> StoredObject:
 
 
 def clear_staged(store: BackupStore) -> None:
-    """Removes what a killed backup was writing; only for one who knows that no other is going on."""
+    """Removes what a killed backup was writing; only for one who knows that no other is in progress."""
     if store.folder is not None:
         with suppress(OSError):
             shutil.rmtree(store.folder / ".staged")

@@ -255,14 +255,14 @@ def _text(
         return _Kind("category")
     like = share_of(words, words.index.to_series().str.contains(TIME_LIKE, regex=True))
     if like >= TIME_SHARE:
-        seen = f"looks like times, such as {words.index[0][:40]!r}, in no format that is known or in more than three"
+        seen = f"looks like times, such as {words.index[0][:40]!r}, in an unknown format or in more than three"
         notes.append(
             TableNote("dates", name, seen, "text; write times such as 2024-05-01T13:00:00Z to use them", "warn")
         )
     share = share_of(words, numeric)
     if share > MIXED_SHARE:
         odd = words[~numeric.to_numpy(dtype=bool)]
-        seen = f"{1 - share:.1%} of its cells are no numbers, such as {odd.index[0][:40]!r}"
+        seen = f"{1 - share:.1%} of its cells are not numbers, such as {odd.index[0][:40]!r}"
         notes.append(TableNote("mixed", name, seen, "a category; correct the cells if it is a number", "warn"))
     return _Kind("category", _text_role(look, words, notes))
 
@@ -291,18 +291,18 @@ def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, uniq
     if float(numbers.abs().max()) >= EXACT:
         if look.stored == "number":
             return "number", "feature"
-        seen = "has whole numbers of 2^53 and above, which no float holds"
+        seen = "has whole numbers of 2^53 and above, which a float cannot hold"
         notes.append(TableNote("id", look.name, seen, "a category; left out of the features"))
         return "category", "forbidden"
     named = ROW_NAME.search(look.name) or ID_NAME.search(look.name)
     if unique and (named or look.cells.dropna().is_monotonic_increasing or numbers.is_monotonic_increasing):
-        seen = "is another whole number in every row"
+        seen = "is a different whole number in every row"
         notes.append(TableNote("id", look.name, seen, "it names the row: forbidden to the model"))
         return "integer", "forbidden"
     if ID_NAME.search(look.name) and look.distinct > 2:
         many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
         done = "a category; left out, as it has this many" if many else "a category, not a count"
-        seen = f"is called as names are, and has {look.distinct} distinct whole numbers"
+        seen = f"has the name of an identifier, and {look.distinct} distinct whole numbers"
         if NEARLY <= look.distinct / look.filled < 1:
             seen += f" in {look.filled} rows: it nearly names them, {look.filled - look.distinct} come more than once"
         notes.append(TableNote("id", look.name, seen, done))
@@ -460,7 +460,7 @@ def aim_of(
     distinct = len(words)
     if distinct < 2:
         return (
-            f"the target {look.name!r} has {distinct} distinct value; nothing can be learned of one that never varies"
+            f"the target {look.name!r} has {distinct} distinct value; nothing can be learned from one that never varies"
         )
     if kind == "time":
         return f"the target {look.name!r} is a time; name a number, a yes or no, or a class"
@@ -501,7 +501,7 @@ def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
             "every row: squared error, which is least at the mean"
         )
         return Aim("regression", kind, None, "mse", ("mae", "rmse", "r2"), why, unsure, None)
-    why = "in the target's own unit, and no single row outweighs the others as it would squared"
+    why = "in the target's own unit, and no single row dominates as it would with squared errors"
     return Aim("regression", kind, None, "mae", ("mae", "rmse", "r2"), why, unsure, None)
 
 
@@ -543,7 +543,7 @@ def _classes(task: Task, words: "pd.Series[int]") -> Aim:
     share = float(shares[positive])
     naive = max(share, 1 - share)
     why = (
-        f"{share:.1%} are {positive!r}: who always says the commoner is right in {naive:.1%}, so "
+        f"{share:.1%} are {positive!r}: always predicting the more common class is right in {naive:.1%}, so "
         "accuracy says little; log loss judges the probabilities"
     )
     metrics = ("log_loss", "brier", "auc", "average_precision") if share < RARE else ("log_loss", "brier", "auc")

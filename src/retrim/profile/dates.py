@@ -355,7 +355,7 @@ def due_of(
             sure = called and after_due <= max(SOON, TAIL * after_event)
             return DueColumn(f"{1 - TAIL:.0%} of the answers are known {told}", sure, after_due / after_event)
     if called and float((due[answered] > ends).mean()) <= AHEAD:
-        return DueColumn("it is called as due times are, and nearly all that are answered have passed it", False, 1.0)
+        return DueColumn("it has the name of a due time, and nearly all answered rows have passed it", False, 1.0)
     return None
 
 

@@ -86,12 +86,10 @@ def levels(look: TableProfile) -> Iterator[TableNote]:
                 f"version {look.champion.version}" if look.champion and column.name in look.unseen else "earlier rows"
             )
             said = f"{share:.1%} of the newest fifth of the rows have a category that {whom} did not know"
-            yield TableNote(
-                "unseen levels", column.name, said, "they count as missing: retrain, or take rare ones together"
-            )
+            yield TableNote("unseen levels", column.name, said, "they count as missing: retrain, or merge rare ones")
         if known and column.rows and known.rare_rows >= NEW_LEVELS * column.rows:
             said = f"{known.rare} of {column.distinct} categories have fewer than 20 rows, {known.rare_rows} together"
-            yield TableNote("rare levels", column.name, said, "nothing can be learned of one alone: take them together")
+            yield TableNote("rare levels", column.name, said, "nothing can be learned from one alone: merge them")
         if known and known.longest > LONG:
             said = f"texts of up to {known.longest} signs, {column.distinct} different ones"
             yield TableNote("prose", column.name, said, f"as a category it only names rows: {forbid(column.name)}")
@@ -114,7 +112,10 @@ def far_values(look: TableProfile) -> Iterator[TableNote]:
                 f"the width of the middle 98 % beyond it ({one:.4g} to {nine:.4g})"
             )
             yield TableNote(
-                "far values", column.name, said, "valid but rare, or a slip: a bound in the suite sets slips aside"
+                "far values",
+                column.name,
+                said,
+                "valid but rare, or a mistake: a bound in the suite quarantines mistakes",
             )
 
 
@@ -204,7 +205,7 @@ def _related(look: TableProfile) -> Iterator[TableNote]:
             yield TableNote(
                 "near the target",
                 name,
-                f"hangs together with the target by {strength:.3f}",
+                f"is associated with the target by {strength:.3f}",
                 f"make sure it is known before the event; else {forbid(name)}",
                 "warn",
             )
@@ -265,7 +266,7 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
             f"{noise.told:.0%} of the labels' uncertainty",
             "look at the rows below; land what was wrong again: retrim ingest FILE --labels --correction"
             if noise.told >= WELL_TOLD
-            else "rather rare than wrong, as the features tell so little; look at the first rows below",
+            else "probably rare rather than wrong, because the features tell so little; look at the first rows below",
             "warn" if likely else "tell",
         )
     if look.target is None:

@@ -282,7 +282,7 @@ def worth_notes(
                 "wrong tool",
                 "",
                 "too few labelled rows for a first model in order of time",
-                "nothing is known of what a model would be worth",
+                "what a model would be worth is unknown",
                 "warn",
             )
         ]

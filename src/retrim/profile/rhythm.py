@@ -145,7 +145,7 @@ def _unit_notes(event: pd.Series) -> list[TableNote]:
         TableNote(
             "order",
             "",
-            f"{back:.1%} of the rows come before their neighbour above",
+            f"{back:.1%} of the rows are earlier than the row above",
             "put in order of event time wherever order counts",
         )
     ]

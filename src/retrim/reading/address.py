@@ -306,7 +306,7 @@ def open_system(address: Address) -> tuple[Any, str]:
     except Exception as error:  # noqa: BLE001  the same
         if isinstance(error, ValueError) and protocol not in known_implementations:
             raise BadInputError(
-                f"{protocol!r} is no protocol that is known; write s3://, gs://, az://, https://, file:// or an "
+                f"{protocol!r} is not a known protocol; write s3://, gs://, az://, https://, file:// or an "
                 "address of a database such as sqlite:///shop.db"
             ) from None
         raise BadInputError(

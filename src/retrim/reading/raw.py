@@ -47,7 +47,7 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
     separator = _separator(text)
     header = header_of(text, separator)
     if not any(name.strip() for name in header):
-        raise BadInputError(f"{where} has no names of columns in its first line; put them there")
+        raise BadInputError(f"{where} has no column names in its first line; add them")
     table, ragged = read_texts(text, header, separator)
     return table, separator, len(ragged)
 
@@ -248,7 +248,7 @@ def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
             )
         if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
             raise BadInputError(
-                f"{file} is written otherwise than {files[0]} ({table.kind}, separator "
+                f"{file} has another format than {files[0]} ({table.kind}, separator "
                 f"{table.separator!r}); name them one by one"
             )
     try:
@@ -300,7 +300,7 @@ def _checked(raw: RawTable, where: str) -> RawTable:
         raw.columns.validate(full=True)
     except pa.ArrowException as error:
         raise BadInputError(
-            f"{where} holds text that is not UTF-8, or broken columns ({error}); store it anew"
+            f"{where} holds text that is not UTF-8, or broken columns ({error}); save it again"
         ) from error
     return raw
 

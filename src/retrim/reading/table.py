@@ -582,7 +582,7 @@ def row_of_json(text: str, needed: Mapping[str, ColumnType], others: Mapping[str
         given = json.loads(text)
         json.dumps(given, ensure_ascii=False).encode()  # half of a surrogate pair is not text
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{_brief(text)} is not JSON ({error}); write such as {_example(needed)}") from error
+        raise BadInputError(f"{_brief(text)} is not JSON ({error}); write, for example, {_example(needed)}") from error
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
     if not isinstance(given, dict):

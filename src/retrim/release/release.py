@@ -99,7 +99,7 @@ def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
     try:
         return _read(done.stdout)
     except (KeyError, TypeError, ValueError) as error:
-        raise RetrimError(f"the fresh process said {done.stdout[:200]!r}, which is no answer") from error
+        raise RetrimError(f"the fresh process said {done.stdout[:200]!r}, which is not an answer") from error
 
 
 def _read(text: str) -> FreshAnswers:

@@ -244,13 +244,13 @@ def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise BadInputError(f"{name} has a key that stands twice in one record; ask for the file again")
+            raise BadInputError(f"{name} has a key twice in one record; ask for the file again")
         return found
 
     try:
         record = json.loads(content, object_pairs_hook=once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{name} cannot be read as JSON; it may be torn: ask for the file again") from error
+        raise BadInputError(f"{name} cannot be read as JSON; it may be incomplete: ask for the file again") from error
     if not isinstance(record, dict):
         raise BadInputError(f"{name} holds a {type(record).__name__}; a record is needed")
     return record
@@ -392,7 +392,7 @@ def _prefix(workspace: Workspace) -> str:
 
 def _altered(workspace: Workspace, broken: BrokenLog, copies: Container[int | None]) -> RefusedError:
     which = "its signed head" if broken.row is None else f"row {broken.row}"
-    cure = "restore the store from a backup of before, and look who can write to it"
+    cure = "restore the store from an earlier backup, and check who can write to it"
     if broken.row in copies:
         name = f"{_prefix(workspace)}/{broken.row}"
         cure += (

@@ -114,7 +114,7 @@ def verify_alarms(workspace: Workspace, *, splits: int, checks: int) -> Verified
     """
     alarms = workspace.params.drift.alarms
     if alarms is None:
-        raise BadInputError("drift.alarms is null, so no rate is asked for; set such as {at_most: 1}")
+        raise BadInputError("drift.alarms is null, so no rate is set; set, for example, {at_most: 1}")
     now_live = load_champion(workspace)
     kept = None if now_live is None else now_live.reference
     if now_live is None or kept is None:

@@ -91,7 +91,7 @@ def effect_of(
     live = None if found is None else found.predictor.recipe
     if _fitted_by(workspace.params, live) == _fitted_by(tried, live):
         raise BadInputError(
-            f"{', '.join(changes)}: nothing that a model is fitted by is another one so; try a key of data, prepare, "
+            f"{', '.join(changes)}: none of this changes what a model is trained on; try a key of data, prepare, "
             "train, split.sliding_rows or judge.loss"
         )
     tables = _tables(workspace, tried, now)

@@ -364,7 +364,7 @@ def import_version(
     Raises:
         BadInputError: The file is no export, is too large, or of a newer format or another model; or nobody is named.
         RefusedError: It was altered, its key is not trusted here, it does not answer its reference rows, its table is
-            another one, it holds code that is not in this workspace, or a run or another import is going on.
+            another one, it holds code that is not in this workspace, or a run or another import is in progress.
     """
     require_who_and_why(by=by, reason=approval)
     who = (by, approval)

@@ -122,7 +122,7 @@ def cache_pieces(
     root = workspace.paths.root
     folder = cache_folder(root)
     if not folder.resolve().is_relative_to(root.resolve()):
-        why = "it lies outside of the workspace, and others may share it; `dvc gc --projects` knows how"
+        why = "it lies outside of the workspace, and others may share it; use `dvc gc --projects`"
         yield GarbageItem("cache", str(folder), 0, why, None)
         return
     keep = _kept(
@@ -166,7 +166,7 @@ def _kept(workspace: Workspace, cache: Path, named: Mapping[str, set[str]]) -> d
         whole, lost = with_members(cache, digests)
         if lost and " version " in who and not dvc.has_remote(workspace.paths.root):
             raise RefusedError(
-                f"{who} needs {min(lost)}, which the cache has lost, so nobody knows which files belong to it; "
+                f"{who} needs {min(lost)}, which the cache has lost, so it is unknown which files belong to it; "
                 "restore .dvc/cache from a backup first"
             )
         for digest in sorted(whole):
@@ -228,7 +228,7 @@ def prune(
         most: Pieces that go at most, the first; None: all that may.
 
     Raises:
-        RefusedError: A run or a rebuild is going on, or it cannot be told what a version needs.
+        RefusedError: A run or a rebuild is in progress, or it cannot be told what a version needs.
     """
     with alone_with_cache(workspace):
         pieces = _first(tuple(_pieces(workspace, now, grace)), most)
@@ -322,9 +322,11 @@ def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[
         if is_alive(workspace, f"predict-{of_whom}"):
             yield GarbageItem("prediction", folder.name, frees, "it is under way", None)
         elif folder.stat().st_mtime > since:
-            yield GarbageItem("prediction", folder.name, frees, f"stopped within {RESUMED_WITHIN}: it may go on", None)
+            yield GarbageItem(
+                "prediction", folder.name, frees, f"stopped within {RESUMED_WITHIN}: it may be resumed", None
+            )
         else:
-            why = f"nobody went on with it for {RESUMED_WITHIN}"
+            why = f"nobody resumed it for {RESUMED_WITHIN}"
             yield GarbageItem("prediction", folder.name, frees, why, partial(shutil.rmtree, folder))
 
 

@@ -385,7 +385,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         None where that is switched off, there is no version of this Python yet, or the moment has had its proof.
 
     Raises:
-        BusyError: A retraining is going on; ask again later.
+        BusyError: A retraining is in progress; ask again later.
     """
     made = [row for row in workspace.store.versions(workspace.model) if origin_of(row) is None]
     versions = [row.version for row in made if of_this_python(row)]
@@ -395,7 +395,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         return None
     going = workspace.store.runs(workspace.model, state="running")
     if going:
-        raise BusyError(f"run {going[0].id} is going on (process {going[0].pid}); a proof waits for it")
+        raise BusyError(f"run {going[0].id} is in progress (process {going[0].pid}); a proof waits for it")
     version = pick(versions, model=workspace.model, moment=iso(now))
     proof = prove_rebuild(workspace, version, reason=reason, now=now, gently=True, say=say)
     if not proof.identical:
@@ -403,7 +403,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         record_alert(
             workspace,
             AlertKind.REBUILD_DIFFERS,
-            f"version {version} cannot be made again as it was: {first}",
+            f"version {version} cannot be rebuilt as it was: {first}",
             now=now,
             about=str(version),
         )

@@ -73,7 +73,7 @@ def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: M
     """Starts the run of a decision; one decision has one run, and one model one run at a time.
 
     Raises:
-        RefusedError: The decision has had its run, another run is going on, or this workspace's code is another.
+        RefusedError: The decision has had its run, another run is in progress, or this workspace's code is another.
     """
     require_running_code(lock_of(workspace.paths))
     row = workspace.store.decision(decision)
@@ -418,7 +418,7 @@ def retrain_at_once(
 
     Raises:
         BadInputError: No rows had landed by `as_of`.
-        RefusedError: A run is going on, or the same was asked for before and has ended.
+        RefusedError: A run is in progress, or the same was asked for before and has ended.
     """
     _require_rows(workspace, as_of=as_of)
     end_hung_runs(workspace, now=now)

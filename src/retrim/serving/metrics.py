@@ -58,7 +58,7 @@ class LoopFigures(Collector):
 HELP = {
     "retrim_served_version": "version that answers",
     "retrim_live_version": "version that is live by the release log",
-    "retrim_last_check_age_seconds": "seconds since the moment that the last check was about",
+    "retrim_last_check_age_seconds": "seconds since the as-of time of the last check",
     "retrim_accumulated_gain": "what a fresh model would have saved, in units of the loss, at the last check",
     "retrim_retraining_cost": "what a retraining costs, in units of the loss, at the last check",
     "retrim_alerts": "alerts that were recorded",

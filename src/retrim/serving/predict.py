@@ -201,7 +201,7 @@ def predict(
     Raises:
         BadInputError: IN or OUT cannot be used, no version is live, or a column is missing.
         RefusedError: A stored bundle was altered, or its model has no exact contributions.
-        BusyError: The same is going on in another process.
+        BusyError: The same is in progress in another process.
     """
     found = version_to_ask(workspace, version)
     out = RowsOut(to, into)

@@ -113,7 +113,9 @@ def find(name: str) -> Metric:
     except ValueError:
         value = inf
     if not 0 < value < 1:
-        raise BadInputError(f"metric {name!r}: {stem} needs a {argument} between 0 and 1; write such as '{stem}@0.9'")
+        raise BadInputError(
+            f"metric {name!r}: {stem} needs a {argument} between 0 and 1; write, for example, '{stem}@0.9'"
+        )
     return Metric(name, partial(entry.value, **{argument: value}), **facts)
 
 

@@ -231,7 +231,7 @@ OURS = ("_key", "_batch", "_arrived", "_correction")
 def check_model_name(text: str) -> str:
     """A name that the registry, git tags and folders can carry."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", text):
-        raise ValueError("write lower-case letters a to z, digits, '_' and '-', a letter first")
+        raise ValueError("write lower-case letters a to z, digits, '_' and '-', beginning with a letter")
     return text
 
 

@@ -24,7 +24,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 def _no_truth_value(value: Any) -> Any:
     """A value as it stands in the table: unquoted, YAML reads yes and no as truth values."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no value of a table; for whatever is there write not_missing: true")
+        raise ValueError(f"{value} is not a table value; to accept any value write not_missing: true")
     if isinstance(value, bool):
         raise ValueError(f'put {value} in quotes, as it stands in the table, such as "yes"')  # noqa: TRY004  pydantic's own
     return value
@@ -50,7 +50,9 @@ class RowFilter(SettingsForm):
                 "{column: status, among: [done]}, {column: km, not_missing: true}"
             )
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError(f"at_least {self.at_least:g} lies above at_most {self.at_most:g}: no row stays; turn them")
+            raise ValueError(
+                f"at_least {self.at_least:g} lies above at_most {self.at_most:g}: no row would remain; swap them"
+            )
         return self
 
     @property
@@ -198,7 +200,8 @@ def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator
     elif kind in ("number", "integer"):
         for value in each.among or ():
             if isinstance(value, str) or (kind == "integer" and value != int(value)):
-                yield f"where: {each.column!r} has the type {kind}, so it is never {value!r}; write such as among: [1]"
+                never = f"where: {each.column!r} has the type {kind}, so it is never {value!r}"
+                yield f"{never}; write, for example, among: [1]"
 
 
 def _resample(
@@ -229,6 +232,6 @@ def _resample(
     if silent:
         such = "mean" if columns[silent[0]][0] in ("number", "integer") else "last"
         yield (
-            f"resample.how: nothing says how {', '.join(map(repr, silent))} is put together; write such as "
+            f"resample.how: nothing says how {', '.join(map(repr, silent))} is put together; write, for example, "
             f"{{{silent[0]}: {such}}}, or give a feature the role forbidden"
         )

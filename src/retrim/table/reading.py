@@ -38,13 +38,13 @@ def _known_encoding(name: str) -> str:
     try:
         "a".encode(name)  # of nothing at all, no encoding is looked up
     except (LookupError, ValueError) as error:
-        raise ValueError(f"{name!r} is no encoding of text; write one such as 'utf-8' or 'cp1252'") from error
+        raise ValueError(f"{name!r} is not a text encoding; write one such as 'utf-8' or 'cp1252'") from error
     return name
 
 
 def _known_separator(sign: str) -> str:
     if not sign.isascii() or sign in '"\r\n\0':
-        raise ValueError(f"{sign!r} cannot separate cells; write one ASCII sign such as ',', ';' or '\\t'")
+        raise ValueError(f"{sign!r} cannot separate cells; give one ASCII character such as ',', ';' or '\\t'")
     return sign
 
 

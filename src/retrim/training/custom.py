@@ -49,7 +49,7 @@ def module_of(code: bytes, path: str) -> ModuleType:
     try:
         tree = ast.parse(code, path)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise BadInputError(f"{path}: no Python: {error}") from error
+        raise BadInputError(f"{path}: is not valid Python: {error}") from error
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -244,7 +244,7 @@ class CustomModel:
         again = CustomModel(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
-            raise BadInputError(f"{self.path}: load gives a model that predicts otherwise than the one that was saved")
+            raise BadInputError(f"{self.path}: load gives a model whose predictions differ from those of the saved one")
         facts = {"gains": [float(gain) for gain in self.gains()]}
         return {CODE_FILE: self.code, CONTENT_FILE: kept, FACTS_FILE: to_json(facts)}
 
@@ -389,7 +389,7 @@ class CustomEstimator:
         if digest is None or digest not in CODE:
             said = "" if digest is None else f" with SHA-256 {digest[:12]}"
             raise RefusedError(
-                f"{path}{said} is code that nothing here stands for, and it is not run; look at it, and name it as "
+                f"{path}{said} is code that this workspace does not name, so it is not run; read it, and name it as "
                 "train.model in params.yaml if it is yours"
             )
         return CODE[digest]

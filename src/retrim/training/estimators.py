@@ -147,7 +147,7 @@ def parts_of(model: str) -> tuple[str, str | None]:
     parts = path.split("/")
     if found is None or "\\" in path or any(part in ("", ".", "..") or part.startswith(".git") for part in parts):
         raise BadInputError(
-            f"train.model: {model!r} names no file of the workspace; write such as own:models/my_model.py"
+            f"train.model: {model!r} names no file of the workspace; write, for example, own:models/my_model.py"
         )
     return path, found["digest"]
 

@@ -193,7 +193,7 @@ def _by_kind(named: Hyperparameters) -> dict[str, Hyperparameters]:
             )
         found.setdefault(kind, {})[own] = value
     if len(found) < 2:
-        raise BadInputError(f"tune.space: a stack blends two kinds or more, and {', '.join(found) or 'none'} is named")
+        raise BadInputError(f"tune.space: a stack blends two kinds or more; {', '.join(found) or 'none'} is named")
     return dict(sorted(found.items()))
 
 

@@ -131,7 +131,7 @@ class TuneParams(SettingsSection):
     @classmethod
     def _one(cls, sampler: str | dict[str, dict[str, JsonValue]]) -> str | dict[str, dict[str, JsonValue]]:
         if not isinstance(sampler, str) and len(sampler) != 1:
-            raise ValueError(f"{len(sampler)} samplers are named, and one searches; write such as {{tpe: {{}}}}")
+            raise ValueError(f"{len(sampler)} samplers are named, and one searches; write, for example, {{tpe: {{}}}}")
         return sampler
 
     @property
