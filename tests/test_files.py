@@ -1,6 +1,8 @@
 """Files and folders replaced whole, and the machine they are made on."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -102,3 +104,14 @@ def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path) -> None:
     assert read == [b"a page"]
     assert (tmp_path / "pipe").is_fifo()
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_process_that_collects_seldom_looks_for_no_garbage_at_its_end() -> None:
+    made = "class Kept:\n    def __del__(self): print('found')\nkept = Kept(); kept.itself = kept; del kept"
+    asked = "from retrim.files import collect_seldom; collect_seldom()"
+    printed = [
+        subprocess.run([sys.executable, "-c", f"{first}\n{made}"], capture_output=True, text=True, check=True).stdout
+        for first in ("", asked)
+    ]
+
+    assert printed == ["found\n", ""]

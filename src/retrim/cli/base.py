@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 import retrim
-from retrim.files import login
+from retrim.files import collect_seldom, login
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,6 +202,7 @@ def run(app: typer.Typer) -> NoReturn:
     """Runs a command and ends with its exit code: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed."""
     from retrim.errors import RetrimError
 
+    collect_seldom()
     for stream in (sys.stdout, sys.stderr):  # a name of a file or a column may hold what the terminal cannot show
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

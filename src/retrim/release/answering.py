@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from retrim.files import digest_of_files, lightgbm_alone, read_folder
+from retrim.files import collect_seldom, digest_of_files, lightgbm_alone, read_folder
 from retrim.gate.reference_rows import REFERENCE_ROWS, answers_of, farthest
 from retrim.stats.codec import from_parquet
 from retrim.training.bundle import Predictor, load_predictor
@@ -30,6 +30,7 @@ def main(folder: str, digest: str, seconds: str) -> None:
     """Prints what the bundle in `folder` answers; ends with exit code 1 and why if it is not the one with `digest`."""
     signal.setitimer(signal.ITIMER_REAL, float(seconds))
     begun = perf_counter()
+    collect_seldom()
     files = read_folder(Path(folder))
     if digest_of_files(files) != digest:
         sys.exit(f"the stored bundle has hash {digest_of_files(files)[:12]}, recorded is {digest[:12]}")
