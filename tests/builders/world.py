@@ -192,7 +192,18 @@ def copy_repository(root: Path) -> None:
     for name in filter(None, listed.split("\0")):
         if (REPOSITORY / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(REPOSITORY / name, root / name)
+            shutil.copy2(REPOSITORY / name, root / name)
+    copy_bytecode(root, "src")
+    copy_bytecode(root, "flows")
+
+
+def copy_bytecode(root: Path, folder: str) -> None:
+    """Copies what is compiled already: Python takes it where size and time of a file are those it was compiled from."""
+    for compiled in (REPOSITORY / folder).rglob("__pycache__/*.pyc"):
+        there = root / compiled.relative_to(REPOSITORY)
+        there.parent.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):  # compiled anew just now
+            shutil.copyfile(compiled, there)
 
 
 def prefect_settings(server: str) -> dict[Any, str]:

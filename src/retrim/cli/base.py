@@ -134,7 +134,10 @@ def flows_of(workspace: "Workspace") -> Iterator[None]:
     """
     from retrim.adapters import prefect_server
     from retrim.errors import RetrimError
+    from retrim.files import lightgbm_alone, uncollected
 
+    with uncollected():
+        lightgbm_alone()
     # A flow's error goes to Prefect's log; here the command tells it, once and without a traceback.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with (
