@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +13,6 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.database import load_postgresql, require_empty
-from retrim.adapters.store import Store
 from retrim.errors import BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
@@ -149,11 +150,13 @@ def test_predictions_and_models_in_buckets_are_in_it(tmp_path: Path, in_bucket: 
 
 
 @pytest.fixture
-def in_postgresql(tmp_path: Path, database_server: PostgreSQL, request: pytest.FixtureRequest) -> Desk:
+def in_postgresql(tmp_path: Path, database_server: PostgreSQL, request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A workspace whose store lies in PostgreSQL."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETRIM_STORE_URL", database_server.create(f"backed_{abs(hash(request.node.name))}"))
-        return make(tmp_path / "used")
+        desk = make(tmp_path / "used")
+    with closing(desk.workspace.store):
+        yield desk
 
 
 def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
@@ -169,8 +172,10 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
 
     assert made.backup.databases[0].place == "var/retrim.db.dump"
     assert not [each for each in done.to_do if "retrim.db" in each]
-    assert [run.detail.run_directory for run in Store(address).all_runs(state=UNPUSHED)] == [None]
-    assert verify_log(back(in_postgresql, tmp_path / "back", Env(store_url=address)), kept=None).rows == 1
+    workspace = back(in_postgresql, tmp_path / "back", Env(store_url=address))
+    with closing(workspace.store):
+        assert [run.detail.run_directory for run in workspace.store.all_runs(state=UNPUSHED)] == [None]
+        assert verify_log(workspace, kept=None).rows == 1
     with pytest.raises(RefusedError, match="is not empty"):
         load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address)
     secret = database_server.password.encode()
@@ -222,6 +227,6 @@ def test_without_its_tool_a_backup_of_postgresql_is_refused(
     (git_alone / "git").symlink_to(str(shutil.which("git")))
     monkeypatch.setenv("PATH", str(git_alone))
 
-    with pytest.raises(RefusedError, match="takes pg_dump, which is not installed"):
+    with pytest.raises(RefusedError, match="this needs pg_dump, which is not installed"):
         make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
     assert BackupStore(str(tmp_path / "backups")).names() == []

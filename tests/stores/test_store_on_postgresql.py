@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 
 import pytest
 import sqlalchemy as sa
@@ -15,9 +17,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 WRITERS, TIMES = 4, 5
 
 
-def test_of_writers_that_read_first_none_is_lost(database_server: PostgreSQL) -> None:
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    """Stores that are closed at the end of a test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_of_writers_that_read_first_none_is_lost(database_server: PostgreSQL, opened: ExitStack) -> None:
     address = database_server.create("counted")
-    stores = [Store(address) for _ in range(WRITERS)]
+    stores = [opened.enter_context(closing(Store(address))) for _ in range(WRITERS)]
     with stores[0].begin() as connection:
         connection.execute(sa.text("create table counter as select 0 as n"))
 
@@ -34,11 +43,13 @@ def test_of_writers_that_read_first_none_is_lost(database_server: PostgreSQL) ->
     assert database_server.run("select n from counter", database="counted") == str(WRITERS * TIMES)
 
 
-def test_two_that_open_an_empty_database_at_once_both_find_its_tables(database_server: PostgreSQL) -> None:
+def test_two_that_open_an_empty_database_at_once_both_find_its_tables(
+    database_server: PostgreSQL, opened: ExitStack
+) -> None:
     address = database_server.create("opened")
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        stores = list(pool.map(Store, [address] * WRITERS))
+        stores = [opened.enter_context(closing(store)) for store in pool.map(Store, [address] * WRITERS)]
 
     assert [list(store.decisions("shop")) for store in stores] == [[]] * WRITERS
 
