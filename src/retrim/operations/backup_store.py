@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,8 +78,13 @@ class BackupStore:
             BusyError: One is in progress.
         """
         if not self._is_here:
-            with self._told("written"), AddressLock(self._system, self._root, self.shown).held() as self._lock:
-                yield
+            with ExitStack() as held:
+                with self._told("written"):
+                    self._lock = held.enter_context(AddressLock(self._system, self._root, self.shown).held())
+                try:
+                    yield
+                finally:
+                    self._lock = None
             return
         with self._told("written"):
             make_private_folder(Path(self._root))
