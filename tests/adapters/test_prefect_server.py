@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from retrim.adapters.prefect_server import LOGIN_FILE, NOTE, PrefectApi, reachable
-from retrim.errors import RetrimError
+from retrim.adapters.prefect_server import LOGIN_FILE, LOGIN_VARIABLE, NOTE, PrefectApi, reachable
+from retrim.errors import BadInputError, RetrimError
 
 pytestmark = pytest.mark.server
 
@@ -105,3 +105,13 @@ def test_an_address_where_nothing_answers_is_named() -> None:
         reachable(Path(), "http://127.0.0.1:9/api"),
     ):
         pass
+
+
+def test_a_login_in_the_address_is_refused_and_not_shown(tmp_path: Path) -> None:
+    with (
+        pytest.raises(BadInputError, match=f"set {LOGIN_VARIABLE}") as refused,
+        reachable(tmp_path, "http://me:planted@prefect.example.org/api"),
+    ):
+        pass
+
+    assert "planted" not in str(refused.value)

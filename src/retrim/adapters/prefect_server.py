@@ -28,8 +28,9 @@ from typing import Any, NoReturn, TextIO
 import psutil
 
 from retrim.adapters.processes import start_reaper
-from retrim.errors import RetrimError
+from retrim.errors import BadInputError, RetrimError
 from retrim.files import make_private_file, make_private_folder, shorten_log, write_private
+from retrim.reading.address import address_of
 from retrim.stats.codec import from_record, to_record
 
 CSRF_METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -43,10 +44,21 @@ class PrefectApi:
     Args:
         url: Its address, with `/api`.
         login: `user:password`; None where the server asks for none.
+
+    Raises:
+        BadInputError: A user or a password stands in the address, which Prefect keeps with each deployment.
     """
 
     url: str
     login: str | None = field(repr=False)
+
+    def __post_init__(self) -> None:
+        address = address_of(self.url)
+        if address.secrets:
+            raise BadInputError(
+                f"RETRIM_PREFECT_URL is {address.shown} with a login, which Prefect would keep with each deployment; "
+                f"take it out and set {LOGIN_VARIABLE}"
+            )
 
     @property
     def pages_url(self) -> str:
@@ -141,14 +153,15 @@ def reachable(home: Path, url: str | None) -> Iterator[PrefectApi]:
         RetrimError: The server at `url` does not answer, or one cannot be started.
     """
     if url is not None:
-        if not answers(url):
+        api = PrefectApi(url, os.environ.get(LOGIN_VARIABLE))
+        if not api.answers():
             raise RetrimError(f"no Prefect server answers at {url}; start it, or unset RETRIM_PREFECT_URL")
-        yield PrefectApi(url, os.environ.get(LOGIN_VARIABLE))
+        yield api
         return
     with _one_at_a_time(home):
-        api = _noted(home)
-        if api is not None and api.answers():
-            guest, server = _locked(home / GUESTS, fcntl.LOCK_SH), None
+        noted = _noted(home)
+        if noted is not None and noted.answers():
+            guest, server, api = _locked(home / GUESTS, fcntl.LOCK_SH), None, noted
         else:
             guest, server = None, _begin(home, pages=False)
             api = server.api
