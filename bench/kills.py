@@ -97,11 +97,12 @@ def place_in(errors: str) -> str:
     return AFTER if last == "compare" else last
 
 
-def retrain(scene: Scene, draw: random.Random, share: float, most: int, seen: Seen) -> None:
+def retrain(scene: Scene, draw: random.Random, task: "Task", seen: Seen) -> None:
     """One retraining, killed again and again until it ends between two kills."""
     at, killed = scene.next_day(), 0
-    for _ in range(most + 1):
-        after = None if killed == most else draw.uniform(0, share) * seen.seconds[-1]
+    while True:
+        over = seen.kills.total() == task.kills or time.monotonic() > task.until
+        after = None if over else draw.uniform(0, task.share) * seen.seconds[-1]
         done = started(scene, at, after)
         if done.returncode != -signal.SIGKILL:
             break
@@ -166,7 +167,7 @@ class Task:
 
 
 def run_world(task: Task) -> Seen:
-    """Makes a world and kills its retrainings; `until` is the moment after which no more begins."""
+    """Makes a world and kills its retrainings; `until` is the moment after which nothing more is killed."""
     task.folder.mkdir()
     draw, seen = random.Random(task.seed), Seen()
     scene = Scene(task.folder, task.server)
@@ -175,7 +176,7 @@ def run_world(task: Task) -> Seen:
     while seen.kills.total() < task.kills and time.monotonic() < task.until:
         if len(seen.runs) + len(seen.seconds) == len(seen.seconds) * LEFT_ALONE:
             leave_alone(scene, seen)
-        retrain(scene, draw, task.share, task.kills - seen.kills.total(), seen)
+        retrain(scene, draw, task, seen)
     rebuild(scene, draw, task.rebuilds, seen)
     return seen
 
@@ -187,7 +188,7 @@ def main() -> None:
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--share", type=float, default=0.6, help="latest kill, in undisturbed retrainings")
     asked.add_argument("--rebuilds", type=int, default=2, help="versions of each world that are rebuilt")
-    asked.add_argument("--minutes", type=float, default=240, help="after which no further retraining is begun")
+    asked.add_argument("--minutes", type=float, default=240, help="after which nothing more is killed")
     given = asked.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, prefect_server.own(Path(name) / "prefect", pages=False) as running:
