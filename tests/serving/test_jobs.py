@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from retrim.errors import BadInputError, BusyError
 from retrim.lineage.tokens import add_token
 from retrim.serving import jobs as serving_jobs
 from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.request_rows import WrongRequestError
+from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, serving_of
 from tests.builders.receivers import webhook
@@ -30,6 +32,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv.pop(1))
 from retrim.lineage.workspace import Workspace
+from tests.builders.cured import Cure
 from tests.builders.desk import Shelf
 Workspace.registry = Shelf({1: Path(sys.argv.pop(1))})
 from retrim.cli.main import main
@@ -181,6 +184,54 @@ def test_what_lies_elsewhere_is_neither_read_nor_written(where: Any, desk: Desk)
     places = AllowedPlaces(desk.workspace.paths.root, ["var/jobs", "s3://bucket/data"])
     with pytest.raises(WrongRequestError):
         places.take(where, "in")
+
+
+def test_a_table_of_a_database_is_predicted_into_another_once_and_its_password_is_kept_nowhere(desk: Desk) -> None:
+    paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
+    rows = pd.read_csv(paths.var / "jobs" / "in.csv")
+    engine = sa.create_engine(where)
+    rows.to_sql("orders", engine, index=False)
+    places = AllowedPlaces(paths.root, ["var/jobs", f"{where}?secret=hunter2"])
+    jobs = Jobs(paths.root, paths.jobs, places, None, lambda: desk.day(15))
+    asked_for = {"in": where, "out": where, "table": "orders", "into": "predicted"}
+    for _ in range(2):
+        job = jobs.submit(json.dumps(asked_for).encode())
+        jobs.work_once()
+        done = jobs.find(job.id)
+        assert done is not None
+        assert (done.state, done.error) == ("done", "")
+
+    assert len(pd.read_sql_table("predicted", engine)) == len(rows) == 48
+    assert not any(b"hunter2" in file.read_bytes() for file in paths.jobs.iterdir())
+
+
+@pytest.mark.cures("jobs may not use {} any more; name it when the server starts: --jobs-under")
+def test_a_database_that_jobs_may_not_use_any_more_fails_those_that_waited(desk: Desk, cure: Cure) -> None:
+    paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
+    allowed = Jobs(paths.root, paths.jobs, AllowedPlaces(paths.root, [where]), None, lambda: desk.day(15))
+    body = json.dumps({"in": where, "out": where, "table": "orders"}).encode()
+    job = allowed.submit(body)
+    jobs_of(desk).work_once()
+    failed = allowed.find(job.id)
+
+    assert failed is not None
+    assert failed.state == "failed"
+    cure.is_asked(failed.error)
+    again = allowed.submit(body)
+    cure.is_done(again.state)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"table": "a; drop table b"}, {"table": "--query=select 1"}, {"table": 7}, {"table": ""}, {"query": "select 1"},
+     {"table": "orders", "into": "x"}],
+)  # fmt: skip
+def test_of_a_database_a_job_takes_the_name_of_a_table_alone(more: dict[str, Any], desk: Desk) -> None:
+    paths = desk.workspace.paths
+    places = AllowedPlaces(paths.root, ["var/jobs", "sqlite:///there.db"])
+    jobs = Jobs(paths.root, paths.jobs, places, None, lambda: desk.day(15))
+    with pytest.raises(WrongRequestError):
+        jobs.submit(json.dumps({"in": "sqlite:///there.db", "out": "var/jobs/out.csv"} | more).encode())
 
 
 def test_what_lies_below_a_prefix_is_taken(desk: Desk, tmp_path: Path) -> None:

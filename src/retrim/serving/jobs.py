@@ -2,7 +2,8 @@
 
 A job is a small file, written whole, so it survives the server. One that was under way is run again at the next start:
 `retrim predict` goes on where it was and writes its rows once. Addresses lie under prefixes that are named when the
-server starts, and so does the address that is told of each end.
+server starts, and so does the address that is told of each end. Databases are named there whole: a request names a table
+of one, and a job keeps its address without user, password and query.
 """
 
 import json
@@ -26,7 +27,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.sql_table import is_database
 from retrim.errors import BadInputError, BusyError
 from retrim.files import RETRIM, make_private_folder, write_private
-from retrim.reading.address import is_address
+from retrim.reading.address import address_of, is_address
 from retrim.serving.request_rows import wrong
 from retrim.stats.codec import from_record, to_json, to_record
 
@@ -41,6 +42,9 @@ ATTEMPTS = 5
 PAUSE_SECONDS = 30
 """Before a refused job, or a webhook that did not answer, is tried again."""
 COMMAND = (*RETRIM, "predict")
+TABLE = re.compile(r"[^\W\d]\w{0,62}(\.[^\W\d]\w{0,62})?")
+"""The name of a table, after that of its schema where it has one."""
+FIELDS = {"in", "out", "version", "table", "into"}
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
@@ -60,6 +64,8 @@ class Job:
         error: Why it failed; empty: it did not.
         attempts: Times that it was begun.
         told: Whether the webhook has taken its end.
+        table: Of a database IN.
+        into: Of a database OUT; None: that of `retrim predict`.
     """
 
     id: str
@@ -73,6 +79,8 @@ class Job:
     error: str = ""
     attempts: int = 0
     told: bool = False
+    table: str | None = None
+    into: str | None = None
 
 
 class AllowedPlaces:
@@ -80,16 +88,17 @@ class AllowedPlaces:
 
     Args:
         root: Of the workspace; other paths are relative to it.
-        prefixes: Folders and addresses.
+        prefixes: Folders and addresses; of a database the address itself.
     """
 
     def __init__(self, root: Path, prefixes: Sequence[str]) -> None:
         self._root = root
-        self._addresses = [f"{each.rstrip('/')}/" for each in prefixes if is_address(each)]
+        self._databases = {address_of(each).shown: each for each in prefixes if is_database(each)}
+        self._addresses = [f"{each.rstrip('/')}/" for each in prefixes if is_address(each) and not is_database(each)]
         self._folders = [(root / each).resolve() for each in prefixes if not is_address(each)]
 
     def take(self, where: object, field: str) -> str:
-        """An address below one of the prefixes, a path as an absolute one.
+        """An address below one of the prefixes, a path as an absolute one, a database without its secrets.
 
         Raises:
             WrongRequestError: It is none, or lies elsewhere.
@@ -98,7 +107,10 @@ class AllowedPlaces:
         if not isinstance(where, str) or not where.isprintable() or re.search(r"[*?\[\]{}]|::|\\", where):
             raise wrong(rule, str(where)[:100])
         if is_database(where):
-            raise wrong(rule, where.partition(":")[0])
+            shown = address_of(where).shown
+            if shown not in self._databases:
+                raise wrong(f"{field} is a database that jobs may use, as --jobs-under names it", where.partition(":")[0])
+            return shown
         if is_address(where):
             inside = any(where.startswith(each) and len(where) > len(each) for each in self._addresses)
             if not inside or ".." in where or "%" in where:
@@ -111,6 +123,27 @@ class AllowedPlaces:
         if not any(folder in path.parents for folder in self._folders):
             raise wrong(rule, where[:100])
         return f"{path}/" if where.endswith("/") else str(path)
+
+    def whole(self, where: str) -> str:
+        """What `take` gave, as `retrim predict` takes it.
+
+        Raises:
+            BadInputError: A database that jobs may not use any more.
+        """
+        if not is_database(where):
+            return where
+        if where not in self._databases:
+            raise BadInputError(f"jobs may not use {where} any more; name it when the server starts: --jobs-under")
+        return self._databases[where]
+
+
+def _table_of(given: dict[str, JsonValue], field: str, place: str) -> str | None:
+    name = given.get(field)
+    if name is None:
+        return None
+    if not is_database(place) or not isinstance(name, str) or TABLE.fullmatch(name) is None:
+        raise wrong(f"{field} is the name of a table, and belongs to a database", str(name)[:100])
+    return name
 
 
 class Jobs:
@@ -147,7 +180,7 @@ class Jobs:
         """Keeps a job for later.
 
         Args:
-            body: JSON: `in`, `out`, and `version` where it is not the live one.
+            body: JSON: `in`, `out`; `version` where it is not the live one; `table` and `into` of a database.
 
         Raises:
             WrongRequestError: It is none, or an address is not allowed.
@@ -157,17 +190,20 @@ class Jobs:
             given = orjson.loads(body) if len(body) <= LARGEST else None
         except orjson.JSONDecodeError:
             given = None
-        if not isinstance(given, dict) or not {"in", "out"} <= set(given) <= {"in", "out", "version"}:
-            raise wrong('is an object: {"in": ..., "out": ..., "version": ...}, the last one optional, in JSON')
+        if not isinstance(given, dict) or not {"in", "out"} <= set(given) <= FIELDS:
+            raise wrong('is an object, in JSON: {"in": ..., "out": ...}, and where needed "version", "table", "into"')
         version = given.get("version")
         if version is not None and (type(version) is not int or not 0 < version < 10**9):
             raise wrong("version is the number of a version, or is left out", str(version)[:100])
         rows, out = (self._places.take(given[name], name) for name in ("in", "out"))
+        table, into = _table_of(given, "table", rows), _table_of(given, "into", out)
+        if is_database(rows) and table is None:
+            raise wrong("table is the table of the database to read")
         with self._lock:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} jobs wait; ask again later")
-            job = Job(token_hex(8), rows, out, version, "waiting", iso(self._now()))
+            job = Job(token_hex(8), rows, out, version, "waiting", iso(self._now()), table=table, into=into)
             self._keep(job)
             ended = sorted(
                 (job for job in jobs if job.ended is not None and self._is_told(job)), key=lambda job: job.asked
@@ -229,9 +265,15 @@ class Jobs:
     def _run(self, job: Job) -> None:
         job = replace(job, state="running", attempts=job.attempts + 1)
         self._keep(job)
-        version = () if job.version is None else ("--version", str(job.version))
+        try:
+            places = [self._places.whole(job.rows), self._places.whole(job.out)]
+        except BadInputError as error:
+            self._keep(replace(job, state="failed", ended=iso(self._now()), error=str(error)))
+            return
+        named = {"--version": job.version, "--table": job.table, "--into": job.into}
+        options = [f"{name}={value}" for name, value in named.items() if value is not None]
         with TemporaryFile() as printed, TemporaryFile() as said:
-            command = [*COMMAND, "--json", *version, "--", job.rows, job.out]
+            command = [*COMMAND, "--json", *options, "--", *places]
             process = subprocess.Popen(
                 command, cwd=self._root, stdin=subprocess.DEVNULL, stdout=printed, stderr=said, start_new_session=True
             )
