@@ -14,7 +14,7 @@ import secrets
 import shutil
 import sys
 import sysconfig
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -267,6 +267,38 @@ def login() -> str:
 def platform_tag() -> str:
     """What the same bytes are promised for: system, machine and Python."""
     return f"{sysconfig.get_platform()}-python{platform.python_version()}"
+
+
+def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
+    """The workspaces that these folders are, or hold, each once.
+
+    Raises:
+        BadInputError: A folder is not a workspace and holds none.
+    """
+    found: dict[Path, WorkspacePaths] = {}
+    for folder in folders:
+        root = folder.resolve()
+        own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
+        if not own:
+            raise BadInputError(
+                f"{folder} is not a workspace (params.yaml with dvc.yaml) and holds none; name one, or a folder of some"
+            )
+        found |= {path: WorkspacePaths(path) for path in own}
+    return list(found.values())
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def _is_workspace(folder: Path) -> bool:
+    try:
+        return (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file()
+    except OSError:  # it may not be looked into
+        return False
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from retrim.adapters.mlflow_server import HOST
 from retrim.cli import page_server
 from retrim.cli.page_server import MOST_BYTES, page_app, places_app
 from retrim.errors import BadInputError
+from retrim.files import workspaces
 from retrim.lineage.workspace import Workspace
-from retrim.reports.health import workspaces
 from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
 from tests.builders.served import SECONDS, serving

@@ -223,8 +223,8 @@ def test_a_database_that_jobs_may_not_use_any_more_fails_those_that_waited(desk:
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"table": "a; drop table b"}, {"table": "--query=select 1"}, {"table": 7}, {"table": ""}, {"query": "select 1"},
-     {"table": "orders", "into": "x"}],
+    [{}, {"table": "a; drop table b"}, {"table": "--query=select 1"}, {"table": 7}, {"table": ""},
+     {"query": "select 1"}, {"table": "orders", "into": "x"}],
 )  # fmt: skip
 def test_of_a_database_a_job_takes_the_name_of_a_table_alone(more: dict[str, Any], desk: Desk) -> None:
     paths = desk.workspace.paths

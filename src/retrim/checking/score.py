@@ -21,12 +21,9 @@ from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import AsOfTable, left_out_since, read_as_of
 from retrim.lineage.prediction_log import SCHEMA, SERVED, PredictionLog, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
-from retrim.release.versions import Stored, load_champion, load_stored_version
-from retrim.stats.codec import from_parquet
+from retrim.release.versions import Stored, interval_width, load_champion, load_stored_version
 from retrim.table.schema import ColumnNames
-from retrim.training.predicted import half_width, predicted_columns
-
-JUDGED = "verdict/judged.parquet"
+from retrim.training.predicted import predicted_columns
 
 
 def columns_gone(workspace: Workspace, version: int) -> tuple[str, ...]:
@@ -162,21 +159,6 @@ def stored_rows(
         "batch": pa.array(rows["_batch"].astype("str"), pa.string()) if "_batch" in rows else pa.nulls(n, pa.string()),
     }
     return pa.table([named[name] for name in SCHEMA.names], schema=SCHEMA)
-
-
-def interval_width(workspace: Workspace, found: Stored) -> float | None:
-    """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
-    if found.predictor.view.task != "regression":
-        return None
-    judged = found
-    if found.verdict.agreement is not None:
-        try:
-            judged = load_stored_version(workspace, found.verdict.agreement)
-        except RetrimError:  # gone or altered: no interval then
-            return None
-    rows = from_parquet(judged.files[JUDGED])
-    winner = judged.verdict.winner
-    return None if winner not in rows else half_width((rows[winner] - rows["actual"]).to_numpy())
 
 
 def stored_values(rows: pd.DataFrame, view: FeatureView) -> np.ndarray:

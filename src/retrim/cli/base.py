@@ -75,8 +75,7 @@ def workspace_here() -> "Workspace":
 def several_workspaces(folders: list[Path] | None) -> "list[WorkspacePaths]":
     """The workspaces of these folders; none named: those in this one, if it is in no workspace; else none."""
     from retrim.errors import BadInputError
-    from retrim.files import WorkspacePaths
-    from retrim.reports.health import workspaces
+    from retrim.files import WorkspacePaths, workspaces
 
     if folders:
         return workspaces(folders)

@@ -36,7 +36,11 @@ def serve(
     ] = None,
     jobs_under: Annotated[
         list[str] | None,
-        typer.Option("--jobs-under", metavar="PLACE", help="Jobs read and write below it, or in it: a database. Default: var/jobs."),
+        typer.Option(
+            "--jobs-under",
+            metavar="PLACE",
+            help="Jobs read and write below it, or in it: a database. Default: var/jobs.",
+        ),
     ] = None,
     webhook: Annotated[
         str | None, typer.Option("--webhook", metavar="URL", help="Address that gets a POST when a job ends.")

@@ -40,9 +40,10 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest, read_folder
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.workspace import Workspace
-from retrim.stats.codec import Number, Unwritten, from_record, to_json, written
+from retrim.stats.codec import Number, Unwritten, from_parquet, from_record, to_json, written
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
 from retrim.training.estimators import trust_all
+from retrim.training.predicted import half_width
 
 GRAIN = "grain"
 """In a version's lineage: how its rows were put together. Older ones do not say."""
@@ -585,6 +586,21 @@ def load_stored_version(workspace: Workspace, version: int) -> Stored:
     files = read_folder(stored_bundle(workspace, version))
     trust_all(files)  # it has the recorded hash: made here, or imported where this workspace had the same file
     return Stored(version, files)
+
+
+def interval_width(workspace: Workspace, found: Stored) -> float | None:
+    """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
+    if found.predictor.view.task != "regression":
+        return None
+    judged = found
+    if found.verdict.agreement is not None:
+        try:
+            judged = load_stored_version(workspace, found.verdict.agreement)
+        except RetrimError:  # gone or altered: no interval then
+            return None
+    rows = from_parquet(judged.files["verdict/judged.parquet"])
+    winner = judged.verdict.winner
+    return None if winner not in rows else half_width((rows[winner] - rows["actual"]).to_numpy())
 
 
 def _folder(workspace: Workspace, row: VersionRow) -> Path:

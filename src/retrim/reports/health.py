@@ -18,8 +18,8 @@ from retrim.adapters.landing_zone import Quarantine
 from retrim.checking.history import CHECK, is_held
 from retrim.checking.mode import missed_times
 from retrim.checking.score import columns_gone
-from retrim.errors import BadInputError, RetrimError
-from retrim.files import WorkspacePaths
+from retrim.errors import RetrimError
+from retrim.files import WorkspacePaths, workspaces
 from retrim.landing.inbox import overdue
 from retrim.lineage.locks import is_alive
 from retrim.lineage.telling import unsent_alerts
@@ -219,38 +219,6 @@ def places_by_health(places: Sequence[ModelPlace], *, now: pd.Timestamp) -> list
         found.append((place, known or Health(HealthLevel.UNKNOWN, place.faults, place.model)))
     order = (HealthLevel.CRITICAL, HealthLevel.WARNING, HealthLevel.UNKNOWN, HealthLevel.OK)
     return sorted(found, key=lambda each: (each[0].workspace is None, order.index(each[1].level), each[0].model))
-
-
-def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
-    """The workspaces that these folders are, or hold, each once.
-
-    Raises:
-        BadInputError: A folder is not a workspace and holds none.
-    """
-    found: dict[Path, WorkspacePaths] = {}
-    for folder in folders:
-        root = folder.resolve()
-        own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
-        if not own:
-            raise BadInputError(
-                f"{folder} is not a workspace (params.yaml with dvc.yaml) and holds none; name one, or a folder of some"
-            )
-        found |= {path: WorkspacePaths(path) for path in own}
-    return list(found.values())
-
-
-def _below(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if path.is_dir()]
-    except OSError:
-        return []
-
-
-def _is_workspace(folder: Path) -> bool:
-    try:
-        return (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file()
-    except OSError:  # it may not be looked into
-        return False
 
 
 def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:

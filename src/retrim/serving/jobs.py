@@ -1,9 +1,9 @@
 """Jobs: `retrim predict` at somebody's request over HTTP, one at a time, each in a process of its own.
 
-A job is a small file, written whole, so it survives the server. One that was under way is run again at the next start:
-`retrim predict` goes on where it was and writes its rows once. Addresses lie under prefixes that are named when the
-server starts, and so does the address that is told of each end. Databases are named there whole: a request names a table
-of one, and a job keeps its address without user, password and query.
+A job is a small file, written whole, so it survives the server. One that was under way is run again at the next
+start: `retrim predict` goes on where it was and writes its rows once. Addresses lie under prefixes that are named when
+the server starts, and so does the address that is told of each end. Databases are named there whole: a request names a
+table of one, and a job keeps its address without user, password and query.
 """
 
 import json
@@ -109,7 +109,9 @@ class AllowedPlaces:
         if is_database(where):
             shown = address_of(where).shown
             if shown not in self._databases:
-                raise wrong(f"{field} is a database that jobs may use, as --jobs-under names it", where.partition(":")[0])
+                raise wrong(
+                    f"{field} is a database that jobs may use, as --jobs-under names it", where.partition(":")[0]
+                )
             return shown
         if is_address(where):
             inside = any(where.startswith(each) and len(where) > len(each) for each in self._addresses)
@@ -267,8 +269,8 @@ class Jobs:
         self._keep(job)
         try:
             places = [self._places.whole(job.rows), self._places.whole(job.out)]
-        except BadInputError as error:
-            self._keep(replace(job, state="failed", ended=iso(self._now()), error=str(error)))
+        except BadInputError as gone:
+            self._keep(replace(job, state="failed", ended=iso(self._now()), error=str(gone)))
             return
         named = {"--version": job.version, "--table": job.table, "--into": job.into}
         options = [f"{name}={value}" for name, value in named.items() if value is not None]

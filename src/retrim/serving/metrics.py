@@ -9,7 +9,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from retrim.checking.history import newest_check
 from retrim.lineage.workspace import Workspace
 
 PATHS = ("/predict", "/explain", "/labels", "/jobs", "/metrics", "/openapi.json", "/health", "/ready")
@@ -43,6 +42,8 @@ class LoopFigures(Collector):
             yield GaugeMetricFamily(name, HELP[name], value)
 
     def _look(self) -> dict[str, float]:
+        from retrim.checking.history import newest_check
+
         store, model = self._workspace.store, self._workspace.model
         check, releases = newest_check(self._workspace), store.releases(model)
         figures = {"retrim_alerts": float(len(store.alerts(model)))}

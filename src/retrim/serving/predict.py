@@ -23,14 +23,12 @@ import pyarrow.parquet as pq
 
 from retrim import __version__
 from retrim.adapters.database import iso
-from retrim.checking.score import interval_width
 from retrim.errors import BadInputError
 from retrim.files import count_cores, flush, make_private_folder, write_file
-from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.address import place_of
-from retrim.release.versions import Stored, load_champion, load_stored_version
+from retrim.release.versions import Stored, interval_width, load_champion, load_stored_version
 from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, suite_of_rows
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
@@ -99,6 +97,8 @@ def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str
     Raises:
         BadInputError: No rows have landed, or a feature is made of a column that the table no longer has.
     """
+    from retrim.landing.as_of_view import read_as_of  # for features of the past, which most versions have not
+
     table = read_as_of(workspace, as_of=now)
     takes = sorted(past_takes(history))
     gone = [name for name in takes if name not in table.times]

@@ -9,13 +9,12 @@ import orjson
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.checking.score import interval_width
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
 from retrim.lineage.prediction_log import probabilities_of
 from retrim.lineage.workspace import Workspace
-from retrim.release.versions import Stored
+from retrim.release.versions import Stored, interval_width
 from retrim.serving.checked_rows import Breaks, NeededColumns, check_rows
 from retrim.serving.one_row import OneRow, UnusualRowError, asker_of, bounds_of, make_one_row, suite_to_ask
 from retrim.serving.predict import history_of, needed_columns

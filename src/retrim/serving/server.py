@@ -9,10 +9,12 @@ import logging
 import re
 import socket
 import ssl
+import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
@@ -21,13 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import JsonValue
-from starlette.requests import ClientDisconnect
 
-from retrim import __version__
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.lineage.prediction_log import Role
 from retrim.lineage.tokens import Doorkeeper, Scope
@@ -37,9 +34,6 @@ from retrim.serving.jobs import Jobs
 from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
-    ARROW,
-    MOST_BYTES,
-    MOST_ROWS,
     Asked,
     WrongRequestError,
     lines_of_json,
@@ -50,16 +44,15 @@ from retrim.serving.request_rows import (
 from retrim.serving.rows_in import LoadedRows
 from retrim.serving.served import Said, ServedVersion, said_of
 from retrim.stats.codec import to_record
-from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
 
-if TYPE_CHECKING:  # what lands is needed once labels come
+if TYPE_CHECKING:  # what lands is needed once labels come, and the routes once a request takes one
+    from fastapi import FastAPI
+
     from retrim.landing.ingest import Landed
 
 SECONDS = 30
 """That a request may take: to arrive, and to be answered."""
-LEFT = 499
-"""Status of a request whose client left before all of it had come; nobody reads it, the figures count it."""
 MOST_CONNECTIONS = 256
 """Beyond them the answer is 503 at once: each may hold a body of `MOST_BYTES`."""
 GRACE_SECONDS = 5
@@ -69,6 +62,8 @@ WAITING = 64
 JSON = "application/json"
 MOST_VERSIONS = 4
 """Versions other than the live one that are held ready; the one that was not asked for longest goes."""
+ROUTES_SECONDS = 1.0
+"""After which the routes are made, if no request has asked for one."""
 VERSION_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 DEGRADED = "degraded"
 """In an answer: why another version than the live one gave it."""
@@ -399,161 +394,9 @@ class Serving:
             self.waiting -= 1
 
 
-async def read_body(request: Request) -> bytes:
-    """The body of a request.
-
-    Raises:
-        RefusedRequestError: It is too long, or takes too long to arrive.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(SECONDS):
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BYTES:
-                    said = f"a request has {MOST_BYTES:,} bytes at most; send fewer rows at once"
-                    raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
-    except TimeoutError:
-        raise RefusedRequestError(
-            HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {SECONDS} s"
-        ) from None
-    return bytes(body)
-
-
-def make_app(models: Mapping[str, Serving]) -> FastAPI:
-    """The routes of each model below /models/NAME, and those of the first model without it too."""
-    app = FastAPI(title="retrim", docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.exception_handler(RefusedRequestError)
-    async def refuse(_: Request, error: RefusedRequestError) -> Response:
-        answer = _json({"detail": [{"allowed": error.said}]}, error.status)
-        if error.status is HTTPStatus.UNAUTHORIZED:
-            answer.headers["www-authenticate"] = "Bearer"
-        return answer
-
-    @app.exception_handler(ClientDisconnect)
-    async def note_who_left(_request: Request, _error: ClientDisconnect) -> Response:
-        return Response(status_code=LEFT)
-
-    @app.exception_handler(WrongRequestError)
-    async def say_what_is_wrong(_: Request, error: WrongRequestError) -> Response:
-        return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
-
-    for prefix, serving in by_prefix(models).items():
-        app.include_router(_routes(serving, prefix), prefix=prefix)
-    return app
-
-
 def by_prefix(models: Mapping[str, Serving]) -> dict[str, Serving]:
     """What answers below each path: of the first model the paths without a name too."""
     return {"": next(iter(models.values())), **{f"/models/{name}": serving for name, serving in models.items()}}
-
-
-def _routes(serving: Serving, prefix: str) -> APIRouter:
-    """The routes of a model, and their description at /openapi.json."""
-    routes = APIRouter()
-
-    @routes.post("/predict", summary="Predict one row or many")
-    async def predict(request: Request) -> Response:
-        """Rows as JSON or as an Arrow IPC stream; the answer has the same form. ?version=N asks another version."""
-        serving.check(request.scope["headers"], "predict")
-        kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-        if kind not in (JSON, ARROW):
-            said = f"the content type is {JSON} or {ARROW}"
-            raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
-        body, version = await read_body(request), request.query_params.get("version")
-        answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW, version=version))
-        return Response(answer, media_type=kind)
-
-    async def json_in_turn(request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
-        serving.check(request.scope["headers"], scope)
-        body = await read_body(request)
-        return Response(await serving.in_turn(lambda: work(body)), media_type=JSON)
-
-    @routes.post("/explain", summary="What each feature adds to the raw score of rows")
-    async def explain(request: Request) -> Response:
-        """Rows as JSON, as /predict takes them; ?version=N asks another version."""
-        version = request.query_params.get("version")
-        return await json_in_turn(request, "predict", lambda body: serving.explain(body, version=version))
-
-    @routes.post("/labels", summary="Land labels of rows")
-    async def labels(request: Request) -> Response:
-        """An array of objects with the table's key, the answer, and the time of the label where the table has one."""
-        return await json_in_turn(request, "label", serving.take_labels)
-
-    @routes.post("/jobs", summary="Predict the rows of a file or an address")
-    async def ask_for_job(request: Request) -> Response:
-        """An object with `in`, `out`, and `version` where it is not the live one; /jobs/ID says how far it is."""
-        serving.check(request.scope["headers"], "operate")
-        body = await read_body(request)
-        return Response(await serving.in_turn(lambda: serving.take_job(body)), HTTPStatus.ACCEPTED, media_type=JSON)
-
-    @routes.get("/jobs/{job}", summary="How far a job is")
-    async def show_job(request: Request, job: str) -> Response:
-        serving.check(request.scope["headers"], "operate")
-        return Response(await serving.in_turn(lambda: serving.show_job(job)), media_type=JSON)
-
-    @routes.get("/metrics", summary="Figures for Prometheus")
-    async def metrics(request: Request) -> Response:
-        serving.check(request.scope["headers"], "read")
-        return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
-
-    @routes.get("/health", summary="Whether the process is up")
-    async def health() -> Response:
-        return _json({"up": True})
-
-    @routes.get("/ready", summary="Whether predictions are answered, and by which version")
-    async def ready() -> Response:
-        record = {"ready": True, "version": serving.served.version}
-        return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})
-
-    @routes.get("/openapi.json", include_in_schema=False)
-    async def describe(request: Request) -> Response:
-        serving.check(request.scope["headers"], "read")
-        at: list[dict[str, str | Any]] = [{"url": prefix or "/"}]
-        schema = get_openapi(title="retrim", version=__version__, routes=routes.routes, servers=at)
-        schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
-        return _json(schema)
-
-    return routes
-
-
-def _json(record: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(orjson.dumps(record), int(status), media_type=JSON)
-
-
-JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
-    "number": {"type": ["number", "null"]},
-    "integer": {"type": ["integer", "null"]},
-    "category": {"type": ["string", "null"]},
-    "time": {"type": ["string", "null"], "format": "date-time"},
-}
-
-
-def _predict_described(served: ServedVersion) -> dict[str, JsonValue]:
-    """What /predict takes and gives, by the columns of the version."""
-    needs = served.needs
-    columns = {**needs.carried, **needs.required}
-    required = [name for name in needs.required if name not in needs.calendar]
-    if needs.calendar and needs.time not in required:
-        required.append(needs.time)
-    row: dict[str, JsonValue] = {
-        "type": "object",
-        "properties": {name: JSON_TYPES[kind] for name, kind in columns.items()},
-        "required": [*required],
-    }
-    rows: dict[str, JsonValue] = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}]}
-    binary: dict[str, JsonValue] = {"schema": {"type": "string", "format": "binary"}}
-    wrong_cells: dict[str, JsonValue] = {
-        "description": "Cells that cannot be used: row, field, value, and what is allowed"
-    }
-    return {
-        "requestBody": {"required": True, "content": {JSON: {"schema": rows}, ARROW: binary}},
-        "responses": {
-            "200": {"description": "Predictions", "content": {JSON: {"schema": {"type": "object"}}, ARROW: binary}},
-            "422": wrong_cells,
-        },
-    }
 
 
 class Front:
@@ -564,7 +407,14 @@ class Front:
     """
 
     def __init__(self, models: Mapping[str, Serving]) -> None:
-        self._by_prefix, self._app = by_prefix(models), make_app(models)
+        self._models, self._by_prefix = models, by_prefix(models)
+
+    @cached_property
+    def routes(self) -> "FastAPI":
+        """Everything else: loading FastAPI and making it takes a quarter of a cold start, and plain rows do without."""
+        from retrim.serving.routes import make_app
+
+        return make_app(self._models)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -590,7 +440,7 @@ class Front:
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self.routes(scope, receive, noting)
         finally:
             serving, path = (self._by_prefix[""], OTHER) if serving is None else (serving, f"/{path}")
             serving.metrics.note(path, status, perf_counter() - began)
@@ -642,8 +492,11 @@ def run_server(
     """
     import uvicorn
 
+    front = Front(models)
+    prepare = threading.Timer(ROUTES_SECONDS, lambda: front.routes)
+    prepare.daemon = True
     config = uvicorn.Config(
-        Front(models),
+        front,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -662,4 +515,5 @@ def run_server(
         raise BadInputError(
             f"TLS cannot begin with {cert}, {key}: {error}; name a certificate and its key, both as PEM: --cert, --key"
         ) from error
+    prepare.start()
     uvicorn.Server(config).run(sockets=[listener])
