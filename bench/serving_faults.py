@@ -1,10 +1,14 @@
 """`retrim serve` against hostile requests, and killed under load.
 
-    .venv/bin/python bench/serving_faults.py --requests 100000 --kills 50
+    .venv/bin/python bench/serving_faults.py --requests 100000 --examples 500 --kills 50
 
 The model is that of serving.py. Fuzzed requests are drawn by a seed: bodies that are nearly right, wrong or no JSON at
 all, streams of Arrow with flipped bytes, other paths, methods and headers. It prints how many were answered with which
-class of status (5xx: none is allowed), and the memory (proportional set size) after a tenth of them and after all.
+class of status (5xx: none is allowed), and the memory (proportional set size) after each tenth of them. Labels and
+jobs are among them; whatever lands is quarantined, and no job that is drawn is one.
+
+`--examples` has schemathesis draw that many requests for each operation of /openapi.json, before all others: it is
+installed into an environment of its own, in a temporary folder, or taken from `--schemathesis FILE`.
 
 Kills: four connections ask for predictions, the server gets SIGKILL after a drawn time, and the next one starts. All
 answered requests have to be in the data set or in a whole line beside it; every part of the data set has to be whole.
@@ -18,10 +22,12 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+import venv
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -97,12 +103,11 @@ def memory_of(process: psutil.Process) -> float:
 def fuzz(process: psutil.Process, row: dict[str, Any], requests: int, seed: int) -> None:
     """Prints the answers by class, and the memory."""
     arrow, seen, bad = stream_of(row), Counter[str](), []
-    early = 0.0
 
     def work(client: int) -> None:
         draw = random.Random(f"{seed} {client}")
         connection = http.client.HTTPConnection(HOST, int(os.environ["BENCH_PORT"]), timeout=60)
-        for _ in range(requests // CLIENTS):
+        for _ in range(requests // CLIENTS // 10):
             method, path, body, head = fuzzed(draw, row, arrow)
             try:
                 connection.request(method, path, body, head)
@@ -116,23 +121,37 @@ def fuzz(process: psutil.Process, row: dict[str, Any], requests: int, seed: int)
             if answer.status >= 500:
                 bad.append((answer.status, said[:300], method, path, head, base64.b64encode(body)))
 
-    for part in (10, 1):  # the memory after a tenth, and after all
-        share = requests // 10 if part == 10 else requests - requests // 10
-        threads = [threading.Thread(target=work, args=(100 * part + number,)) for number in range(CLIENTS)]
-        whole, requests = requests, share
+    memory = []
+    for tenth in range(1, 11):
+        threads = [threading.Thread(target=work, args=(100 * tenth + number,)) for number in range(CLIENTS)]
         for each in threads:
             each.start()
         for each in threads:
             each.join()
-        requests = whole
-        if part == 10:
-            early = memory_of(process)
+        memory.append(memory_of(process))
+        print(f"  {sum(seen.values()):,} requests: {memory[-1]:,.0f} MB, 5xx: {len(bad)}", flush=True)
     print(f"{sum(seen.values()):,} fuzzed requests: " + ", ".join(f"{n:,} {name}" for name, n in sorted(seen.items())))
-    print(
-        f"memory: {early:,.0f} MB after a tenth, {memory_of(process):,.0f} MB after all; lives: {process.is_running()}"
-    )
+    print(f"memory by tenth: {', '.join(f'{each:,.0f}' for each in memory)} MB; lives: {process.is_running()}")
     for each in bad[:5]:
         print("  ", each)
+
+
+def by_schema(process: psutil.Process, folder: Path, program: Path | None, examples: int) -> None:
+    """Has schemathesis ask; prints what it counted, and the memory."""
+    if program is None:
+        venv.create(folder / "schemathesis", with_pip=True)
+        program = folder / "schemathesis" / "bin" / "schemathesis"
+        subprocess.run([program.with_name("python"), "-m", "pip", "install", "-q", "schemathesis"], check=True)
+    address = f"http://{HOST}:{os.environ['BENCH_PORT']}/openapi.json"
+    options = ["-c", "not_a_server_error", "--max-examples", str(examples), "--seed", "1", "--continue-on-failure"]
+    quiet = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(
+        [program, "run", address, *options], cwd=folder, capture_output=True, text=True, check=False, env=quiet
+    )
+    print(f"schemathesis, exit code {done.returncode}:")
+    told = done.stdout[done.stdout.rfind("= SUMMARY") :] if "= SUMMARY" in done.stdout else done.stdout + done.stderr
+    print("\n".join(f"  {line}" for line in told[-3000:].splitlines() if line.strip()))
+    print(f"memory after it: {memory_of(process):,.0f} MB", flush=True)
 
 
 def stored(folder: Path) -> set[str]:
@@ -183,6 +202,8 @@ def main() -> None:
     asked.add_argument("--requests", type=int, default=10_000)
     asked.add_argument("--kills", type=int, default=5)
     asked.add_argument("--seed", type=int, default=1)
+    asked.add_argument("--examples", type=int, default=0, help="of schemathesis, for each operation")
+    asked.add_argument("--schemathesis", type=Path, help="where it is installed")
     given = asked.parse_args()
     from tests.builders.receivers import free_port
 
@@ -195,6 +216,8 @@ def main() -> None:
         os.environ["BENCH_PORT"] = port = str(free_port())
         command = [sys.executable, str(Path(__file__).parent / "serving.py"), "--folder", name, "--port", port]
         with started(command, asker("/predict", json.dumps(row).encode())) as (process, _):
+            if given.examples:
+                by_schema(process, folder, given.schemathesis, given.examples)
             fuzz(process, row, given.requests, given.seed)
         if given.kills:
             kill(folder, command, row, given.kills, given.seed)
