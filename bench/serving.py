@@ -110,7 +110,8 @@ def serve(folder: Path, port: int) -> None:
         workspace.__dict__["registry"] = Shelf()
         return workspace
 
-    model = open_model(opened, None, is_local=True, is_durable=False, now=lambda: pd.Timestamp.now("UTC"))
+    with uncollected():
+        model = open_model(opened, None, is_local=True, is_durable=False, now=lambda: pd.Timestamp.now("UTC"))
     with all_at_work([model]) as by_name, suppress(KeyboardInterrupt):
         run_server(by_name, listener)
 

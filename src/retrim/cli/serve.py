@@ -110,8 +110,9 @@ def serve(
         models = openable([root for root, head in heads.items() if head is not None], open_one)
         end_when_live(heads)
     else:
-        refuse_same_names([open_workspace(root).model for root in places])
-        models = [open_one(root) for root in places]
+        with uncollected():
+            refuse_same_names([open_workspace(root).model for root in places])
+            models = [open_one(root) for root in places]
     at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
     for number, each in enumerate(models):
         path = f"/models/{each.name}/predict" if number else "/predict"
