@@ -285,6 +285,15 @@ def test_a_suite_of_bounds_needs_no_great_expectations(desks: dict[str, Desk]) -
     subprocess.run([sys.executable, "-c", code, str(suite)], check=True)
 
 
+def test_a_cold_start_loads_nothing_that_a_plain_row_does_without() -> None:
+    code = (
+        "import sys; import retrim.serving.models, retrim.serving.server;"
+        "assert not {'fastapi', 'mlflow', 'retrim.checking.history', 'retrim.landing'} & set(sys.modules), "
+        "set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_bounds_break_where_great_expectations_says_so(served: dict[str, ServedVersion]) -> None:
     from retrim.adapters.great_expectations import rows_that_break
 
