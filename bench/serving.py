@@ -30,7 +30,7 @@ if "--folder" in sys.argv:  # the process that serves begins as `retrim serve` d
     from retrim.files import give_memory_back, lightgbm_alone, uncollected
 
     give_memory_back()
-    with uncollected():
+    with uncollected(for_good=True):
         lightgbm_alone()
 
 import numpy as np  # noqa: E402
@@ -92,7 +92,7 @@ def serve(folder: Path, port: int) -> None:
     from retrim.files import WorkspacePaths, lightgbm_alone, uncollected
 
     listener = bind(port)
-    with uncollected():
+    with uncollected(for_good=True):
         lightgbm_alone()
         from retrim.lineage.workspace import Workspace
         from retrim.serving.models import all_at_work, open_model
@@ -110,7 +110,7 @@ def serve(folder: Path, port: int) -> None:
         workspace.__dict__["registry"] = Shelf()
         return workspace
 
-    with uncollected():
+    with uncollected(for_good=True):
         model = open_model(opened, None, is_local=True, is_durable=False, now=lambda: pd.Timestamp.now("UTC"))
     with all_at_work([model]) as by_name, suppress(KeyboardInterrupt):
         run_server(by_name, listener)

@@ -1,5 +1,6 @@
 """Files and folders replaced whole, and the machine they are made on."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -9,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.files import count_cores, file_digest, folder_digest, platform_tag, read_folder, write_file, write_folder
+from retrim.files import (
+    count_cores,
+    file_digest,
+    folder_digest,
+    platform_tag,
+    read_folder,
+    uncollected,
+    write_file,
+    write_folder,
+)
 
 FILES = {"a.json": b"1", "deep/b.txt": b"2"}
 
@@ -115,3 +125,13 @@ def test_a_process_that_collects_seldom_looks_for_no_garbage_at_its_end() -> Non
     ]
 
     assert printed == ["found\n", ""]
+
+
+def test_garbage_of_what_is_done_again_and_again_is_found_later() -> None:
+    before = gc.get_freeze_count()
+    with uncollected():
+        made: list[object] = []
+        made.append(made)
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == before

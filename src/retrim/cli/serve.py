@@ -82,7 +82,7 @@ def serve(
         raise BadInputError(f"--shadow is given {len(shadows)} times; name {MOST_SHADOWS} at most")
     listener = bind(port, host)
     is_local = ip_address(listener.getsockname()[0]).is_loopback
-    with uncollected():
+    with uncollected(for_good=True):
         lightgbm_alone()
         from retrim.files import WorkspacePaths
         from retrim.lineage.workspace import open_workspace, refuse_same_names
@@ -110,7 +110,7 @@ def serve(
         models = openable([root for root, head in heads.items() if head is not None], open_one)
         end_when_live(heads)
     else:
-        with uncollected():
+        with uncollected(for_good=True):
             refuse_same_names([open_workspace(root).model for root in places])
             models = [open_one(root) for root in places]
     at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
