@@ -94,6 +94,7 @@ def mark_dead_flow_runs(*workspaces: Workspace) -> int:
             taken = any(was_taken(tags[tag], _name(run)) for tag in run.tags if tag in tags)
             if not taken and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
                 marked += _crash(client, run)
+        _crash_late_tasks(client, list(tags))
     return marked
 
 
@@ -115,6 +116,15 @@ def _crash(client: SyncPrefectClient, run: FlowRun) -> int:
     for task in client.read_task_runs(flow_run_filter=of_run, task_run_filter=open_tasks):
         client.set_task_run_state(task.id, dead, force=True)
     return count
+
+
+def _crash_late_tasks(client: SyncPrefectClient, tags: list[str]) -> None:
+    """Forces tasks of crashed flow runs to Crashed: a busy server may record that one runs after its run has ended."""
+    crashed = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED]))
+    of_runs = FlowRunFilter(tags=FlowRunFilterTags(any_=tags), state=crashed)
+    open_tasks = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN)))
+    for task in client.read_task_runs(flow_run_filter=of_runs, task_run_filter=open_tasks):
+        client.set_task_run_state(task.id, Crashed(message="its process was killed"), force=True)
 
 
 def _open_runs(client: SyncPrefectClient, which: FlowRunFilter) -> list[FlowRun]:

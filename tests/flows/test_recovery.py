@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pandas as pd
 import pytest
-from prefect import flow
+from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import temporary_settings
-from prefect.states import Completed, Running
+from prefect.states import Completed, Crashed, Running
 
 from retrim.files import WorkspacePaths
 from retrim.lineage.locks import held_locks, take_lock, was_taken
@@ -27,6 +27,11 @@ PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 @flow(name="an example")
 def example() -> None:
     """Never called: its runs are made by hand."""
+
+
+@task
+def work() -> None:
+    """Never called, too."""
 
 
 @pytest.fixture
@@ -95,6 +100,19 @@ def test_a_flow_run_that_died_before_its_sign_is_crashed_after_a_while(
     late = mark_dead_flow_runs(workspace)
 
     assert (early, late, state_of(client, run.id)) == (0, 1, "Crashed")
+
+
+def test_a_task_that_the_server_recorded_after_the_crash_of_its_run_is_crashed(
+    client: SyncPrefectClient, workspace: Workspace
+) -> None:
+    run = begun(client, workspace_tag(workspace), state=Crashed())
+    late = client.create_task_run(work, run.id, dynamic_key="0", state=Running())
+    other = client.create_task_run(work, begun(client, state=Crashed()).id, dynamic_key="0", state=Running())
+
+    mark_dead_flow_runs(workspace)
+
+    found = [client.read_task_run(task.id).state for task in (late, other)]
+    assert [state.name for state in found if state is not None] == ["Crashed", "Running"]
 
 
 def test_the_sign_of_a_flow_run_that_ended_is_cleared_and_its_state_kept(
