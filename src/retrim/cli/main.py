@@ -87,7 +87,6 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import show_check
     from retrim.files import login
-    from retrim.reports.kept_page import keep_page
     from retrim.retraining.retrain import check_at_once
     from retrim.stats.codec import to_record
 
@@ -108,8 +107,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
                 checked, run, finished = done.check, done.run, done.resumed
                 failed = kept_page.keep_page(checked, page)
     else:
-        run, finished = None, []
-        failed = keep_page(workspace, checked, page).error if checked.fresh else ""
+        run, finished, failed = None, [], ""  # with nothing new the page of the check before says it
     resumed = resumed_runs(workspace, finished)
     if as_json:
         render.show_json(
