@@ -98,7 +98,7 @@ drill-restore: $(ready) ## Back up a workspace, wipe it, restore it elsewhere an
 BATCHES ?= 720
 EVERY ?= 1h
 .PHONY: soak
-soak: $(ready) ## Land and check BATCHES=720 batches, one EVERY=1h of a fast clock, by real commands that are killed at random (hours).
+soak: $(ready) ## Land and check BATCHES=720 batches, one EVERY=1h of a fast clock, with kills and other faults at random (an hour).
 	@$(python) bench/soak.py --batches $(BATCHES) --every $(EVERY)
 
 # How long each state machine draws anew.

@@ -22,6 +22,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from retrim.adapters.prefect_server import LOGIN_VARIABLE
 from retrim.operations.parts import Installation, installation_at
 from retrim.release.versions import find_live_version
 from tests.builders.world import COMMAND, World, ask_when_free, make_world
@@ -30,8 +31,21 @@ RARELY = {"ingest": "300d", "monitor": "300d", "score": "300d", "maintain": "300
 ENVIRONMENT = {"RETRIM_PREFECT_URL": "", "RETRIM_MLFLOW_URL": ""}
 PORTS = ("--port", "0", "--serve-port", "0", "--prefect-port", "0")
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-FIRST, NEXT, LAST = 25, 31, 37
+FIRST, NEXT, LAST, AFTER = 25, 31, 37, 43
 DEADLINE_SECONDS = 3600
+TWICE = """
+import resource, sys
+from pathlib import Path
+from retrim.cli.base import flows_of
+from retrim.lineage.workspace import open_workspace
+with flows_of(open_workspace(Path.cwd())):
+    from retrim_flows.monitor import monitor
+    for at in sys.argv[1:]:
+        monitor(at)
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        print(used.ru_utime + used.ru_stime, flush=True)
+"""
+"""Two checks in one process: processor seconds of the process after each."""
 
 
 @dataclass
@@ -140,6 +154,22 @@ def measure_checks(running: Running, idle: float) -> tuple[float, float]:
     return running.seconds() - before - idle * seconds, seconds
 
 
+def measure_start(world: World, api: str, login: str) -> tuple[float, float]:
+    """Processor seconds of a process that makes one check, and of a second check in the same process."""
+    world.land(world.day(LAST), since=world.day(NEXT))
+    world.land(world.day(AFTER), since=world.day(LAST))
+    process = subprocess.run(
+        [sys.executable, "-c", TWICE, world.day(LAST), world.day(AFTER)],
+        cwd=world.root,
+        env={**world.environment, **ENVIRONMENT, "RETRIM_PREFECT_URL": api, LOGIN_VARIABLE: login},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, both = map(float, process.stdout.split())
+    return first, both - first
+
+
 def stop(running: Running) -> None:
     running.process.terminate()
     running.process.wait(120)
@@ -159,10 +189,17 @@ def main() -> None:
             print(f"idle, 1 model: {sum(sizes.values()):.0f} MB ({shown}), {idle:.1%} of a core", flush=True)
             alone, seconds = measure_checks(one, idle)
             print(f"a check of 1 model: {alone:.1f} s of a core, {seconds:.0f} s", flush=True)
+            api = one.installation.prefect_api
+            first, second = measure_start(one.worlds[0], api.url, api.login or "")
+            print(
+                f"a process that makes one check: {first:.1f} s of a core; a second check in it: {second:.1f} s, so "
+                f"{first - second:.1f} s are its start and imports",
+                flush=True,
+            )
         finally:
             stop(one)
         world = one.worlds[0]
-        world.land(world.day(LAST), since=world.day(NEXT))
+        world.land(world.day(AFTER + 6), since=world.day(AFTER))
         before = os.times()
         world.retrim("check", code=(0, 1), environment=ENVIRONMENT)
         after = os.times()

@@ -48,6 +48,7 @@ class Story:
         kept: Its own log.
         left: Processes that were left after it.
         next_run: The next scheduled run as a workspace's own status tells it.
+        newcomer: Checks that the schedule made of a workspace that was laid in the folder meanwhile.
     """
 
     shown: dict[str, str]
@@ -62,6 +63,7 @@ class Story:
     kept: str
     left: list[str]
     next_run: Mapping[str, str] | None
+    newcomer: list[DecisionRow]
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,8 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
     _until(lambda: "answers at" in log.read_text(encoding="utf-8"), process, log)
     shown_again = _show(first, folder)
     served = next(line for line in log.read_text(encoding="utf-8").splitlines() if "answers at" in line)
+    newcomer = _workspace(folder, "west")
+    _until(lambda: bool(_checks(newcomer)), process, log)
     process.send_signal(signal.SIGINT)
     exit_code = process.wait(90)
     return Story(
@@ -137,6 +141,7 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
         kept=(installation.up / "up.log").read_text(encoding="utf-8"),
         left=_left(folder),
         next_run=next_run,
+        newcomer=_checks(newcomer),
     )
 
 
@@ -202,6 +207,10 @@ def test_a_schedule_beside_it_is_refused(story: Story) -> None:
 def test_the_log_says_whose_check_it_was(story: Story) -> None:
     for name in NAMES:
         assert f"{name}: checked: " in story.kept
+
+
+def test_a_workspace_that_is_laid_meanwhile_is_served_too(story: Story) -> None:
+    assert {row.actor for row in story.newcomer} == {"schedule"}
 
 
 def test_ctrl_c_ends_it_cleanly(story: Story) -> None:

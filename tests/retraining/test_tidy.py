@@ -1,13 +1,19 @@
 """What the schedule removes each day: what is old and not needed, a share at a time, and nothing else."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow.entities import ViewType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from retrim.adapters import git
+from retrim.adapters.database import iso
 from retrim.checking.score import score
+from retrim.decision.stored_rows import DecisionRow, RunClaim, RunDetail, VersionRow
 from retrim.lineage.locks import using_cache
 from retrim.retraining.gc import prune
 from retrim.retraining.tidy import GRACE, tidy
@@ -123,3 +129,65 @@ def test_nothing_is_pruned_while_a_run_goes_on(tmp_path: Path) -> None:
         assert tidy(desk.workspace, now=NOW).pieces == 0
 
     assert old.exists()
+
+
+def test_a_taken_file_goes_after_its_time_counted_from_when_it_was_taken(tmp_path: Path) -> None:
+    desk = plain_desk(tmp_path, keep_leftovers="90D")
+    file = desk.workspace.paths.inbox / "taken" / "trips.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("at,level")
+    os.utime(file, (0, 0))  # as its producer wrote it
+    taken = pd.Timestamp(file.stat().st_ctime, unit="s", tz="UTC")
+    left = []
+    for days in (89, 91):
+        tidy(desk.workspace, now=taken + days * DAY)
+        left.append(file.exists())
+
+    assert left == [True, False]
+
+
+def test_taken_files_stay_where_nothing_says_how_long(tmp_path: Path) -> None:
+    desk = plain_desk(tmp_path, keep_leftovers=None)
+    file = desk.workspace.paths.inbox / "taken" / "trips.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("at,level")
+    tidy(desk.workspace, now=pd.Timestamp(file.stat().st_ctime, unit="s", tz="UTC") + 9000 * DAY)
+
+    assert file.exists()
+
+
+def refuse_run(desk: Desk, number: int, *, made: pd.Timestamp, state: str) -> tuple[str, str]:
+    """A retraining with its version, its run of MLflow and a trial of that; gives both ids."""
+    workspace, run, at = desk.workspace, f"run-{number}", iso(made)
+    store, registry = workspace.store, workspace.registry
+    asked = {"id": str(number), "model": workspace.model, "source": "person", "as_of": at, "at": at, "actor": "a test"}
+    store.add_decision(DecisionRow(**asked, outcome="retrain", reason="a test", text=json.dumps({"as_of": at})))
+    store.claim_run(RunClaim(id=run, model=workspace.model, decision=str(number), as_of=at, mode="search", started=at))
+    store.end_run(run, state=state, ended=at, version=number, detail=RunDetail())
+    digests = {"bundle": "b" * 64, "model_sha256": "c" * 64, "tag": f"retrim/{workspace.model}/v{number}"}
+    lineage = {"commit": git.commit_of(workspace.paths.root, "HEAD")}
+    store.add_version(
+        VersionRow(
+            model=workspace.model, version=number, run=run, as_of=at, made=at, **digests, lineage=lineage, verdict={}
+        )
+    )
+    parent = registry.open_run(run, f"version {number}", {})
+    trial = registry.client.create_run(registry.experiment, tags={MLFLOW_PARENT_RUN_ID: parent})
+    return parent, trial.info.run_id
+
+
+@pytest.mark.slow
+def test_trials_of_versions_that_were_refused_long_ago_go(tmp_path: Path) -> None:
+    desk = plain_desk(tmp_path, keep_leftovers="90D")
+    root = desk.workspace.paths.root
+    git.git(root, "init", "--quiet")
+    git.git(root, *git.IDENTITY, "commit", "--quiet", "--allow-empty", "-m", "first")
+    old, promoted, young = (
+        refuse_run(desk, number, made=NOW - days * DAY, state=state)
+        for number, days, state in ((1, 91, "refused"), (2, 91, "promoted"), (3, 89, "refused"))
+    )
+    tidy(desk.workspace, now=NOW)
+    registry = desk.workspace.registry
+    left = {run.info.run_id for run in registry.client.search_runs([registry.experiment], "", ViewType.ALL)}
+
+    assert left == {old[0], *promoted, *young}

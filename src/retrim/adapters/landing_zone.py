@@ -60,6 +60,7 @@ from retrim.reading.landed import (
     withdrawal_file,
     withdrawn_names,
 )
+from retrim.reading.packs import FAN, SMALL_ROWS, pack_small_files
 from retrim.stats.codec import Instant, from_record, to_json, to_record, written
 from retrim.table.data import OURS, DataParams
 from retrim.table.fault import Fault
@@ -153,13 +154,14 @@ class LandingIndex:
             found[found] = sure
         return found
 
-    def add(self, path: Path, keys: pd.Series) -> None:
-        """Notes the file that has just landed, with its keys."""
+    def add(self, path: Path, keys: pd.Series) -> int:
+        """Notes the file that has just landed, with its keys; gives how many are noted."""
         manifest = self._read()
         facts = facts_of(path)
         self._merge(manifest, facts.kind, hash_keys(keys))
         manifest.files[str(path.relative_to(self.root))] = _note_of(facts, path, manifest.schemas, withdrawn=False)
         self._write(manifest)
+        return len(manifest.files)
 
     def _refreshed(self) -> _Manifest:
         """The manifest, brought up to what lies in the zone."""
@@ -195,7 +197,8 @@ class LandingIndex:
                 self._merge(manifest, kind, np.concatenate(hashes))
 
     def _paths(self) -> Iterator[tuple[str, Path]]:
-        return ((str(path.relative_to(self.root)), path) for path in landed_paths(self.root))
+        inside = len(str(self.root)) + 1
+        return ((str(path)[inside:], path) for path in landed_paths(self.root))
 
     def _merge(self, manifest: _Manifest, kind: Kind, hashed: np.ndarray) -> None:
         runs = manifest.runs[kind]
@@ -481,7 +484,9 @@ class Landing:
             {f"retrim.{name}": value for name, value in facts.items()}
         )
         path = self._put(table, f"{kind}-{batch_id(digest)}.parquet", arrived=arrived)
-        self._index.add(path, frame["_key"])
+        if self._index.add(path, frame["_key"]) % FAN == 0:
+            rows = [file for file in self._index.batches() if file.kind == "rows" and 0 < file.rows <= SMALL_ROWS]
+            pack_small_files(self.root, {file.path.name: file.path for file in rows})
         return path
 
     def _put(self, table: pa.Table, name: str, *, arrived: pd.Timestamp) -> Path:

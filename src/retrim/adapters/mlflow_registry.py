@@ -574,12 +574,13 @@ class Leftover:
     why: str
 
 
-def leftovers(registry: ModelRegistry, failed: set[str]) -> Iterator[Leftover]:
+def leftovers(registry: ModelRegistry, failed: set[str], refused: Collection[str] = ()) -> Iterator[Leftover]:
     """Runs of the model's experiment that are marked deleted, or are of retrainings that failed, with their trials.
 
     Args:
         registry: Of the model.
         failed: Our ids of retrainings that failed for good.
+        refused: Those of retrainings of which the trials go: a version's bundle has them in short.
     """
     from mlflow.entities import ViewType
 
@@ -591,6 +592,7 @@ def leftovers(registry: ModelRegistry, failed: set[str]) -> Iterator[Leftover]:
             lambda token: registry.client.search_runs([registry.experiment], "", ViewType.ALL, page_token=token)
         )
     dead = {run.info.run_id for run in every if run.data.tags.get(RUN) in failed and run.info.run_id not in needed}
+    judged = {run.info.run_id for run in every if run.data.tags.get(RUN) in refused}
     for run in every:
         number, parent = run.info.run_id, run.data.tags.get(PARENT)
         if number in needed:
@@ -599,6 +601,8 @@ def leftovers(registry: ModelRegistry, failed: set[str]) -> Iterator[Leftover]:
             why = "it is marked as deleted"
         elif number in dead or parent in dead:
             why = "its retraining failed"
+        elif parent in judged:
+            why = "its version was refused long ago, and has its trials in short"
         else:
             continue
         yield Leftover(number, sum(path.stat().st_size for path in _files(run)), why)

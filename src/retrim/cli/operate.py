@@ -51,7 +51,7 @@ def up(
     A part that ends is started again, after ever longer pauses if it ends at once. All listen on 127.0.0.1 only. What
     they print goes to var/up/up.log too. What RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names is not started.
     """
-    from retrim.operations.parts import Ports, parts_of, plan_installation, write_installation
+    from retrim.operations.parts import Ports, plan_installation, write_installation
     from retrim.operations.supervise import (
         become_supervisor,
         open_each,
@@ -79,7 +79,7 @@ def up(
         _write_units(planned)
         return
     _show(folder, as_json=as_json, starting=True)
-    become_supervisor(planned, parts_of(planned), lock)
+    become_supervisor(planned, lock)
 
 
 def _places(folders: list[Path] | None) -> "tuple[list[WorkspacePaths], Path]":
@@ -144,6 +144,7 @@ def _run_worker(installation: "Installation") -> None:
     from contextlib import ExitStack
 
     from retrim.lineage.locks import held_locks
+    from retrim.operations.newcomers import Newcomers
     from retrim.operations.supervise import open_each
 
     workspaces = open_each(installation, say=_say)
@@ -159,6 +160,8 @@ def _run_worker(installation: "Installation") -> None:
         schedule = (
             schedule_of(workspaces[0]) if alone else WorkerSchedule(tuple(workspaces), "retrim", home, spread=True)
         )
+        if not alone:
+            Newcomers(Path(installation.folder), workspaces, _say).begin()
         run_schedule(schedule, None)
 
 

@@ -126,6 +126,11 @@ class ScheduleParams(SettingsSection):
         description="older predictions are deleted, by months of their rows; null: never; an audit may ask "
         "within three years",
     )
+    keep_leftovers: SomeSpan | None = Field(
+        default="90D",
+        description="files in var/inbox/taken/ and MLflow's trials of refused versions are deleted after that; null: "
+        "never; within a quarter somebody notices what a source did wrong",
+    )
 
     @classmethod
     def flows(cls) -> tuple[str, ...]:

@@ -113,14 +113,14 @@ def look_at_batch(
     regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()
-    history = _history(regular, data, params)
+    history = _history(regular, data, params, root=landing.root)
     history = replace(history, ends=[], lags=[], counts=[]) if of else history
     verdict = look_at(frame, history, data, params, arrives=now, made=reading.made, zone=reading.zone)
     grave = [concern for concern in verdict.concerns if concern.verdict == verdict.kind and concern.verdict in CURE]
     return verdict.kind, tuple(_fault(concern, len(frame)) for concern in grave)
 
 
-def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) -> History:
+def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *, root: Path) -> History:
     """The newest batches that hold `history_rows` rows together, and at least 12 files; pieces of one are a batch."""
     taken: list[BatchFile] = []
     rows = 0
@@ -131,7 +131,7 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams) ->
         rows += file.rows
     schemas = schemas_of(taken)
     read = read_as(schemas, data, {})
-    landed = LandedRows([file.path for file in taken], read)
+    landed = LandedRows([file.path for file in taken], read, root=root)
     times = landed.narrow(["_batch", data.time])
     ends = times.groupby("_batch", sort=False, observed=True)[data.time].max()
     places = times.sort_values(data.time, kind="stable")[ROW].iloc[-params.history_rows :].to_numpy()

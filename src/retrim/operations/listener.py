@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -64,13 +65,13 @@ class Listener:
             handler.setFormatter(line)
             self._log.addHandler(handler)
 
-    def take(self, event: str, payload: bytes) -> None:
+    def take(self, event: str, payload: str) -> None:
         """One event."""
-        head, _, body = payload.partition(b"\n")
-        values = dict(pair.split(":", 1) for pair in head.decode().split())
+        head, _, body = payload.partition("\n")
+        values = dict(pair.split(":", 1) for pair in head.split())
         name = values.get("processname", "")
         if event.startswith("PROCESS_LOG"):
-            self._say_lines(name, body.decode("utf-8", "backslashreplace"))
+            self._say_lines(name, body)
         elif event.startswith("PROCESS_STATE") and name != self._own:
             self._note(name, event.removeprefix("PROCESS_STATE_"), values)
 
@@ -95,11 +96,13 @@ def listen(folder: Path) -> None:
     """Takes events until the input ends."""
     os.umask(0o077)
     listener = Listener(folder, os.environ.get("SUPERVISOR_PROCESS_NAME", ""))
-    incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
+    # supervisord says how long a payload is in characters, not in bytes.
+    incoming = TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="backslashreplace", newline="\n")
+    outgoing = sys.stdout.buffer
     while True:
         outgoing.write(b"READY\n")
         outgoing.flush()
-        head = dict(pair.split(":", 1) for pair in incoming.readline().decode().split())
+        head = dict(pair.split(":", 1) for pair in incoming.readline().split())
         if not head:
             return
         listener.take(head["eventname"], incoming.read(int(head["len"])))

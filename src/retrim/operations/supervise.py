@@ -24,9 +24,9 @@ from retrim.lineage.locks import is_alive
 from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
 from retrim.operations import listener
 from retrim.operations.listener import STATES, PartState
-from retrim.operations.parts import Installation, Part
+from retrim.operations.parts import Installation, Part, parts_of
 
-LOCK, CONFIG = "lock", "supervisord.conf"
+LOCK, CONFIG, PID = "lock", "supervisord.conf", "supervisord.pid"
 STOP_SECONDS = 25
 START_SECONDS = 5
 """A part that ends sooner was not started: it is tried again after 1, 2, 3, ... seconds."""
@@ -118,11 +118,10 @@ def runs_now(installation: Installation) -> bool:
     return False
 
 
-def become_supervisor(installation: Installation, parts: Sequence[Part], lock: TextIO) -> NoReturn:
+def become_supervisor(installation: Installation, lock: TextIO) -> NoReturn:
     """Runs the parts until SIGINT or SIGTERM, in the place of this process."""
     (installation.up / STATES).unlink(missing_ok=True)
-    config = installation.up / CONFIG
-    write_private(config, supervisor_config(installation, parts).encode())
+    config = write_config(installation)
     reaper = begin_reaper()
     assert reaper.stdin is not None
     # First to high numbers, as each may lie in the other's place.
@@ -132,6 +131,13 @@ def become_supervisor(installation: Installation, parts: Sequence[Part], lock: T
     sys.stdout.flush()
     command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(config)]
     os.execv(sys.executable, command)  # noqa: S606  no shell is wanted
+
+
+def write_config(installation: Installation) -> Path:
+    """Writes the file of supervisord, which reads it when it begins and at SIGHUP."""
+    path = installation.up / CONFIG
+    write_private(path, supervisor_config(installation, parts_of(installation)).encode())
+    return path
 
 
 def supervisor_config(installation: Installation, parts: Sequence[Part]) -> str:
@@ -144,7 +150,7 @@ def supervisor_config(installation: Installation, parts: Sequence[Part]) -> str:
         logfile=up / "supervisord.log",
         logfile_maxbytes="1MB",
         logfile_backups="1",
-        pidfile=up / "supervisord.pid",
+        pidfile=up / PID,
         childlogdir=up,
         umask="077",
     )

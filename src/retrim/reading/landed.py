@@ -18,9 +18,10 @@ It is never changed. A view as of a moment before it still holds the batch; late
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,6 +34,7 @@ from pydantic import Field
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.reading.chunks import PIECE
+from retrim.reading.packs import PackedFile, packed_files
 from retrim.stats.codec import Instant, Unwritten, from_record, written
 from retrim.table.data import OURS, ColumnType, DataParams
 from retrim.table.schema import NUMERIC, LandedSchema, ReadColumns, as_they_stand, read_as
@@ -179,7 +181,13 @@ def _type_of(stored: pa.DataType) -> str:
 
 def landed_paths(root: Path) -> list[Path]:
     """Where landed files lie under `root`, in order of name."""
-    return [path for path in sorted(root.rglob("*.parquet")) if not path.name.startswith(".")]
+    found = sorted(
+        f"{folder}{os.sep}{name}"  # sorted as text: a tenth of the time of paths and `rglob`
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.endswith(".parquet") and not name.startswith(".")
+    )
+    return [Path(each) for each in found]
 
 
 def in_order(files: Iterable[BatchFile]) -> list[BatchFile]:
@@ -257,15 +265,17 @@ def hash_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def check_whole(path: Path) -> None:
-    """Refuses a landed file that is not what was landed; one that is older than these hashes has none to be held to.
+def check_whole(path: Path) -> str | None:
+    """Refuses a landed file that is not what was landed; gives its SHA-256.
+
+    None: it is older than these hashes, and has none to be held to.
 
     Raises:
         RefusedError: Its bytes, or those of its hash, were altered.
     """
     noted = hash_file(path)
     if not noted.is_file():
-        return
+        return None
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if noted.read_bytes() != f"{found}\n".encode():
@@ -273,6 +283,7 @@ def check_whole(path: Path) -> None:
             f"{path} was altered since it landed: its SHA-256 is {found[:12]}, {noted.name} says another; restore both "
             "from a backup, or remove both and land the file again"
         )
+    return found
 
 
 def read_column(paths: Iterable[Path], column: str) -> pd.Series:
@@ -329,17 +340,24 @@ class LandedRows:
     Args:
         paths: Files of rows, 1 or more.
         read: How they are read; None: as they stand.
+        root: The landing zone in which they lie, where small ones may be packed; None: each is opened.
 
     Raises:
         BadInputError: A file is damaged.
         RefusedError: A file was altered since it landed.
     """
 
-    def __init__(self, paths: Sequence[Path], read: ReadColumns | None = None) -> None:
+    def __init__(self, paths: Sequence[Path], read: ReadColumns | None = None, *, root: Path | None = None) -> None:
         groups: list[tuple[Path, int, int]] = []
         schemas = {}
+        packed = {} if root is None or read is None else packed_files(root)
+        self._packed: dict[Path, PackedFile] = {}
         for path in paths:
-            check_whole(path)
+            digest, there = check_whole(path), packed.get(path.name)
+            if there is not None and there.digest == digest:
+                self._packed[path] = there
+                groups.append((path, 0, there.rows))
+                continue
             # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
             with read_whole(path), path.open("rb") as file:
                 footer = pq.ParquetFile(file)
@@ -363,9 +381,15 @@ class LandedRows:
     def narrow(self, columns: Sequence[str]) -> pd.DataFrame:
         """These columns of every row, and its number as `_row`; `_batch` as a category, sorted."""
         wanted = list(dict.fromkeys(columns))
-        files = dict.fromkeys(path for path, _, _ in self._groups)
         tables = []
-        for path in files:
+        for path in self._stretches():
+            if isinstance(path, PackedFile):
+                part = self._of_pack(path, wanted)
+                place = part.schema.get_field_index("_batch")
+                tables.append(
+                    part if place < 0 else part.set_column(place, "_batch", part["_batch"].dictionary_encode())
+                )
+                continue
             with path.open("rb") as file, read_whole(path):
                 stored = pq.ParquetFile(file, read_dictionary=["_batch"])
                 names = stored_names(stored.schema_arrow.names, self._columns, wanted)
@@ -447,8 +471,30 @@ class LandedRows:
         frame: pd.DataFrame = taken.to_pandas(split_blocks=True)
         return frame
 
+    def _stretches(self) -> Iterator[Path | PackedFile]:
+        """The files in order; those that lie one after the other in a pack at once."""
+        before: PackedFile | None = None
+        for path in dict.fromkeys(path for path, _, _ in self._groups):
+            there = self._packed.get(path)
+            if before is not None and there is not None and before.goes_on_in(there):
+                before = replace(before, rows=before.rows + there.rows)
+                continue
+            if before is not None:
+                yield before
+            before = there
+            if there is None:
+                yield path
+        if before is not None:
+            yield before
+
+    def _of_pack(self, there: PackedFile, columns: Sequence[str]) -> pa.Table:
+        names = stored_names(there.table.column_names, self._columns, columns)
+        return as_read(there.table.slice(there.start, there.rows), names, self._columns, columns)
+
     def _read(self, place: int, columns: Sequence[str]) -> pa.Table:
         path, part, _ = self._groups[place]
+        if path in self._packed:
+            return self._of_pack(self._packed[path], columns)
         with path.open("rb") as file, read_whole(path):
             stored = pq.ParquetFile(file)
             names = stored_names(stored.schema_arrow.names, self._columns, columns)
@@ -483,7 +529,7 @@ def open_landed(
     files = list(files)
     rows = rows_of(files, root)
     read = read_as(schemas_of(rows), data, needs)
-    return LandedRows([file.path for file in rows], read), read_labels(files, data)
+    return LandedRows([file.path for file in rows], read, root=root), read_labels(files, data)
 
 
 def with_names_of_then(table: pd.DataFrame, landed: LandedRows) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated
 
 import pandas as pd
@@ -28,6 +29,7 @@ from retrim.adapters.wheel import LOCK, dependencies_in
 from retrim.decision.history import UNFINISHED
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import RefusedError, RetrimError
+from retrim.landing.inbox import TAKEN
 from retrim.lineage.locks import alone_with_cache, clear_lock, is_alive, left_behind
 from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
@@ -41,7 +43,7 @@ class GarbageItem:
     """Something that was looked at.
 
     Args:
-        what: Run directory, sign, trial log, environment, prediction, run cache, cache or MLflow run.
+        what: Run directory, sign, trial log, environment, prediction, taken file, run cache, cache or MLflow run.
         name: Which.
         frees: Bytes that are free once it is gone.
         why: Why it is kept, or why it goes.
@@ -257,7 +259,8 @@ def _pieces(workspace: Workspace, now: pd.Timestamp, grace: pd.Timedelta | None)
     yield from _trials(workspace)
     yield from _environments(workspace)
     yield from stopped_predictions(workspace, now=now)
-    yield from _mlflow(workspace)
+    yield from _taken_files(workspace, now=now)
+    yield from _mlflow(workspace, now=now)
     yield from cache_pieces(workspace, named, kept_run_directories=kept, now=now)
 
 
@@ -367,8 +370,30 @@ def _remove_environment(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _mlflow(workspace: Workspace) -> Iterator[GarbageItem]:
-    """Runs of MLflow that no version came from: deleted ones, and those of runs that failed for good."""
+def _taken_files(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
+    """Files of the inbox that were taken long ago: what they held has landed, or lies in quarantine."""
+    keep = workspace.params.schedule.keep_leftovers
+    if keep is None:
+        return
+    since = (now - pd.Timedelta(keep)).timestamp()
+    for path in sorted((workspace.paths.inbox / TAKEN).glob("*")):
+        state = path.lstat()
+        if S_ISREG(state.st_mode) and state.st_ctime <= since:  # of the move; a producer's file may be older
+            yield GarbageItem("taken file", path.name, state.st_size, f"taken {keep} ago", partial(unlink, path))
+
+
+def _mlflow(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
+    """Runs of MLflow that no version came from: deleted ones, those of runs that failed for good, and old trials."""
     failed = {run.id for run in workspace.store.runs(workspace.model, state="failed")}
-    for run in leftovers(workspace.registry, failed):
+    for run in leftovers(workspace.registry, failed, _refused_long_ago(workspace, now=now)):
         yield GarbageItem("mlflow run", run.id, run.bytes, run.why, partial(erase, workspace.registry, run.id))
+
+
+def _refused_long_ago(workspace: Workspace, *, now: pd.Timestamp) -> set[str]:
+    """Retrainings whose version was refused, and made so long ago that nobody looks at its trials any more."""
+    keep = workspace.params.schedule.keep_leftovers
+    if keep is None:
+        return set()
+    until = now - pd.Timedelta(keep)
+    old = {row.run for row in workspace.store.versions(workspace.model) if pd.Timestamp(row.made) <= until}
+    return {run.id for run in workspace.store.runs(workspace.model, state="refused") if run.id in old}

@@ -1,0 +1,104 @@
+"""A workspace that is laid in the folder of an installation while that runs: all parts begin again, with it.
+
+A thread of the worker looks. supervisord reads its configuration anew at SIGHUP, and starts every part anew.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retrim.errors import RetrimError
+from retrim.files import WorkspacePaths
+from retrim.lineage.locks import is_alive
+from retrim.lineage.workspace import Workspace, open_workspace
+from retrim.operations.parts import UP, Installation, installation_at, plan_installation, write_installation
+from retrim.operations.supervise import PID, write_config
+from retrim.reports.health import workspaces
+from retrim.settings import Env
+
+LOOK_SECONDS = 20.0
+
+
+@dataclass
+class Newcomers:
+    """Looks for new workspaces every now and then, and counts one that it has seen twice: it is laid by then.
+
+    Args:
+        folder: Of the installation.
+        served: Workspaces that the worker serves.
+        say: Prints a line.
+    """
+
+    folder: Path
+    served: list[Workspace]
+    say: Callable[[str], None]
+    _seen: set[str] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Looks in a thread of its own, where supervisord has started this process."""
+        threading.Thread(target=self._watch, name="newcomers", daemon=True).start()
+
+    def _watch(self) -> None:
+        supervisor = os.getppid()
+        while _noted_pid(self.folder) == supervisor:
+            time.sleep(LOOK_SECONDS)
+            with suppress(RetrimError, OSError):  # a folder that goes, or a file half written: it is looked at again
+                installation = installation_at(self.folder)
+                new = self.settled(new_roots(installation))
+                if new and not any(each.store.runs(each.model, state="running") for each in self.served):
+                    self.say(f"new here: {', '.join(new)}; all parts begin again")
+                    take_in(installation, new)
+                    os.kill(supervisor, signal.SIGHUP)
+                    return
+
+    def settled(self, found: list[str]) -> list[str]:
+        """Those that were there at the look before, too."""
+        before, self._seen = self._seen, set(found)
+        return [root for root in found if root in before]
+
+
+def new_roots(installation: Installation) -> list[str]:
+    """Workspaces below its folder that it does not serve and could: of a name of their own, without a schedule."""
+    if installation.is_alone:
+        return []
+    names = {each.model for root in installation.roots if (each := _opened(root)) is not None}
+    found = []
+    for paths in workspaces([Path(installation.folder)]):
+        new = None if str(paths.root) in installation.roots else _opened(str(paths.root))
+        if new is not None and new.model not in names and not is_alive(new, "schedule"):
+            names.add(new.model)
+            found.append(str(paths.root))
+    return found
+
+
+def take_in(installation: Installation, new: list[str]) -> Installation:
+    """Notes new workspaces as served, for the parts that begin next."""
+    planned = plan_installation(
+        [WorkspacePaths(Path(root)) for root in (*installation.roots, *new)],
+        Path(installation.folder),
+        ports=installation.ports,
+        prefect_url=installation.prefect_url,
+        mlflow_url=Env().mlflow_url,
+    )
+    write_installation(planned)
+    write_config(planned)
+    return planned
+
+
+def _opened(root: str) -> Workspace | None:
+    """A workspace; None where it cannot be opened, which `retrim doctor` tells."""
+    with suppress(RetrimError, OSError):
+        return open_workspace(Path(root))
+    return None
+
+
+def _noted_pid(folder: Path) -> int | None:
+    """The process of supervisord, as it noted it; None: systemd supervises, or nobody."""
+    with suppress(OSError, ValueError):
+        return int((folder / UP / PID).read_text(encoding="utf-8"))
+    return None

@@ -1,0 +1,85 @@
+"""Which workspaces of a folder are new to an installation that runs, and what is noted of them."""
+
+from configparser import RawConfigParser
+from pathlib import Path
+
+import pytest
+
+from retrim.files import WorkspacePaths
+from retrim.operations.newcomers import Newcomers, new_roots, take_in
+from retrim.operations.parts import Installation, Ports, installation_at, plan_installation
+from retrim.operations.supervise import CONFIG
+from tests.builders.world import describe
+
+
+def lay(folder: Path, name: str, *, model: str | None = None) -> str:
+    root = folder / name
+    root.mkdir()
+    describe(root, task="regression", changes={"data": {"model": model or name}})
+    (root / "dvc.yaml").touch()
+    return str(root)
+
+
+def plan(folder: Path, *names: str) -> Installation:
+    roots = [WorkspacePaths(folder / name) for name in names]
+    return plan_installation(roots, folder, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Installation:
+    """An installation of two workspaces."""
+    for name in ("a", "b"):
+        lay(tmp_path, name)
+    return plan(tmp_path, "a", "b")
+
+
+def test_what_is_served_is_not_new(running: Installation) -> None:
+    assert new_roots(running) == []
+
+
+def test_a_workspace_that_was_laid_meanwhile_is_new(running: Installation) -> None:
+    new = lay(Path(running.folder), "c")
+
+    assert new_roots(running) == [new]
+
+
+def test_one_that_cannot_be_opened_is_left_alone(running: Installation) -> None:
+    root = Path(lay(Path(running.folder), "c"))
+    (root / "params.yaml").write_text("data: 1")
+
+    assert new_roots(running) == []
+
+
+def test_one_with_a_name_that_is_served_is_left_alone(running: Installation) -> None:
+    lay(Path(running.folder), "c", model="a")
+
+    assert new_roots(running) == []
+
+
+def test_of_one_workspace_alone_none_is_new(tmp_path: Path) -> None:
+    root = Path(lay(tmp_path, "a"))
+    lay(root, "b")
+
+    assert (
+        new_roots(Installation(str(root), (str(root),), Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False))
+        == []
+    )
+
+
+def test_it_counts_once_it_was_seen_twice(running: Installation) -> None:
+    looking = Newcomers(Path(running.folder), [], print)
+
+    assert [looking.settled(found) for found in (["c"], ["c", "d"], ["d"])] == [[], ["c"], ["d"]]
+
+
+def test_the_next_parts_serve_it_at_the_same_ports(running: Installation) -> None:
+    new = lay(Path(running.folder), "c")
+    take_in(running, [new])
+    noted, config = installation_at(Path(running.folder)), RawConfigParser()
+    config.read(running.up / CONFIG)
+
+    assert noted.roots == (*running.roots, new)
+    assert (noted.ports.ui, noted.ports.serve, noted.ports.prefect) == (
+        running.ports.ui, running.ports.serve, running.ports.prefect,
+    )  # fmt: skip
+    assert new in config["program:serve"]["command"]

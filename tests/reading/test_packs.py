@@ -1,0 +1,107 @@
+"""Small landed files are read from packs: the same rows, in the same order, and never of a file with other bytes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrim.adapters.landing_zone import Landing
+from retrim.errors import RefusedError
+from retrim.reading import packs
+from retrim.reading.landed import LandedRows, hash_file, landed_files, read_rows, schemas_of
+from retrim.reading.packs import FAN, packed_files
+from retrim.table.schema import ReadColumns, as_they_stand
+
+NOON = pd.Timestamp("2024-05-01T12:00:00Z")
+FILES = 3 * FAN + 5
+
+
+def land(root: Path, number: int, *, after: float, count: int = 2) -> Path:
+    numbers = np.arange(count) + 10 * number
+    frame = pd.DataFrame(
+        {"_key": pd.Series([f"k{each}" for each in numbers], dtype="str"), "x": numbers / 2, "at": NOON}
+    )
+    landing = Landing(root)
+    with landing.locked():
+        digest, arrived = f"{number:064x}"[::-1], NOON + pd.Timedelta(after, "min")
+        return landing.land_rows(frame, digest=digest, arrived=arrived, correction=False, released="")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Many small files, a large one among them, and one that arrived before others which had landed."""
+    for number in range(FILES):
+        late, large = number == FAN + 3, number == 7
+        land(tmp_path, number, after=2.5 if late else number, count=2000 if large else 2)
+    return tmp_path
+
+
+def columns_of(root: Path) -> ReadColumns:
+    return as_they_stand(schemas_of(landed_files(root)))
+
+
+def opened(root: Path, paths: list[Path]) -> LandedRows:
+    return LandedRows(paths, columns_of(root), root=root)
+
+
+def test_many_small_files_lie_in_few_packs(root: Path) -> None:
+    assert len(packed_files(root)) == 2 * FAN
+    assert len(list((root / packs.FOLDER).glob(packs.GLOB))) == 2
+
+
+def test_rows_of_packs_are_those_of_the_files(root: Path) -> None:
+    paths = [file.path for file in landed_files(root)]
+    whole, landed = read_rows(paths), opened(root, paths)
+    order = np.random.default_rng(3).permutation(len(whole))
+
+    pd.testing.assert_frame_equal(landed.take(order, landed.columns), whole.iloc[order].reset_index(drop=True))
+    narrow = landed.narrow(["_key", "_batch", "x"])
+    assert narrow["_key"].tolist() == whole["_key"].tolist()
+    assert narrow["_batch"].tolist() == whole["_batch"].tolist()
+
+
+def test_some_of_the_files_give_their_rows_alone(root: Path) -> None:
+    paths = [file.path for file in landed_files(root)][3:50:2]
+
+    assert opened(root, paths).narrow(["_key"])["_key"].tolist() == read_rows(paths)["_key"].tolist()
+
+
+def test_packs_are_put_together_into_larger_ones(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "FAN", 3)
+    packs.pack_small_files(root, {file.path.name: file.path for file in landed_files(root)})
+    paths = [file.path for file in landed_files(root)]
+    levels = {path.name.split("-")[1] for path in (root / packs.FOLDER).glob(packs.GLOB)}
+
+    assert "2" in levels
+    assert opened(root, paths).narrow(["_key"])["_key"].tolist() == read_rows(paths)["_key"].tolist()
+
+
+def test_a_packed_file_that_was_altered_is_refused(root: Path) -> None:
+    paths, columns = [file.path for file in landed_files(root)], columns_of(root)
+    content = bytearray(paths[0].read_bytes())
+    content[40] ^= 1
+    paths[0].write_bytes(bytes(content))
+
+    with pytest.raises(RefusedError, match="altered"):
+        LandedRows(paths, columns, root=root)
+
+
+def test_rows_of_a_pack_count_for_no_other_bytes(root: Path) -> None:
+    paths = [file.path for file in landed_files(root)]
+    elsewhere = land(root / "elsewhere", 0, after=0, count=1)  # the same batch, with other rows
+    paths[0].write_bytes(elsewhere.read_bytes())
+    hash_file(paths[0]).write_bytes(hash_file(elsewhere).read_bytes())
+
+    assert len(opened(root, paths[:1])) == 1
+
+
+def test_a_damaged_pack_is_passed_over_and_made_anew(root: Path) -> None:
+    damaged = min((root / packs.FOLDER).glob(packs.GLOB))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    paths = [file.path for file in landed_files(root)]
+
+    assert len(packed_files(root)) == FAN
+    assert opened(root, paths).narrow(["_key"])["_key"].tolist() == read_rows(paths)["_key"].tolist()
+    packs.pack_small_files(root, {path.name: path for path in paths if path.stat().st_size < 20_000})
+    assert len(packed_files(root)) >= 2 * FAN
