@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrim.errors import RetrimError
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, workspaces
 from retrim.lineage.locks import is_alive
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.operations.parts import UP, Installation, installation_at, plan_installation, write_installation
 from retrim.operations.supervise import PID, write_config
-from retrim.reports.health import workspaces
 from retrim.settings import Env
 
 LOOK_SECONDS = 20.0
