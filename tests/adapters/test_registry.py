@@ -470,7 +470,7 @@ class TestWhatIsMissing:
         folder = registry.bundle_folder(version)
         folder.rename(folder.with_name("away"))
 
-        with pytest.raises(RetrimError, match=r"the bundle of version 1 is not whole .*; restore the artifacts"):
+        with pytest.raises(RetrimError, match=r"the bundle of version 1 is incomplete .*; restore the artifacts"):
             registry.bundle_folder(version)
 
     def test_a_file_that_is_no_database_is_said_to_be_none(self, made) -> None:

@@ -128,14 +128,14 @@ class TestAnAttestation:
 
     @pytest.mark.parametrize("gone", ["payload", "payloadType", "signatures"])
     def test_without_a_part_is_none(self, signed: dict[str, Any], gone: str) -> None:
-        with pytest.raises(BadInputError, match="this is no attestation"):
+        with pytest.raises(BadInputError, match="this is not an attestation"):
             read_attestation({name: value for name, value in signed.items() if name != gone})
 
     @pytest.mark.parametrize(
         "junk", [{"payload": 1}, {"payloadType": "x"}, {"signatures": {}}, {"signatures": [1]}, {"more": "\ud800"}]
     )
     def test_of_junk_is_none(self, signed: dict[str, Any], junk: dict[str, Any]) -> None:
-        with pytest.raises(BadInputError, match="this is no attestation"):
+        with pytest.raises(BadInputError, match="this is not an attestation"):
             read_attestation({**signed, **junk})
 
     def test_that_nobody_signed_is_not_signed(self, signed: dict[str, Any]) -> None:

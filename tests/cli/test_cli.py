@@ -381,7 +381,7 @@ def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
 def test_a_number_no_version_can_have_is_wrong_use(call: str, ask: Ask, world: World) -> None:
     ended = ask(world.root, *call.split(), "9" * 30)
 
-    assert (ended.code, "is not the number of a version" in ended.err) == (2, True)
+    assert (ended.code, "is not a version number" in ended.err) == (2, True)
 
 
 def test_a_file_name_that_is_not_utf8_is_set_aside_like_any_other(with_rows: World) -> None:

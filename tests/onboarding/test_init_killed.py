@@ -65,10 +65,10 @@ def test_the_same_command_goes_on_and_then_is_done(killed: WorkspacePaths) -> No
     assert (len(before), after[:2]) == (2, before)
     assert [one.outcome for one in written.landed[:3]] == ["already", "already", "landed"]
     assert sum(batch.rows for batch in after) == ROWS
-    with pytest.raises(RefusedError, match="one model a workspace"):
+    with pytest.raises(RefusedError, match="a workspace has one model"):
         init(killed, csv(table(ROWS)), overwrite=True)
 
 
 def test_another_table_does_not_go_on_with_it(killed: WorkspacePaths) -> None:
-    with pytest.raises(RefusedError, match="one model a workspace"):
+    with pytest.raises(RefusedError, match="a workspace has one model"):
         init(killed, csv(table(ROWS, seed=8)), overwrite=True)

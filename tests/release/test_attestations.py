@@ -94,14 +94,14 @@ def test_a_key_that_stands_twice_is_refused(workspace: Workspace, file: Path) ->
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace('{\n "payload"', '{\n "payload": "",\n "payload"', 1), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match="a key that stands twice"):
+    with pytest.raises(BadInputError, match="a key twice in one record"):
         verify_attestation(workspace, file, key=None)
 
 
 def test_what_is_signed_has_one_spelling(workspace: Workspace, file: Path) -> None:
     altered(file, lambda said: said.replace(b'"identical": true', b'"identical": false,\n  "identical": true'))
 
-    with pytest.raises(BadInputError, match="this is no attestation"):
+    with pytest.raises(BadInputError, match="this is not an attestation"):
         verify_attestation(workspace, file, key=None)
 
 

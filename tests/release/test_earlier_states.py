@@ -1,9 +1,9 @@
 """Workspaces that released versions left behind are opened by this one: read, scored, upgraded."""
 
 import json
+import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.slow
 def state(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The workspace, laid where it has never been, and what it said of itself when it was made."""
     folder = tmp_path_factory.mktemp("state")
-    with tarfile.open(STATES / f"{request.param}.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(STATES / f"{request.param}.tar.xz", folder)
     return folder / "workspace", json.loads((STATES / f"{request.param}.json").read_text(encoding="utf-8"))
 
 

@@ -98,8 +98,7 @@ class Cluster:
             except (CancelledError, KilledWorker) as error:
                 raise LostFitError(
                     f"a fit killed every Dask worker that tried it ({type(error).__name__}); usually for lack "
-                    f"of memory: give the "
-                    "workers more"
+                    "of memory: give the workers more"
                 ) from error
             else:
                 return answer
@@ -192,8 +191,7 @@ def check_address(address: str) -> None:
     if parts.scheme != "tcp" or not on_loopback:
         raise BadInputError(
             f"{DASK_VARIABLE} is {address!r}: anyone who reaches a Dask scheduler can run code on its workers; "
-            f"write, for example, "
-            "tls://host:8786 with certificates in Dask's configuration, or tcp://127.0.0.1:8786"
+            "write, for example, tls://host:8786 with certificates in Dask's configuration, or tcp://127.0.0.1:8786"
         )
 
 

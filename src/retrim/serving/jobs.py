@@ -135,7 +135,7 @@ class AllowedPlaces:
         if not is_database(where):
             return where
         if where not in self._databases:
-            raise BadInputError(f"jobs may not use {where} any more; name it when the server starts: --jobs-under")
+            raise BadInputError(f"jobs may not use {where} any more; allow it: `retrim serve --jobs-under {where}`")
         return self._databases[where]
 
 

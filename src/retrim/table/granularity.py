@@ -200,8 +200,10 @@ def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator
     elif kind in ("number", "integer"):
         for value in each.among or ():
             if isinstance(value, str) or (kind == "integer" and value != int(value)):
-                never = f"where: {each.column!r} has the type {kind}, so it is never {value!r}"
-                yield f"{never}; write, for example, among: [1]"
+                yield (
+                    f"where: {each.column!r} has the type {kind}, so it is never {value!r}; write, for example, "
+                    "among: [1]"
+                )
 
 
 def _resample(
