@@ -97,7 +97,7 @@ PLACED = (
              {"step": "frequency", "columns": ["group"]}),
     prepared("columns: none; name one, or all", {"step": "frequency", "columns": []},
              {"step": "frequency", "columns": "all"}),
-    case("{} cannot separate cells; give one ASCII character such as ',', ';' or '\\t'", {"reading.separator": "§"},
+    case("{} cannot separate cells; write one ASCII character such as ',', ';' or '\\t'", {"reading.separator": "§"},
          {"reading.separator": "\t"}),
     case("{} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'", {"reading.zone": "Berlin"},
          {"reading.zone": "Europe/Berlin"}),

@@ -198,7 +198,7 @@ def test_a_count_of_seconds_that_no_signed_number_holds_is_a_fault() -> None:
     ],
 )
 def test_a_spelling_that_no_file_can_be_read_by_is_refused_in_the_settings(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="(write|give) one"):
+    with pytest.raises(ValidationError, match="write one"):
         ReadingParams.model_validate({**PLAIN.model_dump(), **wrong})
 
 

@@ -44,7 +44,7 @@ def _known_encoding(name: str) -> str:
 
 def _known_separator(sign: str) -> str:
     if not sign.isascii() or sign in '"\r\n\0':
-        raise ValueError(f"{sign!r} cannot separate cells; give one ASCII character such as ',', ';' or '\\t'")
+        raise ValueError(f"{sign!r} cannot separate cells; write one ASCII character such as ',', ';' or '\\t'")
     return sign
 
 
