@@ -99,13 +99,13 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     checked = check_at_once(workspace, by=login(), now=at)
     if checked is None:
         with flows_of(workspace):
-            from retrim_flows import kept_page
+            from retrim.reports.kept_page import keep_page
             from retrim_flows.monitor import monitor
 
             with render.progress():
                 done = monitor(at.isoformat())
                 checked, run, finished = done.check, done.run, done.resumed
-                failed = kept_page.keep_page(checked, page)
+                failed = keep_page(workspace, checked, page).error if checked.fresh else ""
     else:
         run, finished, failed = None, [], ""  # with nothing new the page of the check before says it
     resumed = resumed_runs(workspace, finished)
