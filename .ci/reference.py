@@ -479,7 +479,7 @@ RECORDS = (
     Printed("retrim alerts send", "retrim.lineage.telling:Sending", "Under `sent`, a list of these."),
     Printed("retrim status --check", "retrim.reports.health:Health"),
     Printed("retrim doctor", "retrim.operations.doctor:Diagnosis", "Under `workspaces`, a list of these."),
-    Printed("retrim up --show", "retrim.operations.look:PartSeen", "Under `parts`, a list of these."),
+    Printed("retrim up --show", "retrim.operations.supervise:PartSeen", "Under `parts`, a list of these."),
     Printed(
         "retrim init",
         "retrim.onboarding.init:InspectedTable",

@@ -16,13 +16,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 from retrim.adapters import git, prefect_server  # noqa: E402
+from retrim.operations.scratch import end_within  # noqa: E402
 from tests.builders.world import turn_code  # noqa: E402
 from tests.drills.scene import (  # noqa: E402
     Scene,
@@ -76,18 +75,8 @@ class Seen:
 def started(scene: Scene, at: str, after: float | None) -> "subprocess.CompletedProcess[str]":
     """A retraining for a moment, killed after that many seconds if it still goes on."""
     process = scene.world.start("retrain", "--as-of", at)
-    killer = None if after is None else threading.Timer(after, kill, [process.pid])
-    if killer is not None:
-        killer.start()
-    out, errors = process.communicate()
-    if killer is not None:
-        killer.cancel()
+    out, errors = end_within(process, after)
     return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
-
-
-def kill(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
 
 
 def place_in(errors: str) -> str:

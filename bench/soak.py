@@ -37,6 +37,7 @@ sys.path[:0] = [str(ROOT)]
 from retrim.adapters import prefect_server  # noqa: E402
 from retrim.adapters.landing_zone import Quarantine  # noqa: E402
 from retrim.adapters.store import Store  # noqa: E402
+from retrim.operations.scratch import end_within  # noqa: E402
 from tests.builders.world import START, World, make_world  # noqa: E402
 from tests.drills.scene import all_is_settled  # noqa: E402
 
@@ -149,12 +150,7 @@ def kill(group: int) -> None:
 def command(world: World, words: tuple[str, ...], after: float | None) -> bool:
     """Whether a command ended as it should; it is killed that many seconds after its start."""
     process = world.start(*words)
-    killer = None if after is None else threading.Timer(after, kill, [process.pid])
-    if killer is not None:
-        killer.start()
-    _, errors = process.communicate()
-    if killer is not None:
-        killer.cancel()
+    _, errors = end_within(process, after)
     if process.returncode not in (*DONE, -signal.SIGKILL):
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}: {errors}")
     return process.returncode in DONE

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +11,7 @@ from retrim.checking.check import CheckOutcome
 from retrim.files import RETRIM
 from retrim.lineage.workspace import Workspace
 from retrim.reports import kept_page
+from retrim_flows.lines import say
 from retrim_flows.moment import open_workspace
 
 SECONDS = 120
@@ -27,24 +27,21 @@ def write_page() -> bytes:
         return file.read_bytes()
 
 
-def keep_page(checked: CheckOutcome, make: Callable[[], bytes]) -> str:
-    """Keeps both. Why one cannot be kept is the answer; empty: both are, or the check was made before and has its page.
-
-    Args:
-        checked: The check.
-        make: Gives the page as it is now.
-    """
+def keep_page(checked: CheckOutcome) -> None:
+    """Keeps both; that one cannot be kept is only said. A check that was made before has its page."""
     if not checked.fresh:
-        return ""
+        return
     try:
         workspace = open_workspace()
-        kept = kept_page.keep_page(workspace, checked, make)
+        kept = kept_page.keep_page(workspace, checked, write_page)
         key = "check-" + re.sub("[^a-z0-9]+", "-", workspace.model.lower()).strip("-")
         summary = summarise(workspace, checked, kept)
         create_markdown_artifact(markdown=summary, key=key, description=f"check {checked.id}")
     except Exception as error:  # noqa: BLE001  the check is made, whatever becomes of its page
-        return f"{type(error).__name__}: {error}"
-    return kept.error
+        say("page", f"failed: {type(error).__name__}: {error}")
+    else:
+        if kept.error:
+            say("page", f"failed: {kept.error}")
 
 
 def summarise(workspace: Workspace, checked: CheckOutcome, page: kept_page.KeptPage) -> str:

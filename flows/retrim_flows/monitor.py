@@ -13,7 +13,7 @@ from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.telling import ping_watcher
-from retrim_flows.kept_page import keep_page, write_page
+from retrim_flows.kept_page import keep_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
 from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
@@ -58,8 +58,8 @@ def monitor(now: str | None = None) -> CheckDone | None:
     for due in due_each("monitor", now):
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
-            if actor() == SCHEDULE and (failed := keep_page(done.check, write_page)):
-                say("page", f"failed: {failed}")
+            if actor() == SCHEDULE:
+                keep_page(done.check)
         except BadInputError:
             if due == own:
                 raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for

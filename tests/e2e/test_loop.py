@@ -96,13 +96,13 @@ def test_each_row_of_the_stream_counts_once(unlabelled: dict[str, Any]) -> None:
 def test_the_page_of_a_check_is_kept_in_mlflow_and_a_summary_in_prefect(unlabelled: dict[str, Any]) -> None:
     from prefect.artifacts import Artifact
 
-    from retrim_flows.kept_page import keep_page, write_page
+    from retrim_flows.kept_page import keep_page
 
     world = unlabelled["world"]
     registry, model = world.workspace.registry, world.workspace.model
     kept = as_check(world.workspace.store.decisions(model, source="check")[-1])
     with at_work(world):
-        keep_page(CheckOutcome(kept.id, kept.outcome, kept.reason, kept.record, fresh=True), write_page)
+        keep_page(CheckOutcome(kept.id, kept.outcome, kept.reason, kept.record, fresh=True))
         summary = Artifact.get(f"check-{model}")
     (file,) = registry.client.list_artifacts(registry.run_of(kept.record.champion), "checks")
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def said() -> list[str]:
-    """The summaries that Prefect was given."""
+    """What the schedule printed, and the summaries that Prefect was given."""
     return []
 
 
@@ -28,11 +28,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> De
     desk.land(desk.rows(10, 12), 12)
     monkeypatch.setattr(module, "open_workspace", lambda: desk.workspace)
     monkeypatch.setattr(module, "create_markdown_artifact", lambda **given: said.append(given["markdown"]))
+    monkeypatch.setattr(module, "say", lambda what, result: said.append(f"{what}: {result}"))
+    monkeypatch.setattr(module, "write_page", lambda: b"a page")
     return desk
-
-
-def page() -> bytes:
-    return b"a page"
 
 
 def checked(desk: Desk) -> CheckOutcome:
@@ -41,8 +39,8 @@ def checked(desk: Desk) -> CheckOutcome:
 
 def test_it_lies_beside_the_version_and_the_summary_says_where(desk: Desk, said: list[str]) -> None:
     done = checked(desk)
+    module.keep_page(done)
 
-    assert module.keep_page(done, page) == ""
     assert desk.shelf.beside == {1: {f"checks/{done.id}.html": b"a page"}}
     assert f"checks/{done.id}.html" in said[-1]
     assert done.reason in said[-1]
@@ -52,31 +50,31 @@ def test_it_lies_beside_the_version_and_the_summary_says_where(desk: Desk, said:
     "error",
     [OSError("the disk is full"), subprocess.TimeoutExpired("retrim", 120), subprocess.CalledProcessError(3, "x")],
 )
-@pytest.mark.parametrize("broken", ["make", "create_markdown_artifact", "open_workspace"])
+@pytest.mark.parametrize("broken", ["write_page", "create_markdown_artifact", "open_workspace"])
 def test_a_page_that_cannot_be_kept_fails_no_check(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, broken: str, error: Exception
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, said: list[str], broken: str, error: Exception
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise error
 
     done = checked(desk)
-    if broken != "make":
-        monkeypatch.setattr(module, broken, refuse)
+    monkeypatch.setattr(module, broken, refuse)
+    module.keep_page(done)
 
-    assert module.keep_page(done, refuse if broken == "make" else page).startswith(f"{type(error).__name__}: ")
+    assert said[-1].startswith(f"page: failed: {type(error).__name__}: ")
 
 
-def test_a_page_that_is_too_large_is_not_kept(desk: Desk, said: list[str]) -> None:
-    failed = module.keep_page(checked(desk), lambda: bytes(kept_page.MOST_BYTES + 1))
+def test_a_page_that_is_too_large_is_not_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
+    monkeypatch.setattr(module, "write_page", lambda: bytes(kept_page.MOST_BYTES + 1))
+    module.keep_page(checked(desk))
 
     assert desk.shelf.beside == {}
-    assert "more than 1000000" in failed
-    assert failed in said[-1]
+    assert ["more than 1000000" in line for line in said] == [True, True]  # the summary, and the line of the schedule
 
 
 def test_a_check_that_was_made_before_keeps_no_second_page(desk: Desk, said: list[str]) -> None:
     checked(desk)
-    module.keep_page(checked(desk), page)
+    module.keep_page(checked(desk))
 
     assert (desk.shelf.beside, said) == ({}, [])
 
@@ -87,6 +85,6 @@ def test_pages_of_older_checks_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     for day in (12, 13, 14):
         desk.land(desk.rows(day, day + 1), day + 1)
         done.append(check(desk.workspace, by="a test", now=desk.day(day + 1)))
-        module.keep_page(done[-1], page)
+        module.keep_page(done[-1])
 
     assert sorted(desk.shelf.beside[1]) == sorted(f"checks/{each.id}.html" for each in done[1:])

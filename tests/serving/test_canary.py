@@ -129,7 +129,7 @@ def test_a_row_that_does_not_say_whom_it_is_about_is_drawn_by_its_key(desk: Desk
 
 
 def test_an_entity_is_a_column_of_the_table(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="'customer' is no column of the table"):
+    with pytest.raises(BadInputError, match="'customer' is not a column of the table"):
         begin(desk, entity="customer")
 
 
@@ -318,7 +318,7 @@ def test_the_live_version_and_one_that_is_not_there_are_no_canaries(desk: Desk) 
 
 @pytest.mark.cures(
     "version {} is the canary since {}; stop it first: retrim versions canary --stop --reason WHY",
-    "no canary goes on; begin one: retrim versions canary N --share 0.1 --reason WHY",
+    "there is no canary; start one: retrim versions canary N --share 0.1 --reason WHY",
 )
 def test_a_person_begins_and_ends_it(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)

@@ -90,22 +90,18 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim.retraining.retrain import check_at_once
     from retrim.stats.codec import to_record
 
-    def page() -> bytes:
-        from retrim.cli.page import find_page, page_html
-
-        return page_html(find_page(workspace, now=at)).encode()
-
     workspace, at = workspace_here(), past_time(now)
     checked = check_at_once(workspace, by=login(), now=at)
     if checked is None:
         with flows_of(workspace):
+            from retrim.cli.page import find_page, page_html
             from retrim.reports.kept_page import keep_page
             from retrim_flows.monitor import monitor
 
             with render.progress():
                 done = monitor(at.isoformat())
                 checked, run, finished = done.check, done.run, done.resumed
-                failed = keep_page(workspace, checked, page).error if checked.fresh else ""
+                failed = keep_page(workspace, checked, lambda: page_html(find_page(workspace, now=at)).encode()).error
     else:
         run, finished, failed = None, [], ""  # with nothing new the page of the check before says it
     resumed = resumed_runs(workspace, finished)

@@ -108,8 +108,8 @@ def _write_units(installation: "Installation") -> None:
 def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
     """One screen: every part with its state, its address and how a person gets in."""
     from retrim.cli import render
-    from retrim.operations.look import look_at_parts
     from retrim.operations.parts import installation_at
+    from retrim.operations.supervise import look_at_parts
     from retrim.stats.codec import to_record
 
     looked = look_at_parts(installation_at(folder))

@@ -208,8 +208,9 @@ class FeatureView:
         for name, kind in self.features.items():
             known = self.known_levels(name) if kind == "category" and name in rows else None
             if known is not None:
-                values = rows[name][_codes(rows[name], known) == UNSEEN].dropna()
-                found |= {name: values} if len(values) else {}
+                levels, distinct = set(known), rows[name].dropna().unique()
+                unknown = [value for value in distinct if str(value) not in levels]
+                found |= {name: rows[name][rows[name].isin(unknown)]} if unknown else {}
         return found
 
     def seen(self, rows: pd.DataFrame) -> pd.DataFrame:

@@ -31,9 +31,8 @@ from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import place_of_backups
 from retrim.operations.backup_parts import PRIVATE_KEY
 from retrim.operations.backup_store import BackupStore
-from retrim.operations.look import has_schedule, look_at_parts
 from retrim.operations.parts import Installation, read_installation
-from retrim.operations.supervise import runs_now
+from retrim.operations.supervise import has_schedule, look_at_parts, runs_now
 from retrim.reports.health import HealthLevel, find_health
 from retrim.settings import IN_FILES, PREFIX, Env, load_params
 

@@ -111,12 +111,13 @@ class Scratch:
     def run(self, *words: str, added: Mapping[str, str] | None = None, seconds: float) -> Said:
         """How `retrim ...` ends; it is killed after `seconds`."""
         began, process = time.monotonic(), self.start(*words, added=added)
-        return Said(*_ended(process, seconds), time.monotonic() - began)
+        _, errors = end_within(process, seconds)
+        return Said(process.returncode, errors, time.monotonic() - began)
 
     def end(self, *processes: "subprocess.Popen[str]") -> None:
         """Waits until commands that were started have ended; they are killed where that takes too long."""
         for process in processes:
-            _ended(process, END_SECONDS)
+            end_within(process, END_SECONDS)
 
     def kept(self) -> KeptThings:
         """What there is now."""
@@ -217,14 +218,13 @@ def _small_disk(place: Path, size: int) -> Iterator[Path | None]:
         subprocess.run(["umount", "--lazy", str(place)], check=False)
 
 
-def _ended(process: "subprocess.Popen[str]", seconds: float) -> tuple[int, str]:
-    """The exit code of a command and its errors, once it has ended or was killed."""
+def end_within(process: "subprocess.Popen[str]", seconds: float | None) -> tuple[str, str]:
+    """What a command printed, and its errors; SIGKILL ends it with all it started if it takes longer."""
     try:
-        _, errors = process.communicate(timeout=seconds)
+        return process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         kill_group(process)
-        _, errors = process.communicate()
-    return process.returncode, errors
+        return process.communicate()
 
 
 def kill_group(process: "subprocess.Popen[str]") -> None:

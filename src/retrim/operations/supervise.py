@@ -1,4 +1,4 @@
-"""Runs the parts of an installation under supervisord, which takes the place of this process.
+"""Runs the parts of an installation under supervisord, which takes the place of this process, and says how they are.
 
 Two files stay open in it. One is a lock: a second one is refused. The other is the pipe of a reaper: however
 supervisord ends, whatever descends from it is ended too.
@@ -8,13 +8,18 @@ import fcntl
 import json
 import os
 import shlex
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from configparser import RawConfigParser
 from contextlib import suppress
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import NoReturn, TextIO
+from urllib.parse import urlsplit
+
+import pandas as pd
 
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.processes import begin_reaper
@@ -28,6 +33,8 @@ from retrim.operations.parts import Installation, Part, parts_of
 
 LOCK, CONFIG, PID = "lock", "supervisord.conf", "supervisord.pid"
 STOP_SECONDS = 25
+ANSWER_SECONDS = 2
+"""In which a part that runs lets somebody connect."""
 START_SECONDS = 5
 """A part that ends sooner was not started: it is tried again after 1, 2, 3, ... seconds."""
 FOR_EVER = 1_000_000
@@ -195,3 +202,66 @@ def read_states(installation: Installation) -> dict[str, PartState]:
         noted = json.loads((installation.up / STATES).read_text(encoding="utf-8"))
         return {str(name): PartState(**values) for name, values in noted.items()}
     return {}
+
+
+@dataclass(frozen=True)
+class PartSeen:
+    """A part, as it was found.
+
+    Args:
+        name: What it is called.
+        state: `runs`, `starts`, `ended` or `off`.
+        since: Since when, as far as supervisord knows it.
+        address: Where it answers; empty: nowhere.
+        login: The file that holds its login; empty: it asks for none on this machine.
+        starts: How often it was started since `retrim up` began; 0 where systemd starts it.
+    """
+
+    name: str
+    state: str
+    since: str
+    address: str
+    login: str
+    starts: int
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        again = f", started {self.starts} times" if self.starts > 1 else ""
+        return f"{self.state}{again}"
+
+
+def look_at_parts(installation: Installation) -> list[PartSeen]:
+    """Every part, in order."""
+    states = read_states(installation) if runs_now(installation) else {}
+    seen = []
+    for part in parts_of(installation):
+        state = states.get(part.name)
+        answers = _answers(installation, part)
+        said = "runs" if answers else "off" if state is None else "ended" if state.state == "BACKOFF" else "starts"
+        since = "" if state is None else pd.Timestamp(state.since, unit="s", tz="UTC").isoformat(timespec="seconds")
+        starts = 0 if state is None else state.starts
+        seen.append(PartSeen(part.name, said, since, part.address or "", part.login or "", starts))
+    return seen
+
+
+def _answers(installation: Installation, part: Part) -> bool:
+    """Whether something listens at its address; of the worker, whether it holds the schedule of a workspace."""
+    if part.address is None:
+        return any(has_schedule(root) for root in installation.roots)
+    place = urlsplit(part.address)
+    try:
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=ANSWER_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def has_schedule(root: str) -> bool:
+    """Whether somebody carries out the schedule of a workspace."""
+    workspace: Workspace
+    try:
+        workspace = open_workspace(Path(root))
+    except Exception:  # noqa: BLE001  what is wrong with it doctor says
+        return False
+    return is_alive(workspace, "schedule")

@@ -29,7 +29,7 @@ def newest_canary(workspace: Workspace) -> Canary | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{file} holds no canary ({error}); remove it, and begin anew") from error
+        raise BadInputError(f"{file} is not a readable canary ({error}); remove it, and start again") from error
 
 
 def start_canary(
@@ -58,16 +58,18 @@ def start_canary(
         RefusedError: Nothing is live, the version is, it was altered, or another canary goes on.
     """
     if not 0 < share <= LARGEST_SHARE:
-        raise BadInputError(f"a share of {share:g} is none; write a number above 0, {LARGEST_SHARE} at most")
+        raise BadInputError(f"{share:g} is not a valid share; give a number above 0, {LARGEST_SHARE} at most")
     columns = workspace.params.data.columns
     entity = workspace.params.leaks.entity if entity is None else entity
     if entity and entity not in columns:
-        raise BadInputError(f"{entity!r} is no column of the table; columns: {', '.join(columns)}")
+        raise BadInputError(f"{entity!r} is not a column of the table; columns: {', '.join(columns)}")
     load_stored_version(workspace, version)
     with held_locks(workspace, "canary"):
         live, before = find_live_version(workspace), newest_canary(workspace)
         if live is None or live.version == version:
-            raise RefusedError(f"version {version} cannot be held against itself or nothing; take one that is not live")
+            raise RefusedError(
+                f"version {version} cannot be compared with itself or nothing; take one that is not live"
+            )
         if before is not None and before.ended is None:
             raise RefusedError(
                 f"version {before.version} is the canary since {before.began}; stop it first: "
@@ -105,5 +107,5 @@ def stop_canary(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp
     found = newest_canary(workspace)
     ended = None if found is None else end_canary(workspace, found, "stopped", f"{by}: {reason}", now=now)
     if ended is None:
-        raise BadInputError("no canary goes on; begin one: retrim versions canary N --share 0.1 --reason WHY")
+        raise BadInputError("there is no canary; start one: retrim versions canary N --share 0.1 --reason WHY")
     return ended

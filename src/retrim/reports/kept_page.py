@@ -20,7 +20,7 @@ class KeptPage:
 
     Args:
         place: Among the artifacts of the run of the version that was live; None: it is kept nowhere.
-        error: Why it could not be kept; empty: it was, or no version was live.
+        error: Why it could not be kept; empty: it was, or no version was live, or the check was made before.
     """
 
     place: str | None
@@ -36,7 +36,7 @@ def keep_page(workspace: Workspace, checked: CheckOutcome, make: Callable[[], by
         make: Gives the page as it is now.
     """
     version = checked.record.champion
-    if version is None:
+    if version is None or not checked.fresh:
         return KeptPage(None)
     try:
         page = make()
