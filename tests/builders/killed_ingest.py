@@ -207,5 +207,3 @@ def main(scenario: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))
-    sys.stdout.flush()
-    os._exit(0)  # as the children do: Arrow's threads, once forked, sometimes abort a process that ends

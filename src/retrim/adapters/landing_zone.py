@@ -42,6 +42,7 @@ from pydantic import Field
 
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder, open_private
+from retrim.parquet import parquet_table
 from retrim.reading.landed import (
     OF,
     SCHEMA,
@@ -516,8 +517,7 @@ class Landing:
             return next(path for path in written if path != file.path)
         check_whole(file.path)
         arrived = arrived.tz_convert("UTC").as_unit("us")
-        with file.path.open("rb") as opened:
-            table = pq.ParquetFile(opened).read()
+        table = parquet_table(file.path)
         place, stored = table.schema.get_field_index("_arrived"), table.schema.metadata or {}
         moments = pa.repeat(pa.scalar(arrived.to_pydatetime(), table.schema.field(place).type), len(table))
         facts = {**stored, b"retrim.arrived": arrived.isoformat().encode(), BEFORE: file.arrived.isoformat().encode()}

@@ -24,6 +24,7 @@ from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.gate.fairness import FairnessRecord
 from retrim.gate.verdict import SlicesRecord, VerdictRecord
+from retrim.parquet import read_parquet
 from retrim.reading.address import address_of
 from retrim.stats import charts
 from retrim.stats.codec import from_record, to_record
@@ -93,7 +94,7 @@ class Exhibits:
             BadInputError: As above.
         """
         try:
-            return pd.read_parquet(self.bundle / JUDGED)
+            return read_parquet(self.bundle / JUDGED)
         except (OSError, ValueError) as error:
             raise self._torn(JUDGED, error) from error
 

@@ -44,6 +44,7 @@ from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
 from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
+from retrim.parquet import read_parquet
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import Stored, load_champion
 from retrim.stats.codec import Moment, from_record, to_json, to_record
@@ -354,7 +355,7 @@ def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
         paths: The run's, with the landed files that it was given and the table that it made of them.
         data: What the table is.
     """
-    wanted = np.sort(hash_keys(pd.read_parquet(paths.table, columns=["_key"])["_key"]))
+    wanted = np.sort(hash_keys(read_parquet(paths.table, columns=["_key"])["_key"]))
     found = {}
     for path in landed_paths(paths.raw):
         file = facts_of(path)

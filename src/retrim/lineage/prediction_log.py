@@ -34,6 +34,7 @@ from retrim.adapters.store import Store
 from retrim.decision.stored_rows import OldPrediction
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder
+from retrim.parquet import parquet_file
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
 from retrim.stats.codec import Instant
 
@@ -269,8 +270,8 @@ class PredictionLog:
         system, _ = self._opened()
         counts: Counter[str] = Counter()
         for name in self._files(version, None):
-            with self._reading(name), system.open(name, "rb") as file:
-                batches = pq.ParquetFile(file, read_dictionary=["batch"]).read(["batch"], use_threads=False)["batch"]
+            with self._reading(name), system.open(name, "rb") as file, parquet_file(file, coded=["batch"]) as stored:
+                batches = stored.read(["batch"], use_threads=False)["batch"]
             counted = pc.value_counts(batches).to_pylist()
             counts.update({each["values"]: each["counts"] for each in counted if each["values"] is not None})
         return counts
@@ -328,15 +329,14 @@ class PredictionLog:
         system, _ = self._opened()
         groups = []
         for name in self._all_files():
-            with self._reading(name), system.open(name, "rb") as file:
-                many = pq.ParquetFile(file).metadata.num_row_groups
-                groups += [(name, group) for group in range(many)]
+            with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
+                groups += [(name, group) for group in range(stored.num_row_groups)]
         random = np.random.default_rng(seed)
         frames = []
         for place in random.permutation(len(groups))[:count]:
             name, group = groups[place]
-            with self._reading(name), system.open(name, "rb") as file:
-                table = pq.ParquetFile(file).read_row_group(group)
+            with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
+                table = stored.read_row_group(group, use_threads=False)
             rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
             frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
         return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
@@ -383,11 +383,10 @@ class PredictionLog:
     def _scan(self, names: list[str], columns: list[str] | None, query: pads.Expression | None) -> pa.Table:
         if not names:
             return SCHEMA.empty_table().select(columns or SCHEMA.names)
-        system, _ = self._opened()
+        if is_address(self.where):
+            return pa.concat_tables([self._read_file(name, query).select(columns or SCHEMA.names) for name in names])
         with self._reading(f"{self._address.shown}"):
-            files = pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)) if is_address(self.where) else None
-            found = pads.dataset(names, schema=SCHEMA, format="parquet", filesystem=files)
-            return found.to_table(columns=columns, filter=query)
+            return pads.dataset(names, schema=SCHEMA, format="parquet").to_table(columns=columns, filter=query)
 
     def _all_files(self) -> list[str]:
         return self._parts(self._opened()[1])
@@ -406,10 +405,15 @@ class PredictionLog:
                 return []
             return sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
 
-    def _read_file(self, name: str) -> pa.Table:
+    def _read_file(self, name: str, query: pads.Expression | None = None) -> pa.Table:
+        """The rows of a file that are asked for; row groups that have none by their statistics are not read."""
         system, _ = self._opened()
         with self._reading(name), system.open(name, "rb") as file:
-            return pq.read_table(file, schema=SCHEMA)
+            found = pads.ParquetFileFormat().make_fragment(file)
+            groups = (found if query is None else found.subset(query, schema=SCHEMA)).row_groups
+            with parquet_file(file) as stored:
+                table = stored.read_row_groups([each.id for each in groups], use_threads=False)
+        return pads.dataset(table, schema=SCHEMA).to_table(filter=query)
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:

@@ -38,6 +38,7 @@ from retrim.gate.losses import Resampling
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.own_code import pinned_code
 from retrim.lineage.workspace import Workspace, report_progress
+from retrim.parquet import read_parquet
 from retrim.settings import Params, effective, parse_params, resolved, stated_digest, to_settings_file
 from retrim.stats.codec import to_json
 from retrim.stats.metrics import row_losses
@@ -279,7 +280,7 @@ def _pin(workspace: Workspace, past: PastRetraining, side: ChangeSide) -> None:
 
 def _losses(paths: Paths, winner: str, loss: str) -> "pd.Series[float]":
     """The winner's loss on each judged row, under its key, in time order."""
-    judged = pd.read_parquet(paths.verdict / "judged.parquet")
+    judged = read_parquet(paths.verdict / "judged.parquet")
     by_class = [name for name in map(str, judged) if name.removeprefix(f"{winner}_").isdigit()]
     predicted: np.ndarray = judged[winner].to_numpy() if winner in judged else judged[by_class].to_numpy()
     return pd.Series(row_losses(loss, judged["actual"].to_numpy(), predicted), index=pd.Index(judged["_key"]))

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
-import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from retrim.adapters import dvc
@@ -32,6 +31,7 @@ from retrim.files import RETRIM, WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import make_backup
 from retrim.operations.restore import restore_backup
+from retrim.parquet import read_parquet
 from retrim.settings import Env, load_params
 
 START_SECONDS, ANSWER_SECONDS, END_SECONDS = 60, 10, 300
@@ -136,7 +136,7 @@ class Scratch:
     def newest_rows(self) -> pd.DataFrame:
         """Rows of the newest batch, with the columns of the table."""
         files = [file for file in self.workspace().landing.standing() if file.kind == "rows"]
-        table: pd.DataFrame = pq.read_table(files[-1].path).to_pandas()
+        table: pd.DataFrame = read_parquet(files[-1].path)
         return table[[name for name in table.columns if not str(name).startswith("_")]]
 
     def fresh_file(self) -> Path:

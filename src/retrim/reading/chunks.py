@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
 from retrim.files import file_digest, name_of
+from retrim.parquet import parquet_file
 from retrim.reading.container import ARROW, GZIP, JSON_LINE, OTHER_MARKS, PARQUET, SAVE_AS, UTF8_MARK, NoTableError
 from retrim.table.fault import whole_file
 from retrim.table.reading import ReadingParams
@@ -437,13 +438,12 @@ def _arrow_bytes(batches: list[pa.RecordBatch]) -> bytes:
 
 
 def _parquet(file: BinaryIO, size: int) -> Iterator[pa.RecordBatch]:
-    # Pages as they are needed: else all that was read is held until its end, or a row group at once.
-    stored = pq.ParquetFile(file, pre_buffer=False, buffer_size=HEAD)
-    yield from stored.iter_batches(_rows_at_once(size, len(stored.schema_arrow)))
+    with parquet_file(file, by_page=True) as stored:
+        yield from stored.iter_batches(_rows_at_once(size, len(stored.schema_arrow)), use_threads=False)
 
 
 def _arrow(file: BinaryIO, size: int) -> Iterator[pa.RecordBatch]:
-    stored = pa.ipc.open_file(file)
+    stored = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False))
     rows = _rows_at_once(size, len(stored.schema))
     for number in range(stored.num_record_batches):
         batch = stored.get_batch(number)
@@ -549,10 +549,7 @@ def read_frame(path: Path, columns: Sequence[str] | None = None, *, coded: Seque
         columns: Which columns; None: all.
         coded: Columns of text that become pandas categories.
     """
-    import pyarrow.parquet as pq
-
-    with path.open("rb") as file:
-        stored = pq.ParquetFile(file, read_dictionary=list(coded))
+    with parquet_file(path, coded=coded) as stored:
         table = stored.read(columns=None if columns is None else list(columns))
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
     return frame if columns is None else frame[list(columns)]
@@ -573,8 +570,7 @@ def read_mapped(path: Path, *, coded: Sequence[str]) -> pd.DataFrame:
         path: The file.
         coded: Columns of text that become pandas categories.
     """
-    with path.open("rb") as source, tempfile.TemporaryFile(dir=path.parent) as file:
-        stored = pq.ParquetFile(source, pre_buffer=False)
+    with parquet_file(path) as stored, tempfile.TemporaryFile(dir=path.parent) as file:
         names = stored.schema_arrow.names
         floats = [name for name in names if pa.types.is_float64(stored.schema_arrow.field(name).type)]
         others = read_frame(path, [name for name in names if name not in floats], coded=coded)
@@ -592,12 +588,10 @@ def read_mapped(path: Path, *, coded: Sequence[str]) -> pd.DataFrame:
 def read_rows_at(path: Path, places: np.ndarray) -> pd.DataFrame:
     """The rows of a Parquet file at these places, ascending: only row groups that hold one of them are read."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     parts: list[pa.Table] = []
     start = 0
-    with path.open("rb") as file:
-        stored = pq.ParquetFile(file)
+    with parquet_file(path) as stored:
         for group in range(stored.metadata.num_row_groups):
             end = start + stored.metadata.row_group(group).num_rows
             within = places[(places >= start) & (places < end)] - start

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.feather as paf
 import pyarrow.json as pajson
-import pyarrow.parquet as pq
 
+from retrim.parquet import parquet_file
 from retrim.table.data import LABEL_TIME
 from retrim.table.fault import Example, Fault, of_rows, shown_name, whole_file
 from retrim.table.reading import PLAIN, ReadingParams
@@ -92,9 +92,9 @@ def _stored(
 
 
 def _parquet(content: bytes, wanted: Check) -> pa.Table:
-    file = pq.ParquetFile(io.BytesIO(content))
-    wanted(file.schema_arrow.names)
-    return file.read()
+    with parquet_file(content) as file:
+        wanted(file.schema_arrow.names)
+        return file.read(use_threads=False)
 
 
 def _arrow(content: bytes, wanted: Check) -> pa.Table:
@@ -105,7 +105,8 @@ def _arrow(content: bytes, wanted: Check) -> pa.Table:
 
 def _json(content: bytes, wanted: Check) -> pa.Table:
     table = pajson.read_json(
-        io.BytesIO(content), read_options=pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1))
+        pa.BufferReader(content),
+        read_options=pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
     )
     wanted(table.column_names)
     return table
@@ -175,7 +176,7 @@ def read_texts(content: bytes, names: Iterable[str], separator: str) -> tuple[pa
         return "skip"
 
     table = pacsv.read_csv(
-        io.BytesIO(content),
+        pa.BufferReader(content),
         # One thread: only so are the lines of ragged rows known.
         read_options=pacsv.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
         parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),

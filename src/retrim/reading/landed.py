@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from retrim.errors import BadInputError, RefusedError
+from retrim.parquet import parquet_file
 from retrim.reading.chunks import PIECE
 from retrim.reading.packs import PackedFile, packed_files
 from retrim.stats.codec import Instant, Unwritten, from_record, written
@@ -304,9 +305,7 @@ def _read(paths: Sequence[Path], read: ReadColumns | None, *, columns: list[str]
     wanted = [*OURS, *read.types] if columns is None else columns
     tables = []
     for path in paths:
-        # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
-        with read_whole(path), path.open("rb") as file:
-            stored = pq.ParquetFile(file)
+        with read_whole(path), parquet_file(path) as stored:
             names = stored_names(stored.schema_arrow.names, read, wanted)
             tables.append(as_read(stored.read(columns=list(names.values())), names, read, wanted))
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
@@ -358,9 +357,7 @@ class LandedRows:
                 self._packed[path] = there
                 groups.append((path, 0, there.rows))
                 continue
-            # A plain open file: a path would make Arrow read its `arrived=` folder as a column.
-            with read_whole(path), path.open("rb") as file:
-                footer = pq.ParquetFile(file)
+            with read_whole(path), parquet_file(path) as footer:
                 schemas[path.name] = schema_of(footer.metadata)
                 parts = range(footer.metadata.num_row_groups)
                 groups += [(path, part, footer.metadata.row_group(part).num_rows) for part in parts]
@@ -390,8 +387,7 @@ class LandedRows:
                     part if place < 0 else part.set_column(place, "_batch", part["_batch"].dictionary_encode())
                 )
                 continue
-            with path.open("rb") as file, read_whole(path):
-                stored = pq.ParquetFile(file, read_dictionary=["_batch"])
+            with read_whole(path), parquet_file(path, coded=["_batch"]) as stored:
                 names = stored_names(stored.schema_arrow.names, self._columns, wanted)
                 tables.append(as_read(stored.read(columns=_once(names)), names, self._columns, wanted))
         table = pa.concat_tables(tables)
@@ -495,8 +491,7 @@ class LandedRows:
         path, part, _ = self._groups[place]
         if path in self._packed:
             return self._of_pack(self._packed[path], columns)
-        with path.open("rb") as file, read_whole(path):
-            stored = pq.ParquetFile(file)
+        with read_whole(path), parquet_file(path) as stored:
             names = stored_names(stored.schema_arrow.names, self._columns, columns)
             return as_read(stored.read_row_group(part, columns=_once(names)), names, self._columns, columns)
 

@@ -18,9 +18,9 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.ipc
-import pyarrow.parquet as pq
 
 from retrim.files import flush, open_private
+from retrim.parquet import parquet_table
 
 FOLDER, GLOB, MEMBERS = ".index", "pack-*.arrow", b"retrim.members"
 SMALL_ROWS = 1024
@@ -83,7 +83,7 @@ def pack_small_files(root: Path, files: Mapping[str, Path]) -> None:
     for name, path in files.items():
         if name not in packed:
             content = path.read_bytes()
-            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).replace_schema_metadata(None)
+            table = parquet_table(content).replace_schema_metadata(None)
             alike[table.schema].append((table, (name, table.num_rows, hashlib.sha256(content).hexdigest())))
     packs += [
         _write(root, 1, [table for table, _ in some], [member for _, member in some])

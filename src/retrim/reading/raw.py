@@ -26,6 +26,7 @@ import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
+from retrim.parquet import parquet_table
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK, read_texts
 from retrim.reading.table import writable
@@ -269,15 +270,16 @@ def read_raw(content: bytes, where: str) -> RawTable:
     content = _unpacked(content, where)
     try:
         if content.startswith(PARQUET):
-            table = pq.read_table(io.BytesIO(content))
+            table = parquet_table(content)
             return _checked(RawTable("parquet", "utf-8", ",", table, 0, 1), where)
         if content.startswith(ARROW):
-            return _checked(RawTable("arrow", "utf-8", ",", paf.read_table(io.BytesIO(content)), 0, 1), where)
+            return _checked(RawTable("arrow", "utf-8", ",", paf.read_table(pa.BufferReader(content)), 0, 1), where)
         text, encoding = _decoded(content, where)
         if JSON_LINE.match(text):
             options = pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1))
             return _checked(
-                RawTable("json", encoding, ",", pajson.read_json(io.BytesIO(text), read_options=options), 0, 1), where
+                RawTable("json", encoding, ",", pajson.read_json(pa.BufferReader(text), read_options=options), 0, 1),
+                where,
             )
         table, separator, ragged = read_csv(text, where)
         return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)

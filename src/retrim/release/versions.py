@@ -21,7 +21,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -547,7 +546,7 @@ class Stored:
         """
         if self.verdict.agreement is None:
             return None
-        judged = pd.read_parquet(BytesIO(self.files["verdict/judged.parquet"]), columns=["_key", "_champion_loss"])
+        judged = from_parquet(self.files["verdict/judged.parquet"], ["_key", "_champion_loss"])
         return judged.set_index("_key")["_champion_loss"]
 
     @cached_property

@@ -28,6 +28,7 @@ from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import Paths, file_digest, folder_digest, platform_tag, read_folder, write_file
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.workspace import Workspace, record_alert
+from retrim.parquet import read_parquet
 from retrim.release.versions import PROOF, load_stored_version, origin_of, rebuild_said, refuse_rebuild, whose_key
 from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.codec import from_record, to_json
@@ -463,9 +464,9 @@ def _fields(
 def _compare(workspace: Workspace, row: VersionRow, run_directory: Paths) -> Agreement:
     """Rebuilt and recorded model on the judged rows of the rebuild."""
     try:
-        view = pd.read_parquet(run_directory.view, columns=["_key", "_part"])
+        view = read_parquet(run_directory.view, columns=["_key", "_part"])
         keys = view.loc[view["_part"] == "judge", "_key"]
-        judged = pd.read_parquet(run_directory.table).set_index("_key").loc[keys].reset_index()
+        judged = read_parquet(run_directory.table).set_index("_key").loc[keys].reset_index()
         files = read_folder(run_directory.candidate)
         trust_all(files)  # the run directory's own code has run already, in its stages
         rebuilt = load_predictor(files).predict(judged)

@@ -42,6 +42,7 @@ from retrim.lineage.workspace import (
     record_alert,
     tell_suspicious,
 )
+from retrim.parquet import read_parquet
 from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
 from retrim.release.release import promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
@@ -292,7 +293,7 @@ def publish(
 
 def _example(paths: Paths) -> pd.DataFrame:
     view = FeatureView.from_record(json.loads((paths.features / "view.json").read_bytes()))
-    return pd.read_parquet(paths.view)[list(view.needs)].tail(5)
+    return read_parquet(paths.view)[list(view.needs)].tail(5)
 
 
 Say = Callable[[str], None]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from retrim.adapters.sql_table import is_database, pass_rows, refuse_query, table_of
 from retrim.errors import BadInputError
+from retrim.parquet import parquet_file
 from retrim.reading.address import address_of, is_address, remote_files
 from retrim.reading.chunks import cut_text, is_plain, told_of
 from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, NoTableError, read_texts, utf8_text
@@ -259,9 +260,9 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
     head = stream.read(len(ARROW))
     stream.seek(0)
     if head.startswith(PARQUET):
-        stored = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
-        wanted = [name for name in stored.schema_arrow.names if name in columns]
-        yield from _grouped(stored.iter_batches(ROWS, columns=wanted))
+        with parquet_file(stream, by_page=True) as stored:
+            wanted = [name for name in stored.schema_arrow.names if name in columns]
+            yield from _grouped(stored.iter_batches(ROWS, columns=wanted, use_threads=False))
     elif head.startswith(ARROW):
         yield from _grouped(_arrow(stream, columns))
     elif not head:
@@ -290,7 +291,7 @@ def _names(stream: BinaryIO, reading: ReadingParams) -> list[str]:
 
 
 def _arrow(stream: BinaryIO, columns: Collection[str]) -> Iterator[pa.RecordBatch]:
-    stored = pa.ipc.open_file(stream)
+    stored = pa.ipc.open_file(stream, options=pa.ipc.IpcReadOptions(use_threads=False))
     wanted = [name for name in stored.schema.names if name in columns]
     for number in range(stored.num_record_batches):
         batch = stored.get_batch(number).select(wanted)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from retrim.adapters.sql_table import count_rows, is_database, refuse_unwritable, replace_rows
 from retrim.errors import BadInputError
 from retrim.files import file_digest, flush, folder_digest
+from retrim.parquet import parquet_file, parquet_table
 from retrim.reading.address import address_of, is_address, is_there, place_of, remote_files, upload
 
 SUFFIXES = (".csv", ".parquet", ".arrow")
@@ -167,7 +168,8 @@ def _taken(where: str) -> BadInputError:
 
 def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
     for part in parts:
-        yield from pq.ParquetFile(part).iter_batches()
+        with parquet_file(part) as stored:
+            yield from stored.iter_batches()
 
 
 def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -194,7 +196,7 @@ def _join(
     else:
         with pq.ParquetWriter(to, schema, compression="zstd") as stored:
             for part in parts:
-                stored.write_table(pq.read_table(part))
+                stored.write_table(parquet_table(part))
 
 
 def _lay(file: Path, where: str) -> None:

@@ -25,6 +25,7 @@ from retrim.card.diff import changes, flat
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import WHOLE_CELLS, FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
+from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_mapped, shape_of
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.codec import from_record
@@ -259,5 +260,5 @@ def grouped(
     if mitigate is None:
         return rows
     columns = ["_key", *(group.column for group in groups)]
-    whole = pd.read_parquet(paths.table, columns=columns).set_index("_key").loc[rows["_key"]].reset_index()
+    whole = read_parquet(paths.table, columns=columns).set_index("_key").loc[rows["_key"]].reset_index()
     return rows.assign(**{GROUP: with_groups(whole, groups)[GROUP].to_numpy()})

@@ -41,6 +41,7 @@ from retrim.gate.verdict import (
     Verdict,
     score,
 )
+from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_rows_at
 from retrim.stages._common import is_final, main, read_json, read_pins, read_split
 from retrim.stats.codec import from_record, to_json, to_parquet, to_record
@@ -101,8 +102,8 @@ def _laid(paths: Paths) -> dict[int, Predictor]:
 
 def _before(paths: Paths) -> pd.DataFrame:
     """The training rows, with all columns of the table."""
-    keys = part_of(pd.read_parquet(paths.view), "train")["_key"]
-    return pd.read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
+    keys = part_of(read_parquet(paths.view), "train")["_key"]
+    return read_parquet(paths.table).set_index("_key").loc[keys].reset_index()
 
 
 def look_by_group(
@@ -173,7 +174,7 @@ def _losses_before(paths: Paths, winner: str, rows: pd.DataFrame, challenger: Sc
     file = paths.models / winner / BEFORE_FILE
     if not file.exists():
         return challenger
-    stored = pd.read_parquet(file).set_index("_key").loc[rows["_key"]].to_numpy(dtype="float64")
+    stored = read_parquet(file).set_index("_key").loc[rows["_key"]].to_numpy(dtype="float64")
     predicted = np.asarray(stored[:, 0] if challenger.predicted.ndim == 1 else stored)
     return replace(challenger, predicted=predicted, losses=row_losses(loss, challenger.actual, predicted))
 

@@ -8,6 +8,7 @@ from retrim.features.fitted import PrepareParams
 from retrim.features.view import FeatureView, order_digest
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.gate.proxies import ProxiesRecord, proxies
+from retrim.parquet import read_parquet
 from retrim.reading.chunks import PIECE, read_frame, writing
 from retrim.stages._common import is_final, main, read_pins, read_split
 from retrim.stats.codec import rows_at, to_json, to_record
@@ -117,7 +118,7 @@ def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray
     """All row numbers, and among them those that judged the champion, whose recipe is fitted once more."""
     if not paths.has_champion:
         raise BadInputError("mode 'final' fits the champion's recipe once more and there is no champion; search")
-    judged = pd.read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
+    judged = read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
     return np.arange(len(table)), np.flatnonzero(table["_key"].isin(judged).to_numpy())
 
 
