@@ -362,6 +362,15 @@ def lightgbm_alone() -> None:
         del hidden["sklearn"]
 
 
+def file_state(path: Path) -> tuple[int, ...]:
+    """What tells a file from the one that it replaced; empty: there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:

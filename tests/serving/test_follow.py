@@ -25,7 +25,7 @@ from retrim.checking.score import recompute
 from retrim.lineage.prediction_log import SERVED, PredictionLog
 from retrim.release.release import rollback
 from retrim.serving import request_log, served
-from retrim.serving.models import Follower
+from retrim.serving.models import Follower, while_as_it_is
 from retrim.serving.request_log import RequestLog, read_lines
 from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import Client, running, served_version, serving_of
@@ -317,3 +317,20 @@ def test_a_kill_under_load_tears_no_row_and_loses_no_answer(tmp_path: Path) -> N
     assert len(answered) > 100
     assert set(answered) <= set(stored)
     assert len(stored) == len(set(stored)) <= len(answered) + 3
+
+
+def test_the_workspace_is_opened_again_only_once_its_settings_are_other_ones(tmp_path: Path) -> None:
+    opened: list[int] = []
+
+    def open_here() -> Any:
+        opened.append(len(opened))
+        return opened[-1]
+
+    settings = tmp_path / "params.yaml"
+    settings.write_text("a: 1\n", encoding="utf-8")
+    get = while_as_it_is(open_here, settings)
+    assert [get(), get()] == [0, 0]
+    fresh = tmp_path / "fresh"
+    fresh.write_text("a: 2\n", encoding="utf-8")
+    fresh.replace(settings)
+    assert [get(), get()] == [1, 1]

@@ -133,7 +133,7 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *,
     read = read_as(schemas, data, {})
     landed = LandedRows([file.path for file in taken], read, root=root)
     times = landed.narrow(["_batch", data.time])
-    ends = times.groupby("_batch", sort=False, observed=True)[data.time].max()
+    ends = dict(times.groupby("_batch", sort=False, observed=True)[data.time].max().items())
     places = times.sort_values(data.time, kind="stable")[ROW].iloc[-params.history_rows :].to_numpy()
     newest = landed.take(places, landed.columns)
     batches: dict[str, list[BatchFile]] = {}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.files import write_private
+from retrim.files import file_state, write_private
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import from_record, to_json, to_record
@@ -109,16 +109,12 @@ class Doorkeeper:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._by_digest: dict[str, Token] = {}
 
     def tokens(self) -> dict[str, Token]:
         """By digest. A file that cannot be read lets nobody in."""
-        try:
-            facts = self._file.stat()
-            seen = facts.st_mtime_ns, facts.st_ino
-        except FileNotFoundError:
-            seen = (0, 0)
+        seen = file_state(self._file)
         if seen != self._seen:
             self._by_digest = {each.digest: each for each in read_tokens(self._file).values()}
             self._seen = seen

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ import pandas as pd
 
 from retrim.alerting import AlertKind
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.files import file_state
 from retrim.lineage.tokens import Doorkeeper
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.canary import end_canary, newest_canary
@@ -232,7 +233,7 @@ def open_model(
     served = serve_version(workspace, version_to_ask(workspace, version))
     log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=is_durable)
     figures = LoopFigures(workspace, lambda: serving.served.version, now)
-    land = partial(land_labels, open_here)
+    land = partial(land_labels, while_as_it_is(open_here, workspace.paths.params))
     serving = Serving(served, door, log.add, land, Metrics(figures), load=load, is_local=is_local)
     follower = Follower(open_here, serving, now) if version is None else None
     paths = workspace.paths
@@ -250,6 +251,16 @@ def all_at_work(models: Sequence[ServedModel]) -> Iterator[Mapping[str, Serving]
         for each in models:
             stack.enter_context(each.at_work())
         yield {each.name: each.serving for each in models}
+
+
+def while_as_it_is(open_here: Callable[[], Workspace], settings: Path) -> Callable[[], Workspace]:
+    """Gives the workspace that was opened last, until its file of settings is another one."""
+
+    @lru_cache(maxsize=1)
+    def opened(_state: tuple[int, ...]) -> Workspace:
+        return open_here()
+
+    return lambda: opened(file_state(settings))
 
 
 def land_labels(open_here: Callable[[], Workspace], body: bytes) -> "Landed":

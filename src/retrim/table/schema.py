@@ -210,8 +210,11 @@ def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
 
 def _each_once(schemas: Mapping[str, LandedSchema]) -> list[tuple[str, LandedSchema]]:
     """Each schema with the first batch that has it."""
-    seen: dict[str, tuple[str, LandedSchema]] = {}
+    same: dict[int, tuple[str, LandedSchema]] = {}  # most batches share one object
     for batch, schema in schemas.items():
+        same.setdefault(id(schema), (batch, schema))
+    seen: dict[str, tuple[str, LandedSchema]] = {}
+    for batch, schema in same.values():
         seen.setdefault(schema.as_text(), (batch, schema))
     return list(seen.values())
 
