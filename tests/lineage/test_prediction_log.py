@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,50 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match=r"stored predictions in .* cannot be read .*; restore them from a backup"):
         log.all_keys(1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.drop_columns(["batch", "request_id"]),
+        lambda table: table.append_column("note", pa.array(["x"] * len(table))),
+        lambda table: table.set_column(0, "key", table["key"].dictionary_encode()),
+        lambda table: table.select(table.column_names[::-1]),
+    ],
+    ids=["lacks some", "has another", "of another type", "in another order"],
+)
+def test_a_file_of_other_columns_is_read_and_added_to(
+    log: PredictionLog, change: Callable[[pa.Table], pa.Table]
+) -> None:
+    log.add(1, rows(["a", "b"]))
+    system, _ = log._opened()
+    (name,) = log._all_files()
+    with system.open(name, "rb") as file:
+        table = pq.ParquetFile(file).read()
+    with system.open(name, "wb") as file:
+        pq.write_table(change(table), file)
+
+    assert log.predicted(1, ["a", "z"]) == {"a"}
+    assert (len(log.find("a")), len(log.drawn(9, seed=1))) == (1, 2)
+    assert log.batch_counts(1).get("b", 0) in {0, 2}
+    assert log.add(1, rows(["b", "c"])) == 1
+    assert log.all_keys(1) == ["a", "b", "c"]
+
+
+def test_columns_that_nobody_asks_for_are_not_read(log: PredictionLog) -> None:
+    log.add(1, rows(["a", "b"]))
+    system, _ = log._opened()
+    (name,) = log._all_files()
+    with system.open(name, "rb") as file:
+        content = bytearray(file.read())
+    chunk = pq.ParquetFile(pa.BufferReader(bytes(content))).metadata.row_group(0).column(2)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    with system.open(name, "wb") as file:
+        file.write(content)
+
+    assert chunk.path_in_schema == "prediction"
+    assert log.predicted(1, ["a", "z"]) == {"a"}
 
 
 def test_what_was_predicted_before_a_moment_is_copied(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ SCHEMA = pa.schema(
     }
 )
 """Columns of a file; `version` and `month` are folders."""
+ASKED = ("key", "event_time", "at", "request_id")
+"""Columns by which rows are asked for."""
 Role = Literal["request", "named", "canary", "shadow"]
 ROLES: tuple[Role, ...] = get_args(Role)
 SERVED: Role = "request"
@@ -267,12 +269,9 @@ class PredictionLog:
 
     def batch_counts(self, version: int) -> dict[str, int]:
         """How many rows of each landed batch a version has predicted."""
-        system, _ = self._opened()
         counts: Counter[str] = Counter()
         for name in self._files(version, None):
-            with self._reading(name), system.open(name, "rb") as file, parquet_file(file, coded=["batch"]) as stored:
-                batches = stored.read(["batch"], use_threads=False)["batch"]
-            counted = pc.value_counts(batches).to_pylist()
+            counted = pc.value_counts(self._read_file(name, ["batch"])["batch"]).to_pylist()
             counts.update({each["values"]: each["counts"] for each in counted if each["values"] is not None})
         return counts
 
@@ -336,7 +335,7 @@ class PredictionLog:
         for place in random.permutation(len(groups))[:count]:
             name, group = groups[place]
             with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
-                table = stored.read_row_group(group, use_threads=False)
+                table = _as_stored(stored.read_row_group(group, use_threads=False), SCHEMA)
             rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
             frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
         return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
@@ -384,7 +383,7 @@ class PredictionLog:
         if not names:
             return SCHEMA.empty_table().select(columns or SCHEMA.names)
         if is_address(self.where):
-            return pa.concat_tables([self._read_file(name, query).select(columns or SCHEMA.names) for name in names])
+            return pa.concat_tables([self._read_file(name, columns, query) for name in names])
         with self._reading(f"{self._address.shown}"):
             return pads.dataset(names, schema=SCHEMA, format="parquet").to_table(columns=columns, filter=query)
 
@@ -405,15 +404,22 @@ class PredictionLog:
                 return []
             return sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
 
-    def _read_file(self, name: str, query: pads.Expression | None = None) -> pa.Table:
-        """The rows of a file that are asked for; row groups that have none by their statistics are not read."""
+    def _read_file(
+        self, name: str, columns: list[str] | None = None, query: pads.Expression | None = None
+    ) -> pa.Table:
+        """What is asked for of a file; row groups that have none of the rows by their statistics are not read."""
         system, _ = self._opened()
+        needed = {*(columns or SCHEMA.names), *(() if query is None else ASKED)}
+        wanted = [each for each in SCHEMA.names if each in needed]
+        schema = pa.schema([SCHEMA.field(each) for each in wanted])
         with self._reading(name), system.open(name, "rb") as file:
             found = pads.ParquetFileFormat().make_fragment(file)
             groups = (found if query is None else found.subset(query, schema=SCHEMA)).row_groups
             with parquet_file(file) as stored:
-                table = stored.read_row_groups([each.id for each in groups], use_threads=False)
-        return pads.dataset(table, schema=SCHEMA).to_table(filter=query)
+                there = [each for each in wanted if each in stored.schema_arrow.names]
+                table = stored.read_row_groups([each.id for each in groups], there, use_threads=False)
+            whole = _as_stored(table, schema)
+        return pads.dataset(whole).to_table(columns=columns, filter=query, use_threads=False)
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
@@ -447,6 +453,19 @@ class PredictionLog:
         with self.lock.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _as_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of a schema, whatever others a file has; those that it lacks are missing in each of its rows.
+
+    Raises:
+        pa.ArrowException: One is of another type, in which it cannot be.
+    """
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def span_of(events: pd.Series | pa.ChunkedArray) -> Moments:
