@@ -298,6 +298,42 @@ def test_few_wait_and_few_that_ended_are_remembered(desk: Desk, monkeypatch: pyt
     assert len(list(desk.workspace.paths.jobs.glob("*.json"))) == 4
 
 
+def test_no_job_goes_before_as_many_as_are_kept_have_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "MOST_KEPT", 6)
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
+    jobs = jobs_of(desk)
+    for _ in range(6):
+        jobs.submit(asked())
+        jobs.work_once()
+
+    assert len(list(desk.workspace.paths.jobs.glob("*.json"))) == 6
+
+
+def test_a_long_result_is_kept_and_half_of_one_is_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, found = jobs_of(desk), []
+    for said in ("print('{\"out\": \"' + 20_000 * 'x' + '\"}')", "print('{\"out\": '); raise SystemExit(3)"):
+        monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", said))
+        job = jobs.submit(asked())
+        jobs.work_once()
+        found.append(jobs.find(job.id))
+
+    assert [(each.state, each.error) for each in found if each] == [("done", ""), ("failed", "exit code 3")]
+    assert found[0] is not None
+    assert found[0].result == {"out": 20_000 * "x"}
+
+
+def test_one_that_cannot_begin_ends_and_others_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "COMMAND", ("/no/such/command",))
+    jobs = jobs_of(desk)
+    ids = [jobs.submit(asked()).id for _ in range(2)]
+    for _ in range(serving_jobs.ATTEMPTS):
+        jobs.work_once()
+
+    found = [jobs.find(each) for each in ids]
+    assert [each.state for each in found if each] == ["failed", "failed"]
+    assert all("cannot be started" in each.error for each in found if each)
+
+
 def test_a_webhook_that_is_away_is_told_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
     away = jobs_of(desk, address="http://127.0.0.1:9/hook")
@@ -316,10 +352,11 @@ def test_a_webhook_that_is_away_is_told_later(desk: Desk, monkeypatch: pytest.Mo
         jobs_of(desk, address="file:///etc/passwd")
 
 
-def test_a_file_that_holds_no_job_stops_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", ["{", "{}", "[]", '{"id": 3}'])
+def test_a_file_that_holds_no_job_stops_nothing(held: str, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
     jobs = jobs_of(desk)
-    (desk.workspace.paths.jobs / f"{'0' * 16}.json").write_text("{", encoding="utf-8")
+    (desk.workspace.paths.jobs / f"{'0' * 16}.json").write_text(held, encoding="utf-8")
     job = jobs.submit(asked())
     jobs.work_once()
 

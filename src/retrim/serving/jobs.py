@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -25,7 +26,7 @@ from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.adapters.sql_table import is_database
-from retrim.errors import BadInputError, BusyError
+from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import RETRIM, make_private_folder, write_private
 from retrim.reading.address import address_of, is_address
 from retrim.serving.request_rows import wrong
@@ -34,11 +35,11 @@ from retrim.stats.codec import from_record, to_json, to_record
 LOGGER = logging.getLogger("retrim.serve")
 NAME = re.compile(r"[0-9a-f]{16}", re.ASCII)
 LARGEST = 10_000
-"""Bytes of a request for a job."""
+"""Bytes of a request for a job, and characters of an error."""
 MOST_WAITING, MOST_KEPT = 100, 1000
 """Jobs that may wait, and that are remembered: those that ended longest ago go."""
 ATTEMPTS = 5
-"""Of a job that is refused: what ran before a kill of the server may not have ended yet."""
+"""Of a job that is refused, as what ran before a kill of the server may not have ended yet, or that cannot begin."""
 PAUSE_SECONDS = 30
 """Before a refused job, or a webhook that did not answer, is tried again."""
 COMMAND = (*RETRIM, "predict")
@@ -148,6 +149,15 @@ def _table_of(given: dict[str, JsonValue], field: str, place: str) -> str | None
     return name
 
 
+def _failed(job: Job, error: str) -> Job:
+    return replace(job, state="failed", error=error[:LARGEST])
+
+
+def _refused(job: Job, error: str) -> Job:
+    """It is tried again, some times."""
+    return replace(job, state="waiting") if job.attempts < ATTEMPTS else _failed(job, error)
+
+
 class Jobs:
     """The jobs of a workspace.
 
@@ -205,12 +215,11 @@ class Jobs:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} jobs wait; ask again later")
-            job = Job(token_hex(8), rows, out, version, "waiting", iso(self._now()), table=table, into=into)
+            asked = self._now().tz_convert("UTC").isoformat(timespec="microseconds")
+            job = Job(token_hex(8), rows, out, version, "waiting", asked, table=table, into=into)
             self._keep(job)
-            ended = sorted(
-                (job for job in jobs if job.ended is not None and self._is_told(job)), key=lambda job: job.asked
-            )
-            for old in ended[: len(jobs) + 1 - MOST_KEPT]:
+            over = [job for job in jobs if job.ended is not None and self._is_told(job)]
+            for old in sorted(over, key=lambda job: job.ended or "")[: max(len(jobs) + 1 - MOST_KEPT, 0)]:
                 self._file(old.id).unlink()
         self._news.set()
         return job
@@ -229,7 +238,7 @@ class Jobs:
     def _read(self, file: Path) -> Job | None:
         try:
             return from_record(Job, json.loads(file.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RetrimError) as error:
             LOGGER.warning("%s holds no job: %s", file, error)
             return None
 
@@ -268,10 +277,16 @@ class Jobs:
         job = replace(job, state="running", attempts=job.attempts + 1)
         self._keep(job)
         try:
-            places = [self._places.whole(job.rows), self._places.whole(job.out)]
+            ended = self._predicted(job, [self._places.whole(job.rows), self._places.whole(job.out)])
         except BadInputError as gone:
-            self._keep(replace(job, state="failed", ended=iso(self._now()), error=str(gone)))
-            return
+            ended = _failed(job, str(gone))
+        except OSError as error:  # of the machine: no process, no room
+            ended = _refused(job, f"`retrim predict` cannot be started: {error}")
+        if ended is not None:
+            self._keep(ended if ended.state == "waiting" else replace(ended, ended=iso(self._now())))
+
+    def _predicted(self, job: Job, places: Sequence[str]) -> Job | None:
+        """What became of a job; None: the server stops, and the next start goes on with it."""
         named = {"--version": job.version, "--table": job.table, "--into": job.into}
         options = [f"{name}={value}" for name, value in named.items() if value is not None]
         with TemporaryFile() as printed, TemporaryFile() as said:
@@ -287,18 +302,15 @@ class Jobs:
                     except subprocess.TimeoutExpired:
                         process.kill()
                         process.wait()
-                    return
+                    return None
                 time.sleep(0.1)
             for file in (printed, said):
                 file.seek(0)
-            record, lines = printed.read(LARGEST), said.read().decode(errors="replace").strip().splitlines()
-        if record:
-            self._keep(replace(job, state="done", ended=iso(self._now()), result=orjson.loads(record)))
-        elif process.returncode == BusyError.exit_code and job.attempts < ATTEMPTS:
-            self._keep(replace(job, state="waiting"))
-        else:
-            error = (lines or [f"exit code {process.returncode}"])[-1].removeprefix("error: ")
-            self._keep(replace(job, state="failed", ended=iso(self._now()), error=error[:LARGEST]))
+            record, lines = printed.read(), said.read().decode(errors="replace").strip().splitlines()
+        with suppress(orjson.JSONDecodeError):  # nothing, or half a record of one that was killed
+            return replace(job, state="done", result=orjson.loads(record))
+        error = (lines or [f"exit code {process.returncode}"])[-1].removeprefix("error: ")
+        return _refused(job, error) if process.returncode == BusyError.exit_code else _failed(job, error)
 
     def _tell(self, job: Job) -> bool:
         from urllib.request import Request, urlopen
