@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 import psutil
@@ -71,8 +72,54 @@ def test_that_of_another_machine_ends_when_it_is_written_no_longer(system: Memor
 
 
 def test_that_of_a_process_of_this_machine_that_is_gone_counts_no_longer(system: MemoryFileSystem) -> None:
-    another_that_had_this_number = LockOwner(socket.gethostname(), os.getpid(), psutil.boot_time() - 1000)
+    another_that_had_this_number = replace(LockOwner.of_this_process(), began=-1000.0)
     left = leave(system, another_that_had_this_number, before=pd.Timedelta(0))
 
     with lock(system).held():
         assert not system.exists(left)
+
+
+def test_a_clock_that_is_set_makes_no_process_dead(system: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    with lock(system).held():
+        later, boot = psutil.Process().create_time() + 60, psutil.boot_time() + 60
+        monkeypatch.setattr(psutil.Process, "create_time", lambda _: later)
+        monkeypatch.setattr(psutil, "boot_time", lambda: boot)
+        with pytest.raises(BusyError), lock(system).held():
+            pass
+
+
+def test_another_machine_of_the_same_name_holds_its_own(system: MemoryFileSystem) -> None:
+    leave(system, LockOwner(socket.gethostname(), 2**22 + 1, 5.0, "another"), before=pd.Timedelta("1min"))
+
+    with pytest.raises(BusyError), lock(system).held():
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]"])
+def test_one_that_is_not_whole_holds_for_a_while_and_then_no_longer(system: MemoryFileSystem, content: bytes) -> None:
+    name = leave(system, LockOwner("elsewhere", 1, 0.0), before=pd.Timedelta("1min"))
+    written = system.store[name].modified
+    system.pipe_file(name, content)
+    system.store[name].modified = written
+    with pytest.raises(BusyError, match="somebody writes"), lock(system).held():
+        pass
+
+    system.store[name].modified = written - 2 * STALE
+    with lock(system).held():
+        assert not system.exists(name)
+
+
+def test_one_that_could_not_be_written_whole_is_taken_away(
+    system: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = system.pipe_file
+
+    def full(path: str, content: bytes) -> None:
+        whole(path, content[:5])
+        raise OSError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "pipe_file", full)
+        with pytest.raises(OSError, match="no space"), lock(system).held():
+            pass
+    assert system.find(f"{ROOT}/locks") == []

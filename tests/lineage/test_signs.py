@@ -7,11 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
-from retrim.lineage.locks import clear_lock, drop_lock, held_locks, is_alive, left_behind, take_lock, was_taken
+from retrim.lineage.locks import (
+    clear_lock,
+    drop_lock,
+    held_locks,
+    holder_of,
+    is_alive,
+    left_behind,
+    take_lock,
+    was_taken,
+)
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
 
@@ -104,3 +114,13 @@ def test_signs_of_others_are_not_among_those_left_behind(workspace: Workspace) -
     assert left_behind(workspace, "flow-") == ["flow-b"]
     clear_lock(workspace, "flow-b")
     assert left_behind(workspace, "flow-") == []
+
+
+def test_the_holder_of_a_sign_is_known_after_the_clock_was_set(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held_locks(workspace, "run-a"):
+        later, boot = psutil.Process().create_time() - 60, psutil.boot_time() - 60
+        monkeypatch.setattr(psutil.Process, "create_time", lambda _: later)
+        monkeypatch.setattr(psutil, "boot_time", lambda: boot)
+        assert holder_of(workspace, "run-a") == psutil.Process()

@@ -27,7 +27,7 @@ from typing import Any, NoReturn, TextIO
 
 import psutil
 
-from retrim.adapters.processes import start_reaper
+from retrim.adapters.processes import began, has_begun_at, start_reaper
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import make_private_file, make_private_folder, shorten_log, write_private
 from retrim.reading.address import address_of
@@ -248,8 +248,8 @@ def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> N
     """
     with _one_at_a_time(home):
         _end_orphan(home)
-        pid, began = os.getpid(), _began(os.getpid())
-        note = ServerNote(api.url, api.login, pid, pid, began=began, owner_began=began)
+        pid, since = os.getpid(), _began(os.getpid())
+        note = ServerNote(api.url, api.login, pid, pid, began=since, owner_began=since)
         for folder in noted_at:
             write_private(folder / LOGIN_FILE, f"{api.login}\n".encode())
             write_private(folder / NOTE, json.dumps(to_record(note)).encode())
@@ -387,7 +387,7 @@ def known_server(home: Path, url: str | None) -> PrefectApi | None:
 def _noted(home: Path) -> PrefectApi | None:
     """The server that was started under `home`, if that process and the one that minds it still live."""
     note = _read_note(home)
-    if note is None or _began(note.pid) != note.began or _began(note.owner) != note.owner_began:
+    if note is None or not (_lives(note.pid, note.began) and _lives(note.owner, note.owner_began)):
         return None
     return PrefectApi(note.url, note.login)
 
@@ -395,7 +395,7 @@ def _noted(home: Path) -> PrefectApi | None:
 def _end_orphan(home: Path) -> None:
     """Ends a server whose minder was killed."""
     note = _read_note(home)
-    if note is None or _began(note.pid) != note.began or _began(note.owner) == note.owner_began:
+    if note is None or not _lives(note.pid, note.began) or _lives(note.owner, note.owner_began):
         return
     with suppress(ProcessLookupError):
         os.killpg(note.pid, signal.SIGKILL)
@@ -423,8 +423,16 @@ def _began(pid: int) -> float | None:
     """When a process began, which tells it from a later one of the same number; None if it does not live."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        return None if process.status() == psutil.STATUS_ZOMBIE else began(process)
     return None
+
+
+def _lives(pid: int, noted: float | None) -> bool:
+    """Whether the process of that number lives that began when it was noted."""
+    if noted is not None and _began(pid) is not None:
+        with suppress(psutil.Error):
+            return has_begun_at(psutil.Process(pid), noted)
+    return False
 
 
 def free_port() -> int:

@@ -105,6 +105,21 @@ class Heartbeat:
         return None
 
 
+def began(process: psutil.Process) -> float:
+    """When a process began, in seconds after its machine did: a clock that is set changes nothing of it."""
+    return round(process.create_time() - psutil.boot_time(), 2)
+
+
+def has_begun_at(process: psutil.Process, noted: float) -> bool:
+    """Whether a process began when it was noted, and is no later one of the same number.
+
+    Args:
+        process: It.
+        noted: What `began` gave; or its moment by the clock, as earlier versions noted it.
+    """
+    return noted in (began(process), process.create_time())
+
+
 def _processor_seconds(group: int) -> float:
     """Processor time of all processes of a group, and of those that they have waited for."""
     total = 0.0

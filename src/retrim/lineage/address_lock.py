@@ -8,12 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 import psutil
 
-from retrim.errors import BusyError
+from retrim.adapters.processes import began, has_begun_at
+from retrim.errors import BusyError, RetrimError
 from retrim.stats.codec import from_record, to_json, to_record
 
 BEAT_SECONDS, STALE = 60.0, pd.Timedelta("15min")
@@ -25,28 +27,42 @@ class LockOwner:
     """Who holds the lock of an address.
 
     Args:
-        host: The name of its machine.
+        host: The name of its machine, by which a person knows it.
         process: Its number there.
-        began: When that began, as its machine counts.
+        began: Seconds from the start of the machine to its own.
+        machine: What tells its machine from others of that name. Empty: an earlier retrim wrote it.
     """
 
     host: str
     process: int
     began: float
+    machine: str = ""
 
     @classmethod
     def of_this_process(cls) -> "LockOwner":
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+        return cls(socket.gethostname(), os.getpid(), began(psutil.Process()), this_machine())
 
     @property
     def is_dead(self) -> bool:
         """Whether it was a process of this machine that is gone; of another machine it is not known."""
-        if self.host != socket.gethostname():
+        if self.machine != this_machine():
             return False
         try:
-            return abs(psutil.Process(self.process).create_time() - self.began) > 1
+            return not has_begun_at(psutil.Process(self.process), self.began)
         except psutil.NoSuchProcess:
             return True
+
+
+def this_machine() -> str:
+    """What tells this machine, since it started, and the container on it whose processes are seen, from any other.
+
+    Its name does not: containers of one image, and machines that were copied, have one name.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # no Linux
+        return socket.gethostname()
 
 
 class AddressLock:
@@ -67,8 +83,8 @@ class AddressLock:
         Raises:
             BusyError: Another one does.
         """
-        self._write()
         try:
+            self._write()
             self._require_alone()
             over = threading.Event()
             beating = threading.Thread(target=self._beat, args=(over,), name="backup lock", daemon=True)
@@ -111,14 +127,22 @@ class AddressLock:
             if name.endswith(self._own.rpartition("/")[2]):
                 continue
             try:
-                owner = from_record(LockOwner, json.loads(self._system.cat_file(name)))
-                stale = owner.is_dead or own - self._written(name) > STALE
+                owner, written = self._owner(name), self._written(name)
             except FileNotFoundError:  # it has just ended
                 continue
-            if not stale:
+            if own - written <= STALE and not (owner is not None and owner.is_dead):
+                who = "somebody" if owner is None else f"process {owner.process} on {owner.host}"
                 raise BusyError(
-                    f"process {owner.process} on {owner.host} writes to {self._shown}; wait for it, or name another "
-                    "place. If it was killed on another machine, its lock ends after 15 minutes"
+                    f"{who} writes to {self._shown}; wait for it, or name another place. If it was killed on another "
+                    "machine, or before this one was started again, its lock ends after 15 minutes: "
+                    f"locks/{name.rpartition('/')[2]}"
                 )
             with suppress(FileNotFoundError):
                 self._system.rm(name)
+
+    def _owner(self, name: str) -> LockOwner | None:
+        """Who wrote a lock; None where it is not whole: its store shows what is half written, or it was killed then."""
+        try:
+            return from_record(LockOwner, json.loads(self._system.cat_file(name)))
+        except (ValueError, RetrimError):
+            return None

@@ -14,6 +14,7 @@ from typing import TextIO
 
 import psutil
 
+from retrim.adapters.processes import began, has_begun_at
 from retrim.errors import BusyError, RefusedError
 from retrim.files import make_private_folder
 from retrim.lineage.workspace import Workspace
@@ -67,9 +68,9 @@ def silent_for(workspace: Workspace, name: str) -> float:
 def holder_of(workspace: Workspace, name: str) -> psutil.Process | None:
     """The process that took a sign; None if it is not known here, as when another machine shares the folder."""
     try:
-        pid, began = _path(workspace, name).read_text(encoding="utf-8").split()
+        pid, noted = _path(workspace, name).read_text(encoding="utf-8").split()
         process = psutil.Process(int(pid))
-        return process if process.create_time() == float(began) else None
+        return process if has_begun_at(process, float(noted)) else None
     except (FileNotFoundError, ValueError, psutil.Error):
         return None
 
@@ -86,7 +87,7 @@ def take_lock(workspace: Workspace, name: str) -> TextIO:
         sign = path.open("a+", encoding="utf-8")
         if _locked(sign, fcntl.LOCK_EX) and _is_at(sign, path):
             sign.truncate(0)
-            sign.write(f"{os.getpid()}\n{psutil.Process().create_time()}\n")
+            sign.write(f"{os.getpid()}\n{began(psutil.Process())}\n")
             sign.flush()
             return sign
         sign.close()

@@ -404,9 +404,7 @@ class PredictionLog:
                 return []
             return sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
 
-    def _read_file(
-        self, name: str, columns: list[str] | None = None, query: pads.Expression | None = None
-    ) -> pa.Table:
+    def _read_file(self, name: str, columns: list[str] | None = None, query: pads.Expression | None = None) -> pa.Table:
         """What is asked for of a file; row groups that have none of the rows by their statistics are not read."""
         system, _ = self._opened()
         needed = {*(columns or SCHEMA.names), *(() if query is None else ASKED)}
