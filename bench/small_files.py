@@ -9,6 +9,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -77,7 +78,7 @@ def fill(desk: Desk, rows: pd.DataFrame, count: int) -> None:
             )
 
 
-def no_packs(root: Path) -> dict[str, packs.PackedFile]:
+def no_packs(root: Path, names: Collection[str]) -> dict[str, packs.PackedFile]:
     return {}
 
 

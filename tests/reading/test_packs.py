@@ -1,15 +1,20 @@
 """Small landed files are read from packs: the same rows, in the same order, and never of a file with other bytes."""
 
+import os
+import shutil
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
+from retrim.parquet import parquet_table
 from retrim.reading import packs
-from retrim.reading.landed import LandedRows, hash_file, landed_files, read_rows, schemas_of
+from retrim.reading.landed import LandedRows, check_whole, hash_file, landed_files, read_rows, schemas_of
 from retrim.reading.packs import FAN, packed_files
 from retrim.table.schema import ReadColumns, as_they_stand
 
@@ -28,13 +33,29 @@ def land(root: Path, number: int, *, after: float, count: int = 2) -> Path:
         return landing.land_rows(frame, digest=digest, arrived=arrived, correction=False, released="")
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Many small files, a large one among them, and one that arrived before others which had landed."""
+    root = tmp_path_factory.mktemp("landing")
     for number in range(FILES):
         late, large = number == FAN + 3, number == 7
-        land(tmp_path, number, after=2.5 if late else number, count=2000 if large else 2)
-    return tmp_path
+        land(root, number, after=2.5 if late else number, count=2000 if large else 2)
+    return root
+
+
+@pytest.fixture
+def root(filled: Path, tmp_path: Path) -> Path:
+    """A copy of them."""
+    return Path(shutil.copytree(filled, tmp_path / "landing"))
+
+
+def packed(root: Path) -> dict[str, packs.PackedFile]:
+    return packed_files(root, {file.path.name for file in landed_files(root)})
+
+
+def pack(root: Path) -> None:
+    files = [file.path for file in landed_files(root) if file.rows <= packs.SMALL_ROWS]
+    packs.pack_small_files(root, {path.name: path for path in files})
 
 
 def columns_of(root: Path) -> ReadColumns:
@@ -46,7 +67,7 @@ def opened(root: Path, paths: list[Path]) -> LandedRows:
 
 
 def test_many_small_files_lie_in_few_packs(root: Path) -> None:
-    assert len(packed_files(root)) == 2 * FAN
+    assert len(packed(root)) == 2 * FAN
     assert len(list((root / packs.FOLDER).glob(packs.GLOB))) == 2
 
 
@@ -69,7 +90,7 @@ def test_some_of_the_files_give_their_rows_alone(root: Path) -> None:
 
 def test_packs_are_put_together_into_larger_ones(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "FAN", 3)
-    packs.pack_small_files(root, {file.path.name: file.path for file in landed_files(root)})
+    pack(root)
     paths = [file.path for file in landed_files(root)]
     levels = {path.name.split("-")[1] for path in (root / packs.FOLDER).glob(packs.GLOB)}
 
@@ -101,7 +122,99 @@ def test_a_damaged_pack_is_passed_over_and_made_anew(root: Path) -> None:
     damaged.write_bytes(damaged.read_bytes()[:-1])
     paths = [file.path for file in landed_files(root)]
 
-    assert len(packed_files(root)) == FAN
+    assert len(packed(root)) == FAN
     assert opened(root, paths).narrow(["_key"])["_key"].tolist() == read_rows(paths)["_key"].tolist()
-    packs.pack_small_files(root, {path.name: path for path in paths if path.stat().st_size < 20_000})
-    assert len(packed_files(root)) >= 2 * FAN
+    pack(root)
+    assert len(packed(root)) >= 2 * FAN
+
+
+def test_a_damaged_file_stops_no_landing_of_others(root: Path) -> None:
+    path = landed_files(root)[-1].path
+    state, content = path.stat(), bytearray(path.read_bytes())
+    content[30:60] = bytes(30)
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    for number in range(FILES, 4 * FAN):
+        land(root, number, after=number)
+
+    assert (len(landed_files(root)), path.name in packed(root)) == (4 * FAN, False)
+
+
+def test_a_batch_has_landed_though_the_disk_takes_no_pack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(FAN - 1):
+        land(tmp_path, number, after=number)
+
+    def full(path: Path) -> BinaryIO:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(packs, "open_private", full)
+    assert land(tmp_path, FAN, after=FAN).is_file()
+    assert "could not be packed" in caplog.text
+
+
+def test_files_that_were_dated_anew_are_packed_again(root: Path) -> None:
+    landing = Landing(root)
+    with landing.locked():
+        for file in landing.batches():
+            landing.date_anew(file, file.arrived - pd.Timedelta("1h"))
+    pack(root)
+
+    digests = {file.path.name: check_whole(file.path) for file in landed_files(root)}
+    found = packed(root)
+    assert len(found) == 3 * FAN
+    assert all(each.digest == digests[name] for name, each in found.items())
+
+
+def test_rows_of_a_file_that_has_gone_leave_the_packs(root: Path) -> None:
+    gone = landed_files(root)[0].path
+    gone.unlink()
+    pack(root)
+
+    assert not list(packs._packs(root, {gone.name}))
+    assert len(packed(root)) == 3 * FAN
+
+
+def test_a_kill_amid_putting_packs_together_leaves_no_file_in_two(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "FAN", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # as if it were killed before
+        pack(root)
+    (root / packs.FOLDER / ".pack-1-0.arrow").touch()
+    monkeypatch.setattr(packs, "FAN", 1000)
+    pack(root)
+
+    names = [name for each in packs._packs(root) for name, _, _ in each.members]
+    assert len(names) == len(set(names)) >= 3 * FAN
+    assert not list((root / packs.FOLDER).glob(f".{packs.GLOB}"))
+
+
+def test_as_many_files_are_in_memory_as_make_a_pack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (root / packs.FOLDER).glob(packs.GLOB):
+        path.unlink()
+    done: list[str] = []
+    read, write = parquet_table, packs._write
+
+    def note_read(content: bytes) -> pa.Table:
+        done.append("r")
+        return read(content)
+
+    def note_write(root: Path, level: int, *what: Any) -> Any:
+        done.append("w")
+        return write(root, level, *what)
+
+    monkeypatch.setattr("retrim.reading.packs.parquet_table", note_read)
+    monkeypatch.setattr(packs, "_write", note_write)
+    pack(root)
+
+    assert max(len(reads) for reads in "".join(done).split("w")) == FAN
+
+
+def test_a_few_newest_files_are_found_without_reading_all_packs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sha256(content: bytes) -> None:
+        raise AssertionError("a pack was read")
+
+    name = landed_files(root)[-1].path.name
+    monkeypatch.setattr("retrim.reading.packs.hashlib.sha256", sha256)
+    assert packed_files(root, {name}) == {}

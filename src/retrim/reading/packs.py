@@ -5,12 +5,14 @@
 A cache and no more. A pack holds the stored rows of files whose columns are the same, and of each its name and the
 SHA-256 of its bytes. Rows are taken from it only for a file that still has these bytes; what is in no pack is opened.
 Packs of one level are put together into one of the next, so that there are few of them. They are mapped, not loaded.
+One that holds a file which has gone or was written anew is removed, and its other files are packed again.
 """
 
 import hashlib
 import json
+import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +24,14 @@ import pyarrow.ipc
 from retrim.files import flush, open_private
 from retrim.parquet import parquet_table
 
+LOGGER = logging.getLogger(__name__)
 FOLDER, GLOB, MEMBERS = ".index", "pack-*.arrow", b"retrim.members"
 SMALL_ROWS = 1024
 """Rows of a file that is packed, at most."""
-MOST_ROWS = 1 << 17
-"""Rows of a pack, at most."""
+SMALL_BYTES = 1 << 18
+"""Bytes of a file that is packed, at most: as many as are packed at once are in memory."""
+MOST_ROWS, MOST_BYTES = 1 << 17, 1 << 26
+"""Rows of a pack that is made of others, at most, and their bytes."""
 FAN = 32
 """Files that make a pack, and packs that make the next larger one."""
 
@@ -57,10 +62,15 @@ class _Pack:
     members: tuple[tuple[str, int, str], ...]
 
 
-def packed_files(root: Path) -> dict[str, PackedFile]:
-    """The files of a landing zone that lie in packs, by name."""
+def packed_files(root: Path, names: Collection[str] | None = None) -> dict[str, PackedFile]:
+    """The files of a landing zone that lie in packs, by name.
+
+    Args:
+        root: The landing zone.
+        names: Packs with none of these are not read; None: all are.
+    """
     found = {}
-    for pack in _packs(root):
+    for pack in _packs(root, names):
         start = 0
         for name, rows, digest in pack.members:
             found[name] = PackedFile(pack.table, start, rows, digest)
@@ -71,26 +81,58 @@ def packed_files(root: Path) -> dict[str, PackedFile]:
 def pack_small_files(root: Path, files: Mapping[str, Path]) -> None:
     """Packs small files that are in no pack, once there are enough of them. Hold the landing zone's lock.
 
+    Where they cannot be packed, as the disk is full, they are opened one by one: no error, as a batch has just landed.
+
     Args:
         root: The landing zone.
         files: Small files of rows by name, in order of arrival.
     """
-    packs = list(_packs(root))
-    for path in set((root / FOLDER).glob(GLOB)) - {pack.path for pack in packs}:
-        path.unlink(missing_ok=True)  # damaged
+    try:
+        _pack(root, {name: (path, _noted_hash(path)) for name, path in files.items()})
+    except (OSError, pa.ArrowException) as error:
+        LOGGER.warning("small files of %s could not be packed, and are opened one by one: %s", root, error)
+
+
+def _noted_hash(path: Path) -> str | None:
+    """The SHA-256 that stands beside a landed file; None: it is older than these."""
+    with suppress(FileNotFoundError, UnicodeError):
+        return path.with_name(f"{path.name}.sha256").read_text(encoding="ascii").strip()
+    return None
+
+
+def _pack(root: Path, files: Mapping[str, tuple[Path, str | None]]) -> None:
+    for left in (root / FOLDER).glob(f".{GLOB}"):
+        left.unlink(missing_ok=True)
+    packs = list(_standing_packs(root, files))
     packed = {name for pack in packs for name, _, _ in pack.members}
     alike: defaultdict[pa.Schema, list[tuple[pa.Table, tuple[str, int, str]]]] = defaultdict(list)
-    for name, path in files.items():
-        if name not in packed:
-            content = path.read_bytes()
-            table = parquet_table(content).replace_schema_metadata(None)
-            alike[table.schema].append((table, (name, table.num_rows, hashlib.sha256(content).hexdigest())))
-    packs += [
-        _write(root, 1, [table for table, _ in some], [member for _, member in some])
-        for group in alike.values()
-        for some in _by_fan(group)
-    ]
+    for name, (path, digest) in files.items():
+        if name in packed or path.stat().st_size > SMALL_BYTES:
+            continue
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            continue  # it has no hash, or was altered: who reads it says so
+        table = parquet_table(content).replace_schema_metadata(None)
+        group = alike[table.schema]
+        group.append((table, (name, table.num_rows, digest)))
+        if len(group) == FAN:
+            packs.append(_write(root, 1, [table for table, _ in group], [member for _, member in group]))
+            group.clear()
     _merge(root, packs, order={name: place for place, name in enumerate(files)})
+
+
+def _standing_packs(root: Path, files: Mapping[str, tuple[Path, str | None]]) -> Iterator[_Pack]:
+    """The packs whose files are all there as they were packed, and in no larger pack; the others are removed."""
+    packs = sorted(_packs(root), key=lambda pack: -pack.level)
+    for path in set((root / FOLDER).glob(GLOB)) - {pack.path for pack in packs}:
+        path.unlink(missing_ok=True)  # damaged
+    seen: set[str] = set()
+    for pack in packs:
+        if all(name not in seen and name in files and files[name][1] == digest for name, _, digest in pack.members):
+            seen.update(name for name, _, _ in pack.members)
+            yield pack
+        else:
+            pack.path.unlink(missing_ok=True)
 
 
 def _merge(root: Path, packs: Sequence[_Pack], *, order: Mapping[str, int]) -> None:
@@ -100,7 +142,8 @@ def _merge(root: Path, packs: Sequence[_Pack], *, order: Mapping[str, int]) -> N
         alike[pack.level, pack.table.schema.remove_metadata()].append(pack)
     for (level, _), group in alike.items():
         for some in _by_fan(group):
-            if sum(pack.table.num_rows for pack in some) <= MOST_ROWS:
+            rows, size = sum(pack.table.num_rows for pack in some), sum(pack.table.nbytes for pack in some)
+            if rows <= MOST_ROWS and size <= MOST_BYTES:
                 tables = [pack.table.replace_schema_metadata(None) for pack in some]
                 _write(root, level + 1, tables, [member for pack in some for member in pack.members])
                 for pack in some:
@@ -117,7 +160,7 @@ def _write(root: Path, level: int, tables: Sequence[pa.Table], members: Sequence
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    content = sink.getvalue().to_pybytes()
+    content = sink.getvalue()
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"pack-{level}-{hashlib.sha256(content).hexdigest()[:16]}.arrow"
@@ -130,16 +173,17 @@ def _write(root: Path, level: int, tables: Sequence[pa.Table], members: Sequence
     return _Pack(path, level, table, tuple(members))
 
 
-def _packs(root: Path) -> Iterator[_Pack]:
-    """All packs; one that is damaged, or goes meanwhile, is none."""
+def _packs(root: Path, names: Collection[str] | None = None) -> Iterator[_Pack]:
+    """All packs, or those that hold one of the files; one that is damaged, or goes meanwhile, is none."""
     for path in sorted((root / FOLDER).glob(GLOB)):
-        with suppress(OSError, ValueError, KeyError, pa.ArrowException):
+        with suppress(OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             level, digest = path.stem.removeprefix("pack-").split("-")
             with pa.memory_map(str(path)) as file:
                 content = file.read_buffer()
-            if hashlib.sha256(content).hexdigest()[:16] != digest:
-                continue
-            table = pa.ipc.open_file(content).read_all()
-            noted = json.loads(table.schema.metadata[MEMBERS])
+            stored = pa.ipc.open_file(content)
+            noted = json.loads(stored.schema.metadata[MEMBERS])
             members = tuple((str(name), int(rows), str(of)) for name, rows, of in noted)
-            yield _Pack(path, int(level), table, members)
+            if names is not None and not any(name in names for name, _, _ in members):
+                continue
+            if hashlib.sha256(content).hexdigest()[:16] == digest:
+                yield _Pack(path, int(level), stored.read_all(), members)
