@@ -260,6 +260,23 @@ def test_its_name_needs_no_port(client: Client) -> None:
     assert client.json("/predict", plain({}), host="localhost")[0] == HTTPStatus.OK
 
 
+def test_a_category_that_training_did_not_know_is_named_and_counted(desks: dict[str, Desk]) -> None:
+    frame = new_rows(desks["regression"]).head(3)
+    frame.loc[frame.index[1], "group"] = "new"
+    rows = as_json(frame)
+    spelled = {**rows[1], "at": rows[1]["at"].replace("T", " ")}  # the long way
+    with running(serving_of(desks["regression"])) as client:
+        many = client.json("/predict", rows)[1]
+        one = [client.json("/predict", each)[1] for each in (rows[0], rows[1], spelled)]
+        arrow = client.ask("POST", "/predict", as_arrow(frame), content_type=ARROW)[1]
+        figures = client.ask("GET", "/metrics")[1]
+
+    assert [row.get("unseen") for row in many["predictions"]] == [None, ["group"], None]
+    assert [each["predictions"][0].get("unseen") for each in one] == [None, ["group"], ["group"]]
+    assert pa.ipc.open_stream(arrow).read_all().schema.metadata == {b"unseen": b'{"1":["group"]}'}
+    assert b'retrim_unseen_categories_total{column="group"} 4.0' in figures
+
+
 def test_it_describes_itself_and_says_that_it_is_ready(client: Client) -> None:
     _, described = client.json("/openapi.json")
     content = described["paths"]["/predict"]["post"]["requestBody"]["content"]

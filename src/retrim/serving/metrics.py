@@ -93,6 +93,12 @@ class Metrics:
             ("fate",),
             registry=self._registry,
         )
+        self._unseen = Counter(
+            "retrim_unseen_categories",
+            "rows with a category that training did not know, which counts as missing",
+            ("column",),
+            registry=self._registry,
+        )
         if loop is not None:
             self._registry.register(loop)
         self._quick = self._requests.labels("/predict", "200"), self._seconds.labels("/predict")
@@ -115,6 +121,11 @@ class Metrics:
     def note_canary(self, answered: bool) -> None:  # noqa: FBT001  as above
         """Counts a request that a canary answered, or failed where the live version answered."""
         self._canary.labels("answered" if answered else "failed").inc()
+
+    def note_unseen(self, columns: Iterable[str]) -> None:
+        """Counts a row by the columns that hold a category which training did not know."""
+        for column in columns:
+            self._unseen.labels(column).inc()
 
     def as_text(self) -> bytes:
         """All of them, in the text format of Prometheus."""

@@ -148,11 +148,13 @@ class PlainRow:
         matrix: Shape (1, columns of the model).
         key: Of the row; None where it has none.
         event: Of the row in microseconds since 1970; None where it is not known.
+        unseen: Columns with a category that training did not know; None without any.
     """
 
     matrix: np.ndarray
     key: str | None
     event: int | None
+    unseen: list[str] | None
 
 
 class OneRow:
@@ -212,7 +214,10 @@ class OneRow:
                 cells[name] = self._held(name, part_of(event.astimezone(self._zone), part))
         values = [self._number(name, cells[name]) for name in self._features]
         micro = (event - EPOCH) // MICROSECOND if isinstance(event, datetime) else None
-        return PlainRow(np.array([values]), self._key_of(cells), micro)
+        unseen = [
+            name for name, levels in self._levels.items() if (cell := cells[name]) not in levels and cell is not None
+        ]
+        return PlainRow(np.array([values]), self._key_of(cells), micro, unseen or None)
 
     def _number(self, name: str, cell: Cell) -> float:
         if cell is None:

@@ -33,6 +33,8 @@ STORE_SECONDS = 10
 """After which a prediction is in the data set: each time the month's file is written anew."""
 LINES_AT_ONCE = 1_000
 SUFFIX = ".jsonl"
+STORED = len(SCHEMA) - 3
+"""How much of what is said of a row is stored: the rest of a row of the data set is of its request."""
 Line = tuple[int, str, int, Sequence[Sequence[Any]], Role]
 """Version, request, moment in microseconds since 1970, what is said of each row (`served.NAMES`), and why it was."""
 
@@ -63,7 +65,8 @@ class RequestLog:
         Raises:
             OSError: The disk does not take it.
         """
-        content = orjson.dumps(line) + b"\n"
+        version, request, at, said, *role = line
+        content = orjson.dumps((version, request, at, [each[:STORED] for each in said], *role)) + b"\n"
         with self._lock:
             written = os.write(self._file, content)
             if written != len(content):

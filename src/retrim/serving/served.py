@@ -26,8 +26,8 @@ from retrim.table.reading import ReadingParams
 from retrim.training.bundle import Predictor
 from retrim.training.predicted import largest_contributions, predicted_columns
 
-NAMES = ("key", "event_time", "prediction", "class", "lower", "upper", "probabilities", "decision")
-"""Of what is said of a row, in the order of the prediction log."""
+NAMES = ("key", "event_time", "prediction", "class", "lower", "upper", "probabilities", "decision", "unseen")
+"""Of what is said of a row, in the order of the prediction log; then the columns of a category that is not known."""
 Said = tuple[Any, ...]
 """What is said of a row, by `NAMES`: the event in microseconds since 1970, the probabilities by class."""
 
@@ -71,7 +71,7 @@ class ServedVersion:
         plain = self.one.read(row)
         predicted = self.predictor.model.predict(plain.matrix)
         key = f"{request}:0" if plain.key is None else plain.key
-        return (key, plain.event, *self._said_of_one(predicted))
+        return (key, plain.event, *self._said_of_one(predicted), plain.unseen)
 
     def _said_of_one(self, predicted: np.ndarray) -> Said:
         """`predicted_columns` for one row."""
@@ -103,7 +103,16 @@ class ServedVersion:
             shares = [dict(pairs) for pairs in probabilities_of(predicted, self.view.classes).to_pylist()]
         told = [columns[name].to_pylist() for name in ("prediction", "class", "lower", "upper")]
         keys, events = self._keys(frame, request), self._events(frame)
-        return list(zip(keys, events, *told, shares, columns["decision"].to_pylist(), strict=True))
+        decisions, unseen = columns["decision"].to_pylist(), self._unseen(frame)
+        return list(zip(keys, events, *told, shares, decisions, unseen, strict=True))
+
+    def _unseen(self, frame: pd.DataFrame) -> list[list[str] | None]:
+        """Of each row the columns with a category that training did not know; None without any."""
+        found: list[list[str] | None] = [None] * len(frame)
+        for name, values in self.view.unseen_values(frame.reset_index(drop=True)).items():
+            for row in values.index:
+                found[row] = [*(found[row] or ()), name]
+        return found
 
     def _checked(self, loaded: LoadedRows) -> pd.DataFrame:
         checked = check_rows(loaded, "the request", self.needs, self.reading, self.breaks)
@@ -150,12 +159,16 @@ class ServedVersion:
             record |= {"class": named["class"], "probabilities": named["probabilities"]}
         elif self.view.task == "regression" and self.width is not None:
             record |= {"lower": named["lower"], "upper": named["upper"]}
-        return record if self.predictor.thresholds is None else {**record, "decision": named["decision"]}
+        if self.predictor.thresholds is not None:
+            record["decision"] = named["decision"]
+        return record if named["unseen"] is None else {**record, "unseen": named["unseen"]}
 
     def as_rows(self, said: list[Said], request: str) -> list[dict[str, Any]]:
         """The same of many rows of a table, of several classes with a column for each probability."""
         records = [self.as_record(each) for each in said]
         shares = [record.pop("probabilities", {}) for record in records]
+        for record in records:
+            record.pop("unseen", None)  # a column that is there at times; the stream's metadata say it
         named = [{f"probability of {name}": share for name, share in each.items()} for each in shares]
         about = {"version": self.version, "request_id": request}
         return [{**record, **own, **about} for record, own in zip(records, named, strict=True)]

@@ -114,6 +114,11 @@ class RequestAnswer:
         """What `served` says of the rows that are answered by it."""
         return [said for row, said in enumerate(self.said) if row not in self.others] if self.others else self.said
 
+    def unseen(self) -> dict[int, list[str]]:
+        """Of each row that has some, the columns with a category that the training of who answers did not know."""
+        last = ((row, self.others.get(row, said)[-1]) for row, said in enumerate(self.said))
+        return {row: names for row, names in last if names}
+
     def as_json(self) -> bytes:
         """A prediction by another version than the others of the answer names it."""
         served, records = self.served, [self.served.as_record(each) for each in self.said]
@@ -137,7 +142,10 @@ class RequestAnswer:
             for row, said in self.others.items():
                 rows[row] = self.other.as_rows([said], self.request)[0]
         table = pa.Table.from_pylist(rows)
-        table = table if self.mark is None else table.replace_schema_metadata({DEGRADED: self.mark})
+        about = {} if self.mark is None else {DEGRADED: self.mark}
+        if unseen := self.unseen():
+            about["unseen"] = orjson.dumps({str(row): names for row, names in unseen.items()}).decode()
+        table = table.replace_schema_metadata(about or None)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
@@ -364,6 +372,8 @@ class Serving:
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
 
     def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
+        for names in answer.unseen().values():
+            self.metrics.note_unseen(names)
         at = time_ns() // 1000
         try:
             if answer.own:
