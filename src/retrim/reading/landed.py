@@ -357,7 +357,7 @@ class LandedRows:
     def __init__(self, paths: Sequence[Path], read: ReadColumns | None = None, *, root: Path | None = None) -> None:
         groups: list[tuple[Path | PackedFile, int, int]] = []
         schemas = {}
-        packed = {} if root is None or read is None else packed_files(root)
+        packed = {} if root is None or read is None else packed_files(root, {path.name for path in paths})
         for path in paths:
             digest, there = check_whole(path), packed.get(path.name)
             if there is not None and there.digest == digest:
