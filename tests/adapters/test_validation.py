@@ -1,6 +1,7 @@
 """Great Expectations on our frames: what breaks a suite is named; a suite that cannot be used is refused."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,12 @@ class TestEveryShippedSuite:
             if one["type"] == BETWEEN:
                 assert one["meta"]["unit"]
                 assert one["meta"]["source"]
+
+
+def test_reading_a_suite_again_and_again_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "suite.json"
+    path.write_text(json.dumps(suite((NOT_NULL, {"column": "x"}))), encoding="utf-8")
+    for _ in range(3):
+        read_suite(path)
+    handlers = logging.getLogger("great_expectations").handlers
+    assert sum(isinstance(each, logging.NullHandler) for each in handlers) <= 1

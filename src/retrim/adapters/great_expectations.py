@@ -266,7 +266,8 @@ def _load() -> Any:
     """Great Expectations, silent: no telemetry, no progress bars, no log lines of its own."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logger = logging.getLogger("great_expectations")
-    logger.addHandler(logging.NullHandler())
+    if not logger.handlers:  # each that is added stays for ever
+        logger.addHandler(logging.NullHandler())
     logger.propagate = False  # a level would not do: one of its modules sets its own
     with uncollected():
         import great_expectations
