@@ -100,10 +100,11 @@ def test_where_others_can_connect_nobody_is_answered_without_a_token(desk: Desk)
         assert client.json("/health")[0] == HTTPStatus.OK
 
 
-def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(desk: Desk) -> None:
+@pytest.mark.parametrize("held", ["[", "{", "3", '["a"]', '[{"name": "a"}]', '[{"name": "a", "scopes": 3}]'])
+def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(held: str, desk: Desk) -> None:
     with running(serving_of(desk)) as client:
         desk.workspace.paths.tokens.parent.mkdir(parents=True)
-        desk.workspace.paths.tokens.write_text("[", encoding="utf-8")
+        desk.workspace.paths.tokens.write_text(held, encoding="utf-8")
 
         assert client.json("/predict", ROW)[0] == HTTPStatus.SERVICE_UNAVAILABLE
 

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.errors import BadInputError, UnknownNameError
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.files import file_state, write_private
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace
@@ -53,7 +53,7 @@ def read_tokens(file: Path) -> dict[str, Token]:
         return {}
     try:
         return {each["name"]: from_record(Token, each) for each in json.loads(file.read_bytes())}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RetrimError) as error:
         raise BadInputError(f"{file} holds no tokens ({error}); remove it, and create them again") from error
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.alerting import AlertKind
 from retrim.decision.canary import LARGEST_SHARE, Canary, CanaryEnd
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import write_private
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, record_alert
@@ -28,7 +28,7 @@ def newest_canary(workspace: Workspace) -> Canary | None:
         return from_record(Canary, json.loads(file.read_bytes()))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RetrimError) as error:
         raise BadInputError(f"{file} is not a readable canary ({error}); remove it, and start again") from error
 
 
@@ -91,10 +91,10 @@ def end_canary(
         if newest_canary(workspace) != canary or canary.ended is not None:
             return None
         ended = replace(canary, ended=iso(now), outcome=outcome, said=said)
+        if outcome != "stopped":  # first: what has ended is not looked at again
+            text = f"version {canary.version} is no canary any more ({outcome}): {said}"
+            record_alert(workspace, AlertKind.CANARY_ENDED, text, now=now, about=str(canary.version))
         write_private(workspace.paths.canary, to_json(to_record(ended)))
-    if outcome != "stopped":
-        text = f"version {canary.version} is no canary any more ({outcome}): {said}"
-        record_alert(workspace, AlertKind.CANARY_ENDED, text, now=now, about=str(canary.version))
     return ended
 
 

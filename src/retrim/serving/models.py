@@ -90,8 +90,8 @@ class Follower:
         serving, going = self._serving, newest_canary(self._workspace)
         before = serving.canary
         if before is not None and before.over is not None:
-            serving.canary = None
             end_canary(self._workspace, before.canary, *before.over, now=now)
+            serving.canary = None  # last: where the end cannot be kept it answers no more all the same
         elif going is None or going.ended is not None:
             serving.canary = None
         elif going.against != serving.served.version:
@@ -113,8 +113,10 @@ class Follower:
         """Has the canary judged by its losses where rows or labels have landed since, however they came."""
         if self._judged is not None and now < self._judged[0] + pd.Timedelta(QUALITY_SECONDS, "s"):
             return
+        seen = -1 if self._judged is None else self._judged[1]
+        self._judged = now, seen  # where it fails it is tried again, but not at each look
         landed = len(self._workspace.landing.batches(now))
-        if self._judged is None or landed != self._judged[1]:
+        if landed != seen:
             from retrim.checking.beside import look_at_canary
             from retrim.landing.as_of_view import read_as_of
 
