@@ -7,7 +7,7 @@ import pytest
 
 from retrim.files import WorkspacePaths
 from retrim.operations.newcomers import Newcomers, new_roots, take_in
-from retrim.operations.parts import Installation, Ports, installation_at, plan_installation
+from retrim.operations.parts import Installation, Ports, installation_at, plan_installation, write_installation
 from retrim.operations.supervise import CONFIG
 from tests.builders.world import describe
 
@@ -70,6 +70,36 @@ def test_it_counts_once_it_was_seen_twice(running: Installation) -> None:
     looking = Newcomers(Path(running.folder), [], print)
 
     assert [looking.settled(found) for found in (["c"], ["c", "d"], ["d"])] == [[], ["c"], ["d"]]
+
+
+def test_one_whose_name_cannot_be_held_is_told_once_and_stops_no_other(running: Installation) -> None:
+    write_installation(running)
+    strange, new = (lay(Path(running.folder), name, model=name[0]) for name in ("c #1", "d"))
+    said: list[str] = []
+    looking = Newcomers(Path(running.folder), [], said.append)
+
+    assert [looking.look() for _ in range(3)] == [False, True, False]
+    assert installation_at(Path(running.folder)).roots == (*running.roots, new)
+    assert sum(strange in text and "rename the folder" in text for text in said) == 1
+
+
+def test_one_that_could_not_be_taken_in_whole_is_taken_in_later(
+    running: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_installation(running)
+    new = lay(Path(running.folder), "c")
+    looking = Newcomers(Path(running.folder), [], print)
+
+    def full(planned: Installation) -> Path:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("retrim.operations.newcomers.write_config", full)
+        looking.look()
+        with pytest.raises(OSError, match="No space"):
+            looking.look()
+    assert looking.look()
+    assert installation_at(Path(running.folder)).roots == (*running.roots, new)
 
 
 def test_the_next_parts_serve_it_at_the_same_ports(running: Installation) -> None:

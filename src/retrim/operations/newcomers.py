@@ -12,11 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrim.errors import RetrimError
+from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, workspaces
 from retrim.lineage.locks import is_alive
 from retrim.lineage.workspace import Workspace, open_workspace
-from retrim.operations.parts import UP, Installation, installation_at, plan_installation, write_installation
+from retrim.operations.parts import (
+    UP,
+    Installation,
+    installation_at,
+    plan_installation,
+    refuse_strange_name,
+    write_installation,
+)
 from retrim.operations.supervise import PID, write_config
 from retrim.settings import Env
 
@@ -37,6 +44,7 @@ class Newcomers:
     served: list[Workspace]
     say: Callable[[str], None]
     _seen: set[str] = field(default_factory=set)
+    _said: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
         """Looks in a thread of its own, where supervisord has started this process."""
@@ -46,14 +54,35 @@ class Newcomers:
         supervisor = os.getppid()
         while _noted_pid(self.folder) == supervisor:
             time.sleep(LOOK_SECONDS)
-            with suppress(RetrimError, OSError):  # a folder that goes, or a file half written: it is looked at again
-                installation = installation_at(self.folder)
-                new = self.settled(new_roots(installation))
-                if new and not any(each.store.runs(each.model, state="running") for each in self.served):
-                    self.say(f"new here: {', '.join(new)}; all parts begin again")
-                    take_in(installation, new)
+            try:
+                if self.look():
                     os.kill(supervisor, signal.SIGHUP)
                     return
+            except Exception as error:  # noqa: BLE001  a folder that goes, a file half written: it is looked at again
+                self._say_once(f"new workspaces cannot be looked for: {error}")
+
+    def look(self) -> bool:
+        """Takes in what is new, where no run is under way; says whether all parts have to begin again."""
+        installation = installation_at(self.folder)
+        new = self.settled([root for root in new_roots(installation) if self._can_be_served(root)])
+        if not new or any(each.store.runs(each.model, state="running") for each in self.served):
+            return False
+        self.say(f"new here: {', '.join(new)}; all parts begin again")
+        take_in(installation, new)
+        return True
+
+    def _can_be_served(self, root: str) -> bool:
+        try:
+            refuse_strange_name(root)
+        except BadInputError as error:
+            self._say_once(f"a new workspace is left out: {error}")
+            return False
+        return True
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def settled(self, found: list[str]) -> list[str]:
         """Those that were there at the look before, too."""
@@ -84,8 +113,8 @@ def take_in(installation: Installation, new: list[str]) -> Installation:
         prefect_url=installation.prefect_url,
         mlflow_url=Env().mlflow_url,
     )
-    write_installation(planned)
     write_config(planned)
+    write_installation(planned)  # last: what it notes is not looked at again
     return planned
 
 

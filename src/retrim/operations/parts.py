@@ -149,11 +149,7 @@ def plan_installation(
         BadInputError: A folder has a name that the files of supervisord or systemd cannot hold.
     """
     for place in (str(folder), *(str(root.root) for root in roots)):
-        if STRANGE.search(place):
-            raise BadInputError(
-                f"{place!r} has a control character, a # or ; after a space, or a space or backslash at its end, which "
-                "supervisord and systemd read as something else; rename the folder"
-            )
+        refuse_strange_name(place)
     paths = tuple(str(root.root) for root in roots)
     alone = paths == (str(folder),)
     wants_mlflow = mlflow_url is None and not alone and len(paths) <= MOST_MLFLOW
@@ -170,6 +166,19 @@ def plan_installation(
     )
     has_server = mlflow_url is not None and mlflow_url.startswith(("http://", "https://"))
     return Installation(str(folder), paths, chosen, prefect_url, mlflow_url is None, has_server)
+
+
+def refuse_strange_name(folder: str) -> None:
+    """Checks that the files of supervisord and systemd can hold the name of a folder.
+
+    Raises:
+        BadInputError: They cannot.
+    """
+    if STRANGE.search(folder):
+        raise BadInputError(
+            f"{folder!r} has a control character, a # or ; after a space, or a space or backslash at its end, which "
+            "supervisord and systemd read as something else; rename the folder"
+        )
 
 
 def write_installation(installation: Installation) -> None:
