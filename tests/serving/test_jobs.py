@@ -263,6 +263,22 @@ def test_a_request_that_is_no_job_is_refused_and_no_error_of_the_server(desk: De
     assert list(desk.workspace.paths.jobs.iterdir()) == []
 
 
+def test_a_job_that_cannot_be_kept_is_refused_and_no_error_of_the_server(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = serving_of(desk)
+    serving.jobs = jobs_of(desk)
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(serving_jobs, "write_private", full)
+    with running(serving) as client:
+        code, said = client.json("/jobs", json.loads(asked()))
+
+    assert (code, "cannot be kept" in str(said)) == (HTTPStatus.SERVICE_UNAVAILABLE, True)
+
+
 def test_jobs_take_a_scope_of_their_own(desk: Desk) -> None:
     tokens = {
         scope: add_token(desk.workspace, scope, [scope], now=desk.day(15))

@@ -222,6 +222,14 @@ def test_values_that_training_did_not_know_are_counted_with_an_example(
     assert (done.unseen, again.unseen) == ({"group": UnseenValues(3, "fresh")},) * 2
 
 
+def test_of_a_long_value_that_training_did_not_know_the_beginning_is_told(desk: Desk, tmp_path: Path) -> None:
+    rows = new_rows(desk)
+    rows.loc[3, "group"] = "fresh " * 10_000
+    done = run(desk, in_form(rows, "parquet", tmp_path), tmp_path / "out.parquet")
+
+    assert done.unseen == {"group": UnseenValues(1, ("fresh " * 17)[:100])}
+
+
 def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) -> None:
     where = in_form(new_rows(desk).drop(columns=["slope", "group"]), "parquet", tmp_path)
 

@@ -112,6 +112,10 @@ def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str
     return LandedPast(workspace, history, table.times[[name for name in columns if name in table.times]])
 
 
+EXAMPLE = 100
+"""Characters of an unknown value that are told: a cell may hold a whole text."""
+
+
 @dataclass(frozen=True)
 class UnseenValues:
     """Values of a category that training did not know.
@@ -431,7 +435,7 @@ def _make_part(
         _write(_for_table(checked.rejected, scoring), _rejected_of(path))
     unseen = scoring.found.predictor.view.unseen_values(frame)
     if unseen:
-        told = {name: UnseenValues(len(each), min(each.astype(str))) for name, each in unseen.items()}
+        told = {name: UnseenValues(len(each), min(each.astype(str))[:EXAMPLE]) for name, each in unseen.items()}
         write_file(_unseen_of(path), to_json({name: to_record(each) for name, each in told.items()}))
     _write(_predictions(scoring, frame, checked), path)
     return len(frame)

@@ -292,13 +292,16 @@ class Serving:
 
         Raises:
             WrongRequestError: It is none, or an address is not allowed.
-            RefusedRequestError: Too many wait, or there are no jobs here.
+            RefusedRequestError: Too many wait, it cannot be kept, or there are no jobs here.
         """
         try:
             if self.jobs is not None:
                 return orjson.dumps(to_record(self.jobs.submit(body)))
         except BusyError as error:
             raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+        except OSError as error:
+            LOGGER.error("jobs cannot be kept: %s", error)  # noqa: TRY400  as of answers
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be kept") from error
         raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there are no jobs here")
 
     def show_job(self, name: str) -> bytes:
