@@ -56,6 +56,8 @@ LOADING = (
          ({"data.columns.clock": CATEGORY}, {"reading.skip": ["clock"]})),
     Case("reading.signs: {} is not a number or an integer of data.columns", {"reading.signs": {"group": [",", "."]}},
          ({"reading.signs": {"level": [",", "."]}}, {"data.columns.group.type": "number"})),
+    Case("reading.units: {} is not a number or an integer of data.columns", {"reading.units": {"group": "$"}},
+         ({"reading.units": {"level": "$"}}, {"data.columns.group.type": "number"})),
     Case("reading.skip: {} stands in data.columns too; keep it in one of the two", {"reading.skip": ["level"]},
          ({"reading.skip": []}, {"data.columns.level": GONE})),
     Case("reading.arrival: {} is not the column with the role 'time', {}", {"reading.arrival": "level"},

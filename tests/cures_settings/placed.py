@@ -111,6 +111,8 @@ PLACED = (
          {"reading.decimal": ","}),
     case("signs of {} are both {}; they have to differ", {"reading.signs": {"level": [",", ","]}},
          {"reading.signs": {"level": [",", "."]}}),
+    case("{} cannot stand beside a number; write one such as '$', '%' or 'EUR'", {"reading.units": {"level": "5"}},
+         {"reading.units": {"level": "$"}}),
     case("parts of {}: its {} has a {} already; name one of the two",
          {"reading.parts": {"at": {"date": "d", "clock": "c", "hour": "h"}}},
          {"reading.parts": {"at": {"date": "d", "hour": "h"}}}),

@@ -40,6 +40,13 @@ def test_names_of_people_are_found_whatever_the_column_is_called(name: str) -> N
     assert personal(look) == "a person's name"
 
 
+@pytest.mark.parametrize("name", ["fake_first_name", "buyer last name", "Surname", "contactForename"])
+def test_names_of_any_tongue_are_found_where_the_column_says_what_part_of_a_name_it_holds(name: str) -> None:
+    look = RawColumn(name, "text", pd.Series([f"{first}{n}" for n in range(9) for first in ("jh", "ob", "wyl")]))
+
+    assert personal(look) == "a person's name"
+
+
 def test_last_names_first_are_names() -> None:
     assert names_people("who", pd.Index([f"{name.split()[-1]}, {name.split()[0]}" for name in PEOPLE]))
 

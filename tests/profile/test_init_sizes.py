@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.profile.columns_of_raw import Aim
-from retrim.profile.rhythm import Choices, Rhythm, alike_rows, sizes
+from retrim.profile.rhythm import Choices, Rhythm, alike_rows, rhythm_of, sizes
 
 AIM = Aim("regression", "number", None, "mae", ("mae",), "", "", None)
 HOURLY = Rhythm(
@@ -26,6 +26,13 @@ def test_a_search_is_scored_on_about_a_third_of_the_first_history_of_a_long_tabl
 
 def test_a_search_is_scored_on_no_fewer_rows_than_judge() -> None:
     assert chosen(2000, judge_rows=200)[("tune", "fold_rows")].value == 200
+
+
+@pytest.mark.parametrize(("freq", "rows", "every"), [("D", 131, "1D"), ("D", 30, "7D"), ("MS", 300, "30D")])
+def test_batches_do_not_come_more_often_than_the_times_of_rows(freq: str, rows: int, every: str) -> None:
+    times = pd.Series(pd.date_range("2024-01-01", periods=60, freq=freq, tz="UTC").repeat(rows))
+
+    assert rhythm_of(times)[0].batch_every == every
 
 
 def alike(share: float, rows: int, *, seed: int) -> np.ndarray:

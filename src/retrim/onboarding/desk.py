@@ -29,6 +29,7 @@ from retrim.profile.columns_of_raw import (
     plan_columns,
     spelling_notes,
     spelling_of,
+    without_units,
 )
 from retrim.profile.dates import (
     DateSpelling,
@@ -224,8 +225,8 @@ class TablePlan:
 
 
 def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
-    looks = raw.looks()
-    spelling = spelling_of(looks)
+    looks, units = without_units(raw.looks())
+    spelling = replace(spelling_of(looks), units=units)
     plans, notes = plan_columns(looks, spelling)
     notes += spelling_notes(looks, plans, spelling)
     if raw.separator != ",":
@@ -347,6 +348,11 @@ def reading_of(desk: TablePlan, time: str) -> ReadingParams:
             plan.name: desk.spelling.own[plan.name]
             for plan in plans
             if plan.name in desk.spelling.own and not plan.skip and plan.type in ("number", "integer")
+        },
+        units={
+            plan.name: desk.spelling.units[plan.name]
+            for plan in plans
+            if plan.name in desk.spelling.units and not plan.skip and plan.type in ("number", "integer")
         },
         missing=desk.spelling.missing,
         trim=padded,

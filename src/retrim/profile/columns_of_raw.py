@@ -21,7 +21,7 @@ import pandas as pd
 from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
 from retrim.profile.table import TableNote, personal
 from retrim.table.data import ColumnType, Role
-from retrim.table.reading import SAMPLED, RawColumn, share_of
+from retrim.table.reading import SAMPLED, RawColumn, share_of, units_beside
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]
@@ -30,6 +30,11 @@ WAYS: tuple[Signs, ...] = (
     (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
 )  # fmt: skip
 """Decimal sign and sign between thousands, the likelier first where a table fits several."""
+UNITS = re.compile(
+    r"[$£¥\u20a0-\u20cf%]"  # the block of currency symbols
+    r"|\b(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|JPY|CNY|INR|BRL|CAD|AUD|kr|zł|Kč)\b"
+)
+"""What stands beside amounts and shares, and names no row: `T1` may be a name."""
 SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
 """Those that hardly name a category: `none` may be an answer, and `NA` a country."""
 ODD_WORDS = 3
@@ -47,12 +52,14 @@ class NumberSpelling:
         thousands: Sign between thousands, of most columns.
         missing: Words for a missing cell.
         own: Both signs of columns that have others.
+        units: What stands beside the numbers of a column.
     """
 
     decimal: Decimal
     thousands: Thousands
     missing: tuple[str, ...]
     own: Mapping[str, Signs] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, name: str) -> "NumberSpelling":
         """How one column spells them."""
@@ -82,6 +89,32 @@ def numeric_share(look: RawColumn, decimal: Decimal, thousands: Thousands) -> fl
     words = look.sampled
     total = int(words.sum())
     return float(words[[bool(pattern.fullmatch(word)) for word in words.index]].sum() / total) if total else 0.0
+
+
+def without_units(looks: Sequence[RawColumn]) -> tuple[list[RawColumn], dict[str, str]]:
+    """The columns, those of numbers with a unit beside them without it; and these units."""
+    units = {look.name: unit for look in looks if look.stored == "text" and (unit := unit_of(look))}
+    return [_without_unit(look, units[look.name]) if look.name in units else look for look in looks], units
+
+
+def unit_of(look: RawColumn) -> str | None:
+    """The one unit that stands beside nearly all numbers of a column of text."""
+    words = look.sampled
+    found = {unit for word in words.index for unit in UNITS.findall(word)}
+    if len(found) != 1:
+        return None
+    (unit,) = found
+    if share_of(words, words.index.to_series().str.contains(unit, regex=False)) < NUMERIC_SHARE:
+        return None
+    bare = _without_unit(look, unit)
+    return unit if any(numeric_share(bare, *way) >= NUMERIC_SHARE for way in WAYS) else None
+
+
+def _without_unit(look: RawColumn, unit: str) -> RawColumn:
+    cells = look.cells.str.strip()
+    for pattern, number in units_beside(unit):
+        cells = cells.str.replace(pattern, number, regex=True)
+    return replace(look, cells=cells)
 
 
 def spelling_of(looks: Sequence[RawColumn]) -> NumberSpelling:
@@ -481,8 +514,8 @@ def aim_of(
         )
     if task == "multiclass" and distinct > MOST_CLASSES:
         return (
-            f"the target {look.name!r} has {distinct} distinct texts; at most {MOST_CLASSES} classes "
-            "can be told apart: is it the target?"
+            f"the target {look.name!r} has {distinct} distinct texts, such as {str(words.index[0])[:40]!r}; at most "
+            f"{MOST_CLASSES} classes can be told apart: name another target, or write its cells as numbers"
         )
     return _classes(task, words)
 
@@ -597,6 +630,9 @@ def spelling_notes(
             seen = f"numbers such as {next(word for word in look.words.index if sign in word)!r}, unlike other columns"
             declared = f"declared, reading.signs: [{decimal!r}, {thousands!r}]"
             notes.append(TableNote("other signs", look.name, seen, declared, "warn"))
+    for name, unit in spelling.units.items():
+        seen = f"numbers with {unit!r} beside them"
+        notes.append(TableNote("unit", name, seen, f"cut off; declared, reading.units: {unit!r}"))
     for word in spelling.missing:
         holds = [look for look, _ in texts if word in look.words.index]
         unsure = word.lower() not in SURE_MISSING and any(

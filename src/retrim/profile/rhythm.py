@@ -23,6 +23,8 @@ BATCH_SPANS = ("1h", "6h", "1D", "7D", "14D", "30D", "60D", "90D", "180D")
 BATCHES = 50
 """Batches that a history should be cut into, at least, so that there is something to check."""
 LEAST_BATCH, MOST_BATCH = 100, 5000
+SHORT_STEP = 0.9
+"""Of the step of the times: a batch that covers less would be called late whenever none is due. A month has 28 days."""
 REGULAR = 0.6
 """Share of the steps between neighbouring times that are the same, for a rhythm to be regular."""
 GAP = 3.0
@@ -89,17 +91,19 @@ def rhythm_of(event: pd.Series) -> tuple[Rhythm, list[TableNote]]:
     steps = distinct.diff().dropna()
     step = steps.mode().iloc[0] if len(steps) else pd.Timedelta("1D")
     regular = bool(len(steps) and (steps == step).mean() >= REGULAR)
-    every, rows = _batch(times)
+    every, rows = _batch(times, step)
     rhythm = Rhythm(times.iloc[0], times.iloc[-1], step, regular, every, rows)
     return rhythm, [*_tie_notes(times, distinct), *_gap_notes(distinct, steps, rhythm), *_unit_notes(event)]
 
 
-def _batch(times: pd.Series) -> tuple[str, int]:
-    """The smallest span whose usual batch holds rows enough, and how many that are."""
+def _batch(times: pd.Series, step: pd.Timedelta) -> tuple[str, int]:
+    """The smallest span, not below the step of the times, whose usual batch has rows enough; and how many it has."""
     wanted = int(np.clip(len(times) / BATCHES, LEAST_BATCH, MOST_BATCH))
     total = max((times.iloc[-1] - times.iloc[0]), pd.Timedelta("1s"))
     usual = len(times)
     for every in BATCH_SPANS:
+        if pd.Timedelta(every) < step * SHORT_STEP:
+            continue
         number = ((times - times.iloc[0]) // pd.Timedelta(every)).to_numpy()
         usual = int(np.median(np.unique(number, return_counts=True)[1]))
         if usual >= 0.75 * wanted or pd.Timedelta(every) * 8 > total:

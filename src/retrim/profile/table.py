@@ -89,7 +89,8 @@ def _capital(text: str) -> bool:
 
 NAMES = {
     "a person's name": (
-        r"(first|last|full|family|given|middle|sur|user|customer|client|patient|contact)[ _-]?name|surname|forename"
+        r"(full|family|user|customer|client|patient|contact)[ _-]?name"
+        r"|(\w+[ _-])?((first|last|given|middle|sur)[ _-]?name|forename)"
     ),
     "a mail address": r"e[ _-]?mail|mail[ _-]?address",
     "a telephone number": r"(tele)?phone([ _-]?(no|number))?|mobile([ _-]?(no|number))?|cell[ _-]?phone",

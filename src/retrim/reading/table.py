@@ -23,7 +23,7 @@ from retrim.errors import BadInputError, UnknownNameError
 from retrim.reading.container import NoTableError, columns_of
 from retrim.table.data import LABEL_TIME, ColumnType, DataParams, later_hours
 from retrim.table.fault import Fault, of_rows, whole_file
-from retrim.table.reading import MONTHS, PLAIN, UNIX, ReadingParams, TimePart
+from retrim.table.reading import MONTHS, PLAIN, UNIX, ReadingParams, TimePart, units_beside
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?$"
@@ -54,9 +54,11 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
     if kind == "time" and formats:
         return f"is a time as {' or '.join(formats)} or blank"
     decimal, thousands = reading.signs_of(name)
-    if kind in ("number", "integer") and (decimal != "." or thousands):
+    unit = reading.units.get(name)
+    if kind in ("number", "integer") and (decimal != "." or thousands or unit):
         grouped = f", thousands {thousands!r}" if thousands else ""
-        return f"{RULES[kind]} (decimal sign {decimal!r}{grouped})"
+        beside = f", unit {unit!r}" if unit else ""
+        return f"{RULES[kind]} (decimal sign {decimal!r}{grouped}{beside})"
     return RULES[kind]
 
 
@@ -121,12 +123,19 @@ def _from_text(
         faults = _never_shown(skipped & ~blank, column, name, reading.zone)
         good = good | skipped
     else:
+        bare = _without_unit(column, reading.units.get(name))
         values = pd.Series(
-            _plain_numbers(column, *reading.signs_of(name)).cast(pa.float64()).to_pandas(), name=name, dtype="float64"
+            _plain_numbers(bare, *reading.signs_of(name)).cast(pa.float64()).to_pandas(), name=name, dtype="float64"
         )
         good = _numbers_fit(values, kind)
     bad = ~blank & ~good
     return values.mask(bad), (*_cells(bad, column, name, kind, reading), *faults)
+
+
+def _without_unit(column: pa.ChunkedArray, unit: str | None) -> pa.ChunkedArray:
+    for pattern, number in () if unit is None else units_beside(unit):
+        column = pc.replace_substring_regex(column, pattern, number)
+    return column
 
 
 def _plain_numbers(column: pa.ChunkedArray, decimal: str, thousands: str) -> pa.ChunkedArray:

@@ -104,6 +104,11 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) not in ("number", "integer")
         ),
         *(
+            f"reading.units: {name!r} is not a number or an integer of data.columns"
+            for name in reading.units
+            if types.get(name) not in ("number", "integer")
+        ),
+        *(
             f"reading.skip: {name!r} stands in data.columns too; keep it in one of the two"
             for name in reading.skip
             if name in types

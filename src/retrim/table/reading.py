@@ -1,5 +1,6 @@
 """How files spell what their cells say: declared in params.yaml, obeyed when a file lands, never guessed."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
@@ -62,6 +63,12 @@ def _known_form(form: str) -> str:
     return form
 
 
+def _known_unit(text: str) -> str:
+    if not text.strip(" .,'") or any(sign.isdigit() or sign in "+-" for sign in text):
+        raise ValueError(f"{text!r} cannot stand beside a number; write one such as '$', '%' or 'EUR'")
+    return text.strip()
+
+
 class RepeatedHour(SettingsSection):
     """What says whether a row is of the later of two equal local times, where clocks went back."""
 
@@ -82,6 +89,9 @@ class ReadingParams(SettingsSection):
     )
     signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
         default={}, description="decimal sign and sign between thousands of columns that have others than the table"
+    )
+    units: dict[str, Annotated[str, AfterValidator(_known_unit)]] = Field(
+        default={}, description="what stands before or after the numbers of a column, such as $ or %; it is cut off"
     )
     missing: tuple[str, ...] = Field(default=(), description="words that mean a missing cell, beside a blank one")
     trim: bool = Field(default=False, description="whether blanks around the text of a category are cut off")
@@ -143,6 +153,12 @@ class ReadingParams(SettingsSection):
     def made(self) -> tuple[str, ...]:
         """Columns of the table that no file has: they are made when a file lands."""
         return (*(() if self.arrival is None else (self.arrival,)), *self.calendar)
+
+
+def units_beside(unit: str) -> tuple[tuple[str, str], ...]:
+    """Patterns of a number with its unit before or after it, each with what it is replaced by: the number."""
+    said = re.escape(unit)
+    return (rf"^([+-]?)\s*{said}\s*([+-]?[0-9.,].*)$", r"\1\2"), (rf"^(.*[0-9.,])\s*{said}$", r"\1")
 
 
 PLAIN = ReadingParams()
