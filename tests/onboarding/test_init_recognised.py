@@ -558,6 +558,28 @@ class TestTwoColumnsOfTimes:
         assert looked_at(csv(frame)).data.time == "date"
 
 
+class TestAYearAndAMonthInTwoColumns:
+    MONTHS = pd.Series(pd.date_range("2005-01-01", periods=ROWS // 4, freq="MS", tz="UTC").repeat(4))
+
+    def parts(self) -> dict[str, Any]:
+        months = pd.DatetimeIndex(self.MONTHS)
+        return {"year": months.year, "month": months.month, "shop": np.tile([*"abcd"], ROWS // 4)}
+
+    def test_are_the_first_day_of_the_month_to_init_and_to_landing(self) -> None:
+        content = csv(table(at=None, **self.parts()))
+        drafted = looked_at(content)
+
+        assert drafted.reading.parts == {drafted.data.time: {"year": "year", "month": "month"}}
+        assert landed(content, drafted)[drafted.data.time].to_list() == self.MONTHS.to_list()
+        assert drafted.data.key == ("shop", drafted.data.time)
+        assert drafted.data.label_horizon == "31D"
+
+    def test_are_left_alone_beside_a_time(self) -> None:
+        drafted = looked_at(csv(table(**self.parts())))
+
+        assert (drafted.data.time, drafted.reading.parts) == ("at", {})
+
+
 class TestADayAndItsClockInTwoColumns:
     HOURS = pd.date_range("2011-01-01", periods=ROWS, freq="h")
 

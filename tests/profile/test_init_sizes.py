@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.profile.columns_of_raw import Aim
-from retrim.profile.rhythm import Choices, Rhythm, alike_rows, rhythm_of, sizes
+from retrim.profile.rhythm import Choices, Rhythm, alike_rows, horizon_of, rhythm_of, sizes
 
 AIM = Aim("regression", "number", None, "mae", ("mae",), "", "", None)
 HOURLY = Rhythm(
@@ -33,6 +33,20 @@ def test_batches_do_not_come_more_often_than_the_times_of_rows(freq: str, rows: 
     times = pd.Series(pd.date_range("2024-01-01", periods=60, freq=freq, tz="UTC").repeat(rows))
 
     assert rhythm_of(times)[0].batch_every == every
+
+
+@pytest.mark.parametrize(("freq", "horizon"), [("h", "1h"), ("D", "1D"), ("W", "7D"), ("MS", "31D"), ("QS", "92D")])
+def test_an_answer_is_taken_to_be_known_a_step_of_the_table_later(freq: str, horizon: str) -> None:
+    times = pd.Series(pd.date_range("2015-01-01", periods=60, freq=freq, tz="UTC").repeat(3))
+
+    assert horizon_of(rhythm_of(times)[0])[0] == horizon
+
+
+def test_a_month_that_is_not_there_is_a_gap_and_a_long_one_is_none() -> None:
+    months = pd.Series(pd.date_range("2015-01-01", periods=60, freq="MS", tz="UTC"))
+
+    assert not rhythm_of(months)[1]
+    assert [note.about for note in rhythm_of(months.drop(range(20, 24)))[1]] == ["gaps"]
 
 
 def alike(share: float, rows: int, *, seed: int) -> np.ndarray:

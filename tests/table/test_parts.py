@@ -60,6 +60,15 @@ def test_months_may_be_numbers_or_words(month: str) -> None:
     assert times_of(read(rows(f"2024,{month},9,5"))) == ["2024-03-09T05:00"]
 
 
+def test_a_year_and_a_month_alone_are_its_first_day() -> None:
+    parts = {"at": {"year": "yr", "month": "mon"}}
+
+    assert times_of(read(b"yr,mon,shop,price\n2024,Feb,a,1.5\n2024,12,a,2\n", parts=parts)) == [
+        "2024-02-01T00:00",
+        "2024-12-01T00:00",
+    ]
+
+
 def test_stored_parts_read_as_those_of_text() -> None:
     stored = pa.table(
         {
@@ -176,7 +185,8 @@ def test_labels_name_their_rows_by_the_parts_of_a_key() -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        {"at": {"year": "yr", "month": "mon"}},
+        {"at": {"year": "yr", "day": "day"}},
+        {"at": {"year": "yr", "month": "mon", "hour": "hr"}},
         {"at": {"year": "yr", "month": "mon", "day": "mon"}},
         {"at": {"year": "at", "month": "mon", "day": "day"}},
         {"at": {"clock": "hr"}},

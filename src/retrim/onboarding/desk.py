@@ -9,7 +9,7 @@ By when an answer is due, where nobody said so: a column that tells it is looked
 Which column is the target, and which says when: asked where it is unsure.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -51,14 +51,14 @@ from retrim.stats.metrics import require
 from retrim.stats.plugins import check_above_zero, check_span
 from retrim.table.data import LABEL_TIME, ColumnType, Role, later_hours
 from retrim.table.fault import Fault
-from retrim.table.reading import PLAIN, RawColumn, ReadingParams, TimePart
+from retrim.table.reading import PLAIN, WHOLE_DAY, WHOLE_MONTH, RawColumn, ReadingParams, TimePart
 from retrim.training.estimators import MODELS
 
 YEARS = (1800, 2200)
 
 
 def times_in_parts(
-    columns: pa.Table, spelling: NumberSpelling, taken: frozenset[str]
+    columns: pa.Table, spelling: NumberSpelling, taken: frozenset[str], least: Collection[TimePart] = WHOLE_DAY
 ) -> dict[str, tuple[dict[TimePart, str], pa.ChunkedArray]]:
     """The times that are spread over columns, each with the columns of its parts and its text, as landing makes it.
 
@@ -66,9 +66,10 @@ def times_in_parts(
         columns: The raw table.
         spelling: How it spells numbers.
         taken: Columns that are no part of a time, such as the target.
+        least: The parts that a time has.
     """
     found = {}
-    for name, parts in spread_times(one for one in columns.column_names if one not in taken).items():
+    for name, parts in spread_times((one for one in columns.column_names if one not in taken), least).items():
         reading = PLAIN.model_copy(
             update={
                 "decimal": spelling.decimal,
@@ -263,6 +264,8 @@ def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
     taken = frozenset(name for name in (wishes.target, wishes.label_time) if name)
     found = times_in_parts(raw.columns, spelling, taken)
     found |= clocks_of_days(raw.columns, desk.plans, spelling.missing, taken - {wishes.label_time})
+    if not found and wishes.order is None and not any(plan.type == "time" for plan in plans):
+        found = times_in_parts(raw.columns, spelling, taken, WHOLE_MONTH)
     for name, (parts, cells) in found.items():
         desk.parts[name], desk.together[name] = parts, cells
         desk.looks[name], desk.plans[name] = plan_of(name, cells)

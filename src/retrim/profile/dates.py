@@ -168,8 +168,8 @@ NO_NAME = "event_time"
 """What a time is called whose parts are called year, month and day, and no more."""
 
 
-def spread_times(names: Iterable[str]) -> dict[str, dict[TimePart, str]]:
-    """Times whose parts have columns of their own, by a name for them: at least year, month and day.
+def spread_times(names: Iterable[str], least: Collection[TimePart] = WHOLE_DAY) -> dict[str, dict[TimePart, str]]:
+    """Times whose parts have columns of their own, by a name for them: those that are asked for, at least.
 
     Parts belong together that are called the same before the part, as `ArrivalYear` and `ArrivalMonth`.
     """
@@ -179,7 +179,7 @@ def spread_times(names: Iterable[str]) -> dict[str, dict[TimePart, str]]:
         whose, part = _split(name, PART_OF)
         if part is not None:
             groups.setdefault(whose, {}).setdefault(part, name)
-    whole = {whose: parts for whose, parts in groups.items() if set(WHOLE_DAY) <= set(parts)}
+    whole = {whose: parts for whose, parts in groups.items() if set(least) <= set(parts)}
     return {free_name(whose, names): in_order(parts) for whose, parts in whole.items()}
 
 

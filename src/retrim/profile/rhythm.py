@@ -23,8 +23,8 @@ BATCH_SPANS = ("1h", "6h", "1D", "7D", "14D", "30D", "60D", "90D", "180D")
 BATCHES = 50
 """Batches that a history should be cut into, at least, so that there is something to check."""
 LEAST_BATCH, MOST_BATCH = 100, 5000
-SHORT_STEP = 0.9
-"""Of the step of the times: a batch that covers less would be called late whenever none is due. A month has 28 days."""
+MONTH, SHORT_STEP = pd.Timedelta("28D"), 0.9
+"""The shortest, and its share of the longest. A batch that covers less than a step would be late when none is due."""
 REGULAR = 0.6
 """Share of the steps between neighbouring times that are the same, for a rhythm to be regular."""
 GAP = 3.0
@@ -90,10 +90,15 @@ def rhythm_of(event: pd.Series) -> tuple[Rhythm, list[TableNote]]:
     distinct = times.drop_duplicates(ignore_index=True)
     steps = distinct.diff().dropna()
     step = steps.mode().iloc[0] if len(steps) else pd.Timedelta("1D")
-    regular = bool(len(steps) and (steps == step).mean() >= REGULAR)
+    regular = bool(len(steps) and _like(steps, step).mean() >= REGULAR)
     every, rows = _batch(times, step)
     rhythm = Rhythm(times.iloc[0], times.iloc[-1], step, regular, every, rows)
     return rhythm, [*_tie_notes(times, distinct), *_gap_notes(distinct, steps, rhythm), *_unit_notes(event)]
+
+
+def _like(steps: pd.Series, step: pd.Timedelta) -> "pd.Series[bool]":
+    """Which steps are that one; a month, a quarter or a year is not always as long as the last."""
+    return steps.between(step * SHORT_STEP, step / SHORT_STEP) if step >= MONTH else steps == step
 
 
 def _batch(times: pd.Series, step: pd.Timedelta) -> tuple[str, int]:
@@ -350,7 +355,7 @@ def sizes(
 
 def horizon_of(rhythm: Rhythm) -> tuple[str, str]:
     """A label's horizon where no label time is known, and why: a step of the rhythm, or a day."""
-    if rhythm.regular and rhythm.step <= pd.Timedelta("1D"):
+    if rhythm.regular:
         return span_text(
             rhythm.step
         ), "one step of the table: the answer is taken to be known when the next row is (--horizon says otherwise)"

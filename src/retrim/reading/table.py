@@ -313,7 +313,8 @@ def put_together(stored: pa.Table, name: str, reading: ReadingParams) -> tuple[p
         days = found["date"].dt.tz_localize(None)
         good = (days.notna() & (days == days.dt.normalize())).to_numpy()
     else:
-        days = pd.to_datetime(parts[["year", "month", "day"]].where(parts["year"] >= 1000), errors="coerce")
+        dated = parts.assign(day=parts.get("day", 1.0))[["year", "month", "day"]]  # a month begins on its first day
+        days = pd.to_datetime(dated.where(parts["year"] >= 1000), errors="coerce")
         good = days.notna().to_numpy()
     seconds = np.zeros(len(parts))
     for part, each in SECONDS_OF_PART.items():

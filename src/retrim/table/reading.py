@@ -14,7 +14,9 @@ from retrim.stats.plugins import SettingsSection
 CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
 TimePart = Literal["date", "year", "month", "day", "clock", "hour", "minute", "second"]
 WHOLE_DAY: tuple[TimePart, ...] = ("year", "month", "day")
-"""What a time that is put together has at least, where it has no date."""
+"""What a time that is put together has, where it has no date."""
+WHOLE_MONTH: tuple[TimePart, ...] = ("year", "month")
+"""What it has at least: it is the first day of the month then."""
 WITHIN: dict[TimePart, tuple[TimePart, ...]] = {"date": WHOLE_DAY, "clock": ("hour", "minute", "second")}
 """What a date and a clock say by themselves."""
 MONTHS = (
@@ -131,8 +133,11 @@ class ReadingParams(SettingsSection):
     @model_validator(mode="after")
     def _parts_make_a_time(self) -> "ReadingParams":
         for name, parts in self.parts.items():
-            if "date" not in parts and not set(WHOLE_DAY) <= set(parts):
-                raise ValueError(f"parts of {name!r}: name the columns of its year, month and day, or that of its date")
+            if "date" not in parts and set(parts) != set(WHOLE_MONTH) and not set(WHOLE_DAY) <= set(parts):
+                raise ValueError(
+                    f"parts of {name!r}: name the columns of its year, month and day, of its year and month alone, or "
+                    "that of its date"
+                )
             for whole, within in WITHIN.items():
                 if whole in parts and (twice := [part for part in within if part in parts]):
                     raise ValueError(f"parts of {name!r}: its {whole} has a {twice[0]} already; name one of the two")
