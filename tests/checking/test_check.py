@@ -63,7 +63,7 @@ def test_a_check_before_the_first_arrival_says_so(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 2), 2)
 
-    with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02.* a date from 2024-01-03.* on, when"):
+    with pytest.raises(BadInputError, match=r"no rows had landed by 2024-01-02.* a date from 2024-01-03.* on, when"):
         desk.check(1)
 
 

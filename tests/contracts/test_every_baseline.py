@@ -1,5 +1,7 @@
 """Laws that hold for every naive baseline, on every task it fits, and worked examples of each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,6 +77,18 @@ def test_the_last_value_of_several_series_is_each_ones_own() -> None:
     said = last_value(view_of("regression"), train, judged, season=SEASON, cells=7, entity=["station"])
 
     assert said.tolist() == [7.0, 3.0, 7.0]
+
+
+def test_the_last_value_is_the_newest_known_where_a_model_sees_that() -> None:
+    lag = "y lag 1 by station known 1D ahead"
+    view = replace(view_of("regression"), features={"station": "category", lag: "number"})
+    train = rows_of("regression", [1.0, 5.0]).assign(station=["a", "b"], **{lag: [np.nan, np.nan]})
+    judged = rows_of("regression", [0.0, 0.0, 0.0], first=4).assign(
+        station=["b", "a", "b"], **{lag: [6.0, np.nan, 8.0]}
+    )
+    said = last_value(view, train, judged, season=SEASON, cells=7, entity=["station"])
+
+    assert said.tolist() == [6.0, 1.0, 8.0]
 
 
 def test_the_mean_of_classes_is_their_shares() -> None:

@@ -17,7 +17,7 @@ moment do not see one another. The target, and a column with the role forbidden,
 due. Not when it arrived: a history that was landed in one day would hold no past at all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -199,6 +199,12 @@ class HistoryParams(SettingsSection):
     def columns(self) -> dict[str, PastFeature]:
         """Features by the name of their column, in the order of params.yaml."""
         return {self.name_of(feature): feature for feature in self.features}
+
+
+def newest_known(target: str, columns: Iterable[str]) -> str | None:
+    """Which column holds the newest target that was known when a row was predicted: lag 1, as `name_of` calls it."""
+    lag = f"{target} lag 1"
+    return next((name for name in columns if name == lag or name.startswith((f"{lag} by ", f"{lag} known "))), None)
 
 
 def past_takes(*histories: HistoryParams) -> set[str]:

@@ -1,6 +1,7 @@
 """Naive forecasts that a model has to beat: the floor of the gate.
 
-Each sees the training rows alone and predicts all judged rows from there.
+Each sees the training rows alone and predicts all judged rows from there. Where a model sees the newest target that was
+known when a row was predicted, the last value is that one.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import pandas as pd
 
 from retrim.features.view import FeatureView
 from retrim.stats.plugins import PluginRegistry
+from retrim.table.lags import newest_known
 
 Baseline = Callable[..., np.ndarray]
 BASELINES: PluginRegistry[Baseline] = PluginRegistry("baseline")
@@ -27,6 +29,9 @@ def last_value(
 ) -> np.ndarray:
     """The newest training target, of the row's own entity where the table has several: shape (n,).
 
+    Where `data.history` gives rows the newest target that was known by then (lag 1), it is that one: a model that sees
+    it is held against what it sees.
+
     Args:
         view: Gives the targets.
         train: Training rows in total order, with the columns `entity`.
@@ -35,6 +40,14 @@ def last_value(
         cells: Not used.
         entity: Columns that tell series apart; an entity without a training row gets the newest target of all.
     """
+    known = newest_known(view.target, view.features)
+    if known is not None and known in judged:
+        from_train = _last_trained(view, train, judged, entity)
+        return np.asarray(judged[known].astype("float64").fillna(pd.Series(from_train, index=judged.index)))
+    return _last_trained(view, train, judged, entity)
+
+
+def _last_trained(view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, entity: Sequence[str]) -> np.ndarray:
     actual = view.actual(train)
     if not entity:
         return np.full(len(judged), actual[-1])
