@@ -28,11 +28,16 @@ def test_a_search_is_scored_on_no_fewer_rows_than_judge() -> None:
     assert chosen(2000, judge_rows=200)[("tune", "fold_rows")].value == 200
 
 
-@pytest.mark.parametrize(("freq", "rows", "every"), [("D", 131, "1D"), ("D", 30, "7D"), ("MS", 300, "30D")])
+@pytest.mark.parametrize(
+    ("freq", "rows", "every"), [("D", 131, "1D"), ("D", 30, "7D"), ("MS", 300, "30D"), ("YS", 9, "365D")]
+)
 def test_batches_do_not_come_more_often_than_the_times_of_rows(freq: str, rows: int, every: str) -> None:
     times = pd.Series(pd.date_range("2024-01-01", periods=60, freq=freq, tz="UTC").repeat(rows))
 
-    assert rhythm_of(times)[0].batch_every == every
+    rhythm = rhythm_of(times)[0]
+
+    assert rhythm.batch_every == every
+    assert rhythm.batch_rows < len(times) / 8
 
 
 @pytest.mark.parametrize(("freq", "horizon"), [("h", "1h"), ("D", "1D"), ("W", "7D"), ("MS", "31D"), ("QS", "92D")])

@@ -106,14 +106,13 @@ def _batch(times: pd.Series, step: pd.Timedelta) -> tuple[str, int]:
     wanted = int(np.clip(len(times) / BATCHES, LEAST_BATCH, MOST_BATCH))
     total = max((times.iloc[-1] - times.iloc[0]), pd.Timedelta("1s"))
     usual = len(times)
-    for every in BATCH_SPANS:
-        if pd.Timedelta(every) < step * SHORT_STEP:
-            continue
+    spans = [every for every in BATCH_SPANS if pd.Timedelta(every) >= step * SHORT_STEP] or [span_text(step)]
+    for every in spans:
         number = ((times - times.iloc[0]) // pd.Timedelta(every)).to_numpy()
         usual = int(np.median(np.unique(number, return_counts=True)[1]))
         if usual >= 0.75 * wanted or pd.Timedelta(every) * 8 > total:
             return every, usual
-    return BATCH_SPANS[-1], usual
+    return spans[-1], usual
 
 
 def _tie_notes(times: pd.Series, distinct: pd.Series) -> list[TableNote]:
