@@ -13,7 +13,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.onboarding import init as op
 from retrim.onboarding import write as writing
 from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.init import go_on, inspect_table, replaced, require_unreleased, settle_request
+from retrim.onboarding.init import find_replaced, go_on, inspect_table, replaced, require_unreleased, settle_request
 from retrim.onboarding.write import WrittenFiles
 from retrim.settings import Env, load_params
 from tests.builders.raw_tables import csv, table
@@ -68,6 +68,12 @@ def test_the_new_set_up_stands_and_the_old_one_is_kept(workspace: WorkspacePaths
     assert [batch.batch for batch in Landing(kept / "landing").batches()] == before
     assert load_params(kept / "params.yaml").data.columns["km"].role == "feature"
     assert not (workspace.var / "init" / "again").exists()
+
+
+def test_where_nothing_is_set_up_it_is_the_first_set_up(workspace: WorkspacePaths) -> None:
+    workspace.params.write_text("data:\n")
+
+    assert find_replaced(workspace) is None
 
 
 def test_it_says_first_what_is_put_away(workspace: WorkspacePaths) -> None:

@@ -163,14 +163,14 @@ def init(
     _show_written(written)
 
 
-def _to_replace(workspace: "WorkspacePaths") -> "ReplacedSetup":
+def _to_replace(workspace: "WorkspacePaths") -> "ReplacedSetup | None":
     """What `--again` takes the place of, said before anything is done."""
     from retrim.cli import render
-    from retrim.onboarding.init import go_on, replaced, require_unreleased
+    from retrim.onboarding.init import find_replaced
 
-    go_on(workspace)
-    require_unreleased(workspace)
-    found = replaced(workspace)
+    found = find_replaced(workspace)
+    if found is None:
+        return None
     render.ERR.print(render.harmless(f"again: {found}"), highlight=False, markup=False, soft_wrap=True)
     return found
 

@@ -90,6 +90,19 @@ def require_unreleased(paths: WorkspacePaths) -> None:
         raise RefusedError(f"run {going[-1].id} is {going[-1].state}; wait for it before you redo the set-up")
 
 
+def find_replaced(workspace: WorkspacePaths) -> ReplacedSetup | None:
+    """What a new set-up takes the place of; None where none stands, as the first one was refused.
+
+    Raises:
+        RefusedError: A version was made by it, or is being made.
+    """
+    go_on(workspace)
+    if read_yaml(workspace.params).get("data") is None:
+        return None
+    require_unreleased(workspace)
+    return replaced(workspace)
+
+
 def replaced(workspace: WorkspacePaths) -> ReplacedSetup:
     """What a new set-up would take the place of, now."""
     batches = Landing(workspace.landing).batches() if workspace.landing.is_dir() else []
