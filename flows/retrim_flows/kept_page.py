@@ -1,21 +1,30 @@
 """The page as it is after a check: kept in MLflow beside the version that was live, with a summary in Prefect."""
 
 import re
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prefect.artifacts import create_markdown_artifact
 
 from retrim.checking.check import CheckOutcome
-from retrim.lineage.workspace import Workspace, clock
+from retrim.files import RETRIM
+from retrim.lineage.workspace import Workspace
 from retrim.reports import kept_page
 from retrim_flows.lines import say
 from retrim_flows.moment import open_workspace
 
+SECONDS = 120
+"""What making a page may take."""
 
-def make_page(workspace: Workspace) -> bytes:
-    """The page as it is now."""
-    from retrim.cli.page import find_page, page_html  # loaded once the check is made
 
-    return page_html(find_page(workspace, now=clock())).encode()
+def write_page() -> bytes:
+    """The page by the command line, in a process of its own: what goes wrong there ends nothing here."""
+    with TemporaryDirectory(prefix="retrim-page-") as folder:
+        file = Path(folder) / "status.html"
+        command = [*RETRIM, "status", "--html", str(file)]
+        subprocess.run(command, check=True, timeout=SECONDS, stdin=subprocess.DEVNULL, capture_output=True)
+        return file.read_bytes()
 
 
 def keep_page(checked: CheckOutcome) -> None:
@@ -24,7 +33,7 @@ def keep_page(checked: CheckOutcome) -> None:
         return
     try:
         workspace = open_workspace()
-        kept = kept_page.keep_page(workspace, checked, lambda: make_page(workspace))
+        kept = kept_page.keep_page(workspace, checked, write_page)
         key = "check-" + re.sub("[^a-z0-9]+", "-", workspace.model.lower()).strip("-")
         summary = summarise(workspace, checked, kept)
         create_markdown_artifact(markdown=summary, key=key, description=f"check {checked.id}")

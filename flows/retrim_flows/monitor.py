@@ -52,6 +52,7 @@ def monitor(now: str | None = None) -> CheckDone | None:
     """One check, and the retraining it decides on.
 
     On the schedule, a check for each time that was missed comes before it, and the page is kept as it is after each.
+    The command that a person calls keeps it itself: there nothing has to be loaded again for it.
     """
     own, done = moment(now), None
     for due in due_each("monitor", now):

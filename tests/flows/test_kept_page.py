@@ -1,5 +1,6 @@
 """The page of a check is kept beside the version that was live; where that fails, the check is made all the same."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> De
     monkeypatch.setattr(module, "open_workspace", lambda: desk.workspace)
     monkeypatch.setattr(module, "create_markdown_artifact", lambda **given: said.append(given["markdown"]))
     monkeypatch.setattr(module, "say", lambda what, result: said.append(f"{what}: {result}"))
-    monkeypatch.setattr(module, "make_page", lambda workspace: b"a page")
+    monkeypatch.setattr(module, "write_page", lambda: b"a page")
     return desk
 
 
@@ -45,8 +46,11 @@ def test_it_lies_beside_the_version_and_the_summary_says_where(desk: Desk, said:
     assert done.reason in said[-1]
 
 
-@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyError("x"), MemoryError()])
-@pytest.mark.parametrize("broken", ["make_page", "create_markdown_artifact", "open_workspace"])
+@pytest.mark.parametrize(
+    "error",
+    [OSError("the disk is full"), subprocess.TimeoutExpired("retrim", 120), subprocess.CalledProcessError(3, "x")],
+)
+@pytest.mark.parametrize("broken", ["write_page", "create_markdown_artifact", "open_workspace"])
 def test_a_page_that_cannot_be_kept_fails_no_check(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, said: list[str], broken: str, error: Exception
 ) -> None:
@@ -61,7 +65,7 @@ def test_a_page_that_cannot_be_kept_fails_no_check(
 
 
 def test_a_page_that_is_too_large_is_not_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
-    monkeypatch.setattr(module, "make_page", lambda workspace: bytes(kept_page.MOST_BYTES + 1))
+    monkeypatch.setattr(module, "write_page", lambda: bytes(kept_page.MOST_BYTES + 1))
     module.keep_page(checked(desk))
 
     assert desk.shelf.beside == {}
