@@ -54,6 +54,13 @@ def test_a_month_that_is_not_there_is_a_gap_and_a_long_one_is_none() -> None:
     assert [note.about for note in rhythm_of(months.drop(range(20, 24)))[1]] == ["gaps"]
 
 
+def test_a_long_gap_is_told_in_whole_hours() -> None:
+    times = pd.Series(pd.date_range("2015-01-01", periods=600, freq="5min", tz="UTC"))
+    (note,) = rhythm_of(times.where(times.index < 300, times + pd.Timedelta("1675min")))[1]
+
+    assert "the longest 28h from 2015-01-02" in note.seen
+
+
 def alike(share: float, rows: int, *, seed: int) -> np.ndarray:
     """Errors of which each keeps so much of the one before."""
     draw = np.random.default_rng(seed).normal(size=rows)

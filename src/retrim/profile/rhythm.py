@@ -140,9 +140,15 @@ def _gap_notes(distinct: pd.Series, steps: pd.Series, rhythm: Rhythm) -> list[Ta
     before = distinct[steps.index[(steps > GAP * rhythm.step).to_numpy()][largest] - 1]
     seen = (
         f"{len(wide)} gaps of more than {GAP:g} steps of {span_text(rhythm.step)}, the longest "
-        f"{span_text(wide.max())} from {before:%Y-%m-%d}"
+        f"{span_text(_about(wide.max()))} from {before:%Y-%m-%d}"
     )
     return [TableNote("gaps", "", seen, "kept as they are; a batch that is missing is reported, and no row is made up")]
+
+
+def _about(span: pd.Timedelta) -> pd.Timedelta:
+    """The span in whole days or hours, of which there are ten or more; a shorter one as it is."""
+    unit = next((unit for unit in ("1D", "1h") if span >= 10 * pd.Timedelta(unit)), None)
+    return span if unit is None else span.round(unit)
 
 
 def _unit_notes(event: pd.Series) -> list[TableNote]:
