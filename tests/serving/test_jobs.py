@@ -1,6 +1,8 @@
 """Jobs: files are predicted at somebody's request, where that is allowed, once, whatever is killed."""
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -348,6 +350,65 @@ def test_one_that_cannot_begin_ends_and_others_run(desk: Desk, monkeypatch: pyte
     found = [jobs.find(each) for each in ids]
     assert [each.state for each in found if each] == ["failed", "failed"]
     assert all("cannot be started" in each.error for each in found if each)
+
+
+WAITS = """
+import sys, time
+from pathlib import Path
+Path("began").touch()
+end = time.monotonic() + 60
+while not Path("go").exists() and time.monotonic() < end:
+    time.sleep(0.02)
+print("{}")
+"""
+"""A job that takes until it is told to go on."""
+
+
+def test_of_two_servers_one_runs_a_job_and_the_other_fails_it_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", WAITS))
+    first, second = jobs_of(desk), jobs_of(desk)
+    job = first.submit(asked())
+    first.start()
+    until(lambda: getattr(second.find(job.id), "state", None) == "running")
+    for _ in range(serving_jobs.ATTEMPTS + 1):
+        second.work_once()
+    between = second.find(job.id)
+    (desk.workspace.paths.root / "go").touch()
+    until(lambda: getattr(second.find(job.id), "state", None) == "done")
+    first.stop()
+    done = second.find(job.id)
+
+    assert between is not None
+    assert done is not None
+    assert (between.state, between.attempts, done.state, done.attempts) == ("running", 1, "done", 1)
+
+
+def test_what_outlives_a_killed_server_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", WAITS))
+    jobs = jobs_of(desk)
+    job = jobs.submit(asked())
+    server = os.fork()
+    if not server:
+        jobs.work_once()
+        os._exit(0)
+    until((desk.workspace.paths.root / "began").exists)
+    os.kill(server, signal.SIGKILL)
+    os.waitpid(server, 0)
+    for _ in range(serving_jobs.ATTEMPTS + 1):
+        jobs.work_once()
+    between = jobs.find(job.id)
+    (desk.workspace.paths.root / "go").touch()
+    until(lambda: is_done_after_work(jobs, job.id))
+    done = jobs.find(job.id)
+
+    assert between is not None
+    assert done is not None
+    assert (between.state, between.attempts, done.state, done.attempts) == ("running", 1, "done", 2)
+
+
+def is_done_after_work(jobs: Jobs, name: str) -> bool:
+    jobs.work_once()
+    return getattr(jobs.find(name), "state", None) == "done"
 
 
 def test_a_webhook_that_is_away_is_told_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

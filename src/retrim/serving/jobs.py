@@ -1,19 +1,22 @@
 """Jobs: `retrim predict` at somebody's request over HTTP, one at a time, each in a process of its own.
 
 A job is a small file, written whole, so it survives the server. One that was under way is run again at the next
-start: `retrim predict` goes on where it was and writes its rows once. Addresses lie under prefixes that are named when
+start: `retrim predict` goes on where it was and writes its rows once. One process at a time carries jobs out: a lock
+is held by a server and by what it runs, which may outlive it. Addresses lie under prefixes that are named when
 the server starts, and so does the address that is told of each end. Databases are named there whole: a request names a
 table of one, and a job keeps its address without user, password and query.
 """
 
+import fcntl
 import json
 import logging
+import os
 import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -39,10 +42,10 @@ LARGEST = 10_000
 MOST_WAITING, MOST_KEPT = 100, 1000
 """Jobs that may wait, and that are remembered: those that ended longest ago go."""
 ATTEMPTS = 5
-"""Of a job that is refused, as what ran before a kill of the server may not have ended yet, or that cannot begin."""
+"""Of a job that is refused, as somebody else may write to the same place, or that cannot begin."""
 PAUSE_SECONDS = 30
 """Before a refused job, or a webhook that did not answer, is tried again."""
-COMMAND = (*RETRIM, "predict")
+COMMAND, LOCK = (*RETRIM, "predict"), "lock"
 TABLE = re.compile(r"[^\W\d]\w{0,62}(\.[^\W\d]\w{0,62})?")
 """The name of a table, after that of its schema where it has one."""
 FIELDS = {"in", "out", "version", "table", "into"}
@@ -261,23 +264,39 @@ class Jobs:
             self._news.wait(PAUSE_SECONDS)
 
     def work_once(self) -> None:
-        """Runs the jobs that wait, and tells of those that ended."""
-        for job in self._all():
-            if job.ended is None and not self._over.is_set():
-                self._run(job)
-                self._tell_ends()
-        self._tell_ends()
+        """Runs the jobs that wait, and tells of those that ended; nothing while another server, or its job, does."""
+        with self._alone() as lock:
+            if lock is None:
+                return
+            for job in self._all():
+                if job.ended is None and not self._over.is_set():
+                    self._run(job, lock)
+                    self._tell_ends()
+            self._tell_ends()
+
+    @contextmanager
+    def _alone(self) -> Iterator[int | None]:
+        """The lock of the jobs, open; None: another process has it."""
+        lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            is_ours = False
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_ours = True
+            yield lock if is_ours else None
+        finally:
+            os.close(lock)
 
     def _tell_ends(self) -> None:
         for job in self._all():
             if job.ended is not None and not self._is_told(job) and not self._over.is_set() and self._tell(job):
                 self._keep(replace(job, told=True))
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job, lock: int) -> None:
         job = replace(job, state="running", attempts=job.attempts + 1)
         self._keep(job)
         try:
-            ended = self._predicted(job, [self._places.whole(job.rows), self._places.whole(job.out)])
+            ended = self._predicted(job, [self._places.whole(job.rows), self._places.whole(job.out)], lock)
         except BadInputError as gone:
             ended = _failed(job, str(gone))
         except OSError as error:  # of the machine: no process, no room
@@ -285,14 +304,20 @@ class Jobs:
         if ended is not None:
             self._keep(ended if ended.state == "waiting" else replace(ended, ended=iso(self._now())))
 
-    def _predicted(self, job: Job, places: Sequence[str]) -> Job | None:
+    def _predicted(self, job: Job, places: Sequence[str], lock: int) -> Job | None:
         """What became of a job; None: the server stops, and the next start goes on with it."""
         named = {"--version": job.version, "--table": job.table, "--into": job.into}
         options = [f"{name}={value}" for name, value in named.items() if value is not None]
         with TemporaryFile() as printed, TemporaryFile() as said:
             command = [*COMMAND, "--json", *options, "--", *places]
             process = subprocess.Popen(
-                command, cwd=self._root, stdin=subprocess.DEVNULL, stdout=printed, stderr=said, start_new_session=True
+                command,
+                cwd=self._root,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=said,
+                start_new_session=True,
+                pass_fds=(lock,),
             )
             while process.poll() is None:
                 if self._over.is_set():
