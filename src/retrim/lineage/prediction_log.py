@@ -410,13 +410,13 @@ class PredictionLog:
         needed = {*(columns or SCHEMA.names), *(() if query is None else ASKED)}
         wanted = [each for each in SCHEMA.names if each in needed]
         schema = pa.schema([SCHEMA.field(each) for each in wanted])
-        with self._reading(name), system.open(name, "rb") as file:
-            found = pads.ParquetFileFormat().make_fragment(file)
-            groups = (found if query is None else found.subset(query, schema=SCHEMA)).row_groups
-            with parquet_file(file) as stored:
-                there = [each for each in wanted if each in stored.schema_arrow.names]
-                table = stored.read_row_groups([each.id for each in groups], there, use_threads=False)
-            whole = _as_stored(table, schema)
+        with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
+            groups = list(range(stored.num_row_groups))
+            if query is not None:
+                found = pads.ParquetFileFormat().make_fragment(file).subset(query, schema=SCHEMA)
+                groups = [each.id for each in found.row_groups]
+            there = [each for each in wanted if each in stored.schema_arrow.names]
+            whole = _as_stored(stored.read_row_groups(groups, there, use_threads=False), schema)
         return pads.dataset(whole).to_table(columns=columns, filter=query, use_threads=False)
 
     @contextmanager
