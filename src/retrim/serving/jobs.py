@@ -300,7 +300,7 @@ class Jobs:
         except BadInputError as gone:
             ended = _failed(job, str(gone))
         except OSError as error:  # of the machine: no process, no room
-            ended = _refused(job, f"`retrim predict` cannot be started: {error}")
+            ended = _refused(job, f"the process that predicts cannot be started: {error}")
         if ended is not None:
             self._keep(ended if ended.state == "waiting" else replace(ended, ended=iso(self._now())))
 
