@@ -285,7 +285,7 @@ def _note_of(facts: BatchFile, path: Path, schemas: list[LandedSchema], *, withd
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _noted_batches(root: Path, _state: tuple[int, ...]) -> Mapping[str, tuple[_NotedFile, BatchFile]]:
     """What the manifest of a landing zone notes, read once for each state of it."""
     manifest = LandingIndex(root).read()
