@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from retrim.adapters import notify
 from retrim.adapters.dvc import clean_environment
-from retrim.adapters.notify import AlertAddress, masked, read_addresses
 from retrim.alerting import AlertKind, Message
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
+from retrim.lineage import notify
+from retrim.lineage.notify import AlertAddress, masked, read_addresses
 from retrim.lineage.telling import (
     LEASE,
     Sending,

@@ -429,9 +429,9 @@ def _began(pid: int) -> float | None:
 
 def _lives(pid: int, noted: float | None) -> bool:
     """Whether the process of that number lives that began when it was noted."""
-    if noted is not None and _began(pid) is not None:
-        with suppress(psutil.Error):
-            return has_begun_at(psutil.Process(pid), noted)
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return noted is not None and process.status() != psutil.STATUS_ZOMBIE and has_begun_at(process, noted)
     return False
 
 

@@ -15,7 +15,6 @@ from secrets import token_hex
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.adapters.notify import AlertAddress, read_addresses, send_messages, send_ping
 from retrim.alerting import (
     KEPT,
     Alert,
@@ -29,6 +28,7 @@ from retrim.alerting import (
 )
 from retrim.decision.stored_rows import AlertRow, DeliveryRow
 from retrim.errors import BadInputError, RetrimError
+from retrim.lineage.notify import AlertAddress, read_addresses, send_messages, send_ping
 from retrim.lineage.workspace import Workspace
 
 LOGGER = logging.getLogger("retrim.telling")

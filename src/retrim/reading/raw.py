@@ -273,7 +273,8 @@ def read_raw(content: bytes, where: str) -> RawTable:
             table = parquet_table(content)
             return _checked(RawTable("parquet", "utf-8", ",", table, 0, 1), where)
         if content.startswith(ARROW):
-            return _checked(RawTable("arrow", "utf-8", ",", paf.read_table(pa.BufferReader(content)), 0, 1), where)
+            table = paf.read_table(pa.BufferReader(content), use_threads=False)
+            return _checked(RawTable("arrow", "utf-8", ",", table, 0, 1), where)
         text, encoding = _decoded(content, where)
         if JSON_LINE.match(text):
             options = pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1))

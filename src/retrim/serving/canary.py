@@ -25,7 +25,7 @@ def entities_of(asked: Asked, column: str) -> list[str | None]:
     """
     body, as_arrow, _ = asked
     if as_arrow:
-        table = pa.ipc.open_stream(BytesIO(body)).read_all()
+        table = pa.ipc.open_stream(BytesIO(body), options=pa.ipc.IpcReadOptions(use_threads=False)).read_all()
         values = table[column].to_pylist() if column in table.column_names else [None] * len(table)
     else:
         rows = orjson.loads(body)

@@ -156,7 +156,7 @@ def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> 
     """
     batches, rows, size = [], 0, 0
     try:
-        with pa.ipc.open_stream(BytesIO(body)) as stream:
+        with pa.ipc.open_stream(BytesIO(body), options=pa.ipc.IpcReadOptions(use_threads=False)) as stream:
             for batch in stream:
                 rows, size = rows + len(batch), size + batch.nbytes
                 _refuse_count(rows, least=0)

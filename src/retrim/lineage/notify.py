@@ -104,7 +104,7 @@ def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message
     source = str(Path(retrim.__file__).resolve().parents[1])
     started = [
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "retrim.adapters.notify"],
+            [sys.executable, "-P", "-m", "retrim.lineage.notify"],
             env={**os.environ, "PYTHONPATH": source},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
