@@ -44,6 +44,17 @@ def frame_of(content: bytes, data: DataParams) -> pd.DataFrame:
     return reading.frame
 
 
+@pytest.mark.parametrize("coded", [False, True])
+def test_text_that_is_stored_as_views_is_text(shop: DataParams, *, coded: bool) -> None:
+    views = pa.array(["NL", None], pa.string_view())
+    kept = pa.DictionaryArray.from_arrays(pa.array([0, 1]), views) if coded else views
+    file = io.BytesIO()
+    with pa.ipc.new_file(file, (table := pa.table({**STORED, "country": kept})).schema) as writer:
+        writer.write_table(table)
+
+    assert frame_of(file.getvalue(), shop)["country"].fillna("").tolist() == ["NL", ""]
+
+
 def test_columns_have_their_declared_types(shop: DataParams) -> None:
     types = frame_of(GOOD, shop).dtypes.astype("str").to_dict()
 

@@ -161,6 +161,27 @@ def test_bad_cells_go_beside_with_row_column_value_and_reason_and_the_rest_is_pr
     np.testing.assert_array_equal(found["prediction"], said(desk, new_rows(desk).iloc[good]))
 
 
+def test_rejected_cells_of_a_database_name_it(desk: Desk, tmp_path: Path) -> None:
+    where = in_form(new_rows(desk), "database", tmp_path)
+    with sa.create_engine(where).begin() as connection:
+        connection.execute(sa.text("update new set level = 'much' where number = 241"))
+    run(desk, where, tmp_path / "out.csv")
+
+    assert pd.read_csv(tmp_path / "out.rejected.csv")["file"].tolist() == [where]
+
+
+def test_text_that_is_stored_as_views_is_predicted(desk: Desk, tmp_path: Path) -> None:
+    rows = new_rows(desk)
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    place = table.schema.get_field_index("group")
+    table = table.set_column(place, "group", table["group"].cast(pa.string()).cast(pa.string_view()))
+    with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as file:
+        file.write_table(table)
+    run(desk, tmp_path / "in.arrow", tmp_path / "out.parquet")
+
+    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
+
+
 def test_a_value_out_of_the_bounds_of_the_suite_is_rejected(desk: Desk, tmp_path: Path) -> None:
     bound = with_params(copy_of(desk, tmp_path / "workspace"), data={"suite": "expectations/bound.json"})
     suite = bound.workspace.paths.root / "expectations" / "bound.json"

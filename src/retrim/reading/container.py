@@ -88,7 +88,22 @@ def _stored(
         raise NoTableError(
             whole_file("holds text in UTF-8 and whole columns", value=str(error), cure="store text as UTF-8")
         ) from error
+    return without_views(table)
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """The same table with plain text for text in views, as polars writes it: Arrow computes little on views."""
+    for place, field in enumerate(table.schema):
+        plain = _without_view(field.type)
+        if plain != field.type:
+            table = table.set_column(place, field.name, table.column(place).cast(plain))
     return table
+
+
+def _without_view(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _without_view(kind.value_type), ordered=kind.ordered)
+    return pa.large_string() if pa.types.is_string_view(kind) else kind
 
 
 def _parquet(content: bytes, wanted: Check) -> pa.Table:

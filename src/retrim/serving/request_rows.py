@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 
 from retrim.errors import BadInputError
+from retrim.reading.container import without_views
 from retrim.reading.table import rule_of
 from retrim.serving.checked_rows import LONGEST, NeededColumns, lacking_columns
 from retrim.serving.rows_in import LoadedRows
@@ -172,7 +173,7 @@ def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> 
     lacking = lacking_columns(names, needs, reading)
     if lacking:
         raise WrongRequestError([WrongCell(None, name, None, "is a column of the table") for name in lacking])
-    return LoadedRows(table, np.arange(rows))
+    return LoadedRows(without_views(table), np.arange(rows))
 
 
 def _refuse_count(rows: int, *, least: int = 1) -> None:

@@ -20,7 +20,17 @@ from retrim.errors import BadInputError
 from retrim.parquet import parquet_file
 from retrim.reading.address import address_of, is_address, remote_files
 from retrim.reading.chunks import cut_text, is_plain, told_of
-from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, NoTableError, read_texts, utf8_text
+from retrim.reading.container import (
+    ARROW,
+    GZIP,
+    JSON_LINE,
+    PARQUET,
+    UTF8_MARK,
+    NoTableError,
+    read_texts,
+    utf8_text,
+    without_views,
+)
 from retrim.reading.raw import header_of
 from retrim.reading.table import writable
 from retrim.table.reading import ReadingParams
@@ -147,8 +157,9 @@ def open_rows(
         BadInputError: Nothing lies there, or it may not be read.
     """
     if is_database(where):
-        files = tuple(map(_of_content, _spooled(where, spool, query=query, table=table)))
-        yield RowsIn(address_of(where).shown, reading, lambda: files, files)
+        shown = address_of(where).shown
+        files = tuple(_of_rows(path, shown) for path in _spooled(where, spool, query=query, table=table))
+        yield RowsIn(shown, reading, lambda: files, files)
         return
     refuse_query(query, table)
     shown, look = (address_of(where).shown, _remote) if is_address(where) else (str(Path(where)), _local)
@@ -182,10 +193,11 @@ def _of_path(file: Path, root: Path) -> InFile:
     )
 
 
-def _of_content(file: Path) -> InFile:
+def _of_rows(file: Path, database: str) -> InFile:
+    """Rows of a database that were laid into a file, which is ours: people know the database."""
     from retrim.files import file_digest
 
-    return InFile(file.name, partial(_open, file), file_digest(file))
+    return InFile(database, partial(_open, file), file_digest(file))
 
 
 def _open(file: Path) -> BinaryIO:
@@ -247,7 +259,8 @@ def _all_names(file: InFile, reading: ReadingParams) -> frozenset[str]:
 
 def _loaded(file: InFile, first: int, load: Load, elsewhere: Callable[[], frozenset[str]]) -> LoadedRows:
     with told(file.name):
-        table, ragged = load()
+        stored, ragged = load()
+    table = without_views(stored)
     for name, value in file.partition:
         if name not in table.column_names:
             table = table.append_column(name, pa.array([value] * len(table), pa.string()))
