@@ -116,6 +116,19 @@ def test_what_no_one_took_for_days_is_given_up_and_shown(tmp_path: Path) -> None
     assert [each.next_try for each in unsent_alerts(workspace, now=later)] == [None]
 
 
+def test_an_address_that_was_corrected_is_no_longer_said_to_fail(tmp_path: Path) -> None:
+    now = clock()
+    workspace = at(tmp_path, f"json://127.0.0.1:{free_port()}/hook")
+    record(workspace, "815f")
+    tell_people(workspace, now=now)
+    with mail_server() as (address, _):
+        corrected = at(tmp_path, address)
+        tell_people(corrected, now=now)
+
+    assert unsent_alerts(corrected, now=now) == ()
+    assert len(unsent_alerts(at(tmp_path), now=now)) == 1  # as a monitor asks, who has no addresses
+
+
 def test_a_slow_receiver_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "WAIT_SECONDS", 2.0)
     with webhook(before=lambda: time.sleep(30)) as (address, taken):
@@ -256,6 +269,14 @@ def test_addresses_stand_in_a_file_outside_git(tmp_path: Path) -> None:
 
     assert [each.text for each in found] == ["json://zero", "json://one", "json://two"]
     assert "one" not in repr(found)
+
+
+def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_an_address(tmp_path: Path) -> None:
+    file = tmp_path / "addresses"
+    file.write_bytes(b"\xef\xbb\xbfjson://one\r\njson://two\r\n")
+    found = read_addresses(None, file, root=tmp_path / "root", var=tmp_path / "root" / "var")
+
+    assert [each.text for each in found] == ["json://one", "json://two"]
 
 
 @pytest.mark.parametrize("name", ["workspace/addresses", "none"])

@@ -86,7 +86,7 @@ def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Pat
                 "into var/"
             )
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             why = str(getattr(error, "strerror", None) or "it is no text").lower()
             raise BadInputError(

@@ -184,12 +184,16 @@ class UnsentAlerts:
 
 
 def unsent_alerts(workspace: Workspace, *, now: pd.Timestamp) -> tuple[UnsentAlerts, ...]:
-    """What was tried and not taken in the last days, by address; first what is still tried."""
+    """What was tried and not taken in the last days, by address; first what is still tried.
+
+    An address that this environment no longer names, while it names others, was corrected or removed: nobody tries it.
+    """
+    here = _names_here(workspace)
     alerts = {row.id: row for row in workspace.store.alerts(workspace.model) if row.queued is not None}
     groups: dict[tuple[bool, str], list[DeliveryRow]] = {}
     for sent in workspace.store.deliveries(workspace.model):
         row = alerts.get(sent.alert)
-        if row is None or row.queued is None or sent.sent is not None:
+        if row is None or row.queued is None or sent.sent is not None or (here and sent.address not in here):
             continue
         age = now - pd.Timestamp(row.queued)
         if age <= SHOWN_FOR and (sent.claim is None or pd.Timestamp(str(sent.due)) < now):
@@ -204,6 +208,14 @@ def unsent_alerts(workspace: Workspace, *, now: pd.Timestamp) -> tuple[UnsentAle
         )
         for (given_up, address), rows in sorted(groups.items())
     )
+
+
+def _names_here(workspace: Workspace) -> set[str]:
+    """Names of the addresses of this environment; none where it has none, or they cannot be read."""
+    try:
+        return set(addresses_of(workspace)) if workspace.env.tells else set()
+    except (RetrimError, OSError):
+        return set()
 
 
 def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_messages) -> list[Sending]:
