@@ -631,6 +631,7 @@ class Env(BaseSettings):
     prefect_url: str | None = None
     dask: str | None = None
     predictions: str | None = None
+    landing: str | None = None
     alerts: SecretStr | None = None
     alerts_file: Path | None = None
     ping: SecretStr | None = None

@@ -111,9 +111,15 @@ class World:
         file.parent.mkdir(parents=True, exist_ok=True)
         self.rows(since, until).to_csv(file, index=False)
         params = self.workspace.params
-        now = pd.Timestamp(until)
-        place = self.workspace.paths
-        return land_batch(file, workspace=place, data=params.data, now=now, correction=False, batches=params.batches)
+        return land_batch(
+            file,
+            workspace=self.workspace.paths,
+            data=params.data,
+            now=pd.Timestamp(until),
+            correction=False,
+            batches=params.batches,
+            at=self.workspace.landing_address,
+        )
 
     @property
     def environment(self) -> dict[str, str]:

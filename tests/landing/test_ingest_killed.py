@@ -10,7 +10,19 @@ import pytest
 
 HERE = Path(__file__).resolve()
 # Seen, per scenario: fewer would mean that the script no longer sees what is written.
-WRITES = {"land": 7, "pieces": 25, "quarantine": 11, "release": 8, "drop": 5, "quarantine again": 8, "correct": 8}
+WRITES = {
+    "land": 7,
+    "pieces": 25,
+    "quarantine": 11,
+    "release": 8,
+    "drop": 5,
+    "quarantine again": 8,
+    "correct": 8,
+    "land at an address": 24,
+    "withdraw at an address": 13,
+    "date anew at an address": 25,
+    "date anew the same day at an address": 25,
+}
 
 
 @pytest.mark.slow

@@ -172,6 +172,8 @@ def test_keys_as_they_are_made_are_in_order_until_others_may_read_the_private_on
         ("RETRIM_ALERTS_FILE", "nowhere.txt", "alerts", "critical", "nowhere.txt"),
         ("RETRIM_BACKUP", "nosuch://bucket", "backups", "critical", "nosuch"),
         ("RETRIM_PREDICTIONS", "nosuch://bucket/predictions", "predictions", "critical", "nosuch"),
+        ("RETRIM_LANDING", "nosuch://bucket/landing", "landing zone", "critical", "nosuch"),
+        ("RETRIM_LANDING", "http://127.0.0.1:9/landing", "landing zone", "critical", "cannot be reached"),
     ],
 )
 def test_a_wrong_variable_has_its_line(

@@ -16,5 +16,5 @@ def database_server() -> Iterator[PostgreSQL]:
 @pytest.fixture(scope="session")
 def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     folder = tmp_path_factory.mktemp("s3") / "buckets"
-    with s3(folder, buckets=("models", "predictions", "cache", "batches", "backups")) as running:
+    with s3(folder, buckets=("models", "predictions", "cache", "batches", "backups", "landing")) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The whole loop with its store, MLflow and Prefect on PostgreSQL, its models, cache and predictions on S3.
+"""The whole loop: store, MLflow and Prefect on PostgreSQL; landing zone, models, cache and predictions on S3.
 
 Nothing but addresses differs from the default, SQLite and folders.
 """
@@ -28,6 +28,7 @@ def addresses(database_server: PostgreSQL, bucket_server: S3) -> Mapping[str, st
         "RETRIM_MLFLOW_URL": database_server.create("loop_mlflow"),
         "RETRIM_MLFLOW_ARTIFACTS": "s3://models/bundles",
         "RETRIM_PREDICTIONS": "s3://predictions/of",
+        "RETRIM_LANDING": "s3://landing/zone",
         **bucket_server.environment,
     }
 
@@ -77,6 +78,32 @@ def test_a_check_decides_and_is_stored(world: World, database_server: PostgreSQL
 
     assert checked["check"]["champion"] == 1
     assert int(database_server.run("select count(*) from decisions", database="loop")) >= 2
+
+
+def test_what_has_landed_lies_in_the_bucket(world: World, bucket_server: S3) -> None:
+    laid = (bucket_server.folder / "landing" / "zone" / world.workspace.model).rglob("rows-*.parquet")
+
+    assert {path.name[:21] for path in laid} == {f"rows-{batch.batch}" for batch in world.workspace.landing.batches()}
+    assert world.ask("batch", "audit", "--now", world.day(NEXT))
+
+
+def test_a_fresh_clone_reads_what_has_landed_from_the_bucket_alone(world: World, tmp_path: Path) -> None:
+    world.run("git", "clone", "-q", str(world.root), str(tmp_path / "clone"))
+    clone = replace(world, root=tmp_path / "clone")
+    listed = clone.ask("batch", "list")
+
+    assert [batch["batch"] for batch in listed] == [batch["batch"] for batch in world.ask("batch", "list")]
+    assert clone.ask("check", "--now", world.day(NEXT), code=(0, 1))["check"]["champion"] == 1
+
+
+def test_where_the_bucket_is_away_predictions_go_on_and_a_file_waits(world: World, tmp_path: Path) -> None:
+    file, away = tmp_path / "waits.csv", {"RETRIM_LANDING": "http://127.0.0.1:9/zone"}
+    world.rows(world.day(NEXT), world.day(NEXT + 1)).to_csv(file, index=False)
+
+    said = world.retrim("ingest", str(file), code=3, environment=away).stderr
+    world.retrim("predict", environment=away)
+    assert "cannot be reached" in said
+    assert world.ask("ingest", str(file))["outcome"] == "landed"
 
 
 def test_predictions_lie_in_the_bucket_and_are_read_from_there(world: World, bucket_server: S3) -> None:

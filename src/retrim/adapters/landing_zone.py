@@ -28,12 +28,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -313,18 +313,48 @@ ROW_GROUP = 1 << 17
 """Rows of a row group: docs/decisions/partitions.md."""
 
 
-class Landing:
-    """The landing zone at `root`; the folder is made by the first landing."""
+class AtAddress(Protocol):
+    """Where the landing zone is of record while its folder is a copy: `retrim.lineage.landing_address`."""
 
-    def __init__(self, root: Path) -> None:
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps other machines from landing, and brings both up to each other."""
+
+    def lay(self, name: str, file: Path, digest: str) -> None:
+        """Lays a file there, by its name in the landing zone and its SHA-256."""
+
+    def remove(self, name: str) -> None:
+        """Removes it there."""
+
+
+class Landing:
+    """The landing zone at `root`; the folder is made by the first landing.
+
+    Args:
+        root: The folder.
+        at: Where it is of record, if that is an address: a file lies there before it is renamed into its place here, so
+            one of a killed landing is fetched by the next.
+    """
+
+    def __init__(self, root: Path, at: AtAddress | None = None) -> None:
         self.root = root
+        self._at = at
         self._index = LandingIndex(root)
         self._is_held = False
         self._seen: list[BatchFile] | None = None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from landing, and clears what a killed one left aside."""
+        """Keeps other processes from landing, of other machines too where it lies at an address."""
+        with self.locked_here():
+            if self._at is None:
+                yield
+                return
+            with self._at.held():
+                yield
+
+    @contextmanager
+    def locked_here(self) -> Iterator[None]:
+        """Keeps other processes of this machine from landing, and clears what a killed one left aside."""
         make_private_folder(self.root)
         with (self.root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -416,15 +446,27 @@ class Landing:
         path = withdrawal_file(self.root, withdrawal.batch)
         if path.exists():
             return path
-        content = to_json(to_record(withdrawal))
         path.parent.mkdir(parents=True, exist_ok=True)
-        _flushed(hash_file(path), f"{hashlib.sha256(content).hexdigest()}\n".encode())  # alone it is nothing
         aside = self.root / f"{ASIDE}{path.name}"
-        _flushed(aside, content)
+        _flushed(aside, to_json(to_record(withdrawal)))
+        return self._move_in(aside, path)
+
+    def _move_in(self, aside: Path, path: Path) -> Path:
+        """Renames a file that was written aside into its place, once it lies at the address, if there is one."""
+        with aside.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if self._at is not None:
+            self._at.lay(self._name(path), aside, digest)
+            path.unlink(missing_ok=True)  # dated anew in its place: beside the new hash it would be damaged
+        _flushed(hash_file(path), f"{digest}\n".encode())  # alone it is nothing
+        self._seen = None
         aside.replace(path)
         flush(path.parent)
         flush(self.root)
         return path
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
     def _all(self) -> list[BatchFile]:
         """Every batch; listed once while the lock is held, as nothing else lands then."""
@@ -502,14 +544,7 @@ class Landing:
         aside = self.root / f"{ASIDE}{name}"
         _write(table, aside)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / name
-        with aside.open("rb") as file:  # first the hash: alone it is nothing
-            _flushed(hash_file(path), f"{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-        self._seen = None
-        aside.replace(path)
-        flush(folder)
-        flush(self.root)
-        return path
+        return self._move_in(aside, folder / name)
 
     def date_anew(self, file: BatchFile, arrived: pd.Timestamp) -> Path:
         """Gives a batch another arrival: only after the clock ran ahead. Hold `locked()`.
@@ -528,12 +563,16 @@ class Landing:
         moments = pa.repeat(pa.scalar(arrived.to_pydatetime(), table.schema.field(place).type), len(table))
         facts = {**stored, b"retrim.arrived": arrived.isoformat().encode(), BEFORE: file.arrived.isoformat().encode()}
         table = table.set_column(place, table.schema.field(place), moments).replace_schema_metadata(facts)
+        if self._at is not None:
+            self._at.remove(self._name(file.path))  # never both: it lies here, whence a kill has it laid there again
         path = self._put(table, file.path.name, arrived=arrived)
         if path != file.path:
             self._remove(file.path)
         return path
 
     def _remove(self, path: Path) -> None:
+        if self._at is not None:
+            self._at.remove(self._name(path))
         path.unlink()
         hash_file(path).unlink(missing_ok=True)
         flush(path.parent)
@@ -541,8 +580,14 @@ class Landing:
 
     def date_withdrawal_anew(self, withdrawal: Withdrawal, at: pd.Timestamp) -> None:
         """Gives a withdrawal another time: only after the clock ran ahead. Hold `locked()`."""
-        withdrawal_file(self.root, withdrawal.batch).unlink()
-        self.withdraw(replace(withdrawal, at=at))
+        path = withdrawal_file(self.root, withdrawal.batch)
+        aside = self.root / f"{ASIDE}{path.name}"
+        _flushed(aside, to_json(to_record(replace(withdrawal, at=at))))
+        if self._at is not None:
+            self._at.remove(self._name(path))
+        else:
+            path.unlink()
+        self._move_in(aside, path)
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:

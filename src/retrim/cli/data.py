@@ -259,6 +259,7 @@ def batch_release(
         reason=reason,
         reading=workspace.params.reading,
         arrived=None if arrived is None else past_time(arrived),
+        at=workspace.landing_address,
     )
     if as_json:
         render.show_json(landed.as_record())

@@ -83,7 +83,14 @@ def _rollback(workspace: Workspace, value: str, reason: str, by: str, now: pd.Ti
 def _release(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:
     params = workspace.params
     landed = release_quarantined(
-        value, workspace=workspace.paths, data=params.data, now=now, by=by, reason=reason, reading=params.reading
+        value,
+        workspace=workspace.paths,
+        data=params.data,
+        now=now,
+        by=by,
+        reason=reason,
+        reading=params.reading,
+        at=workspace.landing_address,
     )
     return f"Batch {landed.batch} has landed"
 

@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 
 from retrim.adapters.great_expectations import fit_suite, for_columns, read_suite, validate
-from retrim.adapters.landing_zone import Landing, Quarantine, QuarantinedBatch, State
+from retrim.adapters.landing_zone import AtAddress, Landing, Quarantine, QuarantinedBatch, State
 from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
@@ -496,6 +496,7 @@ def land_batch(
     correction: bool,
     batches: BatchParams | None = None,
     reading: ReadingParams = PLAIN,
+    at: AtAddress | None = None,
 ) -> Landed:
     """Lands the file at `path` as rows, arrived `now`, or quarantines it.
 
@@ -508,6 +509,7 @@ def land_batch(
         correction: Whether its rows may replace rows with the same keys.
         batches: How a batch that keeps its contract is looked at; None, and corrections: by the contract alone.
         reading: How files spell what their cells say.
+        at: Where the landing zone is of record; None: in the workspace.
 
     Raises:
         BadInputError: There is no such file, the suite cannot be used, the arrival time goes
@@ -515,7 +517,7 @@ def land_batch(
     """
     look = None if correction else batches
     how = (data, reading)
-    return _land(path, "rows", workspace=workspace, how=how, now=now, correction=correction, batches=look)
+    return _land(path, "rows", workspace=workspace, how=how, now=now, correction=correction, batches=look, at=at)
 
 
 def land_labels(
@@ -526,10 +528,11 @@ def land_labels(
     now: pd.Timestamp | None,
     correction: bool,
     reading: ReadingParams = PLAIN,
+    at: AtAddress | None = None,
 ) -> Landed:
     """The same for labels of rows that landed before. A correction may replace labels that are known."""
     how = (data, reading)
-    return _land(path, "labels", workspace=workspace, how=how, now=now, correction=correction, batches=None)
+    return _land(path, "labels", workspace=workspace, how=how, now=now, correction=correction, batches=None, at=at)
 
 
 def quarantine_list(workspace: WorkspacePaths) -> list[QuarantinedBatch]:
@@ -560,6 +563,7 @@ def release_quarantined(
     reason: str,
     reading: ReadingParams = PLAIN,
     arrived: pd.Timestamp | None = None,
+    at: AtAddress | None = None,
 ) -> Landed:
     """Lands a quarantined batch in spite of its bounds, whatever has landed since.
 
@@ -570,7 +574,7 @@ def release_quarantined(
         BadInputError: No such batch, or nobody or no reason is named.
     """
     require_who_and_why(by=by, reason=reason)
-    landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
+    landing, quarantine = Landing(workspace.landing, at), Quarantine(workspace.quarantine)
     with landing.locked():
         entry = quarantine.get(name)
         before = landing.find(entry.digest)
@@ -582,16 +586,16 @@ def release_quarantined(
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
         refuse_changes(landing, data)
-        at = arrival(landing, arrived, correction=entry.correction, came=entry.arrived)
+        came = arrival(landing, arrived, correction=entry.correction, came=entry.arrived)
         frame, faults = examine(
-            content, entry.kind, landing=landing, how=(data, reading), now=at, correction=entry.correction
+            content, entry.kind, landing=landing, how=(data, reading), now=came, correction=entry.correction
         )
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
             raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
         what = (entry.kind, data, entry.of)
-        path = _write(landing, what, frame, entry.digest, now=at, correction=entry.correction, released=reason)
+        path = _write(landing, what, frame, entry.digest, now=came, correction=entry.correction, released=reason)
         _close_landed(quarantine, entry, reason, by=by, now=now)
     log.info("batch released", extra={"batch": entry.batch, "by": by, "reason": reason})
     return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults, None)
@@ -608,7 +612,7 @@ def drop_quarantined(
     """
     require_who_and_why(by=by, reason=reason)
     quarantine = Quarantine(workspace.quarantine)
-    with Landing(workspace.landing).locked():
+    with Landing(workspace.landing).locked_here():
         entry = quarantine.get(name)
         if entry.state in ("released", "landed"):
             raise RefusedError(
@@ -628,12 +632,13 @@ def _land(
     now: pd.Timestamp | None,
     correction: bool,
     batches: BatchParams | None,
+    at: AtAddress | None,
 ) -> Landed:
     data = how[0]
     if correction and not data.key and kind == "rows":
         raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
     suite = read_suite(workspace.root / data.suite)
-    landing, quarantine = Landing(workspace.landing), Quarantine(workspace.quarantine)
+    landing, quarantine = Landing(workspace.landing, at), Quarantine(workspace.quarantine)
     content, name, of = (
         (path.content, path.name, path.part.of) if isinstance(path, Chunk) else (read_bytes(path), name_of(path), "")
     )

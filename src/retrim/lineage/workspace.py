@@ -39,6 +39,7 @@ from retrim.settings import Env, Params, load_params
 
 if TYPE_CHECKING:
     from retrim.adapters.mlflow_registry import ModelRegistry
+    from retrim.lineage.landing_address import LandingAddress
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,18 @@ class Workspace:
 
     @cached_property
     def landing(self) -> Landing:
-        return Landing(self.paths.landing)
+        """What has landed. Where that is of record at an address, what is not here yet is fetched now, once."""
+        if self.landing_address is not None:
+            self.landing_address.catch_up()
+        return Landing(self.paths.landing, self.landing_address)
+
+    @cached_property
+    def landing_address(self) -> "LandingAddress | None":
+        if self.env.landing is None:
+            return None
+        from retrim.lineage.landing_address import LandingAddress
+
+        return LandingAddress(self.env.landing, self.model, self.paths.landing)
 
     @property
     def keys(self) -> Keys:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -39,6 +39,9 @@ from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Env, Params, load_params, read_code
 from retrim.training.estimators import is_own, parts_of
+
+if TYPE_CHECKING:
+    from retrim.lineage.landing_address import LandingAddress
 
 READY = "ready.json"
 """In the folder of a set-up that waits to take the place of another: all of it is there."""
@@ -321,6 +324,9 @@ def settle_request(
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
     """
     drafted, raw, large = looked.drafted, looked.raw, looked.large
+    at = _address(workspace, drafted.data.model)
+    if at is not None:
+        at.require_empty()
     if again is not None or not half_landed(workspace, drafted, raw, large, reason=reason):
         if again is None:
             require_free(workspace)
@@ -333,5 +339,19 @@ def settle_request(
     if again is not None:
         require_unreleased(workspace)
         how = {"raw": raw, "large": large, "land_history": land_history}
-        return write_again(workspace, drafted, again, reason=reason, commit=commit, **how)
-    return write(workspace, drafted, raw, large, reason=reason, land_history=land_history, commit=commit)
+        written = write_again(workspace, drafted, again, reason=reason, commit=commit, **how)
+    else:
+        written = write(workspace, drafted, raw, large, reason=reason, land_history=land_history, commit=commit)
+    if at is not None:
+        with Landing(workspace.landing, at).locked():
+            pass  # which lays the history there
+    return written
+
+
+def _address(workspace: WorkspacePaths, model: str) -> "LandingAddress | None":
+    where = Env().landing
+    if where is None:
+        return None
+    from retrim.lineage.landing_address import LandingAddress
+
+    return LandingAddress(where, model, workspace.landing)

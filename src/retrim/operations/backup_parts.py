@@ -18,7 +18,6 @@ ASIDE = "backup"
 NOT_KEPT = {
     "up": "state and log of the processes of before",
     "runs": "run directories and locks; a run that was under way is finished or begun anew by the next check",
-    "tmp": "copies that a command takes away when it ends",
     "trials": "logs that save time to a search that was killed",
     "prefect": "Prefect's records of runs; the schedule makes them anew, and a login with them",
     "environments": "built anew from the locks of versions",
@@ -73,7 +72,7 @@ def what_came(workspace: Workspace) -> list[Listed]:
 
     def listed() -> Iterator[FoundFile]:
         paths = workspace.paths
-        with workspace.landing.locked():
+        with workspace.landing.locked_here():
             found = [
                 *(each for each in _in_folder(paths.inbox, "var/inbox") if "/taken/" not in each.place),
                 *_in_folder(paths.quarantine, "var/quarantine"),

@@ -18,6 +18,7 @@ import pandas as pd
 import retrim
 from retrim.adapters import git
 from retrim.adapters.environment import other_versions
+from retrim.adapters.landing_zone import Landing
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.prefect_server import PrefectApi, answers, known_server
 from retrim.checking.mode import missed_times
@@ -209,13 +210,11 @@ def _writable(examined: Examined) -> Said:
 
 
 def _clock(examined: Examined) -> Said:
-    workspace = examined.workspace
-    assert workspace is not None
     with tempfile.NamedTemporaryFile(dir=examined.paths.root) as file:
         skew = Path(file.name).stat().st_mtime - time.time()
     if abs(skew) > SKEW_SECONDS:
         yield WARNING, f"the disk's clock is {skew:.0f} s away from this machine's", "set both by NTP"
-    ahead = [file for file in workspace.landing.batches() if file.arrived > examined.now]
+    ahead = [file for file in Landing(examined.paths.landing).batches() if file.arrived > examined.now]
     if ahead:
         said = f"{len(ahead)} batches arrived after now, {examined.now.isoformat()}: the clock was ahead, or is behind"
         yield CRITICAL, said, "set the clock; if it is right, retrim batch redate"
@@ -255,8 +254,11 @@ def _store(examined: Examined) -> Said:
 def _landing(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
-    batches = workspace.landing.batches()
-    yield OK, f"landed files: {len(batches)}", ""
+    yield OK, f"landed files: {len(Landing(examined.paths.landing).batches())}", ""
+    address = workspace.landing_address
+    if address is not None:
+        there, lacking = address.count()
+        yield OK, f"{address.shown} is reached; landed files there: {there}, not here yet: {lacking}", ""
 
 
 def _predictions(examined: Examined) -> Said:

@@ -213,7 +213,8 @@ def alone() -> None:
 
     Nor is anybody told what happens in it.
     """
-    for name in ("RETRIM_STORE_URL", "RETRIM_MLFLOW_URL", "RETRIM_MLFLOW_ARTIFACTS", "RETRIM_PREDICTIONS"):
+    stores = ("STORE_URL", "MLFLOW_URL", "MLFLOW_ARTIFACTS", "PREDICTIONS", "LANDING")
+    for name in (f"RETRIM_{store}" for store in stores):
         os.environ.pop(name, None)
         os.environ.pop(f"{name}_FILE", None)
     tell_nobody()

@@ -115,7 +115,7 @@ class Follower:
             return
         seen = -1 if self._judged is None else self._judged[1]
         self._judged = now, seen  # where it fails it is tried again, but not at each look
-        landed = len(self._workspace.landing.batches(now))
+        landed = len(self._open().landing.batches(now))  # anew: what lies at an address is fetched then
         if landed != seen:
             from retrim.checking.beside import look_at_canary
             from retrim.landing.as_of_view import read_as_of

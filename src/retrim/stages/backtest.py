@@ -17,6 +17,7 @@ from retrim.stages._common import (
     as_task,
     files_of_fits,
     grouped,
+    is_final,
     main,
     read_json,
     read_pins,
@@ -47,7 +48,7 @@ def run(
 
     A recipe that is fitted once more was backtested by the run that judged it: that stands, and how it decides.
     """
-    if read_pins(paths).is_final:
+    if is_final(read_pins(paths)):
         _write_judged(paths)
         return
     lightgbm_alone()
