@@ -26,9 +26,10 @@ import psutil
 import pyarrow as pa
 import scale
 
+from retrim.decision.pins import Pins
 from retrim.files import Paths, folder_digest, write_file
 from retrim.settings import effective, to_settings_file
-from retrim.stats.codec import to_json, to_parquet
+from retrim.stats.codec import to_json, to_parquet, to_record
 
 WAYS = {"one process, 1 thread": ("", "1"), "one worker": ("workers:1", "1"), "two workers": ("workers:2", "2")}
 STAGES = ("tune", "train", "backtest")
@@ -70,8 +71,8 @@ def make_run_directory(folder: Path, rows: int, trials: int, rounds: int) -> Non
     (folder / "requirements.lock").write_text("", encoding="utf-8")
     for name in ("champion", "previous", "raw"):
         write_file(folder / "data" / name / "none.json", b"{}")
-    pins = {"mode": "search", "champion": None, "code_digest": "bench", "as_of": "2024-01-01T00:00:00+00:00"}
-    write_file(folder / "data" / "pins.json", to_json(pins))
+    pins = Pins(pd.Timestamp("2024-01-01", tz="UTC"), "search", code_digest="bench")
+    write_file(folder / "data" / "pins.json", to_json(to_record(pins)))
     scale.watched(scale.STAGE.format("features"), folder=folder, limit=64)
 
 

@@ -30,7 +30,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import retrim
+from retrim.decision.pins import Pins
 from retrim.files import code_digest, dump_yaml
+from retrim.stats.codec import to_json, to_record
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-30", tz="UTC")
@@ -239,10 +241,10 @@ def lay_run_directory(folder: Path) -> None:
             link = raw / file.relative_to(zone)
             link.parent.mkdir(parents=True, exist_ok=True)
             os.link(file, link)
-    as_of = (LAST + pd.Timedelta(2, "D")).isoformat()
-    pins = {"model": "bench", "as_of": as_of, "mode": "search", "champion": None, "judged": []}
-    pins |= {"python": platform.python_version(), "code_digest": code_digest(Path(retrim.__file__).parent)}
-    (data / "pins.json").write_text(json.dumps(pins), encoding="utf-8")
+    as_of = LAST + pd.Timedelta(2, "D")
+    code = code_digest(Path(retrim.__file__).parent)
+    pins = Pins(as_of, "search", model="bench", python=platform.python_version(), code_digest=code)
+    (data / "pins.json").write_bytes(to_json(to_record(pins)))
 
 
 def main() -> None:

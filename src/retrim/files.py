@@ -93,6 +93,11 @@ class WorkspacePaths:
         return self.var / "runs"
 
     @property
+    def tmp(self) -> Path:
+        """Copies that a command takes away when it ends; what a killed one left goes some days later."""
+        return self.var / "tmp"
+
+    @property
     def trials(self) -> Path:
         return self.var / "trials"
 

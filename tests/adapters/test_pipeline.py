@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
+import pandas as pd
 import psutil
 import pytest
 
@@ -34,12 +36,14 @@ from retrim.adapters.dvc import (
     without_remote,
 )
 from retrim.adapters.processes import StageHungError
+from retrim.decision.pins import Pins
 from retrim.errors import RetrimError
 from retrim.files import Paths, WorkspacePaths, code_digest, dump_yaml, folder_digest, load_yaml
+from retrim.stats.codec import from_record
 from retrim.training.mode import StageLimits
 
 pytestmark = pytest.mark.slow
-PINS = {"mode": "search"}
+PINS = Pins(as_of=pd.Timestamp("2024-06-01", tz="UTC"), mode="search")
 AMPLE = StageLimits(longest=600, silent=600)
 DATE = "2024-01-01T00:00:00+00:00"
 STAGES = {
@@ -184,13 +188,13 @@ class TestARoom:
         assert json.loads((one / "data" / "champion" / "none.json").read_bytes()) == {"champion": None}
 
     def test_pins_what_it_was_given_and_all_digests(self, one: Path) -> None:
-        assert json.loads((one / "data" / "pins.json").read_bytes()) == {
-            "mode": "search",
-            "raw_digest": folder_digest(one / "data" / "raw"),
-            "champion_digest": folder_digest(one / "data" / "champion"),
-            "previous_digest": folder_digest(one / "data" / "previous"),
-            "code_digest": code_digest(Path(retrim.__file__).parent),
-        }
+        assert from_record(Pins, json.loads((one / "data" / "pins.json").read_bytes())) == replace(
+            PINS,
+            raw_digest=folder_digest(one / "data" / "raw"),
+            champion_digest=folder_digest(one / "data" / "champion"),
+            previous_digest=folder_digest(one / "data" / "previous"),
+            code_digest=code_digest(Path(retrim.__file__).parent),
+        )
 
     def test_pins_the_code_of_its_own_that_stages_will_run(self, workspace: WorkspacePaths) -> None:
         (workspace.root / "src" / "retrim").mkdir(parents=True)

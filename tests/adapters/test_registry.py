@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -361,6 +363,24 @@ class TestAPublishKilledHalfWay:
         assert children(registry, parent) == [("0", "FINISHED"), ("1", "FINISHED"), ("2", "FINISHED")]
         assert len(registry.client.get_metric_history(parent, "backtest_loss/all")) == 2
         assert read_folder(registry.bundle_folder(version)) == read_folder(made.bundle)
+
+
+def test_publishing_lays_no_file_in_the_temporary_folder_of_the_system(made, tmp_path, monkeypatch) -> None:
+    remove = shutil.rmtree
+
+    def remove_elsewhere(path, *given, **named) -> None:
+        if not Path(path).is_relative_to(tmp_path):
+            remove(path, *given, **named)
+
+    parent = made.registry.open_run("run-no-tmp", "m", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path))
+        patch.setattr(shutil, "rmtree", remove_elsewhere)  # as if it had been killed
+        version = publish(made.registry, parent, made.bundle, "no-tmp-1")
+
+    assert read_folder(made.registry.bundle_folder(version)) == read_folder(made.bundle)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path.name for path in made.bundle.parent.iterdir() if path.name.startswith("retrim-")] == []
 
 
 def test_another_bundle_on_the_run_of_a_killed_attempt_is_published_too(made) -> None:

@@ -22,6 +22,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import DECISIONS
 from retrim.checking.check import check
 from retrim.checking.history import used_rows
+from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import RunDetail, VersionRow, columns_of
 from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
@@ -33,7 +34,7 @@ from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, Params, to_settings_file
 from retrim.stages import backtest, compare, features, train
 from retrim.stages._common import read_json
-from retrim.stats.codec import to_json, to_parquet
+from retrim.stats.codec import to_json, to_parquet, to_record
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import assemble, mature, row_keys
 from retrim.training.bundle import SETTINGS, needs_of
@@ -190,7 +191,7 @@ class Desk:
         ripe = mature(assemble(*read_landed(paths.raw, params.data), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
-        write_file(paths.pins, to_json({"judged": []}))
+        write_file(paths.pins, to_json(to_record(Pins(as_of=now, mode="search"))))
         run_stage(features.run, params, paths)
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
         run_stage(train.run, params, paths)

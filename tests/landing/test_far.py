@@ -64,9 +64,9 @@ def test_empty_records_of_a_database_are_at_hand(
 def test_what_was_fetched_is_gone_afterwards(counter: Counter, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.csv").write_text(GOOD, encoding="utf-8")
     with at_hand(counter.workspace, f"file://{tmp_path}/elsewhere.csv", **NOTHING):
-        pass
+        assert len(list(counter.workspace.tmp.iterdir())) == 1
 
-    assert list(counter.workspace.var.glob("fetched-*")) == []
+    assert list(counter.workspace.tmp.iterdir()) == []
 
 
 def test_several_files_are_no_batch(counter: Counter, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Settings by command: what counts and where it was set; a value is written where the file stays as it was."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,32 @@ def test_part_of_a_mapping_keeps_the_rest_of_it(workspace: WorkspacePaths) -> No
     set_settings(workspace, {"drift.tests.psi.threshold": 0.3})
 
     assert load_params(workspace.params).drift.tests == {**before, "psi": {"cells": 10, "threshold": 0.3}}
+
+
+def test_lines_end_as_they_did(workspace: WorkspacePaths) -> None:
+    workspace.params.write_bytes(SHIPPED.replace("\n", "\r\n").encode())
+    set_settings(workspace, {"probe.min_rows": 50})
+
+    after = SHIPPED.replace("min_rows: 48", "min_rows: 50").replace("\n", "\r\n")
+    assert workspace.params.read_bytes().decode() == after
+
+
+def test_what_shares_an_anchor_stays_as_it_was(workspace: WorkspacePaths) -> None:
+    space = "tune:\n  space: {num_leaves: &few {low: 15, high: 31}, min_child_samples: *few}\n"
+    workspace.params.write_text(f"{SHIPPED}\n{space}", encoding="utf-8")
+    set_settings(workspace, {"tune.space.min_child_samples.low": 6})
+
+    found = load_params(workspace.params).tune.space
+    assert {name: found[name].low for name in found} == {"num_leaves": 15, "min_child_samples": 6}
+
+
+def test_of_several_at_once_none_is_lost(workspace: WorkspacePaths) -> None:
+    wanted = {"probe.min_rows": 50, "gate.min_gain": 0.02, "seed": 8, "alerts.every": "1h", "gain.cost": 3.0}
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        list(pool.map(lambda one: set_settings(workspace, dict([one])), wanted.items()))
+
+    for key, value in wanted.items():
+        assert effective_settings(workspace, key)[0].value == value
 
 
 def test_what_counts_already_changes_nothing(workspace: WorkspacePaths) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import git
+from retrim.decision.pins import PinnedFile
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, dump_yaml, load_yaml
 from retrim.lineage.own_code import pinned_code, refuse_strange_code
@@ -94,7 +95,7 @@ def test_pins_name_the_file_as_the_commit_has_it(workspace: Workspace) -> None:
     commit = git.git(root, "rev-parse", "HEAD").strip()
     (root / "models" / "m.py").write_bytes(OURS + b"# later\n")
 
-    assert pinned_code(root, commit) == {"own": {"file": "models/m.py", "sha256": sha256(OURS).hexdigest()}}
+    assert pinned_code(root, commit) == PinnedFile("models/m.py", sha256(OURS).hexdigest())
 
 
 def test_a_file_that_git_does_not_keep_cannot_be_pinned(workspace: Workspace) -> None:

@@ -109,6 +109,16 @@ def test_one_that_was_killed_before_its_commit_is_finished(tmp_path: Path) -> No
     assert git.git(place.root, "status", "--porcelain") == ""
 
 
+def test_lines_end_as_they_did(tmp_path: Path) -> None:
+    place = workspace(tmp_path, EARLIER)
+    place.params.write_bytes(place.params.read_bytes().replace(b"\n", b"\r\n"))
+    git.git(place.root, *git.IDENTITY, "commit", "-qam", "by CRLF")
+    upgraded(place)
+
+    assert place.params.read_bytes().count(b"\r\n") == place.params.read_bytes().count(b"\n")
+    assert load_params(place.params).batches.skip == "all"
+
+
 def test_an_edit_that_nobody_committed_is_not_lost(tmp_path: Path) -> None:
     place = workspace(tmp_path, EARLIER)
     text = place.params.read_text(encoding="utf-8") + "seed: 8\n"

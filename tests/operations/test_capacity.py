@@ -1,10 +1,13 @@
 """What a core does here is measured on the workspace's own rows, and leaves nothing behind."""
 
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RetrimError
+from retrim.operations import capacity
 from retrim.operations.capacity import AskedLoad, CapacityAnswer, find_capacity
 from retrim.operations.scratch_server import ScratchPaths
 from tests.builders.cured import Cure
@@ -69,3 +72,16 @@ def test_the_server_that_is_measured_stores_its_answers_elsewhere(tmp_path: Path
 
     assert paths.requests == tmp_path / "scratch" / "requests"
     assert paths.tokens.is_relative_to(tmp_path / "workspace")
+
+
+def test_a_server_that_does_not_begin_is_waited_for_so_long_and_its_log_shown(
+    desk: Desk, measured: CapacityAnswer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = "import sys, time; print('no room on the disk', file=sys.stderr, flush=True); time.sleep(600)"
+    monkeypatch.setattr(capacity, "SERVER", (sys.executable, "-c", hangs))
+    monkeypatch.setattr(capacity, "START_SECONDS", 3.0)
+
+    with pytest.raises(RetrimError, match="it has not begun within 3 s; mend what its log says: no room on the disk"):
+        find_capacity(desk.workspace, TODAY, now=desk.day(31), months=12)
+
+    assert psutil.Process().children() == []

@@ -1,4 +1,4 @@
-"""Parts of predictions that were stopped go once nobody goes on with them; those under way stay."""
+"""Parts of predictions that were stopped go once nobody goes on with them, copies of dead commands too; others stay."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.lineage.locks import held_locks
-from retrim.retraining.gc import stopped_predictions
+from retrim.retraining.gc import copies, stopped_predictions
 from tests.builders.desk import Desk, make_desk
 
 NOW = pd.Timestamp("2026-01-10", tz="UTC")
@@ -51,3 +51,16 @@ def test_what_is_under_way_stays_however_old_it_is(desk: Desk) -> None:
         (piece,) = stopped_predictions(desk.workspace, now=NOW)
 
     assert (piece.why, piece.remove) == ("it is under way", None)
+
+
+def test_a_copy_goes_whose_command_was_killed_long_ago(desk: Desk) -> None:
+    for name, days_ago in (("import-a", 8), ("fetched-b", 6)):
+        folder = desk.workspace.paths.tmp / name
+        folder.mkdir(parents=True)
+        moment = (NOW - pd.Timedelta(days_ago, "D")).timestamp()
+        os.utime(folder, (moment, moment))
+    for piece in copies(desk.workspace, now=NOW):
+        assert piece.remove is not None
+        piece.remove()
+
+    assert [path.name for path in desk.workspace.paths.tmp.iterdir()] == ["fetched-b"]

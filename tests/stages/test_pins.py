@@ -86,8 +86,8 @@ def test_another_python_is_refused(run_directory: Room) -> None:
     assert "the version was made with 3.9.1" in refusal(run_directory)
 
 
-@pytest.mark.parametrize("pinned", ["0" * 64, None])
-def test_code_other_than_the_pinned_is_refused_with_the_cure(run_directory: Room, pinned: str | None) -> None:
+@pytest.mark.parametrize("pinned", ["0" * 64, ""])
+def test_code_other_than_the_pinned_is_refused_with_the_cure(run_directory: Room, pinned: str) -> None:
     pin(run_directory, code_digest=pinned)
 
     assert f"the code in {PACKAGE} is not the one pinned" in refusal(run_directory)
@@ -247,7 +247,7 @@ def pinned(tmp_path: Path) -> Paths:
     settings = to_json(effective(tmp_path, TABLE, "params.yaml"))
     write_file(paths.settings, settings)
     digests = {"params_digest": stated_digest(TABLE), "settings_digest": sha256(settings).hexdigest()}
-    write_file(paths.pins, to_json(digests))
+    write_file(paths.pins, to_json({"as_of": "2024-06-01T00:00:00+00:00", "mode": "search", **digests}))
     return paths
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from retrim.files import write_file
+from retrim.gate.size import Size
 from retrim.gate.support import ShownEvidence
 from retrim.stats.codec import to_json, to_record
 from tests.builders.run_directory import Room, make_run_directory, stream
@@ -66,7 +67,7 @@ def test_what_a_search_found_was_shown_by_no_check(first: Room, tmp_path: Path) 
 
 
 def test_as_many_rows_judge_as_the_pins_say_and_without_them_as_the_setting_says(first: Room, tmp_path: Path) -> None:
-    size = {"rows": 50, "text": "50 rows judge"}
+    size = to_record(Size(50))
     verdicts = {
         name: pinned_run_directory(tmp_path / name, first, **pinned).record("verdict/verdict.json")
         for name, pinned in (("pinned", {"size": size}), ("none", {"size": None}), ("old", {}))

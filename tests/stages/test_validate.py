@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.landing_zone import Landing
+from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import write_file
 from retrim.profile.leaks import LeakParams
 from retrim.stages import validate
-from retrim.stats.codec import to_json
+from retrim.stats.codec import to_json, to_record
 from retrim.table.data import DataParams, row_keys
 from tests.builders.cured import Cure
 from tests.builders.run_directory import START, Room, lay_settings, make_run_directory, stream
@@ -234,7 +235,7 @@ class TestAChangedTable:
         return data
 
     def run(self, run_directory: Room, data: DataParams, champion: dict[str, Any] | None = None) -> pd.DataFrame:
-        write_file(run_directory.paths.pins, to_json({"as_of": day(4).isoformat()}))
+        write_file(run_directory.paths.pins, to_json(to_record(Pins(as_of=day(4), mode="search"))))
         lay_settings(run_directory.paths, {"data": data.model_dump(mode="json")})
         if champion is not None:
             (run_directory.paths.champion / "none.json").unlink()

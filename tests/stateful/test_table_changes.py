@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from retrim.cli.answers import find_versions
+from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import NO_CHAMPION, Paths, folder_digest, link, write_file
 from retrim.landing.as_of_view import known_table
 from retrim.landing.ingest import land_batch, release_quarantined, withdraw
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
-from retrim.stats.codec import to_json
+from retrim.stats.codec import to_json, to_record
 from tests.builders.answers import status_record
 from tests.builders.desk import TUNED, Desk, copy_of, make_desk, run_stage
 from tests.builders.run_directory import lay_settings
@@ -85,7 +86,7 @@ class Changing(Desk):
             shutil.copytree(self.shelf.folders[self.workspace.store.releases("generated")[-1].version], paths.champion)
         else:
             write_file(paths.champion / NO_CHAMPION, b"{}\n")
-        write_file(paths.pins, to_json({"as_of": now.isoformat(), "judged": [], "mode": "refit"}))
+        write_file(paths.pins, to_json(to_record(Pins(as_of=now, mode="refit"))))
         write_file(paths.root / "params.json", self.workspace.params.model_dump_json().encode())
         shutil.copytree(self.workspace.paths.root / "expectations", paths.root / "expectations")
         run_stages(self.workspace.params, paths)

@@ -1,6 +1,8 @@
 """Backups in a bucket, and of a store, of models and of predictions that lie in PostgreSQL and in buckets."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +12,10 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from retrim.adapters import git
-from retrim.adapters.database import load_postgresql, require_empty
+from retrim.adapters.database import MARK, empty_postgresql, load_postgresql, require_empty
 from retrim.errors import BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
@@ -178,7 +181,7 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
         assert [run.detail.run_directory for run in workspace.store.all_runs(state=UNPUSHED)] == [None]
         assert verify_log(workspace, kept=None).rows == 1
     with pytest.raises(RefusedError, match="is not empty"):
-        load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address)
+        load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address, f"{MARK}again")
     secret = database_server.password.encode()
     assert not [file for file in (tmp_path / "backups").rglob("*") if file.is_file() and secret in file.read_bytes()]
 
@@ -218,6 +221,97 @@ def test_a_restore_that_fails_empties_what_it_filled_and_can_be_tried_again(
     restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=in_postgresql.day(10), word=None, env=env)
 
     assert verify_log(back(in_postgresql, tmp_path / "back", Env(store_url=env.store_url)), kept=None).rows == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import retrim.operations.restore as module
+from retrim.settings import Env
+setattr(module, sys.argv[1], lambda *given: os.kill(os.getpid(), signal.SIGKILL))
+module.restore_backup(sys.argv[2], Path(sys.argv[3]), until=None, word=None, env=Env())
+"""
+
+
+def kill_restore(at: str, place: Path, folder: Path, address: str) -> None:
+    """Restores in a process that dies where it would call a function."""
+    command = [sys.executable, "-c", KILLED, at, str(place), str(folder)]
+    environment = {**os.environ, "RETRIM_STORE_URL": address}
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.fixture
+def backups(in_postgresql: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Backups of it."""
+    monkeypatch.setenv("PATH", on_path())
+    place = tmp_path / "backups"
+    make_backup(in_postgresql.workspace, str(place), keep=1, word=None, now=in_postgresql.day(10))
+    return place
+
+
+@pytest.mark.parametrize("at", ["_forget_run_directories", "_put_in_place"])
+def test_a_restore_that_is_killed_can_be_run_again(
+    backups: Path, in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, at: str
+) -> None:
+    address, folder = database_server.create(f"killed{at}"), tmp_path / "into" / "back"
+    kill_restore(at, backups, folder, address)
+    with pytest.raises(RefusedError, match="is not empty"):
+        require_empty(address)
+
+    restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
+
+    with closing(back(in_postgresql, folder, Env(store_url=address)).store) as store:
+        assert len(store.releases("generated")) == 1
+    assert [path.name for path in folder.parent.iterdir()] == ["back"]
+    assert MARK not in database_server.run("select string_agg(tablename, ' ') from pg_tables", database=f"killed{at}")
+
+
+def test_a_database_that_somebody_else_filled_is_never_emptied(
+    backups: Path, tmp_path: Path, database_server: PostgreSQL
+) -> None:
+    address, folder = database_server.create("of_somebody"), tmp_path / "into" / "back"
+    kill_restore("_put_in_place", backups, folder, address)
+    database_server.run("drop database of_somebody")
+    database_server.create("of_somebody")
+    database_server.run("create table theirs (id integer)", database="of_somebody")
+
+    with pytest.raises(RefusedError, match="is not empty"):
+        restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
+
+    assert database_server.run("select count(*) from theirs", database="of_somebody") == "0"
+
+
+def test_what_is_restored_is_not_emptied_by_another_restore_to_its_folder(
+    backups: Path, in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL
+) -> None:
+    address, folder = database_server.create("marked_yet"), tmp_path / "into" / "back"
+    kill_restore("unmark_postgresql", backups, folder, address)
+    folder.rename(tmp_path / "moved")
+
+    with pytest.raises(RefusedError, match="is not empty"):
+        restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
+
+    workspace = back(in_postgresql, tmp_path / "moved", Env(store_url=address))
+    with closing(workspace.store):
+        assert verify_log(workspace, kept=None).rows == 1
+        make_backup(workspace, str(tmp_path / "next"), keep=1, word=None, now=in_postgresql.day(11))
+    again = Env(store_url=database_server.create("without_mark"))
+    restore_backup(str(tmp_path / "next"), tmp_path / "again", until=None, word=None, env=again)
+
+
+def test_a_tool_that_outlives_its_restore_fills_nothing_afterwards(database_server: PostgreSQL) -> None:
+    address, mark = database_server.create("outlived"), f"{MARK}outlived"
+    database_server.run(f"create table {mark} ()", database="outlived")
+    engine = sa.create_engine(address, connect_args={"application_name": mark})
+    with engine.connect() as fills:
+        fills.execute(sa.text("create table late (id integer)"))
+        empty_postgresql(address, mark)
+        with pytest.raises(sa.exc.OperationalError, match="terminat"):
+            fills.commit()
+        fills.invalidate()
+
+    require_empty(address)
 
 
 def test_without_its_tool_a_backup_of_postgresql_is_refused(

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -100,6 +101,9 @@ def in_utf8(url: sa.URL) -> sa.URL:
 
 
 PG_DUMP, PG_RESTORE = "pg_dump", "pg_restore"
+MARK = "retrim_restoring_"
+"""What the names of marks begin with; a backup leaves them out."""
+SESSION_SECONDS = 30
 
 
 def is_sqlite(address: str) -> bool:
@@ -113,21 +117,59 @@ def dump_postgresql(address: str, to: Path) -> None:
         RefusedError: The address is of another kind of database, or the tool is not installed.
         RetrimError: It failed.
     """
-    shown = _shown(sa.engine.make_url(address))
-    _run_tool(PG_DUMP, address, f"{shown} cannot be backed up", ["--format=custom", f"--file={to}"])
+    fails = f"{_shown(sa.engine.make_url(address))} cannot be backed up"
+    _run_tool(
+        _find_tool(PG_DUMP, address, fails),
+        address,
+        fails,
+        ["--format=custom", f"--exclude-table={MARK}*", f"--file={to}"],
+    )
 
 
-def load_postgresql(file: Path, address: str) -> None:
+def load_postgresql(file: Path, address: str, mark: str) -> None:
     """Fills an empty PostgreSQL database from a file that `dump_postgresql` wrote, all of it or nothing.
+
+    Args:
+        file: It.
+        address: The database.
+        mark: Name of a table without columns that is made first: it says who fills it.
 
     Raises:
         RefusedError: The database is not empty, or the tool is not installed.
         RetrimError: It failed.
     """
-    require_empty(address)
     fails = f"{_shown(sa.engine.make_url(address))} cannot be filled"
+    tool = _find_tool(PG_RESTORE, address, fails)
+    require_empty(address)
+    with _sql(address, "filled") as connection:
+        connection.execute(sa.schema.CreateTable(_marked(mark)))
     options = ["--no-owner", "--no-acl", "--single-transaction", "--exit-on-error", str(file)]
-    _run_tool(PG_RESTORE, address, fails, options)
+    _run_tool(tool, address, fails, options, session=mark)
+
+
+def _marked(mark: str) -> sa.Table:
+    return sa.Table(mark, sa.MetaData())
+
+
+@contextmanager
+def _sql(address: str, what: str, cure: str = "look at the address and the database") -> Iterator[sa.Connection]:
+    """A transaction of a database that is no store of ours yet.
+
+    Raises:
+        RetrimError: It cannot be reached, or says no.
+    """
+    url = sa.engine.make_url(address)
+    engine = None
+    try:
+        engine = sa.create_engine(in_utf8(url))
+        with engine.begin() as connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        said = address_of(address).clean(str(getattr(error, "orig", None) or error))
+        raise RetrimError(f"{_shown(url)} cannot be {what}: {said}; {cure}") from None
+    finally:
+        if engine is not None:
+            engine.dispose()
 
 
 def require_empty(address: str) -> None:
@@ -137,42 +179,55 @@ def require_empty(address: str) -> None:
         RefusedError: It has.
         RetrimError: It cannot be reached.
     """
-    url = sa.engine.make_url(address)
-    engine = sa.create_engine(in_utf8(url))
-    try:
-        with engine.connect() as connection:
-            names = sa.inspect(connection).get_table_names()
-    except sa.exc.SQLAlchemyError as error:
-        said = address_of(address).clean(str(getattr(error, "orig", None) or error))
-        raise RetrimError(f"{_shown(url)} cannot be reached: {said}; look at the address and the database") from None
-    finally:
-        engine.dispose()
+    with _sql(address, "reached") as connection:
+        names = sa.inspect(connection).get_table_names()
     if names:
-        raise RefusedError(f"{_shown(url)} is not empty; create an empty database and name it")
+        shown = _shown(sa.engine.make_url(address))
+        raise RefusedError(f"{shown} is not empty; create an empty database and name it")
 
 
-def empty_postgresql(address: str) -> None:
-    """Drops every table of a PostgreSQL database that a restore has filled and could not end.
+def unmark_postgresql(address: str, mark: str) -> None:
+    """Takes a mark away: what fills the database is done.
 
     Raises:
         RetrimError: It cannot be reached, or says no.
     """
-    url = sa.engine.make_url(address)
-    engine = sa.create_engine(in_utf8(url))
-    try:
-        with engine.begin() as connection:
-            names = sa.inspect(connection).get_table_names()
-            if names:
-                quoted = ", ".join(engine.dialect.identifier_preparer.quote(name) for name in names)
-                connection.exec_driver_sql(f"DROP TABLE {quoted} CASCADE")
-    except sa.exc.SQLAlchemyError as error:
-        said = address_of(address).clean(str(getattr(error, "orig", None) or error))
-        raise RetrimError(f"{_shown(url)} cannot be emptied: {said}; empty it before you restore again") from None
-    finally:
-        engine.dispose()
+    with _sql(address, "reached") as connection:
+        connection.execute(sa.schema.DropTable(_marked(mark), if_exists=True))
 
 
-def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> None:
+def empty_postgresql(address: str, mark: str) -> None:
+    """Drops every table of a PostgreSQL database that bears a mark: whoever filled it could not end. Of no other.
+
+    Raises:
+        RetrimError: It cannot be reached, or says no.
+    """
+    cure = "empty it before you restore again"
+    with _sql(address, "emptied", cure) as connection:
+        if not sa.inspect(connection).has_table(mark):
+            return
+    until = time.monotonic() + SESSION_SECONDS
+    while _end_sessions(address, mark) and time.monotonic() < until:
+        time.sleep(0.05)
+    with _sql(address, "emptied", cure) as connection:
+        names = sa.inspect(connection).get_table_names()
+        quoted = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
+        connection.exec_driver_sql(f"DROP TABLE {quoted} CASCADE")
+
+
+def _end_sessions(address: str, name: str) -> int:
+    """Ends what a tool still does that outlived who started it; gives how many were there."""
+    ours = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name")
+    with _sql(address, "emptied") as connection:
+        return len(connection.execute(ours, {"name": name}).all())
+
+
+def _find_tool(tool: str, address: str, fails: str) -> str:
+    """Where a tool of PostgreSQL is.
+
+    Raises:
+        RefusedError: The address is of another kind of database, or the tool is not installed.
+    """
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "postgresql":
         raise RefusedError(f"{fails}: it is neither SQLite nor PostgreSQL; use the tools of {url.get_backend_name()}")
@@ -182,20 +237,27 @@ def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> No
             f"{fails}: this needs {tool}, which is not installed; install PostgreSQL's client programs (Debian: "
             "apt-get install postgresql-client)"
         )
+    return found
+
+
+def _run_tool(tool: str, address: str, fails: str, options: Sequence[str], *, session: str = "") -> None:
+    url = sa.engine.make_url(address)
     password = url.password or url.query.get("password")  # in the environment, as others see what is typed
     query = url.difference_update_query(["password"]).query
     plain = sa.URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
     known = {**os.environ, **({} if password is None else {"PGPASSWORD": str(password)})}
+    if session:  # its name, by which it is found and ended
+        known["PGAPPNAME"] = session
     done = subprocess.run(
-        [found, *options, f"--dbname={plain.render_as_string()}", "--no-password"],
+        [tool, *options, f"--dbname={plain.render_as_string()}", "--no-password"],
         env=known,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        said = address_of(address).clean(done.stderr.strip() or f"{tool} ended with {done.returncode}")
-        raise RetrimError(f"{fails}: {said}; look at the database, or install the {tool} of its version")
+        said = address_of(address).clean(done.stderr.strip() or f"{Path(tool).name} ended with {done.returncode}")
+        raise RetrimError(f"{fails}: {said}; look at the database, or install the {Path(tool).name} of its version")
 
 
 def move_places(address: str, moved: Mapping[str, str]) -> int:

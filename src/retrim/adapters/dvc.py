@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -35,6 +35,7 @@ from retrim.adapters import git
 from retrim.adapters.environment import GENTLE
 from retrim.adapters.processes import Heartbeat, StageHungError, start_reaper
 from retrim.adapters.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
+from retrim.decision.pins import Pins
 from retrim.decision.probation import Output
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import (
@@ -49,7 +50,7 @@ from retrim.files import (
     write_folder,
 )
 from retrim.settings import to_settings_file
-from retrim.stats.codec import to_json
+from retrim.stats.codec import to_json, to_record
 from retrim.training.mode import StageLimits
 
 
@@ -402,7 +403,7 @@ def open_stage_session(
     raw: Iterable[Path],
     champion: Path | None,
     previous_champion: Mapping[str, bytes],
-    pins: Mapping[str, Any],
+    pins: Pins,
     settings: Mapping[str, Any],
     digest: Callable[[Path], str],
 ) -> None:
@@ -432,12 +433,16 @@ def open_stage_session(
     else:
         shutil.copytree(champion, paths.champion, copy_function=shutil.copyfile)
     write_folder(paths.previous, previous_champion or {NO_CHAMPION: to_json({"previous": None})})
-    laid = {"raw": paths.raw, "champion": paths.champion, "previous": paths.previous}
-    digests = {f"{name}_digest": digest(place) for name, place in laid.items()}
-    digests["code_digest"] = code_digest(package_of(folder))
-    paths.pins.write_bytes(to_json({**pins, **digests}))
+    pins = replace(
+        pins,
+        raw_digest=digest(paths.raw),
+        champion_digest=digest(paths.champion),
+        previous_digest=digest(paths.previous),
+        code_digest=code_digest(package_of(folder)),
+    )
+    paths.pins.write_bytes(to_json(to_record(pins)))
     paths.settings.write_bytes(to_settings_file(settings))
-    run_dvc(folder, "add", *(f"data/{name}" for name in laid))
+    run_dvc(folder, "add", "data/raw", "data/champion", "data/previous")
 
 
 def package_of(folder: Path) -> Path:

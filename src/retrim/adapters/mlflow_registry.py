@@ -77,6 +77,7 @@ if TYPE_CHECKING:
 CODE = Path(__file__).with_name("mlflow_model.py")
 NEEDED = ("lightgbm", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy", "threadpoolctl")
 """What predicting imports. Fitting alone imports optuna, and holidays: the bundle keeps those it saw."""
+ARTIFACT = "artifacts/bundle"
 OWN = "retrim"
 OWN_IMPORT = re.compile(rf"(?m)^(\s*(?:from|import) ){OWN}(?=[.\s])")
 
@@ -144,7 +145,7 @@ def save_model(
 
     Args:
         folder: Made here.
-        predicting: The files of a bundle that predicting takes.
+        predicting: The files of a bundle that predicting takes; they are moved into it.
         view: Its feature view.
         example: A few rows of the table.
         computed_before: Features from the past: rows have to bring them.
@@ -158,14 +159,13 @@ def save_model(
     rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
     needed = sorted({*NEEDED, *needed_by_own(predicting)})
     package, code = scoring_code()
-    with TemporaryDirectory(prefix="retrim-code-") as made:
+    with TemporaryDirectory(prefix="retrim-code-", dir=folder.parent) as made:
         entry = code.pop(CODE.name)
         write_folder(Path(made) / "code", code)
         mlflow.pyfunc.save_model(
             path=str(folder),
             python_model=str(CODE),  # run when it is saved, where its package is not there under its own name
             code_paths=[f"{made}/code/{package}"],
-            artifacts={"bundle": str(predicting)},
             signature=_signature(view),
             input_example=rows,
             pip_requirements=[f"{name}=={installed(name)}" for name in needed],
@@ -175,7 +175,11 @@ def save_model(
     record = Model.load(str(folder))
     python = record.flavors["python_function"]
     python["model_code_path"] = CODE.name  # MLflow loads by this name from the folder; where we had it concerns nobody
-    python["artifacts"]["bundle"]["uri"] = python["artifacts"]["bundle"]["path"]
+    # MLflow would copy them by way of the system's temporary folder, where a kill leaves them.
+    record.model_size_bytes = (record.model_size_bytes or 0) + sum(map(len, read_folder(predicting).values()))
+    (folder / "artifacts").mkdir()
+    predicting.rename(folder / ARTIFACT)
+    python["artifacts"] = {"bundle": {"path": ARTIFACT, "uri": ARTIFACT}}
     record.save(str(folder / "MLmodel"))
 
 
@@ -269,7 +273,8 @@ class ModelRegistry(Experiment):
             self.log_trials(parent, shown.trials(), None)
             self.log_figures(run, bundle_id, shown.parameters() | given, shown.points())
             self.log_lineage(parent, lineage)
-            with TemporaryDirectory(prefix="retrim-publish-") as made:
+            # Beside the bundle: in a run directory, or in a copy, which go when their processes are dead.
+            with TemporaryDirectory(prefix="retrim-publish-", dir=bundle.parent) as made:
                 self._lay_out(Path(made), shown, lineage, example)
                 self.client.log_artifacts(parent, made)
             if run.data.tags.get(BUNDLES, bundle_id) != bundle_id:  # files of another bundle lie there
@@ -308,14 +313,13 @@ class ModelRegistry(Experiment):
             (folder / "pictures" / name).write_bytes(content)
         for name, record in (("verdict.json", shown.read(VERDICT)), ("lineage.json", dict(lineage))):
             (folder / name).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        part = folder / "bundle"  # in the model it lies in artifacts/bundle
+        part = folder / "bundle"
         for name in shown.predicting:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shown.bundle / name, part / name)
         (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
         history = HistoryParams.model_validate(shown.optional(HISTORY) or {})
         save_model(folder / "model", part, shown.view, example, history.columns)
-        shutil.rmtree(part)
 
     def _published(self, bundle_id: str) -> int | None:
         found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")

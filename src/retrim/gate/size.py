@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import JsonValue
 
 from retrim.gate.losses import SAYABLE, confidence_of, non_inferiority_confidence_of
 from retrim.gate.support import ShownEvidence, Support, support_of
 from retrim.gate.verdict import GateParams
 from retrim.stats.bootstrap import mean_bound
-from retrim.stats.codec import Instant, to_record, written
+from retrim.stats.codec import Instant, written
 
 POWER = 0.8  # "shows" is: four times in five
 FEWEST_BLOCKS = 4  # that tell how noisy blocks are
@@ -72,10 +71,6 @@ class Size:
             return f"{self.rows} rows judge"
         gain = f"{self.effect.gain:.1%} (standard error {self.effect.error:.1%})"
         return self.short or f"{self.rows} rows judge: a gain of {gain} passes {self.power:.0%} of the time"
-
-    def as_pinned(self) -> dict[str, JsonValue] | None:
-        """The record; None where nothing tells, and the setting says how many rows judge."""
-        return None if self.effect is None else to_record(self)
 
 
 @dataclass(frozen=True)

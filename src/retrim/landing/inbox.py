@@ -305,8 +305,8 @@ def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: 
         yield Path(where)
         return
     address = address_of(where)
-    make_private_folder(workspace.var)
-    with tempfile.TemporaryDirectory(prefix="fetched-", dir=workspace.var) as folder:
+    make_private_folder(workspace.tmp)
+    with tempfile.TemporaryDirectory(prefix="fetched-", dir=workspace.tmp) as folder:
         file = Path(folder) / (re.sub(r"[^\w.-]+", "_", address.name).strip(".")[-100:] or "table")
         if is_database(where):
             file = file.with_suffix(".parquet")

@@ -154,6 +154,17 @@ def _holder(path: Path) -> str:
         return "it ended just now"
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Waits until nobody else who asks so is at a folder; a kill ends the wait of others."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 CACHE_TRIES, CACHE_PAUSE_SECONDS = 10, 0.1
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from retrim.adapters import git
 from retrim.adapters.wheel import named_wheel, running_wheel
+from retrim.decision.pins import PinnedFile
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, load_yaml, read_yaml
 from retrim.settings import read_code, section_in
@@ -57,8 +58,8 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
         )
 
 
-def pinned_code(root: Path, commit: str) -> dict[str, dict[str, str]]:
-    """What the pins of a run directory made from a commit say of an own model's file; nothing where it has none.
+def pinned_code(root: Path, commit: str) -> PinnedFile | None:
+    """The own model's file as a commit has it; None where its model is another.
 
     Raises:
         BadInputError: The commit lacks the file, as git ignores it or it was never there.
@@ -66,8 +67,8 @@ def pinned_code(root: Path, commit: str) -> dict[str, dict[str, str]]:
     document = load_yaml(git.file_at(root, commit, "params.yaml"))
     model = str(section_in(document, "train").get("model"))
     if not is_own(model):
-        return {}
+        return None
     path, _ = parts_of(model)
     if path not in git.git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", path).split("\0"):
         raise BadInputError(f"train.model: {path} is not among what git keeps; take it out of .gitignore, or write it")
-    return {"own": {"file": path, "sha256": trust(git.file_at(root, commit, path))}}
+    return PinnedFile(path, trust(git.file_at(root, commit, path)))

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic.fields import FieldInfo
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
 from retrim.gate.what_if import changed, value_at
+from retrim.lineage.locks import alone_in
 from retrim.settings import (
     ABSENT,
     DERIVED,
@@ -52,7 +54,7 @@ def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
         for depth, part in enumerate(place[:-1]):
             if parent.get(part) is None:
                 _add(parent, part, _as_written({}, deep=depth == 0))
-            parent = parent[part]
+            parent = _own(parent, part)
         name = place[-1]
         moved = isinstance(choice.value, int) and parent.get(name, choice.value) != choice.value
         value = _as_written(choice.value, deep=place == ("data", "columns"))
@@ -66,6 +68,19 @@ def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
     for section in new:
         text = _in_order(text, section)
     return text
+
+
+def _own(parent: Any, name: str) -> Any:
+    """The mapping at a key; of one with an anchor, which may stand elsewhere too, a copy that stands here alone."""
+    if parent[name].anchor.value is not None:
+        parent[name] = deepcopy(parent[name])
+        parent[name].yaml_set_anchor(None)
+    return parent[name]
+
+
+def with_line_ends(text: str, of: str) -> str:
+    """A text whose lines end as those of another do: by CRLF if one there does."""
+    return text.replace("\n", "\r\n") if "\r\n" in of else text
 
 
 def _in_order(text: str, section: str) -> str:
@@ -212,14 +227,26 @@ def set_settings(workspace: WorkspacePaths, values: Mapping[str, JsonValue]) -> 
         RefusedError: params.yaml would not be valid then; it stays.
     """
     path = workspace.params
-    text = path.read_text(encoding="utf-8")
-    stated = parse_yaml(text, path.name)
-    before = effective(workspace.root, stated, path.name)
     for key in values:
         require_setting(key)
-    wanted = {key: value for key, value in values.items() if value_at(before, key) != value}
-    if not wanted:
-        return {}
+    with alone_in(workspace.root):  # who writes at the same time reads what is written here
+        stored = path.read_bytes().decode("utf-8")
+        text = stored.replace("\r\n", "\n")
+        before = effective(workspace.root, parse_yaml(text, path.name), path.name)
+        wanted = {key: value for key, value in values.items() if value_at(before, key) != value}
+        if not wanted:
+            return {}
+        written, after = _with_values(workspace, text, wanted, before)
+        write_file(path, with_line_ends(written, stored).encode("utf-8"))
+    return {key: (value_at(before, key), value_at(after, key)) for key in wanted}
+
+
+def _with_values(
+    workspace: WorkspacePaths, text: str, wanted: Mapping[str, JsonValue], before: Mapping[str, JsonValue]
+) -> tuple[str, dict[str, JsonValue]]:
+    """A params.yaml with these values, and what counts by it."""
+    name = workspace.params.name
+    stated = parse_yaml(text, name)
     changes: dict[tuple[str, ...], SettingChoice] = {}
     for key, value in wanted.items():
         place, whole = _place_of(key, value, stated, before)
@@ -227,11 +254,9 @@ def set_settings(workspace: WorkspacePaths, values: Mapping[str, JsonValue]) -> 
         stated = changed(stated, {".".join(place): whole})
     written = edited(text, changes)
     try:
-        after = effective(workspace.root, parse_yaml(written, path.name), path.name)
+        return written, effective(workspace.root, parse_yaml(written, name), name)
     except BadInputError as error:
         raise RefusedError(f"params.yaml would not be valid with {_told(wanted)}: {error}; it stays") from error
-    write_file(path, written.encode("utf-8"))
-    return {key: (value_at(before, key), value_at(after, key)) for key in wanted}
 
 
 def moved_settings(text: str, name: str) -> tuple[str, tuple[str, ...]]:
@@ -250,14 +275,15 @@ def moved_settings(text: str, name: str) -> tuple[str, tuple[str, ...]]:
     gone = moved_in(document)
     fixed = [(key, value) for key, value, _, stated in fixed_in(document) if stated == value]
     becomes = {key: value for moved in gone.values() for key, value in moved.becomes(document).items()}
-    written = text
+    written = text.replace("\r\n", "\n")
     if becomes:
-        written = edited(text, {tuple(key.split(".")): SettingChoice(value, "") for key, value in becomes.items()})
+        written = edited(written, {tuple(key.split(".")): SettingChoice(value, "") for key, value in becomes.items()})
     for key in dict.fromkeys([*gone, *(key for key, _ in fixed)]):
         if key not in becomes and stated_at(parse_yaml(written, name), key) is not ABSENT:
             written = _without(written, key)
     told = [f"{key}: gone, {moved.said}" for key, moved in gone.items()]
-    return written, (*told, *(f"{key}: taken out, it is fixed at {value!r}" for key, value in fixed))
+    told += [f"{key}: taken out, it is fixed at {value!r}" for key, value in fixed]
+    return with_line_ends(written, text), tuple(told)
 
 
 def _without(text: str, key: str) -> str:

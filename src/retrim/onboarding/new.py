@@ -1,10 +1,7 @@
 """`retrim new` and `retrim upgrade`: a workspace with its own repository and the wheel of the code that runs."""
 
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +16,7 @@ from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, named_wheel, r
 from retrim.decision.history import UNFINISHED
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder, parse_yaml, write_file
-from retrim.lineage.locks import alone_with_cache, is_alive
+from retrim.lineage.locks import alone_in, alone_with_cache, is_alive
 from retrim.lineage.own_code import lock_of
 from retrim.lineage.settings_file import moved_settings
 from retrim.lineage.workspace import Workspace
@@ -79,7 +76,7 @@ def lay_workspace(folder: Path, *, ci: bool = False) -> NewWorkspace:
     _refuse_nested(folder)
     wheel = running_wheel()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder.parent):
+    with alone_in(folder.parent):  # others wait, and lay their own after it
         _refuse_taken(folder)  # by another, in the meantime
         fresh = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)  # what one that was killed has left
@@ -121,17 +118,6 @@ def _move(fresh: Path, folder: Path) -> None:
         return
     for path in sorted(fresh.iterdir(), key=lambda path: path.name == "params.yaml"):
         path.rename(folder / path.name)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Waits until no other `retrim new` lays a workspace in this folder; a kill ends the wait of others."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _refuse_taken(folder: Path) -> None:
@@ -294,4 +280,4 @@ def _back_up(workspace: Workspace, now: pd.Timestamp, changed: Sequence[str]) ->
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_bytes().decode("utf-8") if path.is_file() else ""  # with its line ends

@@ -18,6 +18,7 @@ ASIDE = "backup"
 NOT_KEPT = {
     "up": "state and log of the processes of before",
     "runs": "run directories and locks; a run that was under way is finished or begun anew by the next check",
+    "tmp": "copies that a command takes away when it ends",
     "trials": "logs that save time to a search that was killed",
     "prefect": "Prefect's records of runs; the schedule makes them anew, and a login with them",
     "environments": "built anew from the locks of versions",

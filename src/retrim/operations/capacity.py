@@ -6,6 +6,7 @@ goes to a folder that ends with it.
 
 import http.client
 import json
+import select
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,11 @@ FIT_ROUNDS = 50
 LEAST_SECONDS = 1.0
 """What is fast is repeated until the processor has worked as long."""
 REQUESTS = 2_000
+SERVER = (sys.executable, "-P", "-m", "retrim.operations.scratch_server")
+"""Without -P a file of the workspace such as random.py would take the place of Python's."""
+START_SECONDS, ANSWER_SECONDS, STOP_SECONDS = 120.0, 60.0, 10.0
+SHOWN = 2_000
+"""Characters of the server's log that an error shows."""
 STEPS = ("landing", "predictions", "requests", "a fit", "a check")
 
 
@@ -240,7 +246,7 @@ def _requests(workspace: Workspace, champion: Stored, newest: pd.DataFrame, scra
     with _server(workspace, scratch) as (process, port):
         if port is None:
             return None
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
         if any(_ask(connection, body) != http.client.OK for _ in range(50)):
             return None
         began = process.cpu_times()
@@ -260,21 +266,37 @@ def _ask(connection: http.client.HTTPConnection, body: str) -> int:
 
 @contextmanager
 def _server(workspace: Workspace, scratch: Path) -> Iterator[tuple[psutil.Popen, int | None]]:
-    """A server whose records go to the folder, and its port; None where it does not start."""
-    served = str(scratch / "served")
-    process = psutil.Popen(  # without -P a file of the workspace such as random.py would take the place of Python's
-        [sys.executable, "-P", "-m", "retrim.operations.scratch_server", str(workspace.paths.root), served],
-        cwd=workspace.paths.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    """A server whose records go to the folder, and its port; None where it does not start.
+
+    Raises:
+        RetrimError: It neither starts nor ends in time, or stops answering; shows the end of its log.
+    """
+    served, log = str(scratch / "served"), scratch / "server.log"
+    with log.open("wb") as written:
+        process = psutil.Popen(
+            [*SERVER, str(workspace.paths.root), served],
+            cwd=workspace.paths.root,
+            stdout=subprocess.PIPE,
+            stderr=written,
+            text=True,
+        )
     try:
+        if not select.select([process.stdout], [], [], START_SECONDS)[0]:
+            raise TimeoutError(f"it has not begun within {START_SECONDS:g} s")
         line = process.stdout.readline().strip()
         yield process, int(line) if line.isdecimal() else None
+    except (OSError, http.client.HTTPException) as error:
+        end = log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:] or "it is empty"
+        raise RetrimError(
+            f"the server that is measured gave no answer: {error}; mend what its log says: {end}"
+        ) from error
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait()
         process.stdout.close()
 
 

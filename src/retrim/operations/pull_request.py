@@ -7,9 +7,9 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +32,7 @@ from retrim.card.change import (
     settings_read,
 )
 from retrim.card.diff import flat
+from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import Paths, code_digest, load_yaml, platform_tag, read_yaml
 from retrim.gate.losses import Resampling
@@ -40,9 +41,9 @@ from retrim.lineage.own_code import pinned_code
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.parquet import read_parquet
 from retrim.settings import Params, effective, parse_params, resolved, stated_digest, to_settings_file
-from retrim.stats.codec import to_json
+from retrim.stats.codec import from_record, spell_moment, to_json, to_record
 from retrim.stats.metrics import row_losses
-from retrim.training.mode import FINAL, StageLimits, limits_of_stage
+from retrim.training.mode import StageLimits, limits_of_stage
 
 GRAPH, PINS, SETTINGS = "dvc.yaml", "data/pins.json", "data/settings.json"
 READ = (GRAPH, "expectations", LOCK, NOTE, "src")
@@ -62,7 +63,7 @@ class PastRetraining:
 
     version: int
     commit: str
-    pins: Mapping[str, JsonValue]
+    pins: Pins
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ def past_retrainings(root: Path, model: str, *, last: int) -> list[PastRetrainin
         commit = git.commit_of(root, f"{prefix}{number}")
         if commit is None or len(found) == last:
             break
-        pins = json.loads(git.file_at(root, commit, PINS))
-        if pins["mode"] != FINAL:
+        pins = from_record(Pins, json.loads(git.file_at(root, commit, PINS)))
+        if not pins.is_final:
             found.append(PastRetraining(number, commit, pins))
     return found[::-1]
 
@@ -230,7 +231,7 @@ def _replay_all(
         except StageFailedError as error:
             return made, f"with the change, version {each.version} cannot be made: {_why(error)}"
         made.append(
-            ReplayedRetraining(each.version, str(each.pins["as_of"]), str(each.pins["mode"]), before=old, after=new)
+            ReplayedRetraining(each.version, spell_moment(each.pins.as_of), each.pins.mode, before=old, after=new)
         )
     return made, None
 
@@ -263,18 +264,17 @@ def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, los
 def _pin(workspace: Workspace, past: PastRetraining, side: ChangeSide) -> None:
     """Pins the code and settings of a side, and all else as the retraining had it."""
     paths = Paths(side.folder)
-    kept = {name: value for name, value in past.pins.items() if name != "own"}
     settings = to_settings_file(side.settings)
-    pins = {
-        **kept,
-        "python": platform.python_version(),
-        "platform": platform_tag(),
-        "params_digest": stated_digest(side.document),
-        "settings_digest": sha256(settings).hexdigest(),
-        "code_digest": code_digest(dvc.package_of(side.folder)),
-        **pinned_code(workspace.paths.root, side.commit),
-    }
-    paths.pins.write_bytes(to_json(pins))
+    pins = replace(
+        past.pins,
+        python=platform.python_version(),
+        platform=platform_tag(),
+        params_digest=stated_digest(side.document),
+        settings_digest=sha256(settings).hexdigest(),
+        code_digest=code_digest(dvc.package_of(side.folder)),
+        own=pinned_code(workspace.paths.root, side.commit),
+    )
+    paths.pins.write_bytes(to_json(to_record(pins)))
     paths.settings.write_bytes(settings)
 
 

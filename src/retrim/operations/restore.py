@@ -18,7 +18,14 @@ from tempfile import mkdtemp
 import pandas as pd
 
 from retrim.adapters import dvc, git
-from retrim.adapters.database import empty_postgresql, load_postgresql, move_places, require_empty
+from retrim.adapters.database import (
+    MARK,
+    empty_postgresql,
+    load_postgresql,
+    move_places,
+    require_empty,
+    unmark_postgresql,
+)
 from retrim.adapters.store import Store
 from retrim.adapters.wheel import NOTE
 from retrim.errors import BadInputError, RetrimError
@@ -70,11 +77,14 @@ def restore_backup(
     name = store.chosen(until)
     backup = store.read(name)
     _require_whole(store, name, backup)
-    with _emptied_on_failure() as loaded, _made_beside(folder) as fresh:
+    with _made_beside(folder, env) as fresh:
         keys = _lay_all(store, backup, fresh, word)
         _begin_anew(fresh)
-        moved, to_do = _fill(backup, fresh, folder, env, loaded)
+        moved, to_do = _fill(backup, fresh, folder, env)
         to_do += _left_to_do(env, keys=keys)
+    for address in _to_fill(folder, env).values():
+        with suppress(RetrimError):  # without its folder beside the workspace the mark says nothing
+            unmark_postgresql(address, _mark_of(fresh))
     return BackupRestored(
         name=name,
         at=backup.at,
@@ -101,11 +111,15 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
 
 
 @contextmanager
-def _made_beside(folder: Path) -> Iterator[Path]:
+def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
     """A folder that takes the place of another at the end, whole; where that does not come, it goes.
+
+    The databases that were filled for it are emptied before it goes: here, or by the next restore, where this one is
+    killed.
 
     Raises:
         BadInputError: The folder is not empty, or cannot be made.
+        RetrimError: A database cannot be emptied.
     """
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise BadInputError(f"{folder} is there and not an empty folder; name one that is empty, or not there yet")
@@ -113,7 +127,8 @@ def _made_beside(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for left in folder.parent.glob(f".{glob.escape(folder.name)}.restoring-*"):
             with suppress(FileNotFoundError, BlockingIOError), _locked(left):
-                shutil.rmtree(left)  # of a restore that was killed
+                _empty_marked(left, env)  # of a restore that was killed
+                shutil.rmtree(left)
         fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
     except OSError as error:
         raise BadInputError(f"{folder} cannot be made: {error.strerror}; name a folder that you may make") from error
@@ -124,9 +139,33 @@ def _made_beside(folder: Path) -> Iterator[Path]:
             flush_all([path for path in fresh.rglob("*") if path.is_file() and not path.is_symlink()], below=fresh)
             _put_in_place(fresh, folder)
             flush(folder.parent)
-    except BaseException:
+    except BaseException as failed:
+        try:
+            _empty_marked(fresh, env)
+        except RetrimError as error:
+            raise RetrimError(f"{failed}; and {error}") from failed
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def _mark_of(fresh: Path) -> str:
+    """The mark of what is filled for a folder: once that has its place, it is the mark of nothing."""
+    return f"{MARK}{fresh.name.rpartition('-')[2]}"
+
+
+def _to_fill(fresh: Path, env: Env) -> dict[str, str]:
+    """Addresses of the databases that are filled for a folder, by the place of what pg_dump wrote."""
+    addresses = {STORE: env.store_url, MLFLOW: env.mlflow_url}
+    return {
+        place: address
+        for place, address in addresses.items()
+        if address is not None and (fresh / f"{place}{DUMPED}").is_file()
+    }
+
+
+def _empty_marked(fresh: Path, env: Env) -> None:
+    for address in _to_fill(fresh, env).values():
+        empty_postgresql(address, _mark_of(fresh))
 
 
 @contextmanager
@@ -225,26 +264,7 @@ def _begin_anew(fresh: Path) -> None:
     shutil.rmtree(fresh / ".dvc" / "tmp", ignore_errors=True)
 
 
-@contextmanager
-def _emptied_on_failure() -> Iterator[list[str]]:
-    """Addresses of databases that are filled; where the restore fails, they are emptied, so that it can be tried again.
-
-    Raises:
-        RetrimError: It failed, and one cannot be emptied.
-    """
-    loaded: list[str] = []
-    try:
-        yield loaded
-    except BaseException as failed:
-        for address in loaded:
-            try:
-                empty_postgresql(address)
-            except RetrimError as error:
-                raise RetrimError(f"{failed}; and {error}") from failed
-        raise
-
-
-def _fill(backup: Backup, fresh: Path, folder: Path, env: Env, loaded: list[str]) -> tuple[int, list[str]]:
+def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, list[str]]:
     """Fills PostgreSQL, and tells the databases where files lie now, and which are gone.
 
     Args:
@@ -252,7 +272,6 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env, loaded: list[str]
         fresh: The folder that is made.
         folder: The place that it takes.
         env: Addresses of databases.
-        loaded: Gets the address of each one that was filled here.
 
     Returns:
         How many places changed, and what is left to a person.
@@ -261,18 +280,16 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env, loaded: list[str]
     places = {artifacts if is_address(artifacts) else Path(artifacts).as_uri(): (folder / "var" / "mlflow").as_uri()}
     places |= {old.as_uri(): folder.as_uri(), str(old): str(folder)}
     moved, to_do, filled = 0, [], []
-    databases = ((STORE, "STORE", env.store_url), (MLFLOW, "MLFLOW", env.mlflow_url))
-    for place, _, address in databases:  # of both, before one is filled
-        if (fresh / f"{place}{DUMPED}").is_file() and address is not None:
-            require_empty(address)
-    for place, variable, address in databases:
+    to_fill = _to_fill(fresh, env)
+    for address in to_fill.values():  # all of them, before one is filled
+        require_empty(address)
+    for place, variable in ((STORE, "STORE"), (MLFLOW, "MLFLOW")):
         dumped = fresh / f"{place}{DUMPED}"
         if (fresh / place).is_file():
             filled.append((place, f"sqlite:///{fresh / place}"))
-        elif dumped.is_file() and address is not None:
-            load_postgresql(dumped, address)
-            loaded.append(address)
-            filled.append((place, address))
+        elif place in to_fill:
+            load_postgresql(dumped, to_fill[place], _mark_of(fresh))
+            filled.append((place, to_fill[place]))
         elif dumped.is_file():
             to_do.append(
                 f"{place}{DUMPED} is what pg_dump wrote: restore again with RETRIM_{variable}_URL set to an empty "

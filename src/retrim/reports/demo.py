@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from retrim.adapters import git
 from retrim.decision.probe import EVERY
 from retrim.errors import BadInputError
 from retrim.files import write_file
@@ -18,6 +19,9 @@ from retrim.release.versions import judged_in_place_of, load_stored_version
 from retrim.reports.replay import alone
 from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
+
+NO_RUN_READS = ("bench", "deploy", "docs", "tests")
+"""Three of four files of this repository: each run directory would lay them out, and remove them."""
 
 
 def make_workspace(workspace: Workspace) -> Workspace:
@@ -37,6 +41,7 @@ def make_workspace(workspace: Workspace) -> Workspace:
         )
     alone()
     clone(workspace, workspace.paths.demo)
+    git.git(workspace.paths.demo, "rm", "-r", "-q", "--ignore-unmatch", "--", *NO_RUN_READS)
     set_settings(replace(workspace.paths, root=workspace.paths.demo), {"probe.when": EVERY})
     return open_workspace(workspace.paths.demo)
 

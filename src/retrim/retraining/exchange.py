@@ -29,7 +29,15 @@ from retrim.decision.release_checks import hold_to
 from retrim.decision.stored_rows import Lineage, Origin, OriginProof, VersionRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import file_digest, folder_digest, platform_tag, read_folder, write_file, write_folder
+from retrim.files import (
+    file_digest,
+    folder_digest,
+    make_private_folder,
+    platform_tag,
+    read_folder,
+    write_file,
+    write_folder,
+)
 from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.models import judge_models
 from retrim.gate.verdict import HoldoutJudgement, StatedInterval, VerdictRecord, score
@@ -370,7 +378,11 @@ def import_version(
     who = (by, approval)
     parcel = open_parcel(workspace, file)
     refuse_strange_code(workspace, parcel.bundle)
-    with held_locks(workspace, "import"), tempfile.TemporaryDirectory(prefix="retrim-import-") as made:
+    make_private_folder(workspace.paths.tmp)
+    with (
+        held_locks(workspace, "import"),
+        tempfile.TemporaryDirectory(prefix="import-", dir=workspace.paths.tmp) as made,
+    ):
         known = _known(workspace, parcel.said.bundle)
         if known is not None:
             return _finish(workspace, known, parcel, who=who, now=now)

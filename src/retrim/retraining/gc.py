@@ -43,7 +43,7 @@ class GarbageItem:
     """Something that was looked at.
 
     Args:
-        what: Run directory, sign, trial log, environment, prediction, taken file, run cache, cache or MLflow run.
+        what: Run directory, sign, trial log, environment, prediction, copy, taken file, run cache, cache or MLflow run.
         name: Which.
         frees: Bytes that are free once it is gone.
         why: Why it is kept, or why it goes.
@@ -259,6 +259,7 @@ def _pieces(workspace: Workspace, now: pd.Timestamp, grace: pd.Timedelta | None)
     yield from _trials(workspace)
     yield from _environments(workspace)
     yield from stopped_predictions(workspace, now=now)
+    yield from copies(workspace, now=now)
     yield from _taken_files(workspace, now=now)
     yield from _mlflow(workspace, now=now)
     yield from cache_pieces(workspace, named, kept_run_directories=kept, now=now)
@@ -331,6 +332,15 @@ def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[
         else:
             why = f"nobody resumed it for {RESUMED_WITHIN}"
             yield GarbageItem("prediction", folder.name, frees, why, partial(shutil.rmtree, folder))
+
+
+def copies(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
+    """What lies in `var/tmp/`: a command takes it away when it ends."""
+    since = (now - pd.Timedelta(RESUMED_WITHIN)).timestamp()
+    for folder in sorted(workspace.paths.tmp.glob("*")):
+        if folder.stat().st_mtime <= since:
+            why = f"its command has not ended for {RESUMED_WITHIN}: it was killed"
+            yield GarbageItem("copy", folder.name, size_of(folder), why, partial(shutil.rmtree, folder))
 
 
 def _environments(workspace: Workspace) -> Iterator[GarbageItem]:

@@ -21,6 +21,7 @@ from retrim.alerting import AlertKind
 from retrim.checking.history import recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
+from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import KeptRunDirectory, RunRow
 from retrim.errors import BadInputError
 from retrim.files import (
@@ -41,7 +42,6 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
-from retrim.stats.codec import to_record
 from retrim.training.mode import FINAL, Mode, RunMode
 
 
@@ -164,7 +164,7 @@ def _open(
     size = None
     if champion is not None and life:
         champions = load_stored_version(workspace, champion.version).predictor
-        size = size_of_run(
+        told = size_of_run(
             workspace,
             champions,
             life,
@@ -173,23 +173,24 @@ def _open(
             mode=mode,
             previous_champions=previous_champions,
             eased=eased,
-        ).as_pinned()
+        )
+        size = None if told.effect is None else told  # where nothing tells, the setting says how many rows judge
     document = stated_at(workspace.paths.root, taken.commit)
     settings = effective(workspace.paths.root, document, "params.yaml")
-    pins = {
-        "model": workspace.model,
-        "as_of": iso(as_of),
-        "mode": mode,
-        "champion": None if champion is None else champion.version,
-        "judged": [to_record(each) for each in judged],
-        "shown": [to_record(each) for each in life] if eased else None,
-        "size": size,
-        "python": platform.python_version(),
-        "platform": platform_tag(),
-        "params_digest": stated_digest(document),
-        "settings_digest": sha256(to_settings_file(settings)).hexdigest(),
-        **pinned_code(workspace.paths.root, taken.commit),
-    }
+    pins = Pins(
+        as_of=as_of,
+        mode=mode,
+        model=workspace.model,
+        champion=None if champion is None else champion.version,
+        judged=tuple(judged),
+        shown=tuple(life) if eased else None,
+        size=size,
+        python=platform.python_version(),
+        platform=platform_tag(),
+        params_digest=stated_digest(document),
+        settings_digest=sha256(to_settings_file(settings)).hexdigest(),
+        own=pinned_code(workspace.paths.root, taken.commit),
+    )
     dvc.open_stage_session(
         workspace.paths,
         folder,

@@ -22,6 +22,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 import retrim
 from retrim.card.diff import changes, flat
+from retrim.decision.pins import PinnedFile, Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import WHOLE_CELLS, FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
@@ -34,7 +35,6 @@ from retrim.training.bundle import FitRecord, SplitRecord
 from retrim.training.early import EarlyRows, early_rows
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
-from retrim.training.mode import FINAL
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 INPUTS = "data/raw.dvc data/champion.dvc data/previous.dvc"
@@ -86,17 +86,15 @@ def _setting(kind: Any, key: str, document: Mapping[str, JsonValue]) -> Any:
         raise BadInputError(f"{SETTINGS}: {key}.{explain(error)}; {PIN_AGAIN}") from error
 
 
-def read_pins(paths: Paths) -> dict[str, Any]:
-    """What the machine set for this run directory: as_of, mode, champion, digests, Python, platform."""
+def read_pins(paths: Paths) -> Pins:
+    """What the machine set for this run directory."""
     try:
-        pins = json.loads(paths.pins.read_bytes())
+        return from_record(Pins, json.loads(paths.pins.read_bytes()))
     except FileNotFoundError as error:
         raise BadInputError(
             f"{paths.pins} is missing: this is not a run directory; make one with "
             "`retrim versions run-directory --as-of DATE`"
         ) from error
-    assert isinstance(pins, dict)
-    return pins
 
 
 def read_settings(paths: Paths) -> dict[str, JsonValue]:
@@ -120,8 +118,7 @@ def check_settings(paths: Paths) -> None:
         BadInputError: It does; names the settings.
     """
     document, pins = read_yaml(paths.root / "params.yaml"), read_pins(paths)
-    here = {"params_digest": stated_digest(document), "settings_digest": file_digest(paths.settings)}
-    if all(pins.get(name) == digest for name, digest in here.items()):
+    if (pins.params_digest, pins.settings_digest) == (stated_digest(document), file_digest(paths.settings)):
         return
     meant = effective(paths.root, document, "params.yaml")
     differing = changes(flat(read_settings(paths)), flat(meant))
@@ -132,11 +129,6 @@ def check_settings(paths: Paths) -> None:
         )
 
 
-def is_final(pins: Mapping[str, JsonValue]) -> bool:
-    """Whether the run fits the champion's recipe once more, on the rows that judged the champion too."""
-    return bool(pins.get("mode") == FINAL)
-
-
 def check_pins(paths: Paths) -> None:
     """Refuses code, Python, raw data or champions other than the pinned ones.
 
@@ -145,24 +137,25 @@ def check_pins(paths: Paths) -> None:
     """
     pins = read_pins(paths)
     package = Path(retrim.__file__).resolve().parent
-    if code_digest(package) != pins.get("code_digest"):
+    if code_digest(package) != pins.code_digest:
         raise BadInputError(
             f"the code in {package} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run "
             "the stage through `dvc repro`; without a src/ run that in the environment of the version: "
             "`retrim versions environment N`. In a run directory made by hand: make another"
         )
-    if platform.python_version() != pins["python"]:
+    if platform.python_version() != pins.python:
         raise BadInputError(
-            f"this is Python {platform.python_version()}; the version was made with {pins['python']}; use that one"
+            f"this is Python {platform.python_version()}; the version was made with {pins.python}; use that one"
         )
-    for name, folder in (("raw", paths.raw), ("champion", paths.champion), ("previous", paths.previous)):
-        if not folder.is_dir() or folder_digest(folder) != pins[f"{name}_digest"]:
+    laid = {paths.raw: pins.raw_digest, paths.champion: pins.champion_digest, paths.previous: pins.previous_digest}
+    for folder, digest in laid.items():
+        if not folder.is_dir() or folder_digest(folder) != digest:
             raise BadInputError(
-                f"data/{name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as DVC "
-                f"has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
+                f"data/{folder.name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as "
+                f"DVC has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
                 "`dvc repro` again. In a run directory made by hand: make another"
             )
-    _check_own_code(paths, pins.get("own"))
+    _check_own_code(paths, pins.own)
 
 
 def trust_own_code(paths: Paths, model: str) -> None:
@@ -190,7 +183,7 @@ def as_task(task: Any) -> JsonValue:
     return spelled
 
 
-def _check_own_code(paths: Paths, pinned: Mapping[str, str] | None) -> None:
+def _check_own_code(paths: Paths, pinned: PinnedFile | None) -> None:
     """Lets the code run that the champions here are made of, and refuses another file of one's own than the pinned.
 
     DVC does not know of that file: the pins do, so that another one makes every stage stale.
@@ -203,8 +196,7 @@ def _check_own_code(paths: Paths, pinned: Mapping[str, str] | None) -> None:
     if not is_own(model):
         return
     path, _ = parts_of(model)
-    found = sha256(read_code(paths.root, path)).hexdigest()
-    if pinned != {"file": path, "sha256": found}:
+    if pinned != PinnedFile(path, sha256(read_code(paths.root, path)).hexdigest()):
         raise BadInputError(
             f"{path} is not the file pinned in data/pins.json. At a tag: `git checkout -- {path}`. In a run "
             "directory made by "

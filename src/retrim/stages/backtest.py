@@ -17,7 +17,6 @@ from retrim.stages._common import (
     as_task,
     files_of_fits,
     grouped,
-    is_final,
     main,
     read_json,
     read_pins,
@@ -48,7 +47,7 @@ def run(
 
     A recipe that is fitted once more was backtested by the run that judged it: that stands, and how it decides.
     """
-    if is_final(read_pins(paths)):
+    if read_pins(paths).is_final:
         _write_judged(paths)
         return
     lightgbm_alone()

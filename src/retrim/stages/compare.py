@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
+from retrim.decision.pins import Pins
 from retrim.decision.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import RefusedError
@@ -25,12 +25,12 @@ from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_folder
 from retrim.gate.agreement import AgreementParams, agree, agreement_reason
 from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
-from retrim.gate.losses import EarlierVerdict, uses
+from retrim.gate.losses import uses
 from retrim.gate.models import judge_models
 from retrim.gate.proxies import ProxiesRecord, Proxy
 from retrim.gate.reference_rows import with_answers
 from retrim.gate.size import detectable
-from retrim.gate.support import NO_SUPPORT, ShownEvidence, Support, support_of
+from retrim.gate.support import NO_SUPPORT, Support, support_of
 from retrim.gate.verdict import (
     Check,
     GateParams,
@@ -43,7 +43,7 @@ from retrim.gate.verdict import (
 )
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_rows_at
-from retrim.stages._common import is_final, main, read_json, read_pins, read_split
+from retrim.stages._common import main, read_json, read_pins, read_split
 from retrim.stats.codec import from_record, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
@@ -184,17 +184,17 @@ def _proxies(paths: Paths) -> list[Proxy]:
     return list(from_record(ProxiesRecord, read_json(file)).proxies) if file.exists() else []
 
 
-def support_in(pins: Mapping[str, Any], judged: HoldoutJudgement, gate: GateParams) -> dict[str, Support] | None:
+def support_in(pins: Pins, judged: HoldoutJudgement, gate: GateParams) -> dict[str, Support] | None:
     """What earlier checks showed of the champion's recipe refitted, by the name of the challenger that is such a refit.
 
     None where no check started the run, or nothing judges.
     """
-    if pins.get("shown") is None or not len(judged.rows):
+    if pins.shown is None or not len(judged.rows):
         return None
     begin = judged.rows["_event"].iloc[0]
-    shown = [from_record(ShownEvidence, each).before(begin) for each in pins["shown"]]
+    shown = [each.before(begin) for each in pins.shown]
     most = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
-    prefix = "" if pins["mode"] == "refit" else REFITTED
+    prefix = "" if pins.mode == "refit" else REFITTED
     kinds = {name: name.removeprefix(prefix) for name in judged.challengers if name.startswith(prefix)}
     return {name: support_of(shown, kind, most=most) for name, kind in kinds.items()}
 
@@ -214,7 +214,7 @@ def run(
     view = FeatureView.from_record(read_json(paths.features / "view.json"))
     judged = _judged(paths, view, gate, judge)
     by_group: FairnessLook | None = None
-    if is_final(read_pins(paths)):
+    if read_pins(paths).is_final:
         verdict, told = _agreement(judged, paths)
     else:
         verdict, told, by_group = _verdict(judged, gate, judge, previous_champions, fairness, paths)
@@ -240,7 +240,7 @@ def _agreement(judged: HoldoutJudgement, paths: Paths) -> tuple[Verdict, dict[st
     ((name, again),) = judged.challengers.items()
     assert judged.champion is not None
     verdict = agree(name, judged.champion, again, AgreementParams())
-    version = read_pins(paths).get("champion")
+    version = read_pins(paths).champion
     reason = agreement_reason(version, verdict) if verdict.rows else verdict.reason
     return verdict, {
         "previous_champions": None,
@@ -260,10 +260,11 @@ def _verdict(
     paths: Paths,
 ) -> tuple[Verdict, dict[str, JsonValue], FairnessLook]:
     """The gate's verdict, what the record tells beside it, and the look by group."""
-    times = uses(_used(paths), judged.rows["_event"])
+    pins = read_pins(paths)
+    times = uses(pins.judged, judged.rows["_event"])
     competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
     judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
-    support = support_in(read_pins(paths), judged, gate)
+    support = support_in(pins, judged, gate)
     verdict = judged_by(judged, gate, SliceParams(), rivals=len(competing), support=support)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
     verdict = verdict.with_checks(by_group.checks)
@@ -282,7 +283,7 @@ def _verdict(
         ),
         "notes": [*by_group.notes],
         "agreement": None,
-        "size": read_pins(paths).get("size"),
+        "size": None if pins.size is None else to_record(pins.size),
     }
     return verdict, told, by_group
 
@@ -327,7 +328,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     places = at_keys(keys, read_frame(paths.table, ["_key"], coded=[]).reset_index(), "index").to_numpy()
     rows = read_rows_at(paths.table, np.sort(places)).iloc[places.argsort().argsort()].reset_index(drop=True)
     rows = rows[["_key", *(name for name in rows if name != "_key")]]
-    if not is_final(read_pins(paths)):
+    if not read_pins(paths).is_final:
         _check_unused(rows["_event"], pd.Timestamp(split.used_until), by="the challengers")
     champion = _champion(paths, rows, judge)
     backtest = read_json(paths.backtest / "backtest.json")
@@ -380,11 +381,6 @@ def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *
             f"the judging rows begin at {events.iloc[0].isoformat()}, and rows up to {used_until.isoformat()} were "
             f"used to make {by}; judge on later rows alone"
         )
-
-
-def _used(paths: Paths) -> list[EarlierVerdict]:
-    """Earlier verdicts, as pinned: the rows that each was given on."""
-    return [from_record(EarlierVerdict, each) for each in read_pins(paths).get("judged", [])]
 
 
 def _detectable(

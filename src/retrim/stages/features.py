@@ -10,7 +10,7 @@ from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.gate.proxies import ProxiesRecord, proxies
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import PIECE, read_frame, writing
-from retrim.stages._common import is_final, main, read_pins, read_split
+from retrim.stages._common import main, read_pins, read_split
 from retrim.stats.codec import rows_at, to_json, to_record
 from retrim.stats.windows import SplitParams, past_of
 from retrim.table.data import DataParams
@@ -44,8 +44,8 @@ def run(
     ripe = whole["_matured"].notna().to_numpy() if early else np.ones(len(whole), dtype=bool)
     table = whole if ripe.all() else rows_at(whole, np.flatnonzero(ripe)).reset_index(drop=True)
     pins = read_pins(paths)
-    size = split.judge_rows if pins.get("size") is None else int(pins["size"]["rows"])
-    train, judge = _all_rows(table, paths) if is_final(pins) else _apart(table, size, paths)
+    size = split.judge_rows if pins.size is None else pins.size.rows
+    train, judge = _all_rows(table, paths) if pins.is_final else _apart(table, size, paths)
     fitted = rows_at(table, train)
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
@@ -56,7 +56,7 @@ def run(
         for start in range(0, len(whole), PIECE):
             piece = whole.iloc[start : start + PIECE][kept]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
-    moment = pd.Timestamp(pins["as_of"]) if is_final(pins) else table["_event"].iloc[judge[0]] if len(judge) else None
+    moment = pins.as_of if pins.is_final else table["_event"].iloc[judge[0]] if len(judge) else None
     takes = early and moment is not None and taken_early(whole, moment).any()
     cut = SplitRecord(
         rows={name: int((part == name).sum()) for name in MATURE if (part == name).any()},

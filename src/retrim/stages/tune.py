@@ -49,7 +49,7 @@ def run(
     trials: Path,
 ) -> None:
     """Writes the hyperparameters and every trial; finished trials also go to the trial log as they come."""
-    mode = read_pins(paths)["mode"]
+    mode = read_pins(paths).mode
     champion = _champion(paths)
     if mode in ("refit", FINAL):
         if champion is None:
@@ -279,7 +279,7 @@ def _fingerprint(
     digest.update(json.dumps([settings, start], sort_keys=True).encode())
     if groups is not None:
         digest.update("\n".join(groups).encode())
-    digest.update(read_pins(paths)["code_digest"].encode())
+    digest.update(read_pins(paths).code_digest.encode())
     for path in [paths.view, paths.features / "view.json", paths.root / "requirements.lock"]:
         with path.open("rb") as file:
             while part := file.read(READ_AT_ONCE):

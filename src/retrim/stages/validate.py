@@ -1,11 +1,11 @@
 """Landed batches to the mature rows of the table, checked once more against the suite."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 import pandas as pd
 
 from retrim.adapters.great_expectations import ChunkedSuite, columns_of, fit_suite, for_tables, read_suite
+from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, write_file, write_folder
 from retrim.profile.first_model import find_leaks
@@ -21,7 +21,7 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stages._common import is_final, main, read_fit, read_pins
+from retrim.stages._common import main, read_fit, read_pins
 from retrim.stats.codec import to_json
 from retrim.table.data import (
     OURS,
@@ -65,7 +65,7 @@ def run(
     and written a piece at a time. Where rows are put together into coarser ones, that takes all of them.
     """
     pins = read_pins(paths)
-    as_of = pd.Timestamp(pins["as_of"])
+    as_of = pins.as_of
     files = landed_files(paths.raw)
     histories, needs = _of_champions(paths)
     landed, labels = open_landed(files, data, needs, root=paths.raw)
@@ -89,7 +89,7 @@ def run(
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
-    if leaks.probe and not is_final(pins):  # of a recipe that is fitted once more the judged run has looked
+    if leaks.probe and not pins.is_final:  # of a recipe that is fitted once more the judged run has looked
         newest = pd.concat(list(_pieces(table.tail(LOOKED).reset_index(drop=True), landed)), ignore_index=True)
         _refuse_leaks(newest, data, leaks, split__judge_rows, reading__calendar, cores)
     report = {
@@ -113,14 +113,14 @@ def run(
     write_folder(paths.validation, {"report.json": to_json(report)})
 
 
-def _with_early(table: pd.DataFrame, pins: Mapping[str, Any], paths: Paths) -> pd.DataFrame:
+def _with_early(table: pd.DataFrame, pins: Pins, paths: Paths) -> pd.DataFrame:
     """The mature rows; of a recipe that is fitted once more and takes them, those too that are not due by then.
 
     A run that judges needs none of these: it fits as of its first judging row, and by now those before it are mature.
     """
     wanted = table["_matured"].notna().to_numpy()
-    if is_final(pins) and _takes_early(paths):
-        wanted = wanted | taken_early(table, pd.Timestamp(pins["as_of"]))
+    if pins.is_final and _takes_early(paths):
+        wanted = wanted | taken_early(table, pins.as_of)
     return table[wanted].reset_index(drop=True)
 
 
