@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import time
 from collections.abc import Iterator
 from html import unescape
 from http import HTTPStatus
@@ -12,9 +13,9 @@ import pytest
 
 from retrim.adapters.mlflow_server import HOST
 from retrim.cli import page_server
-from retrim.cli.page_server import MOST_BYTES, page_app, places_app
+from retrim.cli.page_server import MOST_BYTES, page_app, places_app, start_command
 from retrim.errors import BadInputError
-from retrim.files import workspaces
+from retrim.files import WorkspacePaths, workspaces
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
@@ -157,6 +158,18 @@ def test_a_retraining_is_started_in_a_process_of_its_own(visitor: Visitor, monke
     assert started == [
         ("retrain", "--as-of", visitor.desk.day(15).isoformat(), "--by", "tester", "--reason", "new prices")
     ]
+
+
+def test_two_that_are_started_at_once_both_say_their_end(tmp_path: Path) -> None:
+    paths = WorkspacePaths(tmp_path)
+    paths.ui_password.parent.mkdir(parents=True)
+    log = tmp_path / [start_command(paths, "wrong"), start_command(paths, "wronger")][0]
+    deadline = time.monotonic() + SECONDS
+    while log.read_text(encoding="utf-8").count("known: ") < 2:
+        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+        time.sleep(0.1)
+
+    assert sorted(re.findall("unknown command '(.*?)'", log.read_text(encoding="utf-8"))) == ["wrong", "wronger"]
 
 
 def test_a_rollback_is_done_and_kept_with_the_reason(visitor: Visitor) -> None:

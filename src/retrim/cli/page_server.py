@@ -34,7 +34,7 @@ from retrim.cli.page import (
     version_page,
 )
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import WorkspacePaths
+from retrim.files import WorkspacePaths, shorten_log
 from retrim.landing.ingest import release_quarantined
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.release import approval
@@ -45,6 +45,8 @@ from retrim.retraining.retrain import retrain_at_once
 PREFIX = "/retrim"
 MOST_BYTES = 10_000
 """Of a form: a reason has 500 characters at most."""
+MOST_LOG = 1_000_000
+"""Bytes of the log of retrainings, after which another is begun."""
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -108,7 +110,8 @@ def start_command(paths: WorkspacePaths, *arguments: str) -> Path:
     """Starts a command of retrim in a workspace; it goes on if this process ends. Gives the file that it writes to."""
     log = paths.ui_password.with_name("retraining.log")
     command = [sys.executable, "-P", "-c", "from retrim.cli.main import main; main()", *arguments]
-    with log.open("wb") as out:
+    shorten_log(log, MOST_LOG)
+    with log.open("ab") as out:  # another, that was started a moment ago, may still write to it
         process = subprocess.Popen(
             command, cwd=paths.root, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
