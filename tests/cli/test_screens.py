@@ -4,7 +4,9 @@ import logging
 from typing import Any
 
 import pytest
+from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
 from retrim.cli import render
 from retrim.cli.answers import LastDecision, RunFacts
@@ -27,6 +29,18 @@ def test_the_line_of_a_run_goes_when_the_next_check_begins() -> None:
     assert told("compare", 5, 6) == ["checks: 2012-01-13", "compare"]
     assert told("checks: 2012-01-27", 4, 41) == ["checks: 2012-01-27"]
     assert told("validate", 0, 6) == ["checks: 2012-01-27", "validate"]
+
+
+@pytest.mark.parametrize("console", [render.OUT, render.ERR])
+@pytest.mark.parametrize("name", ["weight [kg]", "out[b].csv", "speed [m/s] [/s]"])
+def test_a_name_in_brackets_is_shown_as_it_is(console: Console, name: str) -> None:
+    table = Table("column", box=None)
+    table.add_row(name)
+    with console.capture() as shown:
+        console.print(f"version 1 lacks {name}", highlight=False)
+        console.print(table)
+
+    assert shown.get().count(name) == 2
 
 
 class TestTheFirstSteps:

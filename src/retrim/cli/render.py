@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 GAP, LEAST = 2, 20  # between columns; of a column that is cut
 LOG_WIDTH = 120  # where no terminal says how wide it is
-OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH)
-ERR = Console(stderr=True)
+# No markup unless a call asks for it: columns are called `weight [kg]`, and Rich would take the unit for a style.
+OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH, markup=False)
+ERR = Console(stderr=True, markup=False)
 
 
 def show_json(answer: Any) -> None:
@@ -72,7 +73,7 @@ def show_table(
     for row in texts:
         table.add_row(*(Text(harmless(text)) for text in row))
     if title is not None:
-        OUT.print(f"\n[bold]{escape(title)}[/]", highlight=False)
+        OUT.print(f"\n[bold]{escape(title)}[/]", highlight=False, markup=True)
     OUT.print(table)
 
 
@@ -153,7 +154,7 @@ def progress() -> Iterator[None]:
     if ERR.is_terminal:
         with Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

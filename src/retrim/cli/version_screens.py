@@ -118,7 +118,7 @@ def _show_rows(found: VersionDiff, older: str, newer: str) -> None:
 
 def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], *, nothing: str) -> None:
     if not rows:
-        render.OUT.print(f"\n[bold]{title}[/]: {nothing}", highlight=False)
+        render.OUT.print(f"\n[bold]{escape(title)}[/]: {escape(nothing)}", highlight=False, markup=True)
         return
     render.show_table(heads, rows[:MOST], title=title)
     if len(rows) > MOST:
@@ -425,12 +425,12 @@ def show_look(look: TableProfile) -> None:
     """A look for a person."""
     render.show_facts(facts(look))
     found = findings(look)
-    render.OUT.print(f"\n[bold]Findings[/] ({len(found)})", highlight=False)
+    render.OUT.print(f"\n[bold]Findings[/] ({len(found)})", highlight=False, markup=True)
     for note in found:
         where = f"{short(note.column, 60)}: " if note.column else ""
         told = escape(render.harmless(f"{note.about}: {where}{note.seen}"))
-        render.OUT.print(f"[{STYLES[note.weight]}]{WEIGHTS[note.weight]:>7}[/]  {told}", highlight=False)
-        render.OUT.print(f"         [dim]{escape(render.harmless(note.done))}[/]", highlight=False)
+        render.OUT.print(f"[{STYLES[note.weight]}]{WEIGHTS[note.weight]:>7}[/]  {told}", highlight=False, markup=True)
+        render.OUT.print(f"         [dim]{escape(render.harmless(note.done))}[/]", highlight=False, markup=True)
     if not found:
         render.OUT.print("nothing to tell", highlight=False)
     strength = look.strength
