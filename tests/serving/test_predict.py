@@ -808,6 +808,27 @@ def test_an_ending_that_is_not_known_is_refused(name: str, desk: Desk, tmp_path:
     assert (tmp_path / name).is_dir()
 
 
+@pytest.mark.parametrize("to", ["", " ", "-"])
+def test_an_out_that_is_no_place_is_refused(
+    to: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = in_form(new_rows(desk), "csv", tmp_path / "in")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    with pytest.raises(BadInputError, match="OUT is"):
+        run(desk, where, to)
+    assert list(Path().iterdir()) == []
+
+
+def test_an_empty_in_is_not_all_that_lies_here(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_form(new_rows(desk), "csv", tmp_path / "in")
+    monkeypatch.chdir(tmp_path / "in")
+
+    with pytest.raises(BadInputError, match="IN is empty"):
+        run(desk, "", tmp_path / "out.csv")
+
+
 def test_no_rejected_cell_is_a_formula(desk: Desk, tmp_path: Path) -> None:
     rows = new_rows(desk).astype({"level": object})
     rows.loc[:3, "level"] = ['=HYPERLINK("x")', "+cmd|x", "-1,5", "much"]

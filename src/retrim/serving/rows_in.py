@@ -175,6 +175,8 @@ def _remote(where: str) -> tuple[InFile, ...]:
 
 def _local(where: str) -> tuple[InFile, ...]:
     path = Path(where)
+    if not where.strip():  # an empty variable of a script, which is no wish to read all that lies here
+        raise BadInputError("IN is empty; name a file, a folder or an address")
     if path.is_dir():
         paths = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
         if not paths:

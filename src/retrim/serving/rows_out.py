@@ -73,10 +73,11 @@ class RowsOut:
             refuse_unwritable(self.where, self.table)
             return
         ending = UNKNOWN.search(self.shown)
-        if ending and not self.suffix:
+        is_none = self.where.strip() in ("", "-")  # an empty variable of a script; what other programs write to stdout
+        if is_none or (ending and not self.suffix):
+            found = f"OUT is {self.where!r}" if is_none or ending is None else f"{self.shown} ends in {ending[0]}"
             raise BadInputError(
-                f"{self.shown} ends in {ending[0]}; name a file that ends in {', '.join(SUFFIXES)}, or a folder with a "
-                "slash at its end"
+                f"{found}; name a file that ends in {', '.join(SUFFIXES)}, or a folder with a slash at its end"
             )
 
     def state(self, request: str) -> str | None:
