@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from retrim.files import WorkspacePaths
+from retrim.adapters.prefect_server import LOGIN_FILE, NOTE
+from retrim.files import WorkspacePaths, write_private
 from retrim.operations.newcomers import Newcomers, new_roots, take_in
 from retrim.operations.parts import Installation, Ports, installation_at, plan_installation, write_installation
 from retrim.operations.supervise import CONFIG
@@ -113,3 +114,20 @@ def test_the_next_parts_serve_it_at_the_same_ports(running: Installation) -> Non
         running.ports.ui, running.ports.serve, running.ports.prefect,
     )  # fmt: skip
     assert new in config["program:serve"]["command"]
+
+
+def test_its_commands_find_the_prefect_server_that_runs(running: Installation) -> None:
+    for name in (LOGIN_FILE, NOTE):
+        write_private(WorkspacePaths(Path(running.roots[0])).prefect / name, name.encode())
+    new = lay(Path(running.folder), "c")
+    take_in(running, [new])
+
+    for name in (LOGIN_FILE, NOTE):
+        assert (WorkspacePaths(Path(new)).prefect / name).read_text(encoding="utf-8") == name
+
+
+def test_a_new_one_changes_no_port_of_mlflow(running: Installation) -> None:
+    write_installation(running)
+    new = lay(Path(running.folder), "c")
+
+    assert take_in(running, [new]).ports.mlflow[:2] == running.ports.mlflow

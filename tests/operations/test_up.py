@@ -1,13 +1,17 @@
 """`retrim up` for a folder of two workspaces: real servers and worker, every part killed once, and Ctrl-C."""
 
+import http.client
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ import pytest
 from retrim.decision.stored_rows import DecisionRow
 from retrim.operations.parts import installation_at
 from retrim.operations.supervise import read_states
+from retrim.release.versions import load_champion
 from tests.builders.cured import Cure
 from tests.builders.world import COMMAND, World, commands_of, make_world
 
@@ -49,6 +54,8 @@ class Story:
         left: Processes that were left after it.
         next_run: The next scheduled run as a workspace's own status tells it.
         newcomer: Checks that the schedule made of a workspace that was laid in the folder meanwhile.
+        answers: Of a request every 50 ms, from before it was laid until it was checked: status, or what went wrong.
+        stayed: Parts whose process was the same before and after.
     """
 
     shown: dict[str, str]
@@ -64,6 +71,8 @@ class Story:
     left: list[str]
     next_run: Mapping[str, str] | None
     newcomer: list[DecisionRow]
+    answers: Counter[str]
+    stayed: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +133,11 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
     _until(lambda: "answers at" in log.read_text(encoding="utf-8"), process, log)
     shown_again = _show(first, folder)
     served = next(line for line in log.read_text(encoding="utf-8").splitlines() if "answers at" in line)
-    newcomer = _workspace(folder, "west")
-    _until(lambda: bool(_checks(newcomer)), process, log)
+    pids = {part: read_states(installation)[part].pid for part in PARTS}
+    with asked_again_and_again(installation.ports.serve, first) as answers:
+        newcomer = _workspace(folder, "west")
+        _until(lambda: bool(_checks(newcomer)), process, log)
+    stayed = {part for part in PARTS if read_states(installation)[part].pid == pids[part]}
     process.send_signal(signal.SIGINT)
     exit_code = process.wait(90)
     return Story(
@@ -142,7 +154,35 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
         left=_left(folder),
         next_run=next_run,
         newcomer=_checks(newcomer),
+        answers=answers,
+        stayed=stayed,
     )
+
+
+@contextmanager
+def asked_again_and_again(port: int, world: World) -> Iterator[Counter[str]]:
+    """Asks for the prediction of a row every 50 ms until the block ends; counts the answers."""
+    over, answers = threading.Event(), Counter[str]()
+    champion = load_champion(world.workspace)
+    assert champion is not None
+    path, body = f"/models/{world.workspace.model}/predict", json.dumps(dict.fromkeys(champion.predictor.view.needs))
+
+    def work() -> None:
+        while not over.wait(0.05):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                connection.request("POST", path, body, {"content-type": "application/json"})
+                answers[str(connection.getresponse().status)] += 1
+            except OSError as error:
+                answers[type(error).__name__] += 1
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        thread.join()
 
 
 def _show(world: World, folder: Path) -> dict[str, str]:
@@ -211,6 +251,15 @@ def test_the_log_says_whose_check_it_was(story: Story) -> None:
 
 def test_a_workspace_that_is_laid_meanwhile_is_served_too(story: Story) -> None:
     assert {row.actor for row in story.newcomer} == {"schedule"}
+
+
+def test_the_prediction_server_answers_every_request_meanwhile(story: Story) -> None:
+    assert story.answers.keys() == {"200"}
+    assert story.answers.total() > 100
+
+
+def test_only_the_worker_and_the_pages_begin_again(story: Story) -> None:
+    assert story.stayed == {"prefect", "serve", "mlflow-1", "mlflow-2"}
 
 
 def test_ctrl_c_ends_it_cleanly(story: Story) -> None:

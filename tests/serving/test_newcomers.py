@@ -1,13 +1,25 @@
 """A server that waits for live versions: one workspace that cannot be opened keeps no other from answering."""
 
+import time
+from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrim.errors import RefusedError
+from retrim.files import dump_yaml
 from retrim.serving import newcomers
-from retrim.serving.newcomers import ReleaseHeads, openable
+from retrim.serving.models import ServedModel, open_model
+from retrim.serving.newcomers import Joining, ReleaseHeads, openable
+from retrim.serving.server import Front
+from tests.builders.desk import Desk, copy_of
+from tests.builders.http_client import Client, serving_of
+from tests.builders.served import serving
+from tests.builders.shipped import whole
+
+ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
 
 def open_one(root: Path) -> Any:
@@ -19,7 +31,7 @@ def open_one(root: Path) -> Any:
 def test_one_that_fails_is_said_and_keeps_no_other_from_answering(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert openable([tmp_path / "broken", tmp_path / "whole"], open_one) == ["whole"]
+    assert openable([tmp_path / "broken", tmp_path / "whole"], open_one) == {tmp_path / "whole": "whole"}
     assert f"{tmp_path / 'broken'} is not served: a model of its own" in caplog.text
 
 
@@ -45,3 +57,40 @@ def test_it_waits_until_a_version_is_live(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(ReleaseHeads, "look", lambda _: next(looks))
 
     assert newcomers.wait_until_live([tmp_path]) == {tmp_path: "digest"}
+
+
+@pytest.mark.slow
+def test_a_model_that_goes_live_later_answers_beside_the_others(
+    made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(newcomers, "LOOK_SECONDS", 0.05)
+    desks = {name: copy_of(made, tmp_path / name) for name in ("first", "broken", "second")}
+    settings = whole()
+    settings["data"]["model"] = made.workspace.model
+    for desk in desks.values():
+        (desk.workspace.paths.root / "params.yaml").write_text(dump_yaml(settings), encoding="utf-8")
+        (desk.workspace.paths.root / "dvc.yaml").touch()
+    laid = [tmp_path / "first"]
+
+    def open_named(root: Path) -> ServedModel:
+        if root.name == "broken":
+            raise RuntimeError("a model of its own")
+        opened = open_model(
+            lambda: desks[root.name].workspace, None, is_local=True, is_durable=False, now=lambda: made.day(15)
+        )
+        return replace(opened, name=root.name)
+
+    front = Front({"first": serving_of(desks["first"])})
+    joining = Joining(ReleaseHeads([], lambda: laid), list(laid), open_named)
+    with serving(front) as port, joining.beside(front):
+        client = Client(port, serving_of(desks["first"]))
+        before = client.json("/models/second/predict", ROW)[0]
+        laid += [tmp_path / "broken", tmp_path / "second"]
+        deadline = time.monotonic() + 60
+        while client.json("/models/second/ready")[0] != HTTPStatus.OK:
+            assert time.monotonic() < deadline
+        answers = [client.json(f"{path}/predict", ROW) for path in ("", "/models/first", "/models/second")]
+
+    assert before == HTTPStatus.NOT_FOUND
+    assert [status for status, _ in answers] == [HTTPStatus.OK] * 3
+    assert caplog.text.count(f"{tmp_path / 'broken'} is not served: a model of its own") == 1

@@ -1,5 +1,7 @@
 """The HTTP server by command, and the tokens of those who may ask it."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,6 +13,7 @@ from retrim.cli.base import AsJson, as_time, example, several_workspaces, versio
 
 if TYPE_CHECKING:
     from retrim.serving.models import ServedModel
+    from retrim.serving.server import Front
 
 app = typer.Typer()
 PORT = 8000
@@ -53,6 +56,12 @@ def serve(
         bool, typer.Option("--durable", help="Flush each answer to the disk before it is sent. Default: each second.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until a version is live, instead of ending.")] = False,
+    up: Annotated[
+        Path | None,
+        typer.Option(
+            "--up", metavar="DIR", hidden=True, help="Serve what is added to it later, too; the supervisor says."
+        ),
+    ] = None,
 ) -> None:
     """Answer requests for predictions over HTTP until Ctrl-C.
 
@@ -87,7 +96,7 @@ def serve(
         from retrim.files import WorkspacePaths
         from retrim.lineage.workspace import open_workspace, refuse_same_names
         from retrim.serving.models import all_at_work, open_model
-        from retrim.serving.newcomers import end_when_live, openable, wait_until_live
+        from retrim.serving.newcomers import Joining, ReleaseHeads, openable, wait_until_live
         from retrim.serving.server import run_server
 
     def open_one(root: Path) -> "ServedModel":
@@ -103,12 +112,14 @@ def serve(
         )
 
     places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]
+    beside: Callable[[Front], AbstractContextManager[None]] | None = None
     if wait:
+        more = partial(_installed, up)
         listener.close()  # or who comes meanwhile would wait too
-        heads = wait_until_live(places)
+        heads = wait_until_live(places, more)
         listener = bind(port, host)
-        models = openable([root for root, head in heads.items() if head is not None], open_one)
-        end_when_live(heads)
+        opened = openable([root for root, head in heads.items() if head is not None], open_one)
+        beside, models = Joining(ReleaseHeads(places, more), opened, open_one).beside, list(opened.values())
     else:
         with uncollected(for_good=True):
             refuse_same_names([open_workspace(root).model for root in places])
@@ -122,9 +133,17 @@ def serve(
         print("tokens are sent unencrypted: name --cert and --key, or put a proxy with TLS in front", flush=True)  # noqa: T201
     with all_at_work(models) as by_name:
         try:
-            run_server(by_name, listener, cert=cert, key=key)
+            run_server(by_name, listener, cert=cert, key=key, beside=beside)
         except KeyboardInterrupt:
             print("stopped", flush=True)  # noqa: T201
+
+
+def _installed(folder: Path | None) -> list[Path]:
+    """The workspaces of an installation, as they are noted now; of None none."""
+    from retrim.operations.parts import read_installation
+
+    noted = None if folder is None else read_installation(folder)
+    return [] if noted is None else [Path(root) for root in noted.roots]
 
 
 token_app = typer.Typer(help="Tokens for callers of `retrim serve`: add, list, remove.")

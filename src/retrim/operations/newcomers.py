@@ -1,6 +1,7 @@
-"""A workspace that is laid in the folder of an installation while that runs: all parts begin again, with it.
+"""A workspace that is laid in the folder of an installation while that runs: it is served, too.
 
-A thread of the worker looks. supervisord reads its configuration anew at SIGHUP, and starts every part anew.
+A thread of the worker looks. supervisord reads its configuration anew at SIGHUP and has the pages begin again, the
+worker ends to begin with all workspaces, and the prediction server goes on: it takes in the new one by itself.
 """
 
 import os
@@ -12,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retrim.adapters.prefect_server import share_note
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, workspaces
 from retrim.lineage.locks import is_alive
@@ -57,17 +59,18 @@ class Newcomers:
             try:
                 if self.look():
                     os.kill(supervisor, signal.SIGHUP)
+                    os.kill(os.getpid(), signal.SIGTERM)
                     return
             except Exception as error:  # noqa: BLE001  a folder that goes, a file half written: it is looked at again
                 self._say_once(f"new workspaces cannot be looked for: {error}")
 
     def look(self) -> bool:
-        """Takes in what is new, where no run is under way; says whether all parts have to begin again."""
+        """Takes in what is new, where no run is under way; says whether there was any."""
         installation = installation_at(self.folder)
         new = self.settled([root for root in new_roots(installation) if self._can_be_served(root)])
         if not new or any(each.store.runs(each.model, state="running") for each in self.served):
             return False
-        self.say(f"new here: {', '.join(new)}; all parts begin again")
+        self.say(f"new here: {', '.join(new)}; the worker and the pages begin again")
         take_in(installation, new)
         return True
 
@@ -105,7 +108,7 @@ def new_roots(installation: Installation) -> list[str]:
 
 
 def take_in(installation: Installation, new: list[str]) -> Installation:
-    """Notes new workspaces as served, for the parts that begin next."""
+    """Notes new workspaces as served, and in each of them the Prefect server that runs."""
     planned = plan_installation(
         [WorkspacePaths(Path(root)) for root in (*installation.roots, *new)],
         Path(installation.folder),
@@ -114,6 +117,9 @@ def take_in(installation: Installation, new: list[str]) -> Installation:
         mlflow_url=Env().mlflow_url,
     )
     write_config(planned)
+    if planned.prefect_url is None:
+        first, *others = (WorkspacePaths(Path(root)).prefect for root in (installation.roots[0], *new))
+        share_note(first, others)
     write_installation(planned)  # last: what it notes is not looked at again
     return planned
 

@@ -124,7 +124,8 @@ def parts_of(installation: Installation) -> list[Part]:
     for number, (root, port) in enumerate(zip(roots, ports.mlflow, strict=False), start=1):
         own = str(WorkspacePaths(Path(root)).ui_password)
         parts.append(Part(f"mlflow-{number}", ("ui", "--port", str(port)), root, f"http://{HOST}:{port}", own))
-    serve = ("serve", *named, "--port", str(ports.serve), "--wait")
+    follow = () if installation.is_alone else ("--up", here)
+    serve = ("serve", *named, "--port", str(ports.serve), "--wait", *follow)
     parts.append(Part("serve", serve, here, f"http://{HOST}:{ports.serve}"))
     return parts
 
@@ -155,9 +156,7 @@ def plan_installation(
     wants_mlflow = mlflow_url is None and not alone and len(paths) <= MOST_MLFLOW
     last = read_installation(folder)
     known = Ports(0, 0, 0) if last is None else last.ports
-    mlflow = tuple(free_port() for _ in paths) if wants_mlflow else ()
-    if len(known.mlflow) == len(mlflow):
-        mlflow = known.mlflow
+    mlflow = (*known.mlflow, *(free_port() for _ in paths[len(known.mlflow) :]))[: len(paths)] if wants_mlflow else ()
     chosen = Ports(
         prefect=ports.prefect or known.prefect or free_port(),
         ui=ports.ui or known.ui or free_port(),

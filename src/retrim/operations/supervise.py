@@ -27,7 +27,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import make_private_folder, write_private
 from retrim.lineage.locks import is_alive
 from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
-from retrim.operations import listener
+from retrim.operations import listener, supervisor_process
 from retrim.operations.listener import STATES, PartState
 from retrim.operations.parts import Installation, Part, parts_of
 
@@ -136,7 +136,7 @@ def become_supervisor(installation: Installation, lock: TextIO) -> NoReturn:
     for number, file in zip((PIPE, HELD), high, strict=True):
         os.dup2(file, number)
     sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(config)]
+    command = [sys.executable, "-P", str(supervisor_process.__file__), "-c", str(config)]
     os.execv(sys.executable, command)  # noqa: S606  no shell is wanted
 
 

@@ -1,16 +1,16 @@
 """A server that waits: until a version is live, and for models whose first version goes live while it answers."""
 
 import logging
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from retrim.errors import RefusedError, RetrimError
-from retrim.lineage.workspace import open_workspace
+from retrim.lineage.workspace import open_workspace, refuse_same_names
 from retrim.serving.models import ServedModel
+from retrim.serving.server import Front
 
 LOGGER = logging.getLogger("retrim.serve")
 LOOK_SECONDS = 5.0
@@ -22,15 +22,17 @@ class ReleaseHeads:
 
     Args:
         roots: Of the workspaces.
+        more: Gives others, which may come meanwhile.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = roots
+    def __init__(self, roots: Sequence[Path], more: Callable[[], Sequence[Path]] = tuple) -> None:
+        self._roots, self._more = roots, more
         self._told: set[str] = set()
 
-    def look(self) -> dict[Path, str | None]:
+    def look(self, *, without: Collection[Path] = ()) -> dict[Path, str | None]:
         """By workspace; None where there is nothing, or it cannot be read."""
-        return {root: self._head(root) for root in self._roots}
+        every = dict.fromkeys((*self._roots, *self._more()))
+        return {root: self._head(root) for root in every if root not in without}
 
     def tell(self, text: str) -> None:
         """Warns of something, the first time."""
@@ -48,25 +50,25 @@ class ReleaseHeads:
         return None if head is None else head.digest
 
 
-def wait_until_live(roots: Sequence[Path]) -> dict[Path, str | None]:
+def wait_until_live(roots: Sequence[Path], more: Callable[[], Sequence[Path]] = tuple) -> dict[Path, str | None]:
     """Waits until one of the workspaces has a live version; gives what is newest in the release log of each."""
-    heads = ReleaseHeads(roots)
+    heads = ReleaseHeads(roots, more)
     while not any((found := heads.look()).values()):
         heads.tell(NO_VERSION)
         time.sleep(LOOK_SECONDS)
     return found
 
 
-def openable(roots: Sequence[Path], open_one: Callable[[Path], ServedModel]) -> list[ServedModel]:
-    """The models that can be served; of the others it is said why not, as they must not keep those from answering.
+def openable(roots: Sequence[Path], open_one: Callable[[Path], ServedModel]) -> dict[Path, ServedModel]:
+    """The models that can be served, by workspace; of the others it is said why not: those answer all the same.
 
     Raises:
         RefusedError: None can.
     """
-    models, why = [], ""
+    models, why = dict[Path, ServedModel](), ""
     for root in roots:
         try:
-            models.append(open_one(root))
+            models[root] = open_one(root)
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             why = f"{root} is not served: {error}"
             LOGGER.warning("%s", why)
@@ -75,15 +77,48 @@ def openable(roots: Sequence[Path], open_one: Callable[[Path], ServedModel]) -> 
     return models
 
 
-def end_when_live(found: Mapping[Path, str | None]) -> None:
-    """Ends this process when a model that is not served has a live version: whoever started it starts it again."""
-    absent = [root for root, head in found.items() if head is None]
-    if absent:
-        threading.Thread(target=_watch, args=(ReleaseHeads(absent),), name="newcomers", daemon=True).start()
+class Joining:
+    """Has models answer beside those of a server that runs, once they have a live version.
 
+    Args:
+        heads: What is live, of every workspace.
+        served: Workspaces that are served already.
+        open_one: Opens the model of a workspace.
+    """
 
-def _watch(heads: ReleaseHeads) -> None:
-    while not any(heads.look().values()):
-        time.sleep(LOOK_SECONDS)
-    LOGGER.warning("another model has a live version; the server begins again with it")
-    os.kill(os.getpid(), signal.SIGTERM)
+    def __init__(self, heads: ReleaseHeads, served: Collection[Path], open_one: Callable[[Path], ServedModel]) -> None:
+        self._heads, self._served, self._open = heads, set(served), open_one
+        self._failed: dict[Path, str] = {}
+
+    @contextmanager
+    def beside(self, front: Front) -> Iterator[None]:
+        """Looks in a thread of its own until the block ends, and ends what it began."""
+        over = threading.Event()
+        with ExitStack() as begun:
+            thread = threading.Thread(target=self._watch, args=(front, begun, over), name="newcomers", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                over.set()
+                thread.join()
+
+    def _watch(self, front: Front, begun: ExitStack, over: threading.Event) -> None:
+        while not over.wait(LOOK_SECONDS):
+            for root, head in self._heads.look(without=self._served).items():
+                if head is not None and self._failed.get(root) != head:
+                    self._join(front, begun, root, head)
+
+    def _join(self, front: Front, begun: ExitStack, root: Path, head: str) -> None:
+        """Opens one; where it cannot be, it is tried again once another version of it is live."""
+        try:
+            model = self._open(root)
+            refuse_same_names([*front.names, model.name])
+            begun.enter_context(model.at_work())
+            front.add(model.name, model.serving)
+        except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
+            self._failed[root] = head
+            LOGGER.warning("%s is not served: %s", root, error)
+        else:
+            self._served.add(root)
+            LOGGER.warning("version %s of %s answers, too", model.serving.served.version, model.name)

@@ -11,10 +11,10 @@ import socket
 import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
@@ -412,6 +412,12 @@ def by_prefix(models: Mapping[str, Serving]) -> dict[str, Serving]:
     return {"": next(iter(models.values())), **{f"/models/{name}": serving for name, serving in models.items()}}
 
 
+def _make_app(models: Mapping[str, Serving]) -> "FastAPI":
+    from retrim.serving.routes import make_app
+
+    return make_app(models)
+
+
 class Front:
     """Answers plain rows itself and hands everything else to the routes.
 
@@ -421,13 +427,28 @@ class Front:
 
     def __init__(self, models: Mapping[str, Serving]) -> None:
         self._models, self._by_prefix = models, by_prefix(models)
+        self._making = threading.Lock()
+        self._routes: FastAPI | None = None
 
-    @cached_property
+    @property
+    def names(self) -> Collection[str]:
+        """Of the models."""
+        return self._models.keys()
+
+    @property
     def routes(self) -> "FastAPI":
         """Everything else: loading FastAPI and making it takes a quarter of a cold start, and plain rows do without."""
-        from retrim.serving.routes import make_app
+        with self._making:
+            if self._routes is None:
+                self._routes = _make_app(self._models)
+            return self._routes
 
-        return make_app(self._models)
+    def add(self, name: str, serving: Serving) -> None:
+        """Has another model answer too, from the next request on."""
+        models = {**self._models, name: serving}
+        routes = _make_app(models)
+        with self._making:
+            self._models, self._by_prefix, self._routes = models, by_prefix(models), routes
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -490,7 +511,12 @@ def _after(first: Message, receive: Receive) -> Receive:
 
 
 def run_server(
-    models: Mapping[str, Serving], listener: socket.socket, *, cert: Path | None = None, key: Path | None = None
+    models: Mapping[str, Serving],
+    listener: socket.socket,
+    *,
+    cert: Path | None = None,
+    key: Path | None = None,
+    beside: Callable[[Front], AbstractContextManager[None]] | None = None,
 ) -> None:
     """Serves in this process until SIGINT or SIGTERM.
 
@@ -499,6 +525,7 @@ def run_server(
         listener: A bound socket.
         cert: The file of a certificate, for TLS.
         key: The file of its private key.
+        beside: What goes on while it serves, given what answers; None: nothing.
 
     Raises:
         BadInputError: The files are none of a certificate and its key.
@@ -529,4 +556,5 @@ def run_server(
             f"TLS cannot begin with {cert}, {key}: {error}; name a certificate and its key, both as PEM: --cert, --key"
         ) from error
     prepare.start()
-    uvicorn.Server(config).run(sockets=[listener])
+    with nullcontext() if beside is None else beside(front):
+        uvicorn.Server(config).run(sockets=[listener])
