@@ -259,6 +259,23 @@ def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) 
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("spelt", "said"),
+    [
+        ((",", ";"), r"separate the columns by commas; the header is 'at;number"),
+        (("level", "Level"), "blanks and capitals count: 'Level' is no 'level'"),
+        ((",level", ", level"), "blanks and capitals count: ' level' is no 'level'"),
+    ],
+)
+def test_columns_that_are_spelt_otherwise_are_told(
+    spelt: tuple[str, str], said: str, desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text(new_rows(desk).to_csv(index=False).replace(*spelt), encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=said):
+        run(desk, tmp_path / "in.csv", tmp_path / "out.csv")
+
+
 def test_what_lies_at_out_is_not_written_over(desk: Desk, tmp_path: Path) -> None:
     where = in_form(new_rows(desk), "csv", tmp_path)
     (tmp_path / "out.csv").write_text("mine")

@@ -216,20 +216,35 @@ def _check_names(
         return
     examples = tuple(Example(None, None, f"missing: {shown_name(name)}") for name in missing)
     examples += tuple(Example(None, None, f"not declared: {shown_name(name)}") for name in extra)
-    spelt = {name.strip().casefold(): name for name in extra}
-    alike = {name: spelt[name.strip().casefold()] for name in missing if name.strip().casefold() in spelt}
     cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
     if extra and not missing:
         cure += "; to land it without, name the others under reading.skip"
-    if len(found) == 1 and any(mark in found[0] for mark in ",;\t|"):
-        by = "commas" if separator == "," else repr(separator)
-        cure = f"separate the columns by {by}; the header is {found[0][:60]!r}"
+    apart, alike = hint_of_separator(found, separator), hint_of_spelling(missing, extra)
+    if apart:
+        cure = apart
     elif missing and LABEL_TIME not in optional and set(optional) & set(found) and set(extra) <= {LABEL_TIME}:
         cure = f"if these are labels, land them as such: retrim ingest FILE --labels; else {cure}"
     elif alike:
-        cure += "; blanks and capitals count: " + _listed([f"{own!r} is no {name!r}" for name, own in alike.items()])
+        cure += f"; {alike}"
     rule = f"has the columns {_listed(required)}" + (f" (and may have {_listed(optional)})" if optional else "")
     raise NoTableError(Fault("", rule, len(examples), examples[:20], releasable=False, cure=cure))
+
+
+def hint_of_separator(found: Sequence[str], separator: str) -> str:
+    """What to do where a header is not cut at the sign that it was written with; empty where it is."""
+    if len(found) != 1 or not any(mark in found[0] for mark in ",;\t|"):
+        return ""
+    by = "commas" if separator == "," else repr(separator)
+    return f"separate the columns by {by}; the header is {found[0][:60]!r}"
+
+
+def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
+    """Which columns are there but for blanks and capitals; empty if none is."""
+    spelt = {name.strip().casefold(): name for name in others}
+    alike = [
+        f"{spelt[name.strip().casefold()]!r} is no {name!r}" for name in missing if name.strip().casefold() in spelt
+    ]
+    return f"blanks and capitals count: {_listed(alike)}" if alike else ""
 
 
 SHOWN = 12

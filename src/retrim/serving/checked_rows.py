@@ -22,6 +22,7 @@ from retrim.adapters.great_expectations import (
     rows_that_break,
 )
 from retrim.errors import BadInputError
+from retrim.reading.container import hint_of_separator, hint_of_spelling
 from retrim.reading.table import present, put_together, rule_of, typed
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
@@ -178,8 +179,10 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
     found, required = _required(there, needs, reading)
     lacking = [name for name in required if name not in found]
     if lacking:
+        cure = hint_of_separator(there, reading.separator) or hint_of_spelling(lacking, there)
         raise BadInputError(
-            f"{file} lacks {', '.join(lacking)}, which the version needs; add the column, blank where it is not known"
+            f"{file} lacks {', '.join(lacking)}, which the version needs; "
+            f"{cure or 'add the column, blank where it is not known'}"
         )
     also = {name: kind for name, kind in needs.carried.items() if name in found}
     made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in found}
