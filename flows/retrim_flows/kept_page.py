@@ -2,6 +2,9 @@
 
 import re
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +19,8 @@ from retrim_flows.moment import open_workspace
 
 SECONDS = 120
 """What making a page may take."""
+MAKER: ContextVar[Callable[[], bytes] | None] = ContextVar("MAKER", default=None)
+"""What makes the page of a check by hand; None: nobody, and only a check of the schedule has one."""
 
 
 def write_page() -> bytes:
@@ -27,21 +32,33 @@ def write_page() -> bytes:
         return file.read_bytes()
 
 
-def keep_page(checked: CheckOutcome) -> None:
-    """Keeps both; that one cannot be kept is only said. A check that was made before has its page."""
+@contextmanager
+def made_by(make: Callable[[], bytes]) -> Iterator[None]:
+    """Has checks in the block keep their page, made so: a command has loaded what makes it."""
+    before = MAKER.set(make)
+    try:
+        yield
+    finally:
+        MAKER.reset(before)
+
+
+def keep_page(checked: CheckOutcome) -> str:
+    """Keeps both; why one cannot be kept is only said, and given. A check that was made before has its page."""
     if not checked.fresh:
-        return
+        return ""
     try:
         workspace = open_workspace()
-        kept = kept_page.keep_page(workspace, checked, write_page)
+        kept = kept_page.keep_page(workspace, checked, MAKER.get() or write_page)
         key = "check-" + re.sub("[^a-z0-9]+", "-", workspace.model.lower()).strip("-")
         summary = summarise(workspace, checked, kept)
         create_markdown_artifact(markdown=summary, key=key, description=f"check {checked.id}")
     except Exception as error:  # noqa: BLE001  the check is made, whatever becomes of its page
-        say("page", f"failed: {type(error).__name__}: {error}")
+        failed = f"{type(error).__name__}: {error}"
     else:
-        if kept.error:
-            say("page", f"failed: {kept.error}")
+        failed = kept.error
+    if failed:
+        say("page", f"failed: {failed}")
+    return failed
 
 
 def summarise(workspace: Workspace, checked: CheckOutcome, page: kept_page.KeptPage) -> str:

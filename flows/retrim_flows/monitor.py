@@ -1,6 +1,6 @@
 """The scheduled check: clear what was killed, report what is overdue, look, decide, and start what was decided."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect import flow, task
@@ -13,7 +13,7 @@ from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.telling import ping_watcher
-from retrim_flows.kept_page import keep_page
+from retrim_flows.kept_page import MAKER, keep_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain
 from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
@@ -29,11 +29,13 @@ class CheckDone:
         check: The check.
         run: How the run ended that it started here, or the move of the champion; None: nothing was done here.
         resumed: Decisions whose runs were finished first.
+        page: Why its page could not be kept; empty: it was, or there is none.
     """
 
     check: CheckOutcome
     run: RunOutcome | None
     resumed: list[str]
+    page: str = ""
 
 
 def may_pass(task: object, run: object, state: State[Any]) -> bool:
@@ -51,15 +53,15 @@ def may_pass(task: object, run: object, state: State[Any]) -> bool:
 def monitor(now: str | None = None) -> CheckDone | None:
     """One check, and the retraining it decides on.
 
-    On the schedule, a check for each time that was missed comes before it, and the page is kept as it is after each.
-    The command that a person calls keeps it itself: there nothing has to be loaded again for it.
+    On the schedule, a check for each time that was missed comes before it. The page is kept as it is after each, and
+    after the command of a person; in a demo and a replay it is not.
     """
     own, done = moment(now), None
     for due in due_each("monitor", now):
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
-            if actor() == SCHEDULE:
-                keep_page(done.check)
+            if actor() == SCHEDULE or MAKER.get() is not None:
+                done = replace(done, page=keep_page(done.check))
         except BadInputError:
             if due == own:
                 raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for

@@ -8,6 +8,7 @@ import pytest
 from retrim.release.versions import stored_bundle
 from tests.builders.imported import ask
 from tests.builders.world import World, make_world
+from tests.e2e.flows_here import at_work
 
 pytestmark = pytest.mark.server
 TOOLS = {"mlflow", "lightgbm", "prefect", "great_expectations", "sklearn", "scipy", "matplotlib"}
@@ -68,3 +69,18 @@ def test_a_version_that_does_not_say_its_run_is_found_by_mlflow(world: World) ->
 
     assert (ended.code, "0 predictions written" in ended.said) == (0, True), ended.said
     assert "mlflow" in ended.modules
+
+
+def test_the_check_before_by_hand_has_its_summary_at_its_flow_run(world: World) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    check = world.workspace.store.decisions(world.workspace.model, source="check")[0]
+    key = ArtifactFilterKey(any_=[f"check-{world.workspace.model}"])
+    with at_work(world), get_client(sync_client=True) as client:
+        every = client.read_artifacts(artifact_filter=ArtifactFilter(key=key))
+        (summary,) = [each for each in every if f"checks/{check.id}.html" in str(each.data)]
+        assert summary.flow_run_id is not None
+        flow_run = client.read_flow_run(summary.flow_run_id)
+
+    assert flow_run.parameters == {"now": world.day(29.5)}

@@ -95,13 +95,12 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     if checked is None:
         with flows_of(workspace):
             from retrim.cli.page import find_page, page_html
-            from retrim.reports.kept_page import keep_page
+            from retrim_flows.kept_page import made_by
             from retrim_flows.monitor import monitor
 
-            with render.progress():
+            with render.progress(), made_by(lambda: page_html(find_page(workspace, now=at)).encode()):
                 done = monitor(at.isoformat())
-                checked, run, finished = done.check, done.run, done.resumed
-                failed = keep_page(workspace, checked, lambda: page_html(find_page(workspace, now=at)).encode()).error
+            checked, run, finished, failed = done.check, done.run, done.resumed, done.page
     else:
         run, finished, failed = None, [], ""  # with nothing new the page of the check before says it
     resumed = resumed_runs(workspace, finished)
@@ -116,7 +115,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     else:
         show_check(checked, run, resumed)
     if failed:
-        render.ERR.print(f"the page of this check is not kept in MLflow: {failed}", highlight=False, markup=False)
+        render.ERR.print(f"the page of this check is not kept: {failed}", highlight=False, markup=False)
 
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
