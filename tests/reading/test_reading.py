@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retrim.errors import BadInputError
-from retrim.reading.table import read_content, read_table, typed
+from retrim.reading.table import read_content, read_table, row_of_file, typed
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
 
@@ -378,3 +378,10 @@ def test_any_bytes_are_a_reading(content: bytes) -> None:
         reading = read_content(head + content, data, labels=False)
 
         assert (reading.frame is not None) or reading.faults
+
+
+def test_a_file_of_one_row_that_lacks_a_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "row.csv").write_text("km\n2\n", encoding="utf-8")
+
+    with pytest.raises(BadInputError, match=r"row\.csv: has the columns"):
+        row_of_file(tmp_path / "row.csv", {"km": "number", "weather": "category"}, {})

@@ -576,7 +576,7 @@ def row_of_file(path: Path, needed: Mapping[str, ColumnType], others: Mapping[st
     try:
         stored = columns_of(content, required=needed, optional=others)
     except NoTableError as error:
-        raise _refused(error.fault) from error
+        raise BadInputError(f"{path}: {error.fault}; {error.fault.cure}") from error
     if stored.num_rows != 1:
         raise BadInputError(f"{path} has {stored.num_rows} rows; one row is explained at a time")
     return _typed({name: stored[name] for name in needed}, needed)
