@@ -134,7 +134,8 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
     shown_again = _show(first, folder)
     served = next(line for line in log.read_text(encoding="utf-8").splitlines() if "answers at" in line)
     pids = {part: read_states(installation)[part].pid for part in PARTS}
-    with asked_again_and_again(installation.ports.serve, first) as answers:
+    live = next(world for world in worlds if f"version 1 of {world.workspace.model}" in served)
+    with asked_again_and_again(installation.ports.serve, live) as answers:
         newcomer = _workspace(folder, "west")
         _until(lambda: bool(_checks(newcomer)), process, log)
     stayed = {part for part in PARTS if read_states(installation)[part].pid == pids[part]}
