@@ -126,7 +126,9 @@ def test_code_that_git_ignores_is_kept_once_it_is_not(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"is not among what git keeps; take it out of \.gitignore"):
         pinned_code(tmp_path, committed(tmp_path))
     (tmp_path / ".gitignore").write_text("", encoding="utf-8")
-    assert pinned_code(tmp_path, committed(tmp_path))["own"]["file"] == "models/m.py"
+    pinned = pinned_code(tmp_path, committed(tmp_path))
+    assert pinned is not None
+    assert pinned.file == "models/m.py"
 
 
 def committed(root: Path) -> str:

@@ -103,7 +103,7 @@ def test_no_fewer_than_the_least_and_no_more_than_the_ceiling() -> None:
 def test_where_no_gain_is_known_the_ceiling_judges(effect: ProbedEffect | None) -> None:
     size = size_of(effect, ASKED, least=168, most=336, there=10**5)
 
-    assert (size.rows, size.short, size.as_pinned()) == (336, None, None)
+    assert (size.rows, size.short, size.effect) == (336, None, None)
 
 
 @pytest.mark.parametrize(
