@@ -36,7 +36,7 @@ setup: $(ready) ## Make .venv from requirements.lock and install retrim in it; e
 	@:
 
 .PHONY: demo
-demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (about 6 minutes on 2 cores).
+demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (about 5 minutes on 2 cores).
 	@$(bin)/retrim demo
 
 .PHONY: test
@@ -83,7 +83,7 @@ ui: $(if $(retrim),,$(ready)) ## Open the pages of this workspace, its status an
 	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) ui --port $(PORT)
 
 .PHONY: e2e
-e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the page in Chromium, the wheel in an empty environment (30 minutes on 2 cores).
+e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the page in Chromium, the wheel in an empty environment (21 minutes on 2 cores).
 	@$(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "(e2e or browser) and not drill"
 
 .PHONY: drills

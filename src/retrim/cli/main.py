@@ -58,7 +58,7 @@ def about(
 
 @app.command(epilog=example("retrim demo"))
 def demo(as_json: AsJson = False) -> None:
-    """Replay two years of bike trips, in about 6 minutes.
+    """Replay two years of bike trips, in about 5 minutes.
 
     Trains on the first months, checks every two weeks, retrains when it pays.
     It works in a clone, var/demo/. Your branch, tags and data stay as they are.
