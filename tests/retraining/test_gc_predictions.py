@@ -64,3 +64,10 @@ def test_a_copy_goes_whose_command_was_killed_long_ago(desk: Desk) -> None:
         piece.remove()
 
     assert [path.name for path in desk.workspace.paths.tmp.iterdir()] == ["fetched-b"]
+
+
+def test_what_is_no_folder_among_copies_stops_nothing(desk: Desk) -> None:
+    desk.workspace.paths.tmp.mkdir(parents=True)
+    (desk.workspace.paths.tmp / "gone").symlink_to("nowhere")
+
+    assert list(copies(desk.workspace, now=NOW)) == []

@@ -3,7 +3,7 @@
 Dask's own wire carries tasks as pickles, so whoever reaches a scheduler runs code on its workers. A cluster of this
 machine is therefore closed by certificates of one run, and one elsewhere is met over TLS or on loopback alone.
 
-A worker that dies is no matter: its tasks run again on another, and a task gives the same bytes wherever it runs.
+If a worker dies, its tasks run again on another: a task gives the same bytes wherever it runs.
 """
 
 import importlib

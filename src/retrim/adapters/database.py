@@ -83,7 +83,7 @@ def make_private_sqlite(url: sa.URL) -> None:
 
 
 def copy_sqlite(address: str, to: Path) -> bool:
-    """Copies the file of an SQLite database whole, also while others write to it; false where there is no such file."""
+    """Copies the file of an SQLite database whole, even while others write to it. False if the file does not exist."""
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
         return False

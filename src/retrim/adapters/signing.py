@@ -10,6 +10,11 @@ Files in one file: an uncompressed tar with one spelling, so that same files are
 
 Nothing is ever unpacked by the names of an archive: its files are read into memory, and the archive is written anew
 from them and compared byte for byte. So a link, a device, an odd header or bytes behind the end are refused.
+
+Keys and passwords, sealed with a passphrase, so that they can lie beside the data that they protect.
+
+Source:
+    Percival and Josefsson (2016), The scrypt Password-Based Key Derivation Function, RFC 7914; NIST SP 800-38D (GCM).
 """
 
 import base64
@@ -367,3 +372,48 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
     if not same:
         raise RefusedError(f"{file.name} was cut, altered or added to; ask for the file again where it was made")
     return found
+
+
+SEALED = b"retrim keys 1\n"
+SALT, NONCE = 16, 12
+COST, BLOCK, LANES = 1 << 16, 8, 1
+"""Of scrypt: 64 MB and a fifth of a second for each guess."""
+
+
+def seal(files: Mapping[str, bytes], word: str) -> bytes:
+    """Files by name as bytes that tell nothing without the passphrase; other bytes each time."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    salt, nonce = os.urandom(SALT), os.urandom(NONCE)
+    plain = to_json({name: base64.b64encode(content).decode() for name, content in files.items()})
+    return SEALED + salt + nonce + AESGCM(_derived(word, salt)).encrypt(nonce, plain, SEALED)
+
+
+def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
+    """The files that `seal` was given.
+
+    Raises:
+        BadInputError: The passphrase is another, or the bytes were altered: which, cannot be told.
+        RetrimError: They were sealed by a newer retrim.
+    """
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    if not sealed.startswith(SEALED):
+        raise RetrimError("the keys were sealed in a way that this retrim does not know; restore with a newer retrim")
+    body = sealed[len(SEALED) :]
+    salt, nonce, hidden = body[:SALT], body[SALT : SALT + NONCE], body[SALT + NONCE :]
+    try:
+        plain = AESGCM(_derived(word, salt)).decrypt(nonce, hidden, SEALED)
+        return {name: base64.b64decode(text) for name, text in json.loads(plain).items()}
+    except (InvalidTag, ValueError, binascii.Error) as error:
+        raise BadInputError(
+            "the passphrase is not the one that the keys were sealed with; set RETRIM_BACKUP_PASSPHRASE or "
+            "RETRIM_BACKUP_PASSPHRASE_FILE, or unset both to restore without the keys"
+        ) from error
+
+
+def _derived(word: str, salt: bytes) -> bytes:
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    return Scrypt(salt=salt, length=32, n=COST, r=BLOCK, p=LANES).derive(word.encode())

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import psutil
 
 from retrim.adapters.processes import began, has_begun_at
 from retrim.errors import BusyError, RetrimError
+from retrim.lineage.locks import repeated
 from retrim.stats.codec import from_record, to_json, to_record
 
 BEAT_SECONDS, STALE = 60.0, pd.Timedelta("15min")
@@ -86,14 +86,8 @@ class AddressLock:
         try:
             self._write()
             self._require_alone()
-            over = threading.Event()
-            beating = threading.Thread(target=self._beat, args=(over,), name="backup lock", daemon=True)
-            beating.start()
-            try:
+            with repeated(self._beat, every_seconds=BEAT_SECONDS, name="lock at an address"):
                 yield self
-            finally:
-                over.set()
-                beating.join()
         finally:
             with suppress(Exception):  # what remains counts for a while, and then no longer
                 self._system.rm(self._own)
@@ -106,11 +100,10 @@ class AddressLock:
     def _write(self) -> None:
         self._system.pipe_file(self._own, to_json(to_record(LockOwner.of_this_process())))
 
-    def _beat(self, over: threading.Event) -> None:
-        while not over.wait(BEAT_SECONDS):
-            with suppress(Exception):  # the store is away for a while; who writes there next says so
-                if self.is_there():
-                    self._write()
+    def _beat(self) -> None:
+        with suppress(Exception):  # the store is away for a while; who writes there next says so
+            if self.is_there():
+                self._write()
 
     def _written(self, name: str) -> pd.Timestamp:
         """When an object was written, as its store says; always the same where that keeps no times."""

@@ -15,7 +15,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +23,7 @@ from retrim.adapters.landing_zone import ASIDE, FOLDER
 from retrim.errors import BusyError, RefusedError, RetrimError
 from retrim.files import file_digest, flush, make_private_folder, open_private, write_private
 from retrim.lineage.address_lock import AddressLock
-from retrim.reading.address import Address, address_of, is_address, is_here, open_system
+from retrim.reading.address import Address, address_of, is_address, is_here, open_system, without_secrets
 from retrim.reading.landed import check_whole, hash_file, landed_names, withdrawal_file, withdrawn_names
 
 LOGGER = logging.getLogger(__name__)
@@ -255,19 +255,13 @@ class LandingAddress:
                 "nothing was changed: land it again"
             )
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What goes wrong at the address, without its secrets."""
-        try:
-            yield
-        except RetrimError:
-            raise
-        except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
-            raise RetrimError(
-                f"the landing zone at {self.shown} cannot be reached ({type(error).__name__}: "
-                f"{self._address.clean(error)}); what was to land stays where it is, and lands when it is tried again: "
-                "look at the network, the disk and the access to it, or at RETRIM_LANDING"
-            ) from None
+    def _told(self) -> AbstractContextManager[None]:
+        fails = f"the landing zone at {self.shown} cannot be reached"
+        cure = (
+            "what was to land stays where it is, and lands when it is tried again: look at the network, the disk and "
+            "the access to it, or at RETRIM_LANDING"
+        )
+        return without_secrets(self._address, fails, cure)
 
 
 def _noted_digest(path: Path) -> str:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -42,13 +42,20 @@ def held_locks(workspace: Workspace, name: str) -> Iterator[TextIO]:
 @contextmanager
 def lock_beats(sign: TextIO) -> Iterator[None]:
     """Touches a sign again and again, so that others see whether the process that holds it still runs, or hangs."""
+    with repeated(lambda: os.utime(sign.fileno()), every_seconds=BEAT_SECONDS, name="sign of life"):
+        yield
+
+
+@contextmanager
+def repeated(work: Callable[[], None], *, every_seconds: float, name: str) -> Iterator[None]:
+    """Does something again and again in a thread of its own, until the block ends; the first time after one pause."""
     over = threading.Event()
 
-    def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
-            os.utime(sign.fileno())
+    def go_on() -> None:
+        while not over.wait(every_seconds):
+            work()
 
-    thread = threading.Thread(target=beat, name="sign of life", daemon=True)
+    thread = threading.Thread(target=go_on, name=name, daemon=True)
     thread.start()
     try:
         yield

@@ -87,11 +87,7 @@ class Workspace:
 
     @cached_property
     def landing_address(self) -> "LandingAddress | None":
-        if self.env.landing is None:
-            return None
-        from retrim.lineage.landing_address import LandingAddress
-
-        return LandingAddress(self.env.landing, self.model, self.paths.landing)
+        return landing_address_of(self.paths, self.model, self.env)
 
     @property
     def keys(self) -> Keys:
@@ -277,6 +273,15 @@ def clone(workspace: Workspace, folder: Path) -> None:
     git.git(folder, "checkout", "-q", "main")
     dvc.without_remote(folder)  # what is made in there is nobody's to fetch
     dvc.hand_code(workspace.paths.root, folder)
+
+
+def landing_address_of(paths: WorkspacePaths, model: str, env: Env) -> "LandingAddress | None":
+    """Where the landing zone of a model is of record; None: in the workspace."""
+    if env.landing is None:
+        return None
+    from retrim.lineage.landing_address import LandingAddress
+
+    return LandingAddress(env.landing, model, paths.landing)
 
 
 def clock() -> pd.Timestamp:

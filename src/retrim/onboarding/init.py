@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from retrim.adapters.landing_zone import Landing, Quarantine
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, count_cores, flush_all, read_yaml, write_file
-from retrim.lineage.workspace import Workspace, clock, report_progress
+from retrim.lineage.workspace import Workspace, clock, landing_address_of, report_progress
 from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
 from retrim.onboarding.write import (
@@ -39,9 +39,6 @@ from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Env, Params, load_params, read_code
 from retrim.training.estimators import is_own, parts_of
-
-if TYPE_CHECKING:
-    from retrim.lineage.landing_address import LandingAddress
 
 READY = "ready.json"
 """In the folder of a set-up that waits to take the place of another: all of it is there."""
@@ -324,7 +321,7 @@ def settle_request(
         RefusedError: Something that is not committed would be lost, or rows of another table have landed.
     """
     drafted, raw, large = looked.drafted, looked.raw, looked.large
-    at = _address(workspace, drafted.data.model)
+    at = landing_address_of(workspace, drafted.data.model, Env())
     if at is not None:
         at.require_empty()
     if again is not None or not half_landed(workspace, drafted, raw, large, reason=reason):
@@ -346,12 +343,3 @@ def settle_request(
         with Landing(workspace.landing, at).locked():
             pass  # which lays the history there
     return written
-
-
-def _address(workspace: WorkspacePaths, model: str) -> "LandingAddress | None":
-    where = Env().landing
-    if where is None:
-        return None
-    from retrim.lineage.landing_address import LandingAddress
-
-    return LandingAddress(where, model, workspace.landing)

@@ -21,6 +21,7 @@ import retrim
 from retrim.adapters import git
 from retrim.adapters.database import copy_sqlite, dump_postgresql, is_sqlite
 from retrim.adapters.mlflow_server import is_server
+from retrim.adapters.signing import seal
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import make_private_folder
 from retrim.lineage.locks import held_locks, using_cache
@@ -28,7 +29,6 @@ from retrim.lineage.workspace import Workspace, clock, report_progress
 from retrim.operations import backup_parts as parts
 from retrim.operations.backup_record import Backup, BackupFile, BackupMade, GitState, LeftOut
 from retrim.operations.backup_store import BackupStore, clear_staged
-from retrim.operations.sealed import seal
 from retrim.reading.address import address_of, is_address, place_of
 
 TRIES = 5

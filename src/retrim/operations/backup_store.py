@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import flush, flush_all, make_private_folder, open_private
 from retrim.lineage.address_lock import AddressLock
 from retrim.operations.backup_record import FORMAT, Backup
-from retrim.reading.address import Address, address_of, is_address, is_here, open_system
+from retrim.reading.address import Address, address_of, is_address, is_here, open_system, without_secrets
 from retrim.stats.codec import from_record, to_json, to_record
 
 NAMED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json", re.ASCII)
@@ -281,18 +281,10 @@ class BackupStore:
     def _within(self, digest: str) -> str:
         return f"objects/{digest[:2]}/{digest}"
 
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """What goes wrong here, without the secrets of the address."""
-        try:
-            yield
-        except RetrimError:
-            raise
-        except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
-            raise RetrimError(
-                f"the backups at {self.shown} cannot be {what} ({type(error).__name__}: {self._address.clean(error)}); "
-                "look at the disk, its permissions and the credentials of its protocol in the environment"
-            ) from None
+    def _told(self, what: str) -> AbstractContextManager[None]:
+        fails = f"the backups at {self.shown} cannot be {what}"
+        cure = "look at the disk, its permissions and the credentials of its protocol in the environment"
+        return without_secrets(self._address, fails, cure)
 
 
 def _is_one(name: str) -> bool:

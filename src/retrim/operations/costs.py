@@ -28,7 +28,7 @@ class MonthCost:
         money: What the retrainings cost; None: `gain.money` does not say what one costs.
         probe_money: What the probes cost, as their share of a retraining.
         currency: Of both.
-        budget: What the retrainings may cost; None: there is no limit.
+        budget: What the retrainings may cost; None: no limit.
         kept_gb: In the folder of the workspace now; None: the month is over, or storage has no price.
         storage_money: What that costs a month, beside the retrainings.
     """

@@ -26,6 +26,7 @@ from retrim.adapters.database import (
     require_empty,
     unmark_postgresql,
 )
+from retrim.adapters.signing import unseal
 from retrim.adapters.store import Store
 from retrim.adapters.wheel import NOTE
 from retrim.errors import BadInputError, RetrimError
@@ -35,7 +36,6 @@ from retrim.operations.backup import DUMPED, MLFLOW, STORE
 from retrim.operations.backup_parts import DVC_SETTINGS, GIT_SETTINGS
 from retrim.operations.backup_record import Backup, BackupFile, BackupListed, BackupRestored
 from retrim.operations.backup_store import BackupStore
-from retrim.operations.sealed import unseal
 from retrim.reading.address import is_address
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.settings import Env

@@ -6,11 +6,10 @@ It needs nothing but Python and supervisor, and takes its options: `supervisor_p
 import signal
 import sys
 from contextlib import suppress
-from typing import Any
 
 from supervisor import supervisord
 from supervisor.medusa.asyncore_25 import ExitNow
-from supervisor.options import ServerOptions
+from supervisor.options import ProcessGroupConfig, ServerOptions
 from supervisor.states import SupervisorStates
 
 STAYS = ("serve",)
@@ -23,7 +22,7 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # it has no typ
     def __init__(self, options: ServerOptions) -> None:
         super().__init__(options)
         # By name what takes the place of a part that is being stopped; None: nothing.
-        self._leaving: dict[str, Any] = {}
+        self._leaving: dict[str, ProcessGroupConfig | None] = {}
 
     def handle_signal(self) -> None:
         """The signal that has come, if any; called again and again, between two looks at the parts."""
@@ -52,7 +51,7 @@ class Supervisor(supervisord.Supervisor):  # type: ignore[misc]  # it has no typ
                 self._leaving[config.name] = config
         self._leaving |= {config.name: None for config in removed}
 
-    def _note_line(self, config: Any) -> None:
+    def _note_line(self, config: ProcessGroupConfig) -> None:
         config.after_setuid()
         group = self.process_groups[config.name]
         group.config = config

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RetrimError
 
 HIDDEN = "***"
 CHAINED = re.compile(r"::(?=[a-z][a-z0-9+.-]*(?:://|::|$))")
@@ -266,6 +266,26 @@ def upload(where: str, file: Path) -> None:
             f"{address.shown} cannot be written ({type(error).__name__}: {address.clean(error)}); name what you may "
             "write, with the credentials of its protocol in the environment"
         ) from None
+
+
+@contextmanager
+def without_secrets(address: Address, fails: str, cure: str) -> Iterator[None]:
+    """What goes wrong at an address, without its secrets.
+
+    Args:
+        address: It.
+        fails: What cannot be done, such as `the backups at s3://b cannot be read`.
+        cure: What to do.
+
+    Raises:
+        RetrimError: It went wrong; an error of ours is left as it is.
+    """
+    try:
+        yield
+    except RetrimError:
+        raise
+    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
+        raise RetrimError(f"{fails} ({type(error).__name__}: {address.clean(error)}); {cure}") from None
 
 
 @contextmanager

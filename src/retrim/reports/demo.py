@@ -21,7 +21,7 @@ from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
 
 NO_RUN_READS = ("bench", "deploy", "docs", "tests")
-"""Three of four files of this repository: each run directory would lay them out, and remove them."""
+"""Two of three files of this repository: each run directory would lay them out, and remove them."""
 
 
 def make_workspace(workspace: Workspace) -> Workspace:

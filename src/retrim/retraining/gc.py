@@ -337,10 +337,14 @@ def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[
 def copies(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
     """What lies in `var/tmp/`: a command takes it away when it ends."""
     since = (now - pd.Timedelta(RESUMED_WITHIN)).timestamp()
-    for folder in sorted(workspace.paths.tmp.glob("*")):
-        if folder.stat().st_mtime <= since:
-            why = f"its command has not ended for {RESUMED_WITHIN}: it was killed"
-            yield GarbageItem("copy", folder.name, size_of(folder), why, partial(shutil.rmtree, folder))
+    why = f"its command has not ended for {RESUMED_WITHIN}: it was killed"
+    for folder in sorted(path for path in workspace.paths.tmp.glob("*") if path.is_dir()):
+        try:
+            changed, frees = folder.stat().st_mtime, size_of(folder)
+        except FileNotFoundError:  # its command ends just now
+            continue
+        if changed <= since:
+            yield GarbageItem("copy", folder.name, frees, why, partial(shutil.rmtree, folder))
 
 
 def _environments(workspace: Workspace) -> Iterator[GarbageItem]:

@@ -1,13 +1,14 @@
 """A server that waits: until a version is live, and for models whose first version goes live while it answers."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from retrim.errors import RefusedError, RetrimError
+from retrim.lineage.locks import repeated
 from retrim.lineage.workspace import open_workspace, refuse_same_names
 from retrim.serving.models import ServedModel
 from retrim.serving.server import Front
@@ -93,21 +94,15 @@ class Joining:
     @contextmanager
     def beside(self, front: Front) -> Iterator[None]:
         """Looks in a thread of its own until the block ends, and ends what it began."""
-        over = threading.Event()
         with ExitStack() as begun:
-            thread = threading.Thread(target=self._watch, args=(front, begun, over), name="newcomers", daemon=True)
-            thread.start()
-            try:
+            look = partial(self._look, front, begun)
+            with repeated(look, every_seconds=LOOK_SECONDS, name="newcomers"):
                 yield
-            finally:
-                over.set()
-                thread.join()
 
-    def _watch(self, front: Front, begun: ExitStack, over: threading.Event) -> None:
-        while not over.wait(LOOK_SECONDS):
-            for root, head in self._heads.look(without=self._served).items():
-                if head is not None and self._failed.get(root) != head:
-                    self._join(front, begun, root, head)
+    def _look(self, front: Front, begun: ExitStack) -> None:
+        for root, head in self._heads.look(without=self._served).items():
+            if head is not None and self._failed.get(root) != head:
+                self._join(front, begun, root, head)
 
     def _join(self, front: Front, begun: ExitStack, root: Path, head: str) -> None:
         """Opens one; where it cannot be, it is tried again once another version of it is live."""

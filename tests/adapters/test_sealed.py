@@ -2,8 +2,8 @@
 
 import pytest
 
+from retrim.adapters.signing import seal, unseal
 from retrim.errors import BadInputError, RetrimError
-from retrim.operations.sealed import seal, unseal
 
 FILES = {"var/keys/signing.key": b"-----BEGIN PRIVATE KEY-----", "odd name \xe9": bytes(range(256))}
 
