@@ -88,8 +88,19 @@ def land_and_withdraw_there(root: Path) -> None:
 
 
 def date_anew_there(root: Path, arrived: pd.Timestamp) -> None:
+    date_anew(Landing(root / "var" / "landing", address(root)), arrived)
+
+
+def land_and_withdraw(root: Path) -> None:
+    ingest(root, GOOD, 6)
+    landing = Landing(root / "var" / "landing")
+    with landing.locked():
+        (batch,) = landing.batches()
+        landing.withdraw(Withdrawal(batch.batch, batch.digest, NOW + pd.Timedelta(7, "D"), "a test", "a test file"))
+
+
+def date_anew(landing: Landing, arrived: pd.Timestamp) -> None:
     """Whatever is later than a moment, batch and withdrawal, is dated anew."""
-    landing = Landing(root / "var" / "landing", address(root))
     with landing.locked():
         for file in [file for file in landing.batches() if file.arrived > arrived]:
             landing.date_anew(file, arrived)
@@ -148,6 +159,10 @@ SCENARIOS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     "drop": (hold, give_up),
     "quarantine again": (hold_and_drop, lambda root: ingest(root, BAD, 6)),
     "correct": (hold_a_correction, lambda root: ingest(root, GOOD.replace("0.5", "0.7"), 6, correction=True)),
+    "date anew": (
+        land_and_withdraw,
+        lambda root: date_anew(Landing(root / "var" / "landing"), NOW + pd.Timedelta(6, "D") - pd.Timedelta("1h")),
+    ),
     "land at an address": (lambda root: None, land_there),
     "withdraw at an address": (land_there, withdraw_there),
     "date anew at an address": (

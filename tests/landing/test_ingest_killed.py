@@ -18,10 +18,11 @@ WRITES = {
     "drop": 5,
     "quarantine again": 8,
     "correct": 8,
-    "land at an address": 24,
-    "withdraw at an address": 13,
-    "date anew at an address": 25,
-    "date anew the same day at an address": 25,
+    "land at an address": 23,
+    "withdraw at an address": 12,
+    "date anew": 12,
+    "date anew at an address": 24,
+    "date anew the same day at an address": 24,
 }
 
 

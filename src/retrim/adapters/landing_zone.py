@@ -42,7 +42,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import file_state, flush, make_private_folder, open_private
+from retrim.files import file_digest, file_state, flush, make_private_folder, open_private
 from retrim.parquet import parquet_table
 from retrim.reading.landed import (
     OF,
@@ -358,6 +358,10 @@ class Landing:
         make_private_folder(self.root)
         with (self.root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            for each in withdrawn_names(self.root):  # of one that was killed while it was dated anew
+                path = withdrawal_file(self.root, each)
+                if not hash_file(path).exists():
+                    _flushed(hash_file(path), f"{file_digest(path)}\n".encode())
             for left in self.root.glob(f"{ASIDE}*"):
                 left.unlink(missing_ok=True)
             self._is_held, self._seen = True, None
@@ -457,10 +461,17 @@ class Landing:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if self._at is not None:
             self._at.lay(self._name(path), aside, digest)
-            path.unlink(missing_ok=True)  # dated anew in its place: beside the new hash it would be damaged
-        _flushed(hash_file(path), f"{digest}\n".encode())  # alone it is nothing
         self._seen = None
-        aside.replace(path)
+        if (
+            path.exists()
+        ):  # dated anew in its place: without a hash the old and the new count, beside the other's neither
+            hash_file(path).unlink(missing_ok=True)
+            flush(path.parent)
+            aside.replace(path)
+            flush(path.parent)
+        _flushed(hash_file(path), f"{digest}\n".encode())  # alone it is nothing
+        if aside.exists():
+            aside.replace(path)
         flush(path.parent)
         flush(self.root)
         return path
@@ -585,8 +596,6 @@ class Landing:
         _flushed(aside, to_json(to_record(replace(withdrawal, at=at))))
         if self._at is not None:
             self._at.remove(self._name(path))
-        else:
-            path.unlink()
         self._move_in(aside, path)
 
 
