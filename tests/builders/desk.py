@@ -83,6 +83,9 @@ class Shelf:
     def add_files(self, version: int, files: dict[str, bytes], *, run: str | None = None) -> None:
         self.beside.setdefault(version, {}).update(files)
 
+    def file_of(self, version: int, place: str, *, run: str | None = None) -> bytes | None:
+        return self.beside.get(version, {}).get(place)
+
     def drop_files(self, version: int, folder: str, *, kept: Collection[str], run: str | None = None) -> None:
         files = self.beside.get(version, {})
         self.beside[version] = {

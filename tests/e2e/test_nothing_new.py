@@ -46,6 +46,15 @@ def test_no_tool_is_imported_to_say_so(world: World, command: str, code: int, sa
     assert TOOLS & ended.modules == set()
 
 
+def test_a_check_with_nothing_new_keeps_a_page_of_its_own(world: World) -> None:
+    ended = ask(world, "check", "--now", world.day(30.5), "--json")
+    check, bundle = json.loads(ended.out)["check"]["id"], stored_bundle(world.workspace, 1)
+    page = (bundle.parent / "checks" / f"{check}.html").read_text(encoding="utf-8")
+
+    assert (check in page, page.count("<img ") >= 2) == (True, True)
+    assert TOOLS & ended.modules == set()
+
+
 def test_what_was_predicted_was_checked_first_all_the_same(world: World) -> None:
     """Found without MLflow, a bundle is held to its recorded hash as ever."""
     file = stored_bundle(world.workspace, 1) / "verdict" / "verdict.json"

@@ -1,12 +1,14 @@
 """The page of a check is kept beside the version that was live; where that fails, the check is made all the same."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrim.checking.check import CheckOutcome, check
+from retrim.cli.page import find_page, keep_page_of, page_html, pictures_in
 from retrim.reports import kept_page
 from retrim_flows import kept_page as module
 from tests.builders.desk import Desk, make_desk
@@ -77,6 +79,39 @@ def test_a_check_that_was_made_before_keeps_no_second_page(desk: Desk, said: lis
     module.keep_page(checked(desk))
 
     assert (desk.shelf.beside, said) == ({}, [])
+
+
+def test_checks_that_had_no_flow_run_get_their_summary_with_the_next_that_has_one(desk: Desk, said: list[str]) -> None:
+    module.keep_page(checked(desk))
+    at_once = [check(desk.workspace, by="a test", now=desk.day(day)) for day in (12.1, 12.2)]
+    failed = [keep_page_of(desk.workspace, at_once[1], now=desk.day(12.2))]
+    said.clear()
+    desk.land(desk.rows(12, 13), 13)
+    newest = check(desk.workspace, by="a test", now=desk.day(13))
+    module.keep_page(newest)
+    module.keep_page(replace(newest, fresh=False))
+
+    assert failed == [""]
+    assert [each.id in line for each, line in zip((*at_once, newest), said, strict=True)] == [True] * 3
+    assert [f"`checks/{each.id}.html`" in line for each, line in zip((*at_once, newest), said, strict=True)] == [
+        False,  # as nobody kept it
+        True,
+        True,
+    ]
+
+
+def test_with_nothing_new_the_page_has_the_pictures_of_the_page_before(desk: Desk) -> None:
+    first = checked(desk)
+    drawn = page_html(find_page(desk.workspace, now=desk.day(12)))
+    desk.shelf.add_files(1, {f"checks/{first.id}.html": drawn.encode()})
+    again = check(desk.workspace, by="a test", now=desk.day(12.1))
+    said = keep_page_of(desk.workspace, again, now=desk.day(12.1))
+    kept = desk.shelf.beside[1][f"checks/{again.id}.html"]
+
+    assert said == ""
+    assert pictures_in(kept) == pictures_in(drawn.encode()) != ()
+    assert "the pictures are those of its page" in kept.decode()
+    assert again.id in kept.decode()
 
 
 def test_pages_of_older_checks_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

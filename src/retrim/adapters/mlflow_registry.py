@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -438,6 +438,23 @@ class ModelRegistry(Experiment):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
             self.client.log_artifacts(run, made)
+
+    def file_of(self, version: int, place: str, *, run: str | None = None) -> bytes | None:
+        """A file beside a version's bundle; None where there is none.
+
+        Args:
+            version: Its number.
+            place: Among the artifacts of its run, such as `checks/3f2a.html`.
+            run: As for `add_files`.
+        """
+        here = self._usual_files(run)
+        if here is not None:
+            return (here / place).read_bytes() if (here / place).is_file() else None
+        run, folder = self.run_of(version), str(PurePosixPath(place).parent)
+        with self.wrapped(f"read {place} of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
+            if place not in {file.path for file in self.client.list_artifacts(run, folder)}:
+                return None
+            return Path(self.client.download_artifacts(run, place, made)).read_bytes()
 
     def drop_files(self, version: int, folder: str, *, kept: Collection[str], run: str | None = None) -> None:
         """Removes the files of a folder among the artifacts of a version's run, but for those that are named.

@@ -102,7 +102,9 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
                 done = monitor(at.isoformat())
             checked, run, finished, failed = done.check, done.run, done.resumed, done.page
     else:
-        run, finished, failed = None, [], ""  # with nothing new the page of the check before says it
+        from retrim.cli.page import keep_page_of
+
+        run, finished, failed = None, [], keep_page_of(workspace, checked, now=at)
     resumed = resumed_runs(workspace, finished)
     if as_json:
         render.show_json(

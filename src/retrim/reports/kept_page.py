@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from retrim.checking.check import CheckOutcome
-from retrim.checking.history import CHECK
+from retrim.checking.history import CHECK, as_check
 from retrim.errors import RetrimError
 from retrim.lineage.workspace import Workspace
 
@@ -50,6 +50,37 @@ def keep_page(workspace: Workspace, checked: CheckOutcome, make: Callable[[], by
     except Exception as error:  # noqa: BLE001  whatever becomes of its page
         return KeptPage(None, str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}")
     return KeptPage(place)
+
+
+@dataclass(frozen=True)
+class PageBefore:
+    """The page of the check before.
+
+    Args:
+        as_of: Of that check.
+        page: It.
+    """
+
+    as_of: str
+    page: bytes
+
+
+def find_page_before(workspace: Workspace, checked: CheckOutcome) -> PageBefore | None:
+    """The page of the check before, where it is kept and the same version was live."""
+    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=2)
+    if len(rows) < 2 or rows[1].id != checked.id:
+        return None
+    page = find_kept_page(workspace, rows[0].id, as_check(rows[0]).record.champion)
+    same = as_check(rows[0]).record.champion == checked.record.champion
+    return PageBefore(rows[0].as_of, page) if same and page is not None else None
+
+
+def find_kept_page(workspace: Workspace, check: str, version: int | None) -> bytes | None:
+    """The page of a check beside the version that was live; None where it is not kept."""
+    row = None if version is None else workspace.store.version(workspace.model, version)
+    if row is None:
+        return None
+    return workspace.registry.file_of(row.version, place_of(check), run=row.made_from.mlflow_run)
 
 
 def place_of(check: str) -> str:
