@@ -17,18 +17,15 @@ from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_table
 from retrim.stats.codec import from_record, to_record
 from retrim.table.data import DataParams, row_keys
-from retrim.table.fault import Example, Fault
+from retrim.table.fault import Example, Expectation, Fault, Suite
 
 ROOT = Path(__file__).resolve().parents[2]
 BETWEEN, NOT_NULL = "expect_column_values_to_be_between", "expect_column_values_to_not_be_null"
 
 
-def suite(*expectations: tuple[str, dict[str, Any]], unit: str | None = None) -> dict[str, Any]:
+def suite(*expectations: tuple[str, dict[str, Any]], unit: str | None = None) -> Suite:
     meta = {"unit": unit} if unit else {}
-    return {
-        "name": "test",
-        "expectations": [{"type": kind, "kwargs": kwargs, "meta": meta} for kind, kwargs in expectations],
-    }
+    return Suite("test", expectations=tuple(Expectation(kind, kwargs, meta) for kind, kwargs in expectations))
 
 
 def frame() -> pd.DataFrame:
@@ -152,7 +149,7 @@ def test_the_part_of_a_suite_about_some_columns_is_about_no_other() -> None:
         ("expect_table_row_count_to_be_between", {"min_value": 1}),
     )
 
-    assert for_columns(whole, ["x"])["expectations"] == whole["expectations"][:1]
+    assert for_columns(whole, ["x"]).expectations == whole.expectations[:1]
 
 
 def write(path: Path, *expectations: object) -> Path:
@@ -214,7 +211,7 @@ def test_a_suite_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_rule_is_said_in_words(kind: str, kwargs: dict[str, Any], words: str) -> None:
-    assert in_words({"type": kind, "kwargs": kwargs}) == words
+    assert in_words(Expectation(kind, kwargs)) == words
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in DATASETS])
@@ -229,15 +226,15 @@ class TestEveryShippedSuite:
         assert validate(rows, read_suite(ROOT / data.suite)) == ()
 
     def test_says_where_each_bound_comes_from(self, name: str) -> None:
-        for one in read_suite(ROOT / "expectations" / f"{name}.json")["expectations"]:
-            if one["type"] == BETWEEN:
-                assert one["meta"]["unit"]
-                assert one["meta"]["source"]
+        for one in read_suite(ROOT / "expectations" / f"{name}.json").expectations:
+            if one.type == BETWEEN:
+                assert one.meta["unit"]
+                assert one.meta["source"]
 
 
 def test_reading_a_suite_again_and_again_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "suite.json"
-    path.write_text(json.dumps(suite((NOT_NULL, {"column": "x"}))), encoding="utf-8")
+    path.write_text(json.dumps(to_record(suite((NOT_NULL, {"column": "x"})))), encoding="utf-8")
     for _ in range(3):
         read_suite(path)
     handlers = logging.getLogger("great_expectations").handlers

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.great_expectations import BY_ROW, ChunkedSuite, by_row, validate
+from retrim.table.fault import Expectation, Suite
 
 pytestmark = pytest.mark.slow  # Great Expectations takes seconds to import
 
 
-def asked(*expectations: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    made = [{"type": f"expect_{kind}", "kwargs": kwargs} for kind, kwargs in expectations]
-    return {"name": "pieces", "expectations": made}
+def asked(*expectations: tuple[str, dict[str, Any]]) -> Suite:
+    made = tuple(Expectation(f"expect_{kind}", kwargs) for kind, kwargs in expectations)
+    return Suite("pieces", expectations=made)
 
 
 TABLE = pd.DataFrame(
@@ -47,13 +48,13 @@ def test_pieces_say_what_the_whole_says(rows: int) -> None:
 
 
 def test_a_share_of_all_rows_is_asked_of_all_rows() -> None:
-    kinds = {one["type"]: by_row(one) for one in SUITE["expectations"] if "mostly" not in one["kwargs"]}
+    kinds = {one.type: by_row(one) for one in SUITE.expectations if "mostly" not in one.kwargs}
 
     assert [name for name, each in kinds.items() if not each] == [
         "expect_column_values_to_be_unique",
         "expect_compound_columns_to_be_unique",
     ]
-    assert not by_row({"type": next(iter(BY_ROW)), "kwargs": {"mostly": 0.9}})
+    assert not by_row(Expectation(next(iter(BY_ROW)), {"mostly": 0.9}))
 
 
 def test_what_has_a_condition_on_rows_is_given_every_column() -> None:

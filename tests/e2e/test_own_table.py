@@ -53,4 +53,4 @@ def test_the_suite_by_hand_is_read_as_it_stands(tmp_path: Path) -> None:
     (suite,) = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "deliveries.json").write_text(suite, encoding="utf-8")
 
-    assert len(read_suite(tmp_path / "deliveries.json")["expectations"]) == 4
+    assert len(read_suite(tmp_path / "deliveries.json").expectations) == 4

@@ -98,7 +98,7 @@ def test_no_expectation_of_the_draft_blocks_a_past_batch() -> None:
     frame = table(2000)
     frame.loc[1900, "km"] = -1.0
     drafted = looked_at(csv(frame.rename(columns={"km": "distance"})))
-    dropped = [draft.expectation["kwargs"] for draft in drafted.suite if not draft.kept]
+    dropped = [draft.expectation.kwargs for draft in drafted.suite if not draft.kept]
 
     assert dropped == [{"column": "distance", "min_value": 0}]
 

@@ -20,12 +20,13 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
-from retrim.errors import BadInputError, UnknownNameError
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.files import uncollected
+from retrim.stats.codec import from_record
 from retrim.table.fault import EXAMPLES_KEPT, Example, Expectation, Fault, Suite, of_rows
 from retrim.table.schema import ColumnNames
 
@@ -34,6 +35,7 @@ DISTRIBUTION = (
     "unique_value_count", "proportion_of_unique", "proportion_of_non_null",
 )  # fmt: skip
 CURE = "correct the rows at their source; or land the batch anyway: retrim batch release ID --reason WHY"
+NUMBER = "number"
 FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
 
 
@@ -45,32 +47,25 @@ def read_suite(path: Path) -> Suite:
             has wrong arguments, is not binding, or describes a distribution.
     """
     try:
-        suite: Any = json.loads(path.read_text(encoding="utf-8"))
+        written: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInputError(f"suite {path} cannot be read as JSON ({error}); write {FORM}") from error
-    if not isinstance(suite, dict) or not isinstance(suite.get("expectations"), list) or "name" not in suite:
+    listed = written.get("expectations") if isinstance(written, dict) and "name" in written else None
+    if not isinstance(listed, list):
         raise BadInputError(f"suite {path} has no name with a list of expectations; write {FORM}")
-    for number, expectation in enumerate(suite["expectations"], start=1):
+    for number, expectation in enumerate(listed, start=1):
         _check(f"{path.name}, number {number}", expectation)
-    return cast("Suite", suite)
+    return from_record(Suite, written)
 
 
 def for_columns(suite: Suite, columns: Collection[str]) -> Suite:
     """The part of `suite` that is about these columns and no other."""
-    kept = [one for one in suite["expectations"] if columns_of(one) and columns_of(one) <= set(columns)]
-    return {**suite, "expectations": kept}
+    return suite.only(one for one in suite.expectations if one.columns and one.columns <= set(columns))
 
 
 def for_tables(suite: Suite) -> Suite:
     """The part of `suite` that holds for many batches put together: not what counts the rows or columns of one."""
-    return {**suite, "expectations": [one for one in suite["expectations"] if columns_of(one)]}
-
-
-def columns_of(expectation: Expectation) -> set[str]:
-    """The columns that an expectation names."""
-    kwargs = expectation["kwargs"]
-    named = [kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs]
-    return {*named, *kwargs.get("column_list", [])}
+    return suite.only(one for one in suite.expectations if one.columns)
 
 
 def validate(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> tuple[Fault, ...]:
@@ -94,8 +89,8 @@ def answers(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> d
     """The same by the number of the expectation in the suite, from 0."""
     frame = frame.reset_index(drop=True)
     return {
-        number: _fault(frame, suite["expectations"][number], result, key_column)
-        for number, result in _broken(frame, suite).items()
+        number: _fault(frame, suite.expectations[number], found, key_column)
+        for number, found in _broken(frame, suite).items()
     }
 
 
@@ -109,30 +104,33 @@ def rows_that_break(frame: pd.DataFrame, suite: Suite) -> dict[int, list[int]]:
     Raises:
         As `validate`.
     """
-    return {
-        number: result["unexpected_index_list"]
-        for number, result in _broken(frame.reset_index(drop=True), suite).items()
-    }
+    return {number: found.rows for number, found in _broken(frame.reset_index(drop=True), suite).items()}
 
 
-def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, dict[str, Any]]:
-    """What Great Expectations says of each expectation that does not hold, by its number in the suite."""
-    if not suite["expectations"]:
+@dataclass(frozen=True)
+class _Broken:
+    """What Great Expectations says of an expectation that does not hold: places of its rows, or what it saw."""
+
+    rows: list[int]
+    seen: str
+
+
+def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, _Broken]:
+    """The expectations that do not hold, by their number in the suite."""
+    if not suite.expectations:
         return {}
-    results = _results(frame, suite)
-    answered = list(zip(results, suite["expectations"], strict=True))
+    answered = list(zip(_results(frame, suite), suite.expectations, strict=True))
     # A bound cannot be computed on a column of another type; the type's own fault says it better.
-    mistyped = {
-        one["kwargs"].get("column") for result, one in answered if "of_type" in one["type"] and not result.success
-    }
+    mistyped = {one.arguments.column for result, one in answered if "of_type" in one.type and not result.success}
     broken = {}
     for number, (result, expectation) in enumerate(answered):
         message = _exception(result.exception_info)
         if message is None and not result.success:
-            broken[number] = result.result
-        elif message is not None and expectation["kwargs"].get("column") not in mistyped & set(frame.columns):
+            found = result.result
+            broken[number] = _Broken(found.get("unexpected_index_list") or [], str(found.get("observed_value")))
+        elif message is not None and expectation.arguments.column not in mistyped & set(frame.columns):
             raise BadInputError(
-                f"suite {suite['name']}: {expectation['type']} {expectation['kwargs']} cannot be computed ({message}); "
+                f"suite {suite.name}: {expectation.type} {expectation.kwargs} cannot be computed ({message}); "
                 f"columns: {', '.join(frame.columns)}"
             )
     return broken
@@ -151,37 +149,35 @@ def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
     asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
     definition = asset.add_batch_definition_whole_dataframe("all")
     together: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for number, one in enumerate(suite["expectations"]):
-        numbered = {**one, "meta": {**one.get("meta", {}), "number": number}}
+    for number, one in enumerate(suite.expectations):
+        numbered = {"type": one.type, "kwargs": one.kwargs, "meta": {NUMBER: number}}
         together.setdefault(_looked_at(one, frame.columns), []).append(numbered)
     found: dict[int, Any] = {}
     for columns, asked in together.items():
         batch = definition.get_batch({"dataframe": frame[list(columns)] if columns else frame})
         outcome = batch.validate(
-            gx.ExpectationSuite(name=suite["name"], expectations=asked),
+            gx.ExpectationSuite(name=suite.name, expectations=asked),
             result_format={"result_format": "COMPLETE", "include_unexpected_rows": False},
         )
-        found |= {result.expectation_config.meta["number"]: result for result in outcome.results}
-    if len(found) != len(suite["expectations"]):
-        expected = len(suite["expectations"])
-        raise BadInputError(f"suite {suite['name']}: {expected} expectations, {len(found)} answers; check each")
+        found |= {result.expectation_config.meta[NUMBER]: result for result in outcome.results}
+    if len(found) != len(suite.expectations):
+        expected = len(suite.expectations)
+        raise BadInputError(f"suite {suite.name}: {expected} expectations, {len(found)} answers; check each")
     return [found[number] for number in sorted(found)]
 
 
 def _looked_at(expectation: Expectation, columns: Collection[str]) -> tuple[str, ...]:
     """The columns that computing an expectation takes; none where it may take any."""
-    about = columns_of(expectation)
-    if not about <= set(columns) or expectation["kwargs"].get("row_condition") is not None:
+    if not expectation.columns <= set(columns) or expectation.arguments.row_condition is not None:
         return ()
-    return tuple(name for name in columns if name in about)
+    return tuple(name for name in columns if name in expectation.columns)
 
 
 def in_words(expectation: Expectation) -> str:
     """An expectation as a rule with its bound: "is between 0 and 100 (percent)"."""
-    kwargs = {name: value for name, value in expectation["kwargs"].items() if not name.startswith("column")}
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    kind = expectation["type"].removeprefix("expect_").removeprefix("column_").removeprefix("values_to_")
-    match kind:
+    kwargs = {name: value for name, value in expectation.kwargs.items() if not name.startswith("column")}
+    low, high = expectation.arguments.min_value, expectation.arguments.max_value
+    match expectation.kind:
         case "be_between" if high is None:
             words = f"is at least {low}"
         case "be_between" if low is None:
@@ -189,26 +185,25 @@ def in_words(expectation: Expectation) -> str:
         case "be_between":
             words = f"is between {low} and {high}"
         case "be_in_set":
-            words = f"is one of {', '.join(map(str, kwargs['value_set']))}"
+            words = f"is one of {', '.join(map(str, expectation.arguments.value_set))}"
         case "be_unique":
             words = "is there once"
         case "not_be_null":
             words = "is not blank"
         case "be_of_type":
-            words = f"is stored as {kwargs['type_']}"
+            words = f"is stored as {expectation.arguments.type_}"
         case _:
             given = ", ".join(f"{name} {value}" for name, value in sorted(kwargs.items()))
-            words = f"{kind.replace('_', ' ')}{f' ({given})' if given else ''}"
-    unit = expectation.get("meta", {}).get("unit")
+            words = f"{expectation.kind.replace('_', ' ')}{f' ({given})' if given else ''}"
+    unit = (expectation.meta or {}).get("unit")
     return f"{words} ({unit})" if unit else words
 
 
-def _fault(frame: pd.DataFrame, expectation: Expectation, result: dict[str, Any], key_column: str) -> Fault:
-    kwargs = expectation["kwargs"]
-    column = str(kwargs.get("column") or ", ".join(kwargs.get("column_list", [])) or kwargs.get("column_A", ""))
-    rows = result.get("unexpected_index_list")
+def _fault(frame: pd.DataFrame, expectation: Expectation, broken: _Broken, key_column: str) -> Fault:
+    own = expectation.arguments
+    column, rows = own.column or ", ".join(own.column_list) or own.column_a, broken.rows
     if not rows:
-        seen = Example(None, None, str(result.get("observed_value")))
+        seen = Example(None, None, broken.seen)
         return Fault(column, in_words(expectation), 1, (seen,), releasable=True, cure=CURE)
     keys = frame.get(key_column)
     shown = [name for name in column.split(", ") if name in frame]
@@ -229,19 +224,17 @@ def _exception(info: dict[str, Any]) -> str | None:
     return next((message for message in messages if message is not None), None)
 
 
-def _check(where: str, expectation: object) -> None:
-    if (
-        not isinstance(expectation, dict)
-        or "type" not in expectation
-        or not isinstance(expectation.get("kwargs"), dict)
-    ):
-        raise BadInputError(f"suite {where} has no type with kwargs: {expectation!r}; write {FORM}")
-    extra = sorted(set(expectation) - {"type", "kwargs", "meta"})
+def _check(where: str, written: Any) -> None:
+    try:
+        expectation = from_record(Expectation, written)
+    except RetrimError as error:
+        raise BadInputError(f"suite {where} has no type with kwargs: {written!r}; write {FORM}") from error
+    extra = sorted(set(written) - {"type", "kwargs", "meta"})
     if extra:
         raise BadInputError(
             f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation binds"
         )
-    kind = expectation["type"]
+    kind = expectation.type
     if any(word in kind for word in DISTRIBUTION):
         raise BadInputError(
             f"suite {where}: {kind} describes a distribution; a suite binds types, keys and physical bounds. "
@@ -256,10 +249,10 @@ def _check(where: str, expectation: object) -> None:
         # A suite with an unknown type would only log it, and go on without.
         raise UnknownNameError(f"expectation in {where}:", kind, known)
     try:
-        ExpectationConfiguration(type=kind, kwargs=expectation["kwargs"]).to_domain_obj()
+        ExpectationConfiguration(type=kind, kwargs=expectation.kwargs).to_domain_obj()
     except (TypeError, ValueError) as error:
         lines = " ".join(str(error).split())
-        raise BadInputError(f"suite {where}: {kind} does not take {expectation['kwargs']}: {lines}") from error
+        raise BadInputError(f"suite {where}: {kind} does not take {expectation.kwargs}: {lines}") from error
 
 
 def _load() -> Any:
@@ -276,9 +269,6 @@ def _load() -> Any:
     # Every cell is hashed, twice, for a mark of the batch that nobody reads: most of the time on a large one.
     pandas_execution_engine.hash_pandas_dataframe = lambda _: ""
     return great_expectations
-
-
-NAMED = ("column", "column_A", "column_B")
 
 
 @dataclass(frozen=True)
@@ -307,8 +297,8 @@ def fit_suite(
         names: What columns were called.
     """
     asked, gone = [], dict[str, int]()
-    for one in suite["expectations"]:
-        now = {name: name if name in columns else names.current(name) for name in columns_of(one)}
+    for one in suite.expectations:
+        now = {name: name if name in columns else names.current(name) for name in one.columns}
         lost = sorted(name for name, found in now.items() if found is None and name in landed)
         if lost:
             gone |= {name: gone.get(name, 0) + 1 for name in lost}
@@ -319,16 +309,17 @@ def fit_suite(
         "them out"
         for name, count in gone.items()
     )
-    return FittedSuite({**suite, "expectations": asked}, tuple(notes))
+    return FittedSuite(suite.only(asked), tuple(notes))
 
 
 def _called(expectation: Expectation, now: Mapping[str, str]) -> Expectation:
     """The expectation with its columns as they are called now."""
-    kwargs = dict(expectation["kwargs"])
-    kwargs |= {name: now[kwargs[name]] for name in NAMED if name in kwargs}
-    if "column_list" in kwargs:
-        kwargs["column_list"] = [now[name] for name in kwargs["column_list"]]
-    return {**expectation, "kwargs": kwargs}
+    own = expectation.arguments
+    named = {"column": own.column, "column_A": own.column_a, "column_B": own.column_b}
+    kwargs = expectation.kwargs | {name: now[column] for name, column in named.items() if column}
+    if own.column_list:
+        kwargs["column_list"] = [now[name] for name in own.column_list]
+    return replace(expectation, kwargs=kwargs)
 
 
 BY_ROW = frozenset(
@@ -353,7 +344,7 @@ BY_ROW = frozenset(
 
 def by_row(expectation: Expectation) -> bool:
     """Whether an expectation may be asked of each piece; one with `mostly` is about a share of all rows."""
-    return expectation["type"].lower() in BY_ROW and expectation["kwargs"].get("mostly") in (None, 1)
+    return expectation.type.lower() in BY_ROW and expectation.arguments.mostly in (None, 1)
 
 
 class ChunkedSuite:
@@ -363,8 +354,8 @@ class ChunkedSuite:
         self.suite = suite
         self._faults: dict[int, Fault] = {}
         self._rows = 0
-        self._by_row = [number for number, one in enumerate(suite["expectations"]) if by_row(one)]
-        self._whole = [number for number in range(len(suite["expectations"])) if number not in self._by_row]
+        self._by_row = [number for number, one in enumerate(suite.expectations) if by_row(one)]
+        self._whole = [number for number in range(len(suite.expectations)) if number not in self._by_row]
 
     @property
     def asks_whole(self) -> bool:
@@ -373,10 +364,10 @@ class ChunkedSuite:
 
     def whole_columns(self, columns: Sequence[str]) -> list[str]:
         """Those of `columns` that they need: all, where one of them has a condition on its rows."""
-        asked = [self.suite["expectations"][number] for number in self._whole]
-        if any(one["kwargs"].get("row_condition") is not None for one in asked):
+        asked = [self.suite.expectations[number] for number in self._whole]
+        if any(one.arguments.row_condition is not None for one in asked):
             return list(columns)
-        needed = {name for one in asked for name in columns_of(one)}
+        needed = {name for one in asked for name in one.columns}
         return [name for name in columns if name in needed]
 
     def look(self, piece: pd.DataFrame) -> None:
@@ -400,7 +391,7 @@ class ChunkedSuite:
         return tuple(fault for _, fault in sorted(self._faults.items()))
 
     def _asked(self, rows: pd.DataFrame, numbers: Sequence[int]) -> dict[int, Fault]:
-        asked: Suite = {**self.suite, "expectations": [self.suite["expectations"][number] for number in numbers]}
+        asked = self.suite.only(self.suite.expectations[number] for number in numbers)
         return {numbers[place]: fault for place, fault in answers(rows, asked).items()}
 
 

@@ -228,7 +228,7 @@ def _show(looked: "InspectedTable") -> None:
         f"  suite: {kept} expectations; each of {batches} held-out past batches keeps them", highlight=False
     )
     for draft in dropped:
-        kwargs = draft.expectation["kwargs"]
+        kwargs = draft.expectation.kwargs
         render.OUT.print(
             render.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches}"),
             highlight=False,

@@ -35,7 +35,7 @@ from retrim.reading.landed import Kind, batch_id
 from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
 from retrim.reading.table import KEY
 from retrim.settings import Env, load_params, parse_params
-from retrim.stats.codec import Instant, Unwritten, key, written
+from retrim.stats.codec import Instant, Unwritten, key, to_record, written
 from retrim.stats.plugins import SettingChoice
 from retrim.table.data import LABEL_TIME
 from retrim.table.reading import PLAIN, ReadingParams
@@ -381,10 +381,8 @@ def write(
     document = new_params(paths.params.read_text(encoding="utf-8"), drafted, reason=reason, name=paths.params.name)
     suite = paths.root / drafted.data.suite
     drafts = suite_of(drafted.data.model, drafted.suite)
-    lines = ",\n".join("    " + json.dumps(one, ensure_ascii=False) for one in drafts["expectations"])
-    head = (
-        f'{{\n  "name": {json.dumps(drafts["name"])},\n  "meta": {json.dumps(drafts["meta"])},\n  "expectations": [\n'
-    )
+    lines = ",\n".join("    " + json.dumps(to_record(one), ensure_ascii=False) for one in drafts.expectations)
+    head = f'{{\n  "name": {json.dumps(drafts.name)},\n  "meta": {json.dumps(drafts.meta)},\n  "expectations": [\n'
     write_file(suite, f"{head}{lines}\n  ]\n}}\n".encode())
     write_file(paths.params, document.encode("utf-8"))
     made = commit_setup(paths, suite, drafted.data.model) if commit else None

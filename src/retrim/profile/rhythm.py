@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.profile.columns_of_raw import Aim
 from retrim.profile.table import TableNote
+from retrim.stats.codec import to_record
 from retrim.stats.plugins import SettingChoice
 from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams
@@ -18,6 +20,7 @@ from retrim.table.fault import Expectation, Suite
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import season_cell
 
+BINDS = "types, keys and physical bounds; never the distribution or the levels of a reference window"
 BATCH_SPANS = ("1h", "6h", "1D", "7D", "14D", "30D", "60D", "90D", "180D")
 """Spans between batches, from which the smallest is taken that holds enough rows."""
 BATCHES = 50
@@ -408,7 +411,7 @@ class ExpectationDraft:
         return self.blocked == 0
 
     def as_record(self) -> dict[str, Any]:
-        return {**self.expectation, "blocked": self.blocked, "batches": self.batches, "kept": self.kept}
+        return {**to_record(self.expectation), "blocked": self.blocked, "batches": self.batches, "kept": self.kept}
 
 
 def draft_suite(
@@ -440,10 +443,8 @@ def draft_suite(
 
 
 def _expect(kind: str, column: str, *, source: str = "", **kwargs: Any) -> Expectation:
-    expectation: Expectation = {"type": f"expect_column_values_to_{kind}", "kwargs": {"column": column, **kwargs}}
-    if source:
-        expectation["meta"] = {"source": source}
-    return expectation
+    meta: dict[str, JsonValue] | None = {"source": source} if source else None
+    return Expectation(f"expect_column_values_to_{kind}", {"column": column, **kwargs}, meta)
 
 
 def _bounds(name: str, values: pd.Series, reading: ReadingParams) -> list[Expectation]:
@@ -462,23 +463,21 @@ def _bounds(name: str, values: pd.Series, reading: ReadingParams) -> list[Expect
 
 def breaks(batch: pd.DataFrame, expectation: Expectation) -> bool:
     """Whether a batch of typed rows breaks an expectation of a kind that is drafted here."""
-    kwargs = expectation["kwargs"]
-    kind = str(expectation["type"]).removeprefix("expect_column_values_to_")
-    name = kwargs["column"]
-    if name == "_key":
+    asked = expectation.arguments
+    if asked.column == "_key":
         return False  # keys are made or were checked before
-    values = batch[name]
-    if kind == "not_be_null":
+    values = batch[asked.column]
+    if expectation.kind == "not_be_null":
         return bool(values.isna().any())
     present = values.dropna()
-    if kind == "be_between":
-        low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    if expectation.kind == "be_between":
+        low, high = asked.min_value, asked.max_value
         return bool(
             ((present < low).any() if low is not None else False)
             or ((present > high).any() if high is not None else False)
         )
-    if kind == "be_in_set":
-        return bool((~present.isin(kwargs["value_set"])).any())
+    if expectation.kind == "be_in_set":
+        return bool((~present.isin(asked.value_set)).any())
     return False
 
 
@@ -487,12 +486,6 @@ def suite_of(name: str, drafts: Sequence[ExpectationDraft]) -> Suite:
     kept = []
     for draft in drafts:
         if draft.kept:
-            meta = {**draft.expectation.get("meta", {}), "false_blocks": f"0 of {draft.batches} held-out batches"}
-            kept.append({**draft.expectation, "meta": meta} if draft.batches else draft.expectation)
-    return {
-        "name": name,
-        "meta": {
-            "binds": "types, keys and physical bounds; never the distribution or the levels of a reference window"
-        },
-        "expectations": kept,
-    }
+            meta = {**(draft.expectation.meta or {}), "false_blocks": f"0 of {draft.batches} held-out batches"}
+            kept.append(replace(draft.expectation, meta=meta) if draft.batches else draft.expectation)
+    return Suite(name, {"binds": BINDS}, tuple(kept))

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from retrim.adapters.great_expectations import (
     by_row,
-    columns_of,
     for_columns,
     in_words,
     read_suite,
@@ -141,8 +140,8 @@ def check_rows(
     with ONE_SUITE:
         broken = breaks(frame, asked) if len(frame) else {}
     for number, places in broken.items():
-        expectation = asked["expectations"][number]
-        about = sorted(columns_of(expectation))
+        expectation = asked.expectations[number]
+        about = sorted(expectation.columns)
         bad = np.zeros(len(frame), dtype=bool)
         bad[np.asarray(places, dtype="int64")] = True
         reject(", ".join(about), bad & good, frame[about[0]], in_words(expectation))
@@ -256,10 +255,10 @@ def suite_of_rows(path: Path, columns: Collection[str]) -> Suite:
     if not path.is_file():
         raise BadInputError(f"suite {path} does not exist; restore it: git checkout {path}")
     suite = for_columns(read_suite(path), columns)
-    return {**suite, "expectations": [one for one in suite["expectations"] if is_of_rows(one)]}
+    return suite.only(filter(is_of_rows, suite.expectations))
 
 
 def is_of_rows(expectation: Expectation) -> bool:
     """Whether it is asked of each row by itself; what type a column has, its declaration says."""
-    conditional = expectation["kwargs"].get("row_condition") is not None
-    return by_row(expectation) and not conditional and not expectation["type"].endswith("of_type")
+    conditional = expectation.arguments.row_condition is not None
+    return by_row(expectation) and not conditional and not expectation.type.endswith("of_type")

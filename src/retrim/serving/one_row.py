@@ -22,8 +22,10 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.great_expectations import for_columns, rows_that_break
+from retrim.errors import RetrimError
 from retrim.reading.table import TOO_LARGE
 from retrim.serving.checked_rows import NOT_TEXT, Breaks, NeededColumns, is_of_rows, suite_of_rows
+from retrim.stats.codec import from_record
 from retrim.table.data import ColumnType
 from retrim.table.fault import Expectation, Suite
 from retrim.table.reading import CalendarPart, ReadingParams
@@ -75,43 +77,42 @@ def suite_to_ask(path: Path, types: Mapping[str, ColumnType]) -> Suite:
         BadInputError: The suite is not there, or cannot be read.
     """
     try:
-        suite = for_columns(json.loads(path.read_bytes()), types)
-        asked: Suite = {**suite, "expectations": [one for one in suite["expectations"] if is_of_rows(one)]}
+        suite = for_columns(from_record(Suite, json.loads(path.read_bytes())), types)
+        asked = suite.only(filter(is_of_rows, suite.expectations))
         if bounds_of(asked, types) is not None:
             return asked
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, RetrimError):
         pass  # what is wrong with it is said below
     return suite_of_rows(path, types)
 
 
 def bounds_of(suite: Suite, types: Mapping[str, ColumnType]) -> tuple[Bound, ...] | None:
     """The expectations of a suite as bounds; None where one is none."""
-    found = [bound_of(one, types) for one in suite["expectations"]]
+    found = [bound_of(one, types) for one in suite.expectations]
     return None if None in found else tuple(each for each in found if each is not None)
 
 
 def bound_of(expectation: Expectation, types: Mapping[str, ColumnType]) -> Bound | None:
     """An expectation as a bound; None where it is none."""
-    kind, given = expectation["type"], expectation["kwargs"]
-    if kind not in TAKES or not set(given) <= TAKES[kind] or given["column"] not in types:
+    kind, given, column = expectation.type, expectation.arguments, expectation.arguments.column
+    if kind not in TAKES or not set(expectation.kwargs) <= TAKES[kind] or column not in types:
         return None
-    column = given["column"]
     is_number = types[column] in NUMBERS
     if kind == NOT_NULL:
         return Bound(column, filled=True)
     if kind == IN_SET:
-        values = given["value_set"]
-        fits = values and all(_is_number(each) if is_number else isinstance(each, str) for each in values)
+        values = [each for each in given.value_set if isinstance(each, str | int | float)]
+        fits = values and all(_is_number(each) if is_number else isinstance(each, str) for each in given.value_set)
         return Bound(column, allowed=frozenset(values)) if fits and types[column] != "time" else None
-    low, high = given.get("min_value"), given.get("max_value")
+    low, high = given.min_value, given.max_value
     if not is_number or not all(each is None or _is_number(each) for each in (low, high)):
         return None
     least = -np.inf if low is None else float(low)
     most = np.inf if high is None else float(high)
     return Bound(
         column,
-        float(np.nextafter(least, np.inf)) if given.get("strict_min") and low is not None else least,
-        float(np.nextafter(most, -np.inf)) if given.get("strict_max") and high is not None else most,
+        float(np.nextafter(least, np.inf)) if given.strict_min and low is not None else least,
+        float(np.nextafter(most, -np.inf)) if given.strict_max and high is not None else most,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import pandas as pd
 
-from retrim.adapters.great_expectations import ChunkedSuite, columns_of, fit_suite, for_tables, read_suite
+from retrim.adapters.great_expectations import ChunkedSuite, fit_suite, for_tables, read_suite
 from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, write_file, write_folder
@@ -146,13 +146,13 @@ def _ask_suite(
     fitted = fit_suite(suite, data.suite, columns=[*OURS, *ours, *data.columns], landed=known, names=names)
     without = lacking(schemas, data.columns, names)
     together: dict[frozenset[str], list[Expectation]] = {}
-    for one in fitted.suite["expectations"]:
-        batches = frozenset[str]().union(*(without.get(name, ()) for name in columns_of(one)))
+    for one in fitted.suite.expectations:
+        batches = frozenset[str]().union(*(without.get(name, ()) for name in one.columns))
         together.setdefault(batches, []).append(one)
     faults: list[Fault] = []
     for batches, expectations in together.items():
         rows = bound if not batches else bound[~bound["_batch"].isin(batches)].reset_index(drop=True)
-        faults += _faults(rows, landed, ChunkedSuite({**suite, "expectations": expectations}))
+        faults += _faults(rows, landed, ChunkedSuite(suite.only(expectations)))
     if faults:
         raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(map(str, faults)))
     return fitted.notes

@@ -2,23 +2,68 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NotRequired, TypedDict
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import JsonValue
+
+from retrim.stats.codec import Absent, Number, from_record, key
 
 
-class Expectation(TypedDict):
+@dataclass(frozen=True)
+class Arguments:
+    """Those arguments of an expectation that are read here; Great Expectations knows the others."""
+
+    column: str = ""
+    column_a: Annotated[str, key("column_A")] = ""
+    column_b: Annotated[str, key("column_B")] = ""
+    column_list: tuple[str, ...] = ()
+    min_value: Number | str | None = None
+    max_value: Number | str | None = None
+    strict_min: bool = False
+    strict_max: bool = False
+    value_set: tuple[JsonValue, ...] = ()
+    type_: str = ""
+    mostly: JsonValue = None
+    row_condition: JsonValue = None
+
+
+@dataclass(frozen=True)
+class Expectation:
     """One rule of a suite, as Great Expectations writes it in JSON."""
 
     type: str
-    kwargs: dict[str, Any]
-    meta: NotRequired[dict[str, Any]]
+    kwargs: dict[str, JsonValue]
+    meta: Absent[dict[str, JsonValue]] = None
+
+    @cached_property
+    def arguments(self) -> Arguments:
+        """Of `kwargs`, what is read here."""
+        return from_record(Arguments, self.kwargs)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that it names."""
+        own = self.arguments
+        return frozenset({own.column, own.column_a, own.column_b, *own.column_list} - {""})
+
+    @property
+    def kind(self) -> str:
+        """Its type without the words that most begin with: `be_between`."""
+        return self.type.removeprefix("expect_").removeprefix("column_").removeprefix("values_to_")
 
 
-class Suite(TypedDict):
+@dataclass(frozen=True)
+class Suite:
     """The rules that each batch has to keep."""
 
     name: str
-    expectations: list[Expectation]
-    meta: NotRequired[dict[str, Any]]
+    meta: Absent[dict[str, JsonValue]] = None
+    expectations: tuple[Expectation, ...] = ()
+
+    def only(self, expectations: Iterable[Expectation]) -> "Suite":
+        """The same with these alone."""
+        return replace(self, expectations=tuple(expectations))
 
 
 EXAMPLES_KEPT = 10
@@ -78,10 +123,10 @@ def of_rows(
 ) -> Fault:
     """A fault of `count` rows; `found` gives (row, key, value) of at least the first ones."""
     examples: list[Example] = []
-    for row, key, value in found:
+    for row, row_key, value in found:
         if len(examples) == EXAMPLES_KEPT:
             break
-        examples.append(Example(row, key, str(value)[:200]))
+        examples.append(Example(row, row_key, str(value)[:200]))
     return Fault(column, rule, count, tuple(examples), releasable=releasable, cure=cure)
 
 
