@@ -163,7 +163,7 @@ def count_narrow_bins() -> tuple[int, int]:
     theirs = KBinsDiscretizer(10, encode="ordinal", quantile_method="averaged_inverted_cdf").fit(values[:, None])
     event = np.datetime64("2024-01-01", "us") + np.arange(1000) * np.timedelta64(1, "h")
     past = TrainingRows({"c": values}, values, (), event, event)
-    ours = REGISTERED["bins_frequency"].learn(past, bins=10).state["edges"]["c"]
+    ours = REGISTERED["bins_frequency"].learn(past, bins=10).state.edges["c"]
     return int(theirs.n_bins_[0]), len(ours) + 1
 
 

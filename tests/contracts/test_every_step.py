@@ -154,7 +154,7 @@ class TestEveryStep:
 
 
 def made_by(view: FeatureView) -> set[str]:
-    return {name for step in view.steps for name in step.makes}
+    return {made.name for step in view.steps for made in step.makes}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,8 +11,8 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, 
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer, StandardScaler
 
-from retrim.features.step import estimator_from_record, estimator_to_record
-from retrim.stats.codec import to_json
+from retrim.features.step import StoredEstimator, store_estimator
+from retrim.stats.codec import from_record, to_json, to_record
 
 NUMBERS = np.random.default_rng(1).gamma(2.0, 3.0, (60, 1))
 LEVELS = np.array([["dry"], ["rain"], ["hail"], ["dry"]], dtype=object)
@@ -43,23 +43,24 @@ def dense(values: Any) -> np.ndarray:
 @pytest.mark.parametrize(("estimator", "rows"), ESTIMATORS, ids=lambda value: type(value).__name__)
 def test_an_estimator_read_back_transforms_alike(estimator: Any, rows: Any) -> None:
     estimator.fit(rows)
-    again = estimator_from_record(json.loads(to_json(estimator_to_record(estimator))))
+    written = to_json(to_record(store_estimator(estimator)))
+    again = from_record(StoredEstimator, json.loads(written)).built
 
     assert np.array_equal(dense(again.transform(rows)), dense(estimator.transform(rows)))
-    assert estimator_to_record(again) == estimator_to_record(estimator)
+    assert to_json(to_record(store_estimator(again))) == written
 
 
 def test_no_private_attribute_is_stored() -> None:
     for estimator, rows in ESTIMATORS:
-        assert not [name for name in estimator_to_record(estimator.fit(rows))["fitted"] if name.startswith("_")]
+        assert not [name for name in store_estimator(estimator.fit(rows)).fitted if name.startswith("_")]
 
 
 @pytest.mark.parametrize("name", ["FunctionTransformer", "os.system", "ColumnTransformer"])
 def test_a_class_that_is_not_listed_is_not_read(name: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}' is not among the stored estimators: CountVectorizer, "):
-        estimator_from_record({"class": name, "parameters": {}, "fitted": {}})
+        _ = StoredEstimator(name, {}, {}).built
 
 
 def test_a_class_that_is_not_listed_is_not_stored() -> None:
     with pytest.raises(ValueError, match="ColumnTransformer is not among the stored estimators"):
-        estimator_to_record(ColumnTransformer([]))
+        store_estimator(ColumnTransformer([]))

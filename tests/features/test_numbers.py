@@ -66,7 +66,7 @@ def test_yeo_johnson_finds_the_power_that_scipy_finds_and_says_what_scipy_says()
 @pytest.mark.parametrize(("by", "ends"), [("iqr", [-2.0, 14.0]), ("zscore", None)])
 def test_fences_are_those_worked_by_hand(by: str, ends: list[float] | None) -> None:
     # 2, 4, 6, 8, 10: quartiles 4 and 8, so 1.5 times 4 beyond; mean 6, deviation the root of 8.
-    found = learn("outlier_flag", past({"km": numbers(2, 4, 6, 8, 10)}), by=by, reach=1.5).state["fences"]["km"]
+    found = learn("outlier_flag", past({"km": numbers(2, 4, 6, 8, 10)}), by=by, reach=1.5).state.fences["km"]
 
     assert found == pytest.approx(ends or [6 - 1.5 * 8**0.5, 6 + 1.5 * 8**0.5])
 
@@ -97,7 +97,7 @@ def test_a_row_with_an_outlier_is_not_trained_on() -> None:
 def test_more_beyond_the_fences_than_the_share_are_valid_though_rare() -> None:
     learned = learn("outlier_cap", past({"km": FAR}), by="iqr", reach=1.5, at_most=0.04)
 
-    assert learned.state["fences"] == {"km": None}
+    assert learned.state.fences == {"km": None}
     assert learned.said["km"]["kept as a tail"]
 
 

@@ -293,7 +293,7 @@ def _learned(step: FittedStep) -> dict[str, JsonValue]:
         found |= (
             {f"{name}.{below}": each for below, each in value.items()} if isinstance(value, dict) else {name: value}
         )
-    return {**found, "makes": [*sorted(step.makes)], "takes out": [*sorted(step.drops)]}
+    return {**found, "makes": [*sorted(made.name for made in step.makes)], "takes out": [*sorted(step.drops)]}
 
 
 def _brief(value: Any) -> Any:

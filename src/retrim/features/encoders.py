@@ -1,6 +1,6 @@
 """Preprocessing steps that turn categories, texts and times into numbers."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -15,14 +15,16 @@ from retrim.features.step import (
     PreprocessingStep,
     StepColumn,
     StepState,
+    StoredEstimator,
     TrainingRows,
     counts_of,
-    estimator_to_record,
     same,
     sample_places,
     step,
+    store_estimator,
     transform_texts,
 )
+from retrim.stats.codec import Number, key
 from retrim.table.derived_columns import PARTS, calendar_part
 from retrim.table.reading import CalendarPart, known_zone
 
@@ -37,14 +39,25 @@ def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
 Order = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_all_apart)]
 
 
+@dataclass(frozen=True)
+class OneEncoderEach:
+    """The encoder of each column; of one without levels there is none."""
+
+    fitted: dict[str, StoredEstimator]
+
+
 @step("one_hot", takes=CATEGORIES, gives="gone")
-class OneHot(PreprocessingStep):
+class OneHot(PreprocessingStep[OneEncoderEach]):
     """`COLUMN=LEVEL` for each of the most frequent levels: 1 or 0; missing where the cell is.
 
     A row of another level has 0 in all of them.
     """
 
-    def learn(self, past: TrainingRows, *, most_levels: Annotated[int, Field(ge=1, le=10_000)]) -> StepState:
+    learned = OneEncoderEach
+
+    def learn(
+        self, past: TrainingRows, *, most_levels: Annotated[int, Field(ge=1, le=10_000)]
+    ) -> StepState[OneEncoderEach]:
         from sklearn.preprocessing import OneHotEncoder
 
         kept = {name: sorted(list(counts_of(values))[:most_levels]) for name, values in past.frame.items()}
@@ -56,28 +69,37 @@ class OneHot(PreprocessingStep):
                         f"prepare.steps: one_hot makes {column!r} of {of[column]!r} and of {name!r}; rename one of them"
                     )
         fitted = {
-            name: estimator_to_record(OneHotEncoder(categories=[levels], handle_unknown="ignore", sparse_output=False))
+            name: store_estimator(OneHotEncoder(categories=[levels], handle_unknown="ignore", sparse_output=False))
             for name, levels in kept.items()
             if levels
         }
-        return StepState(
-            {"fitted": fitted}, {name: StepColumn("number", of[name]) for name in of}, drops=tuple(past.frame)
-        )
+        makes = {name: StepColumn("number", of[name]) for name in of}
+        return StepState(OneEncoderEach(fitted), makes, drops=tuple(past.frame))
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: OneEncoderEach) -> Frame:
         made: Frame = {}
-        for name, record in state["fitted"].items():
-            (levels,) = record["parameters"]["categories"]
-            encoded = transform_texts([record], frame[name], width=len(levels), nested=True)
+        for name, stored in state.fitted.items():
+            (levels,) = stored.built.categories_
+            encoded = transform_texts([stored], frame[name], width=len(levels), nested=True)
             made |= {f"{name}={level}": encoded[:, place] for place, level in enumerate(levels)}
         return made
 
 
+@dataclass(frozen=True)
+class OneEncoder:
+    """The encoder of every column, and the levels that it knows, by column."""
+
+    fitted: tuple[StoredEstimator, ...]
+    levels: dict[str, tuple[str, ...]]
+
+
 @step("ordinal", takes=CATEGORIES, gives="number")
-class Ordinal(PreprocessingStep):
+class Ordinal(PreprocessingStep[OneEncoder]):
     """The place of a level in the declared order, from 0 on; missing for a level that is not in it."""
 
-    def learn(self, past: TrainingRows, *, order: Order) -> StepState:
+    learned = OneEncoder
+
+    def learn(self, past: TrainingRows, *, order: Order) -> StepState[OneEncoder]:
         from sklearn.preprocessing import OrdinalEncoder
 
         said = {
@@ -85,40 +107,59 @@ class Ordinal(PreprocessingStep):
             for name, values in past.frame.items()
         }
         encoder = OrdinalEncoder(categories=[list(order)], handle_unknown="use_encoded_value", unknown_value=-1)
-        state = {"fitted": [estimator_to_record(encoder)], "levels": {name: list(order) for name in past.frame}}
+        state = OneEncoder((store_estimator(encoder),), dict.fromkeys(past.frame, tuple(order)))
         return StepState(state, same(past, "number"), said=said)
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        fitted = state["fitted"]
-        codes = {n: transform_texts(fitted, values, width=1, nested=True)[:, 0] for n, values in frame.items()}
+    def apply(self, frame: Frame, state: OneEncoder) -> Frame:
+        codes = {n: transform_texts(state.fitted, values, width=1, nested=True)[:, 0] for n, values in frame.items()}
         return {name: np.where(values < 0, np.nan, values) for name, values in codes.items()}
 
 
+@dataclass(frozen=True)
+class LevelShares:
+    """The share of each level, by column."""
+
+    levels: dict[str, dict[str, float]]
+
+
 @step("frequency", takes=CATEGORIES, gives="number")
-class Frequency(PreprocessingStep):
+class Frequency(PreprocessingStep[LevelShares]):
     """The share of the training rows with a level that had this one; 0 for an unseen level."""
 
-    def learn(self, past: TrainingRows) -> StepState:
+    learned = LevelShares
+
+    def learn(self, past: TrainingRows) -> StepState[LevelShares]:
         shares = {}
         for name, values in past.frame.items():
             counts = counts_of(values)
             rows = sum(counts.values())
             shares[name] = {level: count / rows for level, count in counts.items()}
-        return StepState({"levels": shares}, same(past, "number"))
+        return StepState(LevelShares(shares), same(past, "number"))
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        return {
-            name: np.array(
-                [np.nan if value is None else state["levels"][name].get(value, 0.0) for value in values],
-                dtype="float64",
-            )
-            for name, values in frame.items()
-        }
+    def apply(self, frame: Frame, state: LevelShares) -> Frame:
+        made: Frame = {}
+        for name, values in frame.items():
+            shares = state.levels[name]
+            found = [np.nan if value is None else shares.get(value, 0.0) for value in values]
+            made[name] = np.array(found, dtype="float64")
+        return made
+
+
+@dataclass(frozen=True)
+class KeptLevels:
+    """Levels that stay, those that become `into` (None: all others), and all of training, by column."""
+
+    kept: dict[str, tuple[str, ...]]
+    rare: dict[str, tuple[str, ...] | None]
+    into: str
+    levels: dict[str, tuple[str, ...]]
 
 
 @step("rare", takes=CATEGORIES, gives="category")
-class RareLevels(PreprocessingStep):
+class RareLevels(PreprocessingStep[KeptLevels]):
     """Levels under a share of the training rows become one; an unseen level becomes it too, or missing."""
+
+    learned = KeptLevels
 
     def learn(
         self,
@@ -127,35 +168,43 @@ class RareLevels(PreprocessingStep):
         under: Annotated[float, Field(gt=0, lt=1)],
         into: Annotated[str, Field(min_length=1)],
         unseen: Literal["merge", "missing"],
-    ) -> StepState:
+    ) -> StepState[KeptLevels]:
         kept, said, levels = {}, {}, {}
         for name, values in past.frame.items():
             counts = counts_of(values)
             rows = sum(counts.values())
-            kept[name] = sorted(level for level, count in counts.items() if count >= under * rows)
-            levels[name] = sorted(counts)
+            kept[name] = tuple(sorted(level for level, count in counts.items() if count >= under * rows))
+            levels[name] = tuple(sorted(counts))
             said[name] = {"levels": len(counts), "kept": len(kept[name])}
-        rare = {name: sorted(set(levels[name]) - set(kept[name])) if unseen == "missing" else None for name in kept}
-        state = {"kept": kept, "rare": rare, "into": into, "levels": levels}
-        return StepState(state, same(past, "category"), said=said)
+        rare = {name: tuple(sorted({*levels[name]} - {*kept[name]})) if unseen == "missing" else None for name in kept}
+        return StepState(KeptLevels(kept, rare, into, levels), same(past, "category"), said=said)
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: KeptLevels) -> Frame:
         made = {}
         for name, values in frame.items():
-            kept, rare = set(state["kept"][name]), state["rare"][name]
+            kept, rare = set(state.kept[name]), state.rare[name]
             merged = None if rare is None else set(rare)
             into = [
-                value
-                if value is None or value in kept
-                else (state["into"] if merged is None or value in merged else None)
+                value if value is None or value in kept else (state.into if merged is None or value in merged else None)
                 for value in values
             ]
             made[name] = np.array(into, dtype=object)
         return made
 
 
+@dataclass(frozen=True)
+class LevelTargets:
+    """Rows of each level, and of missing cells, and their means of each outcome `of`; `prior` are the means of all."""
+
+    smoothing: float
+    prior: tuple[float, ...]
+    levels: dict[str, dict[str, tuple[Number, ...]]]
+    missing: dict[str, tuple[Number, ...]]
+    of: tuple[str, ...]
+
+
 @step("target_code", takes=CATEGORIES, gives="gone")
-class TargetCode(PreprocessingStep):
+class TargetCode(PreprocessingStep[LevelTargets]):
     """`COLUMN:target`: the mean target of the rows with a level, drawn to the mean of all; of several classes one each.
 
     A row that a model is fitted on is coded by rows alone that came before it and whose label was due by its event,
@@ -167,10 +216,13 @@ class TargetCode(PreprocessingStep):
         in Prokhorenkova et al. (2018), CatBoost, NeurIPS 31, by time in place of a drawn permutation.
     """
 
-    def learn(self, past: TrainingRows, *, smoothing: Annotated[float, Field(ge=0, le=1e9)]) -> StepState:
+    learned = LevelTargets
+
+    def learn(self, past: TrainingRows, *, smoothing: Annotated[float, Field(ge=0, le=1e9)]) -> StepState[LevelTargets]:
         outcomes = past.outcomes
-        prior = [float(each.mean()) if past.rows else 0.0 for each in outcomes.values()]
-        levels, missing = {}, {}
+        prior = tuple(float(each.mean()) if past.rows else 0.0 for each in outcomes.values())
+        levels: dict[str, dict[str, tuple[Number, ...]]] = {}
+        missing: dict[str, tuple[Number, ...]] = {}
         for name, values in past.frame.items():
             found = list(counts_of(values))
             codes = _codes(values, found)
@@ -179,26 +231,26 @@ class TargetCode(PreprocessingStep):
                 np.bincount(codes, each, minlength=len(found) + 1) / np.maximum(rows, 1) for each in outcomes.values()
             ]
             shares = [[float(part[place]) for part in means] for place in range(len(found) + 1)]
-            levels[name] = {level: [int(rows[place]), *shares[place]] for place, level in enumerate(found)}
-            missing[name] = [int(rows[-1]), *shares[-1]]
-        state = {"smoothing": smoothing, "prior": prior, "levels": levels, "missing": missing, "of": list(outcomes)}
+            levels[name] = {level: (int(rows[place]), *shares[place]) for place, level in enumerate(found)}
+            missing[name] = (int(rows[-1]), *shares[-1])
+        state = LevelTargets(smoothing, prior, levels, missing, tuple(outcomes))
         makes = {_name(name, of): StepColumn("number", name) for name in past.frame for of in outcomes}
         return StepState(state, makes, drops=tuple(past.frame))
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: LevelTargets) -> Frame:
         made = {}
         for name, values in frame.items():
-            levels, missing = state["levels"][name], state["missing"][name]
-            unseen = [0, *([0.0] * len(state["of"]))]
+            levels, missing = state.levels[name], state.missing[name]
+            unseen = (0, *([0.0] * len(state.of)))
             found = np.array(
                 [missing if value is None else levels.get(value, unseen) for value in values], dtype="float64"
-            ).reshape(len(values), 1 + len(state["of"]))
-            for place, of in enumerate(state["of"]):
-                rows, prior = found[:, 0], np.full(len(found), state["prior"][place])
-                made[_name(name, of)] = _drawn(rows * found[:, place + 1], rows, prior, state["smoothing"])
+            ).reshape(len(values), 1 + len(state.of))
+            for place, of in enumerate(state.of):
+                rows, prior = found[:, 0], np.full(len(found), state.prior[place])
+                made[_name(name, of)] = _drawn(rows * found[:, place + 1], rows, prior, state.smoothing)
         return made
 
-    def train(self, past: TrainingRows, state: Mapping[str, Any]) -> Frame:
+    def train(self, past: TrainingRows, state: LevelTargets) -> Frame:
         made, event = {}, past.event.astype("int64")
         # A label that is due with its own event would be known of itself, and of those beside it.
         available = np.maximum(past.due.astype("int64"), event + 1)
@@ -206,11 +258,11 @@ class TargetCode(PreprocessingStep):
         outcomes = past.outcomes
         for name, values in past.frame.items():
             codes = _codes(values, list(counts_of(values)))
-            for of in state["of"]:
+            for of in state.of:
                 rows, sums = _before(codes, event, available, outcomes[of])
                 every, total = _before(everything, event, available, outcomes[of])
                 prior = np.divide(total, every, out=np.full(past.rows, np.nan), where=every > 0)
-                made[_name(name, of)] = _drawn(sums, rows, prior, state["smoothing"])
+                made[_name(name, of)] = _drawn(sums, rows, prior, state.smoothing)
         return made
 
 
@@ -254,20 +306,30 @@ DIGITS = 9
 """Decimals of an axis that are kept. Processors differ beyond them."""
 
 
-class _Text(PreprocessingStep):
+@dataclass(frozen=True)
+class TextAxes:
+    """Estimators that make components of a column's texts, one after the other; none where there was no word."""
+
+    columns: dict[str, tuple[StoredEstimator, ...]]
+    components: int
+
+
+class _Text(PreprocessingStep[TextAxes]):
     """scikit-learn's vectorizer, TfidfTransformer and TruncatedSVD on each column."""
 
-    def _learn(self, past: TrainingRows, size: int, *, components: int, seed: int) -> StepState:
-        state: dict[str, Any] = {}
+    learned = TextAxes
+
+    def _learn(self, past: TrainingRows, size: int, *, components: int, seed: int) -> StepState[TextAxes]:
+        columns: dict[str, tuple[StoredEstimator, ...]] = {}
         makes: dict[str, StepColumn] = {}
         said: dict[str, Any] = {}
         for name, values in past.frame.items():
             some = values[sample_places(len(values))]
-            state[name], said[name] = self._learn_column(
+            columns[name], said[name] = self._learn_column(
                 ["" if text is None else text for text in some], size, components, seed
             )
             makes |= {f"{name}:text{number + 1}": StepColumn("number", name) for number in range(components)}
-        return StepState({"columns": state, "components": components}, makes, drops=tuple(past.frame), said=said)
+        return StepState(TextAxes(columns, components), makes, drops=tuple(past.frame), said=said)
 
     def vectorizer(self, texts: list[str], size: int) -> Any:
         """A vectorizer of that many words at most; None where there is no word."""
@@ -275,14 +337,14 @@ class _Text(PreprocessingStep):
 
     def _learn_column(
         self, texts: list[str], size: int, components: int, seed: int
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    ) -> tuple[tuple[StoredEstimator, ...], dict[str, Any]]:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfTransformer
 
         vectorizer = self.vectorizer(texts, size) if texts else None
         counts = None if vectorizer is None else vectorizer.transform(texts)
         if counts is None or not counts.nnz:
-            return [], {"words": 0, "share kept": None}
+            return (), {"words": 0, "share kept": None}
         rarity = TfidfTransformer().fit(counts)
         weights = rarity.transform(counts)
         fitted, share = [vectorizer, rarity], 1.0
@@ -294,13 +356,13 @@ class _Text(PreprocessingStep):
             share = float((axes.singular_values_**2).sum() / weights.power(2).sum())
             fitted.append(axes)
         said = {"words": counts.shape[1], "share kept": round(share, DIGITS)}
-        return [estimator_to_record(each) for each in fitted], said
+        return tuple(map(store_estimator, fitted)), said
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: TextAxes) -> Frame:
         made: Frame = {}
         for name, values in frame.items():
-            reduced = transform_texts(state["columns"][name], values, width=state["components"], nested=False)
-            made |= {f"{name}:text{number + 1}": reduced[:, number] for number in range(state["components"])}
+            reduced = transform_texts(state.columns[name], values, width=state.components, nested=False)
+            made |= {f"{name}:text{number + 1}": reduced[:, number] for number in range(state.components)}
         return made
 
 
@@ -311,7 +373,7 @@ class TextTfidf(_Text):
     A text without a known word is 0 in all; a missing one is missing.
     """
 
-    def learn(self, past: TrainingRows, *, words: Words, components: Components, seed: Seed) -> StepState:
+    def learn(self, past: TrainingRows, *, words: Words, components: Components, seed: Seed) -> StepState[TextAxes]:
         return self._learn(past, words, components=components, seed=seed)
 
     def vectorizer(self, texts: list[str], size: int) -> Any:
@@ -328,7 +390,7 @@ class TextTfidf(_Text):
 class TextHash(_Text):
     """The same without a list of words: each is counted in the bucket that its hash names, so new words count too."""
 
-    def learn(self, past: TrainingRows, *, buckets: Words, components: Components, seed: Seed) -> StepState:
+    def learn(self, past: TrainingRows, *, buckets: Words, components: Components, seed: Seed) -> StepState[TextAxes]:
         return self._learn(past, buckets, components=components, seed=seed)
 
     def vectorizer(self, texts: list[str], size: int) -> Any:
@@ -360,9 +422,20 @@ Zone = Annotated[str, AfterValidator(known_zone)]
 Country = Annotated[str, AfterValidator(known_country)]
 
 
+@dataclass(frozen=True)
+class CalendarParts:
+    """What is made of a time."""
+
+    parts: tuple[CalendarPart, ...]
+    circle: bool
+    zone: str
+
+
 @step("calendar", takes=TIMES, gives="same")
-class Calendar(PreprocessingStep):
+class Calendar(PreprocessingStep[CalendarParts]):
     """`COLUMN:PART` for each part; as a circle `COLUMN:PART:sin` and `:cos`, so that hour 23 lies beside hour 0."""
+
+    learned = CalendarParts
 
     def learn(
         self,
@@ -371,19 +444,19 @@ class Calendar(PreprocessingStep):
         parts: Annotated[tuple[CalendarPart, ...], Field(min_length=1)],
         circle: bool,
         zone: Zone,
-    ) -> StepState:
+    ) -> StepState[CalendarParts]:
         ends = ("sin", "cos") if circle else ("",)
         names = {f"{name}:{part}:{end}".rstrip(":"): name for name in past.frame for part in parts for end in ends}
-        state = {"parts": list(parts), "circle": circle, "zone": zone}
-        return StepState(state, {name: StepColumn("number", of) for name, of in names.items()})
+        makes = {name: StepColumn("number", of) for name, of in names.items()}
+        return StepState(CalendarParts(tuple(parts), circle, zone), makes)
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: CalendarParts) -> Frame:
         made: Frame = {}
         for name, values in frame.items():
             times = pd.Series(pd.DatetimeIndex(values).tz_localize("UTC"))
-            for part in state["parts"]:
-                found = calendar_part(times, part, zone=state["zone"]).to_numpy()
-                if not state["circle"]:
+            for part in state.parts:
+                found = calendar_part(times, part, zone=state.zone).to_numpy()
+                if not state.circle:
                     made[f"{name}:{part}"] = found
                     continue
                 low, high = PARTS[part]
@@ -392,41 +465,53 @@ class Calendar(PreprocessingStep):
         return made
 
 
+@dataclass(frozen=True)
+class KnownHolidays:
+    """Dates of the years that are known; without a first year, none is."""
+
+    dates: tuple[str, ...]
+    since: Annotated[int | None, key("from")]
+    until: int | None
+    zone: str
+
+
 @step("holidays", takes=TIMES, gives="same")
-class Holidays(PreprocessingStep):
+class Holidays(PreprocessingStep[KnownHolidays]):
     """`COLUMN:holiday`, 1 or 0, and `COLUMN:to_holiday`, days to the nearest one before or after, 7 at most.
 
     The dates lie in the bundle, so that another release of the package changes no prediction.
     """
 
-    def learn(self, past: TrainingRows, *, country: Country, zone: Zone) -> StepState:
+    learned = KnownHolidays
+
+    def learn(self, past: TrainingRows, *, country: Country, zone: Zone) -> StepState[KnownHolidays]:
         import holidays
 
-        state: dict[str, Any] = {"dates": [], "from": None, "until": None, "zone": zone}
+        state = KnownHolidays((), None, None, zone)
         times = [values[~np.isnat(values)] for values in past.frame.values()]
         years = np.concatenate([each.astype("datetime64[Y]").astype("int64") for each in times]) + 1970
         if len(years):
             first, last = int(years.min()) - 1, int(years.max()) + AHEAD
             land, _, part = country.partition("-")
             found = holidays.country_holidays(land, subdiv=part or None, years=range(first, last + 1))
-            state |= {"dates": sorted(day.isoformat() for day in found), "from": first, "until": last}
+            state = KnownHolidays(tuple(sorted(day.isoformat() for day in found)), first, last, zone)
         makes = {
             f"{name}:{what}": StepColumn("number", name) for name in past.frame for what in ("holiday", "to_holiday")
         }
         return StepState(state, makes)
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        days = np.array(state["dates"], dtype="datetime64[D]").astype("int64")
+    def apply(self, frame: Frame, state: KnownHolidays) -> Frame:
+        days = np.array(state.dates, dtype="datetime64[D]").astype("int64")
         made = {}
         for name, values in frame.items():
-            there = pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(state["zone"]).tz_localize(None)
+            there = pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(state.zone).tz_localize(None)
             own = there.to_numpy().astype("datetime64[D]")
             year = own.astype("datetime64[Y]").astype("int64") + 1970
             known = ~np.isnat(own)
-            if state["from"] is not None:
-                known &= (year >= state["from"]) & (year <= state["until"])
-            else:
+            if state.since is None or state.until is None:
                 known[:] = False
+            else:
+                known &= (year >= state.since) & (year <= state.until)
             away = np.full(len(own), float(NEAR))
             if len(days):
                 day = own.astype("int64")

@@ -6,17 +6,16 @@ Preparing features: declared steps, learned on training rows, applied alike in t
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypedDict, get_type_hints
+from functools import cached_property
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 import pandas as pd
 from pydantic import (
     Field,
     JsonValue,
-    PlainSerializer,
-    PlainValidator,
     TypeAdapter,
     ValidationError,
     model_serializer,
@@ -25,7 +24,7 @@ from pydantic import (
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.step import STEPS, Frame, Kind, PreprocessingStep, StepColumn, TrainingRows, held
-from retrim.stats.codec import as_numbers
+from retrim.stats.codec import as_numbers, from_record, to_record
 from retrim.stats.plugins import Plugin, SettingsSection, explain
 from retrim.table.data import ColumnType, DataParams
 
@@ -84,7 +83,7 @@ class PrepareParams(SettingsSection):
     )
 
 
-def arguments_of(entry: Plugin[PreprocessingStep]) -> dict[str, type]:
+def arguments_of(entry: Plugin[PreprocessingStep[Any]]) -> dict[str, type]:
     """The arguments that a step takes, and their types."""
     hints = get_type_hints(entry.value.learn, include_extras=True)
     parameters = inspect.signature(entry.value.learn).parameters.values()
@@ -158,13 +157,14 @@ class StepRows:
     def frame(self, names: tuple[str, ...]) -> Frame:
         return {name: self[name] for name in names}
 
-    def put(self, makes: Mapping[str, StepColumn], drops: tuple[str, ...], values: Frame) -> None:
+    def put(self, makes: Iterable["MadeColumn"], drops: tuple[str, ...], values: Frame) -> None:
         """Writes what a step made, and drops what it did away with.
 
         Raises:
             BadInputError: A column that it adds is there already.
         """
-        for name, made in makes.items():
+        for made in makes:
+            name = made.name
             if name in self.kinds and made.of != name:
                 raise BadInputError(
                     f"prepare.steps: a step makes {name!r}, and there is such a column; rename it, or leave a step out"
@@ -184,20 +184,11 @@ class StepRows:
             self.made = {name: values[mask] for name, values in self.made.items()}
 
 
-class MadeColumn(TypedDict):
+@dataclass(frozen=True)
+class MadeColumn(StepColumn):
     """A column that a step writes, as a bundle keeps it."""
 
     name: str
-    kind: Kind
-    of: str
-
-
-def _write_makes(makes: Mapping[str, StepColumn]) -> list[MadeColumn]:
-    return [{"name": name, "kind": made.kind, "of": made.of} for name, made in makes.items()]
-
-
-def _read_makes(makes: list[MadeColumn]) -> dict[str, StepColumn]:
-    return {made["name"]: StepColumn(made["kind"], made["of"]) for made in makes}
 
 
 @dataclass(frozen=True)
@@ -216,21 +207,24 @@ class FittedStep:
     declared: StepParams
     columns: tuple[str, ...]
     state: dict[str, JsonValue] = field(repr=False)
-    makes: Annotated[
-        dict[str, StepColumn], PlainValidator(_read_makes), PlainSerializer(_write_makes, return_type=list)
-    ]
+    makes: tuple[MadeColumn, ...]
     drops: tuple[str, ...]
     said: dict[str, JsonValue]
 
+    @cached_property
+    def learned(self) -> Any:
+        """The state as the step's own record."""
+        return from_record(STEPS[self.declared.step].learned, self.state)
+
     def apply(self, sheet: StepRows) -> None:
         """Works on rows that are predicted."""
-        sheet.put(self.makes, self.drops, STEPS[self.declared.step].apply(sheet.frame(self.columns), self.state))
+        sheet.put(self.makes, self.drops, STEPS[self.declared.step].apply(sheet.frame(self.columns), self.learned))
 
     def train(self, sheet: StepRows, past: TrainingRows, *, drop: bool = True) -> None:
         """Works on rows that a model is fitted on; with `drop` it may leave some out."""
         step = STEPS[self.declared.step]
-        kept = step.kept(past.frame, self.state)
-        sheet.put(self.makes, self.drops, step.train(past, self.state))
+        kept = step.kept(past.frame, self.learned)
+        sheet.put(self.makes, self.drops, step.train(past, self.learned))
         if drop:
             sheet.keep(kept)
 
@@ -278,7 +272,8 @@ def learn_steps(
         columns = _columns(sheet, each, where, strict=strict)
         past = past_of(sheet, columns, outcome)
         learned = STEPS[each.step].learn(past, **each.arguments)
-        fitted = FittedStep(each, columns, learned.state, learned.makes, learned.drops, learned.said)
+        makes = tuple(MadeColumn(made.kind, made.of, name) for name, made in learned.makes.items())
+        fitted = FittedStep(each, columns, to_record(learned.state), makes, learned.drops, learned.said)
         fitted.train(sheet, past)
         found.append(fitted)
     if not any(kind != "time" for kind in sheet.kinds.values()):

@@ -19,21 +19,52 @@ Preprocessing steps for missing cells and for outliers. Without one, missing cel
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 
+from retrim.stats.codec import Numbers, key
 from retrim.stats.plugins import PluginRegistry
 
 
-def estimator_to_record(estimator: Any) -> dict[str, Any]:
-    """The estimator in JSON types: parameters that differ from their defaults, and public fitted attributes.
+@dataclass(frozen=True)
+class StoredEstimator:
+    """A scikit-learn estimator in JSON types: parameters that differ from their defaults, public fitted attributes."""
+
+    name: Annotated[str, key("class")]
+    parameters: dict[str, JsonValue]
+    fitted: dict[str, JsonValue]
+
+    @cached_property
+    def built(self) -> Any:
+        """The estimator.
+
+        Raises:
+            ValueError: The record names a class that is not in the list.
+        """
+        build = _classes().get(self.name)
+        if build is None:
+            raise ValueError(f"{self.name!r} is not among the stored estimators: {', '.join(sorted(_classes()))}")
+        estimator = build(**self.parameters)
+        if self.name in _REFITTED:
+            first = self.parameters[_REFITTED[self.name]]
+            while isinstance(first, list):
+                first = first[0]
+            return estimator.fit(np.array([[first]], dtype=object if isinstance(first, str) else "float64"))
+        for attribute, value in self.fitted.items():
+            setattr(estimator, attribute, np.array(value) if isinstance(value, list) else value)
+        return estimator
+
+
+def store_estimator(estimator: Any) -> StoredEstimator:
+    """The record of an estimator.
 
     Raises:
-        ValueError: The class is not one that `estimator_from_record` builds.
+        ValueError: The class is not one that is built again.
     """
     name = type(estimator).__name__
     build = _classes().get(name)
@@ -41,37 +72,16 @@ def estimator_to_record(estimator: Any) -> dict[str, Any]:
         raise ValueError(f"{name} is not among the stored estimators: {', '.join(sorted(_classes()))}")
     defaults = build().get_params()
     parameters = {
-        key: value
-        for key, value in estimator.get_params().items()
-        if value is not defaults[key] and value != defaults[key]  # NaN equals nothing, itself neither
+        parameter: value
+        for parameter, value in estimator.get_params().items()
+        if value is not defaults[parameter] and value != defaults[parameter]  # NaN equals nothing, itself neither
     }
     fitted = {
-        key: value
-        for key, value in vars(estimator).items()
-        if name not in _REFITTED and key.endswith("_") and not key.startswith("_")
+        attribute: value
+        for attribute, value in vars(estimator).items()
+        if name not in _REFITTED and attribute.endswith("_") and not attribute.startswith("_")
     }
-    return {"class": name, "parameters": _plain(parameters), "fitted": _plain(fitted)}
-
-
-def estimator_from_record(record: Mapping[str, Any]) -> Any:
-    """The estimator that `estimator_to_record` described.
-
-    Raises:
-        ValueError: The record names a class that is not in the list.
-    """
-    name, parameters = record["class"], record["parameters"]
-    build = _classes().get(name)
-    if build is None:
-        raise ValueError(f"{name!r} is not among the stored estimators: {', '.join(sorted(_classes()))}")
-    estimator = build(**parameters)
-    if name in _REFITTED:
-        first = parameters[_REFITTED[name]]
-        while isinstance(first, list):
-            first = first[0]
-        return estimator.fit(np.array([[first]], dtype=object if isinstance(first, str) else "float64"))
-    for key, value in record["fitted"].items():
-        setattr(estimator, key, np.array(value) if isinstance(value, list) else value)
-    return estimator
+    return StoredEstimator(name, _plain(parameters), _plain(fitted))
 
 
 _REFITTED = {"OneHotEncoder": "categories", "OrdinalEncoder": "categories", "SimpleImputer": "fill_value"}
@@ -95,7 +105,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {key: _plain(below) for key, below in value.items()}
+        return {name: _plain(below) for name, below in value.items()}
     return value
 
 
@@ -144,52 +154,61 @@ class StepColumn:
     of: str
 
 
+L = TypeVar("L")
+
+
 @dataclass(frozen=True)
-class StepState:
+class StepState(Generic[L]):
     """What a step learned.
 
     Args:
-        state: All that applying takes, in JSON types.
+        state: All that applying takes, as the record that a bundle keeps.
         makes: Columns it writes; one that is there already is replaced in its place.
         drops: Columns that are there no longer.
         said: What it found, for a reader; applying does without.
     """
 
-    state: dict[str, Any]
+    state: L
     makes: dict[str, StepColumn]
     drops: tuple[str, ...] = ()
     said: dict[str, Any] = field(default_factory=dict)
 
 
-class PreprocessingStep:
+@dataclass(frozen=True)
+class Nothing:
+    """The state of a step that learns nothing that applying takes."""
+
+
+class PreprocessingStep(Generic[L]):
     """A step.
 
-    `learn(past, *, ...)` gives the state of training rows, of which there may be none. The step's arguments are its
-    keywords, typed with their bounds, and none has a default.
+    `learn(past, *, ...)` gives the state of training rows, of which there may be none: a dataclass, named as `learned`.
+    The step's arguments are its keywords, typed with their bounds, and none has a default.
     """
 
-    learn: Callable[..., StepState]
+    learned: type[L]
+    learn: Callable[..., StepState[L]]
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: L) -> Frame:
         """The columns it makes of rows; each row by itself."""
         raise NotImplementedError
 
-    def train(self, past: TrainingRows, state: Mapping[str, Any]) -> Frame:
+    def train(self, past: TrainingRows, state: L) -> Frame:
         """The same for rows that a model is fitted on, whose labels the state may have been learned from."""
         return self.apply(past.frame, state)
 
-    def kept(self, frame: Frame, state: Mapping[str, Any]) -> np.ndarray | None:
+    def kept(self, frame: Frame, state: L) -> np.ndarray | None:
         """Which rows a model is fitted on, shape (n,); None: all. No row that is predicted is ever dropped."""
         return None
 
 
-STEPS: PluginRegistry[PreprocessingStep] = PluginRegistry("step")
+STEPS: PluginRegistry[PreprocessingStep[Any]] = PluginRegistry("step")
 Kinds = tuple[Kind, ...]
 NUMBERS: Kinds = ("number",)
 CATEGORIES: Kinds = ("category",)
 ANY: Kinds = ("number", "category")
 TIMES: Kinds = ("time",)
-S = TypeVar("S", bound=PreprocessingStep)
+S = TypeVar("S", bound=PreprocessingStep[Any])
 
 
 def step(name: str, *, takes: Kinds, gives: Kind | Literal["same", "gone"]) -> Callable[[type[S]], type[S]]:
@@ -208,8 +227,17 @@ def step(name: str, *, takes: Kinds, gives: Kind | Literal["same", "gone"]) -> C
     return enter
 
 
-class ColumnStep(PreprocessingStep):
+@dataclass(frozen=True)
+class FittedColumns:
+    """Estimators that transform a column one after the other, by column."""
+
+    fitted: dict[str, tuple[StoredEstimator, ...]]
+
+
+class ColumnStep(PreprocessingStep[FittedColumns]):
     """A step that fits scikit-learn estimators on each column. A column of which nothing is known stays as it is."""
+
+    learned = FittedColumns
 
     def fit_column(self, values: np.ndarray) -> list[Any]:
         """Estimators that transform a column one after the other: fitted, or with all they learned as parameters.
@@ -219,45 +247,43 @@ class ColumnStep(PreprocessingStep):
         """
         raise NotImplementedError
 
-    def learn(self, past: TrainingRows) -> StepState:
+    def learn(self, past: TrainingRows) -> StepState[FittedColumns]:
         fitted = {
-            name: [estimator_to_record(each) for each in self.fit_column(values[:, None])]
-            if known(values).any()
-            else []
+            name: tuple(map(store_estimator, self.fit_column(values[:, None]) if known(values).any() else ()))
             for name, values in past.frame.items()
         }
         return StepState(
-            {"fitted": fitted}, {name: StepColumn(kind_of(values), name) for name, values in past.frame.items()}
+            FittedColumns(fitted), {name: StepColumn(kind_of(values), name) for name, values in past.frame.items()}
         )
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        return {name: transform_column(state["fitted"][name], values) for name, values in frame.items()}
+    def apply(self, frame: Frame, state: FittedColumns) -> Frame:
+        return {name: transform_column(state.fitted[name], values) for name, values in frame.items()}
 
 
-def transform_column(records: Sequence[Mapping[str, Any]], values: np.ndarray) -> np.ndarray:
+def transform_column(stored: Sequence[StoredEstimator], values: np.ndarray) -> np.ndarray:
     """What stored estimators make of a column one after the other, shape (n,); of no rows, the column itself."""
-    for record in records if len(values) else ():
+    for each in stored if len(values) else ():
         with np.errstate(over="ignore"):
-            values = estimator_from_record(record).transform(values[:, None])[:, 0]
+            values = each.built.transform(values[:, None])[:, 0]
         values = values if values.dtype == object else held(values)
     return values
 
 
-def transform_texts(records: Sequence[Mapping[str, Any]], texts: np.ndarray, *, width: int, nested: bool) -> np.ndarray:
+def transform_texts(stored: Sequence[StoredEstimator], texts: np.ndarray, *, width: int, nested: bool) -> np.ndarray:
     """What stored estimators make of texts, each distinct one once, shape (n, width); NaN of a missing one.
 
     Args:
-        records: Estimators, one after the other. None: 0 of every text.
+        stored: Estimators, one after the other. None: 0 of every text.
         texts: Shape (n,).
         width: Columns. Those beyond what the estimators make are 0.
         nested: Whether they take rows of one cell, as encoders do, or texts.
     """
     places, distinct = pd.factorize(texts)  # the place of a missing one is -1: the last
     made = np.zeros((len(distinct) + 1, width))
-    if len(distinct) and records:
+    if len(distinct) and stored:
         values: Any = distinct[:, None] if nested else distinct
-        for record in records:
-            values = estimator_from_record(record).transform(values)
+        for each in stored:
+            values = each.built.transform(values)
         made[:-1, : values.shape[1]] = values if isinstance(values, np.ndarray) else values.toarray()
     made[-1] = np.nan
     return np.asarray(made[places])
@@ -285,7 +311,7 @@ def kind_of(values: np.ndarray) -> Kind:
     return "category" if values.dtype == object else "number"
 
 
-def codes_of(values: np.ndarray, levels: list[str]) -> np.ndarray:
+def codes_of(values: np.ndarray, levels: Sequence[str]) -> np.ndarray:
     """The place of each text among the levels, shape (n,); -1 for one that is missing or not among them."""
     places = {level: place for place, level in enumerate(levels)}
     return np.array([places.get(value, -1) for value in values], dtype="int64")
@@ -389,21 +415,23 @@ def lost(values: np.ndarray, bins: np.ndarray, target: np.ndarray) -> dict[str, 
     }
 
 
-class _Selection(PreprocessingStep):
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+class _Selection(PreprocessingStep[Nothing]):
+    learned = Nothing
+
+    def apply(self, frame: Frame, state: Nothing) -> Frame:
         return {}
 
 
-def _best(scores: Mapping[str, float], keep: int) -> StepState:
+def _best(scores: Mapping[str, float], keep: int) -> StepState[Nothing]:
     """Keeps the columns of the highest scores, those alike in their order."""
     kept = sorted(scores, key=lambda name: -scores[name])[:keep]
     return _kept(scores, set(kept))
 
 
-def _kept(scores: Mapping[str, float], kept: set[str]) -> StepState:
+def _kept(scores: Mapping[str, float], kept: set[str]) -> StepState[Nothing]:
     shown = {name: float(f"{score:.9g}") for name, score in scores.items()}
     said = {"scores": shown, "kept": [name for name in scores if name in kept]}
-    return StepState({}, {}, drops=tuple(name for name in scores if name not in kept), said=said)
+    return StepState(Nothing(), {}, drops=tuple(name for name in scores if name not in kept), said=said)
 
 
 def _telling(past: TrainingRows) -> dict[str, float]:
@@ -417,7 +445,7 @@ def _telling(past: TrainingRows) -> dict[str, float]:
 class SelectMutual(_Selection):
     """Keeps the columns that tell most of the target by themselves: mutual information, in cells of equal rows."""
 
-    def learn(self, past: TrainingRows, *, keep: Keep) -> StepState:
+    def learn(self, past: TrainingRows, *, keep: Keep) -> StepState[Nothing]:
         return _best(_telling(past), keep)
 
 
@@ -425,7 +453,7 @@ class SelectMutual(_Selection):
 class SelectChi2(_Selection):
     """Keeps the columns that depend most on the target: chi-squared of the table of cells, as Cramér's V."""
 
-    def learn(self, past: TrainingRows, *, keep: Keep) -> StepState:
+    def learn(self, past: TrainingRows, *, keep: Keep) -> StepState[Nothing]:
         some = sample(past)
         aim = target_cells(some)
         return _best({name: cramer(cells_of(values, most=CELLS), aim)[0] for name, values in some.frame.items()}, keep)
@@ -458,7 +486,7 @@ class SelectUncorrelated(_Selection):
     Clusters are cut where the least correlation within them would fall to `at_most` (complete linkage).
     """
 
-    def learn(self, past: TrainingRows, *, at_most: Annotated[float, Field(gt=0, lt=1)]) -> StepState:
+    def learn(self, past: TrainingRows, *, at_most: Annotated[float, Field(gt=0, lt=1)]) -> StepState[Nothing]:
         from scipy.cluster.hierarchy import fcluster, linkage
         from scipy.spatial.distance import squareform
 
@@ -524,7 +552,9 @@ def gains(past: TrainingRows, columns: list[int], *, rounds: int, leaves: int, s
 class SelectGain(_Selection):
     """Keeps the columns whose splits gain most in boosted trees (embedded)."""
 
-    def learn(self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed) -> StepState:
+    def learn(
+        self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed
+    ) -> StepState[Nothing]:
         some = sample(past)
         if not _tellable(some):
             return _best(dict.fromkeys(past.frame, 0.0), keep)
@@ -541,7 +571,9 @@ class SelectRfe(_Selection):
         (wrapper), by gains in place of weights.
     """
 
-    def learn(self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed) -> StepState:
+    def learn(
+        self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed
+    ) -> StepState[Nothing]:
         some, names = sample(past), list(past.frame)
         if not _tellable(some):
             return _best(dict.fromkeys(names, 0.0), keep)
@@ -592,32 +624,45 @@ class ZScore(ColumnStep):
         return [StandardScaler().fit(values)]
 
 
-def lift(values: np.ndarray, state: Mapping[str, float]) -> np.ndarray:
-    """Numbers moved by the learned shift. One below all of training is held at the least of these."""
-    return held(np.maximum(values + state["shift"], state["least"]))
+@dataclass(frozen=True)
+class Shift:
+    """What is added to a column, and the least number of training after it."""
+
+    shift: float
+    least: float
+
+    def lift(self, values: np.ndarray) -> np.ndarray:
+        """Numbers moved by the shift. One below all of training is held at the least of these."""
+        return held(np.maximum(values + self.shift, self.least))
 
 
-def learn_shift(values: np.ndarray, *, above: float) -> dict[str, float]:
+def learn_shift(values: np.ndarray, *, above: float) -> Shift:
     """The shift that raises every known number to `above`, 0 where all are above 0, and the least number after it."""
     values = values[known(values)]
     if not len(values):
-        return {"shift": 0.0, "least": max(above, 1.0)}
+        return Shift(0.0, max(above, 1.0))
     low = float(values.min())
-    if low > 0 or low == above:
-        return {"shift": 0.0, "least": low}
-    return {"shift": above - low, "least": above}
+    return Shift(0.0, low) if low > 0 or low == above else Shift(above - low, above)
 
 
-class _Lift(PreprocessingStep):
+@dataclass(frozen=True)
+class Shifts:
+    """The shift of each column."""
+
+    columns: dict[str, Shift]
+
+
+class _Lift(PreprocessingStep[Shifts]):
+    learned = Shifts
     above: float
     function: np.ufunc
 
-    def learn(self, past: TrainingRows) -> StepState:
+    def learn(self, past: TrainingRows) -> StepState[Shifts]:
         shifts = {name: learn_shift(values, above=self.above) for name, values in past.frame.items()}
-        return StepState({"columns": shifts}, same(past, "number"))
+        return StepState(Shifts(shifts), same(past, "number"))
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        return {name: self.function(lift(values, state["columns"][name])) for name, values in frame.items()}
+    def apply(self, frame: Frame, state: Shifts) -> Frame:
+        return {name: self.function(state.columns[name].lift(values)) for name, values in frame.items()}
 
 
 @step("log", takes=NUMBERS, gives="same")
@@ -634,8 +679,28 @@ class SqrtTransform(_Lift):
     above, function = 0.0, np.sqrt
 
 
+@dataclass(frozen=True)
+class ColumnPower(Shift):
+    """A shift, the unit of what it gives, and the power that this is raised to."""
+
+    scale: float
+    power: float
+
+    def to_logs(self, values: np.ndarray) -> np.ndarray:
+        """Logarithms of the shifted numbers, in their unit."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.log(np.maximum(held(self.lift(values) / self.scale), 1 / LARGEST)))
+
+
+@dataclass(frozen=True)
+class ColumnPowers:
+    """The power of each column."""
+
+    columns: dict[str, ColumnPower]
+
+
 @step("boxcox", takes=NUMBERS, gives="same")
-class BoxCox(PreprocessingStep):
+class BoxCox(PreprocessingStep[ColumnPowers]):
     """The power that makes the training rows most like a normal, of numbers in units of their geometric mean.
 
     If training has a number of 0 or less, all are moved so that the least is 1.
@@ -644,17 +709,20 @@ class BoxCox(PreprocessingStep):
         Box and Cox (1964), An analysis of transformations, J. R. Stat. Soc. B 26, 211-252.
     """
 
-    def learn(self, past: TrainingRows) -> StepState:
-        columns = {name: self._learn_column(values[known(values)]) for name, values in past.frame.items()}
-        powers = {name: {"power": own["power"]} for name, own in columns.items()}
-        return StepState({"columns": columns}, same(past, "number"), said=powers)
+    learned = ColumnPowers
 
-    def _learn_column(self, values: np.ndarray) -> dict[str, float]:
+    def learn(self, past: TrainingRows) -> StepState[ColumnPowers]:
+        columns = {name: self._learn_column(values[known(values)]) for name, values in past.frame.items()}
+        powers = {name: {"power": own.power} for name, own in columns.items()}
+        return StepState(ColumnPowers(columns), same(past, "number"), said=powers)
+
+    def _learn_column(self, values: np.ndarray) -> ColumnPower:
         from scipy.optimize import minimize_scalar
 
-        own = learn_shift(values, above=1.0)
-        own |= {"scale": float(np.exp(np.log(lift(values, own)).mean())) if len(values) else 1.0, "power": 1.0}
-        logs = self._to_logs(values, own)
+        shift = learn_shift(values, above=1.0)
+        scale = float(np.exp(np.log(shift.lift(values)).mean())) if len(values) else 1.0
+        own = ColumnPower(shift.shift, shift.least, scale, 1.0)
+        logs = own.to_logs(values)
         if len(np.unique(logs)) < 2:
             return own
         slope = logs.mean()
@@ -664,19 +732,12 @@ class BoxCox(PreprocessingStep):
             return float(spread) if np.isfinite(spread) else LARGEST
 
         with np.errstate(all="ignore"):  # of powers that it tries and leaves
-            own["power"] = round(float(minimize_scalar(loss, bounds=POWERS, method="bounded").x), DIGITS)
-        return own
+            power = float(minimize_scalar(loss, bounds=POWERS, method="bounded").x)
+        return replace(own, power=round(power, DIGITS))
 
-    def _to_logs(self, values: np.ndarray, own: Mapping[str, float]) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            return np.asarray(np.log(np.maximum(held(lift(values, own) / own["scale"]), 1 / LARGEST)))
-
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        columns = state["columns"]
-        return {
-            name: raise_logs(self._to_logs(values, columns[name]), columns[name]["power"])
-            for name, values in frame.items()
-        }
+    def apply(self, frame: Frame, state: ColumnPowers) -> Frame:
+        owns = state.columns
+        return {name: raise_logs(owns[name].to_logs(values), owns[name].power) for name, values in frame.items()}
 
 
 def raise_logs(logs: np.ndarray, power: float) -> np.ndarray:
@@ -706,10 +767,10 @@ class YeoJohnson(ColumnStep):
         power.lambdas_ = np.clip(np.round(power.lambdas_, DIGITS), *POWERS)
         return [scaler, power]
 
-    def learn(self, past: TrainingRows) -> StepState:
+    def learn(self, past: TrainingRows) -> StepState[FittedColumns]:
         learned = super().learn(past)
-        fitted = {name: records[-1]["fitted"] for name, records in learned.state["fitted"].items() if records}
-        return replace(learned, said={name: {"power": own["lambdas_"][0]} for name, own in fitted.items()})
+        powers = {name: float(stored[-1].built.lambdas_[0]) for name, stored in learned.state.fitted.items() if stored}
+        return replace(learned, said={name: {"power": power} for name, power in powers.items()})
 
 
 def _check_ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -724,31 +785,40 @@ Edges = Annotated[
 ]
 
 
-def find_bin(values: np.ndarray, edges: list[float]) -> np.ndarray:
+def find_bin(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The bin of each number, NaN for a missing one. A number at an edge belongs to the bin above."""
-    return np.where(known(values), np.searchsorted(np.array(edges), values, side="right").astype("float64"), np.nan)
+    return np.where(known(values), np.searchsorted(edges, values, side="right").astype("float64"), np.nan)
 
 
-class _Bins(PreprocessingStep):
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        return {name: find_bin(values, state["edges"][name]) for name, values in frame.items()}
+@dataclass(frozen=True)
+class BinEdges:
+    """The edges between the bins of each column, ascending."""
+
+    edges: dict[str, Numbers]
 
 
-def _learn_bins(past: TrainingRows, edges_of: Callable[[np.ndarray], np.ndarray]) -> StepState:
+class _Bins(PreprocessingStep[BinEdges]):
+    learned = BinEdges
+
+    def apply(self, frame: Frame, state: BinEdges) -> Frame:
+        return {name: find_bin(values, state.edges[name]) for name, values in frame.items()}
+
+
+def _learn_bins(past: TrainingRows, edges_of: Callable[[np.ndarray], np.ndarray]) -> StepState[BinEdges]:
     edges = {
-        name: np.unique(edges_of(values[known(values)])).tolist() if known(values).any() else []
+        name: np.unique(edges_of(values[known(values)])) if known(values).any() else np.zeros(0)
         for name, values in past.frame.items()
     }
     target = target_cells(past)
     said = {name: {"lost": lost(values, find_bin(values, edges[name]), target)} for name, values in past.frame.items()}
-    return StepState({"edges": edges}, same(past, "number"), said=said)
+    return StepState(BinEdges(edges), same(past, "number"), said=said)
 
 
 @step("bins_width", takes=NUMBERS, gives="same")
 class BinsWidth(_Bins):
     """Bins of equal width over the range of the training rows. The outermost are open."""
 
-    def learn(self, past: TrainingRows, *, bins: Bins) -> StepState:
+    def learn(self, past: TrainingRows, *, bins: Bins) -> StepState[BinEdges]:
         def edges_of(values: np.ndarray) -> np.ndarray:
             return np.linspace(values.min(), values.max(), bins + 1)[1:-1]
 
@@ -759,7 +829,7 @@ class BinsWidth(_Bins):
 class BinsFrequency(_Bins):
     """Bins of equally many training rows. If many rows hold one value, there are fewer."""
 
-    def learn(self, past: TrainingRows, *, bins: Bins) -> StepState:
+    def learn(self, past: TrainingRows, *, bins: Bins) -> StepState[BinEdges]:
         def edges_of(values: np.ndarray) -> np.ndarray:
             cuts = np.quantile(values, np.arange(1, bins) / bins, method="higher")
             return np.asarray(cuts[cuts > values.min()])
@@ -771,7 +841,7 @@ class BinsFrequency(_Bins):
 class BinsEdges(_Bins):
     """Bins between declared edges. The outermost are open."""
 
-    def learn(self, past: TrainingRows, *, edges: Edges) -> StepState:
+    def learn(self, past: TrainingRows, *, edges: Edges) -> StepState[BinEdges]:
         return _learn_bins(past, lambda _: np.array(edges))
 
 
@@ -782,13 +852,15 @@ WIDEST = float(np.finfo("float32").max) / 4  # a tree compares in single precisi
 
 
 @step("missing_indicator", takes=ANY, gives="same")
-class MissingIndicator(PreprocessingStep):
+class MissingIndicator(PreprocessingStep[Nothing]):
     """Adds `COLUMN:missing`: 1 where the cell is missing, else 0."""
 
-    def learn(self, past: TrainingRows) -> StepState:
-        return StepState({}, {f"{name}:missing": StepColumn("number", name) for name in past.frame})
+    learned = Nothing
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def learn(self, past: TrainingRows) -> StepState[Nothing]:
+        return StepState(Nothing(), {f"{name}:missing": StepColumn("number", name) for name in past.frame})
+
+    def apply(self, frame: Frame, state: Nothing) -> Frame:
         return {f"{name}:missing": (~known(values)).astype("float64") for name, values in frame.items()}
 
 
@@ -839,8 +911,28 @@ class FillMode(_Fill):
         return str(value) if missing is None else float(value)
 
 
+@dataclass(frozen=True)
+class ColumnTree:
+    """A tree as lists, a place a node: input and threshold, the places below, and what it says."""
+
+    input: tuple[int, ...]
+    threshold: Numbers
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    says: tuple[float | str, ...]
+
+
+@dataclass(frozen=True)
+class ColumnTrees:
+    """The trees that fill columns, and how their inputs are read: levels of categories, middles of numbers."""
+
+    inputs: dict[str, tuple[str, ...]]
+    middle: dict[str, float]
+    trees: dict[str, ColumnTree]
+
+
 @step("fill_model", takes=ANY, gives="same")
-class FillModel(PreprocessingStep):
+class FillModel(PreprocessingStep[ColumnTrees]):
     """Fills a missing cell with what a tree of that many leaves says from the other columns of the step.
 
     A number is filled with the mean of a leaf, a category with its most frequent level. Columns that miss nothing in
@@ -850,9 +942,11 @@ class FillModel(PreprocessingStep):
         Breiman, Friedman, Olshen and Stone (1984), Classification and Regression Trees.
     """
 
-    def learn(self, past: TrainingRows, *, leaves: Annotated[int, Field(ge=2, le=1000)]) -> StepState:
-        levels = {name: list(counts_of(values)) for name, values in past.frame.items() if values.dtype == object}
-        levels = {name: found[:MOST_LEVELS] for name, found in levels.items()}
+    learned = ColumnTrees
+
+    def learn(self, past: TrainingRows, *, leaves: Annotated[int, Field(ge=2, le=1000)]) -> StepState[ColumnTrees]:
+        texts = {name: values for name, values in past.frame.items() if values.dtype == object}
+        levels = {name: tuple(counts_of(values))[:MOST_LEVELS] for name, values in texts.items()}
         middle = {
             name: float(np.nanmedian(values)) if known(values).any() else 0.0
             for name, values in past.frame.items()
@@ -868,25 +962,25 @@ class FillModel(PreprocessingStep):
             others = [at for at in range(len(past.frame)) if at != place]
             trees[name] = _tree(inputs[:, others], values, there, leaves)
         makes = {name: StepColumn(kind_of(past.frame[name]), name) for name in trees}
-        return StepState({"inputs": levels, "middle": middle, "trees": trees}, makes, said=said)
+        return StepState(ColumnTrees(levels, middle, trees), makes, said=said)
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        if not state["trees"]:
+    def apply(self, frame: Frame, state: ColumnTrees) -> Frame:
+        if not state.trees:
             return {}
-        inputs = _inputs(frame, state["inputs"], state["middle"])
+        inputs = _inputs(frame, state.inputs, state.middle)
         made = {}
         for place, (name, values) in enumerate(frame.items()):
-            if name in state["trees"]:
+            if name in state.trees:
                 others = [at for at in range(len(frame)) if at != place]
                 there = known(values)
                 filled = values.copy()
                 if not there.all():
-                    filled[~there] = _told(state["trees"][name], inputs[~there][:, others], text=values.dtype == object)
+                    filled[~there] = _told(state.trees[name], inputs[~there][:, others], text=values.dtype == object)
                 made[name] = filled
         return made
 
 
-def _inputs(frame: Frame, levels: Mapping[str, list[str]], middle: Mapping[str, float]) -> np.ndarray:
+def _inputs(frame: Frame, levels: Mapping[str, Sequence[str]], middle: Mapping[str, float]) -> np.ndarray:
     """What trees look at: numbers, the middle one where missing; levels by frequency, the missing as the last."""
     columns = []
     for name, values in frame.items():
@@ -899,8 +993,7 @@ def _inputs(frame: Frame, levels: Mapping[str, list[str]], middle: Mapping[str, 
     return np.clip(wide, -WIDEST, WIDEST).astype("float32")
 
 
-def _tree(inputs: np.ndarray, values: np.ndarray, there: np.ndarray, leaves: int) -> dict[str, list[Any]]:
-    """A tree as lists, a place a node: input and threshold, the places below, and what it says."""
+def _tree(inputs: np.ndarray, values: np.ndarray, there: np.ndarray, leaves: int) -> ColumnTree:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     rows = np.flatnonzero(there)
@@ -914,7 +1007,7 @@ def _tree(inputs: np.ndarray, values: np.ndarray, there: np.ndarray, leaves: int
         fitted = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=least, random_state=0)
         with np.errstate(all="ignore"):  # it adds all up to see whether they are finite
             fitted.fit(inputs[rows], codes_of(values[rows], names))
-        said: list[Any] = [names[int(fitted.classes_[row[0].argmax()])] for row in fitted.tree_.value]
+        said: list[float | str] = [names[int(fitted.classes_[row[0].argmax()])] for row in fitted.tree_.value]
     else:
         # In units of the largest, so that squares do not overflow.
         scale = float(np.abs(values[rows]).max()) or 1.0
@@ -923,26 +1016,20 @@ def _tree(inputs: np.ndarray, values: np.ndarray, there: np.ndarray, leaves: int
             fitted.fit(inputs[rows], values[rows] / scale)
         said = [float(row[0][0]) * scale for row in fitted.tree_.value]
     tree = fitted.tree_
-    return {
-        "input": tree.feature.tolist(),
-        "threshold": tree.threshold.tolist(),
-        "left": tree.children_left.tolist(),
-        "right": tree.children_right.tolist(),
-        "says": said,
-    }
+    left, right = tree.children_left.tolist(), tree.children_right.tolist()
+    return ColumnTree(tuple(tree.feature.tolist()), tree.threshold, tuple(left), tuple(right), tuple(said))
 
 
-def _told(tree: Mapping[str, list[Any]], inputs: np.ndarray, *, text: bool) -> np.ndarray:
+def _told(tree: ColumnTree, inputs: np.ndarray, *, text: bool) -> np.ndarray:
     """What the tree says of each row."""
-    feature, threshold = np.array(tree["input"]), np.array(tree["threshold"])
-    left, right = np.array(tree["left"]), np.array(tree["right"])
+    feature, left, right = np.array(tree.input), np.array(tree.left), np.array(tree.right)
     at = np.zeros(len(inputs), dtype="int64")
     while (inner := left[at] >= 0).any():
         rows = np.flatnonzero(inner)
         here = at[rows]
-        below = inputs[rows, feature[here]].astype("float64") <= threshold[here]
+        below = inputs[rows, feature[here]].astype("float64") <= tree.threshold[here]
         at[rows] = np.where(below, left[here], right[here])
-    return np.array(tree["says"], dtype=object if text else "float64")[at]
+    return np.array(tree.says, dtype=object if text else "float64")[at]
 
 
 By = Literal["zscore", "iqr"]
@@ -950,7 +1037,17 @@ Reach = Annotated[float, Field(gt=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def compute_fences(values: np.ndarray, *, by: By, reach: float) -> list[float] | None:
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Fences:
+    """The least and the largest number of each column that is no outlier; None where every number stays."""
+
+    fences: dict[str, Ends | None]
+
+
+def compute_fences(values: np.ndarray, *, by: By, reach: float) -> Ends | None:
     """The least and the largest number that is no outlier; None if the known numbers do not spread.
 
     Args:
@@ -970,46 +1067,49 @@ def compute_fences(values: np.ndarray, *, by: By, reach: float) -> list[float] |
         low, high = np.quantile(values, [0.25, 0.75])
         unit = high - low
     low, high = low - reach * unit, high + reach * unit
-    return [float(low), float(high)] if low < high else None
+    return (float(low), float(high)) if low < high else None
 
 
-def is_beyond(values: np.ndarray, ends: list[float] | None) -> np.ndarray:
+def is_beyond(values: np.ndarray, ends: Ends | None) -> np.ndarray:
     """Which numbers lie beyond the fences, shape (n,)."""
     return np.zeros(len(values), dtype=bool) if ends is None else (values < ends[0]) | (values > ends[1])
 
 
 def _learn_fences(
     past: TrainingRows, makes: Mapping[str, StepColumn], *, by: By, reach: float, at_most: float
-) -> StepState:
+) -> StepState[Fences]:
     """Fences of each column. One of which more than `at_most` lies beyond has a long tail, and stays as it is."""
-    fences: dict[str, list[float] | None] = {}
+    fences: dict[str, Ends | None] = {}
     said: dict[str, Any] = {}
     for name, values in past.frame.items():
         ends = compute_fences(values, by=by, reach=reach)
         rows = int(is_beyond(values, ends).sum())
         tail = rows > at_most * max(int(known(values).sum()), 1)
-        said[name] = {"fences": ends, "beyond": rows, "kept as a tail": tail}
+        said[name] = {"fences": ends and [*ends], "beyond": rows, "kept as a tail": tail}
         fences[name] = None if tail else ends
-    return StepState({"fences": fences}, dict(makes), said=said)
+    return StepState(Fences(fences), dict(makes), said=said)
 
 
-class _Outliers(PreprocessingStep):
-    def learn(self, past: TrainingRows, *, by: By, reach: Reach, at_most: Share) -> StepState:
+class _Outliers(PreprocessingStep[Fences]):
+    learned = Fences
+
+    def learn(self, past: TrainingRows, *, by: By, reach: Reach, at_most: Share) -> StepState[Fences]:
         return _learn_fences(past, same(past, "number"), by=by, reach=reach, at_most=at_most)
 
 
 @step("outlier_flag", takes=NUMBERS, gives="same")
-class OutlierFlag(PreprocessingStep):
+class OutlierFlag(PreprocessingStep[Fences]):
     """Adds `COLUMN:outlier`: 1 beyond the fences, else 0."""
 
-    def learn(self, past: TrainingRows, *, by: By, reach: Reach) -> StepState:
+    learned = Fences
+
+    def learn(self, past: TrainingRows, *, by: By, reach: Reach) -> StepState[Fences]:
         makes = {f"{name}:outlier": StepColumn("number", name) for name in past.frame}
         return _learn_fences(past, makes, by=by, reach=reach, at_most=1.0)
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: Fences) -> Frame:
         return {
-            f"{name}:outlier": is_beyond(values, state["fences"][name]).astype("float64")
-            for name, values in frame.items()
+            f"{name}:outlier": is_beyond(values, state.fences[name]).astype("float64") for name, values in frame.items()
         }
 
 
@@ -1017,33 +1117,35 @@ class OutlierFlag(PreprocessingStep):
 class OutlierCap(_Outliers):
     """A number beyond a fence becomes the fence."""
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        ends = state["fences"]
-        return {name: values if ends[name] is None else np.clip(values, *ends[name]) for name, values in frame.items()}
+    def apply(self, frame: Frame, state: Fences) -> Frame:
+        ends = state.fences
+        return {
+            name: values if (own := ends[name]) is None else np.clip(values, *own) for name, values in frame.items()
+        }
 
 
 @step("outlier_missing", takes=NUMBERS, gives="same")
 class OutlierMissing(_Outliers):
     """A number beyond a fence becomes missing."""
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
-        return {
-            name: np.where(is_beyond(values, state["fences"][name]), np.nan, values) for name, values in frame.items()
-        }
+    def apply(self, frame: Frame, state: Fences) -> Frame:
+        return {name: np.where(is_beyond(values, state.fences[name]), np.nan, values) for name, values in frame.items()}
 
 
 @step("outlier_drop", takes=NUMBERS, gives="same")
-class OutlierDrop(PreprocessingStep):
+class OutlierDrop(PreprocessingStep[Fences]):
     """No model is fitted on a row with a number beyond a fence. Rows that judge or are predicted stay."""
 
-    def learn(self, past: TrainingRows, *, by: By, reach: Reach, at_most: Share) -> StepState:
+    learned = Fences
+
+    def learn(self, past: TrainingRows, *, by: By, reach: Reach, at_most: Share) -> StepState[Fences]:
         return _learn_fences(past, {}, by=by, reach=reach, at_most=at_most)
 
-    def apply(self, frame: Frame, state: Mapping[str, Any]) -> Frame:
+    def apply(self, frame: Frame, state: Fences) -> Frame:
         return {}
 
-    def kept(self, frame: Frame, state: Mapping[str, Any]) -> np.ndarray | None:
-        beyond = [is_beyond(values, state["fences"][name]) for name, values in frame.items()]
+    def kept(self, frame: Frame, state: Fences) -> np.ndarray | None:
+        beyond = [is_beyond(values, state.fences[name]) for name, values in frame.items()]
         dropped = np.logical_or.reduce(beyond) if beyond else np.zeros(0, dtype=bool)
         return None if not len(dropped) or dropped.all() else ~dropped
 

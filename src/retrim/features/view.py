@@ -182,9 +182,9 @@ class FeatureView:
         found: dict[str, tuple[ColumnType, str]] = {name: (kind, name) for name, kind in self.needs.items()}
         sources = {name: name for name in found}
         for step in self.steps:
-            for name, made in step.makes.items():
-                sources[name] = sources[made.of]
-                found[name] = (made.kind, sources[name])
+            for made in step.makes:
+                sources[made.name] = sources[made.of]
+                found[made.name] = (made.kind, sources[made.name])
             for name in step.drops:
                 found.pop(name, None)
         return found
