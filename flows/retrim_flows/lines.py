@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import deployment
 from prefect.states import State
@@ -48,7 +56,30 @@ def say_failed(flow: object, run: FlowRun, state: State) -> None:
         say_line("failed", f"{name}: {said}")
         if name != "retrain":  # whose run is told of where it ends
             text = f"{name}: {said}"
-            record_alert(_workspace_of(run), AlertKind.FLOW_FAILED, text, now=clock(), about=without_figures(text))
+            record_alert(
+                _workspace_of(run),
+                AlertKind.FLOW_FAILED,
+                text,
+                now=clock(),
+                about=without_figures(text),
+                ended=_last_completed(run),
+            )
+
+
+def _last_completed(run: FlowRun) -> pd.Timestamp | None:
+    """When the same flow ended well last on the schedule; None: never, or nobody can say."""
+    well = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED]))
+    try:
+        with get_client(sync_client=True) as client:
+            found = client.read_flow_runs(
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment_id])),
+                flow_run_filter=FlowRunFilter(state=well),
+                sort=FlowRunSort.END_TIME_DESC,
+                limit=1,
+            )
+    except Exception:  # noqa: BLE001  the failure is told all the same
+        return None
+    return pd.Timestamp(found[0].end_time) if found and found[0].end_time is not None else None
 
 
 def _workspace_of(run: FlowRun) -> Workspace:

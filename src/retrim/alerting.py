@@ -12,15 +12,20 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from retrim.stats.plugins import SettingsSection, SomeSpan
+from retrim.table.reading import known_zone
 
-HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)(?: (\S+))?")
 
 
 def _is_quiet_time(text: str) -> str:
-    """Two times of a day, such as "22:00-07:00"."""
+    """Two times of a day, such as "22:00-07:00", in UTC or in a time zone that is named behind."""
     found = HOURS.fullmatch(text)
     if found is None or (found[1], found[2]) == (found[3], found[4]):
-        raise ValueError(f"{text!r} is not a span between two times of day; write, for example, '22:00-07:00', in UTC")
+        raise ValueError(
+            f"{text!r} is not a span between two times of day; write, for example, '22:00-07:00', in UTC, or "
+            "'22:00-07:00 Europe/Berlin'"
+        )
+    known_zone(found[5] or "UTC")
     return text
 
 
@@ -29,13 +34,13 @@ class AlertParams(SettingsSection):
 
     every: SomeSpan = Field(
         default="10min",
-        description="shortest shortest time between two messages to an address; what happens "
-        "meanwhile goes into one message message",
+        description="shortest time between two messages to an address; what happens meanwhile goes into one message",
     )
     remind: SomeSpan = Field(default="3D", description="time after which an alert that still stands is sent again")
     quiet: Annotated[str, AfterValidator(_is_quiet_time)] | None = Field(
         default=None,
-        description="hours in UTC, such as 22:00-07:00, in which only critical alerts are sent; null: there are none",
+        description="hours in which only critical alerts are sent, such as 22:00-07:00 in UTC or "
+        "22:00-07:00 Europe/Berlin; null: there are none",
     )
 
 
@@ -197,6 +202,8 @@ class Alert:
 FIRST_RETRY, LAST_RETRY = pd.Timedelta("1min"), pd.Timedelta("1h")
 KEPT = pd.Timedelta("3D")
 """For how long an alert is tried."""
+FLAPPING = pd.Timedelta("1h")
+"""What was over and comes again within it is the same: it comes and goes."""
 
 
 def is_to_be_told(
@@ -206,6 +213,7 @@ def is_to_be_told(
     same_matter: pd.Timestamp | None,
     params: AlertParams,
     now: pd.Timestamp,
+    ended: pd.Timestamp | None = None,
 ) -> bool:
     """Whether an alert that is recorded now is told: an event once, what lasts as often as `alerts.remind` says.
 
@@ -215,11 +223,15 @@ def is_to_be_told(
         same_matter: When one of the same kind about the same thing was; None: never.
         params: How often people are told.
         now: By the clock.
+        ended: When what lasts was over last; None: it is not known to have been.
     """
     if not KIND_FACTS[kind].lasts:
         return same_words is None
     told = max((each for each in (same_words, same_matter) if each is not None), default=None)
-    return told is None or not pd.Timedelta(0) <= now - told < pd.Timedelta(params.remind)
+    if told is None:
+        return True
+    silent = pd.Timedelta(params.remind) if ended is None or ended <= told else FLAPPING
+    return not pd.Timedelta(0) <= now - told < silent
 
 
 def without_figures(text: str) -> str:
@@ -243,6 +255,10 @@ class WaitingAlert:
     due: pd.Timestamp | None
     claimed: bool
 
+    def is_due(self, now: pd.Timestamp) -> bool:
+        """Whether it is tried at a moment; one further ahead than any wait is of a clock that was ahead."""
+        return self.due is None or not pd.Timedelta(0) < self.due - now <= LAST_RETRY
+
 
 def alerts_due(
     waiting: Sequence[WaitingAlert], *, last_sent: pd.Timestamp | None, params: AlertParams, now: pd.Timestamp
@@ -257,10 +273,10 @@ def alerts_due(
     """
     if last_sent is not None and pd.Timedelta(0) <= now - last_sent < pd.Timedelta(params.every):
         return ()
-    free = [each for each in waiting if not each.claimed or each.due is None or each.due <= now]
+    free = [each for each in waiting if not each.claimed or each.is_due(now)]
     if is_quiet(params.quiet, now):
         free = [each for each in free if each.alert.severity is Severity.CRITICAL]
-    if not any(each.due is None or each.due <= now for each in free):
+    if not any(each.is_due(now) for each in free):
         return ()
     order = list(Severity)
     return tuple(sorted(free, key=lambda each: (order.index(each.alert.severity), each.alert.at, each.alert.id)))
@@ -272,8 +288,8 @@ def is_quiet(hours: str | None, now: pd.Timestamp) -> bool:
     if found is None:
         return False
     begin, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
-    utc = now.tz_convert("UTC")
-    minute = utc.hour * 60 + utc.minute
+    there = now.tz_convert(found[5] or "UTC")
+    minute = there.hour * 60 + there.minute
     return begin <= minute < end if begin < end else minute >= begin or minute < end
 
 

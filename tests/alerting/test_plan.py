@@ -114,7 +114,7 @@ def test_retries_back_off_up_to_an_hour() -> None:
     assert waits[-1] == LAST_RETRY
 
 
-@pytest.mark.parametrize("text", ["22-7", "24:00-07:00", "07:00-07:00", "night"])
+@pytest.mark.parametrize("text", ["22-7", "24:00-07:00", "07:00-07:00", "night", "22:00-07:00 Berlin", "22:00-07:00 "])
 def test_quiet_hours_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="22:00-07:00"):
         AlertParams(quiet=text)
@@ -129,3 +129,38 @@ def test_another_failure_of_a_flow_is_another_matter_and_another_figure_is_not()
 
     assert without_figures("monitor: disk full, 9 bytes left") == full
     assert without_figures("monitor: version 3 was altered") != full
+
+
+def test_a_try_that_a_clock_ahead_put_off_is_made_now() -> None:
+    ahead = NOW + pd.Timedelta("400D")
+
+    assert due(WaitingAlert(alert("a"), 2, ahead, claimed=False)) == ["a"]
+    assert due(WaitingAlert(alert("a"), 1, ahead, claimed=True)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "quiet"),
+    [
+        ("22:00-07:00 Europe/Berlin", "2026-03-28T21:30Z", True),  # winter time: 22:30
+        ("22:00-07:00 Europe/Berlin", "2026-03-28T20:30Z", False),
+        ("22:00-07:00 Europe/Berlin", "2026-03-29T20:30Z", True),  # summer time since the morning: 22:30
+        ("22:00-07:00 Europe/Berlin", "2026-03-29T05:30Z", False),
+        ("02:15-02:45 Europe/Berlin", "2026-10-25T00:30Z", True),  # that half hour comes twice
+        ("02:15-02:45 Europe/Berlin", "2026-10-25T01:30Z", True),
+        ("22:00-07:00", "2026-03-29T20:30Z", False),
+    ],
+)
+def test_quiet_hours_are_those_of_a_zone_through_a_change_of_clocks(hours: str, at: str, *, quiet: bool) -> None:
+    assert is_quiet(AlertParams(quiet=hours).quiet, pd.Timestamp(at)) is quiet
+
+
+def test_what_was_over_and_comes_again_is_told_again_an_hour_later() -> None:
+    def is_told(ago: str, ended: str) -> bool:
+        told, over = NOW - pd.Timedelta(ago), NOW - pd.Timedelta(ended)
+        return is_to_be_told(
+            AlertKind.FLOW_FAILED, same_words=told, same_matter=told, params=PARAMS, now=NOW, ended=over
+        )
+
+    assert is_told("1D", "10h")
+    assert not is_told("1D", "2D")  # over before it was told: it has lasted since
+    assert not is_told("30min", "10min")  # it comes and goes

@@ -106,6 +106,22 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
     assert (after.outcome, after.record["settled"]) == ("none", ["drift"])
 
 
+def test_a_decision_held_anew_is_told_though_the_one_before_was_told_just_now(desk: Desk) -> None:
+    def told() -> list[str]:
+        rows = desk.workspace.store.alerts(desk.workspace.model)
+        return [row.about for row in rows if row.kind == "held" and row.queued is not None]
+
+    beat(desk, 16, level=-6)
+    still = told()
+    acknowledge(desk.workspace, reason="a fair in town", by="ines", now=desk.day(16.5))
+    beat(desk, 18, level=0)
+    again = beat(desk, 20, level=-6)
+
+    assert still == ["since 2024-01-15 00:00"]
+    assert again.outcome == "held"
+    assert told() == ["since 2024-01-15 00:00", "since 2024-01-21 00:00"]
+
+
 def test_a_timetable_settled_after_refusals_is_due_again_a_span_later(tmp_path: Path) -> None:
     desk = make_desk(
         tmp_path / "timetable",

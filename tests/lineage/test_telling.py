@@ -205,6 +205,24 @@ def test_what_lasts_is_recorded_again_and_not_told_again(tmp_path: Path) -> None
     assert [row.queued is None for row in workspace.store.alerts(workspace.model)].count(True) == 1
 
 
+def test_what_was_sent_by_a_clock_ahead_is_sent_again_when_it_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock()
+    ahead = now + 400 * DAY
+    with webhook() as (address, taken):
+        workspace = at(tmp_path, address)
+        monkeypatch.setattr("retrim.lineage.workspace.clock", lambda: ahead)
+        record(workspace, "815f")
+        tell_people(workspace, now=ahead)
+        monkeypatch.undo()
+        told = record(workspace, "815f")
+        sent = [tell_people(workspace, now=now + minutes * MINUTE) for minutes in (1, 30)]
+
+    assert (told, [outcomes(each) for each in sent]) == (True, [[("json", 1, True)], []])
+    assert len(taken) == 2
+
+
 def test_nobody_is_told_where_no_address_is_set(tmp_path: Path) -> None:
     workspace = at(tmp_path)
     record(workspace, "815f")

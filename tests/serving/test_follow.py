@@ -93,7 +93,9 @@ def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(
             follower.look()
         answer = client.json("/predict", ROW)[1]
         ready = client.json("/ready")[1]
-        alerts = [row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.about == "serve"]
+        alerts = [
+            row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.about == "serve, version 1"
+        ]
         follower.look()
         still = client.json("/predict", ROW)[1]["version"]
         monkeypatch.setattr(follower, "_now", lambda: desk.day(16))
@@ -105,6 +107,24 @@ def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(
     assert "degraded" not in after
     assert len(alerts) == 1
     assert "answers its stored reference rows otherwise" in alerts[0]
+
+
+def test_another_version_that_fails_within_the_days_of_a_reminder_is_told_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(serving_of(desk)) as client:
+        monkeypatch.setattr(served, "TOLERANCE", -1.0)  # no answer is near enough
+        follower = follower_of(desk, client.serving)
+        move_back(desk)
+        follower.look()
+        desk.make_version(16)
+        follower.look()
+    rows = [row for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "flow failed"]
+
+    assert [(row.about, row.queued is not None) for row in rows] == [
+        ("serve, version 1", True),
+        ("serve, version 3", True),
+    ]
 
 
 class Broken:

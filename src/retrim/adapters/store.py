@@ -183,6 +183,8 @@ class Outbox(SqlTables):
                 elif told:
                     again = sa.update(ALERTS).where(ALERTS.c.id == row.id)
                     connection.execute(again.values(queued=row.queued))
+                    ahead = (DELIVERIES.c.alert == row.id, DELIVERIES.c.sent >= row.queued)
+                    connection.execute(sa.delete(DELIVERIES).where(*ahead))  # sent by a clock that was ahead
         except sa.exc.IntegrityError:  # another process records the same just now
             return False
         return told

@@ -19,6 +19,7 @@ from retrim.checking.history import (
     CHECK,
     as_check,
     checks_of,
+    held_since,
     is_held,
     month_spent,
     new_rows,
@@ -114,7 +115,7 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
         if previous is not None and checked.record.change == RESTORE_ASKED:
             record_alert(workspace, AlertKind.RESTORE_NEEDED, checked.reason, now=now, about=str(previous.best))
         else:
-            record_alert(workspace, AlertKind.HELD, checked.reason, now=now, about="the decision")
+            record_alert(workspace, AlertKind.HELD, checked.reason, now=now, about=held_since(workspace))
 
 
 def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome | None:

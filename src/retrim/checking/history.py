@@ -274,6 +274,17 @@ def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
     return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, [as_check(newest)], decisions)))
 
 
+def held_since(workspace: Workspace) -> str:
+    """Since when decisions are held that nobody has answered, in words; the newest check is held."""
+    first = ""
+    for row in reversed(workspace.store.decisions(workspace.model)):
+        if row.source in (PERSON, SETTLEMENT) or (row.source == CHECK and row.outcome != "held"):
+            break
+        if row.source == CHECK:
+            first = row.as_of
+    return f"since {first[:16].replace('T', ' ')}"
+
+
 def past_check(record: CheckRecord) -> PastCheck:
     """What later checks go by. One that looked at drift has findings, whether or not any is over its threshold."""
     return PastCheck(

@@ -131,7 +131,15 @@ def open_workspace(start: Path) -> Workspace:
 ALERTS_LOGGER = logging.getLogger("retrim.alerts")
 
 
-def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Timestamp, about: str = "") -> bool:
+def record_alert(
+    workspace: Workspace,
+    kind: AlertKind,
+    text: str,
+    *,
+    now: pd.Timestamp,
+    about: str = "",
+    ended: pd.Timestamp | None = None,
+) -> bool:
     """Records that something happened, to be told to people; False if it is not told, as it was before.
 
     Args:
@@ -141,6 +149,7 @@ def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Ti
         now: The moment that it is about.
         about: What it happened to, such as a batch or a version. While something lasts, the same kind about the same
             thing is told again as a reminder only, in whatever words.
+        ended: When the same was over last, by the clock; None: it is not known to have been.
     """
     identity = sha256(f"{workspace.model}\0{kind}\0{text}".encode()).hexdigest()[:16]
     recorded = clock()
@@ -149,7 +158,7 @@ def record_alert(workspace: Workspace, kind: AlertKind, text: str, *, now: pd.Ti
     def is_told(same_words: str | None, same_matter: str | None) -> bool:
         words, matter = (None if each is None else pd.Timestamp(each) for each in (same_words, same_matter))
         params = workspace.params.alerts
-        return is_to_be_told(kind, same_words=words, same_matter=matter, params=params, now=recorded)
+        return is_to_be_told(kind, same_words=words, same_matter=matter, params=params, now=recorded, ended=ended)
 
     told = workspace.store.add_alert(row, is_told)
     if told:

@@ -149,7 +149,7 @@ class Follower:
                 f"{self._serving.served.version} goes on answering"
             )
             LOGGER.warning("%s", text)
-            record_alert(workspace, AlertKind.FLOW_FAILED, text, now=now, about="serve")
+            record_alert(workspace, AlertKind.FLOW_FAILED, text, now=now, about=f"serve, version {number}")
         else:
             LOGGER.info("version %s answers", number)
 
