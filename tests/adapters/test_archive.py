@@ -58,7 +58,7 @@ def test_a_file_that_only_says_it_is_huge_is_not_read_into_memory(tmp_path: Path
         archive.addfile(info, io.BytesIO())
     (tmp_path / "bomb.tar").write_bytes(made.getvalue())
 
-    with pytest.raises(BadInputError, match="not a plain file"):
+    with pytest.raises(BadInputError, match=r"bomb\.tar holds 'x'"):
         unpack(tmp_path / "bomb.tar", most_mb=1)
 
 
@@ -107,7 +107,7 @@ def test_what_an_enemy_writes_is_refused(what: str, file: Path) -> None:
 def test_a_name_that_no_archive_of_ours_can_hold_is_refused(file: Path) -> None:
     file.write_bytes(entry("a/" * 200 + "b", tarfile.REGTYPE))
 
-    with pytest.raises(RefusedError, match=r"export\.tar was cut, altered or added to"):
+    with pytest.raises(RefusedError, match=r"export\.tar"):
         unpack(file, most_mb=1)
 
 
@@ -152,10 +152,10 @@ def test_a_file_that_is_too_large_is_not_read(file: Path) -> None:
     with file.open("ab") as big:
         big.truncate(2 * MEGABYTE)
 
-    with pytest.raises(BadInputError, match=r"has 2\.0 MB, at most 1; raise proof\.most_mb"):
+    with pytest.raises(BadInputError, match=r"2\.0 MB.*proof\.most_mb"):
         unpack(file, most_mb=1)
 
 
 def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="cannot be read"):
+    with pytest.raises(BadInputError, match=r"gone\.tar"):
         unpack(tmp_path / "gone.tar", most_mb=1)

@@ -72,7 +72,7 @@ def test_refuses_a_package_without_a_hash(tmp_path: Path) -> None:
     path, _ = wheel(tmp_path)
     (tmp_path / "lock").write_text(f"tiny-answer @ {path.as_uri()}\n")
 
-    with pytest.raises(RetrimError, match=r"(?s)the environment could not be built: .*[Hh]ash"):
+    with pytest.raises(RetrimError, match=r"[Hh]ash"):
         built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)
 
 
@@ -80,7 +80,7 @@ def test_holds_nothing_of_the_caller(empty_lock: Path, tmp_path: Path) -> None:
     python = built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
     found = subprocess.run([str(python), "-c", "import numpy"], capture_output=True, text=True, check=False)
 
-    assert "No module named 'numpy'" in found.stderr
+    assert "ModuleNotFoundError" in found.stderr
 
 
 def test_is_built_once_and_kept_by_lock_and_python(empty_lock: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class TestASnapshot:
         (repository / "deploy.pem").write_text("")
         git(repository, "add", "deploy.pem")
 
-        with pytest.raises(RefusedError, match=r"deploy\.pem looks like a secret"):
+        with pytest.raises(RefusedError, match=r"deploy\.pem"):
             snapshot(repository, max_file_mb=1)
 
     def test_takes_a_repository_inside_for_an_error(self, repository: Path) -> None:
@@ -163,7 +163,7 @@ class TestASnapshot:
         git(inner, "add", "-A")
         git(inner, *AUTHOR, "-c", "commit.gpgsign=false", "commit", "-q", "-m", "start")
 
-        with pytest.raises(RefusedError, match="inner/ is a git repository of its own"):
+        with pytest.raises(RefusedError, match=r"inner/ .* repository"):
             snapshot(repository, max_file_mb=1)
 
 
@@ -175,13 +175,13 @@ class TestAWorkspace:
     def test_that_is_no_repository_is_told_so_by_what_a_retraining_does_first(
         self, tmp_path: Path, nameless: None
     ) -> None:
-        with pytest.raises(BadInputError, match=r"not a git repository with a commit.*git init"):
+        with pytest.raises(BadInputError, match="git init"):
             clear_tag_locks(tmp_path, "retrim/bike")
 
     def test_without_a_commit_is_told_to_make_one(self, tmp_path: Path, nameless: None) -> None:
         git(tmp_path, "init", "-q")
 
-        with pytest.raises(BadInputError, match=r"not a git repository with a commit.*git commit"):
+        with pytest.raises(BadInputError, match="git commit"):
             require_repository(tmp_path)
 
     def test_below_the_top_of_a_repository_is_refused_with_both_folders(self, repository: Path) -> None:
@@ -278,7 +278,7 @@ class TestATag:
 
 
 def test_a_failed_command_ends_in_gits_own_words(tmp_path: Path) -> None:
-    with pytest.raises(RetrimError, match="not a git repository"):
+    with pytest.raises(RetrimError, match=f"{tmp_path}: fatal: "):
         git(tmp_path, "status")
 
 

@@ -74,12 +74,12 @@ def test_tables_without_a_revision_are_refused(url: str, plain: sa.Engine) -> No
 def test_tables_of_others_are_left_alone(url: str, plain: sa.Engine) -> None:
     with plain.begin() as connection:
         connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR)"))
-        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('of another tool')"))
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('foreign')"))
     Database(url)
     with plain.connect() as connection:
         kept = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
-    assert kept == "of another tool"
+    assert kept == "foreign"
 
 
 def test_a_migration_that_fails_leaves_nothing(url: str, plain: sa.Engine) -> None:

@@ -118,12 +118,14 @@ class TestAnAttestation:
                 read_attestation({**forged, "signatures": [{**signature, "keyid": keyid}]})
 
     @pytest.mark.parametrize("place", range(0, 64, 7))
-    def test_with_one_altered_bit_in_its_signature_is_not_signed(self, signed: dict[str, Any], place: int) -> None:
+    def test_with_one_altered_bit_in_its_signature_is_not_signed(
+        self, keys: Keys, signed: dict[str, Any], place: int
+    ) -> None:
         (signature,) = signed["signatures"]
         raw = bytearray(base64.b64decode(signature["sig"]))
         raw[place] ^= 1
 
-        with pytest.raises(RefusedError, match="not what was signed"):
+        with pytest.raises(RefusedError, match=keys.public.fingerprint[:16]):
             read_attestation({**signed, "signatures": [{**signature, "sig": base64.b64encode(raw).decode()}]})
 
     @pytest.mark.parametrize("gone", ["payload", "payloadType", "signatures"])
@@ -135,9 +137,9 @@ class TestAnAttestation:
         "junk", [{"payload": 1}, {"payloadType": "x"}, {"signatures": {}}, {"signatures": [1]}, {"more": "\ud800"}]
     )
     def test_of_junk_is_none(self, signed: dict[str, Any], junk: dict[str, Any]) -> None:
-        with pytest.raises(BadInputError, match="this is not an attestation"):
+        with pytest.raises(BadInputError, match="var/attestations"):
             read_attestation({**signed, **junk})
 
-    def test_that_nobody_signed_is_not_signed(self, signed: dict[str, Any]) -> None:
-        with pytest.raises(RefusedError, match="not what was signed"):
+    def test_that_nobody_signed_is_not_signed(self, keys: Keys, signed: dict[str, Any]) -> None:
+        with pytest.raises(RefusedError, match=keys.public.fingerprint[:16]):
             read_attestation({**signed, "signatures": []})

@@ -18,6 +18,7 @@ def open_raw(where: str, *, query: str | None = None, table: str | None = None) 
 
 
 SECRET = "swordfish"  # noqa: S105  of nobody
+NO_ROWS = "gives no rows"
 
 
 @pytest.fixture
@@ -51,9 +52,9 @@ class TestSqlite:
         assert open_raw(shop, query=query).columns.to_pydict() == {"order": [8, 9, 10]}
 
     def test_nothing_is_kept_of_what_a_query_writes(self, shop: str) -> None:
-        with pytest.raises(BadInputError, match="gives no rows"):
+        with pytest.raises(BadInputError, match=NO_ROWS):
             open_raw(shop, query="delete from other")
-        with pytest.raises(BadInputError, match="gives no rows"):
+        with pytest.raises(BadInputError, match=NO_ROWS):
             open_raw(shop, query='delete from "the orders"')
 
         assert open_raw(shop, table="the orders").rows == 10
@@ -64,7 +65,7 @@ class TestSqlite:
     def test_what_a_database_would_commit_by_itself_is_refused(self, shop: str, query: str) -> None:
         file = Path(shop.removeprefix("sqlite:///"))
         before = file.read_bytes()
-        with pytest.raises(BadInputError, match="gives no rows"):
+        with pytest.raises(BadInputError, match=NO_ROWS):
             open_raw(shop, query=query)
 
         assert file.read_bytes() == before
@@ -74,17 +75,17 @@ class TestSqlite:
             open_raw(shop)
 
     def test_a_table_that_is_not_there_is_said(self, shop: str) -> None:
-        with pytest.raises(BadInputError, match="no such table: orders"):
+        with pytest.raises(BadInputError, match="table: orders"):
             open_raw(shop, table="orders")
 
     def test_a_table_cannot_carry_a_statement(self, shop: str) -> None:
-        with pytest.raises(BadInputError, match="no such table"):
+        with pytest.raises(BadInputError, match="table: other"):
             open_raw(shop, table='other"; drop table "the orders')
 
         assert open_raw(shop, table="the orders").rows == 10
 
     def test_a_file_that_is_not_there_is_not_made(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInputError, match="does not exist"):
+        with pytest.raises(BadInputError, match=r"nothing\.db"):
             open_raw(f"sqlite:///{tmp_path / 'nothing.db'}", table="orders")
 
         assert list(tmp_path.iterdir()) == []
@@ -146,7 +147,7 @@ class TestPostgres:
         assert columns["note"].to_pylist()[2:5] == [None, "a:b%", "a:b%"]
 
     def test_a_wrong_password_is_refused_and_not_repeated(self, postgres: str) -> None:
-        with pytest.raises(BadInputError, match="password authentication failed") as caught:
+        with pytest.raises(BadInputError, match="authentication") as caught:
             open_raw(f"postgresql+asyncpg://{postgres.replace(SECRET, 'mackerel')}", query="select 1 as one")
 
         assert "mackerel" not in str(caught.value)

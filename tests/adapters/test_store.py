@@ -118,7 +118,7 @@ def test_a_decision_has_one_run(store: Store) -> None:
     store.claim_run(run(1))
     end(store, 1, "promoted")
 
-    with pytest.raises(RefusedError, match="decision d1-shop already started a run: promoted"):
+    with pytest.raises(RefusedError, match=r"d1-shop.*promoted"):
         store.claim_run(run(1))
 
 
@@ -134,7 +134,7 @@ def test_a_decision_cannot_be_claimed_under_another_run_id(store: Store) -> None
 def test_a_second_run_of_a_model_is_refused_with_who_is_running(store: Store) -> None:
     first = store.claim_run(run(1))
 
-    with pytest.raises(RefusedError, match=rf"run run-d1-shop of shop is in progress \(process {first.pid}\)"):
+    with pytest.raises(RefusedError, match=rf"run-d1-shop .*process {first.pid}\b"):
         store.claim_run(run(2))
 
 
@@ -233,7 +233,7 @@ def test_no_version_goes_live_without_a_verdict_that_promotes_it(
     store.add_version(VersionRow(**made, bundle="", model_sha256="", verdict=verdict))
     pass_checks(store, "shop", 1, at=at)
 
-    with pytest.raises(RefusedError, match="version 1 of shop has no verdict that promotes it"):
+    with pytest.raises(RefusedError, match="verdict"):
         store.add_release(release(1), expected=None, keys=keys)
     assert store.releases("shop") == []
 
@@ -248,7 +248,7 @@ def test_no_version_goes_live_without_release_checks_that_passed(
     for record in checks:
         store.add_to_envelope("shop", 1, kind="release_checks", name="first", at=at, record=record)
 
-    with pytest.raises(RefusedError, match="version 1 of shop has not passed its release checks"):
+    with pytest.raises(RefusedError, match="release checks"):
         store.add_release(release(1), expected=None, keys=keys)
     assert store.releases("shop") == []
 
@@ -374,7 +374,7 @@ def test_decisions_and_runs_come_oldest_first(store: Store) -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "nowhere://me:hush@host/x", "postgresql://me:hush@host:port/x"])
 def test_an_address_that_is_none_is_bad_input_and_its_password_is_not_told(url: str) -> None:
-    with pytest.raises(BadInputError, match="write, for example, sqlite:////") as raised:
+    with pytest.raises(BadInputError, match="sqlite:////") as raised:
         Store(url)
 
     assert "hush" not in str(raised.value)
@@ -386,7 +386,7 @@ def test_a_store_that_breaks_later_says_where_it_is_and_what_to_do(tmp_path: Pat
         broken.execute("drop table decisions")
     broken.close()
 
-    with pytest.raises(RetrimError, match=r"retrim\.db cannot be read: no such table: decisions; look at the database"):
+    with pytest.raises(RetrimError, match=r"retrim\.db .*table: decisions"):
         store.decisions("shop")
 
 

@@ -104,13 +104,13 @@ def test_a_bundle_without_a_number_is_of_the_first_format() -> None:
 def test_a_newer_format_is_refused_before_anything_else_is_looked_at() -> None:
     newer = json.dumps({"kind": "retrim bundle", "format": FORMAT + 1}).encode()
 
-    with pytest.raises(BadInputError, match=rf"has format {FORMAT + 1}, and this retrim reads up to {FORMAT}"):
+    with pytest.raises(BadInputError, match=rf"format {FORMAT + 1}\b.* {FORMAT}\b"):
         load_predictor({FORMAT_FILE: newer})
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"format": "1"}', b'{"format": 0}'])
 def test_a_torn_number_is_bad_input(content: bytes) -> None:
-    with pytest.raises(BadInputError, match=r"format\.json of the bundle"):
+    with pytest.raises(BadInputError, match=r"format\.json"):
         format_of({FORMAT_FILE: content})
 
 

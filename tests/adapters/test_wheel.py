@@ -115,7 +115,7 @@ def test_an_installation_that_lacks_a_part_is_refused_by_name(unpacked: Path, na
     (lost,) = unpacked.glob(f"*.dist-info/{name}")
     lost.unlink()
 
-    with pytest.raises(RefusedError, match=f"is incomplete: .*{name} is missing; install it again from its wheel"):
+    with pytest.raises(RefusedError, match=f"{name} is missing"):
         pack_wheel(unpacked / "retrim")
 
 
@@ -130,7 +130,7 @@ def test_an_installation_without_its_metadata_is_refused(unpacked: Path) -> None
     (info,) = unpacked.glob("*.dist-info")
     info.rename(unpacked / "gone")
 
-    with pytest.raises(RefusedError, match="has to have one folder of metadata, and has none; install it again"):
+    with pytest.raises(RefusedError, match="metadata"):
         pack_wheel(unpacked / "retrim")
 
 
@@ -152,6 +152,6 @@ def test_another_wheel_than_the_lock_names_is_not_unpacked(run_directory: Path, 
     with (run_directory / "data" / "code" / packed.name).open("ab") as file:
         file.write(b"\0")
 
-    with pytest.raises(RefusedError, match=r"is not the wheel that requirements\.lock names"):
+    with pytest.raises(RefusedError, match=r"requirements\.lock"):
         lay_code(run_directory)
     assert not (run_directory / "src").exists()

@@ -243,7 +243,9 @@ def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows
 
 
 def test_the_status_of_an_empty_workspace_names_the_next_steps(ask: Ask, world: World) -> None:
-    assert "retrim ingest FILE; then make version 1: retrim retrain" in ask(world.root, "status").out
+    said = ask(world.root, "status").out
+
+    assert said.index("retrim ingest FILE") < said.index("retrim retrain")
 
 
 def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
@@ -348,15 +350,14 @@ def test_params_that_are_no_yaml_are_wrong_use(ask: Ask, params: dict[str, Any],
     ended = ask(tmp_path, "status")
 
     assert (ended.code, len(ended.err.splitlines())) == (2, 1)
-    assert "params.yaml, line 2, column 1: cannot be read as YAML: " in ended.err
+    assert "params.yaml, line 2, column 1: " in ended.err
 
 
 def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:
     ended = with_rows.retrim("check", code=3)
 
-    assert ended.stderr == (
-        "error: no Prefect server answers at http://127.0.0.1:9/api; start it, or unset RETRIM_PREFECT_URL\n"
-    )
+    assert [name in ended.stderr for name in ("http://127.0.0.1:9/api", "RETRIM_PREFECT_URL")] == [True, True]
+    assert len(ended.stderr.splitlines()) == 1
 
 
 # --- what is odd, and no fault of retrim ------------------------------------------------------------
@@ -413,10 +414,8 @@ def test_a_disk_that_cannot_be_written_is_told_without_a_traceback(
     (tmp_path / "var").touch()  # a file where a folder has to be
     ended = ask(tmp_path, "status")
 
-    assert ended.code == 3
-    assert (
-        ended.err == f"error: file exists at {tmp_path / 'var'}; look at the disk and its permissions, then try again\n"
-    )
+    assert (ended.code, len(ended.err.splitlines())) == (3, 1)
+    assert str(tmp_path / "var") in ended.err
 
 
 def test_a_cell_that_would_write_on_the_terminal_is_spelled_out(with_rows: World) -> None:
@@ -433,5 +432,5 @@ def test_the_repair_of_dates_is_said_first(ask: Ask, with_rows: World) -> None:
 
     assert ended.code == 0
     assert f"batch {before[0]['batch']}: {before[0]['arrived'][:19]}" in ended.out
-    assert f"nothing was changed; to do it: retrim batch redate --yes --now {with_rows.day(9)}" in ended.out
+    assert f"redate --yes --now {with_rows.day(9)}" in ended.out
     assert json.loads(ask(with_rows.root, "batch", "list", "--json").out) == before

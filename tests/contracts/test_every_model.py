@@ -270,7 +270,7 @@ class TestEveryModel:
         self, name: str, task: str, rows: pd.DataFrame, fitted: FittedModel, odd: str
     ):
         if name == OWN:
-            with pytest.raises(RefusedError, match="has no exact contributions"):
+            with pytest.raises(RefusedError, match="exact contributions"):
                 fitted.model.contributions(view_of(task).matrix(rows))
             return
         known = view_of(task).matrix(rows)
@@ -322,7 +322,7 @@ class TestEveryModel:
         assert np.array_equal(actual, given[1])
 
     def test_refuses_a_loss_it_cannot_train(self, name: str, task: str, rows: pd.DataFrame):
-        with pytest.raises(BadInputError, match=f"cannot train a {task} for 'nonsense'"):
+        with pytest.raises(BadInputError, match=f"{task} for 'nonsense'"):
             fit(name, task, rows, actual_of(rows, task), loss="nonsense")
 
 
@@ -434,5 +434,5 @@ def test_weights_that_are_all_alike_are_none(name: str, task: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hyperparameter_that_a_model_would_pass_over_is_refused(name: str) -> None:
     MODELS[name].check_space(settings_of(name, "regression"))
-    with pytest.raises(BadInputError, match=r"tune\.space: 'no_such_name' is not a parameter"):
+    with pytest.raises(BadInputError, match=r"tune\.space: 'no_such_name'"):
         MODELS[name].check_space([*settings_of(name, "regression"), "no_such_name"])

@@ -170,7 +170,7 @@ class TestAName:
             self.EDIT.find_file(tree)
 
     def test_that_none_has_is_lost(self, tmp_path: Path) -> None:
-        with pytest.raises(LostPlaceError, match="no module defines size"):
+        with pytest.raises(LostPlaceError, match="size"):
             self.EDIT.find_file(tmp_path)
 
 
@@ -196,7 +196,5 @@ def test_a_file_that_is_to_be_made_must_not_be_there(tmp_path: Path) -> None:
 def test_an_edit_without_a_place_is_refused_with_the_forms(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("- {mutant: x, edits: [{module: retrim.one, becomes: y}], guard: z}", "utf-8")
 
-    with pytest.raises(
-        ValueError, match="x: an edit has module, becomes; it takes one of these: module, name, statement"
-    ):
+    with pytest.raises(ValueError, match=r"^x: .*module, becomes; .*: module, name, statement"):
         read_mutants(tmp_path)
