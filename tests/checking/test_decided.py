@@ -151,5 +151,5 @@ def test_an_imported_version_that_uses_a_forbidden_column_is_refused(deciding: D
     columns = deciding.workspace.params.data.model_dump(mode="json")["columns"]
     columns["group"]["role"] = "forbidden"
     strict = with_params(deciding, data={"columns": columns}, fairness={"forbidden": ["group"]})
-    with pytest.raises(RefusedError, match=r"it uses group, which fairness\.forbidden forbids here"):
+    with pytest.raises(RefusedError, match=r"uses group, .*fairness\.forbidden"):
         judge_import(strict.workspace, load_stored_version(deciding.workspace, 1).files, None, now=deciding.day(20))

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow  # makes champions with the stages
 Sit = Callable[[Desk], Session]
 QUIET = {"previous_champions": {"most": 0, "restore": False}, "drift": {"min_rows": 24, "tests": drift_tests()}}
 ASKS = {"release": {"approval": {"moves": ["promote"], "expires": "7D"}}}
+WAITS = "waits for a person"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: S
     if way == "retrain":
         desk.make_version(12.5)
     elif way == "settle":
-        session.says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+        session.says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)
     else:
         free = with_params(desk, triggers={"rules": ["drift"]})
         beat(free, 14, level=6)
@@ -94,17 +95,17 @@ def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: S
 @pytest.mark.cures("kept as: retrim why {}")
 def test_an_answer_is_shown_by_the_command_that_it_names(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
-    said = session.says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    said = session.says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)
     cure.is_asked(said)
     shown = session.says(said.rpartition("retrim ")[2], code=0)
 
-    assert "a fair in town" in shown
+    assert "town fair" in shown
     cure.is_done(shown)
 
 
 @pytest.mark.cures("the alarm going quiet and coming up again; `retrim retrain`")
 def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure) -> None:
-    sit(desk).says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    sit(desk).says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)
     beat(desk, 14, level=6)
     cure.is_asked(newest_check(desk))
     desk.make_version(14)
@@ -115,12 +116,12 @@ def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure
 @pytest.mark.cures("nothing is held: {}; `retrim status` says when something waits for a person")
 def test_where_nothing_is_held_the_status_says_when_something_is(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
-    session.says(f"policy acknowledge --reason 'a fair in town' {now(desk, 12.5)}", code=0)
+    session.says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)
     cure.is_asked(session.says(f"policy acknowledge --reason again {now(desk, 12.5)}", code=1))
-    assert "waits for a person" not in session.says("status", code=0)
+    assert WAITS not in session.says("status", code=0)
     beat(desk, 14, level=0)
     beat(desk, 16, level=6)
-    assert "waits for a person" in session.says("status", code=0)
+    assert WAITS in session.says("status", code=0)
     cure.is_done(session.says(f"policy acknowledge --reason again {now(desk, 16)}", code=0))
 
 

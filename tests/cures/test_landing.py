@@ -121,7 +121,7 @@ def test_what_init_leaves_lying_is_ingested_and_trained_on(session: Session, cur
     said = session.says("retrain", code=3)
     cure.is_done(said)
 
-    assert "no Prefect server answers" in said  # the run begins, and this session has no server
+    assert "RETRIM_PREFECT_URL" in said  # the run begins, and this session has no server
 
 
 @pytest.mark.cures("{} is not a public key; write one as `retrim versions key` prints it")

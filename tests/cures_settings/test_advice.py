@@ -92,7 +92,7 @@ def test_dates_that_were_read_the_wrong_way_are_read_as_declared() -> None:
         read_content(content, drafted.data, labels=False, reading=each).frame for each in (drafted.reading, changed)
     )
 
-    assert f"read as {form}; change reading.dates if that is wrong" in note
+    assert (f"read as {form}" in note, "reading.dates" in note) == (True, True)
     assert taken is not None
     assert otherwise is not None
     assert (taken["at"].dt.month == otherwise["at"].dt.day).all()
@@ -111,7 +111,7 @@ def test_rows_known_before_their_event_land_once_it_is_said_how_long(
         landing = Landing(tmp_path / "landing")
         faults.append(examine(content, "rows", landing=landing, how=how, now=NOW, correction=False)[1])
 
-    assert "data.times_ahead, if rows are known before their event" in said(drafted, "misplaced")
+    assert "data.times_ahead" in said(drafted, "misplaced")
     assert len(faults[0]) == 1
     assert faults[1] == ()
 
@@ -123,7 +123,7 @@ def test_code_that_git_ignores_is_kept_once_it_is_not(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content, encoding="utf-8")
     git.git(tmp_path, "init", "-q")
 
-    with pytest.raises(BadInputError, match=r"is not among what git keeps; take it out of \.gitignore"):
+    with pytest.raises(BadInputError, match=r"models/m\.py .*\.gitignore"):
         pinned_code(tmp_path, committed(tmp_path))
     (tmp_path / ".gitignore").write_text("", encoding="utf-8")
     pinned = pinned_code(tmp_path, committed(tmp_path))

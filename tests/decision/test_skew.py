@@ -58,5 +58,5 @@ def test_only_what_is_beyond_the_bound_alarms() -> None:
 
 @pytest.mark.parametrize("bound", [0.0, 1e-9, -1.0])
 def test_a_bound_that_noise_would_pass_is_refused(bound: float) -> None:
-    with pytest.raises(ValidationError, match="greater than or equal"):
+    with pytest.raises(ValidationError, match="greater_than_equal"):
         ServedParams(skew=bound)

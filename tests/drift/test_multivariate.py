@@ -145,5 +145,5 @@ def test_the_order_of_rows_does_not_matter_to_findings_together() -> None:
 
 
 def test_fewer_windows_than_show_anything_are_refused() -> None:
-    with pytest.raises(ValidationError, match="greater than or equal to 8"):
+    with pytest.raises(ValidationError, match=r"8 \[type=greater_than_equal"):
         JointParams(windows=7)

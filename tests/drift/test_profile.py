@@ -151,5 +151,5 @@ def test_a_reference_without_rows_is_refused() -> None:
 
 
 def test_a_reference_that_lacks_a_column_is_refused_by_name() -> None:
-    with pytest.raises(BadInputError, match="the reference lacks the columns heat"):
+    with pytest.raises(BadInputError, match=r"reference .*\bheat"):
         profile(TABLE.drop(columns="heat"))

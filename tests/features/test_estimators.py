@@ -62,5 +62,5 @@ def test_a_class_that_is_not_listed_is_not_read(name: str) -> None:
 
 
 def test_a_class_that_is_not_listed_is_not_stored() -> None:
-    with pytest.raises(ValueError, match="ColumnTransformer is not among the stored estimators"):
+    with pytest.raises(ValueError, match=r"^ColumnTransformer "):
         store_estimator(ColumnTransformer([]))

@@ -163,14 +163,12 @@ def test_settings_are_dumped_as_they_are_written() -> None:
 
 
 def test_a_column_that_would_be_made_twice_is_refused() -> None:
-    with pytest.raises(BadInputError, match="a step makes 'km:missing', and there is such a column"):
+    with pytest.raises(BadInputError, match="'km:missing'"):
         FeatureView.learn(TRAINED, DATA, prepare(SAID, SAID).steps)
 
 
 def test_a_made_column_that_is_not_there_is_refused_with_those_there_are() -> None:
-    with pytest.raises(
-        BadInputError, match=r"prepare.steps.1: minmax: 'km:mising' is not a column here; columns: .*km:missing"
-    ):
+    with pytest.raises(BadInputError, match=r"prepare\.steps\.1: minmax: 'km:mising' .*km:missing"):
         FeatureView.learn(TRAINED, DATA, prepare(SAID, {"step": "minmax", "columns": ["km:mising"]}).steps)
 
 

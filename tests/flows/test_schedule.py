@@ -249,7 +249,7 @@ def test_no_process_is_left(story: Story) -> None:
 def test_people_are_told_how_the_retraining_ended(story: Story) -> None:
     (message,) = [each for each in story.posted if story.runs[0].state in each.get("title", "")]
 
-    assert "do: to see the version: `retrim versions card 1`" in message["message"]
+    assert "`retrim versions card 1`" in message["message"]
 
 
 def test_a_watcher_is_pinged_after_checks(story: Story) -> None:

@@ -126,11 +126,11 @@ class TestSettingsSetOtherwise:
     def test_are_refused_where_a_whole_section_brings_another_fact(self) -> None:
         other = {**self.document, "data": {**self.document["data"], "label_horizon": "2h"}}
 
-        with pytest.raises(BadInputError, match=r"data\.label_horizon cannot be tried"):
+        with pytest.raises(BadInputError, match=r"data\.label_horizon"):
             refuse_other_facts(self.document, other)
 
     def test_are_refused_below_what_holds_no_keys(self) -> None:
-        with pytest.raises(BadInputError, match=r"'model' is 'x' in params\.yaml, which holds no keys"):
+        with pytest.raises(BadInputError, match=r"'model' is 'x' in params\.yaml"):
             changed(self.document, {"data.model.name": "y"})
 
     @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task", "data.rows.resample"])

@@ -171,7 +171,7 @@ def test_a_gate_without_a_floor_is_refused() -> None:
 
 
 def test_a_season_of_no_length_is_refused() -> None:
-    with pytest.raises(ValidationError, match="'0h' is zero; write a span above 0"):
+    with pytest.raises(ValidationError, match="'0h' is zero"):
         gate(season="0h")
 
 
@@ -222,9 +222,8 @@ def test_nothing_is_promoted_over_a_perfect_champion() -> None:
 def test_a_loss_that_is_all_but_zero_is_told_in_losses_not_in_shares_of_it(loss: float) -> None:
     found = verdict({"all": np.full(ROWS, 5.0)}, np.full(ROWS, loss), floor=loss)
 
-    assert "no gain over the champion: mean loss 5 against " in found.reason
-    assert "no gain over the naive mean: mean loss 5 against " in found.reason
-    assert "worst of 4 folds beyond +100000% against the champion's loss" in found.reason
+    assert found.reason.count(": mean loss 5 against ") == 2  # the champion's, and the naive mean's
+    assert "beyond +100000%" in found.reason
     assert "inf" not in found.reason
     assert len(found.reason) < 400
 
