@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from retrim.checking import score as score_module
 from retrim.checking.score import recompute, recompute_daily, score
+from retrim.lineage import prediction_log
+from retrim.lineage.prediction_log import SCHEMA, SERVED
+from retrim.lineage.workspace import Workspace
 from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk
 
@@ -76,6 +81,45 @@ def test_a_version_that_was_altered_is_an_alert_and_the_day_is_done(made: Desk, 
 
     assert (sample is not None and sample.rows, again) == (0, None)
     assert ["could not be made again" in text for text in alerts(desk)] == [True]
+
+
+def test_a_version_that_fails_in_a_way_of_its_own_is_an_alert_and_the_day_is_done(
+    made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(workspace: Workspace, version: int) -> None:
+        raise ZeroDivisionError("of a custom model")
+
+    desk = copy_of(made, tmp_path / "workspace")
+    monkeypatch.setattr(score_module, "load_stored_version", failing)
+    sample, again = (recompute_daily(desk.workspace, now=desk.day(day)) for day in (13, 13.5))
+
+    assert (sample is not None and sample.rows, again) == (0, None)
+    assert alerts(desk) == ["stored predictions could not be made again: ZeroDivisionError: of a custom model"]
+
+
+def test_predictions_whose_rows_are_not_there_any_more_are_left_out(made: Desk, tmp_path: Path) -> None:
+    desk = copy_of(made, tmp_path / "workspace")
+    (path,) = (desk.workspace.paths.var / "predictions").rglob("*.parquet")
+    rows = pq.read_table(path)
+    keys = pa.array([f"{key} of another table" for key in rows["key"].to_pylist()])
+    pq.write_table(rows.set_column(rows.column_names.index("key"), "key", keys), path)
+    sample = recompute_daily(desk.workspace, now=desk.day(13))
+
+    assert (sample is not None and sample.rows, alerts(desk)) == (0, [])
+
+
+def test_among_many_requests_landed_rows_are_drawn(made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = copy_of(made, tmp_path / "workspace")
+    monkeypatch.setattr(prediction_log, "ROW_GROUP", 8)
+    (path,) = (desk.workspace.paths.var / "predictions").rglob("*.parquet")
+    served = pq.read_table(path).to_pandas().head(40)
+    for month in range(2, 12):
+        keys = [f"request-{month}-{place}" for place in range(len(served))]
+        event = pd.Timestamp(2024, month, 1, tz="UTC")
+        asked = served.assign(key=keys, batch=SERVED, event_time=event)
+        desk.workspace.predictions.add(1, pa.Table.from_pandas(asked, schema=SCHEMA, preserve_index=False))
+
+    assert [recompute(desk.workspace, seed=seed).rows for seed in range(5)] == [96] * 5
 
 
 def test_there_is_one_sample_a_day(made: Desk, tmp_path: Path) -> None:

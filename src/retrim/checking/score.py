@@ -191,7 +191,7 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
 NAME = "recomputed predictions"
 MOST = 100
 DRAWN = 20
-"""Predictions that are drawn, of which the first tells the call; those of requests cannot be made again."""
+"""Predictions that are drawn, of which the first tells the call."""
 DAY = pd.Timedelta("1D")
 
 
@@ -222,9 +222,9 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
         return None
     try:
         sample = recompute(workspace, seed=int(now.timestamp() // DAY.total_seconds()))
-    except RetrimError as error:  # what else is due must not wait for it
-        sample = NOTHING
-        text = f"stored predictions could not be made again: {error}"
+    except Exception as error:  # noqa: BLE001  a model may fail in ways of its own, and what else is due must not wait
+        sample, why = NOTHING, str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}"
+        text = f"stored predictions could not be made again: {why}"
         record_alert(workspace, AlertKind.PREDICTIONS_DIFFER, text, now=now, about=NAME)
     if sample.differing:
         one = f"{sample.differing[0]}@{sample.version}"
@@ -244,7 +244,6 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
 def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> RecomputedSample:
     """Makes stored predictions of one call again, up to `most` of them, drawn by `seed`."""
     drawn = workspace.predictions.drawn(DRAWN, seed=seed)
-    drawn = drawn[drawn["batch"] != SERVED]
     if not len(drawn):
         return NOTHING
     first = drawn.iloc[0]
@@ -256,6 +255,8 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
     table = read_as_of(workspace, as_of=at)
     start, end = span_of(kept["event_time"])
     near = table.only(table.times["_event"].between(start, end) & table.times["_key"].isin(kept["key"]))
+    if not len(near):  # dated anew since, or left out by newer settings
+        return RecomputedSample(version, at, 0, ())
     rows = near.read()
     predictor = load_stored_version(workspace, version).predictor
     kept = kept.set_index("key").loc[rows["_key"]].reset_index()

@@ -324,18 +324,20 @@ class PredictionLog:
         return ordered
 
     def drawn(self, count: int, *, seed: int) -> pd.DataFrame:
-        """That many predictions of all versions, drawn by `seed`: row groups first, so that few are read."""
+        """That many predictions of landed rows, of all versions, drawn by `seed`: row groups first, so few are read."""
         system, _ = self._opened()
         groups = []
         for name in self._all_files():
             with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
-                groups += [(name, group) for group in range(stored.num_row_groups)]
+                parts = [stored.metadata.row_group(number) for number in range(stored.num_row_groups)]
+            groups += [(name, number) for number, part in enumerate(parts) if not _has_requests_only(part)]
         random = np.random.default_rng(seed)
         frames = []
         for place in random.permutation(len(groups))[:count]:
             name, group = groups[place]
             with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
                 table = _as_stored(stored.read_row_group(group, use_threads=False), SCHEMA)
+            table = table.filter(pc.fill_null(pc.not_equal(table["batch"], SERVED), fill_value=True))
             rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
             frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
         return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
@@ -489,6 +491,13 @@ def _as_keys(keys: Iterable[str] | pa.ChunkedArray) -> pa.Array:
     if isinstance(keys, pa.ChunkedArray):
         return keys.combine_chunks()
     return pa.array(list(keys), pa.string())
+
+
+def _has_requests_only(group: pq.RowGroupMetaData) -> bool:
+    """Whether a row group says of itself that no row of it has landed."""
+    columns = [group.column(place) for place in range(group.num_columns)]
+    said = next((column.statistics for column in columns if column.path_in_schema == "batch"), None)
+    return said is not None and said.has_min_max and said.null_count == 0 and said.min == said.max == SERVED
 
 
 def _part(name: str, what: str) -> str:
