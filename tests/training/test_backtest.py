@@ -92,7 +92,7 @@ def test_the_stated_interval_leaves_out_as_many_rows_above_as_below() -> None:
     pooled = np.concatenate([origin.away["all"] for origin in origins])
 
     assert stated is not None
-    low, high = stated["residuals"]["all"]
+    low, high = stated.residuals["all"]
     assert ((pooled < low).sum(), (pooled > high).sum()) == (4, 4)
 
 

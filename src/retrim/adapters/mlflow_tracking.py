@@ -31,6 +31,7 @@ from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import Task, row_losses
 from retrim.stats.windows import spans
 from retrim.training.bundle import (
+    BACKTEST,
     FORMAT_FILE,
     HYPERPARAMETERS,
     SETTINGS,
@@ -38,15 +39,13 @@ from retrim.training.bundle import (
     TRIALS,
     VERDICT,
     VIEW,
-    BacktestRecord,
     FitRecord,
-    FoundRecord,
     SplitRecord,
 )
 from retrim.training.predicted import Importance
+from retrim.training.recipe import BacktestRecord, FoundRecord
 from retrim.training.tuning import Trial
 
-BACKTEST = "backtest/backtest.json"
 JUDGED = "verdict/judged.parquet"
 SLICES = "verdict/slices.json"
 IMPORTANCE = "verdict/importance.json"

@@ -32,10 +32,11 @@ from retrim.gate.verdict import SlicesRecord, VerdictRecord, mark_of
 from retrim.stats.charts import curve_of
 from retrim.stats.metrics import Task
 from retrim.stats.plugins import SettingsSection as Settings
-from retrim.training.bundle import BacktestRecord, FitRecord, FoundRecord, SplitRecord
+from retrim.training.bundle import BACKTEST, SPLIT, VIEW, FitRecord, SplitRecord
 from retrim.training.classes import ChosenThreshold
 from retrim.training.early import EarlyCounts
 from retrim.training.predicted import Importance
+from retrim.training.recipe import BacktestRecord, FoundRecord
 
 
 class CardParams(Settings):
@@ -425,7 +426,6 @@ def _by_slice(facts: Facts) -> list[str]:
     return said
 
 
-VIEW, SPLIT, BACKTEST = "features/view.json", "features/split.json", "backtest/backtest.json"
 TASKS = {
     "regression": "predicts a number",
     "binary": "predicts the probability of one of two classes",
@@ -522,6 +522,7 @@ def lineage(facts: Facts) -> CardSection:
 def training(facts: Facts) -> CardSection:
     """Mode, recipe, search and backtest."""
     recipe, found, backtest = facts.fit.recipe, facts.found, facts.backtest
+    decided = {} if backtest is None or backtest.decide is None else backtest.decide
     pairs = [
         ("mode", facts.version.made_from.mode or (None if found is None else found.mode)),
         ("kind of model", recipe.model),
@@ -530,7 +531,10 @@ def training(facts: Facts) -> CardSection:
         ("winner", facts.verdict.winner),
         ("trials of the search", facts.trials or None),
         ("classes", _balanced_in_words(recipe.balance)),
-        ("decision", _decided_in_words(None if backtest is None else backtest.decide.get(facts.verdict.winner))),
+        (
+            "decision",
+            _decided_in_words(decided.get(facts.verdict.winner)),
+        ),
         ("seed", recipe.seed),
     ]
     hyper = recipe.hyperparameters or ({} if found is None else found.hyperparameters)

@@ -103,6 +103,27 @@ class Training:
 
 
 @dataclass(frozen=True)
+class ViewFeature:
+    """A feature column as a bundle keeps it."""
+
+    name: str
+    type: ColumnType
+
+
+@dataclass(frozen=True)
+class ViewRecord:
+    """view.json as it is read; older bundles have no steps."""
+
+    features: tuple[ViewFeature, ...]
+    levels: dict[str, tuple[str, ...]]
+    target: str
+    task: str
+    classes: tuple[str, ...]
+    steps: tuple[FittedStep, ...] = ()
+    time: str | None = None
+
+
+@dataclass(frozen=True)
 class FeatureView:
     """How rows become a matrix, and targets become numbers.
 
@@ -319,15 +340,9 @@ class FeatureView:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "FeatureView":
-        return cls(
-            features={feature["name"]: feature["type"] for feature in record["features"]},
-            levels={name: tuple(levels) for name, levels in record["levels"].items()},
-            target=record["target"],
-            task=record["task"],
-            classes=tuple(record["classes"]),
-            steps=tuple(from_record(FittedStep, step) for step in record.get("steps", ())),  # older bundles have none
-            time=record.get("time"),
-        )
+        found = from_record(ViewRecord, record)
+        features = {feature.name: feature.type for feature in found.features}
+        return cls(features, found.levels, found.target, found.task, found.classes, found.steps, found.time)
 
 
 def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:

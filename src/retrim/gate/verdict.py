@@ -5,9 +5,10 @@ What the gate looks at: the judged rows, and every model on them.
 The section `gate` of params.yaml. What a bundle keeps of a verdict: verdict.json, and the losses by slice.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,12 @@ from pydantic import Field
 
 from retrim.drift.slices import SliceLoss
 from retrim.features.view import FeatureView
-from retrim.stats.codec import Number, written
+from retrim.stats.codec import Number, from_record, written
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
+from retrim.training.bundle import BACKTEST, VERDICT
+from retrim.training.recipe import BacktestRecord
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,24 @@ class StatedInterval:
     high: float
 
     @classmethod
-    def of(cls, record: Mapping[str, Any], challenger: str) -> "StatedInterval | None":
-        """What a bundle's backtest.json says for a challenger by its name; None where it does not.
+    def of(cls, record: BacktestRecord, challenger: str) -> "StatedInterval | None":
+        """What a backtest says for a challenger by its name; None where it does not.
 
         One whose window held all rows of every earlier past was backtested as the one on all rows.
         """
-        stated = record.get("interval") or {"residuals": {}}
-        residuals = stated["residuals"]
+        if record.interval is None:
+            return None
+        residuals = record.interval.residuals
         found = residuals.get(challenger) or residuals.get(challenger.replace("sliding", "all"))
-        return None if found is None else cls(stated["level"], *found)
+        return None if found is None else cls(record.interval.level, *found)
+
+    @classmethod
+    def in_bundle(cls, files: Mapping[str, bytes]) -> "StatedInterval | None":
+        """What the winner of a bundle promised; None where nothing."""
+        if BACKTEST not in files:
+            return None
+        winner = from_record(VerdictRecord, json.loads(files[VERDICT])).winner
+        return cls.of(from_record(BacktestRecord, json.loads(files[BACKTEST])), winner)
 
 
 @dataclass(frozen=True)

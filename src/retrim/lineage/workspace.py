@@ -31,11 +31,13 @@ from retrim.alerting import KIND_FACTS, AlertKind, Severity, is_to_be_told
 from retrim.decision.check_record import AskedRun
 from retrim.decision.stored_rows import AlertRow, DecisionRow, as_text
 from retrim.errors import BadInputError, RefusedError
+from retrim.features.view import FeatureView
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.reading.address import address_of, is_address
 from retrim.settings import Env, Params, load_params
+from retrim.training.bundle import VIEW
 
 if TYPE_CHECKING:
     from retrim.adapters.mlflow_registry import ModelRegistry
@@ -76,7 +78,7 @@ class Workspace:
     def _classes_of(self, version: int) -> tuple[str, ...]:
         row = self.store.version(self.model, version)
         folder = self.registry.bundle_folder(version, run=None if row is None else row.made_from.mlflow_run)
-        return tuple(json.loads((folder / "features" / "view.json").read_bytes())["classes"])
+        return FeatureView.from_record(json.loads((folder / VIEW).read_bytes())).classes
 
     @cached_property
     def landing(self) -> Landing:

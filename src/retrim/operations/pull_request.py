@@ -36,6 +36,7 @@ from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import Paths, code_digest, load_yaml, platform_tag, read_yaml
 from retrim.gate.losses import Resampling
+from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.own_code import pinned_code
 from retrim.lineage.workspace import Workspace, report_progress
@@ -257,8 +258,8 @@ def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, los
     limit = limits_of_stage(params.stage_limit, params.stage_heartbeat, earlier=())
     limits = reduce(StageLimits.together, [limit] * len(stages))
     printed = dvc.reproduce_all(folder, python=side.python, limits=limits, gently=False, anew=False, say=say)
-    verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
-    return ReplayedSide(_losses(paths, verdict["winner"], loss), bool(verdict["promote"]), dvc.executed(printed))
+    verdict = from_record(VerdictRecord, json.loads((paths.verdict / "verdict.json").read_bytes()))
+    return ReplayedSide(_losses(paths, verdict.winner, loss), verdict.promote, dvc.executed(printed))
 
 
 def _pin(workspace: Workspace, past: PastRetraining, side: ChangeSide) -> None:

@@ -153,9 +153,6 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: sha256(content).hexdigest() for name, content in files.items()}
 
 
-BACKTEST = "backtest/backtest.json"
-
-
 @dataclass(frozen=True)
 class Judgement:
     """What the gate said, or why it could not say anything yet.
@@ -266,13 +263,15 @@ def _judged(
     own = None
     if champion is not None:
         its = champion.predictor
-        own = score(its.view, rows, its.predict(rows), loss=loss, stated=_stated(champion.files))
+        own = score(its.view, rows, its.predict(rows), loss=loss, stated=StatedInterval.in_bundle(champion.files))
     winner = _verdict(files).winner
     return HoldoutJudgement(
         rows=rows,
         features=view.features,
         task=view.task,
-        challengers={winner: score(view, rows, imported.predict(rows), loss=loss, stated=_stated(files))},
+        challengers={
+            winner: score(view, rows, imported.predict(rows), loss=loss, stated=StatedInterval.in_bundle(files))
+        },
         champion=own,
         floors={name: row_losses(loss, actual, predicted) for name, predicted in floors.items()},
     )
@@ -280,11 +279,6 @@ def _judged(
 
 def _verdict(files: Mapping[str, bytes]) -> VerdictRecord:
     return from_record(VerdictRecord, json.loads(files[VERDICT]))
-
-
-def _stated(files: Mapping[str, bytes]) -> StatedInterval | None:
-    """The interval that a bundle's backtest gave for its winner; None where there is none."""
-    return StatedInterval.of(json.loads(files.get(BACKTEST, b"{}")), _verdict(files).winner)
 
 
 def _used(workspace: Workspace) -> list[EarlierVerdict]:

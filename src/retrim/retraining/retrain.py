@@ -28,6 +28,7 @@ from retrim.decision.stored_rows import RunClaim, RunDetail, RunRow, RunSnapshot
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import Paths, file_digest, folder_digest, read_folder
+from retrim.gate.verdict import VerdictRecord
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.landing.inbox import tell_overdue
 from retrim.lineage.locks import held_locks, is_alive, left_behind
@@ -56,7 +57,7 @@ from retrim.retraining.recover import (
 )
 from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
 from retrim.stats.codec import from_record, to_record
-from retrim.training.bundle import model_digest, needs_of
+from retrim.training.bundle import SplitRecord, model_digest, needs_of
 from retrim.training.estimators import MODELS
 from retrim.training.mode import FINAL, Mode
 from retrim.training.tuning import Trial
@@ -240,6 +241,7 @@ def publish(
             return None
     bundle = folder_digest(paths.candidate)
     verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
+    model_sha256 = model_digest(read_folder(paths.models / from_record(VerdictRecord, verdict).winner))
     lineage = {
         "run": run.id,
         "decision": run.decision,
@@ -248,14 +250,14 @@ def publish(
         "commit": commit,
         "dvc_lock": file_digest(run_directory.folder / "dvc.lock"),
         "requirements_lock": file_digest(run_directory.folder / "requirements.lock"),
-        "row_order": json.loads((paths.features / "split.json").read_bytes())["row_order"],
+        "row_order": from_record(SplitRecord, json.loads((paths.features / "split.json").read_bytes())).row_order,
         "seed": workspace.params.train.seed,
         GRAIN: grain_of(workspace),
         REPOSITORY: git.first_commit(workspace.paths.root),
         MLFLOW_RUN: parent,
         **({"allowed_leaks": dict(workspace.params.leaks.allowed)} if workspace.params.leaks.allowed else {}),
         NEEDS: needs_of(read_folder(paths.candidate)),
-        "model_sha256": model_digest(read_folder(paths.models / verdict["winner"])),
+        "model_sha256": model_sha256,
         **json.loads(paths.pins.read_bytes()),
     }
     if (paths.features / "history.json").is_file():
@@ -281,7 +283,7 @@ def publish(
             tag=tag,
             as_of=run.as_of,
             bundle=bundle,
-            model_sha256=lineage["model_sha256"],
+            model_sha256=model_sha256,
             made=iso(now),
             lineage=lineage,
             verdict=verdict,

@@ -26,15 +26,17 @@ from retrim.decision.pins import PinnedFile, Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import WHOLE_CELLS, FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
+from retrim.gate.verdict import VerdictRecord
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_mapped, shape_of
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain
-from retrim.training.bundle import FitRecord, SplitRecord
+from retrim.training.bundle import VERDICT, FitRecord, SplitRecord
 from retrim.training.early import EarlyRows, early_rows
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
+from retrim.training.recipe import FoundRecord
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 INPUTS = "data/raw.dvc data/champion.dvc data/previous.dvc"
@@ -213,10 +215,21 @@ def read_split(features: Path) -> SplitRecord:
     return from_record(SplitRecord, read_json(features / "split.json"))
 
 
+def read_verdict(bundle: Path) -> VerdictRecord:
+    return from_record(VerdictRecord, read_json(bundle / VERDICT))
+
+
 def read_fit(bundle: Path) -> FitRecord:
     """What the winner of a bundle was fitted with."""
-    winner = read_json(bundle / "verdict" / "verdict.json")["winner"]
-    return from_record(FitRecord, read_json(bundle / "models" / winner / "fit.json"))
+    return from_record(FitRecord, read_json(bundle / "models" / read_verdict(bundle).winner / "fit.json"))
+
+
+def read_feature_view(paths: Paths) -> FeatureView:
+    return FeatureView.from_record(read_json(paths.features / "view.json"))
+
+
+def read_tuned(paths: Paths) -> FoundRecord:
+    return from_record(FoundRecord, read_json(paths.tuning / "hyperparameters.json"))
 
 
 def read_view(paths: Paths) -> pd.DataFrame:
@@ -224,8 +237,8 @@ def read_view(paths: Paths) -> pd.DataFrame:
 
     The numbers of very many rows stay in a file that the system reads as they are asked for.
     """
-    view = read_json(paths.features / "view.json")
-    coded = [] if "steps" in view else [each["name"] for each in view["features"] if each["type"] == "category"]
+    view = read_feature_view(paths)
+    coded = [] if view.steps else [name for name, kind in view.features.items() if kind == "category"]
     rows, columns = shape_of(paths.view)
     return (read_mapped if rows * columns > WHOLE_CELLS else read_frame)(paths.view, coded=coded)
 

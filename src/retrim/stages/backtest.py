@@ -11,15 +11,17 @@ from pydantic import JsonValue
 
 from retrim.adapters.dask_cluster import opened_cluster
 from retrim.errors import RefusedError
-from retrim.features.view import FeatureView
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import (
     as_task,
     files_of_fits,
     grouped,
     main,
+    read_feature_view,
     read_json,
     read_pins,
+    read_tuned,
+    read_verdict,
     read_view,
     trust_own_code,
 )
@@ -61,10 +63,11 @@ def run(
             asked = [replace(task, origin=job.origin, challenger=job.challenger.name) for job in backtesting.jobs]
             answers = cluster.run("retrim.stages.backtest:score_origin", [as_task(each) for each in asked])
             origins = backtesting.origins([_unpacked(each) for each in answers])
+    interval = rolling.stated_interval(origins, level=backtest.interval)
     record = {
         "loss": judge.loss,
         "origins": [to_record(origin) for origin in origins],
-        "interval": rolling.stated_interval(origins, level=backtest.interval),
+        "interval": None if interval is None else to_record(interval),
     }
     files = {"backtest.json": to_json(record)}
     if fairness__mitigate is not None and fairness__mitigate != "reweight":
@@ -111,8 +114,8 @@ class OriginTask:
 
 def _made(paths: Paths, task: OriginTask) -> rolling.Backtesting:
     rows = grouped(part_of(read_view(paths), "train"), paths, task.groups, task.mitigate)
-    view = FeatureView.from_record(read_json(paths.features / "view.json"))
-    tuned = read_json(paths.tuning / "hyperparameters.json")
+    view = read_feature_view(paths)
+    tuned = read_tuned(paths)
     recipes = recipes_of(tuned, task.train, loss=task.judge.loss, reweight=task.mitigate == "reweight")
     try:
         cut = folds(rows["_event"], rows["_due"], count=task.backtest.origins, rows=task.backtest.origin_rows)
@@ -151,11 +154,12 @@ def _unpacked(answer: bytes) -> rolling.OriginScore:
 def _write_judged(paths: Paths) -> None:
     """Writes the champion's own backtest, as far as it is that of the recipe that won."""
     made = paths.champion / "backtest"
-    thresholds = read_json(made / "thresholds.json") if (made / "thresholds.json").is_file() else {}
-    winner = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
-    name = read_json(paths.tuning / "hyperparameters.json")["window"]
-    files = rolling.of_judged(read_json(made / "backtest.json"), thresholds, winner, name)
-    write_folder(paths.backtest, {file: to_json(record) for file, record in files.items()})
+    winner, name = read_verdict(paths.champion).winner, read_tuned(paths).window or "all"
+    record = from_record(rolling.BacktestRecord, read_json(made / "backtest.json"))
+    files = {"backtest.json": to_json(to_record(rolling.of_judged(record, winner, name)))}
+    if (made / "thresholds.json").is_file():
+        files["thresholds.json"] = to_json(rolling.renamed(read_json(made / "thresholds.json"), winner, name))
+    write_folder(paths.backtest, files)
 
 
 if __name__ == "__main__":

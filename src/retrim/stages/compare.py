@@ -8,7 +8,6 @@ The stored challengers and the champion on the judging block; names one winner a
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,18 +42,18 @@ from retrim.gate.verdict import (
 )
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_rows_at
-from retrim.stages._common import main, read_json, read_pins, read_split
+from retrim.stages._common import main, read_feature_view, read_json, read_pins, read_split, read_verdict
 from retrim.stats.codec import from_record, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
 from retrim.table.data import at_keys
 from retrim.training.baseline import BASELINES
-from retrim.training.bundle import THRESHOLDS, VERDICT, FitRecord, Predictor, load_predictor
+from retrim.training.bundle import THRESHOLDS, FitRecord, Predictor, load_predictor, thresholds_by_name
 from retrim.training.classes import load_balanced
 from retrim.training.estimators import Model
 from retrim.training.groups import FairnessParams, Outcomes, Thresholds
 from retrim.training.predicted import importance
-from retrim.training.recipe import REFITTED
+from retrim.training.recipe import REFITTED, BacktestRecord
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,8 @@ def look_by_group(
         if fairness.mitigate is not None:
             models.append(given(BEFORE, _losses_before(paths, winner, rows, challenger, loss=judge.loss), None))
         if judged.champion is not None:
-            its = str(read_json(paths.champion / VERDICT)["winner"])
-            models.append(given(CHAMPION, judged.champion, thresholds_of(paths.champion, its)))
+            its = thresholds_of(paths.champion, read_verdict(paths.champion).winner)
+            models.append(given(CHAMPION, judged.champion, its))
     return compare_groups(models, rows, _proxies(paths), fairness, Bootstrap(judge.block_rows, judge.draws, seed))
 
 
@@ -165,8 +164,7 @@ def limits_on(
 def thresholds_of(bundle: Path, winner: str) -> Thresholds | None:
     """The thresholds that the stage backtest found for a challenger; None where it was not asked to."""
     file = bundle / THRESHOLDS
-    found: Mapping[str, dict[str, object]] = read_json(file) if file.exists() else {}
-    return from_record(Thresholds, found[winner]) if winner in found else None
+    return thresholds_by_name(file.read_bytes()).get(winner) if file.exists() else None
 
 
 def _losses_before(paths: Paths, winner: str, rows: pd.DataFrame, challenger: ScoredModel, *, loss: str) -> ScoredModel:
@@ -211,7 +209,7 @@ def run(
     A model that was fitted once more has seen them: it is held against the champion, which was judged on them.
     """
     lightgbm_alone()
-    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    view = read_feature_view(paths)
     judged = _judged(paths, view, gate, judge)
     by_group: FairnessLook | None = None
     if read_pins(paths).is_final:
@@ -331,7 +329,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     if not read_pins(paths).is_final:
         _check_unused(rows["_event"], pd.Timestamp(split.used_until), by="the challengers")
     champion = _champion(paths, rows, judge)
-    backtest = read_json(paths.backtest / "backtest.json")
+    backtest = from_record(BacktestRecord, read_json(paths.backtest / "backtest.json"))
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
     cut = {"season": season, "cells": gate.season_cells, "entity": series}
     floors = {name: BASELINES[name](view, train, rows, **cut) for name in gate.baselines}
@@ -369,8 +367,7 @@ def _champion(paths: Paths, judged: pd.DataFrame, judge: JudgeParams) -> ScoredM
     files = read_folder(paths.champion)
     champion = load_predictor(files)
     _check_unused(judged["_event"], champion.used_until, by="the champion")
-    winner = json.loads(files[VERDICT])["winner"]
-    stated = StatedInterval.of(json.loads(files.get("backtest/backtest.json", b"{}")), winner)
+    stated = StatedInterval.in_bundle(files)
     return score(champion.view, judged, champion.predict(judged), loss=judge.loss, stated=stated)
 
 

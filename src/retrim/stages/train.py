@@ -22,8 +22,9 @@ from retrim.stages._common import (
     grouped,
     main,
     read_early,
-    read_json,
+    read_feature_view,
     read_split,
+    read_tuned,
     read_view,
     trust_own_code,
 )
@@ -126,9 +127,9 @@ def _made(paths: Paths, task: ChallengerTask) -> _Rows:
     rows, judged = part_of(table, "train"), part_of(table, "judge")
     rows = grouped(rows, paths, task.groups, task.mitigate)
     reweight = task.mitigate == "reweight"
-    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    view = read_feature_view(paths)
     early = read_early(whole, view, read_split(paths.features))
-    tuned, past = read_json(paths.tuning / "hyperparameters.json"), np.arange(len(rows))
+    tuned, past = read_tuned(paths), np.arange(len(rows))
     recipes = recipes_of(tuned, train, loss=task.judge.loss, reweight=reweight)
     competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
     cut = {each.window: training_rows(past, each.window, sliding_rows=split.sliding_rows) for each in competing}

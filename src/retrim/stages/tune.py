@@ -21,9 +21,10 @@ from retrim.stages._common import (
     files_of_fits,
     grouped,
     main,
+    read_feature_view,
     read_fit,
-    read_json,
     read_pins,
+    read_verdict,
     read_view,
     trust_own_code,
 )
@@ -34,7 +35,7 @@ from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
-from retrim.training.recipe import Recipe, TrainParams, WindowKind
+from retrim.training.recipe import Recipe, TrainParams, WindowKind, window_of
 from retrim.training.tuning import Score, Trial, TuneParams, best, importance, search
 
 
@@ -118,8 +119,7 @@ def _first(champion: Recipe | None, train: TrainParams) -> Hyperparameters | Non
 
 def _window(paths: Paths) -> WindowKind:
     """The champion's training window: a recipe that is fitted once more is fitted on no other."""
-    winner: WindowKind = read_json(paths.champion / "verdict" / "verdict.json")["winner"]
-    return read_fit(paths.champion).window or winner
+    return read_fit(paths.champion).window or window_of(read_verdict(paths.champion).winner)
 
 
 READ_AT_ONCE = 1 << 24
@@ -178,7 +178,7 @@ class _Folds:
 
 def _folds(paths: Paths, task: FoldTask) -> _Folds:
     rows = part_of(read_view(paths), "train")
-    view = FeatureView.from_record(read_json(paths.features / "view.json"))
+    view = read_feature_view(paths)
     cuts = _cuts(rows, task.tune)
     groups = None
     if task.mitigate == "reweight":

@@ -21,11 +21,11 @@ from retrim.features.view import FeatureView
 from retrim.stats.codec import Absent, as_numbers, digest_of, from_record, key
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
-from retrim.training.classes import ChosenThreshold, load_balanced
+from retrim.training.classes import load_balanced
 from retrim.training.early import EarlyCounts, taken_early
-from retrim.training.estimators import Hyperparameters, Model
+from retrim.training.estimators import Model
 from retrim.training.groups import Thresholds
-from retrim.training.recipe import Recipe, RecipeKind, WindowKind
+from retrim.training.recipe import Recipe, RecipeKind, WindowKind, window_of
 
 FORMAT_FILE = "format.json"
 VIEW = "features/view.json"
@@ -119,49 +119,10 @@ class SplitRecord:
     early_until: Absent[str] = None
 
 
-@dataclass(frozen=True)
-class FoundRecord:
-    """hyperparameters.json: what the search found, or what was copied from the champion.
-
-    Args:
-        hyperparameters: By name.
-        rounds: Of boosting.
-        model: Kind of the champion's model, where it was copied.
-        window: Its training window, where its recipe is fitted once more.
-        mode: Of the run, in bundles of before.
-        importance: What moved the loss of the search, by hyperparameter.
-    """
-
-    hyperparameters: Hyperparameters
-    rounds: int
-    model: str | None = None
-    window: WindowKind | None = None
-    mode: str | None = None
-    importance: dict[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class OriginRecord:
-    """One origin of the backtest: the events of the first and the last row scored, and each challenger's mean loss."""
-
-    start: str
-    end: str
-    rows: int
-    losses: dict[str, float]
-
-
-@dataclass(frozen=True)
-class BacktestRecord:
-    """backtest.json: losses at earlier origins, and what was chosen from them."""
-
-    loss: str
-    origins: tuple[OriginRecord, ...]
-    decide: dict[str, ChosenThreshold] = field(default_factory=dict)
-
-
 SPLIT = "features/split.json"
 HYPERPARAMETERS = "tuning/hyperparameters.json"
 TRIALS = "tuning/trials.json"
+BACKTEST = "backtest/backtest.json"
 VERDICT = "verdict/verdict.json"
 DIGESTS = "digests.json"
 """Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
@@ -291,10 +252,23 @@ def model_digest(files: Mapping[str, bytes]) -> str:
 
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
-    folder = f"models/{json.loads(files[VERDICT])['winner']}/"
+    folder = f"models/{_judged(files).winner}/"
     own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
     wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
     return {name: content for name, content in files.items() if name in wanted}
+
+
+@dataclass(frozen=True)
+class JudgedRecord:
+    """Of verdict.json, what predicting reads: `agreement` is the version whose recipe was fitted once more."""
+
+    winner: str
+    losses: dict[str, float]
+    agreement: int | None = None
+
+
+def _judged(files: Mapping[str, bytes]) -> JudgedRecord:
+    return from_record(JudgedRecord, json.loads(files[VERDICT]))
 
 
 def load_predictor(files: Mapping[str, bytes]) -> Predictor:
@@ -319,8 +293,8 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
     format_of(files)
     view = FeatureView.from_record(json.loads(files[VIEW]))
     split = from_record(SplitRecord, json.loads(files[SPLIT]))
-    verdict = json.loads(files[VERDICT])
-    winner = verdict["winner"]
+    judged = _judged(files)
+    winner = judged.winner
     made = from_record(FitRecord, json.loads(files[f"models/{winner}/fit.json"]))
     recipe = made.recipe
     model_files = {
@@ -332,11 +306,11 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         view=view,
         load=partial(load_balanced, recipe.model, view, model_files),
         recipe=recipe,
-        window=made.window or winner,  # a bundle without the key is older than recipes that compete
+        window=made.window or window_of(winner),  # a bundle without the key is older than recipes that compete
         used_until=pd.Timestamp(split.used_until),
         trained_from=pd.Timestamp(made.since),
         judged_until=pd.Timestamp(split.judged_until),
-        judged_loss=verdict["losses"]["champion" if verdict.get("agreement") else winner],
+        judged_loss=judged.losses["champion" if judged.agreement else winner],
         thresholds=_thresholds(files, winner),
         early_until=None if split.early_until is None else pd.Timestamp(split.early_until),
     )
@@ -344,10 +318,12 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
 
 def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
     """The winner's thresholds; None where neither decide.threshold nor fairness.mitigate asks, and in older bundles."""
-    if THRESHOLDS not in files:
-        return None
-    found = json.loads(files[THRESHOLDS]).get(winner)
-    return None if found is None else from_record(Thresholds, found)
+    return thresholds_by_name(files.get(THRESHOLDS, b"{}")).get(winner)
+
+
+def thresholds_by_name(content: bytes) -> dict[str, Thresholds | None]:
+    """What thresholds.json says, by challenger."""
+    return from_record(dict[str, Thresholds | None], json.loads(content))
 
 
 READ = (VIEW, HISTORY, THRESHOLDS)
@@ -363,17 +339,17 @@ def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:
     Args:
         files: Of the bundle, by relative name.
     """
-    view = json.loads(files[VIEW])
+    view = FeatureView.from_record(json.loads(files[VIEW]))
     history = HistoryParams.model_validate_json(files[HISTORY]) if HISTORY in files else None
     made = set() if history is None else set(history.columns)
-    needs: dict[str, ColumnType] = {each["name"]: each["type"] for each in view["features"] if each["name"] not in made}
-    needs[view["target"]] = "number" if view["task"] == "regression" else "category"
-    if view.get("time"):
-        needs[view["time"]] = "time"
+    needs: dict[str, ColumnType] = {name: kind for name, kind in view.features.items() if name not in made}
+    needs[view.target] = "number" if view.task == "regression" else "category"
+    if view.time:
+        needs[view.time] = "time"
     if history is not None:
         for name in sorted(past_takes(history)):
             needs.setdefault(name, "category" if name in history.entity else "number")
-    for thresholds in json.loads(files.get(THRESHOLDS, b"{}")).values():
-        for group in thresholds["groups"] if thresholds else ():
-            needs.setdefault(group["column"], "number" if group["cuts"] else "category")
+    for thresholds in thresholds_by_name(files.get(THRESHOLDS, b"{}")).values():
+        for group in thresholds.groups if thresholds else ():
+            needs.setdefault(group.column, "number" if group.cuts else "category")
     return needs

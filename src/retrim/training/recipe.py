@@ -6,21 +6,21 @@ check's record has to be the same bytes when it is replayed.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.codec import Instant, Numbers, Unwritten, rows_at
+from retrim.stats.codec import Absent, Instant, Numbers, Unwritten, rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
-from retrim.training.classes import Balance, fit_balanced
+from retrim.training.classes import Balance, ChosenThreshold, fit_balanced
 from retrim.training.early import EarlyRows, class_chances, early_rows, soft_rows
 from retrim.training.estimators import MODELS, Hyperparameters, Model, is_own, parts_of
 from retrim.training.groups import GROUP, reweighting
@@ -29,6 +29,7 @@ from retrim.training.tuning import TuneParams
 
 WindowKind = Literal["all", "sliding"]
 RecipeKind = Literal["found", "champion"]
+T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -221,38 +222,88 @@ class Challenger:
         return self.window if self.kind == "found" else f"{REFITTED}{self.window}"
 
 
-def recipes_of(tuned: Mapping[str, Any], train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
+@dataclass(frozen=True)
+class FoundRecord:
+    """hyperparameters.json: what the search found, or what was copied from the champion.
+
+    Args:
+        hyperparameters: By name.
+        rounds: Of boosting.
+        model: Kind of the champion's model, where it was copied.
+        window: Its training window, where its recipe is fitted once more.
+        mode: Of the run, in bundles of before.
+        importance: What moved the loss of the search, by hyperparameter.
+        champion: The champion's recipe, where it competes.
+    """
+
+    hyperparameters: Hyperparameters
+    rounds: int
+    model: str | None = None
+    window: WindowKind | None = None
+    mode: str | None = None
+    importance: dict[str, float] | None = None
+    champion: "FoundRecord | None" = None
+
+
+@dataclass(frozen=True)
+class OriginRecord:
+    """One origin of the backtest: the events of the first and the last row scored, and each challenger's mean loss."""
+
+    start: str
+    end: str
+    rows: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ErrorInterval:
+    """What a regression promises of its errors.
+
+    Args:
+        level: Share of the rows that it is to hold, as many left out below as above.
+        residuals: What actual minus predicted lay between, in units of the target, by challenger.
+    """
+
+    level: float
+    residuals: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class BacktestRecord:
+    """backtest.json: losses at earlier origins, and what was chosen from them."""
+
+    loss: str
+    origins: tuple[OriginRecord, ...]
+    interval: ErrorInterval | None = None
+    decide: Absent[dict[str, ChosenThreshold]] = None
+
+
+def window_of(challenger: str) -> WindowKind:
+    """The training window that a challenger's name ends in."""
+    return "sliding" if challenger.endswith("sliding") else "all"
+
+
+def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
     """The recipes that compete, from what `tune` wrote; two that are the same are one.
 
     Args:
-        tuned: Record of tuning/hyperparameters.json. `champion` in it is the champion's recipe, where it competes.
-            A record that names its `model` was copied: it may be another than that of params.yaml.
+        tuned: Of tuning/hyperparameters.json. Where it names its `model`, that may be another than params.yaml's.
         train: Kind of model, seed, and whether classes count alike.
         loss: That a model is fitted for.
         reweight: Whether training rows are weighted, so that group and label are independent.
     """
-    own = tuned.get("champion")
-    given: dict[RecipeKind, Any] = {"found": tuned} | ({} if own is None else {"champion": own})
-    made = {
-        kind: Recipe(
-            record.get("model", train.model),
-            loss,
-            record["hyperparameters"],
-            record["rounds"],
-            train.seed,
-            reweight,
-            train.balance,
-        )
-        for kind, record in given.items()
-    }
-    if made.get("champion") == made["found"]:
-        del made["champion"]
-    return made
+
+    def made(record: FoundRecord) -> Recipe:
+        model = record.model or train.model
+        return Recipe(model, loss, record.hyperparameters, record.rounds, train.seed, reweight, train.balance)
+
+    found, champion = made(tuned), None if tuned.champion is None else made(tuned.champion)
+    return {"found": found} if champion in (None, found) else {"found": found, "champion": champion}
 
 
-def windows_of(tuned: Mapping[str, Any], train: TrainParams) -> tuple[WindowKind, ...]:
+def windows_of(tuned: FoundRecord, train: TrainParams) -> tuple[WindowKind, ...]:
     """The training windows that compete: the one that `tune` names where a recipe is fitted once more, else the set."""
-    return (tuned["window"],) if "window" in tuned else train.windows
+    return train.windows if tuned.window is None else (tuned.window,)
 
 
 def challengers_of(
@@ -409,16 +460,12 @@ def backtest(
     return made.origins(in_parallel(made.score, made.jobs, cores=cores))
 
 
-def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> dict[str, JsonValue] | None:
-    """What a regression promises of its errors, from rows that its refits had not seen.
+def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> ErrorInterval | None:
+    """What a regression promises of its errors, from rows that its refits had not seen; None of any other.
 
     Args:
         origins: As backtested.
-        level: Share of the rows that the interval is to hold, as many left out below as above.
-
-    Returns:
-        `level`, and under `residuals` by training window what actual minus predicted lay between,
-        in units of the target; None but for a regression.
+        level: Share of the rows that the interval is to hold.
     """
     ends = (1 - level) / 2, (1 + level) / 2
     pooled: dict[str, list[np.ndarray]] = {}
@@ -428,37 +475,31 @@ def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> dict[
     found = {kind: np.concatenate(parts) for kind, parts in pooled.items()}
     if not any(len(away) for away in found.values()):
         return None
-    return {
-        "level": level,
-        "residuals": {kind: [float(end) for end in np.quantile(away, ends)] for kind, away in sorted(found.items())},
-    }
+    quantiles = {kind: np.quantile(away, ends).tolist() for kind, away in sorted(found.items())}
+    return ErrorInterval(level, {kind: (low, high) for kind, (low, high) in quantiles.items()})
 
 
-def of_judged(record: Mapping[str, Any], thresholds: Mapping[str, Any], winner: str, name: str) -> dict[str, JsonValue]:
+def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
     """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name.
 
     Args:
-        record: Of the judged run's backtest.json.
-        thresholds: Of its thresholds.json; empty where there is none.
+        record: Of the judged run.
         winner: Name of the challenger that won there.
         name: Name of the one that is fitted once more.
-
-    Returns:
-        The two records, by file; the second is left out where it would be empty.
     """
+    interval, decide = record.interval, record.decide
+    return replace(
+        record,
+        origins=tuple(replace(each, losses=renamed(each.losses, winner, name)) for each in record.origins),
+        interval=interval and replace(interval, residuals=renamed(interval.residuals, winner, name)),
+        decide=None if decide is None else renamed(decide, winner, name),
+    )
 
-    def own(by_name: Mapping[str, Any]) -> dict[str, JsonValue]:
-        found = winner if winner in by_name else winner.replace("sliding", "all")  # of as many rows both were one
-        return {name: by_name[found]} if found in by_name else {}
 
-    interval = record["interval"]
-    kept = {
-        **record,
-        "origins": [{**origin, "losses": own(origin["losses"])} for origin in record["origins"]],
-        "interval": None if interval is None else {**interval, "residuals": own(interval["residuals"])},
-        **({"decide": own(record["decide"])} if "decide" in record else {}),
-    }
-    return {"backtest.json": kept, **({"thresholds.json": own(thresholds)} if thresholds else {})}
+def renamed(by_name: Mapping[str, T], winner: str, name: str) -> dict[str, T]:
+    """The winner's value under another name; empty where it has none."""
+    found = winner if winner in by_name else winner.replace("sliding", "all")  # of as many rows both were one
+    return {name: by_name[found]} if found in by_name else {}
 
 
 @dataclass(frozen=True)
