@@ -96,22 +96,22 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
     kinds |= {name: "number" if kind == "integer" else kind for name, kind in data.features.items()}
     found = []
     for place, declared in enumerate(prepare.steps):
-        facts, names = STEPS.entry(declared.step).facts, declared.columns
+        step, names = STEPS[declared.step], declared.columns
         if isinstance(names, str):
-            names = tuple(name for name, kind in kinds.items() if kind in facts["takes"])
+            names = tuple(name for name, kind in kinds.items() if kind in step.takes)
         for name in names:
             where = f"prepare.steps.{place}: {declared.step}"
             if name not in kinds and not any(name.startswith((f"{each}:", f"{each}=")) for each in kinds):
-                can = ", ".join(each for each, kind in kinds.items() if kind in facts["takes"])
+                can = ", ".join(each for each, kind in kinds.items() if kind in step.takes)
                 found.append(f"{where}: {name!r} is not a column that it can take; those are: {can or 'none'}")
                 continue
             kind = kinds.get(name, "made")
             if kind is None:
                 found.append(f"{where}: {name!r} is there no longer after an earlier step; move this one before it")
-            elif kind != "made" and kind not in facts["takes"]:
-                found.append(f"{where}: {name!r} is a {kind} here; it takes {' and '.join(facts['takes'])}")
-            elif kind != "made" and facts["gives"] != "same":
-                kinds[name] = None if facts["gives"] == "gone" else facts["gives"]
+            elif kind != "made" and kind not in step.takes:
+                found.append(f"{where}: {name!r} is a {kind} here; it takes {' and '.join(step.takes)}")
+            elif kind != "made" and step.gives != "same":
+                kinds[name] = None if step.gives == "gone" else step.gives
     return found
 
 
@@ -291,7 +291,7 @@ def past_of(sheet: StepRows, columns: tuple[str, ...], outcome: TrainingTargets)
 
 
 def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool) -> tuple[str, ...]:
-    takes = STEPS.entry(declared.step).facts["takes"]
+    takes = STEPS[declared.step].takes
     if isinstance(declared.columns, str):
         return tuple(name for name in sheet.kinds if sheet.kind(name) in takes)
     there = tuple(name for name in declared.columns if name in sheet.kinds)

@@ -186,6 +186,8 @@ class PreprocessingStep(Generic[L]):
     The step's arguments are its keywords, typed with their bounds, and none has a default.
     """
 
+    takes: "Kinds"
+    gives: "Kind | Literal['same', 'gone']"
     learned: type[L]
     learn: Callable[..., StepState[L]]
 
@@ -221,7 +223,8 @@ def step(name: str, *, takes: Kinds, gives: Kind | Literal["same", "gone"]) -> C
     """
 
     def enter(kind: type[S]) -> type[S]:
-        STEPS.register(name, takes=takes, gives=gives)(kind())
+        kind.takes, kind.gives = takes, gives
+        STEPS.register(name)(kind())
         return kind
 
     return enter

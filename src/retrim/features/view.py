@@ -347,7 +347,7 @@ class FeatureView:
 
 def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:
     """The column of the event's time, where one of the steps reads it."""
-    return data.time if any("time" in STEPS.entry(step.step).facts["takes"] for step in steps) else None
+    return data.time if any("time" in STEPS[step.step].takes for step in steps) else None
 
 
 def _levels(values: pd.Series) -> tuple[str, ...]:

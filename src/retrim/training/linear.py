@@ -12,7 +12,7 @@ Linear models: coefficients in JSON, fitted by scikit-learn, predicted by a few 
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 from warnings import catch_warnings, simplefilter
@@ -292,31 +292,29 @@ class Linear:
     """A fitted linear model.
 
     Args:
-        terms: How a matrix becomes terms.
+        columns: How each becomes terms.
         link: What its scores are.
         intercepts: Score of the average training row, shape (outputs,).
         coefficients: What one unit of a term adds, shape (outputs, terms).
         spreads: Standard deviation over the training rows of what each column adds, summed over outputs.
     """
 
-    terms: Terms
+    columns: tuple[Column, ...]
     link: Link
     intercepts: tuple[float, ...]
     coefficients: tuple[tuple[float, ...], ...]
     spreads: tuple[float, ...]
 
+    @property
+    def terms(self) -> Terms:
+        """How a matrix becomes terms."""
+        return Terms(self.columns)
+
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         return outputs(self.scores(matrix), self.link)
 
     def files(self) -> dict[str, bytes]:
-        record = {
-            "link": self.link,
-            **to_record(self.terms),
-            "intercepts": list(self.intercepts),
-            "coefficients": [list(each) for each in self.coefficients],
-            "spreads": list(self.spreads),
-        }
-        return {FILE: to_json(record)}
+        return {FILE: to_json(to_record(self))}
 
     def gains(self) -> np.ndarray:
         return np.array(self.spreads)
@@ -331,9 +329,9 @@ class Linear:
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
         """What the terms of each column add: exact, as the score is their sum."""
-        found = np.zeros((len(matrix), len(self.intercepts), len(self.terms.columns) + 1))
+        found = np.zeros((len(matrix), len(self.intercepts), len(self.columns) + 1))
         found[:, :, -1] = self.intercepts
-        places = [place for place in range(len(self.terms.columns)) for _ in self.intercepts]
+        places = [place for place in range(len(self.columns)) for _ in self.intercepts]
         for place, (output, added) in zip(places, self._added(matrix), strict=True):
             found[:, output, place] = added
         return found
@@ -409,14 +407,7 @@ class LinearEstimator:
         return FittedModel(made, 1)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Linear:
-        record = json.loads(files[FILE])
-        return Linear(
-            from_record(Terms, record),
-            record["link"],
-            tuple(record["intercepts"]),
-            tuple(tuple(each) for each in record["coefficients"]),
-            tuple(record["spreads"]),
-        )
+        return from_record(Linear, json.loads(files[FILE]))
 
     def check_space(self, names: Iterable[str]) -> None:
         check_names(self.name, list(names), SPACE)
@@ -428,7 +419,7 @@ class LinearEstimator:
 def _made(terms: Terms, link: Link, solved: Solved, matrix: np.ndarray, weights: np.ndarray) -> Linear:
     intercepts, coefficients = solved
     plain = Linear(
-        terms,
+        terms.columns,
         link,
         tuple(_rounded(each) for each in intercepts),
         tuple(tuple(_rounded(each) for each in row) for row in coefficients),
@@ -436,7 +427,7 @@ def _made(terms: Terms, link: Link, solved: Solved, matrix: np.ndarray, weights:
     )
     added = plain.contributions(matrix)[:, :, :-1]
     spreads = np.sqrt(np.average(np.square(added), axis=0, weights=weights)).sum(axis=0)
-    return Linear(terms, link, plain.intercepts, plain.coefficients, tuple(_rounded(each) for each in spreads))
+    return replace(plain, spreads=tuple(_rounded(each) for each in spreads))
 
 
 def _check_counts(kind: str, actual: np.ndarray) -> None:

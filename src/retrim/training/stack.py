@@ -8,7 +8,7 @@ import numpy as np
 
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.codec import to_json
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.stats.metrics import row_losses
 from retrim.training import linear, trees
 from retrim.training.estimators import MODELS, Estimator, FittedModel, Hyperparameters, Link, Model, outputs
@@ -24,14 +24,23 @@ OF_COUNTS = ("gbm", "linear")
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A fitted blend.
+class StackRecord:
+    """A blend without its bases.
 
     Args:
-        bases: Models by kind.
+        kinds: Of the bases.
         shares: Of each, 0 to 1; they sum to 1.
         link: What the scores of all of them are.
     """
+
+    kinds: tuple[str, ...]
+    shares: tuple[float, ...]
+    link: Link
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A fitted blend: models by kind, and as in its record their shares and link."""
 
     bases: dict[str, Model]
     shares: tuple[float, ...]
@@ -41,7 +50,7 @@ class Stack:
         return outputs(self.scores(matrix), self.link)
 
     def files(self) -> dict[str, bytes]:
-        record = {"kinds": list(self.bases), "shares": list(self.shares), "link": self.link}
+        record = to_record(StackRecord(tuple(self.bases), self.shares, self.link))
         own = {f"{kind}.{name}": content for kind, base in self.bases.items() for name, content in base.files().items()}
         return {FILE: to_json(record), **own}
 
@@ -125,14 +134,14 @@ class StackEstimator:
         return _fitted(whole, min(_simplex(len(named)), key=lost), link)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Stack:
-        record = json.loads(files[FILE])
+        record = from_record(StackRecord, json.loads(files[FILE]))
         bases: dict[str, Model] = {}
-        for kind in record["kinds"]:
+        for kind in record.kinds:
             own = {
                 name.removeprefix(f"{kind}."): content for name, content in files.items() if name.startswith(f"{kind}.")
             }
             bases[kind] = MODELS[kind].load(view, own)
-        return Stack(bases, tuple(record["shares"]), record["link"])
+        return Stack(bases, record.shares, record.link)
 
     def check_space(self, names: Iterable[str]) -> None:
         given = list(names)

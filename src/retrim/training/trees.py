@@ -13,7 +13,7 @@ import numpy as np
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix, RowMatrix
-from retrim.stats.codec import to_json
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.estimators import (
     MODELS,
     FittedModel,
@@ -297,25 +297,34 @@ TREES = GbmEstimator(
 
 
 @dataclass(frozen=True)
-class Forest:
-    """A fitted forest.
+class ForestRecord:
+    """A forest without its trees.
 
     Args:
         base: What the trees start from, a figure an output: the mean target (median, quantile), or a class's share.
-        trees: What they add, an output each.
         link: What scores are.
     """
 
     base: tuple[float, ...]
-    trees: tuple[Gbm, ...]
     link: Link
+
+
+@dataclass(frozen=True)
+class Forest(ForestRecord):
+    """A fitted forest.
+
+    Args:
+        trees: What they add to the base, an output each.
+    """
+
+    trees: tuple[Gbm, ...]
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         return outputs(self.scores(matrix), self.link)
 
     def files(self) -> dict[str, bytes]:
         trees = {_file(place): each.text.encode() for place, each in enumerate(self.trees)}
-        return {BASE: to_json({"base": list(self.base), "link": self.link}), **trees}
+        return {BASE: to_json(to_record(ForestRecord(self.base, self.link))), **trees}
 
     def gains(self) -> np.ndarray:
         return np.asarray(np.sum([each.gains() for each in self.trees], axis=0))
@@ -385,16 +394,13 @@ class ForestEstimator:
             base.append(start)
             trees.append(fitted.model)
             kept = max(kept, fitted.rounds)
-        return FittedModel(
-            Forest(tuple(base), tuple(each for each in trees if isinstance(each, Gbm)), FOREST_LINKS[view.task]), kept
-        )
+        grown = tuple(each for each in trees if isinstance(each, Gbm))
+        return FittedModel(Forest(tuple(base), FOREST_LINKS[view.task], grown), kept)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Forest:
-        record = json.loads(files[BASE])
-        trees = [
-            TREES.load(_of_numbers(view), {MODEL_FILE: files[_file(place)]}) for place in range(len(record["base"]))
-        ]
-        return Forest(tuple(record["base"]), tuple(trees), record["link"])
+        own = from_record(ForestRecord, json.loads(files[BASE]))
+        trees = [TREES.load(_of_numbers(view), {MODEL_FILE: files[_file(place)]}) for place in range(len(own.base))]
+        return Forest(own.base, own.link, tuple(trees))
 
     def check_space(self, names: Iterable[str]) -> None:
         TREES.check_space(names)
