@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from pydantic import JsonValue
 from ruamel.yaml.error import YAMLError
 
 import retrim
@@ -50,8 +49,47 @@ from retrim.files import (
     write_folder,
 )
 from retrim.settings import to_settings_file
-from retrim.stats.codec import to_json, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.mode import StageLimits
+
+
+@dataclass(frozen=True)
+class LockedPath:
+    """A file or folder that DVC noted, by its hash."""
+
+    path: str
+    md5: str
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """Of a stage in `dvc.lock`, or of a `.dvc` file, what is read here."""
+
+    deps: tuple[LockedPath, ...] = ()
+    outs: tuple[LockedPath, ...] = ()
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """`dvc.lock`."""
+
+    stages: dict[str, LockedStage]
+
+
+def _locked(text: str) -> dict[str, LockedStage]:
+    return from_record(LockFile, load_yaml(text)).stages
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file of a folder, as DVC lists it."""
+
+    md5: str
+    relpath: str
+
+
+def _listed(listing: Path) -> tuple[ListedFile, ...]:
+    return from_record(tuple[ListedFile, ...], json.loads(listing.read_bytes()))
 
 
 def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
@@ -65,15 +103,15 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
     Raises:
         RefusedError: One is not; names the file, and the object to remove from the cache.
     """
-    lock = load_yaml((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    for out in lock.get(stage, {}).get("outs", []):
-        place, recorded = run_directory / out["path"], str(out["md5"])
+    lock = _locked((run_directory / "dvc.lock").read_text(encoding="utf-8"))
+    for out in lock.get(stage, LockedStage()).outs:
+        place, recorded = run_directory / out.path, out.md5
         found = tree_hash(place) if place.is_dir() else file_hash(place)
         if found == recorded:
             continue
         name, digest = _altered_file(place, recorded, cache)
         raise RefusedError(
-            f"{out['path']}{f'/{name}' if name else ''} of stage {stage} is not what DVC recorded of it: its object in "
+            f"{out.path}{f'/{name}' if name else ''} of stage {stage} is not what DVC recorded of it: its object in "
             f"the cache was altered. Remove {object_path(cache, digest)} and run again: the stage runs again"
         )
 
@@ -86,9 +124,8 @@ def file_hash(path: Path) -> str:
 
 def tree_hash(folder: Path) -> str:
     """DVC's hash of a folder: the MD5 of its listing, which has the MD5 of each file."""
-    return (
-        f"{hashlib.md5(json.dumps(_listing(folder), sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
-    )
+    text = json.dumps([vars(each) for each in _listing(folder)], sort_keys=True)
+    return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
 def object_path(cache: Path, digest: str) -> Path:
@@ -96,9 +133,9 @@ def object_path(cache: Path, digest: str) -> Path:
     return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
-def _listing(folder: Path) -> list[dict[str, JsonValue]]:
+def _listing(folder: Path) -> list[ListedFile]:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return [{"md5": file_hash(files[name]), "relpath": name} for name in sorted(files)]
+    return [ListedFile(file_hash(files[name]), name) for name in sorted(files)]
 
 
 def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
@@ -107,11 +144,11 @@ def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
     if not place.is_dir() or not listing.is_file():
         return "", recorded
     try:
-        wanted = {entry["relpath"]: str(entry["md5"]) for entry in json.loads(listing.read_bytes())}
-    except (ValueError, TypeError, KeyError):
+        wanted = _listed(listing)
+    except (ValueError, RetrimError):
         return "", recorded
-    found = {entry["relpath"]: entry["md5"] for entry in _listing(place)}
-    return next(((name, digest) for name, digest in wanted.items() if found.get(name) != digest), ("", recorded))
+    found = {each.relpath: each.md5 for each in _listing(place)}
+    return next(((each.relpath, each.md5) for each in wanted if found.get(each.relpath) != each.md5), ("", recorded))
 
 
 Say = Callable[[str], None]
@@ -349,9 +386,8 @@ def with_members(cache: Path, digests: Iterable[str]) -> tuple[set[str], set[str
     found, lost = set(digests), set()
     for digest in [each for each in found if each.endswith(LISTING)]:
         try:
-            listed = json.loads((cache / "files" / "md5" / digest[:2] / digest[2:]).read_bytes())
-            found |= {str(entry["md5"]) for entry in listed}
-        except (OSError, ValueError, KeyError, TypeError):
+            found |= {each.md5 for each in _listed(object_path(cache, digest))}
+        except (OSError, ValueError, RetrimError):
             lost.add(digest)
     return found, lost
 
@@ -360,7 +396,7 @@ def flush(root: Path, commit: str) -> None:
     """Makes the files of the cache that a commit names survive a power cut."""
     cache = cache_folder(root)
     digests, _ = with_members(cache, named_in_commit(root, commit))
-    paths = (cache / "files" / "md5" / digest[:2] / digest[2:] for digest in digests)
+    paths = (object_path(cache, digest) for digest in digests)
     flush_all(filter(Path.is_file, paths), below=cache)
 
 
@@ -527,12 +563,12 @@ def executed(printed: str) -> tuple[str, ...]:
 
 def lock_differences(run_directory: Path) -> list[str]:
     """What a rebuild changed in dvc.lock against the commit it stands on: stage, output, both hashes."""
-    recorded = load_yaml(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
-    rebuilt = load_yaml((run_directory / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    recorded = _locked(git.git(run_directory, "show", "HEAD:dvc.lock"))
+    rebuilt = _locked((run_directory / "dvc.lock").read_text(encoding="utf-8"))
     found = []
-    for stage, facts in recorded.items():
-        for kind in ("deps", "outs"):
-            old, new = _hashes(facts, kind), _hashes(rebuilt.get(stage, {}), kind)
+    for stage, before in recorded.items():
+        after = rebuilt.get(stage, LockedStage())
+        for old, new in ((_hashes(before.deps), _hashes(after.deps)), (_hashes(before.outs), _hashes(after.outs))):
             changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
             found += [f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}" for path in changed]
     if not found and git.git(run_directory, "status", "--porcelain", "--", "dvc.lock"):
@@ -542,10 +578,10 @@ def lock_differences(run_directory: Path) -> list[str]:
 
 def outputs(run_directory: Path) -> list[Output]:
     """Every output of every stage, in run order: its hash in the commit, and that of what lies there now."""
-    recorded = load_yaml(git.git(run_directory, "show", "HEAD:dvc.lock"))["stages"]
+    recorded = _locked(git.git(run_directory, "show", "HEAD:dvc.lock"))
     found = []
     for stage in stages(run_directory):
-        for path, digest in sorted(_hashes(recorded.get(stage, {}), "outs").items()):
+        for path, digest in sorted(_hashes(recorded.get(stage, LockedStage()).outs).items()):
             place = run_directory / path
             made = tree_hash(place) if place.is_dir() else file_hash(place) if place.exists() else None
             found.append(Output(stage, path, digest, made))
@@ -607,16 +643,12 @@ def noted(run_directory: Path) -> list[str]:
 
 def _has(cache: Path, note: Path) -> bool:
     """Whether a cache has every file of the folder that a `.dvc` file notes, whatever is in it."""
-    digest = load_yaml(note.read_text(encoding="utf-8"))["outs"][0]["md5"]
-    listing = cache / "files" / "md5" / digest[:2] / digest[2:]
-    if not listing.exists():
-        return False
-    digests = [entry["md5"] for entry in json.loads(listing.read_bytes())]
-    return all((cache / "files" / "md5" / each[:2] / each[2:]).exists() for each in digests)
+    listing = object_path(cache, from_record(LockedStage, load_yaml(note.read_text(encoding="utf-8"))).outs[0].md5)
+    return listing.exists() and all(object_path(cache, each.md5).exists() for each in _listed(listing))
 
 
-def _hashes(facts: Mapping[str, Any], kind: str) -> dict[str, str]:
-    return {entry["path"]: entry["md5"] for entry in facts.get(kind, [])}
+def _hashes(paths: Iterable[LockedPath]) -> dict[str, str]:
+    return {each.path: each.md5 for each in paths}
 
 
 def _follow(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from retrim.decision.canary import TIMED, Canary, CanaryEnd, judge_failures, judge_seconds
 from retrim.serving.request_rows import Asked
-from retrim.serving.served import Said, ServedVersion
+from retrim.serving.served import RowAnswer, ServedVersion
 
 JUDGE_EVERY = 20
 """Answers between two looks at the times."""
@@ -56,8 +56,8 @@ class CanaryAnswers:
         self._live: deque[float] = deque(maxlen=TIMED)
 
     def answer(
-        self, said: list[Said], seconds: float, asked: Asked, ask: Callable[[ServedVersion], list[Said]]
-    ) -> dict[int, Said]:
+        self, said: list[RowAnswer], seconds: float, asked: Asked, ask: Callable[[ServedVersion], list[RowAnswer]]
+    ) -> dict[int, RowAnswer]:
         """What the canary says of its rows, by their numbers; empty where it has none of them, fails, or is over.
 
         Args:
@@ -87,8 +87,8 @@ class CanaryAnswers:
             self.over = None if why is None else ("slow", why)
         return {row: own[row] for row in rows}
 
-    def _own_rows(self, said: list[Said], asked: Asked) -> list[int]:
-        keys = [str(each[0]) for each in said]
+    def _own_rows(self, said: list[RowAnswer], asked: Asked) -> list[int]:
+        keys = [each.key for each in said]
         if self.canary.entity:
             entities = entities_of(asked, self.canary.entity)
             keys = [entity or key for entity, key in zip(entities, keys, strict=True)]

@@ -25,7 +25,7 @@ import pyarrow as pa
 from retrim.errors import RetrimError
 from retrim.files import make_private_folder, open_private
 from retrim.lineage.prediction_log import ROLES, SCHEMA, SERVED, PredictionLog, Role
-from retrim.serving.served import NAMES
+from retrim.serving.served import RowAnswer
 
 LOGGER = logging.getLogger("retrim.serve")
 SYNC_SECONDS = 1
@@ -34,10 +34,10 @@ STORE_SECONDS = 10
 """After which a prediction is in the data set: each time the month's file is written anew."""
 LINES_AT_ONCE = 1_000
 SUFFIX = ".jsonl"
-STORED = NAMES.index("unseen")
-"""How much of what is said of a row is stored: the rest of a row of the data set is of its request."""
+STORED = len(RowAnswer.__annotations__) - 1
+"""How much of what is said of a row is stored, all but what was unseen: the rest of a row is of its request."""
 Line = tuple[int, str, int, Sequence[Sequence[Any]], Role]
-"""Version, request, moment in microseconds since 1970, what is said of each row (`served.NAMES`), and why it was."""
+"""Version, request, moment in microseconds since 1970, what is said of each row (`RowAnswer`), and why it was."""
 
 
 class RequestLog:

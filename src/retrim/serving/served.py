@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import pandas as pd
-from pydantic import JsonValue
 
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
@@ -26,10 +25,26 @@ from retrim.table.reading import ReadingParams
 from retrim.training.bundle import Predictor
 from retrim.training.predicted import largest_contributions, predicted_columns
 
-NAMES = ("key", "event_time", "prediction", "class", "lower", "upper", "probabilities", "decision", "unseen")
-"""Of what is said of a row, in the order of the prediction log; then the columns of a category that is not known."""
-Said = tuple[Any, ...]
-"""What is said of a row, by `NAMES`: the event in microseconds since 1970, the probabilities by class."""
+
+class RowAnswer(NamedTuple):
+    """What is said of a row, in the order of the prediction log.
+
+    Args:
+        event: In microseconds since 1970.
+        label: The class, of several.
+        probabilities: By class.
+        unseen: Columns with a category that training did not know; None without any.
+    """
+
+    key: str
+    event: int | None
+    prediction: float
+    label: str | None
+    lower: float | None
+    upper: float | None
+    probabilities: dict[str, float] | None
+    decision: bool | None
+    unseen: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class ServedVersion:
     def view(self) -> FeatureView:
         return self.predictor.view
 
-    def answer_one(self, row: Mapping[str, Any], request: str) -> Said:
+    def answer_one(self, row: Mapping[str, Any], request: str) -> RowAnswer:
         """What is said of a plain row of JSON.
 
         Raises:
@@ -71,9 +86,9 @@ class ServedVersion:
         plain = self.one.read(row)
         predicted = self.predictor.model.predict(plain.matrix)
         key = f"{request}:0" if plain.key is None else plain.key
-        return (key, plain.event, *self._said_of_one(predicted), plain.unseen)
+        return self._said_of_one(key, plain.event, predicted, plain.unseen)
 
-    def _said_of_one(self, predicted: np.ndarray) -> Said:
+    def _said_of_one(self, key: str, event: int | None, predicted: np.ndarray, unseen: list[str] | None) -> RowAnswer:
         """`predicted_columns` for one row."""
         label = lower = upper = shares = decision = None
         if predicted.ndim == 2:
@@ -86,9 +101,9 @@ class ServedVersion:
                 decision = value >= self.predictor.thresholds.default
             elif self.view.task == "regression" and self.width is not None:
                 lower, upper = value - self.width, value + self.width
-        return value, label, lower, upper, shares, decision
+        return RowAnswer(key, event, value, label, lower, upper, shares, decision, unseen)
 
-    def answer(self, loaded: LoadedRows, request: str) -> list[Said]:
+    def answer(self, loaded: LoadedRows, request: str) -> list[RowAnswer]:
         """What is said of each row of a request.
 
         Raises:
@@ -104,7 +119,8 @@ class ServedVersion:
         told = [columns[name].to_pylist() for name in ("prediction", "class", "lower", "upper")]
         keys, events = self._keys(frame, request), self._events(frame)
         decisions, unseen = columns["decision"].to_pylist(), self._unseen(frame)
-        return list(zip(keys, events, *told, shares, decisions, unseen, strict=True))
+        columns_told = (keys, events, *told, shares, decisions, unseen)
+        return [RowAnswer(*each) for each in zip(*columns_told, strict=True)]
 
     def _unseen(self, frame: pd.DataFrame) -> list[list[str] | None]:
         """Of each row the columns with a category that training did not know; None without any."""
@@ -151,19 +167,18 @@ class ServedVersion:
         micros: list[int | None] = times.dt.tz_convert(None).to_numpy("datetime64[us]").astype("int64").tolist()
         return [None if gone else micro for micro, gone in zip(micros, times.isna(), strict=True)]
 
-    def as_record(self, said: Said) -> dict[str, Any]:
+    def as_record(self, said: RowAnswer) -> dict[str, Any]:
         """What is said of a row, as an answer has it: without what the version never says."""
-        named = dict(zip(NAMES, said, strict=True))
-        record: dict[str, JsonValue] = {"key": named["key"], "prediction": named["prediction"]}
+        record: dict[str, Any] = {"key": said.key, "prediction": said.prediction}
         if self.view.task == "multiclass":
-            record |= {"class": named["class"], "probabilities": named["probabilities"]}
+            record |= {"class": said.label, "probabilities": said.probabilities}
         elif self.view.task == "regression" and self.width is not None:
-            record |= {"lower": named["lower"], "upper": named["upper"]}
+            record |= {"lower": said.lower, "upper": said.upper}
         if self.predictor.thresholds is not None:
-            record["decision"] = named["decision"]
-        return record if named["unseen"] is None else {**record, "unseen": named["unseen"]}
+            record["decision"] = said.decision
+        return record if said.unseen is None else {**record, "unseen": said.unseen}
 
-    def as_rows(self, said: list[Said], request: str) -> list[dict[str, Any]]:
+    def as_rows(self, said: list[RowAnswer], request: str) -> list[dict[str, Any]]:
         """The same of many rows of a table, of several classes with a column for each probability."""
         records = [self.as_record(each) for each in said]
         shares = [record.pop("probabilities", {}) for record in records]
@@ -174,7 +189,7 @@ class ServedVersion:
         return [{**record, **own, **about} for record, own in zip(records, named, strict=True)]
 
 
-def said_quickly(version: ServedVersion, body: bytes, request: str) -> list[Said]:
+def said_quickly(version: ServedVersion, body: bytes, request: str) -> list[RowAnswer]:
     """What a version says of a plain row of JSON, by the short way where it has one, else as of any request.
 
     Raises:
@@ -189,7 +204,7 @@ def said_quickly(version: ServedVersion, body: bytes, request: str) -> list[Said
     return version.answer(rows_of_json(body, version.needs, version.reading), request)
 
 
-def said_of(version: ServedVersion, asked: Asked) -> list[Said]:
+def said_of(version: ServedVersion, asked: Asked) -> list[RowAnswer]:
     """What a version says of each row of a request.
 
     Raises:

@@ -42,7 +42,7 @@ from retrim.serving.request_rows import (
     wrong,
 )
 from retrim.serving.rows_in import LoadedRows
-from retrim.serving.served import Said, ServedVersion, said_of
+from retrim.serving.served import RowAnswer, ServedVersion, said_of
 from retrim.stats.codec import to_record
 from retrim.table.reading import ReadingParams
 
@@ -103,20 +103,20 @@ class RequestAnswer:
     """
 
     served: ServedVersion
-    said: list[Said]
+    said: list[RowAnswer]
     request: str
     mark: str | None = None
     other: ServedVersion | None = None
-    others: Mapping[int, Said] = field(default_factory=dict)
+    others: Mapping[int, RowAnswer] = field(default_factory=dict)
 
     @property
-    def own(self) -> list[Said]:
+    def own(self) -> list[RowAnswer]:
         """What `served` says of the rows that are answered by it."""
         return [said for row, said in enumerate(self.said) if row not in self.others] if self.others else self.said
 
     def unseen(self) -> dict[int, list[str]]:
         """Of each row that has some, the columns with a category that the training of who answers did not know."""
-        last = ((row, self.others.get(row, said)[-1]) for row, said in enumerate(self.said))
+        last = ((row, self.others.get(row, said).unseen) for row, said in enumerate(self.said))
         return {row: names for row, names in last if names}
 
     def as_json(self) -> bytes:
