@@ -339,7 +339,7 @@ def _request(
     batches = [] if past is None else sorted(file.batch for file in workspace.landing.batches(now))
     settings = [workspace.params.reading.model_dump(mode="json"), workspace.params.data.model_dump(mode="json")]
     about = [workspace.model, found.version, None if row is None else row.bundle, rows_in.state(), explained, batches]
-    return _id([*about, settings, needs.suite, __version__, place_of(out.where), out.table])
+    return _id([*about, settings, to_record(needs.suite), __version__, place_of(out.where), out.table])
 
 
 def _id(about: list[Any]) -> str:
