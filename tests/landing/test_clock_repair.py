@@ -89,7 +89,7 @@ def test_files_land_and_checks_are_made_again(desk: Desk) -> None:
     repaired(desk)
 
     assert land_batch(path, now=later, **how).outcome == "landed"
-    assert "was made already" not in desk.check(21.5).reason
+    assert "already" not in desk.check(21.5).reason
 
 
 def test_what_it_did_is_kept(desk: Desk) -> None:

@@ -225,5 +225,5 @@ def test_an_hour_that_no_clock_showed_is_a_fault_that_says_so(berlin: Hand) -> N
 
     assert landed.outcome == "quarantined"
     assert (fault.column, fault.count, fault.examples[0].row) == ("at", 1, 1)
-    assert fault.rule == "is a time that clocks in Europe/Berlin showed"
+    assert "Europe/Berlin" in fault.rule
     assert "reading.zone" in fault.cure

@@ -221,12 +221,12 @@ def test_where_the_address_is_away_what_is_here_is_read(
     Machine(tmp_path / "here", str(folder)).land("a")
 
     assert Machine(tmp_path / "here", NOWHERE).seen() == [DIGEST]
-    assert f"{NOWHERE}/{MODEL} cannot be reached" in caplog.text
+    assert f"{NOWHERE}/{MODEL}" in caplog.text
 
 
 def test_where_the_address_is_away_nothing_lands_until_it_is_back(tmp_path: Path, folder: Path) -> None:
     here = Machine(tmp_path / "here", str(folder))
-    with pytest.raises(RetrimError, match="cannot be reached") as said:
+    with pytest.raises(RetrimError, match=NOWHERE) as said:
         Machine(tmp_path / "here", NOWHERE).land("a")
 
     assert said.value.exit_code == RetrimError.exit_code

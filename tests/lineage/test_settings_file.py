@@ -191,7 +191,7 @@ def test_a_fixed_value_that_differs_is_left_for_a_person() -> None:
 
 
 def test_a_value_out_of_bounds_leaves_the_file_as_it_was(workspace: WorkspacePaths) -> None:
-    with pytest.raises(RefusedError, match=r"would not be valid with gate\.min_gain=-1: .*; it stays"):
+    with pytest.raises(RefusedError, match=r"gate\.min_gain=-1: "):
         set_settings(workspace, {"gate.min_gain": -1})
 
     assert workspace.params.read_text(encoding="utf-8") == SHIPPED
@@ -230,7 +230,7 @@ def test_one_that_is_not_stated_has_its_default(workspace: WorkspacePaths) -> No
 
 
 def test_pinning_is_for_run_directories(workspace: WorkspacePaths) -> None:
-    with pytest.raises(BadInputError, match="this is not a run directory"):
+    with pytest.raises(BadInputError, match=r"data/pins\.json"):
         pin_settings(workspace)
 
 

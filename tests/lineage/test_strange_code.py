@@ -56,14 +56,14 @@ def test_a_workspace_with_another_kind_of_model_runs_no_code(workspace: Workspac
     document["train"]["model"] = "gbm"
     workspace.paths.params.write_text(dump_yaml(document), encoding="utf-8")
 
-    with pytest.raises(RefusedError, match=r"train\.model names no file with the same bytes"):
+    with pytest.raises(RefusedError, match=r"train\.model"):
         refuse_strange_code(workspace, {f"models/all/{CODE_FILE}": OURS})
 
 
 def test_a_file_that_is_not_there_is_told(workspace: Workspace) -> None:
     (workspace.paths.root / "models" / "m.py").unlink()
 
-    with pytest.raises(BadInputError, match=r"models/m\.py is not in .*docs/how-to/own-model\.md has one"):
+    with pytest.raises(BadInputError, match=r"models/m\.py is not in .*docs/how-to/own-model\.md"):
         load_params(workspace.paths.params)
 
 
@@ -76,14 +76,14 @@ def test_a_link_out_of_the_workspace_is_no_file_of_it(
     file.unlink()
     file.symlink_to(elsewhere)
 
-    with pytest.raises(BadInputError, match=r"models/m\.py is not in"):
+    with pytest.raises(BadInputError, match=r"models/m\.py"):
         load_params(workspace.paths.params)
 
 
 def test_a_name_with_the_hash_of_another_file_is_refused(workspace: Workspace) -> None:
     document = {"train": {"model": f"{NAME}@{'ab' * 32}"}}
 
-    with pytest.raises(BadInputError, match=r"models/m\.py has SHA-256 .*, and abababababab is named"):
+    with pytest.raises(BadInputError, match=r"models/m\.py .*abababababab"):
         resolved(workspace.paths.root, document)
 
 

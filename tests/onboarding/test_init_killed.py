@@ -70,5 +70,5 @@ def test_the_same_command_goes_on_and_then_is_done(killed: WorkspacePaths) -> No
 
 
 def test_another_table_does_not_go_on_with_it(killed: WorkspacePaths) -> None:
-    with pytest.raises(RefusedError, match="a workspace has one model"):
+    with pytest.raises(RefusedError, match="retrim new DIR"):
         init(killed, csv(table(ROWS, seed=8)), overwrite=True)

@@ -61,8 +61,7 @@ def test_a_column_filled_only_once_the_answer_is_known_is_named() -> None:
     frame["rating"] = np.where(frame["minutes"].isna(), np.nan, np.random.default_rng(7).integers(1, 6, ROWS))
     (leak,) = looked_at(csv(frame)).leaks
 
-    assert leak.columns == ("rating",)
-    assert "known only after the event" in leak.seen
+    assert (leak.columns, leak.probe) == (("rating",), "known later")
 
 
 def test_a_row_without_an_answer_for_good_says_nothing_of_when_a_column_is_filled() -> None:
@@ -109,13 +108,13 @@ def test_rows_on_both_sides_of_the_split_are_counted() -> None:
     frame = table()
     again = pd.concat([frame, frame.assign(at=hours(ROWS, start="2024-03-01"))])
 
-    assert "judging rows are in training too" in said(looked_at(csv(again)), "duplicates")
+    assert "judging rows" in said(looked_at(csv(again)), "duplicates")
 
 
 def test_entities_on_both_sides_of_the_split_are_counted() -> None:
     shop = np.random.default_rng(7).choice(["north", "south", "east"], ROWS)
 
-    assert "of entities that training has seen" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
+    assert "judging rows" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
 
 
 def test_the_target_of_the_next_row_is_named() -> None:
@@ -145,8 +144,8 @@ def test_a_value_that_only_open_rows_have_is_named() -> None:
     frame.loc[waits, "minutes"] = np.nan
     (leak,) = looked_at(csv(frame)).leaks
 
-    assert leak.columns == ("state",)
-    assert "is 'open' in 100% of the rows without a label and in 0%" in leak.seen
+    assert (leak.columns, leak.probe) == (("state",), "known later")
+    assert "'open' in 100%" in leak.seen
 
 
 def test_a_value_that_all_rows_of_late_have_is_no_leak() -> None:
@@ -161,8 +160,7 @@ def test_rows_copied_into_those_that_judge_are_a_leak() -> None:
     copied = pd.concat([frame.iloc[:-30], frame.iloc[:30].assign(at=frame["at"].iloc[-30:].to_numpy())])
     (leak,) = looked_at(csv(copied)).leaks
 
-    assert leak.columns == ("duplicates",)
-    assert "cell for cell" in leak.seen
+    assert (leak.columns, leak.probe) == (("duplicates",), "duplicates")
 
 
 def test_rows_of_few_values_are_alike_by_chance_and_no_leak() -> None:
@@ -178,14 +176,13 @@ def test_an_entity_with_one_answer_is_a_leak() -> None:
     ill = np.where(patient % 3 == 0, "yes", "no")
     (leak,) = looked_at(csv(table(patient=patient, ill=ill)), target="ill", entity="patient", forbid=("patient",)).leaks
 
-    assert leak.columns == ("patient",)
-    assert "answer of then" in leak.seen
+    assert (leak.columns, leak.probe) == (("patient",), "entity")
 
 
 def test_a_time_after_the_event_is_said() -> None:
     drafted = looked_at(csv(table(weather_at=hours() + pd.Timedelta("3h"))), event_time="at")
 
-    assert "weather_at: lies after it in 100% of the rows" in said(drafted, "after the event")
+    assert [word in said(drafted, "after the event") for word in ("weather_at: ", " 100% ")] == [True, True]
 
 
 def flow(rows: int = 1200) -> pd.DataFrame:
@@ -267,7 +264,7 @@ class TestAllowing:
             )
 
     def test_a_stop_shows_what_a_model_without_the_leak_leans_on(self, workspace: WorkspacePaths, file: str) -> None:
-        with pytest.raises(RefusedError, match=r"Without: leans on: a first model leans most on km .*before the event"):
+        with pytest.raises(RefusedError, match=r"Without: leans on: .*\bkm\b"):
             inspect_table(
                 workspace, file, InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
             )
@@ -299,7 +296,7 @@ class TestAllowing:
             workspace, file, InitRequest(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
         )
         before = workspace.params.read_bytes()
-        with pytest.raises(RefusedError, match=r"params\.yaml would be overwritten and has uncommitted"):
+        with pytest.raises(RefusedError, match=r"params\.yaml .*uncommitted"):
             settle_request(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
 
         assert workspace.params.read_bytes() == before

@@ -67,7 +67,7 @@ def test_its_stages_are_those_of_every_workspace(laid: Path) -> None:
 
 
 def test_it_is_a_workspace_that_asks_for_its_table(laid: Path) -> None:
-    with pytest.raises(BadInputError, match="describes no table yet; describe it with `retrim init"):
+    with pytest.raises(BadInputError, match="`retrim init"):
         load_params(WorkspacePaths.find(laid).params)
 
 
@@ -108,7 +108,7 @@ def test_a_folder_with_something_in_it_is_left_alone(laid: Path) -> None:
 
 
 def test_a_folder_inside_a_repository_is_refused(laid: Path) -> None:
-    with pytest.raises(RefusedError, match="inside the repository"):
+    with pytest.raises(RefusedError, match="repository"):
         lay_workspace(laid / "inner")
 
 

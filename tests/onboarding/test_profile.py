@@ -91,7 +91,7 @@ def test_a_forbidden_column_has_no_values(look: TableProfile) -> None:
 
 
 def test_before_anything_had_landed_is_bad_input(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="no rows had landed by 2020"):
+    with pytest.raises(BadInputError, match="2020"):
         profile(desk.workspace, as_of=pd.Timestamp("2020-01-01", tz="UTC"), rows=10)
 
 

@@ -82,7 +82,7 @@ def test_a_section_that_is_called_otherwise_keeps_its_values(tmp_path: Path) -> 
 
 def test_a_rule_that_is_called_otherwise_keeps_its_place(tmp_path: Path) -> None:
     place = workspace(tmp_path, "\ntriggers: {rules: [schedule, account]}   # ours\n")
-    with pytest.raises(BadInputError, match="the rule account is called gain"):
+    with pytest.raises(BadInputError, match=r"rule account .*gain"):
         load_params(place.params)
     upgraded(place)
 
@@ -94,7 +94,7 @@ def test_a_second_one_has_nothing_to_move(tmp_path: Path) -> None:
     place = workspace(tmp_path, EARLIER)
     upgraded(place)
 
-    with pytest.raises(RefusedError, match="lies in its src/: move it with git; nothing was changed"):
+    with pytest.raises(RefusedError, match="its src/"):
         upgraded(place)
 
 
@@ -133,6 +133,6 @@ def test_what_only_a_person_can_say_is_left_to_one(tmp_path: Path) -> None:
     place = workspace(tmp_path, EARLIER.replace("folds: 4", "folds: 5"))
     text = place.params.read_text(encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r"gate\.folds is fixed at 4 .*, and 5 is stated; take it out"):
+    with pytest.raises(BadInputError, match=r"gate\.folds .*\b5 is"):
         upgraded(place)
     assert place.params.read_text(encoding="utf-8") == text

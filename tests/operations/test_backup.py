@@ -170,7 +170,7 @@ def test_an_object_that_is_damaged_is_named_and_nothing_is_left(desk: Desk, plac
     file = next(Path(place).rglob(hurt.digest))
     file.write_bytes(bytes(reversed(file.read_bytes())))
 
-    with pytest.raises(RetrimError, match=rf"parquet cannot be restored: .*{hurt.digest} is damaged"):
+    with pytest.raises(RetrimError, match=rf"parquet .*{hurt.digest} is damaged"):
         restored(desk, place, tmp_path / "into" / "back")
     assert list((tmp_path / "into").iterdir()) == []
 
@@ -467,6 +467,6 @@ def test_who_backs_up_an_mlflow_behind_a_server_is_said_without_its_password(des
     made = make_backup(workspace, place, keep=1, word=None, now=desk.day(10))
 
     said = next(each for each in made.left_out if "MLflow" in each.what)
-    assert said.what == "the database of MLflow at http://127.0.0.1:9"
+    assert said.what.endswith(" http://127.0.0.1:9")
     assert "whoever runs that backs it up" in said.why
     assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]

@@ -146,7 +146,7 @@ def test_a_time_chooses_the_newest_backup_until_then(store: BackupStore) -> None
     assert store.chosen(FIRST + pd.Timedelta("10D")) == names[1]
     assert store.chosen(FIRST + pd.Timedelta("15D")) == names[1]
     assert store.chosen(None) == names[2]
-    with pytest.raises(BadInputError, match="no backup of that time"):
+    with pytest.raises(BadInputError, match=names[0][:16]):
         store.chosen(FIRST - pd.Timedelta("1D"))
 
 

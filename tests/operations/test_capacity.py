@@ -82,7 +82,7 @@ def test_a_server_that_does_not_begin_is_waited_for_so_long_and_its_log_shown(
     monkeypatch.setattr(capacity, "START_SECONDS", 3.0)
     before = psutil.Process().children()
 
-    with pytest.raises(RetrimError, match="it has not begun within 3 s; mend what its log says: no room on the disk"):
+    with pytest.raises(RetrimError, match=r"3 s; .*no room"):
         find_capacity(desk.workspace, TODAY, now=desk.day(31), months=12)
 
     assert set(psutil.Process().children()) <= set(before)

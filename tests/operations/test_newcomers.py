@@ -81,7 +81,7 @@ def test_one_whose_name_cannot_be_held_is_told_once_and_stops_no_other(running: 
 
     assert [looking.look() for _ in range(3)] == [False, True, False]
     assert installation_at(Path(running.folder)).roots == (*running.roots, new)
-    assert sum(strange in text and "rename the folder" in text for text in said) == 1
+    assert sum(strange in text and "rename" in text for text in said) == 1
 
 
 def test_one_that_could_not_be_taken_in_whole_is_taken_in_later(

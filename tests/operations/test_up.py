@@ -242,7 +242,7 @@ def test_a_second_one_of_the_same_folder_is_refused(story: Story, cure: Cure) ->
 
 
 def test_a_schedule_beside_it_is_refused(story: Story) -> None:
-    assert "schedule is in progress in another process" in story.by_hand.stderr
+    assert "in progress" in story.by_hand.stderr
 
 
 def test_the_log_says_whose_check_it_was(story: Story) -> None:

@@ -111,7 +111,7 @@ class TestAnAddress:
             open_raw("memory://trips/*.parquet")
 
     def test_of_a_protocol_nobody_knows_names_those_that_are(self) -> None:
-        with pytest.raises(BadInputError, match="'gopher' is not a known protocol; write s3://"):
+        with pytest.raises(BadInputError, match=r"'gopher' .*s3://"):
             open_raw("gopher://host/x.csv")
 
     @pytest.mark.parametrize(("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs")])
@@ -122,7 +122,7 @@ class TestAnAddress:
 
         monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
 
-        with pytest.raises(BadInputError, match=f"needs the Python package '{package}', which is not installed"):
+        with pytest.raises(BadInputError, match=f"Python package '{package}'"):
             open_raw(f"{protocol}://bucket/x.csv")
 
 
@@ -186,7 +186,7 @@ class TestTheWeb:
         assert caught.value.__cause__ is None
 
     def test_refused_only_when_it_is_read_it_is_said_without_the_secret(self, web: str) -> None:
-        with pytest.raises(BadInputError, match="cannot be read") as caught:
+        with pytest.raises(BadInputError, match=web) as caught:
             [file.opened().read() for file in module.remote_files(f"http://{web}/closing.csv?sig={SECRET}")]
 
         assert SECRET not in str(caught.value)

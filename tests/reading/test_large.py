@@ -20,6 +20,7 @@ from retrim.table.reading import PLAIN
 
 HEADER = "at,order,weight,items,country,price\n"
 ROWS = 3000
+CHANGED = "was changed while it was read"
 LINES = [f'2024-01-01T10:00:00Z,{number},0.5,2,"N""L,\n{number}",9.5\n' for number in range(ROWS)]
 TEXT = (HEADER + "".join(LINES)).encode()
 TABLE = pa.table(
@@ -129,7 +130,7 @@ def test_a_file_that_was_changed_while_it_was_read_is_given_up(tmp_path: Path) -
     next(pieces)
     (tmp_path / "t.csv").write_bytes(TEXT.replace(b"9.5", b"8.5"))
 
-    with pytest.raises(BadInputError, match="was changed while it was read"):
+    with pytest.raises(BadInputError, match=CHANGED):
         list(found.pieces())
 
 
@@ -137,7 +138,7 @@ def test_a_file_that_shrank_is_given_up(tmp_path: Path) -> None:
     found = large(tmp_path / "t.csv", TEXT)
     (tmp_path / "t.csv").write_bytes(TEXT[: len(TEXT) // 2])
 
-    with pytest.raises(BadInputError, match="was changed while it was read"):
+    with pytest.raises(BadInputError, match=CHANGED):
         list(found.pieces())
 
 

@@ -171,7 +171,7 @@ def test_a_column_stored_as_another_type_is_a_fault(
 def test_a_time_beyond_the_calendar_is_a_fault(text: str, shop: DataParams) -> None:
     (fault,) = read_content(GOOD.replace(b"2024-01-01T10:00:00Z", text.encode()), shop, labels=False).faults
 
-    assert (fault.column, fault.examples[0].value, "of the years 1 to 9999" in fault.cure) == ("at", text, True)
+    assert (fault.column, fault.examples[0].value, "years 1 to 9999" in fault.cure) == ("at", text, True)
 
 
 @pytest.mark.parametrize(("unit", "ticks"), [("ms", 10**17), ("ms", -(2**62)), ("us", 253_402_300_800_000_000)])
@@ -219,7 +219,7 @@ def test_stored_text_that_is_not_utf8_is_a_fault(column: str, shop: DataParams) 
     text = pa.Array.from_buffers(pa.string(), 2, [None, ends, pa.py_buffer(b"\xff\xfeab")])
     (fault,) = read_content(parquet(**{column: text}), shop, labels=False).faults
 
-    assert fault.cure == "store text as UTF-8"
+    assert "UTF-8" in fault.cure
 
 
 @pytest.mark.parametrize("column", ["at", "order"])
