@@ -35,26 +35,26 @@ def running(tmp_path: Path) -> Installation:
 
 
 def test_what_is_served_is_not_new(running: Installation) -> None:
-    assert new_roots(running) == []
+    assert new_roots(running, {"a", "b"}) == []
 
 
 def test_a_workspace_that_was_laid_meanwhile_is_new(running: Installation) -> None:
     new = lay(Path(running.folder), "c")
 
-    assert new_roots(running) == [new]
+    assert new_roots(running, {"a", "b"}) == [new]
 
 
 def test_one_that_cannot_be_opened_is_left_alone(running: Installation) -> None:
     root = Path(lay(Path(running.folder), "c"))
     (root / "params.yaml").write_text("data: 1")
 
-    assert new_roots(running) == []
+    assert new_roots(running, {"a", "b"}) == []
 
 
 def test_one_with_a_name_that_is_served_is_left_alone(running: Installation) -> None:
     lay(Path(running.folder), "c", model="a")
 
-    assert new_roots(running) == []
+    assert new_roots(running, {"a", "b"}) == []
 
 
 def test_of_one_workspace_alone_none_is_new(tmp_path: Path) -> None:
@@ -62,7 +62,9 @@ def test_of_one_workspace_alone_none_is_new(tmp_path: Path) -> None:
     lay(root, "b")
 
     assert (
-        new_roots(Installation(str(root), (str(root),), Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False))
+        new_roots(
+            Installation(str(root), (str(root),), Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False), {"a"}
+        )
         == []
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from retrim.errors import RefusedError
 from retrim.files import dump_yaml
+from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.serving import newcomers
 from retrim.serving.models import ServedModel, open_model
 from retrim.serving.newcomers import Joining, ReleaseHeads, openable
@@ -18,6 +19,7 @@ from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import Client, serving_of
 from tests.builders.served import serving
 from tests.builders.shipped import whole
+from tests.builders.world import describe
 
 ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
@@ -51,6 +53,28 @@ def test_a_workspace_that_cannot_be_opened_has_no_head_and_is_told_of_once(
     assert len([record for record in caplog.records if "params.yaml" in record.getMessage()]) == 1
 
 
+def test_a_workspace_is_opened_anew_only_if_its_settings_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def open_counted(root: Path) -> Workspace:
+        opened.append(root)
+        return open_workspace(root)
+
+    monkeypatch.setattr(newcomers, "open_workspace", open_counted)
+    describe(tmp_path, task="regression", changes={})
+    (tmp_path / "dvc.yaml").touch()
+    heads = ReleaseHeads([tmp_path])
+
+    assert [heads.look(), heads.look()] == [{tmp_path: None}] * 2
+    assert len(opened) == 1
+    with (tmp_path / "params.yaml").open("a", encoding="utf-8") as settings:
+        settings.write("# another comment\n")
+    heads.look()
+    assert len(opened) == 2
+
+
 def test_it_waits_until_a_version_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([{tmp_path: None}, {tmp_path: "digest"}])
     monkeypatch.setattr(newcomers, "LOOK_SECONDS", 0)
@@ -60,20 +84,22 @@ def test_it_waits_until_a_version_is_live(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_a_model_that_goes_live_later_answers_beside_the_others(
+def test_a_model_that_goes_live_later_answers_beside_the_others_if_not_at_first_then_later(
     made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(newcomers, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(newcomers, "RETRY_SECONDS", 0)
     desks = {name: copy_of(made, tmp_path / name) for name in ("first", "broken", "second")}
     settings = whole()
     settings["data"]["model"] = made.workspace.model
     for desk in desks.values():
         (desk.workspace.paths.root / "params.yaml").write_text(dump_yaml(settings), encoding="utf-8")
         (desk.workspace.paths.root / "dvc.yaml").touch()
-    laid = [tmp_path / "first"]
+    laid, tried = [tmp_path / "first"], list[Path]()
 
     def open_named(root: Path) -> ServedModel:
-        if root.name == "broken":
+        if root.name == "broken" or root not in tried:
+            tried.append(root)
             raise RuntimeError("a model of its own")
         opened = open_model(
             lambda: desks[root.name].workspace, None, is_local=True, is_durable=False, now=lambda: made.day(15)

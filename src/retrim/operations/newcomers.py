@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,8 +66,8 @@ class Newcomers:
 
     def look(self) -> bool:
         """Takes in what is new, where no run is under way; says whether there was any."""
-        installation = installation_at(self.folder)
-        new = self.settled([root for root in new_roots(installation) if self._can_be_served(root)])
+        installation, names = installation_at(self.folder), {each.model for each in self.served}
+        new = self.settled([root for root in new_roots(installation, names) if self._can_be_served(root)])
         if not new or any(each.store.runs(each.model, state="running") for each in self.served):
             return False
         self.say(f"new here: {', '.join(new)}; the worker and the pages begin again")
@@ -93,12 +93,16 @@ class Newcomers:
         return [root for root in found if root in before]
 
 
-def new_roots(installation: Installation) -> list[str]:
-    """Workspaces below its folder that it does not serve and could: of a name of their own, without a schedule."""
+def new_roots(installation: Installation, served: Collection[str]) -> list[str]:
+    """Workspaces below its folder that it does not serve and could: of a name of their own, without a schedule.
+
+    Args:
+        installation: The installation.
+        served: Names of the models that it serves.
+    """
     if installation.is_alone:
         return []
-    names = {each.model for root in installation.roots if (each := _opened(root)) is not None}
-    found = []
+    names, found = set(served), []
     for paths in workspaces([Path(installation.folder)]):
         new = None if str(paths.root) in installation.roots else _opened(str(paths.root))
         if new is not None and new.model not in names and not is_alive(new, "schedule"):

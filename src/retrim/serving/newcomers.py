@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from retrim.errors import RefusedError, RetrimError
+from retrim.files import WorkspacePaths
 from retrim.lineage.locks import repeated
-from retrim.lineage.workspace import open_workspace, refuse_same_names
-from retrim.serving.models import ServedModel
+from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
+from retrim.serving.models import RETRY_SECONDS, ServedModel, while_as_it_is
 from retrim.serving.server import Front
 
 LOGGER = logging.getLogger("retrim.serve")
@@ -28,12 +29,14 @@ class ReleaseHeads:
 
     def __init__(self, roots: Sequence[Path], more: Callable[[], Sequence[Path]] = tuple) -> None:
         self._roots, self._more = roots, more
+        self._opened: dict[Path, Callable[[], Workspace]] = {}
         self._told: set[str] = set()
 
     def look(self, *, without: Collection[Path] = ()) -> dict[Path, str | None]:
         """By workspace; None where there is nothing, or it cannot be read."""
-        every = dict.fromkeys((*self._roots, *self._more()))
-        return {root: self._head(root) for root in every if root not in without}
+        asked = [root for root in dict.fromkeys((*self._roots, *self._more())) if root not in without]
+        self._opened = {root: self._opened.get(root) or _opener(root) for root in asked}
+        return {root: self._head(root, opened) for root, opened in self._opened.items()}
 
     def tell(self, text: str) -> None:
         """Warns of something, the first time."""
@@ -41,14 +44,19 @@ class ReleaseHeads:
             self._told.add(text)
             LOGGER.warning("%s", text)
 
-    def _head(self, root: Path) -> str | None:
+    def _head(self, root: Path, opened: Callable[[], Workspace]) -> str | None:
         try:
-            workspace = open_workspace(root)
+            workspace = opened()
             head = workspace.store.release_head(workspace.model)
         except (RetrimError, OSError) as error:
             self.tell(f"{root}: {error}")
             return None
         return None if head is None else head.digest
+
+
+def _opener(root: Path) -> Callable[[], Workspace]:
+    """Opens a workspace, anew only if its settings have changed: there may be a hundred, looked at all the time."""
+    return while_as_it_is(partial(open_workspace, root), WorkspacePaths(root).params)
 
 
 def wait_until_live(roots: Sequence[Path], more: Callable[[], Sequence[Path]] = tuple) -> dict[Path, str | None]:
@@ -89,7 +97,7 @@ class Joining:
 
     def __init__(self, heads: ReleaseHeads, served: Collection[Path], open_one: Callable[[Path], ServedModel]) -> None:
         self._heads, self._served, self._open = heads, set(served), open_one
-        self._failed: dict[Path, str] = {}
+        self._failed: dict[Path, tuple[str, float]] = {}
 
     @contextmanager
     def beside(self, front: Front) -> Iterator[None]:
@@ -101,19 +109,23 @@ class Joining:
 
     def _look(self, front: Front, begun: ExitStack) -> None:
         for root, head in self._heads.look(without=self._served).items():
-            if head is not None and self._failed.get(root) != head:
+            if head is not None and not self._has_just_failed(root, head):
                 self._join(front, begun, root, head)
 
+    def _has_just_failed(self, root: Path, head: str) -> bool:
+        failed, at = self._failed.get(root, ("", 0.0))
+        return failed == head and time.monotonic() < at + RETRY_SECONDS
+
     def _join(self, front: Front, begun: ExitStack, root: Path, head: str) -> None:
-        """Opens one; where it cannot be, it is tried again once another version of it is live."""
+        """Opens one; where it cannot be, it is tried again later, or once another version of it is live."""
         try:
             model = self._open(root)
             refuse_same_names([*front.names, model.name])
             begun.enter_context(model.at_work())
             front.add(model.name, model.serving)
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
-            self._failed[root] = head
-            LOGGER.warning("%s is not served: %s", root, error)
+            self._failed[root] = head, time.monotonic()
+            self._heads.tell(f"{root} is not served: {error}")
         else:
             self._served.add(root)
             LOGGER.warning("version %s of %s answers, too", model.serving.served.version, model.name)
