@@ -10,7 +10,7 @@ import pytest
 from retrim.adapters.database import iso
 from retrim.checking.audit import audit
 from retrim.checking.check import balance, retraining_cost_now
-from retrim.checking.history import recipe_digest, shown_before
+from retrim.checking.history import checks_of, recipe_digest, shown_before
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.score import score
 from retrim.cli.answers import find_decision
@@ -282,7 +282,7 @@ def test_a_promotion_empties_the_account(make: Make) -> None:
     _until_it_pays(desk)
     desk.make_version(20, decision=_last_id(desk))
 
-    assert balance(desk.workspace, 2) == EMPTY
+    assert balance(desk.workspace, 2, checks_of(desk.workspace)) == EMPTY
 
 
 def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_either(make: Make) -> None:
@@ -299,7 +299,7 @@ def test_a_refusal_debits_the_price_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
     paid = _until_it_pays(desk).record["accumulated_gain"]["balance"]
     desk.make_version(20, promote=False, decision=_last_id(desk))
-    at_once = balance(desk.workspace, 1).balance
+    at_once = balance(desk.workspace, 1, checks_of(desk.workspace)).balance
     next_one, after = desk.check(21).record, desk.check(22).record
 
     assert at_once == pytest.approx(paid - 0.05)
@@ -331,7 +331,7 @@ def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
     desk.check(10)
     desk.make_version(11, promote=False)
 
-    assert balance(desk.workspace, 1) == EMPTY
+    assert balance(desk.workspace, 1, checks_of(desk.workspace)) == EMPTY
 
 
 def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:

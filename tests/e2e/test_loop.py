@@ -8,7 +8,7 @@ import pytest
 
 from retrim.checking.audit import audit
 from retrim.checking.check import CheckOutcome, balance
-from retrim.checking.history import as_check
+from retrim.checking.history import as_check, checks_of
 from retrim.files import dump_yaml, file_digest, load_yaml
 from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import REFIT
@@ -289,4 +289,5 @@ def test_two_refusals_running_are_held_until_a_person_releases_them(refused: dic
     assert refused[60]["run"] is None
     assert refused["released"].startswith("promoted: ")
     assert states(world)[-1] == "promoted"
-    assert balance(world.workspace, world.workspace.store.releases("generated")[-1].version).balance == 0
+    live = world.workspace.store.releases("generated")[-1].version
+    assert balance(world.workspace, live, checks_of(world.workspace)).balance == 0

@@ -18,7 +18,7 @@ from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,
     as_check,
-    checks_of,
+    checks_in,
     held_since,
     is_held,
     month_spent,
@@ -38,7 +38,7 @@ from retrim.checking.probe import beside_judged, realise, tell_skew
 from retrim.checking.score import score_table
 from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain
 from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
-from retrim.decision.history import summarise_checks
+from retrim.decision.history import CheckHistory, summarise_checks
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
@@ -135,7 +135,8 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
         actor=by,
         sequence=1 + workspace.store.last_sequence(workspace.model),
     )
-    past = checks_of(workspace)
+    decisions = workspace.store.decisions(workspace.model)  # once: a life has thousands
+    past = checks_in(decisions)
     previous = past[-1] if past else None
     table = read_as_of(workspace, as_of=now)
     if not len(table):
@@ -163,11 +164,10 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
     if found is not None:
         record, taken = _with_champion(workspace, record, table, found, counts, past=past)
     record = replace(record, totals=read_totals(workspace, previous, record))
-    back = rolled_back(workspace, workspace.store.decisions(workspace.model), table.times)
+    back = rolled_back(workspace, decisions, table.times)
     record = replace(record, rolled_back=back)
-    decision = after_rollback(
-        _decide(workspace, _evidence(workspace, record, table, past=past), record, past=past), back
-    )
+    evidence = _evidence(workspace, record, table, past_of_store(workspace, past, decisions))
+    decision = after_rollback(_decide(workspace, evidence, record, past=past), back)
     decision = rolled_back_instead(workspace, decision, record.probation, previous)
     return _store(workspace, row, decision, replace(record, said=decision.said), counts.to_write(taken))
 
@@ -185,7 +185,7 @@ def _with_champion(
     version, predictor, now = found.version, found.predictor, record.as_of
     previous = past[-1] if past else None
     score_table(workspace, table, found, now=now)
-    looked, before = find_drift(workspace, table, found, counts), balance(workspace, version)
+    looked, before = find_drift(workspace, table, found, counts), balance(workspace, version, past)
     seen = realise(
         workspace,
         table,
@@ -241,9 +241,14 @@ def _decide(workspace: Workspace, evidence: Evidence, record: CheckRecord, *, pa
     return ask_to_restore(decision, previous_champions.best, workspace.params.release.approval)
 
 
-def balance(workspace: Workspace, version: int) -> AccumulatedGain:
-    """The accumulated gain now: empty after a promotion, debited by the retraining cost after a refusal."""
-    past = checks_of(workspace)
+def balance(workspace: Workspace, version: int, past: Sequence[StoredCheck]) -> AccumulatedGain:
+    """The accumulated gain now: empty after a promotion, debited by the retraining cost after a refusal.
+
+    Args:
+        workspace: The workspace.
+        version: The champion.
+        past: All checks so far, oldest first.
+    """
     if not past or past[-1].record.champion != version:
         return EMPTY
     newest = past[-1].record
@@ -282,7 +287,7 @@ def _deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: P
     return accumulated_gain.deposit(reading.gain, error=reading.error, share=share)
 
 
-def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, *, past: Sequence[StoredCheck]) -> Evidence:
+def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, past: CheckHistory) -> Evidence:
     checked, params = past_check(record), workspace.params.gain
     return Evidence(
         now=record.as_of,
@@ -300,7 +305,7 @@ def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, *, pa
         labels_until=record.labels_until,
         anew=new_rows(workspace, table.times) if checked.champion is None else None,
         month=month_spent(workspace, now=record.as_of),
-        **vars(summarise_checks(past_of_store(workspace, past), champion=checked.champion, drifted=checked.drifted)),
+        **vars(summarise_checks(past, champion=checked.champion, drifted=checked.drifted)),
     )
 
 

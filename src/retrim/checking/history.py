@@ -12,7 +12,7 @@ How many of the newest rows judge: in a run, as its pins say, and in the preview
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -147,9 +147,14 @@ def as_check(row: DecisionRow) -> StoredCheck:
     )
 
 
+def checks_in(decisions: Iterable[DecisionRow]) -> list[StoredCheck]:
+    """The checks among decisions, in their order."""
+    return [as_check(row) for row in decisions if row.source == CHECK]
+
+
 def checks_of(workspace: Workspace) -> list[StoredCheck]:
     """Every check of the model, oldest first."""
-    return [as_check(row) for row in workspace.store.decisions(workspace.model, source=CHECK)]
+    return checks_in(workspace.store.decisions(workspace.model, source=CHECK))
 
 
 def newest_check(workspace: Workspace) -> StoredCheck | None:

@@ -12,7 +12,7 @@ from retrim.adapters.prefect_server import known_server
 from retrim.alerting import KIND_FACTS, AlertKind, what_to_do
 from retrim.checking.beside import compare_canary, compare_shadows
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
-from retrim.checking.history import CHECK, StopCounts, as_check, evidence_of, is_held, rolled_back, stopped_since
+from retrim.checking.history import StopCounts, checks_in, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
 from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
@@ -222,7 +222,7 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
     if not found:
         raise BadInputError(f"no decision {which!r}; the newest is {decisions[-1].id}")
     row = found[-1]
-    checks = [as_check(each) for each in decisions if each.source == CHECK and each.as_of <= row.as_of]
+    checks = checks_in(each for each in decisions if each.as_of <= row.as_of)
     run, sequel = workspace.store.run(f"run-{row.id}"), workspace.store.run(f"run-{sequel_of(row.id)}")
     return DecisionAnswer(
         id=row.id,
@@ -406,7 +406,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
     """The status at a moment."""
     now_live, store = find_live_version(workspace), workspace.store
     decisions = store.decisions(workspace.model)
-    checks = [as_check(row) for row in decisions if row.source == CHECK]
+    checks = checks_in(decisions)
     newest = checks[-1].record if checks else None
     stopped = stopped_runs(workspace)
     running = [run for run in store.runs(workspace.model, state="running") if run not in stopped]
@@ -417,14 +417,14 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         model=workspace.model,
         champion=now_live,
         lacks=() if now_live is None else tuple(columns_gone(workspace, now_live.version)),
-        accumulated_gain=None if now_live is None else balance(workspace, now_live.version).balance,
+        accumulated_gain=None if now_live is None else balance(workspace, now_live.version, checks).balance,
         retraining_cost=None if now_live is None else retraining_cost_now(workspace),
         money=workspace.params.gain.money,
         short=None if newest is None else newest.short,
         totals=None if newest is None else newest.totals,
         month=cost_of_month(
             workspace,
-            [row for row in decisions if row.source == CHECK],
+            [check.row for check in checks],
             month=f"{now:%Y-%m}",
             kept_gb=priced_gb(workspace),
         ),

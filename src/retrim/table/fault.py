@@ -30,7 +30,13 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Expectation:
-    """One rule of a suite, as Great Expectations writes it in JSON."""
+    """One rule of a suite, as Great Expectations writes it in JSON.
+
+    Args:
+        type: Its name there, such as `expect_column_values_to_not_be_null`.
+        kwargs: Its arguments.
+        meta: What its author noted beside it.
+    """
 
     type: str
     kwargs: dict[str, JsonValue]
