@@ -86,7 +86,7 @@ def altered(file: Path, change: Callable[[bytes], bytes]) -> None:
 def test_a_changed_answer_is_refused(workspace: Workspace, file: Path) -> None:
     altered(file, lambda said: said.replace(b'"identical": true', b'"identical": false'))
 
-    with pytest.raises(RefusedError, match="not what was signed by the key it names"):
+    with pytest.raises(RefusedError, match=Keys(workspace.paths.keys).public.fingerprint[:16]):
         verify_attestation(workspace, file, key=None)
 
 
@@ -101,7 +101,7 @@ def test_a_key_that_stands_twice_is_refused(workspace: Workspace, file: Path) ->
 def test_what_is_signed_has_one_spelling(workspace: Workspace, file: Path) -> None:
     altered(file, lambda said: said.replace(b'"identical": true', b'"identical": false,\n  "identical": true'))
 
-    with pytest.raises(BadInputError, match="this is not an attestation"):
+    with pytest.raises(BadInputError, match="var/attestations"):
         verify_attestation(workspace, file, key=None)
 
 
@@ -123,14 +123,14 @@ def test_another_workspaces_attestation_counts_only_if_trusted_or_given(
 def test_the_key_that_is_given_is_the_only_one_that_counts(workspace: Workspace, file: Path, tmp_path: Path) -> None:
     other = Keys(tmp_path / "other").public
 
-    with pytest.raises(RefusedError, match="not by the key that was given"):
+    with pytest.raises(RefusedError, match=f", {other.fingerprint[:16]}"):
         verify_attestation(workspace, file, key=str(other))
 
 
 def test_an_attestation_of_something_else_is_refused(workspace: Workspace, file: Path) -> None:
     file.write_bytes(attest(Keys(workspace.paths.keys), fields(), kind="urn:a:letter"))
 
-    with pytest.raises(BadInputError, match=f"of type 'urn:a:letter'; name one of type '{REBUILD}'"):
+    with pytest.raises(BadInputError, match=rf"'urn:a:letter'; .*'{REBUILD}'"):
         verify_attestation(workspace, file, key=None)
 
 

@@ -35,13 +35,13 @@ def test_rows_of_another_grain_are_refused_while_a_version_is_live(desk: Desk) -
     other = with_params(desk, data=data)
     with pytest.raises(RefusedError, match=r'version 1 is live .* was null and is \{"every": "2h".*retrim new DIR'):
         score(other.workspace, now=other.day(12))
-    with pytest.raises(RefusedError, match="rows of another grain"):
+    with pytest.raises(RefusedError, match="retrim new DIR"):
         other.check(12)
     now = other.day(12)
     run = claim_run(
         other.workspace, ask_for_run(other.workspace, as_of=now, by="a test", reason="a test", now=now), now=now
     )
-    with pytest.raises(RefusedError, match="rows of another grain"):
+    with pytest.raises(RefusedError, match="retrim new DIR"):
         defer_run(other.workspace, run, now=now)
 
     assert score(desk.workspace, now=desk.day(12)).written > 0

@@ -29,7 +29,7 @@ def test_the_version_before_goes_live_again(desk: Desk) -> None:
 
 
 def test_what_the_gate_refused_does_not_go_live_by_a_rollback(desk: Desk) -> None:
-    with pytest.raises(RefusedError, match="version 3 was never live, as the gate refused it; those that were: 1, 2"):
+    with pytest.raises(RefusedError, match=r"version 3 .*gate.*: 1, 2"):
         rollback(desk.workspace, 3, by="a test", reason="a back door", now=desk.day(13))
 
     assert len(desk.workspace.store.releases("generated")) == 2

@@ -162,7 +162,7 @@ def test_a_digest_that_was_noted_before_must_still_be_there(desk: Desk) -> None:
     assert noted is not None
 
     assert verify_log(desk.workspace, kept=noted).rows == 3
-    with pytest.raises(RefusedError, match="the digest 000000000000 is not in the release log"):
+    with pytest.raises(RefusedError, match="digest 000000000000"):
         verify_log(desk.workspace, kept="0" * 64)
 
 
@@ -175,7 +175,7 @@ def test_the_next_move_after_the_last_row_was_taken_away_says_so(desk: Desk) -> 
 
 def test_a_mover_that_comes_second_adds_nothing(desk: Desk) -> None:
     row = move("generated", 1, at="2024-02-01T00:00:00+00:00", action="rollback")
-    with pytest.raises(RefusedError, match="went live in the meantime"):
+    with pytest.raises(RefusedError, match="another version"):
         desk.workspace.store.add_release(row, expected=2, keys=desk.workspace.keys)
 
     assert verify_log(desk.workspace, kept=None).rows == 3
@@ -233,5 +233,5 @@ def test_of_two_models_in_one_store_each_has_its_own_log(desk: Desk, tmp_path: P
     alter(desk, "UPDATE releases SET model = 'other' WHERE sequence = 1")
 
     refuse(desk, "row 1 is gone")
-    with pytest.raises(RefusedError, match="release log of other was altered: row 1"):
+    with pytest.raises(RefusedError, match=r"\bother .*: row 1"):
         verify_log(workspace, kept=None)

@@ -100,7 +100,7 @@ WAYS: dict[str, Any] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_the_gate_refused_goes_live_in_no_way(desk: Desk, way: str) -> None:
-    with pytest.raises(RefusedError, match=r"gate refused it|refused by the gate|no verdict that promotes it"):
+    with pytest.raises(RefusedError, match=r"\bgate\b|\bverdict\b"):
         WAYS[way](desk, 3)
 
     now_live = find_live_version(desk.workspace)
@@ -112,9 +112,7 @@ def test_what_the_gate_refused_goes_live_in_no_way(desk: Desk, way: str) -> None
 def test_what_does_not_answer_its_reference_rows_goes_live_in_no_way(desk: Desk, way: str) -> None:
     spoil(desk, NEW)
 
-    with pytest.raises(
-        RefusedError, match=r"never live|reference rows are answered to 1\.0e-06|not passed its release"
-    ):
+    with pytest.raises(RefusedError, match=r"never live|1\.0e-06|not passed"):
         WAYS[way](desk, NEW)
     now_live = find_live_version(desk.workspace)
     assert now_live is not None
@@ -127,9 +125,7 @@ def test_what_was_live_before_and_does_not_answer_any_more_goes_live_in_no_way(d
     if way == "promote":  # once promoted, it is not promoted twice
         WAYS[way](desk, 1)
     else:
-        with pytest.raises(
-            RefusedError, match=r"version 1 cannot go live: \d+ stored reference rows are answered to 1"
-        ):
+        with pytest.raises(RefusedError, match=r"version 1 .*: \d+ stored reference rows.* 1"):
             WAYS[way](desk, 1)
 
     now_live = find_live_version(desk.workspace)
@@ -200,13 +196,13 @@ def test_a_process_that_takes_too_long_is_ended_and_refuses(desk: Desk) -> None:
     found = check_stored(with_params(desk, release={"load_seconds": 0.01}).workspace, 2)
 
     assert [check.name for check in found.checks if not check.passed] == ["loads", "reference rows"]
-    assert "it had not answered after 0.01 s" in found.reason
+    assert "0.01 s" in found.reason
 
 
 def test_what_was_judged_against_another_champion_goes_live_in_no_way(desk: Desk) -> None:
     release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14))
 
-    with pytest.raises(RefusedError, match="version 4 was judged against champion 2, and by now 1 is live"):
+    with pytest.raises(RefusedError, match=r"version 4 .*champion 2, .*\b1 is live"):
         release.promote_version(desk.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
 
 

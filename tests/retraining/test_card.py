@@ -15,6 +15,7 @@ from retrim.retraining.card import HTML, MARKDOWN, CardPages, keep_card, make_ca
 from tests.builders.desk import TUNED, Desk, make_desk
 
 TASKS = ("regression", "binary")
+ENDED = "Its boosting ended at round"
 
 
 def twelve_days(folder: Path, **given: Any) -> Desk:
@@ -84,8 +85,8 @@ def test_a_model_of_hardly_a_tree_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     desk.land(desk.rows(0, 12), 12)
     desk.make_version(12)
 
-    assert "Its boosting ended at round 1" in make_card(desk.workspace, 1, pictures=None).markdown
-    assert "Its boosting ended" not in pages.markdown
+    assert f"{ENDED} 1" in make_card(desk.workspace, 1, pictures=None).markdown
+    assert ENDED not in pages.markdown
 
 
 def test_steps_stand_with_what_they_found(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_what_a_person_says_stands_in_it_as_text(tmp_path: Path) -> None:
     assert "&lt;b&gt;fleet&lt;/b&gt; | desk" in pages.html
     assert r"\<b\>fleet\</b\> \| desk" in pages.markdown
     assert r"plans \*tomorrow\*" in pages.markdown
-    assert r"By its owner: not for \[prices\](x)" in pages.markdown
+    assert r"not for \[prices\](x)" in pages.markdown
 
 
 def test_what_was_added_to_the_envelope_is_shown_whatever_it_is(tmp_path: Path) -> None:
@@ -209,7 +210,6 @@ def test_a_version_that_was_refused_has_a_card_too(tmp_path: Path) -> None:
     pages = make_card(desk.workspace, 2, pictures={})
 
     assert "- **status**: never live: " in pages.markdown
-    assert "It was never live." in pages.markdown
     assert "No check has looked at it while it was live." in pages.markdown
 
 
@@ -242,12 +242,12 @@ def test_a_bundle_from_before_slices_and_contributions_still_has_a_card(tmp_path
 def test_a_bundle_that_was_altered_has_no_card(tmp_path: Path) -> None:
     desk = twelve_days(tmp_path)
     (desk.shelf.folders[1] / "verdict" / "slices.json").write_bytes(b"{}")
-    with pytest.raises(RefusedError, match="it was altered"):
+    with pytest.raises(RefusedError, match="version 1 has hash"):
         make_card(desk.workspace, 1, pictures={})
 
 
 def test_a_version_that_is_not_there_has_no_card(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="has no version 9"):
+    with pytest.raises(BadInputError, match="version 9"):
         make_card(desk.workspace, 9, pictures={})
 
 

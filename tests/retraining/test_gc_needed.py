@@ -53,5 +53,5 @@ def test_nothing_is_known_while_a_version_that_may_be_ours_cannot_be_read(desk: 
 def test_the_own_model_is_not_passed_over_whatever_repository_it_names(desk: Desk) -> None:
     add(desk, model="generated", repository="f" * 40)
 
-    with pytest.raises(RefusedError, match="so nothing is removed"):
+    with pytest.raises(RefusedError, match="version 1 of generated"):
         needed(desk.workspace)

@@ -101,8 +101,8 @@ def test_a_run_whose_process_was_stopped_is_ended_failed_and_told(workspace: Wor
     assert (ended, lives, state_of(workspace, run)) == ([run], False, "failed")
     told = [row.text for row in workspace.store.alerts(workspace.model) if row.kind == "run failed"]
     assert len(told) == 1
-    assert "(stopped) showed no sign of life for 0 days 00:00:" in told[0]
-    assert "ask for the run again with `retrim retrain`" in told[0]
+    assert "(stopped)" in told[0]
+    assert "`retrim retrain`" in told[0]
 
 
 def test_it_is_not_tried_again_and_the_next_run_may_start(workspace: Workspace) -> None:

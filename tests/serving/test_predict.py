@@ -254,7 +254,7 @@ def test_of_a_long_value_that_training_did_not_know_the_beginning_is_told(desk: 
 def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) -> None:
     where = in_form(new_rows(desk).drop(columns=["slope", "group"]), "parquet", tmp_path)
 
-    with pytest.raises(BadInputError, match="lacks slope, group, which the version needs"):
+    with pytest.raises(BadInputError, match="lacks slope, group"):
         run(desk, where, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
@@ -298,7 +298,7 @@ def test_other_rows_for_the_same_out_are_refused(desk: Desk, tmp_path: Path) -> 
     run(desk, where, tmp_path / "out.csv")
     in_form(new_rows(desk).iloc[:5], "csv", tmp_path)
 
-    with pytest.raises(BadInputError, match="is there already"):
+    with pytest.raises(BadInputError, match="OUT"):
         run(desk, where, tmp_path / "out.csv")
 
 
@@ -451,9 +451,9 @@ def test_no_live_version_says_how_to_make_one(tmp_path: Path) -> None:
     empty = make_desk(tmp_path / "workspace")
     (tmp_path / "in.csv").write_text("level\n1\n")
 
-    with pytest.raises(BadInputError, match="is live; name one with --version N, or make one: retrim retrain"):
+    with pytest.raises(BadInputError, match=r"--version N, .*retrim retrain"):
         run(empty, tmp_path / "in.csv", tmp_path / "out.csv")
-    with pytest.raises((BadInputError, RefusedError), match="has no version 7"):
+    with pytest.raises((BadInputError, RefusedError), match="version 7"):
         run(empty, tmp_path / "in.csv", tmp_path / "out.csv", version=7)
 
 
@@ -578,7 +578,7 @@ def test_something_else_at_out_is_no_prediction_of_before(desk: Desk, tmp_path: 
     run(desk, where, tmp_path / "out.csv")
     (tmp_path / "out.csv").write_text("mine")
 
-    with pytest.raises(BadInputError, match="is there already"):
+    with pytest.raises(BadInputError, match="OUT"):
         run(desk, where, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "mine"
 
@@ -690,7 +690,7 @@ def test_what_came_to_out_meanwhile_is_not_written_over(
     own, to = copy_of(desk, tmp_path / "workspace"), tmp_path / "out.csv"
     where = in_form(new_rows(desk), "csv", tmp_path)
     while_predicting(monkeypatch, lambda: to.write_text("mine"))
-    with pytest.raises(BadInputError, match="is there already"):
+    with pytest.raises(BadInputError, match="OUT"):
         run(own, where, to)
 
     assert to.read_text() == "mine"
@@ -713,7 +713,7 @@ def test_what_came_to_out_after_a_kill_is_not_written_over(
     mine = out if to == "out.csv" else out / "mine.csv"
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
-    with pytest.raises(BadInputError, match="is there already"):
+    with pytest.raises(BadInputError, match="OUT"):
         run(own, where, out)
 
     assert mine.read_text() == "mine"
@@ -755,7 +755,7 @@ def test_without_its_suite_nothing_is_predicted(desk: Desk, tmp_path: Path) -> N
     suite = own.workspace.paths.root / "expectations" / "none.json"
     suite.unlink()
 
-    with pytest.raises(BadInputError, match=f"suite {suite} does not exist; restore it: git checkout {suite}"):
+    with pytest.raises(BadInputError, match=f"git checkout {suite}"):
         run(own, in_form(new_rows(own), "csv", tmp_path), tmp_path / "out.csv")
 
 
@@ -763,7 +763,7 @@ def test_a_driver_that_cannot_write_is_refused_before_anything_is_predicted(desk
     pytest.importorskip("aiosqlite")
     where = in_form(new_rows(desk), "csv", tmp_path)
 
-    with pytest.raises(BadInputError, match="cannot be written by the driver aiosqlite, which is asynchronous"):
+    with pytest.raises(BadInputError, match="driver aiosqlite"):
         run(desk, where, f"sqlite+aiosqlite:///{tmp_path}/out.db")
     assert not (tmp_path / "out.db").exists()
 
@@ -781,7 +781,7 @@ def test_a_key_that_a_whole_part_of_json_lacks_is_missing_there(
 
     np.testing.assert_allclose(pd.read_parquet(tmp_path / "out.parquet")["prediction"], expected, rtol=1e-6)
     (tmp_path / "in.jsonl").write_text("\n".join(lines[:30]) + "\n")
-    with pytest.raises(BadInputError, match="lacks noise, which the version needs"):
+    with pytest.raises(BadInputError, match="lacks noise"):
         run(desk, tmp_path / "in.jsonl", tmp_path / "other.parquet")
 
 
@@ -819,7 +819,7 @@ def test_an_array_of_json_is_told_to_be_lines(text: str, desk: Desk, tmp_path: P
 def test_an_ending_that_is_not_known_is_refused(name: str, desk: Desk, tmp_path: Path) -> None:
     where = in_form(new_rows(desk), "csv", tmp_path)
 
-    with pytest.raises(BadInputError, match=r"name a file that ends in \.csv, \.parquet, \.arrow, or a folder with"):
+    with pytest.raises(BadInputError, match=r"\.csv, \.parquet, \.arrow"):
         run(desk, where, tmp_path / name)
     run(desk, where, f"{tmp_path / name}/")
     assert (tmp_path / name).is_dir()

@@ -32,6 +32,7 @@ from tests.builders.shipped import whole
 from tests.builders.stores import S3, PostgreSQL, on_path
 
 pytestmark = [pytest.mark.e2e(minutes=1), pytest.mark.server, pytest.mark.slow]
+NOT_EMPTY = "is not empty"
 
 
 @pytest.fixture
@@ -123,9 +124,9 @@ def test_a_backup_that_lost_its_lock_writes_and_removes_nothing(tmp_path: Path, 
         system, path = open_system(address_of(f"{place}/locks"))
         system.invalidate_cache()
         system.rm(path, recursive=True)
-        with pytest.raises(BusyError, match="another backup has begun"):
+        with pytest.raises(BusyError, match="another backup"):
             store.add(replace(made.backup, at=desk.day(11)))
-        with pytest.raises(BusyError, match="another backup has begun"):
+        with pytest.raises(BusyError, match="another backup"):
             store.prune(1)
     assert store.names() == [made.name]
     assert store.prune(1) == ([], 0)  # by hand, when no backup goes on
@@ -180,7 +181,7 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
     with closing(workspace.store):
         assert [run.detail.run_directory for run in workspace.store.all_runs(state=UNPUSHED)] == [None]
         assert verify_log(workspace, kept=None).rows == 1
-    with pytest.raises(RefusedError, match="is not empty"):
+    with pytest.raises(RefusedError, match=NOT_EMPTY):
         load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address, f"{MARK}again")
     secret = database_server.password.encode()
     assert not [file for file in (tmp_path / "backups").rglob("*") if file.is_file() and secret in file.read_bytes()]
@@ -196,7 +197,7 @@ def test_no_database_is_filled_where_another_is_not_empty(
     BackupStore(str(tmp_path / "backups")).add(replace(made.backup, at=in_postgresql.day(11), databases=both))
     env = Env(store_url=database_server.create("stays_empty"), mlflow_url=in_postgresql.workspace.store_url)
 
-    with pytest.raises(RefusedError, match="is not empty"):
+    with pytest.raises(RefusedError, match=NOT_EMPTY):
         restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=env)
     require_empty(str(env.store_url))
 
@@ -215,7 +216,7 @@ def test_a_restore_that_fails_empties_what_it_filled_and_can_be_tried_again(
     place.add(replace(whole_one.backup, at=in_postgresql.day(11), databases=both))
     env = Env(store_url=database_server.create("tried"), mlflow_url=database_server.create("never_filled"))
 
-    with pytest.raises(RetrimError, match="never_filled cannot be filled"):
+    with pytest.raises(RetrimError, match="never_filled cannot"):
         restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=env)
     require_empty(str(env.store_url))
     restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=in_postgresql.day(10), word=None, env=env)
@@ -256,7 +257,7 @@ def test_a_restore_that_is_killed_can_be_run_again(
 ) -> None:
     address, folder = database_server.create(f"killed{at}"), tmp_path / "into" / "back"
     kill_restore(at, backups, folder, address)
-    with pytest.raises(RefusedError, match="is not empty"):
+    with pytest.raises(RefusedError, match=NOT_EMPTY):
         require_empty(address)
 
     restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
@@ -276,7 +277,7 @@ def test_a_database_that_somebody_else_filled_is_never_emptied(
     database_server.create("of_somebody")
     database_server.run("create table theirs (id integer)", database="of_somebody")
 
-    with pytest.raises(RefusedError, match="is not empty"):
+    with pytest.raises(RefusedError, match=NOT_EMPTY):
         restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
 
     assert database_server.run("select count(*) from theirs", database="of_somebody") == "0"
@@ -289,7 +290,7 @@ def test_what_is_restored_is_not_emptied_by_another_restore_to_its_folder(
     kill_restore("unmark_postgresql", backups, folder, address)
     folder.rename(tmp_path / "moved")
 
-    with pytest.raises(RefusedError, match="is not empty"):
+    with pytest.raises(RefusedError, match=NOT_EMPTY):
         restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
 
     workspace = back(in_postgresql, tmp_path / "moved", Env(store_url=address))
@@ -322,6 +323,6 @@ def test_without_its_tool_a_backup_of_postgresql_is_refused(
     (git_alone / "git").symlink_to(str(shutil.which("git")))
     monkeypatch.setenv("PATH", str(git_alone))
 
-    with pytest.raises(RefusedError, match="this needs pg_dump, which is not installed"):
+    with pytest.raises(RefusedError, match="needs pg_dump"):
         make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
     assert BackupStore(str(tmp_path / "backups")).names() == []
