@@ -16,11 +16,12 @@ import pytest
 from mlflow.models import Model
 
 from retrim.adapters.mlflow_registry import ModelRegistry, needed_by_own, scoring_code
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.prefect_server import free_port
 from retrim.files import read_folder
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import CODE_FILE
-from tests.adapters.test_registry import make_bundle, make_rows, publish
+from tests.adapters.test_registry import LINEAGE, make_bundle, make_rows, publish
 
 pytestmark = pytest.mark.slow
 DEADLINE_SECONDS = 300
@@ -35,6 +36,8 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 import mlflow, pandas
 rows = pandas.DataFrame(json.loads(sys.argv[2]))
+if "at" in rows:
+    rows["at"] = pandas.to_datetime(rows["at"])
 predicted = mlflow.pyfunc.load_model(sys.argv[1]).predict(rows)
 print(json.dumps([float(each).hex() for each in predicted]))
 """
@@ -88,6 +91,28 @@ def test_takes_whole_numbers_as_integers_and_missing(folder: Path, *, missing: b
         rows = rows.assign(n=rows["n"].astype("float64").mask(rows["n"] > 7))
 
     assert predicted_alone(folder, rows) == predicted_here(folder, rows)
+
+
+def test_makes_parts_of_the_calendar_of_the_events_time(tmp_path: Path) -> None:
+    registry = ModelRegistry(f"sqlite:///{tmp_path}/var/mlflow.db", str(tmp_path / "var" / "mlflow"), "m")
+    bundle = make_bundle(tmp_path / "bundle", "regression", seed=0)
+    settings = {
+        "data": {"columns": {"at": {"role": "time"}, "n": {"role": "feature"}}},
+        "reading": {"calendar": {"n": "hour", "not_a_feature": "month"}, "zone": "Europe/Berlin"},
+    }
+    (bundle / "settings.json").write_text(json.dumps(Exhibits(bundle).read("settings.json") | settings))
+    rows = make_rows("regression").iloc[200:]
+    times = pd.date_range("2026-03-28 21:00", periods=len(rows), freq="h", tz="UTC")  # over a change of clocks
+    example = rows.assign(_event=times).head(3)
+    parent = registry.open_run("run-1", "m as of 2024-02-01", {})
+    registry.publish(parent, bundle, bundle_id="bundle-1", lineage=LINEAGE, params={}, example=example)
+    (made,) = (tmp_path / "var" / "mlflow").rglob("MLmodel")
+    given = rows[["x", "place"]].assign(at=times.tz_convert(None).astype("str"))
+    there = rows[["x", "n", "place"]].assign(n=times.tz_convert("Europe/Berlin").hour.to_numpy(dtype="float64"))
+    own = load_predictor(read_folder(bundle)).predict(there)
+
+    assert Model.load(str(made.parent)).metadata["columns"] == {"x": "number", "place": "category", "at": "time"}
+    assert predicted_alone(made.parent, given) == [float(each).hex() for each in own]
 
 
 @pytest.mark.server

@@ -39,9 +39,10 @@ from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
 from retrim.files import flush_all, read_folder, write_file, write_folder
 from retrim.gate.verdict import Check, VerdictRecord, mark_of
-from retrim.stats.codec import digest_of, to_json
+from retrim.stats.codec import digest_of, to_json, to_record
+from retrim.table.derived_columns import CalendarFeatures
 from retrim.table.lags import HistoryParams
-from retrim.training.bundle import DIGESTS, HISTORY, VERDICT, digests_of
+from retrim.training.bundle import CALENDAR, DIGESTS, HISTORY, VERDICT, digests_of
 from retrim.training.estimators import CODE_FILE
 
 # Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
@@ -140,6 +141,7 @@ def save_model(
     view: FeatureView,
     example: pd.DataFrame,
     computed_before: Collection[str] = (),
+    calendar: CalendarFeatures | None = None,
 ) -> None:
     """Writes a model to `folder`, with the code that predicts: it loads where retrim is not installed.
 
@@ -149,12 +151,13 @@ def save_model(
         view: Its feature view.
         example: A few rows of the table.
         computed_before: Features from the past: rows have to bring them.
+        calendar: Features that the model makes of the event's time: rows bring that.
     """
     import mlflow
     from mlflow.models import Model
 
-    columns = dict(_needed(view))
-    rows = example[list(columns)]
+    columns = _needed(view, calendar)
+    rows = (example if calendar is None else example.assign(**{calendar.time: example["_event"]}))[list(columns)]
     times = [name for name, kind in columns.items() if kind == "time"]
     rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
     needed = sorted({*NEEDED, *needed_by_own(predicting)})
@@ -166,7 +169,7 @@ def save_model(
             path=str(folder),
             python_model=str(CODE),  # run when it is saved, where its package is not there under its own name
             code_paths=[f"{made}/code/{package}"],
-            signature=_signature(view),
+            signature=_signature(view, columns),
             input_example=rows,
             pip_requirements=[f"{name}=={installed(name)}" for name in needed],
             metadata={"columns": columns, "computed_before": [name for name in columns if name in computed_before]},
@@ -192,7 +195,7 @@ def needed_by_own(predicting: Path) -> set[str]:
     return {name for module in modules for name in by_module.get(module, ())}
 
 
-def _signature(view: FeatureView) -> "ModelSignature":
+def _signature(view: FeatureView, columns: Mapping[str, str]) -> "ModelSignature":
     """Features in, predictions out; a time is in UTC.
 
     Any feature may be missing. MLflow's long takes no missing value and its double no int64, so an integer column is of
@@ -208,17 +211,30 @@ def _signature(view: FeatureView) -> "ModelSignature":
         "category": DataType.string,
         "time": DataType.datetime,
     }
-    given: list[ColSpec | TensorSpec] = [ColSpec(kinds[kind], name) for name, kind in _needed(view)]
+    given: list[ColSpec | TensorSpec] = [ColSpec(kinds[kind], name) for name, kind in columns.items()]
     if view.task == "multiclass":
         given_back: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in view.classes]
         return ModelSignature(Schema(given), Schema(given_back))
     return ModelSignature(Schema(given), Schema([ColSpec(DataType.double)]))
 
 
-def _needed(view: FeatureView) -> list[tuple[str, str]]:
-    """Names and types of the columns that rows must have; the event's time is one where a step reads it."""
-    features: list[tuple[str, str]] = list(view.features.items())
-    return features if view.time is None else [*features, (view.time, "time")]
+def _needed(view: FeatureView, calendar: CalendarFeatures | None) -> dict[str, str]:
+    """Names and types of the columns that rows must have; the event's time is one where something is made of it."""
+    if calendar is None:
+        return dict(view.needs)
+    given: dict[str, str] = {name: kind for name, kind in view.needs.items() if name not in calendar.parts}
+    return {**given, calendar.time: "time"}
+
+
+def _calendar_of(shown: Exhibits, example: pd.DataFrame) -> CalendarFeatures | None:
+    """The features of a bundle that landing makes of the event's time; None: none, or it is an older bundle."""
+    settings = shown.optional("settings.json") or {}
+    reading = settings.get("reading")
+    if reading is None or "_event" not in example:
+        return None
+    time = next(name for name, column in settings["data"]["columns"].items() if column["role"] == "time")
+    parts = {name: part for name, part in reading["calendar"].items() if name in shown.view.needs}
+    return CalendarFeatures(time, reading["zone"], parts) if parts else None
 
 
 if TYPE_CHECKING:
@@ -317,9 +333,12 @@ class ModelRegistry(Experiment):
         for name in shown.predicting:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shown.bundle / name, part / name)
+        calendar = _calendar_of(shown, example)
+        if calendar is not None:
+            (part / CALENDAR).write_bytes(to_json(to_record(calendar)))
         (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
         history = HistoryParams.model_validate(shown.optional(HISTORY) or {})
-        save_model(folder / "model", part, shown.view, example, history.columns)
+        save_model(folder / "model", part, shown.view, example, history.columns, calendar)
 
     def _published(self, bundle_id: str) -> int | None:
         found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")

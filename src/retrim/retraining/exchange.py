@@ -196,7 +196,7 @@ def judge_import(
     places = np.flatnonzero(~seen)[-params.split.judge_rows :]
     start = int(places[0]) if len(places) else len(ripe)
     rows = ripe.iloc[places].reset_index(drop=True)
-    example = rows[list(imported.view.needs)].tail(5)
+    example = rows[[*imported.view.needs, "_event"]].tail(5)
     past = ripe.iloc[past_of(ripe["_event"], ripe["_due"], start)] if len(rows) else ripe.iloc[:0]
     if len(rows) < params.gate.min_rows:
         why = f"{len(rows)} mature rows here that neither model has seen, {params.gate.min_rows} needed"

@@ -295,7 +295,7 @@ def publish(
 
 def _example(paths: Paths) -> pd.DataFrame:
     view = FeatureView.from_record(json.loads((paths.features / "view.json").read_bytes()))
-    return read_parquet(paths.view)[list(view.needs)].tail(5)
+    return read_parquet(paths.view)[[*view.needs, "_event"]].tail(5)
 
 
 Say = Callable[[str], None]

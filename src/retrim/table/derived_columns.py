@@ -1,6 +1,7 @@
 """Columns that no file has: they are made of what a file does have, once, when it lands."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,26 @@ def made_times(frame: pd.DataFrame, order: str | None, *, last: pd.Timestamp) ->
     place = np.arange(len(frame)) if order is None else frame[order].rank(method="dense").to_numpy() - 1
     before = (place.max(initial=0) - place) * APART
     return pd.Series(last - before, index=frame.index).dt.as_unit("us")
+
+
+@dataclass(frozen=True)
+class CalendarFeatures:
+    """Features that are parts of the calendar, which rows elsewhere do not bring.
+
+    Args:
+        time: The column of the event's time.
+        zone: Whose clocks they are of.
+        parts: Which part each feature is.
+    """
+
+    time: str
+    zone: str
+    parts: dict[str, CalendarPart]
+
+    def put_into(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows with these features; a time without a zone is in UTC."""
+        times = pd.to_datetime(rows[self.time], utc=True)
+        return rows.assign(**{name: calendar_part(times, part, zone=self.zone) for name, part in self.parts.items()})
 
 
 def calendar_part(times: pd.Series, part: CalendarPart, *, zone: str) -> pd.Series:

@@ -126,6 +126,8 @@ BACKTEST = "backtest/backtest.json"
 VERDICT = "verdict/verdict.json"
 DIGESTS = "digests.json"
 """Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
+CALENDAR = "calendar.json"
+"""Beside them too: features that are made of the time of the event."""
 
 
 def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
