@@ -112,7 +112,7 @@ def log_evidence(sums: RunningSums, *, above: float) -> float:
 
 def _log_evidence(n: np.ndarray, total: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """The same for several series, each `LEAST` numbers or more: their sums, and squared distances from their means."""
-    from scipy.special import gammaln, log_ndtr, logsumexp
+    from scipy.special import gammaln, log_ndtr
 
     squares = total * total / n + spread
     ratio = np.divide(total, np.sqrt(squares), out=np.zeros_like(total), where=squares > 0)
@@ -122,7 +122,8 @@ def _log_evidence(n: np.ndarray, total: np.ndarray, spread: np.ndarray) -> np.nd
     w = ((low + high) / 2)[:, None] + ((high - low) / 2)[:, None] * PLACES
     tilt = np.sign(ratio) * np.sqrt(share)
     logs = (n - 1)[:, None] * np.log(w) - w * w * (1 - share)[:, None] / 2 + log_ndtr(w * tilt[:, None])
-    summed = logsumexp(logs, b=WEIGHTS * ((high - low) / 2)[:, None], axis=1)
+    weighted = logs + np.log(WEIGHTS * ((high - low) / 2)[:, None])
+    summed = np.logaddexp.reduce(weighted, axis=1)  # scipy's logsumexp takes the whole three times as long
     chi = (n / 2 - 1) * np.log(2) + gammaln(n / 2)
     return np.asarray(summed - chi + np.log(2) - np.log1p(n * PRIOR) / 2)
 
