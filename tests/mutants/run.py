@@ -13,18 +13,18 @@ import itertools
 import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.mutants.draw import draw_sample, find_base, find_changed_files, find_commit, is_of, starts_server
+from tests.mutants.guards import run_guards
 from tests.mutants.mutant import Mutant, read_mutants
 from tests.mutants.places import LostPlaceError
 
@@ -51,32 +51,14 @@ def copy_tree(to: Path) -> None:
         if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
+    for folder in ("src", "flows", "tests"):  # what is compiled already holds for files of the same time
+        for compiled in (ROOT / folder).rglob("__pycache__/*.pyc"):
+            (to / compiled.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # compiled anew just now
+                shutil.copyfile(compiled, to / compiled.relative_to(ROOT))
     git = ["git", "-c", "user.name=retrim", "-c", "user.email=retrim@localhost", "-c", "core.hooksPath=/dev/null"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "tree"]):
         subprocess.run([*git, *command], cwd=to, check=True)
-
-
-def run_guards(tree: Path, guards: Sequence[str], seconds: float | None = None) -> tuple[int, str]:
-    """Runs tests in a copy of the tree, with the code of that copy: pytest's exit code and what it printed."""
-    dropped = ("PYTEST_", "COV_", "PYTHONDONTWRITEBYTECODE")  # compiling all anew takes longer than most guards
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    environment = kept | {"PYTHONPATH": str(tree / "src")}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
-    with subprocess.Popen(
-        [*command, f"--basetemp={tree}.tmp", *guards],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            printed, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return -1, f"ended: it took longer than {seconds:.0f} s"
-    return process.returncode, printed
 
 
 @contextmanager
