@@ -56,6 +56,9 @@ FIXED = {"judge": {"draws": 100}}
 """Values that params.yaml may not turn."""
 TUNED = {"hyperparameters": {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, "rounds": 30}
 
+BUNDLES: dict[str, dict[str, bytes]] = {}
+"""Files of the bundles that were made in this process: the same rows and settings give the same bytes."""
+
 
 @dataclass
 class Shelf:
@@ -191,6 +194,19 @@ class Desk:
         params, paths = self.workspace.params, Paths(self.workspace.paths.var / f"bundle-{version}")
         for batch in self.workspace.landing.batches(now):
             link(batch.path, paths.raw / batch.path.parent.name / batch.path.name)
+        made_of = f"{now} {everything(params)} {TUNED} {folder_digest(paths.raw)}"
+        if made_of not in BUNDLES:
+            self._make_bundle(now, paths)
+            BUNDLES[made_of] = {
+                name: content for name, content in read_folder(paths.root).items() if not name.startswith("data/raw/")
+            }
+        for name, content in BUNDLES[made_of].items():
+            write_file(paths.root / name, content)
+        self.shelf.folders[version] = paths.candidate
+        return paths
+
+    def _make_bundle(self, now: pd.Timestamp, paths: Paths) -> None:
+        params = self.workspace.params
         ripe = mature(assemble(*read_landed(paths.raw, params.data), params.data, as_of=now))
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
@@ -203,8 +219,6 @@ class Desk:
             run_stage(backtest.run, params, paths)
         run_stage(compare.run, params, paths)
         write_file(paths.candidate / SETTINGS, to_settings_file(params.model_dump(mode="json")))
-        self.shelf.folders[version] = paths.candidate
-        return paths
 
 
 def run_stage(stage: Callable[..., None], params: Params, paths: Paths) -> None:
