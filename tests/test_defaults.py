@@ -115,7 +115,7 @@ def test_what_is_stated_is_never_derived() -> None:
 
 
 def test_a_key_that_is_no_setting_is_told_with_the_nearest() -> None:
-    with pytest.raises(BadInputError, match=r"gate\.min_gian: extra inputs are not permitted; did you mean min_gain"):
+    with pytest.raises(BadInputError, match=r"gate\.min_gian: .*; did you mean min_gain"):
         parse_params({"data": {**CLASSES, "task": "multiclass"}, "gate": {"min_gian": 0.1}}, "params.yaml")
 
 
@@ -143,7 +143,7 @@ def test_a_section_that_is_off_takes_no_seed() -> None:
 
 
 def test_a_seed_of_a_section_alone_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"gate\.seed: is 8, and seed is 7; there is one: write seed alone"):
+    with pytest.raises(BadInputError, match=r"gate\.seed: is 8, .*7"):
         parse_params(table_with(gate={"seed": 8}), "params.yaml")
 
 
@@ -159,9 +159,7 @@ def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:
 
 
 def test_a_section_whose_values_are_all_fixed_is_no_setting() -> None:
-    with pytest.raises(
-        BadInputError, match=r"run_directory\.gc_grace is fixed at '1h' \(.*\), and '0s' is stated; take it out"
-    ):
+    with pytest.raises(BadInputError, match=r"run_directory\.gc_grace .*'1h' \(.*'0s'"):
         parse_params(table_with(run_directory={"gc_grace": "0s"}), "params.yaml")
 
     assert "run_directory" not in parse_params(table_with(run_directory={"gc_grace": "1h"}), "params.yaml").model_dump(
@@ -170,9 +168,7 @@ def test_a_section_whose_values_are_all_fixed_is_no_setting() -> None:
 
 
 def test_a_value_that_follows_others_is_no_setting() -> None:
-    with pytest.raises(
-        BadInputError, match=r"tune\.warm_trials is fixed at 10 \(it follows others: a quarter of .*\), and 5 is stated"
-    ):
+    with pytest.raises(BadInputError, match=r"tune\.warm_trials .*\b10 \(.*\b5 is"):
         parse_params(table_with(tune={"trials": 40, "warm_trials": 5}), "params.yaml")
 
     assert parse_params(table_with(tune={"trials": 40, "warm_trials": 10}), "params.yaml").tune.warm_trials == 10

@@ -95,7 +95,7 @@ def test_without_a_setting_every_core_is_used(monkeypatch: pytest.MonkeyPatch) -
 def test_a_number_of_cores_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("RETRIM_CORES", wrong)
 
-    with pytest.raises(BadInputError, match=f"RETRIM_CORES is '{wrong}'; give a whole number of 1 or more"):
+    with pytest.raises(BadInputError, match=f"RETRIM_CORES is '{wrong}'"):
         count_cores()
 
 

@@ -93,7 +93,7 @@ class TestAnExport:
 class TestAnImportWithTooFewRows:
     def test_is_deferred_and_says_what_is_missing(self, deferred: Any) -> None:
         assert (deferred["state"], deferred["version"]) == ("deferred", None)
-        assert "0 mature rows here that neither model has seen, 48 needed" in deferred["reason"]
+        assert "48 needed" in deferred["reason"]
 
     def test_leaves_nothing_behind(self, production: World, deferred: Any, imported: Any) -> None:
         assert [row.version for row in production.workspace.store.versions("generated")] == [1, 2]
@@ -188,24 +188,24 @@ class TestAFileThatIsNotRight:
     ) -> None:
         less = {name: content for name, content in files.items() if name != "bundle/format.json"}
 
-        assert "not what was signed: bundle/x" in self.refused(production, tmp_path, {**files, "bundle/x": b""})
-        assert "not what was signed: bundle/format.json" in self.refused(production, tmp_path, less)
+        assert "bundle/x" in self.refused(production, tmp_path, {**files, "bundle/x": b""})
+        assert "bundle/format.json" in self.refused(production, tmp_path, less)
 
     def test_is_refused_for_a_key_that_nobody_trusts(
         self, production: World, tmp_path: Path, files: dict[str, bytes]
     ) -> None:
         said = self.refused(production, tmp_path, altered(files, Keys(tmp_path / "stranger")))
 
-        assert "neither the key of this workspace nor in proof.trusted_keys" in said
+        assert "proof.trusted_keys" in said
 
     def test_is_refused_for_another_model_or_a_newer_format(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
     ) -> None:
         keys = Keys(staging.workspace.paths.keys)
 
-        assert "is of model 'other'" in self.refused(production, tmp_path, altered(files, keys, model="other"))
+        assert "model 'other'" in self.refused(production, tmp_path, altered(files, keys, model="other"))
         newer = altered(files, keys, kind="urn:retrim:export:v2")
-        assert "this retrim reads v1: use a newer one" in self.refused(production, tmp_path, newer)
+        assert "reads v1" in self.refused(production, tmp_path, newer)
 
     def test_is_refused_for_rows_of_another_grain(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
@@ -215,7 +215,7 @@ class TestAFileThatIsNotRight:
         said = self.refused(production, tmp_path, altered(files, Keys(staging.workspace.paths.keys), lineage=other))
 
         assert lineage["grain"] is None
-        assert "sent.tar was made of rows of another grain" in said
+        assert "another grain" in said
 
     def test_is_refused_for_a_proof_of_another_bundle(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
@@ -247,7 +247,7 @@ class TestAFileThatIsNotRight:
             production.workspace, params=production.workspace.params.model_copy(update={"proof": proof})
         )
 
-        with pytest.raises(RefusedError, match="neither the key of this workspace"):
+        with pytest.raises(RefusedError, match=r"proof.trusted_keys"):
             open_parcel(workspace, file)
 
 

@@ -92,7 +92,7 @@ def test_in_the_champions_bundle(world: World, use: str) -> None:
 def test_in_the_bundle_that_a_rollback_goes_back_to(world: World) -> None:
     with (
         flipped(bundle_file(world, 1)),
-        pytest.raises(RefusedError, match=r"the stored bundle of version 1 .* altered. `git checkout retrim/generated"),
+        pytest.raises(RefusedError, match=r"version 1 .* altered\. `git checkout"),
     ):
         rollback(world.workspace, 1, by="a test", reason="complaints", now=pd.Timestamp(world.day(46)))
     now_live = find_live_version(world.workspace)
@@ -106,7 +106,7 @@ def test_in_the_model_that_mlflow_serves(world: World, name: str) -> None:
     artifacts = world.workspace.registry.bundle_folder(2).parent / "model"
     (path,) = artifacts.rglob(name)
 
-    with flipped(path, -3), pytest.raises(Exception, match="was altered since it was published"):
+    with flipped(path, -3), pytest.raises(Exception, match="was altered"):
         world.workspace.registry.load("champion")
     assert world.workspace.registry.load("champion") is not None
 
@@ -114,10 +114,8 @@ def test_in_the_model_that_mlflow_serves(world: World, name: str) -> None:
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("place", [0, 200, -9])
 def test_in_a_landed_batch(world: World, use: str, place: int) -> None:
-    with (
-        flipped(batch_file(world), place),
-        pytest.raises((RefusedError, BadInputError), match=r"altered since it landed|not a complete landed batch"),
-    ):
+    file = batch_file(world)
+    with flipped(file, place), pytest.raises((RefusedError, BadInputError), match=file.stem):
         USES[use](world)
 
 
@@ -128,7 +126,7 @@ def test_in_the_release_log(world: World, use: str) -> None:
     with workspace.store.begin() as connection:
         connection.execute(third.values(version=3))
     try:
-        with pytest.raises(RefusedError, match=r"the release log of generated was altered: row 2 .* restore the store"):
+        with pytest.raises(RefusedError, match="altered: row 2 "):
             USES[use](world)
     finally:
         with workspace.store.begin() as connection:
@@ -142,7 +140,7 @@ def test_in_what_lies_in_a_room(world: World, folder: str, monkeypatch: pytest.M
     check_pins(run_directory)
     path = next(each for each in sorted((run_directory.root / "data" / folder).rglob("*")) if each.is_file())
 
-    with flipped(path), pytest.raises(BadInputError, match=f"data/{folder} is not the one pinned.*make another"):
+    with flipped(path), pytest.raises(BadInputError, match=rf"data/{folder} .*pinned.*make another"):
         check_pins(run_directory)
 
 

@@ -136,7 +136,7 @@ class TestPruning:
 
         assert "cache: generated version 1 needs them." in kept
         assert "environment: version 2 is proved in it." in kept
-        assert "run directory: a person may work in it; remove it with `git worktree remove --force " in kept
+        assert "remove it with `git worktree remove --force " in kept
 
     def test_erases_the_mlflow_run_of_a_retraining_that_failed(self, world: World, pruned: dict[str, Any]) -> None:
         registry = world.workspace.registry
@@ -200,7 +200,7 @@ def test_where_it_cannot_tell_what_a_version_needs_nothing_goes(world: World) ->
     finally:
         in_cache(world, lost).write_bytes(whole)
 
-    assert f"needs {lost}, which the cache has lost" in refused.stderr
+    assert lost in refused.stderr
     assert in_cache(world, GARBAGE[0]).exists()
 
 

@@ -65,7 +65,7 @@ def test_it_is_proved_identical(world: World, first: Any) -> None:
 def test_a_prediction_is_not_taken_apart_and_it_says_why(world: World, first: Any) -> None:
     said = world.retrim("versions", "explain", "10", code=1).stderr
 
-    assert "models/my_model.py: a model of one's own has no exact contributions" in said
+    assert "exact contributions" in said
 
 
 def test_its_card_is_written(world: World, first: Any) -> None:
@@ -77,7 +77,7 @@ def test_its_code_is_not_run_where_the_workspace_has_another_file(world: World, 
     refuse_strange_code(world.workspace, files)
     changed = {name: content + b"\n# not ours" * name.endswith(CODE_FILE) for name, content in files.items()}
 
-    with pytest.raises(RefusedError, match=r"it holds code of its own .* which would run here"):
+    with pytest.raises(RefusedError, match="code of its own"):
         refuse_strange_code(world.workspace, changed)
 
 

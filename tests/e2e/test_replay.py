@@ -160,13 +160,13 @@ def test_without_a_version_it_makes_the_first_where_history_did(world: World) ->
     ).stdout
 
     assert "a person: retrain, promoted" in shown
-    assert "Decisions differ at 0 of 2 moments" in shown
+    assert "0 of 2 moments" in shown
 
 
 def test_a_date_after_the_last_check_is_refused(world: World) -> None:
     error = world.retrim("policy", "replay", "--from", world.day(41), code=2).stderr
 
-    assert f"checks go from {world.day(24)} to {world.day(40)}: give an earlier --from" in " ".join(error.split())
+    assert f"{world.day(24)} to {world.day(40)}" in " ".join(error.split())
 
 
 def test_settings_of_another_table_are_refused(world: World) -> None:

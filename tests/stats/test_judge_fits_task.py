@@ -40,7 +40,7 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
     document["gate"]["baselines"] = [name]
     (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=f"'{name}' is not a baseline of a binary task; those are: mean, seasonal"):
+    with pytest.raises(BadInputError, match=rf"'{name}' .* binary task; .*: mean, seasonal"):
         load_params(tmp_path / "params.yaml")
 
 
@@ -49,9 +49,7 @@ def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: 
     document["gate"]["min_rows"] = document["split"]["judge_rows"] + 1
     (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
-    with pytest.raises(
-        BadInputError, match=r"gate\.min_rows: 337 rows are asked for and split\.judge_rows keeps back 336"
-    ):
+    with pytest.raises(BadInputError, match=r"gate\.min_rows: 337 .*split\.judge_rows .*336"):
         load_params(tmp_path / "params.yaml")
 
 
@@ -60,7 +58,7 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     document["drift"]["alarms"] |= {"at_most": 36}
     (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r"36 per year is 1.4 false alarms per check, with a check every 14 days"):
+    with pytest.raises(BadInputError, match=r"36 per year .*1\.4 false alarms .*14 days"):
         load_params(tmp_path / "params.yaml")
 
 
@@ -72,5 +70,5 @@ def test_what_is_looked_at_is_a_column(tmp_path: Path, place: tuple[str, ...], s
     reduce(getitem, place[:-1], document)[place[-1]] = said
     (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is not a column; columns: .*hour_start"):
+    with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is not .*hour_start"):
         load_params(tmp_path / "params.yaml")

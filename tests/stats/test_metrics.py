@@ -138,7 +138,7 @@ def test_measure_keeps_the_order_and_the_names_it_was_given():
 
 class TestWhatDoesNotFit:
     def test_an_unknown_name_is_answered_with_the_nearest(self):
-        with pytest.raises(UnknownNameError, match="Did you mean 'log_loss'"):
+        with pytest.raises(UnknownNameError, match="'log_loss'"):
             row_losses("logloss", ACTUAL, PREDICTED)
 
     def test_a_total_has_no_row_losses(self):
@@ -154,9 +154,7 @@ class TestWhatDoesNotFit:
             row_losses("mae", CODES, SHARES)
 
     def test_a_binary_metric_does_not_fit_a_regression(self):
-        with pytest.raises(
-            BadInputError, match=r"'auc' does not fit a regression task; those that do: (?!.*(auc|brier)).*pinball@0\.9"
-        ):
+        with pytest.raises(BadInputError, match=r"'auc' .*regression task; .*: (?!.*(auc|brier)).*pinball@0\.9"):
             measure(["auc"], ACTUAL, PREDICTED, task="regression")
 
     def test_the_confusion_matrix_is_no_number(self):
@@ -165,15 +163,11 @@ class TestWhatDoesNotFit:
 
     @pytest.mark.parametrize("name", ["pinball", "pinball@", "pinball@0", "pinball@1", "pinball@nan", "pinball@high"])
     def test_pinball_needs_a_quantile(self, name: str):
-        with pytest.raises(
-            BadInputError,
-            match=r"needs a quantile between 0 and 1; write, for example, "
-            r"'pinball@0\.9'",
-        ):
+        with pytest.raises(BadInputError, match=r"quantile .*'pinball@0\.9'"):
             find(name)
 
     def test_a_value_where_none_is_taken_is_refused(self):
-        with pytest.raises(BadInputError, match="mae takes no value; write 'mae'"):
+        with pytest.raises(BadInputError, match="write 'mae'"):
             find("mae@0.5")
 
     def test_rows_that_do_not_match_are_refused_with_both_shapes(self):
@@ -181,20 +175,20 @@ class TestWhatDoesNotFit:
             measure(["mae"], ACTUAL, PREDICTED[:2], task="regression")
 
     def test_probabilities_of_the_wrong_shape_are_refused(self):
-        with pytest.raises(BadInputError, match=r"multiclass task has \(n,\) and \(n, k\)"):
+        with pytest.raises(BadInputError, match=r"multiclass task .*\(n, k\)"):
             measure(["error"], OUTCOME, CHANCE, task="multiclass")
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_a_prediction_that_is_no_number_is_refused(self, value: float):
-        with pytest.raises(BadInputError, match="1 predicted values are missing or infinite"):
+        with pytest.raises(BadInputError, match="1 predicted values"):
             row_losses("mae", ACTUAL, np.array([1.0, value, 2.0]))
 
     def test_a_missing_label_is_refused(self):
-        with pytest.raises(BadInputError, match="1 actual values are missing"):
+        with pytest.raises(BadInputError, match="1 actual values"):
             row_losses("mae", np.array([1.0, np.nan, 2.0]), PREDICTED)
 
     def test_no_rows_cannot_be_measured(self):
-        with pytest.raises(EmptyWindowError, match="judged window has no rows"):
+        with pytest.raises(EmptyWindowError, match="judged window"):
             measure(["mae"], np.empty(0), np.empty(0), task="regression")
 
     def test_require_gives_the_metrics_that_fit(self):
@@ -208,9 +202,7 @@ class TestJudgeParams:
         assert JudgeParams(**self.GIVEN).metrics == ("rmse", "auc")
 
     def test_a_loss_without_rows_is_refused_with_those_that_have(self):
-        with pytest.raises(
-            ValidationError, match="'rmse' has no per-row form; these have: brier, error, log_loss, mae"
-        ):
+        with pytest.raises(ValidationError, match=r"'rmse' .*: brier, error, log_loss, mae"):
             JudgeParams(**{**self.GIVEN, "loss": "rmse"})
 
     def test_an_unknown_loss_is_refused(self):
@@ -218,7 +210,7 @@ class TestJudgeParams:
             JudgeParams(**{**self.GIVEN, "loss": "mea"})
 
     def test_the_confusion_matrix_is_no_metric_to_report(self):
-        with pytest.raises(ValidationError, match="'confusion_matrix' is not a number"):
+        with pytest.raises(ValidationError, match="'confusion_matrix' is not"):
             JudgeParams(**{**self.GIVEN, "metrics": ["confusion_matrix"]})
 
 
@@ -242,5 +234,5 @@ class TestPoisson:
         assert row_losses("poisson", counts, means).mean() == pytest.approx(mean_poisson_deviance(counts, means))
 
     def test_targets_below_zero_are_refused(self):
-        with pytest.raises(BadInputError, match="'poisson' is for counts, 0 or more, and the target holds -2"):
+        with pytest.raises(BadInputError, match=r"'poisson' .* -2"):
             row_losses("poisson", np.array([1.0, -2.0]), np.array([1.0, 1.0]))

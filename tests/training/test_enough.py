@@ -30,7 +30,7 @@ def test_rows_whose_labels_are_due_at_once_suffice() -> None:
 def test_a_long_horizon_leaves_too_few_and_the_number_named_would_do() -> None:
     missing = rows_missing(*hours(400, horizon="10D"), SPLIT, TUNE, BACKTEST)
 
-    with pytest.raises(ValueError, match="113 rows are too few for 2 folds"):
+    with pytest.raises(ValueError, match=r"113 rows .*2 folds"):
         cut_first(*hours(400, horizon="10D"), SPLIT, TUNE, BACKTEST)
     cut_first(*hours(400 + missing, horizon="10D"), SPLIT, TUNE, BACKTEST)
     with pytest.raises(ValueError, match="rows"):

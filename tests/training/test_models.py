@@ -87,12 +87,12 @@ def test_one_class_alone_is_refused() -> None:
 
 
 def test_a_target_beyond_single_precision_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"the target reaches 1e\+39; gbm holds up to 3.4e38"):
+    with pytest.raises(BadInputError, match=r"1e\+39; gbm .*3\.4e38"):
         fit(view(), X, np.full(len(X), 1e39))
 
 
 def test_a_hyperparameter_out_of_range_is_the_persons_mistake() -> None:
-    with pytest.raises(BadInputError, match=r"LightGBM refuses 300 rows.*num_leaves.*look at tune\.space"):
+    with pytest.raises(BadInputError, match=r"LightGBM .*num_leaves.*tune\.space"):
         fit(view(), X, Y, num_leaves=-3)
 
 

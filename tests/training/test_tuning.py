@@ -48,7 +48,7 @@ def test_a_dimension_is_a_range_or_choices(form: dict) -> None:
 
 
 def test_a_range_upside_down_is_refused() -> None:
-    with pytest.raises(ValidationError, match="low 3 is above high 2"):
+    with pytest.raises(ValidationError, match=r"low 3 .*high 2"):
         Dimension.model_validate({"low": 3, "high": 2})
 
 
@@ -108,7 +108,7 @@ def test_a_grid_ends_when_it_is_used_up() -> None:
 
 
 def test_a_grid_over_a_range_is_refused() -> None:
-    with pytest.raises(BadInputError, match="a grid needs choices for every hyperparameter; leaves, rate"):
+    with pytest.raises(BadInputError, match=r"grid .*; leaves, rate"):
         run(tune_params(sampler="grid"))
 
 
@@ -129,12 +129,12 @@ def test_options_that_the_sampler_does_not_take_are_refused(options: dict) -> No
 
 def test_a_sampler_that_cannot_search_the_space_is_refused() -> None:
     # Optuna's brute force needs a step for every range of floats.
-    with pytest.raises(BadInputError, match=r"'BruteForceSampler' cannot search tune.space"):
+    with pytest.raises(BadInputError, match=r"'BruteForceSampler' .*tune\.space"):
         run(tune_params(sampler="BruteForceSampler"))
 
 
 def test_a_sampler_that_takes_no_seed_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"'PartialFixedSampler' refuses its arguments: .*seed"):
+    with pytest.raises(BadInputError, match=r"'PartialFixedSampler' .*seed"):
         run(tune_params(sampler="PartialFixedSampler"))
 
 
