@@ -115,7 +115,7 @@ def test_what_is_stated_is_never_derived() -> None:
 
 
 def test_a_key_that_is_no_setting_is_told_with_the_nearest() -> None:
-    with pytest.raises(BadInputError, match=r"gate\.min_gian: .*; did you mean min_gain"):
+    with pytest.raises(BadInputError, match=r"gate\.min_gian: .*\bmin_gain"):
         parse_params({"data": {**CLASSES, "task": "multiclass"}, "gate": {"min_gian": 0.1}}, "params.yaml")
 
 

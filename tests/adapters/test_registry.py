@@ -461,7 +461,7 @@ class TestAliases:
         assert "challenger" not in made.registry.aliases()
 
     def test_of_a_version_that_is_not_there_are_refused(self, made) -> None:
-        with pytest.raises(BadInputError, match=r"m has no version 999; versions: 1, 2"):
+        with pytest.raises(BadInputError, match="version 999; versions: 1"):
             made.registry.set_alias("champion", 999)
 
     def test_that_are_not_there_are_named_with_those_that_are(self, made) -> None:
@@ -488,7 +488,7 @@ class TestWhatIsMissing:
         folder = registry.bundle_folder(version)
         folder.rename(folder.with_name("away"))
 
-        with pytest.raises(RetrimError, match=r"the bundle of version 1 is incomplete .*; restore the artifacts"):
+        with pytest.raises(RetrimError, match=r"version 1 is incomplete .*; restore"):
             registry.bundle_folder(version)
 
     def test_a_file_that_is_no_database_is_said_to_be_none(self, made) -> None:

@@ -43,7 +43,7 @@ class TestAKey:
         _ = keys.public
         keys.file.chmod(0o640)
 
-        with pytest.raises(RefusedError, match="others can read the private key"):
+        with pytest.raises(RefusedError, match="`chmod 600`"):
             keys.attest(KIND, SUBJECT, FIELDS)
 
     def test_that_is_torn_is_not_quoted(self, keys: Keys) -> None:

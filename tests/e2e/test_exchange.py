@@ -145,7 +145,7 @@ class TestAnImport:
         refused = production.retrim("versions", "reproduce", "2", "--prove", code=1)
 
         assert "its commit" in refused.stderr
-        assert "lie where it was made; prove it there" in refused.stderr
+        assert "prove it" in refused.stderr
 
     def test_is_not_in_the_way_of_pruning(self, production: World, imported: Any) -> None:
         kept = production.ask("versions", "gc", "--dry-run")["kept"]

@@ -82,7 +82,7 @@ def test_several_files_are_no_batch(counter: Counter, tmp_path: Path) -> None:
 
 def test_a_query_needs_a_database(counter: Counter) -> None:
     with (
-        pytest.raises(BadInputError, match="belong to an address of a database"),
+        pytest.raises(BadInputError, match="--query and --table"),
         at_hand(counter.workspace, "trips.csv", query="select 1", table=None),
     ):
         pass

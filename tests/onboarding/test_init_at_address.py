@@ -55,7 +55,7 @@ def test_its_history_lies_there_at_once(workspace: WorkspacePaths, where: str, t
 def test_where_batches_of_that_name_lie_it_is_refused_and_nothing_changes(workspace: WorkspacePaths) -> None:
     init(workspace)
     before = workspace.params.read_bytes(), Landing(workspace.landing).batches()
-    with pytest.raises(RefusedError, match="set up anew would be mixed"):
+    with pytest.raises(RefusedError, match="RETRIM_LANDING"):
         init(workspace, again=True)
 
     assert (workspace.params.read_bytes(), Landing(workspace.landing).batches()) == before

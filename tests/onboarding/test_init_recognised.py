@@ -479,7 +479,7 @@ class TestTheTask:
             looked_at(csv(table()), target="minuts")
 
     def test_too_few_rows_are_refused(self) -> None:
-        with pytest.raises(RefusedError, match="60 labelled rows are too few"):
+        with pytest.raises(RefusedError, match="60 labelled rows"):
             looked_at(csv(table(60)))
 
 

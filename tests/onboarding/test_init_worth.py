@@ -41,7 +41,7 @@ def test_a_series_that_only_repeats_its_week_needs_no_model() -> None:
 
     assert drafted.season is not None
     assert drafted.season.span == "7D"
-    assert "naive seasonal mean" in said(drafted, "wrong tool")
+    assert "seasonal mean" in said(drafted, "wrong tool")
 
 
 class TestASeriesThatWanders:

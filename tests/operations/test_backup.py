@@ -468,5 +468,5 @@ def test_who_backs_up_an_mlflow_behind_a_server_is_said_without_its_password(des
 
     said = next(each for each in made.left_out if "MLflow" in each.what)
     assert said.what.endswith(" http://127.0.0.1:9")
-    assert "whoever runs that backs it up" in said.why
+    assert "RETRIM_MLFLOW_URL" in said.why
     assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]

@@ -125,7 +125,7 @@ def test_what_was_live_before_and_does_not_answer_any_more_goes_live_in_no_way(d
     if way == "promote":  # once promoted, it is not promoted twice
         WAYS[way](desk, 1)
     else:
-        with pytest.raises(RefusedError, match=r"version 1 .*: \d+ stored reference rows.* 1"):
+        with pytest.raises(RefusedError, match=r"version 1 .*: \d+ stored reference"):
             WAYS[way](desk, 1)
 
     now_live = find_live_version(desk.workspace)
@@ -187,7 +187,7 @@ def test_a_bundle_older_than_reference_rows_is_rolled_back_to_but_not_promoted(d
         (desk.shelf.folders[version] / REFERENCE_ROWS).unlink()
         record_bundle(desk, version)
 
-    with pytest.raises(RefusedError, match="its bundle has no reference rows"):
+    with pytest.raises(RefusedError, match="no reference rows"):
         release.promote_version(desk.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
     assert release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 

@@ -100,7 +100,7 @@ def test_two_workspaces_of_one_model_in_one_store_are_told(tmp_path: Path, monke
     made(tmp_path / "b", "bike")
     places = find_models([tmp_path / "a", tmp_path / "b"], here=tmp_path, now=desk.day(1))
 
-    assert ["same model in the same store" in "".join(place.faults) for place in places] == [True, True]
+    assert ["data.model" in "".join(place.faults) for place in places] == [True, True]
 
 
 def test_a_workspace_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_what_lies_at_out_is_not_written_over(desk: Desk, tmp_path: Path) -> Non
     where = in_form(new_rows(desk), "csv", tmp_path)
     (tmp_path / "out.csv").write_text("mine")
 
-    with pytest.raises(BadInputError, match="is there already; name another OUT, or remove it"):
+    with pytest.raises(BadInputError, match="there already; name another OUT"):
         run(desk, where, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "mine"
 
@@ -442,7 +442,7 @@ def test_a_damaged_file_ends_with_its_name_and_keeps_nothing_at_out(desk: Desk, 
     where = Path(in_form(new_rows(desk), "parquet", tmp_path))
     where.write_bytes(where.read_bytes()[:-30])
 
-    with pytest.raises(BadInputError, match=r"in\.parquet cannot be read to its end"):
+    with pytest.raises(BadInputError, match=r"in\.parquet .*its end"):
         run(desk, where, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
@@ -811,7 +811,7 @@ def test_a_declared_column_says_which_of_the_two_hours_it_is(desk: Desk, tmp_pat
 def test_an_array_of_json_is_told_to_be_lines(text: str, desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text(text)
 
-    with pytest.raises(BadInputError, match=r"in\.json: an array of JSON; write JSON lines: each row an object"):
+    with pytest.raises(BadInputError, match=r"in\.json: .*write JSON lines"):
         run(desk, tmp_path / "in.json", tmp_path / "out.csv")
 
 

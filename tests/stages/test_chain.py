@@ -276,7 +276,7 @@ def test_a_champion_whose_feature_validate_left_out_is_refused(first: Room, seco
     run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="refit", champion=first.bundle).run()
     pd.read_parquet(run_directory.paths.table).drop(columns="slope").to_parquet(run_directory.paths.table)
 
-    with pytest.raises(BadInputError, match="model needs slope"):
+    with pytest.raises(BadInputError, match="needs slope"):
         run_directory.compare()
 
 

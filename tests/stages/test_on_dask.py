@@ -144,7 +144,7 @@ def test_a_worker_with_other_code_is_refused() -> None:
 
 
 def test_a_worker_runs_functions_of_retrim_alone() -> None:
-    with pytest.raises(BadInputError, match="is not a function of retrim"):
+    with pytest.raises(BadInputError, match="'os:system' is not"):
         run_task("os:system", '"true"', "here", dask_cluster.describe_code(), [])
 
 
@@ -163,7 +163,7 @@ def test_a_cluster_without_a_worker_is_told_with_its_cure(
     monkeypatch.setenv(DASK_VARIABLE, "workers:0")
     with opened_cluster(tmp_path, []) as cluster:
         assert cluster is not None
-        with pytest.raises(RetrimError, match="no worker for"):
+        with pytest.raises(RetrimError, match="dask worker ADDRESS"):
             cluster.run("retrim.stages.tune:score_fold", [{}])
 
 

@@ -134,7 +134,7 @@ class TestARename:
         (fault,) = name_faults(landed(declared()).values(), new)
 
         assert "'lewel'" in fault
-        assert "landed are: at, group, level" in fault
+        assert ": at, group, level" in fault
 
     def test_is_no_fault_while_nothing_has_landed(self) -> None:
         assert name_faults([], declared(height=feature("number", was="lewel"))) == []

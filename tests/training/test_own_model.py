@@ -191,7 +191,7 @@ def test_code_that_nobody_stands_for_is_not_run() -> None:
 def test_other_code_beside_a_model_than_its_name_says_is_refused() -> None:
     files = fit(named()).files()
 
-    with pytest.raises(RefusedError, match=r"is not own:models/m\.py"):
+    with pytest.raises(RefusedError, match=r"not own:models/m\.py"):
         MODELS[named()].load(view(), {**files, CODE_FILE: files[CODE_FILE] + b"\n"})
 
 

@@ -123,7 +123,7 @@ def test_a_name_that_is_no_sampler_is_refused_with_those_there_are(name: str) ->
 
 @pytest.mark.parametrize("options", [{"no_such": 1}, {"n_startup_trials": 1, "multivariate": False, "group": True}])
 def test_options_that_the_sampler_does_not_take_are_refused(options: dict) -> None:
-    with pytest.raises(BadInputError, match=r"tune.sampler: the sampler 'tpe' refuses its arguments"):
+    with pytest.raises(BadInputError, match=r"tune\.sampler: .*'tpe' refuses"):
         make_sampler(tune_params(sampler={"tpe": options}), batch=0)
 
 
