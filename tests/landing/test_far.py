@@ -82,7 +82,7 @@ def test_several_files_are_no_batch(counter: Counter, tmp_path: Path) -> None:
 
 def test_a_query_needs_a_database(counter: Counter) -> None:
     with (
-        pytest.raises(BadInputError, match="--query and --table"),
+        pytest.raises(BadInputError, match=r"^--query and --table"),
         at_hand(counter.workspace, "trips.csv", query="select 1", table=None),
     ):
         pass

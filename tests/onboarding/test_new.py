@@ -108,7 +108,7 @@ def test_a_folder_with_something_in_it_is_left_alone(laid: Path) -> None:
 
 
 def test_a_folder_inside_a_repository_is_refused(laid: Path) -> None:
-    with pytest.raises(RefusedError, match="repository"):
+    with pytest.raises(RefusedError, match=f"{laid / 'inner'} .*repository {laid}"):
         lay_workspace(laid / "inner")
 
 

@@ -102,7 +102,7 @@ def test_it_is_built_again_byte_for_byte(first: Room, again: Room, tmp_path: Pat
 def test_without_a_champion_there_is_nothing_to_fit_once_more(tmp_path: Path) -> None:
     run_directory = make_run_directory(tmp_path, stream(ROWS), mode="final")
 
-    with pytest.raises(BadInputError, match="no champion"):
+    with pytest.raises(BadInputError, match=r"mode 'final' .*no champion"):
         run_directory.features()
 
 
