@@ -809,7 +809,7 @@ def fact_said(value: Any) -> str:
 def plug_in_lines(title: str, setting: str, registry: Any) -> list[str]:
     """The table of a kind of plug-in: each with its facts, its arguments and what it does."""
     listed = list(registry)
-    facts = [name for name in FACTS if name in listed[0].facts]
+    facts = [name for name in FACTS if name in listed[0].facts or (name == "takes" and hasattr(listed[0].value, name))]
     rows = []
     for each in listed:
         step = hasattr(each.value, "learn")
@@ -821,7 +821,7 @@ def plug_in_lines(title: str, setting: str, registry: Any) -> list[str]:
             taken = [one.name for one in inspect.signature(call).parameters.values() if one.kind is one.KEYWORD_ONLY]
             arguments = "; ".join(f"`{name}` {bounds(hints[name])}".strip() for name in taken if name != "seed" or step)
         text = plain(inspect.cleandoc(described.__doc__ or "").partition("\n\n")[0])
-        rows.append((f"`{each.name}`", *(fact_said(each.facts[name]) for name in facts), arguments, text))
+        rows.append((f"`{each.name}`", *(fact_said(each.facts.get(name, getattr(each.value, name, None))) for name in facts), arguments, text))
     heads = ("name", *(FACTS[name] for name in facts), "arguments", "what it does")
     used = [place for place in range(len(heads)) if any(row[place] for row in rows)]
     head = [f"## {title}", "", setting, ""]
