@@ -800,6 +800,11 @@ def bounds(hint: Any) -> str:
     return said
 
 
+def fact(entry: Any, name: str) -> Any:
+    """A fact that a plug-in was registered with, or that it bears itself, as a step does."""
+    return entry.facts.get(name, getattr(entry.value, name, None))
+
+
 def fact_said(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -821,7 +826,7 @@ def plug_in_lines(title: str, setting: str, registry: Any) -> list[str]:
             taken = [one.name for one in inspect.signature(call).parameters.values() if one.kind is one.KEYWORD_ONLY]
             arguments = "; ".join(f"`{name}` {bounds(hints[name])}".strip() for name in taken if name != "seed" or step)
         text = plain(inspect.cleandoc(described.__doc__ or "").partition("\n\n")[0])
-        rows.append((f"`{each.name}`", *(fact_said(each.facts.get(name, getattr(each.value, name, None))) for name in facts), arguments, text))
+        rows.append((f"`{each.name}`", *(fact_said(fact(each, name)) for name in facts), arguments, text))
     heads = ("name", *(FACTS[name] for name in facts), "arguments", "what it does")
     used = [place for place in range(len(heads)) if any(row[place] for row in rows)]
     head = [f"## {title}", "", setting, ""]
