@@ -31,12 +31,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import JsonValue
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.stats.codec import to_json
+from retrim.stats.codec import from_record, key, to_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -141,8 +141,8 @@ class Keys:
 
     def know(self, keys: Iterable[PublicKey]) -> None:
         """Lays public keys here, so that what they signed counts."""
-        for key in keys:
-            path = self.folder / f"{key.fingerprint[:16]}.pub"
+        for own in keys:
+            path = self.folder / f"{own.fingerprint[:16]}.pub"
             if not path.exists():
                 self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -231,10 +231,34 @@ class Attestation:
     signer: PublicKey
 
 
+@dataclass(frozen=True)
+class FileDigest:
+    """Of a file that a statement is about."""
+
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file that a statement is about."""
+
+    name: str
+    digest: FileDigest
+
+
+@dataclass(frozen=True)
+class Statement:
+    """An in-toto statement."""
+
+    form: Annotated[str, key("_type")]
+    subject: tuple[Subject, ...]
+    kind: Annotated[str, key("predicateType")]
+    predicate: dict[str, JsonValue]
+
+
 def attested(record: Mapping[str, Any]) -> dict[str, JsonValue]:
     """The predicate of an attestation that lies in our own store; its signature is not looked at."""
-    predicate = json.loads(base64.b64decode(record["payload"]))["predicate"]
-    return dict(predicate)
+    return from_record(Statement, json.loads(base64.b64decode(record["payload"]))).predicate
 
 
 def read_attestation(record: Mapping[str, Any]) -> Attestation:
@@ -249,15 +273,15 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
 
     try:
         envelope = Envelope.from_dict(deepcopy(dict(record)))
-        statement = json.loads(envelope.payload)
+        written = json.loads(envelope.payload)
         # One spelling each: nothing stands twice, and nothing stands beside what was signed.
-        plain = envelope.to_dict() == record and to_json(statement) == envelope.payload
-        subject = {str(each["name"]): str(each["digest"]["sha256"]) for each in statement["subject"]}
-        predicate = dict(statement["predicate"])
-        signer, kind = PublicKey.read(predicate[SIGNER]), str(statement["predicateType"])
-        if not plain or envelope.payload_type != PAYLOAD or statement["_type"] != STATEMENT:
+        plain = envelope.to_dict() == record and to_json(written) == envelope.payload
+        statement = from_record(Statement, written)
+        subject = {each.name: each.digest.sha256 for each in statement.subject}
+        signer = PublicKey.read(str(statement.predicate[SIGNER]))
+        if not plain or envelope.payload_type != PAYLOAD or statement.form != STATEMENT:
             raise ValueError(envelope.payload_type)
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, BadInputError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RetrimError) as error:
         raise BadInputError(
             "this is not an attestation: its payload, its signature or the key in it is missing or unreadable; "
             "name a file of var/attestations/"
@@ -269,7 +293,7 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
             f"not what was signed by the key it names ({signer.fingerprint[:16]}): it was altered, or another key "
             "signed; ask for the file again where it was made"
         ) from error
-    return Attestation(kind, subject, predicate, signer)
+    return Attestation(statement.kind, subject, statement.predicate, signer)
 
 
 def signature_fault(key: str, content: bytes, signature: str, *, known: Collection[PublicKey]) -> str | None:

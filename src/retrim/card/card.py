@@ -23,7 +23,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, JsonValue
 
-from retrim.decision.stored_rows import DecisionRow, EnvelopeRow, ReleaseRow, VersionRow
+from retrim.decision.check_record import StoredCheck
+from retrim.decision.stored_rows import EnvelopeRow, ReleaseRow, VersionRow
+from retrim.drift.findings import DriftFinding
 from retrim.drift.profile import SCORE
 from retrim.drift.slices import SliceLoss
 from retrim.features.view import FeatureView
@@ -96,7 +98,7 @@ class Facts:
     judged: pd.DataFrame
     releases: Sequence[ReleaseRow]
     envelope: Sequence[EnvelopeRow]
-    checks: Sequence[DecisionRow]
+    checks: Sequence[StoredCheck]
     pictures: frozenset[str]
     min_rows: int
     least_rows: int
@@ -656,14 +658,13 @@ def drift(facts: Facts) -> CardSection:
     rows = []
     for check in facts.checks:
         record = check.record
-        over = [_finding(each) for each in record["findings"] if each["over"]]
-        window = record.get("window")
+        over = [_finding(each) for each in record.findings if each.over]
         rows.append(
             (
                 told(check.as_of),
-                "-" if window is None else str(window["rows"]),
-                told(record.get("loss")),
-                "-" if not record.get("interval") else f"{record['interval'][0]:.4g} to {record['interval'][1]:.4g}",
+                "-" if record.window is None else str(record.window.rows),
+                told(record.loss),
+                "-" if record.interval is None else f"{record.interval[0]:.4g} to {record.interval[1]:.4g}",
                 "; ".join(over[:4]) + (f"; {len(over) - 4} more" if len(over) > 4 else "") or "none",
                 check.outcome,
             )
@@ -680,9 +681,9 @@ def drift(facts: Facts) -> CardSection:
     )
 
 
-def _finding(found: Mapping[str, Any]) -> str:
-    name = "predictions" if found["column"] == SCORE else found["column"]
-    return f"{name} ({found['test']} {found['effect']:.3g})"
+def _finding(found: DriftFinding) -> str:
+    name = "predictions" if found.column == SCORE else found.column
+    return f"{name} ({found.test} {found.effect:.3g})"
 
 
 def card_of(facts: Facts) -> Card:

@@ -33,7 +33,7 @@ from retrim.operations.costs import MonthCost, cost_of_month, priced_gb
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
 from retrim.release.canary import newest_canary
 from retrim.release.release import FIRST
-from retrim.release.versions import LiveVersion, find_live_version, last_proofs
+from retrim.release.versions import LastProof, LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.stats.codec import Moment
@@ -119,8 +119,8 @@ def find_versions(workspace: Workspace) -> list[VersionAnswer]:
             withdrawn=withdrawn.get(row.version, []),
             approval=_approval(workspace, row),
             release_checks=_release_checks(workspace, row.version),
-            last_proved=proofs.get(row.version, {}).get("proved"),
-            last_differed=proofs.get(row.version, {}).get("differed"),
+            last_proved=proofs.get(row.version, LastProof()).proved,
+            last_differed=proofs.get(row.version, LastProof()).differed,
         )
         for row in workspace.store.versions(workspace.model)
     ]

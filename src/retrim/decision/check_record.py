@@ -182,6 +182,13 @@ class CheckRecord:
 
 
 @dataclass(frozen=True)
+class ProbedCheck:
+    """Of a check's evidence, what its probe cost: quick to read, of thousands of checks."""
+
+    probe: ProbeCost | None = None
+
+
+@dataclass(frozen=True)
 class StoredCheck:
     """A check as the store has it.
 

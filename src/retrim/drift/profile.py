@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from retrim.drift.alarms import NONE_KEPT, Nulls
 from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, shares
@@ -40,6 +40,22 @@ class ProfileParams(SettingsSection):
     block_rows: int = Field(default=20, ge=1, description="rows of a block on average, at least")
     sample_rows: int = Field(default=20000, ge=1, le=20_000, description="rows kept for the joint tests, at most")
     seed: int = Field(default=7, ge=0, description="of the sample")
+
+
+@dataclass(frozen=True)
+class ProfiledColumn:
+    """What a column is, and its cells, as a file keeps them."""
+
+    kind: Literal["numeric", "categorical"]
+    cells: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class ProfileRecord:
+    """The columns of a profile, and their order."""
+
+    columns: dict[str, ProfiledColumn]
+    order: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,9 +104,7 @@ class Profile:
 
     def as_files(self) -> dict[str, bytes]:
         """Names and bytes of the files that hold it; same profile, same bytes."""
-        record = {
-            name: {"kind": column.kind, "cells": to_record(column.cells)} for name, column in self.columns.items()
-        }
+        kept = {name: ProfiledColumn(column.kind, to_record(column.cells)) for name, column in self.columns.items()}
         counts = pd.DataFrame(
             {
                 "column": pd.Series(list(self.columns), dtype="str"),
@@ -101,7 +115,7 @@ class Profile:
         written = {name: to_parquet(frame) for name, frame in zip(FILES[1:], frames, strict=True)}
         if self.nulls != NONE_KEPT:
             written[NULLS] = to_json(to_record(self.nulls))
-        return {FILES[0]: to_json({"columns": record, "order": list(self.columns)}), **written}
+        return {FILES[0]: to_json(to_record(ProfileRecord(kept, tuple(kept)))), **written}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "Profile":
@@ -110,12 +124,12 @@ class Profile:
         Raises:
             KeyError: A file is missing.
         """
-        record = json.loads(files[FILES[0]])
+        record = from_record(ProfileRecord, json.loads(files[FILES[0]]))
         counts, blocks, sample = (from_parquet(files[name]) for name in FILES[1:])
         flat = dict(zip(counts["column"], counts["counts"], strict=True))
         columns = {}
-        for name in record["order"]:
-            kind, cells = record["columns"][name]["kind"], record["columns"][name]["cells"]
+        for name in record.order:
+            kind, cells = record.columns[name].kind, record.columns[name].cells
             known: Cells = from_record(NumericCells, cells) if kind == "numeric" else from_record(CategoryCells, cells)
             columns[name] = ColumnProfile(kind, known, np.asarray(flat[name]).reshape(len(blocks), known.size + 1))
         nulls = from_record(Nulls, json.loads(files[NULLS])) if NULLS in files else NONE_KEPT

@@ -271,8 +271,7 @@ class PredictionLog:
         """How many rows of each landed batch a version has predicted."""
         counts: Counter[str] = Counter()
         for name in self._files(version, None):
-            counted = pc.value_counts(self._read_file(name, ["batch"])["batch"]).to_pylist()
-            counts.update({each["values"]: each["counts"] for each in counted if each["values"] is not None})
+            counts.update(_counted(self._read_file(name, ["batch"])["batch"]))
         return counts
 
     def counts_by_day(self, days: int) -> dict[pd.Timestamp, int]:
@@ -281,8 +280,8 @@ class PredictionLog:
         found: Counter[pd.Timestamp] = Counter()
         for version in self.versions() if months else []:
             events = self._scan(self._files(version, (months[0], months[-1])), ["event_time"], None)["event_time"]
-            for each in pc.value_counts(pc.floor_temporal(events, unit="day")).to_pylist():
-                found[pd.Timestamp(each["values"])] += each["counts"]
+            for day, rows in _counted(pc.floor_temporal(events, unit="day")).items():
+                found[pd.Timestamp(day)] += rows
         return {day: found[day] for day in sorted(found)[-days:]}
 
     def all_keys(self, version: int) -> list[str]:
@@ -453,6 +452,12 @@ class PredictionLog:
         with self.lock.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _counted(column: pa.ChunkedArray) -> dict[Any, int]:
+    """How often each value is there that is not missing."""
+    found = pc.value_counts(column.drop_null())
+    return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
 
 def _as_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -161,7 +161,8 @@ def data_of(
         if not plan.skip and name != desk.wishes.label_time:
             columns[name] = {"type": plan.type, "role": plan.role}
     columns |= {name: {"type": "integer", "role": "feature"} for name in reading.calendar}
-    if not any(column["role"] == "feature" for column in columns.values()):
+    roles = {plan.role for name, plan in desk.plans.items() if name in columns}
+    if "feature" not in roles and not reading.calendar:
         raise RefusedError(
             "no column is left to predict from: " + "; ".join(str(note) for note in desk.notes if note.column)[:600]
         )
@@ -174,7 +175,7 @@ def data_of(
             "task": aim.task,
             "positive": aim.positive,
             "labels": labels,
-            "label_horizon": None if any(column["role"] == "due" for column in columns.values()) else "0h",
+            "label_horizon": None if "due" in roles else "0h",
             "batch_every": rhythm.batch_every,
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
             "times_ahead": TIMES_AHEAD,
@@ -872,18 +873,17 @@ def _crossing_notes(
     known = entity if entity in table else None
     counted = crossing(table, data, entity=known, judge_rows=judge_rows, made=made)
     notes = []
-    if counted["duplicates"] > 0.01 * judge_rows and len(data.features) - len(made) > 1:
+    if counted.duplicates > 0.01 * judge_rows and len(data.features) - len(made) > 1:
         seen = (
-            f"{counted['duplicates']} of {judge_rows} judging rows are in training too, cell for "
-            "cell but for time and key"
+            f"{counted.duplicates} of {judge_rows} judging rows are in training too, cell for cell but for time and key"
         )
-        if counted["usual"] > USUAL_TWINS:
+        if counted.usual > USUAL_TWINS:
             done = "so are rows within training: the features have few values, and rows are alike by chance"
             notes.append(TableNote("duplicates", "", seen, done))
         else:
             notes.append(TableNote("duplicates", "", seen, "the judged loss is too good by that much", "warn"))
-    if counted.get("shared"):
-        seen = f"{counted['shared']} of {judge_rows} judging rows are of entities that training has seen"
+    if counted.shared:
+        seen = f"{counted.shared} of {judge_rows} judging rows are of entities that training has seen"
         notes.append(
             TableNote("entity", str(entity), seen, "the figures hold for entities that are known, not for new ones")
         )

@@ -38,6 +38,7 @@ from retrim.reading.chunks import LargeFile
 from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Env, Params, load_params, read_code
+from retrim.stats.codec import from_record, to_record
 from retrim.training.estimators import is_own, parts_of
 
 READY = "ready.json"
@@ -123,7 +124,7 @@ def go_on(workspace: WorkspacePaths) -> bool:
     ready = _stage(workspace).root / READY
     if not ready.is_file():
         return False
-    _take_over(workspace, json.loads(ready.read_bytes()))
+    _take_over(workspace, from_record(ReadySetup, json.loads(ready.read_bytes())))
     return True
 
 
@@ -158,9 +159,9 @@ def write_again(
         said = str(error).partition("; look at it")[0]
         raise RefusedError(f"{said}; nothing was replaced; the earlier set-up stays") from error
     flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
-    record = {"suite": drafted.data.suite, "kept": what.kept}
-    write_file(stage.root / READY, json.dumps(record).encode())
-    _take_over(workspace, record)
+    ready = ReadySetup(drafted.data.suite, what.kept)
+    write_file(stage.root / READY, json.dumps(to_record(ready)).encode())
+    _take_over(workspace, ready)
     suite = workspace.root / drafted.data.suite
     made = commit_setup(workspace, suite, drafted.data.model) if commit else None
     return replace(written, params=workspace.params, suite=suite, commit=made)
@@ -177,9 +178,17 @@ def _stage(workspace: WorkspacePaths) -> WorkspacePaths:
     return WorkspacePaths(workspace.var / "init" / "again")
 
 
-def _take_over(workspace: WorkspacePaths, record: dict[str, str]) -> None:
+@dataclass(frozen=True)
+class ReadySetup:
+    """The suite of a set-up that lies ready, and where what it replaces is kept; both relative to the workspace."""
+
+    suite: str
+    kept: str
+
+
+def _take_over(workspace: WorkspacePaths, ready: ReadySetup) -> None:
     """Moves what lies ready into place; each step may be done already."""
-    stage, kept = _stage(workspace), workspace.root / record["kept"]
+    stage, kept = _stage(workspace), workspace.root / ready.kept
     kept.mkdir(parents=True, exist_ok=True)
     with Landing(workspace.landing).locked():
         for name in MOVED:
@@ -189,7 +198,7 @@ def _take_over(workspace: WorkspacePaths, record: dict[str, str]) -> None:
             if old.is_dir():
                 old.rename(_beside(kept / name))
             fresh.rename(old)
-        for name in (workspace.params.name, record["suite"]):
+        for name in (workspace.params.name, ready.suite):
             before, after = workspace.root / name, stage.root / name
             if before.is_file() and not (kept / name).exists():
                 write_file(kept / name, before.read_bytes())

@@ -40,9 +40,11 @@ from retrim.profile.whole import Champion, TableProfile, profile_table
 from retrim.reading.landed import ROW, LandedRows, open_landed, without_numbers
 from retrim.reading.raw import RawTable
 from retrim.release.versions import find_live_version, load_champion
+from retrim.stats.codec import from_record
 from retrim.table.data import OURS, assemble, row_keys
 from retrim.table.granularity import AS_THEY_LAND
 from retrim.training.bundle import VIEW
+from retrim.training.predicted import Importance
 
 TEMPLATE = "look.html.j2"
 
@@ -261,10 +263,10 @@ def _champion(workspace: Workspace) -> Champion | None:
     stored = load_champion(workspace)
     if stored is None:
         return None
-    weights = json.loads(stored.files[IMPORTANCE]) if IMPORTANCE in stored.files else None
+    found = json.loads(stored.files[IMPORTANCE]) if IMPORTANCE in stored.files else None
     view = FeatureView.from_record(json.loads(stored.files[VIEW]))
     return Champion(
         version=stored.version,
         levels={name: known for name in view.features if (known := view.known_levels(name)) is not None},
-        weights={} if not weights else {name: float(weight) for name, weight in weights["weights"].items()},
+        weights={} if not found else dict(from_record(Importance, found).weights),
     )

@@ -23,6 +23,7 @@ import psutil
 
 from retrim.checking.drift import find_drift
 from retrim.checking.history import CHECK, row_counts
+from retrim.decision.check_record import ProbedCheck
 from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import RETRIM, WorkspacePaths
@@ -33,7 +34,7 @@ from retrim.operations.costs import MonthCost, StoredPart, costs_by_month, store
 from retrim.operations.load import CoreRates, MachineNeed, ModelLoad, machine_for
 from retrim.release.versions import Stored, load_champion
 from retrim.stats.codec import from_record, to_parquet
-from retrim.training.recipe import ProbeCost, fit_recipe, retraining_work
+from retrim.training.recipe import fit_recipe, retraining_work
 
 MOST_ROWS = 20_000
 """Rows that are measured with, at most."""
@@ -318,9 +319,9 @@ def _work(workspace: Workspace, champion: Stored, rows: int) -> int:
 def _probe(checks: list[DecisionRow]) -> float:
     """Rows times rounds of the newest probe, spread over the checks since the one before."""
     for ago, check in enumerate(reversed(checks), 1):
-        found = json.loads(check.text).get("probe")
+        found = from_record(ProbedCheck, json.loads(check.text)).probe
         if found is not None:
-            return from_record(ProbeCost, found).work / ago
+            return found.work / ago
     return 0.0
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from retrim.checking.history import CHECK, runs_paid
+from retrim.decision.check_record import ProbedCheck
 from retrim.decision.stored_rows import DecisionRow
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import from_record
-from retrim.training.recipe import ProbeCost
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,8 @@ def costs_by_month(workspace: Workspace, *, now: pd.Timestamp, months: int) -> t
 
 def _probe(check: DecisionRow) -> float:
     """The probe of a check as a share of a retraining; 0 where there was none."""
-    found = json.loads(check.text).get("probe")
-    if found is None:
-        return 0.0
-    cost = from_record(ProbeCost, found)
-    return cost.work / cost.retraining if cost.retraining else 0.0
+    found = from_record(ProbedCheck, json.loads(check.text)).probe
+    return found.work / found.retraining if found is not None and found.retraining else 0.0
 
 
 @dataclass(frozen=True)

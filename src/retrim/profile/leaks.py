@@ -859,9 +859,24 @@ def joined_notes(table: pd.DataFrame, data: DataParams) -> list[TableNote]:
     return notes
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """What stands on both sides of the split.
+
+    Args:
+        duplicates: Judging rows that are there in training too, event time and key aside.
+        usual: The share of training rows that are there twice.
+        shared: Judging rows whose entity has training rows; None where no entity was named.
+    """
+
+    duplicates: int
+    usual: float
+    shared: int | None
+
+
 def crossing(
     table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, made: Collection[str]
-) -> dict[str, float]:
+) -> Crossing:
     """What stands on both sides of the split: whole rows that come twice, and rows of entities seen before.
 
     Args:
@@ -870,16 +885,10 @@ def crossing(
         entity: The column that names what a row is about; None: none was named.
         judge_rows: The newest rows, which judge.
         made: Features made of the event time, which tell rows apart that are the same.
-
-    Returns:
-        `duplicates`: judging rows that are there in training too, event time and key aside; `usual`: the share of
-        training rows that are there twice; `shared`: judging rows
-        whose entity has training rows (only where an entity was named).
     """
     told = [name for name in (*own_features(table, data), data.target) if name not in made]
     hashed = pd.util.hash_pandas_object(table[told], index=False)
     old, new = hashed.iloc[:-judge_rows], hashed.iloc[-judge_rows:]
-    counted = {"duplicates": int(new.isin(old).sum()), "usual": float(old.duplicated(keep=False).mean())}
-    if entity is not None:
-        counted["shared"] = int(table[entity].iloc[-judge_rows:].isin(table[entity].iloc[:-judge_rows]).sum())
-    return counted
+    named = None if entity is None else table[entity]
+    shared = None if named is None else int(named.iloc[-judge_rows:].isin(named.iloc[:-judge_rows]).sum())
+    return Crossing(int(new.isin(old).sum()), float(old.duplicated(keep=False).mean()), shared)

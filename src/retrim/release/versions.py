@@ -18,7 +18,7 @@ Stored versions: their bundles, checked against the recorded hash before anyone 
 import json
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
@@ -190,12 +190,20 @@ def rebuild_said(row: EnvelopeRow) -> RebuildStatement:
     return from_record(RebuildStatement, attested(row.record))
 
 
-def last_proofs(workspace: Workspace) -> dict[int, dict[str, str | None]]:
-    """By version: `proved`, when it was last found identical, and `differed`, when it was found different since."""
-    found: dict[int, dict[str, str | None]] = {}
+@dataclass(frozen=True)
+class LastProof:
+    """When a version was last found identical, and when it was found different since."""
+
+    proved: str | None = None
+    differed: str | None = None
+
+
+def last_proofs(workspace: Workspace) -> dict[int, LastProof]:
+    """The last proofs of each version that has some."""
+    found: dict[int, LastProof] = {}
     for row in workspace.store.envelopes(workspace.model, kind=PROOF):
-        last = found.setdefault(row.version, {"proved": None, "differed": None})
-        last |= {"proved": row.at, "differed": None} if rebuild_said(row).identical else {"differed": row.at}
+        last = found.get(row.version, LastProof())
+        found[row.version] = LastProof(row.at) if rebuild_said(row).identical else replace(last, differed=row.at)
     return found
 
 

@@ -62,7 +62,7 @@ from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion
-from retrim.stats.codec import Moment, to_json, to_record
+from retrim.stats.codec import Moment, Numbers, from_record, to_json, to_record
 from retrim.table.data import DataParams, mature
 from retrim.training.groups import as_trained
 from retrim.training.recipe import Recipe, WindowKind
@@ -122,6 +122,14 @@ def all_scored(work: FitInputs, kinds: tuple[WindowKind, ...], log: Path, *, cor
     return [done[job] for job in every]
 
 
+@dataclass(frozen=True)
+class StoredFit(FitJob):
+    """A line of the log."""
+
+    fitted_rows: int
+    sums: Numbers
+
+
 def read_log(log: Path) -> dict[FitJob, FitLosses]:
     """The fits of a log, by job; a line that was cut short is left out."""
     if not log.exists():
@@ -129,22 +137,17 @@ def read_log(log: Path) -> dict[FitJob, FitLosses]:
     found = {}
     for line in log.read_bytes().split(b"\n"):
         try:
-            stored = json.loads(line)
+            stored = from_record(StoredFit, json.loads(line))
         except ValueError:
             continue
-        job = FitJob(stored["kind"], stored["origin"])
-        found[job] = FitLosses(job, np.array(stored["sums"]), stored["fitted_rows"])
+        job = FitJob(stored.kind, stored.origin)
+        found[job] = FitLosses(job, stored.sums, stored.fitted_rows)
     return found
 
 
 def _line(scored: FitLosses) -> bytes:
-    record = {
-        "kind": scored.job.kind,
-        "origin": scored.job.origin,
-        "fitted_rows": scored.fitted_rows,
-        "sums": scored.sums.tolist(),
-    }
-    return json.dumps(record).encode() + b"\n"
+    stored = StoredFit(scored.job.kind, scored.job.origin, scored.fitted_rows, scored.sums)
+    return json.dumps(to_record(stored)).encode() + b"\n"
 
 
 def _end_last_line(log: Path) -> None:

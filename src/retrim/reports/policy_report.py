@@ -24,7 +24,7 @@ from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace
 from retrim.reports.policy import BacktestResult
 from retrim.stats.charts import COLOURS, INK, MUTED, drawn, plain
-from retrim.stats.codec import to_json
+from retrim.stats.codec import from_record, to_json
 
 NEWEST = "newest.json"
 
@@ -43,15 +43,28 @@ def set_policy(workspace: Workspace, name: str) -> dict[str, tuple[Any, Any]]:
     return set_settings(workspace.paths, changes_of(workspace, name))
 
 
+@dataclass(frozen=True)
+class TriedPolicy:
+    """A policy of policies.json, as settings by dotted key; None: it is shown for comparison only."""
+
+    name: str
+    changes: dict[str, JsonValue] | None
+
+
+@dataclass(frozen=True)
+class TriedPolicies:
+    policies: tuple[TriedPolicy, ...]
+
+
 def changes_of(workspace: Workspace, name: str) -> dict[str, JsonValue]:
     """The settings of a policy of the newest backtest, by dotted key."""
     record = workspace.paths.policy / NEWEST
     if not record.exists():
         raise BadInputError("no policy was tried here yet; try them first: retrim policy backtest")
-    tried = {each["name"]: each["changes"] for each in json.loads(record.read_bytes())["policies"]}
+    tried = {each.name: each.changes for each in from_record(TriedPolicies, json.loads(record.read_bytes())).policies}
     if name not in tried:
         raise UnknownNameError("policy", name, tried)
-    changes: dict[str, JsonValue] | None = tried[name]
+    changes = tried[name]
     if changes is None:
         usable = ", ".join(each for each, found in tried.items() if found is not None)
         raise BadInputError(f"{name} is shown for comparison and cannot be set; these can: {usable}")

@@ -19,7 +19,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
-from retrim.checking.history import CHECK
+from retrim.checking.history import checks_of
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
@@ -130,7 +130,6 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
     files, shown = read_folder(folder), Exhibits(folder)
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
-    checks = workspace.store.decisions(workspace.model, source=CHECK)
     return Facts(
         model=workspace.model,
         version=row,
@@ -150,7 +149,7 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         judged=from_parquet(files[JUDGED]),
         releases=workspace.store.releases(workspace.model),
         envelope=[_told(each) for each in workspace.store.envelope(workspace.model, version)],
-        checks=[each for each in checks if each.record.get("champion") == version],
+        checks=[each for each in checks_of(workspace) if each.record.champion == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,
         least_rows=SliceParams().least_rows,

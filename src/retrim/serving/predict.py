@@ -238,18 +238,26 @@ def predict(
             shutil.rmtree(spool, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class NotedRequest:
+    """A request that was carried out: what came of it, and the state of its output then."""
+
+    done: PredictedRows
+    out: str | None = None
+
+
 def _once(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -> PredictedRows:
     """Carries a request out, or says that it was."""
     shutil.rmtree(_gone(folder), ignore_errors=True)
     record = folder.with_name(f"{folder.name}.json")
     if record.is_file() and not folder.exists():  # it is there where one was stopped right before its end
-        noted = json.loads(record.read_bytes())
-        if noted.get("out") is not None and noted["out"] == out.state(scoring.request):
-            return replace(from_record(PredictedRows, noted["done"]), already=True)
+        noted = from_record(NotedRequest, json.loads(record.read_bytes()))
+        if noted.out is not None and noted.out == out.state(scoring.request):
+            return replace(noted.done, already=True)
     if not (folder / PUBLISHING).exists():
         out.refuse_existing()
     done = _carry_out(scoring, out, folder, now=now)
-    write_file(record, to_json({"done": to_record(done), "out": out.state(scoring.request)}))
+    write_file(record, to_json(to_record(NotedRequest(done, out.state(scoring.request)))))
     _remove(folder)
     return done
 
