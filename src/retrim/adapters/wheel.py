@@ -15,6 +15,7 @@ from email.parser import HeaderParser
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -23,7 +24,7 @@ from packaging.utils import canonicalize_name
 import retrim
 from retrim.errors import RefusedError
 from retrim.files import code_files, write_folder
-from retrim.stats.codec import digest_of
+from retrim.stats.codec import digest_of, from_record, key
 
 CODE = "data/code"
 NOTE = f"{CODE}.dvc"
@@ -216,12 +217,20 @@ def _info_of(site: Path) -> Path:
     return found[0]
 
 
+@dataclass(frozen=True)
+class Project:
+    """Of `project` in pyproject.toml, what the wheel says."""
+
+    version: str
+    description: str
+    python: Annotated[str, key("requires-python")]
+    dependencies: list[str]
+    scripts: dict[str, str]
+
+
 def _about_checkout(root: Path) -> About:
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return _about(
-        project["version"], project["description"], project["requires-python"], project["dependencies"],
-        project["scripts"],
-    )  # fmt: skip
+    project = from_record(Project, tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+    return _about(project.version, project.description, project.python, project.dependencies, project.scripts)
 
 
 def _about_installed(info: Path) -> About:

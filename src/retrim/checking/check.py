@@ -42,7 +42,7 @@ from retrim.decision.history import CheckHistory, summarise_checks
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
-from retrim.decision.rules import RESTORE_ASKED, RULES, Decision, Evidence, after_rollback, ask_to_restore, decide
+from retrim.decision.rules import RESTORE_ASKED, Decision, Evidence, after_rollback, ask_to_restore, decide, repeats
 from retrim.decision.stored_rows import DecisionRow, RunRow, as_text
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
@@ -378,7 +378,7 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     check = as_check(newest)
     up = [said.rule for said in check.record.said if said.fires]
     waits = up if newest.outcome == "held" else waiting_rules(workspace, [check])
-    rules = tuple(rule for rule in up if rule in waits and RULES.entry(rule).facts["repeats"])
+    rules = tuple(rule for rule in up if rule in waits and repeats(rule))
     made = AcknowledgedHold(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-settled", now, by, reason, rules, newest.id)
     workspace.store.add_decision(
         DecisionRow(

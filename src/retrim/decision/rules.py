@@ -583,6 +583,11 @@ def _is_held(evidence: Evidence, params: TriggerParams) -> bool:
     return not evidence.accumulated_gain.pays(evidence.retraining_cost, errors=evidence.errors, ahead=ahead)
 
 
+def repeats(rule: str) -> bool:
+    """Whether a rule may fire again on what started the run before."""
+    return bool(RULES.entry(rule).facts["repeats"])
+
+
 def _let_through_cooldown(firing: list[RuleResult], evidence: Evidence, params: TriggerParams) -> list[RuleResult]:
     """The alarms that a run just before does not hold: the accumulated gain brings evidence of its own, others may only
     repeat.
@@ -591,7 +596,7 @@ def _let_through_cooldown(firing: list[RuleResult], evidence: Evidence, params: 
     """
     if evidence.checks_since_run is None or evidence.checks_since_run > params.cooldown_checks:
         return firing
-    return [each for each in firing if not RULES.entry(each.rule).facts["repeats"]]
+    return [each for each in firing if not repeats(each.rule)]
 
 
 def _beyond(evidence: Evidence, params: TriggerParams) -> float | None:
@@ -673,7 +678,7 @@ def _circling(evidence: Evidence, firing: list[RuleResult], params: TriggerParam
     if since is None or since > params.loop_checks:
         return []
     again = [each.rule for each in firing if each.rule in evidence.promoted_by]
-    return [name for name in again if RULES.entry(name).facts["repeats"]]
+    return [name for name in again if repeats(name)]
 
 
 def _why_held(evidence: Evidence, firing: list[RuleResult], circling: list[str]) -> str:

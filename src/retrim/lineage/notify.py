@@ -52,6 +52,16 @@ class AlertAddress:
         return "address" if found is None else found[1].lower()
 
 
+@dataclass(frozen=True)
+class AskedMessage:
+    """What the process that sends a message is asked."""
+
+    address: str = field(repr=False)
+    title: str
+    body: str
+    kind: str
+
+
 def masked(said: object, address: str) -> str:
     """What a tool said, on one line, without any part of an address but its protocol."""
     found = PROTOCOL.fullmatch(address)
@@ -115,10 +125,10 @@ def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message
     ]
     ended: list[str | None] = []
     for process, address, message in zip(started, addresses, messages, strict=True):
-        asked = {"address": address.text, "title": message.title, "body": message.body}
+        asked = AskedMessage(address.text, message.title, message.body, TYPES[message.severity])
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps({**asked, "type": TYPES[message.severity]}))
+            process.stdin.write(json.dumps(vars(asked)))
             process.stdin.close()
         except BrokenPipeError:  # how it ended is read below
             pass
@@ -156,7 +166,7 @@ def send_ping(address: str) -> str | None:
     return None
 
 
-def _send(address: str, title: str, body: str, kind: str) -> str | None:
+def _send(asked: AskedMessage) -> str | None:
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
     said: list[str] = []
@@ -169,18 +179,19 @@ def _send(address: str, title: str, body: str, kind: str) -> str | None:
     logger.propagate = False
     logger.addHandler(Kept(logging.WARNING))
     sender = Apprise(asset=AppriseAsset(app_id="retrim", app_desc="retrim", service_timeout=WAIT_SECONDS))
-    if not sender.add(address):
+    if not sender.add(asked.address):
         why = "; ".join(said[:-1])
         return f"apprise does not take the address{': ' if why else ''}{why}; its wiki says how one is written"
-    if sender.notify(body=body, title=title, notify_type=NotifyType(kind), body_format=NotifyFormat.TEXT):
+    kind = NotifyType(asked.kind)
+    if sender.notify(body=asked.body, title=asked.title, notify_type=kind, body_format=NotifyFormat.TEXT):
         return None
     return "; ".join(said) or "apprise does not say why"
 
 
 def _main() -> None:
-    asked = json.load(sys.stdin)
+    asked = AskedMessage(**json.load(sys.stdin))
     try:
-        error = _send(asked["address"], asked["title"], asked["body"], asked["type"])
+        error = _send(asked)
     except Exception as fault:  # noqa: BLE001  whatever a plug-in of apprise does: it was not sent
         error = f"{type(fault).__name__}: {fault}"
     print(json.dumps({"error": error}), flush=True)  # noqa: T201  the answer

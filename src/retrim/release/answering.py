@@ -10,15 +10,17 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from retrim.decision.release_checks import FreshAnswers, Latency
 from retrim.files import collect_seldom, digest_of_files, lightgbm_alone, read_folder
 from retrim.gate.reference_rows import REFERENCE_ROWS, answers_of, farthest
-from retrim.stats.codec import from_parquet
+from retrim.stats.codec import from_parquet, to_record
 from retrim.training.bundle import Predictor, load_predictor
 from retrim.training.estimators import trust_all
 
@@ -37,13 +39,11 @@ def main(folder: str, digest: str, seconds: str) -> None:
     lightgbm_alone()
     trust_all(files)  # whoever asks has the hash on record, or has looked through an import
     predictor = load_predictor(files)
-    said: dict[str, Any] = {"rows": 0, "farthest": 0.0, "latency": []}
-    if REFERENCE_ROWS in files:
-        said = _asked(predictor, files[REFERENCE_ROWS])
-    sys.stdout.write(json.dumps({**said, "seconds": perf_counter() - begun}))
+    said = _asked(predictor, files[REFERENCE_ROWS]) if REFERENCE_ROWS in files else FreshAnswers(None)
+    sys.stdout.write(json.dumps(to_record(replace(said, seconds=perf_counter() - begun))))
 
 
-def _asked(predictor: Predictor, content: bytes) -> dict[str, Any]:
+def _asked(predictor: Predictor, content: bytes) -> FreshAnswers:
     reference = from_parquet(content)
     rows = reference[list(predictor.view.needs)]
     apart = farthest(predictor.predict(rows), answers_of(reference))
@@ -51,8 +51,8 @@ def _asked(predictor: Predictor, content: bytes) -> dict[str, Any]:
     for count, tries in TIMED:
         asked = rows.iloc[np.arange(count) % len(rows)].reset_index(drop=True)
         times = _timed(lambda asked=asked: predictor.predict(asked), tries)  # type: ignore[misc]
-        latency.append([count, float(np.median(times)), float(np.quantile(times, 0.99)), tries])
-    return {"rows": len(rows), "farthest": apart, "latency": latency}
+        latency.append((count, Latency(float(np.median(times)), float(np.quantile(times, 0.99)), tries)))
+    return FreshAnswers(None, len(rows), apart, latency=tuple(latency))
 
 
 def _timed(work: Callable[[], Any], tries: int) -> np.ndarray:

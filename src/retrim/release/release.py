@@ -15,7 +15,7 @@ import retrim
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.alerting import AlertKind
-from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Latency, ReleaseChecks, hold_to
+from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
@@ -97,15 +97,9 @@ def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
         last = next(reversed(done.stderr.strip().splitlines()), "")
         return FreshAnswers(last or f"it ended with {done.returncode}")
     try:
-        return _read(done.stdout)
-    except (KeyError, TypeError, ValueError) as error:
+        return from_record(FreshAnswers, json.loads(done.stdout))
+    except (ValueError, RetrimError) as error:
         raise RetrimError(f"the fresh process said {done.stdout[:200]!r}, which is not an answer") from error
-
-
-def _read(text: str) -> FreshAnswers:
-    said = json.loads(text)
-    times = tuple((int(rows), Latency(median, p99, int(tries))) for rows, median, p99, tries in said["latency"])
-    return FreshAnswers(None, int(said["rows"]), float(said["farthest"]), float(said["seconds"]), times)
 
 
 def promote_version(

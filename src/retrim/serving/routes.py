@@ -75,7 +75,7 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
     @routes.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
         """Rows as JSON or as an Arrow IPC stream; the answer has the same form. ?version=N asks another version."""
-        serving.check(request.scope["headers"], "predict")
+        serving.check(request.headers.raw, "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind not in (JSON, ARROW):
             said = f"the content type is {JSON} or {ARROW}"
@@ -85,7 +85,7 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
         return Response(answer, media_type=kind)
 
     async def json_in_turn(request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
-        serving.check(request.scope["headers"], scope)
+        serving.check(request.headers.raw, scope)
         body = await read_body(request)
         return Response(await serving.in_turn(lambda: work(body)), media_type=JSON)
 
@@ -103,18 +103,18 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
     @routes.post("/jobs", summary="Predict the rows of a file or an address")
     async def ask_for_job(request: Request) -> Response:
         """An object with `in`, `out`, and `version` where it is not the live one; /jobs/ID says how far it is."""
-        serving.check(request.scope["headers"], "operate")
+        serving.check(request.headers.raw, "operate")
         body = await read_body(request)
         return Response(await serving.in_turn(lambda: serving.take_job(body)), HTTPStatus.ACCEPTED, media_type=JSON)
 
     @routes.get("/jobs/{job}", summary="How far a job is")
     async def show_job(request: Request, job: str) -> Response:
-        serving.check(request.scope["headers"], "operate")
+        serving.check(request.headers.raw, "operate")
         return Response(await serving.in_turn(lambda: serving.show_job(job)), media_type=JSON)
 
     @routes.get("/metrics", summary="Figures for Prometheus")
     async def metrics(request: Request) -> Response:
-        serving.check(request.scope["headers"], "read")
+        serving.check(request.headers.raw, "read")
         return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/health", summary="Whether the process is up")
@@ -128,7 +128,7 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
 
     @routes.get("/openapi.json", include_in_schema=False)
     async def describe(request: Request) -> Response:
-        serving.check(request.scope["headers"], "read")
+        serving.check(request.headers.raw, "read")
         at: list[dict[str, str | Any]] = [{"url": prefix or "/"}]
         schema = get_openapi(title="retrim", version=__version__, routes=routes.routes, servers=at)
         schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
