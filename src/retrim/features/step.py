@@ -224,7 +224,7 @@ def step(name: str, *, takes: Kinds, gives: Kind | Literal["same", "gone"]) -> C
 
     def enter(kind: type[S]) -> type[S]:
         kind.takes, kind.gives = takes, gives
-        STEPS.register(name)(kind())
+        STEPS.register(name, takes=takes, gives=gives)(kind())
         return kind
 
     return enter
