@@ -8,6 +8,8 @@ import pytest
 from retrim.gate.losses import Resampling
 from retrim.gate.models import calibration, miscalibration
 from retrim.gate.verdict import CalibrationParams, ScoredModel, StatedInterval, mark_of
+from retrim.stats.codec import from_record
+from retrim.training.recipe import StatedErrors
 
 RESAMPLING = Resampling(400, 10, 7)
 NORMAL = StatedInterval(0.8, -1.2816, 1.2816)
@@ -164,9 +166,9 @@ RECORD = {"interval": {"level": 0.8, "residuals": {"all": [-1.0, 1.0], "refit-al
 
 @pytest.mark.parametrize(("name", "high"), [("all", 1.0), ("sliding", 1.0), ("refit-all", 2.0), ("refit-sliding", 2.0)])
 def test_a_window_that_never_differed_has_the_interval_of_its_own_recipe_on_all_rows(name: str, high: float) -> None:
-    assert StatedInterval.of(RECORD, name) == StatedInterval(0.8, -high, high)
+    assert StatedInterval.of(from_record(StatedErrors, RECORD), name) == StatedInterval(0.8, -high, high)
 
 
 @pytest.mark.parametrize("record", [{}, {"interval": None}])
 def test_an_older_bundle_states_no_interval(record: dict[str, Any]) -> None:
-    assert StatedInterval.of(record, "all") is None
+    assert StatedInterval.of(from_record(StatedErrors, record), "all") is None

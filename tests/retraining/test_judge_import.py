@@ -8,9 +8,9 @@ import pytest
 from retrim.adapters.database import iso
 from retrim.decision.stored_rows import VersionRow
 from retrim.release.versions import load_stored_version
-from retrim.retraining.exchange import BACKTEST, judge_import
+from retrim.retraining.exchange import judge_import
 from retrim.stats.codec import to_json
-from retrim.training.bundle import VERDICT
+from retrim.training.bundle import BACKTEST, VERDICT
 from tests.builders.desk import Desk, make_desk
 
 pytestmark = pytest.mark.slow  # versions are made with the stages

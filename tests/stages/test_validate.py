@@ -253,8 +253,10 @@ class TestAChangedTable:
     def test_has_what_the_champion_reads(self, run_directory: Room, changed: DataParams) -> None:
         view = {
             "features": [{"name": name, "type": "number"} for name in ("level", "slope", "lost")],
+            "levels": {},
             "target": "outcome",
             "task": "regression",
+            "classes": [],
         }
         table = self.run(run_directory, changed, view)
 
@@ -268,7 +270,8 @@ class TestAChangedTable:
         asked = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "slope"}}
         suite = {**SUITE, "expectations": [*SUITE["expectations"], asked]}
         write_file(run_directory.paths.root / "expectations" / "generated.json", to_json(suite))
-        view = {"features": [{"name": "slope", "type": "number"}], "target": "outcome", "task": "regression"}
+        features = [{"name": "slope", "type": "number"}]
+        view = {"features": features, "levels": {}, "target": "outcome", "task": "regression", "classes": []}
         self.run(run_directory, changed, view)
         (note,) = json.loads((run_directory.paths.validation / "report.json").read_bytes())["not_asked"]
 

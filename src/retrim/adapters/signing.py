@@ -141,12 +141,12 @@ class Keys:
 
     def know(self, keys: Iterable[PublicKey]) -> None:
         """Lays public keys here, so that what they signed counts."""
-        for own in keys:
-            path = self.folder / f"{own.fingerprint[:16]}.pub"
+        for public in keys:
+            path = self.folder / f"{public.fingerprint[:16]}.pub"
             if not path.exists():
                 self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-                fresh.write_text(f"{key}\n", encoding="utf-8")
+                fresh.write_text(f"{public}\n", encoding="utf-8")
                 fresh.replace(path)
 
     def attest(self, kind: str, subject: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, JsonValue]:

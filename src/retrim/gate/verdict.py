@@ -21,7 +21,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
 from retrim.training.bundle import BACKTEST, VERDICT
-from retrim.training.recipe import BacktestRecord
+from retrim.training.recipe import StatedErrors
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class StatedInterval:
     high: float
 
     @classmethod
-    def of(cls, record: BacktestRecord, challenger: str) -> "StatedInterval | None":
+    def of(cls, record: StatedErrors, challenger: str) -> "StatedInterval | None":
         """What a backtest says for a challenger by its name; None where it does not.
 
         One whose window held all rows of every earlier past was backtested as the one on all rows.
@@ -128,10 +128,8 @@ class StatedInterval:
     @classmethod
     def in_bundle(cls, files: Mapping[str, bytes]) -> "StatedInterval | None":
         """What the winner of a bundle promised; None where nothing."""
-        if BACKTEST not in files:
-            return None
         winner = from_record(VerdictRecord, json.loads(files[VERDICT])).winner
-        return cls.of(from_record(BacktestRecord, json.loads(files[BACKTEST])), winner)
+        return cls.of(from_record(StatedErrors, json.loads(files.get(BACKTEST, b"{}"))), winner)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ from retrim.training.classes import load_balanced
 from retrim.training.estimators import Model
 from retrim.training.groups import FairnessParams, Outcomes, Thresholds
 from retrim.training.predicted import importance
-from retrim.training.recipe import REFITTED, BacktestRecord
+from retrim.training.recipe import REFITTED, StatedErrors
 
 
 @dataclass(frozen=True)
@@ -329,7 +329,7 @@ def _judged(paths: Paths, view: FeatureView, gate: GateParams, judge: JudgeParam
     if not read_pins(paths).is_final:
         _check_unused(rows["_event"], pd.Timestamp(split.used_until), by="the challengers")
     champion = _champion(paths, rows, judge)
-    backtest = from_record(BacktestRecord, read_json(paths.backtest / "backtest.json"))
+    backtest = from_record(StatedErrors, read_json(paths.backtest / "backtest.json"))
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
     cut = {"season": season, "cells": gate.season_cells, "entity": series}
     floors = {name: BASELINES[name](view, train, rows, **cut) for name in gate.baselines}

@@ -269,12 +269,18 @@ class ErrorInterval:
 
 
 @dataclass(frozen=True)
-class BacktestRecord:
+class StatedErrors:
+    """Of backtest.json, what a regression promised; older bundles do not say it."""
+
+    interval: ErrorInterval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestRecord(StatedErrors):
     """backtest.json: losses at earlier origins, and what was chosen from them."""
 
     loss: str
     origins: tuple[OriginRecord, ...]
-    interval: ErrorInterval | None = None
     decide: Absent[dict[str, ChosenThreshold]] = None
 
 
