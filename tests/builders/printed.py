@@ -168,10 +168,11 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
     while left:
         node = left.pop()
         yield node
-        for value in vars(node).values():
-            if isinstance(value, list):
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value.__class__ is list:
                 left += [one for one in value if isinstance(one, ast.AST)]
-            elif isinstance(value, ast.AST):
+            elif isinstance(value, ast.AST) and value._fields:  # neither Load nor Add, which stand everywhere
                 left.append(value)
 
 

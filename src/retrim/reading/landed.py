@@ -442,7 +442,8 @@ class LandedRows:
         parts = [without_numbers(known.reset_index(drop=True))]
         for start in range(0, len(rest), once):
             some = self.take(known[ROW].to_numpy(), rest[start : start + once])
-            parts.append(some.astype({name: "category" for name in some if name in coded}))
+            categories = {name: "category" for name in some if name in coded}
+            parts.append(some.astype(categories) if categories else some)  # astype copies each column it leaves
         if len(known) > PIECE:
             self._held.clear()
         whole = pd.concat(parts, axis=1)
