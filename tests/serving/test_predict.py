@@ -276,13 +276,14 @@ def test_columns_that_are_spelt_otherwise_are_told(
         run(desk, tmp_path / "in.csv", tmp_path / "out.csv")
 
 
-def test_what_lies_at_out_is_not_written_over(desk: Desk, tmp_path: Path) -> None:
-    where = in_form(new_rows(desk), "csv", tmp_path)
+def test_what_lies_at_out_is_not_written_over(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where, predicted = in_form(new_rows(desk), "csv", tmp_path), []
     (tmp_path / "out.csv").write_text("mine")
+    while_predicting(monkeypatch, lambda: predicted.append(where))
 
     with pytest.raises(BadInputError, match="there already; name another OUT"):
         run(desk, where, tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text() == "mine"
+    assert ((tmp_path / "out.csv").read_text(), predicted) == ("mine", [])  # refused before a row is predicted
 
 
 def test_asked_again_it_says_that_it_was_done(desk: Desk, tmp_path: Path) -> None:
