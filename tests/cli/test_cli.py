@@ -259,6 +259,10 @@ def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
 WRONG = {
     "polish": "error: unknown command 'polish'; known: ",
     "staus": "Did you mean 'status'?",
+    "report": "error: unknown command 'report'; type `retrim status --html FILE`",
+    "predictions": "error: unknown command 'predictions'; type `retrim predict --show`",
+    "explain 7": "error: unknown command 'explain'; type `retrim versions explain`",
+    "list": "error: unknown command 'list'; type `retrim batch list` or `retrim token list`",
     "batch lst": "error: unknown command 'lst'; known: audit, drop, list, redate, release, show, withdraw. "
     "Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",

@@ -442,3 +442,10 @@ def test_an_address_that_is_away_is_named_with_its_cure(tmp_path: Path) -> None:
 
     assert said.startswith("RetrimError predictions at s3://away/predictions cannot be reached: ")
     assert said.strip().endswith("or at RETRIM_PREDICTIONS")
+
+
+def test_a_database_is_no_place_of_theirs(tmp_path: Path) -> None:
+    log = PredictionLog(f"sqlite:///{tmp_path}/predictions.db", "m", tmp_path / "lock")
+
+    with pytest.raises(BadInputError, match="RETRIM_PREDICTIONS is the address of a database"):
+        log.add(1, rows(["a"]))

@@ -245,9 +245,25 @@ def _wrong_use(error: Any) -> "RetrimError":
 
     context, message = getattr(error, "ctx", None), str(error.format_message()).strip()
     if context is not None and (found := UNKNOWN_COMMAND.match(message)):
+        elsewhere = _elsewhere(found[1], context)
+        if elsewhere:
+            return BadInputError(f"unknown command {found[1]!r}; type {' or '.join(elsewhere)}")
         return UnknownNameError("command", found[1], context.command.commands)
     said = message[:1].lower() + message[1:].rstrip(".")
     return BadInputError(f"{said}; see `{context.command_path} --help`" if context is not None else said)
+
+
+OTHER_NAMES = {"report": "status --html FILE", "predictions": "predict --show"}
+"""What somebody may look for under another name."""
+
+
+def _elsewhere(name: str, context: Any) -> list[str]:
+    """The commands that somebody may mean who asks for one that stands in a group, or that has another name here."""
+    if context.parent is not None:
+        return []
+    groups = {group: getattr(command, "commands", {}) for group, command in context.command.commands.items()}
+    found = [OTHER_NAMES[name]] if name in OTHER_NAMES else []
+    return [f"`retrim {each}`" for each in [*found, *(f"{group} {name}" for group in groups if name in groups[group])]]
 
 
 def _fail(message: str, code: int) -> NoReturn:

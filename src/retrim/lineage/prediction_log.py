@@ -30,6 +30,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from retrim.adapters.sql_table import is_database
 from retrim.adapters.store import Store
 from retrim.decision.stored_rows import OldPrediction
 from retrim.errors import BadInputError, RetrimError
@@ -441,6 +442,11 @@ class PredictionLog:
         return address_of(self.where) if is_address(self.where) else Address(self.where, self.where, ())
 
     def _opened(self) -> tuple[Any, str]:
+        if is_database(self.where):
+            raise BadInputError(
+                "RETRIM_PREDICTIONS is the address of a database; predictions of landed rows are Parquet files: write "
+                "a folder, or an address such as s3://bucket/predictions"
+            )
         where = self.where if is_address(self.where) else f"file://{Path(self.where).absolute()}"
         system, path = open_system(address_of(where))
         return system, f"{path.rstrip('/')}/model={self.model}"
