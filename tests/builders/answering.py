@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from retrim.serving.served import RowAnswer
+
 
 class Answering:
     version = 1
 
-    def answer_one(self, row: dict[str, Any], request: str) -> tuple[Any, ...]:
-        return (f"{request}:0", None, 1.0, None, None, None, None, None)
+    def answer_one(self, row: dict[str, Any], request: str) -> RowAnswer:
+        return RowAnswer(f"{request}:0", None, 1.0, None, None, None, None, None, None)
 
-    def as_record(self, said: tuple[Any, ...]) -> dict[str, Any]:
-        return {"key": said[0], "prediction": said[2]}
+    def as_record(self, said: RowAnswer) -> dict[str, Any]:
+        return {"key": said.key, "prediction": said.prediction}

@@ -21,6 +21,7 @@ from retrim.release.release import rollback
 from retrim.serving.models import Follower
 from retrim.serving.request_log import RequestLog
 from retrim.serving.request_rows import ARROW, rows_of_arrow
+from retrim.serving.served import RowAnswer
 from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, served_version, serving_of
@@ -239,7 +240,7 @@ def test_one_that_is_slow_ends(desk: Desk) -> None:
     served = running_canary.served
     keys = [str(key) for key in range(10_000) if running_canary.canary.holds(str(key))]
     for key in keys[: deciding.TIMED]:
-        said: list[Any] = [(key, None, 1.0, None, None, None, None, None)]
+        said = [RowAnswer(key, None, 1.0, None, None, None, None, None, None)]
         running_canary.answer(said, -1.0, (b"", False, "r"), lambda version, said=said: said)  # type: ignore[misc]  # before it was asked
     follower.look()
     ended = newest_canary(desk.workspace)
