@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.checking.check import balance
+from retrim.checking.history import checks_of
 from retrim.cli.answers import find_versions
 from retrim.decision.rules import ApprovalParams
 from retrim.errors import BadInputError, RefusedError
@@ -102,7 +103,7 @@ def test_a_rejected_version_is_refused_and_the_account_debited_once(desk: Desk) 
     assert "no other run is started meanwhile" in before.reason
     assert len(checked.record["debited"]) == 1
     assert desk.check(18).record["debited"] == []
-    assert balance(desk.workspace, 1).balance >= 0
+    assert balance(desk.workspace, 1, checks_of(desk.workspace)).balance >= 0
 
 
 def test_a_second_answer_is_refused(desk: Desk) -> None:
