@@ -200,7 +200,7 @@ NOT_SEARCHED = {
 LEAVES = space(num_leaves=7)
 RANGES = {"tune.space": {"num_leaves": {"low": 4, "high": 16}}}
 MODELLED = (
-    Case("judge.loss: {} cannot train a {} for {}; {}", {"judge.loss": "mae"}, ({"judge.loss": "mse"},), aim),
+    Case("judge.loss: {} cannot train for {} on a {} target; {}", {"judge.loss": "mae"}, ({"judge.loss": "mse"},), aim),
     Case("tune.space: {} is not a parameter of {}{}", LINEAR | space(l1=0.1), (space(l2=0.1),), check_space),
     Case("tune.space: {} needs {}; give it bounds or choices",
          {"train.model": OWN, "judge.loss": "mse", "tune.space": {}}, (space(share=0.5),), own),
@@ -217,7 +217,7 @@ MODELLED = (
          LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
     Case("tune.space: l2 is {}; it is a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
          fit(Y)),
-    Case("judge.loss: {} cannot train a {} for {}; LOSSES has {}",
+    Case("judge.loss: {} cannot train for {} on a {} target; choose one of its LOSSES ({})",
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
     Case("{}{} is code that this workspace does not name, so it is not run; read it, and name it as train.model in "
          "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),

@@ -21,7 +21,9 @@ from tests.cures_settings.case import Asked, Case
 from tests.cures_settings.functions import LINEAR, rows_of, space
 
 CHAMPION = {
-    "verdict/verdict.json": to_json({"winner": "all"}),
+    "verdict/verdict.json": to_json(
+        {"winner": "all", "promote": True, "reason": "", "losses": {"all": 1.0}, "rows": 1}
+    ),
     "models/all/fit.json": to_json(to_record(FitRecord(Recipe("gbm", "mae", {"num_leaves": 4}, 5, 7), 9, "", ""))),
 }
 

@@ -145,7 +145,7 @@ def test_a_newer_form_is_not_guessed_at(workspace: Workspace, file: Path) -> Non
 def test_one_that_lacks_a_figure_is_bad_input(workspace: Workspace, file: Path, other: dict[str, object]) -> None:
     file.write_bytes(attest(Keys(workspace.paths.keys), {**fields(), **other}))
 
-    with pytest.raises(BadInputError, match="is signed and lacks"):
+    with pytest.raises(BadInputError, match="is signed but is not a complete attestation"):
         verify_attestation(workspace, file, key=None)
 
 

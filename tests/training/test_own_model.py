@@ -168,7 +168,9 @@ def test_chances_that_are_none_are_refused(task: str, given: str, said: str) -> 
 
 
 def test_it_says_what_it_can_be_trained_for() -> None:
-    with pytest.raises(BadInputError, match=r"models/m\.py .*regression for 'mae'; LOSSES .*regression: mse"):
+    with pytest.raises(
+        BadInputError, match=r"models/m\.py .*'mae' on a regression target; .* LOSSES .*regression: mse"
+    ):
         MODELS[named()].check_aim("regression", "mae")
 
 

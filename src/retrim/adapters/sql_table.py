@@ -149,7 +149,7 @@ def _read(address: Address, query: str | None, table: str | None, take: Take) ->
         known = DRIVERS.get(url.get_backend_name(), (package,))
         raise BadInputError(
             f"{address.shown} needs the Python package {package!r}, which is not installed; install it beside retrim "
-            f"(known: {', '.join(known)})"
+            f"(drivers known for this database: {', '.join(known)})"
         ) from None
     asyncio.run(_read_async(url, query, table, address, take))
 

@@ -10,7 +10,7 @@ from retrim.cli.base import AsJson, as_time, example, workspace_here
 if TYPE_CHECKING:
     from retrim.lineage.telling import Sending
 
-alerts_app = typer.Typer(help="Alerts: list, test the addresses, send what waits.", invoke_without_command=True)
+alerts_app = typer.Typer(help="Alerts: list, send those that wait, test the addresses.", invoke_without_command=True)
 
 
 @alerts_app.callback(epilog=example("retrim alerts --json"))
@@ -50,7 +50,7 @@ def send_test_messages(as_json: AsJson = False) -> None:
 
 @alerts_app.command(epilog=example("retrim alerts send"))
 def send(as_json: AsJson = False) -> None:
-    """Send what waits and is due, as the schedule does by itself.
+    """Send the alerts that are due, as the schedule does by itself.
 
     If you do not run the schedule, call it from a timer such as cron. The exit code is 1 if an address failed.
     """

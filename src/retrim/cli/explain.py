@@ -113,8 +113,8 @@ def fairness(
 ) -> None:
     """Show error rates by group, and proxies of forbidden columns.
 
-    From the version's verdict: challenger, challenger before mitigation, champion. The section fairness of params.yaml
-    declares groups and limits.
+    The error rates come from the version's verdict: those of the challenger, of the challenger before mitigation and
+    of the champion. The section fairness of params.yaml declares groups and limits.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_fairness

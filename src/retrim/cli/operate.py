@@ -202,7 +202,7 @@ def backup(
 
     Repository with tags, store, MLflow, landing zone, DVC cache, predictions. What lies there already is not copied
     again. Keys and passwords are in it only if RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set, and
-    then sealed with that. `retrim restore` brings it back.
+    then sealed with that. `retrim restore` restores the workspace from the backup.
     """
     from retrim.cli import render
     from retrim.operations.backup import back_up_here
@@ -237,8 +237,8 @@ def restore(
 ) -> None:
     """Restore a workspace from a backup, to any path or machine.
 
-    Every file is held against its SHA-256. If one is missing or damaged, it is named and nothing is left behind. Keys
-    come back with RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE.
+    Every file is checked against its SHA-256. If one is missing or damaged, it is named and nothing is left behind.
+    Keys come back with RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -288,8 +288,9 @@ def doctor(
 ) -> None:
     """Say what is wrong here and what to do, for people and monitors.
 
-    Looks at settings, versions and packages, git, disk, clock, rights of private files, store, landing zone, MLflow,
-    Prefect, the parts of `retrim up` with their ports, schedules, alerts, and the health of the model.
+    Looks at settings, environment variables, the versions of retrim and Python, packages, git, disk, clock, permissions
+    of private files, store, landing zone, predictions, MLflow, Prefect, the parts of `retrim up` with their ports,
+    schedules, backups, alerts, and the health of the model.
     It changes nothing. The exit code is 0 if all is in order, 1 after a warning, 2 where something is critical.
     """
     from retrim.cli import render

@@ -121,7 +121,7 @@ def retraining_cost(
     currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
-    """Compute the retraining cost from money.
+    """Compute the retraining cost from its price and that of a loss.
 
     Prints it in units of the loss and in money, and the lines for params.yaml. Writes nothing.
     """

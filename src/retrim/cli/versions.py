@@ -251,14 +251,15 @@ def live(
         str | None, typer.Option("--at", metavar="TIME", help="The moment by the clock (UTC). Default: now.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="The moment in pretended time (--now, --as-of).")
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="The as-of date, for releases made with --now or --as-of."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which version is live, or was at a moment.
 
     From the release log. If releases were made with --now or --as-of, as in a replay, --at counts by the clock and
-    --as-of by the pretended moment. The exit code is 1 if none was live.
+    --as-of by the as-of date. The exit code is 1 if none was live.
     """
     import pandas as pd
 
@@ -269,7 +270,7 @@ def live(
     from retrim.stats.codec import to_record
 
     if at is not None and as_of is not None:
-        raise BadInputError("give --at (clock time) or --as-of (pretended time), not both")
+        raise BadInputError("give --at (clock time) or --as-of (as-of date), not both")
     workspace = workspace_here()
     if as_of is None:
         found = live_at(workspace, as_time(at))

@@ -234,8 +234,9 @@ def require_who_and_why(*, by: str, reason: str | None) -> None:
     Raises:
         BadInputError: One of them is blank.
     """
-    if not by.strip() or (reason is not None and not reason.strip()):
-        raise BadInputError("say why in a few words, because it is recorded: --reason TEXT, and who: --by NAME")
+    for option, given, cure in (("--by", by, "say who does it"), ("--reason", reason, "say why in a few words")):
+        if given is not None and not given.strip():
+            raise BadInputError(f"{option} is blank; {cure}, because it is recorded")
 
 
 def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: str, now: pd.Timestamp) -> str:

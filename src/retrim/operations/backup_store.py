@@ -199,7 +199,7 @@ class BackupStore:
             return fitting[-1]
         if names:
             raise BadInputError(f"{self.shown} has no backup of that time or before; the oldest is {names[0][:16]}")
-        raise BadInputError(f"{self.shown} holds no backup; name the place that was backed up to")
+        raise BadInputError(f"{self.shown} holds no backup; name the folder or address of its backups")
 
     def prune(self, keep: int, made: str | None = None) -> tuple[list[str], int]:
         """Removes all but the newest backups, then the contents that none of those names.

@@ -299,8 +299,8 @@ def _told(address: Address) -> Iterator[None]:
         raise BadInputError(f"{address.shown} does not exist; name a file, a folder or a pattern") from None
     except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
         raise BadInputError(
-            f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); name what you may read, "
-            "with the credentials of its protocol in the environment"
+            f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); check the address, and "
+            "that you may read it; if it is remote, set the credentials of its protocol in the environment"
         ) from None  # what came before could hold the password
 
 

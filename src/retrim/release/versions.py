@@ -142,7 +142,7 @@ def verify_attestation(workspace: Workspace | None, file: Path, *, key: str | No
         said = from_record(RebuildStatement, attestation.fields)
     except RetrimError as error:
         raise BadInputError(
-            f"{file} is signed and lacks what an attestation says ({error}); ask who signed it"
+            f"{file} is signed but is not a complete attestation of a rebuild ({error}); ask its signer for a new one"
         ) from error
     return ValidAttestation(said, attestation.signer.fingerprint, whose)
 

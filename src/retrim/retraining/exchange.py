@@ -419,7 +419,9 @@ def _signed(kind: type[T], attestation: Attestation, name: str) -> T:
     try:
         return from_record(kind, attestation.fields)
     except RetrimError as error:
-        raise BadInputError(f"{name} is signed and lacks what an export says ({error}); ask who signed it") from error
+        raise BadInputError(
+            f"{name} is signed but is not a complete export ({error}); ask its signer for a new one"
+        ) from error
 
 
 def _parcel(

@@ -553,7 +553,8 @@ def run_server(
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise BadInputError(
-            f"TLS cannot begin with {cert}, {key}: {error}; name a certificate and its key, both as PEM: --cert, --key"
+            f"TLS cannot use the certificate {cert} with the key {key}: {error}; name a certificate and its private "
+            "key, both as PEM: --cert, --key"
         ) from error
     prepare.start()
     with nullcontext() if beside is None else beside(front):

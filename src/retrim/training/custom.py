@@ -377,7 +377,10 @@ class CustomEstimator:
         known = losses.get(task, ())
         if loss.partition("@")[0] not in known:
             can = ", ".join(f"{each}: {'/'.join(names)}" for each, names in losses.items())
-            raise BadInputError(f"judge.loss: {self.path} cannot train a {task} for {loss!r}; LOSSES has {can}")
+            raise BadInputError(
+                f"judge.loss: {self.path} cannot train for {loss!r} on a {task} target; choose one of its LOSSES "
+                f"({can})"
+            )
 
     @property
     def facts(self) -> dict[str, Any]:

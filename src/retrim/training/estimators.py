@@ -215,7 +215,7 @@ def aim_at(kind: str, losses: Losses, task: str, loss: str) -> tuple[str, float 
     known = losses.get(task, {})
     if name not in known:
         can = f"it can for {', '.join(known)}" if known else f"it is for a {' or '.join(losses)} task: train.model"
-        raise BadInputError(f"judge.loss: {kind} cannot train a {task} for {loss!r}; {can}")
+        raise BadInputError(f"judge.loss: {kind} cannot train for {loss!r} on a {task} target; {can}")
     return known[name], float(value) if value else None
 
 
