@@ -15,6 +15,7 @@ from retrim.checking.check import AcknowledgedHold
 from retrim.checking.score import ScoringResult
 from retrim.cli.answers import find_versions
 from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost
+from retrim.decision.policy import PolicyParams
 from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
 from retrim.decision.stored_rows import DecisionRow, Origin, VersionRow
 from retrim.drift.verify import VerifiedRates
@@ -87,6 +88,13 @@ def test_the_pages_are_what_the_code_says() -> None:
     checked = subprocess.run([sys.executable, SCRIPT, "--check"], check=False, capture_output=True, text=True)
 
     assert checked.stderr == ""
+
+
+def test_the_help_names_the_defaults_of_a_policy_backtest() -> None:
+    said, policy = (REFERENCE / "command-line.md").read_text(encoding="utf-8"), PolicyParams()
+    *first, last = (f"{factor:g}" for factor in policy.retraining_costs)
+    assert f"Each stands for a check. Default: {policy.windows}." in said
+    assert f"Default: {', '.join(first)} and {last} times gain.cost." in said
 
 
 def test_names_every_exit_code() -> None:

@@ -16,7 +16,9 @@ alerts_app = typer.Typer(help="Alerts: list, send those that wait, test the addr
 @alerts_app.callback(epilog=example("retrim alerts --json"))
 def alerts(
     context: typer.Context,
-    number: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many, the newest.")] = 20,
+    number: Annotated[
+        int, typer.Option("--last", metavar="N", min=1, help="How many of the newest alerts to list.")
+    ] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List what people were told, and who has not been reached yet."""

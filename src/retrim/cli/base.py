@@ -32,12 +32,19 @@ LONGEST = 9  # digits of a version's number: a database holds no whole number of
 LAST_YEAR = 9999  # of the standard library, which writes times out; no time that is given may lie in it
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
-Now = Annotated[str | None, typer.Option("--now", metavar="TIME", help="Pretend it is this moment (UTC), for replays.")]
+Now = Annotated[
+    str | None,
+    typer.Option("--now", metavar="TIME", help="Use this moment (UTC) instead of the current time, for replays."),
+]
 Reason = Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")]
 By = Annotated[
     str,
     typer.Option(
-        "--by", metavar="NAME", default_factory=login, show_default=False, help="Who does it. Default: the login name."
+        "--by",
+        metavar="NAME",
+        default_factory=login,
+        show_default=False,
+        help="Your name, kept with the record. Default: the login name.",
     ),
 ]
 

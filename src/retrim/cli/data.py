@@ -20,14 +20,15 @@ app = typer.Typer()
 @app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
 def ingest(
     file: Annotated[
-        str, typer.Argument(help="A file with the columns of params.yaml, or its address (s3://, https://).")
+        str,
+        typer.Argument(help="A file with the columns of params.yaml, its address (s3://, https://), or a database."),
     ],
-    labels: Annotated[bool, typer.Option("--labels", help="The file holds labels of rows landed before.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="FILE holds labels of rows that landed earlier.")] = False,
     correction: Annotated[
-        bool, typer.Option("--correction", help="Rows with known keys replace the earlier ones.")
+        bool, typer.Option("--correction", help="Rows of FILE replace the landed rows with the same key.")
     ] = False,
     arrived: Annotated[
-        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC). Default: now.")
+        str | None, typer.Option("--arrived", metavar="TIME", help="When FILE arrived (UTC). Default: now.")
     ] = None,
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If FILE is a database: the query that gives the rows.")
@@ -39,8 +40,8 @@ def ingest(
 ) -> None:
     """Land a batch, or quarantine it if it is broken.
 
-    A suspicious batch lands with a warning. A quarantined one ends with exit code 2 and a report. The same file twice
-    changes nothing. A large file lands in chunks, each a batch.
+    A suspicious batch lands with a warning. A quarantined batch gives exit code 2 and a report. Ingesting the same file
+    again changes nothing. A large file lands in chunks, each of which is a batch.
     """
     from retrim.cli import render
     from retrim.files import name_of
@@ -110,7 +111,7 @@ Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` na
 
 @batch_app.command("list", epilog=example("retrim batch list"))
 def batch_list(
-    quarantined: Annotated[bool, typer.Option("--quarantined", help="Those in quarantine instead.")] = False,
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="List the batches in quarantine instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the batches that landed, or those in quarantine."""
@@ -145,7 +146,7 @@ def batch_list(
 def batch_show(batch: Batch, as_json: AsJson = False) -> None:
     """Show a batch: its columns and the versions made with it.
 
-    If it is in quarantine: what is wrong with it, by column, rule, row and value, and the cure.
+    For a batch in quarantine, it shows what is wrong, by column, rule, row and value, and how to correct it.
     """
     from retrim.cli import render
     from retrim.cli.screens import batch_screen
@@ -164,7 +165,7 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
     """Withdraw a landed batch: views from now on leave it out.
 
     Views as of an earlier moment still have it, and versions made with it still rebuild. If a correction is withdrawn,
-    the earlier values are back. The same file does not land again.
+    the earlier values count again. The same file cannot land again.
     """
     from retrim.cli import render
     from retrim.landing.ingest import withdraw
@@ -186,15 +187,18 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
 @batch_app.command("redate", epilog=example("retrim batch redate"))
 def batch_redate(
     by: By,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only show what would change.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Change the dates. Without --yes, only show what would change.")
+    ] = False,
     reason: Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")] = "the clock ran ahead",
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Repair dates that lie in the future, after a clock ran ahead.
 
-    While dates lie ahead, no file lands and no check looks. Batches, withdrawals, decisions and runs keep their order.
-    Versions keep their dates and still rebuild. Those that lie ahead are named.
+    While some dates lie in the future, no file lands and no check runs. The repair gives batches, withdrawals,
+    decisions and runs new dates in the same order. Versions keep their dates, so that they can be rebuilt. Versions
+    that are dated in the future are listed.
     """
     from retrim.cli import render
     from retrim.landing.clock_repair import plan_repair, repair
@@ -238,13 +242,14 @@ def batch_release(
     reason: QuarantineReason,
     by: By,
     arrived: Annotated[
-        str | None, typer.Option("--arrived", metavar="TIME", help="When it arrived (UTC). Default: when it came.")
+        str | None,
+        typer.Option("--arrived", metavar="TIME", help="Arrival time of the batch (UTC). Default: the recorded one."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a quarantined batch in spite of its faults.
 
-    It keeps the time at which it came, unless --arrived gives another.
+    The batch keeps its arrival time, unless --arrived gives another.
     """
     from retrim.cli import render
     from retrim.landing.ingest import release_quarantined as op
@@ -288,16 +293,19 @@ def batch_drop(
 @batch_app.command(epilog=example("retrim batch audit"))
 def audit(
     now: Annotated[
-        str | None, typer.Option("--now", metavar="TIME", help="Rows that arrive later wait. Default: now.")
+        str | None,
+        typer.Option(
+            "--now", metavar="TIME", help="Count rows that arrive after this moment (UTC) as waiting. Default: now."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the balance of rows: landed = tested + waiting + exempt.
 
     Each landed row is tested for drift by one check. Each mature row is measured once and counts once towards the
-    accumulated gain. Exempt are rows that a live version was trained or judged on, corrections, rows that data.rows
-    leaves out, and late parts of a row that was counted. Rows that are missing or counted twice are named, with exit
-    code 1.
+    accumulated gain. Rows are exempt if a live version was trained or judged on them, if they are corrections, if
+    data.rows leaves them out, or if they landed after the resampled row to which they belong was counted. Rows that are
+    missing or counted twice are named, with exit code 1.
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render

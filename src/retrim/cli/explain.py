@@ -21,11 +21,18 @@ def explain(
         str,
         typer.Argument(
             metavar="ROW | PREDICTION",
-            help="Key of a landed row; KEY@N, what version N predicted; a request id; a row as JSON, or in a file.",
+            help="Key of a landed row; KEY@N for the stored prediction of version N; a request id; a "
+            "row as JSON, or a file with one.",
         ),
     ],
     version: Annotated[
-        int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
+        int | None,
+        typer.Option(
+            "--version",
+            metavar="N",
+            parser=version_number,
+            help="The version that explains. Default: the live version.",
+        ),
     ] = None,
     top: Annotated[
         int, typer.Option("--top", metavar="K", min=1, help="How many features to show, the largest first.")
@@ -56,14 +63,16 @@ def diff(
     older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version.")],
     newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="Another version.")],
     top: Annotated[
-        int, typer.Option("--top", metavar="K", min=1, help="How many rows to show, those that moved most.")
+        int,
+        typer.Option("--top", metavar="K", min=1, help="How many of the rows whose predictions differ most to show."),
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show what changed between two versions.
 
-    Data, code, settings, features and packages. Then metrics by slice and the rows that moved most, on the newest
-    judging block that neither version has seen. A note says what cannot be compared.
+    It compares data, code, settings, features and packages. Then it compares metrics by slice and lists the rows whose
+    predictions differ most, on the newest holdout rows that neither version has seen. A note says what cannot be
+    compared.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_diff
@@ -81,16 +90,17 @@ def diff(
 def card(
     version: Version,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Where to write it. Default: print it.")
+        Path | None, typer.Option("--to", metavar="FILE", help="Where to write the card. Default: print it.")
     ] = None,
     as_html: Annotated[
-        bool, typer.Option("--html", help="Write one HTML page with its pictures. Default: Markdown.")
+        bool, typer.Option("--html", help="Write one HTML page with charts. Default: Markdown.")
     ] = False,
 ) -> None:
     """Write the model card of a version, as things stand now.
 
-    Purpose, data, verdict, metrics by slice, calibration, importance, releases, drift since, lineage and known limits.
-    Every table names the source of its figures. If FILE ends in .html, the card is an HTML page.
+    The card has purpose, data, verdict, metrics by slice, calibration, feature importance, releases, drift since the
+    training, lineage and known limits. Every table names the source of its figures. If FILE ends in .html, the card is
+    an HTML page.
     """
     from retrim.cli import render
     from retrim.retraining.card import make_card, write_card
@@ -107,7 +117,8 @@ def card(
 @versions_app.command(epilog=example("retrim versions fairness 3"))
 def fairness(
     version: Annotated[
-        int | None, typer.Argument(metavar="[N]", parser=version_number, help="Default: the live version.")
+        int | None,
+        typer.Argument(metavar="[N]", parser=version_number, help="Number of the version. Default: the live version."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -131,14 +142,14 @@ def fairness(
 @policy_app.command("alarms", epilog=example("retrim policy alarms"))
 def verify(
     splits: Annotated[
-        int, typer.Option("--splits", metavar="N", min=2, help="How often a part of the history is held out.")
+        int, typer.Option("--splits", metavar="N", min=2, help="How many times to hold out a part of the history.")
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Verify how often a check without drift raises an alarm.
 
-    Holds out parts of the champion's own history, calibrates on the rest, and tests windows from the held-out part.
-    Prints the rate asked for (drift.alarms), the rate achieved and its interval.
+    Holds out parts of the champion's own history, calibrates the drift tests on the rest, and runs them on windows of
+    the held-out part. Prints the rate asked for (drift.alarms), the rate achieved and its interval.
     """
     from retrim.cli import render
     from retrim.reports.distributions import verify_alarms

@@ -127,12 +127,12 @@ def retrain(
         str | None, typer.Option("--as-of", metavar="TIME", help="As-of date of the run. Default: now.")
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="search, warm or refit. Default: as the section retrain says.")
+        str | None, typer.Option(help="search, warm or refit. Default: search for version 1, then retrain.mode.")
     ] = None,
     reason: Reason = "asked for by a person",
     as_json: AsJson = False,
 ) -> None:
-    """Retrain now, whatever the rules say; ends a hold.
+    """Retrain now, whatever the trigger rules say; ends a hold.
 
     Runs all stages and the gate. The exit code is 1 if the new version is refused, or has to wait for labels or for
     approval.
@@ -184,12 +184,15 @@ def retrain(
 
 @app.command(epilog=example("retrim why 2012-03-01"))
 def why(
-    which: Annotated[str | None, typer.Argument(metavar="[DATE | DECISION]", help="Default: the last one.")] = None,
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATE | DECISION]", help="Date or id of a decision. Default: the last decision."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show why a decision was taken, and what came of it.
 
-    With the evidence, the answer of every rule, and the gate's checks.
+    Shows the evidence, the answer of every rule, and the checks of the gate.
     """
     from retrim.cli import render
     from retrim.cli.answers import find_decision

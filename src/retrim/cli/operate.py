@@ -20,7 +20,7 @@ WAIT_SECONDS = 120
 
 
 def _port(option: str, help_text: str) -> Any:
-    return typer.Option(option, min=0, max=65535, help=f"{help_text} 0: the one of last time, or a free one.")
+    return typer.Option(option, min=0, max=65535, help=f"{help_text} 0: the same as last time, or a free one.")
 
 
 @app.command(epilog=example("retrim up ~/models"))
@@ -38,7 +38,7 @@ def up(
         bool, typer.Option("--systemd", help="Write systemd user units that run the same, and start nothing.")
     ] = False,
     part: Annotated[
-        str | None, typer.Option("--part", hidden=True, help="Be one part; the supervisor says so.")
+        str | None, typer.Option("--part", hidden=True, help="Run only this part. Set by the supervisor.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,8 +48,9 @@ def up(
     the page with MLflow, and the prediction server, which waits until a version is live. Each run takes place in the
     folder of its workspace, and in its .venv if it has one.
 
-    A part that ends is started again, after ever longer pauses if it ends at once. All listen on 127.0.0.1 only. What
-    they print goes to var/up/up.log too. What RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names is not started.
+    A part that ends is started again, after longer and longer pauses if it keeps ending at once. All parts listen on
+    127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names a server,
+    that server is used and none is started here.
     """
     from retrim.operations.parts import Ports, plan_installation, write_installation
     from retrim.operations.supervise import (
@@ -187,22 +188,26 @@ def backup(
         str | None,
         typer.Argument(
             metavar="[DEST]",
-            help="A folder, or an address such as s3://bucket/bike. Default: the model's in RETRIM_BACKUP.",
+            help="A folder, or an address such as s3://bucket/bike. Default: the model's folder in RETRIM_BACKUP.",
         ),
     ] = None,
     keep: Annotated[
         int | None,
         typer.Option(
-            "--keep", metavar="N", min=1, help="Backups that stay there, the newest. Default: schedule.keep_backups."
+            "--keep",
+            metavar="N",
+            min=1,
+            help="How many of the newest backups to keep at DEST. Default: schedule.keep_backups.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Back up this workspace, also while it is in use.
 
-    Repository with tags, store, MLflow, landing zone, DVC cache, predictions. What lies there already is not copied
-    again. Keys and passwords are in it only if RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set, and
-    then sealed with that. `retrim restore` restores the workspace from the backup.
+    A backup holds the git repository with its tags, the store, MLflow, the landing zone, the DVC cache and the
+    predictions. Files that DEST already holds are not copied again. Keys and passwords are included only if
+    RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set. They are encrypted with that passphrase.
+    `retrim restore` restores the workspace from the backup.
     """
     from retrim.cli import render
     from retrim.operations.backup import back_up_here
@@ -227,18 +232,24 @@ def backup(
 @app.command(epilog=example("retrim restore /backups/bike /srv/bike --at 2026-11-01"))
 def restore(
     where: Annotated[str, typer.Argument(metavar="SRC", help="The folder or address that `retrim backup` was given.")],
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An empty folder, or one to make.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Where to restore: an empty folder, or a new one.")
+    ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="The newest backup of then or before. Default: the newest."),
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Restore the newest backup made by this moment (UTC). Default: the newest of all.",
+        ),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the backups at SRC, and restore none.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Restore a workspace from a backup, to any path or machine.
 
-    Every file is checked against its SHA-256. If one is missing or damaged, it is named and nothing is left behind.
-    Keys come back with RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE.
+    Every file is checked against its SHA-256. If one is missing or damaged, the error names it and nothing is restored.
+    Keys and passwords are restored only if RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -313,29 +324,36 @@ def doctor(
 
 @app.command(epilog=example("retrim capacity --models 20 --rows 100000 --requests 50"))
 def capacity(
-    models: Annotated[int, typer.Option("--models", min=1, help="Models, all like this one.")] = 1,
+    models: Annotated[int, typer.Option("--models", min=1, help="How many models like this one.")] = 1,
     rows: Annotated[
-        float | None, typer.Option("--rows", min=0, metavar="N", help="Rows a day for each. Default: as they come now.")
+        float | None,
+        typer.Option("--rows", min=0, metavar="N", help="Rows per day for each model. Default: the present rate."),
     ] = None,
     requests: Annotated[
-        float, typer.Option("--requests", min=0, metavar="N", help="Requests of one row a second for each.")
+        float, typer.Option("--requests", min=0, metavar="N", help="One-row requests per second for each model.")
     ] = 0.0,
     checks: Annotated[
-        float | None, typer.Option("--checks", min=0, metavar="N", help="Checks a day of each. Default: one a batch.")
+        float | None,
+        typer.Option("--checks", min=0, metavar="N", help="Checks per day for each model. Default: one per batch."),
     ] = None,
     retrainings: Annotated[
         float | None,
-        typer.Option("--retrainings", min=0, metavar="N", help="Retrainings a month of each. Default: as until now."),
+        typer.Option(
+            "--retrainings", min=0, metavar="N", help="Retrainings per month for each model. Default: the rate so far."
+        ),
     ] = None,
-    years: Annotated[float, typer.Option("--years", min=0.01, max=100, help="Years of rows that are kept.")] = 3.0,
-    months: Annotated[int, typer.Option("--months", min=1, max=120, help="Months of costs to list.")] = 12,
+    years: Annotated[
+        float, typer.Option("--years", min=0.01, max=100, help="How many years of rows the disk has to hold.")
+    ] = 3.0,
+    months: Annotated[int, typer.Option("--months", min=1, max=120, help="How many months of costs to list.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a core here, and say what machine a load needs.
+    """Measure one core here, and compute what machine a load needs.
 
-    Lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a scratch folder:
-    under a minute. Times are those of the processor, so other work on the machine changes little.
-    Then what the model took by month: retrainings, hours, checks, money (`gain.money`), and what lies on the disk.
+    The measurement lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a
+    scratch folder. It takes less than a minute. It counts processor time, so other work on the machine changes little.
+    The command also lists what the model used by month (retrainings, hours, checks, money by `gain.money`) and the size
+    of its folders.
     """
     from retrim.cli import render
     from retrim.operations.capacity import AskedLoad, find_capacity
@@ -402,15 +420,19 @@ def _counted(number: int, what: str) -> str:
 @app.command(epilog=example("retrim gameday --only disk"))
 def gameday(
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="WORDS", help="Only faults whose name has these words.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="WORDS", help="Inject only faults whose name contains these words (repeatable)."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plant faults in a scratch copy, and show what holds.
+    """Inject faults into a scratch copy, and show what still works.
 
-    MLflow, Prefect, PostgreSQL, S3 and DNS away, a disk that is full or read-only, damaged files, killed commands. A
-    server answers meanwhile. The workspace itself is only read. Full and read-only disks take root, on Linux. The exit
-    code is 1 if a fault ended otherwise than is documented. It takes some minutes.
+    The faults: MLflow, Prefect, PostgreSQL, S3 or DNS cannot be reached, the disk is full or read-only, files are
+    damaged, commands are killed. A prediction server answers requests meanwhile. The workspace itself is only read. The
+    faults of the disk need Linux and root. The exit code is 1 if the outcome of a fault is not the documented one. The
+    whole run takes some minutes.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError

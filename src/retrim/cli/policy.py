@@ -40,26 +40,36 @@ def cost_list(text: str) -> tuple[float, ...]:
 @policy_app.command(epilog=example("retrim policy backtest --windows 50 --costs 0.25,0.5,1"))
 def backtest(
     windows: Annotated[
-        int | None, typer.Option("--windows", metavar="N", min=5, help="How many windows. Each stands for a check.")
+        int | None,
+        typer.Option("--windows", metavar="N", min=5, help="How many windows. Each stands for a check. Default: 50."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this (UTC).")
+        str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this moment (UTC).")
     ] = None,
     retraining_costs: Annotated[
         str | None,
-        typer.Option("--costs", metavar="P,P", help="Retraining costs to try, in the unit of gain.cost."),
+        typer.Option(
+            "--costs",
+            metavar="P,P",
+            help="Retraining costs to try, in the unit of gain.cost. Default: 0.25, 0.5, 2 and 4 times gain.cost.",
+        ),
     ] = None,
     label_delay: Annotated[
         int | None,
-        typer.Option("--label-delay", metavar="N", min=0, help="How many windows pass until labels are known."),
+        typer.Option(
+            "--label-delay",
+            metavar="N",
+            min=0,
+            help="How many windows pass until labels are known. Default: measured on the history.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try retraining policies on the history that has landed.
 
-    Fits one model per window, then computes what each policy would have cost: never, by the calendar, by drift, by
-    performance, by accumulated gain, and the best schedule in hindsight. If it is stopped, it continues where it was.
-    The answer may be not to retrain. The section policy of params.yaml has the defaults.
+    Fits one model per window, then computes what each policy would have cost: to retrain never, by the calendar, by
+    drift, by performance or by accumulated gain, and the best schedule in hindsight. If the command is stopped, the
+    next call continues where it stopped. The recommendation may be never to retrain.
     """
     from retrim.cli import render
     from retrim.reports.policy import BacktestRequest
@@ -89,14 +99,15 @@ def backtest(
     render.OUT.print("switch one on: retrim policy set NAME", highlight=False)
 
 
-@policy_app.command(name="set", epilog=example("retrim policy set accumulated gain-0.5"))
+@policy_app.command(name="set", epilog=example("retrim policy set gain-0.5"))
 def set_policy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A policy, as the newest backtest names it.")],
     as_json: AsJson = False,
 ) -> None:
     """Write a policy of the newest backtest into params.yaml.
 
-    Changes the rule and what it needs, such as the retraining cost. All else stays, comments too.
+    Changes the trigger rule and the settings that it needs, such as the retraining cost. Keeps all other lines,
+    comments included.
     """
     from retrim.cli import render
     from retrim.reports.policy_report import set_policy as op
@@ -121,9 +132,9 @@ def retraining_cost(
     currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
-    """Compute the retraining cost from its price and that of a loss.
+    """Compute gain.cost from the cost of a retraining and of a loss.
 
-    Prints it in units of the loss and in money, and the lines for params.yaml. Writes nothing.
+    Prints the retraining cost in units of the loss and in money, and the lines for params.yaml. Writes nothing.
     """
     from retrim.checking.mode import retraining_cost_of
     from retrim.cli import render
@@ -179,14 +190,15 @@ def try_settings(
     ] = None,
     origins: Annotated[
         int | None,
-        typer.Option("--origins", metavar="N", min=1, help="How many refits of each. Default: backtest.origins."),
+        typer.Option("--origins", metavar="N", min=1, help="How many origins. Default: backtest.origins."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare other settings with the present ones by backtest.
 
-    The champion's recipe, or the middle of tune.space, is refitted at several origins with and without the changes.
-    Both are compared as in the gate: on the same rows, paired, with an interval, by slice. Writes nothing.
+    The champion's recipe, or without a champion the middle of tune.space, is refitted as of several earlier dates
+    (origins) with and without the changes. Both are compared as in the gate: on the same rows, paired, with an
+    interval, by slice. Writes nothing.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_effect
@@ -217,8 +229,8 @@ def replay(
     """Replay your history under other settings, and compare.
 
     Runs the real flows at the moments of your checks, with the batches as they arrived, in a clone under var/replay/.
-    Shows decisions and losses side by side, and why they differ. A retraining takes as long as it does.
-    Branch, tags, data and store of this workspace stay as they are.
+    Shows decisions and losses side by side, and why they differ. Each retraining takes as long as a real one. Branch,
+    tags, data and store of this workspace stay as they are.
     """
     from retrim.cli import render
     from retrim.cli.screens import show_replay
@@ -250,22 +262,22 @@ def replay(
 @policy_app.command("pull-request", epilog=example("retrim policy pull-request --base main --to comment.md"))
 def pull_request(
     base: Annotated[
-        str, typer.Option("--base", metavar="REF", help="The branch or commit that the change is to go into.")
+        str, typer.Option("--base", metavar="REF", help="The branch or commit into which the change is to be merged.")
     ] = "main",
-    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many retrainings to make again.")] = 3,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many retrainings to repeat.")] = 3,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Write the comment, in Markdown, to this file.")
     ] = None,
     only_worse: Annotated[
-        bool, typer.Option("--only-worse", help="Pass every change that is not surely worse.")
+        bool, typer.Option("--only-worse", help="Fail only if the change is shown to be worse, or cannot be trained.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a change of features, settings or code against its base.
+    """Compare a change of features, settings or code with its base.
 
-    Makes the last retrainings again, at their dates, before and after the change, and compares what both lose on the
-    rows that both judge: paired, with an interval, as the gate does. Works in a clone with tags and the DVC remote.
-    Exit code 1 if the change is worse, cannot be trained, or is not shown to be safe.
+    Repeats the last retrainings, each as of its date, without and with the change. Compares the losses of both on the
+    same rows: paired, with an interval, as the gate does. A clone is enough, if it has the tags and the DVC remote. The
+    exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
     """
     from retrim.card.change import as_comment
     from retrim.cli import render
@@ -294,7 +306,7 @@ class SettingsGroup(TyperGroup):
 
 
 settings_app = typer.Typer(
-    help="Settings: what counts and where it was set, set one.", cls=SettingsGroup, invoke_without_command=True
+    help="Settings: show each value and where it was set, change one.", cls=SettingsGroup, invoke_without_command=True
 )
 
 
@@ -357,7 +369,7 @@ def set_setting(
 def pin() -> None:
     """In a run directory, let its stages use the edited params.yaml.
 
-    Writes the effective settings to data/settings.json. Then `dvc repro` runs the stages that they change.
+    Writes the effective settings to data/settings.json. Then `dvc repro` runs the stages whose settings changed.
     """
     from retrim.cli import render
     from retrim.files import WorkspacePaths

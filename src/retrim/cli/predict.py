@@ -20,21 +20,30 @@ def predict(
         str | None,
         typer.Argument(
             metavar="[IN]",
-            help="A file or folder (CSV, JSON lines, Parquet, Arrow), an address or a database. Default: what landed.",
+            help="A file or folder (CSV, JSON lines, Parquet, Arrow), an address or a database. "
+            "Default: the landed rows.",
         ),
     ] = None,
     out: Annotated[
         str | None,
         typer.Argument(
             metavar="[OUT]",
-            help="A file (.csv, .parquet, .arrow), a folder for Parquet files, an address or a database.",
+            help="Required with IN: a file (.csv, .parquet, .arrow), a folder for Parquet files, an "
+            "address or a database.",
         ),
     ] = None,
     version: Annotated[
-        int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
+        int | None,
+        typer.Option(
+            "--version",
+            metavar="N",
+            parser=version_number,
+            help="The version that predicts. Default: the live version.",
+        ),
     ] = None,
     explained: Annotated[
-        int, typer.Option("--explain", metavar="K", min=0, help="Write the K largest contributions beside each.")
+        int,
+        typer.Option("--explain", metavar="K", min=0, help="Write the K largest contributions beside each prediction."),
     ] = 0,
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If IN is a database: the query that gives the rows.")
@@ -47,15 +56,16 @@ def predict(
     ] = "predictions",
     show: Annotated[bool, typer.Option("--show", help="Show stored predictions, the newest first.")] = False,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="With --show: those made since then (UTC).")
+        str | None, typer.Option("--since", metavar="TIME", help="With --show: only predictions made since then (UTC).")
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict rows whose answer is not known yet.
+    """Predict rows whose label is not known yet.
 
-    Rows with an unreadable cell, or one out of bounds, go to a file beside OUT with the reason. One that was stopped
-    goes on where it was. Without IN: every landed row that the live version was not trained on, once per version.
+    Rows with a cell that is unreadable or out of bounds go to a file beside OUT, with the reason. If the command is
+    stopped, the same call continues where it stopped. Without IN, it predicts every landed row that the live version
+    was not trained on, once per version.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError

@@ -26,15 +26,20 @@ def serve(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
     ] = None,
-    host: Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen at.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port. 0 takes a free one.")] = PORT,
     version: Annotated[
-        int | None, typer.Option("--version", metavar="N", parser=version_number, help="Default: the live version.")
+        int | None,
+        typer.Option(
+            "--version", metavar="N", parser=version_number, help="The version that answers. Default: the live version."
+        ),
     ] = None,
     shadow: Annotated[
         list[str] | None,
         typer.Option(
-            "--shadow", metavar="WHO", help="previous, challenger or N: answers too, for comparison. Up to 4."
+            "--shadow",
+            metavar="WHO",
+            help="previous, challenger or N: this version answers too, for comparison only (repeatable, up to 4).",
         ),
     ] = None,
     jobs_under: Annotated[
@@ -42,7 +47,7 @@ def serve(
         typer.Option(
             "--jobs-under",
             metavar="PLACE",
-            help="Jobs read and write below it, or in it: a database. Default: var/jobs.",
+            help="Folder, address or database that jobs may read and write (repeatable). Default: var/jobs.",
         ),
     ] = None,
     webhook: Annotated[
@@ -51,27 +56,36 @@ def serve(
     cert: Annotated[
         Path | None, typer.Option("--cert", metavar="FILE", help="Certificate as PEM, for TLS; with --key.")
     ] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Its private key as PEM.")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Private key of the certificate, as PEM.")
+    ] = None,
     durable: Annotated[
-        bool, typer.Option("--durable", help="Flush each answer to the disk before it is sent. Default: each second.")
+        bool,
+        typer.Option(
+            "--durable", help="Flush each answer to the disk before it is sent. Default: flush once a second."
+        ),
     ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until a version is live, instead of ending.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="If no version is live, wait for one instead of ending.")
+    ] = False,
     up: Annotated[
         Path | None,
         typer.Option(
-            "--up", metavar="DIR", hidden=True, help="Serve what is added to it later, too; the supervisor says."
+            "--up",
+            metavar="DIR",
+            hidden=True,
+            help="Also serve workspaces that are added to DIR later. Set by the supervisor.",
         ),
     ] = None,
 ) -> None:
-    """Answer requests for predictions over HTTP until Ctrl-C.
+    """Serve predictions over HTTP until Ctrl-C.
 
-    POST /predict takes a row as JSON, an array of rows, or an Arrow stream. A cell that cannot be used is named in the
-    answer, with what is allowed. /explain says what each feature adds, /labels lands answers, /jobs predicts files,
-    /metrics is for Prometheus. /openapi.json describes it all. Of several workspaces, each answers at
-    /models/NAME/predict.
-    A version that goes live is loaded beside, tried and swapped in; ?version=N asks another. What is answered is in
-    var/predictions 10 s later.
-    Only this machine can connect, unless you name another --host. That takes a token: `retrim token add`.
+    POST /predict takes a row as JSON, an array of rows, or an Arrow stream. The answer names each cell that cannot be
+    used, with what is allowed. /explain returns what each feature adds, /labels lands labels, /jobs predicts files,
+    /metrics is for Prometheus. /openapi.json describes the API. With several workspaces, each model answers at
+    /models/NAME/predict. When a version goes live, the server loads it, tests it and then swaps it in. ?version=N asks
+    version N instead. Answers are stored in var/predictions every 10 s. Only this machine can connect, unless you name
+    another --host. Another host needs a token: `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError
@@ -151,17 +165,17 @@ token_app = typer.Typer(help="Tokens for callers of `retrim serve`: add, list, r
 
 @token_app.command(epilog=example("retrim token add dashboard --scope predict --scope read"))
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who uses it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token: who uses it.")],
     scopes: Annotated[
         list[str],
-        typer.Option("--scope", metavar="SCOPE", help="read, predict, label or operate; give it again for more."),
+        typer.Option("--scope", metavar="SCOPE", help="read, predict, label or operate (repeatable)."),
     ],
 ) -> None:
     """Make a token, and show it once.
 
-    Only its hash is kept. read: metrics and the description. predict: predictions. label: answers that land.
-    operate: jobs.
-    Once there is a token, requests without one are refused, from this machine too.
+    Only the hash of the token is kept. Its scopes say what it allows. read: metrics and the API description. predict:
+    predictions. label: landing labels. operate: jobs. Once a token exists, requests without one are refused, from this
+    machine too.
     """
     from retrim.lineage.tokens import add_token
 
@@ -170,7 +184,7 @@ def add(
 
 @token_app.command("list", epilog=example("retrim token list"))
 def list_tokens(as_json: AsJson = False) -> None:
-    """List tokens: whose, what they allow, since when."""
+    """List the tokens: name, scopes, when each was made."""
     from retrim.cli import render
     from retrim.lineage.tokens import read_tokens
     from retrim.stats.codec import to_record
@@ -184,8 +198,10 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 
 @token_app.command(epilog=example("retrim token remove dashboard"))
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="As `retrim token list` has it.")]) -> None:
-    """Take a token back; a server that runs refuses it at once."""
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token, as `retrim token list` shows it.")],
+) -> None:
+    """Revoke a token; running servers refuse it at once."""
     from retrim.cli import render
     from retrim.lineage.tokens import remove_token
 

@@ -30,34 +30,44 @@ def init(
     ],
     target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
     event_time: Annotated[
-        str | None, typer.Option("--event-time", metavar="COL", help="When a row's event happened.")
+        str | None, typer.Option("--event-time", metavar="COL", help="Column with the time of a row's event.")
     ] = None,
     order: Annotated[
         str | None,
-        typer.Option("--order", metavar="COL", help="If no column is a time: column of whole numbers to sort by."),
+        typer.Option(
+            "--order", metavar="COL", help="If no column is a time: column of whole numbers that orders the rows."
+        ),
     ] = None,
     label_time: Annotated[
-        str | None, typer.Option("--label-time", metavar="COL", help="When the answer was known.")
+        str | None,
+        typer.Option("--label-time", metavar="COL", help="Column with the time when the label became known."),
     ] = None,
     label_due: Annotated[
-        str | None, typer.Option("--label-due", metavar="COL", help="When the answer had to be known.")
+        str | None, typer.Option("--label-due", metavar="COL", help="Column with the time when the label is due.")
     ] = None,
     horizon: Annotated[
         str | None,
-        typer.Option("--horizon", metavar="SPAN", help="Instead: it is due this long after the event, such as 30D."),
+        typer.Option(
+            "--horizon",
+            metavar="SPAN",
+            help="Instead of --label-due: labels are due this long after the event, such as 30D.",
+        ),
     ] = None,
     every: Annotated[
-        str | None, typer.Option("--every", metavar="SPAN", help="How often a file comes, such as 1D.")
+        str | None, typer.Option("--every", metavar="SPAN", help="Time from one batch to the next, such as 1D.")
     ] = None,
     entity: Annotated[
-        str | None, typer.Option("--entity", metavar="COL", help="What the rows are about, such as a shop or a person.")
+        str | None,
+        typer.Option(
+            "--entity", metavar="COL", help="Column that names what a row is about, such as a shop or a person."
+        ),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
     positive: Annotated[
-        str | None, typer.Option("--positive", help="The class whose probability is predicted.")
+        str | None, typer.Option("--positive", help="For a binary task: the class whose probability is predicted.")
     ] = None,
     loss: Annotated[
-        str | None, typer.Option("--loss", help="Loss for tuning and judging, such as pinball@0.9.")
+        str | None, typer.Option("--loss", help="Loss for tuning and evaluation, such as pinball@0.9.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="MODEL", help="Name of the model. Default: the file's name.")
@@ -67,13 +77,17 @@ def init(
     ] = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", metavar="COL", help="Use this column although it looks personal (repeatable)."),
+        typer.Option(
+            "--keep", metavar="COL", help="Use this column although it looks like personal data (repeatable)."
+        ),
     ] = None,
     allow_leak: Annotated[
         list[str] | None,
         typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeatable)."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why they are not leaks. Kept in params.yaml.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="With --allow-leak: why these columns are no leaks. Kept in params.yaml.")
+    ] = "",
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that gives the rows.")
     ] = None,
@@ -86,18 +100,20 @@ def init(
     known_ahead: Annotated[
         list[str] | None,
         typer.Option(
-            "--known-ahead", metavar="COL", help="With --ahead: this feature is known that early (repeatable)."
+            "--known-ahead",
+            metavar="COL",
+            help="With --ahead: the value of this feature is known that early (repeatable).",
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Refused if a version exists.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: decide, and report it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: accept every proposal and report it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Describe a table of your own, and land it.
+    """Set up this workspace for your own table, and land its rows.
 
     Inspects the table, writes params.yaml and a suite in expectations/, commits both and lands the rows.
-    Then: retrim retrain.
+    Next: `retrim retrain`.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
@@ -263,16 +279,19 @@ def _show_written(written: "WrittenFiles") -> None:
 
 @app.command("new", epilog=example("retrim new ~/deliveries --ci"))
 def new(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, outside any repository.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create, outside any git repository.")],
     ci: Annotated[
-        bool, typer.Option("--ci", help="Lay files for GitHub's or GitLab's CI, too. DIR may be a workspace already.")
+        bool,
+        typer.Option(
+            "--ci", help="Also write the files for CI on GitHub and GitLab. DIR may be an existing workspace."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Lay a workspace for a model of your own.
+    """Create a workspace for a model of your own.
 
-    A small git repository. DVC keeps the wheel of this retrim in it, so that every version can be rebuilt. Then:
-    retrim init.
+    A workspace is a small git repository. DVC keeps the wheel of the installed retrim in it, so that every version can
+    be rebuilt. Next: `retrim init`.
     """
     from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
@@ -292,11 +311,12 @@ def new(
 
 @app.command(epilog=example("retrim upgrade"))
 def upgrade(as_json: AsJson = False) -> None:
-    """Move this workspace to the retrim that runs.
+    """Move this workspace to the installed version of retrim.
 
-    Its wheel takes the place of the one in data/code/. Lock and stages follow. In params.yaml, settings of earlier
-    versions are moved. All is committed. Every file that it changes is first copied to var/upgrade/. Ends with
-    exit code 1 if the live version predicts its reference rows differently than before.
+    The wheel of the installed retrim replaces the one in data/code/. The package lock and the DVC stages change with
+    it. In params.yaml, settings of earlier retrim versions are moved or removed. All changes are committed. Every
+    changed file is first copied to var/upgrade/. The exit code is 1 if the live version predicts its reference rows
+    differently than before.
     """
     from retrim.cli import render
     from retrim.files import WorkspacePaths
@@ -336,9 +356,12 @@ def profile(
         str | None,
         typer.Option("--data", metavar="PATH", help="A raw file, as init takes it. Default: what has landed."),
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", metavar="COL", help="With --data: its target.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COL", help="With --data: the column to predict.")
+    ] = None,
     event_time: Annotated[
-        str | None, typer.Option("--event-time", metavar="COL", help="With --data: when a row happened.")
+        str | None,
+        typer.Option("--event-time", metavar="COL", help="With --data: column with the time of a row's event."),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="With --data: regression, binary or multiclass.")] = None,
     positive: Annotated[
@@ -359,17 +382,17 @@ def profile(
         str | None, typer.Option("--as-of", metavar="TIME", help="Use what had landed by then (UTC). Default: now.")
     ] = None,
     rows: Annotated[
-        int, typer.Option("--rows", metavar="N", min=1, help="Rows sampled for slow computations.")
+        int, typer.Option("--rows", metavar="N", min=1, help="How many rows to sample for slow computations.")
     ] = 50_000,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page. Default: var/profile.html.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Profile the table: a page of pictures, and what to do.
+    """Profile the table: write a page of charts and recommendations.
 
-    Types, missing values, distributions, the target, related columns, leaks, drift, duplicates and doubtful labels.
-    Each finding has its figures. Values of personal and forbidden columns are not shown.
+    The page shows types, missing values, distributions, the target, related columns, leaks, drift, duplicates and
+    doubtful labels. Each finding comes with its figures. Values of personal and forbidden columns are not shown.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_look

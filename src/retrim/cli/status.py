@@ -21,22 +21,26 @@ def status(
         typer.Argument(metavar="[DIR ...]", help="With --all: workspaces, or folders with workspaces."),
     ] = None,
     everywhere: Annotated[
-        bool, typer.Option("--all", help="Show every model of these workspaces and of their stores.")
+        bool, typer.Option("--all", help="Show every model of these workspaces, and every other model in their stores.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="One line for cron and Nagios: exit code 0 ok, 1 warning, 2 critical.")
+        bool,
+        typer.Option("--check", help="Print one line for cron and Nagios. Exit code 0: ok, 1: warning, 2: critical."),
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write one self-contained page with pictures, and print nothing."),
+        typer.Option(
+            "--html", metavar="FILE", help="Write one self-contained HTML page with charts instead of the screen."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show on one screen what is live and what comes next.
 
-    Live version, last check, accumulated gain against the retraining cost, last decision, next scheduled run.
-    With --all, one line per model: live version, last check, and what waits, is late or went wrong.
-    With --check, one line that says what is wrong and what to do. Its exit code is 3 where that cannot be told.
+    Shows the live version, the last check, the accumulated gain against the retraining cost, the last decision and the
+    next scheduled run. With --all, one line per model: live version, last check, and what waits for a person, is late
+    or failed. With --check, one line that says what is wrong and what to do. The exit code of --check is 3 if the state
+    cannot be read.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -109,10 +113,12 @@ def ui(
 ) -> None:
     """Show the pages of this workspace until Ctrl-C: status, MLflow.
 
-    With DIR, or in a folder that holds workspaces, the status pages of all of them, those that need somebody first.
+    With DIR, or in a folder that holds workspaces, it shows the status pages of all of them. Models that need a person
+    come first.
 
-    Only this machine can open them, and they ask for a password. The command prints where it is. From the status page
-    you can approve, reject, acknowledge, roll back, retrain and land a quarantined batch, each with a reason.
+    Only this machine can open the pages, and they ask for a password. The command prints which file holds the password.
+    From the status page you can approve, reject, acknowledge, roll back, retrain and land a quarantined batch, each
+    with a reason.
     """
     from retrim.adapters import mlflow_server
     from retrim.cli.page_server import PREFIX, page_app, places_app

@@ -97,13 +97,17 @@ def reproduce(
     version: Version,
     prove: Annotated[
         bool,
-        typer.Option("--prove", help="Without any cache, in an environment built from the recorded lock."),
+        typer.Option("--prove", help="Rebuild without any cache, in an environment built from the recorded lock."),
     ] = False,
     chain: Annotated[
-        bool, typer.Option("--chain", help="With --prove: prove every champion on the way first.")
+        bool,
+        typer.Option(
+            "--chain",
+            help="With --prove: first prove the champion that it was judged against, and so on back to version 1.",
+        ),
     ] = False,
     skip_proved: Annotated[
-        bool, typer.Option("--skip-proved", help="With --chain: leave out those that were proved before.")
+        bool, typer.Option("--skip-proved", help="With --chain: leave out versions that were proved earlier.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -153,7 +157,8 @@ def reproduce(
 def environment(version: Version, as_json: AsJson = False) -> None:
     """Build the environment of a version, for work by hand.
 
-    The packages of its requirements.lock, each checked by its hash, and the wheel that was its code. Built once.
+    The environment has the packages of the version's requirements.lock, each checked against its hash, and the wheel of
+    the version's code. It is built once and then used again.
     """
     from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
@@ -192,16 +197,21 @@ def rollback(
     by: By,
     to: Annotated[
         int | None,
-        typer.Option("--to", metavar="N", parser=version_number, help="The version. Default: the one before."),
+        typer.Option(
+            "--to",
+            metavar="N",
+            parser=version_number,
+            help="Number of the version. Default: the version that was live before.",
+        ),
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an earlier version live again.
 
-    First its stored bundle is compared with the recorded hash, loaded in a fresh process and asked its reference rows.
-    Afterwards nothing retrains by itself until you say so (retrim retrain, retrim policy acknowledge) or enough rows
-    have matured.
+    First the stored bundle of the version is compared with the recorded hash, loaded in a fresh process and tested on
+    its reference rows. Afterwards nothing retrains by itself until you say so (retrim retrain, retrim policy
+    acknowledge) or enough rows have matured.
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
@@ -226,7 +236,7 @@ def run_directory(
 ) -> None:
     """Make a run directory to work in by hand; print its path.
 
-    It has the data and champion of a date. Change into it and run dvc repro.
+    The directory has the data and the champion as of a date. Change into it and run `dvc repro`.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
@@ -328,9 +338,9 @@ def log_verify(
 ) -> None:
     """Check that no row of the release log was altered.
 
-    Each row is signed over the row before. A copy of each row lies in git as the tag retrim/MODEL/log/N. The first row
-    that is not what was signed is named, with exit code 1. Push the tags, or note the last digest elsewhere and ask
-    for it later with --head.
+    The signature of each row covers the row before it. A copy of each row lies in git as the tag retrim/MODEL/log/N. If
+    a row was altered, the first such row is named and the exit code is 1. Push the tags, or note the last digest
+    elsewhere and ask for it later with --head.
     """
     from retrim.cli import render
     from retrim.release.versions import verify_log
@@ -357,7 +367,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that an attestation is what was signed, and by whom.
+    """Check that an attestation was not altered, and who signed it.
 
     If it was altered, the exit code is 1. Without --key, the attestation must be signed with the key of
     this workspace or one of proof.trusted_keys.
@@ -384,7 +394,7 @@ def key(as_json: AsJson = False) -> None:
     """Print the public key of this workspace and its fingerprint.
 
     Attestations and exports are signed with its private half, var/keys/signing.key, which is made at first use. To
-    trust it elsewhere, write the first line under proof.trusted_keys there.
+    trust this key in another workspace, add the first line of the output to proof.trusted_keys there.
     """
     from retrim.cli import render
 
@@ -405,9 +415,9 @@ Why = Annotated[str, typer.Option("--reason", help="Reason, kept with the versio
 def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Let a version that waits for a person go live.
 
-    The release checks run, and the champion must still be the one it was judged against. If the version does not go
-    live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The approval also
-    covers its recipe fitted once more.
+    The release checks run, and the champion must still be the one against which the version was judged. If the version
+    does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The approval
+    also covers the later version that fits the same recipe once more (retrain.refit_after).
     """
     from retrim.cli import render
     from retrim.release.approval import approve as op
@@ -424,8 +434,8 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
 def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Refuse a version that waits for a person.
 
-    What is live stays. It counts like a refusal by the gate. A version that nobody answers by the date that
-    `retrim status` shows is refused too.
+    The live version stays live. A rejection counts like a refusal by the gate. A version that nobody answers by the
+    date that `retrim status` shows is refused too.
     """
     from retrim.release.approval import reject as op
 
@@ -447,15 +457,16 @@ def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
     "acknowledge", epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'")
 )
 def settle(
-    reason: Annotated[str, typer.Option("--reason", help="Why nothing has to be retrained, kept with the record.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why no retraining is needed, kept with the record.")],
     by: By,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Acknowledge what is on hold, without a retraining.
+    """Acknowledge a decision on hold, without a retraining.
 
-    The answer holds until the alarm clears. If the alarm returns later, it counts as new. Refused runs are counted
-    from zero. Who, when and why is kept: retrim why. The exit code is 1 if nothing is held.
+    The acknowledgement lasts until the alarm clears. If the alarm returns later, it counts as new. The count of refused
+    runs starts again at zero. `retrim why` shows who acknowledged it, when and why. The exit code is 1 if nothing is on
+    hold.
     """
     from retrim.checking.check import acknowledge as op
     from retrim.cli import render
@@ -474,14 +485,15 @@ def export(
     version: Version,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", help="Where to write it. Default: var/exports/<model>-v<N>.tar."),
+        typer.Option("--to", metavar="FILE", help="Where to write the file. Default: var/exports/<model>-v<N>.tar."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a version into one signed file.
 
     It holds the bundle, verdict, lineage, package lock, release record and newest attestation, signed with the key of
-    this workspace. The same version in the same state gives the same bytes. Prove it first: its attestation goes along.
+    this workspace. The same version in the same state gives the same bytes. If you prove the version first, the file
+    includes its attestation.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
@@ -502,16 +514,20 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A file that `retrim versions export` wrote in another workspace.")],
     by: By,
     reason: Annotated[
-        str | None, typer.Option("--reason", help="Why you approve it, where release.approval asks a person.")
+        str | None,
+        typer.Option(
+            "--reason", help="Why you approve the version, if release.approval requires a person to approve it."
+        ),
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Import a version that another workspace exported.
 
-    Its key must stand under proof.trusted_keys. Signature, hashes and reference rows are checked. Then the gate here
-    judges it against the champion here, on rows it has not seen. It goes live only if it passes. With too few rows it
-    is deferred, and nothing is kept. The exit code is 1 unless it went live.
+    The public key of that workspace must be listed in proof.trusted_keys here. Signature, hashes and reference rows are
+    checked. Then the gate judges the version against the champion of this workspace, on rows that neither has seen. The
+    version goes live only if it passes. If there are too few such rows, the import is deferred and nothing is kept. The
+    exit code is 1 unless the version went live.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import import_version
@@ -530,14 +546,14 @@ def import_(
 
 @versions_app.command(epilog=example("retrim versions gc --dry-run"))
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove what no version needs.
 
-    Run directories that are over, trial logs, environments that no version has, failed MLflow runs, and files of the
-    DVC cache that no version, branch, tag or run directory names. What a version needs to be rebuilt stays, and so do
-    landing zone and store. Refused while a run or a rebuild is in progress.
+    Removes the run directories of ended runs, trial logs, environments that no version uses, failed MLflow runs, and
+    files of the DVC cache to which no version, branch, tag or run directory refers. What a version needs to be rebuilt
+    stays, and so do landing zone and store. The command is refused while a run or a rebuild is in progress.
     """
     from retrim.cli import render
     from retrim.retraining.gc import prune
@@ -567,23 +583,26 @@ def canary(
     version: Annotated[
         int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
     ] = None,
-    share: Annotated[float, typer.Option("--share", help="Of the entities, 0.5 at most.")] = 0.1,
+    share: Annotated[
+        float, typer.Option("--share", help="Share of the entities for which the version answers, at most 0.5.")
+    ] = 0.1,
     entity: Annotated[
         str | None,
         typer.Option(
             "--entity",
             metavar="COLUMN",
-            help="Column of a request that says whom a row is about. Default: leaks.entity, else the row's key.",
+            help="Column of a request that holds the entity, such as a customer. Default: "
+            "leaks.entity, else the row's key.",
         ),
     ] = None,
-    stop: Annotated[bool, typer.Option("--stop", help="End the canary that goes on.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End the running canary.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Let a version answer a share of the rows over HTTP.
 
-    Whom a row is about decides which version answers it, so a customer keeps a version. The canary ends by itself if
-    it fails, is slow, or is worse once labels come, and at the latest after the longest length of a probation.
-    An ended canary never restarts by itself. `retrim status` shows how it stands.
+    The entity of a row decides which version answers, so the same customer always gets the same version. The canary
+    ends by itself if it fails, is slow, or is worse once labels arrive, and at the latest after the longest time that a
+    probation may take. An ended canary never restarts by itself. `retrim status` shows its state.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
