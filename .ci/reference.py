@@ -58,10 +58,10 @@ def plain(text: str) -> str:
 SETTINGS_HEAD = f"""# Settings
 
 Every setting by its key in `params.yaml`, which states the table and what differs from these defaults.
-`retrim settings` prints what counts and where it was set; `retrim settings set KEY=VALUE` changes it.
+`retrim settings` prints the value of each setting and where it was set; `retrim settings set KEY=VALUE` changes one.
 
-A default in words follows other settings; one that is missing has to be stated. What a run was made with lies in
-`data/settings.json` of its commit and in its bundle, so that another default changes no old version.
+A default in words follows other settings. A setting without a default has to be stated. The settings of a run are kept
+in `data/settings.json` of its commit and in its bundle, so that a new default changes no old version.
 [Kept, derived, fixed](../explanation/settings.md) says why each is a setting.
 
 {MADE}
@@ -93,13 +93,13 @@ BEFORE = 216
 """Settings that there were before any was fixed, counted as today."""
 KEPT = {
     "data": "what the table is: nobody else knows it",
-    "reading": "how the files of a table spell their cells",
-    "batches": "what is looked at, and the memory that a file may take",
+    "reading": "how the cells of a file are read",
+    "batches": "what is inspected, and the memory that a file may take",
     "prepare": "the steps of a table",
     "leaks": "what a person knows of a column",
-    "split": "how many rows judge: `init` measures it",
-    "judge": "what an error costs, and how long errors stay alike",
-    "tune": "how long a search may take, and what it looks at",
+    "split": "how many rows evaluate: `init` measures it",
+    "judge": "what an error costs, and how long errors stay correlated",
+    "tune": "how long a search may take, and what it searches",
     "train": "the model, its rows, and what competes",
     "backtest": "how long a backtest may take",
     "compute": "the machines that are there",
@@ -108,13 +108,13 @@ KEPT = {
     "decide": "what each kind of error costs",
     "probe": "what a probe may cost",
     "gain": "what a retraining costs, and how many rows a check has",
-    "drift": "which tests look, and how many false alarms a team reads",
+    "drift": "which tests run, and how many false alarms a team accepts",
     "triggers": "who or what starts a retraining, and its guards",
     "card": "what only a person can say",
     "previous_champions": "whether an earlier champion may come back",
     "probation": "how long a promotion is watched",
     "retrain": "the mode, and the time that a run may take",
-    "release": "the limits of where it is served, and who is asked",
+    "release": "the limits of the machine that serves, and who approves",
     "proof": "whose keys count, and the size of what is imported",
     "schedule": "when each part runs",
     "alerts": "how often people are told, and when not",
@@ -214,8 +214,8 @@ COMMANDS = f"""# Commands
 - A `SPAN` is a number with a unit, such as `1h` or `14D`.
 - `--json` prints one JSON document on standard output: [records](records.md).
 - An error is one line on standard error: what was found, what is allowed, what to do.
-- `demo`, `check`, `retrain` and `policy replay` run flows. They use the Prefect server that runs, or start one under
-  `var/` and stop it.
+- `demo`, `check`, `retrain` and `policy replay` run flows. They use the running Prefect server, or start one
+  under `var/` and stop it at the end.
 
 {MADE}
 """

@@ -30,17 +30,18 @@ def _is_quiet_time(text: str) -> str:
 
 
 class AlertParams(SettingsSection):
-    """How often people are told. The addresses stand in the environment: `RETRIM_ALERTS`, `RETRIM_ALERTS_FILE`."""
+    """How often alerts are sent. The environment has the addresses: `RETRIM_ALERTS`, `RETRIM_ALERTS_FILE`."""
 
     every: SomeSpan = Field(
         default="10min",
-        description="shortest time between two messages to an address; what happens meanwhile goes into one message",
+        description="shortest time between two messages to an address; alerts that are raised meanwhile "
+        "go into one message",
     )
-    remind: SomeSpan = Field(default="3D", description="time after which an alert that still stands is sent again")
+    remind: SomeSpan = Field(default="3D", description="time after which an alert that is still true is sent again")
     quiet: Annotated[str, AfterValidator(_is_quiet_time)] | None = Field(
         default=None,
-        description="hours in which only critical alerts are sent, such as 22:00-07:00 in UTC or "
-        "22:00-07:00 Europe/Berlin; null: there are none",
+        description="hours in which only critical alerts are sent, such as 22:00-07:00 (UTC) or "
+        "22:00-07:00 Europe/Berlin; null: none",
     )
 
 

@@ -433,7 +433,7 @@ class Params(SettingsSection):
     proof: ProofParams = ProofParams()
     schedule: ScheduleParams = ScheduleParams()
     alerts: AlertParams = AlertParams()
-    seed: int = Field(default=7, ge=0, description="of every random draw: searches, fits, bootstraps, samples")
+    seed: int = Field(default=7, ge=0, description="seed of every random draw: searches, fits, bootstraps, samples")
 
     def as_stated(self) -> dict[str, JsonValue]:
         """A params.yaml that states every setting."""

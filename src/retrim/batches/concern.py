@@ -56,28 +56,31 @@ class Concern:
 
 
 class BatchParams(SettingsSection):
-    """What a batch is held against, and how far off is too far."""
+    """How a batch is compared with earlier ones, and which deviation is suspicious."""
 
     least_rows: int = Field(
         exclude=True,
         default=50,
         ge=10,
-        description="rows of the smallest batch whose columns are judged; fewer give no steady share",
+        description="fewest rows of a batch whose columns are inspected; fewer give no steady share",
     )
     least_windows: int = Field(
         exclude=True,
         default=4,
         ge=2,
-        description="fewest earlier windows of the batch's length; fewer do not show a range",
+        description="fewest earlier windows of the batch's length to compare with; fewer do not show a range",
     )
     most_windows: int = Field(
-        exclude=True, default=60, ge=2, description="most earlier windows, the newest; it bounds the time of a verdict"
+        exclude=True,
+        default=60,
+        ge=2,
+        description="most earlier windows to compare with, the newest; it bounds the time of a verdict",
     )
     history_rows: int = Field(
         exclude=True,
         default=50000,
         ge=100,
-        description="most landed rows that are read for them, the newest; it bounds the memory of a verdict",
+        description="most landed rows that are read for these windows, the newest; it bounds the memory of a verdict",
     )
     novelty: float = Field(
         exclude=True,
@@ -89,7 +92,7 @@ class BatchParams(SettingsSection):
         ),
     )
     piece_mb: float = Field(
-        default=128.0, gt=0, description="megabytes unpacked above which a file lands in pieces of that size"
+        default=128.0, gt=0, description="a file with more megabytes than this, unpacked, lands in chunks of this size"
     )
     cut_short: float = Field(
         exclude=True,
@@ -104,7 +107,8 @@ class BatchParams(SettingsSection):
     skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),
         description=(
-            "columns, and checks of a whole batch (rows twice, sent before, cut short), that are not inspected; "
-            "all: batches are checked against their contract only"
+            "columns that are not inspected, and checks of a whole batch that are not made (rows "
+            "twice, sent before, cut short); all: a batch is checked only against data.columns "
+            "and its suite"
         ),
     )

@@ -42,12 +42,12 @@ from retrim.training.recipe import BacktestRecord, FoundRecord
 
 
 class CardParams(Settings):
-    """What only a person can say of a model; it stands in its cards."""
+    """What only a person can say of a model; its model cards show it."""
 
     owner: str | None = Field(default=None, description="who is responsible for the model; null: not stated")
-    purpose: str | None = Field(default=None, description="what its predictions are for; null: not stated")
+    purpose: str | None = Field(default=None, description="what the model's predictions are for; null: not stated")
     limits: str | None = Field(
-        default=None, description="what they must not be used for, what is known to be wrong; null: not stated"
+        default=None, description="what its predictions must not be used for, and known errors; null: not stated"
     )
 
 

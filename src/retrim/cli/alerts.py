@@ -43,7 +43,7 @@ def alerts(
 def send_test_messages(as_json: AsJson = False) -> None:
     """Send a test message to each address, and say which failed.
 
-    The addresses are those of RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if one failed.
+    The addresses are those of RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if an address failed.
     """
     from retrim.lineage.telling import send_test
 
@@ -54,7 +54,7 @@ def send_test_messages(as_json: AsJson = False) -> None:
 def send(as_json: AsJson = False) -> None:
     """Send the alerts that are due, as the schedule does by itself.
 
-    If you do not run the schedule, call it from a timer such as cron. The exit code is 1 if an address failed.
+    If you do not run the schedule, run this command from a timer such as cron. The exit code is 1 if an address failed.
     """
     from retrim.lineage.telling import tell_people
 

@@ -164,8 +164,8 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
 def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
     """Withdraw a landed batch: views from now on leave it out.
 
-    Views as of an earlier moment still have it, and versions made with it still rebuild. If a correction is withdrawn,
-    the earlier values count again. The same file cannot land again.
+    Views as of an earlier moment still have it, and versions made with it can still be rebuilt. If a correction is
+    withdrawn, the earlier values count again. The same file cannot land again.
     """
     from retrim.cli import render
     from retrim.landing.ingest import withdraw

@@ -44,9 +44,9 @@ def up(
 ) -> None:
     """Run everything here until Ctrl-C: schedule, pages, predictions.
 
-    For this workspace, or for all workspaces of DIR: one Prefect server, one worker that carries out the schedules,
-    the page with MLflow, and the prediction server, which waits until a version is live. Each run takes place in the
-    folder of its workspace, and in its .venv if it has one.
+    It runs, for this workspace or for all workspaces of DIR, one Prefect server, one worker that carries out the
+    schedules, the page with MLflow, and the prediction server, which waits until a version is live. Each flow run works
+    in the folder of its workspace, with the .venv of the workspace if there is one.
 
     A part that ends is started again, after longer and longer pauses if it keeps ending at once. All parts listen on
     127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names a server,

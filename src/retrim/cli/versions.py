@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from retrim.retraining.reproduce import RebuildResult
 
 versions_app = typer.Typer(
-    help="Versions: list, roll back, rebuild, approve, move, clean up.", invoke_without_command=True
+    help="Versions: list, roll back, rebuild, approve, export, clean up.", invoke_without_command=True
 )
 NO_REMOTE = (
     "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
@@ -113,8 +113,8 @@ def reproduce(
 ) -> None:
     """Rebuild a version; say whether it is identical.
 
-    It works in a run directory of its own. The exit code is 1 if anything differs, and the differences are named. A
-    proof ends with a signed attestation.
+    The rebuild has a run directory of its own. The exit code is 1 if anything differs, and the differences are named.
+    With --prove, a signed attestation is written.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError

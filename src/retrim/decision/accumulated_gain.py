@@ -20,11 +20,13 @@ from retrim.stats.plugins import SettingsSection
 class MoneyParams(SettingsSection):
     """What a retraining costs, and what loss costs."""
 
-    cost: float = Field(gt=0, description="of one retraining: compute, review, churn, in `currency`")
+    cost: float = Field(gt=0, description="cost of one retraining (compute, review, churn), in `currency`")
     per_unit: float = Field(gt=0, description="what one unit of mean loss over one usual check's rows costs")
-    currency: str = Field(min_length=1, description="such as EUR")
+    currency: str = Field(min_length=1, description="name of the currency, such as EUR")
     gb_month: float | None = Field(
-        default=None, ge=0, description="of a GB on the disk for a month, in `currency`; null: storage is not counted"
+        default=None,
+        ge=0,
+        description="cost of a GB on the disk for a month, in `currency`; null: storage is not counted",
     )
 
     @property
@@ -158,19 +160,23 @@ class GainParams(SettingsSection):
     """What retraining would have saved so far, against what it costs."""
 
     cost: float = Field(
-        default=0.5, gt=0, description="the gain in mean loss that pays for one retraining in one check"
+        default=0.5,
+        gt=0,
+        description="retraining cost: the accumulated gain, in mean loss times checks, that pays for one retraining",
     )
     cost_unit: Literal["loss", "first_loss"] = Field(
-        default="first_loss", description="units of the loss, or of version 1's judging loss"
+        default="first_loss",
+        description="unit of gain.cost: the loss itself (loss), or version 1's mean loss on its holdout "
+        "rows (first_loss)",
     )
-    rows_per_check: int = Field(default=336, ge=1, description="rows of a usual check")
+    rows_per_check: int = Field(default=336, ge=1, description="mature rows that a usual check counts")
     errors: float = Field(
         exclude=True,
         default=2.0,
         ge=0,
         description=(
-            "standard errors of itself that the accumulated gain must also exceed; "
-            "the costs of the benchmarks were measured with it"
+            "the accumulated gain must also exceed this many of its standard errors; the costs of "
+            "the benchmarks were measured with it"
         ),
     )
     ahead: float = Field(
@@ -178,12 +184,13 @@ class GainParams(SettingsSection):
         default=0.0,
         ge=0,
         description=(
-            "checks like the newest ones that are added before it is held to the retraining cost; "
-            "what has not come counts for nothing"
+            "checks like the newest ones that are added before the accumulated gain is compared "
+            "with the retraining cost; 0, because what has not come counts for nothing"
         ),
     )
     money: MoneyParams | None = Field(
-        default=None, description="what the retraining cost was worked out from, by `retrim policy cost`; or null"
+        default=None,
+        description="amounts of money from which `retrim policy cost` computed gain.cost; null: not stated",
     )
 
     @model_validator(mode="after")

@@ -114,19 +114,20 @@ def restore_instead(
 class PreviousChampionParams(SettingsSection):
     """Previous champions, scored at checks and in runs."""
 
-    most: int = Field(default=3, ge=0, description="previous champions that are scored, the newest; 0: none")
+    most: int = Field(default=3, ge=0, description="how many of the newest previous champions are scored; 0: none")
     restore: bool = Field(
         exclude=True,
         default=True,
-        description="whether one that passes the gate is promoted again; release.approval.moves may ask a person",
+        description="whether a previous champion that passes the gate is promoted again; "
+        "release.approval.moves may require a person",
     )
     judged: int = Field(
         exclude=True,
         default=1,
         ge=1,
         description=(
-            "of them, those that are judged in a run beside its challengers, at most; "
-            "each more makes the gate stricter for all"
+            "most previous champions that a run judges beside its challengers; each more makes "
+            "the gate stricter for all"
         ),
     )
 

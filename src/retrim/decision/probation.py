@@ -24,7 +24,7 @@ MOST = 700.0  # e to more than this is not a number
 
 
 class ProbationParams(SettingsSection):
-    """How long a promotion is watched, and what ends that."""
+    """How long a new champion is on probation, and what ends the probation."""
 
     checks: int = Field(default=26, ge=0, description="most checks that a new champion stays on probation; 0: none")
     block_share: float = Field(
@@ -452,11 +452,14 @@ REBUILD = "urn:retrim:rebuild:v1"
 
 
 class ProofParams(SettingsSection):
-    """Proofs and keys."""
+    """Imports from other workspaces, and the keys that are trusted."""
 
-    most_mb: float = Field(default=500.0, gt=0, description="megabytes of the largest file that import reads")
+    most_mb: float = Field(
+        default=500.0, gt=0, description="megabytes of the largest file that `retrim versions import` reads"
+    )
     trusted_keys: tuple[str, ...] = Field(
-        default=(), description="public keys whose attestations and exports count, beside our own"
+        default=(),
+        description="public keys whose attestations and exports are trusted, besides the key of this workspace",
     )
 
 

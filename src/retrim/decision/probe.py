@@ -41,14 +41,20 @@ class ProbeParams(SettingsSection):
         exclude=True,
         default=1,
         ge=1,
-        description=("blocks of the newest window, each judged by a fit on what was due before it; each costs one fit"),
+        description=(
+            "blocks of the newest window, each scored by a fit on the rows that were due before it; each costs one fit"
+        ),
     )
-    min_rows: int = Field(default=48, ge=2, description="mature rows a check needs before it says anything")
+    min_rows: int = Field(
+        default=48, ge=2, description="fewest new rows with which a check measures the loss, estimates it or probes"
+    )
     sample_rows: int | None = Field(
-        default=None, ge=2, description="most rows that a refit is fitted on; null: all of its past"
+        default=None, ge=2, description="most rows that a probe is fitted on; null: all earlier rows"
     )
     when: Annotated[str, AfterValidator(_is_when)] = Field(
-        default="needed", description="needed, every, drift, or a span since the last probe"
+        default="needed",
+        description="when a check probes: needed (the result could change the decision), every check, "
+        "after drift, or at this span since the last probe",
     )
 
     def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:

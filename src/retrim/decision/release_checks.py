@@ -18,13 +18,13 @@ class LatencyParams(SettingsSection):
     """How long predictions may take."""
 
     one_row: float = Field(
-        default=500.0, gt=0, description="milliseconds that the slowest 1 % of predictions of one row may take"
+        default=500.0, gt=0, description="largest 99th percentile of the time to predict one row, in milliseconds"
     )
     thousand_rows: float = Field(
         exclude=True,
         default=2000.0,
         gt=0,
-        description="the same for 1,000 rows at once; a slower model is not usable, whatever one row takes",
+        description="the same for 1,000 rows at once; a slower model is not usable, however fast one row is",
     )
 
 
@@ -38,10 +38,10 @@ class ReleaseParams(SettingsSection):
         description="seconds in which a fresh process has to answer; a slower model cannot be served",
     )
     most_mb: float | None = Field(
-        default=200.0, gt=0, description="megabytes that predicting takes, at most; null: reported only"
+        default=200.0, gt=0, description="most memory that predicting may take, in megabytes; null: reported only"
     )
     most_ms: LatencyParams | None = Field(
-        default=LatencyParams(), description="milliseconds that predicting takes; null: reported only"
+        default=LatencyParams(), description="most milliseconds that predicting may take; null: reported only"
     )
     approval: ApprovalParams = Field(
         default=ApprovalParams(), description="changes of the champion that wait for a person's approval"

@@ -44,27 +44,32 @@ class RetrainParams(SettingsSection):
         exclude=True, default="search", description="mode of version 1, which has no earlier version to start from"
     )
     mode: Mode | Literal["auto"] = Field(
-        default="refit", description="mode of every later version; auto: as its runs say it pays"
+        default="refit",
+        description="mode of every version after the first; auto: the cheapest mode whose gain in earlier "
+        "runs covers its cost",
     )
     refit_after: bool = Field(
-        default=True, description="whether a promoted recipe is fitted once more, on the rows that judged too"
+        default=True,
+        description="whether the recipe of a promoted version is fitted once more, on the holdout rows too",
     )
     attempts: int = Field(
         exclude=True,
         default=3,
         ge=1,
-        description="most starts of a run, restarts after a kill included; what killed three would kill a fourth",
+        description="most starts of a run, restarts after a kill included; what killed three starts would "
+        "kill a fourth",
     )
     stage_limit: StageLimit = Field(
         default="auto",
-        description="time that a stage may take; auto: ten times its longest earlier run in the same mode, 6h or more",
+        description="longest time that a stage may take; auto: ten times its longest earlier run in the "
+        "same mode, at least 6h",
     )
     stage_heartbeat: SomeSpan = Field(
         exclude=True,
         default="30min",
         description=(
-            "time for which a stage may neither print nor use the processor, and a run's process be silent; "
-            "what works does one of both"
+            "longest time for which a stage may neither print nor use the processor, and for "
+            "which the process of a run may be silent; a stage that works does one of both"
         ),
     )
 
@@ -81,7 +86,7 @@ class RunDirectoryParams(SettingsSection):
     gc_grace: Span = Field(
         exclude=True,
         default="1h",
-        description="what came into the DVC cache within this span is not pruned; somebody may be using it",
+        description="files that came into the DVC cache within this span are not removed; somebody may be using them",
     )
 
 
@@ -106,30 +111,31 @@ Timetable = Annotated[str, AfterValidator(_is_timetable)]
 class ScheduleParams(SettingsSection):
     """When each deployment runs: a cron expression in UTC, or a span counted from 1970."""
 
-    ingest: Timetable = Field(default="0 * * * *", description="when files are taken from the inbox")
+    ingest: Timetable = Field(default="0 * * * *", description="when files of the inbox are ingested")
     monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
     score: Timetable = Field(default="30 * * * *", description="when rows without a prediction get one")
-    maintain: Timetable = Field(default="45 0 * * *", description="when unreferenced files are removed")
+    maintain: Timetable = Field(default="45 0 * * *", description="when files that nothing refers to are removed")
     prove: Timetable | None = Field(
-        default="0 3 * * 0", description="when a random version is proved; null: never; Sundays at 3: a week apart"
+        default="0 3 * * 0",
+        description="when a random version is rebuilt and proved; null: never; by default Sundays at 3:00",
     )
     backup: Timetable | None = Field(
-        default=None, description="when a backup is made below the place that RETRIM_BACKUP names; null: never"
+        default=None, description="when a backup is made, in the folder of the model below RETRIM_BACKUP; null: never"
     )
     keep_backups: int = Field(
         default=30,
         ge=1,
-        description="newest backups that are kept; a month of daily ones, because faults are noticed late",
+        description="how many of the newest backups are kept; a month of daily ones, because faults are noticed late",
     )
     keep_predictions: SomeSpan | None = Field(
         default="1100D",
-        description="older predictions are deleted, by months of their rows; null: never; an audit may ask "
-        "within three years",
+        description="age above which stored predictions are deleted, by months of their rows; null: "
+        "never; an audit may ask for three years",
     )
     keep_leftovers: SomeSpan | None = Field(
         default="90D",
-        description="files in var/inbox/taken/ and MLflow's trials of refused versions are deleted after that; null: "
-        "never; within a quarter somebody notices what a source did wrong",
+        description="age above which files in var/inbox/taken/ and the MLflow trials of refused versions "
+        "are deleted; null: never; errors of a source are noticed within a quarter",
     )
 
     @classmethod
@@ -141,17 +147,19 @@ class ScheduleParams(SettingsSection):
 class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
-    runs: int = Field(default=13, ge=1, description="retrainings, at most ...")
+    runs: int = Field(default=13, ge=1, description="most retrainings in 26 checks in a row (triggers.budget.checks)")
     checks: int = Field(
         exclude=True,
         default=26,
         ge=1,
-        description="... in that many checks one after the other, this one counted; runs alone says how often",
+        description="checks in a row over which triggers.budget.runs counts, this one included; "
+        "triggers.budget.runs alone says how often",
     )
     money: float | None = Field(
         default=None,
         gt=0,
-        description="what those of a calendar month may cost, in the currency of gain.money; null: no limit",
+        description="most money that the retrainings of a calendar month may cost, in the currency of "
+        "gain.money; null: no limit",
     )
 
 
@@ -159,27 +167,31 @@ class TriggerParams(SettingsSection):
     """Rules that may start a retraining, and what keeps them from it."""
 
     rules: tuple[str, ...] = Field(
-        default=("gain",), description="any one of them suffices; manual: a person decides on every alarm"
+        default=("gain",),
+        description="rules that may start a retraining; any one suffices; manual: a person decides on every alarm",
     )
     drift_columns: tuple[str, ...] = Field(
-        default=(), description="columns the drift rule looks at; empty: all, and the score"
+        default=(), description="columns that the drift rule uses; empty: all columns, and the predictions"
     )
     drift_checks: tuple[int, int] = Field(
-        default=(2, 3), description="m of the last n checks must have a finding over its threshold"
+        default=(2, 3), description="m and n: the drift rule fires if m of the last n checks found drift"
     )
     every: Timetable = Field(
-        default="90D", description="the schedule rule: a span since the last run, or a cron expression in UTC"
+        default="90D",
+        description="when the rule schedule fires: a span since the last run, or a cron expression in UTC",
     )
     band: BandParams = Field(
         exclude=True,
         default=BandParams(),
-        description="of an unchanged window's loss: above it performance and estimate fire",
+        description="range of the loss without a change; above it the rules performance and estimate fire",
     )
     cooldown_checks: int = Field(
-        default=2, ge=0, description="checks after a run in which no rule but the accumulated gain starts one"
+        default=2, ge=0, description="checks after a run in which only the rule gain may start another run"
     )
     loop_checks: int = Field(
-        default=5, ge=0, description="checks after a promotion in which the same alarm goes to a person"
+        default=5,
+        ge=0,
+        description="checks after a promotion in which the alarm that led to it goes to a person instead",
     )
     refusals_to_hold: int = Field(
         exclude=True,
@@ -191,10 +203,12 @@ class TriggerParams(SettingsSection):
         ),
     )
     budget: BudgetParams | None = Field(
-        default=BudgetParams(), description="retrainings at most in that many checks; null: as many as fire"
+        default=BudgetParams(), description="most retrainings in so many checks; null: no limit"
     )
     max_wait: Span | None = Field(
-        default="60D", description="span without a label after which estimate and schedule may fire; null: never"
+        default="60D",
+        description="span without a new label after which the rules estimate (or drift) and schedule may "
+        "fire as well; null: never",
     )
 
     @field_validator("rules")
@@ -770,11 +784,11 @@ class ApprovalParams(SettingsSection):
     """What a person is asked, and for how long."""
 
     moves: tuple[Move, ...] = Field(
-        default=(), description="moves that a person has to approve: first, promote, restore"
+        default=(),
+        description="releases that a person has to approve: of the first version, of a challenger "
+        "(promote), of a previous champion (restore)",
     )
-    expires: SomeSpan = Field(
-        default="7D", description="span after which a version that waits is refused: silence means no"
-    )
+    expires: SomeSpan = Field(default="7D", description="span after which a version that waits for approval is refused")
 
     def asks(self, judged_against: int | None) -> bool:
         """Whether a version that the gate promotes waits for a person; judged against none it is the first."""

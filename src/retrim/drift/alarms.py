@@ -26,9 +26,13 @@ LEAST_STRETCHES = 8.0  # with fewer in the history nothing is known of how a col
 class AlarmParams(SettingsSection):
     """How many false alarms are wanted."""
 
-    at_most: float = Field(default=1.0, gt=0, description="false alarms, on average, over all columns together")
+    at_most: float = Field(
+        default=1.0, gt=0, description="most false alarms per year, on average, over all columns together"
+    )
     per: Literal["day", "week", "month", "quarter", "year"] = Field(
-        exclude=True, default="year", description="in this time; one a month is twelve a year"
+        exclude=True,
+        default="year",
+        description="time over which drift.alarms.at_most counts; one a month is twelve a year",
     )
     draws: int = Field(
         exclude=True,

@@ -26,13 +26,14 @@ SHIPPED: Tests = {
 
 
 class DriftParams(SettingsSection):
-    """Which tests look at the columns, and how far is far."""
+    """Which drift tests run, with which thresholds."""
 
     tests: Tests = Field(
         default=SHIPPED,
         description=(
-            "each test with its arguments and the threshold of its effect, above 0; "
-            "it looks at every feature of its kind, at the target and, jointly, at all features"
+            "each test with its arguments and the threshold of its effect, above 0; a test of one "
+            "column runs on every feature of its type and on the target, a joint test on all "
+            "features together"
         ),
     )
     score: Tests = Field(
@@ -46,7 +47,7 @@ class DriftParams(SettingsSection):
     joint: Annotated[JointParams, FOLLOWS] = Field(
         default=JointParams(), description="tests of all features together, of drift.tests"
     )
-    min_rows: Annotated[int, FOLLOWS] = Field(default=100, ge=1, description="rows of the current window, at least")
+    min_rows: Annotated[int, FOLLOWS] = Field(default=100, ge=1, description="fewest rows of the current window")
 
     @model_validator(mode="before")
     @classmethod

@@ -192,109 +192,120 @@ def score(
 
 
 class GateSliceParams(SettingsSection):
-    """Parts of the judging block in which a challenger must not be much worse."""
+    """Slices of the holdout rows in which a challenger must not be much worse."""
 
-    columns: tuple[str, ...] = Field(default=(), description="columns that are always looked at, features or not")
+    columns: tuple[str, ...] = Field(
+        default=(), description="columns whose slices are always evaluated, features or not"
+    )
     found: bool = Field(
         exclude=True,
         default=True,
-        description="whether the cells of every feature are looked at too; they are reported in every verdict",
+        description="whether the slices of every feature are evaluated too; they are reported in every verdict",
     )
     worst: float | None = Field(
-        default=None, ge=0, description="share that may be lost to the champion in any; null: reported only"
+        default=None, ge=0, description="largest relative loss to the champion in any slice; null: reported only"
     )
     confidence: float = Field(
         exclude=True,
         default=0.95,
         gt=0.5,
         lt=1,
-        description="that a slice is worse than that, over all slices together; that of the gate by default",
+        description="confidence that a slice is worse than that, over all slices together; as "
+        "gate.confidence by default",
     )
 
 
 class NonInferiorityParams(SettingsSection):
     """How surely a challenger is not worse."""
 
-    most: float = Field(default=0.005, ge=0, lt=1, description="share that it may lose to the champion")
+    most: float = Field(
+        default=0.005, ge=0, lt=1, description="largest relative loss to the champion with which a challenger passes"
+    )
     confidence: float = Field(
         exclude=True,
         default=0.99,
         gt=0.5,
         lt=1,
-        description="that it loses no more, one-sided; harm is to be excluded more surely than a gain is shown",
+        description="one-sided confidence that a challenger loses no more than that; it is higher than "
+        "for a gain, because harm costs more",
     )
 
 
 class CalibrationParams(SettingsSection):
-    """What predictions say of their own error."""
+    """How well calibrated predictions have to be."""
 
     bins: int = Field(
         exclude=True,
         default=10,
         ge=2,
-        description="of equally many predictions; the same for all, so that versions compare",
+        description="bins of equally many predictions; the same for all versions, so that they compare",
     )
     worse: float | None = Field(
-        default=0.05, ge=0, le=1, description="error above the champion's, at most; null: reported only"
+        default=0.05, ge=0, le=1, description="largest calibration error above the champion's; null: reported only"
     )
     most: float | None = Field(
-        default=None, ge=0, le=1, description="error of the challenger, at most; null: reported only"
+        default=None, ge=0, le=1, description="largest calibration error of the challenger; null: reported only"
     )
     confidence: float = Field(
         exclude=True,
         default=0.95,
         gt=0.5,
         lt=1,
-        description="that a limit is exceeded, one-sided; that of the gate by default",
+        description="one-sided confidence that a limit is exceeded; as gate.confidence by default",
     )
 
 
 class GateParams(SettingsSection):
     """What a challenger must show."""
 
-    min_rows: int = Field(default=168, ge=2, description="judging rows, at least")
-    min_gain: float = Field(default=0.01, ge=0, lt=1, description="relative gain over the champion, at least")
+    min_rows: int = Field(default=168, ge=2, description="fewest holdout rows with which a challenger may pass")
+    min_gain: float = Field(
+        default=0.01, ge=0, lt=1, description="smallest relative gain over the champion with which a challenger passes"
+    )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="one-sided confidence that the gain is above zero"
     )
     non_inferiority: NonInferiorityParams | None = Field(
-        default=NonInferiorityParams(), description="what is asked beyond chance on few or noisy rows; null: nothing"
+        default=NonInferiorityParams(),
+        description="the non-inferiority check, for few or noisy rows; null: it is not made",
     )
     reuse: float = Field(
         exclude=True,
         default=2.0,
         ge=0,
         description=(
-            "power with which rows that have judged before grow stricter; 0: never; "
-            "all verdicts on the same rows then err at most 1.64 times as often as one"
+            "power by which the gate grows stricter when it judges again on the same rows; 0: it "
+            "does not; all verdicts on the same rows then err at most 1.64 times as often as one"
         ),
     )
     folds: int = Field(
         exclude=True,
         default=4,
         ge=1,
-        description="equal spans of the judging block; they are reported, and refuse where worst_fold says so",
+        description="equal spans of the holdout rows; they are reported, and refuse only where worst_fold says so",
     )
     worst_fold: float | None = Field(
         exclude=True,
         default=None,
         ge=0,
-        description="share that may be lost in any of them; null: reported only, as each has too few rows to refuse by",
+        description="largest relative loss to the champion in any fold; null: reported only, because each "
+        "has too few rows to refuse by",
     )
     slices: GateSliceParams = Field(
-        default=GateSliceParams(), description="parts of the judging block that are looked at alone"
+        default=GateSliceParams(), description="slices of the holdout rows that are evaluated alone"
     )
-    calibration: CalibrationParams = Field(
-        default=CalibrationParams(), description="what predictions say of their own error"
-    )
+    calibration: CalibrationParams = Field(default=CalibrationParams(), description="limits of the calibration error")
     churn: float | None = Field(
-        default=None, ge=0, description="change of predictions, refused when surely more; null: reported"
+        default=None,
+        ge=0,
+        description="largest change from the champion's predictions: share of rows with another class, or "
+        "the 99th percentile in standard deviations of the target; null: reported only",
     )
     baselines: tuple[str, ...] = Field(
-        default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines a model must beat"
+        default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines that a challenger must beat"
     )
-    season: SomeSpan = Field(default="7D", description="one season of the seasonal mean")
-    season_cells: Annotated[int, FOLLOWS] = Field(default=168, ge=1, description="parts a season is cut into")
+    season: SomeSpan = Field(default="7D", description="length of one season of the seasonal mean")
+    season_cells: Annotated[int, FOLLOWS] = Field(default=168, ge=1, description="parts into which a season is cut")
     seed: Seed = Field(default=7, description="of the bootstrap")
 
 

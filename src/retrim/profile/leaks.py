@@ -21,15 +21,18 @@ ALONE = 0.98
 
 
 class LeakParams(SettingsSection):
-    """What a run does about columns that give the answer away."""
+    """What a run does about columns that leak the target."""
 
     probe: bool = Field(
         exclude=True,
         default=True,
-        description="whether a run looks for them, and refuses to go on; a column that is none is named in allowed",
+        description="whether a run looks for leaks, and stops if it finds one; leaks.allowed names "
+        "columns that are no leaks",
     )
-    entity: str | None = Field(default=None, description="the column that names what a row is about; null: none")
-    allowed: dict[str, str] = Field(default={}, description="columns that are used anyway, each with the reason")
+    entity: str | None = Field(default=None, description="column that identifies the entity of a row; null: none")
+    allowed: dict[str, str] = Field(
+        default={}, description="columns that look like a leak and are used anyway, each with the reason"
+    )
 
 
 @dataclass(frozen=True)

@@ -385,12 +385,14 @@ def _checked(actual: np.ndarray, predicted: np.ndarray, *, task: str) -> tuple[n
 
 
 class JudgeParams(SettingsSection):
-    """How predictions are measured, everywhere."""
+    """How predictions are evaluated, everywhere."""
 
     loss: str = Field(
-        default="mae", description="per-row loss that tunes, probes and decides, such as mae or pinball@0.9"
+        default="mae", description="per-row loss for tuning, probes and decisions, such as mae or pinball@0.9"
     )
-    metrics: tuple[str, ...] = Field(default=("mae", "rmse", "r2"), description="reported beside it")
+    metrics: tuple[str, ...] = Field(
+        default=("mae", "rmse", "r2"), description="metrics that are reported beside the loss"
+    )
     draws: int = Field(
         exclude=True,
         default=2000,
@@ -398,7 +400,9 @@ class JudgeParams(SettingsSection):
         description="bootstrap draws; the error rates of the benchmarks were measured with them",
     )
     block_rows: int = Field(
-        default=24, ge=1, description="rows of one bootstrap block: about as long as errors stay alike"
+        default=24,
+        ge=1,
+        description="rows of one bootstrap block: about the number of rows over which errors are correlated",
     )
 
     @field_validator("loss")

@@ -17,10 +17,12 @@ from retrim.stats.plugins import SettingsSection
 
 
 class SplitParams(SettingsSection):
-    """Which rows judge and which train."""
+    """Which rows evaluate and which train."""
 
-    judge_rows: int = Field(default=336, ge=1, description="newest mature rows, kept for the gate, at most")
-    sliding_rows: int = Field(default=4000, ge=1, description="rows of the sliding training window")
+    judge_rows: int = Field(
+        default=336, ge=1, description="most holdout rows: the newest mature rows, kept for the gate"
+    )
+    sliding_rows: int = Field(default=4000, ge=1, description="newest rows that the sliding training window has")
 
 
 @dataclass(frozen=True)

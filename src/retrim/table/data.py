@@ -253,7 +253,7 @@ class ColumnParams(SettingsForm):
     type: ColumnType = Field(description="number, integer, category or time (UTC unless it names a zone)")
     role: Role = Field(description="feature; target; time (of the event); due (of the label); forbidden (leaks)")
     was: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
-        default=(), description="what it was called in files that have landed: a name, or several"
+        default=(), description="earlier name or names of the column, in files that have landed"
     )
 
 
@@ -261,11 +261,12 @@ class DataParams(SettingsSection):
     """What the table is: its columns, its key, its label and when that is due."""
 
     model: Annotated[str, AfterValidator(check_model_name)] = Field(
-        description="name of the model: registry, tags, records"
+        description="name of the model in the registry, tags and records"
     )
     columns: dict[str, ColumnParams] = Field(description="every column a batch must have, and no other")
     key: tuple[str, ...] = Field(
-        default=(), description="columns that name a row; empty: batch digest and row number do"
+        default=(),
+        description="columns that identify a row; empty: the digest of its batch and its row number identify it",
     )
     task: Literal["regression", "binary", "multiclass"] = Field(
         description="what is predicted: a number, one of two classes, or one of several"
@@ -275,19 +276,22 @@ class DataParams(SettingsSection):
     )
     labels: Literal["with_rows", "or_never", "later"] = Field(
         default="with_rows",
-        description="a missing target: a fault (with_rows), an answer that never comes (or_never), one to come (later)",
+        description="what a missing target means: a fault (with_rows), a label that never comes "
+        "(or_never), a label that comes later (later)",
     )
     label_horizon: Span | None = Field(
-        default=None, description="due = event time + this span; null where a column says it"
+        default=None, description="a label is due this span after its event; null: a column says when"
     )
-    batch_every: SomeSpan = Field(description="span between batches, above 0, so that a missing one is noticed")
+    batch_every: SomeSpan = Field(
+        description="usual time from one batch to the next, above 0; by it retrim notices a missing batch"
+    )
     batch_grace: Span = Field(default="1D", description="how late a batch may be before it is reported")
     times_ahead: Span = Field(
-        default="1h", description="how much later than its arrival an event or a label time may be"
+        default="1h", description="how far an event time or a label time may lie after the arrival of its batch"
     )
     suite: str = Field(description="path of the Great Expectations suite, from the workspace")
     rows: RowParams = Field(
-        default=RowParams(), description="which of the landed rows the table has, and at what grain"
+        default=RowParams(), description="which of the landed rows the table has, and at what granularity"
     )
     history: HistoryParams = Field(default=HistoryParams(), description="features from the past of the table")
 

@@ -31,15 +31,15 @@ def _no_truth_value(value: Any) -> Any:
 
 
 class RowFilter(SettingsForm):
-    """What a row must show to stay; a missing value shows nothing."""
+    """A condition that a row has to meet to stay; a missing value meets none."""
 
     column: str = Field(description="the column")
-    at_least: Finite | None = Field(default=None, description="a number stays from here on")
-    at_most: Finite | None = Field(default=None, description="a number stays up to here")
+    at_least: Finite | None = Field(default=None, description="smallest number that stays")
+    at_most: Finite | None = Field(default=None, description="largest number that stays")
     among: tuple[Annotated[str | int | float, BeforeValidator(_no_truth_value)], ...] | None = Field(
         default=None, min_length=1, description="values that stay"
     )
-    not_missing: Literal[True] | None = Field(default=None, description="whatever is there stays")
+    not_missing: Literal[True] | None = Field(default=None, description="every value stays that is not missing")
 
     @model_validator(mode="after")
     def _one_form(self) -> "RowFilter":
@@ -82,19 +82,21 @@ class RowFilter(SettingsForm):
 
 
 class ResampleParams(SettingsSection):
-    """Rows of a finer grain put together."""
+    """How rows are aggregated to a coarser granularity."""
 
-    every: SomeSpan = Field(description="a row of the table holds what happened in so long")
-    by: tuple[str, ...] = Field(description="columns of which each combination has rows of its own")
-    how: dict[str, How] = Field(description="how each other column is put together")
+    every: SomeSpan = Field(description="length of time that one row of the table covers")
+    by: tuple[str, ...] = Field(description="grouping columns: each combination of their values has rows of its own")
+    how: dict[str, How] = Field(description="how each other column is aggregated")
 
 
 class RowParams(SettingsSection):
     """Which rows the table has."""
 
-    where: tuple[RowFilter, ...] = Field(default=(), description="what a row must show, all of it, or it is left out")
+    where: tuple[RowFilter, ...] = Field(
+        default=(), description="conditions that a row has to meet, all of them; other rows are left out"
+    )
     resample: ResampleParams | None = Field(
-        default=None, description="rows put together into coarser ones; null: as they land"
+        default=None, description="how rows are aggregated into coarser ones; null: rows stay as they land"
     )
 
 

@@ -135,7 +135,7 @@ class PastFeature(SettingsForm):
 
     of: str = Field(description="the column")
     lag: int | str | None = Field(default=None, description="rows back, or a span back such as 24h")
-    over: SomeSpan | None = Field(default=None, description="the span before the row that a statistic is of")
+    over: SomeSpan | None = Field(default=None, description="span before the row over which a statistic is taken")
     stat: Stat | None = Field(default=None, description="the statistic")
 
     @field_validator("lag")
@@ -163,13 +163,17 @@ class HistoryParams(SettingsSection):
     """Features from the past of the table."""
 
     entity: tuple[str, ...] = Field(
-        default=(), description="columns that name what rows are about; empty: the table is about one"
+        default=(), description="columns that identify the entity of a row; empty: all rows are about the same entity"
     )
     ahead: SomeSpan | None = Field(
         default=None, description="how long before its event a row is predicted; null: at its event"
     )
-    known_ahead: tuple[str, ...] = Field(default=(), description="features that are known so long before")
-    features: tuple[PastFeature, ...] = Field(default=(), description="each becomes a column of numbers")
+    known_ahead: tuple[str, ...] = Field(
+        default=(), description="features whose values are known that long (data.history.ahead) before the event"
+    )
+    features: tuple[PastFeature, ...] = Field(
+        default=(), description="lags and statistics of earlier rows, each a numeric feature"
+    )
 
     @model_validator(mode="after")
     def _once(self) -> "HistoryParams":

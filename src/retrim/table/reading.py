@@ -72,52 +72,59 @@ def _known_unit(text: str) -> str:
 
 
 class RepeatedHour(SettingsSection):
-    """What says whether a row is of the later of two equal local times, where clocks went back."""
+    """Which column says that a row is of the later of two equal local times, when clocks go back."""
 
-    column: str = Field(description="a column of the file: of the table, or skipped")
-    later: tuple[str, ...] = Field(min_length=1, description="what stands in it where the row is of the later one")
+    column: str = Field(description="a column of the file, which may be one of reading.skip")
+    later: tuple[str, ...] = Field(min_length=1, description="its values that mean the later of the two times")
 
 
 class ReadingParams(SettingsSection):
-    """How files spell what their cells say."""
+    """How the cells of a file are read."""
 
-    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(default="utf-8", description="of CSV text")
-    separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_known_separator)] = Field(
-        default=",", description="between the cells of a CSV line"
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(
+        default="utf-8", description="encoding of CSV files"
     )
-    decimal: Literal[".", ","] = Field(default=".", description="decimal sign of numbers")
+    separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_known_separator)] = Field(
+        default=",", description="character between the cells of a CSV line"
+    )
+    decimal: Literal[".", ","] = Field(default=".", description="decimal separator of numbers")
     thousands: Literal["", ",", ".", " ", "'"] = Field(
-        default="", description="sign between groups of three digits; empty: none"
+        default="", description="separator between groups of three digits; empty: none"
     )
     signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
-        default={}, description="decimal sign and sign between thousands of columns that have others than the table"
+        default={},
+        description="decimal and thousands separators of single columns, where they differ from "
+        "reading.decimal and reading.thousands",
     )
     units: dict[str, Annotated[str, AfterValidator(_known_unit)]] = Field(
         default={}, description="what stands before or after the numbers of a column, such as $ or %; it is cut off"
     )
-    missing: tuple[str, ...] = Field(default=(), description="words that mean a missing cell, beside a blank one")
+    missing: tuple[str, ...] = Field(
+        default=(), description="cell texts that mean a missing value, besides an empty cell"
+    )
     trim: bool = Field(default=False, description="whether blanks around the text of a category are cut off")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
-        default={}, description="formats of a time column, as strptime has them; none: ISO 8601"
+        default={}, description="strptime formats of time columns; a column without one is ISO 8601"
     )
     parts: dict[str, dict[TimePart, str]] = Field(
         default={},
-        description="time columns that files hold in parts: which column has the year, which the month, and so on; or "
-        "the date, and the clock",
+        description="time columns that files split over several columns: which column has the year, which "
+        "the month, and so on; or which has the date and which the time of day",
     )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(
-        default="UTC", description="of times that name none, and of the calendar"
+        default="UTC", description="time zone of times that name none, and of reading.calendar"
     )
     repeated: dict[str, RepeatedHour] = Field(
         default={},
-        description="what says which of two equal local times in autumn it is; of a time not named: the order of rows",
+        description="for a time column: which column tells the two equal local times apart when clocks go "
+        "back; without one, the order of rows does",
     )
-    skip: tuple[str, ...] = Field(default=(), description="columns that a file may have and that are never kept")
+    skip: tuple[str, ...] = Field(default=(), description="columns that a file may have and that are not kept")
     arrival: str | None = Field(
-        default=None, description="the time column, where files have none: filled in, in order of arrival"
+        default=None, description="name of the time column, if files have none; retrim fills it, in order of arrival"
     )
     order: str | None = Field(
-        default=None, description="the whole numbers that say in which order rows came; null: that of the file"
+        default=None, description="column of whole numbers by which rows are ordered; null: the order in the file"
     )
     calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns made from the event time")
 

@@ -167,8 +167,9 @@ class DecideParams(SettingsSection):
     threshold: Annotated[float, Field(gt=0, lt=1)] | ErrorCosts | None = Field(
         default=None,
         description=(
-            "probability from which a row is selected; {false_positive: 1, false_negative: 5}: the cheapest on "
-            "backtest rows where errors cost that; null: none is made"
+            "a row is selected from this probability on; costs such as {false_positive: 1, "
+            "false_negative: 5}: the threshold that is cheapest on backtest rows; null: no "
+            "threshold"
         ),
     )
 

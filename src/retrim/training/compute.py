@@ -12,11 +12,11 @@ class ComputeParams(SettingsSection):
 
     engine: Literal["local", "dask"] = Field(
         default="local",
-        description="threads of one process, or a Dask cluster: that of RETRIM_DASK, else one made here",
+        description="local: threads of one process; dask: the Dask cluster of RETRIM_DASK, else one started here",
     )
     workers: int | None = Field(
         default=None,
         ge=1,
         le=1024,
-        description="worker processes of a cluster made here, a core each; null: as many as there are cores",
+        description="worker processes of a cluster started here, a core each; null: as many as there are cores",
     )

@@ -31,9 +31,11 @@ Mitigation = Literal["reweight"] | Equalised
 class GroupParams(SettingsSection):
     """Groups that one column makes: its categories, or the spans between the cuts of a number."""
 
-    column: str = Field(description="any column but target and times, also one with the role forbidden")
+    column: str = Field(description="the column: any but the target and times, also one with the role forbidden")
     cuts: tuple[float, ...] = Field(description="where a number is cut, ascending; empty for a category")
-    least_rows: int = Field(ge=2, description="rows behind a figure of a group; with fewer it is named, not judged")
+    least_rows: int = Field(
+        ge=2, description="fewest rows behind a figure of a group; with fewer, the group is reported and not judged"
+    )
 
     @field_validator("cuts")
     @classmethod
@@ -54,18 +56,22 @@ class AtMostParams(SettingsSection):
         default=None, ge=0, le=1, description="share not selected, of the positive rows"
     )
     error_rate: float | None = Field(default=None, ge=0, le=1, description="share of rows whose class is wrong")
-    mean_error: float | None = Field(default=None, ge=0, description="prediction minus outcome, in the target's unit")
-    mean_absolute_error: float | None = Field(default=None, ge=0, description="its size, in the target's unit")
+    mean_error: float | None = Field(
+        default=None, ge=0, description="mean of prediction minus outcome, in the target's unit"
+    )
+    mean_absolute_error: float | None = Field(
+        default=None, ge=0, description="mean size of the error, in the target's unit"
+    )
 
 
 class ProxyParams(SettingsSection):
-    """How well a forbidden column can be told from the features."""
+    """How well the features reveal a forbidden column."""
 
     rows: int = Field(
         exclude=True,
         default=2000,
         ge=100,
-        description="training rows looked at, at most, spread evenly; it bounds the time",
+        description="most training rows that are used, spread evenly; it bounds the time",
     )
     cells: int = Field(
         exclude=True,
@@ -87,19 +93,28 @@ class ProxyParams(SettingsSection):
         lt=1,
         description="area under the curve from which a warning is given; clearly more than chance, which is 0.5",
     )
-    refuse: bool = Field(default=False, description="whether such a warning is a refusal")
+    refuse: bool = Field(
+        default=False,
+        description="whether the gate refuses a model whose features reveal a forbidden column, instead of a warning",
+    )
     seed: Seed = Field(default=7, description="of the model that guesses")
 
 
 class FairnessParams(SettingsSection):
     """Error rates by group, limits, mitigation, forbidden columns."""
 
-    groups: tuple[GroupParams, ...] = Field(default=(), description="none: fairness is not looked at")
+    groups: tuple[GroupParams, ...] = Field(
+        default=(), description="columns whose groups are compared; none: fairness is not evaluated"
+    )
     at_most: AtMostParams | None = Field(
-        default=None, description="by figure: difference between groups above which the gate refuses; null: none"
+        default=None,
+        description="for each measure, the largest difference between groups that the gate lets pass; null: no limit",
     )
     confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="with which a difference must exceed its limit; of intervals"
+        default=0.95,
+        gt=0.5,
+        lt=1,
+        description="confidence that a difference exceeds its limit, for a refusal; also that of reported intervals",
     )
     threshold: float = Field(
         exclude=True,
@@ -116,14 +131,13 @@ class FairnessParams(SettingsSection):
     )
     mitigate: Mitigation | None = Field(
         default=None,
-        description="reweight: classes count alike in every group; a rate: thresholds by group make it alike; or null",
+        description="reweight: training weights give every group the same share of each class; the name "
+        "of a rate: thresholds by group make that rate equal; null: no mitigation",
     )
     forbidden: tuple[str, ...] = Field(
         default=(), description="columns that no model may use; their proxies are reported"
     )
-    proxies: ProxyParams = Field(
-        default=ProxyParams(), description="how well a forbidden column can be told from the features"
-    )
+    proxies: ProxyParams = Field(default=ProxyParams(), description="how well the features reveal a forbidden column")
 
     @property
     def reweights(self) -> bool:

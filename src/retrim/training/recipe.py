@@ -35,9 +35,11 @@ Result = TypeVar("Result")
 
 
 class TrainParams(SettingsSection):
-    """The challengers."""
+    """How challengers are trained."""
 
-    model: str = Field(default="gbm", description="kind of model")
+    model: str = Field(
+        default="gbm", description="estimator: gbm, forest, linear, logistic, stack, or a custom model as own:PATH"
+    )
     windows: tuple[WindowKind, ...] = Field(
         default=("all", "sliding"), min_length=1, description="training windows that compete"
     )
@@ -48,11 +50,14 @@ class TrainParams(SettingsSection):
         description="recipes that compete in a search or warm start; the champion's shows what the search itself adds",
     )
     balance: Balance | None = Field(
-        default=None, description="weights, sample or null: whether classes count alike in a fit"
+        default=None,
+        description="how a fit balances classes; weights: every class weighs the same; sample: as many "
+        "rows of each class as of the rarest; null: not at all",
     )
     early: bool = Field(
         default=False,
-        description="whether half of the rows that are not due train too, where labels of classes come later",
+        description="whether half of the rows whose labels are not due yet train too; for classes whose "
+        "labels come later",
     )
     seed: Seed = Field(default=7, description="of the fits, and of what they draw")
 
@@ -321,16 +326,17 @@ def challengers_of(
 
 
 class BacktestParams(SettingsSection):
-    """The recipe refitted at earlier origins."""
+    """The recipe, refitted as of earlier dates (origins) and scored on the rows after them."""
 
-    origins: int = Field(default=3, ge=1, description="how many origins")
+    origins: int = Field(default=3, ge=1, description="how many earlier dates (origins) the recipe is refitted at")
     origin_rows: Annotated[int, FOLLOWS] = Field(default=336, ge=2, description="rows that each origin scores")
     interval: float = Field(
         exclude=True,
         default=0.8,
         gt=0,
         lt=1,
-        description="share of rows that a regression's stated interval is to hold; one level makes versions comparable",
+        description="share of rows that the prediction interval of a regression should cover; one level "
+        "makes versions comparable",
     )
 
 

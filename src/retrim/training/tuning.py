@@ -96,18 +96,19 @@ class TuneParams(SettingsSection):
 
     sampler: str | dict[str, dict[str, JsonValue]] = Field(
         default="tpe",
-        description="tpe, random, grid, or a class of optuna.samplers; with arguments of its own: {name: arguments}",
+        description="tpe, random, grid, or a class of optuna.samplers; to give it arguments, write {name: arguments}",
     )
-    trials: int = Field(default=20, ge=1, description="trials of a search")
+    trials: int = Field(default=20, ge=1, description="how many trials a search makes")
     warm_trials: Annotated[int, FOLLOWS] = Field(default=5, ge=1, description="trials of a warm start")
     batch: int = Field(
         exclude=True,
         default=4,
         ge=1,
-        description="trials asked before any of them is told; a search is the same with any number of workers",
+        description="trials that the sampler proposes before it learns a result; so a search is the same "
+        "with any number of workers",
     )
-    folds: int = Field(default=3, ge=1, description="folds in time order")
-    fold_rows: int = Field(default=336, ge=2, description="rows that a fold scores")
+    folds: int = Field(default=3, ge=1, description="how many folds score a trial, in time order")
+    fold_rows: int = Field(default=336, ge=2, description="how many rows each fold scores")
     stop_share: float = Field(
         exclude=True,
         default=0.1,
@@ -115,7 +116,7 @@ class TuneParams(SettingsSection):
         lt=0.5,
         description="share of a fold's past kept for early stopping, spread over it; a usual share",
     )
-    max_rounds: int = Field(default=800, ge=1, description="boosting rounds at most")
+    max_rounds: int = Field(default=800, ge=1, description="most boosting rounds")
     patience: int = Field(
         exclude=True,
         default=30,
@@ -124,7 +125,7 @@ class TuneParams(SettingsSection):
     )
     seed: Seed = Field(default=7, description="of the sampler, and of the fits of a search")
     space: dict[str, Dimension] = Field(
-        default=SPACES["gbm"], description="search space; empty for a model of one's own that has none"
+        default=SPACES["gbm"], description="search space of the hyperparameters; empty for a custom model that has none"
     )
 
     @field_validator("sampler")
