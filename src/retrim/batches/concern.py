@@ -87,8 +87,8 @@ class BatchParams(SettingsSection):
         default=2.0,
         gt=1,
         description=(
-            "how many times as unusual as the most unusual earlier window a column has to be; "
-            "the verdicts of the benchmarks were measured with it"
+            "a column is suspicious if it is this many times as unusual as in the most unusual "
+            "earlier window; the verdicts of the benchmarks were measured with it"
         ),
     )
     piece_mb: float = Field(
@@ -100,8 +100,8 @@ class BatchParams(SettingsSection):
         gt=0,
         lt=1,
         description=(
-            "share of the shortest usual span that a whole batch covers; "
-            "the verdicts of the benchmarks were measured with it"
+            "a batch that covers less than this share of the shortest usual span counts as cut "
+            "short; the verdicts of the benchmarks were measured with it"
         ),
     )
     skip: tuple[str, ...] | Literal["all"] = Field(

@@ -210,8 +210,8 @@ def rollback(
     """Make an earlier version live again.
 
     First the stored bundle of the version is compared with the recorded hash, loaded in a fresh process and tested on
-    its reference rows. Afterwards nothing retrains by itself until you say so (retrim retrain, retrim policy
-    acknowledge) or enough rows have matured.
+    its reference rows. Afterwards no retraining starts by itself until you run `retrim retrain` or
+    `retrim policy acknowledge`, or until enough rows have matured.
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
@@ -268,8 +268,8 @@ def live(
 ) -> None:
     """Say which version is live, or was at a moment.
 
-    From the release log. If releases were made with --now or --as-of, as in a replay, --at counts by the clock and
-    --as-of by the as-of date. The exit code is 1 if none was live.
+    The answer comes from the release log. If releases were made with --now or --as-of, as in a replay, --at counts by
+    the clock and --as-of by the as-of date. The exit code is 1 if none was live.
     """
     import pandas as pd
 
@@ -340,7 +340,7 @@ def log_verify(
 
     The signature of each row covers the row before it. A copy of each row lies in git as the tag retrim/MODEL/log/N. If
     a row was altered, the first such row is named and the exit code is 1. Push the tags, or note the last digest
-    elsewhere and ask for it later with --head.
+    elsewhere and give it to --head later.
     """
     from retrim.cli import render
     from retrim.release.versions import verify_log
@@ -369,7 +369,7 @@ def verify(
 ) -> None:
     """Check that an attestation was not altered, and who signed it.
 
-    If it was altered, the exit code is 1. Without --key, the attestation must be signed with the key of
+    If the attestation was altered, the exit code is 1. Without --key, the attestation must be signed with the key of
     this workspace or one of proof.trusted_keys.
     """
     from retrim.cli import render
@@ -434,8 +434,8 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
 def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Refuse a version that waits for a person.
 
-    The live version stays live. A rejection counts like a refusal by the gate. A version that nobody answers by the
-    date that `retrim status` shows is refused too.
+    The live version stays live. A rejection counts like a refusal by the gate. A version that nobody approves or
+    rejects by the date that `retrim status` shows is refused too.
     """
     from retrim.release.approval import reject as op
 
@@ -465,8 +465,8 @@ def settle(
     """Acknowledge a decision on hold, without a retraining.
 
     The acknowledgement lasts until the alarm clears. If the alarm returns later, it counts as new. The count of refused
-    runs starts again at zero. `retrim why` shows who acknowledged it, when and why. The exit code is 1 if nothing is on
-    hold.
+    runs starts again at zero. `retrim why` shows who acknowledged the decision, when and why. The exit code is 1 if
+    nothing is on hold.
     """
     from retrim.checking.check import acknowledge as op
     from retrim.cli import render
@@ -524,10 +524,10 @@ def import_(
 ) -> None:
     """Import a version that another workspace exported.
 
-    The public key of that workspace must be listed in proof.trusted_keys here. Signature, hashes and reference rows are
-    checked. Then the gate judges the version against the champion of this workspace, on rows that neither has seen. The
-    version goes live only if it passes. If there are too few such rows, the import is deferred and nothing is kept. The
-    exit code is 1 unless the version went live.
+    The public key of the other workspace must be listed in proof.trusted_keys here. Signature, hashes and reference
+    rows are checked. Then the gate judges the version against the champion of this workspace, on rows that neither has
+    seen. The version goes live only if it passes. If there are too few such rows, the import is deferred and nothing is
+    kept. The exit code is 1 unless the version went live.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import import_version

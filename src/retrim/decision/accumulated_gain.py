@@ -346,7 +346,7 @@ class BandParams(SettingsSection):
     unit: Literal["iqr", "sd"] = Field(
         exclude=True,
         default="iqr",
-        description="the band's interquartile range, or its standard deviation; the first minds no outlier",
+        description="the band's interquartile range, or its standard deviation; the first is robust to outliers",
     )
     reach: float = Field(
         exclude=True,

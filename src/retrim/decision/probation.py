@@ -359,8 +359,8 @@ class ServedParams(SettingsSection):
         default=0.001,
         ge=1e-6,
         description=(
-            "how far a served prediction may be from its version's now, as a share of the mean prediction; "
-            "a thousand times the rounding of single precision"
+            "how far a served prediction may differ from what its version predicts now, as a "
+            "share of the mean prediction; a thousand times the rounding of single precision"
         ),
     )
 

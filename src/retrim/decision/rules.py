@@ -147,7 +147,7 @@ class ScheduleParams(SettingsSection):
 class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
-    runs: int = Field(default=13, ge=1, description="most retrainings in 26 checks in a row (triggers.budget.checks)")
+    runs: int = Field(default=13, ge=1, description="most retrainings in 26 checks in a row")
     checks: int = Field(
         exclude=True,
         default=26,
@@ -203,7 +203,7 @@ class TriggerParams(SettingsSection):
         ),
     )
     budget: BudgetParams | None = Field(
-        default=BudgetParams(), description="most retrainings in so many checks; null: no limit"
+        default=BudgetParams(), description="most retrainings in a number of checks, and in money; null: no limit"
     )
     max_wait: Span | None = Field(
         default="60D",

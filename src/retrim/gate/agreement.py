@@ -19,7 +19,11 @@ class AgreementParams(SettingsSection):
     """How far a model that was fitted once more may be from the one that was judged: no settings."""
 
     difference: float = Field(default=0.5, gt=0, description="99th percentile of the change of predictions, in spreads")
-    loss: float = Field(default=0.05, ge=0, description="share by which its mean loss on the judging rows may be worse")
+    loss: float = Field(
+        default=0.05,
+        ge=0,
+        description="largest relative increase of the refitted model's mean loss on the holdout rows",
+    )
 
 
 def aligned(predicted: np.ndarray, classes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:

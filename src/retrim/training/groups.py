@@ -77,21 +77,23 @@ class ProxyParams(SettingsSection):
         exclude=True,
         default=4,
         ge=2,
-        description="quantile cells of a number; most categories, the rarer taken together; it bounds the time",
+        description="quantile cells of a number, or most categories, the rarer ones merged; it bounds the time",
     )
     rounds: int = Field(
         exclude=True,
         default=20,
         ge=1,
-        description="boosting rounds of the model that guesses the column; it bounds the time",
+        description="boosting rounds of the model that predicts the forbidden column; it bounds the time",
     )
-    leaves: int = Field(exclude=True, default=8, ge=2, description="leaves of its trees; it bounds the time")
+    leaves: int = Field(
+        exclude=True, default=8, ge=2, description="leaves of the trees of that model; it bounds the time"
+    )
     warn_at: float = Field(
         exclude=True,
         default=0.7,
         ge=0.5,
         lt=1,
-        description="area under the curve from which a warning is given; clearly more than chance, which is 0.5",
+        description="area under the ROC curve from which a warning is given; clearly more than chance, which is 0.5",
     )
     refuse: bool = Field(
         default=False,
@@ -121,7 +123,7 @@ class FairnessParams(SettingsSection):
         default=0.5,
         gt=0,
         lt=1,
-        description="probability from which a row is selected where decide.threshold says none: the likelier class",
+        description="probability from which a row is selected if decide.threshold is null: the likelier class",
     )
     bins: int = Field(
         exclude=True,
