@@ -114,7 +114,7 @@ class TestAnAttestation:
         forged = {**signed, "payload": base64.b64encode(said).decode()}
 
         for keyid in (keys.public.fingerprint, stranger.fingerprint):
-            with pytest.raises(RefusedError, match="not what was signed"):
+            with pytest.raises(RefusedError, match="was not signed by the key"):
                 read_attestation({**forged, "signatures": [{**signature, "keyid": keyid}]})
 
     @pytest.mark.parametrize("place", range(0, 64, 7))

@@ -179,7 +179,7 @@ WORKSPACES = (
          {"data.rows.where": [{"column": "level", "at_least": 99.0}]}, ({"data.rows.where": []},), explained),
     Made("If {} called otherwise now, say so: data.columns, `was: {}`", {"data.columns.slope": GONE},
          ({"data.columns.incline": {**NUMBER, "was": "slope"}},), column_gone),
-    Made("it uses {}, which fairness.forbidden forbids here; import one without",
+    Made("the imported model uses {}, which fairness.forbidden forbids here; import one without",
          FORBIDDEN | {"fairness.forbidden": ["group"]}, ({"fairness.forbidden": []},), imported),
     Made("it uses {}, which fairness.forbidden forbids by now", FORBIDDEN | {"fairness.forbidden": ["group"]},
          ({"fairness.forbidden": []},), on_probation),
@@ -190,7 +190,7 @@ WORKSPACES = (
     Case("drift.alarms is null, so no rate is set; set, for example, {at_most: 1}", {"drift.alarms": None},
          ({"drift.alarms": {"at_most": 1}},), verified,
          then="no version is live"),
-    Case("{} was made of rows of another grain: data.rows.resample was {} and is {}. Change it back",
+    Case("{} was trained on rows of another granularity: data.rows.resample was {} and is {}. Change it back",
          {"data.rows.resample": DAYS}, ({"data.rows.resample": None},), of_a_grain),
     Made("not said (card.owner in params.yaml)", {}, ({"card.owner": "the depot"},), card),
     Made("not said (card.purpose in params.yaml)", {}, ({"card.purpose": "planning"},), card),
@@ -203,10 +203,10 @@ WORKSPACES = (
          ({"data.model": "other"},), twins),
     Case("two workspaces are of the model {}; give one another name (data.model)", {},
          ({"data.model": "other"},), served_twins),
-    Case("signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml", {},
+    Case("it was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
-    Case("it holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names no file "
-         "with the same bytes", {}, ({"train.model": OWN},), strange_code),
+    Case("the imported model holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names "
+         "no file with the same bytes", {}, ({"train.model": OWN},), strange_code),
     Case("{}: none of this changes what a model is trained on; try a key of data, prepare, train, "
          "split.sliding_rows or judge.loss", {"gate.min_gain": 0.5},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),

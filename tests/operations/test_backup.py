@@ -224,7 +224,7 @@ def test_a_restore_leaves_another_to_the_same_folder_alone(
         unbundled(fresh, *given)
 
     monkeypatch.setattr(git, "unbundle", while_another_restores)
-    with pytest.raises(BadInputError, match="was filled meanwhile"):
+    with pytest.raises(BadInputError, match="is no longer empty"):
         restored(desk, place, folder)
 
     assert not list(tmp_path.glob(".back*"))

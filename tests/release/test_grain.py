@@ -60,5 +60,5 @@ def test_a_version_that_does_not_say_is_not_refused(desk: Desk) -> None:
 
 
 def test_an_import_of_another_grain_is_refused_by_name(desk: Desk) -> None:
-    with pytest.raises(RefusedError, match=r"^v7\.tar was made of rows of another grain: .* and is null"):
+    with pytest.raises(RefusedError, match=r"^v7\.tar was trained on rows of another granularity: .* and is null"):
         require_grain(desk.workspace, {"grain": grain("2h")["resample"]}, "v7.tar")

@@ -278,7 +278,7 @@ def test_a_job_that_cannot_be_kept_is_refused_and_no_error_of_the_server(
     with running(serving) as client:
         code, said = client.json("/jobs", json.loads(asked()))
 
-    assert (code, "cannot be kept" in str(said)) == (HTTPStatus.SERVICE_UNAVAILABLE, True)
+    assert (code, "cannot be stored" in str(said)) == (HTTPStatus.SERVICE_UNAVAILABLE, True)
 
 
 def test_jobs_take_a_scope_of_their_own(desk: Desk) -> None:

@@ -79,8 +79,8 @@ def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
     wrong += [f"{name} is not in requirements.lock" for name in sorted(installed.keys() - locked.keys() - UNLOCKED)]
     if wrong:
         raise RefusedError(
-            f"the environment in {python.parents[1]} is not that of the lock: {'; '.join(wrong[:5])}; remove the "
-            "folder, and the next proof builds it again"
+            f"the environment in {python.parents[1]} differs from requirements.lock: {'; '.join(wrong[:5])}; remove "
+            "the folder, and the next proof builds it again"
         )
     return tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
 

@@ -85,7 +85,9 @@ def require_repository(root: Path) -> None:
             "run `git init`, `git add -A`, `git commit -m start` there"
         ) from error
     if top.resolve() != root.resolve():
-        raise BadInputError(f"the workspace {root} lies inside the repository {top}; it has to be its top folder")
+        raise BadInputError(
+            f"the workspace {root} lies inside the repository {top}; a workspace has to be the top folder of one"
+        )
 
 
 def snapshot(root: Path, *, max_file_mb: float) -> Snapshot:
@@ -361,7 +363,9 @@ def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -
     """
     strange = [name for name in stands if name != HEAD and not name.startswith("refs/")]
     if strange or not REF_OR_COMMIT.fullmatch(branch):
-        raise RetrimError(f"the record of the backup names {(*strange, branch)[0]!r} as a ref of git; it was altered")
+        raise RetrimError(
+            f"the record of the backup names {(*strange, branch)[0]!r} as a ref of git; the record was altered"
+        )
     git(folder, "init", "-q", "-b", "empty")
     git(folder, "bundle", "unbundle", str(file))
     for name, commit in stands.items():

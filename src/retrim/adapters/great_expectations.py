@@ -162,7 +162,7 @@ def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
         found |= {result.expectation_config.meta[NUMBER]: result for result in outcome.results}
     if len(found) != len(suite.expectations):
         expected = len(suite.expectations)
-        raise BadInputError(f"suite {suite.name}: {expected} expectations, {len(found)} answers; check each")
+        raise BadInputError(f"suite {suite.name}: {expected} expectations gave {len(found)} results; check each")
     return [found[number] for number in sorted(found)]
 
 
@@ -232,12 +232,12 @@ def _check(where: str, written: Any) -> None:
     extra = sorted(set(written) - {"type", "kwargs", "meta"})
     if extra:
         raise BadInputError(
-            f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation binds"
+            f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation has to hold"
         )
     kind = expectation.type
     if any(word in kind for word in DISTRIBUTION):
         raise BadInputError(
-            f"suite {where}: {kind} describes a distribution; a suite binds types, keys and physical bounds. "
+            f"suite {where}: {kind} describes a distribution; a suite is for types, keys and physical bounds. "
             "Distributions are the job of the drift tests (drift in params.yaml)"
         )
     _load()

@@ -290,8 +290,8 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
         envelope.verify([signer.as_key()], 1)
     except (VerificationError, ValueError) as error:
         raise RefusedError(
-            f"not what was signed by the key it names ({signer.fingerprint[:16]}): it was altered, or another key "
-            "signed; ask for the file again where it was made"
+            f"the content was not signed by the key that the file names ({signer.fingerprint[:16]}): it was altered, "
+            "or another key signed it; ask for the file again where it was made"
         ) from error
     return Attestation(statement.kind, subject, statement.predicate, signer)
 
@@ -424,7 +424,9 @@ def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     if not sealed.startswith(SEALED):
-        raise RetrimError("the keys were sealed in a way that this retrim does not know; restore with a newer retrim")
+        raise RetrimError(
+            "the keys were encrypted in a way that this retrim does not know; restore with a newer retrim"
+        )
     body = sealed[len(SEALED) :]
     salt, nonce, hidden = body[:SALT], body[SALT : SALT + NONCE], body[SALT + NONCE :]
     try:
@@ -432,7 +434,7 @@ def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
         return {name: base64.b64decode(text) for name, text in json.loads(plain).items()}
     except (InvalidTag, ValueError, binascii.Error) as error:
         raise BadInputError(
-            "the passphrase is not the one that the keys were sealed with; set RETRIM_BACKUP_PASSPHRASE or "
+            "the passphrase is not the one that the keys were encrypted with; set RETRIM_BACKUP_PASSPHRASE or "
             "RETRIM_BACKUP_PASSPHRASE_FILE, or unset both to restore without the keys"
         ) from error
 

@@ -246,7 +246,7 @@ def _writing(where: str, table: str) -> Iterator[Any]:
     except (SQLAlchemyError, ImportError, OSError) as error:
         said = address.clean(getattr(error, "orig", None) or error)
         raise BadInputError(
-            f"{address.shown} cannot be written ({said}); look at the address, its rights, and whether the table "
+            f"{address.shown} cannot be written ({said}); check the address, your permissions, and whether the table "
             f"{table!r} has other columns"
         ) from None
 
@@ -264,7 +264,9 @@ def _require_file(address: Address, database: str | None) -> None:
     from pathlib import Path
 
     if database and database != ":memory:" and not database.startswith("file:") and not Path(database).is_file():
-        raise BadInputError(f"{address.shown} does not exist; name a file of SQLite, three slashes before its path")
+        raise BadInputError(
+            f"{address.shown} does not exist; name an existing SQLite file, with three slashes before its path"
+        )
 
 
 def _rows(connection: Any, query: str | None, table: str | None, address: Address, take: Take) -> None:

@@ -337,7 +337,7 @@ def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
         )
     if len(found) > 1:
         listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))
-        raise BadInputError(f"{name!r} matches several batches: {listed}; write more of its ids id")
+        raise BadInputError(f"{name!r} matches several batches: {listed}; write more of the id")
     return own or pieces
 
 

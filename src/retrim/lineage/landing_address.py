@@ -178,7 +178,7 @@ class LandingAddress:
                 if found != laid.digest:
                     raise RefusedError(
                         f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, its name says "
-                        f"{laid.digest[:12]}; remove it there: a machine that has the batch lays it there again when "
+                        f"{laid.digest[:12]}; remove it there: a machine that has the batch uploads it again when "
                         "it lands the next one; if none has, ingest its file again"
                     )
             for name, laid in lacking.items():
@@ -242,7 +242,7 @@ class LandingAddress:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(f"another machine lands at {self.shown}; wait for it") from error
+                raise BusyError(f"another machine is landing rows at {self.shown}; wait for it") from error
             yield lambda: True
 
     def _require_turn(self) -> None:
@@ -251,7 +251,7 @@ class LandingAddress:
             there = self._lock()
         if not there:
             raise BusyError(
-                f"another machine began to land at {self.shown}, as this one showed no sign of life for 15 minutes; "
+                f"another machine began to land at {self.shown}, because this one was silent for 15 minutes; "
                 "nothing was changed: land it again"
             )
 

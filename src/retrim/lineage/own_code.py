@@ -52,9 +52,9 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
     if strange:
         digest, code = next(iter(strange.items()))
         raise RefusedError(
-            f"it holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), which would run here, and "
-            "train.model names no file with the same bytes; ask for that file, read it, and name it as train.model: "
-            "own:models/my_model.py, if you want to run it"
+            f"the imported model holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), which would run "
+            "here, and train.model names no file with the same bytes; ask for that file, read it, and name it as "
+            "train.model: own:models/my_model.py, if you want to run it"
         )
 
 
@@ -70,5 +70,7 @@ def pinned_code(root: Path, commit: str) -> PinnedFile | None:
         return None
     path, _ = parts_of(model)
     if path not in git.git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", path).split("\0"):
-        raise BadInputError(f"train.model: {path} is not among what git keeps; take it out of .gitignore, or write it")
+        raise BadInputError(
+            f"train.model: {path} is not in commit {commit[:12]}; write it, and take it out of .gitignore"
+        )
     return PinnedFile(path, trust(git.file_at(root, commit, path)))

@@ -256,7 +256,9 @@ def _with_values(
     try:
         return written, effective(workspace.root, parse_yaml(written, name), name)
     except BadInputError as error:
-        raise RefusedError(f"params.yaml would not be valid with {_told(wanted)}: {error}; it stays") from error
+        raise RefusedError(
+            f"params.yaml would not be valid with {_told(wanted)}: {error}; it was not changed"
+        ) from error
 
 
 def moved_settings(text: str, name: str) -> tuple[str, tuple[str, ...]]:
@@ -444,9 +446,7 @@ def pin_settings(folder: WorkspacePaths) -> Path:
     """
     paths = Paths(folder.root)
     if not paths.pins.is_file():
-        raise BadInputError(
-            f"{folder.root} has no data/pins.json: this is not a run directory, and a run pins its settings by itself"
-        )
+        raise BadInputError(f"{folder.root} has no data/pins.json: only in a run directory are settings pinned by hand")
     document = parse_yaml(folder.params.read_text(encoding="utf-8"), folder.params.name)
     write_file(paths.settings, to_settings_file(effective(folder.root, document, folder.params.name)))
     return paths.settings

@@ -186,7 +186,9 @@ class _Maker:
                 return [self._file(each) for each in part()]
             except FileNotFoundError as error:
                 gone = error
-        raise RetrimError(f"files go while they are copied, the last {gone.filename}; find out who removes them")
+        raise RetrimError(
+            f"files are removed while they are copied, such as {gone.filename}; stop what removes them, and try again"
+        )
 
     def _file(self, found: parts.FoundFile) -> BackupFile:
         known = self._known.get((found.place, found.state))

@@ -144,8 +144,8 @@ class BackupStore:
         lost = [file.place for file in backup.every_file() if there.get(file.digest) != file.size]
         if lost:
             raise RetrimError(
-                f"{self.shown} lost what this backup names, such as {lost[0]}, while it was made: another one writes "
-                "there; give each workspace a place of its own, and try again"
+                f"files of this backup, such as {lost[0]}, went missing at {self.shown} while it was made: another one "
+                "writes there; give each workspace a place of its own, and try again"
             )
         content = to_json(to_record(backup))
         name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"
@@ -181,10 +181,10 @@ class BackupStore:
         with self._told("read"), self._system.open(f"{self._root}/backups/{name}", "rb") as file:
             content = file.read()
         if not name.endswith(f"-{hashlib.sha256(content).hexdigest()[:16]}.json"):
-            raise RetrimError(f"{place} is damaged: its content is not the one that its name was made of; remove it")
+            raise RetrimError(f"{place} is damaged: its content does not match the hash in its name; remove it")
         record = json.loads(content)
         if int(record.get("format", 0)) > FORMAT:
-            raise RetrimError(f"{place} was written by retrim {record.get('retrim')}; restore it with that one")
+            raise RetrimError(f"{place} was written by retrim {record.get('retrim')}; restore it with that version")
         return from_record(Backup, record)
 
     def chosen(self, until: pd.Timestamp | None) -> str:
@@ -198,7 +198,7 @@ class BackupStore:
         if fitting:
             return fitting[-1]
         if names:
-            raise BadInputError(f"{self.shown} has no backup of that time or before; the oldest is {names[0][:16]}")
+            raise BadInputError(f"{self.shown} has no backup from that time or earlier; the oldest is {names[0][:16]}")
         raise BadInputError(f"{self.shown} holds no backup; name the folder or address of its backups")
 
     def prune(self, keep: int, made: str | None = None) -> tuple[list[str], int]:
@@ -239,7 +239,7 @@ class BackupStore:
             there = self._lock.is_there()
         if not there:
             raise BusyError(
-                f"another backup has begun at {self.shown}, as this one showed no sign of life for 15 minutes; nothing "
+                f"another backup has begun at {self.shown}, because this one was silent for 15 minutes; nothing "
                 "was changed: wait for it, then try again"
             )
 

@@ -105,7 +105,7 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
         named = ", ".join(f"{each.place} (object {each.digest[:16]})" for each in lost[:SHOWN])
         more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         raise RetrimError(
-            f"backup {name} at {store.shown} is not whole: {named}{more} is missing or cut; take an older one: "
+            f"backup {name} at {store.shown} is incomplete: {named}{more} is missing or cut; take an older one: "
             "--list shows them, --at TIME chooses"
         )
 
@@ -131,7 +131,9 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
                 shutil.rmtree(left)
         fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
     except OSError as error:
-        raise BadInputError(f"{folder} cannot be made: {error.strerror}; name a folder that you may make") from error
+        raise BadInputError(
+            f"{folder} cannot be made: {error.strerror}; name one that you have permission to make"
+        ) from error
     try:
         with _locked(fresh):
             yield fresh
@@ -184,7 +186,7 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
         fresh.replace(folder)
     except OSError as error:
         raise BadInputError(
-            f"{folder} was filled meanwhile, or is a mount point ({error.strerror}); name one that is not there yet"
+            f"{folder} is no longer empty, or is a mount point ({error.strerror}); name one that is not there yet"
         ) from error
 
 
@@ -234,7 +236,9 @@ def _below(folder: Path, place: str) -> Path:
     parts, target = Path(place).parts, folder / place
     leads_out = not parts or Path(place).is_absolute() or ".." in parts
     if leads_out or ".git" in parts or not target.parent.resolve().is_relative_to(folder.resolve()):
-        raise RetrimError(f"the record of the backup names {place!r}, which lies in no workspace; it was altered")
+        raise RetrimError(
+            f"the record of the backup names {place!r}, which lies in no workspace; the record was altered"
+        )
     return target
 
 

@@ -189,8 +189,8 @@ def scratch_copy(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[Scratch
     """
     if not is_sqlite(workspace.store_url):
         raise RefusedError(
-            "the store of this workspace is on a server, and a game day works on a copy with a store of its own; "
-            "restore a backup of a workspace with its store in a file, and run it there"
+            "the store of this workspace is a database on a server, and a game day runs on a copy whose store is a "
+            "file; run it in a workspace whose store is a file"
         )
     with tempfile.TemporaryDirectory(prefix="retrim-game-day-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

@@ -76,7 +76,7 @@ def open_each(installation: Installation, *, say: Callable[[str], None]) -> list
         except RetrimError as error:
             say(f"{root} is left out: {error}")
     if not found:
-        raise BadInputError(f"no workspace of {installation.folder} can be opened; mend what is said above")
+        raise BadInputError(f"no workspace of {installation.folder} can be opened; correct the errors above")
     return found
 
 
@@ -111,7 +111,7 @@ def refuse_taken_ports(installation: Installation) -> None:
             bind(number).close()
         except BadInputError as error:
             raise BadInputError(
-                f"something else listens at port {number}; name another one with {option}, or 0 for a free one"
+                f"another process listens on port {number}; name another port with {option}, or 0 for a free one"
             ) from error
 
 

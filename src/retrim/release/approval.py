@@ -184,14 +184,18 @@ def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, rea
         if before is not None:
             _finish(workspace, waits, before, now=now)
     if before is not None and (before.answer != answer or waits is None):
-        cure = "; that is not finished, say it again" if before.by is not None and waits is not None else ""
+        cure = (
+            "; that did not finish, so run the same command again"
+            if before.by is not None and waits is not None
+            else ""
+        )
         raise RefusedError(
             f"version {version} was answered at {before.at}, {before.words}{cure}. An answer is given once; for "
             "another model: retrim retrain --reason WHY"
         )
     if waits is None:
         state = "was not made here" if run is None else f"is {run.state}"
-        raise RefusedError(f"version {version} does not wait for an answer: its run {state}; see `retrim status`")
+        raise RefusedError(f"version {version} does not wait for approval: its run {state}; see `retrim status`")
     return waits
 
 

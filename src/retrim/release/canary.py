@@ -68,7 +68,7 @@ def start_canary(
         live, before = find_live_version(workspace), newest_canary(workspace)
         if live is None or live.version == version:
             raise RefusedError(
-                f"version {version} cannot be compared with itself or nothing; take one that is not live"
+                f"version {version} cannot be a canary: it is live already, or no version is live to compare it with"
             )
         if before is not None and before.ended is None:
             raise RefusedError(

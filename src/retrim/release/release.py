@@ -99,7 +99,9 @@ def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
     try:
         return from_record(FreshAnswers, json.loads(done.stdout))
     except (ValueError, RetrimError) as error:
-        raise RetrimError(f"the fresh process said {done.stdout[:200]!r}, which is not an answer") from error
+        raise RetrimError(
+            f"the process that loads the version printed {done.stdout[:200]!r}, which is not its result"
+        ) from error
 
 
 def promote_version(
@@ -143,8 +145,8 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     was_live = _were_live(workspace)
     if target not in was_live:
         raise RefusedError(
-            f"version {target} was never live, as the gate refused it; those that were: "
-            f"{', '.join(map(str, sorted(was_live)))}. To have another look: retrim retrain --reason WHY"
+            f"version {target} was never live, so it cannot be rolled back to; those that were: "
+            f"{', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason WHY"
         )
     make_live(workspace, target, action="rollback", expected=champion.version, by=by, reason=reason, now=now)
     moved = find_live_version(workspace)

@@ -69,8 +69,8 @@ def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> 
     if lineage.get(GRAIN, grain) != grain:
         was, is_now = (json.dumps(each) for each in (lineage[GRAIN], grain))
         raise RefusedError(
-            f"{of} was made of rows of another grain: data.rows.resample was {was} and is {is_now}. Change it back; "
-            "rows of another grain are another model's, in a workspace of its own: retrim new DIR"
+            f"{of} was trained on rows of another granularity: data.rows.resample was {was} and is {is_now}. Change it "
+            "back, or train a model of the new granularity in a workspace of its own: retrim new DIR"
         )
 
 
@@ -171,7 +171,7 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
         given = read_key(key)
         if given != signer:
             raise RefusedError(
-                f"signed by {signer.fingerprint[:16]}, not by the key that was given, {given.fingerprint[:16]}"
+                f"it was signed by {signer.fingerprint[:16]}, not by the key that was given, {given.fingerprint[:16]}"
             )
         return "given"
     if workspace is not None:
@@ -180,8 +180,9 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
         if signer in trusted_keys(workspace):
             return "trusted"
     raise RefusedError(
-        f"signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml; "
-        f"compare its fingerprint ({signer.fingerprint}) with whoever signed, then give it with --key or trust it"
+        f"it was signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of "
+        f"params.yaml; ask the signer to confirm its fingerprint ({signer.fingerprint}), then give it with --key or "
+        "trust it"
     )
 
 
@@ -236,7 +237,9 @@ def read_record(file: Path) -> dict[str, JsonValue]:
     """
     try:
         if file.stat().st_size > MOST_BYTES:
-            raise BadInputError(f"{file} has {file.stat().st_size} bytes, at most {MOST_BYTES} are read; name another")
+            raise BadInputError(
+                f"{file} has {file.stat().st_size} bytes, at most {MOST_BYTES} are read; name another file"
+            )
         return parse_record(file.read_bytes(), str(file))
     except OSError as error:
         raise BadInputError(f"{file} cannot be read: {error.strerror}; name a file of var/attestations/") from error
@@ -260,7 +263,7 @@ def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"{name} cannot be read as JSON; it may be incomplete: ask for the file again") from error
     if not isinstance(record, dict):
-        raise BadInputError(f"{name} holds a {type(record).__name__}; a record is needed")
+        raise BadInputError(f"{name} holds a {type(record).__name__}; a JSON object is needed")
     return record
 
 
@@ -404,8 +407,8 @@ def _altered(workspace: Workspace, broken: BrokenLog, copies: Container[int | No
     if broken.row in copies:
         name = f"{_prefix(workspace)}/{broken.row}"
         cure += (
-            f". `git show {name}` shows the row as it was signed; if it is lost for good, as it came after the last "
-            f"backup, `git tag -d {name}` goes on without it"
+            f". `git show {name}` shows the row as it was signed; if no backup has the row, "
+            f"`git tag -d {name}` removes its signed copy, and the log goes on without it"
         )
     return RefusedError(f"the release log of {workspace.model} was altered: {which} {broken.what}; {cure}")
 
@@ -520,7 +523,7 @@ def refuse_rebuild(row: VersionRow) -> None:
     raise RefusedError(
         f"version {row.version} was imported: it is version {origin.version} of key {origin.signer[:16]}, and "
         f"its commit {origin.commit[:12]} and raw data lie where it was made; prove it there. Here its bundle "
-        f"is held to the signed hash and to its reference rows; {proved}"
+        f"is checked against the signed hash and its reference rows; {proved}"
     )
 
 
@@ -578,7 +581,7 @@ def stored_bundle(workspace: Workspace, version: int) -> Path:
     if found != row.bundle:
         raise RefusedError(
             f"the stored bundle of version {version} has hash {found[:12]}, recorded is {row.bundle[:12]}; "
-            f"it was altered. `git checkout {row.tag} && dvc checkout` lays the recorded one into data/candidate: "
+            f"it was altered. `git checkout {row.tag} && dvc checkout` restores the recorded one in data/candidate: "
             f"copy it to {folder}"
         )
     return folder

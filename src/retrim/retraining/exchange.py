@@ -238,14 +238,16 @@ def _fits(workspace: Workspace, imported: Predictor, ripe: pd.DataFrame) -> None
     data, view = workspace.params.data, imported.view
     missing = sorted(set(imported.columns) - set(ripe.columns))
     if view.target != data.target or view.task != data.task or missing:
-        lacks = f", and it needs {', '.join(missing)}" if missing else ""
+        lacks = f", and the model needs {', '.join(missing)}, which its table lacks" if missing else ""
         raise RefusedError(
-            f"it predicts {view.target!r} ({view.task}); here that is {data.target!r} ({data.task}){lacks}; it is for "
-            "another table"
+            f"the imported model predicts {view.target!r} ({view.task}); this workspace predicts {data.target!r} "
+            f"({data.task}){lacks}; import a model of the same table"
         )
     forbidden = forbidden_in(workspace, list(view.features))
     if forbidden:
-        raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import one without")
+        raise RefusedError(
+            f"the imported model uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import one without"
+        )
 
 
 def _judged(
@@ -433,7 +435,9 @@ def _parcel(
     found, named = _digests({name: files[name] for name in files if name != MANIFEST}), attestation.subject
     if found != named:
         wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
-        raise RefusedError(f"not what was signed: {', '.join(wrong[:5])}; ask for the file again where it was made")
+        raise RefusedError(
+            f"files of {file.name} differ from those signed: {', '.join(wrong[:5])}; ask for it again where it was made"
+        )
     bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
     assert all(is_plain(name) for name in bundle)
     rebuild = None if PROVED not in files else read_attestation(parse_record(files[PROVED], PROVED))
@@ -463,7 +467,9 @@ def _proof(rebuild: Attestation | None, export: Attestation, exported: ExportMan
     require_kind(rebuild, REBUILD, PROVED)
     said = _signed(RebuildStatement, rebuild, PROVED)
     if rebuild.signer != export.signer or said.bundle.recorded != exported.bundle:
-        raise RefusedError(f"{PROVED} is of another key or another bundle; ask for the file again where it was made")
+        raise RefusedError(
+            f"{PROVED} is signed by another key, or of another bundle; ask for it again where it was made"
+        )
     found = "identical" if said.identical else f"different: {said.first_difference}"
     return f"rebuilt where it was made on {said.proved_at}: {found}"
 
@@ -491,7 +497,7 @@ def _answers(workspace: Workspace, folder: Path, digest: str) -> None:
     size = sum((folder / name).stat().st_size for name in Exhibits(folder).predicting)
     checks = hold_to(ask_fresh(folder, digest, seconds=params.load_seconds), size, params, again=False)
     if not checks.passed:
-        raise RefusedError(f"it cannot go live here: {checks.reason}")
+        raise RefusedError(f"the imported model cannot go live here: {checks.reason}")
 
 
 def _known(workspace: Workspace, bundle: str) -> VersionRow | None:
@@ -554,7 +560,7 @@ def _finish(
         return _result("refused", row.version, row.judged.reason, parcel)
     if not any(each.version == row.version for each in workspace.store.releases(workspace.model)):
         if origin_of(row) is None:
-            raise RefusedError(f"this bundle is version {row.version} here already, which was made here")
+            raise RefusedError(f"this bundle is already version {row.version}, which was made in this workspace")
         if workspace.params.release.approval.asks(row.made_from.champion) and not _approved(
             workspace, row, *who, now=now
         ):

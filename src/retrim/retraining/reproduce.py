@@ -396,7 +396,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         return None
     going = workspace.store.runs(workspace.model, state="running")
     if going:
-        raise BusyError(f"run {going[0].id} is in progress (process {going[0].pid}); a proof waits for it")
+        raise BusyError(f"run {going[0].id} is in progress (process {going[0].pid}); nothing was proved: wait for it")
     version = pick(versions, model=workspace.model, moment=iso(now))
     proof = prove_rebuild(workspace, version, reason=reason, now=now, gently=True, say=say)
     if not proof.identical:

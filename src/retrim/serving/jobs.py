@@ -176,7 +176,7 @@ class Jobs:
         self, root: Path, folder: Path, places: AllowedPlaces, webhook: str | None, now: Callable[[], pd.Timestamp]
     ) -> None:
         if webhook is not None and not webhook.startswith(("https://", "http://")):
-            raise BadInputError(f"{webhook!r} is no address of a webhook; write https://...")
+            raise BadInputError(f"{webhook!r} is not a webhook address; write https://...")
         self._root, self._folder, self._places, self._webhook, self._now = root, folder, places, webhook, now
         self._lock, self._news, self._over = threading.Lock(), threading.Event(), threading.Event()
         make_private_folder(folder)

@@ -224,8 +224,8 @@ def open_model(
     door = Doorkeeper(workspace.paths.tokens)
     if not is_local and not door.tokens():
         raise BadInputError(
-            f"others can connect to {workspace.model}, of {workspace.paths.root}, and there is no token that tells who "
-            "may; make one: retrim token add NAME --scope predict"
+            f"other machines can connect to {workspace.model}, of {workspace.paths.root}, and there is no token yet; "
+            "make one: retrim token add NAME --scope predict"
         )
 
     def load(number: int) -> ServedVersion:

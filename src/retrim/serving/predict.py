@@ -372,8 +372,8 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
         if scoring.rows_in.state_now() != scoring.rows_in.state():
             _remove(folder)
             raise BadInputError(
-                f"{scoring.rows_in.shown} changed while it was read, and nothing was written; do the same again when "
-                "nobody writes to it"
+                f"{scoring.rows_in.shown} changed while it was read, and nothing was written; run the command again "
+                "when nothing writes to it"
             )
         out.refuse_existing()
     write_file(folder / PUBLISHING, b"")

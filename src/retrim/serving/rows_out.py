@@ -213,4 +213,6 @@ def _lay(file: Path, where: str) -> None:
         flush(fresh)
         os.replace(fresh, path)  # noqa: PTH105
     except OSError as error:
-        raise BadInputError(f"{where} cannot be written ({error.strerror}); name an OUT that you may write") from error
+        raise BadInputError(
+            f"{where} cannot be written ({error.strerror}); name an OUT where you have write permission"
+        ) from error

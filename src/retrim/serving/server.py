@@ -218,7 +218,7 @@ class Serving:
     def _loaded(self, number: int) -> ServedVersion:
         try:
             if self.load is None:
-                raise BadInputError(f"version {self.served.version} answers here, and no other")
+                raise BadInputError(f"version {self.served.version} is the only one served here")
             return self.load(number)
         except RefusedError as error:
             raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
@@ -250,9 +250,9 @@ class Serving:
             if not allows:
                 raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}")
         elif b"origin" in given:
-            raise RefusedRequestError(HTTPStatus.FORBIDDEN, "pages in a browser are not answered")
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, "without a token, web pages may not call this server")
         elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
-            raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"call it by one of {', '.join(LOOPBACK)}")
+            raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"use one of these host names: {', '.join(LOOPBACK)}")
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""
@@ -301,8 +301,10 @@ class Serving:
             raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         except OSError as error:
             LOGGER.error("jobs cannot be kept: %s", error)  # noqa: TRY400  as of answers
-            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be kept") from error
-        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there are no jobs here")
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; the server's log says why"
+            ) from error
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "this server takes no jobs")
 
     def show_job(self, name: str) -> bytes:
         """A job.
@@ -385,7 +387,9 @@ class Serving:
                 self.keep((answer.other.version, answer.request, at, list(answer.others.values()), "canary"))
         except OSError as error:
             LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
-            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the answer cannot be kept") from error
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; the server's log says why"
+            ) from error
 
     async def in_turn(self, work: Callable[[], bytes]) -> bytes:
         """Does what takes longer, one at a time and beside the requests of one row.
