@@ -287,7 +287,7 @@ def _server(workspace: Workspace, scratch: Path) -> Iterator[tuple[psutil.Popen,
         line = process.stdout.readline().strip()
         yield process, int(line) if line.isdecimal() else None
     except (OSError, http.client.HTTPException) as error:
-        end = log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:] or "it is empty"
+        end = log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:] or "(the log is empty)"
         raise RetrimError(f"the server that is measured did not answer: {error}; its log ends with: {end}") from error
     finally:
         process.terminate()
