@@ -73,7 +73,9 @@ def test_a_settlement_says_who_settled(held_desk: Desk) -> None:  # noqa: F811
 
 
 @slow
-@pytest.mark.parametrize(("by", "reason", "blank"), [("", "why", "--by"), (" ", "why", "--by"), ("ines", " ", "--reason")])
+@pytest.mark.parametrize(
+    ("by", "reason", "blank"), [("", "why", "--by"), (" ", "why", "--by"), ("ines", " ", "--reason")]
+)
 def test_a_move_without_who_or_why_is_refused(desk: Desk, by: str, reason: str, blank: str) -> None:
     with pytest.raises(BadInputError, match=blank):
         rollback(desk.workspace, None, by=by, reason=reason, now=desk.day(13))

@@ -633,7 +633,9 @@ def test_rows_that_change_while_they_are_read_are_not_published(
         return real(*given)
 
     monkeypatch.setattr(module, "_predictions", changed)
-    with pytest.raises(BadInputError, match="changed while it was read, and nothing was written; do the same again"):
+    with pytest.raises(
+        BadInputError, match="changed while it was read, and nothing was written; run the command again"
+    ):
         run(own, where, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     os.utime(file, (2, 2))

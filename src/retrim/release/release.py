@@ -145,8 +145,8 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     was_live = _were_live(workspace)
     if target not in was_live:
         raise RefusedError(
-            f"version {target} was never live, as the gate, a release check or an approval stopped it; those that were: "
-            f"{', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason WHY"
+            f"version {target} was never live, as the gate, a release check or an approval stopped it; those that "
+            f"were: {', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason WHY"
         )
     make_live(workspace, target, action="rollback", expected=champion.version, by=by, reason=reason, now=now)
     moved = find_live_version(workspace)
