@@ -165,5 +165,5 @@ def test_a_reason_and_a_name_are_needed(desk: Desk, reason: str, by: str) -> Non
 
 
 def test_an_answer_before_the_check_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="answers go forward"):
+    with pytest.raises(BadInputError, match="is before the newest check"):
         acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(13))

@@ -113,7 +113,7 @@ def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure
     cure.is_done(newest_check(desk))
 
 
-@pytest.mark.cures("nothing is held: {}; `retrim status` says when something waits for a person")
+@pytest.mark.cures("nothing is on hold: {}; `retrim status` says when something waits for a person")
 def test_where_nothing_is_held_the_status_says_when_something_is(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
     session.says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)

@@ -100,7 +100,7 @@ def test_constants_that_are_missing_are_named() -> None:
         ),
         ({"save": "def save(model):\n    raise KeyError('x')\n"}, r"models/m\.py:8: save: KeyError: 'x'"),
         ({"save": "def save(model\n"}, r"models/m\.py: is not valid Python: "),
-        ({"constants": "1 / 0\n"}, r"models/m\.py:1: ZeroDivisionError while it is read"),
+        ({"constants": "1 / 0\n"}, r"models/m\.py:1: ZeroDivisionError while it is imported"),
         ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle; nothing is unpickled here: use skops.io"),
         ({"load": "from joblib import load\n"}, "imports joblib; nothing is unpickled here"),
         (
@@ -111,7 +111,7 @@ def test_constants_that_are_missing_are_named() -> None:
             {"predict": "import sys\ndef predict(model, matrix):\n    sys.exit(0)\n"},
             r"m\.py:7: predict: SystemExit: 0",
         ),
-        ({"constants": "raise SystemExit(0)\n"}, r"models/m\.py:1: SystemExit while it is read"),
+        ({"constants": "raise SystemExit(0)\n"}, r"models/m\.py:1: SystemExit while it is imported"),
     ],
 )
 def test_what_a_function_may_not_give_is_a_mistake_told_in_words(changed: dict[str, str], said: str) -> None:
@@ -150,7 +150,7 @@ def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
 @pytest.mark.parametrize(
     ("task", "given", "said"),
     [
-        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; chances are 0 to 1"),
+        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; probabilities are 0 to 1"),
         ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the chances of a row sum to 0.7; they sum to 1"),
         ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task has \(60, 2\)"),
     ],

@@ -369,12 +369,12 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     checks = [row for row in decisions if row.source == CHECK]
     if not is_held(workspace, decisions):
         last = f"the last check, of {checks[-1].as_of}, said {checks[-1].outcome}" if checks else "nothing was checked"
-        raise RefusedError(f"nothing is held: {last}; `retrim status` says when something waits for a person")
+        raise RefusedError(f"nothing is on hold: {last}; `retrim status` says when something waits for a person")
     if not checks:
         raise RefusedError("nothing was checked yet, so no alarm can be answered; check first: retrim check")
     newest = checks[-1]
     if iso(now) < newest.as_of:
-        raise BadInputError(f"{iso(now)} is before the check that is held, of {newest.as_of}; answers go forward")
+        raise BadInputError(f"{iso(now)} is before the newest check, {newest.as_of}; give that time or a later one")
     check = as_check(newest)
     up = [said.rule for said in check.record.said if said.fires]
     waits = up if newest.outcome == "held" else waiting_rules(workspace, [check])

@@ -178,7 +178,7 @@ def _wait_for(claim: Callable[[], bool], url: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not claim():
         if time.monotonic() > deadline:
-            raise RetrimError(f"no Prefect server answers at {url}; look at what it printed")
+            raise RetrimError(f"no Prefect server answers at {url}; read the output of the Prefect server")
         time.sleep(0.5)
 
 
@@ -275,7 +275,7 @@ def restore(
         render.show_table(("at", "model", "files", "size", "keys"), rows)
         return
     if folder is None:
-        raise BadInputError("DIR is missing: name an empty folder, or one to make; --list shows what there is")
+        raise BadInputError("DIR is missing: name an empty folder or a new one; --list shows the backups")
     with render.progress():
         until = None if at is None else as_time(at)
         env = Env()

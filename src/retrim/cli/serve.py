@@ -98,8 +98,8 @@ def serve(
     numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
     if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
-            f"a number names a version of one workspace, and {len(roots)} workspaces are named; leave it out, and ask "
-            "with ?version=N, or name shadows as previous or challenger"
+            f"a version number belongs to one workspace, and {len(roots)} workspaces are named; leave the number out: "
+            "ask for it with ?version=N, and name a shadow as previous or challenger"
         )
     if len(shadows) > MOST_SHADOWS:
         raise BadInputError(f"--shadow is given {len(shadows)} times; name {MOST_SHADOWS} at most")

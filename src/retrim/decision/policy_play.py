@@ -483,7 +483,7 @@ def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
     left, least = max(windows - delay, 0), max(windows // COUNTED, 3)
     if left < least:
         raise RefusedError(
-            f"labels come {delay} windows late, of {span / pd.Timedelta(1, 'D'):.3g} days each, so that {left} of "
+            f"labels come {delay} windows late, of {span / pd.Timedelta(1, 'D'):.3g} days each, so only {left} of "
             f"{windows} windows tell policies apart, and {least} are needed: nothing can be said of retraining; wait "
             "for more history, or say when labels come with --label-delay"
         )

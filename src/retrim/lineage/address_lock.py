@@ -127,7 +127,7 @@ class AddressLock:
                 who = "somebody" if owner is None else f"process {owner.process} on {owner.host}"
                 raise BusyError(
                     f"{who} writes to {self._shown}; wait for it, or name another place. If it was killed on another "
-                    "machine, or before this one was started again, its lock ends after 15 minutes: "
+                    "machine, or before this one was started again, its lock expires after 15 minutes: "
                     f"locks/{name.rpartition('/')[2]}"
                 )
             with suppress(FileNotFoundError):

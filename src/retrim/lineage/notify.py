@@ -92,7 +92,7 @@ def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Pat
         place = file.resolve()
         if place.is_relative_to(root.resolve()) and not place.is_relative_to(var.resolve()):
             raise BadInputError(
-                f"RETRIM_ALERTS_FILE is {file}, which lies in the workspace, where git may take it; move it out, or "
+                f"RETRIM_ALERTS_FILE is {file}, which lies in the workspace, where git may commit it; move it out, or "
                 "into var/"
             )
         try:

@@ -475,7 +475,7 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
             keep &= ~blank
     keep &= ~_misplaced(desk, time)
     if not keep.any():
-        raise RefusedError(f"no row has a {time!r}; name another column: --event-time")
+        raise RefusedError(f"no row has a value of {time!r}; name another column: --event-time")
     target = desk.values[desk.wishes.target][keep]
     if target.isna().all():
         raise RefusedError(f"no row has a {desk.wishes.target!r}; a model needs rows whose answer is known")

@@ -352,7 +352,7 @@ def known_times(
         return None
     if not timed:
         raise BadInputError(
-            f"the label time {column!r} is counted from an event, and no time of it is there; name it: --event-time"
+            f"the label time {column!r} is counted from the event, and no column has its time; name it: --event-time"
         )
     times = desk.values[column].iloc[kept]
     came = event.set_axis(times.index)

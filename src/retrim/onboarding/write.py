@@ -398,7 +398,7 @@ def write(
             arrivals.append(arrives)
             if one.outcome == "quarantined" and large is None:
                 raise RefusedError(
-                    f"the history's batch {one.batch} was set aside: {'; '.join(map(str, one.faults))}; "
+                    f"the history's batch {one.batch} was quarantined: {'; '.join(map(str, one.faults))}; "
                     f"look at it: retrim batch show {one.batch}"
                 )
     first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)

@@ -263,8 +263,8 @@ def upload(where: str, file: Path) -> None:
             system.put_file(str(file), path)
     except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
         raise BadInputError(
-            f"{address.shown} cannot be written ({type(error).__name__}: {address.clean(error)}); name what you may "
-            "write, with the credentials of its protocol in the environment"
+            f"{address.shown} cannot be written ({type(error).__name__}: {address.clean(error)}); check your "
+            "permission to write there, and give the credentials of its protocol in the environment"
         ) from None
 
 

@@ -495,7 +495,7 @@ def told_of(name: object) -> Iterator[None]:
 
 
 def _changed(path: Path) -> BadInputError:
-    return BadInputError(f"{path} was changed while it was read; ingest it again when it is whole")
+    return BadInputError(f"{path} was changed while it was read; ingest it again when it is complete")
 
 
 PIECE = 1 << 19

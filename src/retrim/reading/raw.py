@@ -207,7 +207,7 @@ def open_raw(where: str) -> RawTable:
             f"{where} does not exist; name a file ({KINDS}), a folder of them, or an address"
         ) from error
     except (OSError, ValueError) as error:
-        raise BadInputError(f"{where} cannot be read ({error}); name a file that you may read") from error
+        raise BadInputError(f"{where} cannot be read ({error}); check its permissions, or name another file") from error
 
 
 def raw_of(columns: pa.Table, where: str) -> RawTable:

@@ -471,7 +471,9 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise BadInputError(f"{path} does not exist; name a file, CSV, CSV.gz or Parquet") from error
     except OSError as error:
-        raise BadInputError(f"{path} cannot be read ({error.strerror}); name a file that you may read") from error
+        raise BadInputError(
+            f"{path} cannot be read ({error.strerror}); check its permissions, or name another file"
+        ) from error
 
 
 def read_content(content: bytes, data: DataParams, *, labels: bool, reading: ReadingParams = PLAIN) -> FileContent:

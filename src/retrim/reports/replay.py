@@ -153,8 +153,8 @@ def _settings(workspace: Workspace, other: Path | None) -> tuple[str, Params]:
     differing += [f"columns.{name}" for name in [*mine, *others] if mine.get(name) != others.get(name)]
     if differing:
         raise BadInputError(
-            f"{other.name}: data.{differing[0]} differs from that of params.yaml, and what has landed is as that says; "
-            "leave the section data out, or as it is there but for the roles feature and forbidden"
+            f"{other.name}: data.{differing[0]} differs from params.yaml, which describes the landed rows; leave the "
+            "section data out, or change only the roles feature and forbidden in it"
         )
     return dump_yaml(document), params
 

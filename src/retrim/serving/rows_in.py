@@ -284,7 +284,7 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
         raise BadInputError("an empty file; name one with a header of column names")
     else:
         if not is_plain(reading.encoding):
-            raise BadInputError(f"text in {reading.encoding} cannot be cut into parts; save it as CSV in UTF-8")
+            raise BadInputError(f"text in {reading.encoding} cannot be read in parts; save it as CSV in UTF-8")
         text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
         if JSON_ARRAY.match(text.read(HEAD).removeprefix(UTF8_MARK)):
             raise BadInputError("an array of JSON; write JSON lines: each row an object on a line of its own")

@@ -117,7 +117,9 @@ def _early_moments(paths: Paths) -> list[pd.Timestamp]:
 def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     """All row numbers, and among them those that judged the champion, whose recipe is fitted once more."""
     if not paths.has_champion:
-        raise BadInputError("mode 'final' fits the champion's recipe once more and there is no champion; search")
+        raise BadInputError(
+            "mode 'final' fits the champion's recipe once more and there is no champion; train with mode search"
+        )
     judged = read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
     return np.arange(len(table)), np.flatnonzero(table["_key"].isin(judged).to_numpy())
 

@@ -54,7 +54,9 @@ def run(
     champion = _champion(paths)
     if mode in ("refit", FINAL):
         if champion is None:
-            raise BadInputError(f"mode '{mode}' copies the champion's hyperparameters and there is no champion; search")
+            raise BadInputError(
+                f"mode '{mode}' copies the champion's hyperparameters and there is no champion; train with mode search"
+            )
         if mode == "refit" and champion.model != train.model:
             raise BadInputError(
                 f"mode 'refit' copies the champion's recipe, which is of a {champion.model}, and train.model is "

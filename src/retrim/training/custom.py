@@ -63,7 +63,7 @@ def module_of(code: bytes, path: str) -> ModuleType:
         exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102  code that the workspace names as its own
     except (Exception, SystemExit) as error:  # a file that ends the process would end retrim without a word
         sys.modules.pop(module.__name__, None)
-        raise BadInputError(f"{_place(path, error)}: {type(error).__name__} while it is read: {error}") from error
+        raise BadInputError(f"{_place(path, error)}: {type(error).__name__} while it is imported: {error}") from error
     lacking = [name for name in FUNCTIONS if not callable(getattr(module, name, None))]
     lacking += [name for name in CONSTANTS if not hasattr(module, name)]
     if lacking:
@@ -302,13 +302,15 @@ class CustomModel:
                 f"{self.path}: predict gives {wrong} values that are missing or infinite, of {found.size}"
             )
         if self.task != "regression" and (found.min() < 0 or found.max() > 1 + 1e-9):
-            raise BadInputError(f"{self.path}: predict gives {found.min():g} to {found.max():g}; chances are 0 to 1")
+            raise BadInputError(
+                f"{self.path}: predict gives {found.min():g} to {found.max():g}; probabilities are 0 to 1"
+            )
         if wide and np.abs(found.sum(axis=1) - 1).max() > 1e-6:
             raise BadInputError(f"{self.path}: the chances of a row sum to {found.sum(axis=1).max():g}; they sum to 1")
         return found if wide else found[:, None]
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        raise RefusedError(f"{self.path}: a model of one's own has no exact contributions")
+        raise RefusedError(f"{self.path}: a custom model has no exact contributions")
 
 
 @dataclass(frozen=True)
