@@ -121,10 +121,14 @@ HERE = """
 import sys
 from pathlib import Path
 import mlflow
+import pandas
 from retrim.lineage.workspace import open_workspace
 from retrim.release.versions import load_stored_version
+from retrim.table.derived_columns import calendar_part
 workspace = open_workspace(Path.cwd())
-rows = mlflow.pyfunc.load_model(sys.argv[1]).input_example
+rows, reading = mlflow.pyfunc.load_model(sys.argv[1]).input_example, workspace.params.reading
+times = pandas.to_datetime(rows[workspace.params.data.time], utc=True)
+rows = rows.assign(**{name: calendar_part(times, part, zone=reading.zone) for name, part in reading.calendar.items()})
 print([float(each).hex() for each in load_stored_version(workspace, int(sys.argv[2])).predictor.predict(rows)])
 """
 COPY = """
