@@ -322,7 +322,7 @@ class TestEveryModel:
         assert np.array_equal(actual, given[1])
 
     def test_refuses_a_loss_it_cannot_train(self, name: str, task: str, rows: pd.DataFrame):
-        with pytest.raises(BadInputError, match=f"{task} for 'nonsense'"):
+        with pytest.raises(BadInputError, match=f"'nonsense' on a {task} target"):
             fit(name, task, rows, actual_of(rows, task), loss="nonsense")
 
 
