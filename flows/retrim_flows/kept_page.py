@@ -91,7 +91,8 @@ def summarise(workspace: Workspace, checked: CheckOutcome, page: kept_page.KeptP
     record = checked.record
     kept = f"`{page.place}` in the run of the live version"
     if page.place is None:
-        why = "as no version was live" if record.champion is None else "it could not be or is one of the old ones"
+        missing = "it could not be stored, or was removed with older ones"
+        why = "as no version was live" if record.champion is None else missing
         kept = f"none is kept, {page.error or why}"
     lines = (
         f"# {workspace.model}: {checked.outcome}",

@@ -161,6 +161,7 @@ def write(path: Path, *expectations: object) -> Path:
     ("expectation", "said"),
     [
         ({"type": BETWEEN, "kwargs": {"column": "x", "minimum": 0}}, "does not take .*minimum"),
+        ({"type": BETWEEN, "kwargs": {"column": "x", "min_value": {"$PARAMETER": "low"}}}, "no plain value"),
         ({"type": BETWEEN, "kwargs": {"column": "x"}}, "cannot both be None"),
         ({"type": BETWEEN, "kwargs": {"min_value": 0}}, "column field required"),
         ({"type": BETWEEN}, "no type with kwargs"),

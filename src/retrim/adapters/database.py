@@ -153,7 +153,7 @@ def _marked(mark: str) -> sa.Table:
 
 @contextmanager
 def _sql(address: str, what: str, cure: str = "look at the address and the database") -> Iterator[sa.Connection]:
-    """A transaction of a database that is no store of ours yet.
+    """A transaction in a database that is not yet a store of retrim.
 
     Raises:
         RetrimError: It cannot be reached, or says no.

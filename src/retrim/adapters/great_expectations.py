@@ -27,7 +27,7 @@ import pandas as pd
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.files import uncollected
 from retrim.stats.codec import from_record
-from retrim.table.fault import EXAMPLES_KEPT, Example, Expectation, Fault, Suite, of_rows
+from retrim.table.fault import EXAMPLES_KEPT, Arguments, Example, Expectation, Fault, Suite, of_rows
 from retrim.table.schema import ColumnNames
 
 DISTRIBUTION = (
@@ -253,6 +253,13 @@ def _check(where: str, written: Any) -> None:
     except (TypeError, ValueError) as error:
         lines = " ".join(str(error).split())
         raise BadInputError(f"suite {where}: {kind} does not take {expectation.kwargs}: {lines}") from error
+    try:
+        from_record(Arguments, expectation.kwargs)
+    except RetrimError as error:
+        raise BadInputError(
+            f"suite {where}: {kind} has an argument in {expectation.kwargs} that is no plain value; write numbers, "
+            "text or lists instead of parameters"
+        ) from error
 
 
 def _load() -> Any:

@@ -533,10 +533,7 @@ def training(facts: Facts) -> CardSection:
         ("winner", facts.verdict.winner),
         ("trials of the search", facts.trials or None),
         ("classes", _balanced_in_words(recipe.balance)),
-        (
-            "decision",
-            _decided_in_words(decided.get(facts.verdict.winner)),
-        ),
+        ("decision", _decided_in_words(decided.get(facts.verdict.winner))),
         ("seed", recipe.seed),
     ]
     hyper = recipe.hyperparameters or ({} if found is None else found.hyperparameters)

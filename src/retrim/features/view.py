@@ -103,27 +103,6 @@ class Training:
 
 
 @dataclass(frozen=True)
-class ViewFeature:
-    """A feature column as a bundle keeps it."""
-
-    name: str
-    type: ColumnType
-
-
-@dataclass(frozen=True)
-class ViewRecord:
-    """view.json as it is read; older bundles have no steps."""
-
-    features: tuple[ViewFeature, ...]
-    levels: dict[str, tuple[str, ...]]
-    target: str
-    task: str
-    classes: tuple[str, ...]
-    steps: tuple[FittedStep, ...] = ()
-    time: str | None = None
-
-
-@dataclass(frozen=True)
 class FeatureView:
     """How rows become a matrix, and targets become numbers.
 
@@ -340,9 +319,9 @@ class FeatureView:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "FeatureView":
-        found = from_record(ViewRecord, record)
-        features = {feature.name: feature.type for feature in found.features}
-        return cls(features, found.levels, found.target, found.task, found.classes, found.steps, found.time)
+        """What `as_record` gave; older bundles have no steps."""
+        features = {feature["name"]: feature["type"] for feature in record["features"]}
+        return from_record(cls, {**record, "features": features})
 
 
 def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:

@@ -20,7 +20,7 @@ from retrim.stats.codec import Number, from_record, written
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
-from retrim.training.bundle import BACKTEST, VERDICT
+from retrim.training.bundle import BACKTEST, judged_in
 from retrim.training.recipe import StatedErrors
 
 
@@ -128,8 +128,8 @@ class StatedInterval:
     @classmethod
     def in_bundle(cls, files: Mapping[str, bytes]) -> "StatedInterval | None":
         """What the winner of a bundle promised; None where nothing."""
-        winner = from_record(VerdictRecord, json.loads(files[VERDICT])).winner
-        return cls.of(from_record(StatedErrors, json.loads(files.get(BACKTEST, b"{}"))), winner)
+        stated = from_record(StatedErrors, json.loads(files.get(BACKTEST, b"{}")))
+        return cls.of(stated, judged_in(files).winner)
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,12 @@ from retrim.decision.pins import PinnedFile, Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import WHOLE_CELLS, FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
-from retrim.gate.verdict import VerdictRecord
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_mapped, shape_of
 from retrim.settings import effective, read_code, resolved, stated_digest
 from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain
-from retrim.training.bundle import VERDICT, FitRecord, SplitRecord
+from retrim.training.bundle import VERDICT, FitRecord, JudgedRecord, SplitRecord
 from retrim.training.early import EarlyRows, early_rows
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
@@ -215,13 +214,14 @@ def read_split(features: Path) -> SplitRecord:
     return from_record(SplitRecord, read_json(features / "split.json"))
 
 
-def read_verdict(bundle: Path) -> VerdictRecord:
-    return from_record(VerdictRecord, read_json(bundle / VERDICT))
+def read_winner(bundle: Path) -> str:
+    """The name of the challenger that won in a bundle."""
+    return from_record(JudgedRecord, read_json(bundle / VERDICT)).winner
 
 
 def read_fit(bundle: Path) -> FitRecord:
     """What the winner of a bundle was fitted with."""
-    return from_record(FitRecord, read_json(bundle / "models" / read_verdict(bundle).winner / "fit.json"))
+    return from_record(FitRecord, read_json(bundle / "models" / read_winner(bundle) / "fit.json"))
 
 
 def read_feature_view(paths: Paths) -> FeatureView:

@@ -21,8 +21,8 @@ from retrim.stages._common import (
     read_json,
     read_pins,
     read_tuned,
-    read_verdict,
     read_view,
+    read_winner,
     trust_own_code,
 )
 from retrim.stats.codec import from_record, to_json, to_record
@@ -154,7 +154,7 @@ def _unpacked(answer: bytes) -> rolling.OriginScore:
 def _write_judged(paths: Paths) -> None:
     """Writes the champion's own backtest, as far as it is that of the recipe that won."""
     made = paths.champion / "backtest"
-    winner, name = read_verdict(paths.champion).winner, read_tuned(paths).window or "all"
+    winner, name = read_winner(paths.champion), read_tuned(paths).window or "all"
     record = from_record(rolling.BacktestRecord, read_json(made / "backtest.json"))
     files = {"backtest.json": to_json(to_record(rolling.of_judged(record, winner, name)))}
     if (made / "thresholds.json").is_file():

@@ -42,7 +42,7 @@ from retrim.gate.verdict import (
 )
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_rows_at
-from retrim.stages._common import main, read_feature_view, read_json, read_pins, read_split, read_verdict
+from retrim.stages._common import main, read_feature_view, read_json, read_pins, read_split, read_winner
 from retrim.stats.codec import from_record, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
@@ -130,7 +130,7 @@ def look_by_group(
         if fairness.mitigate is not None:
             models.append(given(BEFORE, _losses_before(paths, winner, rows, challenger, loss=judge.loss), None))
         if judged.champion is not None:
-            its = thresholds_of(paths.champion, read_verdict(paths.champion).winner)
+            its = thresholds_of(paths.champion, read_winner(paths.champion))
             models.append(given(CHAMPION, judged.champion, its))
     return compare_groups(models, rows, _proxies(paths), fairness, Bootstrap(judge.block_rows, judge.draws, seed))
 

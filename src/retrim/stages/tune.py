@@ -24,8 +24,8 @@ from retrim.stages._common import (
     read_feature_view,
     read_fit,
     read_pins,
-    read_verdict,
     read_view,
+    read_winner,
     trust_own_code,
 )
 from retrim.stats.codec import from_record, rows_at, to_json, to_record
@@ -121,7 +121,7 @@ def _first(champion: Recipe | None, train: TrainParams) -> Hyperparameters | Non
 
 def _window(paths: Paths) -> WindowKind:
     """The champion's training window: a recipe that is fitted once more is fitted on no other."""
-    return read_fit(paths.champion).window or window_of(read_verdict(paths.champion).winner)
+    return read_fit(paths.champion).window or window_of(read_winner(paths.champion))
 
 
 READ_AT_ONCE = 1 << 24

@@ -254,7 +254,7 @@ def model_digest(files: Mapping[str, bytes]) -> str:
 
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
-    folder = f"models/{_judged(files).winner}/"
+    folder = f"models/{judged_in(files).winner}/"
     own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
     wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
     return {name: content for name, content in files.items() if name in wanted}
@@ -269,7 +269,8 @@ class JudgedRecord:
     agreement: int | None = None
 
 
-def _judged(files: Mapping[str, bytes]) -> JudgedRecord:
+def judged_in(files: Mapping[str, bytes]) -> JudgedRecord:
+    """What the verdict of a bundle says to those who predict."""
     return from_record(JudgedRecord, json.loads(files[VERDICT]))
 
 
@@ -295,7 +296,7 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
     format_of(files)
     view = FeatureView.from_record(json.loads(files[VIEW]))
     split = from_record(SplitRecord, json.loads(files[SPLIT]))
-    judged = _judged(files)
+    judged = judged_in(files)
     winner = judged.winner
     made = from_record(FitRecord, json.loads(files[f"models/{winner}/fit.json"]))
     recipe = made.recipe
