@@ -17,15 +17,13 @@ A version's model card: sections of sentences, tables and pictures, every one wi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, JsonValue
 
-from retrim.decision.check_record import StoredCheck
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseRow, VersionRow
-from retrim.drift.findings import DriftFinding
 from retrim.drift.profile import SCORE
 from retrim.drift.slices import SliceLoss
 from retrim.features.view import FeatureView
@@ -39,6 +37,10 @@ from retrim.training.classes import ChosenThreshold
 from retrim.training.early import EarlyCounts
 from retrim.training.predicted import Importance
 from retrim.training.recipe import BacktestRecord, FoundRecord
+
+if TYPE_CHECKING:  # every stage reads the settings of this file, and none looks at checks
+    from retrim.decision.check_record import StoredCheck
+    from retrim.drift.findings import DriftFinding
 
 
 class CardParams(Settings):
@@ -98,7 +100,7 @@ class Facts:
     judged: pd.DataFrame
     releases: Sequence[ReleaseRow]
     envelope: Sequence[EnvelopeRow]
-    checks: Sequence[StoredCheck]
+    checks: "Sequence[StoredCheck]"
     pictures: frozenset[str]
     min_rows: int
     least_rows: int
@@ -678,7 +680,7 @@ def drift(facts: Facts) -> CardSection:
     )
 
 
-def _finding(found: DriftFinding) -> str:
+def _finding(found: "DriftFinding") -> str:
     name = "predictions" if found.column == SCORE else found.column
     return f"{name} ({found.test} {found.effect:.3g})"
 
