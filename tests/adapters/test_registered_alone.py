@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
@@ -93,26 +94,43 @@ def test_takes_whole_numbers_as_integers_and_missing(folder: Path, *, missing: b
     assert predicted_alone(folder, rows) == predicted_here(folder, rows)
 
 
-def test_makes_parts_of_the_calendar_of_the_events_time(tmp_path: Path) -> None:
-    registry = ModelRegistry(f"sqlite:///{tmp_path}/var/mlflow.db", str(tmp_path / "var" / "mlflow"), "m")
-    bundle = make_bundle(tmp_path / "bundle", "regression", seed=0)
+def publish_with_calendar(folder: Path, *, rows: dict[str, Any]) -> tuple[Path, Path, pd.DataFrame]:
+    """The published model of a bundle whose `n` is the hour of `at` in Berlin, its bundle, and rows with their event.
+
+    Args:
+        folder: Empty.
+        rows: Settings of `data.rows`.
+    """
+    registry = ModelRegistry(f"sqlite:///{folder}/var/mlflow.db", str(folder / "var" / "mlflow"), "m")
+    bundle = make_bundle(folder / "bundle", "regression", seed=0)
     settings = {
-        "data": {"columns": {"at": {"role": "time"}, "n": {"role": "feature"}}},
+        "data": {"columns": {"at": {"role": "time"}, "n": {"role": "feature"}}, "rows": rows},
         "reading": {"calendar": {"n": "hour", "not_a_feature": "month"}, "zone": "Europe/Berlin"},
     }
     (bundle / "settings.json").write_text(json.dumps(Exhibits(bundle).read("settings.json") | settings))
-    rows = make_rows("regression").iloc[200:]
-    times = pd.date_range("2026-03-28 21:00", periods=len(rows), freq="h", tz="UTC")  # over a change of clocks
-    example = rows.assign(_event=times).head(3)
+    given = make_rows("regression").iloc[200:]
+    times = pd.date_range("2026-03-28 21:00", periods=len(given), freq="h", tz="UTC")  # over a change of clocks
+    given = given.assign(_event=times)
     parent = registry.open_run("run-1", "m as of 2024-02-01", {})
-    registry.publish(parent, bundle, bundle_id="bundle-1", lineage=LINEAGE, params={}, example=example)
-    (made,) = (tmp_path / "var" / "mlflow").rglob("MLmodel")
-    given = rows[["x", "place"]].assign(at=times.tz_convert(None).astype("str"))
-    there = rows[["x", "n", "place"]].assign(n=times.tz_convert("Europe/Berlin").hour.to_numpy(dtype="float64"))
-    own = load_predictor(read_folder(bundle)).predict(there)
+    registry.publish(parent, bundle, bundle_id="bundle-1", lineage=LINEAGE, params={}, example=given.head(3))
+    (made,) = (folder / "var" / "mlflow").rglob("MLmodel")
+    return made.parent, bundle, given
 
-    assert Model.load(str(made.parent)).metadata["columns"] == {"x": "number", "place": "category", "at": "time"}
-    assert predicted_alone(made.parent, given) == [float(each).hex() for each in own]
+
+def test_makes_parts_of_the_calendar_of_the_events_time(tmp_path: Path) -> None:
+    model, bundle, rows = publish_with_calendar(tmp_path, rows={"resample": None})
+    given = rows[["x", "place"]].assign(at=rows["_event"].dt.tz_convert(None).astype("str"))
+    hours = rows["_event"].dt.tz_convert("Europe/Berlin").dt.hour.to_numpy(dtype="float64")
+    own = load_predictor(read_folder(bundle)).predict(rows[["x", "n", "place"]].assign(n=hours))
+
+    assert Model.load(str(model)).metadata["columns"] == {"x": "number", "place": "category", "at": "time"}
+    assert predicted_alone(model, given) == [float(each).hex() for each in own]
+
+
+def test_takes_the_calendar_of_rows_that_were_put_together_from_them(tmp_path: Path) -> None:
+    model, _, _ = publish_with_calendar(tmp_path, rows={"resample": {"every": "1D", "by": [], "how": {"n": "mean"}}})
+
+    assert set(Model.load(str(model)).metadata["columns"]) == {"x", "n", "place"}
 
 
 @pytest.mark.server

@@ -227,12 +227,15 @@ def _needed(view: FeatureView, calendar: CalendarFeatures | None) -> dict[str, s
 
 
 def _calendar_of(shown: Exhibits, example: pd.DataFrame) -> CalendarFeatures | None:
-    """The features of a bundle that landing makes of the event's time; None: none, or it is an older bundle."""
+    """The features of a bundle that landing makes of the event's time; None: none, or it is an older bundle.
+
+    Of rows that are put together they are aggregated as other columns are: such rows have to bring them.
+    """
     settings = shown.optional("settings.json") or {}
-    reading = settings.get("reading")
-    if reading is None or "_event" not in example:
+    data, reading = settings.get("data", {}), settings.get("reading")
+    if reading is None or "_event" not in example or data.get("rows", {}).get("resample") is not None:
         return None
-    time = next(name for name, column in settings["data"]["columns"].items() if column["role"] == "time")
+    time = next(name for name, column in data["columns"].items() if column["role"] == "time")
     parts = {name: part for name, part in reading["calendar"].items() if name in shown.view.needs}
     return CalendarFeatures(time, reading["zone"], parts) if parts else None
 
