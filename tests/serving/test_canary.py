@@ -57,8 +57,8 @@ def sit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return lambda desk: sit_at_desk(desk, monkeypatch, capsys)
 
 
-def begin(desk: Desk, share: float = 0.5, entity: str | None = None) -> Any:
-    return start_canary(desk.workspace, 3, share=share, by="a test", reason="a test", now=desk.day(18), entity=entity)
+def begin(desk: Desk, share: float = 0.5, entity: str | None = None, day: int = 18) -> Any:
+    return start_canary(desk.workspace, 3, share=share, by="a test", reason="a test", now=desk.day(day), entity=entity)
 
 
 def follower_of(desk: Desk, serving: Any) -> Follower:
@@ -349,7 +349,7 @@ def test_it_ends_once_whoever_ends_it(desk: Desk) -> None:
     begun = begin(desk)
     first = end_canary(desk.workspace, begun, "errors", "one", now=desk.day(19))
     second = end_canary(desk.workspace, begun, "slow", "two", now=desk.day(19))
-    again = begin(desk)
+    again = begin(desk, day=20)
 
     assert first is not None
     assert (first.outcome, second) == ("errors", None)

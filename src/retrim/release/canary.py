@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from secrets import token_hex
 
 import pandas as pd
 
@@ -75,7 +74,9 @@ def start_canary(
                 f"version {before.version} is the canary since {before.began}; stop it first: "
                 "retrim versions canary --stop --reason WHY"
             )
-        begun = Canary(version, live.version, share, token_hex(8), by, reason, iso(now), entity=entity or "")
+        began = iso(now)
+        salt = f"{version} since {began}"
+        begun = Canary(version, live.version, share, salt, by, reason, began, entity=entity or "")
         write_private(workspace.paths.canary, to_json(to_record(begun)))
     return begun
 
