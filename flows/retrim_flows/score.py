@@ -7,6 +7,7 @@ from prefect.runtime import deployment
 from retrim.checking import score as op
 from retrim.checking.score import ScoringResult
 from retrim.errors import RetrimError
+from retrim.lineage.prediction_copy import copy_or_tell
 from retrim.lineage.workspace import Workspace
 from retrim_flows.lines import say
 from retrim_flows.moment import due_once, open_workspace
@@ -35,4 +36,9 @@ def _score(workspace: Workspace, at: pd.Timestamp) -> ScoringResult:
     scored = op.score(workspace, now=at)
     if scored.written:
         say("scored", f"{scored.written} predictions of version {scored.version}")
+    copied = copy_or_tell(workspace, now=at)
+    if copied.failed is not None:
+        say("not copied", copied.failed)
+    elif copied.rows:
+        say("copied", f"{copied.rows} predictions to the table")
     return scored

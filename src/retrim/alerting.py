@@ -74,6 +74,7 @@ class AlertKind(StrEnum):
     DRIFT = "drift"
     SKEW = "skew"
     PREDICTIONS_DIFFER = "predictions differ"
+    TABLE_AWAY = "table away"
     COLUMN_GONE = "column gone"
     PROBATION_CONFIRMED = "probation confirmed"
     PROBATION_OVER = "probation over"
@@ -138,6 +139,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.PREDICTIONS_DIFFER: KindFacts(
         CRITICAL, "bring back a copy of var/predictions, then", ("status",), lasts=True
     ),
+    AlertKind.TABLE_AWAY: KindFacts(WARNING, "remove the cause, then", ("predict",), lasts=True),
     AlertKind.COLUMN_GONE: KindFacts(WARNING, "state its new name as the text says, or", ("retrain",), lasts=True),
     AlertKind.PROBATION_CONFIRMED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_OVER: KindFacts(INFO, *SEE_VERSION),

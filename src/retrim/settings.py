@@ -586,7 +586,7 @@ class Params(SettingsSection):
 
 
 PREFIX = "RETRIM_"
-IN_FILES = ("store_url", "mlflow_url", "ping", "backup")
+IN_FILES = ("store_url", "mlflow_url", "predictions_table", "ping", "backup")
 """Addresses that may hold a password: `RETRIM_STORE_URL_FILE` names a file that holds the first, and so on."""
 
 
@@ -631,6 +631,7 @@ class Env(BaseSettings):
     prefect_url: str | None = None
     dask: str | None = None
     predictions: str | None = None
+    predictions_table: str | None = None
     landing: str | None = None
     alerts: SecretStr | None = None
     alerts_file: Path | None = None

@@ -242,6 +242,16 @@ def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows
     assert ended.out.startswith("no version is live, so nothing was scored; make version 1: retrim retrain")
 
 
+def test_a_table_of_predictions_that_is_away_changes_no_exit_code(
+    ask: Ask, with_rows: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETRIM_PREDICTIONS_TABLE", f"sqlite:///{tmp_path / 'away' / 'warehouse.db'}")
+    ended = ask(with_rows.root, "predict", "--json")
+
+    assert (ended.code, json.loads(ended.out)["version"]) == (1, None)
+    assert "not copied to the table retrim_predictions" in ended.err
+
+
 def test_the_status_of_an_empty_workspace_names_the_next_steps(ask: Ask, world: World) -> None:
     said = ask(world.root, "status").out
 

@@ -1,11 +1,14 @@
 """The schedule predicts rows as they land; where that fails, landing is done all the same."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrim.errors import RefusedError
+from retrim.settings import Env
+from retrim_flows import lines
 from retrim_flows import score as module
 from retrim_flows.score import score_at_once
 from tests.builders.desk import Desk, make_desk
@@ -52,3 +55,22 @@ def test_an_error_does_not_undo_what_landed(
     monkeypatch.setattr(module.op, "score", refused)
 
     assert score_at_once(desk.workspace, desk.day(12)) is None
+
+
+def test_a_table_that_is_away_is_told_and_what_is_stored_is_copied_later(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "away"
+    workspace = replace(desk.workspace, env=Env(predictions_table=f"sqlite:///{folder / 'warehouse.db'}"))
+    vars(workspace)["registry"] = desk.workspace.registry
+    monkeypatch.setattr(module, "deployment", Scheduled)
+    monkeypatch.setattr(lines, "deployment", Scheduled)
+    monkeypatch.setattr(lines, "open_workspace", lambda: workspace)
+    first = score_at_once(workspace, desk.day(12))
+    away = capsys.readouterr().out
+    folder.mkdir()
+    again = score_at_once(workspace, desk.day(12))
+
+    assert (first and first.written, again and again.written) == (96, 0)
+    assert "not copied: predictions are stored" in away
+    assert "copied: 96 predictions to the table" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,15 +16,17 @@ from retrim.checking.mode import begin_due_times
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths, write_private
 from retrim.lineage.locks import held_locks
+from retrim.lineage.prediction_copy import copy_predictions
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.operations import doctor
 from retrim.operations.doctor import EXAMINATIONS, Examined, Finding, examine
 from retrim.operations.parts import Ports, installation_at, plan_installation, write_installation
 from retrim.operations.supervise import refuse_other_schedules
 from retrim.reports.health import HealthLevel
-from retrim.settings import IN_FILES
+from retrim.settings import IN_FILES, Env
 from tests.builders.cured import Cure
 from tests.builders.desk import make_desk
+from tests.builders.predicted import predicted_rows
 from tests.builders.typed import set_key
 
 REPOSITORY = Path(__file__).parents[2]
@@ -172,6 +175,13 @@ def test_keys_as_they_are_made_are_in_order_until_others_may_read_the_private_on
         ("RETRIM_ALERTS_FILE", "nowhere.txt", "alerts", "critical", "nowhere.txt"),
         ("RETRIM_BACKUP", "nosuch://bucket", "backups", "critical", "nosuch"),
         ("RETRIM_PREDICTIONS", "nosuch://bucket/predictions", "predictions", "critical", "nosuch"),
+        (
+            "RETRIM_PREDICTIONS_TABLE",
+            "postgresql+psycopg://u@127.0.0.1:9/x",
+            "predictions",
+            "critical",
+            "127.0.0.1:9/x",
+        ),
         ("RETRIM_LANDING", "nosuch://bucket/landing", "landing zone", "critical", "nosuch"),
         ("RETRIM_LANDING", "http://127.0.0.1:9/landing", "landing zone", "critical", "cannot be reached"),
     ],
@@ -183,6 +193,17 @@ def test_a_wrong_variable_has_its_line(
     found = worst(workspace, check)
 
     assert (str(found.level), said in found.said, bool(found.cure)) == (level, True, True), found
+
+
+def test_a_table_of_predictions_is_reached_and_counted(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETRIM_PREDICTIONS_TABLE", f"sqlite:///{tmp_path / 'warehouse.db'}")
+    workspace.predictions.add(1, predicted_rows(["a", "b"], [1.0, 1.0], event=NOW, at=NOW))
+    copy_predictions(replace(workspace, env=Env()))
+    said = findings(workspace, "predictions")["predictions"][-1].said
+
+    assert said == f"sqlite:///{tmp_path / 'warehouse.db'} is reached; predictions in retrim_predictions: 2"
 
 
 @pytest.mark.parametrize("name", IN_FILES)

@@ -1,8 +1,12 @@
-"""A table that a database gives: the rows of a query, or all of a table, typed as the database has them."""
+"""A table that a database gives: the rows of a query, or all of a table, typed as the database has them.
+
+A table that a database is given: rows in place of others, or those of files, each row once.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import time, timedelta
 from importlib.util import find_spec
 from itertools import chain
@@ -214,6 +218,105 @@ def count_rows(where: str, table: str, *, where_is: Mapping[str, str]) -> int | 
         return int(connection.scalar(rows.where(*(sa.column(key) == value for key, value in where_is.items()))) or 0)
 
 
+@dataclass(frozen=True)
+class FileOfRows:
+    """A file whose rows belong into a table.
+
+    Args:
+        name: Of the file, the same each time.
+        content: What tells its content from one that it had before.
+        same: Columns and values that all of its rows have.
+        rows: Reads its other columns, some rows at a time, none of them twice.
+    """
+
+    name: str
+    content: str
+    same: Mapping[str, str | int]
+    rows: Callable[[], Iterator[pa.Table]]
+
+
+COPIED = "_files"
+"""The end of the name of the table that says which content of which file another table holds."""
+MAKING = 0x72657473
+"""The lock of PostgreSQL that is held while tables are made: of two who make one at once, one would fail."""
+CONNECT_SECONDS = 10
+
+
+def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa.Schema, key: str) -> int:
+    """Adds the rows of files to a table, each once by its key; gives how many were added.
+
+    A file is read where its content is not the one that was added last. That is noted after its rows, in a table
+    beside, so that one that was stopped half-way is read again. What is in the table stays as it is.
+
+    Args:
+        where: A SQLAlchemy address of a synchronous driver, of SQLite or PostgreSQL.
+        table: The table's name; it is made where it is not there.
+        files: Their rows; some fit into memory at once.
+        schema: The columns of the table; those that all rows of a file share come before the others.
+        key: The column that tells rows apart which share those.
+
+    Raises:
+        BadInputError: No such driver or database, or it refuses.
+    """
+    import sqlalchemy as sa
+
+    if where.partition("://")[0].partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
+        raise BadInputError(
+            f"{address_of(where).shown} is no database that rows are copied to; write an address of SQLite or "
+            "PostgreSQL, such as sqlite:////folder/predictions.db or postgresql://host/name"
+        )
+    every, shared = sa.MetaData(), schema.names[: schema.get_field_index(key)]
+    columns = [sa.Column(each.name, _sql_type(each.type), primary_key=each.name in (*shared, key)) for each in schema]
+    target = sa.Table(table, every, *columns)
+    file, content = sa.Column("file", sa.Text, primary_key=True), sa.Column("content", sa.Text, nullable=False)
+    copied, added = sa.Table(f"{table}{COPIED}", every, file, content), 0
+    with _writing(where, table) as engine:
+        _make_tables(engine, every)
+        with engine.begin() as connection:
+            known = {row.file: row.content for row in connection.execute(sa.select(copied))}
+        for each in files:
+            if known.get(each.name) == each.content:
+                continue
+            for batch in chain.from_iterable(rows.to_batches(AT_ONCE) for rows in each.rows()):
+                with engine.begin() as connection:
+                    added += _add_absent(connection, target, batch, each.same, key)
+            with engine.begin() as connection:
+                connection.execute(sa.delete(copied).where(file == each.name))
+                connection.execute(_or_nothing(connection, copied), {"file": each.name, "content": each.content})
+    return added
+
+
+def _make_tables(engine: Any, tables: Any) -> None:
+    import sqlalchemy as sa
+
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING)))
+        for each in tables.sorted_tables:
+            connection.execute(sa.schema.CreateTable(each, if_not_exists=True))
+
+
+def _add_absent(connection: Any, target: Any, rows: pa.RecordBatch, same: Mapping[str, str | int], key: str) -> int:
+    """Adds those of the rows that are not there; where another adds the same meanwhile, each is there once too."""
+    import sqlalchemy as sa
+
+    asked = [target.c[name] == value for name, value in same.items()]
+    found = connection.execute(sa.select(target.c[key]).where(*asked, target.c[key].in_(rows[key].to_pylist())))
+    known = set(found.scalars())
+    fresh = [{**same, **row} for row in rows.to_pylist() if row[key] not in known]
+    if fresh:
+        connection.execute(_or_nothing(connection, target), fresh)
+    return len(fresh)
+
+
+def _or_nothing(connection: Any, target: Any) -> Any:
+    """The insert that leaves a row out which is there."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return insert(target).on_conflict_do_nothing()
+
+
 def refuse_unwritable(where: str, table: str) -> None:
     """Refuses a database that cannot be written, as far as its address and driver tell; it is not asked.
 
@@ -238,6 +341,8 @@ def _writing(where: str, table: str) -> Iterator[Any]:
                 f"{address.shown} cannot be written by the driver {url.get_driver_name()}, which is asynchronous; "
                 "install another beside retrim and name it, such as postgresql+psycopg:// or mysql+pymysql://"
             )
+        if url.get_driver_name() in ("psycopg", "psycopg2") and "connect_timeout" not in url.query:
+            url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})  # one that is away holds nobody up
         engine = sa.create_engine(url, hide_parameters=True)
         try:
             yield engine

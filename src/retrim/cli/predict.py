@@ -138,8 +138,13 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
     from retrim.checking.score import score
     from retrim.cli import render
     from retrim.cli.render import lacks_in_words
+    from retrim.lineage.prediction_copy import copy_or_tell
 
-    scored = score(workspace_here(), now=now)
+    workspace = workspace_here()
+    scored = score(workspace, now=now)
+    copied = copy_or_tell(workspace, now=now)
+    if copied.failed is not None:
+        render.ERR.print(copied.failed, highlight=False, markup=False, soft_wrap=True)
     if as_json:
         render.show_json(scored)
     elif scored.version is None:
@@ -154,4 +159,6 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
         render.OUT.print(said, highlight=False)
         if not scored.rows:
             render.OUT.print("every landed row that it was not trained on is predicted already", highlight=False)
+    if copied.rows and not as_json:
+        render.OUT.print(f"{copied.rows} predictions copied to the table", highlight=False)
     return 1 if scored.version is None else 0

@@ -225,7 +225,7 @@ class PredictionLog:
 
     def versions(self) -> list[int]:
         """Versions that have predicted, ascending."""
-        return sorted({int(_part(name, "version")) for name in self._all_files()})
+        return sorted({version_of(name) for name in self._all_files()})
 
     def predicted(self, version: int, keys: Iterable[str] | pa.ChunkedArray) -> set[str]:
         """Those of the keys that a version has predicted, at whatever event: a correction may have moved theirs."""
@@ -313,7 +313,7 @@ class PredictionLog:
         for name in pc.unique(newest["file"]).to_pylist():
             own = newest.filter(pc.equal(newest["file"], name))
             rows = self._scan([name], None, _within(span_of(own["event_time"])) & pads.field("key").isin(own["key"]))
-            frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
+            frames.append(rows.to_pandas().assign(version=version_of(name)))
         whole: pd.DataFrame = pd.concat([each for each in frames if len(each)] or frames)
         return whole.sort_values(order, ascending=False, ignore_index=True).head(most)
 
@@ -339,7 +339,7 @@ class PredictionLog:
                 table = _as_stored(stored.read_row_group(group, use_threads=False), SCHEMA)
             table = table.filter(pc.fill_null(pc.not_equal(table["batch"], SERVED), fill_value=True))
             rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
-            frames.append(rows.to_pandas().assign(version=int(_part(name, "version"))))
+            frames.append(rows.to_pandas().assign(version=version_of(name)))
         return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
 
     def months(self) -> list[str]:
@@ -349,6 +349,20 @@ class PredictionLog:
     def files_before(self, month: str) -> list[str]:
         """Files of months before one, such as 2026-05, of all versions; nothing is written to such a month any more."""
         return [name for name in self._all_files() if _part(name, "month") < month]
+
+    def contents(self) -> dict[str, str]:
+        """Each file, with what its file system tells one content of it from another by; none is read."""
+        system, root = self._opened()
+        names = self._all_files()
+        with self._reading(root):
+            return {name: str(system.ukey(name)) for name in names}
+
+    def rows_of(self, name: str) -> Iterator[pa.Table]:
+        """Rows of a file, a row group at a time."""
+        system, _ = self._opened()
+        with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
+            for number in range(stored.num_row_groups):
+                yield _as_stored(stored.read_row_group(number, use_threads=False), SCHEMA)
 
     def drop_file(self, name: str) -> int:
         """Removes one of them for good; gives its bytes."""
@@ -445,7 +459,7 @@ class PredictionLog:
         if is_database(self.where):
             raise BadInputError(
                 "RETRIM_PREDICTIONS is the address of a database; predictions of landed rows are Parquet files: write "
-                "a folder, or an address such as s3://bucket/predictions"
+                "a folder, or an address such as s3://bucket/predictions; a copy in a table: RETRIM_PREDICTIONS_TABLE"
             )
         where = self.where if is_address(self.where) else f"file://{Path(self.where).absolute()}"
         system, path = open_system(address_of(where))
@@ -513,6 +527,11 @@ def _has_requests_only(group: pq.RowGroupMetaData) -> bool:
 
 def _part(name: str, what: str) -> str:
     return name.rpartition(f"/{what}=")[2].partition("/")[0]
+
+
+def version_of(name: str) -> int:
+    """Whose predictions a file holds."""
+    return int(_part(name, "version"))
 
 
 def _damaged(name: str, error: Exception) -> BadInputError:

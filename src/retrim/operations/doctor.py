@@ -21,12 +21,14 @@ from retrim.adapters.environment import other_versions
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.prefect_server import PrefectApi, answers, known_server
+from retrim.adapters.sql_table import count_rows
 from retrim.checking.mode import missed_times
 from retrim.decision.rules import ScheduleParams
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import CORES_VARIABLE, WorkspacePaths, count_cores
 from retrim.lineage.locks import is_alive
 from retrim.lineage.own_code import lock_of, require_running_code
+from retrim.lineage.prediction_copy import TABLE
 from retrim.lineage.telling import addresses_of
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import place_of_backups
@@ -34,6 +36,7 @@ from retrim.operations.backup_parts import PRIVATE_KEY
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.parts import Installation, read_installation
 from retrim.operations.supervise import has_schedule, look_at_parts, runs_now
+from retrim.reading.address import address_of
 from retrim.reports.health import HealthLevel, find_health
 from retrim.settings import IN_FILES, PREFIX, Env, load_params
 
@@ -265,6 +268,10 @@ def _predictions(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     yield OK, f"versions whose predictions can be read: {len(workspace.predictions.versions())}", ""
+    table = workspace.env.predictions_table
+    if table is not None:
+        copied = count_rows(table, TABLE, where_is={"model": workspace.model}) or 0
+        yield OK, f"{address_of(table).shown} is reached; predictions in {TABLE}: {copied}", ""
 
 
 def _mlflow(examined: Examined) -> Said:
