@@ -75,7 +75,7 @@ def _files(workspace: Workspace) -> Iterator[FileOfRows]:
     """All files: those of named versions, canaries and shadows too, as `bike~named` and so on."""
     for log in workspace.predictions.of_every_role():
         for name, content in log.contents().items():
-            same = {"model": log.model, "version": version_of(name)}
+            same: dict[str, str | int] = {"model": log.model, "version": version_of(name)}
             yield FileOfRows(name.rpartition("/model=")[2], content, same, partial(_rows, log, name))
 
 
