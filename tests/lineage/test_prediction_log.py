@@ -237,6 +237,14 @@ def test_a_prediction_is_shown_as_json(tmp_path: Path) -> None:
     assert found.in_words == "1.5"
 
 
+def test_rows_of_a_file_are_read_a_row_group_at_a_time(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROW_GROUP", 4)
+    log.add(1, rows(list("abcdefghij")))
+    (name,) = log.contents()
+
+    assert [table["key"].to_pylist() for table in log.rows_of(name)] == [list("abcd"), list("efgh"), list("ij")]
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     log.add(1, rows(["a"]))
