@@ -9,7 +9,14 @@ from retrim.lineage.workspace import open_workspace
 from retrim.reports.demo import make_workspace
 from tests.builders.world import copy_repository
 
-ADDRESSES = ("RETRIM_STORE_URL", "RETRIM_MLFLOW_URL", "RETRIM_MLFLOW_ARTIFACTS", "RETRIM_PREDICTIONS", "RETRIM_LANDING")
+ADDRESSES = (
+    "RETRIM_STORE_URL",
+    "RETRIM_MLFLOW_URL",
+    "RETRIM_MLFLOW_ARTIFACTS",
+    "RETRIM_PREDICTIONS",
+    "RETRIM_PREDICTIONS_TABLE",
+    "RETRIM_LANDING",
+)
 
 
 @pytest.mark.slow
@@ -25,6 +32,6 @@ def test_the_demo_leaves_alone_what_lies_elsewhere(tmp_path: Path, monkeypatch: 
 
     own = made.paths.var
     assert Path(made.predictions.where) == own / "predictions"
-    assert made.landing_address is None
+    assert (made.landing_address, made.env.predictions_table) == (None, None)
     assert made.store_url == f"sqlite:///{own / 'retrim.db'}"
     assert (made.mlflow_url, made.mlflow_artifacts) == (f"sqlite:///{own / 'mlflow.db'}", str(own / "mlflow"))

@@ -328,3 +328,8 @@ def _left_to_do(env: Env, *, keys: bool) -> Iterator[str]:
             "RETRIM_LANDING: what landed there since the backup is fetched, and lands there from here; unset it "
             "where this copy is to be apart"
         )
+    if env.predictions_table is not None:
+        yield (
+            "RETRIM_PREDICTIONS_TABLE: predictions of this copy are added to the same table; unset it where this copy "
+            "is to be apart"
+        )

@@ -213,7 +213,7 @@ def alone() -> None:
 
     Nor is anybody told what happens in it.
     """
-    stores = ("STORE_URL", "MLFLOW_URL", "MLFLOW_ARTIFACTS", "PREDICTIONS", "LANDING")
+    stores = ("STORE_URL", "MLFLOW_URL", "MLFLOW_ARTIFACTS", "PREDICTIONS", "PREDICTIONS_TABLE", "LANDING")
     for name in (f"RETRIM_{store}" for store in stores):
         os.environ.pop(name, None)
         os.environ.pop(f"{name}_FILE", None)
