@@ -31,6 +31,7 @@ from retrim.lineage.telling import (
 )
 from retrim.lineage.workspace import Workspace, clock, record_alert
 from retrim.settings import Env, load_params
+from tests.builders.desk import make_desk
 from tests.builders.receivers import free_port, mail_server, webhook
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,21 @@ def test_what_no_one_took_for_days_is_given_up_and_shown(tmp_path: Path) -> None
 
     assert tell_people(workspace, now=later) == []
     assert [each.next_try for each in unsent_alerts(workspace, now=later)] == [None]
+
+
+def test_an_overdue_batch_that_came_while_people_were_not_told_is_not_told(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace")
+    desk.land(desk.rows(0, 1), 1)
+    with webhook() as (address, taken):
+        workspace = at(tmp_path / "workspace", address)
+        record_alert(workspace, AlertKind.BATCH_OVERDUE, "a batch has not come", now=desk.day(9))
+        desk.land(desk.rows(1, 9), 9.5)
+        came = tell_people(workspace, now=clock())
+        record_alert(workspace, AlertKind.BATCH_OVERDUE, "the next has not come", now=desk.day(18))
+        missing = tell_people(workspace, now=clock())
+
+    assert (outcomes(came), outcomes(missing)) == ([], [("json", 1, True)])
+    assert len(taken) == 1
 
 
 def test_an_address_that_was_corrected_is_no_longer_said_to_fail(tmp_path: Path) -> None:

@@ -432,6 +432,10 @@ class Landing:
         gone = self.withdrawn(as_of)
         return [file for file in self._all() if file.arrived <= as_of and file.batch not in gone]
 
+    def arrivals(self) -> list[pd.Timestamp]:
+        """When the regular batches came, in order: those of rows that correct nothing, also where withdrawn since."""
+        return [file.arrived for file in self._all() if file.kind == "rows" and not file.correction]
+
     def standing(self) -> list[BatchFile]:
         """Landed batches that nobody has withdrawn, in order of arrival."""
         gone = withdrawn_names(self.root)

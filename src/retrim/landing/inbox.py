@@ -356,14 +356,12 @@ def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -
     `batch_grace` more; or, where files have come in a longer rhythm, when they used to.
     Corrections, labels and what lies in quarantine do not count.
     """
-    regular = [
-        file.arrived for file in Landing(workspace.landing).batches() if file.kind == "rows" and not file.correction
-    ]
+    regular = Landing(workspace.landing).arrivals()
     if not regular:
         return None
     every, grace = pd.Timedelta(data.batch_every), pd.Timedelta(data.batch_grace)
-    last = max(regular)
-    due = last + _usual_gap(sorted(regular), every, grace)
+    last = regular[-1]
+    due = last + _usual_gap(regular, every, grace)
     if now <= due + grace:
         return None
     aside = [

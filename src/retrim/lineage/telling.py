@@ -15,6 +15,7 @@ from secrets import token_hex
 import pandas as pd
 
 from retrim.adapters.database import iso
+from retrim.adapters.landing_zone import Landing
 from retrim.alerting import (
     KEPT,
     Alert,
@@ -137,7 +138,11 @@ def _choose(
     of_alert = {row.alert: row for row in sent}
     busy = (pd.Timestamp(row.tried) for row in sent if row.sent is not None or row.claim is not None)
     last = max(busy, default=None)
-    waiting = [_waiting(row, of_alert.get(row.id)) for row in alerts if _waits(row, of_alert.get(row.id), now)]
+    waits = [row for row in alerts if _waits(row, of_alert.get(row.id), now)]
+    if any(row.kind == AlertKind.BATCH_OVERDUE for row in waits):  # those that waited while the batch came are dropped
+        came = max(Landing(workspace.paths.landing).arrivals(), default=None)
+        waits = [row for row in waits if not _has_come(row, came)]
+    waiting = [_waiting(row, of_alert.get(row.id)) for row in waits]
     due = alerts_due(waiting, last_sent=last, params=workspace.params.alerts, now=now)
     return [each.alert.id for each in due]
 
@@ -146,6 +151,11 @@ def _waits(row: AlertRow, sent: DeliveryRow | None, now: pd.Timestamp) -> bool:
     """Whether an alert is still to be sent: it was queued since it was last sent, and not too long ago."""
     assert row.queued is not None
     return _is_untold(row, sent) and now - pd.Timestamp(row.queued) <= KEPT
+
+
+def _has_come(row: AlertRow, came: pd.Timestamp | None) -> bool:
+    """Whether an alert is of a batch that was overdue and has come since."""
+    return row.kind == AlertKind.BATCH_OVERDUE and came is not None and came > pd.Timestamp(row.at)
 
 
 def _is_untold(row: AlertRow, sent: DeliveryRow | None) -> bool:
