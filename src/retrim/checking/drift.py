@@ -166,15 +166,16 @@ def estimate(
     """
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
-    since = max([pd.Timestamp(made.as_of), *(check.record.as_of for check in past[-1:])])
+    earlier = [check.estimated for check in past]
+    since = max([pd.Timestamp(made.as_of), *(each.as_of for each in earlier[-1:])])
     unseen = table.only((table.times["_event"] > predictor.used_until) & ~predictor.has_seen(table.times))
     fresh = unseen.only(unseen.times["_arrived"] > since)
     known = unseen.only(unseen.times["_matured"] <= since)
     found = None
     if len(fresh) >= workspace.params.probe.min_rows:
         found = _estimate(workspace, predictor, known.read(), fresh.read(), since=since)
-    pending = [(check.record.as_of, check.record.estimate) for check in past if check.record.champion == version]
-    before = [each for check in past for each in check.record.scored]
+    pending = [(each.as_of, each.estimate) for each in earlier if each.champion == version]
+    before = [each for check in earlier for each in check.scored]
     settled = {each.as_of for each in before}
     scored = [
         _score(workspace, unseen, predictor, as_of, estimate)

@@ -14,7 +14,7 @@ from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import DatedEstimate, EstimateQuality, ScoredEstimate
 from retrim.drift.slices import Slice
 from retrim.gate.support import ShownEvidence
-from retrim.stats.codec import Moment, from_record
+from retrim.stats.codec import Moment, read_record
 from retrim.table.granularity import RowParams
 from retrim.training.mode import ChosenMode, RunMode
 from retrim.training.recipe import ProbeCost, WindowKind
@@ -189,6 +189,16 @@ class ProbedCheck:
 
 
 @dataclass(frozen=True)
+class EstimatedCheck:
+    """Of a check's evidence, what its estimates are scored from: quick to read too."""
+
+    as_of: Moment
+    champion: int | None = None
+    estimate: DatedEstimate | None = None
+    scored: tuple[ScoredEstimate, ...] = ()
+
+
+@dataclass(frozen=True)
 class StoredCheck:
     """A check as the store has it.
 
@@ -213,7 +223,12 @@ class StoredCheck:
     @cached_property
     def record(self) -> CheckRecord:
         """Its evidence."""
-        return from_record(CheckRecord, self.row.record)
+        return read_record(CheckRecord, self.row.text)
+
+    @property
+    def estimated(self) -> EstimatedCheck:
+        """Of it, what its estimates are scored from."""
+        return read_record(EstimatedCheck, self.row.text)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from retrim.lineage.workspace import Workspace, report_progress
 from retrim.operations.costs import MonthCost, StoredPart, costs_by_month, stored_parts
 from retrim.operations.load import CoreRates, MachineNeed, ModelLoad, machine_for
 from retrim.release.versions import Stored, load_champion
-from retrim.stats.codec import from_record, to_parquet
+from retrim.stats.codec import read_record, to_parquet
 from retrim.training.recipe import fit_recipe, retraining_work
 
 MOST_ROWS = 20_000
@@ -317,7 +317,7 @@ def _work(workspace: Workspace, champion: Stored, rows: int) -> int:
 def _probe(checks: list[DecisionRow]) -> float:
     """Rows times rounds of the newest probe, spread over the checks since the one before."""
     for ago, check in enumerate(reversed(checks), 1):
-        found = from_record(ProbedCheck, json.loads(check.text)).probe
+        found = read_record(ProbedCheck, check.text).probe
         if found is not None:
             return found.work / ago
     return 0.0

@@ -1,6 +1,5 @@
 """What a model took, month by month: retrainings, checks, hours, money; and what it keeps on the disk."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from retrim.checking.history import CHECK, runs_paid
 from retrim.decision.check_record import ProbedCheck
 from retrim.decision.stored_rows import DecisionRow
 from retrim.lineage.workspace import Workspace
-from retrim.stats.codec import from_record
+from retrim.stats.codec import read_record
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def costs_by_month(workspace: Workspace, *, now: pd.Timestamp, months: int) -> t
 
 def _probe(check: DecisionRow) -> float:
     """The probe of a check as a share of a retraining; 0 where there was none."""
-    found = from_record(ProbedCheck, json.loads(check.text)).probe
+    found = read_record(ProbedCheck, check.text).probe
     return found.work / found.retraining if found is not None and found.retraining else 0.0
 
 

@@ -98,15 +98,27 @@ def from_record(kind: type[T], record: Mapping[str, Any]) -> T:
     Raises:
         RetrimError: A key is missing, or its value is not what its field holds.
     """
+    return _read(kind, _adapter(kind).validate_python, record)
+
+
+def read_record(kind: type[T], text: str | bytes) -> T:
+    """The same of its JSON; what no field holds is skipped, which costs little.
+
+    Raises:
+        RetrimError: As `from_record`, or it is no JSON.
+    """
+    return _read(kind, _adapter(kind).validate_json, text)
+
+
+def _read(kind: type[T], reader: Callable[[Any], T], given: Any) -> T:
     try:
-        read: T = _adapter(kind).validate_python(record)
+        return reader(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise RetrimError(
             f"a stored {kind.__name__} is damaged: {place}: {first['msg'].lower()}; restore it from a backup"
         ) from error
-    return read
 
 
 def to_json(record: Any) -> bytes:
