@@ -64,7 +64,7 @@ def test_refuses_a_package_with_another_hash(tmp_path: Path) -> None:
     path, _ = wheel(tmp_path)
     (tmp_path / "lock").write_text(f"tiny-answer @ {path.as_uri()} --hash=sha256:{'0' * 64}\n")
 
-    with pytest.raises(RetrimError, match=r"(?s)the environment could not be built: .*HASHES"):
+    with pytest.raises(RetrimError, match=rf"(?s)HASHES.*{'0' * 64}"):
         built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)
 
 
@@ -156,7 +156,7 @@ class TestItsPackages:
     def test_that_are_missing_or_too_many_are_refused_by_name(self, python: Path, tmp_path: Path) -> None:
         lock = self.locked(tmp_path, "other-answer==1.1 \\\n    --hash=sha256:00\n")
 
-        with pytest.raises(RefusedError, match=r"other-answer is not installed.*tiny-answer is not in requirements"):
+        with pytest.raises(RefusedError, match=r"\bother-answer\b.*\btiny-answer\b.*requirements\.lock"):
             require_packages(python, lock)
 
     def test_of_another_folder_on_the_path_are_not_seen(

@@ -1,6 +1,7 @@
 """Snapshots, worktrees, commits and tags, in real repositories; the user's own stay as they are."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -169,7 +170,7 @@ class TestASnapshot:
 
 class TestAWorkspace:
     def test_that_is_no_repository_is_told_how_to_become_one(self, tmp_path: Path, nameless: None) -> None:
-        with pytest.raises(BadInputError, match=r"not a git repository with a commit.*git init"):
+        with pytest.raises(BadInputError, match=rf"{re.escape(str(tmp_path))} .*`git init`"):
             require_repository(tmp_path)
 
     def test_that_is_no_repository_is_told_so_by_what_a_retraining_does_first(

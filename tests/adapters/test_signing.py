@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -51,8 +52,9 @@ class TestAKey:
         text = keys.file.read_text(encoding="ascii")
         keys.file.write_text(text[:80], encoding="ascii")
 
-        with pytest.raises(RetrimError, match=r"cannot be read; restore it") as error:
+        with pytest.raises(RetrimError, match=re.escape(str(keys.file))) as error:
             keys.attest(KIND, SUBJECT, FIELDS)
+        assert isinstance(error.value.__cause__, ValueError)  # it could not be parsed
         assert text.splitlines()[1][:20] not in str(error.value)
 
     def test_is_taken_for_a_secret_where_a_snapshot_looks(self, keys: Keys, tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ class TestAKey:
 
     @pytest.mark.parametrize("text", ["", "ed25519:", "ed25519:AAAA", "rsa:" + "A" * 43 + "=", "ed25519:" + "?" * 44])
     def test_that_is_none_is_refused(self, text: str) -> None:
-        with pytest.raises(BadInputError, match="is not a public key"):
+        with pytest.raises(BadInputError, match=rf"^{re.escape(repr(text))} .*`retrim versions key`"):
             PublicKey.read(text)
 
 
@@ -114,7 +116,7 @@ class TestAnAttestation:
         forged = {**signed, "payload": base64.b64encode(said).decode()}
 
         for keyid in (keys.public.fingerprint, stranger.fingerprint):
-            with pytest.raises(RefusedError, match="was not signed by the key"):
+            with pytest.raises(RefusedError, match=stranger.fingerprint[:16]):
                 read_attestation({**forged, "signatures": [{**signature, "keyid": keyid}]})
 
     @pytest.mark.parametrize("place", range(0, 64, 7))
@@ -130,7 +132,7 @@ class TestAnAttestation:
 
     @pytest.mark.parametrize("gone", ["payload", "payloadType", "signatures"])
     def test_without_a_part_is_none(self, signed: dict[str, Any], gone: str) -> None:
-        with pytest.raises(BadInputError, match="this is not an attestation"):
+        with pytest.raises(BadInputError, match="var/attestations/"):
             read_attestation({name: value for name, value in signed.items() if name != gone})
 
     @pytest.mark.parametrize(

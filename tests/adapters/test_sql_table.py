@@ -71,7 +71,7 @@ class TestSqlite:
         assert file.read_bytes() == before
 
     def test_of_several_tables_one_has_to_be_named(self, shop: str) -> None:
-        with pytest.raises(BadInputError, match="has 2 tables: other, the orders; name one: --table"):
+        with pytest.raises(BadInputError, match=r" 2 tables: other, .*orders; .*--table"):
             open_raw(shop)
 
     def test_a_table_that_is_not_there_is_said(self, shop: str) -> None:

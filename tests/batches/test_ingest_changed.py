@@ -1,6 +1,7 @@
 """Batches that land after params.yaml was changed: what lands, what is refused, and that the cures cure."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_a_type_that_may_not_change_is_refused_before_anything_lands(counter: Co
 def test_the_first_cure_of_that_refusal_is_one(counter: Counter) -> None:
     counter.land(GOOD)
     change(counter, weight={"type": "category", "role": "feature"})
-    with pytest.raises(BadInputError, match="Declare it number again"):
+    with pytest.raises(BadInputError, match=r"'weight' .*\bcategory\b.*\. Declare .*\bnumber\b"):
         counter.land(NEXT)
     change(counter, weight=NUMBER)
 
@@ -59,7 +60,7 @@ def test_the_first_cure_of_that_refusal_is_one(counter: Counter) -> None:
 def test_the_second_cure_of_that_refusal_is_one(counter: Counter) -> None:
     counter.land(GOOD)
     change(counter, weight={"type": "category", "role": "feature"})
-    with pytest.raises(BadInputError, match="a column of another name"):
+    with pytest.raises(BadInputError, match=r"'weight' .*\bcategory\b.*\. .*, or .*\bname"):
         counter.land(NEXT)
     change(counter, weight=None, weighed={"type": "category", "role": "feature"})
     lines = NEXT.replace("weight", "weighed", 1)
@@ -108,7 +109,7 @@ def test_a_suite_that_names_a_column_that_is_gone_lets_batches_land(counter: Cou
 
     assert landed.outcome == "landed"
     (note,) = landed.notes
-    assert "1 of its expectations are about 'items', which is no longer a column" in note
+    assert re.search(r": 1 of .*'items'", note)
 
 
 @pytest.mark.usefixtures("suite")

@@ -9,7 +9,7 @@ from retrim.files import dump_yaml
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import ask_for_run
 from retrim.reports.health import find_models
-from retrim.retraining.recover import mark_stopped
+from retrim.retraining.recover import KILLED, mark_stopped
 from retrim.retraining.retrain import claim_run
 from tests.builders.answers import resumed_records, status_record
 from tests.builders.desk import Desk, make_desk
@@ -60,7 +60,7 @@ def test_a_run_that_was_killed_is_seen_from_everywhere(desk: Desk) -> None:
     run = begun(desk)
     (place,) = find_models([desk.workspace.paths.root], here=desk.workspace.paths.root, now=desk.day(10))
 
-    assert f"{run.id} stopped: its process was killed" in place.faults
+    assert f"{run.id} stopped: {KILLED}" in place.faults
 
 
 def test_what_was_resumed_is_named_with_its_end(desk: Desk) -> None:

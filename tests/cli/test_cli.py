@@ -249,7 +249,7 @@ def test_a_table_of_predictions_that_is_away_changes_no_exit_code(
     ended = ask(with_rows.root, "predict", "--json")
 
     assert (ended.code, json.loads(ended.out)["version"]) == (1, None)
-    assert "not copied to the table retrim_predictions" in ended.err
+    assert "retrim_predictions" in ended.err
 
 
 def test_the_status_of_an_empty_workspace_names_the_next_steps(ask: Ask, world: World) -> None:
@@ -389,14 +389,14 @@ def test_a_time_in_the_future_is_wrong_use(call: str, ask: Ask, world: World) ->
 def test_a_time_is_not_guessed(text: str, ask: Ask, world: World) -> None:
     ended = ask(world.root, "check", "--now", text)
 
-    assert (ended.code, f"{text!r} is not a time" in ended.err) == (2, True)
+    assert (ended.code, re.search(rf"{text!r} .* 2012-05-01T12:00", ended.err) is not None) == (2, True)
 
 
 @pytest.mark.parametrize("call", ["versions reproduce", "versions rollback --reason late --to"])
 def test_a_number_no_version_can_have_is_wrong_use(call: str, ask: Ask, world: World) -> None:
     ended = ask(world.root, *call.split(), "9" * 30)
 
-    assert (ended.code, "is not a version number" in ended.err) == (2, True)
+    assert (ended.code, f"'{'9' * 30}'" in ended.err) == (2, True)
 
 
 def test_a_file_name_that_is_not_utf8_is_set_aside_like_any_other(with_rows: World) -> None:

@@ -298,5 +298,5 @@ def test_where_rows_of_several_checks_have_come_the_newest_alone_are_judged(rows
 
 
 def test_a_word_that_is_no_span_is_no_time_to_probe() -> None:
-    with pytest.raises(ValidationError, match="is not a span of time"):
+    with pytest.raises(ValidationError, match=r"'sometimes' .*'14D'"):
         ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="sometimes")

@@ -1,5 +1,6 @@
 """The decision: each outcome, what comes before what, and the reason of each."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, MoneyParams, MonthSpent
 from retrim.decision.history import Deferral
 from retrim.decision.probe import GatePreview
-from retrim.decision.rules import Evidence, TriggerParams, decide
+from retrim.decision.rules import RELEASE, Evidence, TriggerParams, decide
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
 FULL, EMPTY = AccumulatedGain(9.0, 1.0), AccumulatedGain(1.0, 1.0)
@@ -74,7 +75,7 @@ def test_quiet_rules_start_nothing_and_say_why() -> None:
     decision = decide(QUIET, params())
 
     assert decision.outcome == "none"
-    assert "accumulated gain 1 against retraining cost 5" in decision.reason
+    assert re.search(r"\bgain 1 .*\bcost 5\b", decision.reason)
     assert "drift in 0 of" in decision.reason
 
 
@@ -88,8 +89,8 @@ def test_an_account_above_its_price_retrains() -> None:
 def test_drift_in_enough_checks_retrains() -> None:
     decision = decide(replace(QUIET, drifted=(("level",), (), ("level", "group"))), params())
 
-    assert decision.outcome == "retrain"
-    assert decision.reason == "drift in 2 of the last 3 checks, 2 of 3 needed: group, level"
+    assert (decision.outcome, decision.fired) == ("retrain", ("drift",))
+    assert re.fullmatch(r"drift in 2 of .* 3 checks, 2 of 3 .*: group, level", decision.reason)
 
 
 def test_a_rule_that_is_not_set_starts_nothing() -> None:
@@ -162,9 +163,7 @@ def test_two_refusals_running_hold_whatever_fires() -> None:
     decision = decide(replace(DRIFTING, accumulated_gain=FULL, refusals=2, lowest=8.0), params())
 
     assert (decision.outcome, decision.stopped) == ("held", "hold")
-    assert "on hold after 2 refusals running; it ends by itself at an accumulated gain above 13, now 9" in (
-        decision.reason
-    )
+    assert re.search(r"\b2 refusals\b.*\bgain above 13, now 9\b", decision.reason)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +189,8 @@ def test_a_hold_that_has_ended_lets_other_rules_act_too() -> None:
 def test_where_nobody_knows_what_was_refused_a_hold_is_a_persons() -> None:
     decision = decide(replace(FIRING, refusals=2), params())
 
-    assert (decision.outcome, "2 refusals running for" in decision.reason) == ("held", True)
+    assert (decision.outcome, decision.stopped) == ("held", "hold")
+    assert decision.change == f"a person: {RELEASE}"  # no gain ends it
 
 
 def test_one_refusal_is_no_hold() -> None:
@@ -350,7 +350,7 @@ def test_a_used_up_budget_starts_nothing_and_says_until_when() -> None:
 
     assert (decision.outcome, decision.stopped) == ("none", "budget")
     assert decision.reason.startswith("budget: 2 of 2 retrainings in 30 checks are used up, for 10 more checks")
-    assert decision.change == "a budget of more than 2 runs, or waiting for 10 more checks"
+    assert re.search(r"more than 2 runs, .*\b10 more checks$", decision.change)
 
 
 @pytest.mark.parametrize("spent", [(30, 10), (10,), ()])
@@ -378,7 +378,7 @@ def test_a_retraining_that_the_month_cannot_pay_is_not_started() -> None:
 
     assert (decision.outcome, decision.stopped) == ("none", "budget")
     assert decision.reason.startswith("budget: retrainings of 2024-05 cost 80 of 100 EUR")
-    assert decision.change == "a budget of 120 EUR or more, or another month"
+    assert re.search(r"\bbudget of 120 EUR\b.*\bmonth$", decision.change)
 
 
 @pytest.mark.parametrize(("runs", "budget"), [(0, 40.0), (1, 80.0), (2, 120.0)])
@@ -403,8 +403,7 @@ def test_what_the_gate_would_refuse_is_said_to_be_stopped_by_it() -> None:
 def test_manual_hands_every_alarm_to_a_person() -> None:
     decision = decide(FIRING, params(rules=["gain", "manual"]))
 
-    assert decision.outcome == "held"
-    assert "manual is set" in decision.reason
+    assert (decision.outcome, decision.stopped) == ("held", "manual")
 
 
 def test_manual_hands_the_first_version_to_a_person() -> None:
@@ -467,4 +466,4 @@ def test_a_quiet_decision_says_what_would_have_changed_each_rule() -> None:
 def test_a_cooldown_says_how_much_longer_it_lasts() -> None:
     change = decide(replace(DRIFTING, checks_since_run=1), params()).change
 
-    assert change == "a cooldown of fewer than 1 checks, or waiting for 2 more"
+    assert re.search(r"fewer than 1 checks, .*\b2 more$", change)
