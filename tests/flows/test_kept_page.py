@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from retrim.checking.check import CheckOutcome, check
 from retrim.cli.page import find_page, keep_page_of, page_html, pictures_in
 from retrim.reports import kept_page
 from retrim_flows import kept_page as module
-from tests.builders.desk import Desk, make_desk
+from tests.builders.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +36,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> De
     return desk
 
 
-def checked(desk: Desk) -> CheckOutcome:
-    return check(desk.workspace, by="a test", now=desk.day(12))
+def checked(desk: Desk, day: float = 12) -> CheckOutcome:
+    return check(desk.workspace, by="a test", now=desk.day(day))
 
 
 def test_it_lies_beside_the_version_and_the_summary_says_where(desk: Desk, said: list[str]) -> None:
@@ -123,3 +124,25 @@ def test_pages_of_older_checks_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
         module.keep_page(done[-1])
 
     assert sorted(desk.shelf.beside[1]) == sorted(f"checks/{each.id}.html" for each in done[1:])
+
+
+def test_those_that_acted_are_kept_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1]}
+    desk = make_desk(
+        tmp_path / "workspace",
+        drift={"kind": "shift", "size": 2.0, "since": START + pd.Timedelta("10D")},
+        changes={"triggers": rule},
+    )
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    for day in (13, 16, 19):
+        desk.land(desk.rows(day - 3, day), day)
+        first = checked(desk, day)
+    done = [first, *(checked(desk, day) for day in (19.1, 19.2))]
+    for each in done:
+        kept_page.keep_page(desk.workspace, each, lambda: b"a page")
+    monkeypatch.setattr(kept_page, "MOST_PAGES", 1)
+    kept_page.keep_page(desk.workspace, done[-1], lambda: b"a page")
+
+    assert [each.outcome for each in done] == ["retrain", "none", "none"]
+    assert sorted(desk.shelf.beside[1]) == sorted(f"checks/{each.id}.html" for each in (done[0], done[-1]))

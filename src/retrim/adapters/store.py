@@ -262,7 +262,13 @@ class Store(StoredTimes, CountedRows, Outbox):
         return self.one(DECIDED.where(DECISIONS.c.id == identity), DecisionRow)
 
     def decisions(
-        self, model: str, *, source: str | None = None, newest: int | None = None, until: str | None = None
+        self,
+        model: str,
+        *,
+        source: str | None = None,
+        newest: int | None = None,
+        until: str | None = None,
+        acted: bool = False,
     ) -> list[DecisionRow]:
         """Decisions of a model, oldest first.
 
@@ -271,12 +277,15 @@ class Store(StoredTimes, CountedRows, Outbox):
             source: Those of one source; None: all.
             newest: That many of the newest; None: all.
             until: Those about this moment or earlier, as the store spells it; None: all.
+            acted: Only those that something was done after: their outcome is not `none`.
         """
         query = DECIDED.where(DECISIONS.c.model == model)
         if source is not None:
             query = query.where(DECISIONS.c.source == source)
         if until is not None:
             query = query.where(DECISIONS.c.as_of <= until)
+        if acted:
+            query = query.where(DECISIONS.c.outcome != "none")
         if newest is None:
             return self.rows(query.order_by(DECISIONS.c.as_of, DECISIONS.c.at), DecisionRow)
         backwards = query.order_by(DECISIONS.c.as_of.desc(), DECISIONS.c.at.desc()).limit(newest)

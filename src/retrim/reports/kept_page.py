@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from retrim.checking.check import CheckOutcome
 from retrim.checking.history import CHECK, as_check
@@ -11,7 +12,7 @@ from retrim.lineage.workspace import Workspace
 MOST_BYTES = 1_000_000
 """Of a page that is kept: each check has one."""
 MOST_PAGES = 100
-"""Of checks whose pages are kept beside a version: at an hour a check four days, and 40 MB."""
+"""Of checks whose pages are kept beside a version, and as many older ones that acted: 40 to 80 MB."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ def keep_page(workspace: Workspace, checked: CheckOutcome, make: Callable[[], by
         place, row = place_of(checked.id), workspace.store.version(workspace.model, version)
         run = None if row is None else row.made_from.mlflow_run
         workspace.registry.add_files(version, {place: page}, run=run)
-        newest = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_PAGES)
-        workspace.registry.drop_files(version, "checks", kept={place_of(row.id) for row in newest}, run=run)
+        decisions = partial(workspace.store.decisions, workspace.model, source=CHECK, newest=MOST_PAGES)
+        kept = {place_of(row.id) for row in (*decisions(), *decisions(acted=True))}
+        workspace.registry.drop_files(version, "checks", kept=kept, run=run)
     except Exception as error:  # noqa: BLE001  whatever becomes of its page
         return KeptPage(None, str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}")
     return KeptPage(place)
