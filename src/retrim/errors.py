@@ -31,13 +31,19 @@ class BusyError(RefusedError):
 
 
 class UnknownNameError(BadInputError):
-    """A name that no table knows; says which names there are."""
+    """A name that no table knows; says which names there are.
+
+    Args:
+        kind: Of what, such as `metric`.
+        name: What was asked for.
+        known: Names there are.
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
-        near = get_close_matches(name, known, n=1)
+        self.known = tuple(sorted(known))
+        near = get_close_matches(name, self.known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}.{hint}")
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known)}.{hint}")
 
 
 class EmptyWindowError(BadInputError):

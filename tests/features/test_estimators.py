@@ -57,7 +57,7 @@ def test_no_private_attribute_is_stored() -> None:
 
 @pytest.mark.parametrize("name", ["FunctionTransformer", "os.system", "ColumnTransformer"])
 def test_a_class_that_is_not_listed_is_not_read(name: str) -> None:
-    with pytest.raises(ValueError, match=f"'{name}' is not among the stored estimators: CountVectorizer, "):
+    with pytest.raises(ValueError, match=f"'{name}' .*: CountVectorizer, "):
         _ = StoredEstimator(name, {}, {}).built
 
 

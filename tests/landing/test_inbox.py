@@ -61,7 +61,7 @@ def test_a_link_is_not_followed_and_stays(desk: Desk) -> None:
     landed = take_from_inbox(desk.workspace, now=desk.day(4))
 
     assert next(landed).outcome == "landed"
-    with pytest.raises(BadInputError, match=r"a\.csv is a link"):
+    with pytest.raises(BadInputError, match=r"a\.csv .*\blink\b"):
         next(landed)
     assert names(inbox) == ["a.csv", TAKEN]
 
@@ -90,7 +90,7 @@ def test_any_exception_leaves_its_file_and_the_others_land(desk: Desk, monkeypat
 
     monkeypatch.setattr(inbox, "land_batch", breaks)
     landed = []
-    with pytest.raises(RetrimError, match=r"b\.csv .*a fault nobody thought of"):
+    with pytest.raises(RetrimError, match=r"b\.csv .*\bMemoryError\b"):
         landed.extend(take_from_inbox(desk.workspace, now=desk.day(4)))
     folder = desk.workspace.paths.inbox
     assert (names(folder), names(folder / TAKEN)) == (["b.csv", TAKEN], ["a.csv", "c.csv"])
@@ -109,7 +109,7 @@ def test_a_file_that_stays_does_not_replace_one_that_has_come_since(
         raise OSError(5, "the disk is gone")
 
     monkeypatch.setattr(inbox, "land_labels", breaks)
-    with pytest.raises(RetrimError, match="the disk is gone"):
+    with pytest.raises(RetrimError, match=r"labels\.csv .*\bErrno 5\b"):
         list(take_from_inbox(desk.workspace, now=desk.day(4)))
 
     assert names(folder) == ["labels.2.csv", "labels.csv"]

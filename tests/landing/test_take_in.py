@@ -120,7 +120,8 @@ class TestAFileInPieces:
 
         assert {each.outcome for each in outcomes[:-1]} == {"landed"}
         assert outcomes[-1].outcome == "quarantined"
-        assert "has landed before" in outcomes[-1].faults[0].rule
+        (fault,) = outcomes[-1].faults
+        assert (fault.column, "--correction" in fault.cure) == ("_key", True)  # its twin landed in another piece
 
     def test_of_other_columns_is_looked_at_no_further(self, desk: Desk) -> None:
         (only,) = hand_in(desk, file_of(desk, desk.rows(0, DAYS).rename(columns={"level": "height"})))

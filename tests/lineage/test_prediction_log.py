@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -251,7 +252,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (path,) = tmp_path.rglob("*.parquet")
     path.write_bytes(path.read_bytes()[:-9])
 
-    with pytest.raises(BadInputError, match=r"stored predictions in .* cannot be read .*; restore them from a backup"):
+    with pytest.raises(BadInputError, match=rf"/{re.escape(path.name)}\b.*\brestore\b"):
         log.all_keys(1)
 
 
@@ -455,5 +456,5 @@ def test_an_address_that_is_away_is_named_with_its_cure(tmp_path: Path) -> None:
 def test_a_database_is_no_place_of_theirs(tmp_path: Path) -> None:
     log = PredictionLog(f"sqlite:///{tmp_path}/predictions.db", "m", tmp_path / "lock")
 
-    with pytest.raises(BadInputError, match="RETRIM_PREDICTIONS is the address of a database"):
+    with pytest.raises(BadInputError, match=r"^RETRIM_PREDICTIONS .* RETRIM_PREDICTIONS_TABLE$"):
         log.add(1, rows(["a"]))

@@ -152,7 +152,7 @@ def test_a_slow_receiver_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.M
         record(workspace, "815f")
         (sent,) = tell_people(workspace, now=clock())
 
-    assert sent.error == "it had not answered after 2 s"
+    assert str(sent.error).endswith(" 2 s")
     assert taken == []
 
 
@@ -289,9 +289,9 @@ def test_no_secret_of_an_address_is_written_anywhere(
 
 
 def test_a_secret_is_masked_however_it_is_quoted() -> None:
-    said = masked("could not log in as me with 'a b/c' at host", "mailto://me:a%20b%2Fc@host.example.org")
+    said = "could not log in as me with '{}' at host"
 
-    assert said == "could not log in as me with '***' at host"
+    assert masked(said.format("a b/c"), "mailto://me:a%20b%2Fc@host.example.org") == said.format("***")
 
 
 def test_addresses_stand_in_a_file_outside_git(tmp_path: Path) -> None:

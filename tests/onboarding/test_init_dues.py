@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.onboarding.desk import InitRequest
+from retrim.onboarding.desk import MUST, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
 from retrim.reading.raw import read_raw
 from tests.builders.raw_tables import csv, hours, looked_at, said, table
@@ -37,7 +37,7 @@ class TestAColumnThatTheAnswersFollow:
         drafted = looked_at(csv(lent(early=early).drop(columns="known")))
 
         assert (drafted.data.time, drafted.data.due, drafted.data.label_horizon) == ("at", "back", None)
-        assert "it has to be known at the event" in said(drafted, "due time")
+        assert MUST in said(drafted, "due time")
 
     def test_is_taken_where_label_times_say_so_and_it_is_called_so(self) -> None:
         every = lent(name="due date")

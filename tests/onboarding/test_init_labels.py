@@ -1,5 +1,7 @@
 """A history with label times lands as it was lived: rows without labels, labels when they became known."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,7 +50,7 @@ class TestTheHorizon:
         )
 
         assert drafted.data.label_horizon == "90D"
-        assert "99% of the labels of each class" in said(drafted, "horizon")
+        assert re.search(r"\b99% of .*\beach class\b", said(drafted, "horizon"))
 
 
 def slowing(*, rows: int, late: np.ndarray, more: float) -> pd.DataFrame:
@@ -120,12 +122,15 @@ def test_a_label_time_needs_an_event_to_count_from() -> None:
 def test_odd_label_times_are_counted_and_said() -> None:
     at = hours()
     known = at + pd.Timedelta("2h")
-    known.iloc[3] = at.iloc[3] - pd.Timedelta("5h")
+    known.iloc[[3, 4]] = at.iloc[[3, 4]] - pd.Timedelta("5h")
     known.iloc[5] = pd.NaT
     drafted = looked_at(csv(table(known=known)), event_time="at", label_time="known")
 
-    assert "1 labels are older than their event" in said(drafted, "label time")
-    assert "1 labels have no time" in said(drafted, "label time")
+    odd = [note.seen for note in drafted.notes if (note.about, note.weight) == ("label time", "warn")]
+    assert [each.partition(" are ")[0] for each in odd[:1]] + [each.partition(" have ")[0] for each in odd[1:]] == [
+        "2 labels",
+        "1 labels",
+    ]
 
 
 @pytest.fixture(scope="module", params=["keyed", "without a key"])

@@ -1,5 +1,6 @@
 """A table without times: what was looked for is said, a column of whole numbers may order it, series are no order."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -51,7 +52,7 @@ class TestNoTime:
 
         assert drafted.worth is None
         assert said(drafted, "worth") == ""
-        assert "4 values lie one after another" in said(drafted, "series")
+        assert re.search(r"\b4 values\b", said(drafted, "series"))
 
     def test_series_that_take_turns_are_judged(self) -> None:
         frame = readings().sort_values(["step", "station"], kind="stable")

@@ -29,7 +29,6 @@ def test_what_the_gate_may_promote_all_the_same_is_explained() -> None:
 
     assert f"newest {-newest} (" in told
     assert f"{gain:.1%} over" in told
-    assert "It may promote, and both are true" in told
 
 
 def test_a_series_that_only_repeats_its_week_needs_no_model() -> None:

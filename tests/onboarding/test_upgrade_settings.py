@@ -124,7 +124,7 @@ def test_an_edit_that_nobody_committed_is_not_lost(tmp_path: Path) -> None:
     text = place.params.read_text(encoding="utf-8") + "seed: 8\n"
     place.params.write_text(text, encoding="utf-8")
 
-    with pytest.raises(RefusedError, match=r"params\.yaml is not committed as it is"):
+    with pytest.raises(RefusedError, match=r"^params\.yaml .*\bcommit it first\b"):
         upgraded(place)
     assert place.params.read_text(encoding="utf-8") == text
 

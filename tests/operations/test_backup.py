@@ -1,5 +1,7 @@
 """A workspace backed up and restored, without servers: what is in it, what is not, and what is refused."""
 
+import errno
+import os
 import re
 import signal
 import subprocess
@@ -224,7 +226,7 @@ def test_a_restore_leaves_another_to_the_same_folder_alone(
         unbundled(fresh, *given)
 
     monkeypatch.setattr(git, "unbundle", while_another_restores)
-    with pytest.raises(BadInputError, match="is no longer empty"):
+    with pytest.raises(BadInputError, match=f"^{re.escape(str(folder))} .*{os.strerror(errno.ENOTEMPTY)}"):
         restored(desk, place, folder)
 
     assert not list(tmp_path.glob(".back*"))
@@ -253,8 +255,9 @@ def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").touch()
 
-    with pytest.raises(BadInputError, match="not an empty folder"):
+    with pytest.raises(BadInputError, match=f"^{re.escape(str(tmp_path / 'there'))} "):
         restored(desk, place, tmp_path / "there")
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
 
 
 def test_a_scratch_copy_pushes_to_no_remote(desk: Desk) -> None:
@@ -330,7 +333,7 @@ def test_the_cache_is_not_pruned_while_it_is_backed_up(desk: Desk, place: str, m
     copied = module.copy_sqlite
 
     def pruned_meanwhile(address: str, to: Path) -> bool:
-        with pytest.raises(RefusedError, match="is in progress"), alone_with_cache(desk.workspace):
+        with pytest.raises(RefusedError, match="`retrim versions gc`"), alone_with_cache(desk.workspace):
             pass
         with using_cache(desk.workspace):  # as a retraining does
             return copied(address, to)
@@ -352,7 +355,7 @@ def test_a_place_of_another_workspace_is_refused(desk: Desk, place: str, tmp_pat
         other.workspace.paths.root, *git.IDENTITY, "commit", "-q", "--amend", "--allow-empty", "-m", "another start"
     )
 
-    with pytest.raises(RefusedError, match="holds backups of"):
+    with pytest.raises(RefusedError, match=r"\bgenerated in another repository\b"):
         back_up(other, place)
 
 
@@ -369,7 +372,7 @@ def test_a_file_of_a_passphrase_that_is_empty_is_refused(desk: Desk, tmp_path: P
 
 
 def test_a_place_in_the_workspace_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="lies in the workspace"):
+    with pytest.raises(BadInputError, match=re.escape(str(desk.workspace.paths.var / "backups"))):
         back_up(desk, str(desk.workspace.paths.var / "backups"))
 
 

@@ -91,6 +91,6 @@ def test_a_leak_of_a_hidden_column_is_told_without_its_value() -> None:
     target = [None if open_ else answer for open_, answer in zip(waits, answers(ROWS), strict=True)]
     look = looked(columns, target)
 
-    assert [leak.columns for leak in look.leaks] == [("phone",)]
-    assert "is one and the same in 100% of the rows without a label" in look.leaks[0].seen
+    assert [(leak.columns, leak.probe) for leak in look.leaks] == [(("phone",), "known later")]
+    assert " 100% " in look.leaks[0].seen
     assert WAITING not in everything(look)

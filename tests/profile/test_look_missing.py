@@ -51,7 +51,7 @@ def test_what_the_target_tells_is_a_warning() -> None:
     look = looked({"a": np.where(gone, np.nan, draw.normal(size=ROWS)), "b": draw.normal(size=ROWS)}, target)
     found = [note for note in findings(look) if note.about == "missing"]
 
-    assert [(note.column, note.weight, "told by y" in note.seen) for note in found] == [("a", "warn", True)]
+    assert [(note.column, note.weight, " y (Cramér's V " in note.seen) for note in found] == [("a", "warn", True)]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Tables at addresses: what is read, what is shown, and what an address that cannot be read says."""
 
 import base64
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -103,11 +104,11 @@ class TestAnAddress:
 
     @pytest.mark.parametrize("where", ["memory://nowhere.csv", "file:///nowhere/x.csv"])
     def test_where_nothing_is_says_so(self, where: str) -> None:
-        with pytest.raises(BadInputError, match="does not exist"):
+        with pytest.raises(BadInputError, match=f"^{re.escape(where)} .*; name "):
             open_raw(where)
 
     def test_that_fits_no_file_says_so(self) -> None:
-        with pytest.raises(BadInputError, match="no file in it"):
+        with pytest.raises(BadInputError, match=r"^memory://trips/\*\.parquet .*\bpattern$"):
             open_raw("memory://trips/*.parquet")
 
     def test_of_a_protocol_nobody_knows_names_those_that_are(self) -> None:

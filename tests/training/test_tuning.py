@@ -117,8 +117,9 @@ def test_a_grid_over_a_range_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["tpee", "BaseGASampler", "intersection_search_space", "nsgaii"])
 def test_a_name_that_is_no_sampler_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"known: .*TPESampler, grid, random, tpe"):
+    with pytest.raises(UnknownNameError, match=repr(name)) as refused:
         run(tune_params(sampler=name))
+    assert {"TPESampler", "grid", "random", "tpe"} <= set(refused.value.known)
 
 
 @pytest.mark.parametrize("options", [{"no_such": 1}, {"n_startup_trials": 1, "multivariate": False, "group": True}])
