@@ -292,7 +292,7 @@ WRONG = {
     "ingest gone.csv": "error: gone.csv does not exist; name a file",
     "ingest expectations": "error: expectations is a folder; name one file",
     "profile": "error: no rows had landed by ",
-    "profile --target y": "error: --target describes a raw file: give that too, with --data FILE; for landed rows ",
+    "profile --target y": "error: --target describes a raw file: name it with --data FILE; ",
     "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of needs landed rows, and --data",

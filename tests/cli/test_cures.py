@@ -40,7 +40,7 @@ CASES = (
          (ROWS,)),
     Case("or look at a file: retrim profile --data FILE --target COL", "profile",
          ("profile --data rows.csv --target outcome",), again=""),
-    Case("give that too, with --data FILE", "profile --target outcome", (),
+    Case("describes a raw file: name it with --data FILE", "profile --target outcome", (),
          again="profile --target outcome --data rows.csv"),
     Case("nothing was decided yet; run `retrim check` or `retrim retrain`", "why",
          (ROWS, "retrain --as-of 2024-01-03")),
@@ -92,7 +92,7 @@ CASES = (
 EXCEPTIONS = {
     "the worker ended: {}; start it again with `retrim schedule`": "only a fault in Prefect's worker ends it so",
     "start `retrim up` again": "only who removes a deployment by hand meets it; tests/operations/test_up.py starts it",
-    "nothing of `retrim up` runs": "says what is so; tests/operations/test_doctor.py plants it, test_up.py starts it",
+    "no part of `retrim up` runs": "says what is so; tests/operations/test_doctor.py plants it, test_up.py starts it",
     "`retrim up` was never started here": "says what is so, and that it is in order",
     "triggers.budget.money: {} is a limit, and nothing says what a retraining costs; work that out by "
     "`retrim policy cost`, which prints gain.money, or set triggers.budget.money to null": (

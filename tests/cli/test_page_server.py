@@ -80,8 +80,8 @@ def test_it_shows_the_state_of_the_moment_and_what_may_be_done(visitor: Visitor)
     [
         ("rollback", {"value": "1"}, "Say why: nothing was done."),
         ("rollback", {"value": "1", "reason": "  "}, "Say why: nothing was done."),
-        ("rollback", {"value": "one", "reason": "why"}, "is not the number of a version"),
-        ("rollback", {"value": "9" * 5000, "reason": "why"}, "is not the number of a version"),
+        ("rollback", {"value": "one", "reason": "why"}, "is not a version number"),
+        ("rollback", {"value": "9" * 5000, "reason": "why"}, "is not a version number"),
         ("rollback", {"value": "9", "reason": "why"}, "Nothing was done:"),
         ("approve", {"value": "2", "reason": "why"}, "Nothing was done:"),
         ("acknowledge", {"reason": "why"}, "Nothing was done:"),

@@ -163,8 +163,8 @@ def opened_pages(world: World) -> int:
 
 
 @pytest.mark.cures(
-    "the Prefect server at {} does not answer any more; the next `retrim check` or `retrim retrain` finishes what was "
-    "under way",
+    "the Prefect server at {} no longer answers; the next `retrim check` or `retrim retrain` finishes what was under "
+    "way",
     "stopped; a retraining that was under way is finished by the next `retrim check` or `retrim retrain`",
     "; `retrim check` resumes it",
     "its run is {}: `retrim check` finishes it",

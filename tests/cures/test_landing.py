@@ -96,8 +96,8 @@ def test_labels_that_are_likely_wrong_are_landed_again(prepared: World, session:
 
 
 @pytest.mark.cures(
-    "! {} pieces are in quarantine, as they hold what the last rows do not: list them with "
-    "`retrim batch list --quarantined`; correct the file as `retrim batch show ID` says, and ingest it again"
+    "! {} pieces are in quarantine, because they hold values that the newest rows do not: list them with `retrim "
+    "batch list --quarantined`; correct the file as `retrim batch show ID` says, and ingest it again"
 )
 def test_pieces_that_init_set_aside_are_corrected(session: Session, cure: Cure) -> None:
     trips = table(2400).astype({"km": "str"})

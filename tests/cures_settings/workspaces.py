@@ -203,7 +203,8 @@ WORKSPACES = (
          ({"data.model": "other"},), twins),
     Case("two workspaces are of the model {}; give one another name (data.model)", {},
          ({"data.model": "other"},), served_twins),
-    Case("it was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of params.yaml", {},
+    Case("the file was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of "
+        "params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
     Case("the imported model holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names "
          "no file with the same bytes", {}, ({"train.model": OWN},), strange_code),

@@ -52,7 +52,7 @@ def test_approved_it_is_live_in_the_store_and_in_mlflow(asked: dict[str, Any]) -
 def test_the_login_is_who_answered_and_a_second_answer_is_refused(asked: dict[str, Any]) -> None:
     assert asked["versions"][0]["approval"] == {"version": 1, **asked["said"]}
     assert asked["said"]["by"] == getpass.getuser()
-    assert "given once" in " ".join(asked["again"].lower().split())
+    assert "cannot be changed" in " ".join(asked["again"].lower().split())
 
 
 def test_the_word_holds_for_the_recipe_fitted_once_more_at_the_next_check(asked: dict[str, Any]) -> None:

@@ -129,19 +129,19 @@ def stop_parts(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("plant", "check", "level", "said", "cure"),
     [
-        (spoil_settings, "settings", "critical", "seed", "mend"),
+        (spoil_settings, "settings", "critical", "seed", "fix what it names"),
         (lose_suite, "settings", "critical", "is missing", "git"),
-        (name_other_code, "versions", "critical", "the code of this workspace is retrim 0.0.9", "mend"),
+        (name_other_code, "versions", "critical", "the code of this workspace is retrim 0.0.9", "fix what it names"),
         (lock_other_packages, "packages", "warning", "0.1 in requirements.lock", "pip install"),
-        (drop_repository, "git", "critical", "not a git repository", "mend"),
+        (drop_repository, "git", "critical", "not a git repository", "fix what it names"),
         (leave_git_lock, "git", "critical", "index.lock", "rm "),
-        (begin_merge, "git", "warning", "a merge or a rebase", "end it"),
+        (begin_merge, "git", "warning", "a merge or rebase", "end it"),
         (spoil_hook, "git", "warning", "pre-commit", "chmod +x"),
         (open_password, "permissions", "critical", "var/ui/password", "chmod go="),
-        (spoil_store, "store", "critical", "file is not a database", "mend"),
+        (spoil_store, "store", "critical", "file is not a database", "fix what it names"),
         (fall_behind, "schedule", "critical", "overdue: monitor; no worker runs", "retrim up"),
         (rest, "schedule", "warning", "no worker runs", "retrim up"),
-        (stop_parts, "parts", "warning", "nothing of `retrim up` runs", "retrim up"),
+        (stop_parts, "parts", "warning", "no part of `retrim up` runs", "retrim up"),
     ],
 )
 def test_a_planted_fault_has_its_line(
@@ -215,7 +215,7 @@ def test_an_address_in_a_file_is_no_strange_variable(
     assert "nothing reads" not in worst(workspace, "variables").said
 
 
-@pytest.mark.cures("the schedule of {} runs already, by `retrim schedule` or `retrim up`; stop that one first")
+@pytest.mark.cures("the schedule of {} runs already, started by `retrim schedule` or `retrim up`; stop it first")
 def test_a_schedule_that_runs_keeps_another_installation_away(workspace: Workspace, cure: Cure) -> None:
     with held_locks(workspace, "schedule"), pytest.raises(RefusedError) as raised:
         refuse_other_schedules([workspace])
@@ -303,4 +303,4 @@ def test_the_installation_of_the_folder_above_is_looked_at(workspace: Workspace,
     roots = [WorkspacePaths(workspace.paths.root)]
     write_installation(plan_installation(roots, tmp_path, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None))
 
-    assert "nothing of `retrim up` runs" in worst(workspace, "parts").said
+    assert "no part of `retrim up` runs" in worst(workspace, "parts").said

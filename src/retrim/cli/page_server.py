@@ -131,7 +131,7 @@ ACTIONS: Mapping[str, Act] = {
 
 def _version(value: str) -> int:
     if not value.isdecimal() or len(value) > LONGEST:
-        raise BadInputError(f"{value!r} is not the number of a version; go back to the page and press its button")
+        raise BadInputError(f"{value!r} is not a version number; go back to the page and use its button")
     return int(value)
 
 

@@ -33,7 +33,7 @@ def cost_list(text: str) -> tuple[float, ...]:
     except ValueError as error:
         raise BadInputError(f"--costs: {text!r} is not a list of numbers; write, for example, 0.25,0.5,1") from error
     if not all(retraining_cost > 0 for retraining_cost in retraining_costs):
-        raise BadInputError(f"--costs: {text!r} holds a retraining cost that is not above 0; give each above 0")
+        raise BadInputError(f"--costs: {text!r} holds a retraining cost of 0 or less; give costs above 0")
     return retraining_costs
 
 

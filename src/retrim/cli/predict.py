@@ -78,7 +78,8 @@ def predict(
     if rows is None:
         if version is not None or explained or query is not None or table is not None:
             raise BadInputError(
-                "--version, --explain, --query and --table need an IN; name one, or leave the options out"
+                "--version, --explain, --query and --table need IN, the rows to predict; name it, or leave the "
+                "options out"
             )
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
     if out is None:

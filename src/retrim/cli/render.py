@@ -260,11 +260,11 @@ def back_in_words(back: "RolledBack | None") -> str | None:
 
 
 GUARDS = {
-    "hold": "refusals that hold",
+    "hold": "the hold after refusals",
     "cooldown": "the cooldown",
     "circle": "the loop breaker",
     "budget": "the budget",
-    "gate": "what the gate would have said",
+    "gate": "the preview of the gate",
     "manual": "manual",
 }
 
@@ -323,10 +323,10 @@ def served_in_words(served: "ServedPredictions | None") -> str | None:
 
 def _skew_in_words(skew: "Skew") -> str:
     if skew.worst is None:
-        return "they are what their versions say now"
+        return "they are what their versions predict now"
     return (
-        f"up to {skew.largest:.2g} of the mean prediction from what their versions say now "
-        f"(row {skew.worst.key} of version {skew.worst.version}), {skew.over} of {skew.rows} beyond {skew.bound:g}"
+        f"up to {skew.largest:.2g} of the mean prediction from what their versions predict now (row {skew.worst.key} "
+        f"of version {skew.worst.version}), {skew.over} of {skew.rows} beyond {skew.bound:g}"
     )
 
 

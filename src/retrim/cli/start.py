@@ -266,9 +266,9 @@ def _show_written(written: "WrittenFiles") -> None:
         render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{came}", highlight=False)
         if written.set_aside:
             render.OUT.print(
-                f"! {written.set_aside} pieces are in quarantine, as they hold what the last rows do not: list them "
-                "with `retrim batch list --quarantined`; correct the file as `retrim batch show ID` says, and ingest "
-                "it again",
+                f"! {written.set_aside} pieces are in quarantine, because they hold values that the newest rows do "
+                "not: list them with `retrim batch list --quarantined`; correct the file as `retrim batch show ID` "
+                "says, and ingest it again",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -338,7 +338,11 @@ def upgrade(as_json: AsJson = False) -> None:
     else:
         render.OUT.print(f"nothing to do: this workspace is of retrim {done.after}, which runs", highlight=False)
     if done.champion is not None:
-        said = "answers its reference rows as before" if done.as_before else f"answers otherwise: {done.answers}"
+        said = (
+            "answers its reference rows as before"
+            if done.as_before
+            else (f"answers its reference rows differently: {done.answers}")
+        )
         render.OUT.print(f"version {done.champion}, live, {said}", highlight=False, markup=False, soft_wrap=True)
     for package in done.packages:
         render.OUT.print(f"! installed differently than locked: {package}", highlight=False, markup=False)
@@ -453,8 +457,8 @@ def _refuse_without_data(**given: object) -> None:
     for name, value in given.items():
         if value:
             raise BadInputError(
-                f"--{name.replace('_', '-')} describes a raw file: give that too, with --data FILE; for landed rows "
-                "params.yaml says it"
+                f"--{name.replace('_', '-')} describes a raw file: name it with --data FILE; landed rows are described "
+                "by params.yaml"
             )
 
 

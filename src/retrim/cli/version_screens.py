@@ -273,7 +273,7 @@ def show_explanation(row: ExplainedRow, *, top: int) -> None:
     rows.append((f"sum: {SCORES[found.link]}{of}", "", f"{found.score:.6g}", _link_in_words(found)))
     render.show_table(("feature", "value", "adds", ""), rows, title="What each feature adds")
     render.OUT.print(
-        f"\nexact (TreeSHAP, or a linear model's terms); they miss the score by {abs(found.remainder):.1e}",
+        f"\nexact (TreeSHAP, or a linear model's terms); they differ from the score by {abs(found.remainder):.1e}",
         highlight=False,
     )
 
@@ -359,7 +359,7 @@ def _show_models(version: int, found: FairnessRecord) -> None:
     whole = [
         [_name(model), f"{model.loss:.4g}", *(_number(model.overall[name]) for name in measures)] for model in models
     ]
-    title = f"Version {version} on {found.rows} judging rows"
+    title = f"Version {version} on {found.rows} holdout rows"
     render.show_table(("model", "loss", *(SHORT[name] for name in measures)), whole, title=title)
     for place, column in enumerate(models[0].columns):
         rows: list[list[Any]] = []

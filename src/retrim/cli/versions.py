@@ -427,7 +427,7 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
     answer = op(workspace, version, by=by, reason=reason, now=past_time(now))
     _show(answer, "is live", as_json=as_json)
     if not as_json and refit_waiting(workspace) is not None:
-        render.OUT.print("the next check fits its recipe once more, on all mature rows", highlight=False)
+        render.OUT.print("the next check refits its recipe on all mature rows", highlight=False)
 
 
 @versions_app.command(epilog=example("retrim versions reject 3 --reason 'the north is worse'"))
@@ -475,7 +475,7 @@ def settle(
     if as_json:
         render.show_json(done)
         return
-    what = f"{' and '.join(done.rules)} is answered until it clears" if done.rules else "checks go on"
+    what = f"{' and '.join(done.rules)} is acknowledged until it clears" if done.rules else "checks go on"
     render.OUT.print(f"acknowledged by {done.by}: {what}", highlight=False, markup=False)
     render.OUT.print(f"kept as: retrim why {done.id}", highlight=False)
 

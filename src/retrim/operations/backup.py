@@ -35,8 +35,8 @@ TRIES = 5
 """Times that a part is listed whose files go while they are copied, as old pages in MLflow do."""
 STORE, MLFLOW = "var/retrim.db", "var/mlflow.db"
 BEHIND_SERVER = (
-    "only its server knows it: whoever runs that backs it up, with files that the server keeps; or name its database "
-    "in RETRIM_MLFLOW_URL for this command, and it is in the backup"
+    "only its server has it: the server's operator backs it up, with the files that the server keeps; to include it, "
+    "name its database in RETRIM_MLFLOW_URL for this command"
 )
 DUMPED = ".dump"
 """Behind the place of a database that `pg_dump` wrote."""
@@ -187,7 +187,7 @@ class _Maker:
             except FileNotFoundError as error:
                 gone = error
         raise RetrimError(
-            f"files are removed while they are copied, such as {gone.filename}; stop what removes them, and try again"
+            f"files such as {gone.filename} were removed during the backup; stop what removes them, and try again"
         )
 
     def _file(self, found: parts.FoundFile) -> BackupFile:
@@ -258,6 +258,6 @@ class _Maker:
         """Keys and passwords, sealed; without a passphrase they are named, and left apart."""
         secret = parts.secret_files(self.workspace, differing)
         if word is None or not secret:
-            why = "a key or a password, and no passphrase was given; keep a copy apart"
+            why = "a key or a password, and no passphrase was given; keep a copy elsewhere"
             return None, [LeftOut(what=name, why=why) for name in secret]
         return self._put(BytesIO(seal(secret, word)), "keys"), []

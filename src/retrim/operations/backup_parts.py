@@ -16,21 +16,21 @@ from retrim.reading.address import address_of, is_address, open_system
 GIT_SETTINGS, DVC_SETTINGS = ".git/config", ".dvc/config.local"
 ASIDE = "backup"
 NOT_KEPT = {
-    "up": "state and log of the processes of before",
-    "runs": "run directories and locks; a run that was under way is finished or begun anew by the next check",
-    "tmp": "copies that a command takes away when it ends",
-    "trials": "logs that save time to a search that was killed",
-    "prefect": "Prefect's records of runs; the schedule makes them anew, and a login with them",
-    "environments": "built anew from the locks of versions",
-    "predict": "parts of predictions that were stopped; the same command begins anew",
+    "up": "state and logs of earlier processes",
+    "runs": "run directories and locks; a run in progress is finished or started again by the next check",
+    "tmp": "temporary copies of a running command",
+    "trials": "logs from which a killed search resumes",
+    "prefect": "Prefect's records of runs; the schedule makes new ones, with a new login",
+    "environments": "rebuilt from the lock files of versions",
+    "predict": "parts of interrupted predictions; the same command starts again",
     "demo": "a workspace of its own",
-    "replay": "what a replay made; made anew",
-    "policy": "what policy commands made; made anew",
-    "exports": "versions that were exported; written anew",
+    "replay": "results of a replay, which can be repeated",
+    "policy": "results of policy commands, which can be repeated",
+    "exports": "exported versions, which can be exported again",
     "init": "settings before the last description of the table",
-    "upgrade": "what an upgrade put aside",
+    "upgrade": "files that an upgrade replaced",
     "ui": "logs of the pages",
-    ASIDE: "what a backup puts aside while it runs",
+    ASIDE: "temporary copies of a running backup",
 }
 """By folder of `var/`. What is not named here, nor is a lock, is in a backup."""
 APART = ("inbox", "quarantine", "landing", "serve", "predictions", "mlflow", "keys")
@@ -126,7 +126,7 @@ def left_out(workspace: Workspace) -> list[LeftOut]:
     ]
     taken = workspace.paths.inbox / "taken"
     if taken.is_dir():
-        there.append(LeftOut(what="var/inbox/taken", why="files that have landed"))
+        there.append(LeftOut(what="var/inbox/taken", why="files that have landed already"))
     if dvc.has_remote(workspace.paths.root):
         there.append(LeftOut(what="the DVC remote", why="it is a copy of its own; what the cache here has is in it"))
     return there

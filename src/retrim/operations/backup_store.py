@@ -144,8 +144,8 @@ class BackupStore:
         lost = [file.place for file in backup.every_file() if there.get(file.digest) != file.size]
         if lost:
             raise RetrimError(
-                f"files of this backup, such as {lost[0]}, went missing at {self.shown} while it was made: another one "
-                "writes there; give each workspace a place of its own, and try again"
+                f"files of this backup, such as {lost[0]}, disappeared from {self.shown} during the backup: another "
+                "backup writes there; give each workspace a place of its own, and try again"
             )
         content = to_json(to_record(backup))
         name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"

@@ -283,12 +283,12 @@ def _server(workspace: Workspace, scratch: Path) -> Iterator[tuple[psutil.Popen,
         )
     try:
         if not select.select([process.stdout], [], [], START_SECONDS)[0]:
-            raise TimeoutError(f"it has not begun within {START_SECONDS:g} s")
+            raise TimeoutError(f"it did not start within {START_SECONDS:g} s")
         line = process.stdout.readline().strip()
         yield process, int(line) if line.isdecimal() else None
     except (OSError, http.client.HTTPException) as error:
         end = log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:] or "(the log is empty)"
-        raise RetrimError(f"the server that is measured did not answer: {error}; its log ends with: {end}") from error
+        raise RetrimError(f"the measured server did not answer: {error}; its log ends with: {end}") from error
     finally:
         process.terminate()
         try:

@@ -127,7 +127,7 @@ def examine(
         try:
             answers_given = list(look(examined))
         except (RetrimError, OSError) as error:
-            answers_given = [(CRITICAL, " ".join(str(error).split()), "mend what it says")]
+            answers_given = [(CRITICAL, " ".join(str(error).split()), "fix what it names")]
         findings += [Finding(name, *given) for given in answers_given]
     level = max((each.level for each in findings), key=lambda each: each.exit_code, default=OK)
     return Diagnosis(str(paths.root), level, tuple(findings))
@@ -140,7 +140,7 @@ def _settings(examined: Examined) -> Said:
         yield (
             CRITICAL,
             f"the suite {params.data.suite} is missing",
-            "take it back from git",
+            "restore it from git",
         )
     else:
         yield OK, f"params.yaml loads, model {params.data.model}", ""
@@ -163,7 +163,7 @@ def _versions(examined: Examined) -> Said:
     python = sys.version_info[:2]
     said = f"retrim {retrim.__version__}, Python {python[0]}.{python[1]}"
     if not PYTHONS[0] <= python <= PYTHONS[1]:
-        yield WARNING, f"{said}, which retrim is not tried on", "use Python 3.11, 3.12 or 3.13"
+        yield WARNING, f"{said}, which retrim is not tested with", "use Python 3.11, 3.12 or 3.13"
     else:
         yield OK, said, ""
 
@@ -185,13 +185,13 @@ def _git(examined: Examined) -> Said:
     git.require_repository(root)
     lock = root / ".git" / "index.lock"
     if lock.exists() and examined.now - pd.Timestamp(lock.stat().st_mtime, unit="s", tz="UTC") > STALE:
-        yield CRITICAL, f"{lock} was left by a git that was killed", f"rm {lock}"
+        yield CRITICAL, f"{lock} was left by a killed git process", f"rm {lock}"
     for name in ("MERGE_HEAD", "rebase-merge", "rebase-apply"):
         if (root / ".git" / name).exists():
-            yield WARNING, "a merge or a rebase is under way: runs are made from what lies here", "end it"
+            yield WARNING, "a merge or rebase is in progress: runs use the files as they are now", "end it"
     for hook in sorted((root / ".git" / "hooks").glob("*")):
         if hook.is_file() and hook.suffix != ".sample" and not os.access(hook, os.X_OK):
-            yield WARNING, f"git leaves out the hook {hook.name}, which is no program", f"chmod +x {hook}"
+            yield WARNING, f"git skips the hook {hook.name}, which is not executable", f"chmod +x {hook}"
     yield OK, f"at commit {git.git(root, 'rev-parse', '--short', 'HEAD')}", ""
 
 
@@ -228,7 +228,7 @@ def _clock(examined: Examined) -> Said:
 def _permissions(examined: Examined) -> Said:
     open_to_others = [path for path in _private(examined) if stat.S_IMODE(path.stat().st_mode) & 0o077]
     for path in open_to_others:
-        yield CRITICAL, f"others may read {path.relative_to(examined.folder)}", f"chmod go= {path}"
+        yield CRITICAL, f"other users can read {path.relative_to(examined.folder)}", f"chmod go= {path}"
     if not open_to_others:
         yield OK, "private files are their owner's alone", ""
 
@@ -297,7 +297,7 @@ def _parts(examined: Examined) -> Said:
         yield OK, "`retrim up` was never started here", ""
         return
     if not _is_up(installation):
-        yield WARNING, "nothing of `retrim up` runs", f"retrim up {examined.folder}"
+        yield WARNING, "no part of `retrim up` runs", f"retrim up {examined.folder}"
         return
     seen = look_at_parts(installation)
     for part in seen:
@@ -369,7 +369,7 @@ def _alerts(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     if not workspace.env.tells:
-        yield WARNING, "nobody is told of alerts", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then retrim alerts test"
+        yield WARNING, "alerts are sent to nobody", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then retrim alerts test"
         return
     yield OK, f"{len(addresses_of(workspace))} addresses are told", ""
 

@@ -384,7 +384,7 @@ FAULTS = (
     ),
     PlantedFault(
         "S3 is away",
-        "a prediction names the address; the server keeps its answers beside",
+        "a prediction names the address; the server keeps its answers in a file",
         predictions_away,
         (Asked(PREDICT, (3,), "s3://away/predictions"),),
     ),
@@ -443,7 +443,7 @@ FAULTS = (
     ),
     PlantedFault(
         "an ingest is killed",
-        "the same again lands it, and each row is counted once",
+        "running it again lands it, and each row is counted once",
         killed(*INGEST, seed=1),
         (),
         (Asked(AGAIN), Asked(CHECK), BALANCED),
@@ -460,7 +460,7 @@ FAULTS = (
     ),
     PlantedFault(
         "six commands at once",
-        "each waits or says that another works, and each row is counted once",
+        "each waits or says that another one is running, and each row is counted once",
         at_once,
         (Asked(PREDICT),),
         (Asked(CHECK), BALANCED),
@@ -551,7 +551,7 @@ def _no_fault(status: int) -> FaultResult:
     expected = "a server answers a row of the newest batch"
     if status == HTTPStatus.OK:
         return FaultResult("no fault", expected, "pass", "", 0.0, ANSWER_SECONDS)
-    found = f"it answered {status or 'nothing'}: no server is asked meanwhile"
+    found = f"it answered {status or 'nothing'}: so no server is asked during the faults"
     return FaultResult("no fault", expected, "not tried", found, 0.0, ANSWER_SECONDS)
 
 

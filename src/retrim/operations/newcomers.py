@@ -62,7 +62,7 @@ class Newcomers:
                     os.kill(os.getpid(), signal.SIGTERM)
                     return
             except Exception as error:  # noqa: BLE001  a folder that goes, a file half written: it is looked at again
-                self._say_once(f"new workspaces cannot be looked for: {error}")
+                self._say_once(f"the search for new workspaces failed: {error}")
 
     def look(self) -> bool:
         """Takes in what is new, where no run is under way; says whether there was any."""
@@ -70,7 +70,7 @@ class Newcomers:
         new = self.settled([root for root in new_roots(installation, names) if self._can_be_served(root)])
         if not new or any(each.store.runs(each.model, state="running") for each in self.served):
             return False
-        self.say(f"new here: {', '.join(new)}; the worker and the pages begin again")
+        self.say(f"new workspaces: {', '.join(new)}; the worker and the pages are restarted")
         take_in(installation, new)
         return True
 

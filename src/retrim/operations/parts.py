@@ -176,7 +176,7 @@ def refuse_strange_name(folder: str) -> None:
     if STRANGE.search(folder):
         raise BadInputError(
             f"{folder!r} has a control character, a # or ; after a space, or a space or backslash at its end, which "
-            "supervisord and systemd read as something else; rename the folder"
+            "supervisord and systemd misread; rename the folder"
         )
 
 
@@ -205,5 +205,5 @@ def installation_at(folder: Path) -> Installation:
     """
     found = read_installation(folder)
     if found is None:
-        raise BadInputError(f"{folder} has no installation; begin it with `retrim up {folder}`")
+        raise BadInputError(f"{folder} has no installation; start one with `retrim up {folder}`")
     return found

@@ -105,8 +105,8 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
         named = ", ".join(f"{each.place} (object {each.digest[:16]})" for each in lost[:SHOWN])
         more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         raise RetrimError(
-            f"backup {name} at {store.shown} is incomplete: {named}{more} is missing or cut; take an older one: "
-            "--list shows them, --at TIME chooses"
+            f"backup {name} at {store.shown} is incomplete: {named}{more} is missing or truncated; restore an older "
+            "one: --list shows them, --at TIME chooses"
         )
 
 
@@ -122,7 +122,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         RetrimError: A database cannot be emptied.
     """
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise BadInputError(f"{folder} is there and not an empty folder; name one that is empty, or not there yet")
+        raise BadInputError(f"{folder} is not an empty folder; name an empty folder or a new one")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for left in folder.parent.glob(f".{glob.escape(folder.name)}.restoring-*"):
@@ -132,7 +132,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
     except OSError as error:
         raise BadInputError(
-            f"{folder} cannot be made: {error.strerror}; name one that you have permission to make"
+            f"{folder} cannot be made: {error.strerror}; name a folder that you have permission to create"
         ) from error
     try:
         with _locked(fresh):
@@ -186,7 +186,7 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
         fresh.replace(folder)
     except OSError as error:
         raise BadInputError(
-            f"{folder} is no longer empty, or is a mount point ({error.strerror}); name one that is not there yet"
+            f"{folder} is no longer empty, or is a mount point ({error.strerror}); name a new folder"
         ) from error
 
 
@@ -237,7 +237,8 @@ def _below(folder: Path, place: str) -> Path:
     leads_out = not parts or Path(place).is_absolute() or ".." in parts
     if leads_out or ".git" in parts or not target.parent.resolve().is_relative_to(folder.resolve()):
         raise RetrimError(
-            f"the record of the backup names {place!r}, which lies in no workspace; the record was altered"
+            f"the record of the backup names {place!r}, which is outside of every workspace; the record was altered: "
+            "restore an older backup"
         )
     return target
 
@@ -310,8 +311,8 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
 def _left_to_do(env: Env, *, keys: bool) -> Iterator[str]:
     if not keys:
         yield (
-            "the keys are not restored: lay your copy of var/keys/signing.key in its place, or leave it: a new key is "
-            "made, and what the old one signed still counts"
+            "the keys are not restored: put your copy of var/keys/signing.key in place, or do nothing: a new key is "
+            "made, and signatures of the old one stay valid"
         )
     places = {
         "RETRIM_STORE_URL": env.store_url,
@@ -321,15 +322,15 @@ def _left_to_do(env: Env, *, keys: bool) -> Iterator[str]:
     }
     named = [name for name, place in places.items() if place is not None]
     if named:
-        what = "commands use what that names, and not what lies in var/; unset it if that is old"
+        what = "commands use what it names instead of var/; unset it if that is out of date"
         yield f"{', '.join(named)}: {what}"
     if env.landing is not None:
         yield (
-            "RETRIM_LANDING: what landed there since the backup is fetched, and lands there from here; unset it "
-            "where this copy is to be apart"
+            "RETRIM_LANDING: batches that landed there since the backup are fetched, and new ones from here are "
+            "added; unset it if this copy is to stay separate"
         )
     if env.predictions_table is not None:
         yield (
-            "RETRIM_PREDICTIONS_TABLE: predictions of this copy are added to the same table; unset it where this copy "
-            "is to be apart"
+            "RETRIM_PREDICTIONS_TABLE: predictions of this copy are added to the same table; unset it if this copy is "
+            "to stay separate"
         )

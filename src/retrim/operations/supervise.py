@@ -55,7 +55,7 @@ def take_installation(installation: Installation) -> TextIO:
         lock.seek(0)
         raise RefusedError(
             f"`retrim up` runs here already (process {lock.read().strip()}, of {installation.folder}); see it with "
-            "`retrim up --show`, or stop that one first"
+            "`retrim up --show`, or stop it first"
         ) from error
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
@@ -90,8 +90,8 @@ def refuse_other_schedules(workspaces: Sequence[Workspace]) -> None:
     for workspace in workspaces:
         if is_alive(workspace, "schedule"):
             raise RefusedError(
-                f"the schedule of {workspace.paths.root} runs already, by `retrim schedule` or `retrim up`; stop that "
-                "one first"
+                f"the schedule of {workspace.paths.root} runs already, started by `retrim schedule` or `retrim up`; "
+                "stop it first"
             )
     refuse_same_names([workspace.model for workspace in workspaces])
 

@@ -190,7 +190,7 @@ def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, rea
             else ""
         )
         raise RefusedError(
-            f"version {version} was answered at {before.at}, {before.words}{cure}. An answer is given once; for "
+            f"version {version} was answered at {before.at}, {before.words}{cure}. An answer cannot be changed; for "
             "another model: retrim retrain --reason WHY"
         )
     if waits is None:
@@ -206,8 +206,8 @@ def _unanswered(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> Appr
     champion, against = (None if now_live is None else now_live.version), row.made_from.champion
     if champion != against:
         reason = (
-            f"it was judged against champion {against or 'none'}, and by now {champion or 'none'} is live; "
-            "retrain to judge against that"
+            f"it was judged against champion {against or 'none'}, but {champion or 'none'} is live now; retrain to "
+            "judge against that"
         )
         return _keep(workspace, run.made, "outdated", by=None, reason=reason, now=now)
     if now > pd.Timestamp(str(run.detail.expires)):
@@ -229,7 +229,7 @@ def _keep(
     kept = answer_of(workspace, version)
     assert kept is not None
     if kept.answer != answer:
-        raise RefusedError(f"version {version} was answered in the meantime, {kept.words}; an answer is given once")
+        raise RefusedError(f"version {version} was answered in the meantime, {kept.words}; an answer cannot be changed")
     return kept
 
 

@@ -28,7 +28,9 @@ def newest_canary(workspace: Workspace) -> Canary | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RetrimError) as error:
-        raise BadInputError(f"{file} is not a readable canary ({error}); remove it, and start again") from error
+        raise BadInputError(
+            f"{file} does not hold a readable canary ({error}); remove it, and start the canary again"
+        ) from error
 
 
 def start_canary(

@@ -100,7 +100,7 @@ def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
         return from_record(FreshAnswers, json.loads(done.stdout))
     except (ValueError, RetrimError) as error:
         raise RetrimError(
-            f"the process that loads the version printed {done.stdout[:200]!r}, which is not its result"
+            f"the process that loads the version printed {done.stdout[:200]!r}, instead of its result"
         ) from error
 
 
@@ -145,8 +145,8 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     was_live = _were_live(workspace)
     if target not in was_live:
         raise RefusedError(
-            f"version {target} was never live, as the gate, a release check or an approval stopped it; those that "
-            f"were: {', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason WHY"
+            f"version {target} was never live: the gate, a release check or an approval stopped it. Versions that were "
+            f"live: {', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason WHY"
         )
     make_live(workspace, target, action="rollback", expected=champion.version, by=by, reason=reason, now=now)
     moved = find_live_version(workspace)
@@ -192,7 +192,7 @@ def make_live(
         checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
         passed, why = checks.passed, checks.reason
     if not passed:
-        raise RefusedError(f"version {version} cannot go live: {why}; what is live stays")
+        raise RefusedError(f"version {version} cannot go live: {why}; the live version does not change")
     move = ReleaseMove(
         model=workspace.model, version=version, action=action, actor=by, reason=reason, as_of=iso(now), at=iso(clock())
     )
@@ -247,6 +247,6 @@ def _expect(workspace: Workspace, version: int, expected: int | None) -> None:
     found = None if champion is None else champion.version
     if found != expected:
         raise RefusedError(
-            f"version {version} was judged against champion {expected or 'none'}, and by now {found or 'none'} is "
-            "live; retrain to judge against that"
+            f"version {version} was judged against champion {expected or 'none'}, but {found or 'none'} is live now; "
+            "retrain to judge against that"
         )

@@ -171,7 +171,8 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
         given = read_key(key)
         if given != signer:
             raise RefusedError(
-                f"it was signed by {signer.fingerprint[:16]}, not by the key that was given, {given.fingerprint[:16]}"
+                f"the file was signed by {signer.fingerprint[:16]}, not by the key that was given, "
+                f"{given.fingerprint[:16]}"
             )
         return "given"
     if workspace is not None:
@@ -180,7 +181,7 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
         if signer in trusted_keys(workspace):
             return "trusted"
     raise RefusedError(
-        f"it was signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of "
+        f"the file was signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of "
         f"params.yaml; ask the signer to confirm its fingerprint ({signer.fingerprint}), then give it with --key or "
         "trust it"
     )
@@ -343,8 +344,8 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
     digests = [digest_of_row(row) for row in rows]
     if kept is not None and kept not in digests:
         raise RefusedError(
-            f"the digest {kept[:12]} is not in the release log of {workspace.model}: rows that were there when it was "
-            "noted are gone; restore the store from a backup"
+            f"the digest {kept[:12]} is not in the release log of {workspace.model}: rows that were there when the "
+            "digest was noted are gone; restore the store from a backup"
         )
     return VerifiedLog(len(rows), len(copies), digests[-1] if digests else None)
 
