@@ -119,7 +119,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.ROLLED_BACK: KindFacts(WARNING, "to retrain before there is new evidence", ("retrain",)),
     AlertKind.RUN_FAILED: KindFacts(CRITICAL, "remove the cause, then", ("retrain",)),
     AlertKind.RUN_HANGS: KindFacts(CRITICAL, "end its process, then", ("retrain",), lasts=True),
-    AlertKind.FLOW_FAILED: KindFacts(CRITICAL, "remove the cause; to see how things are", ("status",), lasts=True),
+    AlertKind.FLOW_FAILED: KindFacts(CRITICAL, "remove the cause; to see the state", ("status",), lasts=True),
     AlertKind.HELD: KindFacts(WARNING, "answer it", ANSWER_HOLD, lasts=True),
     AlertKind.ON_HOLD: KindFacts(WARNING, "answer it", ANSWER_HOLD),
     AlertKind.APPROVAL_NEEDED: KindFacts(
@@ -135,12 +135,12 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     ),
     AlertKind.BUDGET_NEAR: KindFacts(WARNING, "to see what asked for runs", ("why",), lasts=True),
     AlertKind.DRIFT: KindFacts(INFO, "to see the evidence", ("why",), lasts=True),
-    AlertKind.SKEW: KindFacts(WARNING, "look at a row as the text says, then", ("status",), lasts=True),
+    AlertKind.SKEW: KindFacts(WARNING, "inspect a row as the text says, then", ("status",), lasts=True),
     AlertKind.PREDICTIONS_DIFFER: KindFacts(
-        CRITICAL, "bring back a copy of var/predictions, then", ("status",), lasts=True
+        CRITICAL, "restore var/predictions from a backup, then", ("status",), lasts=True
     ),
     AlertKind.TABLE_AWAY: KindFacts(WARNING, "remove the cause, then", ("predict",), lasts=True),
-    AlertKind.COLUMN_GONE: KindFacts(WARNING, "state its new name as the text says, or", ("retrain",), lasts=True),
+    AlertKind.COLUMN_GONE: KindFacts(WARNING, "declare its new name as the text says, or", ("retrain",), lasts=True),
     AlertKind.PROBATION_CONFIRMED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_OVER: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_WORSE: KindFacts(WARNING, "answer it", ("versions rollback --reason WHY", *ANSWER_HOLD)),
@@ -148,7 +148,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.PROBATION_ROLLBACK: KindFacts(WARNING, *SEE_VERSION),
     AlertKind.ROLLBACK_REFUSED: KindFacts(
         CRITICAL,
-        "make another version, or bring an earlier one back",
+        "make another version, or restore an earlier one",
         ("retrain", "versions rollback --to N --reason WHY"),
     ),
     AlertKind.CANARY_ENDED: KindFacts(WARNING, "to see how it compared with the live version", ("status",)),
@@ -158,7 +158,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
         ("batch show {about}", "batch release {about} --reason WHY"),
         lasts=True,
     ),
-    AlertKind.BATCH_OVERDUE: KindFacts(WARNING, "hand it in", ("ingest FILE",), lasts=True),
+    AlertKind.BATCH_OVERDUE: KindFacts(WARNING, "deliver it", ("ingest FILE",), lasts=True),
     AlertKind.SUSPICIOUS_BATCH: KindFacts(
         WARNING, "look at its file; if it is wrong", ("batch withdraw {about} --reason WHY",)
     ),

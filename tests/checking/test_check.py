@@ -815,7 +815,7 @@ def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> 
     desk.land(desk.rows(12, 14), 14)
     second = desk.check(14)
 
-    assert (first.outcome, between.reason) == ("none", "too few new rows to look at")
+    assert (first.outcome, between.reason) == ("none", "too few new rows to test")
     assert second.outcome == "retrain"
 
 

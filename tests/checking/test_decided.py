@@ -78,7 +78,9 @@ def test_a_version_fitted_once_more_names_the_one_whose_verdict_it_stands_on(
     made = Stored(5, {"verdict/verdict.json": verdict})
     monkeypatch.setattr(ops_fairness, "load_stored_version", lambda *_: made)
 
-    assert fairness_of(deciding.workspace, 5).notes == ("fitted once more: it stands on the verdict of version 4",)
+    assert fairness_of(deciding.workspace, 5).notes == (
+        "refitted on all mature rows: the verdict is that of version 4",
+    )
 
 
 def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:

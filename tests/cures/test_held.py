@@ -103,7 +103,7 @@ def test_an_answer_is_shown_by_the_command_that_it_names(desk: Desk, sit: Sit, c
     cure.is_done(shown)
 
 
-@pytest.mark.cures("the alarm going quiet and coming up again; `retrim retrain`")
+@pytest.mark.cures("the alarm clearing and firing again; `retrim retrain`")
 def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure) -> None:
     sit(desk).says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)
     beat(desk, 14, level=6)

@@ -24,7 +24,7 @@ def load_beside_a_file(asked: Asked) -> None:
 
 
 LOADING = (
-    Case("{} per {} is {} false alarms per check, with a check every {} (data.batch_every); below 0.5 is allowed; "
+    Case("{} per {} is {} false alarms per check, with a check every {} (data.batch_every); it has to be below 0.5: "
          "lower at_most",
          {"drift.alarms.at_most": 1000.0}, ({"drift.alarms.at_most": 1.0}, {"data.batch_every": "1h"})),
     Case("has the role {}; give it the role forbidden under data.columns", {"fairness.forbidden": ["group"]},

@@ -50,7 +50,7 @@ PLACED = (
     case("{} is not a span between two times of day; write, for example, '22:00-07:00', in UTC",
          {"alerts.quiet": "at night"},
          {"alerts.quiet": "22:00-07:00"}),
-    case("cost {} in the unit {} is not what money says, {} in the unit loss; write `cost: {}` and "
+    case("cost {} in the unit {} is not what gain.money gives, {} in the unit loss; write `cost: {}` and "
          "`cost_unit: loss`, or `money: null`", MONEY | {"gain.cost": 1.0}, {"gain.cost": 5.0},
          {"gain.money": None}),
     case("tests.{} has the arguments: {}; it takes: {}", {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
@@ -61,7 +61,7 @@ PLACED = (
          {"drift.tests.ks.threshold": 0.1}),
     case("{} samplers are named, and one searches; write, for example, {tpe: {}}", {"tune.sampler": {}},
          {"tune.sampler": {"tpe": {}}}),
-    case("{} is no [m, n] with 1 <= m <= n", {"triggers.drift_checks": [3, 2]}, {"triggers.drift_checks": [2, 3]}),
+    case("{} is not [m, n] with 1 <= m <= n", {"triggers.drift_checks": [3, 2]}, {"triggers.drift_checks": [2, 3]}),
     case("{} do not ascend; write each cut once, the lowest first", {"fairness.groups": [group("level", 2.0, 1.0)]},
          {"fairness.groups": [group("level", 1.0, 2.0)]}),
     lagged("{} rows back; write a number from 1 to {}, or a span such as '24h'", {"of": "outcome", "lag": 0},

@@ -213,7 +213,7 @@ WORKSPACES = (
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),
     Case("data.columns.{}: no such column, or none of this type, has landed; landed: {}",
          OTHERWISE | {"data.columns.level.type": "integer"}, ({"data.columns.level.type": "number"},), tried),
-    Case("data.columns: another column has the role {}; both sides share that one", OTHERWISE | OTHER_TARGET,
+    Case("data.columns: the role {} moves to another column; both sides have to share it", OTHERWISE | OTHER_TARGET,
          ({"data.columns.outcome.role": "target", "data.columns.level.role": "feature"},), tried),
     Case("data.columns: a landed column is missing; give it the role forbidden instead",
          {"data.columns": WITHOUT_SLOPE},

@@ -100,7 +100,7 @@ def test_a_settled_timetable_is_counted_from_the_settlement_and_due_again_in_its
     said = [schedule_rule(replace(evidence, timetable_settled=at), PARAMS) for at in settled]
 
     assert [each.fires for each in said] == [False, True]
-    assert said[0].text.startswith(f"a person settled it at {settled[0].isoformat()}, the next is due at ")
+    assert said[0].text.startswith(f"a person acknowledged it at {settled[0].isoformat()}, the next is due at ")
 
 
 def test_a_run_after_a_settlement_is_what_the_timetable_counts_from() -> None:

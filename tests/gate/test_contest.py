@@ -58,7 +58,7 @@ class TestWhoCompetes:
         )
 
         assert able == [1]
-        assert unable[2].startswith("it was made with rows until 2024-01-01T10:00:00+00:00, some of which judge")
+        assert unable[2].startswith("it was trained on rows until 2024-01-01T10:00:00+00:00,")
         assert set(unable) == {2, 3}
 
     def test_is_who_finds_its_columns(self) -> None:

@@ -450,7 +450,7 @@ def test_an_address_that_is_away_is_named_with_its_cure(tmp_path: Path) -> None:
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     assert said.startswith("RetrimError predictions at s3://away/predictions cannot be reached: ")
-    assert said.strip().endswith("or at RETRIM_PREDICTIONS")
+    assert said.strip().endswith("and RETRIM_PREDICTIONS")
 
 
 def test_a_database_is_no_place_of_theirs(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_one_that_has_seen_rows_that_judge_does_not_compete(first: Room, second:
     found = third(tmp_path, second, previous_champion, back_at=ROWS - 80)
 
     assert found["previous_champions"]["losses"] == {}
-    assert "some of which judge" in found["previous_champions"]["left_out"]["1"]
+    assert "some of which are holdout rows" in found["previous_champions"]["left_out"]["1"]
 
 
 def test_they_count_among_the_tries_that_the_gate_corrects_for(first: Room, second: Room, tmp_path: Path) -> None:

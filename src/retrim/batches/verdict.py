@@ -256,7 +256,7 @@ def numeric_concerns(
     for name, own in values.items():
         history = histories[name]
         if name in swapped:
-            text = f"looks like {swapped[name]} did, and that like {name}: the two are swapped"
+            text = f"looks as {swapped[name]} did before, and the reverse: the two are swapped"
             found.append(Concern("broken", "swap", name, text, swapped[name]))
             continue
         found += [
@@ -282,7 +282,10 @@ def _filled(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
     if len(outside):
         place = outside[counts[outside].argmax()]
         share = counts[place] / len(values)
-        text = f"{share:.0%} of the rows are {found[place]:g}, {history.low:g} to {history.high:g} were seen before"
+        text = (
+            f"{share:.0%} of the rows are {found[place]:g}; earlier values lie between {history.low:g} and "
+            f"{history.high:g}"
+        )
         off = max(history.low - found[place], found[place] - history.high)
         # a code or a limit beside those that were seen may be new, however many rows have it
         return Concern("broken" if off > history.high - history.low else "suspicious", "frequent value", name, text)
@@ -290,7 +293,8 @@ def _filled(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
     share, two = _of_two(values), found[np.sort(counts.argsort(kind="stable")[-2:])]
     if history.distinct >= MANY_VALUES and share > max(history.heaviest + FILLED, HEAVIER * history.heaviest):
         text = (
-            f"{share:.0%} of the rows are {two[0]:g} or {two[1]:g}; no two values ever had over {history.heaviest:.0%}"
+            f"{share:.0%} of the rows are {two[0]:g} or {two[1]:g}; no two values ever had more than "
+            f"{history.heaviest:.0%}"
         )
         return Concern("suspicious", "frequent value", name, text)
     return None
@@ -551,7 +555,7 @@ def constant_concern(
     if others * len(present) < SURELY_VARIES:
         return None
     text = (
-        f"all {len(present)} values are {present.iloc[0]!s}; before, at most {1 - others:.0%} were alike, and at most "
+        f"all {len(present)} values are {present.iloc[0]!s}; before, at most {1 - others:.0%} were equal, and at most "
         f"{longest} in a row"
     )
     return Concern("broken" if others >= VARIED else "suspicious", "constant", name, text)
@@ -595,7 +599,8 @@ def category_concern(name: str, values: pd.Series, windows: list[pd.Series]) -> 
     spelt = unseen[unseen.map(_plain).isin(plain)]
     if len(spelt) >= SPELT * len(present):
         text = (
-            f"{len(spelt) / len(present):.0%} of its values are known but for their spelling, such as {spelt.iloc[0]!r}"
+            f"{len(spelt) / len(present):.0%} of its values differ from known ones only in spelling, such as "
+            f"{spelt.iloc[0]!r}"
         )
         return Concern("broken", "spelling", name, text)
     if len(present) < FEW_VALUES:
@@ -667,7 +672,10 @@ def pair_concerns(batch: np.ndarray, windows: Sequence[np.ndarray], names: Seque
             elif least >= TIED:
                 off = _off([window[:, [one, other]] for window in windows], batch[:, [one, other]])
                 if off is not None:
-                    text = f"it is {off:.2g} spreads off what {names[other]} makes it: one of the two is not as before"
+                    text = (
+                        f"it is {off:.2g} spreads off the value expected from {names[other]}: one of the two has "
+                        "changed"
+                    )
                     found.append(Concern("suspicious", "pair", names[one], text, names[other]))
     return found
 
@@ -721,7 +729,7 @@ def twice_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Concer
     if share <= most + TWICE:
         return None
     verdict: Gravity = "broken" if most <= TWICE or share >= (1 + min(usual)) / 2 else "suspicious"
-    return Concern(verdict, "rows twice", "", f"{share:.0%} of its rows are there twice, at most {most:.0%} before")
+    return Concern(verdict, "rows twice", "", f"{share:.0%} of its rows occur twice, at most {most:.0%} before")
 
 
 def _twice(rows: pd.DataFrame) -> float:
@@ -746,7 +754,7 @@ def resent_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Conce
     share = float(np.isin(runs, seen).mean()) if len(runs) else 0.0
     if share <= most + RESENT:
         return None
-    text = f"{share:.0%} of it was sent before under other times, at most {most:.0%} ever was"
+    text = f"{share:.0%} of its rows were sent before under other times, at most {most:.0%} in any earlier batch"
     return Concern("broken", "sent before", "", text)
 
 
@@ -799,15 +807,15 @@ def cut_concern(
     # one that comes early covers less and is whole
     if covered < share * shortest and lag > max(lags) + share * shortest:
         text = (
-            f"it ends {_days(covered)} after the batch before and {_days(lag)} before it came; the shortest before "
-            f"covered {_days(shortest)}: cut short"
+            f"it ends {_days(covered)} after the previous batch and {_days(lag)} before its arrival; the shortest "
+            f"earlier batch covered {_days(shortest)}: cut short"
         )
         arrivals = [end + each for end, each in zip(ends, lags, strict=True)]
         verdict: Gravity = "broken" if _was_due(arrives, arrivals[-LEAST_SPANS - 1 :]) else "suspicious"
         return Concern(verdict, "cut short", "", text)
     least = min(rows / span.total_seconds() for span, rows in spans) * covered.total_seconds()
     if least >= SURELY_ROWS and len(event) < FEW_FOR_SPAN * least:
-        text = f"it has {len(event)} rows, at least {least:.0f} would be usual for its time: cut short, or sampled"
+        text = f"it has {len(event)} rows, at least {least:.0f} are usual for its span: cut short, or sampled"
         return Concern("suspicious", "cut short", "", text)
     return None
 

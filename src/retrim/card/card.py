@@ -238,7 +238,7 @@ VERDICT, JUDGED, SLICES, IMPORTANCE, FAIRNESS = (
     f"verdict/{name}" for name in ("verdict.json", "judged.parquet", "slices.json", "importance.json", "fairness.json")
 )
 PICTURES = (
-    ("challenger_against_champion.png", "Challenger against champion over the judging rows"),
+    ("challenger_against_champion.png", "Challenger against champion over the holdout rows"),
     ("predicted_against_actual.png", "Predicted against actual"),
     ("confusion.png", "Actual against predicted class"),
     ("residuals.png", "Residuals against time and prediction"),
@@ -318,7 +318,7 @@ def calibration(facts: Facts) -> CardSection:
     points = zip(curve.said, curve.came, curve.low, curve.high, strict=True)
     rows = tuple((told(float(s)), told(float(c)), span(float(low), float(high))) for s, c, low, high in points)
     ideal = "the first column" if curve.ideal is None else told(curve.ideal)
-    caption = f"Tenths of the rows, by what was said; calibrated: {ideal}"
+    caption = f"Tenths of the rows, by prediction; calibrated: {ideal}"
     table = CardTable((of, curve.what, "± 2 standard errors"), rows, JUDGED, caption)
     shown = (Picture("calibration.png", "Calibration"),) if "calibration.png" in facts.pictures else ()
     return CardSection("Calibration", "calibration", tables=(table,), pictures=shown)
@@ -341,8 +341,8 @@ def importance(facts: Facts) -> CardSection:
     sentence = "This version keeps no exact contributions."
     if exact:
         sentence = (
-            f"Contributions are exact, of {exact.rows} of {exact.of} judged rows, in units of the "
-            "raw score; the mean of their absolute values is what a feature weighs."
+            f"Contributions are exact, of {exact.rows} of {exact.of} judged rows, in units of the raw score; the mean "
+            "of their absolute values is the importance of a feature."
         )
     heads = ("feature", "mean absolute contribution", "share", "share of the gain")
     shown = (Picture("importance.png", "Importance"),) if "importance.png" in facts.pictures else ()
@@ -398,17 +398,17 @@ def limits(facts: Facts) -> CardSection:
         if view.task == "multiclass":
             absent = [name for code, name in enumerate(view.classes) if not (facts.judged["actual"] == code).any()]
             if absent:
-                found.append(f"No judged row is of the class {told(absent)}: nothing is known of how well it is told.")
+                found.append(f"No judged row is of the class {told(absent)}: how well it is recognized is unknown.")
     recipe = facts.fit.recipe
     if recipe.model == "gbm" and recipe.rounds <= FEW_ROUNDS:
         found.append(
-            f"Its boosting ended at round {recipe.rounds}: in the folds of its search more made it worse, as where "
-            "the past has stopped matching for a while. It may say much less than the features do."
+            f"Its boosting ended at round {recipe.rounds}: more rounds raised the loss in the folds of its search, as "
+            "they do after a break in the data. It may use much less than the features offer."
         )
     found += _by_slice(facts)
-    found.append("A category that was not seen in training is taken for a missing value.")
+    found.append("A category that was not seen in training counts as missing.")
     until = facts.split.judged_until
-    found.append(f"It knows nothing of what happened after {told(until)}, where its judging rows end.")
+    found.append(f"It knows nothing of what happened after {told(until)}, where its holdout rows end.")
     if facts.importance is None:
         found.append("No exact contributions are kept, so the importance is that of the splits alone.")
     found.append(f"By its owner: {facts.said.limits or 'not said (card.limits in params.yaml)'}")
@@ -517,8 +517,7 @@ def lineage(facts: Facts) -> CardSection:
         ("platform", found.platform),
     ]
     sentence = (
-        "It can be made again from these, byte for byte on the same platform: "
-        f"retrim versions reproduce {facts.number}."
+        f"It can be rebuilt from these, byte for byte on the same platform: retrim versions reproduce {facts.number}."
     )
     return CardSection("Lineage", "lineage", (sentence,), (facts_table(pairs, "store: versions"),))
 
@@ -565,7 +564,7 @@ def _balanced_in_words(balance: str | None) -> str | None:
     if balance is None:
         return None
     how = "weighed alike" if balance == "weights" else "sampled to the rows of the rarest"
-    return f"{how} in the fit; chances corrected to the shares of the training rows"
+    return f"{how} in the fit; probabilities corrected to the shares of the training rows"
 
 
 def _decided_in_words(chosen: ChosenThreshold | None) -> str | None:
@@ -573,7 +572,8 @@ def _decided_in_words(chosen: ChosenThreshold | None) -> str | None:
         return None
     return (
         f"selected from a probability of {told(chosen.threshold)}; mean cost {told(chosen.cost)} on {chosen.rows} "
-        f"backtest rows, {told(chosen.expected_cost)} from {told(chosen.expected)}, which exact chances would ask"
+        f"backtest rows, {told(chosen.expected_cost)} from {told(chosen.expected)}, which exact probabilities would "
+        "require"
     )
 
 

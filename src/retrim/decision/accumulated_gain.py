@@ -200,7 +200,7 @@ class GainParams(SettingsSection):
         wanted = self.money.retraining_cost
         if self.cost_unit != "loss" or abs(self.cost - wanted) > ROUNDED * wanted:
             raise ValueError(
-                f"cost {self.cost:g} in the unit {self.cost_unit} is not what money says, {cost_figure(wanted)} "
+                f"cost {self.cost:g} in the unit {self.cost_unit} is not what gain.money gives, {cost_figure(wanted)} "
                 f"in the unit loss; write `cost: {cost_figure(wanted)}` and `cost_unit: loss`, or `money: null`"
             )
         return self

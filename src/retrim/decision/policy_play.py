@@ -484,8 +484,8 @@ def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
     if left < least:
         raise RefusedError(
             f"labels come {delay} windows late, of {span / pd.Timedelta(1, 'D'):.3g} days each, so only {left} of "
-            f"{windows} windows tell policies apart, and {least} are needed: nothing can be said of retraining; wait "
-            "for more history, or say when labels come with --label-delay"
+            f"{windows} windows can compare policies, and {least} are needed; wait for more history, or state the "
+            "delay of labels with --label-delay"
         )
 
 

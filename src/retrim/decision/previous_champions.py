@@ -164,7 +164,8 @@ def may_compete(
         lacking = [name for name in previous_champion.columns if name not in columns]
         if previous_champion.used_until >= judged_from:
             left_out[version] = (
-                f"it was made with rows until {previous_champion.used_until.isoformat()}, some of which judge"
+                f"it was trained on rows until {previous_champion.used_until.isoformat()}, some of which are holdout "
+                "rows"
             )
         elif lacking:
             left_out[version] = f"it needs {', '.join(lacking)}, which the table no longer has"
@@ -203,7 +204,7 @@ def shortlist(
         if len(unseen)
     }
     kept = sorted(previous_champions, key=lambda version: (means.get(version, 0.0), -version))[:most]
-    better = f"did better on {len(unseen)} rows before those that judge" if len(unseen) else "are newer"
+    better = f"did better on {len(unseen)} rows before the holdout rows" if len(unseen) else "are newer"
     why = f"{most} of {len(previous_champions)} are judged, and others {better}"
     return {version: previous_champions[version] for version in kept}, {
         each: why for each in previous_champions if each not in kept

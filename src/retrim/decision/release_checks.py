@@ -137,11 +137,13 @@ def _loads(answers: FreshAnswers, params: ReleaseParams) -> ReleaseCheck:
 def _answers(answers: FreshAnswers, *, again: bool) -> ReleaseCheck:
     name = "reference rows"
     if answers.failure is not None:
-        return ReleaseCheck(name, False, None, TOLERANCE, "the stored reference rows were not answered")
+        return ReleaseCheck(name, False, None, TOLERANCE, "the stored reference rows were not predicted")
     if not answers.rows:
-        text = "its bundle is older than reference rows" if again else "its bundle has no reference rows"
+        text = "its bundle is from before reference rows were kept" if again else "its bundle has no reference rows"
         return ReleaseCheck(name, again, None, TOLERANCE, text)
-    said = f"{answers.rows} stored reference rows are answered to {answers.farthest:.1e}, at most {TOLERANCE:.0e}"
+    said = (
+        f"{answers.rows} stored reference rows: predictions differ by {answers.farthest:.1e}, at most {TOLERANCE:.0e}"
+    )
     return ReleaseCheck(name, answers.farthest <= TOLERANCE, min(answers.farthest, 1e300), TOLERANCE, said)
 
 

@@ -225,7 +225,7 @@ class TriggerParams(SettingsSection):
     @classmethod
     def _m_of_n(cls, checks: tuple[int, int]) -> tuple[int, int]:
         if not 1 <= checks[0] <= checks[1]:
-            raise ValueError(f"{list(checks)} is no [m, n] with 1 <= m <= n")
+            raise ValueError(f"{list(checks)} is not [m, n] with 1 <= m <= n")
         return checks
 
     @model_validator(mode="after")
@@ -340,7 +340,7 @@ def _gain_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
         )
         return f"it would not have fired at a retraining cost of {expected:.4g} or more{clear}"
     if accumulated_gain.balance <= 0:
-        return "the accumulated gain is empty: no retraining cost is low enough while a refit gains nothing"
+        return "the accumulated gain is 0: no retraining cost is low enough while a refit gains nothing"
     wanted = []
     if expected <= retraining_cost:
         wanted.append(f"at a retraining cost below {expected:.4g}")
@@ -383,7 +383,7 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     m, n = params.drift_checks
     if not evidence.looked:  # old findings start nothing a second time
         return RuleResult(
-            "drift", False, "too few new rows to look at", "more new rows: half of gain.rows_per_check, 20 to 100"
+            "drift", False, "too few new rows to test", "more new rows: half of gain.rows_per_check, 20 to 100"
         )
     seen = [
         [column for column in columns if not params.drift_columns or column in params.drift_columns]
@@ -411,7 +411,7 @@ def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
         )
     start = max(evidence.last_run, evidence.timetable_settled or evidence.last_run)
     due = next_due(params.every, start)
-    what = "the last run was as of" if start == evidence.last_run else "a person settled it at"
+    what = "the last run was as of" if start == evidence.last_run else "a person acknowledged it at"
     since = f"{what} {start.isoformat()}, the next is due at {due.isoformat()}"
     fires = evidence.now >= due
     moment = "at any check before" if fires else "at the first check at or after"
@@ -437,11 +437,9 @@ def _outside(
 ) -> RuleResult:
     band = evidence.band
     if loss is None:
-        return RuleResult(rule, False, unknown, "rows enough to say it")
+        return RuleResult(rule, False, unknown, "enough rows")
     if band is None:
-        return RuleResult(
-            rule, False, f"{what} {loss:.4g}, with no band to hold it against", "more rows that judged it"
-        )
+        return RuleResult(rule, False, f"{what} {loss:.4g}, with no band to compare it with", "more holdout rows")
     top, unit = band.top(params.band), band.iqr if params.band.unit == "iqr" else band.sd
     reach = (loss - band.centre) / unit if unit > 0 else 0.0
     fires = loss > top
@@ -512,14 +510,14 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
         return _with_alarms(quiet, firing, evidence, params)
     if settled:
         reason = f"{texts}; {' and '.join(settled)} was acknowledged by a person and has not cleared since"
-        return replace(quiet, reason=reason, change="the alarm going quiet and coming up again; `retrim retrain`")
+        return replace(quiet, reason=reason, change="the alarm clearing and firing again; `retrim retrain`")
     return replace(quiet, change=_changes(said), stopped="gate" if any(each.stopped for each in said) else None)
 
 
 def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
     """The decision where no rule has a say: a run is in progress or is awaited, or there is no version yet."""
     if evidence.going_on is not None:
-        going = f"{evidence.going_on} is in progress; what comes of it is judged first"
+        going = f"{evidence.going_on} is in progress; its result comes first"
         return replace(quiet, reason=going, change="the end of that run")
     if evidence.waiting is not None:
         waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
@@ -647,7 +645,7 @@ def _hold_ends(evidence: Evidence, params: TriggerParams) -> tuple[str, str]:
 
 
 def _on_hold(evidence: Evidence) -> str:
-    return f"on hold after {evidence.refusals} refusal{'' if evidence.refusals == 1 else 's'} running"
+    return f"on hold after {evidence.refusals} refusal{'' if evidence.refusals == 1 else 's'} in a row"
 
 
 def _released() -> str:
@@ -700,10 +698,10 @@ def _why_held(evidence: Evidence, firing: list[RuleResult], circling: list[str])
     if new:
         return (
             f"{' and '.join(new)} started the run promoted {evidence.checks_since_run} checks ago, and another would "
-            f"only repeat it; a person has to look: {RELEASE}"
+            f"only repeat it; a person has to decide: {RELEASE}"
         )
     waiting = " and ".join(sorted({each.rule for each in firing}))
-    return f"{waiting} waits for a person since an earlier check: {RELEASE}"
+    return f"{waiting} has waited for a person since an earlier check: {RELEASE}"
 
 
 def _over_budget(evidence: Evidence, budget: BudgetParams | None) -> tuple[str, str] | None:

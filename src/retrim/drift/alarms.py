@@ -57,7 +57,7 @@ class AlarmParams(SettingsSection):
         if found >= 0.5:
             raise BadInputError(
                 f"drift.alarms: {self.at_most:g} per {self.per} is {found:.2g} false alarms per check, with a check "
-                f"every {every} (data.batch_every); below 0.5 is allowed; lower at_most, or land batches more often"
+                f"every {every} (data.batch_every); it has to be below 0.5: lower at_most, or land batches more often"
             )
         return found
 

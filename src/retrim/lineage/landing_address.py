@@ -144,8 +144,8 @@ class LandingAddress:
         there = self._listed()
         if there:
             raise RefusedError(
-                f"{len(there)} files lie in the landing zone at {self.shown}, and a table that is set up anew would be "
-                "mixed with them; name another address in RETRIM_LANDING, or remove that folder if it is old"
+                f"the landing zone at {self.shown} holds {len(there)} files, which would be mixed with those of the "
+                "new table; name another address in RETRIM_LANDING, or remove that folder if it is old"
             )
 
     def _bring_up(self) -> None:
@@ -178,8 +178,8 @@ class LandingAddress:
                 if found != laid.digest:
                     raise RefusedError(
                         f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, its name says "
-                        f"{laid.digest[:12]}; remove it there: a machine that has the batch uploads it again when "
-                        "it lands the next one; if none has, ingest its file again"
+                        f"{laid.digest[:12]}; remove it there: a machine that has the batch uploads it again when it "
+                        "lands the next one; if no machine has it, ingest its file again"
                     )
             for name, laid in lacking.items():
                 _put_here(aside[name], self._root / name, laid.digest)
@@ -258,8 +258,8 @@ class LandingAddress:
     def _told(self) -> AbstractContextManager[None]:
         fails = f"the landing zone at {self.shown} cannot be reached"
         cure = (
-            "what was to land stays where it is, and lands when it is tried again: look at the network, the disk and "
-            "the access to it, or at RETRIM_LANDING"
+            "what was to land stays where it is, and lands when it is tried again: check the network, the disk, your "
+            "access to them and RETRIM_LANDING"
         )
         return without_secrets(self._address, fails, cure)
 

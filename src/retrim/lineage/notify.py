@@ -100,7 +100,7 @@ def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Pat
         except (OSError, UnicodeDecodeError) as error:
             why = str(getattr(error, "strerror", None) or "it is no text").lower()
             raise BadInputError(
-                f"RETRIM_ALERTS_FILE is {file}, which cannot be read: {why}; write a file with one address a line"
+                f"RETRIM_ALERTS_FILE is {file}, which cannot be read: {why}; write a file with one address per line"
             ) from None
         texts += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return tuple(AlertAddress(text) for text in dict.fromkeys(texts))

@@ -219,8 +219,8 @@ class PredictionLog:
                 fresh.replace(path)
         except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
             raise RetrimError(
-                f"predictions cannot be written to {self._address.shown}: {self._address.clean(error)}; look at the "
-                "disk and its permissions, or at RETRIM_PREDICTIONS"
+                f"predictions cannot be written to {self._address.shown}: {self._address.clean(error)}; check the "
+                "disk, its permissions and RETRIM_PREDICTIONS"
             ) from None
 
     def versions(self) -> list[int]:
@@ -444,8 +444,8 @@ class PredictionLog:
         except Exception as error:
             if is_address(self.where):  # each kind of address has errors of its own
                 raise RetrimError(
-                    f"predictions at {self._address.shown} cannot be reached: {self._address.clean(error)}; look at "
-                    "the network and the access to it, or at RETRIM_PREDICTIONS"
+                    f"predictions at {self._address.shown} cannot be reached: {self._address.clean(error)}; check the "
+                    "network, your access to the address and RETRIM_PREDICTIONS"
                 ) from None
             if isinstance(error, OSError):
                 raise _damaged(name, error) from error
@@ -459,7 +459,8 @@ class PredictionLog:
         if is_database(self.where):
             raise BadInputError(
                 "RETRIM_PREDICTIONS is the address of a database; predictions of landed rows are Parquet files: write "
-                "a folder, or an address such as s3://bucket/predictions; a copy in a table: RETRIM_PREDICTIONS_TABLE"
+                "a folder, or an address such as s3://bucket/predictions; for a copy in a table, set "
+                "RETRIM_PREDICTIONS_TABLE"
             )
         where = self.where if is_address(self.where) else f"file://{Path(self.where).absolute()}"
         system, path = open_system(address_of(where))

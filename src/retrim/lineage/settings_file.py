@@ -446,7 +446,7 @@ def pin_settings(folder: WorkspacePaths) -> Path:
     """
     paths = Paths(folder.root)
     if not paths.pins.is_file():
-        raise BadInputError(f"{folder.root} has no data/pins.json: only in a run directory are settings pinned by hand")
+        raise BadInputError(f"{folder.root} has no data/pins.json: settings are pinned by hand only in a run directory")
     document = parse_yaml(folder.params.read_text(encoding="utf-8"), folder.params.name)
     write_file(paths.settings, to_settings_file(effective(folder.root, document, folder.params.name)))
     return paths.settings

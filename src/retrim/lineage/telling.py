@@ -115,7 +115,7 @@ def tell_people_quietly(workspace: Workspace, *, now: pd.Timestamp) -> None:
     try:
         tell_people(workspace, now=now)
     except (RetrimError, OSError) as error:
-        LOGGER.warning("people could not be told, which is tried again: %s", error)
+        LOGGER.warning("alerts could not be sent, which is tried again: %s", error)
 
 
 def _known(workspace: Workspace, address: str) -> tuple[list[AlertRow], list[DeliveryRow]]:

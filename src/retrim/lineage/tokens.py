@@ -54,7 +54,9 @@ def read_tokens(file: Path) -> dict[str, Token]:
     try:
         return {each["name"]: from_record(Token, each) for each in json.loads(file.read_bytes())}
     except (OSError, ValueError, KeyError, TypeError, RetrimError) as error:
-        raise BadInputError(f"{file} holds no tokens ({error}); remove it, and create them again") from error
+        raise BadInputError(
+            f"{file} does not hold valid tokens ({error}); remove it, and create the tokens again"
+        ) from error
 
 
 def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd.Timestamp) -> str:

@@ -58,7 +58,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     known = None if profile is None else profile.columns.get(column)
     if kept is None or known is None:
         raise BadInputError(
-            f"check {check} did not look at a column {column!r}; take one from the table of drift on the page"
+            f"check {check} did not test a column {column!r}; take one from the table of drift on the page"
         )
     table = read_as_of(workspace, as_of=record.as_of)
     kind, members = "target" if column == TARGET else "tested", table.members

@@ -247,8 +247,8 @@ def _prediction(workspace: Workspace, key: str, version: int) -> StoredPredictio
         )
     near = ", ".join(near_keys(made, key, most=3))
     raise BadInputError(
-        f"version {version} has no stored prediction of {key!r}; near ones: {near}. To explain what it would say: "
-        f"leave @{version} out and say --version {version}"
+        f"version {version} has no stored prediction of {key!r}; near ones: {near}. To explain what the version would "
+        f"predict, leave @{version} out and say --version {version}"
     )
 
 

@@ -59,7 +59,7 @@ def fairness_of(workspace: Workspace, version: int | None) -> VersionFairness:
 def _of_another(verdict: VerdictRecord) -> list[str]:
     """A sentence where a version stands on another's verdict, as the rows that judge have trained it."""
     judged = verdict.agreement
-    return [] if judged is None else [f"fitted once more: it stands on the verdict of version {judged}"]
+    return [] if judged is None else [f"refitted on all mature rows: the verdict is that of version {judged}"]
 
 
 def _default(workspace: Workspace) -> int:

@@ -137,7 +137,7 @@ def _comparable(params: Params, tried: Params) -> None:
     refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
     for role in ("target", "time", "due"):
         if getattr(params.data, role) != getattr(tried.data, role):
-            raise BadInputError(f"data.columns: another column has the role {role}; both sides share that one")
+            raise BadInputError(f"data.columns: the role {role} moves to another column; both sides have to share it")
     if set(old) != set(new):
         raise BadInputError("data.columns: a landed column is missing; give it the role forbidden instead")
 
