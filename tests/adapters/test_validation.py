@@ -160,16 +160,16 @@ def write(path: Path, *expectations: object) -> Path:
 @pytest.mark.parametrize(
     ("expectation", "said"),
     [
-        ({"type": BETWEEN, "kwargs": {"column": "x", "minimum": 0}}, "does not take .*minimum"),
-        ({"type": BETWEEN, "kwargs": {"column": "x", "min_value": {"$PARAMETER": "low"}}}, "no plain value"),
+        ({"type": BETWEEN, "kwargs": {"column": "x", "minimum": 0}}, "does not accept .*minimum"),
+        ({"type": BETWEEN, "kwargs": {"column": "x", "min_value": {"$PARAMETER": "low"}}}, "not a plain value"),
         ({"type": BETWEEN, "kwargs": {"column": "x"}}, "cannot both be None"),
         ({"type": BETWEEN, "kwargs": {"min_value": 0}}, "column field required"),
-        ({"type": BETWEEN}, "no type with kwargs"),
-        ({"kwargs": {}}, "no type with kwargs"),
-        ("word", "no type with kwargs"),
+        ({"type": BETWEEN}, "without type or kwargs"),
+        ({"kwargs": {}}, "without type or kwargs"),
+        ("word", "without type or kwargs"),
         (
             {"type": NOT_NULL, "kwargs": {"column": "x"}, "severity": "info"},
-            "has severity; allowed: type, kwargs, meta",
+            "with severity; allowed: type, kwargs, meta",
         ),
         ({"type": "expect_column_mean_to_be_between", "kwargs": {"column": "x", "max_value": 1}}, "a distribution"),
         ({"type": "expect_column_kl_divergence_to_be_less_than", "kwargs": {"column": "x"}}, "a distribution"),

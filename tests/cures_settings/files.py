@@ -94,7 +94,7 @@ FILES = (
          ({"data.columns.more": NUMBER},), offered(MORE)),
     Case("; to land it without, name the others under reading.skip", {}, ({"reading.skip": ["more"]},),
          offered(MORE)),
-    Case("clocks went forward over it: correct the time, or name the zone that it is of (reading.zone)", BERLIN,
+    Case("clocks skipped it (daylight saving): correct the time, or set its zone (reading.zone)", BERLIN,
          ({"reading.zone": "UTC"},), offered(lines(ROW.format("2024-03-31T02:30:00")))),
     Case("or name a column that says it (reading.repeated)",
          BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},

@@ -109,13 +109,13 @@ def test_rows_on_both_sides_of_the_split_are_counted() -> None:
     frame = table()
     again = pd.concat([frame, frame.assign(at=hours(ROWS, start="2024-03-01"))])
 
-    assert "judging rows" in said(looked_at(csv(again)), "duplicates")
+    assert "holdout rows" in said(looked_at(csv(again)), "duplicates")
 
 
 def test_entities_on_both_sides_of_the_split_are_counted() -> None:
     shop = np.random.default_rng(7).choice(["north", "south", "east"], ROWS)
 
-    assert "judging rows" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
+    assert "holdout rows" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
 
 
 def test_the_target_of_the_next_row_is_named() -> None:

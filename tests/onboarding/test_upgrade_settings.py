@@ -94,7 +94,7 @@ def test_a_second_one_has_nothing_to_move(tmp_path: Path) -> None:
     place = workspace(tmp_path, EARLIER)
     upgraded(place)
 
-    with pytest.raises(RefusedError, match="its src/"):
+    with pytest.raises(RefusedError, match="code in src/"):
         upgraded(place)
 
 

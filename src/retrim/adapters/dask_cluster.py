@@ -97,8 +97,8 @@ class Cluster:
                 sys.stdout.flush()
             except (CancelledError, KilledWorker) as error:
                 raise LostFitError(
-                    f"a fit killed every Dask worker that tried it ({type(error).__name__}); usually for lack "
-                    "of memory: give the workers more"
+                    f"a fit killed every Dask worker that tried it ({type(error).__name__}); usually for lack of "
+                    "memory: give the workers more memory"
                 ) from error
             else:
                 return answer
@@ -119,10 +119,10 @@ def run_task(function: str, item: str, folder: str, code: str, names: Sequence[s
         BadInputError: Other code runs here.
     """
     if code != describe_code():
-        raise BadInputError(f"a Dask worker runs {describe_code()}, and the run {code}; install the same there")
+        raise BadInputError(f"a Dask worker runs {describe_code()}, and the run {code}; install the same on the worker")
     module, _, name = function.partition(":")
     if not module.startswith("retrim."):
-        raise BadInputError(f"{function!r} is not a function of retrim; a worker runs only those")
+        raise BadInputError(f"{function!r} is not a function of retrim; a worker runs only functions of retrim")
     where = Path(folder) if folder else _lay(names, contents)
     called: Callable[[Path, JsonValue], bytes] = getattr(importlib.import_module(module), name)
     return called(where, json.loads(item))
@@ -230,7 +230,7 @@ def opened_cluster(folder: Path, files: Sequence[str]) -> Iterator[Cluster | Non
         except (OSError, ValueError, TypeError) as error:
             raise RetrimError(
                 f"no Dask scheduler answers at {named} ({str(error).strip()[:200]}); start one with `dask scheduler`, "
-                f"look at {DASK_VARIABLE}, or set compute.engine: local"
+                f"check {DASK_VARIABLE}, or set compute.engine: local"
             ) from error
         # Never whole in one message: a task carries the name of the content, and each worker fetches it once.
         laid = {name: client.scatter((folder / name).read_bytes(), broadcast=True) for name in files}

@@ -152,7 +152,7 @@ def _marked(mark: str) -> sa.Table:
 
 
 @contextmanager
-def _sql(address: str, what: str, cure: str = "look at the address and the database") -> Iterator[sa.Connection]:
+def _sql(address: str, what: str, cure: str = "check the address and the database") -> Iterator[sa.Connection]:
     """A transaction in a database that is not yet a store of retrim.
 
     Raises:
@@ -257,7 +257,9 @@ def _run_tool(tool: str, address: str, fails: str, options: Sequence[str], *, se
     )
     if done.returncode:
         said = address_of(address).clean(done.stderr.strip() or f"{Path(tool).name} ended with {done.returncode}")
-        raise RetrimError(f"{fails}: {said}; look at the database, or install the {Path(tool).name} of its version")
+        raise RetrimError(
+            f"{fails}: {said}; check the database, or install the {Path(tool).name} of the server's version"
+        )
 
 
 def move_places(address: str, moved: Mapping[str, str]) -> int:
@@ -343,7 +345,7 @@ class Database:
         except sa.exc.SQLAlchemyError as error:
             said = self._address.clean(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
             raise RetrimError(
-                f"the store at {self.shown} cannot be {what}: {said}; look at the database, its disk and its "
+                f"the store at {self.shown} cannot be {what}: {said}; check the database, its disk and its "
                 "permissions, or set RETRIM_STORE_URL"
             ) from error
 

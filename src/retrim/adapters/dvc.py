@@ -111,7 +111,7 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
             continue
         name, digest = _altered_file(place, recorded, cache)
         raise RefusedError(
-            f"{out.path}{f'/{name}' if name else ''} of stage {stage} is not what DVC recorded of it: its object in "
+            f"{out.path}{f'/{name}' if name else ''} of stage {stage} differs from what DVC recorded: its object in "
             f"the cache was altered. Remove {object_path(cache, digest)} and run again: the stage runs again"
         )
 
@@ -408,7 +408,7 @@ def _named(text: str, name: str) -> set[str]:
     try:
         return set(_digests(load_yaml(text)))
     except YAMLError as error:
-        raise RetrimError(f"{name} cannot be read, so what it needs is unknown; repair it first") from error
+        raise RetrimError(f"{name} cannot be read, so the files that it needs are unknown; repair it first") from error
 
 
 def _digests(record: Any) -> Iterator[str]:
@@ -509,7 +509,7 @@ def lay_code(run_directory: Path) -> None:
     wheel = run_directory / CODE / named.name
     if not wheel.is_file() or file_digest(wheel) != named.hash:
         raise RefusedError(
-            f"{CODE}/{named.name} is not the wheel that {LOCK} names; lay it again with `dvc checkout {NOTE}`, in a "
+            f"{CODE}/{named.name} is not the wheel that {LOCK} names; restore it with `dvc checkout {NOTE}`, in a "
             f"clone `dvc pull {NOTE}`"
         )
     unpack_wheel(wheel, run_directory / "src")

@@ -209,7 +209,9 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
     if found is None:
         git(root, *IDENTITY, "tag", "-a", name, commit, "-m", name)
     elif git(root, "diff", "--name-only", found, commit, "--", *same):
-        raise RetrimError(f"tag {name} stands on {found[:12]}, not on {commit[:12]}; a released version is never moved")
+        raise RetrimError(
+            f"tag {name} points to {found[:12]}, not to {commit[:12]}; the tag of a released version is never moved"
+        )
 
 
 def collect_loose(root: Path) -> None:
@@ -364,7 +366,7 @@ def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -
     strange = [name for name in stands if name != HEAD and not name.startswith("refs/")]
     if strange or not REF_OR_COMMIT.fullmatch(branch):
         raise RetrimError(
-            f"the record of the backup names {(*strange, branch)[0]!r} as a ref of git; the record was altered"
+            f"the record of the backup names {(*strange, branch)[0]!r} as a git ref; the record was altered"
         )
     git(folder, "init", "-q", "-b", "empty")
     git(folder, "bundle", "unbundle", str(file))

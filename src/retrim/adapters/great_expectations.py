@@ -162,7 +162,9 @@ def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
         found |= {result.expectation_config.meta[NUMBER]: result for result in outcome.results}
     if len(found) != len(suite.expectations):
         expected = len(suite.expectations)
-        raise BadInputError(f"suite {suite.name}: {expected} expectations gave {len(found)} results; check each")
+        raise BadInputError(
+            f"suite {suite.name}: {expected} expectations gave {len(found)} results; check each expectation"
+        )
     return [found[number] for number in sorted(found)]
 
 
@@ -187,7 +189,7 @@ def in_words(expectation: Expectation) -> str:
         case "be_in_set":
             words = f"is one of {', '.join(map(str, expectation.arguments.value_set))}"
         case "be_unique":
-            words = "is there once"
+            words = "is unique"
         case "not_be_null":
             words = "is not blank"
         case "be_of_type":
@@ -228,11 +230,14 @@ def _check(where: str, written: Any) -> None:
     try:
         expectation = from_record(Expectation, written)
     except RetrimError as error:
-        raise BadInputError(f"suite {where} has no type with kwargs: {written!r}; write {FORM}") from error
+        raise BadInputError(
+            f"suite {where} has an expectation without type or kwargs: {written!r}; write {FORM}"
+        ) from error
     extra = sorted(set(written) - {"type", "kwargs", "meta"})
     if extra:
         raise BadInputError(
-            f"suite {where} has {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation has to hold"
+            f"suite {where} has an expectation with {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation "
+            "has to hold"
         )
     kind = expectation.type
     if any(word in kind for word in DISTRIBUTION):
@@ -252,12 +257,12 @@ def _check(where: str, written: Any) -> None:
         ExpectationConfiguration(type=kind, kwargs=expectation.kwargs).to_domain_obj()
     except (TypeError, ValueError) as error:
         lines = " ".join(str(error).split())
-        raise BadInputError(f"suite {where}: {kind} does not take {expectation.kwargs}: {lines}") from error
+        raise BadInputError(f"suite {where}: {kind} does not accept {expectation.kwargs}: {lines}") from error
     try:
         from_record(Arguments, expectation.kwargs)
     except RetrimError as error:
         raise BadInputError(
-            f"suite {where}: {kind} has an argument in {expectation.kwargs} that is no plain value; write numbers, "
+            f"suite {where}: {kind} has an argument in {expectation.kwargs} that is not a plain value; write numbers, "
             "text or lists instead of parameters"
         ) from error
 
@@ -312,8 +317,8 @@ def fit_suite(
         else:
             asked.append(_called(one, {name: found or name for name, found in now.items()}))
     notes = (
-        f"{path}: {count} of its expectations are about {name!r}, which is no longer a column, and are not asked; take "
-        "them out"
+        f"{path}: {count} of its expectations are about {name!r}, which is no longer a column, and are not checked; "
+        "remove them"
         for name, count in gone.items()
     )
     return FittedSuite(suite.only(asked), tuple(notes))

@@ -726,9 +726,11 @@ class Quarantine:
         known = [entry.batch for entry in self.entries()]
         found = [batch for batch in known if batch.startswith(name)]
         if len(found) != 1 or not name:
-            there, named = ("give more digits", found) if found and name else ("there are", known)
+            there, named = ("write more of the id", found) if found and name else ("there are", known)
             count = len(found) if name else 0
-            raise BadInputError(f"{name!r} names {count} batches in quarantine; {there}: {', '.join(named) or 'none'}")
+            raise BadInputError(
+                f"{name!r} matches {count} batches in quarantine; {there}: {', '.join(named) or 'none'}"
+            )
         entry = self.find(found[0])
         assert entry is not None
         return entry

@@ -56,8 +56,10 @@ def verdict_note(verdict: VerdictRecord) -> str:
     seen = verdict.detectable
     lines += [] if seen is None else [f"- could be seen: {escape(seen.text)}"]
     lines += [f"- note: {escape(text)}" for text in verdict.notes]
-    said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} judging rows."
-    where = "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it anew."
+    said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} holdout rows."
+    where = (
+        "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it again."
+    )
     return f"{said} {where}\n\n" + "\n".join(lines)
 
 
@@ -427,7 +429,9 @@ class ModelRegistry(Experiment):
         here = None if run is None else self.usual_folder(run, "bundle")
         folder = self._folder(version, "bundle") if here is None else here
         if not (folder / "verdict").is_dir():
-            raise RetrimError(f"the bundle of version {version} is incomplete in {folder.name}; restore the artifacts")
+            raise RetrimError(
+                f"the bundle of version {version} is incomplete in {folder.name}; restore MLflow's artifacts"
+            )
         return folder
 
     def pictures(self, version: int) -> dict[str, bytes]:
@@ -595,7 +599,7 @@ def adopt(registry: ModelRegistry, number: int, bundle: Path | None, *, run: str
         made = registry.client.create_model_version(registry.model, f"{root}/model", parent, tags=tags)
         registry.finish(parent, "FINISHED")
     if int(made.version) != number:
-        raise RetrimError(f"version {number} was adopted as {made.version}; the registry was not empty")
+        raise RetrimError(f"version {number} was registered as {made.version}: the registry was not empty")
 
 
 if TYPE_CHECKING:
@@ -645,7 +649,7 @@ def leftovers(registry: ModelRegistry, failed: set[str], refused: Collection[str
         elif number in dead or parent in dead:
             why = "its retraining failed"
         elif parent in judged:
-            why = "its version was refused long ago, and has its trials in short"
+            why = "its version was refused long ago, and keeps a summary of its trials"
         else:
             continue
         yield Leftover(number, sum(path.stat().st_size for path in _files(run)), why)
@@ -661,7 +665,7 @@ def erase(registry: ModelRegistry, number: str) -> None:
     from mlflow.exceptions import MlflowException
 
     if is_server(registry.tracking_url):
-        raise RetrimError(f"the MLflow store at {registry.shown} deletes nothing over the network; use `mlflow gc`")
+        raise RetrimError(f"the MLflow store at {registry.shown} cannot delete over the network; use `mlflow gc`")
     with registry.wrapped(f"erase run {number}"):
         try:
             run = registry.client.get_run(number)

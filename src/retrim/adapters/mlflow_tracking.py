@@ -541,7 +541,7 @@ def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
 def quotable(value: str) -> str:
     """The value, if it may stand between quotes in an MLflow search."""
     if "'" in value:
-        raise BadInputError(f"{value!r} has a quote in it; MLflow cannot search for it")
+        raise BadInputError(f"{value!r} has a quotation mark in it, which MLflow cannot search for")
     return value
 
 

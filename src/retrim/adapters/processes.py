@@ -32,7 +32,7 @@ MOST_PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 5.0, 0.1
 # A process that waits wakes now and then anyway: so much processor time, in seconds, is a beat.
 BEAT_CPU_SECONDS = 0.05
 CURE = (
-    "its processes were ended and the run is not tried again; look at what it printed (with its run in Prefect), mend "
+    "its processes were ended and the run is not tried again; look at what it printed (with its run in Prefect), fix "
     "what stopped it{more}, then ask for the run again with `retrim retrain`"
 )
 
@@ -100,7 +100,7 @@ class Heartbeat:
             return f"after {_span(self.seconds)}: {allowed}; {cure}"
         if silent > self._limits.silent:
             quiet = f"for {_span(silent)} it had neither printed nor used the processor"
-            cure = CURE.format(more=" or let it print how far it is")
+            cure = CURE.format(more=" or let the stage print its progress")
             return f"after {_span(self.seconds)}: {quiet}, at most {_span(self._limits.silent)}; {cure}"
         return None
 

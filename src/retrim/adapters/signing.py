@@ -381,8 +381,8 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
                 plain = entry.isreg() and not entry.issparse() and is_plain(entry.name)
                 if not plain or entry.name in found or len(found) >= MOST_FILES:
                     raise BadInputError(
-                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file, or is there twice; "
-                        "ask for the file again where it was made"
+                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file, or occurs twice; ask for "
+                        "the file again where it was made"
                     )
                 read = archive.extractfile(entry)
                 assert read is not None
@@ -394,7 +394,7 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
     except BadInputError:  # a name that no archive of ours can hold
         same = False
     if not same:
-        raise RefusedError(f"{file.name} was cut, altered or added to; ask for the file again where it was made")
+        raise RefusedError(f"{file.name} was truncated, altered or extended; ask for the file again where it was made")
     return found
 
 

@@ -212,7 +212,7 @@ def _info_of(site: Path) -> Path:
     if len(found) != 1:
         told = ", ".join(path.name for path in found) or "none"
         raise RefusedError(
-            f"retrim in {site} has to have one folder of metadata, and has {told}; install it again from its wheel"
+            f"retrim in {site} has to have one .dist-info folder, and has {told}; install it again from its wheel"
         )
     return found[0]
 

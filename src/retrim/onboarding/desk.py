@@ -157,12 +157,12 @@ def declared_parts(
             )
         )
     for name, each in used.items():
-        seen = f"put together from {', '.join(each.values())}"
+        seen = f"combined from {', '.join(each.values())}"
         done = f"called {name!r}" if name == label_time else f"declared, reading.parts; called {name!r}"
         if name == label_time:
             for part in each.values():
                 plans[part] = replace(plans[part], skip=True, role="forbidden")
-            done += "; its parts are known as late as the answer, and never kept"
+            done += "; its parts are known as late as the label, and never kept"
         if plans[name].role == "time":
             gone = [part for part in each.values() if part not in keep]
             for part in gone:
@@ -241,8 +241,8 @@ def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
             ),
         )
     if blank := [look.name for look in looks if look.name != look.name.strip()]:
-        seen = f"names with blanks around them: {', '.join(map(repr, blank))}"
-        notes.insert(0, TableNote("names", "", seen, "kept: later files have to spell them the same", "warn"))
+        seen = f"names with leading or trailing blanks: {', '.join(map(repr, blank))}"
+        notes.insert(0, TableNote("names", "", seen, "kept: later files have to contain the same names", "warn"))
     if raw.encoding != "utf-8":
         notes.insert(
             0, TableNote("encoding", "", f"text is in {raw.encoding}", f"declared, reading.encoding: {raw.encoding}")
@@ -254,7 +254,7 @@ def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
                 "ragged",
                 "",
                 f"{raw.ragged} lines have too many or too few cells",
-                "left out here; landing sets a file with such lines aside",
+                "left out here; landing quarantines a file with such lines",
                 "warn",
             ),
         )
@@ -283,16 +283,18 @@ def check_columns(desk: TablePlan) -> None:
     if wishes.allow_leak and not wishes.reason.strip():
         raise BadInputError("say why this is not a leak: --reason TEXT")
     if wishes.target == LABEL_TIME:
-        raise BadInputError(f"the target is called {LABEL_TIME!r}, as the times in files of labels are; rename it")
+        raise BadInputError(
+            f"the target is called {LABEL_TIME!r}, which files of labels use for their times; rename it"
+        )
     for name in desk.plans:
         if name in named and (not name.strip() or name.startswith("_")):
             raise BadInputError(
-                f"column {name!r} has no name, or begins with '_', which is kept for retrim's own; rename it"
+                f"column {name!r} has no name, or begins with '_', which is reserved for retrim; rename it"
             )
         if name == ARRIVAL and not wishes.event_time:
             raise BadInputError(
-                f"column {name!r} is called as the column that retrim makes where no event time is "
-                "named; rename it, or name it: --event-time"
+                f"column {name!r} has the name of the column that retrim makes where no event time is named; rename "
+                "it, or name it as the event time: --event-time"
             )
     for name in wishes.forbid:
         desk.plans[name] = replace(desk.plans[name], role="forbidden", type=desk.plans[name].type)
@@ -468,7 +470,7 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
                     "missing",
                     name,
                     f"{int(blank.sum())} rows have no such {'number' if name == desk.wishes.order else 'time'}",
-                    "left out: landing takes none of them",
+                    "left out: landing does not accept them",
                     "warn",
                 )
             )
@@ -478,7 +480,7 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
         raise RefusedError(f"no row has a value of {time!r}; name another column: --event-time")
     target = desk.values[desk.wishes.target][keep]
     if target.isna().all():
-        raise RefusedError(f"no row has a {desk.wishes.target!r}; a model needs rows whose answer is known")
+        raise RefusedError(f"no row has a value of the target {desk.wishes.target!r}; a model needs labelled rows")
     return np.flatnonzero(keep), target
 
 
@@ -498,12 +500,12 @@ def _misplaced(desk: TablePlan, time: str) -> np.ndarray:
     for name, bad, what in looks:
         if bad.any():
             seen = f"{int(bad.sum())} rows have a time {what}"
-            desk.notes.append(TableNote("misplaced", name, seen, "left out: landing takes none of them", "warn"))
+            desk.notes.append(TableNote("misplaced", name, seen, "left out: landing does not accept them", "warn"))
             found = found | bad.to_numpy()
     return found
 
 
-MUST = "it has to be known at the event, as files to come have to bring it"
+MUST = "it has to be known at the event, because later files have to contain it"
 
 
 def look_for_due(desk: TablePlan, time: str) -> None:
@@ -520,13 +522,13 @@ def look_for_due(desk: TablePlan, time: str) -> None:
     if found is None:
         return
     name, due = found
-    asked = f"does {name!r} say, when a row's event happens, by when its answer is due?"
+    asked = f"does {name!r} state, at the time of the event, when the label is due?"
     if desk.ask(asked, "yes" if due.sure else "no", ("yes", "no")) == "yes":
         desk.wishes = replace(wishes, label_due=name)
-        done = f"taken as when an answer is due: {MUST}; say otherwise: --horizon SPAN"
+        done = f"taken as the due time of the label: {MUST}; say otherwise: --horizon SPAN"
         desk.notes.append(TableNote("due time", name, due.seen, done, "warn"))
     else:
-        done = f"may be when an answer is due; if so: --label-due {name!r} ({MUST})"
+        done = f"may be the due time of the label; if so: --label-due {name!r} ({MUST})"
         desk.notes.append(TableNote("due time", name, due.seen, done))
 
 
@@ -573,7 +575,7 @@ def choose_aim(desk: TablePlan) -> Aim:
         desk.notes.append(
             TableNote("unsure", name, saying, "taken as numbers; say otherwise: --task multiclass", "warn")
         )
-        asked = f"is {name!r} a number to be met, or one of {len(words)} classes?"
+        asked = f"is {name!r} a number to predict, or one of {len(words)} classes?"
         if desk.ask(asked, "regression", ("regression", "multiclass")) == "multiclass":
             again = aim_of(look, kind, words, numbers, "multiclass")
             made = again if isinstance(again, Aim) else made
@@ -604,9 +606,9 @@ def _asked_for(aim: Aim, loss: str, numbers: np.ndarray | None) -> Aim:
         raise BadInputError(f"--loss: {wrong}") from wrong
     if not metric.signed and numbers is not None and len(numbers) and numbers.min() < 0:
         raise BadInputError(
-            f"--loss: {loss!r} is for 0 or more, and the target holds {numbers.min():g}; choose mse or mae"
+            f"--loss: {loss!r} is for targets of 0 or more, and this one holds {numbers.min():g}; choose mse or mae"
         )
-    return replace(aim, loss=loss, metrics=tuple(dict.fromkeys([loss, *aim.metrics])), why="as was asked for")
+    return replace(aim, loss=loss, metrics=tuple(dict.fromkeys([loss, *aim.metrics])), why="as requested")
 
 
 def _positive(desk: TablePlan, aim: Aim, classes: list[str]) -> str:
@@ -620,7 +622,9 @@ def _positive(desk: TablePlan, aim: Aim, classes: list[str]) -> str:
         return str(aim.positive)
     saying = f"taken as {aim.positive!r}; say otherwise: --positive"
     desk.notes.append(TableNote("unsure", wishes.target, aim.unsure, saying, "warn"))
-    return desk.ask(f"which class of {wishes.target!r} is the probability of?", str(aim.positive), tuple(classes))
+    return desk.ask(
+        f"which class of {wishes.target!r} should the probability be of?", str(aim.positive), tuple(classes)
+    )
 
 
 def _cells(
@@ -666,14 +670,14 @@ def choose_time(desk: TablePlan) -> str:
             unlike_dues = [one for one in times if not is_called_due(one)] or times
             name, why = likeliest({one: _times_of(desk, one) for one in unlike_dues})
             told = desk.ask("when did a row's event happen?", name, tuple(times))
-            name, why = told, why if told == name else "as was said"
+            name, why = told, why if told == name else "as stated"
             desk.notes.append(
                 TableNote(
                     "event time",
                     name,
                     f"{len(times)} columns are times: {', '.join(times[:6])}",
                     f"taken: {name}, {why}; say otherwise: --event-time. The others are no features; if one says when "
-                    "the answer was known: --label-time COL",
+                    "the label was known: --label-time COL",
                     "warn",
                 )
             )
@@ -687,8 +691,8 @@ def choose_time(desk: TablePlan) -> str:
             _as_time(desk, column, role)
     if name is None and wishes.label_due is not None:
         raise BadInputError(
-            f"--label-due {wishes.label_due!r} is counted from a row's event, and no column says when that was; name "
-            "it: --event-time"
+            f"--label-due {wishes.label_due!r} is counted from the event, and no column has the event's time; name it: "
+            "--event-time"
         )
     if name is not None:
         plans[name] = replace(plans[name], role="time", skip=False)
@@ -701,7 +705,9 @@ def choose_time(desk: TablePlan) -> str:
     plan = plans[name]
     if plan.dates is not None and plan.dates.unsure:
         chosen = desk.ask(
-            f"how does {name!r} spell a day?", plan.dates.formats[0], (plan.dates.formats[0], plan.dates.unsure)
+            f"which format do the dates of {name!r} have?",
+            plan.dates.formats[0],
+            (plan.dates.formats[0], plan.dates.unsure),
         )
         plans[name] = replace(plan, dates=DateSpelling((chosen,), plan.dates.zones, plan.dates.naive, ""))
     return name
@@ -716,7 +722,9 @@ def _as_order(desk: TablePlan, name: str) -> None:
     _, words, numbers = _cells(look, "integer", desk.spelling.of(name))
     if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
         shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
-        raise BadInputError(f"--order: {name!r} holds {shown}, and rows are put in order by whole numbers below 2^53")
+        raise BadInputError(
+            f"--order: {name!r} holds {shown}, and an order column has to hold whole numbers below 2^53"
+        )
     desk.plans[name] = replace(plan, type="integer", role="forbidden", skip=False)
     seen = f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} put rows in order"
     desk.notes.append(TableNote("order", name, seen, "declared, reading.order; rows of one number came together"))

@@ -127,8 +127,8 @@ def choose_key(desk: TablePlan, kept: np.ndarray, time: str) -> list[str]:
             TableNote(
                 "duplicates",
                 "",
-                f"{twice} rows are there more than once, cell for cell",
-                "kept: without a key none can be told from a row that happened twice",
+                f"{twice} rows occur more than once, identical in every cell",
+                "kept: without a key, a duplicate cannot be told from an event that happened twice",
                 "warn",
             )
         )
@@ -136,8 +136,9 @@ def choose_key(desk: TablePlan, kept: np.ndarray, time: str) -> list[str]:
         TableNote(
             "key",
             "",
-            "no column names a row",
-            "a row is named by its batch and number; a row sent twice is not noticed, and corrections are not possible",
+            "no column identifies a row",
+            "a row is identified by its batch and number; a row sent twice is not noticed, and corrections are not "
+            "possible",
         )
     )
     return []
@@ -249,7 +250,7 @@ def labels_of(desk: TablePlan, event: pd.Series, target: pd.Series) -> Literal["
     to_come = int(missing[len(missing) - tail :].sum())
     never = int(missing.sum()) - to_come
     if never:
-        seen = f"{never} rows have none, and later ones have theirs: a reading that is missing, and never comes"
+        seen = f"{never} rows have none, although later rows have one: the value is missing, and will not come"
         desk.notes.append(TableNote("labels", name, seen, "kept as rows without a label; nothing waits for them"))
     if to_come:
         seen = f"{to_come} of the newest {tail} rows have none yet: they are still to come"
@@ -272,8 +273,8 @@ def _find_series(desk: TablePlan, kept: np.ndarray, event: pd.Series) -> None:
     if not desk.series:
         return
     whose = pd.DataFrame({name: may[name] for name in desk.series})
-    seen = f"{len(whose.drop_duplicates())} series side by side, a row of each a time"
-    done = "with the time it names a row; each is judged on its newest rows, at the same times as the others"
+    seen = f"{len(whose.drop_duplicates())} parallel series, with one row of each per time"
+    done = "with the time it identifies a row; each is judged on its newest rows, at the same times as the others"
     desk.notes.append(TableNote("series", " and ".join(desk.series), seen, done))
 
 
@@ -305,10 +306,10 @@ def _no_time_notes(desk: TablePlan) -> list[TableNote]:
     done = f"name it: --event-time COL; or what puts rows in order: {' or '.join(ways)}. Until then {LOST}"
     notes = [TableNote("no event time", "", seen, done, "warn")]
     if series:
-        seen = f"its {many} values lie one after another in the file, each in one piece"
+        seen = f"its {many} values follow one another in the file, each in one block"
         lost = (
-            "if they are series, the first would train and the last be judged: what a model is worth cannot be told "
-            "by the order of this file"
+            "if they are series, the first would be trained on and the last judged: the order of this file cannot "
+            "show what a model is worth"
         )
         desk.in_order = False
         notes.append(TableNote("series", series, seen, lost, "warn"))
@@ -500,11 +501,14 @@ def _from_delays(
         threads=threads,
     )
     if len(tried) < 2:
-        why = f"{SHARES[-1]:.0%} of the labels{each} are known by then, those still to come counted in"
+        why = f"{SHARES[-1]:.0%} of the labels{each} are known by then, counting those still to come"
         return span_text(longest), f"{why}; {known_by(lived.delays, longest)}", why
     best = least(tried)
     share = max(share for share, span in spans.items() if span <= best.horizon)
-    why = f"by then {share:.0%} of the labels{each} are known, and a model made so at {MOMENTS} dates lost least"
+    why = (
+        f"by then {share:.0%} of the labels{each} are known, and models trained with this horizon at {MOMENTS} dates "
+        "had the least loss"
+    )
     beside = [one for one in (tried[0], tried[-1]) if one is not best]
     others = "; ".join(f"{span_text(one.horizon)}: {_figures(one)}" for one in beside)
     shown = f"{why}: {aim.loss} {_figures(best)} ({others}); {known_by(lived.delays, best.horizon)}"
@@ -875,15 +879,15 @@ def _crossing_notes(
     notes = []
     if counted.duplicates > 0.01 * judge_rows and len(data.features) - len(made) > 1:
         seen = (
-            f"{counted.duplicates} of {judge_rows} judging rows are in training too, cell for cell but for time and key"
+            f"{counted.duplicates} of {judge_rows} holdout rows are in training too, identical except for time and key"
         )
         if counted.usual > USUAL_TWINS:
             done = "so are rows within training: the features have few values, and rows are alike by chance"
             notes.append(TableNote("duplicates", "", seen, done))
         else:
-            notes.append(TableNote("duplicates", "", seen, "the judged loss is too good by that much", "warn"))
+            notes.append(TableNote("duplicates", "", seen, "the measured loss is too low by that much", "warn"))
     if counted.shared:
-        seen = f"{counted.shared} of {judge_rows} judging rows are of entities that training has seen"
+        seen = f"{counted.shared} of {judge_rows} holdout rows are of entities that training has seen"
         notes.append(
             TableNote("entity", str(entity), seen, "the figures hold for entities that are known, not for new ones")
         )

@@ -83,8 +83,8 @@ def require_unreleased(paths: WorkspacePaths) -> None:
     made = workspace.store.versions(workspace.model)
     if made:
         raise RefusedError(
-            f"version {made[-1].version} of {workspace.model} was made of what has landed, and what a version was made "
-            "of stays; make another workspace: retrim new DIR"
+            f"version {made[-1].version} of {workspace.model} was trained on the landed rows, so they must not be "
+            "replaced; make another workspace: retrim new DIR"
         )
     going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
     if going:
@@ -265,7 +265,7 @@ def inspect_table(
     large = large_table(where, piece_mb=float(_stated_or_default(settings, "batches", "piece_mb")))
     if large is not None and wishes.order:
         raise BadInputError(
-            f"{where} has {large.rows} rows and lands in pieces, in the order in which they stand; sort the file by "
+            f"{where} has {large.rows} rows and lands in pieces, in the order of the file; sort the file by "
             f"{wishes.order!r} and leave --order out"
         )
     if large is not None and wishes.label_time:

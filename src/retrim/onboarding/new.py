@@ -122,7 +122,7 @@ def _move(fresh: Path, folder: Path) -> None:
 
 def _refuse_taken(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInputError(f"{folder} is there and not empty; name a new folder")
+        raise BadInputError(f"{folder} exists and is not empty; name a new folder")
 
 
 def _refuse_nested(folder: Path) -> None:
@@ -193,7 +193,9 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
     named = named_wheel(lock)
     settings, told = moved_settings(_text(root / PARAMS), PARAMS)
     if named is None and not told and not _is_edited(root, PARAMS):
-        raise RefusedError("the code of this workspace lies in its src/: move it with git; nothing was changed")
+        raise RefusedError(
+            "this workspace has its own copy of retrim's code in src/: upgrade that with git; nothing was changed"
+        )
     workspace = Workspace(place, parse_params(resolved(root, parse_yaml(settings, PARAMS)), PARAMS), Env())
     make_private_folder(place.var)
     files = {PARAMS: settings.encode()} if named is None else {PARAMS: settings.encode(), **_written(wheel)}
@@ -207,9 +209,9 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
         backup, copied = _back_up(workspace, now, changed) if changed else (None, False)  # before the store is opened
         if changed and _has_begun(workspace):
             raise RefusedError(
-                "a run of this workspace is not finished, and the code that began it has to do so: let `retrim check` "
-                f"of retrim {before} finish it (`retrim versions environment N` of the live version has it), then "
-                "upgrade"
+                "a run of this workspace is not finished, and only the code that started it can finish it: let "
+                f"`retrim check` of retrim {before} finish it (`retrim versions environment N` of the live version has "
+                "it), then upgrade"
             )
         if changed:
             write_file(root / PARAMS, settings.encode())
@@ -257,8 +259,8 @@ def _refuse_edited(root: Path, written: Mapping[str, bytes], before: str) -> Non
     edited = [name for name in written if _is_edited(root, name) and not _is_our_edit(root, name, written[name])]
     if edited:
         raise RefusedError(
-            f"{', '.join(edited)} is not committed as it is, and the upgrade from retrim {before} would lose or "
-            "commit that; commit it first, and run this again"
+            f"{', '.join(edited)} has uncommitted changes, which the upgrade from retrim {before} would lose or "
+            "commit; commit them first, and run this again"
         )
 
 

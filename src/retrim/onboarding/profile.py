@@ -178,7 +178,9 @@ def write_page(look: TableProfile, to: Path) -> Path:
         BadInputError: The place is a folder, or lies in none.
     """
     if to.is_dir() or not to.absolute().parent.is_dir():
-        raise BadInputError(f"{to} is a folder, or lies in none; name a file in a folder that is there")
+        raise BadInputError(
+            f"{to} is a folder, or is in a folder that does not exist; name a file in an existing folder"
+        )
     write_file(to, html(page_of(look)).encode("utf-8", "backslashreplace"))
     return to
 

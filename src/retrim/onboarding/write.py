@@ -398,8 +398,8 @@ def write(
             arrivals.append(arrives)
             if one.outcome == "quarantined" and large is None:
                 raise RefusedError(
-                    f"the history's batch {one.batch} was quarantined: {'; '.join(map(str, one.faults))}; "
-                    f"look at it: retrim batch show {one.batch}"
+                    f"batch {one.batch} of the history was quarantined: {'; '.join(map(str, one.faults))}; look at it: "
+                    f"retrim batch show {one.batch}"
                 )
     first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
     return WrittenFiles(paths.params, suite, tuple(landed), first, last, at_once=large is not None, commit=made)

@@ -330,8 +330,8 @@ def open_system(address: Address) -> tuple[Any, str]:
                 "address of a database such as sqlite:///shop.db"
             ) from None
         raise BadInputError(
-            f"{address.shown} cannot be reached ({type(error).__name__}: {address.clean(error)}); look at the address "
-            "and at the credentials of its protocol in the environment"
+            f"{address.shown} cannot be reached ({type(error).__name__}: {address.clean(error)}); check the address, "
+            "and the credentials of its protocol in the environment"
         ) from None
     return system, str(path)
 

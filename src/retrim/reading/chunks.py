@@ -490,7 +490,7 @@ def told_of(name: object) -> Iterator[None]:
         ) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
         raise BadInputError(
-            f"{name} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the file again, whole"
+            f"{name} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the complete file again"
         ) from error
 
 

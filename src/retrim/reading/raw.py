@@ -245,7 +245,8 @@ def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
             raise BadInputError(
-                f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); all of a folder need the same"
+                f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); all files of a folder need the same "
+                "columns"
             )
         if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
             raise BadInputError(
@@ -296,7 +297,7 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     if twice:
         raise BadInputError(f"{where} has the column {twice[0]!r} twice; rename or remove one")
     if len(names) > MOST_COLUMNS:
-        raise BadInputError(f"{where} has {len(names)} columns; at most {MOST_COLUMNS} are looked at")
+        raise BadInputError(f"{where} has {len(names)} columns; at most {MOST_COLUMNS} are allowed")
     if not raw.rows:
         raise BadInputError(f"{where} has a header and no row; a table with rows is needed")
     try:
@@ -336,7 +337,7 @@ def _unpacked(content: bytes, where: str) -> bytes:
         NotImplementedError,
     ) as error:
         raise BadInputError(
-            f"{where} is not a complete compressed file ({error}); it was cut or damaged: send it again"
+            f"{where} is not a complete compressed file ({error}); it was truncated or damaged: send it again"
         ) from error
     return content
 

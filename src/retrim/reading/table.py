@@ -50,7 +50,7 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
     """What a cell of a column has to be, in words, with what is declared of its spelling."""
     formats = reading.dates.get(name, ())
     if kind == "time" and name in reading.parts:
-        return f"is a time, put together from {', '.join(reading.parts[name].values())}, or blank"
+        return f"is a time, combined from {', '.join(reading.parts[name].values())}, or blank"
     if kind == "time" and formats:
         return f"is a time as {' or '.join(formats)} or blank"
     decimal, thousands = reading.signs_of(name)
@@ -219,7 +219,7 @@ def _never_shown(skipped: np.ndarray, column: pa.ChunkedArray, name: str, zone: 
         return ()
     found = ((int(row), None, column[int(row)].as_py()) for row in rows)
     rule = f"is a time that clocks in {zone} showed"
-    cure = "clocks went forward over it: correct the time, or name the zone that it is of (reading.zone)"
+    cure = "clocks skipped it (daylight saving): correct the time, or set its zone (reading.zone)"
     return (of_rows(name, rule, found, count=len(rows), releasable=False, cure=cure),)
 
 
