@@ -41,7 +41,7 @@ from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import faults_of
 from retrim.table.reading import ReadingParams
-from retrim.training.baseline import BASELINES
+from retrim.training.baseline import baselines_of
 from retrim.training.classes import DecideParams, ErrorCosts
 from retrim.training.compute import ComputeParams
 from retrim.training.estimators import MODELS, is_own, parts_of, trust
@@ -59,15 +59,19 @@ def section_in(document: Mapping[str, JsonValue], name: str) -> dict[str, JsonVa
     return dict(stated) if isinstance(stated, Mapping) else {}
 
 
+def model_in(document: Mapping[str, JsonValue]) -> str:
+    """What a document states as `train.model`; empty where it states none."""
+    return str(section_in(document, "train").get("model", ""))
+
+
 def resolved(root: Path, document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """A params.yaml in which an own model's name says which bytes it is; as it is with any other kind.
 
     Raises:
         BadInputError: The file is missing, or not the one that the name says.
     """
-    train = document.get("train")
-    model = train.get("model") if isinstance(train, Mapping) else None
-    if not isinstance(train, Mapping) or not isinstance(model, str) or not is_own(model):
+    model = model_in(document)
+    if not is_own(model):
         return dict(document)
     path, wanted = parts_of(model)
     found = trust(read_code(root, path))
@@ -76,7 +80,7 @@ def resolved(root: Path, document: Mapping[str, JsonValue]) -> dict[str, JsonVal
             f"train.model: {path} has SHA-256 {found[:12]}, and {str(wanted)[:12]} is named; write own:{path}, "
             "which means the file as it is"
         )
-    return {**document, "train": {**train, "model": f"own:{path}@{found}"}}
+    return {**document, "train": {**section_in(document, "train"), "model": f"own:{path}@{found}"}}
 
 
 def read_code(root: Path, path: str) -> bytes:
@@ -271,13 +275,12 @@ def _sampler(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 def _error_costs(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     decide = section_in(document, "decide")
     costs: dict[str, JsonValue] = {name: decide.get(name, 1.0) for name in ("false_positive", "false_negative")}
-    return {"decide.threshold": costs} if decide.get("threshold") == "cost" else {}
+    return {"decide.threshold": costs} if stated_at(document, "decide.threshold") == "cost" else {}
 
 
 def _equalised(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    fairness = section_in(document, "fairness")
-    rate = fairness.get("equalise", "false_negative_rate")
-    return {"fairness.mitigate": rate} if fairness.get("mitigate") == "thresholds" else {}
+    rate = section_in(document, "fairness").get("equalise", "false_negative_rate")
+    return {"fairness.mitigate": rate} if stated_at(document, "fairness.mitigate") == "thresholds" else {}
 
 
 def _drift_tests(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -312,13 +315,13 @@ def _renamed(
 
 
 def _rules(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    rules = section_in(document, "triggers")["rules"]
+    rules = stated_at(document, "triggers.rules")
     assert isinstance(rules, list), rules
     return {"triggers.rules": ["gain" if rule == "account" else rule for rule in rules]}
 
 
 def _gate_key(old: str, to: str) -> Callable[[Mapping[str, JsonValue]], dict[str, JsonValue]]:
-    return lambda document: {f"gate.{to}": section_in(document, "gate")[old]}
+    return lambda document: {f"gate.{to}": stated_at(document, f"gate.{old}")}
 
 
 TESTS = "drift.tests names each test with its arguments and its threshold"
@@ -327,7 +330,7 @@ RATE = "fairness.mitigate names the rate that thresholds by group make alike, su
 MOVED: Mapping[str, Moved] = {
     "batches.look": Moved(
         "0.1.0", "batches.skip: all switches it off",
-        lambda document: {} if section_in(document, "batches")["look"] else {"batches.skip": "all"},
+        lambda document: {} if stated_at(document, "batches.look") else {"batches.skip": "all"},
     ),
     "gate.half_life": Moved("0.1.0", "rows weigh alike, as the rows that judge are the newest", _nothing),
     "tune.options": Moved("0.1.0", "tune.sampler takes them, such as {tpe: {n_startup_trials: 8}}", _sampler),
@@ -344,7 +347,7 @@ MOVED: Mapping[str, Moved] = {
     "drift.joint": Moved("0.1.0", TESTS, _drift_tests),
     "proof.scheduled": Moved(
         "0.1.0", "schedule.prove: null switches it off",
-        lambda document: {} if section_in(document, "proof")["scheduled"] else {"schedule.prove": None},
+        lambda document: {} if stated_at(document, "proof.scheduled") else {"schedule.prove": None},
     ),
     "account": Moved(
         "0.1.0", "gain takes its place: price is cost, price_unit cost_unit, usual_rows rows_per_check",
@@ -514,7 +517,7 @@ class Params(SettingsSection):
     @model_validator(mode="after")
     def _floors_fit_the_task(self) -> "Params":
         for name in self.gate.baselines:
-            fitting = [entry.name for entry in BASELINES if self.data.task in entry.facts["tasks"]]
+            fitting = list(baselines_of(self.data.task))
             if name not in fitting:
                 raise ValueError(
                     f"gate.baselines: {name!r} is not a baseline of a {self.data.task} task; "
@@ -683,7 +686,7 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
     Raises:
         BadInputError: It describes no table yet, or a section is wrong; names key, value and what is allowed.
     """
-    if "data" in document and document["data"] is None:
+    if stated_at(document, "data") is None:
         raise BadInputError(f"{name} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
     for key, moved in moved_in(document).items():
         raise BadInputError(

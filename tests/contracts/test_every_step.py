@@ -11,7 +11,7 @@ import pytest
 from retrim.features.fitted import PrepareParams, faults_of
 from retrim.features.step import STEPS
 from retrim.features.view import FeatureView
-from retrim.stats.codec import to_json, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 from tests.builders.tables import DECLARED, TASKS, data, rows, step
 
 NAMES = [entry.name for entry in STEPS]
@@ -70,7 +70,7 @@ class TestEveryStep:
     @pytest.mark.parametrize("task", TASKS)
     def test_reads_back_from_its_record(self, name: str, task: str) -> None:
         view, table = learned(name, rows(120, task), task), rows(60, task, seed=2)
-        again = FeatureView.from_record(json.loads(to_json(view.as_record())))
+        again = from_record(FeatureView, json.loads(to_json(view.as_record())))
 
         assert again == view
         assert same(again.matrix(table), view.matrix(table))
@@ -132,7 +132,7 @@ class TestEveryStep:
     def test_learns_and_applies_on_an_odd_table(self, name: str, odd: str) -> None:
         table, plain = ODD[odd](rows(60)), rows(60)
         view = learned(name, table)
-        again = FeatureView.from_record(json.loads(to_json(view.as_record())))
+        again = from_record(FeatureView, json.loads(to_json(view.as_record())))
 
         assert same(again.matrix(plain), view.matrix(plain))
         assert view.matrix(table).shape == (60, len(view.columns))

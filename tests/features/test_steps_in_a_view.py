@@ -10,7 +10,7 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams, faults_of
 from retrim.features.view import FeatureView
-from retrim.stats.codec import to_json
+from retrim.stats.codec import from_record, to_json
 from retrim.table.data import DataParams
 
 DATA = DataParams.model_validate(
@@ -92,7 +92,7 @@ def test_a_view_without_steps_says_nothing_of_them() -> None:
 
 def test_a_record_reads_back_to_the_same_view_and_matrix() -> None:
     view = FeatureView.learn(TRAINED, DATA, prepare(SAID, MEDIAN, {"step": "zscore", "columns": "all"}).steps)
-    again = FeatureView.from_record(json.loads(to_json(view.as_record())))
+    again = from_record(FeatureView, json.loads(to_json(view.as_record())))
 
     assert again == view
     assert np.array_equal(again.matrix(TRAINED), view.matrix(TRAINED), equal_nan=True)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from retrim.features.view import UNSEEN, FeatureView, order_digest
-from retrim.stats.codec import to_json
+from retrim.stats.codec import from_record, to_json
 from retrim.table.data import DataParams
 
 
@@ -134,7 +134,7 @@ def test_a_regression_has_no_classes() -> None:
 def test_a_view_is_read_back_as_it_was_written(task: str) -> None:
     view = FeatureView.learn(rows(["de", "at"], [1.0, 2.0] if task == "regression" else ["kept", "gone"]), data(task))
 
-    assert FeatureView.from_record(json.loads(to_json(view.as_record()))) == view
+    assert from_record(FeatureView, json.loads(to_json(view.as_record()))) == view
 
 
 def test_the_order_of_keys_is_part_of_their_digest() -> None:

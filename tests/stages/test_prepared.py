@@ -8,6 +8,7 @@ import pytest
 
 from retrim.features.view import FeatureView
 from retrim.stages.tune import _laid
+from retrim.stats.codec import from_record
 from retrim.stats.windows import part_of
 from retrim.training.bundle import load_predictor
 from retrim.training.predicted import explain_row
@@ -42,7 +43,7 @@ def test_importance_is_told_by_column_of_the_table(run_directory: Room) -> None:
 
 
 def test_no_model_is_fitted_on_a_row_that_a_step_drops(run_directory: Room) -> None:
-    view = FeatureView.from_record(run_directory.record("features/view.json"))
+    view = from_record(FeatureView, run_directory.record("features/view.json"))
     train = run_directory.view[run_directory.view["_part"] == "train"]
     kept = view.training(train).places
 
@@ -80,7 +81,7 @@ def test_another_number_of_cores_makes_the_same_bundle(run_directory: Room, tmp_
 
 def test_steps_are_learned_anew_in_each_fold_of_the_search(run_directory: Room) -> None:
     rows = part_of(run_directory.view, "train")
-    view = FeatureView.from_record(run_directory.record("features/view.json"))
+    view = from_record(FeatureView, run_directory.record("features/view.json"))
     cuts = [(np.arange(end), np.arange(end, end + 20), np.arange(end + 20, end + 60)) for end in (200, 300)]
     laid = [_laid(view, rows, None, cuts)(fold) for fold in range(len(cuts))]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import write_file, write_folder
-from retrim.stats.codec import to_json, to_parquet
+from retrim.stats.codec import from_record, to_json, to_parquet
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import MODELS
 from tests.builders.run_directory import Room, make_run_directory, stream
@@ -66,7 +66,7 @@ def test_the_champion_is_scored_with_its_own_preprocessing_whatever_that_is(
 def test_the_champions_preprocessing_never_reaches_a_challenger(
     run_directory: Room, champion: dict[str, bytes], levels: list[str]
 ) -> None:
-    rows, view = stream(ROWS + 60).iloc[-80:], FeatureView.from_record(run_directory.record("features/view.json"))
+    rows, view = stream(ROWS + 60).iloc[-80:], from_record(FeatureView, run_directory.record("features/view.json"))
     found = judged_anew(run_directory, with_levels(champion, levels))
     for kind in ("all", "sliding"):
         files = {name.removeprefix(f"models/{kind}/"): content for name, content in run_directory.bundle.items()}

@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
 from io import StringIO
@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters.mlflow_server import is_server
 from retrim.adapters.mlflow_tracking import (
@@ -42,7 +43,8 @@ from retrim.gate.verdict import Check, VerdictRecord, mark_of
 from retrim.stats.codec import digest_of, to_json, to_record
 from retrim.table.derived_columns import CalendarFeatures
 from retrim.table.lags import HistoryParams
-from retrim.training.bundle import CALENDAR, DIGESTS, HISTORY, VERDICT, digests_of
+from retrim.table.reading import CalendarPart
+from retrim.training.bundle import CALENDAR, DIGESTS, HISTORY, SETTINGS, VERDICT, digests_of
 from retrim.training.estimators import CODE_FILE
 
 # Markdown, and HTML in it, begins with one of these; the slash ends a protocol that would become a link by itself.
@@ -228,18 +230,47 @@ def _needed(view: FeatureView, calendar: CalendarFeatures | None) -> dict[str, s
     return {**given, calendar.time: "time"}
 
 
+@dataclass(frozen=True)
+class StatedColumn:
+    """Of a column in the settings of a bundle, what is read here; likewise what follows."""
+
+    role: str
+
+
+@dataclass(frozen=True)
+class StatedRows:
+    resample: JsonValue = None
+
+
+@dataclass(frozen=True)
+class StatedData:
+    columns: dict[str, StatedColumn] = field(default_factory=dict)
+    rows: StatedRows = StatedRows()
+
+
+@dataclass(frozen=True)
+class StatedReading:
+    zone: str
+    calendar: dict[str, CalendarPart]
+
+
+@dataclass(frozen=True)
+class StatedTable:
+    data: StatedData = StatedData()
+    reading: StatedReading | None = None
+
+
 def _calendar_of(shown: Exhibits, example: pd.DataFrame) -> CalendarFeatures | None:
     """The features of a bundle that landing makes of the event's time; None: none, or it is an older bundle.
 
     Of rows that are put together they are aggregated as other columns are: such rows have to bring them.
     """
-    settings = shown.optional("settings.json") or {}
-    data, reading = settings.get("data", {}), settings.get("reading")
-    if reading is None or "_event" not in example or data.get("rows", {}).get("resample") is not None:
+    found = shown.typed_if_there(StatedTable, SETTINGS)
+    if found is None or found.reading is None or "_event" not in example or found.data.rows.resample is not None:
         return None
-    time = next(name for name, column in data["columns"].items() if column["role"] == "time")
-    parts = {name: part for name, part in reading["calendar"].items() if name in shown.view.needs}
-    return CalendarFeatures(time, reading["zone"], parts) if parts else None
+    time = next(name for name, column in found.data.columns.items() if column.role == "time")
+    parts = {name: part for name, part in found.reading.calendar.items() if name in shown.view.needs}
+    return CalendarFeatures(time, found.reading.zone, parts) if parts else None
 
 
 if TYPE_CHECKING:

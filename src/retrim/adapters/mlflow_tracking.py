@@ -20,6 +20,7 @@ import pandas as pd
 from sqlalchemy.engine import make_url
 
 from retrim.adapters.database import make_private_sqlite
+from retrim.decision.stored_rows import Lineage
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.gate.fairness import FairnessRecord
@@ -124,7 +125,7 @@ class Exhibits:
 
     @cached_property
     def view(self) -> FeatureView:
-        return FeatureView.from_record(self.read(VIEW))
+        return self.typed(FeatureView, VIEW)
 
     @cached_property
     def fit(self) -> FitRecord:
@@ -483,10 +484,11 @@ class Experiment:
         for name, value in lineage.items():
             if not isinstance(value, list) or (value and all(isinstance(each, str) for each in value)):
                 self.client.set_tag(parent, f"lineage.{name}", _short(str(value)))
-        if "snapshot" in lineage:
-            self.client.set_tag(parent, "mlflow.source.git.commit", str(lineage["snapshot"]))
-        if "raw_digest" in lineage:
-            digest = _short(str(lineage["raw_digest"]))
+        made_from = from_record(Lineage, lineage)
+        if made_from.snapshot is not None:
+            self.client.set_tag(parent, "mlflow.source.git.commit", made_from.snapshot)
+        if made_from.raw_digest is not None:
+            digest = _short(made_from.raw_digest)
             data = Dataset(name=f"{self.model} batches", digest=digest, source_type="dvc", source="data/raw.dvc")
             self.client.log_inputs(parent, [DatasetInput(data)])
 

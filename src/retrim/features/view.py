@@ -6,13 +6,14 @@ It is learned once, on training rows, and stored in the bundle, so that a champi
 always scored with its own preprocessing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BeforeValidator
 
 from retrim.features.fitted import FittedStep, StepParams, StepRows, TrainingTargets, learn_steps, past_of
 from retrim.features.step import STEPS, counts_of
@@ -103,6 +104,19 @@ class Training:
 
 
 @dataclass(frozen=True)
+class FeatureColumn:
+    """A feature and its type, as a stored view lists them."""
+
+    name: str
+    type: ColumnType
+
+
+def _by_name(listed: Iterable[Mapping[str, Any]]) -> dict[str, ColumnType]:
+    columns = (from_record(FeatureColumn, each) for each in listed)
+    return {column.name: column.type for column in columns}
+
+
+@dataclass(frozen=True)
 class FeatureView:
     """How rows become a matrix, and targets become numbers.
 
@@ -119,7 +133,7 @@ class FeatureView:
         time: The column of the event's time, where a step reads it.
     """
 
-    features: dict[str, ColumnType]
+    features: Annotated[dict[str, ColumnType], BeforeValidator(_by_name)]
     levels: dict[str, tuple[str, ...]]
     target: str
     task: str
@@ -302,9 +316,9 @@ class FeatureView:
         return _codes(rows[self.target], self.classes)
 
     def as_record(self) -> dict[str, Any]:
-        """JSON types; `from_record` reads it back. Without steps nothing is said of them."""
+        """JSON types; the codec reads it back. Without steps nothing is said of them."""
         record: dict[str, Any] = {
-            "features": [{"name": name, "type": kind} for name, kind in self.features.items()],
+            "features": [to_record(FeatureColumn(*each)) for each in self.features.items()],
             "levels": {name: list(levels) for name, levels in self.levels.items()},
             "target": self.target,
             "task": self.task,
@@ -316,12 +330,6 @@ class FeatureView:
             kinds, sources = self.columns, self.sources
             record["columns"] = [{"name": name, "type": kinds[name], "of": sources[name]} for name in kinds]
         return record
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> "FeatureView":
-        """What `as_record` gave; older bundles have no steps."""
-        features = {feature["name"]: feature["type"] for feature in record["features"]}
-        return from_record(cls, {**record, "features": features})
 
 
 def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:

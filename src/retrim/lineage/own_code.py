@@ -9,7 +9,7 @@ from retrim.adapters.wheel import named_wheel, running_wheel
 from retrim.decision.pins import PinnedFile
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, load_yaml, read_yaml
-from retrim.settings import read_code, section_in
+from retrim.settings import model_in, read_code
 from retrim.training.estimators import code_in, is_own, parts_of, trust
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
         RefusedError: It holds code of its own, and this workspace's train.model names no file with the same bytes.
     """
     strange = code_in(bundle)
-    model = str(section_in(read_yaml(workspace.paths.params), "train").get("model"))
+    model = model_in(read_yaml(workspace.paths.params))
     if strange and is_own(model):
         path, _ = parts_of(model)
         strange.pop(trust(read_code(workspace.paths.root, path)), None)
@@ -65,7 +65,7 @@ def pinned_code(root: Path, commit: str) -> PinnedFile | None:
         BadInputError: The commit lacks the file, as git ignores it or it was never there.
     """
     document = load_yaml(git.file_at(root, commit, "params.yaml"))
-    model = str(section_in(document, "train").get("model"))
+    model = model_in(document)
     if not is_own(model):
         return None
     path, _ = parts_of(model)

@@ -37,6 +37,7 @@ from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.reading.address import address_of, is_address
 from retrim.settings import Env, Params, load_params
+from retrim.stats.codec import from_record
 from retrim.training.bundle import VIEW
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Workspace:
     def _classes_of(self, version: int) -> tuple[str, ...]:
         row = self.store.version(self.model, version)
         folder = self.registry.bundle_folder(version, run=None if row is None else row.made_from.mlflow_run)
-        return FeatureView.from_record(json.loads((folder / VIEW).read_bytes())).classes
+        return from_record(FeatureView, json.loads((folder / VIEW).read_bytes())).classes
 
     @cached_property
     def landing(self) -> Landing:

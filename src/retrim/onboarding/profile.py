@@ -266,7 +266,7 @@ def _champion(workspace: Workspace) -> Champion | None:
     if stored is None:
         return None
     found = json.loads(stored.files[IMPORTANCE]) if IMPORTANCE in stored.files else None
-    view = FeatureView.from_record(json.loads(stored.files[VIEW]))
+    view = from_record(FeatureView, json.loads(stored.files[VIEW]))
     return Champion(
         version=stored.version,
         levels={name: known for name in view.features if (known := view.known_levels(name)) is not None},

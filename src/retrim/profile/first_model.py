@@ -23,7 +23,7 @@ from retrim.stats.bootstrap import mean_bound
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
-from retrim.training.baseline import BASELINES, season_cell
+from retrim.training.baseline import baselines_of, season_cell
 from retrim.training.estimators import MODELS, FittedModel, Hyperparameters, Model
 
 JUDGED = 0.25
@@ -207,11 +207,9 @@ def first_fit(
         tree = rows.fit(loss=loss, hyperparameters=RULE, rounds=1, seed=seed, threads=threads).model
         others["rule"] = losses(_by_leaf(tree, rows.matrix, rows.actual, rows.asked, loss=loss))
     length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
-    for entry in BASELINES:
-        if data.task in entry.facts["tasks"] and (season is not None or entry.name != "seasonal_mean"):
-            others[entry.name] = losses(
-                entry.value(view, fitted, judged, season=length, cells=cells, entity=data.series)
-            )
+    for name, baseline in baselines_of(data.task).items():
+        if season is not None or name != "seasonal_mean":
+            others[name] = losses(baseline(view, fitted, judged, season=length, cells=cells, entity=data.series))
     block = max(len(judged) // 20, 1)
     gains, bounds = {}, {}
     for name, other in others.items():

@@ -294,7 +294,7 @@ def publish(
 
 
 def _example(paths: Paths) -> pd.DataFrame:
-    view = FeatureView.from_record(json.loads((paths.features / "view.json").read_bytes()))
+    view = from_record(FeatureView, json.loads((paths.features / "view.json").read_bytes()))
     return read_parquet(paths.view)[[*view.needs, "_event"]].tail(5)
 
 

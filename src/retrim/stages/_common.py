@@ -28,7 +28,7 @@ from retrim.features.view import WHOLE_CELLS, FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import read_frame, read_mapped, shape_of
-from retrim.settings import effective, read_code, resolved, stated_digest
+from retrim.settings import effective, model_in, read_code, resolved, stated_digest
 from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain
 from retrim.training.bundle import VERDICT, FitRecord, JudgedRecord, SplitRecord
@@ -192,8 +192,7 @@ def _check_own_code(paths: Paths, pinned: PinnedFile | None) -> None:
     for folder in (paths.champion, paths.previous):  # their hashes are pinned
         for file in folder.rglob(CODE_FILE):
             trust(file.read_bytes())
-    train = read_settings(paths).get("train")
-    model = str(train.get("model")) if isinstance(train, Mapping) else ""
+    model = model_in(read_settings(paths))
     if not is_own(model):
         return
     path, _ = parts_of(model)
@@ -225,7 +224,7 @@ def read_fit(bundle: Path) -> FitRecord:
 
 
 def read_feature_view(paths: Paths) -> FeatureView:
-    return FeatureView.from_record(read_json(paths.features / "view.json"))
+    return from_record(FeatureView, read_json(paths.features / "view.json"))
 
 
 def read_tuned(paths: Paths) -> FoundRecord:

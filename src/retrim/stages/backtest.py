@@ -134,7 +134,7 @@ def score_origin(folder: Path, item: JsonValue) -> bytes:
     made = _rows_on_worker(folder, json.dumps({**item, "origin": 0, "challenger": ""}, sort_keys=True))
     (job,) = (each for each in made.jobs if (each.origin, each.challenger.name) == (task.origin, task.challenger))
     score, buffer = made.score(job, 1), BytesIO()
-    np.savez(buffer, loss=np.array(score.loss), away=score.away, predicted=score.predicted)
+    np.savez(buffer, np.array(score.loss), score.away, score.predicted)
     return buffer.getvalue()
 
 
@@ -148,7 +148,8 @@ def _rows_on_worker(folder: Path, task: str) -> rolling.Backtesting:
 
 def _unpacked(answer: bytes) -> rolling.OriginScore:
     with np.load(BytesIO(answer)) as stored:  # arrays alone: objects are refused
-        return rolling.OriginScore(float(stored["loss"]), stored["away"], stored["predicted"])
+        loss, away, predicted = (stored[name] for name in stored.files)
+    return rolling.OriginScore(float(loss), away, predicted)
 
 
 def _write_judged(paths: Paths) -> None:

@@ -22,7 +22,7 @@ from retrim.reading.landed import (
     without_numbers,
 )
 from retrim.stages._common import main, read_fit, read_pins
-from retrim.stats.codec import to_json
+from retrim.stats.codec import to_json, to_record
 from retrim.table.data import (
     OURS,
     ColumnType,
@@ -39,7 +39,7 @@ from retrim.table.granularity import left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import CalendarPart
 from retrim.table.schema import ColumnNames, lacking
-from retrim.training.bundle import HISTORY, READ, SETTINGS, format_record, needs_of
+from retrim.training.bundle import FORMAT, HISTORY, READ, SETTINGS, BundleFormat, needs_of
 from retrim.training.early import taken_early
 
 LOOKED = 200_000
@@ -105,7 +105,7 @@ def run(
         **({"not_asked": list(not_asked)} if not_asked else {}),
     }
     kept = _with_early(table, pins, paths) if early else ripe
-    write_file(paths.format, to_json(format_record()))
+    write_file(paths.format, to_json(to_record(BundleFormat(FORMAT))))
     write_file(paths.candidate / SETTINGS, paths.settings.read_bytes())
     with writing(paths.table) as add:
         for piece in _pieces(kept, landed):

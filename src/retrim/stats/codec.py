@@ -6,6 +6,7 @@ its field's default; a key that no field has, as a newer retrim may add, is left
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
@@ -82,6 +83,25 @@ else:
         return computed_field(property(method))
 
 
+@dataclass(frozen=True)
+class Misfit:
+    """A value that does not fit its type: where it stands, why, by which of pydantic's rules, and what it is."""
+
+    loc: tuple[int | str, ...]
+    msg: str
+    type: str
+    input: object
+
+    @property
+    def place(self) -> str:
+        return ".".join(map(str, self.loc))
+
+
+def misfits(error: ValidationError) -> list[Misfit]:
+    """What pydantic found."""
+    return [from_record(Misfit, each) for each in error.errors(include_url=False)]
+
+
 def to_record(value: Any) -> dict[str, Any]:
     """The JSON object of a dataclass: a key a field, in their order, then its `written` properties.
 
@@ -114,10 +134,9 @@ def _read(kind: type[T], reader: Callable[[Any], T], given: Any) -> T:
     try:
         return reader(given)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        first = misfits(error)[0]
         raise RetrimError(
-            f"a stored {kind.__name__} is damaged: {place}: {first['msg'].lower()}; restore it from a backup"
+            f"a stored {kind.__name__} is damaged: {first.place}: {first.msg.lower()}; restore it from a backup"
         ) from error
 
 

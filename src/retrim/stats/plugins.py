@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from retrim.errors import UnknownNameError
+from retrim.stats.codec import misfits
 
 T = TypeVar("T")
 
@@ -166,13 +167,12 @@ def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Se
         known: The keys that there are at a place, so that one which is not there can be told with the nearest.
     """
     found = []
-    for fault in error.errors(include_url=False):
-        place = ".".join(str(part) for part in fault["loc"])
-        value = fault.get("input")
+    for fault in misfits(error):
+        place, value = fault.place, fault.input
         shown = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
-        said = fault["msg"].removeprefix("Value error, ")
-        if known is not None and fault["type"] == "extra_forbidden":
-            near = near_keys(known(fault["loc"][:-1]), str(fault["loc"][-1]), most=1)
+        said = fault.msg.removeprefix("Value error, ")
+        if known is not None and fault.type == "extra_forbidden":
+            near = near_keys(known(fault.loc[:-1]), str(fault.loc[-1]), most=1)
             said += f"; did you mean {near[0]}?" if near else ""
         found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
     return "; ".join(found)

@@ -40,17 +40,17 @@ def fit(matrix: np.ndarray, actual: np.ndarray, about: Any) -> Any:
     held = _held(matrix)
     held[:, np.isnan(held).all(axis=0)] = 0.0  # histograms cannot be cut of no value at all
     made.fit(held, actual, sample_weight=about.weights)
-    return {"estimator": made, "task": about.task, "classes": len(about.classes)}
+    return made, about.task, len(about.classes)
 
 
 def predict(model: Any, matrix: np.ndarray) -> np.ndarray:
     """Numbers, or the chance of the positive class, shape (n,); the chances of all classes, shape (n, classes)."""
-    made = model["estimator"]
-    if model["task"] == "regression":
+    made, task, classes = model
+    if task == "regression":
         return np.asarray(made.predict(_held(matrix)))
-    chances = np.zeros((len(matrix), model["classes"]))  # a class without training rows has no chance
+    chances = np.zeros((len(matrix), classes))  # a class without training rows has no chance
     chances[:, made.classes_.astype(int)] = made.predict_proba(_held(matrix))
-    return chances[:, 1] if model["task"] == "binary" else chances
+    return chances[:, 1] if task == "binary" else chances
 
 
 def save(model: Any) -> bytes:

@@ -17,6 +17,11 @@ Baseline = Callable[..., np.ndarray]
 BASELINES: PluginRegistry[Baseline] = PluginRegistry("baseline")
 
 
+def baselines_of(task: str) -> dict[str, Baseline]:
+    """Those of a task, by name."""
+    return {entry.name: entry.value for entry in BASELINES if task in entry.facts["tasks"]}
+
+
 @BASELINES.register("last_value", tasks=("regression",))
 def last_value(
     view: FeatureView,

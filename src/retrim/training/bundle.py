@@ -14,9 +14,9 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import JsonValue
+from pydantic import Field
 
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.stats.codec import Absent, as_numbers, digest_of, from_record, key
 from retrim.table.data import ColumnType
@@ -41,9 +41,12 @@ docs/reference/bundle.md describes it, and tests/fixtures/bundles keeps a bundle
 """
 
 
-def format_record() -> dict[str, JsonValue]:
+@dataclass(frozen=True)
+class BundleFormat:
     """What the file holds."""
-    return {"kind": "retrim bundle", "format": FORMAT}
+
+    format: Annotated[int, Field(strict=True, ge=1)]
+    kind: str = "retrim bundle"
 
 
 def format_of(files: Mapping[str, bytes]) -> int:
@@ -58,11 +61,9 @@ def format_of(files: Mapping[str, bytes]) -> int:
     if FORMAT_FILE not in files:
         return 1
     try:
-        found = json.loads(files[FORMAT_FILE])["format"]
-    except (ValueError, KeyError, TypeError) as error:
+        found = from_record(BundleFormat, json.loads(files[FORMAT_FILE])).format
+    except (ValueError, RetrimError) as error:
         raise BadInputError(f"{FORMAT_FILE} of the bundle cannot be read; restore the bundle") from error
-    if not isinstance(found, int) or found < 1:
-        raise BadInputError(f"{FORMAT_FILE} of the bundle says format {found!r}; a whole number from 1 is needed")
     if found > FORMAT:
         raise BadInputError(
             f"the bundle has format {found}, and this retrim reads up to {FORMAT}: use the retrim that made it, or a "
@@ -294,7 +295,7 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         KeyError: A file beside those of the model is missing.
     """
     format_of(files)
-    view = FeatureView.from_record(json.loads(files[VIEW]))
+    view = from_record(FeatureView, json.loads(files[VIEW]))
     split = from_record(SplitRecord, json.loads(files[SPLIT]))
     judged = judged_in(files)
     winner = judged.winner
@@ -342,7 +343,7 @@ def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:
     Args:
         files: Of the bundle, by relative name.
     """
-    view = FeatureView.from_record(json.loads(files[VIEW]))
+    view = from_record(FeatureView, json.loads(files[VIEW]))
     history = HistoryParams.model_validate_json(files[HISTORY]) if HISTORY in files else None
     made = set() if history is None else set(history.columns)
     needs: dict[str, ColumnType] = {name: kind for name, kind in view.features.items() if name not in made}

@@ -20,7 +20,7 @@ import numpy as np
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.codec import to_json
+from retrim.stats.codec import Numbers, from_record, to_json, to_record
 from retrim.table.data import ColumnType
 from retrim.training.estimators import (
     CODE,
@@ -195,6 +195,13 @@ class FitContext:
 
 
 @dataclass(frozen=True)
+class ColumnGains:
+    """What is known of the columns of a stored model, as `CustomModel.gains` says it."""
+
+    gains: Numbers
+
+
+@dataclass(frozen=True)
 class CustomModel:
     """A fitted model of one's own.
 
@@ -245,8 +252,8 @@ class CustomModel:
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
             raise BadInputError(f"{self.path}: load gives a model whose predictions differ from those of the saved one")
-        facts = {"gains": [float(gain) for gain in self.gains()]}
-        return {CODE_FILE: self.code, CONTENT_FILE: kept, FACTS_FILE: to_json(facts)}
+        facts = to_json(to_record(ColumnGains(self.gains())))
+        return {CODE_FILE: self.code, CONTENT_FILE: kept, FACTS_FILE: facts}
 
     @property
     def _shape(self) -> tuple[str, int, int]:
@@ -258,7 +265,7 @@ class CustomModel:
         0 of all where there are more than `MOST_COLUMNS`.
         """
         if self.stored is not None:
-            return np.array(json.loads(self.stored[FACTS_FILE])["gains"], dtype="float64")
+            return from_record(ColumnGains, json.loads(self.stored[FACTS_FILE])).gains
         return self._weights
 
     @cached_property
