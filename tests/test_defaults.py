@@ -225,7 +225,7 @@ def test_a_key_of_an_earlier_version_is_refused_and_says_what_takes_its_place(
 
     assert moved
     assert [each.becomes(stated) for each in moved.values()] == [becomes] * len(moved)
-    with pytest.raises(BadInputError, match=r"is gone since retrim 0\.1\.0: .*; write it so, or let `retrim upgrade`"):
+    with pytest.raises(BadInputError, match=r"is gone since retrim 0\.1\.0: .*; write it so, or run `retrim upgrade`"):
         parse_params(table_with(**stated), "params.yaml")
 
 

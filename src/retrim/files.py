@@ -633,8 +633,8 @@ def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
         raise BadInputError(f"{name} cannot be read as YAML: {error}") from error
     except TwiceError as twice:
         raise BadInputError(
-            f"{name}, line {twice.line}: {twice.key!r} stands in line {twice.first} already, and one of the two would "
-            "be lost; keep one"
+            f"{name}, line {twice.line}: {twice.key!r} is already in line {twice.first}, and one of the two would be "
+            "lost; keep one"
         ) from twice
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)

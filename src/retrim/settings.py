@@ -93,7 +93,7 @@ def read_code(root: Path, path: str) -> bytes:
     if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
         raise BadInputError(
             f"train.model: {path} is not in {root}; write the file (docs/how-to/own-model.md has one to start from), "
-            "or name another kind"
+            "or name another estimator"
         )
     return file.read_bytes()
 
@@ -213,7 +213,9 @@ def _seeded(
     made = dict(stated)
     for name, field in kind.model_fields.items():
         if FOLLOWS_SEED in field.metadata and made.setdefault(name, seed) != seed:
-            raise ValueError(f"{place}{name}: is {made[name]!r}, and seed is {seed!r}; there is one: write seed alone")
+            raise ValueError(
+                f"{place}{name}: is {made[name]!r}, and seed is {seed!r}; retrim uses one seed: write seed alone"
+            )
         for below in nested_sections(field.annotation):
             inner = made.get(name, None if field.default is None else {})
             if isinstance(inner, Mapping) and (seeded := _seeded(below, inner, seed, f"{place}{name}.")):
@@ -469,7 +471,9 @@ class Params(SettingsSection):
             raise ValueError(f"train.model: {wrong}") from wrong
         if not self.tune.space:
             model = self.train.model
-            raise ValueError(f"tune.space: is empty; name what is searched for a {model}: docs/reference/models.md")
+            raise ValueError(
+                f"tune.space: is empty; name the parameters to search for a {model}: docs/reference/models.md"
+            )
         return self
 
     @model_validator(mode="after")
@@ -485,8 +489,8 @@ class Params(SettingsSection):
             raise ValueError(f"decide.threshold: decides between two classes, and this task is {task}; set it to null")
         if isinstance(self.decide.threshold, ErrorCosts) and fairness.equalised is not None:
             raise ValueError(
-                "decide.threshold: fairness.mitigate makes a threshold a group; name a probability that they begin "
-                "with, or set one of the two to null"
+                "decide.threshold: fairness.mitigate sets a threshold for each group; give a probability to start "
+                "from, or set one of the two to null"
             )
         return self
 
@@ -546,8 +550,8 @@ class Params(SettingsSection):
         for name, key in used.items():
             if name not in (*grain.by, *grain.how, self.data.time):
                 raise ValueError(
-                    f"data.rows.resample.how: nothing says how {name!r} is put together, and {key} looks at it; write, "
-                    f"for example, {{{name}: last}}, or take it out of {key}"
+                    f"data.rows.resample.how: nothing says how {name!r} is aggregated, and {key} uses it; write, for "
+                    f"example, {{{name}: last}}, or take it out of {key}"
                 )
         return self
 
@@ -564,8 +568,8 @@ class Params(SettingsSection):
         budget = self.triggers.budget
         if budget is not None and budget.money is not None and self.gain.money is None:
             raise ValueError(
-                f"triggers.budget.money: {budget.money:g} is a limit, and nothing says what a retraining costs; work "
-                "that out by `retrim policy cost`, which prints gain.money, or set triggers.budget.money to null"
+                f"triggers.budget.money: {budget.money:g} is a limit, and the cost of a retraining is not set; compute "
+                "it with `retrim policy cost`, which prints gain.money, or set triggers.budget.money to null"
             )
         return self
 
@@ -582,8 +586,8 @@ class Params(SettingsSection):
     def _enough_rows_judge(self) -> "Params":
         if self.gate.min_rows > self.split.judge_rows:
             raise ValueError(
-                f"gate.min_rows: {self.gate.min_rows} rows are asked for and split.judge_rows keeps back "
-                f"{self.split.judge_rows}, so the gate could never open; lower the first or raise the second"
+                f"gate.min_rows: {self.gate.min_rows} rows are required and split.judge_rows holds out "
+                f"{self.split.judge_rows}, so the gate can never open; lower the first or raise the second"
             )
         return self
 
@@ -602,7 +606,7 @@ def text_in(file: Path, variable: str) -> str:
     try:
         text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{variable} names {file}, which cannot be read: {error}; name a file") from error
+        raise BadInputError(f"{variable} names {file}, which cannot be read: {error}; name a readable file") from error
     if not text:
         raise BadInputError(f"{variable} names {file}, which is empty; write the value into it")
     return text
@@ -690,11 +694,11 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
         raise BadInputError(f"{name} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
     for key, moved in moved_in(document).items():
         raise BadInputError(
-            f"{name}: {key} is gone since retrim {moved.since}: {moved.said}; write it so, or let `retrim upgrade`"
+            f"{name}: {key} is gone since retrim {moved.since}: {moved.said}; write it so, or run `retrim upgrade`"
         )
     for key, value, said, stated in fixed_in(document):
         if stated != value:
-            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), and {stated!r} is stated; take it out")
+            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), and {stated!r} is given; remove it")
     try:
         return Params.model_validate(document)
     except ValidationError as error:

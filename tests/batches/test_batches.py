@@ -132,7 +132,7 @@ def test_a_column_in_another_unit_breaks_the_batch_and_is_named(column: str, cha
         (lambda b: b.assign(sky=b["sky"].str.upper()), "only in spelling"),
         (lambda b: b.assign(sky=b["sky"].map({"clear": "1", "cloud": "2", "rain": "3"})), "were never seen"),
         (lambda b: b.assign(celsius=b["celsius"].mask(b.index % 3 == 0, -999.0)), "33% of the rows are -999"),
-        (lambda b: pd.concat([b, b.iloc[:60]]), "there twice"),
+        (lambda b: pd.concat([b, b.iloc[:60]]), "occur twice"),
         (lambda b: PAST[5].assign(at=b["at"].array), "sent before under other times"),
         (lambda b: b.iloc[:20], "cut short"),
         (lambda b: b.assign(felt=-b["felt"] + 22), "correlation with felt"),

@@ -609,7 +609,7 @@ def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make:
     stopped, ended = held_until_it_grows(refused_twice(make))
 
     assert (stopped.outcome, stopped.record["stopped"]) == ("held", "hold")
-    assert "2 refusals running" in stopped.reason
+    assert "2 refusals in a row" in stopped.reason
     assert (ended.outcome, ended.record["fired"]) == ("retrain", ["gain"])
 
 
@@ -636,7 +636,7 @@ def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(t
     desk.land(desk.rows(11, 12), 12)
 
     assert (held.outcome, held.record["stopped"]) == ("held", "hold")
-    assert held.reason.startswith("on hold after 2 refusals running until 24 more rows have matured; or a person")
+    assert held.reason.startswith("on hold after 2 refusals in a row until 24 more rows have matured; or a person")
     assert status_record(desk.workspace, now=desk.day(11))["hold_ends"].startswith("24 more mature rows; or a person")
     assert desk.check(12).outcome == "retrain"
 

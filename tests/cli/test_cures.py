@@ -94,8 +94,8 @@ EXCEPTIONS = {
     "start `retrim up` again": "only who removes a deployment by hand meets it; tests/operations/test_up.py starts it",
     "no part of `retrim up` runs": "says what is so; tests/operations/test_doctor.py plants it, test_up.py starts it",
     "`retrim up` was never started here": "says what is so, and that it is in order",
-    "triggers.budget.money: {} is a limit, and nothing says what a retraining costs; work that out by "
-    "`retrim policy cost`, which prints gain.money, or set triggers.budget.money to null": (
+    "triggers.budget.money: {} is a limit, and the cost of a retraining is not set; compute it with `retrim policy "
+    "cost`, which prints gain.money, or set triggers.budget.money to null": (
         "both settings are tried in tests/cures_settings/loading.py"
     ),
 }

@@ -81,34 +81,34 @@ LOADING = (
          "data.key", {"data.rows.resample": {**DAYS, "by": ["number"]}, "data.key": ["at"]},
          ({"data.rows.resample": {**DAYS, "by": ["group"], "how": MEANS}},
           {"data.key": ["at", "number"]})),
-    Case("tune.space: is empty; name what is searched for a {}: docs/reference/models.md", {"tune.space": {}},
+    Case("tune.space: is empty; name the parameters to search for a {}: docs/reference/models.md", {"tune.space": {}},
          ({"tune.space": {"num_leaves": {"choices": [7]}}},)),
     Case("train.balance: a regression has no classes to balance; set it to null", {"train.balance": "weights"},
          ({"train.balance": None},)),
     Case("train.balance: fairness.mitigate weighs classes already, by group; set one of the two to null",
          {"train.balance": "weights", "fairness.mitigate": "reweight", **GROUPS},
          ({"train.balance": None}, {"fairness.mitigate": None}), **BINARY),
-    Case("triggers.budget.money: {} is a limit, and nothing says what a retraining costs; work that out by "
-         "`retrim policy cost`, which prints gain.money, or set triggers.budget.money to null",
+    Case("triggers.budget.money: {} is a limit, and the cost of a retraining is not set; compute it with `retrim "
+         "policy cost`, which prints gain.money, or set triggers.budget.money to null",
          {"triggers.budget.money": 200.0, "gain.cost": 80.0, "gain.cost_unit": "loss"},
          ({"gain.money": {"cost": 40.0, "per_unit": 0.5, "currency": "EUR"}}, {"triggers.budget.money": None})),
     Case("decide.threshold: decides between two classes, and this task is {}; set it to null",
          {"decide.threshold": 0.5}, ({"decide.threshold": None},)),
-    Case("decide.threshold: fairness.mitigate makes a threshold a group; name a probability that they begin with, or "
+    Case("decide.threshold: fairness.mitigate sets a threshold for each group; give a probability to start from, or "
          "set one of the two to null",
          {"decide.threshold": {"false_positive": 1.0, "false_negative": 5.0}, "fairness.mitigate": "selection_rate",
           **GROUPS},
          ({"decide.threshold": 0.2}, {"decide.threshold": None}, {"fairness.mitigate": None}), **BINARY),
     Case("data.suite: {} does not lie in expectations/, and only what lies there goes into a version; move it",
          {"data.suite": "trips.json"}, ({"data.suite": "expectations/trips.json"},)),
-    Case("gate.min_rows: {} rows are asked for and split.judge_rows keeps back {}, so the gate could never open; lower "
-         "the first or raise the second", {"gate.min_rows": 100}, ({"gate.min_rows": 20}, {"split.judge_rows": 100})),
+    Case("gate.min_rows: {} rows are required and split.judge_rows holds out {}, so the gate can never open; "
+         "lower the first or raise the second", {"gate.min_rows": 100},
+         ({"gate.min_rows": 20}, {"split.judge_rows": 100})),
     Case("train.model: {}", {"train.model": "gmb"}, ({"train.model": "gbm"},)),
     Case("gate.baselines: {} is not a baseline of a {} task; those are: {}", {"gate.baselines": ["median"]},
          ({"gate.baselines": ["mean"]},)),
-    *(Case("data.rows.resample.how: nothing says how {} is put together, and {} looks at it; write, for "
-    "example, {{}: last}, "
-           "or take it out of {}",
+    *(Case("data.rows.resample.how: nothing says how {} is aggregated, and {} uses it; write, for example, {{}: "
+    "last}, or take it out of {}",
            {"data.rows.resample": DAYS, "data.columns.extra": {"type": "category", "role": "forbidden"}, key: value},
            ({"data.rows.resample.how": {**DAYS["how"], "extra": "last"}}, {key: without}))
       for key, value, without in (
@@ -117,7 +117,7 @@ LOADING = (
           ("fairness.forbidden", ["extra"], []),
           ("leaks.entity", "extra", None))),
     Case("train.model: {} is not in {}; write the file (docs/how-to/own-model.md has one to start from), or name "
-         "another kind",
+         "another estimator",
          {"train.model": OWN}, ({"train.model": "gbm"},)),
     Case("train.model: {} has SHA-256 {}, and {} is named; write own:{}, which means the file as it is",
          {"train.model": f"{OWN}@{'0' * 64}"}, ({"train.model": OWN},), load_beside_a_file),

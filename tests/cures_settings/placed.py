@@ -190,7 +190,7 @@ PLACED = (
              {"mitigate": "reweight", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
     fairness("mitigate: thresholds decide between two classes, and this task is {}; set it to null",
              {"mitigate": "selection_rate", "groups": [group("group")]}, {"mitigate": None}, task="regression"),
-    case("{}{}: is {}, and seed is {}; there is one: write seed alone", {"gate.seed": 8}, {"gate.seed": 7}),
+    case("{}{}: is {}, and seed is {}; retrim uses one seed: write seed alone", {"gate.seed": 8}, {"gate.seed": 7}),
     fairness("at_most.{}: does not fit a {} task; set it to null; those that fit: {}",
          {"at_most.mean_absolute_error": 0.1},
              {"at_most.mean_absolute_error": None}),

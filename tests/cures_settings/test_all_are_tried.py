@@ -33,12 +33,12 @@ DESCRIBES = {
 COMPUTED = (
     "a fit of the loss matrix is missing",
     "is not among the stored estimators",
-    "the tried settings keep none of the rows that the present ones keep",
-    "rows had a label due before the first judged row, with the tried settings",
+    "the changed settings keep none of the rows that the current settings keep",
+    "rows had a label due before the first judged row with the changed settings",
     "is registered twice",
     "rows are too few for",
     "had a label due before the",
-    "would be fitted on, beside",
+    "would be left to fit on, beside",
 )
 """Refusals of what is computed with, and of no setting; what catches them says what to set."""
 NEVER_SAID = {

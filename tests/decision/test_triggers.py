@@ -221,7 +221,7 @@ def test_a_first_version_refused_too_often_waits_for_as_many_new_rows_as_judged_
 def test_a_first_version_on_hold_says_how_many_rows_it_waits_for() -> None:
     decision = decide(replace(QUIET, champion=None, refusals=2, anew=(40, 100)), params())
 
-    assert decision.reason.startswith("on hold after 2 refusals running until 60 more rows have matured; or a person")
+    assert decision.reason.startswith("on hold after 2 refusals in a row until 60 more rows have matured; or a person")
 
 
 # --- deferral

@@ -125,8 +125,8 @@ class TestPruning:
         gone = {(piece["what"], piece["why"]) for piece in pruned["done"]["removed"]}
         workspace = world.workspace.paths
 
-        assert ("run directory", "a rebuild that was killed") in gone
-        assert {("environment", "it was never whole"), ("trial log", "no search goes on from it")} <= gone
+        assert ("run directory", "left by a killed rebuild") in gone
+        assert {("environment", "it is incomplete"), ("trial log", "no search resumes from it")} <= gone
         assert len([path for path in workspace.environments.iterdir() if path.is_dir()]) == 1  # beside its lock
         assert [run_directory.name[:5] for run_directory in workspace.runs.iterdir()] == ["hand-"]
         assert list(workspace.trials.glob("*")) == []

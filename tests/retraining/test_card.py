@@ -263,5 +263,5 @@ def test_a_card_is_written_whole_where_it_is_wanted(desk: Desk, pages: CardPages
 
 @pytest.mark.parametrize("place", ["", "gone/card.md"])
 def test_a_place_that_is_none_is_refused(desk: Desk, tmp_path: Path, place: str) -> None:
-    with pytest.raises(BadInputError, match="name a file in a folder that is there"):
+    with pytest.raises(BadInputError, match="name a file in an existing folder"):
         write_card(desk.workspace, 1, to=tmp_path / place, as_html=False)

@@ -50,7 +50,7 @@ def test_what_is_under_way_stays_however_old_it_is(desk: Desk) -> None:
     with held_locks(desk.workspace, "predict-0a1b"):
         (piece,) = stopped_predictions(desk.workspace, now=NOW)
 
-    assert (piece.why, piece.remove) == ("it is under way", None)
+    assert (piece.why, piece.remove) == ("it is in progress", None)
 
 
 def test_a_copy_goes_whose_command_was_killed_long_ago(desk: Desk) -> None:

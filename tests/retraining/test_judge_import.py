@@ -44,7 +44,7 @@ def test_a_refit_that_won_is_held_to_its_own_interval(desk: Desk) -> None:
     files[BACKTEST] = to_json({"interval": stated})
 
     # No row lies within it, and all of them within that of the other recipe.
-    assert check_of(desk, files, "calibration")["text"].startswith("0.0% of rows within the interval")
+    assert check_of(desk, files, "calibration")["text"].startswith("0.0% of rows lie within the ")
 
 
 def test_a_verdict_of_agreement_has_used_up_no_rows(desk: Desk) -> None:

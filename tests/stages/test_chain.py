@@ -269,7 +269,7 @@ def test_a_champion_that_used_every_row_leaves_a_verdict_that_says_what_is_missi
     )
 
     assert not verdict["promote"]
-    assert verdict["reason"].startswith("0 judging rows, ")
+    assert verdict["reason"].startswith("0 holdout rows, ")
 
 
 def test_a_champion_whose_feature_validate_left_out_is_refused(first: Room, second: Room, tmp_path: Path) -> None:

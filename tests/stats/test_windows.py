@@ -166,7 +166,7 @@ def test_as_many_rows_stop_as_are_asked_for(n: int, share: float) -> None:
 
 
 def test_too_few_rows_to_fit_on_are_said() -> None:
-    with pytest.raises(ValueError, match="of 3 rows 1 would be fitted on, beside 2 to stop on"):
+    with pytest.raises(ValueError, match="1 of 3 rows would be left to fit on, beside 2"):
         keep_back(np.arange(3), share=0.7)
 
 

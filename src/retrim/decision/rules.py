@@ -340,7 +340,7 @@ def _gain_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
         )
         return f"it would not have fired at a retraining cost of {expected:.4g} or more{clear}"
     if accumulated_gain.balance <= 0:
-        return "the accumulated gain is 0: no retraining cost is low enough while a refit gains nothing"
+        return "the accumulated gain is zero: no retraining cost is low enough while a refit gains nothing"
     wanted = []
     if expected <= retraining_cost:
         wanted.append(f"at a retraining cost below {expected:.4g}")

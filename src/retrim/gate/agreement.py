@@ -67,7 +67,7 @@ def agree(name: str, judged: ScoredModel, again: ScoredModel, params: AgreementP
         params: Bounds.
     """
     n = len(judged.losses)
-    checks = [Check("rows", n > 0, n, 1, f"{n} rows that judged the other model, at least 1 needed", None)]
+    checks = [Check("rows", n > 0, n, 1, f"{n} holdout rows of the judged model, at least 1 needed", None)]
     losses = {}
     if n:
         losses = {name: float(again.losses.mean()), "champion": float(judged.losses.mean())}
@@ -85,7 +85,7 @@ def _difference(moved: np.ndarray, spread: float, params: AgreementParams) -> Ch
 
 def _loss(own: float, other: float, params: AgreementParams) -> Check:
     worse = (own - other) / other if other else float(np.finfo(float).max) * (own > 0)
-    text = f"mean loss {own:.4g} on rows that judged, {other:.4g} of the judged model; {params.loss:.1%} worse allowed"
+    text = f"mean loss {own:.4g} on the holdout rows, {other:.4g} of the judged model; {params.loss:.1%} worse allowed"
     return Check("agreement: loss", worse <= params.loss, worse, params.loss, text, None)
 
 

@@ -521,8 +521,8 @@ def proxy_checks(warned: Sequence[Proxy], params: ProxyParams) -> list[Check]:
         best = max((proxy for proxy in warned if proxy.column == name), key=lambda proxy: proxy.auc)
         by = "all features together" if best.feature is None else best.feature
         text = (
-            f"{by} tell the forbidden column {name}: area under the curve {best.auc:.2f} "
-            f"({best.interval[0]:.2f} to {best.interval[1]:.2f}), below {params.warn_at:g} needed"
+            f"{by} predict the forbidden column {name}: area under the curve {best.auc:.2f} ({best.interval[0]:.2f} to "
+            f"{best.interval[1]:.2f}), below {params.warn_at:g} needed"
         )
         checks.append(Check(f"proxy: {name}", False, best.auc, params.warn_at, text, best.interval))
     return checks
@@ -616,8 +616,8 @@ def proxy_in_words(proxy: Proxy) -> str:
     low, high = proxy.interval
     by = "all features together" if proxy.feature is None else proxy.feature
     return (
-        f"forbidden column {proxy.column} can be told from {by}: area under the curve {proxy.auc:.2f} "
-        f"({low:.2f} to {high:.2f}), {proxy.chance:.2f} by chance"
+        f"forbidden column {proxy.column} can be predicted from {by}: area under the curve {proxy.auc:.2f} ({low:.2f} "
+        f"to {high:.2f}), {proxy.chance:.2f} by chance"
     )
 
 

@@ -192,7 +192,7 @@ def gain(found: RelativeGain, told: str, *, least: float, corrected: float | Non
     passed = found.figure >= least and found.low > 0
     text = f"{told} ({least:.1%} and 0 needed)"
     if corrected is not None and abs(corrected) <= SAYABLE:
-        text += f"; {corrected:.1%} without the luck of being the best"
+        text += f"; {corrected:.1%} when corrected for choosing the best"
     return Check("gain", passed, found.figure, least, text, found.interval)
 
 
@@ -244,7 +244,7 @@ def floor(name: str, losses: np.ndarray, naive: np.ndarray, *, confidence: float
 
 def enough_rows(rows: int, *, least: int) -> Check:
     """Whether there are at least `least` judging rows."""
-    text = f"{rows} judging rows, at least {least} needed"
+    text = f"{rows} holdout rows, at least {least} needed"
     if rows < least:
         text += f": {least - rows} are missing"
     return Check("rows", rows >= least, rows, least, text, None)
@@ -366,5 +366,5 @@ def spent(error: float, *, uses: float, power: float) -> float:
 def reuse(times: float, *, confidence: float) -> Check:
     """Says how often the rows have judged before, and what the gain is asked for; it refuses nothing by itself."""
     often = "never judged before" if times == 0 else f"judged {times:.3g} times before"
-    text = f"these rows have {often}; the gain is asked for at {confidence_text(confidence)} confidence"
+    text = f"these rows have {often}; the gain has to hold with {confidence_text(confidence)} confidence"
     return Check("re-use", True, times, None, text, None)

@@ -123,7 +123,7 @@ def _coverage(scored: ScoredModel, limit: CalibrationParams, resampling: Resampl
     low, high = (float(end) for end in np.quantile(shares, [1 - limit.confidence, limit.confidence]))
     least = max(stated.level - high, low - stated.level, 0.0)
     most = max(abs(low - stated.level), abs(high - stated.level))
-    text = f"{covered:.1%} of rows within the interval that was to hold {stated.level:.0%} ({low:.1%} to {high:.1%})"
+    text = f"{covered:.1%} of rows lie within the {stated.level:.0%} interval ({low:.1%} to {high:.1%})"
     text += ": too wide" if low > stated.level else ": too narrow" if high < stated.level else ": as stated"
     return Miscalibration(abs(covered - stated.level), np.abs(shares - stated.level), (least, most), text)
 
@@ -168,7 +168,7 @@ def churn(
         flipped = (scored.labels != champion.labels).astype("float64")
         figure, interval = _share(flipped, confidence, resampling)
         low, high = interval
-        text = f"{figure:.1%} of rows are called another class than by the champion ({low:.1%} to {high:.1%}){asked}"
+        text = f"{figure:.1%} of rows get another class than from the champion ({low:.1%} to {high:.1%}){asked}"
     else:
         change = np.abs(scored.predicted - champion.predicted) / (float(np.std(scored.actual)) or 1.0)
         figure, interval = _percentile(change, confidence, block_rows=resampling.block_rows)

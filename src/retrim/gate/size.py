@@ -70,7 +70,7 @@ class Size:
         if self.effect is None or self.power is None:
             return f"{self.rows} rows judge"
         gain = f"{self.effect.gain:.1%} (standard error {self.effect.error:.1%})"
-        return self.short or f"{self.rows} rows judge: a gain of {gain} passes {self.power:.0%} of the time"
+        return self.short or f"{self.rows} holdout rows: a gain of {gain} passes {self.power:.0%} of the time"
 
 
 @dataclass(frozen=True)
@@ -195,10 +195,10 @@ def _short(effect: ProbedEffect, asked: GainTarget, *, most: int, power: float, 
     needed = rows_needed(effect, asked, most=most)
     noise = effect.noise / asked.block_rows**0.5
     text = (
-        f"a gain of {effect.gain:.1%} amid noise of {noise:.1%} a block of {asked.block_rows} rows passes on "
+        f"a gain of {effect.gain:.1%} with a noise of {noise:.1%} per block of {asked.block_rows} rows passes on "
         f"{most} rows {power:.0%} of the time; "
     )
-    text += "no number of rows would do" if needed is None else f"{needed} rows would be needed for 80%"
+    text += "no number of rows would suffice" if needed is None else f"{needed} rows would be needed for 80%"
     cures = [f"split.judge_rows: {needed}"] if needed is not None and needed <= there else []
     cures += _lower(effect, asked, most)
     return f"{text}; what would show it: {', or '.join(cures) or 'no one setting, while there are so few rows'}"

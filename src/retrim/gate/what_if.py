@@ -78,8 +78,8 @@ class ComparedWays:
         if self.gain.high < 0:
             return f"worse: gain {figure}, below {high} with {sure}"
         return (
-            f"neither better nor worse can be said of {len(self.keys)} rows: gain {figure}, and with {sure} at "
-            f"either end it lies between {low} and {high}"
+            f"no clear difference on {len(self.keys)} rows: gain {figure}; with {sure} at either end it lies between "
+            f"{low} and {high}"
         )
 
     def as_record(self) -> dict[str, JsonValue]:
@@ -115,7 +115,7 @@ def judged_keys(table: pd.DataFrame, others: Sequence[pd.DataFrame], *, origins:
         if len(keys) >= 2:
             found.append(keys.reset_index(drop=True))
     if not found:
-        raise ValueError("the tried settings keep none of the rows that the present ones keep")
+        raise ValueError("the changed settings keep none of the rows that the current settings keep")
     return found
 
 
@@ -136,7 +136,9 @@ def losses_at(side: WhatIfSide, keys: pd.Series, window: WindowKind, *, loss: st
     judged = table[table["_key"].isin(keys)]
     known = past_of(table["_event"], table["_due"], int(judged.index[0]))
     if len(known) < 2:
-        raise ValueError(f"{len(known)} rows had a label due before the first judged row, with the tried settings")
+        raise ValueError(
+            f"only {len(known)} rows had a label due before the first judged row with the changed settings"
+        )
     view = FeatureView.learn(table.iloc[known], side.data, side.steps)
     take = training_rows(known, window, sliding_rows=side.sliding_rows)
     model = fit_recipe(side.recipe, view, table, take=take, past=known, threads=threads)
@@ -197,16 +199,16 @@ def compare_ways(
 
 
 FACTS = {
-    "reading": "it says how files are read when they land, and what has landed was read as it stands there; land the "
+    "reading": "it says how files are read when they land, and landed rows were read with the old value; land the "
     "files into another workspace (retrim new) and compare the two",
     "data.model": "it is a name",
-    "data.key": "it says what a row is called, and that stands in what has landed",
+    "data.key": "it says how a row is identified, and landed rows have that already",
     "data.task": "both sides have to predict the same",
     "data.positive": "both sides have to predict the same",
     "data.labels": "it is a fact about the files",
-    "data.rows.resample": "rows of another grain are other rows, with other answers; land the files into another "
-    "workspace (retrim new) and compare the two",
-    "data.label_horizon": "it says when answers are known: a fact, which both sides share",
+    "data.rows.resample": "rows of another granularity are other rows, with other labels; land the files into "
+    "another workspace (retrim new) and compare the two",
+    "data.label_horizon": "it says when labels are known: a fact, which both sides share",
 }
 """Keys that no backtest can try, and why."""
 

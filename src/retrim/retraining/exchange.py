@@ -202,7 +202,7 @@ def judge_import(
         why = f"{len(rows)} mature rows here that neither model has seen, {params.gate.min_rows} needed"
         return Judgement(None, f"{why}: import again when more have come", example)
     if not len(past):
-        return Judgement(None, "no row lies before those that judge, to make the naive baselines from", example)
+        return Judgement(None, "no row lies before the holdout rows to compute the naive baselines from", example)
     judged = _judged(workspace, imported, files, champion, rows, past)
     verdict = judge_models(
         judged,
@@ -468,7 +468,7 @@ def _proof(rebuild: Attestation | None, export: Attestation, exported: ExportMan
     said = _signed(RebuildStatement, rebuild, PROVED)
     if rebuild.signer != export.signer or said.bundle.recorded != exported.bundle:
         raise RefusedError(
-            f"{PROVED} is signed by another key, or of another bundle; ask for it again where it was made"
+            f"{PROVED} is signed by another key, or attests another bundle; ask for it again where it was made"
         )
     found = "identical" if said.identical else f"different: {said.first_difference}"
     return f"rebuilt where it was made on {said.proved_at}: {found}"

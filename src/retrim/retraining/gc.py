@@ -92,7 +92,7 @@ def needed(workspace: Workspace) -> dict[str, set[str]]:
             found[f"{row.model} version {row.version}"] = named_in_commit(root, commit)
         except RetrimError as error:
             raise RefusedError(
-                f"what version {row.version} of {row.model} needs cannot be read, so nothing is removed: {error}; "
+                f"which files version {row.version} of {row.model} needs is unknown, so nothing is removed: {error}; "
                 f"fetch {row.tag} from where it was made"
             ) from error
     refs = ["HEAD", *git.git(root, "for-each-ref", "--format=%(refname)").splitlines()]
@@ -145,7 +145,7 @@ def cache_pieces(
     digests = {entry.digest for entry in goes}
     for path, outs in run_entries(folder):
         if outs & digests:
-            why = "it would restore what goes"
+            why = "it would restore what is removed"
             yield GarbageItem("run cache", path.name[:12], path.stat().st_size, why, partial(unlink, path))
     for entry in goes:
         yield GarbageItem(
@@ -157,7 +157,7 @@ def cache_pieces(
         yield GarbageItem("cache", f"{len(own)} files", size, f"{who} needs them", None)
     fresh = [entry for entry in unnamed if entry.changed > since]
     if fresh:
-        why = f"they came within {workspace.params.run_directory.gc_grace}: somebody may work with them"
+        why = f"they are newer than {workspace.params.run_directory.gc_grace}: somebody may work with them"
         yield GarbageItem("cache", f"{len(fresh)} files", sum(entry.frees for entry in fresh), why, None)
 
 
@@ -168,7 +168,7 @@ def _kept(workspace: Workspace, cache: Path, named: Mapping[str, set[str]]) -> d
         whole, lost = with_members(cache, digests)
         if lost and " version " in who and not dvc.has_remote(workspace.paths.root):
             raise RefusedError(
-                f"{who} needs {min(lost)}, which the cache has lost, so it is unknown which files belong to it; "
+                f"{who} needs {min(lost)}, which is missing from the cache, so it is unknown which files belong to it; "
                 "restore .dvc/cache from a backup first"
             )
         for digest in sorted(whole):
@@ -278,7 +278,7 @@ def _run_directories(workspace: Workspace, *, touched_since: pd.Timestamp | None
                 "run directory", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None
             )
         elif touched_since is not None and pd.Timestamp(folder.stat().st_mtime, unit="s", tz="UTC") > touched_since:
-            yield GarbageItem("run directory", folder.name, frees, "it was touched in the last days", None)
+            yield GarbageItem("run directory", folder.name, frees, "it was changed in the last days", None)
         elif run is not None and run.model == workspace.model:
             yield GarbageItem(
                 "run directory",
@@ -292,7 +292,7 @@ def _run_directories(workspace: Workspace, *, touched_since: pd.Timestamp | None
                 "run directory",
                 folder.name,
                 frees,
-                "a rebuild that was killed",
+                "left by a killed rebuild",
                 partial(clear_run_directory, workspace, folder),
             )
         else:
@@ -308,9 +308,9 @@ def _trials(workspace: Workspace) -> Iterator[GarbageItem]:
     for log in sorted(workspace.paths.trials.glob("*.jsonl")):
         size = log.stat().st_size
         if waiting:
-            yield GarbageItem("trial log", log.stem, size, f"{waiting[0].id} may go on from it", None)
+            yield GarbageItem("trial log", log.stem, size, f"{waiting[0].id} may resume from it", None)
         else:
-            yield GarbageItem("trial log", log.stem, size, "no search goes on from it", partial(unlink, log))
+            yield GarbageItem("trial log", log.stem, size, "no search resumes from it", partial(unlink, log))
 
 
 RESUMED_WITHIN = "7D"
@@ -324,7 +324,7 @@ def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[
         of_whom = folder.name.removeprefix(".gone-").removeprefix("spool-")
         frees = size_of(folder)
         if is_alive(workspace, f"predict-{of_whom}"):
-            yield GarbageItem("prediction", folder.name, frees, "it is under way", None)
+            yield GarbageItem("prediction", folder.name, frees, "it is in progress", None)
         elif folder.stat().st_mtime > since:
             yield GarbageItem(
                 "prediction", folder.name, frees, f"stopped within {RESUMED_WITHIN}: it may be resumed", None
@@ -361,7 +361,7 @@ def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
         lock, _, python = folder.name.partition("-")
         whole, frees = (folder / COMPLETE).exists(), size_of(folder)
         if not whole:
-            why = "it was never whole"
+            why = "it is incomplete"
         elif python != platform.python_version():
             why = f"it is of Python {python}"
         else:

@@ -114,7 +114,7 @@ def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
     if run.attempt < most:
         mark_stopped(workspace, run, why=KILLED, now=now)
         return
-    reason = f"{KILLED} {run.attempt} times, and it is started {most} times at most: look for what kills it"
+    reason = f"{KILLED} {run.attempt} times, and it is started {most} times at most: find what kills it"
     record_alert(
         workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again

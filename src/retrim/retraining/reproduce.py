@@ -347,7 +347,10 @@ def prove_chain(
     todo = [number for number in ancestors(workspace, version) if not (skip_proved and number in proved)]
     before = []
     for number in [each for each in todo if origin_of(version_row(workspace, each))]:
-        say(f"version {number} was imported: its bundle is held to the signed hash, and it is proved where it was made")
+        say(
+            f"version {number} was imported: its bundle is checked against the signed hash, and its rebuild is proved "
+            "where it was made"
+        )
         todo.remove(number)
     for number in todo:
         say(f"proving version {number}, an ancestor of version {version}")
@@ -471,7 +474,7 @@ def _compare(workspace: Workspace, row: VersionRow, run_directory: Paths) -> Agr
         trust_all(files)  # the run directory's own code has run already, in its stages
         rebuilt = load_predictor(files).predict(judged)
     except (OSError, KeyError, ValueError) as error:
-        return Agreement(0, None, f"nothing was rebuilt that predicts ({type(error).__name__})")
+        return Agreement(0, None, f"the rebuilt model cannot predict ({type(error).__name__})")
     try:
         recorded = load_stored_version(workspace, row.version).predictor.predict(judged)
     except RetrimError as error:

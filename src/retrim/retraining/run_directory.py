@@ -146,8 +146,8 @@ def _open(
     folder = workspace.paths.runs / name
     if folder.exists():
         raise BadInputError(
-            f"there is a run directory {folder} already; work there, or remove it with `git worktree remove "
-            f"--force {folder}`"
+            f"the run directory {folder} already exists; work there, or remove it with `git worktree remove --force "
+            f"{folder}`"
         )
     refuse_changes(workspace.landing, workspace.params.data)
     batches = workspace.landing.batches(as_of)

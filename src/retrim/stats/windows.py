@@ -104,7 +104,9 @@ def keep_back(past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray
         stops[end - size : end] = True
     fit = past[~stops]
     if len(fit) < 2:
-        raise ValueError(f"of {len(past)} rows {len(fit)} would be fitted on, beside {stopping} to stop on")
+        raise ValueError(
+            f"only {len(fit)} of {len(past)} rows would be left to fit on, beside {stopping} for early stopping"
+        )
     return fit, past[stops]
 
 
