@@ -16,8 +16,10 @@ from sqlalchemy.engine import make_url
 from retrim.adapters.database import _shown, iso
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
+from retrim.decision.release_checks import ReleaseCheck, ReleaseChecks
 from retrim.decision.stored_rows import DecisionRow, ReleaseMove, RunClaim, RunDetail, RunSnapshot, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.stats.codec import to_record
 from tests.builders.proved import move, pass_checks
 
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -238,14 +240,15 @@ def test_no_version_goes_live_without_a_verdict_that_promotes_it(
     assert store.releases("shop") == []
 
 
-@pytest.mark.parametrize("checks", [(), ({"passed": False},)])
+@pytest.mark.parametrize("checks", [(), (ReleaseCheck("size", False, 300.0, 200.0, "it takes 300 MB"),)])
 def test_no_version_goes_live_without_release_checks_that_passed(
-    store: Store, keys: Keys, checks: tuple[dict[str, bool], ...]
+    store: Store, keys: Keys, checks: tuple[ReleaseCheck, ...]
 ) -> None:
     at = "2024-01-01T00:00:00+00:00"
     made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
     store.add_version(VersionRow(**made, bundle="", model_sha256="", verdict={"promote": True}))
-    for record in checks:
+    if checks:
+        record = to_record(ReleaseChecks(checks))
         store.add_to_envelope("shop", 1, kind="release_checks", name="first", at=at, record=record)
 
     with pytest.raises(RefusedError, match="release checks"):

@@ -178,7 +178,7 @@ def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_t
     desk = make(task=task)
     workspace, kept = desk.workspace, load_stored_version(desk.workspace, 1).reference
     assert kept is not None
-    live = asked_of(workspace, kept)["rows"]
+    live = asked_of(workspace, kept).rows
     rows = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(10))
     edges, data = np.array([100, 170, 240]), workspace.params.data
     counted = count_windows(rows, data.features, edges, ProfileParams(), chunks=2, parts=1)

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from retrim.adapters.signing import Keys
-from retrim.decision.probation import REBUILD, Agreement, Output, agreement, from_top, pick, rebuild_predicate
+from retrim.decision.probation import (
+    REBUILD,
+    Agreement,
+    Output,
+    StatedPlatform,
+    agreement,
+    from_top,
+    pick,
+    rebuild_predicate,
+)
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
@@ -20,7 +29,7 @@ from retrim.stats.codec import to_json
 from tests.builders.shipped import whole
 
 REPOSITORY = Path(__file__).parents[2]
-SAME = {"recorded": "linux-x86_64-python3.11.7", "here": "linux-x86_64-python3.11.7"}
+SAME = StatedPlatform("linux-x86_64-python3.11.7", "linux-x86_64-python3.11.7")
 
 
 def fields(**other: Any) -> dict[str, Any]:
@@ -159,7 +168,7 @@ def test_what_is_no_record_is_bad_input(tmp_path: Path, content: bytes) -> None:
 
 
 def test_another_platform_promises_nothing() -> None:
-    elsewhere = fields(platform={**SAME, "here": "linux-aarch64-python3.11.7"}, predictions=Agreement(5, 0.25, ""))
+    elsewhere = fields(platform=replace(SAME, here="linux-aarch64-python3.11.7"), predictions=Agreement(5, 0.25, ""))
 
     assert elsewhere["promise"] == "none: it was made on another platform"
     assert elsewhere["predictions"]["largest_difference"] == 0.25

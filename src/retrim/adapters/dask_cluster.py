@@ -58,7 +58,7 @@ class Cluster:
     @property
     def workers(self) -> int:
         """Workers that are there now."""
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        return len(self._client.nthreads())
 
     def run(self, function: str, items: Sequence[JsonValue]) -> list[bytes]:
         """What `function(folder, item)` gives for each item, in their order.

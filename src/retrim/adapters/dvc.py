@@ -76,6 +76,34 @@ class LockFile:
     stages: dict[str, LockedStage]
 
 
+@dataclass(frozen=True)
+class CacheConfig:
+    """Where the cache of DVC lies; None: in the repository."""
+
+    dir: str | None = None
+
+
+@dataclass(frozen=True)
+class CoreConfig:
+    """The default remote of DVC; None: none is set."""
+
+    remote: str | None = None
+
+
+@dataclass(frozen=True)
+class DvcConfig:
+    """Of DVC's settings, what is read here."""
+
+    cache: CacheConfig = CacheConfig()
+    core: CoreConfig = CoreConfig()
+
+
+def _config(root: Path) -> DvcConfig:
+    from dvc.config import Config
+
+    return from_record(DvcConfig, Config(str(root / ".dvc")))
+
+
 def _locked(text: str) -> dict[str, LockedStage]:
     return from_record(LockFile, load_yaml(text)).stages
 
@@ -207,11 +235,7 @@ class DvcSession:
 
     @cached_property
     def _cache(self) -> Path:
-        from dvc.config import Config
-
-        return Path(
-            Config(str(self.run_directory / ".dvc"))["cache"].get("dir") or self.run_directory / ".dvc" / "cache"
-        )
+        return Path(_config(self.run_directory).cache.dir or self.run_directory / ".dvc" / "cache")
 
     def reproduce(self, stage: str, say: Say, limits: StageLimits) -> str:
         """Runs one stage, and gives all it printed.
@@ -329,7 +353,7 @@ def cache_folder(root: Path) -> Path:
     """The DVC cache of a repository and its run directories: as its local settings say, else in the repository."""
     from dvc.config import Config
 
-    given = Config(str(root / ".dvc")).read("local").get("cache", {}).get("dir")
+    given = from_record(DvcConfig, Config(str(root / ".dvc")).read("local")).cache.dir
     return Path(given) if given else root / ".dvc" / "cache"
 
 
@@ -426,9 +450,28 @@ DVC_ADVERTISES = "Having any troubles?"  # what follows says nothing of the erro
 COMMITTED = [*INPUTS, "data/pins.json", "data/settings.json", "dvc.lock"]
 
 
+@dataclass(frozen=True)
+class GraphStage:
+    """Of a stage in `dvc.yaml`, what is read here: settings by file; a name alone is one of params.yaml."""
+
+    params: tuple[str | dict[str, list[str] | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class StageGraph:
+    """What `dvc.yaml` holds."""
+
+    stages: dict[str, GraphStage]
+
+
+def graph_of(root: Path) -> StageGraph:
+    """What stands in the `dvc.yaml` of a folder."""
+    return from_record(StageGraph, load_yaml((root / "dvc.yaml").read_text(encoding="utf-8")))
+
+
 def stages(root: Path) -> list[str]:
     """Stage names in run order, as they stand in dvc.yaml."""
-    return list(load_yaml((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    return list(graph_of(root).stages)
 
 
 def open_stage_session(
@@ -716,9 +759,7 @@ def run_dvc(run_directory: Path, *arguments: str) -> str:
 
 def has_remote(root: Path) -> bool:
     """Whether a default DVC remote is set."""
-    from dvc.config import Config
-
-    return bool(Config(str(root / ".dvc"))["core"].get("remote"))
+    return bool(_config(root).core.remote)
 
 
 def use_own_cache(root: Path) -> None:

@@ -20,13 +20,13 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.files import uncollected
-from retrim.stats.codec import from_record
+from retrim.stats.codec import from_record, key
 from retrim.table.fault import EXAMPLES_KEPT, Arguments, Example, Expectation, Fault, Suite, of_rows
 from retrim.table.schema import ColumnNames
 
@@ -104,15 +104,23 @@ def rows_that_break(frame: pd.DataFrame, suite: Suite) -> dict[int, list[int]]:
     Raises:
         As `validate`.
     """
-    return {number: found.rows for number, found in _broken(frame.reset_index(drop=True), suite).items()}
+    return {number: found.rows or [] for number, found in _broken(frame.reset_index(drop=True), suite).items()}
 
 
 @dataclass(frozen=True)
 class _Broken:
     """What Great Expectations says of an expectation that does not hold: places of its rows, or what it saw."""
 
-    rows: list[int]
-    seen: str
+    rows: Annotated[list[int] | None, key("unexpected_index_list")] = None
+    seen: Annotated[object, key("observed_value")] = None
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """What it says of an error of its own."""
+
+    raised_exception: bool
+    exception_message: str | None = None
 
 
 def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, _Broken]:
@@ -126,8 +134,7 @@ def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, _Broken]:
     for number, (result, expectation) in enumerate(answered):
         message = _exception(result.exception_info)
         if message is None and not result.success:
-            found = result.result
-            broken[number] = _Broken(found.get("unexpected_index_list") or [], str(found.get("observed_value")))
+            broken[number] = from_record(_Broken, result.result)
         elif message is not None and expectation.arguments.column not in mistyped & set(frame.columns):
             raise BadInputError(
                 f"suite {suite.name}: {expectation.type} {expectation.kwargs} cannot be computed ({message}); "
@@ -203,9 +210,9 @@ def in_words(expectation: Expectation) -> str:
 
 def _fault(frame: pd.DataFrame, expectation: Expectation, broken: _Broken, key_column: str) -> Fault:
     own = expectation.arguments
-    column, rows = own.column or ", ".join(own.column_list) or own.column_a, broken.rows
+    column, rows = own.column or ", ".join(own.column_list) or own.column_a, broken.rows or []
     if not rows:
-        seen = Example(None, None, broken.seen)
+        seen = Example(None, None, str(broken.seen))
         return Fault(column, in_words(expectation), 1, (seen,), releasable=True, cure=CURE)
     keys = frame.get(key_column)
     shown = [name for name in column.split(", ") if name in frame]
@@ -221,7 +228,8 @@ def _value(frame: pd.DataFrame, row: int, columns: list[str]) -> str:
 def _exception(info: dict[str, Any]) -> str | None:
     """The message of what went wrong inside Great Expectations: flat, or nested under a metric's id."""
     if "raised_exception" in info:
-        return str(info.get("exception_message")) if info["raised_exception"] else None
+        told = from_record(_Raised, info)
+        return str(told.exception_message) if told.raised_exception else None
     messages = [_exception(inner) for inner in info.values() if isinstance(inner, dict)]
     return next((message for message in messages if message is not None), None)
 

@@ -38,6 +38,29 @@ LOGIN = "retrim"
 
 
 @dataclass(frozen=True)
+class NextRun:
+    """The next scheduled run: which flow, and when."""
+
+    flow: str
+    at: str
+
+
+@dataclass(frozen=True)
+class ScheduledRun:
+    """Of a flow run as Prefect tells it, what is read here."""
+
+    flow_id: str
+    expected_start_time: str
+
+
+@dataclass(frozen=True)
+class ScheduledFlow:
+    """Of a flow, likewise."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class PrefectApi:
     """The address of a server, and what it asks of those who call it.
 
@@ -82,17 +105,18 @@ class PrefectApi:
         data = None if body is None else json.dumps(body).encode()
         return _send(urllib.request.Request(f"{self.url}/{path}", data, headers, method=method))
 
-    def next_run(self, deployment: str) -> dict[str, str] | None:
-        """The next scheduled run, `flow` and `at`, of deployments so named; None if the server has or gives none."""
+    def next_run(self, deployment: str) -> NextRun | None:
+        """The next scheduled run of deployments so named; None if the server has or gives none."""
         wanted = {
             "sort": "EXPECTED_START_TIME_ASC",
             "limit": 1,
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
             "deployments": {"name": {"any_": [deployment]}},
         }
-        with suppress(OSError, ValueError, KeyError, IndexError):
-            run = self.ask("flow_runs/filter", wanted)[0]
-            return {"flow": str(self.ask(f"flows/{run['flow_id']}")["name"]), "at": str(run["expected_start_time"])}
+        with suppress(OSError, ValueError, RetrimError):
+            (run,) = from_record(tuple[ScheduledRun, ...], self.ask("flow_runs/filter", wanted))
+            flow = from_record(ScheduledFlow, self.ask(f"flows/{run.flow_id}"))
+            return NextRun(flow.name, run.expected_start_time)
         return None
 
     def credentials(self) -> dict[str, str]:

@@ -33,7 +33,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import JsonValue
+from pydantic import Base64Bytes, JsonValue
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.stats.codec import from_record, key, to_json
@@ -247,6 +247,13 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class SignedPayload:
+    """Of an envelope of DSSE, what was signed."""
+
+    payload: Base64Bytes
+
+
+@dataclass(frozen=True)
 class Statement:
     """An in-toto statement."""
 
@@ -258,7 +265,7 @@ class Statement:
 
 def attested(record: Mapping[str, Any]) -> dict[str, JsonValue]:
     """The predicate of an attestation that lies in our own store; its signature is not looked at."""
-    return from_record(Statement, json.loads(base64.b64decode(record["payload"]))).predicate
+    return from_record(Statement, json.loads(from_record(SignedPayload, record).payload)).predicate
 
 
 def read_attestation(record: Mapping[str, Any]) -> Attestation:

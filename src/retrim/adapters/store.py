@@ -39,7 +39,7 @@ from retrim.adapters.migrations.schema import (
     VERSIONS,
 )
 from retrim.adapters.signing import Keys
-from retrim.decision.release_checks import RELEASE_CHECKS
+from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
 from retrim.decision.release_log import FIRST, digest_of_row, head_of, signed_bytes
 from retrim.decision.rows_counted import LedgerEntry
 from retrim.decision.stored_rows import (
@@ -63,7 +63,7 @@ from retrim.decision.stored_rows import (
     columns_of,
 )
 from retrim.errors import RefusedError, RetrimError
-from retrim.stats.codec import to_record
+from retrim.stats.codec import from_record, to_record
 
 OLD = sa.table(
     "old_predictions", *map(sa.column, ("model", "key", "version", "event", "at")), sa.column("value", sa.JSON)
@@ -440,7 +440,8 @@ class Store(StoredTimes, CountedRows, Outbox):
         row = self.version(model, version)
         if row is None or not row.verdict.get("promote"):
             raise RefusedError(f"version {version} of {model} has no verdict that promotes it, and cannot go live")
-        if not any(each.record["passed"] for each in self.envelope(model, version, kind=RELEASE_CHECKS)):
+        shown = self.envelope(model, version, kind=RELEASE_CHECKS)
+        if not any(from_record(ReleaseChecks, each.record).passed for each in shown):
             raise RefusedError(f"version {version} of {model} has not passed its release checks, and cannot go live")
 
     def releases(self, model: str) -> list[ReleaseRow]:

@@ -11,12 +11,12 @@ import zipfile
 from collections.abc import Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
+from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -228,17 +228,27 @@ class Project:
     scripts: dict[str, str]
 
 
+@dataclass(frozen=True)
+class ProjectFile:
+    """Of pyproject.toml, what is read here."""
+
+    project: Project
+
+
 def _about_checkout(root: Path) -> About:
-    project = from_record(Project, tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    project = from_record(ProjectFile, tomllib.loads(text)).project
     return _about(project.version, project.description, project.python, project.dependencies, project.scripts)
 
 
 def _about_installed(info: Path) -> About:
-    said = HeaderParser().parsestr((info / "METADATA").read_text(encoding="utf-8"))
+    said = Metadata.from_email((info / "METADATA").read_bytes(), validate=False)
     scripts = ConfigParser(delimiters=("=",))
     scripts.read_string((info / "entry_points.txt").read_text(encoding="utf-8"))
-    needs = said.get_all("Requires-Dist") or []
-    return _about(said["Version"], said["Summary"], said["Requires-Python"], needs, dict(scripts["console_scripts"]))
+    needs = [str(need) for need in said.requires_dist or []]
+    return _about(
+        str(said.version), said.summary or "", str(said.requires_python or ""), needs, dict(scripts["console_scripts"])
+    )
 
 
 def _about(version: str, summary: str, python: str, needs: list[str], scripts: Mapping[str, str]) -> About:

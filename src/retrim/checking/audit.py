@@ -157,9 +157,12 @@ def _disagree(workspace: Workspace, checks: Sequence[StoredCheck], counts: RowCo
         said = check.record.counted
         pairs = [(said.get(kind, 0), noted.get((check.id, kind), 0)) for kind in COUNTS]
         reading, window = check.record.reading, check.record.window
-        kept = (0 if window is None else window.rows, 0 if reading is None else reading.rows)
+        kept: dict[Kind, int] = {
+            "measured": 0 if window is None else window.rows,
+            "deposited": 0 if reading is None else reading.rows,
+        }
         agree = all(bool(a) == bool(b) if together else a == b for a, b in pairs)
-        if not agree or kept != (said.get("measured", 0), said.get("deposited", 0)):
+        if not agree or any(said.get(kind, 0) != rows for kind, rows in kept.items()):
             found.append(check.id)
     return tuple(found)
 

@@ -5,6 +5,7 @@ The estimated loss of rows that came, and past estimates scored by the labels th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -84,32 +85,39 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
     newest = predictor.view.seen(table.only(untested).read())
     importances = importances_of(predictor) if len(newest) >= workspace.params.drift.min_rows else {}
     drift, asked = workspace.params.drift, asked_of(workspace, kept)
-    came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked["rows"])
-    came += together(kept.rows, newest, drift, time="_event", alarms=asked["together"], cores=count_cores())
+    came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked.rows)
+    came += together(kept.rows, newest, drift, time="_event", alarms=asked.together, cores=count_cores())
     if kept.scores is not None:
         scored = stored_scores(workspace, version, newest, predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
-        came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked["scores"])
+        came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked.scores)
     matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()
     ripe = table.only(matured).read([predictor.view.target])
     labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
-    of_target = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked["target"])
+    of_target = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked.target)
     taken: dict[Kind, np.ndarray] = {"tested": untested} if came else {}
     taken |= {"target": matured} if of_target else {}
     return DriftLook(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
 
 
-def asked_of(workspace: Workspace, kept: Reference) -> dict[str, AlarmRequest | None]:
+class AlarmRequests(NamedTuple):
+    """What each group of tests may use of the wanted false alarms; None: thresholds decide instead."""
+
+    rows: AlarmRequest | None = None
+    together: AlarmRequest | None = None
+    scores: AlarmRequest | None = None
+    target: AlarmRequest | None = None
+
+
+def asked_of(workspace: Workspace, kept: Reference) -> AlarmRequests:
     """What features, joint tests, predictions and target may use of the wanted false alarms: an equal part each."""
     alarms = workspace.params.drift.alarms
-    scores = 0 if kept.scores is None else len(kept.scores.columns)
-    tests = len(workspace.params.drift.joint.tests)
-    many = {"rows": len(kept.rows.columns) - 1, "together": tests, "scores": scores, "target": 1}
     if alarms is None:
-        return dict.fromkeys(many)
+        return AlarmRequests()
+    scores = 0 if kept.scores is None else len(kept.scores.columns)
+    many = (len(kept.rows.columns) - 1, len(workspace.params.drift.joint.tests), scores, 1)
     rate = alarms.rate(pd.Timedelta(workspace.params.data.batch_every))
-    total = sum(many.values())
-    return {name: AlarmRequest(rate, max(n, 1) / total, alarms.draws, alarms.seed) for name, n in many.items()}
+    return AlarmRequests(*(AlarmRequest(rate, max(n, 1) / sum(many), alarms.draws, alarms.seed) for n in many))
 
 
 def importances_of(predictor: Predictor) -> dict[str, float]:

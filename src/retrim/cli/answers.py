@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters.landing_zone import Quarantine
-from retrim.adapters.prefect_server import known_server
+from retrim.adapters.prefect_server import NextRun, known_server
 from retrim.alerting import KIND_FACTS, AlertKind, what_to_do
 from retrim.checking.beside import compare_canary, compare_shadows
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
@@ -19,7 +19,7 @@ from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
 from retrim.decision.canary import Canary
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
 from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside, ServedPredictions
-from retrim.decision.release_checks import RELEASE_CHECKS
+from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
 from retrim.decision.rules import RolledBack
 from retrim.decision.stored_rows import ApprovalAnswer, RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
@@ -36,7 +36,7 @@ from retrim.release.release import FIRST
 from retrim.release.versions import LastProof, LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
-from retrim.stats.codec import Moment
+from retrim.stats.codec import Moment, from_record
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,10 @@ class VersionAnswer:
             return f"{WAITING}: for a person to approve or reject"
         if self.approval is not None and self.approval.answer != "approved":
             return f"{self.approval.answer}: {self.approval.reason}"
-        checks = self.release_checks
-        return self.verdict if checks is None or checks["passed"] else str(checks["reason"])
+        if self.release_checks is None:
+            return self.verdict
+        checks = from_record(ReleaseChecks, self.release_checks)
+        return self.verdict if checks.passed else checks.reason
 
 
 def find_versions(workspace: Workspace) -> list[VersionAnswer]:
@@ -249,14 +251,6 @@ class LastDecision:
     as_of: str
     outcome: str
     reason: str
-
-
-@dataclass(frozen=True)
-class NextRun:
-    """The next scheduled run: which flow, and when."""
-
-    flow: str
-    at: str
 
 
 @dataclass(frozen=True)
@@ -444,7 +438,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         running=tuple(_run_facts(run) for run in running),
         unpushed=tuple(_run_facts(run) for run in store.runs(workspace.model, state=UNPUSHED)),
         stopped=tuple(_stopped_run(workspace, run) for run in stopped),
-        next_run=None if following is None else NextRun(**following),
+        next_run=following,
         quarantined=tuple(
             HeldBatch(entry.batch, entry.file, entry.arrived, tuple(str(fault) for fault in entry.faults))
             for entry in Quarantine(workspace.paths.quarantine).entries()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrim.adapters.landing_zone import QuarantinedBatch
+from retrim.adapters.prefect_server import NextRun
 from retrim.card.replay import ReplayMoment, ReplaySide
 from retrim.checking.audit import Audit
 from retrim.checking.check import CheckOutcome
@@ -23,7 +24,6 @@ from retrim.cli.answers import (
     CanaryFacts,
     DecisionAnswer,
     LastDecision,
-    NextRun,
     RunFacts,
     StatusAnswer,
     find_versions,

@@ -47,7 +47,7 @@ from retrim.decision.rules import TriggerParams
 from retrim.drift.alarms import LEAST_STRETCHES
 from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
-from retrim.drift.findings import tests_of
+from retrim.drift.findings import part_seen, tests_of
 from retrim.drift.params import DriftParams
 from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_types
 from retrim.drift.tests import DRIFT_TESTS
@@ -190,9 +190,8 @@ class WindowAlarms:
         self._rate = None if params.alarms is None else params.alarms.rate(every) * share
         self._known: dict[tuple[int, int, int], WindowCalibration] = {}
         self._seen = {
-            name: {"missing" if DRIFT_TESTS.entry(test).facts["sees"] == "missing" else "values" for test in tests}
+            name: {part_seen(test) for test in tests_of(name, column, params)}
             for name, column in counted.columns.items()
-            for tests in [tests_of(name, column, params)]
         }
 
     @property

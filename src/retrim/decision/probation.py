@@ -563,7 +563,7 @@ class RebuildStatement:
 def rebuild_predicate(
     *,
     what: Mapping[str, Any],
-    platform: Mapping[str, str],
+    platform: StatedPlatform,
     environment: Mapping[str, Any],
     inputs: Mapping[str, Any],
     outputs: Sequence[Output],
@@ -578,7 +578,7 @@ def rebuild_predicate(
 
     Args:
         what: `model`, `version`, `commit`, `tag` and the like: what was rebuilt.
-        platform: `recorded` and `here`: platform tags.
+        platform: Tags of the run and of the rebuild.
         environment: What the stages ran in.
         inputs: Digests of raw data and champion.
         outputs: Every output of every stage.
@@ -589,10 +589,10 @@ def rebuild_predicate(
         reason: Who or what asked for the proof.
         proved_at: ISO 8601, UTC.
     """
-    same_platform = platform["recorded"] == platform["here"]
+    same_platform = platform.recorded == platform.here
     return {
         **what,
-        "platform": dict(platform),
+        "platform": to_record(platform),
         "promise": "the same bytes" if same_platform else "none: it was made on another platform",
         "environment": dict(environment),
         "inputs": dict(inputs),

@@ -10,6 +10,7 @@ Findings of all features together, by the joint tests that params.yaml names.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -120,6 +121,11 @@ def alarms_of(
     return [replace(alarm, p_value=min(alarm.p_value / asked.share, 1.0)) for alarm in alarms]
 
 
+def part_seen(test: str) -> Literal["missing", "values"]:
+    """Which part of a column a drift test sees: that cells are missing, or the values of those that are there."""
+    return "missing" if DRIFT_TESTS.entry(test).facts["sees"] == "missing" else "values"
+
+
 def calibrated(found: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[DriftFinding]:
     """Findings with the p-value, the smallest shift and the promise of their column, over where that is alarmed.
 
@@ -129,8 +135,7 @@ def calibrated(found: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[D
     by_column: dict[tuple[str, str], Alarm] = {(alarm.column, alarm.of): alarm for alarm in alarms}
     told = []
     for finding in found:
-        of = "missing" if DRIFT_TESTS.entry(finding.test).facts["sees"] == "missing" else "values"
-        alarm = by_column.get((finding.column, of))
+        alarm = by_column.get((finding.column, part_seen(finding.test)))
         if alarm is None:
             told.append(replace(finding, p_value=None, promise="cannot be promised"))
             continue

@@ -62,6 +62,13 @@ class AskedMessage:
     kind: str
 
 
+@dataclass(frozen=True)
+class SentMessage:
+    """What that process answers: why the message was not sent; None where it was."""
+
+    error: str | None
+
+
 def masked(said: object, address: str) -> str:
     """What a tool said, on one line, without any part of an address but its protocol."""
     found = PROTOCOL.fullmatch(address)
@@ -142,7 +149,7 @@ def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message
 def _end_of(process: "subprocess.Popen[str]", address: AlertAddress, *, until: float) -> str | None:
     try:
         answer, _ = process.communicate(timeout=max(until - time.monotonic(), 0.1))
-        said = json.loads(answer)["error"]
+        said = SentMessage(**json.loads(answer)).error
     except subprocess.TimeoutExpired:
         said = f"it had not answered after {WAIT_SECONDS:g} s"
     except ValueError:
@@ -194,7 +201,7 @@ def _main() -> None:
         error = _send(asked)
     except Exception as fault:  # noqa: BLE001  whatever a plug-in of apprise does: it was not sent
         error = f"{type(fault).__name__}: {fault}"
-    print(json.dumps({"error": error}), flush=True)  # noqa: T201  the answer
+    print(json.dumps(vars(SentMessage(error))), flush=True)  # noqa: T201  the answer
     os._exit(0)  # threads of apprise may wait for a receiver
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.fs
 import pyarrow.parquet as pq
+from pydantic import BeforeValidator, Field
 
 from retrim.adapters.sql_table import is_database
 from retrim.adapters.store import Store
@@ -37,7 +38,7 @@ from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder
 from retrim.parquet import parquet_file
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
-from retrim.stats.codec import Instant
+from retrim.stats.codec import Instant, Unwritten, from_record, written
 
 TIME = pa.timestamp("us", "UTC")
 SCHEMA = pa.schema(
@@ -90,7 +91,8 @@ class StoredPrediction:
         at: When it was made.
         value: The number, or the probability of the positive class, or of `label`.
         label: Of several classes the most probable; None for another task.
-        interval: What 9 in 10 answers lie between; None where the version has none.
+        lower: What 19 in 20 answers lie above; None where the version has no interval.
+        upper: What 19 in 20 answers lie below.
         probabilities: Of several classes, by name; empty for another task.
         decision: Whether the row was selected; None where nothing is decided.
         request: Id of the request that made it.
@@ -98,35 +100,31 @@ class StoredPrediction:
     """
 
     key: str
-    event: Instant
+    event: Annotated[Instant, Field(validation_alias="event_time")]
     version: int
     at: Instant
-    value: float
-    label: str | None
-    interval: tuple[float, float] | None
-    probabilities: dict[str, float]
+    value: Annotated[
+        float,
+        Field(validation_alias="prediction"),
+        BeforeValidator(lambda value: np.nan if value is None else value),
+    ]
+    label: Annotated[str | None, Field(validation_alias="class")]
+    lower: Unwritten[float | None]
+    upper: Unwritten[float | None]
+    probabilities: Annotated[dict[str, float], BeforeValidator(lambda pairs: dict(pairs or []))]
     decision: bool | None
-    request: str | None
+    request: Annotated[str | None, Field(validation_alias="request_id")]
     batch: str | None
 
     @classmethod
     def of(cls, row: "pd.Series[Any]") -> "StoredPrediction":
         """Of a row of the log with its `version`."""
-        given = {name: None if _is_missing(row[name]) else row[name] for name in (*SCHEMA.names, "version")}
-        bare = given["lower"] is None or given["upper"] is None
-        return cls(
-            key=str(row["key"]),
-            event=pd.Timestamp(row["event_time"]),
-            version=int(row["version"]),
-            at=pd.Timestamp(row["at"]),
-            value=float(row["prediction"]),
-            label=given["class"],
-            interval=None if bare else (float(row["lower"]), float(row["upper"])),
-            probabilities=dict(given["probabilities"] or {}),
-            decision=None if given["decision"] is None else bool(given["decision"]),
-            request=given["request_id"],
-            batch=given["batch"],
-        )
+        return from_record(cls, {str(name): None if _is_missing(value) else value for name, value in row.items()})
+
+    @written
+    def interval(self) -> tuple[float, float] | None:
+        """What 9 in 10 answers lie between; None where the version has none."""
+        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
 
     def as_value(self) -> float | list[float]:
         """The number, or one a class."""

@@ -52,7 +52,7 @@ def read_tokens(file: Path) -> dict[str, Token]:
     if not file.exists():
         return {}
     try:
-        return {each["name"]: from_record(Token, each) for each in json.loads(file.read_bytes())}
+        return {each.name: each for each in (from_record(Token, one) for one in json.loads(file.read_bytes()))}
     except (OSError, ValueError, KeyError, TypeError, RetrimError) as error:
         raise BadInputError(
             f"{file} does not hold valid tokens ({error}); remove it, and create the tokens again"

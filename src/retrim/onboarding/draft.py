@@ -571,9 +571,9 @@ def as_forecast(
     known = [name for name in data.own_features if name in (*wishes.known_ahead, *made, *whose)]
     early = [name for name in data.own_features if name not in known]
     features = _features(data, early, season, rhythm, ahead=pd.Timedelta(ahead))
-    record = data.model_dump(mode="json", exclude_unset=True)
-    for name in early:
-        record["columns"][name]["role"] = "forbidden"
+    late = {name: data.columns[name].model_copy(update={"role": "forbidden"}) for name in early}
+    known_then = data.model_copy(update={"columns": data.columns | late})
+    record = known_then.model_dump(mode="json", exclude_unset=True)
     told = all(name in data.columns and (data.columns[name].role != "forbidden" or name in data.key) for name in whose)
     record["history"] = {
         "entity": list(whose) if told else [],

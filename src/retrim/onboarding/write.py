@@ -8,7 +8,7 @@ Writes what `retrim init` drafted into the workspace, and lands the table's hist
 import gzip
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -340,7 +340,7 @@ def changes_of(drafted: WorkspaceDraft, allowed_reason: str) -> dict[tuple[str, 
     }
     for leak in drafted.allowed:
         why = f"leak allowed, {leak.probe}: {allowed_reason}"
-        changes[("data", "columns")] = SettingChoice(data["columns"], why)
+        changes["data", "columns"] = replace(changes["data", "columns"], why=why)
     changes[("leaks", "entity")] = SettingChoice(drafted.entity, "")
     reasons = {name: allowed_reason for leak in drafted.allowed for name in leak.columns}
     changes[("leaks", "allowed")] = SettingChoice(reasons, "")

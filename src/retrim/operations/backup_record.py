@@ -62,6 +62,14 @@ class GitState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupMaker:
+    """Of a backup, whatever retrim made it: the format of its record, and that version."""
+
+    format: int = 0
+    retrim: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backup:
     """One backup; nothing of it lies in a place before all of it does.
 

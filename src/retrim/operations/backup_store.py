@@ -26,7 +26,7 @@ import pandas as pd
 from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import flush, flush_all, make_private_folder, open_private
 from retrim.lineage.address_lock import AddressLock
-from retrim.operations.backup_record import FORMAT, Backup
+from retrim.operations.backup_record import FORMAT, Backup, BackupMaker
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system, without_secrets
 from retrim.stats.codec import from_record, to_json, to_record
 
@@ -183,8 +183,9 @@ class BackupStore:
         if not name.endswith(f"-{hashlib.sha256(content).hexdigest()[:16]}.json"):
             raise RetrimError(f"{place} is damaged: its content does not match the hash in its name; remove it")
         record = json.loads(content)
-        if int(record.get("format", 0)) > FORMAT:
-            raise RetrimError(f"{place} was written by retrim {record.get('retrim')}; restore it with that version")
+        made = from_record(BackupMaker, record)
+        if made.format > FORMAT:
+            raise RetrimError(f"{place} was written by retrim {made.retrim}; restore it with that version")
         return from_record(Backup, record)
 
     def chosen(self, until: pd.Timestamp | None) -> str:

@@ -23,9 +23,11 @@ from typing import Literal
 
 import psutil
 
-from retrim.adapters.prefect_server import NOTE
+from retrim.adapters.prefect_server import NOTE, ServerNote
+from retrim.errors import RetrimError
 from retrim.lineage.workspace import report_progress
 from retrim.operations.scratch import ANSWER_SECONDS, START_SECONDS, Answering, Said, Scratch, commands, kill_group
+from retrim.stats.codec import from_record
 
 AWAY = "http://127.0.0.1:9"
 """An address at which nothing answers: the port of `discard`."""
@@ -290,8 +292,8 @@ def prefect_dies(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
     process, note = scratch.start("check"), scratch.root / "var" / "prefect" / NOTE
     server = None
     while process.poll() is None and server is None:
-        with suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
-            server = psutil.Process(int(json.loads(note.read_text(encoding="utf-8"))["pid"]))
+        with suppress(OSError, ValueError, RetrimError, psutil.Error):
+            server = psutil.Process(from_record(ServerNote, json.loads(note.read_text(encoding="utf-8"))).pid)
         time.sleep(0.05)
     if server is not None:
         with suppress(ProcessLookupError):

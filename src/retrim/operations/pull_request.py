@@ -34,7 +34,7 @@ from retrim.card.change import (
 from retrim.card.diff import flat
 from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import Paths, code_digest, load_yaml, platform_tag, read_yaml
+from retrim.files import Paths, code_digest, platform_tag, read_yaml
 from retrim.gate.losses import Resampling
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.locks import held_locks, using_cache
@@ -206,12 +206,8 @@ def _python_of(workspace: Workspace, folder: Path, say: Say) -> Path:
 
 def _sections(folder: Path) -> list[str]:
     """The settings that a stage reads, as dvc.yaml lists them."""
-    graph = load_yaml((folder / GRAPH).read_text(encoding="utf-8"))
-    found: list[str] = []
-    for stage in graph["stages"].values():
-        for part in stage.get("params", []):
-            found += part.get(SETTINGS) or []
-    return found
+    parts = (part for stage in dvc.graph_of(folder).stages.values() for part in stage.params)
+    return [name for part in parts if isinstance(part, dict) for name in part.get(SETTINGS) or []]
 
 
 def _replay_all(

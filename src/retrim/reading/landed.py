@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.parquet import parquet_file
 from retrim.reading.chunks import PIECE
 from retrim.reading.packs import PackedFile, packed_files
@@ -571,8 +571,7 @@ def read_withdrawals(root: Path) -> dict[str, Withdrawal]:
         path = withdrawal_file(root, batch)
         check_whole(path)
         try:
-            record = json.loads(path.read_bytes())
-            found[batch] = Withdrawal(**{**record, "at": pd.Timestamp(record["at"])})
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            found[batch] = from_record(Withdrawal, json.loads(path.read_bytes()))
+        except (OSError, ValueError, RetrimError) as error:
             raise BadInputError(f"{path} is not a complete withdrawal ({error}); restore it from a backup") from error
     return found

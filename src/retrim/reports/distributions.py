@@ -121,7 +121,7 @@ def verify_alarms(workspace: Workspace, *, splits: int, checks: int) -> Verified
         what = "no version is live" if now_live is None else f"version {now_live.version} holds no profile"
         raise RefusedError(f"{what}, so there is no history to verify on; make one: `retrim retrain`")
     features = {name: column for name, column in kept.rows.columns.items() if name != TARGET}
-    usual, asked = workspace.params.gain.rows_per_check, asked_of(workspace, kept)["together"]
+    usual, asked = workspace.params.gain.rows_per_check, asked_of(workspace, kept).together
     found = verify(
         replace(kept.rows, columns=features),
         rows=usual,

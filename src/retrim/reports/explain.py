@@ -101,7 +101,7 @@ def lineage_of(workspace: Workspace, prediction: StoredPrediction) -> Prediction
         commit=made.snapshot,
         raw_digest=made.raw_digest,
         bundle=row.bundle,
-        verdict=str(row.verdict.get("reason", "")),
+        verdict=row.judged.reason,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
@@ -42,7 +43,7 @@ from retrim.lineage.workspace import REFIT, Workspace, clone
 from retrim.reading.landed import hash_file, withdrawal_file
 from retrim.release.release import sync_aliases
 from retrim.release.versions import load_stored_version, stored_bundle, trusted_keys
-from retrim.settings import Env, Params, parse_params, resolved
+from retrim.settings import Env, Params, parse_params, resolved, section_in
 from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.data import DataParams, mature
@@ -164,7 +165,7 @@ def _as_landed(data: DataParams) -> dict[str, tuple[str, str]]:
     return {name: (column.type, "" if column.role in SEEN else column.role) for name, column in data.columns.items()}
 
 
-def roles_changed(then: Mapping[str, Mapping[str, Any]], data: DataParams) -> tuple[Change, ...]:
+def roles_changed(then: Mapping[str, JsonValue], data: DataParams) -> tuple[Change, ...]:
     """Columns that had another role in history than they have in the replay.
 
     Args:
@@ -172,20 +173,19 @@ def roles_changed(then: Mapping[str, Mapping[str, Any]], data: DataParams) -> tu
         data: What the table is in the replay.
     """
     roles = {
-        name: (column.get("role"), data.columns[name].role) for name, column in then.items() if name in data.columns
+        name: (section_in(then, name).get("role"), data.columns[name].role) for name in then if name in data.columns
     }
     return tuple(Change(f"data.columns.{name}.role", *pair) for name, pair in roles.items() if pair[0] != pair[1])
 
 
-def _columns_of(workspace: Workspace, moments: Sequence[DecisionRow]) -> Mapping[str, Mapping[str, Any]]:
+def _columns_of(workspace: Workspace, moments: Sequence[DecisionRow]) -> Mapping[str, JsonValue]:
     """`data.columns` of the newest version that history had by its last moment; empty where there is none."""
     made = [row for row in workspace.store.versions(workspace.model) if row.as_of <= moments[-1].as_of]
     commit = git.commit_of(workspace.paths.root, made[-1].tag) if made else None
     if commit is None:
         return {}
     document = load_yaml(git.file_at(workspace.paths.root, commit, workspace.paths.params.name))
-    columns: Mapping[str, Mapping[str, Any]] = document["data"]["columns"]
-    return columns
+    return section_in(section_in(document, "data"), "columns")
 
 
 def _adopt_past(here: Workspace, there: Workspace, since: pd.Timestamp) -> None:

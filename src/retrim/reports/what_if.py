@@ -148,7 +148,8 @@ def _fitted_by(params: Params, live: Recipe | None) -> dict[str, JsonValue]:
     own: dict[str, JsonValue] = params.model_dump(mode="json", include={"prepare", "train"})
     own["data"] = {key: value for key, value in data.items() if not key.startswith("batch_") and key != "suite"}
     own |= {"sliding_rows": params.split.sliding_rows, "loss": params.judge.loss}
-    own["reweight"] = params.fairness.model_dump(mode="json")["groups"] if params.fairness.reweights else None
+    groups: list[JsonValue] = [group.model_dump(mode="json") for group in params.fairness.groups]
+    own["reweight"] = groups if params.fairness.reweights else None
     if live is None or live.model != params.train.model:
         own["tune"] = params.tune.model_dump(mode="json", include=USUAL)
     else:

@@ -22,7 +22,16 @@ from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import read_attestation
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
 from retrim.alerting import AlertKind
-from retrim.decision.probation import REBUILD, Agreement, RebuildStatement, agreement, from_top, pick, rebuild_predicate
+from retrim.decision.probation import (
+    REBUILD,
+    Agreement,
+    RebuildStatement,
+    StatedPlatform,
+    agreement,
+    from_top,
+    pick,
+    rebuild_predicate,
+)
 from retrim.decision.stored_rows import EnvelopeRow, VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import Paths, file_digest, folder_digest, platform_tag, read_folder, write_file
@@ -442,7 +451,7 @@ def _fields(
             "tag": row.tag,
             "retrim": retrim.__version__,
         },
-        platform={"recorded": _made_on(row), "here": platform_tag()},
+        platform=StatedPlatform(_made_on(row), platform_tag()),
         environment={
             "lock_recorded": made_from.requirements_lock,
             "lock_built": file_digest(done.run_directory / "requirements.lock"),

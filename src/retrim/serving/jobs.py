@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
-from typing import Literal
+from typing import Annotated, Literal
 
 import orjson
 import pandas as pd
@@ -33,7 +33,7 @@ from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import RETRIM, make_private_folder, write_private
 from retrim.reading.address import address_of, is_address
 from retrim.serving.request_rows import wrong
-from retrim.stats.codec import from_record, to_json, to_record
+from retrim.stats.codec import from_record, key, to_json, to_record
 
 LOGGER = logging.getLogger("retrim.serve")
 NAME = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -85,6 +85,17 @@ class Job:
     told: bool = False
     table: str | None = None
     into: str | None = None
+
+
+@dataclass(frozen=True)
+class AskedJob:
+    """What a request for a job names, as it came."""
+
+    rows: Annotated[JsonValue, key("in")]
+    out: JsonValue
+    version: JsonValue = None
+    table: JsonValue = None
+    into: JsonValue = None
 
 
 class AllowedPlaces:
@@ -143,8 +154,7 @@ class AllowedPlaces:
         return self._databases[where]
 
 
-def _table_of(given: dict[str, JsonValue], field: str, place: str) -> str | None:
-    name = given.get(field)
+def _table_of(name: JsonValue, field: str, place: str) -> str | None:
     if name is None:
         return None
     if not is_database(place) or not isinstance(name, str) or TABLE.fullmatch(name) is None:
@@ -207,11 +217,12 @@ class Jobs:
             given = None
         if not isinstance(given, dict) or not {"in", "out"} <= set(given) <= FIELDS:
             raise wrong('is an object, in JSON: {"in": ..., "out": ...}, and where needed "version", "table", "into"')
-        version = given.get("version")
+        named = from_record(AskedJob, given)
+        version = named.version
         if version is not None and (type(version) is not int or not 0 < version < 10**9):
             raise wrong("version is the number of a version, or is left out", str(version)[:100])
-        rows, out = (self._places.take(given[name], name) for name in ("in", "out"))
-        table, into = _table_of(given, "table", rows), _table_of(given, "into", out)
+        rows, out = self._places.take(named.rows, "in"), self._places.take(named.out, "out")
+        table, into = _table_of(named.table, "table", rows), _table_of(named.into, "into", out)
         if is_database(rows) and table is None:
             raise wrong("table is the table of the database to read")
         with self._lock:

@@ -1,6 +1,6 @@
 """Rows of a request, JSON or Arrow, as the reader of rows to predict takes them; and what is wrong with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any
@@ -183,8 +183,5 @@ def _refuse_count(rows: int, *, least: int = 1) -> None:
 
 def rejected_cells(rejected: pa.Table) -> list[WrongCell]:
     """What `check_rows` rejected."""
-    rows: list[Mapping[str, Any]] = rejected.to_pylist()
-    return [
-        WrongCell(int(row["row"]), row["column"], row["value"], str(row["reason"]).removeprefix("not so: "))
-        for row in rows
-    ]
+    cells = zip(*(rejected[name].to_pylist() for name in ("row", "column", "value", "reason")), strict=True)
+    return [WrongCell(row, column, value, reason.removeprefix("not so: ")) for row, column, value, reason in cells]
