@@ -149,7 +149,7 @@ def test_a_seed_of_a_section_alone_is_refused() -> None:
 
 def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:
     with pytest.raises(
-        BadInputError, match=r"params\.yaml: gate\.folds is fixed at 4 \(.*\), and 5 is stated; take it out"
+        BadInputError, match=r"params\.yaml: gate\.folds is fixed at 4 \(.*\), and 5 is given; remove it"
     ):
         parse_params(table_with(gate={"folds": 5}), "params.yaml")
 

@@ -85,8 +85,8 @@ def test_what_the_champion_lacks_is_said_by_status_check_and_score(desk: Desk) -
     assert status["lacks"] == ["slope"]
     assert [alert["text"] for alert in status["alerts"] if alert["kind"] == "column gone"] == [
         (
-            "version 1 is live and reads 'slope', which is no longer a column: where it is not known, the version "
-            "predicts without it; the next one does without. If it is called otherwise now, say so: data.columns, "
+            "version 1 is live and reads 'slope', which is no longer a column: where it is missing, the version "
+            "predicts without it; the next version does not use it. If it was renamed, declare it: data.columns, "
             "`was: slope`"
         )
     ]

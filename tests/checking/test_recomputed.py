@@ -48,9 +48,9 @@ def test_a_row_that_was_corrected_since_is_made_again_as_it_was(made: Desk, tmp_
 
 
 @pytest.mark.cures(
-    "{} of {} stored predictions of version {} are not what it says of the same rows: `retrim versions explain '{}'` "
-    "shows both; the file was altered, or the version predicts otherwise on this machine: restore var/predictions from "
-    "a backup, or prove the version with `retrim versions reproduce {} --prove`"
+    "{} of {} stored predictions of version {} differ from what it predicts for the same rows: `retrim versions "
+    "explain '{}'` shows both; the file was altered, or the version predicts something else on this machine: restore "
+    "var/predictions from a backup, or prove the version with `retrim versions reproduce {} --prove`"
 )
 def test_a_bit_that_differs_is_an_alert(made: Desk, tmp_path: Path, cure: Cure) -> None:
     desk = copy_of(made, tmp_path / "workspace")

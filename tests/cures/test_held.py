@@ -125,7 +125,7 @@ def test_where_nothing_is_held_the_status_says_when_something_is(desk: Desk, sit
     cure.is_done(session.says(f"policy acknowledge --reason again {now(desk, 16)}", code=0))
 
 
-@pytest.mark.cures("nothing was checked yet, so no alarm can be answered; check first: retrim check")
+@pytest.mark.cures("nothing was checked yet, so no alarm can be acknowledged; check first: retrim check")
 def test_after_a_rollback_a_check_makes_it_answerable(tmp_path: Path, sit: Sit, cure: Cure) -> None:
     desk = make_desk(tmp_path / "workspace", changes=QUIET)
     desk.land(desk.rows(0, 10), 10)

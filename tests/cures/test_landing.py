@@ -19,8 +19,8 @@ ROWS = "ingest rows.csv --arrived 2024-01-03"
 
 
 @pytest.mark.cures(
-    "arrival time {} is not after that of the last batch, {}; arrivals go forward, so give a later one; or, if the "
-    "clock ran ahead when that came, see: retrim batch redate",
+    "arrival time {} is not after that of the last batch, {}; give a later one; or, if the clock ran ahead when that "
+    "batch arrived, see: retrim batch redate",
     "nothing was changed; to do it: retrim batch redate --yes",
 )
 def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Session, cure: Cure) -> None:
@@ -66,7 +66,7 @@ def test_what_came_instead_of_an_overdue_batch_is_shown_and_released(session: Se
 
 
 @pytest.mark.cures(
-    "{}; {} labels were due and have not come, land them: retrim ingest FILE --labels",
+    "{}; {} labels were due and have not arrived, land them: retrim ingest FILE --labels",
     "land labels: retrim ingest FILE --labels",
 )
 def test_labels_that_are_waited_for_are_landed(session: Session, cure: Cure) -> None:

@@ -99,8 +99,8 @@ FILES = (
     Case("or name a column that says it (reading.repeated)",
          BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},
          ({"reading.repeated": {"at": {"column": "clock", "later": ["B"]}}},), offered(ONCE, before=TWICE)),
-    Case("correct the times, or name the zone that they are of (reading.zone); if rows are known before their "
-         "event, say how long before: data.times_ahead", {},
+    Case("correct the times, or set their zone (reading.zone); if rows are known before their event, state how "
+         "long before: data.times_ahead", {},
          ({"reading.zone": "Asia/Tokyo"}, {"data.times_ahead": "12h"}),
          offered(lines(ROW.format("2024-11-01T08:00:00")))),
     Case("send the rows with their labels, or set data.labels to 'later' or 'or_never' in params.yaml", {},
@@ -110,6 +110,6 @@ FILES = (
     Case("rows without a key cannot be corrected; name key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
     Case("{} has landed in other pieces (such as batch {}): batches.piece_mb or pyarrow has "
-         "changed since; restore it", {"batches.piece_mb": 0.004, "batches.skip": "all"},
+         "changed since; undo that change", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
 )  # fmt: skip

@@ -39,7 +39,7 @@ LOADING = (
          ({"reading.dates": {"at": ["%Y"]}}, {"data.columns.level": {"type": "time", "role": "forbidden"}})),
     Case("reading.parts: {} is not a time column of data.columns", {"reading.parts": {"level": CUT}},
          ({"reading.parts": {"at": CUT}}, {"data.columns.level": {"type": "time", "role": "forbidden"}})),
-    Case("reading.parts: {} is put together from {}, which no file has",
+    Case("reading.parts: {} is combined from {}, which no file has",
          {"reading.parts": {"at": {**CUT, "day": "d"}}, "reading.calendar": {"d": "hour"},
           "data.columns.d": {"type": "integer", "role": "feature"}}, ({"reading.parts": {"at": CUT}},)),
     Case("reading.order: {} has to be an integer of data.columns, and stands beside reading.arrival alone",

@@ -69,7 +69,7 @@ def test_a_key_tells_rows_that_were_sent_twice(tmp_path: Path) -> None:
     twice = lines(*[ROW.format("2024-10-20T10:00:00Z")] * 2)
     offered(twice)(asked(tmp_path / "none", {"data.key": []}))
 
-    with pytest.raises(BadInputError, match="is there once in the batch"):
+    with pytest.raises(BadInputError, match="is unique in the batch"):
         offered(twice)(asked(tmp_path / "key", {"data.key": ["number"]}))
 
 

@@ -177,11 +177,11 @@ Made = partial(Case, made=True)
 WORKSPACES = (
     Made("row {} had not landed by {}, or data.rows leaves it out; it cannot be explained",
          {"data.rows.where": [{"column": "level", "at_least": 99.0}]}, ({"data.rows.where": []},), explained),
-    Made("If {} called otherwise now, say so: data.columns, `was: {}`", {"data.columns.slope": GONE},
+    Made("If {} renamed, declare it: data.columns, `was: {}`", {"data.columns.slope": GONE},
          ({"data.columns.incline": {**NUMBER, "was": "slope"}},), column_gone),
     Made("the imported model uses {}, which fairness.forbidden forbids here; import one without",
          FORBIDDEN | {"fairness.forbidden": ["group"]}, ({"fairness.forbidden": []},), imported),
-    Made("it uses {}, which fairness.forbidden forbids by now", FORBIDDEN | {"fairness.forbidden": ["group"]},
+    Made("it uses {}, which fairness.forbidden forbids now", FORBIDDEN | {"fairness.forbidden": ["group"]},
          ({"fairness.forbidden": []},), on_probation),
     Made("train.model is {}, and the live version a {}: there is no recipe to go on from", LINEAR | space(l2=0.1),
          ({"train.model": "gbm"},), mode),

@@ -67,7 +67,7 @@ def test_too_few_rows_says_how_many_are_missing() -> None:
     found = verdict({"all": losses(8.0, seed=1, rows=90)}, losses(10.0, seed=2, rows=90))
 
     assert failed(found) == ["rows"]
-    assert re.search(r"\b90 judging rows\b.*\b100 needed\b.*\b10 are missing", found.reason)
+    assert re.search(r"\b90 holdout rows\b.*\b100 needed\b.*\b10 are missing", found.reason)
 
 
 def test_a_gain_below_the_least_gain_is_refused() -> None:

@@ -77,7 +77,7 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
         ({"reading.trim": True}, "reading.trim cannot be tried"),
         (
             {"data.rows": {"where": [], "resample": {"every": "3h", "by": ["group"], "how": HOW}}},
-            "data.rows.resample cannot be tried on rows that have landed: rows of another grain",
+            "data.rows.resample cannot be tried on rows that have landed: rows of another granularity",
         ),
         ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
         ({"data.columns.level.type": "integer"}, "data.columns.level: no such column, or none of this type"),

@@ -106,7 +106,7 @@ def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(
     assert answer["degraded"] == ready["degraded"] == "version 1 is live and could not be loaded"
     assert "degraded" not in after
     assert len(alerts) == 1
-    assert "answers its stored reference rows otherwise" in alerts[0]
+    assert "predictions of version 1 for its stored reference rows differ" in alerts[0]
 
 
 def test_another_version_that_fails_within_the_days_of_a_reminder_is_told_too(

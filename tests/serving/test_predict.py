@@ -281,7 +281,7 @@ def test_what_lies_at_out_is_not_written_over(desk: Desk, tmp_path: Path, monkey
     (tmp_path / "out.csv").write_text("mine")
     while_predicting(monkeypatch, lambda: predicted.append(where))
 
-    with pytest.raises(BadInputError, match="there already; name another OUT"):
+    with pytest.raises(BadInputError, match="already exists; name another OUT"):
         run(desk, where, tmp_path / "out.csv")
     assert ((tmp_path / "out.csv").read_text(), predicted) == ("mine", [])  # refused before a row is predicted
 

@@ -175,7 +175,7 @@ def test_the_name_of_a_column_is_its_definition() -> None:
     [
         ({"of": "x"}, "give lag, or over and stat"),
         ({"of": "x", "lag": 1, "stat": "mean"}, "give lag, or over and stat"),
-        ({"of": "x", "lag": 0}, "0 rows back; write a number from 1"),
+        ({"of": "x", "lag": 0}, "a lag of 0 rows is out of range; write a number from 1"),
         ({"of": "x", "lag": "soon"}, "'soon' is not a span of time"),
         ({"of": "x", "over": "0h", "stat": "mean"}, "is zero"),
     ],

@@ -121,7 +121,7 @@ class TestARename:
         assert any("names of one column" in fault for fault in schema_faults(files, both))
 
     def test_from_a_column_that_is_declared_too_is_refused_at_once(self) -> None:
-        with pytest.raises(ValueError, match="'height' was 'level', and that is a column too"):
+        with pytest.raises(ValueError, match="'height' was 'level', which is the name of another column"):
             declared(height=feature("number", was="level"))
 
     def test_of_two_columns_of_one_batch_is_a_fault(self) -> None:

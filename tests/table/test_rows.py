@@ -134,7 +134,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         (
             [],
             {"every": "1h", "by": ["country"], "how": {"price": "sum"}},
-            "nothing says how 'weight', 'items' is put together",
+            "nothing says how 'weight', 'items' is aggregated",
         ),
         (
             [],
@@ -144,7 +144,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         (
             [],
             {"every": "1h", "by": ["country"], "how": HOW | {"at": "max"}},
-            "'at' is the time, its due time, or stands",
+            "'at' is the time, its due time, or",
         ),
     ],
 )

@@ -310,17 +310,17 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
         ({"key": ["weight"]}, "'weight' is a number"),
         (
             {"columns": {"price": None, "label_time": {"type": "number", "role": "target"}}},
-            "'label_time' is what a file of labels calls another column",
+            "'label_time' is a name that files of labels use",
         ),
         (
             {"columns": {"label_time": {"type": "category", "role": "forbidden"}}, "key": ["label_time"]},
-            "'label_time' is what a file of labels calls another column",
+            "'label_time' is a name that files of labels use",
         ),
         ({"label_horizon": None}, "due time once"),
         ({"label_horizon": "-1d"}, "negative"),
         ({"label_horizon": "soon"}, "not a span of time"),
         ({"task": "binary"}, "positive"),
-        ({"task": "binary", "positive": "yes"}, "has the type category"),
+        ({"task": "binary", "positive": "yes"}, "must have the type category"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(change: dict[str, Any], said: str) -> None:

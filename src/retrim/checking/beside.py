@@ -97,7 +97,7 @@ def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp)
     try:
         found = compare_canary(workspace, table, going)
     except (RefusedError, BadInputError) as error:
-        end_canary(workspace, going, "errors", f"it cannot be held against {going.against}: {error}", now=now)
+        end_canary(workspace, going, "errors", f"it cannot be compared with {going.against}: {error}", now=now)
         return
     if found.outcome in ("worse", "confirmed", "over"):
         end_canary(workspace, going, found.outcome, found.said, now=now)

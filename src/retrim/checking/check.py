@@ -108,7 +108,7 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
         record_alert(workspace, AlertKind.BUDGET_REACHED, checked.reason, now=now, about="triggers.budget")
     month = month_spent(workspace, now=now)
     if month is not None and month.is_nearly_used_up:
-        text = f"{month.text}: one more fits"
+        text = f"{month.text}: the budget allows one more"
         record_alert(workspace, AlertKind.BUDGET_NEAR, text, now=now, about=month.month)
     if checked.outcome == "held" and checked.record.stopped != "hold":
         previous = checked.record.previous_champions
@@ -371,7 +371,7 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
         last = f"the last check, of {checks[-1].as_of}, said {checks[-1].outcome}" if checks else "nothing was checked"
         raise RefusedError(f"nothing is on hold: {last}; `retrim status` says when something waits for a person")
     if not checks:
-        raise RefusedError("nothing was checked yet, so no alarm can be answered; check first: retrim check")
+        raise RefusedError("nothing was checked yet, so no alarm can be acknowledged; check first: retrim check")
     newest = checks[-1]
     if iso(now) < newest.as_of:
         raise BadInputError(f"{iso(now)} is before the newest check, {newest.as_of}; give that time or a later one")

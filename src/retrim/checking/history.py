@@ -113,7 +113,7 @@ def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bo
     reason = f"{reason}; {when}, asked again when rows, labels or settings change"
     silent = overdue_labels(table, workspace.params.data, as_of=as_of)
     if silent:
-        reason = f"{reason}; {silent} labels were due and have not come, land them: retrim ingest FILE --labels"
+        reason = f"{reason}; {silent} labels were due and have not arrived, land them: retrim ingest FILE --labels"
     return RowsToWaitFor(reason, until, missing, what_is_known(workspace, as_of=as_of))
 
 
@@ -124,7 +124,7 @@ def _too_few_to_train(workspace: Workspace, ripe: pd.DataFrame) -> tuple[int, st
         cut_first(event, due, params.split, params.tune, params.backtest)
     except ValueError as error:
         missing = max(rows_missing(event, due, params.split, params.tune, params.backtest), 1)
-        return missing, f"too few of {len(ripe)} mature rows to train on before those that judge ({error})"
+        return missing, f"too few of {len(ripe)} mature rows to train on before the holdout rows ({error})"
     return 0, ""
 
 
@@ -457,7 +457,7 @@ def remind_of_hold(workspace: Workspace, record: CheckRecord, reason: str, *, no
             break
         count += 1
     if count % REMINDED == 1:
-        record_alert(workspace, AlertKind.ON_HOLD, f"check {count} that refusals hold: {reason}", now=now)
+        record_alert(workspace, AlertKind.ON_HOLD, f"check {count} on hold after refusals: {reason}", now=now)
 
 
 def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:

@@ -203,5 +203,5 @@ def _bring_back(
         return
     if now_live is None or now_live.version != against:
         shown = "none" if now_live is None else now_live.version
-        raise RefusedError(f"version {version} was judged against {against}, and by now {shown} is live; check again")
+        raise RefusedError(f"version {version} was judged against {against}, but {shown} is live now; check again")
     make_live(workspace, version, action="restore", expected=against, by=by, reason=reason, now=now)

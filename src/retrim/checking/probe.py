@@ -252,14 +252,13 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
             workspace,
             AlertKind.SKEW,
             f"{skew.over} of {skew.rows} served predictions are further from what their version says now than "
-            f"{skew.bound:g} of the mean prediction; the furthest, {skew.largest:.3g} of it: "
-            f"`retrim versions explain '{worst.key}@{worst.version}'` says whether its features were others then, or "
-            "it was altered",
+            f"{skew.bound:g} of the mean prediction; the furthest, {skew.largest:.3g} of it: `retrim versions explain "
+            f"'{worst.key}@{worst.version}'` says whether its features differed then, or it was altered",
             now=now,
             about="served predictions",
         )
     if served.unreadable:
-        text = f"{served.unreadable} stored predictions are not numbers: they were altered; bring back a copy of them"
+        text = f"{served.unreadable} stored predictions are not numbers: they were altered; restore them from a backup"
         record_alert(workspace, AlertKind.SKEW, text, now=now, about="stored predictions")
 
 

@@ -41,13 +41,13 @@ def tell_columns_gone(workspace: Workspace, version: int, *, now: pd.Timestamp) 
     gone = columns_gone(workspace, version)
     if gone:
         listed = ", ".join(map(repr, gone))
-        what, it = ("is no longer a column", "it is") if len(gone) == 1 else ("are no longer columns", "one is")
+        what, it = ("is no longer a column", "it was") if len(gone) == 1 else ("are no longer columns", "one was")
         record_alert(
             workspace,
             AlertKind.COLUMN_GONE,
-            f"version {version} is live and reads {listed}, which {what}: "
-            f"where it is not known, the version predicts without it; the next one does without. If {it} called "
-            f"otherwise now, say so: data.columns, `was: {gone[0]}`",
+            f"version {version} is live and reads {listed}, which {what}: where it is missing, the version predicts "
+            f"without it; the next version does not use it. If {it} renamed, declare it: data.columns, `was: "
+            f"{gone[0]}`",
             now=now,
             about=listed,
         )
@@ -231,10 +231,10 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
         record_alert(
             workspace,
             AlertKind.PREDICTIONS_DIFFER,
-            f"{len(sample.differing)} of {sample.rows} stored predictions of version {sample.version} are not what it "
-            f"says of the same rows: `retrim versions explain '{one}'` shows both; the file was altered, or the "
-            "version predicts otherwise on this machine: restore var/predictions from a backup, or prove the version "
-            f"with `retrim versions reproduce {sample.version} --prove`",
+            f"{len(sample.differing)} of {sample.rows} stored predictions of version {sample.version} differ from "
+            f"what it predicts for the same rows: `retrim versions explain '{one}'` shows both; the file was altered, "
+            "or the version predicts something else on this machine: restore var/predictions from a backup, or prove "
+            f"the version with `retrim versions reproduce {sample.version} --prove`",
             now=now,
         )
     workspace.store.mark_done(workspace.model, NAME, until=iso(now))

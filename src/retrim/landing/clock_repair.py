@@ -110,8 +110,8 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
     anew = {moment: now - (len(moments) - 1 - place) * A_SECOND for place, moment in enumerate(moments)}
     if anew and last is not None and anew[moments[0]] <= last:
         raise BadInputError(
-            f"{len(moments)} moments lie after {iso(now)} and have to move to the seconds before it, but the last "
-            f"moment before it is {iso(last)}; wait {len(moments)} s, then try again"
+            f"{len(moments)} times are later than {iso(now)} and have to move to the seconds before it, but the last "
+            f"earlier time is {iso(last)}; wait {len(moments)} s, then try again"
         )
     moves = (DateMove(kind, name, date, anew[date]) for kind, name, date in dates if date in anew)
     return Repair(False, tuple(sorted(moves, key=lambda move: move.after)), _stays(workspace, now)), anew

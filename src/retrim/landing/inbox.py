@@ -88,8 +88,8 @@ def take_in(
     for batch in landed:
         if batch.of == large.of and batch.digest not in large.digests:
             raise BadInputError(
-                f"{path} has landed in other pieces (such as batch {batch.batch}): batches.piece_mb or "
-                "pyarrow has changed since; restore it, or land the rows that are missing in a file of their own"
+                f"{path} has landed in other pieces (such as batch {batch.batch}): batches.piece_mb or pyarrow has "
+                "changed since; undo that change, or land the missing rows in a file of their own"
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))
@@ -282,7 +282,7 @@ def _why(inbox: Path, stay: dict[str, Exception]) -> RetrimError:
         f"{name} ({error if isinstance(error, RetrimError) else f'{type(error).__name__}: {error}'})"
         for name, error in stay.items()
     )
-    error = RetrimError(f"not everything could be landed; what stays in {inbox} is tried again next time: {told}")
+    error = RetrimError(f"some files could not be landed; those that stay in {inbox} are tried again next time: {told}")
     error.__cause__ = first
     return error
 
@@ -315,7 +315,9 @@ def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: 
             refuse_query(query, table)
             files = fetch(where)
             if len(files) > 1:
-                raise BadInputError(f"{address.shown} is {len(files)} files; land them one by one, each is a batch")
+                raise BadInputError(
+                    f"{address.shown} matches {len(files)} files; land them one by one: each is a batch"
+                )
             file.write_bytes(files[0][1])
         yield file
 

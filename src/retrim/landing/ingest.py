@@ -74,8 +74,8 @@ def arrival(
         raise BadInputError(f"arrival time {now} has no time zone; give it in UTC")
     if last is not None and (now < last or (correction and now == last)):
         raise BadInputError(
-            f"arrival time {now} is not after that of the last batch, {last}; arrivals go forward, so give a later "
-            "one; or, if the clock ran ahead when that came, see: retrim batch redate"
+            f"arrival time {now} is not after that of the last batch, {last}; give a later one; or, if the clock ran "
+            "ahead when that batch arrived, see: retrim batch redate"
         )
     return now
 
@@ -195,7 +195,7 @@ def examine(
 def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction: bool) -> list[Fault]:
     keys = frame[KEY]
     twice = keys.duplicated(keep=False)
-    faults = _of(frame, twice, KEY, "is there once in the batch", releasable=False, cure="keep one row a key")
+    faults = _of(frame, twice, KEY, "is unique in the batch", releasable=False, cure="keep one row per key")
     if not correction:
         known = pd.Series(landing.known(keys, kind=kind, surely=True), index=keys.index)
         rule = f"is the key of no {'row' if kind == 'rows' else 'label'} that has landed before"
@@ -231,7 +231,7 @@ def _settle_open(
         if correction:
             is_later = ~early_row & late_row
             unclear = pd.Series(early_row & late_row, index=early.index).reindex(keys.index, fill_value=False)
-            rule, cure = "is one time, where clocks showed it twice and both have landed", WHICH
+            rule, cure = "is unambiguous where clocks showed it twice and both rows have landed", WHICH
             faults += _of(frame.assign(**{KEY: keys}), unclear, name, rule, releasable=False, cure=cure)
         elif kind == "rows":
             is_later = early_row & ~late_row
@@ -250,8 +250,8 @@ def _time_faults(frame: pd.DataFrame, kind: Kind, data: DataParams, *, arrives: 
     name, span = (data.time, data.latest_after) if kind == "rows" else (LABEL_TIME, pd.Timedelta(data.times_ahead))
     rule = f"is not after its arrival, {arrives}" + (f", by more than {span}" if span else "")
     cure = (
-        "correct the times, or name the zone that they are of (reading.zone); if rows are known before their event, "
-        "say how long before: data.times_ahead"
+        "correct the times, or set their zone (reading.zone); if rows are known before their event, state how long "
+        "before: data.times_ahead"
     )
     faults = _of(frame, frame[name] > arrives + span, name, rule, releasable=False, cure=cure)
     if kind == "rows" and data.due is not None:
@@ -350,7 +350,8 @@ def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
             now = last + A_SECOND
     if now <= last:
         raise BadInputError(
-            f"{now} is not after the last arrival, {last}, and views of before it must not change; give a later time"
+            f"{now} is not after the last arrival, {last}, and as-of views up to then must not change; give a later "
+            "time"
         )
     return now
 

@@ -150,7 +150,7 @@ class AllowedPlaces:
         if not is_database(where):
             return where
         if where not in self._databases:
-            raise BadInputError(f"jobs may not use {where} any more; allow it: `retrim serve --jobs-under {where}`")
+            raise BadInputError(f"jobs may no longer use {where}; allow it: `retrim serve --jobs-under {where}`")
         return self._databases[where]
 
 
@@ -228,7 +228,7 @@ class Jobs:
         with self._lock:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:
-                raise BusyError(f"{MOST_WAITING} jobs wait; ask again later")
+                raise BusyError(f"{MOST_WAITING} jobs are waiting, the most allowed; try again later")
             asked = self._now().tz_convert("UTC").isoformat(timespec="microseconds")
             job = Job(token_hex(8), rows, out, version, "waiting", asked, table=table, into=into)
             self._keep(job)

@@ -83,13 +83,13 @@ class Metrics:
         )
         self._shadows = Counter(
             "retrim_shadow_requests",
-            "requests by whether shadows were to answer them too",
+            "requests by whether shadow versions got them too",
             ("fate",),
             registry=self._registry,
         )
         self._canary = Counter(
             "retrim_canary_requests",
-            "requests with rows of the canary, by its fate",
+            "requests with rows of the canary, by outcome",
             ("fate",),
             registry=self._registry,
         )

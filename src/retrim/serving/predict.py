@@ -105,8 +105,8 @@ def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str
     if gone:
         feature = next(name for name in history.columns if name in set(needed))
         raise BadInputError(
-            f"the version needs {feature!r}, which is made of {gone[0]!r}, and the table no longer has that column; "
-            f"add {feature!r} to the rows, or take another version: --version N"
+            f"the version needs {feature!r}, which is computed from {gone[0]!r}, and the table no longer has that "
+            f"column; add {feature!r} to the rows, or use another version: --version N"
         )
     columns = dict.fromkeys(["_key", "_event", "_due", workspace.params.data.time, *takes])
     return LandedPast(workspace, history, table.times[[name for name in columns if name in table.times]])

@@ -164,7 +164,7 @@ def _digest_at(where: str) -> str:
 
 def _taken(where: str) -> BadInputError:
     shown = address_of(where).shown if is_address(where) else where
-    return BadInputError(f"{shown} is there already; name another OUT, or remove it")
+    return BadInputError(f"{shown} already exists; name another OUT, or remove it")
 
 
 def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:

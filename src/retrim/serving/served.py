@@ -251,6 +251,6 @@ def _try(found: Stored) -> None:
     apart = farthest(found.predictor.predict(reference), answers_of(reference))
     if apart > TOLERANCE:
         raise RefusedError(
-            f"version {found.version} answers its stored reference rows otherwise than when it was made: by "
+            f"predictions of version {found.version} for its stored reference rows differ from the recorded ones by "
             f"{apart:.1e}, at most {TOLERANCE:.0e} is allowed; install the packages of its requirements.lock"
         )

@@ -398,7 +398,7 @@ class Serving:
             RefusedRequestError: Too many wait, or it took too long.
         """
         if self.waiting >= WAITING:
-            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests wait; ask again later")
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting; try again later")
         self.waiting += 1
         try:
             async with asyncio.timeout(SECONDS):

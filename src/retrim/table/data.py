@@ -304,17 +304,19 @@ class DataParams(SettingsSection):
             if not name.strip():
                 raise ValueError("a column has no name; give it one, in the table too")
             if name.startswith("_"):
-                raise ValueError(f"column {name!r} begins with '_', which is kept for retrim's own; rename it")
+                raise ValueError(f"column {name!r} begins with '_', which is reserved for retrim; rename it")
             if taken := [each for each in self.columns[name].was if each in self.columns]:
-                raise ValueError(f"columns: {name!r} was {taken[0]!r}, and that is a column too; rename one of the two")
+                raise ValueError(
+                    f"columns: {name!r} was {taken[0]!r}, which is the name of another column; rename one of the two"
+                )
         if (self.label_horizon is None) == (self.due is None):
             raise ValueError("give the label's due time once: label_horizon, or one column with the role 'due'")
         if (self.task == "binary") != (self.positive is not None):
             raise ValueError("positive: name the positive class of a binary task, and null for any other")
         if self.task != "regression" and self.columns[self.target].type != "category":
-            raise ValueError(f"the target of a {self.task} task has the type category")
+            raise ValueError(f"the target of a {self.task} task must have the type category")
         if self.task == "regression" and self.columns[self.target].type not in ("number", "integer"):
-            raise ValueError("the target of a regression has the type number or integer")
+            raise ValueError("the target of a regression must have the type number or integer")
         if not self.features:
             raise ValueError("columns: none has the role 'feature'; at least 1 must")
         for name, kind in self.own_features.items():
@@ -337,7 +339,7 @@ class DataParams(SettingsSection):
     @model_validator(mode="after")
     def _agree_on_key(self) -> "DataParams":
         if LABEL_TIME in (self.target, *self.key):
-            raise ValueError(f"{LABEL_TIME!r} is what a file of labels calls another column; rename this one")
+            raise ValueError(f"{LABEL_TIME!r} is a name that files of labels use for another column; rename this one")
         for name in self.key:
             if name not in self.columns:
                 raise ValueError(f"key: {name!r} is not a column; columns: {', '.join(self.columns)}")

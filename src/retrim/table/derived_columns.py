@@ -104,7 +104,7 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) != "time"
         ),
         *(
-            f"reading.parts: {name!r} is put together from {part!r}, which no file has"
+            f"reading.parts: {name!r} is combined from {part!r}, which no file has"
             for name, parts in reading.parts.items()
             for part in parts.values()
             if part in (*reading.made, *reading.parts)

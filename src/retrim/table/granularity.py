@@ -228,7 +228,7 @@ def _resample(
         if not role:
             yield f"resample.how: {name!r} is not a column; columns: {', '.join(columns)}"
         elif role in ("time", "due") or name in params.by:
-            yield f"resample.how: {name!r} is the time, its due time, or stands under by; leave it out"
+            yield f"resample.how: {name!r} is the time, its due time, or is named under by; leave it out"
         elif how in OF_NUMBERS and kind not in ("number", "integer"):
             yield f"resample.how: {name!r} is a {kind}, of which there is no {how}; write first or last"
     needed = [name for name in dict.fromkeys([*features, target]) if name in columns]
@@ -236,6 +236,6 @@ def _resample(
     if silent:
         such = "mean" if columns[silent[0]][0] in ("number", "integer") else "last"
         yield (
-            f"resample.how: nothing says how {', '.join(map(repr, silent))} is put together; write, for example, "
+            f"resample.how: nothing says how {', '.join(map(repr, silent))} is aggregated; write, for example, "
             f"{{{silent[0]}: {such}}}, or give a feature the role forbidden"
         )

@@ -144,7 +144,9 @@ class PastFeature(SettingsForm):
         if isinstance(lag, str):
             return check_above_zero(check_span(lag))
         if lag is not None and not 1 <= lag <= MOST_BACK:
-            raise ValueError(f"{lag} rows back; write a number from 1 to {MOST_BACK}, or a span such as '24h'")
+            raise ValueError(
+                f"a lag of {lag} rows is out of range; write a number from 1 to {MOST_BACK}, or a span such as '24h'"
+            )
         return lag
 
     @model_validator(mode="after")
