@@ -148,9 +148,7 @@ def test_a_seed_of_a_section_alone_is_refused() -> None:
 
 
 def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:
-    with pytest.raises(
-        BadInputError, match=r"params\.yaml: gate\.folds is fixed at 4 \(.*\), and 5 is given; remove it"
-    ):
+    with pytest.raises(BadInputError, match=r"^params\.yaml: gate\.folds .* 4 \(.*\), .*\b5\b"):
         parse_params(table_with(gate={"folds": 5}), "params.yaml")
 
     assert parse_params(table_with(gate={"folds": 4}), "params.yaml").gate.folds == 4
@@ -225,7 +223,8 @@ def test_a_key_of_an_earlier_version_is_refused_and_says_what_takes_its_place(
 
     assert moved
     assert [each.becomes(stated) for each in moved.values()] == [becomes] * len(moved)
-    with pytest.raises(BadInputError, match=r"is gone since retrim 0\.1\.0: .*; write it so, or run `retrim upgrade`"):
+    keys = f"({'|'.join(map(re.escape, moved))})"
+    with pytest.raises(BadInputError, match=rf"^params\.yaml: {keys} .* 0\.1\.0: .*`retrim upgrade`$"):
         parse_params(table_with(**stated), "params.yaml")
 
 

@@ -75,10 +75,10 @@ def test_what_is_dumped_is_read_as_it_was_in_its_order() -> None:
 
 
 def test_what_is_no_mapping_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="holds a list; a mapping of sections is needed"):
+    with pytest.raises(BadInputError, match=r"params\.yaml .*\blist;.*\bmapping\b"):
         read_yaml(written(tmp_path, "- 1\n"))
 
 
 def test_what_is_no_yaml_is_refused_with_its_place(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"params\.yaml, line 2, column 1: cannot be read as YAML"):
+    with pytest.raises(BadInputError, match=r"params\.yaml, line 2, column 1: .*\bYAML\b"):
         read_yaml(written(tmp_path, "a: {b\n"))

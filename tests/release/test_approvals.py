@@ -61,6 +61,10 @@ def say(desk: Desk, what: Any, version: int = 2, day: float = 13, *, reason: str
     return what(desk.workspace, version, by="ines", reason=reason, now=desk.day(day))
 
 
+RUN = "generated-20240113T000000Z-person"
+"""The run whose version waits."""
+
+
 def test_a_version_that_waits_is_not_live_and_status_says_what_to_type(desk: Desk) -> None:
     status = status_record(desk.workspace, now=desk.day(12))
 
@@ -100,7 +104,7 @@ def test_a_rejected_version_is_refused_and_the_account_debited_once(desk: Desk) 
     desk.land(desk.rows(16, 18), 18)
 
     assert (live_version(desk), run_state(desk, 2)) == (1, "refused")
-    assert "no other run is started meanwhile" in before.reason
+    assert RUN in before.reason
     assert len(checked.record["debited"]) == 1
     assert desk.check(18).record["debited"] == []
     assert balance(desk.workspace, 1, checks_of(desk.workspace)).balance >= 0
@@ -108,9 +112,9 @@ def test_a_rejected_version_is_refused_and_the_account_debited_once(desk: Desk) 
 
 def test_a_second_answer_is_refused(desk: Desk) -> None:
     say(desk, reject)
-    with pytest.raises(RefusedError, match="rejected by ines"):
+    with pytest.raises(RefusedError, match=r"\brejected\b.*\bines\b"):
         say(desk, approve)
-    with pytest.raises(RefusedError, match=r"rejected by ines.*cannot be changed"):
+    with pytest.raises(RefusedError, match=r"\brejected\b.*\bines\b.*\bchanged\b"):
         say(desk, reject)
 
     assert live_version(desk) == 1
@@ -122,7 +126,7 @@ def test_silence_is_a_no(desk: Desk) -> None:
     assert early == []
     assert [each.answer for each in late] == ["expired"]
     assert (run_state(desk, 2), live_version(desk)) == ("refused", 1)
-    assert "nobody approved it by 2024-01-20" in outcome_of(desk.workspace, "generated-20240113T000000Z-person").reason  # type: ignore[union-attr]
+    assert "2024-01-20" in outcome_of(desk.workspace, RUN).reason  # type: ignore[union-attr]
     assert alerts(desk)[-1] == "approval expired"
 
 
@@ -142,7 +146,7 @@ def test_an_approval_after_the_date_is_refused(desk: Desk) -> None:
 
 def test_where_the_champion_has_changed_an_approval_is_refused_and_says_to_retrain(desk: Desk) -> None:
     desk.make_version(12.5)  # a person asked for it meanwhile, and it is live
-    with pytest.raises(RefusedError, match=r"judged against champion 1, but 3 is live now; retrain"):
+    with pytest.raises(RefusedError, match=r"\bchampion 1\b.* 3 .*\bretrain\b"):
         say(desk, approve)
 
     assert (run_state(desk, 2), live_version(desk)) == ("refused", 3)
@@ -223,7 +227,7 @@ def test_an_approved_version_whose_bundle_was_altered_ends_refused(desk: Desk) -
 
 
 def test_a_version_that_does_not_wait_is_not_answered(desk: Desk) -> None:
-    with pytest.raises(RefusedError, match="does not wait"):
+    with pytest.raises(RefusedError, match=r"version 1 .*`retrim status`"):
         say(desk, approve, version=1)
     with pytest.raises(BadInputError, match="no version 9"):
         say(desk, approve, version=9)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +124,8 @@ def test_another_workspaces_attestation_counts_only_if_trusted_or_given(
     trusting = replace(elsewhere, params=elsewhere.params.model_copy(update={"proof": proof}))
     (tmp_path / "key.pub").write_text(f"{public}\n", encoding="utf-8")
 
-    with pytest.raises(RefusedError, match=r"neither the key of this workspace nor in proof\.trusted_keys"):
+    fingerprint = Keys(workspace.paths.keys).public.fingerprint
+    with pytest.raises(RefusedError, match=rf"\bproof\.trusted_keys\b.*{fingerprint}"):
         verify_attestation(elsewhere, file, key=None)
     assert verify_attestation(trusting, file, key=None).whose == "trusted"
     assert verify_attestation(None, file, key=str(tmp_path / "key.pub")).whose == "given"
@@ -154,7 +156,7 @@ def test_a_newer_form_is_not_guessed_at(workspace: Workspace, file: Path) -> Non
 def test_one_that_lacks_a_figure_is_bad_input(workspace: Workspace, file: Path, other: dict[str, object]) -> None:
     file.write_bytes(attest(Keys(workspace.paths.keys), {**fields(), **other}))
 
-    with pytest.raises(BadInputError, match="is signed but is not a complete attestation"):
+    with pytest.raises(BadInputError, match=rf"{re.escape(file.name)} .*\bpredictions\b"):
         verify_attestation(workspace, file, key=None)
 
 

@@ -33,7 +33,7 @@ def desk(tmp_path: Path) -> Desk:
 def test_rows_of_another_grain_are_refused_while_a_version_is_live(desk: Desk) -> None:
     data = {"rows": grain("2h")}
     other = with_params(desk, data=data)
-    with pytest.raises(RefusedError, match=r'version 1 is live .* was null and is \{"every": "2h".*retrim new DIR'):
+    with pytest.raises(RefusedError, match=r'^version 1 .* null .*\{"every": "2h".*: retrim new DIR$'):
         score(other.workspace, now=other.day(12))
     with pytest.raises(RefusedError, match="retrim new DIR"):
         other.check(12)
@@ -60,5 +60,5 @@ def test_a_version_that_does_not_say_is_not_refused(desk: Desk) -> None:
 
 
 def test_an_import_of_another_grain_is_refused_by_name(desk: Desk) -> None:
-    with pytest.raises(RefusedError, match=r"^v7\.tar was trained on rows of another granularity: .* and is null"):
+    with pytest.raises(RefusedError, match=r'^v7\.tar .*\{"every": "2h".* null\b'):
         require_grain(desk.workspace, {"grain": grain("2h")["resample"]}, "v7.tar")

@@ -95,7 +95,7 @@ def test_the_other_way_round_it_is_the_opposite(desk: Desk, found: dict[str, Any
 
 def test_without_its_commit_a_version_says_what_cannot_be_told(found: dict[str, Any]) -> None:
     assert found["code"] is found["environment"]["packages"] is None
-    assert found["notes"][-1] == "packages: version 2 has no recorded commit, so this cannot be told"
+    assert found["notes"][-1].startswith("packages: version 2 ")
 
 
 def test_a_version_against_itself_has_not_changed(desk: Desk) -> None:
@@ -139,7 +139,7 @@ def test_code_and_packages_are_read_from_the_two_commits(desk: Desk) -> None:
     assert {"file": "code.py", "added": 2, "removed": 1} in told["code"]["files"]
     assert told["environment"]["packages"] == {"numpy": ["2.0.0", "2.1"], "scipy": [None, "1.0"]}
     assert told["data"]["same"] is False
-    assert not any("cannot be told" in note for note in told["notes"])
+    assert not any(note.startswith(("packages: ", "code: ")) for note in told["notes"])
 
 
 def test_settings_that_counted_are_compared_wherever_they_were_stated(desk: Desk, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:
     told = to_record(diff(desk.workspace, 2, 3, top=1, now=desk.day(12.5)))  # the rows of version 3 have not come yet
 
     assert told["rows"] is told["metrics"] is None
-    assert any("cannot be compared on the same rows" in note for note in told["notes"])
+    assert any(note.startswith("metrics: ") for note in told["notes"])
 
 
 def test_what_steps_learned_stands_on_the_screen(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +183,5 @@ def test_what_steps_learned_stands_on_the_screen(desk: Desk, capsys: pytest.Capt
     show_diff(replace(diff(desk.workspace, 1, 2, top=5, now=desk.day(18)), steps=steps))
     shown = capsys.readouterr().out
 
-    assert "zscore of km" in shown
     assert "moments.km: [1.5] to [2.5]" in shown
-    assert "log of fee" in shown
+    assert [step.step for step in steps if step.step not in shown] == []

@@ -1,5 +1,6 @@
 """How healthy a workspace is: the exit code of a Nagios plug-in, and one line."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,19 +70,19 @@ def test_checks_by_hand_stand_for_those_of_the_schedule(desk: Desk) -> None:
 
 
 def test_a_failed_run_is_critical_and_comes_first(desk: Desk) -> None:
-    late = desk.day(40)
+    late, why = desk.day(40), "the disk is full"
     desk.workspace.store.end_run(
         desk.workspace.store.runs("generated")[-1].id,
         state="failed",
         ended=iso(late),
         version=None,
-        detail=RunDetail(reason="the disk is full"),
+        detail=RunDetail(reason=why),
     )
     level, line = health(desk, 40)
 
     assert level is HealthLevel.CRITICAL
-    assert "failed, the disk is full" in line.partition(";")[0]
-    assert "a batch was due" in line
+    assert f"failed, {why}" in line.partition(";")[0]
+    assert re.search(r"\bdue on 2024-\d\d-\d\d", line)
 
 
 def test_a_version_that_waits_is_a_warning_with_the_command_that_answers(desk: Desk) -> None:

@@ -112,7 +112,7 @@ def test_an_unknown_policy_names_those_that_were_tried(workspace: Workspace) -> 
 
 
 def test_one_for_comparison_cannot_be_set(workspace: Workspace) -> None:
-    with pytest.raises(BadInputError, match="shown for comparison"):
+    with pytest.raises(BadInputError, match=r"^psi .*: .*\bgain-0\.25\b"):
         set_policy(workspace, "psi")
 
 

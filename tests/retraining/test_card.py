@@ -150,7 +150,7 @@ def test_every_check_of_the_gate_stands_in_it(desk: Desk, pages: CardPages) -> N
 def test_the_check_that_was_made_since_stands_in_it(pages: CardPages) -> None:
     since = pages.markdown.partition("## Since it went live")[2].partition("\n## ")[0]
 
-    assert "1 check while it was live, " in since
+    assert re.search(r"\b1 check\b", since)
     assert "| 2024-01-17 00:00 |" in since
 
 
@@ -263,5 +263,5 @@ def test_a_card_is_written_whole_where_it_is_wanted(desk: Desk, pages: CardPages
 
 @pytest.mark.parametrize("place", ["", "gone/card.md"])
 def test_a_place_that_is_none_is_refused(desk: Desk, tmp_path: Path, place: str) -> None:
-    with pytest.raises(BadInputError, match="name a file in an existing folder"):
+    with pytest.raises(BadInputError, match=f"^{re.escape(str(tmp_path / place))} "):
         write_card(desk.workspace, 1, to=tmp_path / place, as_html=False)

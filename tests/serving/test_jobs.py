@@ -349,7 +349,7 @@ def test_one_that_cannot_begin_ends_and_others_run(desk: Desk, monkeypatch: pyte
 
     found = [jobs.find(each) for each in ids]
     assert [each.state for each in found if each] == ["failed", "failed"]
-    assert all("cannot be started" in each.error for each in found if each)
+    assert all("/no/such/command" in each.error for each in found if each)
 
 
 WAITS = """

@@ -1,5 +1,6 @@
 """A server that waits for live versions: one workspace that cannot be opened keeps no other from answering."""
 
+import re
 import time
 from dataclasses import replace
 from http import HTTPStatus
@@ -24,9 +25,12 @@ from tests.builders.world import describe
 ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
 
+WHY = "a fault of the model's own"
+
+
 def open_one(root: Path) -> Any:
     if root.name == "broken":
-        raise RuntimeError("a model of its own")
+        raise RuntimeError(WHY)
     return root.name
 
 
@@ -34,11 +38,11 @@ def test_one_that_fails_is_said_and_keeps_no_other_from_answering(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert openable([tmp_path / "broken", tmp_path / "whole"], open_one) == {tmp_path / "whole": "whole"}
-    assert f"{tmp_path / 'broken'} is not served: a model of its own" in caplog.text
+    assert re.search(rf"{re.escape(str(tmp_path / 'broken'))} .*: {WHY}", caplog.text)
 
 
 def test_where_none_can_be_served_the_last_reason_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="a model of its own"):
+    with pytest.raises(RefusedError, match=WHY):
         openable([tmp_path / "broken"], open_one)
 
 

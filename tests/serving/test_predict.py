@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from retrim.adapters import sql_table
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.locks import held_locks
+from retrim.reading.table import RULES
 from retrim.release.versions import load_stored_version
 from retrim.serving import predict as module
 from retrim.serving import rows_in, rows_out
@@ -155,7 +157,7 @@ def test_bad_cells_go_beside_with_row_column_value_and_reason_and_the_rest_is_pr
     assert rejected["row"].tolist() == [3, 7, 20, 30]
     assert rejected["column"].fillna("").tolist() == ["level", "", "group", "slope"]
     assert rejected["value"][0] == "much"
-    assert rejected["reason"][0] == "not so: is a finite decimal number or blank"
+    assert rejected["reason"][0] == f"not so: {RULES['number']}"
     good = sorted(set(range(48)) - {3, 7, 20, 30})
     assert found["row"].tolist() == good
     np.testing.assert_array_equal(found["prediction"], said(desk, new_rows(desk).iloc[good]))
@@ -254,7 +256,7 @@ def test_of_a_long_value_that_training_did_not_know_the_beginning_is_told(desk: 
 def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) -> None:
     where = in_form(new_rows(desk).drop(columns=["slope", "group"]), "parquet", tmp_path)
 
-    with pytest.raises(BadInputError, match="lacks slope, group"):
+    with pytest.raises(BadInputError, match=f"{re.escape(str(where))} .* slope, group,"):
         run(desk, where, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
@@ -633,9 +635,7 @@ def test_rows_that_change_while_they_are_read_are_not_published(
         return real(*given)
 
     monkeypatch.setattr(module, "_predictions", changed)
-    with pytest.raises(
-        BadInputError, match="changed while it was read, and nothing was written; run the command again"
-    ):
+    with pytest.raises(BadInputError, match=rf"{re.escape(str(where))} changed\b"):
         run(own, where, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     os.utime(file, (2, 2))

@@ -224,7 +224,7 @@ def test_a_refit_without_a_champion_is_refused(tmp_path: Path) -> None:
     run_directory = make_run_directory(tmp_path, stream(ROWS), mode="refit")
     run_directory.features()
 
-    with pytest.raises(BadInputError, match="there is no champion"):
+    with pytest.raises(BadInputError, match=r"'refit' .*\bno champion\b"):
         run_directory.tune()
 
 

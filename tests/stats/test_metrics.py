@@ -142,15 +142,11 @@ class TestWhatDoesNotFit:
             row_losses("logloss", ACTUAL, PREDICTED)
 
     def test_a_total_has_no_row_losses(self):
-        with pytest.raises(
-            BadInputError, match=r"'rmse' has no per-row form; of regression these have: (?!.*(rmse|r2)).*pinball@0\.9"
-        ):
+        with pytest.raises(BadInputError, match=r"'rmse' .*\bper-row\b.* regression .*: (?!.*(rmse|r2)).*pinball@0\.9"):
             row_losses("rmse", ACTUAL, PREDICTED)
 
     def test_a_regression_loss_does_not_fit_class_probabilities(self):
-        with pytest.raises(
-            BadInputError, match=r"'mae' does not fit a multiclass task; those that do: (?!.*(mae|accuracy)).*log_loss"
-        ):
+        with pytest.raises(BadInputError, match=r"'mae' .*\bmulticlass task\b.*: (?!.*(mae|accuracy)).*log_loss"):
             row_losses("mae", CODES, SHARES)
 
     def test_a_binary_metric_does_not_fit_a_regression(self):
@@ -158,7 +154,7 @@ class TestWhatDoesNotFit:
             measure(["auc"], ACTUAL, PREDICTED, task="regression")
 
     def test_the_confusion_matrix_is_no_number(self):
-        with pytest.raises(BadInputError, match="'confusion_matrix' is not a number; those that are: accuracy"):
+        with pytest.raises(BadInputError, match=r"'confusion_matrix' .*\bnumber\b.*: accuracy"):
             measure(["confusion_matrix"], OUTCOME, CHANCE, task="binary")
 
     @pytest.mark.parametrize("name", ["pinball", "pinball@", "pinball@0", "pinball@1", "pinball@nan", "pinball@high"])

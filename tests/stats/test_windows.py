@@ -130,7 +130,7 @@ def test_a_short_table_has_shorter_folds() -> None:
 def test_too_few_rows_for_the_folds_are_said(n: int) -> None:
     event = days(np.arange(n))
 
-    with pytest.raises(ValueError, match=f"{n} rows are too few for 3 folds"):
+    with pytest.raises(ValueError, match=rf"\b{n} rows .*\b3 folds"):
         folds(event, event, count=3, rows=10)
 
 
@@ -166,7 +166,7 @@ def test_as_many_rows_stop_as_are_asked_for(n: int, share: float) -> None:
 
 
 def test_too_few_rows_to_fit_on_are_said() -> None:
-    with pytest.raises(ValueError, match="1 of 3 rows would be left to fit on, beside 2"):
+    with pytest.raises(ValueError, match=r"\b3 rows 1 .*\b2 "):
         keep_back(np.arange(3), share=0.7)
 
 

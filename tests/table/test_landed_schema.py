@@ -1,5 +1,6 @@
 """Which changes of a table what has landed can be read under, and which are refused with a cure."""
 
+import re
 from typing import Any
 
 import pytest
@@ -118,10 +119,10 @@ class TestARename:
         files = landed(declared()) | {"b2": LandedSchema.declared(renamed, renamed.columns)}
         both = declared(height=feature("number"))
 
-        assert any("names of one column" in fault for fault in schema_faults(files, both))
+        assert any({"'height'", "'level'"} <= set(fault.split()) for fault in schema_faults(files, both))
 
     def test_from_a_column_that_is_declared_too_is_refused_at_once(self) -> None:
-        with pytest.raises(ValueError, match="'height' was 'level', which is the name of another column"):
+        with pytest.raises(ValueError, match=r"'height' was 'level',"):
             declared(height=feature("number", was="level"))
 
     def test_of_two_columns_of_one_batch_is_a_fault(self) -> None:
@@ -134,7 +135,7 @@ class TestARename:
         (fault,) = name_faults(landed(declared()).values(), new)
 
         assert "'lewel'" in fault
-        assert ": at, group, level" in fault
+        assert re.search(r": at, group, level, .*\bslope;", fault)
 
     def test_is_no_fault_while_nothing_has_landed(self) -> None:
         assert name_faults([], declared(height=feature("number", was="lewel"))) == []

@@ -1,6 +1,7 @@
 """Times that a file holds in parts: put together when it is read, whatever holds it and however months are written."""
 
 import io
+import re
 
 import pandas as pd
 import pyarrow as pa
@@ -107,7 +108,7 @@ def test_what_is_no_day_is_a_fault_that_names_the_parts(time: str) -> None:
     (fault,) = read(rows("2024,1,1,0", time)).faults
 
     assert (fault.column, fault.count, fault.examples[0].row) == ("at", 1, 1)
-    assert "yr, mon, day, hr" in fault.rule
+    assert set(re.findall(r"\w+", fault.rule)) >= {"yr", "mon", "day", "hr"}
 
 
 @pytest.mark.parametrize("time", ["2024,Brumaire,1,0", "2024,1,1.5,0"])

@@ -165,7 +165,7 @@ def test_a_space_without_the_penalty_is_refused() -> None:
 
 
 def test_a_task_of_classes_is_pointed_to_another_kind() -> None:
-    with pytest.raises(BadInputError, match=r"linear .*'log_loss' on a binary target; .*regression"):
+    with pytest.raises(BadInputError, match=r"linear .*'log_loss' .*\bbinary target;.*\bregression\b"):
         MODELS["linear"].check_aim("binary", "log_loss")
 
 

@@ -169,7 +169,7 @@ def test_chances_that_are_none_are_refused(task: str, given: str, said: str) -> 
 
 def test_it_says_what_it_can_be_trained_for() -> None:
     with pytest.raises(
-        BadInputError, match=r"models/m\.py .*'mae' on a regression target; .* LOSSES .*regression: mse"
+        BadInputError, match=r"models/m\.py .*'mae' .*\bregression target;.* LOSSES .*\bregression: mse\b"
     ):
         MODELS[named()].check_aim("regression", "mae")
 
@@ -186,7 +186,7 @@ def test_code_that_nobody_stands_for_is_not_run() -> None:
     strange = files[CODE_FILE] + b"\nraise SystemExit('it ran')\n"
     name = "own:models/m.py@" + "ab" * 32
 
-    with pytest.raises(RefusedError, match="code that this workspace does not name, so it is not run"):
+    with pytest.raises(RefusedError, match=r"models/m\.py .*\babababababab .*\btrain\.model\b"):
         MODELS[name].load(view(), {**files, CODE_FILE: strange})
 
 
@@ -211,7 +211,7 @@ def test_the_file_is_run_once_for_all_its_calls() -> None:
 def test_a_name_that_leads_out_of_the_workspace_is_refused(name: str) -> None:
     with pytest.raises(BadInputError, match=r"own:models/my_model\.py"):
         parts_of(name)
-    with pytest.raises(ValueError, match="names no file of the workspace"):
+    with pytest.raises(ValueError, match=r"own:models/my_model\.py"):
         TrainParams(model=name, windows=("all",), recipes=("found",), balance=None, seed=1)
 
 
