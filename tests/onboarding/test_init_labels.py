@@ -127,10 +127,7 @@ def test_odd_label_times_are_counted_and_said() -> None:
     drafted = looked_at(csv(table(known=known)), event_time="at", label_time="known")
 
     odd = [note.seen for note in drafted.notes if (note.about, note.weight) == ("label time", "warn")]
-    assert [each.partition(" are ")[0] for each in odd[:1]] + [each.partition(" have ")[0] for each in odd[1:]] == [
-        "2 labels",
-        "1 labels",
-    ]
+    assert [each.split()[0] for each in odd] == ["2", "1"]
 
 
 @pytest.fixture(scope="module", params=["keyed", "without a key"])

@@ -255,8 +255,9 @@ def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").touch()
 
-    with pytest.raises(BadInputError, match=f"^{re.escape(str(tmp_path / 'there'))} "):
+    with pytest.raises(BadInputError, match=f"^{re.escape(str(tmp_path / 'there'))} ") as refused:
         restored(desk, place, tmp_path / "there")
+    assert refused.value.__cause__ is None  # before anything was fetched, not when that could not be put there
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
 
 
