@@ -159,13 +159,14 @@ def test_a_budget_that_is_broken_refuses_the_promotion_and_is_kept(
     desk: Desk, budget: dict[str, Any], name: str
 ) -> None:
     tight = with_params(desk, release=budget)
-    with pytest.raises(RefusedError, match=f"version {NEW} "):
+    with pytest.raises(RefusedError, match=f"version {NEW} ") as refused:
         release.promote_version(tight.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
     found = recorded(desk.workspace, NEW, FIRST)
 
     assert found is not None
     assert [check["name"] for check in found.record["checks"] if not check["passed"]] == [name]
     assert len(found.record["checks"]) == 5
+    assert found.record["reason"] in str(refused.value)
 
 
 def test_a_rollback_is_not_held_up_by_a_budget(desk: Desk) -> None:
@@ -187,10 +188,11 @@ def test_a_bundle_older_than_reference_rows_is_rolled_back_to_but_not_promoted(d
         (desk.shelf.folders[version] / REFERENCE_ROWS).unlink()
         record_bundle(desk, version)
 
-    with pytest.raises(RefusedError, match=f"version {NEW} "):
+    with pytest.raises(RefusedError, match=f"version {NEW} ") as refused:
         release.promote_version(desk.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
     found = recorded(desk.workspace, NEW, FIRST)
     assert found is not None
+    assert found.record["reason"] in str(refused.value)
     assert [check["name"] for check in found.record["checks"] if not check["passed"]] == ["reference rows"]
     assert release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 
