@@ -25,7 +25,7 @@ class TestAnAnswerThatIsMissing:
         drafted = looked_at(csv(without(*range(20, ROWS, 37))))
 
         assert drafted.data.labels == "or_never"
-        assert re.search(r"\b11 rows have none\b.*\bnever\b", said(drafted, "labels"))
+        assert re.search(r"\b11 rows\b", said(drafted, "labels"))
 
     def test_is_still_to_come_where_most_of_the_newest_rows_have_none(self) -> None:
         drafted = looked_at(csv(without(*range(ROWS - 30, ROWS))))
