@@ -120,5 +120,5 @@ def test_a_class_that_draws_without_its_seed_is_refused(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(optuna.samplers, "UnseededSampler", UnseededSampler, raising=False)
 
-    with pytest.raises(BadInputError, match="does not ask the same again"):
+    with pytest.raises(BadInputError, match=r"tune\.sampler: 'UnseededSampler'"):
         run(tune_params("UnseededSampler", options={}, space=RANGES))

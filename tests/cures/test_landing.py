@@ -80,7 +80,7 @@ def test_labels_that_are_waited_for_are_landed(session: Session, cure: Cure) -> 
     cure.is_done(session.says("profile --as-of 2024-01-06", code=0))
 
 
-@pytest.mark.cures("look at the rows below; land what was wrong again: retrim ingest FILE --labels --correction")
+@pytest.mark.cures("check the rows below; land corrected labels: retrim ingest FILE --labels --correction")
 def test_labels_that_are_likely_wrong_are_landed_again(prepared: World, session: Session, cure: Cure) -> None:
     session.type("set data.labels later")
     rows = prepared.rows(None, prepared.day(30))

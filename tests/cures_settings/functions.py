@@ -119,7 +119,7 @@ GROUPED = (
     Case("fairness.groups: {} is not a number; give it cuts: []",
          {"fairness.groups": [{"column": "group", "cuts": [1.0], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
-    Case("the model decides by {}, which the table does not have; keep the column in data.columns",
+    Case("the thresholds of the model depend on {}, which the table does not have; keep the column in data.columns",
          {"data.columns.group": GONE}, ({"data.columns.group": CATEGORY},), thresholds),
 )  # fmt: skip
 
@@ -192,10 +192,10 @@ def space(**choices: Any) -> dict[str, Any]:
 STACK, LINEAR = {"train.model": "stack"}, {"train.model": "linear"}
 BLEND = {"gbm__num_leaves": 7, "linear__l2": 0.1}
 NOT_SEARCHED = {
-    "judge.loss says it": "objective",
-    "tune.max_rounds and early stopping say it": "num_iterations",
-    "the setting seed says it": "seed",
-    "train.balance says it, and corrects the chances": "scale_pos_weight",
+    "judge.loss sets it": "objective",
+    "tune.max_rounds and early stopping set it": "num_iterations",
+    "the setting seed sets it": "seed",
+    "train.balance sets it, and corrects the probabilities": "scale_pos_weight",
 }
 LEAVES = space(num_leaves=7)
 RANGES = {"tune.space": {"num_leaves": {"low": 4, "high": 16}}}
@@ -205,11 +205,11 @@ MODELLED = (
     Case("tune.space: {} needs {}; give it bounds or choices",
          {"train.model": OWN, "judge.loss": "mse", "tune.space": {}}, (space(share=0.5),), own),
     *(Case(reason, space(num_leaves=7, **{name: 1}), (LEAVES,), check_space) for reason, name in NOT_SEARCHED.items()),
-    Case("train.balance says it, and corrects the chances", space(num_leaves=7, is_unbalance=True), (LEAVES,),
+    Case("train.balance sets it, and corrects the probabilities", space(num_leaves=7, is_unbalance=True), (LEAVES,),
          check_space),
     Case("tune.space: {} is not searched, as {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
          check_space),
-    Case("LightGBM refuses {} rows with {}: {}; look at tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
+    Case("LightGBM refuses {} rows with {}: {}; check tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
     Case("tune.space: {} is not a parameter of LightGBM, which ignores it{}", space(num_leafs=7), (LEAVES,),
          check_space),
     Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
@@ -221,14 +221,14 @@ MODELLED = (
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
     Case("{}{} is code that this workspace does not name, so it is not run; read it, and name it as train.model in "
          "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
-    Case("tune.space: a stack blends two kinds or more; {} is named",
+    Case("tune.space: a stack blends two estimators or more; {} is named",
          STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is {}; it is a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
          (space(held_share=0.2, **BLEND),), fit(Y)),
     Case("tune.space: stack needs {}, the share of the newest rows to blend on; such as [0.2]", STACK | space(**BLEND),
          (space(held_share=0.2, **BLEND),), check_space),
-    Case("tune.space: {} is not a parameter of a stack; name it with its kind, one of {}, "
-         "such as gbm.num_leaves, or {}",
+    Case("tune.space: {} is not a parameter of a stack; name it with its estimator, one of {}, such as "
+         "gbm.num_leaves, or {}",
          STACK | space(held_share=0.2, num_leaves=7, linear__l2=0.1), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: a grid needs choices for every hyperparameter; {} has none",
          {"tune.sampler": "grid", **RANGES}, (LEAVES,), searched),
@@ -238,7 +238,7 @@ MODELLED = (
          searched),
     Case("tune.sampler: the sampler {} refuses its arguments: {}", {"tune.sampler": {"tpe": {"startup": 3}}},
          ({"tune.sampler": "tpe"},), searched),
-    Case("tune.sampler: {} does not ask the same again when a search resumes; use one that does: {}",
+    Case("tune.sampler: {} does not propose the same trials when a search resumes; use one that does: {}",
          {"tune.sampler": "QMCSampler", **RANGES},
          ({"tune.sampler": "tpe"}, {"tune.sampler": "random"}), searched),
 )  # fmt: skip
@@ -263,7 +263,7 @@ TWO = {"data.columns.group=a": CATEGORY, "prepare.steps": [hot("group")]}
 PREPARED = (
     Case("prepare.steps.{}: {}", {"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=z"]}]},
          ({"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=a"]}]},), steps),
-    Case("prepare.steps: a step makes {}, and there is such a column; rename it, or leave a step out", TWO,
+    Case("prepare.steps: a step makes the column {}, which exists already; rename one, or leave a step out", TWO,
          ({"prepare.steps": []},), steps),
     Case("prepare.steps: the steps leave no feature for a model; drop fewer",
          {f"data.columns.{name}.role": "forbidden" for name in ("level", "slope", "noise", "group")}

@@ -67,7 +67,7 @@ LOADING = (
     Case("is made when a file lands, so it cannot name a row (data.key)",
          {"reading.arrival": "at", "data.key": ["at"]}, ({"data.key": ["number"]},)),
     Case("it is for a {} task: train.model", {"train.model": "logistic"}, ({"train.model": "gbm"},)),
-    Case("tune.space: a stack blends scores that mean the same, and these do not ({})",
+    Case("tune.space: a stack blends scores on one scale, and these differ ({})",
          {"train.model": "stack", "tune.space": {"gbm.num_leaves": {"choices": [7]}, "forest.rounds": {"choices": [7]},
                                                  "held_share": {"choices": [0.2]}}},
          ({"tune.space": {"gbm.num_leaves": {"choices": [7]}, "logistic.l2": {"choices": [0.1]},

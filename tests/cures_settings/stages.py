@@ -90,7 +90,8 @@ STAGES = (
     Case("backtest: {}; wait for more rows or lower backtest.origins",
          {"backtest.origins": 300, "split.judge_rows": 40}, ({"backtest.origins": 2},),
          run_directory(Room.features, evaluate)),
-    Case("of {} mature rows {} had a label due before the {} that judge; wait for more rows, or lower split.judge_rows",
+    Case("only {} of {} mature rows had a label due before the {} holdout rows; wait for more rows, or lower "
+        "split.judge_rows",
          {"split.judge_rows": 299}, ({"split.judge_rows": 50},), run_directory(Room.features)),
     Case("tune: {}; wait for more rows or lower tune.folds", TUNE | {"tune.folds": 300}, ({"tune.folds": 2},),
          run_directory(Room.features, search)),

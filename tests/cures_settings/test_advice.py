@@ -26,16 +26,16 @@ from tests.gate import test_gate_size
 
 SELECT = {"step": "select_uncorrelated", "columns": ["level", "slope", "noise"], "at_most": 0.5}
 ACCEPTED: dict[str, tuple[str, Settings]] = {
-    "; who needs a yes or no says in decide.threshold what each error costs": (
+    "; if you need a yes or no, state in decide.threshold what each error costs": (
         "binary", {"decide.threshold": {"false_positive": 1.0, "false_negative": 5.0}}),
     "let a sliding window compete: train.windows": ("regression", {"train.windows": ["all", "sliding"]}),
-    "hold it against a year before; train.windows: [all, sliding]": (
+    "compare with a year before; train.windows: [all, sliding]": (
         "regression", {"train.windows": ["all", "sliding"]}),
     "judge.loss: log_loss, and no accuracy under judge.metrics": (
         "binary", {"judge.loss": "log_loss", "judge.metrics": ["log_loss", "auc"]}),
-    "a model takes a missing value as it is, or prepare.steps fill it": (
+    "models accept missing values, or prepare.steps fill them": (
         "regression", {"prepare.steps": [{"step": "fill_median", "columns": ["level"]}]}),
-    "prepare.steps, such as select_uncorrelated, leave one out": ("regression", {"prepare.steps": [SELECT]}),
+    "drop one with prepare.steps, such as select_uncorrelated": ("regression", {"prepare.steps": [SELECT]}),
     "set RETRIM_BACKUP and schedule.backup": ("regression", {"schedule.backup": "0 2 * * *"}),
     "retrim backup, and set schedule.backup": ("regression", {"schedule.backup": "1D"}),
 }  # fmt: skip

@@ -124,7 +124,7 @@ def test_a_view_without_steps_is_not_learned_again() -> None:
         ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km twice"),
         ({"step": "fill_median", "columns": ["km"], "by": 3}, "fill_median has the arguments: by; it takes: none"),
         ({"step": "fill_median"}, "columns"),
-        ("fill_median", "a step is written"),
+        ("fill_median", "write a step as"),
     ],
 )
 def test_a_step_that_is_not_one_is_refused(step: Any, said: str) -> None:

@@ -92,7 +92,7 @@ def test_series_and_time_name_the_row() -> None:
     drafted = looked_at(csv(air()), target="PM2.5")
 
     assert drafted.data.key == ("station", "event_time")
-    assert "4 series" in said(drafted, "series")
+    assert "4 parallel series" in said(drafted, "series")
 
 
 @pytest.mark.slow

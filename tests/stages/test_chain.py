@@ -234,8 +234,8 @@ def test_a_refit_without_a_champion_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (1, "of 1 mature rows 0 had a label due before"),
-        (80, "of 80 mature rows 0 had a label due before the 80 that judge"),
+        (1, "only 0 of 1 mature rows had a label due before"),
+        (80, "only 0 of 80 mature rows had a label due before the 80 holdout rows"),
     ],
 )
 def test_too_few_rows_to_train_on_are_refused(tmp_path: Path, rows: int, message: str) -> None:

@@ -151,7 +151,7 @@ def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
     ("task", "given", "said"),
     [
         ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; probabilities are 0 to 1"),
-        ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the chances of a row sum to 0.7; they sum to 1"),
+        ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the probabilities of a row sum to 0.7; they have to sum to 1"),
         ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task has \(60, 2\)"),
     ],
 )

@@ -36,8 +36,8 @@ def test_a_flipped_byte_anywhere_is_refused(name: str, place: int, mask: int) ->
 
 
 @pytest.mark.cures(
-    "{} of the stored model was altered since it was published, or {} was; copy {} from the bundle of its run, whose "
-    "hash `retrim predict` checks; where that has the same, {} was: restore MLflow's artifacts from a backup"
+    "{} or {} of the stored model was altered since it was published; copy {} from the bundle of its run, whose hash "
+    "`retrim predict` checks; if that copy is the same, {} was altered: restore MLflow's artifacts from a backup"
 )
 @pytest.mark.parametrize("name", sorted(WHOLE))
 def test_what_was_altered_is_whole_again_as_it_says(name: str, cure: Cure) -> None:

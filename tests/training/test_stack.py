@@ -63,8 +63,8 @@ def test_the_files_of_each_kind_lie_side_by_side() -> None:
     ("names", "said"),
     [
         (["gbm.num_leaves", "linear.l2"], "stack needs 'held_share'"),
-        (["held_share", "gbm.num_leaves"], "a stack blends two kinds or more; gbm is named"),
-        (["held_share", "num_leaves"], "'num_leaves' is not a parameter of a stack; name it with its kind"),
+        (["held_share", "gbm.num_leaves"], "two estimators or more; gbm is named"),
+        (["held_share", "num_leaves"], "'num_leaves' is not a parameter of a stack; name it with its estimator"),
         (["held_share", "stack.held_share"], "'stack.held_share' is not a parameter of a stack"),
         (
             ["held_share", "gbm.num_leavs", "linear.l2"],
@@ -100,8 +100,8 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 @pytest.mark.parametrize(
     ("kinds", "task", "loss", "said"),
     [
-        (("forest", "gbm"), "binary", "log_loss", r"these do not \(forest: chance, gbm: log odds\)"),
-        (("forest", "gbm"), "regression", "poisson", r"these do not \(forest: identity, gbm: log\)"),
+        (("forest", "gbm"), "binary", "log_loss", r"these differ \(forest: chance, gbm: log odds\)"),
+        (("forest", "gbm"), "regression", "poisson", r"these differ \(forest: identity, gbm: log\)"),
         (("gbm", "linear"), "binary", "log_loss", r"linear cannot train for .*binary.*\(of linear, in a stack\)"),
         (
             ("gbm", "logistic"),

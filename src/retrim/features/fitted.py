@@ -42,7 +42,7 @@ class StepParams(SettingsSection):
     @classmethod
     def _gather(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
-            raise ValueError("a step is written {step: NAME, columns: [...], ...arguments}")  # noqa: TRY004  pydantic takes this one
+            raise ValueError("write a step as {step: NAME, columns: [...], ...arguments}")  # noqa: TRY004  pydantic takes this one
         own = {name: given[name] for name in OWN if name in given}
         return {**own, "arguments": {name: value for name, value in given.items() if name not in OWN}}
 
@@ -107,7 +107,9 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
                 continue
             kind = kinds.get(name, "made")
             if kind is None:
-                found.append(f"{where}: {name!r} is there no longer after an earlier step; move this one before it")
+                found.append(
+                    f"{where}: {name!r} no longer exists after an earlier step; move this step before that one"
+                )
             elif kind != "made" and kind not in step.takes:
                 found.append(f"{where}: {name!r} is a {kind} here; it takes {' and '.join(step.takes)}")
             elif kind != "made" and step.gives != "same":
@@ -167,7 +169,8 @@ class StepRows:
             name = made.name
             if name in self.kinds and made.of != name:
                 raise BadInputError(
-                    f"prepare.steps: a step makes {name!r}, and there is such a column; rename it, or leave a step out"
+                    f"prepare.steps: a step makes the column {name!r}, which exists already; rename one, or leave a "
+                    "step out"
                 )
             self.sources[name] = self.sources[made.of]
             self.kinds[name] = made.kind

@@ -778,7 +778,7 @@ class YeoJohnson(ColumnStep):
 
 def _check_ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
     if any(not low < high for low, high in pairwise(edges)):
-        raise ValueError(f"{', '.join(map(str, edges))} do not ascend; write each edge once, the least first")
+        raise ValueError(f"{', '.join(map(str, edges))} do not ascend; write each edge once, the smallest first")
     return edges
 
 

@@ -250,7 +250,7 @@ def _plan(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote]) -> 
 def _kind(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote], *, unique: bool) -> _Kind:
     name = look.name
     if not name.strip() or name.startswith("_"):
-        seen = "has no name" if not name.strip() else "begins with '_', which is kept for retrim's own columns"
+        seen = "has no name" if not name.strip() else "begins with '_', which is reserved for retrim"
         notes.append(TableNote("name", name, seen, "left out; rename it in the file if it matters", "warn"))
         return _Kind("category", skip=True)
     if look.stored == "other":
@@ -259,7 +259,7 @@ def _kind(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote], *, 
         return _Kind("category", skip=True)
     words = look.words[~look.words.index.isin(spelling.missing)] if look.stored == "text" else look.counts
     if not len(words):
-        notes.append(TableNote("empty", name, "has no cell with anything in it", "left out of the features"))
+        notes.append(TableNote("empty", name, "has only empty cells", "left out of the features"))
         return _Kind("category", "forbidden")
     if look.stored == "time":
         return _Kind("time", "forbidden")
@@ -288,7 +288,7 @@ def _text(
         return _Kind("category")
     like = share_of(words, words.index.to_series().str.contains(TIME_LIKE, regex=True))
     if like >= TIME_SHARE:
-        seen = f"looks like times, such as {words.index[0][:40]!r}, in an unknown format or in more than three"
+        seen = f"looks like times, such as {words.index[0][:40]!r}, in an unknown format or in more than three formats"
         notes.append(
             TableNote("dates", name, seen, "text; write times such as 2024-05-01T13:00:00Z to use them", "warn")
         )
@@ -306,7 +306,7 @@ def _numeric_text(
     text = words.index.to_series()
     zeros = text[text.str.fullmatch(r"0[0-9]+")]
     if len(zeros):
-        seen = f"has leading zeros, such as {zeros.iloc[0][:40]!r}: it names, and does not count"
+        seen = f"has leading zeros, such as {zeros.iloc[0][:40]!r}: an identifier, not a count"
         notes.append(TableNote("id", look.name, seen, "a category"))
         return _Kind("category", _text_role(look, words, notes))
     dates = spelling_of_dates(words.index) if text.str.fullmatch(r"(19|20)\d{6}").all() else None
@@ -330,14 +330,16 @@ def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, uniq
     named = ROW_NAME.search(look.name) or ID_NAME.search(look.name)
     if unique and (named or look.cells.dropna().is_monotonic_increasing or numbers.is_monotonic_increasing):
         seen = "is a different whole number in every row"
-        notes.append(TableNote("id", look.name, seen, "it names the row: forbidden to the model"))
+        notes.append(TableNote("id", look.name, seen, "it identifies the row: forbidden to the model"))
         return "integer", "forbidden"
     if ID_NAME.search(look.name) and look.distinct > 2:
         many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
         done = "a category; left out, as it has this many" if many else "a category, not a count"
         seen = f"has the name of an identifier, and {look.distinct} distinct whole numbers"
         if NEARLY <= look.distinct / look.filled < 1:
-            seen += f" in {look.filled} rows: it nearly names them, {look.filled - look.distinct} come more than once"
+            seen += (
+                f" in {look.filled} rows: it nearly identifies them, {look.filled - look.distinct} come more than once"
+            )
         notes.append(TableNote("id", look.name, seen, done))
         return ("category", "forbidden") if many else ("category", "feature")
     return "integer", "feature"
@@ -346,7 +348,9 @@ def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, uniq
 def _text_role(look: RawColumn, words: "pd.Series[int]", notes: list[TableNote]) -> Role:
     if len(words) > LEVELS_MANY and len(words) > LEVELS_SHARE * look.filled:
         seen = f"{len(words)} distinct texts in {look.filled} cells"
-        notes.append(TableNote("many levels", look.name, seen, "forbidden to the model: it names rows, or is prose"))
+        notes.append(
+            TableNote("many levels", look.name, seen, "forbidden to the model: it identifies rows, or is free text")
+        )
         return "forbidden"
     return "feature"
 
@@ -530,8 +534,8 @@ def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
         return Aim("regression", kind, None, "poisson", ("poisson", "mae", "rmse"), why, unsure, None)
     if zeros > ZEROS:
         why = (
-            f"{zeros:.0%} of the targets are 0, so that the absolute error would be least at 0 for "
-            "every row: squared error, which is least at the mean"
+            f"{zeros:.0%} of the targets are 0, so the absolute error would be least at 0 for every row: squared error "
+            "is least at the mean"
         )
         return Aim("regression", kind, None, "mse", ("mae", "rmse", "r2"), why, unsure, None)
     why = "in the target's own unit, and no single row dominates as it would with squared errors"
@@ -597,11 +601,11 @@ def imbalance_notes(aim: Aim, target: str) -> list[TableNote]:
     if aim.rarest is None or aim.rarest >= UNCOMMON:
         return []
     chosen = (
-        "train.balance: null, as the loss judges probabilities: with all rows as they are these are right by "
-        "themselves, and balancing only moves them, to be corrected after"
+        "train.balance: null, as the loss judges probabilities: these are calibrated without balancing, which would "
+        "only shift them, to be corrected afterwards"
     )
     if aim.task == "binary":
-        chosen += "; who needs a yes or no says in decide.threshold what each error costs"
+        chosen += "; if you need a yes or no, state in decide.threshold what each error costs"
     return [TableNote("imbalance", target, f"{aim.rarest:.1%} of the rows are of the rarest class", chosen)]
 
 

@@ -341,7 +341,7 @@ def due_of(
         if left <= min(1 - BEFORE, HALF * of_event) and of_event * answered.sum() >= LEAST:
             slow = float((due[waiting] < ends - SOON).mean())
             seen = (
-                f"{1 - left:.1%} of the answered rows are due before the {waiting.sum()} without an answer "
+                f"{1 - left:.1%} of the labelled rows are due before the {waiting.sum()} without a label "
                 f"({1 - of_event:.1%} by their event); of these {slow:.1%} were due when the table ended"
             )
             return DueColumn(seen, sure=slow <= SLOW, left=left / of_event)
@@ -353,9 +353,9 @@ def due_of(
         if after_due <= HALF * after_event:
             told = f"{_text(after_due)} after it, {_text(after_event)} after their event"
             sure = called and after_due <= max(SOON, TAIL * after_event)
-            return DueColumn(f"{1 - TAIL:.0%} of the answers are known {told}", sure, after_due / after_event)
+            return DueColumn(f"{1 - TAIL:.0%} of the labels are known {told}", sure, after_due / after_event)
     if called and float((due[answered] > ends).mean()) <= AHEAD:
-        return DueColumn("it has the name of a due time, and nearly all answered rows have passed it", False, 1.0)
+        return DueColumn("it has the name of a due time, and it has passed for nearly all labelled rows", False, 1.0)
     return None
 
 

@@ -70,9 +70,9 @@ def gaps(look: TableProfile) -> Iterator[TableNote]:
             said.append("at random as far as time, target and other columns tell")
         target = gap is not None and gap.told_by == look.table.data.target
         done = (
-            "that a value is missing says something of the target: make sure that it does so before the event"
+            "whether a value is missing is associated with the target: make sure that it is known before the event"
             if target
-            else "a model takes a missing value as it is, or prepare.steps fill it; ask the source why it is gone"
+            else "models accept missing values, or prepare.steps fill them; ask the source why they are missing"
         )
         yield TableNote("missing", column.name, "; ".join(said), done, "warn" if share >= MUCH or target else "tell")
 
@@ -91,7 +91,7 @@ def levels(look: TableProfile) -> Iterator[TableNote]:
             said = f"{known.rare} of {column.distinct} categories have fewer than 20 rows, {known.rare_rows} together"
             yield TableNote("rare levels", column.name, said, "nothing can be learned from one alone: merge them")
         if known and known.longest > LONG:
-            said = f"texts of up to {known.longest} signs, {column.distinct} different ones"
+            said = f"texts of up to {known.longest} characters, {column.distinct} different ones"
             yield TableNote("prose", column.name, said, f"as a category it only names rows: {forbid(column.name)}")
 
 
@@ -192,7 +192,7 @@ def _drift(look: TableProfile) -> Iterator[TableNote]:
         done = (
             "retrim policy backtest says what retraining is worth; let a sliding window compete: train.windows"
             if target
-            else "a season does that too: hold it against a year before; train.windows: [all, sliding]"
+            else "a season does that too: compare with a year before; train.windows: [all, sliding]"
         )
         yield TableNote("target moves" if target else "drift", name, said, done, "warn" if target else "tell")
 
@@ -210,7 +210,7 @@ def _related(look: TableProfile) -> Iterator[TableNote]:
                 "warn",
             )
         else:
-            said = f"says nearly the same as {cut_name(other)}: {strength:.3f} (bound {STRONG})"
+            said = f"carries nearly the same information as {cut_name(other)}: {strength:.3f} (bound {STRONG})"
             yield TableNote("twin columns", one, said, f"one of them is enough: {forbid(one)}")
 
 
@@ -222,8 +222,8 @@ def _sums(look: TableProfile) -> Iterator[TableNote]:
             how = "exactly" if not np.isfinite(factor) else f"but for 1 / {factor:.0f} of its variance"
             said = f"a weighted sum of other numbers gives it {how} (variance inflation)"
             done = (
-                "trees do not mind; a linear model's weights do: prepare.steps, such as select_uncorrelated, leave one "
-                "out"
+                "trees are not affected, the weights of a linear model are: drop one with prepare.steps, such as "
+                "select_uncorrelated"
             )
             yield TableNote("collinear", name, said, done)
 
@@ -243,7 +243,8 @@ def _doubles(look: TableProfile) -> Iterator[TableNote]:
         yield TableNote(
             "duplicates",
             "",
-            f"{found.rows} rows ({found.rows / rows:.2%}) are there again, features and target, time and key aside",
+            f"{found.rows} rows ({found.rows / rows:.2%}) occur more than once: the same features and target, time "
+            "and key aside",
             "if a row was sent twice, name what tells rows apart: data.key",
             "warn" if found.rows > DOUBLES * rows else "tell",
         )
@@ -262,11 +263,11 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
         yield TableNote(
             "label noise",
             data.target,
-            f"{noise.suspects} of {noise.rows} sampled labels are suspects, {what}; the features take away "
+            f"{noise.suspects} of {noise.rows} sampled labels are suspects, {what}; the features explain "
             f"{noise.told:.0%} of the labels' uncertainty",
-            "look at the rows below; land what was wrong again: retrim ingest FILE --labels --correction"
+            "check the rows below; land corrected labels: retrim ingest FILE --labels --correction"
             if noise.told >= WELL_TOLD
-            else "probably rare rather than wrong, because the features tell so little; look at the first rows below",
+            else "probably rare rather than wrong, because the features explain so little; check the first rows below",
             "warn" if likely else "tell",
         )
     if look.target is None:
@@ -286,8 +287,10 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
             )
     if look.pairs and max(look.strength.values()) < TELLING:
         best = max(look.strength.values())
-        said = f"no feature alone tells more than {best:.2%} of the target's uncertainty"
-        yield TableNote("no signal", data.target, said, "features may tell it together; else a model is the wrong tool")
+        said = f"no feature alone explains more than {best:.2%} of the target's uncertainty"
+        yield TableNote(
+            "no signal", data.target, said, "features may explain it together; if not, a model is the wrong tool"
+        )
 
 
 def _given(look: TableProfile) -> Iterator[TableNote]:

@@ -249,9 +249,9 @@ def _what_the_gate_asks(fit: FirstFit, *, judge_rows: int, floors: Sequence[str]
     said = ", ".join(f"{gain:.1%} over the {_words(name)}" for name, gain in zip(there, gains, strict=True))
     asked = " and the ".join(_words(name) for name in floors)
     return (
-        f"That is said of one quick fit and the {fit.rows} newest rows. The gate asks another question: does a "
-        f"searched model, fitted up to there, beat the {asked} on the newest {rows} (this one gains {said})? "
-        "It may promote, and both are true"
+        f"That is the result of one quick fit, measured on the {fit.rows} newest rows. The gate asks a different "
+        f"question: does a searched model, fitted up to there, beat the {asked} on the newest {rows} (this one gains "
+        f"{said})? It may promote, and both can be true"
     )
 
 
@@ -431,7 +431,7 @@ def leaned_notes(leaned: dict[str, float]) -> list[TableNote]:
         TableNote(
             LEANS_ON,
             "",
-            f"a first model leans most on {said}",
+            f"a first model relies most on {said}",
             "each of them has to be known before the event; leave out what is not: --forbid COL",
         )
     ]
@@ -709,18 +709,18 @@ def delay_notes(delays: LabelDelays, column: str, *, classes: bool) -> list[Tabl
         tied = spearmanr(seconds, answers.to_numpy(dtype="float64"))
         p = float(tied.pvalue)
         seen = (
-            f"the larger the answer, the {'later' if tied.statistic > 0 else 'earlier'} it is known (rank correlation "
+            f"the larger the label, the {'later' if tied.statistic > 0 else 'earlier'} it is known (rank correlation "
         )
         seen += f"{tied.statistic:.2f}"
     if not p <= LEVEL:
         return []
     done = (
-        "rows whose label has come are no fair sample: only those whose label was due are used; a horizon shorter than "
-        "the slowest answer lets some of that in"
+        "rows whose label has arrived are a biased sample: only those whose label was due are used; a horizon shorter "
+        "than the slowest label lets some of that bias in"
     )
     shown = f"p < {LEVEL:g}" if p < LEVEL / 10 else f"p = {p:.2g}"
     return [
-        TableNote("label delay", column, f"depends on the answer: {seen}, {shown}, level {LEVEL:.0%})", done, "warn")
+        TableNote("label delay", column, f"depends on the label: {seen}, {shown}, level {LEVEL:.0%})", done, "warn")
     ]
 
 

@@ -648,8 +648,8 @@ def _twins(old: pd.DataFrame, new: pd.DataFrame, data: DataParams, made: Collect
     if twins < TWINS or usual >= USUAL:
         return []
     seen = (
-        f"{twins:.0%} of the rows that judge are in training too, cell for cell but for time and key, and only "
-        f"{usual:.0%} of training is there twice"
+        f"{twins:.0%} of the holdout rows are in training too, identical except for time and key, and only {usual:.0%} "
+        "of training rows have a duplicate"
     )
     return [Leak((DUPLICATES,), DUPLICATES, seen)]
 
@@ -666,8 +666,8 @@ def _one_answer(old: pd.DataFrame, new: pd.DataFrame, data: DataParams, entity: 
     if same < ALONE or commonest >= same:
         return []
     seen = (
-        f"{len(shared)} of {len(new)} rows that judge are of a {entity} that training has seen, and {same:.0%} of them "
-        "have its answer of then: they say nothing of a new one"
+        f"{len(shared)} of {len(new)} holdout rows are of a {entity} that training has seen, and {same:.0%} of them "
+        "have its label of then: they show nothing about a new one"
     )
     return [Leak((entity,), "entity", seen)]
 

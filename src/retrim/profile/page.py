@@ -439,7 +439,7 @@ def _target(look: TableProfile) -> ProfileSection | None:
     picture = target(look)
     if picture is None or look.target is None:
         return None
-    said = f"{look.target.labelled:,} of {look.table.rows:,} rows have a label; each line is of labelled rows alone."
+    said = f"{look.target.labelled:,} of {look.table.rows:,} rows have a label; each line is of labelled rows only."
     return ProfileSection("Target", "target", (said,), (), (("the target, and the target over time", picture),))
 
 
@@ -454,7 +454,8 @@ def _pairs(look: TableProfile) -> ProfileSection | None:
     said = (
         (
             f"Points: {shown}, by tenths of a number or by category. Tells: the share of the target's uncertainty that "
-            "the feature takes away alone, less what chance makes of it; what features tell only together is not in it."
+            "the feature explains alone, less what chance explains; what features explain only together is not "
+            "included."
         ),
         f"On {look.sampled:,} rows." if look.sampled < look.table.rows else "On all rows.",
     )
@@ -476,11 +477,12 @@ def _related(look: TableProfile) -> ProfileSection | None:
     said = (
         (
             "Between numbers Spearman's correlation, with its sign; between categories Cramér's V; between both the "
-            f"correlation ratio of the ranks. On {look.sampled:,} rows; the {MOST_HEAT_ROWS} that tell most, at most."
+            f"correlation ratio of the ranks. On {look.sampled:,} rows; the {MOST_HEAT_ROWS} that explain most, at "
+            "most."
         ),
     )
     return ProfileSection(
-        "How columns hang together", "related", said, tables, (("strengths of pairs of columns", picture),)
+        "How columns are related", "related", said, tables, (("strengths of pairs of columns", picture),)
     )
 
 
@@ -520,8 +522,8 @@ def _missing(look: TableProfile) -> ProfileSection | None:
     said = (
         (
             "Systematic: whether a value is missing can be told from time, the target or another column, with a "
-            f"Cramér's V of {CLEAR:g} or more that is no chance, on at most {whole.ROWS:,} rows. What only the "
-            "missing value itself would tell no table can say."
+            f"Cramér's V of {CLEAR:g} or more that is no chance, on at most {whole.ROWS:,} rows. Whether it depends on "
+            "the missing value itself, no table can show."
         ),
     )
     drawn = _shown(("share missing by part", missing_by_part(look)), ("share missing by batch", missing_by_batch(look)))
@@ -535,7 +537,7 @@ def _doubles(look: TableProfile) -> ProfileSection | None:
     if not look.table.rows:
         return None
     rows = [
-        ("rows that are there again (features and target)", f"{found.rows:,}"),
+        ("duplicate rows (features and target)", f"{found.rows:,}"),
         ("rows with the features of another and another target", f"{found.conflicting:,}"),
     ]
     said = ("Event time and key aside; on all rows, by a hash of 64 bits.",)
@@ -614,7 +616,7 @@ def _how(look: TableProfile) -> ProfileSection:
         ),
     ]
     said.append("Columns that are forbidden to the model or look personal: names, gaps and counts, no values.")
-    return ProfileSection("How it was looked at", "how", tuple(said))
+    return ProfileSection("How it was profiled", "how", tuple(said))
 
 
 MOST_COLUMNS, MOST_NAMES = 100, 300
@@ -689,7 +691,7 @@ def page_of(look: TableProfile) -> Page:
     rest = [column.name for column in look.columns if column not in columns] if len(columns) < len(look.columns) else []
     others = ", ".join(short(name) for name in rest[:MOST_NAMES])
     return Page(
-        title=f"A look at {short(look.table.data.model, 80)}",
+        title=f"Profile of {short(look.table.data.model, 80)}",
         facts=tuple(facts(look)),
         counts=tuple((word, sum(one.weight == word for one in found)) for word in WEIGHTS.values()),
         findings=tuple(found),
@@ -710,7 +712,7 @@ def facts(look: TableProfile) -> list[tuple[str, str]]:
     lines = [("rows", f"{table.rows:,}" + (f", {table.mature:,} of them mature" if table.mature is not None else ""))]
     if table.rows and table.timed:
         first, last = table.event.iloc[0], table.event.iloc[-1]
-        lines.append(("span", f"{moment(first)} to {moment(last)}, looked at by {look.periods.every}"))
+        lines.append(("span", f"{moment(first)} to {moment(last)}, in parts of {look.periods.every}"))
     elif table.rows:
         lines.append(("span", f"no event time: by order of arrival, in parts of {look.periods.every}"))
     if table.batches is not None:

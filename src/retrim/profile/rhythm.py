@@ -128,7 +128,7 @@ def _tie_notes(times: pd.Series, distinct: pd.Series) -> list[TableNote]:
             "ties",
             "",
             seen,
-            "rows of one time are never cut apart in what they may know: a label counts from its due time on",
+            "rows with the same time are never separated: a label counts from its due time on",
         )
     ]
 
@@ -345,13 +345,13 @@ def sizes(
             block_rows, "the autocorrelation of a first model's errors falls below 0.2 there"
         ),
         ("tune", "fold_rows"): SettingChoice(
-            max(judge_rows, n // SEARCHED), f"a {SEARCHED}th of {n}, and as many as judge at least"
+            max(judge_rows, n // SEARCHED), f"a {SEARCHED}th of {n}, and at least as many as the holdout rows"
         ),
         ("tune", "max_rounds"): SettingChoice(rounds, ""),
         ("tune", "space", "num_leaves"): SettingChoice({"low": leaves[0], "high": leaves[1], "log": True}, ""),
         ("tune", "space", "min_child_samples"): SettingChoice({"low": 5, "high": leaf, "log": True}, ""),
         ("tune", "space", "feature_fraction"): SettingChoice({"low": 0.5 if features < 40 else 0.3, "high": 1.0}, ""),
-        ("gate", "min_rows"): SettingChoice(max(judge_rows // 2, 2), "half of those that judge"),
+        ("gate", "min_rows"): SettingChoice(max(judge_rows // 2, 2), "half of the holdout rows"),
         ("gate", "baselines"): SettingChoice(floors, ""),
         ("probe", "min_rows"): SettingChoice(max(usual // 4, 12), "a quarter of a usual batch"),
         ("gain", "rows_per_check"): SettingChoice(usual, f"a batch of {rhythm.batch_every}"),
@@ -366,8 +366,8 @@ def horizon_of(rhythm: Rhythm) -> tuple[str, str]:
     if rhythm.regular:
         return span_text(
             rhythm.step
-        ), "one step of the table: the answer is taken to be known when the next row is (--horizon says otherwise)"
-    return "1D", "assumed: nothing in the table says when the answer is known (--horizon says otherwise)"
+        ), "one step of the table: the label is assumed to be known when the next row is (--horizon changes it)"
+    return "1D", "assumed: nothing in the table says when the label is known (--horizon changes it)"
 
 
 STORED = {"number": "float64", "integer": "float64", "category": "str", "time": "Timestamp"}
@@ -437,7 +437,7 @@ def draft_suite(
             drafted += _bounds(name, older[name].dropna(), reading)
         elif column.role == "target" and older[name].nunique() == 2:
             drafted.append(
-                _expect("be_in_set", name, value_set=sorted(older[name].dropna().unique()), source="one of two answers")
+                _expect("be_in_set", name, value_set=sorted(older[name].dropna().unique()), source="one of two values")
             )
     return [ExpectationDraft(one, sum(breaks(batch, one) for batch in held_out), len(held_out)) for one in drafted]
 

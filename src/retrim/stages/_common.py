@@ -126,7 +126,7 @@ def check_settings(paths: Paths) -> None:
     for key, (pinned, wanted) in differing.items():
         more = f" ({len(differing) - 1} more differ)" if len(differing) > 1 else ""
         raise BadInputError(
-            f"params.yaml means {key} = {wanted!r}, and {pinned!r} is pinned in {SETTINGS}{more}; {PIN_AGAIN}"
+            f"params.yaml sets {key} = {wanted!r}, and {pinned!r} is pinned in {SETTINGS}{more}; {PIN_AGAIN}"
         )
 
 
@@ -152,9 +152,9 @@ def check_pins(paths: Paths) -> None:
     for folder, digest in laid.items():
         if not folder.is_dir() or folder_digest(folder) != digest:
             raise BadInputError(
-                f"data/{folder.name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, as "
-                f"DVC has noted the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); then "
-                "`dvc repro` again. In a run directory made by hand: make another"
+                f"data/{folder.name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, "
+                f"because DVC has recorded the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); "
+                "then `dvc repro` again. In a run directory made by hand: make another"
             )
     _check_own_code(paths, pins.own)
 

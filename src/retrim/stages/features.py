@@ -100,8 +100,8 @@ def _apart(table: pd.DataFrame, judge_rows: int, paths: Paths) -> tuple[np.ndarr
     train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
     if len(train) < 2:
         raise RefusedError(
-            f"of {len(table)} mature rows {len(train)} had a label due before the {len(judge)} that judge; "
-            "wait for more rows, or lower split.judge_rows"
+            f"only {len(train)} of {len(table)} mature rows had a label due before the {len(judge)} holdout rows; wait "
+            "for more rows, or lower split.judge_rows"
         )
     return train, judge
 
@@ -118,7 +118,7 @@ def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray
     """All row numbers, and among them those that judged the champion, whose recipe is fitted once more."""
     if not paths.has_champion:
         raise BadInputError(
-            "mode 'final' fits the champion's recipe once more and there is no champion; train with mode search"
+            "mode 'final' refits the champion's recipe, and there is no champion; train with mode search"
         )
     judged = read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
     return np.arange(len(table)), np.flatnonzero(table["_key"].isin(judged).to_numpy())
@@ -133,7 +133,7 @@ def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:
     if kinds < 2:
         raise RefusedError(
             f"the training rows hold {kinds} class ({', '.join(found[:3])}); a {view.task} model needs at least 2; "
-            "wait until rows of another are mature"
+            "wait until rows of another class are mature"
         )
 
 

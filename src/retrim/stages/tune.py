@@ -55,7 +55,7 @@ def run(
     if mode in ("refit", FINAL):
         if champion is None:
             raise BadInputError(
-                f"mode '{mode}' copies the champion's hyperparameters and there is no champion; train with mode search"
+                f"mode '{mode}' copies the champion's hyperparameters, and there is no champion; train with mode search"
             )
         if mode == "refit" and champion.model != train.model:
             raise BadInputError(

@@ -152,9 +152,9 @@ def refuse_altered(files: Mapping[str, bytes]) -> None:
     for name in sorted({*found, *noted}):
         if found.get(name) != noted.get(name):
             raise RefusedError(
-                f"{name} of the stored model was altered since it was published, or {DIGESTS} was; copy {name} from "
-                "the bundle of its run, whose hash `retrim predict` checks; where that has the same, "
-                f"{DIGESTS} was: restore MLflow's artifacts from a backup"
+                f"{name} or {DIGESTS} of the stored model was altered since it was published; copy {name} from the "
+                f"bundle of its run, whose hash `retrim predict` checks; if that copy is the same, {DIGESTS} was "
+                "altered: restore MLflow's artifacts from a backup"
             )
 
 
@@ -216,7 +216,7 @@ class Predictor:
         if lacking:
             raise BadInputError(
                 f"the model needs {', '.join(lacking)}, which the rows do not have; add the column, blank where it is "
-                "not known, or take a version that does without"
+                "not known, or use a version that needs none of them"
             )
         if not len(rows):
             return np.empty((0, len(self.view.classes)) if self.view.task == "multiclass" else 0)

@@ -313,7 +313,9 @@ class CustomModel:
                 f"{self.path}: predict gives {found.min():g} to {found.max():g}; probabilities are 0 to 1"
             )
         if wide and np.abs(found.sum(axis=1) - 1).max() > 1e-6:
-            raise BadInputError(f"{self.path}: the chances of a row sum to {found.sum(axis=1).max():g}; they sum to 1")
+            raise BadInputError(
+                f"{self.path}: the probabilities of a row sum to {found.sum(axis=1).max():g}; they have to sum to 1"
+            )
         return found if wide else found[:, None]
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
@@ -352,7 +354,7 @@ class CustomEstimator:
         self.check_aim(view.task, loss)
         check_classes(view.task, len(view.classes))
         if not len(matrix):
-            raise BadInputError(f"{self.path} refuses 0 rows; wait for more rows")
+            raise BadInputError(f"{self.path} cannot be trained on 0 rows; wait for more rows")
         matrix = np.asarray(matrix)
         kinds: dict[str, ColumnType] = {
             name: "category" if place in view.categorical else kind

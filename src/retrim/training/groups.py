@@ -391,8 +391,8 @@ class Thresholds:
         lacking = [group.column for group in self.groups if group.column not in rows.columns]
         if lacking:
             raise BadInputError(
-                f"the model decides by {', '.join(lacking)}, which the table does not have; keep the column in "
-                "data.columns, or roll back to a version that does without"
+                f"the thresholds of the model depend on {', '.join(lacking)}, which the table does not have; keep the "
+                "column in data.columns, or roll back to a version that does without"
             )
         return np.array([self.by_group.get(name, self.default) for name in crossed(rows, self.groups)], dtype="float64")
 

@@ -379,7 +379,7 @@ class LinearEstimator:
         check_classes(view.task, len(view.classes))
         check_target(self.name, actual)
         if not len(matrix):
-            raise BadInputError(f"{self.name} refuses 0 rows; wait for more rows")
+            raise BadInputError(f"{self.name} cannot be trained on 0 rows; wait for more rows")
         l2 = float(hyperparameters["l2"] or 0)
         if not 0 < l2 < np.inf:
             raise BadInputError(f"tune.space: l2 is {l2}; it is a number above 0, such as 0.0001")

@@ -53,14 +53,14 @@ def choose_mode(
     gains = {mode: [run.gain for run in runs if run.mode == mode] for mode in CHEAPEST_FIRST}
     refits = gains["refit"]
     if not refits:
-        return ChosenMode("refit", "no refit is known yet to compare with")
+        return ChosenMode("refit", "no refit is known yet for comparison")
     base = sum(refits) / len(refits)
     worth: dict[Mode, tuple[float, float]] = {}
     for mode in CHEAPEST_FIRST[1:]:
         own = gains[mode]
         if not own:
             if [run.mode for run in runs[-TRY_AFTER:]] == ["refit"] * TRY_AFTER:
-                return ChosenMode(mode, f"{TRY_AFTER} refits running, and no {mode} is known: tried once")
+                return ChosenMode(mode, f"{TRY_AFTER} refits in a row, and the gain of {mode} is unknown: tried once")
             continue
         extra = retraining_cost * max(works[mode] / works["refit"] - 1, 0.0) if works["refit"] else 0.0
         worth[mode] = ((sum(own) / len(own) - base) * checks, extra)
@@ -70,7 +70,7 @@ def choose_mode(
                 mode, f"{mode} gained {gain:.4g} more than a refit while a version lives, for {extra:.4g} more"
             )
     said = "; ".join(f"{mode} would gain {gain:.4g} for {extra:.4g}" for mode, (gain, extra) in worth.items())
-    return ChosenMode("refit", said or "nothing dearer is known to gain more")
+    return ChosenMode("refit", said or "no costlier mode is known to gain more")
 
 
 AUTO = "auto"

@@ -161,7 +161,7 @@ def check_sums(added: np.ndarray, scores: np.ndarray) -> None:
     missed = np.abs(added.sum(axis=-1) - scores) / np.maximum(np.abs(scores), 1.0)
     if missed.size and not missed.max() <= TOLERANCE:
         raise RetrimError(
-            f"contributions miss the score by {missed.max():.3g}, more than {TOLERANCE:g}; it is not exact"
+            f"contributions differ from the score by {missed.max():.3g}, more than {TOLERANCE:g}; they are not exact"
         )
 
 
@@ -261,7 +261,7 @@ def _asked(view: FeatureView, predicted: np.ndarray, asked: str | None) -> tuple
     """Which raw score is explained, for which class, and its sign: the log odds of "not" are those of "yes" negated."""
     if view.task == "regression":
         if asked is not None:
-            raise BadInputError(f"a class, {asked!r}, is asked of a regression, which has none; leave --class out")
+            raise BadInputError(f"the class {asked!r} is requested, and a regression has no classes; leave --class out")
         return 0, None, 1.0
     if asked is not None and asked not in view.classes:
         raise UnknownNameError("class", asked, view.classes)

@@ -586,7 +586,7 @@ def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TunePa
     start = len(event) - split.judge_rows
     train = past_of(event, due, start) if start > 0 else np.empty(0, dtype="int64")
     if len(train) < 2:
-        raise ValueError(f"{len(train)} had a label due before the {split.judge_rows} that judge")
+        raise ValueError(f"only {len(train)} rows had a label due before the {split.judge_rows} holdout rows")
     event, due = event.iloc[train].reset_index(drop=True), due.iloc[train].reset_index(drop=True)
     for fold in folds(event, due, count=tune.folds, rows=tune.fold_rows):
         keep_back(fold.fit, share=tune.stop_share)

@@ -197,12 +197,12 @@ def _by_kind(named: Hyperparameters) -> dict[str, Hyperparameters]:
         kind, dot, own = name.partition(".")
         if not dot or kind not in BASES:
             raise BadInputError(
-                f"tune.space: {name!r} is not a parameter of a stack; name it with its kind, "
-                f"one of {', '.join(BASES)}, such as gbm.num_leaves, or {HELD}"
+                f"tune.space: {name!r} is not a parameter of a stack; name it with its estimator, one of "
+                f"{', '.join(BASES)}, such as gbm.num_leaves, or {HELD}"
             )
         found.setdefault(kind, {})[own] = value
     if len(found) < 2:
-        raise BadInputError(f"tune.space: a stack blends two kinds or more; {', '.join(found) or 'none'} is named")
+        raise BadInputError(f"tune.space: a stack blends two estimators or more; {', '.join(found) or 'none'} is named")
     return dict(sorted(found.items()))
 
 
@@ -219,7 +219,7 @@ def _common_link(links: dict[str, Link]) -> Link:
     """
     if len(set(links.values())) > 1:
         said = ", ".join(f"{kind}: {link}" for kind, link in links.items())
-        raise BadInputError(f"tune.space: a stack blends scores that mean the same, and these do not ({said})")
+        raise BadInputError(f"tune.space: a stack blends scores on one scale, and these differ ({said})")
     return next(iter(links.values()))
 
 

@@ -36,17 +36,17 @@ GBM_LINKS: dict[str, Link] = {"regression": "identity", "binary": "log odds", "m
 MODEL_FILE = "model.txt"
 SAMPLE_SEEDS = {"data_random_seed", "data_seed"}
 SET_BY_RETRIM = {
-    "objective": "judge.loss says it",
-    "num_class": "the table says it",
-    "num_iterations": "tune.max_rounds and early stopping say it",
-    "early_stopping_round": "every fit stops early where it may",
-    "seed": "the setting seed says it",
+    "objective": "judge.loss sets it",
+    "num_class": "the table sets it",
+    "num_iterations": "tune.max_rounds and early stopping set it",
+    "early_stopping_round": "early stopping is used wherever possible",
+    "seed": "the setting seed sets it",
     "num_threads": "it changes no result",
     "deterministic": "a version is rebuilt byte for byte",
     "force_row_wise": "a version is rebuilt byte for byte",
     "verbosity": "it changes no result",
-    "is_unbalance": "train.balance says it, and corrects the chances",
-    "scale_pos_weight": "train.balance says it, and corrects the chances",
+    "is_unbalance": "train.balance sets it, and corrects the probabilities",
+    "scale_pos_weight": "train.balance sets it, and corrects the probabilities",
 }
 """Parameters that a search may not have, and why."""
 
@@ -164,7 +164,7 @@ class GbmEstimator:
             booster = lightgbm.train(parameters, train, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
         except lightgbm.basic.LightGBMError as error:
             raise BadInputError(
-                f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; look at tune.space"
+                f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; check tune.space"
             ) from error
         kept = rounds if stop is None else booster.best_iteration
         text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
@@ -370,7 +370,7 @@ class ForestEstimator:
         way, level = aim_at("forest", GROWN_FOR, view.task, loss)
         check_classes(view.task, len(view.classes))
         if not len(matrix):
-            raise BadInputError("forest refuses 0 rows; wait for more rows")
+            raise BadInputError("forest cannot be trained on 0 rows; wait for more rows")
         own = _targets(view, actual)
         watched = None if stop is None else _targets(view, stop[1])
         weighed = np.ones(len(matrix)) if weights is None else weights

@@ -132,7 +132,7 @@ class TuneParams(SettingsSection):
     @classmethod
     def _one(cls, sampler: str | dict[str, dict[str, JsonValue]]) -> str | dict[str, dict[str, JsonValue]]:
         if not isinstance(sampler, str) and len(sampler) != 1:
-            raise ValueError(f"{len(sampler)} samplers are named, and one searches; write, for example, {{tpe: {{}}}}")
+            raise ValueError(f"{len(sampler)} samplers are named, and one is needed; write, for example, {{tpe: {{}}}}")
         return sampler
 
     @property
@@ -293,7 +293,7 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
             asked = [lived.ask(space) for _ in range(count)]
             if [dict(trial.params) for trial in asked] != _ask(params, history, count, None):
                 raise BadInputError(
-                    f"tune.sampler: {params.sampler_name!r} does not ask the same again when a search resumes; "
+                    f"tune.sampler: {params.sampler_name!r} does not propose the same trials when a search resumes; "
                     f"use one that does: {', '.join(entry.name for entry in SAMPLERS)}"
                 )
             for trial in asked:
