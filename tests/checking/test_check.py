@@ -609,7 +609,7 @@ def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make:
     stopped, ended = held_until_it_grows(refused_twice(make))
 
     assert (stopped.outcome, stopped.record["stopped"]) == ("held", "hold")
-    assert "2 refusals in a row" in stopped.reason
+    assert "2 refusals" in stopped.reason
     assert (ended.outcome, ended.record["fired"]) == ("retrain", ["gain"])
 
 
