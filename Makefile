@@ -41,7 +41,7 @@ demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when
 
 .PHONY: test
 test: $(ready) ## Run the tests but for the longest whole runs (`make e2e` has them), with the coverage of core and a sample of mutants.
-	@$(python) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not drill and not browser and not e2e" --cov --cov-report=term --cov-fail-under=95
+	@$(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not drill and not browser and not e2e" --cov --cov-report=term --cov-fail-under=95
 
 # The folders of pure code, and what holds the structure.
 quick := architecture batches card decision drift features gate lineage mutants profile reading stats table training

@@ -111,8 +111,8 @@ def test_ten_thousand_checks_are_read_in_parts(desk: Desk, tmp_path: Path, monke
     add_checks(many, 10_000)
     now = many.day(19 + 10_000 / 24)
     reads: list[Any] = []
-    read = check_record.from_record
-    monkeypatch.setattr(check_record, "from_record", lambda kind, kept: reads.append(kind) or read(kind, kept))
+    read = check_record.read_record
+    monkeypatch.setattr(check_record, "read_record", lambda kind, kept: reads.append(kind) or read(kind, kept))
     newest = find_page(many.workspace, now=now)
     ((_, address), *_) = newest.tables[0].older
     older = find_page(many.workspace, now=now, until=unquote(address.removeprefix("?until=")))
