@@ -50,5 +50,5 @@ def test_the_figure_of_each_limit_is_a_metric(kept: dict[str, bytes]) -> None:
 def test_the_note_tells_the_proxies(kept: dict[str, bytes]) -> None:
     (name,) = [name for name in kept if name.endswith("mlflow.db")]
 
-    assert b"forbidden column sex can be told from" in kept[name]
+    assert b"forbidden column sex can be predicted from" in kept[name]
     assert VALUES[0].encode() not in kept[name]

@@ -370,7 +370,7 @@ def test_rows_that_come_twice_are_counted() -> None:
     frame = table()
     drafted = looked_at(csv(pd.concat([frame, frame.iloc[:7]])))
 
-    assert "7 rows are" in said(drafted, "duplicates")
+    assert "7 rows occur" in said(drafted, "duplicates")
 
 
 PERSONAL: dict[str, list[str]] = {

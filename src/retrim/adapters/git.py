@@ -118,8 +118,8 @@ def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
         path = root / name
         if name.endswith("/"):
             raise RefusedError(
-                f"untracked folder {name} is a git repository of its own, whose files no snapshot can hold; "
-                "add it to .gitignore"
+                f"untracked folder {name} is a git repository of its own, whose files a snapshot cannot include; add "
+                "it to .gitignore"
             )
         if not path.is_file() or path.is_symlink():
             continue

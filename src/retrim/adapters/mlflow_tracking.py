@@ -381,7 +381,7 @@ class Experiment:
             said = address_of(self.tracking_url).clean(_first_line(error))
             raise RetrimError(
                 f"MLflow at {self.shown} could not {what}: {said}; check RETRIM_MLFLOW_URL and that the store or "
-                "server is there"
+                "server can be reached"
             ) from error
 
     def open_run(self, run_id: str, name: str, tags: Mapping[str, str]) -> str:

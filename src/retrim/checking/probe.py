@@ -251,9 +251,9 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
         record_alert(
             workspace,
             AlertKind.SKEW,
-            f"{skew.over} of {skew.rows} served predictions are further from what their version says now than "
-            f"{skew.bound:g} of the mean prediction; the furthest, {skew.largest:.3g} of it: `retrim versions explain "
-            f"'{worst.key}@{worst.version}'` says whether its features differed then, or it was altered",
+            f"{skew.over} of {skew.rows} served predictions differ from what their version predicts now by more than "
+            f"{skew.bound:g} of the mean prediction; the furthest by {skew.largest:.3g} of it: `retrim versions "
+            f"explain '{worst.key}@{worst.version}'` says whether its features differed then, or it was altered",
             now=now,
             about="served predictions",
         )

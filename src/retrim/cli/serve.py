@@ -99,7 +99,7 @@ def serve(
     if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
             f"a version number belongs to one workspace, and {len(roots)} workspaces are named; leave the number out: "
-            "ask for it with ?version=N, and name a shadow as previous or challenger"
+            "request a version with ?version=N, and name a shadow as previous or challenger"
         )
     if len(shadows) > MOST_SHADOWS:
         raise BadInputError(f"--shadow is given {len(shadows)} times; name {MOST_SHADOWS} at most")

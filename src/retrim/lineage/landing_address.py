@@ -251,7 +251,7 @@ class LandingAddress:
             there = self._lock()
         if not there:
             raise BusyError(
-                f"another machine began to land at {self.shown}, because this one was silent for 15 minutes; "
+                f"another machine began to land at {self.shown}, because this one showed no activity for 15 minutes; "
                 "nothing was changed: land it again"
             )
 

@@ -250,7 +250,7 @@ def labels_of(desk: TablePlan, event: pd.Series, target: pd.Series) -> Literal["
     to_come = int(missing[len(missing) - tail :].sum())
     never = int(missing.sum()) - to_come
     if never:
-        seen = f"{never} rows have none, although later rows have one: the value is missing, and will not come"
+        seen = f"{never} rows have none, although later rows have one: the value is missing, and never comes"
         desk.notes.append(TableNote("labels", name, seen, "kept as rows without a label; nothing waits for them"))
     if to_come:
         seen = f"{to_come} of the newest {tail} rows have none yet: they are still to come"

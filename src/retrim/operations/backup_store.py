@@ -240,8 +240,8 @@ class BackupStore:
             there = self._lock.is_there()
         if not there:
             raise BusyError(
-                f"another backup has begun at {self.shown}, because this one was silent for 15 minutes; nothing "
-                "was changed: wait for it, then try again"
+                f"another backup has begun at {self.shown}, because this one showed no activity for 15 minutes; "
+                "nothing was changed: wait for it, then try again"
             )
 
     def _listed(self, within: str) -> dict[str, int]:
