@@ -27,7 +27,7 @@ from policies import GATED, LATE, PARAMS, PARTS, RUNS, TRIGGERS, gain_of, settin
 from streams import Stream
 
 from retrim.decision.accumulated_gain import reference_band
-from retrim.decision.policy import LossMatrix
+from retrim.decision.policy_backtest import LossMatrix
 from retrim.decision.policy_play import DRAWS, Setting, best_in_hindsight, by_rules, play_policy
 from retrim.table.data import DataParams
 

@@ -21,7 +21,7 @@ from matrices import FIRST, WINDOWS, matrix_of
 from policies import PARAMS, PARTS, RUNS, asked_at, gain_of, setting_of
 from streams import Stream, load
 
-from retrim.decision.policy import LossMatrix
+from retrim.decision.policy_backtest import LossMatrix
 from retrim.decision.policy_play import Setting, at_checks, best_in_hindsight, every, play_policy
 from retrim.table.data import DataParams, assemble, mature
 

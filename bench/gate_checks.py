@@ -24,7 +24,7 @@ import pandas as pd
 from matrices import FIRST, KINDS, WINDOWS, recipe_of
 from streams import NAMES, ROOT, Stream, load, shuffled
 
-from retrim.decision.policy import equal_rows
+from retrim.decision.policy_backtest import equal_rows
 from retrim.features.view import FeatureView
 from retrim.gate.models import judge_models
 from retrim.gate.verdict import HoldoutJudgement, ScoredModel, StatedInterval

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from streams import Stream
 
-from retrim.decision.policy import FitJob, FitLosses, LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
+from retrim.decision.policy_backtest import FitJob, FitLosses, LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
 from retrim.training.recipe import Recipe, WindowKind
 
 FIRST, WINDOWS, BLOCKS = 0.2, 50, 4

@@ -32,7 +32,7 @@ from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
 
 from retrim.decision import probe
 from retrim.decision.accumulated_gain import EMPTY
-from retrim.decision.policy import LossMatrix, PolicyDelays
+from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
 from retrim.decision.policy_compare import periodic, usual_fit
 from retrim.decision.policy_play import (
     Asks,

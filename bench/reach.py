@@ -28,7 +28,7 @@ from policies import (
 )
 from streams import NAMES, STATIONARY, Stream, load, shuffled
 
-from retrim.decision.policy import LossMatrix
+from retrim.decision.policy_backtest import LossMatrix
 from retrim.decision.policy_compare import PERIODS
 from retrim.decision.policy_play import PlayedPolicy, at_checks, every, play_policy
 

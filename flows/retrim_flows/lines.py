@@ -20,7 +20,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.runtime import deployment
 from prefect.states import State
 
-from retrim.alerting import AlertKind, without_figures
+from retrim.decision.alerts import AlertKind, without_figures
 from retrim.landing.ingest import Landed
 from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace, clock, record_alert

@@ -7,12 +7,12 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 
+from retrim.alerting.telling import ping_watcher
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, RefusedError
-from retrim.lineage.telling import ping_watcher
 from retrim_flows.kept_page import MAKER, keep_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import maintain

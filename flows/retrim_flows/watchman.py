@@ -13,7 +13,7 @@ from typing import Self
 import pandas as pd
 
 from retrim.adapters.prefect_server import Server
-from retrim.lineage.telling import tell_people
+from retrim.alerting.telling import tell_people
 from retrim.lineage.workspace import Workspace
 from retrim.retraining.recover import end_hung_runs
 from retrim_flows.missed import take_up_again

@@ -17,11 +17,11 @@ from pydantic import Field, JsonValue, SecretStr, TypeAdapter, ValidationError, 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from retrim.alerting import AlertParams
 from retrim.batches.concern import BatchParams
 from retrim.card.card import CardParams
 from retrim.decision.accumulated_gain import GainParams
-from retrim.decision.policy import PolicyParams
+from retrim.decision.alerts import AlertParams
+from retrim.decision.policy_backtest import PolicyParams
 from retrim.decision.previous_champions import PreviousChampionParams
 from retrim.decision.probation import ProbationParams, ProofParams, ServedParams
 from retrim.decision.probe import ProbeParams

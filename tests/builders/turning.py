@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from retrim.decision.policy import LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
+from retrim.decision.policy_backtest import LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
 from retrim.decision.probe import ProbeParams, ProbeResult, reading_of, refit_losses
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses

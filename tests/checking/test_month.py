@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from retrim.alerting import AlertKind
 from retrim.checking.history import month_spent
+from retrim.decision.alerts import AlertKind
 from tests.builders.desk import Desk, make_desk, with_params
 
 MONEY = {"cost": 40.0, "per_unit": 0.5, "currency": "EUR"}

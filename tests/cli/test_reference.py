@@ -15,7 +15,7 @@ from retrim.checking.check import AcknowledgedHold
 from retrim.checking.score import ScoringResult
 from retrim.cli.answers import find_versions
 from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost
-from retrim.decision.policy import PolicyParams
+from retrim.decision.policy_backtest import PolicyParams
 from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
 from retrim.decision.stored_rows import DecisionRow, Origin, VersionRow
 from retrim.drift.verify import VerifiedRates

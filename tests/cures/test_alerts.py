@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.alerting import SHOWN, Alert, AlertKind, compose_message, what_to_do
+from retrim.decision.alerts import SHOWN, Alert, AlertKind, compose_message, what_to_do
 from retrim.lineage.workspace import Workspace, clock, open_workspace, record_alert
 from retrim.reports.health import find_health
 from tests.builders.cured import Cure

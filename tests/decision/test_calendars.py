@@ -8,7 +8,7 @@ import pytest
 
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
-from retrim.decision.policy import PolicyDelays
+from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_compare import Policy, PolicySetup, policies
 from retrim.decision.policy_play import GateSimulation, Setting, play_policy
 from retrim.decision.rules import Evidence, TriggerParams, decide

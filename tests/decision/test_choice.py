@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.decision.policy import FitJob, FitLosses, LossMatrix, PolicyDelays, cut, equal_rows
+from retrim.decision.policy_backtest import FitJob, FitLosses, LossMatrix, PolicyDelays, cut, equal_rows
 from retrim.decision.policy_compare import (
     Policy,
     PolicyChoice,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.decision.policy import EarlyLabels, FitJob, cut, equal_rows, score_job
+from retrim.decision.policy_backtest import EarlyLabels, FitJob, cut, equal_rows, score_job
 from retrim.decision.policy_play import known_from
 from retrim.decision.probe import ProbeParams, refit_losses
 from retrim.features.view import FeatureView

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.policy import PolicyDelays
+from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_play import best_in_hindsight, frontier
 
 WINDOWS = 6

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrim.decision.policy import LossMatrix, PolicyDelays
+from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
 from retrim.decision.policy_play import (
     ChampionLife,
     GateSimulation,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.decision.policy import LossMatrix, PolicyDelays, cut, equal_rows, equal_spans, jobs, score_job
+from retrim.decision.policy_backtest import LossMatrix, PolicyDelays, cut, equal_rows, equal_spans, jobs, score_job
 from retrim.decision.policy_play import LiveModel, Setting, known_from, read
 from retrim.decision.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
-from retrim.decision.policy import PolicyDelays
+from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_play import (
     GateSimulation,
     PolicyAnswer,

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed, Running
 
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.files import WorkspacePaths
 from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace

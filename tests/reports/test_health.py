@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from retrim.adapters.database import iso
-from retrim.alerting import AlertKind
+from retrim.alerting.telling import tell_people
 from retrim.checking.mode import begin_due_times, mark_due_time
+from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import RunDetail
-from retrim.lineage.telling import tell_people
 from retrim.lineage.workspace import clock, record_alert
 from retrim.reports.health import HealthLevel, find_health
 from retrim.settings import Env

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.checking.mode import share_of_refit
-from retrim.decision.policy import FitLosses
+from retrim.decision.policy_backtest import FitLosses
 from retrim.errors import RefusedError
 from retrim.files import read_yaml
 from retrim.reports import policy

@@ -12,28 +12,19 @@ The landing zone: one immutable Parquet file a batch, in a partition a day of ar
 
 A file is written aside, flushed and renamed, under a lock that dies with its process;
 so it is there whole or not at all, and landing it again changes nothing.
-
-Batches set aside: the bytes as they came, and a report of what is wrong with them.
-
-    <root>/<first 16 digits of the digest>/report.json
-    <root>/<first 16 digits of the digest>/source.csv
-
-A new entry is built aside and renamed. A report is replaced before bytes are removed,
-so a kill in between leaves bytes too many, never too few.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import pandas as pd
@@ -41,7 +32,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from retrim.errors import BadInputError, RetrimError
 from retrim.files import file_digest, file_state, flush, make_private_folder, open_private
 from retrim.parquet import parquet_table
 from retrim.reading.landed import (
@@ -63,9 +53,8 @@ from retrim.reading.landed import (
     withdrawn_names,
 )
 from retrim.reading.packs import FAN, SMALL_ROWS, pack_small_files
-from retrim.stats.codec import Instant, from_record, to_json, to_record, written
+from retrim.stats.codec import Instant, from_record, to_json, to_record
 from retrim.table.data import OURS, DataParams
-from retrim.table.fault import Fault
 from retrim.table.schema import LandedSchema
 
 FOLDER, MANIFEST = ".index", "manifest.json"
@@ -649,145 +638,3 @@ def _flushed(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-State = Literal["held", "released", "dropped", "landed"]
-REPORT, SOURCE = "report.json", "source"
-LONGEST_SUFFIX = 40  # the name the bytes are kept under must fit, however long that of the file is
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuarantinedBatch:
-    """One batch in quarantine.
-
-    Args:
-        digest: sha256 of its bytes.
-        kind: What it was to land as.
-        correction: Whether it was to land as a correction.
-        file: Name of the file it came as.
-        of: sha256 of the large file that it is a piece of; empty when it is none.
-        size: Bytes.
-        arrived: When it came, UTC.
-        state: Held; released or dropped by a person; landed, when the same bytes were accepted later.
-        by: Who released or dropped it; empty where nobody did.
-        reason: Why it was released or dropped; empty while it is held.
-        closed: When; None while it is held.
-        faults: What is wrong with it.
-    """
-
-    digest: str
-    kind: Kind
-    correction: bool
-    file: str
-    of: str = ""
-    size: int
-    arrived: Instant
-    state: State
-    by: str
-    reason: str
-    closed: Instant | None
-    faults: tuple[Fault, ...]
-
-    @written
-    def batch(self) -> str:
-        return batch_id(self.digest)
-
-
-class Quarantine:
-    """The quarantine at `root`. Writers hold the landing zone's lock."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def put(self, entry: QuarantinedBatch, content: bytes) -> Path:
-        """Sets a batch aside; the folder of an earlier entry with the same bytes is written anew.
-
-        Returns:
-            The folder of the entry.
-        """
-        make_private_folder(self.root)
-        for left in self.root.glob(f"{ASIDE}*"):
-            shutil.rmtree(left)
-        folder = self.root / entry.batch
-        aside = folder if folder.exists() else self.root / f"{ASIDE}{entry.batch}"
-        aside.mkdir(exist_ok=True)
-        suffix = "".join(Path(entry.file).suffixes[-2:])[-LONGEST_SUFFIX:]
-        _write_quarantine(aside / f"{SOURCE}{suffix}", content)
-        self._report(aside, entry)
-        if aside != folder:
-            aside.replace(folder)
-            flush(self.root)
-        return folder
-
-    def find(self, digest: str) -> QuarantinedBatch | None:
-        """The entry with this digest, in full or its first 16 digits; None if there is none."""
-        report = self.root / batch_id(digest) / REPORT
-        if not report.is_file():
-            return None
-        try:
-            return from_record(QuarantinedBatch, json.loads(report.read_text(encoding="utf-8")))
-        except (ValueError, RetrimError) as error:
-            raise RetrimError(f"{report} is damaged ({error}); restore it from a backup") from error
-
-    def get(self, name: str) -> QuarantinedBatch:
-        """The entry whose batch begins with `name`.
-
-        Raises:
-            BadInputError: None does, or more than one.
-        """
-        known = [entry.batch for entry in self.entries()]
-        found = [batch for batch in known if batch.startswith(name)]
-        if len(found) != 1 or not name:
-            there, named = ("write more of the id", found) if found and name else ("there are", known)
-            count = len(found) if name else 0
-            raise BadInputError(
-                f"{name!r} matches {count} batches in quarantine; {there}: {', '.join(named) or 'none'}"
-            )
-        entry = self.find(found[0])
-        assert entry is not None
-        return entry
-
-    def entries(self) -> list[QuarantinedBatch]:
-        """Every entry, in order of arrival and digest."""
-        found = [self.find(report.parent.name) for report in self.root.glob(f"[!.]*/{REPORT}")]
-        return sorted((one for one in found if one is not None), key=lambda one: (one.arrived, one.digest))
-
-    def content(self, entry: QuarantinedBatch) -> bytes | None:
-        """The bytes that were set aside; None when they have been removed."""
-        for path in sorted((self.root / entry.batch).glob(f"{SOURCE}*")):
-            return path.read_bytes()
-        return None
-
-    def close(
-        self, entry: QuarantinedBatch, *, state: State, by: str, reason: str, now: pd.Timestamp
-    ) -> QuarantinedBatch:
-        """Ends an entry: its report says why, and its bytes are removed. Closing twice changes nothing.
-
-        What was dropped may still land, when it is ingested again.
-        """
-        folder = self.root / entry.batch
-        if entry.state == "held" or (entry.state == "dropped" and state != "dropped"):
-            entry = replace(entry, state=state, by=by, reason=reason, closed=now)
-            self._report(folder, entry)
-        for path in folder.glob(f"{SOURCE}*"):
-            path.unlink()
-        return entry
-
-    def date_anew(self, entry: QuarantinedBatch, arrived: pd.Timestamp) -> None:
-        """Gives an entry another arrival: only after the clock ran ahead."""
-        self._report(self.root / entry.batch, replace(entry, arrived=arrived))
-
-    def _report(self, folder: Path, entry: QuarantinedBatch) -> None:
-        text = json.dumps({"batch": entry.batch, **to_record(entry)}, indent=2, ensure_ascii=False) + "\n"
-        _write_quarantine(folder / REPORT, text.encode("utf-8"))
-
-
-def _write_quarantine(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    aside = path.with_name(f"{ASIDE}{path.name}")
-    with open_private(aside) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    flush(path.parent)

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.alerting import AlertKind
 from retrim.checking.beside import look_at_canary
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
@@ -37,6 +36,7 @@ from retrim.checking.probation import look_at_probation, rolled_back_instead
 from retrim.checking.probe import beside_judged, realise, tell_skew
 from retrim.checking.score import score_table
 from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain
+from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.history import CheckHistory, summarise_checks
 from retrim.decision.previous_champions import restore_instead

@@ -21,8 +21,8 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import hash_keys
-from retrim.alerting import AlertKind
 from retrim.decision.accumulated_gain import MonthSpent
+from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import (
     AskedRefit,
     AskedRun,

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.alerting import AlertKind
 from retrim.checking.history import PROBATION_ROLLBACK, as_check, newest_check
 from retrim.checking.previous_champions import forbidden_in
+from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.history import RunOutcome
 from retrim.decision.probation import (

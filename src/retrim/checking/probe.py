@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from retrim.alerting import AlertKind
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
 from retrim.checking.score import stored_values
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, reference_band
+from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import CheckRecord, MeasuredWindow, ShownProbe, StoredCheck
 from retrim.decision.probation import ServedPredictions, Skew, skews_of
 from retrim.decision.probe import (

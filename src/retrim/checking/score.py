@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.adapters.database import iso
-from retrim.alerting import AlertKind
 from retrim.checking.history import used_by
+from retrim.decision.alerts import AlertKind
 from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError
 from retrim.features.view import FeatureView

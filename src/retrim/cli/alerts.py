@@ -8,7 +8,7 @@ import typer
 from retrim.cli.base import AsJson, as_time, example, workspace_here
 
 if TYPE_CHECKING:
-    from retrim.lineage.telling import Sending
+    from retrim.alerting.telling import Sending
 
 alerts_app = typer.Typer(help="Alerts: list, send those that wait, test the addresses.", invoke_without_command=True)
 
@@ -45,7 +45,7 @@ def send_test_messages(as_json: AsJson = False) -> None:
 
     The addresses are those of RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if an address failed.
     """
-    from retrim.lineage.telling import send_test
+    from retrim.alerting.telling import send_test
 
     _show_sent(send_test(workspace_here(), now=as_time(None)), as_json=as_json)
 
@@ -56,7 +56,7 @@ def send(as_json: AsJson = False) -> None:
 
     If you do not run the schedule, run this command from a timer such as cron. The exit code is 1 if an address failed.
     """
-    from retrim.lineage.telling import tell_people
+    from retrim.alerting.telling import tell_people
 
     _show_sent(tell_people(workspace_here(), now=as_time(None)), as_json=as_json)
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.adapters.landing_zone import Quarantine
 from retrim.adapters.prefect_server import NextRun, known_server
-from retrim.alerting import KIND_FACTS, AlertKind, what_to_do
+from retrim.alerting.telling import UnsentAlerts, unsent_alerts
 from retrim.checking.beside import compare_canary, compare_shadows
 from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
 from retrim.checking.history import StopCounts, checks_in, evidence_of, is_held, rolled_back, stopped_since
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
 from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
+from retrim.decision.alerts import KIND_FACTS, AlertKind, what_to_do
 from retrim.decision.canary import Canary
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
 from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside, ServedPredictions
@@ -27,7 +27,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of
 from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.ingest import withdrawn_of_versions
-from retrim.lineage.telling import UnsentAlerts, unsent_alerts
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import REFIT, Workspace
 from retrim.operations.costs import MonthCost, cost_of_month, priced_gb
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting

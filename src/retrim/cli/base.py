@@ -98,8 +98,8 @@ def tell_at_end() -> None:
     """When a command has ended, sends what people are to be told, if the environment names any."""
     if not any(os.environ.get(name) for name in ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE")):
         return
+    from retrim.alerting.telling import tell_people_quietly
     from retrim.errors import RetrimError
-    from retrim.lineage.telling import tell_people_quietly
 
     with suppress(RetrimError):  # what is wrong with the workspace the command has said, or it was of none
         tell_people_quietly(workspace_here(), now=as_time(None))

@@ -11,8 +11,8 @@ import typer
 from retrim.cli.base import AsJson, By, Now, Reason, as_time, example, past_time, workspace_here
 
 if TYPE_CHECKING:
-    from retrim.adapters.landing_zone import QuarantinedBatch
     from retrim.landing.ingest import Landed
+    from retrim.landing.quarantine import QuarantinedBatch
 
 app = typer.Typer()
 

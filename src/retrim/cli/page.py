@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from retrim.adapters.landing_zone import Quarantine
 from retrim.checking.check import CheckOutcome
 from retrim.checking.history import CHECK, as_check
 from retrim.cli import render
@@ -31,6 +30,7 @@ from retrim.decision.stored_rows import ReleaseRow
 from retrim.drift.joint import TOGETHER
 from retrim.drift.profile import WindowBar
 from retrim.errors import RetrimError
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace
 from retrim.reports.distributions import find_distributions
 from retrim.reports.health import Health, HealthLevel, ModelPlace, find_health

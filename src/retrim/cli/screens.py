@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrim.adapters.landing_zone import QuarantinedBatch
 from retrim.adapters.prefect_server import NextRun
+from retrim.alerting.telling import UnsentAlerts
 from retrim.card.replay import ReplayMoment, ReplaySide
 from retrim.checking.audit import Audit
 from retrim.checking.check import CheckOutcome
@@ -60,7 +60,7 @@ from retrim.drift.slices import Slice
 from retrim.errors import BadInputError
 from retrim.gate.verdict import mark_of
 from retrim.landing.ingest import quarantined_batch, show_batch
-from retrim.lineage.telling import UnsentAlerts
+from retrim.landing.quarantine import QuarantinedBatch
 from retrim.lineage.workspace import Workspace
 from retrim.release.approval import WaitingVersion
 from retrim.release.versions import LiveVersion

@@ -24,7 +24,7 @@ import pandas as pd
 
 from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band, reference_band
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
-from retrim.decision.policy import LossMatrix, PolicyDelays, WindowCuts
+from retrim.decision.policy_backtest import LossMatrix, PolicyDelays, WindowCuts
 from retrim.decision.probe import GatePreview, Outlook, ProbeResult
 from retrim.decision.rules import Evidence, TriggerParams, decide
 from retrim.errors import RefusedError

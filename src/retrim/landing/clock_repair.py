@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.adapters.landing_zone import Quarantine, QuarantinedBatch
 from retrim.adapters.store import date_decision_anew, date_run_anew
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import DecisionRow, RunRow, VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.ingest import A_SECOND
+from retrim.landing.quarantine import Quarantine, QuarantinedBatch
 from retrim.lineage.workspace import Workspace, record_alert, require_who_and_why
 from retrim.stats.codec import Moment
 

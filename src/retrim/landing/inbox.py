@@ -33,12 +33,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from retrim.adapters.landing_zone import Landing, Quarantine
+from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.landing.ingest import A_SECOND, Landed, land_batch, land_labels, refuse_withdrawn
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace, clock, record_alert, tell_suspicious
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.chunks import Chunk, LargeFile, large_at

@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 
 from retrim.adapters.great_expectations import fit_suite, for_columns, read_suite, validate
-from retrim.adapters.landing_zone import AtAddress, Landing, Quarantine, QuarantinedBatch, State
+from retrim.adapters.landing_zone import AtAddress, Landing
 from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
@@ -34,6 +34,7 @@ from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, name_of
 from retrim.landing.as_of_view import landed_columns, refuse_changes
+from retrim.landing.quarantine import Quarantine, QuarantinedBatch, State
 from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
 from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, Withdrawal, batch_id, schemas_of

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from retrim.adapters.database import iso
 from retrim.adapters.sql_table import FileOfRows, add_files
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.errors import RetrimError
 from retrim.lineage.prediction_log import SCHEMA, PredictionLog, version_of
 from retrim.lineage.workspace import Workspace, clock, record_alert

@@ -27,7 +27,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.signing import Keys
 from retrim.adapters.store import Store
-from retrim.alerting import KIND_FACTS, AlertKind, Severity, is_to_be_told
+from retrim.decision.alerts import KIND_FACTS, AlertKind, Severity, is_to_be_told
 from retrim.decision.check_record import AskedRun
 from retrim.decision.stored_rows import AlertRow, DecisionRow, as_text
 from retrim.errors import BadInputError, RefusedError
@@ -147,7 +147,7 @@ def record_alert(
 
     Args:
         workspace: The workspace.
-        kind: What happened; `retrim.alerting` says how grave it is and what to do.
+        kind: What happened; `retrim.decision.alerts` says how grave it is and what to do.
         text: Why, in a sentence or two.
         now: The moment that it is about.
         about: What it happened to, such as a batch or a version. While something lasts, the same kind about the same

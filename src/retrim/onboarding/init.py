@@ -13,10 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.landing_zone import Landing, Quarantine
+from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, count_cores, flush_all, read_yaml, write_file
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace, clock, landing_address_of, report_progress
 from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft

@@ -22,6 +22,7 @@ from retrim.adapters.landing_zone import Landing
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.prefect_server import PrefectApi, answers, known_server
 from retrim.adapters.sql_table import count_rows
+from retrim.alerting.telling import addresses_of
 from retrim.checking.mode import missed_times
 from retrim.decision.rules import ScheduleParams
 from retrim.errors import BadInputError, RetrimError
@@ -29,7 +30,6 @@ from retrim.files import CORES_VARIABLE, WorkspacePaths, count_cores
 from retrim.lineage.locks import is_alive
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.prediction_copy import TABLE
-from retrim.lineage.telling import addresses_of
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import place_of_backups
 from retrim.operations.backup_parts import PRIVATE_KEY

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters.database import iso
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import AskedRefit, FixedMode, StartedBy
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunDetail, RunRow, Said, as_text
 from retrim.errors import BadInputError, RefusedError

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.decision.canary import LARGEST_SHARE, Canary, CanaryEnd
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import write_private

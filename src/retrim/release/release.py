@@ -14,7 +14,7 @@ import pandas as pd
 import retrim
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, RefusedError, RetrimError

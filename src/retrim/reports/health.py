@@ -14,15 +14,15 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from retrim.adapters.landing_zone import Quarantine
+from retrim.alerting.telling import unsent_alerts
 from retrim.checking.history import CHECK, is_held
 from retrim.checking.mode import missed_times
 from retrim.checking.score import columns_gone
 from retrim.errors import RetrimError
 from retrim.files import WorkspacePaths, workspaces
 from retrim.landing.inbox import overdue
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.locks import is_alive
-from retrim.lineage.telling import unsent_alerts
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.release.approval import waiting
 from retrim.release.versions import find_live_version

@@ -18,6 +18,7 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_registry import adopt
 from retrim.adapters.store import copy_past
+from retrim.alerting.telling import tell_nobody
 from retrim.card.replay import (
     Change,
     Cost,
@@ -38,7 +39,6 @@ from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths, dump_yaml, link, load_yaml, read_yaml
 from retrim.landing.as_of_view import known_table
-from retrim.lineage.telling import tell_nobody
 from retrim.lineage.workspace import REFIT, Workspace, clone
 from retrim.reading.landed import hash_file, withdrawal_file
 from retrim.release.release import sync_aliases

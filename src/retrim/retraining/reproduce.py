@@ -21,7 +21,7 @@ from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import read_attestation
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.decision.probation import (
     REBUILD,
     Agreement,

@@ -16,11 +16,11 @@ import pandas as pd
 
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
-from retrim.alerting import AlertKind
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.history import newest_check, rows_to_wait_for, used_rows
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
+from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import AskedRefit, StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks

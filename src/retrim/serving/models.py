@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from retrim.alerting import AlertKind
+from retrim.decision.alerts import AlertKind
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_state
 from retrim.lineage.tokens import Doorkeeper

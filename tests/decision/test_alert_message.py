@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from retrim.alerting import SHOWN, Alert, AlertKind, Severity, compose_message
+from retrim.decision.alerts import SHOWN, Alert, AlertKind, Severity, compose_message
 
 NOW = pd.Timestamp("2026-03-02 12:00", tz="UTC")
 

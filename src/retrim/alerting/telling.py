@@ -16,7 +16,8 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
-from retrim.alerting import (
+from retrim.alerting.notify import AlertAddress, read_addresses, send_messages, send_ping
+from retrim.decision.alerts import (
     KEPT,
     Alert,
     AlertKind,
@@ -29,7 +30,6 @@ from retrim.alerting import (
 )
 from retrim.decision.stored_rows import AlertRow, DeliveryRow
 from retrim.errors import BadInputError, RetrimError
-from retrim.lineage.notify import AlertAddress, read_addresses, send_messages, send_ping
 from retrim.lineage.workspace import Workspace
 
 LOGGER = logging.getLogger("retrim.telling")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.alerting import (
+from retrim.decision.alerts import (
     KIND_FACTS,
     LAST_RETRY,
     Alert,

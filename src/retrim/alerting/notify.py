@@ -26,7 +26,7 @@ import retrim
 from retrim.errors import BadInputError
 
 if TYPE_CHECKING:
-    from retrim.alerting import Message
+    from retrim.decision.alerts import Message
 
 PROTOCOL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30})://(.+)")
 PARTS = re.compile(r"[/?&=:@#,;\s]+")
@@ -121,7 +121,7 @@ def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message
     source = str(Path(retrim.__file__).resolve().parents[1])
     started = [
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "retrim.lineage.notify"],
+            [sys.executable, "-P", "-m", "retrim.alerting.notify"],
             env={**os.environ, "PYTHONPATH": source},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

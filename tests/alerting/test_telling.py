@@ -15,12 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 from retrim.adapters.dvc import clean_environment
-from retrim.alerting import AlertKind, Message
-from retrim.errors import BadInputError
-from retrim.files import WorkspacePaths
-from retrim.lineage import notify
-from retrim.lineage.notify import AlertAddress, masked, read_addresses
-from retrim.lineage.telling import (
+from retrim.alerting import notify
+from retrim.alerting.notify import AlertAddress, masked, read_addresses
+from retrim.alerting.telling import (
     LEASE,
     Sending,
     ping_watcher,
@@ -29,6 +26,9 @@ from retrim.lineage.telling import (
     tell_people_quietly,
     unsent_alerts,
 )
+from retrim.decision.alerts import AlertKind, Message
+from retrim.errors import BadInputError
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace, clock, record_alert
 from retrim.settings import Env, load_params
 from tests.builders.desk import make_desk
@@ -171,7 +171,7 @@ import sys
 import threading
 from pathlib import Path
 from retrim.files import WorkspacePaths
-from retrim.lineage.telling import tell_people
+from retrim.alerting.telling import tell_people
 from retrim.lineage.workspace import Workspace, clock
 from retrim.settings import Env, load_params
 workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
