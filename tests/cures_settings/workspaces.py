@@ -175,7 +175,7 @@ OTHERWISE = {"data.columns.noise.role": "forbidden"}
 OTHER_TARGET = {"data.columns.outcome.role": "feature", "data.columns.level.role": "target"}
 Made = partial(Case, made=True)
 WORKSPACES = (
-    Made("row {} had not landed by {}, or data.rows leaves it out; it cannot be explained",
+    Made("row {} had not landed by {}, or data.rows leaves it out; change data.rows, or give the row as a file",
          {"data.rows.where": [{"column": "level", "at_least": 99.0}]}, ({"data.rows.where": []},), explained),
     Made("If {} renamed, declare it: data.columns, `was: {}`", {"data.columns.slope": GONE},
          ({"data.columns.incline": {**NUMBER, "was": "slope"}},), column_gone),

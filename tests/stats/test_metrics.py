@@ -176,11 +176,11 @@ class TestWhatDoesNotFit:
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_a_prediction_that_is_no_number_is_refused(self, value: float):
-        with pytest.raises(BadInputError, match="1 predicted values"):
+        with pytest.raises(BadInputError, match="predicted: 1 of 3"):
             row_losses("mae", ACTUAL, np.array([1.0, value, 2.0]))
 
     def test_a_missing_label_is_refused(self):
-        with pytest.raises(BadInputError, match="1 actual values"):
+        with pytest.raises(BadInputError, match="actual: 1 of 3"):
             row_losses("mae", np.array([1.0, np.nan, 2.0]), PREDICTED)
 
     def test_no_rows_cannot_be_measured(self):

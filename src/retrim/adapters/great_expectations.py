@@ -250,8 +250,8 @@ def _check(where: str, written: Any) -> None:
     kind = expectation.type
     if any(word in kind for word in DISTRIBUTION):
         raise BadInputError(
-            f"suite {where}: {kind} describes a distribution; a suite is for types, keys and physical bounds. "
-            "Distributions are the job of the drift tests (drift in params.yaml)"
+            f"suite {where}: {kind} describes a distribution; remove it. A suite is for types, keys and physical "
+            "bounds; the drift tests (drift in params.yaml) watch distributions"
         )
     _load()
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration

@@ -354,7 +354,9 @@ def pack(files: Mapping[str, bytes]) -> bytes:
             try:
                 archive.addfile(entry, io.BytesIO(content))
             except ValueError as error:
-                raise BadInputError(f"{name!r} is too long a name for an archive") from error
+                raise BadInputError(
+                    f"{name!r} is too long a name for an archive; use at most 100 characters, and 155 for its folder"
+                ) from error
     return made.getvalue()
 
 

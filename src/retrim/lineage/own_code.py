@@ -71,6 +71,6 @@ def pinned_code(root: Path, commit: str) -> PinnedFile | None:
     path, _ = parts_of(model)
     if path not in git.git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", path).split("\0"):
         raise BadInputError(
-            f"train.model: {path} is not in commit {commit[:12]}; write it, and take it out of .gitignore"
+            f"train.model: {path} is not in commit {commit[:12]}; create it, take it out of .gitignore, and commit it"
         )
     return PinnedFile(path, trust(git.file_at(root, commit, path)))

@@ -294,9 +294,8 @@ def require_free(workspace: WorkspacePaths) -> None:
     there = sorted(workspace.landing.rglob("*.parquet")) if workspace.landing.is_dir() else []
     if there:
         raise RefusedError(
-            f"{len(there)} batches have landed in this workspace as its params.yaml describes them, and a "
-            "workspace has one model; make another: retrim new DIR; or, before the first version, redo the set-up: "
-            "--again"
+            f"batches have landed here already ({len(there)}), and a workspace has one model; make another workspace: "
+            "retrim new DIR; or, before the first version, repeat the set-up: --again"
         )
 
 

@@ -185,12 +185,10 @@ def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, rea
             _finish(workspace, waits, before, now=now)
     if before is not None and (before.answer != answer or waits is None):
         cure = (
-            "; that did not finish, so run the same command again"
-            if before.by is not None and waits is not None
-            else ""
+            "; that did not finish: give the same answer again" if before.by is not None and waits is not None else ""
         )
         raise RefusedError(
-            f"version {version} was answered at {before.at}, {before.words}{cure}. An answer cannot be changed; for "
+            f"version {version} was decided at {before.at}: {before.words}{cure}. This cannot be changed; for "
             "another model: retrim retrain --reason WHY"
         )
     if waits is None:

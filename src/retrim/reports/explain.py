@@ -215,7 +215,10 @@ def _landed(
 ) -> ExplainedRow:
     row = table.only(table.times["_key"] == key).read()
     if not len(row):
-        raise RefusedError(f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; it cannot be explained")
+        raise RefusedError(
+            f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; change data.rows, or give the "
+            "row as a file"
+        )
     said = explain_row(found.predictor, row, asked=asked)
     agrees = None
     if prediction is not None:

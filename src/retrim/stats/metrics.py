@@ -380,7 +380,9 @@ def _checked(actual: np.ndarray, predicted: np.ndarray, *, task: str) -> tuple[n
     for what, values in (("actual", actual.astype(float)), ("predicted", predicted)):
         if not np.isfinite(values).all():
             wrong = int((~np.isfinite(values)).sum())
-            raise BadInputError(f"{wrong} {what} values are missing or infinite; every one must be a number")
+            raise BadInputError(
+                f"{what}: {wrong} of {values.size} values are missing or infinite; give finite numbers only"
+            )
     return (actual.astype(float) if task == "regression" else actual.astype(int)), predicted
 
 
