@@ -130,7 +130,7 @@ def test_an_installation_without_its_metadata_is_refused(unpacked: Path) -> None
     (info,) = unpacked.glob("*.dist-info")
     info.rename(unpacked / "gone")
 
-    with pytest.raises(RefusedError, match="metadata"):
+    with pytest.raises(RefusedError, match=r"\.dist-info"):
         pack_wheel(unpacked / "retrim")
 
 

@@ -77,7 +77,7 @@ CASES = (
          (ROWS, "set data.key [number,group]")),
     Case("name key columns in params.yaml (data.key)", "ingest changed.csv --correction", ("set data.key [number]",),
          ("set data.key []",)),
-    Case("a workspace has one model; make another: retrim new DIR", "init --data large.csv --target outcome --yes",
+    Case("make another workspace: retrim new DIR", "init --data large.csv --target outcome --yes",
          ("new ../other",), (ROWS,), again=""),
     Case("name a folder outside", "new inside", ("new ../outside",), again=""),
     Case("run `git init`, `git add -A`, `git commit -m start` there", "versions run-directory --as-of 2024-01-03",

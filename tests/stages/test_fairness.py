@@ -130,7 +130,7 @@ def test_a_version_without_thresholds_decides_nothing(harmed: UnfairRoom) -> Non
 def test_deciding_without_the_column_is_refused_by_name(by_thresholds: UnfairRoom) -> None:
     found = load_predictor(by_thresholds.bundle)
     table = pd.read_parquet(by_thresholds.paths.table).tail(5)
-    with pytest.raises(BadInputError, match="by sex, "):
+    with pytest.raises(BadInputError, match=r"\bsex\b"):
         found.decide(table.drop(columns="sex"), found.predict(table))
 
 
@@ -163,7 +163,7 @@ def test_a_proxy_may_refuse(tmp_path: Path) -> None:
 def test_a_proxy_is_told_beside_the_verdict(reweighted: UnfairRoom) -> None:
     notes = reweighted.record("verdict/verdict.json")["notes"]
 
-    assert any("sex can be told from noise" in note for note in notes)
+    assert any("sex" in note and "noise" in note for note in notes)
 
 
 def test_nothing_is_said_of_groups_where_none_are_declared(tmp_path: Path) -> None:
