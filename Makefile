@@ -83,7 +83,7 @@ ui: $(if $(retrim),,$(ready)) ## Open the pages of this workspace, its status an
 	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) ui --port $(PORT)
 
 .PHONY: e2e
-e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the page in Chromium, the wheel in an empty environment (21 minutes on 2 cores).
+e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the page in Chromium, the wheel in an empty environment (22 minutes on 2 cores).
 	@$(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "(e2e or browser) and not drill"
 
 .PHONY: drills

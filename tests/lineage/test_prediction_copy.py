@@ -245,5 +245,5 @@ class TestDatabaseThatIsAway:
 
 @pytest.mark.parametrize("where", ["mysql://host/shop", "s3://bucket/predictions", "predictions.db"])
 def test_what_is_no_such_database_is_refused(workspace: Workspace, where: str) -> None:
-    with pytest.raises(BadInputError, match=rf"{re.escape(where)}, .* sqlite:///.* postgresql://"):
+    with pytest.raises(BadInputError, match=rf"{re.escape(where)} .* sqlite:///.* postgresql://"):
         copy_predictions(replace(workspace, env=Env(predictions_table=where)))

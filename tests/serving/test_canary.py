@@ -353,7 +353,7 @@ def test_it_ends_once_whoever_ends_it(desk: Desk) -> None:
 
     assert first is not None
     assert (first.outcome, second) == ("errors", None)
-    assert again.salt != begun.salt
+    assert again.began != begun.began
     assert newest_canary(desk.workspace) == again
 
 

@@ -1,5 +1,6 @@
 """The codec of records: a field is a key, both ways; old records open, and damaged ones are named."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticSerializationError
 
 from retrim.errors import RetrimError
-from retrim.stats.codec import Absent, Moment, from_record, to_record, written
+from retrim.stats.codec import Absent, Moment, from_record, read_record, to_record, written
 
 NOON = pd.Timestamp("2024-03-01T13:00", tz="Europe/Berlin")
 
@@ -56,6 +57,14 @@ def test_a_record_is_read_back_as_it_was_written(loss: float, rows: int, names: 
     part = Part(loss, NOON.tz_convert("UTC"), tuple(names), note)
     whole = Whole(rows, (part,), part, dict.fromkeys(names, loss))
     assert from_record(Whole, to_record(whole)) == whole
+
+
+@pytest.mark.parametrize("name", ["plain", "ö 漢", "a \ud800 lone surrogate"])
+def test_its_json_is_read_as_what_pythons_json_makes_of_it(name: str) -> None:
+    whole = Whole(3, (Part(float("inf"), NOON, (name,)),), shares={name: 0.1})
+    text = json.dumps({**to_record(whole), "newer": {name: [1, None]}})
+
+    assert to_record(read_record(Whole, text)) == to_record(from_record(Whole, json.loads(text)))
 
 
 def test_numbers_of_numpy_are_plain_numbers() -> None:

@@ -338,11 +338,8 @@ def upgrade(as_json: AsJson = False) -> None:
     else:
         render.OUT.print(f"nothing to do: this workspace is of retrim {done.after}, which runs", highlight=False)
     if done.champion is not None:
-        said = (
-            "answers its reference rows as before"
-            if done.as_before
-            else (f"answers its reference rows differently: {done.answers}")
-        )
+        how = "as before" if done.as_before else f"differently: {done.answers}"
+        said = f"answers its reference rows {how}"
         render.OUT.print(f"version {done.champion}, live, {said}", highlight=False, markup=False, soft_wrap=True)
     for package in done.packages:
         render.OUT.print(f"! installed differently than locked: {package}", highlight=False, markup=False)

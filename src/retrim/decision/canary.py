@@ -27,7 +27,6 @@ class Canary:
         version: The canary.
         against: The live version when it began.
         share: Of the entities, above 0, 0.5 at most.
-        salt: Chooses which entities those are; anew for each canary.
         by: Who began it.
         reason: Why.
         began: When, ISO 8601.
@@ -41,7 +40,6 @@ class Canary:
     version: int
     against: int
     share: float
-    salt: str
     by: str
     reason: str
     began: str
@@ -51,8 +49,11 @@ class Canary:
     entity: str = ""
 
     def holds(self, entity: str) -> bool:
-        """Whether the rows of an entity are the canary's: the same answer as long as it goes on, in every server."""
-        digest = sha256(f"{self.salt}\0{entity}".encode(errors="surrogatepass")).digest()
+        """Whether the rows of an entity are the canary's: the same answer as long as it goes on, in every server.
+
+        Another canary has others: they follow from its version and its begin.
+        """
+        digest = sha256(f"{self.version} since {self.began}\0{entity}".encode(errors="surrogatepass")).digest()
         return int.from_bytes(digest[:8], "big") < self.share * 2**64
 
 

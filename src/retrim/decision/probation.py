@@ -39,14 +39,14 @@ class ProbationParams(SettingsSection):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="highest chance of ever rolling back a version that is no worse; the usual level",
+        description="highest probability of rolling back a version that is no worse, over the whole probation",
     )
     alpha_confirm: float = Field(
         exclude=True,
         default=0.05,
         gt=0,
         lt=0.5,
-        description="highest chance of ever confirming a version that is worse by the effect; the usual level",
+        description="highest probability of confirming a version that is worse by the effect, over the whole probation",
     )
     min_effect: float = Field(
         exclude=True,

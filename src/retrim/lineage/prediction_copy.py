@@ -51,7 +51,7 @@ def copy_or_tell(workspace: Workspace, *, now: pd.Timestamp) -> CopiedPrediction
     except Exception as error:  # noqa: BLE001  whatever a driver raises, what is stored already must not fail of it
         failed = str(error) if isinstance(error, RetrimError) else f"{type(error).__name__} in the driver"
         copied = workspace.store.done_until(workspace.model, TABLE)
-        text = f"predictions are stored, and not copied to the table {TABLE}: {failed}"
+        text = f"RETRIM_PREDICTIONS_TABLE: predictions are stored, and not copied to the table {TABLE}: {failed}"
         ended = None if copied is None else pd.Timestamp(copied)
         record_alert(workspace, AlertKind.TABLE_AWAY, text, now=now, about=TABLE, ended=ended)
         return CopiedPredictions(0, text)

@@ -26,8 +26,7 @@ class LeakParams(SettingsSection):
     probe: bool = Field(
         exclude=True,
         default=True,
-        description="whether a run looks for leaks, and stops if it finds one; leaks.allowed names "
-        "columns that are no leaks",
+        description="whether a run looks for leaks, and stops if it finds one that leaks.allowed does not list",
     )
     entity: str | None = Field(default=None, description="column that identifies the entity of a row; null: none")
     allowed: dict[str, str] = Field(

@@ -76,9 +76,7 @@ def start_canary(
                 f"version {before.version} is the canary since {before.began}; stop it first: "
                 "retrim versions canary --stop --reason WHY"
             )
-        began = iso(now)
-        salt = f"{version} since {began}"
-        begun = Canary(version, live.version, share, salt, by, reason, began, entity=entity or "")
+        begun = Canary(version, live.version, share, by, reason, iso(now), entity=entity or "")
         write_private(workspace.paths.canary, to_json(to_record(begun)))
     return begun
 
