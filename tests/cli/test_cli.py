@@ -281,7 +281,7 @@ WRONG = {
     "versions`",
     "versions reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
     "versions rollback": "error: missing option '--reason'; see `retrim versions rollback --help`",
-    "versions rollback --reason late": "error: generated has no champion; make version 1 with `retrim retrain`",
+    "versions rollback --reason late": "error: generated has no live version; make version 1 with `retrim retrain`",
     "check --now soon": "error: 'soon' is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
     "retrain --as-of nan": "error: 'nan' is not a time; write ",
     "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search, warm.",
@@ -295,7 +295,7 @@ WRONG = {
     "profile --target y": "error: --target describes a raw file: name it with --data FILE; ",
     "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
-    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of needs landed rows, and --data",
+    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, and --data",
     "batch show abc": "error: no landed batch begins with 'abc'; list them with `retrim batch list`, those in "
     "quarantine with `retrim batch list --quarantined`",
 }

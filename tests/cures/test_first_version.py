@@ -30,7 +30,7 @@ WITH_A_VERSION = {
     "predict": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
     "versions log": "nothing was released yet; make version 1: retrim retrain",
-    "versions rollback --reason late": "has no champion; make version 1 with `retrim retrain`",
+    "versions rollback --reason late": "has no live version; make version 1 with `retrim retrain`",
     "versions fairness": "there is no version yet; make the first: retrim retrain",
     "versions explain 100": "is live; name one with --version N, or make one: retrim retrain",
     "policy alarms": "so there is no history to verify on; make one: `retrim retrain`",
@@ -163,8 +163,8 @@ def opened_pages(world: World) -> int:
 
 
 @pytest.mark.cures(
-    "the Prefect server at {} no longer answers; the next `retrim check` or `retrim retrain` finishes what was under "
-    "way",
+    "the Prefect server at {} no longer answers; check that it runs. The next `retrim check` or `retrim retrain` "
+    "finishes what was under way",
     "stopped; a retraining that was under way is finished by the next `retrim check` or `retrim retrain`",
     "; `retrim check` resumes it",
     "its run is {}: `retrim check` finishes it",

@@ -19,8 +19,8 @@ ROWS = "ingest rows.csv --arrived 2024-01-03"
 
 
 @pytest.mark.cures(
-    "arrival time {} is not after that of the last batch, {}; give a later one; or, if the clock ran ahead when that "
-    "batch arrived, see: retrim batch redate",
+    "the arrival time {} is not after that of the last batch, {}; give a later one, or, if the clock ran ahead when "
+    "that batch arrived, see: retrim batch redate",
     "nothing was changed; to do it: retrim batch redate --yes",
 )
 def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Session, cure: Cure) -> None:

@@ -92,7 +92,7 @@ def test_in_the_champions_bundle(world: World, use: str) -> None:
 def test_in_the_bundle_that_a_rollback_goes_back_to(world: World) -> None:
     with (
         flipped(bundle_file(world, 1)),
-        pytest.raises(RefusedError, match=r"version 1 .* altered\. `git checkout"),
+        pytest.raises(RefusedError, match=r"version 1 was altered.* `git checkout"),
     ):
         rollback(world.workspace, 1, by="a test", reason="complaints", now=pd.Timestamp(world.day(46)))
     now_live = find_live_version(world.workspace)

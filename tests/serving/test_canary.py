@@ -371,8 +371,8 @@ def test_the_live_version_and_one_that_is_not_there_are_no_canaries(desk: Desk) 
 
 
 @pytest.mark.cures(
-    "version {} is the canary since {}; stop it first: retrim versions canary --stop --reason WHY",
-    "there is no canary; start one: retrim versions canary N --share 0.1 --reason WHY",
+    "version {} has been the canary since {}; stop it first: retrim versions canary --stop --reason WHY",
+    "no canary is running; start one: retrim versions canary N --share 0.1 --reason WHY",
 )
 def test_a_person_begins_and_ends_it(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)

@@ -222,7 +222,9 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
         row for row in decisions if row.source != REFIT and (which is None or row.as_of.startswith(which))
     ]
     if not found:
-        raise BadInputError(f"no decision {which!r}; the newest is {decisions[-1].id}")
+        raise BadInputError(
+            f"there is no decision {which!r}; give a date or an id, such as {decisions[-1].id}, the newest"
+        )
     row = found[-1]
     checks = checks_in(each for each in decisions if each.as_of <= row.as_of)
     run, sequel = workspace.store.run(f"run-{row.id}"), workspace.store.run(f"run-{sequel_of(row.id)}")

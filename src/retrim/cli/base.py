@@ -156,8 +156,8 @@ def flows_of(workspace: "Workspace") -> Iterator[None]:
             if isinstance(error, RetrimError) or api.answers():
                 raise
             raise RetrimError(
-                f"the Prefect server at {api.url} no longer answers; the next `retrim check` or `retrim retrain` "
-                "finishes what was under way"
+                f"the Prefect server at {api.url} no longer answers; check that it runs. The next `retrim check` or "
+                "`retrim retrain` finishes what was under way"
             ) from error
 
 

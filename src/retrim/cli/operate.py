@@ -178,7 +178,9 @@ def _wait_for(claim: Callable[[], bool], url: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not claim():
         if time.monotonic() > deadline:
-            raise RetrimError(f"no Prefect server answers at {url}; read the output of the Prefect server")
+            raise RetrimError(
+                f"no Prefect server answers at {url} after {WAIT_SECONDS} s; read its lines in the output above"
+            )
         time.sleep(0.5)
 
 
@@ -275,7 +277,9 @@ def restore(
         render.show_table(("at", "model", "files", "size", "keys"), rows)
         return
     if folder is None:
-        raise BadInputError("DIR is missing: name an empty folder or a new one; --list shows the backups")
+        raise BadInputError(
+            "DIR is missing; name an empty or new folder to restore into, or list the backups with --list"
+        )
     with render.progress():
         until = None if at is None else as_time(at)
         env = Env()

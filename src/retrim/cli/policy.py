@@ -176,7 +176,9 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
             found[key.strip()] = load_yaml(value)
         except (YAMLError, ValueError) as error:
             said = " ".join(str(error).split())
-            raise BadInputError(f"{key.strip()}: {value!r} cannot be read as YAML: {said}") from error
+            raise BadInputError(
+                f"{key.strip()}: {value!r} cannot be read as YAML ({said}); put text with special characters in quotes"
+            ) from error
     return found
 
 

@@ -72,13 +72,13 @@ def predict(
 
     if show or since is not None:
         if rows is not None:
-            raise BadInputError("--show and --since list stored predictions; leave IN out")
+            raise BadInputError("--show and --since list stored predictions and read no rows; leave IN out")
         _show_stored(since, as_json=as_json)
         return
     if rows is None:
         if version is not None or explained or query is not None or table is not None:
             raise BadInputError(
-                "--version, --explain, --query and --table need IN, the rows to predict; name it, or leave the "
+                "--version, --explain, --query and --table need IN, the rows to predict; name IN, or leave these "
                 "options out"
             )
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))

@@ -98,11 +98,11 @@ def serve(
     numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
     if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
-            f"a version number belongs to one workspace, and {len(roots)} workspaces are named; leave the number out: "
-            "request a version with ?version=N, and name a shadow as previous or challenger"
+            f"{len(roots)} workspaces are named, and a version number belongs to one of them; leave the number out. "
+            "Clients request a version with ?version=N, and --shadow takes previous or challenger"
         )
     if len(shadows) > MOST_SHADOWS:
-        raise BadInputError(f"--shadow is given {len(shadows)} times; name {MOST_SHADOWS} at most")
+        raise BadInputError(f"--shadow is given {len(shadows)} times; give it {MOST_SHADOWS} times at most")
     listener = bind(port, host)
     is_local = ip_address(listener.getsockname()[0]).is_loopback
     with uncollected(for_good=True):

@@ -60,7 +60,10 @@ def status(
             show_places(places)
         return
     if folders:
-        raise BadInputError(f"{folders[0]}: status shows the workspace you are in; add --all for others")
+        raise BadInputError(
+            f"{folders[0]}: without --all, status shows only the workspace you are in; add --all, or leave the folder "
+            "out"
+        )
     from retrim.cli.answers import find_status
     from retrim.cli.screens import show_status
 

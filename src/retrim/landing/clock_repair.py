@@ -71,7 +71,9 @@ def repair(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> 
     require_who_and_why(by=by, reason=reason)
     going = workspace.store.runs(workspace.model, state="running")
     if going:
-        raise RefusedError(f"run {going[0].id} is in progress (process {going[0].pid}); wait for it, or end it")
+        raise RefusedError(
+            f"run {going[0].id} is in progress (process {going[0].pid}); wait until it ends, or stop that process"
+        )
     landing = workspace.landing
     with landing.locked():
         plan, anew = _planned(workspace, now)
@@ -110,8 +112,8 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
     anew = {moment: now - (len(moments) - 1 - place) * A_SECOND for place, moment in enumerate(moments)}
     if anew and last is not None and anew[moments[0]] <= last:
         raise BadInputError(
-            f"{len(moments)} times are later than {iso(now)} and have to move to the seconds before it, but the last "
-            f"earlier time is {iso(last)}; wait {len(moments)} s, then try again"
+            f"{len(moments)} times are later than {iso(now)}, and there are too few seconds between {iso(last)}, the "
+            f"last earlier time, and now to move them to; wait {len(moments)} s, then try again"
         )
     moves = (DateMove(kind, name, date, anew[date]) for kind, name, date in dates if date in anew)
     return Repair(False, tuple(sorted(moves, key=lambda move: move.after)), _stays(workspace, now)), anew

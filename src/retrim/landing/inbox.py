@@ -202,7 +202,7 @@ def _alone(inbox: Path) -> Iterator[None]:
     """Keeps other processes from the inbox, so that what is claimed and nobody works on was left by a dead one."""
     for folder in (inbox / CLAIMED, inbox / TAKEN):
         if folder.is_symlink():
-            raise BadInputError(f"{folder} is a link, and files are moved there; make it a folder")
+            raise BadInputError(f"{folder} is a symbolic link, and files are moved there; replace it with a folder")
     inbox.mkdir(parents=True, exist_ok=True)
     with inbox.with_name(f"{inbox.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -233,7 +233,7 @@ def _claim(inbox: Path, name: str) -> Path | None:
     if claimed.exists():  # one of its name could not even be put back: this one waits
         return None
     if (inbox / name).is_symlink():
-        raise BadInputError(f"{inbox / name} is a link, which is not followed; put the file itself there")
+        raise BadInputError(f"{inbox / name} is a symbolic link, which is not followed; put the file itself there")
     try:
         (inbox / name).rename(claimed)
     except FileNotFoundError:
@@ -317,7 +317,8 @@ def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: 
             files = fetch(where)
             if len(files) > 1:
                 raise BadInputError(
-                    f"{address.shown} matches {len(files)} files; land them one by one: each is a batch"
+                    f"{address.shown} matches {len(files)} files, and each file is a batch of its own; land them one "
+                    "by one"
                 )
             file.write_bytes(files[0][1])
         yield file

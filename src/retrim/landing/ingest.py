@@ -72,11 +72,11 @@ def arrival(
         if last is not None and now <= last <= now + A_SECOND:
             now = last + A_SECOND if correction else last
     if now.tzinfo is None:
-        raise BadInputError(f"arrival time {now} has no time zone; give it in UTC")
+        raise BadInputError(f"the arrival time {now} has no time zone; give it in UTC")
     if last is not None and (now < last or (correction and now == last)):
         raise BadInputError(
-            f"arrival time {now} is not after that of the last batch, {last}; give a later one; or, if the clock ran "
-            "ahead when that batch arrived, see: retrim batch redate"
+            f"the arrival time {now} is not after that of the last batch, {last}; give a later one, or, if the clock "
+            "ran ahead when that batch arrived, see: retrim batch redate"
         )
     return now
 
@@ -351,8 +351,8 @@ def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
             now = last + A_SECOND
     if now <= last:
         raise BadInputError(
-            f"{now} is not after the last arrival, {last}, and as-of views up to then must not change; give a later "
-            "time"
+            f"the time {now} is not after the last arrival, {last}, up to which as-of views must not change; give a "
+            "later time"
         )
     return now
 
@@ -435,8 +435,8 @@ def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
     if withdrawal is not None:
         raise RefusedError(
             f"batch {found.batch} was withdrawn on {withdrawal.at.isoformat()} by {withdrawal.by} "
-            f"({withdrawal.reason}); correct its rows and land that file; or, if it was right, land the same rows as "
-            "another file, such as the table stored as Parquet"
+            f"({withdrawal.reason}); correct its rows, and land the corrected file. If the rows were right, store "
+            "them in another format, such as Parquet, and land that file"
         )
 
 

@@ -131,7 +131,10 @@ class BackupStore:
         with self._told("read"), self._system.open(self._path_of(digest), "rb") as source, open_private(to) as file:
             found = _copied(source, file)
         if found.digest != digest:
-            raise RetrimError(f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}")
+            raise RetrimError(
+                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}, which its name "
+                "does not match"
+            )
 
     def add(self, backup: Backup) -> str:
         """Writes the record of a backup, once all that it names has reached the disk; gives its name.
@@ -185,7 +188,9 @@ class BackupStore:
         record = json.loads(content)
         made = from_record(BackupMaker, record)
         if made.format > FORMAT:
-            raise RetrimError(f"{place} was written by retrim {made.retrim}; restore it with that version")
+            raise RetrimError(
+                f"{place} was written by retrim {made.retrim}; install that version of retrim to restore it"
+            )
         return from_record(Backup, record)
 
     def chosen(self, until: pd.Timestamp | None) -> str:
@@ -199,8 +204,13 @@ class BackupStore:
         if fitting:
             return fitting[-1]
         if names:
-            raise BadInputError(f"{self.shown} has no backup from that time or earlier; the oldest is {names[0][:16]}")
-        raise BadInputError(f"{self.shown} holds no backup; name the folder or address of its backups")
+            raise BadInputError(
+                f"{self.shown} has no backup from {until} or earlier; give a later time: the oldest backup is of "
+                f"{names[0][:16]}"
+            )
+        raise BadInputError(
+            f"{self.shown} holds no backup; name the folder or address that the backups were written to"
+        )
 
     def prune(self, keep: int, made: str | None = None) -> tuple[list[str], int]:
         """Removes all but the newest backups, then the contents that none of those names.

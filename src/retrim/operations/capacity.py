@@ -288,7 +288,9 @@ def _server(workspace: Workspace, scratch: Path) -> Iterator[tuple[psutil.Popen,
         yield process, int(line) if line.isdecimal() else None
     except (OSError, http.client.HTTPException) as error:
         end = log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:] or "(the log is empty)"
-        raise RetrimError(f"the measured server did not answer: {error}; its log ends with: {end}") from error
+        raise RetrimError(
+            f"the server that is measured did not answer: {error}; correct what its log says at the end: {end}"
+        ) from error
     finally:
         process.terminate()
         try:

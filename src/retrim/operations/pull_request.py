@@ -162,13 +162,13 @@ def _fork(root: Path, base: str) -> str:
     """Where the change forked from its base."""
     if git.commit_of(root, base) is None:
         raise BadInputError(
-            f"--base: {base!r} is not a commit or branch of this repository; fetch it, with its full history and tags"
+            f"--base: this repository has no commit or branch {base!r}; fetch it, with its full history and tags"
         )
     try:
         return git.git(root, "merge-base", base, "HEAD")
     except RetrimError as error:
         raise BadInputError(
-            f"--base: {base!r} and HEAD have no common commit here; fetch their full history"
+            f"--base: {base!r} and HEAD have no common commit in this clone; fetch the full history of both"
         ) from error
 
 
@@ -222,7 +222,7 @@ def _replay_all(
             old = _replay(workspace, each, before, loss=loss, say=say)
         except StageFailedError as error:
             raise RetrimError(
-                f"version {each.version} cannot be rebuilt as it was before the change: {error}"
+                f"version {each.version} cannot be rebuilt from its own commit, without the change: {error}"
             ) from error
         report_progress(f"version {each.version} after the change", 2 * place + 1, 2 * len(past))
         try:

@@ -186,7 +186,8 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
         fresh.replace(folder)
     except OSError as error:
         raise BadInputError(
-            f"{folder} is no longer empty, or is a mount point ({error.strerror}); name a new folder"
+            f"{folder} cannot be replaced ({error.strerror}): it is not empty any more, or it is a mount point; name "
+            "a new folder"
         ) from error
 
 

@@ -189,8 +189,8 @@ def scratch_copy(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[Scratch
     """
     if not is_sqlite(workspace.store_url):
         raise RefusedError(
-            "the store of this workspace is a database on a server, and a game day runs on a copy whose store is a "
-            "file; run it in a workspace whose store is a file"
+            "the store of this workspace is a database on a server, which a game day cannot copy; run the game day "
+            "in a workspace whose store is an SQLite file"
         )
     with tempfile.TemporaryDirectory(prefix="retrim-game-day-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

@@ -76,7 +76,9 @@ def open_each(installation: Installation, *, say: Callable[[str], None]) -> list
         except RetrimError as error:
             say(f"{root} is left out: {error}")
     if not found:
-        raise BadInputError(f"no workspace of {installation.folder} can be opened; correct the errors above")
+        raise BadInputError(
+            f"no workspace of {installation.folder} can be opened; correct the errors that are printed above"
+        )
     return found
 
 

@@ -184,9 +184,7 @@ def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, rea
         if before is not None:
             _finish(workspace, waits, before, now=now)
     if before is not None and (before.answer != answer or waits is None):
-        cure = (
-            "; that did not finish: give the same answer again" if before.by is not None and waits is not None else ""
-        )
+        cure = "; that answer did not take effect: give it again" if before.by is not None and waits is not None else ""
         raise RefusedError(
             f"version {version} was decided at {before.at}: {before.words}{cure}. This cannot be changed; for "
             "another model: retrim retrain --reason WHY"
@@ -227,7 +225,9 @@ def _keep(
     kept = answer_of(workspace, version)
     assert kept is not None
     if kept.answer != answer:
-        raise RefusedError(f"version {version} was answered in the meantime, {kept.words}; an answer cannot be changed")
+        raise RefusedError(
+            f"version {version} was answered in the meantime: {kept.words}; that answer stands and cannot be changed"
+        )
     return kept
 
 

@@ -59,7 +59,9 @@ def start_canary(
         RefusedError: Nothing is live, the version is, it was altered, or another canary goes on.
     """
     if not 0 < share <= LARGEST_SHARE:
-        raise BadInputError(f"{share:g} is not a valid share; give a number above 0, {LARGEST_SHARE} at most")
+        raise BadInputError(
+            f"{share:g} is not a valid share for a canary; give --share a number above 0 and at most {LARGEST_SHARE}"
+        )
     columns = workspace.params.data.columns
     entity = workspace.params.leaks.entity if entity is None else entity
     if entity and entity not in columns:
@@ -68,13 +70,16 @@ def start_canary(
     with held_locks(workspace, "canary"):
         live, before = find_live_version(workspace), newest_canary(workspace)
         if live is None or live.version == version:
-            raise RefusedError(
-                f"version {version} cannot be a canary: it is live already, or no version is live to compare it with"
+            fault = (
+                "no version is live to compare it with; make one live first"
+                if live is None
+                else "it is live already; name another version"
             )
+            raise RefusedError(f"version {version} cannot be a canary: {fault}")
         if before is not None and before.ended is None:
             raise RefusedError(
-                f"version {before.version} is the canary since {before.began}; stop it first: "
-                "retrim versions canary --stop --reason WHY"
+                f"version {before.version} has been the canary since {before.began}; stop it first: retrim versions "
+                "canary --stop --reason WHY"
             )
         begun = Canary(version, live.version, share, by, reason, iso(now), entity=entity or "")
         write_private(workspace.paths.canary, to_json(to_record(begun)))
@@ -108,5 +113,5 @@ def stop_canary(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp
     found = newest_canary(workspace)
     ended = None if found is None else end_canary(workspace, found, "stopped", f"{by}: {reason}", now=now)
     if ended is None:
-        raise BadInputError("there is no canary; start one: retrim versions canary N --share 0.1 --reason WHY")
+        raise BadInputError("no canary is running; start one: retrim versions canary N --share 0.1 --reason WHY")
     return ended

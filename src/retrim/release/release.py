@@ -100,7 +100,8 @@ def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
         return from_record(FreshAnswers, json.loads(done.stdout))
     except (ValueError, RetrimError) as error:
         raise RetrimError(
-            f"the process that loads the version printed {done.stdout[:200]!r}, instead of its result"
+            f"the process that loads {folder} printed {done.stdout[:200]!r} instead of its result; look for code that "
+            "prints while the model is loaded"
         ) from error
 
 
@@ -133,20 +134,21 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     require_who_and_why(by=by, reason=reason)
     champion = find_live_version(workspace)
     if champion is None:
-        raise BadInputError(f"{workspace.model} has no champion; make version 1 with `retrim retrain`")
+        raise BadInputError(f"{workspace.model} has no live version; make version 1 with `retrim retrain`")
     target = champion.previous if to is None else to
     if target is None:
-        raise BadInputError(f"version {champion.version} has no version before it; name one with --to N")
+        raise BadInputError(f"no version was live before version {champion.version}; name another version with --to N")
     if target == champion.version:
-        raise RefusedError(f"version {target} is live already")
+        raise RefusedError(f"version {target} is live already; name another version with --to N")
     if workspace.store.version(workspace.model, target) is None:
         known = ", ".join(str(row.version) for row in workspace.store.versions(workspace.model))
-        raise BadInputError(f"{workspace.model} has no version {target}; known: {known}")
+        raise BadInputError(f"{workspace.model} has no version {target}; name one of: {known}")
     was_live = _were_live(workspace)
     if target not in was_live:
         raise RefusedError(
-            f"version {target} was never live: the gate, a release check or an approval stopped it. Versions that were "
-            f"live: {', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason WHY"
+            f"version {target} was never live: the gate, a release check or an approval stopped it. Name a version "
+            f"that was live: {', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason "
+            "WHY"
         )
     make_live(workspace, target, action="rollback", expected=champion.version, by=by, reason=reason, now=now)
     moved = find_live_version(workspace)
@@ -181,7 +183,10 @@ def make_live(
     if row is None:
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
     if not row.judged.promote:
-        raise RefusedError(f"version {version} was refused by the gate: {row.judged.reason}; it cannot go live")
+        raise RefusedError(
+            f"version {version} was refused by the gate: {row.judged.reason}; a refused version cannot go live, so "
+            "train another"
+        )
     _expect(workspace, version, expected)
     if version in _were_live(workspace):
         tested = check_stored(workspace, version, again=True)
@@ -192,7 +197,10 @@ def make_live(
         checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
         passed, why = checks.passed, checks.reason
     if not passed:
-        raise RefusedError(f"version {version} cannot go live: {why}; the live version does not change")
+        raise RefusedError(
+            f"version {version} cannot go live: {why}. The live version does not change; correct this, or release "
+            "another version"
+        )
     move = ReleaseMove(
         model=workspace.model, version=version, action=action, actor=by, reason=reason, as_of=iso(now), at=iso(clock())
     )

@@ -171,8 +171,8 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
         given = read_key(key)
         if given != signer:
             raise RefusedError(
-                f"the file was signed by {signer.fingerprint[:16]}, not by the key that was given, "
-                f"{given.fingerprint[:16]}"
+                f"the file was signed by key {signer.fingerprint[:16]}, not by key {given.fingerprint[:16]}, which "
+                "--key names; give the key of its signer, or get the file again from the owner of that key"
             )
         return "given"
     if workspace is not None:
@@ -182,8 +182,8 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
             return "trusted"
     raise RefusedError(
         f"the file was signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of "
-        f"params.yaml; ask the signer to confirm its fingerprint ({signer.fingerprint}), then give it with --key or "
-        "trust it"
+        f"params.yaml; ask the signer to confirm its fingerprint ({signer.fingerprint}), then give the key with "
+        "--key, or add it to that list"
     )
 
 
@@ -239,7 +239,8 @@ def read_record(file: Path) -> dict[str, JsonValue]:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise BadInputError(
-                f"{file} has {file.stat().st_size} bytes, at most {MOST_BYTES} are read; name another file"
+                f"{file} has {file.stat().st_size} bytes, and an attestation has at most {MOST_BYTES}; name a file of "
+                "var/attestations/"
             )
         return parse_record(file.read_bytes(), str(file))
     except OSError as error:
@@ -256,15 +257,17 @@ def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise BadInputError(f"{name} has a key twice in one record; ask for the file again")
+            raise BadInputError(f"{name} has a JSON object with a key that occurs twice; ask its sender for a new copy")
         return found
 
     try:
         record = json.loads(content, object_pairs_hook=once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{name} cannot be read as JSON; it may be incomplete: ask for the file again") from error
+        raise BadInputError(
+            f"{name} is not valid JSON, perhaps because it is incomplete; ask its sender for a new copy"
+        ) from error
     if not isinstance(record, dict):
-        raise BadInputError(f"{name} holds a {type(record).__name__}; a JSON object is needed")
+        raise BadInputError(f"{name} holds a JSON {type(record).__name__} instead of an object; name another file")
     return record
 
 
@@ -344,8 +347,8 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
     digests = [digest_of_row(row) for row in rows]
     if kept is not None and kept not in digests:
         raise RefusedError(
-            f"the digest {kept[:12]} is not in the release log of {workspace.model}: rows that were there when the "
-            "digest was noted are gone; restore the store from a backup"
+            f"the release log of {workspace.model} has no row with the digest {kept[:12]}, so rows have gone since it "
+            "was noted; check that the digest is of this workspace, or restore the store from a backup"
         )
     return VerifiedLog(len(rows), len(copies), digests[-1] if digests else None)
 
@@ -522,9 +525,9 @@ def refuse_rebuild(row: VersionRow) -> None:
     proof = origin.proof
     proved = "no attestation came with it" if proof is None else f"its attestation of {proof.proved_at} came with it"
     raise RefusedError(
-        f"version {row.version} was imported: it is version {origin.version} of key {origin.signer[:16]}, and "
-        f"its commit {origin.commit[:12]} and raw data lie where it was made; prove it there. Here its bundle "
-        f"is checked against the signed hash and its reference rows; {proved}"
+        f"version {row.version} was imported: it is version {origin.version} of key {origin.signer[:16]}, and its "
+        f"commit {origin.commit[:12]} and raw data lie where it was made; prove it there. Here only its bundle is "
+        f"checked, against the signed hash and its reference rows; {proved}"
     )
 
 
@@ -581,9 +584,9 @@ def stored_bundle(workspace: Workspace, version: int) -> Path:
     found = folder_digest(folder)
     if found != row.bundle:
         raise RefusedError(
-            f"the stored bundle of version {version} has hash {found[:12]}, recorded is {row.bundle[:12]}; "
-            f"it was altered. `git checkout {row.tag} && dvc checkout` restores the recorded one in data/candidate: "
-            f"copy it to {folder}"
+            f"the stored bundle of version {version} was altered: its hash is {found[:12]}, and {row.bundle[:12]} is "
+            f"recorded. `git checkout {row.tag} && dvc checkout` restores the recorded one in data/candidate: copy it "
+            f"to {folder}"
         )
     return folder
 
