@@ -73,7 +73,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return desk
 
 
-@pytest.mark.cures("a run, a rebuild or another `retrim versions gc` is in progress in this workspace; wait for it")
+@pytest.mark.cures(
+    "a run, a rebuild or another `retrim versions gc` is in progress in this workspace; wait until it ends, then try "
+    "again"
+)
 def test_pruning_waits_for_whoever_works_with_the_cache(made: Desk, cure: Cure) -> None:
     with using_cache(made.workspace), pytest.raises(RefusedError) as refused, alone_with_cache(made.workspace):
         pass

@@ -179,7 +179,7 @@ WORKSPACES = (
          {"data.rows.where": [{"column": "level", "at_least": 99.0}]}, ({"data.rows.where": []},), explained),
     Made("If {} renamed, declare it: data.columns, `was: {}`", {"data.columns.slope": GONE},
          ({"data.columns.incline": {**NUMBER, "was": "slope"}},), column_gone),
-    Made("the imported model uses {}, which fairness.forbidden forbids here; import one without",
+    Made("the imported model uses {}, which fairness.forbidden forbids here",
          FORBIDDEN | {"fairness.forbidden": ["group"]}, ({"fairness.forbidden": []},), imported),
     Made("it uses {}, which fairness.forbidden forbids now", FORBIDDEN | {"fairness.forbidden": ["group"]},
          ({"fairness.forbidden": []},), on_probation),
@@ -201,13 +201,13 @@ WORKSPACES = (
          {"triggers.rules": ["drift"], "gain.rows_per_check": 300}, ({"gain.rows_per_check": 48},), too_few_rows),
     Case("{} is of the same model in the same store; give one another name (data.model)", {},
          ({"data.model": "other"},), twins),
-    Case("two workspaces are of the model {}; give one another name (data.model)", {},
+    Case("two workspaces have the model name {}; give one of them another name (data.model)", {},
          ({"data.model": "other"},), served_twins),
     Case("the file was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of "
         "params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
-    Case("the imported model holds code of its own (SHA-256 {}, {} bytes), which would run here, and train.model names "
-         "no file with the same bytes", {}, ({"train.model": OWN},), strange_code),
+    Case("the imported model holds code of its own (SHA-256 {}, {} bytes), and train.model names no file with the same "
+         "bytes", {}, ({"train.model": OWN},), strange_code),
     Case("{}: none of this changes what a model is trained on; try a key of data, prepare, train, "
          "split.sliding_rows or judge.loss", {"gate.min_gain": 0.5},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),

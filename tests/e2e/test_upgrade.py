@@ -107,7 +107,7 @@ def third(second: World, repacked: Wheel, folder: Path) -> World:
 
 
 @pytest.mark.cures(
-    "the code of this workspace is retrim {} (wheel {} in requirements.lock), and retrim {} (wheel {}) runs; move the "
+    "this workspace is pinned to retrim {} (wheel {} in requirements.lock), and you run retrim {} (wheel {}); move the "
     "workspace to it with `retrim upgrade`"
 )
 def test_a_run_by_another_retrim_is_refused_until_it_is_upgraded(refusal: str, second: World, cure: Cure) -> None:

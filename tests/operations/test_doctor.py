@@ -131,7 +131,7 @@ def stop_parts(workspace: Workspace) -> None:
     [
         (spoil_settings, "settings", "critical", "seed", "fix what it names"),
         (lose_suite, "settings", "critical", "is missing", "git"),
-        (name_other_code, "versions", "critical", "the code of this workspace is retrim 0.0.9", "fix what it names"),
+        (name_other_code, "versions", "critical", "pinned to retrim 0.0.9", "fix what it names"),
         (lock_other_packages, "packages", "warning", "0.1 in requirements.lock", "pip install"),
         (drop_repository, "git", "critical", "not a git repository", "fix what it names"),
         (leave_git_lock, "git", "critical", "index.lock", "rm "),

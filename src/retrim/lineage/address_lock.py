@@ -124,7 +124,7 @@ class AddressLock:
             except FileNotFoundError:  # it has just ended
                 continue
             if own - written <= STALE and not (owner is not None and owner.is_dead):
-                who = "somebody" if owner is None else f"process {owner.process} on {owner.host}"
+                who = "another process" if owner is None else f"process {owner.process} on {owner.host}"
                 raise BusyError(
                     f"{who} writes to {self._shown}; wait for it, or name another place. If that process was killed on "
                     "another machine, or before this machine was restarted, its lock expires after 15 minutes: "

@@ -144,8 +144,8 @@ class LandingAddress:
         there = self._listed()
         if there:
             raise RefusedError(
-                f"the landing zone at {self.shown} holds {len(there)} files, which would be mixed with those of the "
-                "new table; name another address in RETRIM_LANDING, or remove that folder if it is old"
+                f"the landing zone at {self.shown} already holds {len(there)} files, which would mix with those of "
+                "the new table; set RETRIM_LANDING to another address, or remove the files there if nobody needs them"
             )
 
     def _bring_up(self) -> None:
@@ -177,9 +177,9 @@ class LandingAddress:
                 found = file_digest(aside[name])
                 if found != laid.digest:
                     raise RefusedError(
-                        f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, its name says "
-                        f"{laid.digest[:12]}; remove it there: a machine that has the batch uploads it again when it "
-                        "lands the next one; if no machine has it, ingest its file again"
+                        f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, and its name says "
+                        f"{laid.digest[:12]}. Remove it there: a machine that has the batch uploads it again with its "
+                        "next batch. If no machine has it, ingest its file again"
                     )
             for name, laid in lacking.items():
                 _put_here(aside[name], self._root / name, laid.digest)
@@ -242,7 +242,9 @@ class LandingAddress:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(f"another machine is landing rows at {self.shown}; wait for it") from error
+                raise BusyError(
+                    f"another machine is landing rows at {self.shown}; wait until it ends, then try again"
+                ) from error
             yield lambda: True
 
     def _require_turn(self) -> None:
@@ -252,7 +254,7 @@ class LandingAddress:
         if not there:
             raise BusyError(
                 f"another machine began to land at {self.shown}, because this one showed no activity for 15 minutes; "
-                "nothing was changed: land it again"
+                "nothing was changed: land your file again"
             )
 
     def _told(self) -> AbstractContextManager[None]:

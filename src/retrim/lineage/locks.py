@@ -99,7 +99,7 @@ def take_lock(workspace: Workspace, name: str) -> TextIO:
             return sign
         sign.close()
         time.sleep(PAUSE_SECONDS)
-    raise BusyError(f"{name} is in progress in another process ({_holder(path)}); wait for it")
+    raise BusyError(f"{name} is in progress in another process ({_holder(path)}); wait until it ends, then try again")
 
 
 def drop_lock(workspace: Workspace, name: str, sign: TextIO) -> None:
@@ -207,4 +207,7 @@ def alone_with_cache(workspace: Workspace) -> Iterator[None]:
                 continue
             yield
             return
-    raise RefusedError("a run, a rebuild or another `retrim versions gc` is in progress in this workspace; wait for it")
+    raise RefusedError(
+        "a run, a rebuild or another `retrim versions gc` is in progress in this workspace; wait until it ends, then "
+        "try again"
+    )

@@ -33,8 +33,9 @@ def require_running_code(lock: str) -> None:
     running = running_wheel()
     if running.hash != named.hash:
         raise RefusedError(
-            f"the code of this workspace is retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), and "
-            f"retrim {running.version} (wheel {running.hash[:12]}) runs; move the workspace to it with `retrim upgrade`"
+            f"this workspace is pinned to retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), and "
+            f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to it with `retrim "
+            "upgrade`"
         )
 
 
@@ -52,9 +53,9 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
     if strange:
         digest, code = next(iter(strange.items()))
         raise RefusedError(
-            f"the imported model holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), which would run "
-            "here, and train.model names no file with the same bytes; ask for that file, read it, and name it as "
-            "train.model: own:models/my_model.py, if you want to run it"
+            f"the imported model holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), and train.model "
+            "names no file with the same bytes. To run it here, ask for that file, read it, and name it as "
+            "train.model: own:models/my_model.py"
         )
 
 

@@ -456,8 +456,8 @@ class PredictionLog:
     def _opened(self) -> tuple[Any, str]:
         if is_database(self.where):
             raise BadInputError(
-                "RETRIM_PREDICTIONS is the address of a database; predictions of landed rows are Parquet files: write "
-                "a folder, or an address such as s3://bucket/predictions; for a copy in a table, set "
+                "RETRIM_PREDICTIONS is the address of a database, and predictions of landed rows are Parquet files; "
+                "set it to a folder, or to an address such as s3://bucket/predictions. For a copy in a table, set "
                 "RETRIM_PREDICTIONS_TABLE"
             )
         where = self.where if is_address(self.where) else f"file://{Path(self.where).absolute()}"

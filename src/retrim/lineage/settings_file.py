@@ -257,7 +257,7 @@ def _with_values(
         return written, effective(workspace.root, parse_yaml(written, name), name)
     except BadInputError as error:
         raise RefusedError(
-            f"params.yaml would not be valid with {_told(wanted)}: {error}; it was not changed"
+            f"params.yaml would not be valid with {_told(wanted)}: {error}; the file was not changed: set another value"
         ) from error
 
 
@@ -362,7 +362,9 @@ def _place_of(
     mapping, inner = tuple(words[:depth]), ".".join(words[depth:])
     there = value_at(before, ".".join(mapping))
     if not isinstance(there, Mapping):
-        raise BadInputError(f"{key}: {'.'.join(mapping)} is {there!r}, which holds no keys; set it as a whole")
+        raise BadInputError(
+            f"{key}: {'.'.join(mapping)} is {there!r}, which holds no keys; set all of {'.'.join(mapping)} at once"
+        )
     return mapping, changed(there, {inner: value})
 
 
@@ -446,7 +448,10 @@ def pin_settings(folder: WorkspacePaths) -> Path:
     """
     paths = Paths(folder.root)
     if not paths.pins.is_file():
-        raise BadInputError(f"{folder.root} has no data/pins.json: settings are pinned by hand only in a run directory")
+        raise BadInputError(
+            f"{folder.root} has no data/pins.json; change to a run directory, because settings are pinned by hand "
+            "only there"
+        )
     document = parse_yaml(folder.params.read_text(encoding="utf-8"), folder.params.name)
     write_file(paths.settings, to_settings_file(effective(folder.root, document, folder.params.name)))
     return paths.settings

@@ -55,7 +55,7 @@ def read_tokens(file: Path) -> dict[str, Token]:
         return {each.name: each for each in (from_record(Token, one) for one in json.loads(file.read_bytes()))}
     except (OSError, ValueError, KeyError, TypeError, RetrimError) as error:
         raise BadInputError(
-            f"{file} does not hold valid tokens ({error}); remove it, and create the tokens again"
+            f"{file} does not hold valid tokens ({error}); remove the file, and create the tokens again"
         ) from error
 
 
@@ -72,7 +72,9 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
     if not scopes:
         raise BadInputError(f"no scope is named, so the token would allow nothing; name some of {', '.join(SCOPES)}")
     if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
-        raise BadInputError(f"{name!r} is not a token name; write who uses it, in {LONGEST_NAME} characters at most")
+        raise BadInputError(
+            f"{name!r} is not a token name; write who uses the token, in {LONGEST_NAME} printable characters at most"
+        )
     with held_locks(workspace, "tokens"):
         there = read_tokens(workspace.paths.tokens)
         if name in there:

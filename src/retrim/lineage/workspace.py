@@ -110,9 +110,9 @@ class Workspace:
         where = self.env.mlflow_artifacts
         if where is not None and is_address(where) and address_of(where).secrets:
             raise BadInputError(
-                f"RETRIM_MLFLOW_ARTIFACTS is {address_of(where).shown} with a user, a password or a token, which "
-                "MLflow would keep in its database and show; take it out and give it in the environment of the "
-                "protocol, such as AWS_SECRET_ACCESS_KEY"
+                f"RETRIM_MLFLOW_ARTIFACTS holds a user, a password or a token ({address_of(where).shown}), which "
+                "MLflow would store and show; remove it from the address, and set it in an environment variable of "
+                "the protocol, such as AWS_SECRET_ACCESS_KEY"
             )
         return where or str(self.paths.var / "mlflow")
 
@@ -201,7 +201,7 @@ def refuse_same_names(names: Sequence[str]) -> None:
     """
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise BadInputError(f"two workspaces are of the model {twice!r}; give one another name (data.model)")
+        raise BadInputError(f"two workspaces have the model name {twice!r}; give one of them another name (data.model)")
 
 
 def report_progress(what: str, done: int = 0, total: int = 0) -> None:
@@ -253,7 +253,10 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
     identity = decision_of(workspace, as_of)
     going = workspace.store.runs(workspace.model, state="running")
     if going:
-        raise RefusedError(f"run {going[0].id} is in progress (process {going[0].pid}); wait for it: one at a time")
+        raise RefusedError(
+            f"run {going[0].id} is in progress (process {going[0].pid}); wait until it ends: only one run goes at a "
+            "time"
+        )
     row = DecisionRow(
         identity,
         workspace.model,
@@ -267,7 +270,7 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
     )
     run = workspace.store.run(f"run-{identity}")
     if not workspace.store.add_decision(row) and run is not None and run.state not in ("crashed", "failed", "unpushed"):
-        raise RefusedError(f"a run as of {iso(as_of)} was requested before and ended {run.state}; give another date")
+        raise RefusedError(f"a run as of {iso(as_of)} was already made and ended {run.state}; give another as-of date")
     return identity
 
 

@@ -116,7 +116,9 @@ def _whole(where: str) -> str:
 def _require_apart(workspace: Workspace, where: str) -> None:
     """Checks that a folder for backups is not part of what is backed up."""
     if Path(place_of(where)).is_relative_to(workspace.paths.root.resolve()):
-        raise BadInputError(f"{where} lies in the workspace that is backed up; name a folder on another disk")
+        raise BadInputError(
+            f"{where} lies in the workspace that it would back up; name a folder outside, best on another disk"
+        )
 
 
 def _before(workspace: Workspace, store: BackupStore) -> Backup | None:
@@ -128,8 +130,8 @@ def _before(workspace: Workspace, store: BackupStore) -> Backup | None:
     here = git.first_commit(workspace.paths.root)
     if newest.model != workspace.model or (None not in (here, newest.repository) and here != newest.repository):
         raise RefusedError(
-            f"{store.shown} holds backups of {newest.model} in another repository; name a place for {workspace.model} "
-            "alone"
+            f"{store.shown} holds backups of {newest.model} from another repository; name a place that only "
+            f"{workspace.model} uses"
         )
     return newest
 
@@ -187,7 +189,8 @@ class _Maker:
             except FileNotFoundError as error:
                 gone = error
         raise RetrimError(
-            f"files such as {gone.filename} were removed during the backup; stop what removes them, and try again"
+            f"files were removed during the backup, for example {gone.filename}; stop the process that removes them, "
+            "and try again"
         )
 
     def _file(self, found: parts.FoundFile) -> BackupFile:

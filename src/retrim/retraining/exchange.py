@@ -114,12 +114,15 @@ def export(workspace: Workspace, version: int, *, to: Path | None) -> ExportedVe
     row = version_row(workspace, version)
     if (made := origin_of(row)) is not None:
         raise RefusedError(
-            f"version {version} was imported; export it where it was made, as version {made.version} "
-            f"(key {made.signer[:16]})"
+            f"version {version} was imported; export it from the workspace that made it, where it is version "
+            f"{made.version} (key {made.signer[:16]})"
         )
     commit = str(row.made_from.commit)
     if not git.has_commit(workspace.paths.root, commit):
-        raise RefusedError(f"commit {commit[:12]} of version {version} is not in this repository; fetch {row.tag}")
+        raise RefusedError(
+            f"commit {commit[:12]} of version {version} is not in this repository; fetch the tag {row.tag} from the "
+            "repository that has it"
+        )
     bundle = read_folder(stored_bundle(workspace, version))
     files = {f"{BUNDLE}{name}": content for name, content in bundle.items()}
     files |= {f"{MADE_FROM}{name}": git.file_at(workspace.paths.root, commit, name) for name in FROM_COMMIT}
@@ -238,15 +241,16 @@ def _fits(workspace: Workspace, imported: Predictor, ripe: pd.DataFrame) -> None
     data, view = workspace.params.data, imported.view
     missing = sorted(set(imported.columns) - set(ripe.columns))
     if view.target != data.target or view.task != data.task or missing:
-        lacks = f", and the model needs {', '.join(missing)}, which its table lacks" if missing else ""
+        lacks = f"; the model also needs {', '.join(missing)}, which the table here lacks" if missing else ""
         raise RefusedError(
-            f"the imported model predicts {view.target!r} ({view.task}); this workspace predicts {data.target!r} "
-            f"({data.task}){lacks}; import a model of the same table"
+            f"the imported model predicts {view.target!r} ({view.task}), and this workspace {data.target!r} "
+            f"({data.task}){lacks}; import a model that was trained on a table with the same columns"
         )
     forbidden = forbidden_in(workspace, list(view.features))
     if forbidden:
         raise RefusedError(
-            f"the imported model uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import one without"
+            f"the imported model uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import a model "
+            "that does not use them"
         )
 
 
@@ -385,7 +389,10 @@ def import_version(
         folder = Path(made) / "bundle"
         write_folder(folder, parcel.bundle)
         if folder_digest(folder) != parcel.said.bundle:
-            raise RefusedError("the bundle is not the one that its manifest names; ask for the file again")
+            raise RefusedError(
+                f"the bundle in {file.name} has another hash than its manifest says; get the file again from where it "
+                "was made"
+            )
         _answers(workspace, folder, parcel.said.bundle)
         champion = live_version(workspace)
         against = None if champion is None else champion.version
@@ -430,13 +437,17 @@ def _parcel(
     workspace: Workspace, file: Path, files: dict[str, bytes], attestation: Attestation, said: ExportManifest
 ) -> VersionArchive:
     if said.model != workspace.model:
-        raise BadInputError(f"{file.name} is of model {said.model!r}; this workspace has {workspace.model!r}")
+        raise BadInputError(
+            f"{file.name} is an export of model {said.model!r}, and this workspace has {workspace.model!r}; import it "
+            f"in a workspace of {said.model!r}"
+        )
     require_grain(workspace, section_in(attestation.fields, "lineage"), file.name)
     found, named = _digests({name: files[name] for name in files if name != MANIFEST}), attestation.subject
     if found != named:
         wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
         raise RefusedError(
-            f"files of {file.name} differ from those signed: {', '.join(wrong[:5])}; ask for it again where it was made"
+            f"files in {file.name} differ from the signed ones: {', '.join(wrong[:5])}; get the export again from "
+            "where it was made"
         )
     bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
     assert all(is_plain(name) for name in bundle)
@@ -468,7 +479,8 @@ def _proof(rebuild: Attestation | None, export: Attestation, exported: ExportMan
     said = _signed(RebuildStatement, rebuild, PROVED)
     if rebuild.signer != export.signer or said.bundle.recorded != exported.bundle:
         raise RefusedError(
-            f"{PROVED} is signed by another key, or attests another bundle; ask for it again where it was made"
+            f"{PROVED} in the export is signed by another key than the export, or is about another bundle; get the "
+            "export again from where it was made"
         )
     found = "identical" if said.identical else f"different: {said.first_difference}"
     return f"rebuilt where it was made on {said.proved_at}: {found}"
@@ -497,7 +509,7 @@ def _answers(workspace: Workspace, folder: Path, digest: str) -> None:
     size = sum((folder / name).stat().st_size for name in Exhibits(folder).predicting)
     checks = hold_to(ask_fresh(folder, digest, seconds=params.load_seconds), size, params, again=False)
     if not checks.passed:
-        raise RefusedError(f"the imported model cannot go live here: {checks.reason}")
+        raise RefusedError(f"the imported model cannot go live here: {checks.reason}; nothing was imported")
 
 
 def _known(workspace: Workspace, bundle: str) -> VersionRow | None:
@@ -560,7 +572,9 @@ def _finish(
         return _result("refused", row.version, row.judged.reason, parcel)
     if not any(each.version == row.version for each in workspace.store.releases(workspace.model)):
         if origin_of(row) is None:
-            raise RefusedError(f"this bundle is already version {row.version}, which was made in this workspace")
+            raise RefusedError(
+                f"the bundle is that of version {row.version}, which this workspace made itself; nothing was imported"
+            )
         if workspace.params.release.approval.asks(row.made_from.champion) and not _approved(
             workspace, row, *who, now=now
         ):

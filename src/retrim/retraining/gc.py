@@ -92,8 +92,8 @@ def needed(workspace: Workspace) -> dict[str, set[str]]:
             found[f"{row.model} version {row.version}"] = named_in_commit(root, commit)
         except RetrimError as error:
             raise RefusedError(
-                f"which files version {row.version} of {row.model} needs is unknown, so nothing is removed: {error}; "
-                f"fetch {row.tag} from where it was made"
+                f"nothing is removed, because the files that version {row.version} of {row.model} needs are unknown: "
+                f"{error}; fetch the tag {row.tag} from the repository that has it"
             ) from error
     refs = ["HEAD", *git.git(root, "for-each-ref", "--format=%(refname)").splitlines()]
     seen = {row.made_from.commit for row in workspace.store.all_versions()}
@@ -168,8 +168,8 @@ def _kept(workspace: Workspace, cache: Path, named: Mapping[str, set[str]]) -> d
         whole, lost = with_members(cache, digests)
         if lost and " version " in who and not dvc.has_remote(workspace.paths.root):
             raise RefusedError(
-                f"{who} needs {min(lost)}, which is missing from the cache, so it is unknown which files belong to it; "
-                "restore .dvc/cache from a backup first"
+                f"nothing is removed, because the folder {min(lost)} that {who} needs is missing from the cache, and "
+                "its files are unknown; restore .dvc/cache from a backup first"
             )
         for digest in sorted(whole):
             keep.setdefault(digest, who)

@@ -166,7 +166,7 @@ def _run_directory_of(workspace: Workspace, row: VersionRow, make: Callable[[Pat
     if not of_this_python(row):
         raise BadInputError(
             f"version {row.version} was made with Python {_python(str(row.made_from.platform))}; run retrim with that "
-            "one to rebuild it"
+            "Python to rebuild it"
         )
     folder = workspace.paths.runs / f"reproduce-v{row.version}"
     with held_locks(workspace, folder.name), using_cache(workspace):
@@ -210,8 +210,8 @@ def _recorded_commit(workspace: Workspace, row: VersionRow) -> str:
     commit = str(row.made_from.commit)
     if not git.has_commit(workspace.paths.root, commit):
         raise RefusedError(
-            f"commit {commit[:12]} of version {row.version} is not in this repository; "
-            f"fetch {row.tag} from where it was made"
+            f"commit {commit[:12]} of version {row.version} is not in this repository; fetch the tag {row.tag} from "
+            "the repository that has it"
         )
     return commit
 
@@ -408,7 +408,9 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         return None
     going = workspace.store.runs(workspace.model, state="running")
     if going:
-        raise BusyError(f"run {going[0].id} is in progress (process {going[0].pid}); nothing was proved: wait for it")
+        raise BusyError(
+            f"run {going[0].id} is in progress (process {going[0].pid}), so nothing was proved; wait until it ends"
+        )
     version = pick(versions, model=workspace.model, moment=iso(now))
     proof = prove_rebuild(workspace, version, reason=reason, now=now, gently=True, say=say)
     if not proof.identical:

@@ -146,7 +146,7 @@ def _open(
     folder = workspace.paths.runs / name
     if folder.exists():
         raise BadInputError(
-            f"the run directory {folder} already exists; work there, or remove it with `git worktree remove --force "
+            f"the run directory {folder} already exists; work in it, or remove it with `git worktree remove --force "
             f"{folder}`"
         )
     refuse_changes(workspace.landing, workspace.params.data)
