@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -23,6 +26,7 @@ from retrim.files import read_folder
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import CODE_FILE
 from tests.adapters.test_registry import LINEAGE, make_bundle, make_rows, publish
+from tests.builders.world import REPOSITORY
 
 pytestmark = pytest.mark.slow
 DEADLINE_SECONDS = 300
@@ -133,26 +137,54 @@ def test_takes_the_calendar_of_rows_that_were_put_together_from_them(tmp_path: P
     assert set(Model.load(str(model)).metadata["columns"]) == {"x", "n", "place"}
 
 
-@pytest.mark.server
-def test_is_served_by_mlflow(folder: Path) -> None:
-    rows, port = make_rows("regression").iloc[200:205][["x", "n", "place"]], free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "-p", str(port)]
-    content = json.dumps({"dataframe_split": rows.to_dict("split")}).encode()
-    asked = Request(f"http://127.0.0.1:{port}/invocations", content, {"Content-Type": "application/json"})
-    command += ["--env-manager", "local", "-h", "127.0.0.1"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it starts uvicorn by name
-    with subprocess.Popen(command, env={**os.environ, "PATH": path}, start_new_session=True) as process:
+@contextmanager
+def serving(command: list[str], port: int, variables: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server of the model, once it answers."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # uvicorn is started by name
+    with subprocess.Popen(command, env={**os.environ, **variables, "PATH": path}, start_new_session=True) as process:
         try:
             deadline = time.monotonic() + DEADLINE_SECONDS
             while process.poll() is None and not answers(f"http://127.0.0.1:{port}/ping"):
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
-            with urlopen(asked, timeout=60) as answer:
-                told = json.load(answer)["predictions"]
+            yield process
         finally:
             os.killpg(process.pid, signal.SIGTERM)
 
-    assert [float(each).hex() for each in told] == predicted_here(folder, rows)
+
+def told_by_server(port: int, rows: pd.DataFrame) -> list[str]:
+    content = json.dumps({"dataframe_split": rows.to_dict("split")}).encode()
+    asked = Request(f"http://127.0.0.1:{port}/invocations", content, {"Content-Type": "application/json"})
+    with urlopen(asked, timeout=60) as answer:
+        return [float(each).hex() for each in json.load(answer)["predictions"]]
+
+
+@pytest.mark.server
+def test_is_served_by_mlflow(folder: Path) -> None:
+    rows, port = make_rows("regression").iloc[200:205][["x", "n", "place"]], free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "-p", str(port)]
+    with serving([*command, "--env-manager", "local", "-h", "127.0.0.1"], port, {}):
+        told = told_by_server(port, rows)
+
+    assert told == predicted_here(folder, rows)
+
+
+@pytest.mark.server
+def test_the_first_process_of_an_image_serves_it_and_hears_that_it_has_to_stop(folder: Path) -> None:
+    recipe = (REPOSITORY / "deploy" / "Containerfile").read_text(encoding="utf-8").partition("AS version\n")[2]
+    entry = re.search(r"ENTRYPOINT (.*)", recipe)
+    assert entry is not None
+    command = [{"/model": str(folder), "0.0.0.0": "127.0.0.1"}.get(word, word) for word in json.loads(entry[1])]  # noqa: S104
+    variables = re.findall(r"(?m)^ENV (\w+)=/model$", recipe)
+    rows, port = make_rows("regression").iloc[200:205][["x", "n", "place"]], free_port()
+    with serving([*command, "--port", str(port)], port, dict.fromkeys(variables, str(folder))) as process:
+        told = told_by_server(port, rows)
+        caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text(encoding="ascii"))
+
+    assert told == predicted_here(folder, rows)
+    # The kernel drops a signal to the first process of a container that has no handler for it.
+    assert caught is not None
+    assert int(caught[1], 16) >> (signal.SIGTERM - 1) & 1
 
 
 def test_says_what_its_columns_are_and_which_are_computed_before(folder: Path) -> None:

@@ -1,10 +1,15 @@
 """The recipe of an image and the compose file: what they have to hold, as no container is built in the tests."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from retrim.files import load_yaml
+from retrim.onboarding.new import lay_workspace
 from tests.builders.world import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
@@ -40,3 +45,32 @@ def test_the_container_may_write_only_workspaces_and_tmp() -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["tmpfs"] == ["/tmp"]  # noqa: S108  inside the container
+
+
+def test_a_workspace_has_the_same_path_in_the_container_as_outside() -> None:
+    service = load_yaml((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]["retrim"]
+    (mounted,) = service["volumes"]
+    outside, _, inside = mounted.rpartition(":")
+    assert outside.startswith("${WORKSPACES:?")
+    assert inside == "${WORKSPACES}"  # MLflow lays the files of a run at the path where the experiment was made
+    assert service["command"] == ["up", inside]
+
+
+def test_the_user_of_the_image_may_read_a_model_that_only_its_builder_may() -> None:
+    assert re.findall(r"COPY (.*) model /model", RECIPE) == ["--chown=10001:10001"]
+
+
+@pytest.mark.slow
+def test_what_an_image_of_a_version_needs_is_laid_where_there_is_no_dvc_remote(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "how-to" / "deploying.md").read_text(encoding="utf-8")
+    steps = re.search(r"git worktree add .*\n.*dvc pull .*", page)
+    assert steps is not None
+    root = lay_workspace(tmp_path / "bike").root
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = ["bash", "-ec", f"git tag retrim/bike/v7\n{steps[0]}"]
+    done = subprocess.run(
+        command, cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert [file.suffix for file in (root / "var" / "image" / "data" / "code").iterdir()] == [".whl"]
