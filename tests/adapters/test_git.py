@@ -267,7 +267,7 @@ class TestATag:
     def test_is_never_moved_to_other_files(self, repository: Path, tagged: str) -> None:
         other = snapshot(repository, max_file_mb=1).commit
 
-        with pytest.raises(RetrimError, match=r"tag retrim/m/v1 points to .* never moved"):
+        with pytest.raises(RetrimError, match=r"tag retrim/m/v1 points to .* never moves"):
             tag(repository, "retrim/m/v1", other, same=["a.txt"])
         assert find_tag(repository, "retrim/m/v1") == tagged
 

@@ -462,7 +462,7 @@ class TestAliases:
         assert "challenger" not in made.registry.aliases()
 
     def test_of_a_version_that_is_not_there_are_refused(self, made) -> None:
-        with pytest.raises(BadInputError, match="version 999; versions: 1"):
+        with pytest.raises(BadInputError, match="version 999; name one of: 1"):
             made.registry.set_alias("champion", 999)
 
     def test_that_are_not_there_are_named_with_those_that_are(self, made) -> None:

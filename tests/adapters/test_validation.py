@@ -169,7 +169,7 @@ def write(path: Path, *expectations: object) -> Path:
         ("word", "without type or kwargs"),
         (
             {"type": NOT_NULL, "kwargs": {"column": "x"}, "severity": "info"},
-            "with severity; allowed: type, kwargs, meta",
+            "with the keys severity; remove them",
         ),
         ({"type": "expect_column_mean_to_be_between", "kwargs": {"column": "x", "max_value": 1}}, "a distribution"),
         ({"type": "expect_column_kl_divergence_to_be_less_than", "kwargs": {"column": "x"}}, "a distribution"),

@@ -321,7 +321,8 @@ def verified(asked: Asked) -> None:
 
 
 OTHERS = (
-    Case("{} has {} MB, at most {}; raise proof.most_mb to read it", {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
+    Case("{} has {} MB, and at most {} MB are read; raise proof.most_mb to read it",
+         {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
     Case("a check {} (gain.rows_per_check); a split needs the rows of four checks: train on a longer history",
          {"gain.rows_per_check": 2000}, ({"gain.rows_per_check": 48},), verified),

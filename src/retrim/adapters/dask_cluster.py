@@ -97,8 +97,8 @@ class Cluster:
                 sys.stdout.flush()
             except (CancelledError, KilledWorker) as error:
                 raise LostFitError(
-                    f"a fit killed every Dask worker that tried it ({type(error).__name__}); usually for lack of "
-                    "memory: give the workers more memory"
+                    f"a fit killed every Dask worker that tried it ({type(error).__name__}), usually for lack of "
+                    "memory; give the workers more memory"
                 ) from error
             else:
                 return answer
@@ -119,7 +119,9 @@ def run_task(function: str, item: str, folder: str, code: str, names: Sequence[s
         BadInputError: Other code runs here.
     """
     if code != describe_code():
-        raise BadInputError(f"a Dask worker runs {describe_code()}, and the run {code}; install the same on the worker")
+        raise BadInputError(
+            f"a Dask worker has {describe_code()}, and this run has {code}; install the code of the run on the worker"
+        )
     module, _, name = function.partition(":")
     if not module.startswith("retrim."):
         raise BadInputError(f"{function!r} is not a function of retrim; a worker runs only functions of retrim")

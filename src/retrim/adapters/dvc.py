@@ -432,7 +432,9 @@ def _named(text: str, name: str) -> set[str]:
     try:
         return set(_digests(load_yaml(text)))
     except YAMLError as error:
-        raise RetrimError(f"{name} cannot be read, so the files that it needs are unknown; repair it first") from error
+        raise RetrimError(
+            f"{name} cannot be read as YAML, so the files that it names are unknown; correct it first"
+        ) from error
 
 
 def _digests(record: Any) -> Iterator[str]:

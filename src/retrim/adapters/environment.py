@@ -80,7 +80,7 @@ def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
     if wrong:
         raise RefusedError(
             f"the environment in {python.parents[1]} differs from requirements.lock: {'; '.join(wrong[:5])}; remove "
-            "the folder, and the next proof builds it again"
+            "that folder, and the next proof builds it again"
         )
     return tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
 
@@ -113,7 +113,10 @@ def _installed(python: Path) -> dict[str, str]:
     # -I: what PYTHONPATH and the working folder hold is not installed.
     done = subprocess.run([str(python), "-I", "-c", LIST_PACKAGES], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RetrimError(f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; remove its folder")
+        raise RetrimError(
+            f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; remove the folder {python.parents[1]}, "
+            "and the next proof builds it again"
+        )
     return {canonicalize_name(name): version for name, version in json.loads(done.stdout) if name}
 
 
@@ -135,4 +138,6 @@ def _run(command: list[str], folder: Path, *, gently: bool) -> None:
             psutil.Process(process.pid).nice(GENTLE)
     _, err = process.communicate()
     if process.returncode:
-        raise RetrimError(f"the environment could not be built: {err.strip()[-2000:]}")
+        raise RetrimError(
+            f"{command[3]} could not build the environment; correct this, and try again: {err.strip()[-2000:]}"
+        )

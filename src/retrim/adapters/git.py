@@ -86,7 +86,7 @@ def require_repository(root: Path) -> None:
         ) from error
     if top.resolve() != root.resolve():
         raise BadInputError(
-            f"the workspace {root} lies inside the repository {top}; a workspace has to be the top folder of one"
+            f"the workspace {root} lies inside the repository {top}; move it out, and make it a repository of its own"
         )
 
 
@@ -126,8 +126,8 @@ def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
         size = path.stat().st_size / 1e6
         if size > max_file_mb:
             raise RefusedError(
-                f"untracked file {name} has {size:.1f} MB, and a tag would publish it; at most {max_file_mb:g} MB: "
-                "add it to .gitignore, or commit it"
+                f"untracked file {name} has {size:.1f} MB, and a tag may publish at most {max_file_mb:g} MB; add it "
+                "to .gitignore, or commit it"
             )
         if looks_secret(path):
             raise RefusedError(
@@ -210,7 +210,8 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
         git(root, *IDENTITY, "tag", "-a", name, commit, "-m", name)
     elif git(root, "diff", "--name-only", found, commit, "--", *same):
         raise RetrimError(
-            f"tag {name} points to {found[:12]}, not to {commit[:12]}; the tag of a released version is never moved"
+            f"tag {name} points to {found[:12]}, not to {commit[:12]}; retrim never moves a tag: delete this one if "
+            "it was made by hand"
         )
 
 
@@ -366,7 +367,8 @@ def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -
     strange = [name for name in stands if name != HEAD and not name.startswith("refs/")]
     if strange or not REF_OR_COMMIT.fullmatch(branch):
         raise RetrimError(
-            f"the record of the backup names {(*strange, branch)[0]!r} as a git ref; the record was altered"
+            f"the record of the backup names {(*strange, branch)[0]!r} as a git ref, so the record was altered; "
+            "restore an older backup"
         )
     git(folder, "init", "-q", "-b", "empty")
     git(folder, "bundle", "unbundle", str(file))

@@ -137,8 +137,8 @@ def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, _Broken]:
             broken[number] = from_record(_Broken, result.result)
         elif message is not None and expectation.arguments.column not in mistyped & set(frame.columns):
             raise BadInputError(
-                f"suite {suite.name}: {expectation.type} {expectation.kwargs} cannot be computed ({message}); "
-                f"columns: {', '.join(frame.columns)}"
+                f"suite {suite.name}: {expectation.type} {expectation.kwargs} cannot be computed ({message}); correct "
+                f"or remove it. Columns: {', '.join(frame.columns)}"
             )
     return broken
 
@@ -244,8 +244,8 @@ def _check(where: str, written: Any) -> None:
     extra = sorted(set(written) - {"type", "kwargs", "meta"})
     if extra:
         raise BadInputError(
-            f"suite {where} has an expectation with {', '.join(extra)}; allowed: type, kwargs, meta. Every expectation "
-            "has to hold"
+            f"suite {where} has an expectation with the keys {', '.join(extra)}; remove them: only type, kwargs and "
+            "meta are allowed, as every expectation has to hold"
         )
     kind = expectation.type
     if any(word in kind for word in DISTRIBUTION):
@@ -265,7 +265,9 @@ def _check(where: str, written: Any) -> None:
         ExpectationConfiguration(type=kind, kwargs=expectation.kwargs).to_domain_obj()
     except (TypeError, ValueError) as error:
         lines = " ".join(str(error).split())
-        raise BadInputError(f"suite {where}: {kind} does not accept {expectation.kwargs}: {lines}") from error
+        raise BadInputError(
+            f"suite {where}: {kind} does not accept {expectation.kwargs} ({lines}); correct its kwargs"
+        ) from error
     try:
         from_record(Arguments, expectation.kwargs)
     except RetrimError as error:

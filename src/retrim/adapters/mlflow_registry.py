@@ -461,7 +461,7 @@ class ModelRegistry(Experiment):
         folder = self._folder(version, "bundle") if here is None else here
         if not (folder / "verdict").is_dir():
             raise RetrimError(
-                f"the bundle of version {version} is incomplete in {folder.name}; restore MLflow's artifacts"
+                f"the bundle of version {version} is incomplete in {folder}; restore MLflow's artifacts from a backup"
             )
         return folder
 
@@ -585,7 +585,7 @@ class ModelRegistry(Experiment):
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
         known = ", ".join(str(each.number) for each in self.versions()) or "none yet"
-        raise BadInputError(f"{self.model} has no version {number}; versions: {known}")
+        raise BadInputError(f"{self.model} has no version {number}; name one of: {known}")
 
     def _search_versions(self, condition: str) -> list[Any]:
         return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
@@ -630,7 +630,10 @@ def adopt(registry: ModelRegistry, number: int, bundle: Path | None, *, run: str
         made = registry.client.create_model_version(registry.model, f"{root}/model", parent, tags=tags)
         registry.finish(parent, "FINISHED")
     if int(made.version) != number:
-        raise RetrimError(f"version {number} was registered as {made.version}: the registry was not empty")
+        raise RetrimError(
+            f"version {number} was registered as {made.version}, because the registry already held versions; use an "
+            "empty registry"
+        )
 
 
 if TYPE_CHECKING:
@@ -696,7 +699,10 @@ def erase(registry: ModelRegistry, number: str) -> None:
     from mlflow.exceptions import MlflowException
 
     if is_server(registry.tracking_url):
-        raise RetrimError(f"the MLflow store at {registry.shown} cannot delete over the network; use `mlflow gc`")
+        raise RetrimError(
+            f"the MLflow store at {registry.shown} cannot delete over the network; run `mlflow gc` on the machine of "
+            "its server"
+        )
     with registry.wrapped(f"erase run {number}"):
         try:
             run = registry.client.get_run(number)

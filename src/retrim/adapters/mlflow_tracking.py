@@ -543,7 +543,7 @@ def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
 def quotable(value: str) -> str:
     """The value, if it may stand between quotes in an MLflow search."""
     if "'" in value:
-        raise BadInputError(f"{value!r} has a quotation mark in it, which MLflow cannot search for")
+        raise BadInputError(f"{value!r} contains a quotation mark, which MLflow cannot search for; write it without")
     return value
 
 

@@ -79,8 +79,8 @@ class PrefectApi:
         address = address_of(self.url)
         if address.secrets:
             raise BadInputError(
-                f"RETRIM_PREFECT_URL is {address.shown} with a login, which Prefect would keep with each deployment; "
-                f"take it out and set {LOGIN_VARIABLE}"
+                f"RETRIM_PREFECT_URL holds a login ({address.shown}), which Prefect would store with each deployment; "
+                f"remove it from the address, and set {LOGIN_VARIABLE}"
             )
 
     @property
@@ -355,7 +355,7 @@ def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[by
     while not api.answers():
         if process.poll() is not None or time.monotonic() > deadline:
             stop(process)
-            raise RetrimError(f"the Prefect server did not start; see {home / 'server.log'}")
+            raise RetrimError(f"the Prefect server did not start; read why in {home / 'server.log'}")
         time.sleep(0.1)
     return process
 

@@ -184,15 +184,15 @@ class Keys:
             self._make()
         if stat.S_IMODE(self.file.stat().st_mode) & 0o077:
             raise RefusedError(
-                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it and a new "
-                f"one is made"
+                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it: a new one is made "
+                "then"
             )
         try:
             found = load_pem_private_key(self.file.read_bytes(), password=None)
         except (ValueError, TypeError) as error:  # the message may quote the file: it is not passed on
             raise RetrimError(f"the private key {self.file} cannot be read; restore it from a backup") from error
         if not isinstance(found, Ed25519PrivateKey):
-            raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it, and a new one is made")
+            raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it: a new one is made then")
         self.know([_public(found)])  # it outlives the private one: what that has signed still counts
         return found
 
@@ -298,7 +298,7 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
     except (VerificationError, ValueError) as error:
         raise RefusedError(
             f"the content was not signed by the key that the file names ({signer.fingerprint[:16]}): it was altered, "
-            "or another key signed it; ask for the file again where it was made"
+            "or another key signed it; get the file again from where it was made"
         ) from error
     return Attestation(statement.kind, subject, statement.predicate, signer)
 
@@ -375,7 +375,8 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
         size = file.stat().st_size
         if size > most_mb * MEGABYTE:
             raise BadInputError(
-                f"{file.name} has {size / MEGABYTE:.1f} MB, at most {most_mb:g}; raise proof.most_mb to read it"
+                f"{file.name} has {size / MEGABYTE:.1f} MB, and at most {most_mb:g} MB are read; raise proof.most_mb "
+                "to read it"
             )
         content = file.read_bytes()
     except OSError as error:
@@ -390,20 +391,24 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
                 plain = entry.isreg() and not entry.issparse() and is_plain(entry.name)
                 if not plain or entry.name in found or len(found) >= MOST_FILES:
                     raise BadInputError(
-                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file, or occurs twice; ask for "
-                        "the file again where it was made"
+                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file or occurs twice; get the "
+                        "export again from where it was made"
                     )
                 read = archive.extractfile(entry)
                 assert read is not None
                 found[entry.name] = read.read()
     except (tarfile.TarError, ValueError, LookupError, EOFError, ArithmeticError, RecursionError, OSError) as error:
-        raise BadInputError(f"{file.name} cannot be read as an export: {error}; ask for the file again") from error
+        raise BadInputError(
+            f"{file.name} cannot be read as an export ({error}); get the export again from where it was made"
+        ) from error
     try:
         same = pack(found) == content
     except BadInputError:  # a name that no archive of ours can hold
         same = False
     if not same:
-        raise RefusedError(f"{file.name} was truncated, altered or extended; ask for the file again where it was made")
+        raise RefusedError(
+            f"{file.name} was truncated, altered or extended; get the export again from where it was made"
+        )
     return found
 
 
@@ -434,7 +439,8 @@ def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
 
     if not sealed.startswith(SEALED):
         raise RetrimError(
-            "the keys were encrypted in a way that this retrim does not know; restore with a newer retrim"
+            "the keys in the backup were encrypted in a way that this retrim does not know; install a newer retrim "
+            "to restore them"
         )
     body = sealed[len(SEALED) :]
     salt, nonce, hidden = body[:SALT], body[SALT : SALT + NONCE], body[SALT + NONCE :]
@@ -443,8 +449,8 @@ def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
         return {name: base64.b64decode(text) for name, text in json.loads(plain).items()}
     except (InvalidTag, ValueError, binascii.Error) as error:
         raise BadInputError(
-            "the passphrase is not the one that the keys were encrypted with; set RETRIM_BACKUP_PASSPHRASE or "
-            "RETRIM_BACKUP_PASSPHRASE_FILE, or unset both to restore without the keys"
+            "the passphrase is not the one that the keys in the backup were encrypted with; set "
+            "RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE, or unset both to restore without the keys"
         ) from error
 
 

@@ -330,9 +330,14 @@ class Store(StoredTimes, CountedRows, Outbox):
             return found
         other = next(iter(self.runs(row.model, state="running")), None)
         if other is not None:
-            raise RefusedError(f"run {other.id} of {row.model} is in progress (process {other.pid}); one at a time")
+            raise RefusedError(
+                f"run {other.id} of {row.model} is in progress (process {other.pid}); wait until it ends: only one "
+                "run goes at a time"
+            )
         state = found.state if found is not None else "unknown"
-        raise RefusedError(f"decision {row.decision} already started a run: {state}")
+        raise RefusedError(
+            f"decision {row.decision} already started a run, which is {state}; wait for the next decision"
+        )
 
     def note_run(self, identity: str, detail: RunDetail) -> None:
         """Adds to what is kept of a run."""

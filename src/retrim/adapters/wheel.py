@@ -212,7 +212,8 @@ def _info_of(site: Path) -> Path:
     if len(found) != 1:
         told = ", ".join(path.name for path in found) or "none"
         raise RefusedError(
-            f"retrim in {site} has to have one .dist-info folder, and has {told}; install it again from its wheel"
+            f"{site} has to hold exactly one retrim-*.dist-info folder, and holds {told}; install retrim again from "
+            "its wheel"
         )
     return found[0]
 

@@ -222,7 +222,7 @@ def _replay_all(
             old = _replay(workspace, each, before, loss=loss, say=say)
         except StageFailedError as error:
             raise RetrimError(
-                f"version {each.version} cannot be rebuilt from its own commit, without the change: {error}"
+                f"version {each.version} cannot be rebuilt with the code and settings before the change: {error}"
             ) from error
         report_progress(f"version {each.version} after the change", 2 * place + 1, 2 * len(past))
         try:

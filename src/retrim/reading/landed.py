@@ -289,8 +289,8 @@ def check_whole(path: Path) -> str | None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if says != f"{found}\n".encode():
         raise RefusedError(
-            f"{path} was altered since it landed: its SHA-256 is {found[:12]}, {hash_file(path).name} names another; "
-            "restore both from a backup, or remove both and land the file again"
+            f"{path} was altered since it landed: its SHA-256 is {found[:12]}, and {hash_file(path).name} names "
+            "another; restore both from a backup, or remove both and land the file again"
         )
     return found
 

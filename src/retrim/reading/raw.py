@@ -48,7 +48,7 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
     separator = _separator(text)
     header = header_of(text, separator)
     if not any(name.strip() for name in header):
-        raise BadInputError(f"{where} has no column names in its first line; add them")
+        raise BadInputError(f"{where} has no column names in its first line; add a header line")
     table, ragged = read_texts(text, header, separator)
     return table, separator, len(ragged)
 
@@ -245,8 +245,8 @@ def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
             raise BadInputError(
-                f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); all files of a folder need the same "
-                "columns"
+                f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); give all files the same columns, "
+                "or name them one by one"
             )
         if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
             raise BadInputError(
@@ -297,14 +297,14 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     if twice:
         raise BadInputError(f"{where} has the column {twice[0]!r} twice; rename or remove one")
     if len(names) > MOST_COLUMNS:
-        raise BadInputError(f"{where} has {len(names)} columns; at most {MOST_COLUMNS} are allowed")
+        raise BadInputError(f"{where} has {len(names)} columns, and at most {MOST_COLUMNS} are read; leave some out")
     if not raw.rows:
-        raise BadInputError(f"{where} has a header and no row; a table with rows is needed")
+        raise BadInputError(f"{where} has a header and no row; name a table with rows")
     try:
         raw.columns.validate(full=True)
     except pa.ArrowException as error:
         raise BadInputError(
-            f"{where} holds text that is not UTF-8, or broken columns ({error}); save it again"
+            f"{where} holds text that is not UTF-8, or broken columns ({error}); save it again, with text in UTF-8"
         ) from error
     return raw
 
@@ -351,13 +351,15 @@ def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
         try:
             return content.decode(encoding).encode("utf-8"), encoding
         except UnicodeError as error:
-            raise BadInputError(f"{where} is marked as UTF-16 and is not ({error}); save it as CSV in UTF-8") from error
+            raise BadInputError(
+                f"{where} is marked as {encoding} but is not valid {encoding} ({error}); save it as CSV in UTF-8"
+            ) from error
     if b"\0" in content:
         raise BadInputError(
             f"{where} is binary (a zero byte at {content.index(0)}) and none of {KINDS}; save it as one of them"
         )
     if not content.strip():
-        raise BadInputError(f"{where} is empty; a table with rows is needed")
+        raise BadInputError(f"{where} is empty; name a file with a table")
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -580,7 +580,9 @@ def row_of_file(path: Path, needed: Mapping[str, ColumnType], others: Mapping[st
     except NoTableError as error:
         raise BadInputError(f"{path}: {error.fault}; {error.fault.cure}") from error
     if stored.num_rows != 1:
-        raise BadInputError(f"{path} has {stored.num_rows} rows; one row is explained at a time")
+        raise BadInputError(
+            f"{path} has {stored.num_rows} rows, and one row is explained at a time; keep only that row"
+        )
     return _typed({name: stored[name] for name in needed}, needed)
 
 
@@ -598,16 +600,18 @@ def row_of_json(text: str, needed: Mapping[str, ColumnType], others: Mapping[str
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
     if not isinstance(given, dict):
-        raise BadInputError(f"{_brief(text)} is not a JSON object; write one row, such as {_example(needed)}")
+        raise BadInputError(
+            f"{_brief(text)} is not a JSON object; write one row as an object, such as {_example(needed)}"
+        )
     for name in given:
         if name not in needed and name not in others:
             raise UnknownNameError("column", name, [*needed, *others])
     lacking = [name for name in needed if name not in given]
     if lacking:
-        raise BadInputError(f"the row lacks {', '.join(lacking)}; give each feature, null where it is missing")
+        raise BadInputError(f"the row lacks {', '.join(lacking)}; add them, as null where the value is not known")
     for name in needed:
         if isinstance(given[name], dict | list):
-            raise BadInputError(f"{name} is {_brief(json.dumps(given[name]))}; give one value")
+            raise BadInputError(f"{name} is {_brief(json.dumps(given[name]))}; give a single number or text")
     return _typed({name: _cell(given[name], kind) for name, kind in needed.items()}, needed)
 
 

@@ -168,8 +168,8 @@ def _kept(workspace: Workspace, cache: Path, named: Mapping[str, set[str]]) -> d
         whole, lost = with_members(cache, digests)
         if lost and " version " in who and not dvc.has_remote(workspace.paths.root):
             raise RefusedError(
-                f"nothing is removed, because the folder {min(lost)} that {who} needs is missing from the cache, and "
-                "its files are unknown; restore .dvc/cache from a backup first"
+                f"nothing is removed, because the listing {min(lost)} of a folder of {who} is missing from the cache, "
+                "so the files of that folder are unknown; restore .dvc/cache from a backup first"
             )
         for digest in sorted(whole):
             keep.setdefault(digest, who)

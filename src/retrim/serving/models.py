@@ -138,7 +138,7 @@ class Follower:
         try:
             found = load_champion(workspace)
             if found is None:
-                raise RefusedError("no version is live any more")
+                raise RefusedError("no version is live any more; release one, or train one")
             self._serving.swap(serve_version(workspace, found))
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             self._again = now + pd.Timedelta(RETRY_SECONDS, "s")

@@ -366,7 +366,7 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
         rows, rejected = rows + predicted, rejected + count - predicted
         report_progress(f"predicting: {rows + rejected:,} rows of {scoring.rows_in.shown}")
     if not parts:
-        raise BadInputError(f"{scoring.rows_in.shown} has no row; a table with rows is needed")
+        raise BadInputError(f"{scoring.rows_in.shown} has no row; name a table with rows")
     spoilt = [path for path in map(_rejected_of, parts) if path.exists()]
     if not (folder / PUBLISHING).exists():
         if scoring.rows_in.state_now() != scoring.rows_in.state():

@@ -105,7 +105,7 @@ def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> L
             found.append(_no_object(number, row))
         else:
             lacking = lacking_columns(row, needs, reading)
-            found += [WrongCell(number, name, None, "is there; null where it is not known") for name in lacking]
+            found += [WrongCell(number, name, None, "is in each row; null where it is not known") for name in lacking]
     if found:
         raise WrongRequestError(found)
     repeated = {said.column for said in reading.repeated.values()}

@@ -39,7 +39,7 @@ async def read_body(request: Request) -> bytes:
                     raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
     except TimeoutError:
         raise RefusedRequestError(
-            HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {SECONDS} s"
+            HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {SECONDS} s; send fewer rows at once"
         ) from None
     return bytes(body)
 
@@ -78,7 +78,7 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
         serving.check(request.headers.raw, "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind not in (JSON, ARROW):
-            said = f"the content type is {JSON} or {ARROW}"
+            said = f"the content type {kind[:100]!r} is not known; send {JSON} or {ARROW}"
             raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
         body, version = await read_body(request), request.query_params.get("version")
         answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW, version=version))

@@ -218,7 +218,9 @@ class Serving:
     def _loaded(self, number: int) -> ServedVersion:
         try:
             if self.load is None:
-                raise BadInputError(f"version {self.served.version} is the only one served here")
+                raise BadInputError(
+                    f"only version {self.served.version} is served here; request that one, or leave the version out"
+                )
             return self.load(number)
         except RefusedError as error:
             raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
@@ -227,7 +229,7 @@ class Serving:
         except Exception as error:
             LOGGER.exception("version %s cannot be loaded", number)
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"version {number} cannot be loaded; the server's log says why"
+                HTTPStatus.SERVICE_UNAVAILABLE, f"version {number} cannot be loaded; read why in the server's log"
             ) from error
 
     def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
@@ -242,15 +244,22 @@ class Serving:
         try:
             is_open = self.is_local and not self.door.tokens()
         except BadInputError as error:
-            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the tokens cannot be read") from error
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "the server cannot read its file of tokens; ask its operator to repair it",
+            ) from error
         if not is_open:
             allows = self.door.allows(given.get(b"authorization", b""), scope)
             if allows is None:
                 raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "send a token: Authorization: Bearer TOKEN")
             if not allows:
-                raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}")
+                raise RefusedRequestError(
+                    HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}; send a token that has it"
+                )
         elif b"origin" in given:
-            raise RefusedRequestError(HTTPStatus.FORBIDDEN, "without a token, web pages may not call this server")
+            raise RefusedRequestError(
+                HTTPStatus.FORBIDDEN, "web pages may not call a server that has no tokens; add a token, and send it"
+            )
         elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
             raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"use one of these host names: {', '.join(LOOPBACK)}")
 
@@ -302,9 +311,11 @@ class Serving:
         except OSError as error:
             LOGGER.error("jobs cannot be kept: %s", error)  # noqa: TRY400  as of answers
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; the server's log says why"
+                HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; read why in the server's log"
             ) from error
-        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "this server takes no jobs")
+        raise RefusedRequestError(
+            HTTPStatus.NOT_FOUND, "this server takes no jobs; start it with --jobs-under to allow them"
+        )
 
     def show_job(self, name: str) -> bytes:
         """A job.
@@ -314,7 +325,7 @@ class Serving:
         """
         found = None if self.jobs is None else self.jobs.find(name)
         if found is None:
-            raise RefusedRequestError(HTTPStatus.NOT_FOUND, "there is no such job")
+            raise RefusedRequestError(HTTPStatus.NOT_FOUND, f"there is no job {name[:100]!r}; check its id")
         return orjson.dumps(to_record(found))
 
     def _beside(self, answer: RequestAnswer, began: float, asked: Asked) -> RequestAnswer:
@@ -388,7 +399,7 @@ class Serving:
         except OSError as error:
             LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; the server's log says why"
+                HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; read why in the server's log"
             ) from error
 
     async def in_turn(self, work: Callable[[], bytes]) -> bytes:
@@ -405,7 +416,8 @@ class Serving:
                 return await asyncio.get_running_loop().run_in_executor(self._turns, work)
         except TimeoutError:
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"not answered within {SECONDS} s; send fewer rows, or ask again later"
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"the request was not answered within {SECONDS} s; send fewer rows, or try again later",
             ) from None
         finally:
             self.waiting -= 1

@@ -50,13 +50,13 @@ def migrate(connection: sa.Connection) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if before is not None and before not in known:
         raise RetrimError(
-            f"the store has revision {before}, this retrim knows up to {HEAD}: a newer retrim wrote it; install that "
-            "version, or set RETRIM_STORE_URL to another store"
+            f"a newer retrim wrote the store: it has revision {before}, and this retrim knows revisions up to {HEAD}; "
+            "install the newer retrim, or set RETRIM_STORE_URL to another store"
         )
     if before is None and (there := _tables(connection)):
         raise RetrimError(
-            f"the store has tables but no revision ({', '.join(there)}): it was made before stores had one; move it "
-            "away, or set RETRIM_STORE_URL to another store"
+            f"the store has tables but no revision ({', '.join(there)}): it was made by a retrim that is too old, or "
+            "by another program; move it away, or set RETRIM_STORE_URL to another store"
         )
     command.upgrade(config, "head")
 
