@@ -62,7 +62,9 @@ class WorkspacePaths:
         for folder in (start, *start.parents):
             if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
                 return cls(folder)
-        raise BadInputError(f"{start} is in no retrim workspace (no params.yaml with dvc.yaml above it); cd into one")
+        raise BadInputError(
+            f"{start} is not in a retrim workspace (no folder from here up has params.yaml and dvc.yaml); cd into one"
+        )
 
     @property
     def params(self) -> Path:
@@ -253,7 +255,9 @@ def count_cores() -> int:
     if not given:
         return len(os.sched_getaffinity(0))
     if not given.isdecimal() or int(given) < 1:
-        raise BadInputError(f"{CORES_VARIABLE} is {given!r}; give a whole number of 1 or more, or none for every core")
+        raise BadInputError(
+            f"{CORES_VARIABLE} is {given!r}; give a whole number of 1 or more, or unset it to use every core"
+        )
     return int(given)
 
 
@@ -286,7 +290,8 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
         own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
         if not own:
             raise BadInputError(
-                f"{folder} is not a workspace (params.yaml with dvc.yaml) and holds none; name one, or a folder of some"
+                f"{folder} is not a workspace (params.yaml with dvc.yaml) and holds none; name a workspace, or a "
+                "folder with some in it"
             )
         found |= {path: WorkspacePaths(path) for path in own}
     return list(found.values())
@@ -558,7 +563,7 @@ class PlacedConstructor(SafeConstructor):
         try:
             return super().construct_object(node, deep=deep)
         except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
-            said = f"{node.value!r} is no {str(node.tag).rpartition(':')[2]}: {error}"
+            said = f"{node.value!r} is not a valid {str(node.tag).rpartition(':')[2]}: {error}"
             raise ConstructorError(None, None, said, node.start_mark) from error
 
     def flatten_mapping(self, node: MappingNode) -> None:
@@ -642,5 +647,5 @@ def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise BadInputError(f"{name}{where}: cannot be read as YAML: {said}") from error
     if not isinstance(document, dict):
-        raise BadInputError(f"{name} holds a {type(document).__name__}; a mapping of sections is needed")
+        raise BadInputError(f"{name} holds a {type(document).__name__}; write a mapping of sections instead")
     return document

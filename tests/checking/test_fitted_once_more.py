@@ -63,7 +63,7 @@ def test_without_one_before_a_rollback_asks_for_a_number(tmp_path: Path) -> None
     desk.make_version(12)
     desk.make_version(12, judged=1)
 
-    with pytest.raises(BadInputError, match=r"version 2 .*--to N"):
+    with pytest.raises(BadInputError, match=r"version 2; .*--to N"):
         rollback(desk.workspace, None, by="a test", reason="a test", now=desk.day(13))
 
 

@@ -314,7 +314,7 @@ def test_no_workspace_is_wrong_use(ask: Ask, tmp_path: Path) -> None:
     ended = ask(tmp_path, "status")
 
     assert ended.code == 2
-    assert ended.err.startswith(f"error: {tmp_path} is in no retrim workspace")
+    assert ended.err.startswith(f"error: {tmp_path} is not in a retrim workspace")
 
 
 BROKEN = {

@@ -193,7 +193,7 @@ def test_a_proof_in_an_environment_with_other_packages_is_refused(world: World) 
         python.write_text(whole, encoding="utf-8")
 
     assert "numpy is 0.1, " in refused.stderr
-    assert "remove the folder" in refused.stderr
+    assert "remove that folder" in refused.stderr
 
 
 SUNDAY = "2024-03-03T03:00:00+00:00"

@@ -157,7 +157,7 @@ def test_a_history_that_is_set_aside_changes_nothing(
     (workspace.root / "broken.csv").write_bytes(b"a,b\n1,2\n")
     with monkeypatch.context() as patched:
         patched.setattr(writing, "land_batch", aside)
-        with pytest.raises(RefusedError, match="nothing was replaced"):
+        with pytest.raises(RefusedError, match="Nothing was replaced"):
             init(workspace, again=True, seed=8)
 
     assert standing(workspace) == before

@@ -73,7 +73,7 @@ def test_a_column_that_is_not_there_is_refused() -> None:
 
 
 def test_rows_without_a_time_are_no_forecast() -> None:
-    with pytest.raises(BadInputError, match=r"--ahead: .*--event-time"):
+    with pytest.raises(BadInputError, match=r"--ahead .*--event-time"):
         forecast(daily().drop(columns="at"))
 
 

@@ -104,7 +104,7 @@ class TestOrder:
             looked_at(csv(readings()), order="wind")
 
     def test_and_a_time_are_not_both_named(self) -> None:
-        with pytest.raises(BadInputError, match="--event-time, or --order"):
+        with pytest.raises(BadInputError, match="--event-time and --order"):
             looked_at(csv(table(n=range(400))), order="n", event_time="at")
 
 

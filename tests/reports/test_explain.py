@@ -174,7 +174,7 @@ def test_a_prediction_that_was_not_stored_names_the_near_ones(desk: Desk) -> Non
 
 
 def test_a_prediction_of_two_versions_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="names version 1, and --version 2 another"):
+    with pytest.raises(BadInputError, match="names version 1, and --version names version 2"):
         ask(desk, f"{key_of(desk, 13)}@1", version=2)
 
 
@@ -231,5 +231,5 @@ def test_a_bundle_that_was_altered_explains_nothing(tmp_path: Path) -> None:
     desk.land(desk.rows(0, 12), 12)
     desk.make_version(12)
     (desk.shelf.folders[1] / "verdict" / "slices.json").write_bytes(b"{}")
-    with pytest.raises(RefusedError, match="version 1 has hash"):
+    with pytest.raises(RefusedError, match="version 1 was altered"):
         ask(desk, key_of(desk, 11))

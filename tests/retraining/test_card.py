@@ -242,7 +242,7 @@ def test_a_bundle_from_before_slices_and_contributions_still_has_a_card(tmp_path
 def test_a_bundle_that_was_altered_has_no_card(tmp_path: Path) -> None:
     desk = twelve_days(tmp_path)
     (desk.shelf.folders[1] / "verdict" / "slices.json").write_bytes(b"{}")
-    with pytest.raises(RefusedError, match="version 1 has hash"):
+    with pytest.raises(RefusedError, match="version 1 was altered"):
         make_card(desk.workspace, 1, pictures={})
 
 

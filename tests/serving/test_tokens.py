@@ -122,7 +122,7 @@ def test_a_name_is_there_once_and_scopes_are_those_that_there_are(desk: Desk) ->
 
 
 @pytest.mark.cures(
-    "and there is no token yet; make one: retrim token add NAME --scope predict",
+    "and it has no token yet; make one: retrim token add NAME --scope predict",
     "there is already a token {}; choose another name, or remove it: retrim token remove NAME",
 )
 def test_others_can_connect_once_there_is_a_token(

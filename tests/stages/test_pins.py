@@ -83,7 +83,7 @@ def test_another_champion_is_refused(run_directory: Room) -> None:
 def test_another_python_is_refused(run_directory: Room) -> None:
     pin(run_directory, python="3.9.1")
 
-    assert "made with 3.9.1" in refusal(run_directory)
+    assert "pinned to Python 3.9.1" in refusal(run_directory)
 
 
 @pytest.mark.parametrize("pinned", ["0" * 64, ""])

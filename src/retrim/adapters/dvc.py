@@ -140,7 +140,7 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
         name, digest = _altered_file(place, recorded, cache)
         raise RefusedError(
             f"{out.path}{f'/{name}' if name else ''} of stage {stage} differs from what DVC recorded: its object in "
-            f"the cache was altered. Remove {object_path(cache, digest)} and run again: the stage runs again"
+            f"the cache was altered. Remove {object_path(cache, digest)} and try again: the stage then runs again"
         )
 
 

@@ -444,10 +444,14 @@ class Store(StoredTimes, CountedRows, Outbox):
     def _refuse_unproved(self, model: str, version: int) -> None:
         row = self.version(model, version)
         if row is None or not row.verdict.get("promote"):
-            raise RefusedError(f"version {version} of {model} has no verdict that promotes it, and cannot go live")
+            raise RefusedError(
+                f"version {version} of {model} has no verdict that promotes it, and cannot go live; train another"
+            )
         shown = self.envelope(model, version, kind=RELEASE_CHECKS)
         if not any(from_record(ReleaseChecks, each.record).passed for each in shown):
-            raise RefusedError(f"version {version} of {model} has not passed its release checks, and cannot go live")
+            raise RefusedError(
+                f"version {version} of {model} has not passed its release checks, and cannot go live; name another"
+            )
 
     def releases(self, model: str) -> list[ReleaseRow]:
         """Releases of a model, oldest first; the last says what is live."""

@@ -237,8 +237,8 @@ def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_mess
     found = addresses_of(workspace)
     if not found:
         raise BadInputError(
-            "no address is set; set RETRIM_ALERTS to one or several with spaces between, such as "
-            "mailto://user:password@host?to=you@example.com, or RETRIM_ALERTS_FILE to a file of them"
+            "no address for alerts is set; set RETRIM_ALERTS to one or several addresses with spaces between, such "
+            "as mailto://user:password@host?to=you@example.com, or RETRIM_ALERTS_FILE to a file of them"
         )
     body = f"Alerts of {workspace.model} reach this address. This is a test, sent at {iso(now)}."
     message = Message(Severity.INFO, f"retrim {workspace.model}: test", body)

@@ -374,7 +374,9 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
         raise RefusedError("nothing was checked yet, so no alarm can be acknowledged; check first: retrim check")
     newest = checks[-1]
     if iso(now) < newest.as_of:
-        raise BadInputError(f"{iso(now)} is before the newest check, {newest.as_of}; give that time or a later one")
+        raise BadInputError(
+            f"the time {iso(now)} is before the newest check, {newest.as_of}; give that time or a later one"
+        )
     check = as_check(newest)
     up = [said.rule for said in check.record.said if said.fires]
     waits = up if newest.outcome == "held" else waiting_rules(workspace, [check])

@@ -202,6 +202,8 @@ def _bring_back(
     if now_live is not None and now_live.version == version:
         return
     if now_live is None or now_live.version != against:
-        shown = "none" if now_live is None else now_live.version
-        raise RefusedError(f"version {version} was judged against {against}, but {shown} is live now; check again")
+        shown = "no version" if now_live is None else f"version {now_live.version}"
+        raise RefusedError(
+            f"version {version} was judged against version {against}, but {shown} is live now; run a check again"
+        )
     make_live(workspace, version, action="restore", expected=against, by=by, reason=reason, now=now)

@@ -119,7 +119,9 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunO
     if now_live.version == against and now_live.reason == row.reason:
         return done
     if now_live.version != version:
-        raise RefusedError(f"version {version} was on probation, but {now_live.version} is live now; check again")
+        raise RefusedError(
+            f"version {version} was on probation, but version {now_live.version} is live now; run a check again"
+        )
     try:
         make_live(
             workspace, against, action=PROBATION_ROLLBACK, expected=version, by=row.actor, reason=row.reason, now=now
@@ -211,7 +213,9 @@ def _after(
         previous_champion = load_stored_version(workspace, watch.against).predictor
         forbidden = forbidden_in(workspace, list(previous_champion.view.features))
         if forbidden:  # then it must not go live by itself, however good it is
-            raise RefusedError(f"it uses {', '.join(forbidden)}, which fairness.forbidden forbids now")
+            raise RefusedError(
+                f"version {watch.against} uses {', '.join(forbidden)}, which fairness.forbidden forbids now"
+            )
         unseen = table.times["_event"] > max(champion.judged_until, previous_champion.judged_until)
         unseen &= ~(champion.has_seen(table.times) | previous_champion.has_seen(table.times))
         rows = table.only(unseen & (table.times["_matured"] > before.until)).read()

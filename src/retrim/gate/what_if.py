@@ -237,7 +237,9 @@ def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) 
         return
     below = {} if section.get(name) is None else section[name]  # a section that is off
     if not isinstance(below, Mapping):
-        raise BadInputError(f"{key}: {name!r} is {below!r} in params.yaml, which holds no keys; set {name} as a whole")
+        raise BadInputError(
+            f"{key}: {name!r} is {below!r} in params.yaml, which holds no keys; set all of {name} at once"
+        )
     inner = dict(below)
     section[name] = inner
     _set(inner, words[count:], value, key)

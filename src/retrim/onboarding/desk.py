@@ -281,7 +281,7 @@ def check_columns(desk: TablePlan) -> None:
             raise UnknownNameError("column", name, desk.plans)
     _check_times(wishes)
     if wishes.allow_leak and not wishes.reason.strip():
-        raise BadInputError("say why this is not a leak: --reason TEXT")
+        raise BadInputError("--allow-leak needs a reason; say why this is no leak: --reason TEXT")
     if wishes.target == LABEL_TIME:
         raise BadInputError(
             f"the target is called {LABEL_TIME!r}, which files of labels use for their times; rename it"
@@ -293,7 +293,7 @@ def check_columns(desk: TablePlan) -> None:
             )
         if name == ARRIVAL and not wishes.event_time:
             raise BadInputError(
-                f"column {name!r} has the name of the column that retrim makes where no event time is named; rename "
+                f"column {name!r} has the name that retrim gives to arrival times if no event time is named; rename "
                 "it, or name it as the event time: --event-time"
             )
     for name in wishes.forbid:
@@ -308,12 +308,17 @@ def check_columns(desk: TablePlan) -> None:
 def _check_times(wishes: InitRequest) -> None:
     """Each time is said once, and by a column of its own."""
     if wishes.label_due and wishes.horizon:
-        raise BadInputError("give the label's due time once: --label-due or --horizon")
+        raise BadInputError("--label-due and --horizon both say when labels are due; give one of them")
     if wishes.event_time and wishes.order:
-        raise BadInputError("give the order of rows once: --event-time, or --order where no column is a time")
+        raise BadInputError(
+            "--event-time and --order both give the order of rows; leave out --order, which is for tables without a "
+            "time"
+        )
     times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
     if len(set(times)) != len(times) or wishes.target in times:
-        raise BadInputError(f"one column has two roles among {', '.join([wishes.target, *times])}; name each once")
+        raise BadInputError(
+            f"one column has two roles among {', '.join([wishes.target, *times])}; name another column for each role"
+        )
     for option, span in (("--horizon", wishes.horizon), ("--every", wishes.every)):
         if span is not None:
             checked_span(option, span, above_zero=option == "--every")
@@ -477,10 +482,13 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
             keep &= ~blank
     keep &= ~_misplaced(desk, time)
     if not keep.any():
-        raise RefusedError(f"no row has a value of {time!r}; name another column: --event-time")
+        raise RefusedError(f"no row has a value of the event time {time!r}; name another column: --event-time")
     target = desk.values[desk.wishes.target][keep]
     if target.isna().all():
-        raise RefusedError(f"no row has a value of the target {desk.wishes.target!r}; a model needs labelled rows")
+        raise RefusedError(
+            f"no row has a value of the target {desk.wishes.target!r}; name another column, or a file with labelled "
+            "rows"
+        )
     return np.flatnonzero(keep), target
 
 
@@ -723,7 +731,7 @@ def _as_order(desk: TablePlan, name: str) -> None:
     if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
         shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
         raise BadInputError(
-            f"--order: {name!r} holds {shown}, and an order column has to hold whole numbers below 2^53"
+            f"--order: {name!r} holds {shown}, and an order column holds whole numbers below 2^53; name another column"
         )
     desk.plans[name] = replace(plan, type="integer", role="forbidden", skip=False)
     seen = f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} put rows in order"

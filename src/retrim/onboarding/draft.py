@@ -353,7 +353,8 @@ def known_times(
         return None
     if not timed:
         raise BadInputError(
-            f"the label time {column!r} is counted from the event, and no column has its time; name it: --event-time"
+            f"the label time {column!r} is counted from the event, and no column has the event's time; name it: "
+            "--event-time"
         )
     times = desk.values[column].iloc[kept]
     came = event.set_axis(times.index)
@@ -565,7 +566,7 @@ def as_forecast(
     if wishes.ahead is None:
         return data
     if not timed:
-        raise BadInputError("--ahead: it needs the event time of each row; name --event-time")
+        raise BadInputError("--ahead needs the event time of each row; name its column: --event-time")
     ahead = check_span(wishes.ahead)
     whose = desk.series if wishes.entity is None else (wishes.entity,)
     known = [name for name in data.own_features if name in (*wishes.known_ahead, *made, *whose)]
@@ -732,8 +733,7 @@ def draft(
     table, labelled = _with_past(_table(frame, data), data)
     if len(labelled) < LEAST_ROWS:
         raise RefusedError(
-            f"{len(labelled)} labelled rows are too few for a model that can be judged; at least "
-            f"{LEAST_ROWS} are needed"
+            f"{len(labelled)} labelled rows are too few for a model that can be judged; give {LEAST_ROWS} or more"
         )
     season = season_of(labelled["_event"], _target_numbers(labelled, data), rhythm) if timed else None
     data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)

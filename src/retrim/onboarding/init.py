@@ -89,7 +89,7 @@ def require_unreleased(paths: WorkspacePaths) -> None:
         )
     going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
     if going:
-        raise RefusedError(f"run {going[-1].id} is {going[-1].state}; wait for it before you redo the set-up")
+        raise RefusedError(f"run {going[-1].id} is {going[-1].state}; wait until it ends, then repeat the set-up")
 
 
 def find_replaced(workspace: WorkspacePaths) -> ReplacedSetup | None:
@@ -158,7 +158,7 @@ def write_again(
     except RefusedError as error:
         shutil.rmtree(stage.root, ignore_errors=True)
         said = str(error).partition("; look at it")[0]
-        raise RefusedError(f"{said}; nothing was replaced; the earlier set-up stays") from error
+        raise RefusedError(f"{said}. Nothing was replaced: the earlier set-up stays") from error
     flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
     ready = ReadySetup(drafted.data.suite, what.kept)
     write_file(stage.root / READY, json.dumps(to_record(ready)).encode())
@@ -340,8 +340,7 @@ def settle_request(
         lost = unsaved(workspace, workspace.root / drafted.data.suite)
         if lost and not overwrite:
             raise RefusedError(
-                f"{', '.join(lost)} would be overwritten and has uncommitted changes; commit it first, and run this "
-                "again"
+                f"{', '.join(lost)}: uncommitted changes would be overwritten; commit them first, and run this again"
             )
     if again is not None:
         require_unreleased(workspace)

@@ -259,8 +259,8 @@ def _refuse_edited(root: Path, written: Mapping[str, bytes], before: str) -> Non
     edited = [name for name in written if _is_edited(root, name) and not _is_our_edit(root, name, written[name])]
     if edited:
         raise RefusedError(
-            f"{', '.join(edited)} has uncommitted changes, which the upgrade from retrim {before} would lose or "
-            "commit; commit them first, and run this again"
+            f"{', '.join(edited)}: the upgrade from retrim {before} would lose or commit uncommitted changes; commit "
+            "them first, and run this again"
         )
 
 

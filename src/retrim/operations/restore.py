@@ -238,7 +238,7 @@ def _below(folder: Path, place: str) -> Path:
     leads_out = not parts or Path(place).is_absolute() or ".." in parts
     if leads_out or ".git" in parts or not target.parent.resolve().is_relative_to(folder.resolve()):
         raise RetrimError(
-            f"the backup names {place!r}, which leads out of the workspace or into .git; restore an older "
+            f"the backup names the file {place!r}, which leads out of the workspace or into .git; restore an older "
             "one: --list shows them, --at TIME chooses"
         )
     return target

@@ -256,5 +256,5 @@ def _expect(workspace: Workspace, version: int, expected: int | None) -> None:
     if found != expected:
         raise RefusedError(
             f"version {version} was judged against champion {expected or 'none'}, but {found or 'none'} is live now; "
-            "retrain to judge against that"
+            "retrain to judge against the live version"
         )

@@ -163,7 +163,9 @@ def explain(
     key, at, number = what.rpartition("@")
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, workspace.params.data) is None:
         if version is not None:
-            raise BadInputError(f"{what!r} names version {number}, and --version {version} another; leave one out")
+            raise BadInputError(
+                f"{what!r} names version {number}, and --version names version {version}; leave one out"
+            )
         prediction = _prediction(workspace, key, int(number))
         then = read_as_of(workspace, as_of=prediction.at)
         return replace(
@@ -257,7 +259,9 @@ def _prediction(workspace: Workspace, key: str, version: int) -> StoredPredictio
 
 def _no_row(what: str, keys: pd.Series) -> BadInputError:
     near = ", ".join(near_keys(keys.tolist(), what, most=3))
-    return BadInputError(f"no landed row has the key {what!r}, and there is no such file; near keys: {near}")
+    return BadInputError(
+        f"no landed row has the key {what!r}, and no file has that name; correct it: near keys are {near}"
+    )
 
 
 def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:

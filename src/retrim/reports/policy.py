@@ -476,7 +476,9 @@ def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
             threads=count_cores(),
         )
     except ValueError as error:
-        raise RefusedError(f"the first part of the history is too short for a model: {error}") from error
+        raise RefusedError(
+            f"the first part of the history is too short for a model: {error}; land more history"
+        ) from error
     return replace(usual, reweight=params.fairness.reweights)
 
 

@@ -132,12 +132,12 @@ def _comparable(params: Params, tried: Params) -> None:
     for name, column in new.items():
         if name not in old or old[name].type != column.type:
             raise BadInputError(
-                f"data.columns.{name}: no such column, or none of this type, has landed; landed: {', '.join(old)}"
+                f"data.columns.{name}: no column of this name and type has landed; name one that has: {', '.join(old)}"
             )
     refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
     for role in ("target", "time", "due"):
         if getattr(params.data, role) != getattr(tried.data, role):
-            raise BadInputError(f"data.columns: the role {role} moves to another column; both sides have to share it")
+            raise BadInputError(f"data.columns: the role {role} moves to another column; leave it where it is")
     if set(old) != set(new):
         raise BadInputError("data.columns: a landed column is missing; give it the role forbidden instead")
 

@@ -224,7 +224,7 @@ def open_model(
     door = Doorkeeper(workspace.paths.tokens)
     if not is_local and not door.tokens():
         raise BadInputError(
-            f"other machines can connect to {workspace.model}, of {workspace.paths.root}, and there is no token yet; "
+            f"other machines could connect to {workspace.model} ({workspace.paths.root}), and it has no token yet; "
             "make one: retrim token add NAME --scope predict"
         )
 

@@ -146,7 +146,8 @@ def check_pins(paths: Paths) -> None:
         )
     if platform.python_version() != pins.python:
         raise BadInputError(
-            f"this is Python {platform.python_version()}; the version was made with {pins.python}; use that one"
+            f"this is Python {platform.python_version()}, and the run is pinned to Python {pins.python}; use Python "
+            f"{pins.python}"
         )
     laid = {paths.raw: pins.raw_digest, paths.champion: pins.champion_digest, paths.previous: pins.previous_digest}
     for folder, digest in laid.items():

@@ -132,8 +132,8 @@ def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:
     kinds = len(set(view.actual(train).tolist()))
     if kinds < 2:
         raise RefusedError(
-            f"the training rows hold {kinds} class ({', '.join(found[:3])}); a {view.task} model needs at least 2; "
-            "wait until rows of another class are mature"
+            f"the training rows hold {kinds} class ({', '.join(found[:3])}), and a {view.task} model needs at least "
+            "2; wait until rows of another class are mature"
         )
 
 

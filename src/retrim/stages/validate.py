@@ -154,7 +154,9 @@ def _ask_suite(
         rows = bound if not batches else bound[~bound["_batch"].isin(batches)].reset_index(drop=True)
         faults += _faults(rows, landed, ChunkedSuite(suite.only(expectations)))
     if faults:
-        raise BadInputError(f"landed rows break {data.suite}: " + "; ".join(map(str, faults)))
+        raise BadInputError(
+            f"landed rows break {data.suite}; correct the rows, or the suite: " + "; ".join(map(str, faults))
+        )
     return fitted.notes
 
 
