@@ -524,8 +524,8 @@ class Params(SettingsSection):
             fitting = list(baselines_of(self.data.task))
             if name not in fitting:
                 raise ValueError(
-                    f"gate.baselines: {name!r} is not a baseline of a {self.data.task} task; "
-                    f"those are: {', '.join(fitting)}"
+                    f"gate.baselines: {name!r} is not a baseline of a {self.data.task} task; choose one of: "
+                    f"{', '.join(fitting)}"
                 )
         return self
 

@@ -66,8 +66,8 @@ def schema(*gone: str, was: dict[str, tuple[str, ...]] | None = None, **more: st
 COLUMNS = (
     Case("data.key: batch {} landed with the key [{}] and it is [{}] now; rows of two keys cannot be told apart. "
          "Change it back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
-    Case("data.columns: {} was {}, it says, and no landed batch has such a column; landed are: {}; write the name that "
-         "stands there, or take `was` out", {"data.columns.extra": {**NUMBER, "was": "more"}},
+    Case("data.columns: `was` of {} names {}, and no landed batch has such a column; write a name that has landed "
+        "({}), or remove `was`", {"data.columns.extra": {**NUMBER, "was": "more"}},
          ({"data.columns.extra": {**NUMBER, "was": "mass"}}, {"data.columns.extra": NUMBER}),
          landed(schema(mass="number"))),
     Case("data.columns: {} and {} are names of one column, by a rename that is declared or stands in a landed batch; "
@@ -75,14 +75,14 @@ COLUMNS = (
          {"data.columns.mass": NUMBER, "data.columns.weight": NUMBER},
          ({"data.columns.weight": GONE, "data.columns.load": NUMBER},),
          landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)})), then="write all its names"),
-    Case("data.columns: batch {} has {}, two columns, and a rename says that they are one; take `was` out",
+    Case("data.columns: batch {} has both {}, and a rename says that they are one column; remove `was`",
          {"data.columns.mass": {**NUMBER, "was": "weight"}}, ({"data.columns.mass": NUMBER},),
          landed(schema(mass="number", weight="number"))),
     Case("data.columns: {} is {} and in batch {} {} was; change the role back",
          {"data.columns.at.role": "forbidden", "data.columns.seen": {"type": "time", "role": "time"}},
          ({"data.columns.at.role": "time", "data.columns.seen.role": "forbidden"},), landed(schema(seen="time"))),
-    Case("data.columns: batch {} has no column {}, which is {}, and that no row can lack; if it was called otherwise "
-         "then, write `was: OLD_NAME` beside it; else declare the column again that was there",
+    Case("data.columns: batch {} lacks the column {}, which is {} and which every row needs; if it had another name "
+        "then, write `was: OLD_NAME` beside it; else declare the earlier column again",
          {"data.columns.outcome": GONE, "data.columns.trips": {"type": "number", "role": "target"}},
          ({"data.columns.trips": {"type": "number", "role": "target", "was": "outcome"}},
           {"data.columns.trips": GONE, "data.columns.outcome": {"type": "number", "role": "target"}}),
@@ -91,8 +91,8 @@ COLUMNS = (
          "`was: [{}]`",
          {"data.columns.mass": NUMBER}, ({"data.columns.mass": {**NUMBER, "was": ["weight"]}},),
          landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)}))),
-    Case("data.columns: {} landed as {} (batch {}) and is declared {}; {}. Declare it {} again, or give what "
-         "comes now a column of another name", {"data.columns.extra": WHOLE},
+    Case("data.columns: {} landed as {} (batch {}) and is declared {}; {}. Declare it {} again, or give the new "
+        "values a column of another name", {"data.columns.extra": WHOLE},
          ({"data.columns.extra": NUMBER}, {"data.columns.extra": GONE, "data.columns.other": WHOLE}),
          landed(schema(extra="number"))),
 )  # fmt: skip
@@ -210,33 +210,35 @@ MODELLED = (
     Case("tune.space: {} is not searched, as {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
          check_space),
     Case("LightGBM refuses {} rows with {}: {}; check tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
-    Case("tune.space: {} is not a parameter of LightGBM, which ignores it{}", space(num_leafs=7), (LEAVES,),
+    Case("tune.space: {} is not a parameter of LightGBM, which would ignore it{}", space(num_leafs=7), (LEAVES,),
          check_space),
     Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
     Case("judge.loss: poisson is for counts, and the target holds {}; choose mse or mae",
          LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
-    Case("tune.space: l2 is {}; it is a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
+    Case("tune.space: l2 is {}; write a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
          fit(Y)),
     Case("judge.loss: {} cannot train for {} on a {} target; choose one of its LOSSES ({})",
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
     Case("{}{} is code that this workspace does not name, so it is not run; read it, and name it as train.model in "
          "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
-    Case("tune.space: a stack blends two estimators or more; {} is named",
+    Case("tune.space: a stack blends two estimators or more, and {} is named; name another",
          STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
-    Case("tune.space: {} is {}; it is a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
+    Case("tune.space: {} is {}; write a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
          (space(held_share=0.2, **BLEND),), fit(Y)),
-    Case("tune.space: stack needs {}, the share of the newest rows to blend on; such as [0.2]", STACK | space(**BLEND),
+    Case("tune.space: stack needs {}, the share of the newest rows to blend on; add it, such as [0.2]",
+         STACK | space(**BLEND),
          (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is not a parameter of a stack; name it with its estimator, one of {}, such as "
          "gbm.num_leaves, or {}",
          STACK | space(held_share=0.2, num_leaves=7, linear__l2=0.1), (space(held_share=0.2, **BLEND),), check_space),
-    Case("tune.space: a grid needs choices for every hyperparameter; {} has none",
+    Case("tune.space: a grid needs choices for every hyperparameter; give choices for {}",
          {"tune.sampler": "grid", **RANGES}, (LEAVES,), searched),
-    Case("tune.sampler: {} cannot search tune.space: {}",
+    Case("tune.sampler: {} cannot search tune.space ({}); choose another sampler, or change the space",
          {"tune.sampler": "BruteForceSampler", "tune.space": {"rate": {"low": 0.1, "high": 0.2}}},
          ({"tune.sampler": "tpe"}, {"tune.space": {"rate": {"choices": [number / 9 for number in range(9)]}}}),
          searched),
-    Case("tune.sampler: the sampler {} refuses its arguments: {}", {"tune.sampler": {"tpe": {"startup": 3}}},
+    Case("tune.sampler: the sampler {} refuses its arguments ({}); correct them",
+         {"tune.sampler": {"tpe": {"startup": 3}}},
          ({"tune.sampler": "tpe"},), searched),
     Case("tune.sampler: {} does not propose the same trials when a search resumes; use one that does: {}",
          {"tune.sampler": "QMCSampler", **RANGES},
@@ -265,7 +267,7 @@ PREPARED = (
          ({"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=a"]}]},), steps),
     Case("prepare.steps: a step makes the column {}, which exists already; rename one, or leave a step out", TWO,
          ({"prepare.steps": []},), steps),
-    Case("prepare.steps: the steps leave no feature for a model; drop fewer",
+    Case("prepare.steps: the steps leave no feature for a model; drop fewer columns",
          {f"data.columns.{name}.role": "forbidden" for name in ("level", "slope", "noise", "group")}
          | {"data.columns.empty": CATEGORY, "prepare.steps": [hot("empty")]}, ({"prepare.steps": []},), steps),
     Case("prepare.steps: one_hot makes {} of {} and of {}; rename one of them",
@@ -324,7 +326,7 @@ OTHERS = (
     Case("{} has {} MB, and at most {} MB are read; raise proof.most_mb to read it",
          {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
-    Case("a check {} (gain.rows_per_check); a split needs the rows of four checks: train on a longer history",
+    Case("a check uses {} (gain.rows_per_check); a split needs the rows of four checks: train on a longer history",
          {"gain.rows_per_check": 2000}, ({"gain.rows_per_check": 48},), verified),
 )  # fmt: skip
 

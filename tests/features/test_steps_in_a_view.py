@@ -120,9 +120,12 @@ def test_a_view_without_steps_is_not_learned_again() -> None:
     ("step", "said"),
     [
         ({"step": "fill_medain", "columns": ["km"]}, "unknown step 'fill_medain'.*Did you mean 'fill_median'"),
-        ({"step": "fill_median", "columns": []}, "columns: none; name one, or all"),
+        ({"step": "fill_median", "columns": []}, "columns: none is named; name one, or all"),
         ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km twice"),
-        ({"step": "fill_median", "columns": ["km"], "by": 3}, "fill_median has the arguments: by; it takes: none"),
+        (
+            {"step": "fill_median", "columns": ["km"], "by": 3},
+            "fill_median has the arguments: by; give exactly these: none",
+        ),
         ({"step": "fill_median"}, "columns"),
         ("fill_median", "write a step as"),
     ],
@@ -137,10 +140,10 @@ def test_a_step_that_is_not_one_is_refused(step: Any, said: str) -> None:
     [
         (
             [{"step": "fill_median", "columns": ["miles"]}],
-            "'miles' is not a column that it can take; those are: km, items",
+            "'miles' is not a column that the step can take; name one of: km, items",
         ),
-        ([{"step": "fill_median", "columns": ["weather"]}], "'weather' is a category here; it takes number"),
-        ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is not a column that it can take"),
+        ([{"step": "fill_median", "columns": ["weather"]}], "'weather' is a category here, and the step takes number"),
+        ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is not a column that the step can take"),
         ([{"step": "minmax", "columns": ["at"]}], "'at' is a time here"),
     ],
 )

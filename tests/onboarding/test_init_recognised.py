@@ -447,7 +447,7 @@ class TestTheTask:
         ("loss", "said"),
         [
             ("log_loss", "--loss: metric 'log_loss' does not fit a regression task"),
-            ("rmse", "--loss: metric 'rmse' has no per-row form"),
+            ("rmse", "--loss: metric 'rmse' cannot be computed for each row"),
             ("pinball", "--loss: .*pinball needs a quantile between 0 and 1"),
             ("mea", "--loss: unknown metric 'mea'; known: "),
         ],
@@ -505,7 +505,7 @@ class TestLabels:
         assert said(drafted, "label delay")
 
     def test_two_ways_to_say_when_it_is_due_are_one_too_many(self) -> None:
-        with pytest.raises(BadInputError, match="once"):
+        with pytest.raises(BadInputError, match="--label-due and --horizon"):
             looked_at(csv(table(due=hours())), label_due="due", horizon="1D", event_time="at")
 
     def test_a_due_time_without_an_event_to_count_from_is_refused(self) -> None:

@@ -16,8 +16,8 @@ WORKSPACE = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("judge", "message"),
     [
-        ({"loss": "log_loss"}, "judge: metric 'log_loss' does not fit a regression task; those that do: mae, mse"),
-        ({"metrics": ["mae", "auc"]}, "judge: metric 'auc' does not fit a regression task; those that do: mae, mse"),
+        ({"loss": "log_loss"}, "judge: metric 'log_loss' does not fit a regression task; choose one of: mae, mse"),
+        ({"metrics": ["mae", "auc"]}, "judge: metric 'auc' does not fit a regression task; choose one of: mae, mse"),
     ],
 )
 def test_a_metric_that_does_not_fit_the_task_is_refused_where_it_is_set(

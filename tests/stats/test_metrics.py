@@ -142,7 +142,9 @@ class TestWhatDoesNotFit:
             row_losses("logloss", ACTUAL, PREDICTED)
 
     def test_a_total_has_no_row_losses(self):
-        with pytest.raises(BadInputError, match=r"'rmse' .*\bper-row\b.* regression .*: (?!.*(rmse|r2)).*pinball@0\.9"):
+        with pytest.raises(
+            BadInputError, match=r"'rmse' .*\beach row\b.* regression .*: (?!.*(rmse|r2)).*pinball@0\.9"
+        ):
             row_losses("rmse", ACTUAL, PREDICTED)
 
     def test_a_regression_loss_does_not_fit_class_probabilities(self):

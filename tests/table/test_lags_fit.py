@@ -27,7 +27,7 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
     ("features", "history", "said"),
     [
         ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is not a column; columns: at, order"),
-        ([{"of": "country", "lag": 1}], {}, "'country' is a category; a lag or statistic is of a number"),
+        ([{"of": "country", "lag": 1}], {}, "'country' is a category, and a lag or statistic needs a number"),
         ([{"of": "price", "lag": "2h"}], {}, "not due by then; write a lag of at least label_horizon 1D"),
         ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h back is not due by then"),
         ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is not a column"),
@@ -35,7 +35,7 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
         (
             [LAG],
             {"entity": ["zone"]},
-            "history.entity: 'zone' has the role 'forbidden', and rows grouped by it tell it",
+            "history.entity: 'zone' has the role 'forbidden', and grouping rows by it would reveal it",
         ),
         ([LAG], {"entity": ["weight"]}, "history.entity: 'weight' is a number, which has many spellings"),
         (

@@ -113,7 +113,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         ([{"column": "price", "at_least": 0}], None, "rows.where: 'price' is the target, which is not known"),
         ([{"column": "wieght", "at_least": 0}], None, "rows.where: 'wieght' is not a column; columns: at, order"),
         ([{"column": "country", "at_least": 0}], None, "'country' is a category, which has no order"),
-        ([{"column": "at", "among": ["x"]}], None, "'at' is a time; only not_missing can be asked of it"),
+        ([{"column": "at", "among": ["x"]}], None, "'at' is a time, which takes only not_missing"),
         (
             [{"column": "items", "among": ["1"]}],
             None,
@@ -124,7 +124,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         (
             [],
             {"every": "1h", "by": ["zone"], "how": HOW},
-            "resample.by: 'zone' has the role 'forbidden', and rows grouped by it tell it",
+            "resample.by: 'zone' has the role 'forbidden', and grouping rows by it would reveal it",
         ),
         (
             [],

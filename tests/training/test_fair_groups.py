@@ -66,7 +66,7 @@ def group(column: str, *cuts: float) -> dict[str, Any]:
         ({"groups": [group("at")]}, "groups: 'at' is the target or a time"),
         ({"groups": [group("weight")]}, "groups: 'weight' is a number; say where it is cut"),
         ({"groups": [group("country", 3)]}, "groups: 'country' is a category"),
-        ({"groups": [group("country"), group("country")]}, "groups: 'country' stands there twice"),
+        ({"groups": [group("country"), group("country")]}, "groups: 'country' is listed twice"),
         ({"at_most": {"selection_rate": 0.1}}, "at_most.selection_rate: does not fit a regression task"),
         ({"mitigate": "reweight"}, "mitigate: 'reweight' needs groups"),
         ({"mitigate": "reweight", "groups": [group("country")]}, "'reweight' balances classes"),

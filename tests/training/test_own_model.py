@@ -82,7 +82,7 @@ def test_constants_that_are_missing_are_named() -> None:
     [
         (
             {"predict": "def predict(model, matrix):\n    return [1.0]\n"},
-            r"shape \(1,\); a regression task has \(60,\)",
+            r"shape \(1,\); a regression task needs \(60,\)",
         ),
         (
             {"predict": "def predict(model, matrix):\n    return ['x'] * len(matrix)\n"},
@@ -90,7 +90,7 @@ def test_constants_that_are_missing_are_named() -> None:
         ),
         (
             {"predict": "def predict(model, matrix):\n    return matrix[:, 0] * float('nan')\n"},
-            "60 values that are missing or infinite, of 60",
+            "60 of 60 values as missing or infinite",
         ),
         ({"save": "def save(model):\n    return 'text'\n"}, "save gives str; give bytes, such as skops.io.dumps"),
         ({"load": "def load(content):\n    return 3.0\n"}, "load gives a model whose predictions differ"),
@@ -101,8 +101,8 @@ def test_constants_that_are_missing_are_named() -> None:
         ({"save": "def save(model):\n    raise KeyError('x')\n"}, r"models/m\.py:8: save: KeyError: 'x'"),
         ({"save": "def save(model\n"}, r"models/m\.py: is not valid Python: "),
         ({"constants": "1 / 0\n"}, r"models/m\.py:1: ZeroDivisionError while it is imported"),
-        ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle; nothing is unpickled here: use skops.io"),
-        ({"load": "from joblib import load\n"}, "imports joblib; nothing is unpickled here"),
+        ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle; use skops.io"),
+        ({"load": "from joblib import load\n"}, "imports joblib; use skops.io"),
         (
             {"predict": "def predict(model, matrix):\n    return [10**400] * len(matrix)\n"},
             "predict gives list; give an array",
@@ -150,9 +150,9 @@ def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
 @pytest.mark.parametrize(
     ("task", "given", "said"),
     [
-        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; probabilities are 0 to 1"),
-        ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the probabilities of a row sum to 0.7; they have to sum to 1"),
-        ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task has \(60, 2\)"),
+        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; give probabilities from 0 to 1"),
+        ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the probabilities of a row sum to 0.7; make each row sum to 1"),
+        ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task needs \(60, 2\)"),
     ],
 )
 def test_chances_that_are_none_are_refused(task: str, given: str, said: str) -> None:

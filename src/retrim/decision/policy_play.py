@@ -483,7 +483,7 @@ def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
     left, least = max(windows - delay, 0), max(windows // COUNTED, 3)
     if left < least:
         raise RefusedError(
-            f"labels come {delay} windows late, of {span / pd.Timedelta(1, 'D'):.3g} days each, so only {left} of "
+            f"labels arrive {delay} windows of {span / pd.Timedelta(1, 'D'):.3g} days late, so only {left} of "
             f"{windows} windows can compare policies, and {least} are needed; wait for more history, or state the "
             "delay of labels with --label-delay"
         )

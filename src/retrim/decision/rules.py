@@ -98,10 +98,10 @@ def _is_timetable(text: str) -> str:
         every = pd.Timedelta(check_span(text))
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is neither a cron expression of five fields such as '15 0 * * *' nor a span such as '6h'"
+            f"{text!r} is neither a cron expression of five fields nor a span; write, for example, '15 0 * * *' or '6h'"
         ) from error
     if every < pd.Timedelta("1s"):
-        raise ValueError(f"{text!r} is shorter than a second")
+        raise ValueError(f"{text!r} is shorter than a second; write a longer span, such as '1h'")
     return text
 
 
@@ -225,7 +225,7 @@ class TriggerParams(SettingsSection):
     @classmethod
     def _m_of_n(cls, checks: tuple[int, int]) -> tuple[int, int]:
         if not 1 <= checks[0] <= checks[1]:
-            raise ValueError(f"{list(checks)} is not [m, n] with 1 <= m <= n")
+            raise ValueError(f"{list(checks)} is not [m, n] with 1 <= m <= n; write, for example, [2, 3]")
         return checks
 
     @model_validator(mode="after")

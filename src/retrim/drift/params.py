@@ -73,12 +73,14 @@ class DriftParams(SettingsSection):
             wanted = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"seed"})
             if sorted(_arguments(given)) != wanted:
                 told = ", ".join(sorted(_arguments(given))) or "none"
-                raise ValueError(f"tests.{name} has the arguments: {told}; it takes: {', '.join(wanted) or 'none'}")
+                raise ValueError(
+                    f"tests.{name} has the arguments: {told}; give exactly these: {', '.join(wanted) or 'none'}"
+                )
             threshold = given.get(THRESHOLD)
             if threshold is None:
-                raise ValueError(f"tests.{name} has no threshold; add tests.{name}.threshold, on its effect")
+                raise ValueError(f"tests.{name} has no threshold; add tests.{name}.threshold, a bound on its effect")
             if not isinstance(threshold, int | float) or not threshold > 0:
-                raise ValueError(f"tests.{name}.threshold is {threshold}; a threshold is above 0")
+                raise ValueError(f"tests.{name}.threshold is {threshold}; write a number above 0")
         return self
 
     def of_columns(self, kind: str) -> Tests:

@@ -159,8 +159,8 @@ def verify(
         )
     if 4 * window > n:
         raise RefusedError(
-            f"the reference has {sizes.sum():.0f} rows, and a check {rows} (gain.rows_per_check); a split needs the "
-            "rows of four checks: train on a longer history, or verify windows of fewer rows"
+            f"the reference has {sizes.sum():.0f} rows, and a check uses {rows} (gain.rows_per_check); a split needs "
+            "the rows of four checks: train on a longer history, or verify windows of fewer rows"
         )
     rng = np.random.default_rng(seed)
     held = max(n // HELD_OUT, 2 * window)

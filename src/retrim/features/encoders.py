@@ -32,7 +32,7 @@ from retrim.table.reading import CalendarPart, known_zone
 def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} twice; list each level once")
+        raise ValueError(f"{', '.join(twice)} is listed twice; list each level once")
     return names
 
 
@@ -414,7 +414,9 @@ def known_country(code: str) -> str:
     if country not in known:
         raise ValueError(f"{code!r} is not a known country; write its ISO 3166 code, such as 'DE' or 'US-NY'")
     if part and part not in known[country]:
-        raise ValueError(f"{code!r}: {country} has no part {part!r}; it has {', '.join(known[country]) or 'none'}")
+        raise ValueError(
+            f"{code!r}: {country} has no part {part!r}; write one of: {', '.join(known[country]) or 'none'}"
+        )
     return code
 
 

@@ -60,11 +60,17 @@ class StepParams(SettingsSection):
         if not isinstance(self.columns, str):
             twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
             if twice or not self.columns:
-                raise ValueError(f"columns: {', '.join(twice)} twice" if twice else "columns: none; name one, or all")
+                raise ValueError(
+                    f"columns: {', '.join(twice)} twice; name each once"
+                    if twice
+                    else "columns: none is named; name one, or all"
+                )
         taken = arguments_of(entry)
         if sorted(taken) != sorted(self.arguments):
             given = ", ".join(sorted(self.arguments)) or "none"
-            raise ValueError(f"{self.step} has the arguments: {given}; it takes: {', '.join(taken) or 'none'}")
+            raise ValueError(
+                f"{self.step} has the arguments: {given}; give exactly these: {', '.join(taken) or 'none'}"
+            )
         for name, kind in taken.items():
             try:
                 self.arguments[name] = TypeAdapter(kind).dump_python(
@@ -103,7 +109,7 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
             where = f"prepare.steps.{place}: {declared.step}"
             if name not in kinds and not any(name.startswith((f"{each}:", f"{each}=")) for each in kinds):
                 can = ", ".join(each for each, kind in kinds.items() if kind in step.takes)
-                found.append(f"{where}: {name!r} is not a column that it can take; those are: {can or 'none'}")
+                found.append(f"{where}: {name!r} is not a column that the step can take; name one of: {can or 'none'}")
                 continue
             kind = kinds.get(name, "made")
             if kind is None:
@@ -111,7 +117,10 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
                     f"{where}: {name!r} no longer exists after an earlier step; move this step before that one"
                 )
             elif kind != "made" and kind not in step.takes:
-                found.append(f"{where}: {name!r} is a {kind} here; it takes {' and '.join(step.takes)}")
+                found.append(
+                    f"{where}: {name!r} is a {kind} here, and the step takes {' and '.join(step.takes)}; name another "
+                    "column"
+                )
             elif kind != "made" and step.gives != "same":
                 kinds[name] = None if step.gives == "gone" else step.gives
     return found
@@ -280,7 +289,7 @@ def learn_steps(
         fitted.train(sheet, past)
         found.append(fitted)
     if not any(kind != "time" for kind in sheet.kinds.values()):
-        raise BadInputError("prepare.steps: the steps leave no feature for a model; drop fewer")
+        raise BadInputError("prepare.steps: the steps leave no feature for a model; drop fewer columns")
     return tuple(found), sheet
 
 
@@ -303,5 +312,8 @@ def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool)
             raise BadInputError(f"{where}: {name!r} is not a column here; columns: {', '.join(sheet.kinds)}")
     for name in there:
         if sheet.kind(name) not in takes:
-            raise BadInputError(f"{where}: {name!r} is a {sheet.kind(name)} here; it takes {' and '.join(takes)}")
+            raise BadInputError(
+                f"{where}: {name!r} is a {sheet.kind(name)} here, and the step takes {' and '.join(takes)}; name "
+                "another column"
+            )
     return there

@@ -57,7 +57,9 @@ def columns_of(
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise NoTableError(
-                whole_file("is a whole gzip file", value=str(error), cure="send the file again; it was cut or damaged")
+                whole_file(
+                    "is a complete gzip file", value=str(error), cure="send the file again, as it was cut or damaged"
+                )
             ) from error
     text = utf8_text(content, reading.encoding)
     if JSON_LINE.match(text):
@@ -80,7 +82,9 @@ def _stored(
         table = read(wanted)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise NoTableError(
-            whole_file(f"is a whole {what} file", value=str(error), cure="send the file again; it was cut or damaged")
+            whole_file(
+                f"is a complete {what} file", value=str(error), cure="send the file again, as it was cut or damaged"
+            )
         ) from error
     try:
         table.validate(full=True)
@@ -242,7 +246,7 @@ def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
     """Which columns are there but for blanks and capitals; empty if none is."""
     spelt = {name.strip().casefold(): name for name in others}
     alike = [
-        f"{spelt[name.strip().casefold()]!r} is no {name!r}" for name in missing if name.strip().casefold() in spelt
+        f"{spelt[name.strip().casefold()]!r} is not {name!r}" for name in missing if name.strip().casefold() in spelt
     ]
     return f"blanks and capitals count: {_listed(alike)}" if alike else ""
 

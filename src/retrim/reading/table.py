@@ -40,7 +40,7 @@ RULES: dict[ColumnType, str] = {
 }
 CURES: dict[ColumnType, str] = {
     "number": "correct the cells; leave a missing one blank",
-    "integer": "correct the cells; declare the column a number, or a category if it is a long identifier",
+    "integer": "correct the cells, or declare the column a number, or a category if it holds long identifiers",
     "category": "store the column as text, or declare it a number",
     "time": "write times such as 2024-05-01T13:00:00Z, of the years 1 to 9999; leave an unknown one blank",
 }

@@ -323,12 +323,16 @@ def require(names: Iterable[str], *, task: str, rows: bool) -> list[Metric]:
     for metric in map(find, names):
         if task not in metric.tasks:
             allowed = named(lambda m: task in m.tasks and (m.rows or not rows) and m.scalar)
-            raise BadInputError(f"metric {metric.name!r} does not fit a {task} task; those that do: {allowed}")
+            raise BadInputError(f"metric {metric.name!r} does not fit a {task} task; choose one of: {allowed}")
         if not metric.scalar:
-            raise BadInputError(f"metric {metric.name!r} is not a number; those that are: {named(lambda m: m.scalar)}")
+            raise BadInputError(
+                f"metric {metric.name!r} is not a single number; choose one of: {named(lambda m: m.scalar)}"
+            )
         if rows and not metric.rows:
             allowed = named(lambda m: task in m.tasks and m.rows)
-            raise BadInputError(f"metric {metric.name!r} has no per-row form; of {task} these have: {allowed}")
+            raise BadInputError(
+                f"metric {metric.name!r} cannot be computed for each row; for a {task} task choose one of: {allowed}"
+            )
         found.append(metric)
     return found
 
@@ -410,12 +414,14 @@ class JudgeParams(SettingsSection):
     @field_validator("loss")
     @classmethod
     def _has_rows(cls, name: str) -> str:
-        return str(_valid(name, lambda metric: metric.rows, "has no per-row form; these have"))
+        return str(_valid(name, lambda metric: metric.rows, "cannot be computed for each row; choose one of"))
 
     @field_validator("metrics")
     @classmethod
     def _are_numbers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_valid(name, lambda metric: metric.scalar, "is not a number; these are") for name in names)
+        return tuple(
+            _valid(name, lambda metric: metric.scalar, "is not a single number; choose one of") for name in names
+        )
 
 
 def _valid(name: str, wanted: Callable[[Metric], bool], fault: str) -> str:

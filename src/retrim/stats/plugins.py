@@ -139,7 +139,7 @@ def check_span(text: str) -> str:
     if str(span) == "NaT" or (span != pd.Timedelta(0) and re.fullmatch(r"[\s\d+-]+", text)):  # pandas takes 7 as 7 ns
         raise ValueError(f"{text!r} is not a span of time: it has no unit; write one such as '1h' or '14D'")
     if span < pd.Timedelta(0):
-        raise ValueError(f"{text!r} is negative; a span is 0 or more")
+        raise ValueError(f"{text!r} is negative; write a span of 0 or more, such as '1h'")
     return text
 
 

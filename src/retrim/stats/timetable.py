@@ -41,7 +41,7 @@ def next_due(timetable: str, after: pd.Timestamp) -> pd.Timestamp:
                 moment = pd.Timestamp(day, tz="UTC") + pd.Timedelta(hours=hour, minutes=minute)
                 if moment >= start:
                     return moment
-    raise ValueError(f"{timetable!r} describes a time that never comes")
+    raise ValueError(f"{timetable!r} describes a time that never comes; correct its day and month")
 
 
 def due_between(timetable: str, after: pd.Timestamp, until: pd.Timestamp) -> Iterator[pd.Timestamp]:
@@ -90,12 +90,16 @@ def _values(field: str, name: str, low: int, high: int) -> set[int]:
         numbers = re.sub("[a-z]{3}", lambda word: str(names.index(word[0])) if word[0] in names else word[0], part)
         read = PART.fullmatch(numbers)
         if read is None:
-            raise ValueError(f"{part!r} is not a valid {name} in a cron expression")
+            raise ValueError(
+                f"{part!r} is not a valid {name} in a cron expression; write a number or a range such as 1-5"
+            )
         first = low if read[1] is None else int(read[1])
         last = int(read[2]) if read[2] else high if read[1] is None or read[3] else first
         step = int(read[3] or 1)
         if not low <= first <= last <= high or step < 1:
-            raise ValueError(f"{part!r} is not a valid {name} in a cron expression, {low} to {high}")
+            raise ValueError(
+                f"{part!r} is not a valid {name} in a cron expression; write a number from {low} to {high}"
+            )
         values |= set(range(first, last + 1, step))
     return values
 

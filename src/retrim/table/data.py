@@ -177,8 +177,8 @@ def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key:
             yield f"entity: {name!r} has the role {role!r}; name a column that says what a row is about"
         elif role == "forbidden" and name not in key:
             yield (
-                f"entity: {name!r} has the role 'forbidden', and rows grouped by it tell it; name a feature or a part "
-                "of data.key"
+                f"entity: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; name a feature "
+                "or a part of data.key"
             )
         elif kind == "number":
             yield f"entity: {name!r} is a number, which has many spellings; declare it integer or category"
@@ -188,7 +188,7 @@ def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> It
     own = [name for name, (_, role) in columns.items() if role == "feature"]
     for name in history.known_ahead:
         if name not in own:
-            yield f"known_ahead: {name!r} is no feature; features: {', '.join(own)}"
+            yield f"known_ahead: {name!r} is not a feature; name one of: {', '.join(own)}"
     if history.ahead is None:
         if history.known_ahead:
             yield "known_ahead: says what is known before the event, but ahead is null; give the span, or leave it []"
@@ -208,7 +208,10 @@ def _feature(
     kind, role = columns[feature.of]
     binary = role == "target" and task == "binary"
     if kind not in ("number", "integer") and not binary and feature.stat != "count":
-        yield f"{feature.of!r} is a {kind}; a lag or statistic is of a number, only stat: count of anything"
+        yield (
+            f"{feature.of!r} is a {kind}, and a lag or statistic needs a number; name another column, or write stat: "
+            "count"
+        )
     if feature.span_back is None:
         return
     back, ahead = pd.Timedelta(feature.span_back), pd.Timedelta(history.ahead or 0)
@@ -299,7 +302,7 @@ class DataParams(SettingsSection):
     def _agree(self) -> "DataParams":
         for role in ("target", "time"):
             if len(self._with_role(role)) != 1:
-                raise ValueError(f"columns: {len(self._with_role(role))} have the role {role!r}; exactly 1 must")
+                raise ValueError(f"columns: {len(self._with_role(role))} have the role {role!r}; give it to exactly 1")
         for name in self.columns:
             if not name.strip():
                 raise ValueError("a column has no name; give it one, in the table too")
@@ -312,16 +315,23 @@ class DataParams(SettingsSection):
         if (self.label_horizon is None) == (self.due is None):
             raise ValueError("give the label's due time once: label_horizon, or one column with the role 'due'")
         if (self.task == "binary") != (self.positive is not None):
-            raise ValueError("positive: name the positive class of a binary task, and null for any other")
+            raise ValueError("positive: name the positive class of a binary task, or write null for any other task")
         if self.task != "regression" and self.columns[self.target].type != "category":
-            raise ValueError(f"the target of a {self.task} task must have the type category")
+            raise ValueError(
+                f"the target of a {self.task} task must have the type category; change the type of {self.target!r}"
+            )
         if self.task == "regression" and self.columns[self.target].type not in ("number", "integer"):
-            raise ValueError("the target of a regression must have the type number or integer")
+            raise ValueError(
+                f"the target of a regression must have the type number or integer; change the type of {self.target!r}"
+            )
         if not self.features:
-            raise ValueError("columns: none has the role 'feature'; at least 1 must")
+            raise ValueError("columns: none has the role 'feature'; give it to at least 1")
         for name, kind in self.own_features.items():
             if kind == "time":
-                raise ValueError(f"columns: {name!r} is a time; a feature is a number, an integer or a category")
+                raise ValueError(
+                    f"columns: {name!r} is a time, and a feature is a number, an integer or a category; give it "
+                    "another role"
+                )
         return self
 
     @model_validator(mode="after")
@@ -344,7 +354,9 @@ class DataParams(SettingsSection):
             if name not in self.columns:
                 raise ValueError(f"key: {name!r} is not a column; columns: {', '.join(self.columns)}")
             if name == self.target:
-                raise ValueError(f"key: {name!r} is the target, which may be corrected; a key may not")
+                raise ValueError(
+                    f"key: {name!r} is the target, which corrections may change; name a column that never changes"
+                )
             if self.columns[name].type == "number":
                 raise ValueError(f"key: {name!r} is a number, which has many spellings; declare it integer or category")
         return self

@@ -94,23 +94,23 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
     types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
     return [
         *(
-            f"reading.dates: {name!r} is not a time column of data.columns"
+            f"reading.dates: {name!r} is not a time column of data.columns; take it out, or declare it as a time"
             for name in reading.dates
             if types.get(name) != "time" and name not in (LABEL_TIME, *reading.date_parts)
         ),
         *(
-            f"reading.parts: {name!r} is not a time column of data.columns"
+            f"reading.parts: {name!r} is not a time column of data.columns; take it out, or declare it as a time"
             for name in reading.parts
             if types.get(name) != "time"
         ),
         *(
-            f"reading.parts: {name!r} is combined from {part!r}, which no file has"
+            f"reading.parts: {name!r} is combined from {part!r}, which no file has; name a column of the files"
             for name, parts in reading.parts.items()
             for part in parts.values()
             if part in (*reading.made, *reading.parts)
         ),
         *(
-            f"reading.repeated: {name!r} is not a time column of data.columns"
+            f"reading.repeated: {name!r} is not a time column of data.columns; take it out, or declare it as a time"
             for name in reading.repeated
             if types.get(name) != "time"
         ),
@@ -120,12 +120,12 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if each.column not in types and each.column not in reading.skip
         ),
         *(
-            f"reading.signs: {name!r} is not a number or an integer of data.columns"
+            f"reading.signs: {name!r} is not a number or an integer of data.columns; take it out, or declare it as one"
             for name in reading.signs
             if types.get(name) not in ("number", "integer")
         ),
         *(
-            f"reading.units: {name!r} is not a number or an integer of data.columns"
+            f"reading.units: {name!r} is not a number or an integer of data.columns; take it out, or declare it as one"
             for name in reading.units
             if types.get(name) not in ("number", "integer")
         ),
@@ -135,22 +135,24 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if name in types
         ),
         *(
-            f"reading.arrival: {name!r} is not the column with the role 'time', {data.time!r}"
+            f"reading.arrival: {name!r} is not the column with the role 'time'; write {data.time!r}, or null"
             for name in (reading.arrival,)
             if name not in (None, data.time)
         ),
         *(
-            f"reading.order: {name!r} has to be an integer of data.columns, and stands beside reading.arrival alone"
+            f"reading.order: {name!r} has to be an integer of data.columns, and is for tables with reading.arrival "
+            "alone; name such a column, or write null"
             for name in (reading.order,)
             if name is not None and (reading.arrival is None or types.get(name) != "integer" or name == data.target)
         ),
         *(
-            f"reading.calendar: {name!r} has to be an integer with the role 'feature' in data.columns"
+            f"reading.calendar: {name!r} has to be an integer with the role 'feature' in data.columns; declare it so, "
+            "or take it out"
             for name in reading.calendar
             if data.features.get(name) != "integer"
         ),
         *(
-            f"reading: {name!r} is made when a file lands, so it cannot name a row (data.key)"
+            f"reading: {name!r} is made when a file lands, so it cannot name a row; take it out of data.key"
             for name in reading.made
             if name in data.key
         ),

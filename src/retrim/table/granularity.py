@@ -196,9 +196,9 @@ def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator
             "not those that the model will meet; filter by another column"
         )
     elif kind not in ("number", "integer") and (each.at_least is not None or each.at_most is not None):
-        yield f"where: {each.column!r} is a {kind}, which has no order to be bounded in; give among or not_missing"
+        yield f"where: {each.column!r} is a {kind}, which has no order; give among or not_missing"
     elif kind == "time" and each.among is not None:
-        yield f"where: {each.column!r} is a time; only not_missing can be asked of it"
+        yield f"where: {each.column!r} is a time, which takes only not_missing; give that, or name another column"
     elif kind in ("number", "integer"):
         for value in each.among or ():
             if isinstance(value, str) or (kind == "integer" and value != int(value)):
@@ -220,8 +220,8 @@ def _resample(
             yield f"resample.by: {name!r} is a {kind} with the role {role!r}; name a category that is known at once"
         elif role == "forbidden" and name not in key:
             yield (
-                f"resample.by: {name!r} has the role 'forbidden', and rows grouped by it tell it; name a feature or a "
-                "part of data.key"
+                f"resample.by: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; name a "
+                "feature or a part of data.key"
             )
     for name, how in params.how.items():
         kind, role = columns.get(name, ("", ""))

@@ -131,10 +131,10 @@ class ReadingParams(SettingsSection):
     @model_validator(mode="after")
     def _signs_differ(self) -> "ReadingParams":
         if self.thousands == self.decimal:
-            raise ValueError(f"thousands and decimal are both {self.decimal!r}; they have to differ")
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}; give two different signs")
         for name, (decimal, thousands) in self.signs.items():
             if decimal == thousands:
-                raise ValueError(f"signs of {name!r} are both {decimal!r}; they have to differ")
+                raise ValueError(f"signs of {name!r} are both {decimal!r}; give two different signs")
         return self
 
     @model_validator(mode="after")

@@ -173,9 +173,9 @@ def schema_faults(schemas: Mapping[str, LandedSchema], data: DataParams, *, labe
         for name, what in needed.items():
             if names.within(name, schema.types) is None:
                 found.append(
-                    f"data.columns: batch {batch} has no column {name!r}, which is {what}, and that no row can lack; "
-                    f"if it was called otherwise then, write `was: OLD_NAME` beside it; else declare the column again "
-                    "that was there"
+                    f"data.columns: batch {batch} lacks the column {name!r}, which is {what} and which every row "
+                    "needs; if it had another name then, write `was: OLD_NAME` beside it; else declare the earlier "
+                    "column again"
                 )
         found += [] if labels else _role_faults(batch, schema, data, names)
     return list(dict.fromkeys(found))
@@ -196,9 +196,8 @@ def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
         forgotten = sorted((names.of(name) & landed) - told - set(data.columns))
         if landed and column.was and not told & landed:
             found.append(
-                f"data.columns: {name!r} was {' or '.join(map(repr, column.was))}, it says, and no landed batch has "
-                f"such a column; landed are: {', '.join(sorted(landed))}; write the name that stands there, or take "
-                "`was` out"
+                f"data.columns: `was` of {name!r} names {' or '.join(map(repr, column.was))}, and no landed batch has "
+                f"such a column; write a name that has landed ({', '.join(sorted(landed))}), or remove `was`"
             )
         elif forgotten:
             found.append(
@@ -237,15 +236,15 @@ def _type_faults(batch: str, schema: LandedSchema, data: DataParams, names: Colu
         there = [each for each in schema.types if each in names.of(name)]
         if len(there) > 1:
             found.append(
-                f"data.columns: batch {batch} has {' and '.join(map(repr, there))}, two columns, and a rename says "
-                "that they are one; take `was` out"
+                f"data.columns: batch {batch} has both {' and '.join(map(repr, there))}, and a rename says that they "
+                "are one column; remove `was`"
             )
         for each in there[:1]:
             old = schema.types[each]
             if old != column.type and column.type not in WIDER.get(old, ()):
                 found.append(
                     f"data.columns: {name!r} landed as {old} (batch {batch}) and is declared {column.type}; {RULE}. "
-                    f"Declare it {_declarable(old)} again, or give what comes now a column of another name"
+                    f"Declare it {_declarable(old)} again, or give the new values a column of another name"
                 )
     return found
 

@@ -63,7 +63,7 @@ def format_of(files: Mapping[str, bytes]) -> int:
     try:
         found = from_record(BundleFormat, json.loads(files[FORMAT_FILE])).format
     except (ValueError, RetrimError) as error:
-        raise BadInputError(f"{FORMAT_FILE} of the bundle cannot be read; restore the bundle") from error
+        raise BadInputError(f"{FORMAT_FILE} of the bundle cannot be read; restore the bundle from a backup") from error
     if found > FORMAT:
         raise BadInputError(
             f"the bundle has format {found}, and this retrim reads up to {FORMAT}: use the retrim that made it, or a "

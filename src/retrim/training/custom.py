@@ -55,7 +55,7 @@ def module_of(code: bytes, path: str) -> ModuleType:
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for name in names:
             if name.partition(".")[0] in UNPICKLE:
-                raise BadInputError(f"{path} imports {name}; nothing is unpickled here: use skops.io")
+                raise BadInputError(f"{path} imports {name}; use skops.io instead, as retrim unpickles nothing")
     module = ModuleType(f"retrim_own_model_{sha256(code).hexdigest()[:16]}")
     # Dataclasses look up the module of a class by its name, so that it has one that nothing else has.
     sys.modules[module.__name__] = module
@@ -251,7 +251,10 @@ class CustomModel:
         again = CustomModel(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
-            raise BadInputError(f"{self.path}: load gives a model whose predictions differ from those of the saved one")
+            raise BadInputError(
+                f"{self.path}: load gives a model whose predictions differ from those of the saved one; let save keep "
+                "all that predict uses"
+            )
         facts = to_json(to_record(ColumnGains(self.gains())))
         return {CODE_FILE: self.code, CONTENT_FILE: kept, FACTS_FILE: facts}
 
@@ -302,24 +305,24 @@ class CustomModel:
                 f"{self.path}: predict gives {type(given).__name__}; give an array of numbers"
             ) from error
         if found.shape != shape:
-            raise BadInputError(f"{self.path}: predict gives shape {found.shape}; a {self.task} task has {shape}")
+            raise BadInputError(f"{self.path}: predict gives shape {found.shape}; a {self.task} task needs {shape}")
         if not np.isfinite(found).all():
             wrong = int((~np.isfinite(found)).sum())
             raise BadInputError(
-                f"{self.path}: predict gives {wrong} values that are missing or infinite, of {found.size}"
+                f"{self.path}: predict gives {wrong} of {found.size} values as missing or infinite; give finite numbers"
             )
         if self.task != "regression" and (found.min() < 0 or found.max() > 1 + 1e-9):
             raise BadInputError(
-                f"{self.path}: predict gives {found.min():g} to {found.max():g}; probabilities are 0 to 1"
+                f"{self.path}: predict gives {found.min():g} to {found.max():g}; give probabilities from 0 to 1"
             )
         if wide and np.abs(found.sum(axis=1) - 1).max() > 1e-6:
             raise BadInputError(
-                f"{self.path}: the probabilities of a row sum to {found.sum(axis=1).max():g}; they have to sum to 1"
+                f"{self.path}: the probabilities of a row sum to {found.sum(axis=1).max():g}; make each row sum to 1"
             )
         return found if wide else found[:, None]
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        raise RefusedError(f"{self.path}: a custom model has no exact contributions")
+        raise RefusedError(f"{self.path}: a custom model has no exact contributions, so it cannot be explained")
 
 
 @dataclass(frozen=True)
@@ -375,7 +378,9 @@ class CustomEstimator:
         """
         code = self._code()
         if files.get(CODE_FILE) != code:
-            raise RefusedError(f"the code beside the stored model is not {self.name}; it was altered")
+            raise RefusedError(
+                f"the code stored with the model is not {self.name}: it was altered; restore it from a backup"
+            )
         made = call(code, self.path, "load", files[CONTENT_FILE])
         known = {name: files[name] for name in (CODE_FILE, CONTENT_FILE, FACTS_FILE)}
         return CustomModel(code, self.path, made, view.task, len(view.classes), len(view.columns), known, None)

@@ -214,7 +214,7 @@ def aim_at(kind: str, losses: Losses, task: str, loss: str) -> tuple[str, float 
     name, _, value = loss.partition("@")
     known = losses.get(task, {})
     if name not in known:
-        can = f"it can for {', '.join(known)}" if known else f"it is for a {' or '.join(losses)} task: train.model"
+        can = f"choose one of: {', '.join(known)}" if known else f"it is for a {' or '.join(losses)} task: train.model"
         raise BadInputError(f"judge.loss: {kind} cannot train for {loss!r} on a {task} target; {can}")
     return known[name], float(value) if value else None
 
@@ -226,7 +226,10 @@ def check_classes(task: str, classes: int) -> None:
         RefusedError: The training rows hold one or none.
     """
     if task == "multiclass" and classes < 2:
-        raise RefusedError(f"the training rows hold {classes} class; a multiclass model needs at least 2")
+        raise RefusedError(
+            f"the training rows hold {classes} class, and a multiclass model needs at least 2; wait until rows of a "
+            "second class are mature"
+        )
 
 
 def check_target(kind: str, actual: np.ndarray) -> None:
@@ -237,7 +240,9 @@ def check_target(kind: str, actual: np.ndarray) -> None:
     """
     largest = float(np.abs(actual).max(initial=0))
     if largest > float(np.finfo(np.float32).max):
-        raise BadInputError(f"the target reaches {largest:.3g}; {kind} holds up to 3.4e38; give it in a larger unit")
+        raise BadInputError(
+            f"the target reaches {largest:.3g}, and {kind} holds numbers up to 3.4e38; give it in a larger unit"
+        )
 
 
 def check_names(kind: str, names: list[str], known: list[str]) -> None:

@@ -354,7 +354,7 @@ def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[st
         if name == data.target or known.type == "time":
             yield f"groups: {name!r} is the target or a time; name a category or a number"
         if columns.count(name) > 1:
-            yield f"groups: {name!r} stands there twice; keep one"
+            yield f"groups: {name!r} is listed twice; keep one"
         if known.type in NUMBERS and not group.cuts:
             yield f"groups: {name!r} is a number; say where it is cut, such as cuts: [30, 60]"
         if known.type == "category" and group.cuts:

@@ -382,7 +382,7 @@ class LinearEstimator:
             raise BadInputError(f"{self.name} cannot be trained on 0 rows; wait for more rows")
         l2 = float(hyperparameters["l2"] or 0)
         if not 0 < l2 < np.inf:
-            raise BadInputError(f"tune.space: l2 is {l2}; it is a number above 0, such as 0.0001")
+            raise BadInputError(f"tune.space: l2 is {l2}; write a number above 0, such as 0.0001")
         weighed = np.ones(len(matrix)) if weights is None else weights
         matrix = np.asarray(matrix)
         terms = Terms.learn(matrix, weighed, view.categorical)

@@ -97,7 +97,7 @@ class StackEstimator:
         named = _by_kind(hyperparameters)
         held = float(hyperparameters[HELD] or 0)
         if not 0 < held < 1:
-            raise BadInputError(f"tune.space: {HELD} is {held:g}; it is a share between 0 and 1, such as 0.2")
+            raise BadInputError(f"tune.space: {HELD} is {held:g}; write a share between 0 and 1, such as 0.2")
         matrix = np.asarray(matrix)
         cut = len(matrix) - max(int(len(matrix) * held), 1)
 
@@ -147,7 +147,7 @@ class StackEstimator:
         given = list(names)
         if HELD not in given:
             raise BadInputError(
-                f"tune.space: stack needs {HELD!r}, the share of the newest rows to blend on; such as [0.2]"
+                f"tune.space: stack needs {HELD!r}, the share of the newest rows to blend on; add it, such as [0.2]"
             )
         for kind, own in _by_kind(dict.fromkeys(given)).items():
             try:
@@ -202,7 +202,10 @@ def _by_kind(named: Hyperparameters) -> dict[str, Hyperparameters]:
             )
         found.setdefault(kind, {})[own] = value
     if len(found) < 2:
-        raise BadInputError(f"tune.space: a stack blends two estimators or more; {', '.join(found) or 'none'} is named")
+        raise BadInputError(
+            f"tune.space: a stack blends two estimators or more, and {', '.join(found) or 'none'} is named; name "
+            "another"
+        )
     return dict(sorted(found.items()))
 
 
@@ -219,7 +222,10 @@ def _common_link(links: dict[str, Link]) -> Link:
     """
     if len(set(links.values())) > 1:
         said = ", ".join(f"{kind}: {link}" for kind, link in links.items())
-        raise BadInputError(f"tune.space: a stack blends scores on one scale, and these differ ({said})")
+        raise BadInputError(
+            f"tune.space: a stack blends scores on one scale, and these differ ({said}); name estimators with the "
+            "same scale"
+        )
     return next(iter(links.values()))
 
 

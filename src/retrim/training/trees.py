@@ -190,7 +190,7 @@ class GbmEstimator:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise BadInputError(f"tune.space: {name!r} is not a parameter of LightGBM, which ignores it{hint}")
+                raise BadInputError(f"tune.space: {name!r} is not a parameter of LightGBM, which would ignore it{hint}")
             own = known[name]
             reasons = SET_BY_RETRIM | self.fixed
             if own in reasons:

@@ -42,7 +42,10 @@ class Dimension(SettingsForm):
         if (self.choices is None) == (self.low is None or self.high is None):
             raise ValueError("give low and high, or choices")
         if self.low is not None and self.high is not None and not -inf < self.low <= self.high < inf:
-            raise ValueError(f"low {self.low} is above high {self.high}, or one of them is not finite")
+            raise ValueError(
+                f"low {self.low} is above high {self.high}, or one of them is not finite; give two finite bounds, the "
+                "smaller as low"
+            )
         if self.log and (self.low is None or self.low <= 0):
             raise ValueError(f"log: true needs a low above 0 (got {self.low}); raise it, or leave log out")
         return self
@@ -301,7 +304,10 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
                 lived.tell(trial, toy)
                 history.append(Trial(len(history), dict(trial.params), (toy,), (1,)))
     except (ImportError, ValueError, RuntimeError) as error:
-        raise BadInputError(f"tune.sampler: {params.sampler_name!r} cannot search tune.space: {error}") from error
+        raise BadInputError(
+            f"tune.sampler: {params.sampler_name!r} cannot search tune.space ({error}); choose another sampler, or "
+            "change the space"
+        ) from error
 
 
 def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSampler":
@@ -328,7 +334,7 @@ def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSamp
             sampler = build(params, seed)
     except (TypeError, ValueError) as error:
         raise BadInputError(
-            f"tune.sampler: the sampler {params.sampler_name!r} refuses its arguments: {error}"
+            f"tune.sampler: the sampler {params.sampler_name!r} refuses its arguments ({error}); correct them"
         ) from error
     assert isinstance(sampler, optuna.samplers.BaseSampler)
     return sampler
@@ -363,5 +369,7 @@ def _grid_sampler(params: TuneParams, seed: int) -> Any:
 def _grid(params: TuneParams) -> dict[str, list[Any]]:
     ranges = [name for name, span in params.space.items() if span.choices is None]
     if ranges:
-        raise BadInputError(f"tune.space: a grid needs choices for every hyperparameter; {', '.join(ranges)} has none")
+        raise BadInputError(
+            f"tune.space: a grid needs choices for every hyperparameter; give choices for {', '.join(ranges)}"
+        )
     return {name: list(span.choices or ()) for name, span in params.space.items()}
