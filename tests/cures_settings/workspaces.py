@@ -16,7 +16,14 @@ from retrim.decision.stored_rows import Lineage, Origin
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.own_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace, refuse_same_names
-from retrim.release.versions import GRAIN, ORIGIN, load_stored_version, require_grain, verify_attestation
+from retrim.release.versions import (
+    GRAIN,
+    ORIGIN,
+    load_stored_version,
+    require_grain,
+    verify_attestation,
+    verify_log,
+)
 from retrim.reports.distributions import verify_alarms
 from retrim.reports.explain import explain
 from retrim.reports.fairness import fairness_of
@@ -28,6 +35,7 @@ from retrim.settings import Env
 from retrim.stats.codec import to_record
 from retrim.training.estimators import CODE_FILE
 from tests.builders.desk import Desk, make_desk
+from tests.builders.proved import move
 from tests.cures_settings.case import GONE, Asked, Case
 from tests.cures_settings.functions import LINEAR, NUMBER, space
 from tests.cures_settings.loading import DAYS, OWN
@@ -128,6 +136,16 @@ def signed_by_others(asked: Asked) -> None:
     verify_attestation(replace(workspace, params=params), file, key=None)
 
 
+def log_of_others(asked: Asked) -> None:
+    """A clone reads the log of the workspace that it is of from their store."""
+    theirs, workspace, proof = Keys(asked.folder / "theirs"), asked.desk.workspace, asked.params.proof
+    row = move(workspace.model, 1, at="2024-01-20T00:00:00+00:00", action="rollback")
+    workspace.store.add_release(row, expected=2, keys=theirs)
+    trusted = tuple(str(theirs.public) for _ in proof.trusted_keys)  # which key that is, is known only now
+    params = asked.params.model_copy(update={"proof": proof.model_copy(update={"trusted_keys": trusted})})
+    verify_log(replace(workspace, params=params), kept=None)
+
+
 def strange_code(asked: Asked) -> None:
     """A bundle holds the very bytes of models/m.py here."""
     (asked.folder / "models").mkdir()
@@ -206,6 +224,8 @@ WORKSPACES = (
     Case("the file was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of "
         "params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
+    Case("a key that does not count here; in a clone of the workspace that it is of, list it under proof.trusted_keys",
+         {}, ({"proof.trusted_keys": ["theirs"]},), log_of_others, made=True),
     Case("the imported model holds code of its own (SHA-256 {}, {} bytes), and train.model names no file with the same "
          "bytes", {}, ({"train.model": OWN},), strange_code),
     Case("{}: none of this changes what a model is trained on; try a key of data, prepare, train, "

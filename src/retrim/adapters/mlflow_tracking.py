@@ -365,6 +365,23 @@ class Experiment:
         folder = Path(self.artifacts).resolve() / self.model / run / "artifacts" / name
         return folder if folder.is_dir() else None
 
+    def require_files(self) -> None:
+        """Refuses to begin where files of runs would lie at a path that nobody reads: MLflow keeps the first one.
+
+        Raises:
+            RetrimError: The workspace was moved, or is mounted at another path.
+        """
+        with self.wrapped("find the files of runs"):
+            location = urlsplit(self.client.get_experiment(self.experiment).artifact_location)
+        folder = Path(url2pathname(location.path))
+        if location.scheme not in ("", "file") or folder.is_dir() or folder.parent == Path(self.artifacts).resolve():
+            return
+        raise RetrimError(
+            f"the files of {self.model} in MLflow belong into {folder}, which is not here: the workspace was moved, or "
+            "is mounted at another path; move or mount it as it was, or make a symbolic link there to the folder that "
+            "has them"
+        )
+
     @contextmanager
     def wrapped(self, what: str) -> Iterator[None]:
         """Turns MLflow's errors into ours.
@@ -391,7 +408,11 @@ class Experiment:
             run_id: Our own id of the retraining.
             name: What the UI calls it.
             tags: Tags beside ours.
+
+        Raises:
+            RetrimError: MLflow failed, or its files are not here.
         """
+        self.require_files()
         with self.wrapped(f"open run {run_id}"):
             found = self._search(f"tags.`{RUN}` = '{quotable(run_id)}'")
             if not found:

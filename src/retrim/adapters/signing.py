@@ -320,7 +320,10 @@ def signature_fault(key: str, content: bytes, signature: str, *, known: Collecti
     if base64.b64encode(raw).decode() != signature or not named.signed(content, raw):
         return changed
     if named not in known:
-        return f"was signed with {named}, a key that does not count here"
+        return (
+            f"was signed with {named}, a key that does not count here; in a clone of the workspace that it is of, list "
+            "it under proof.trusted_keys"
+        )
     return None
 
 
