@@ -694,7 +694,8 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
         raise BadInputError(f"{name} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
     for key, moved in moved_in(document).items():
         raise BadInputError(
-            f"{name}: {key} is gone since retrim {moved.since}: {moved.said}; write it so, or run `retrim upgrade`"
+            f"{name}: {key} is gone since retrim {moved.since}: {moved.said}; change it by hand, or run `retrim "
+            "upgrade`"
         )
     for key, value, said, stated in fixed_in(document):
         if stated != value:

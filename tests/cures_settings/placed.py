@@ -47,10 +47,10 @@ SPAN = "data.label_horizon"
 LAG = {"of": "outcome", "lag": "24h"}
 KNOWN = ["level", "slope", "noise", "group"]
 PLACED = (
-    case("{} is not a span between two times of day; write, for example, '22:00-07:00', in UTC",
+    case("{} is not a span between two times of day; write, for example, '22:00-07:00' (in UTC)",
          {"alerts.quiet": "at night"},
          {"alerts.quiet": "22:00-07:00"}),
-    case("cost {} in the unit {} is not what gain.money gives, {} in the unit loss; write `cost: {}` and "
+    case("gain.money gives a cost of {} in the unit loss, and cost is {} in the unit {}; write `cost: {}` and "
          "`cost_unit: loss`, or `money: null`", MONEY | {"gain.cost": 1.0}, {"gain.cost": 5.0},
          {"gain.money": None}),
     case("tests.{} has the arguments: {}; give exactly these: {}", {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},

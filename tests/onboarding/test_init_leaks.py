@@ -297,7 +297,7 @@ class TestAllowing:
             workspace, file, InitRequest(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
         )
         before = workspace.params.read_bytes()
-        with pytest.raises(RefusedError, match=r"params\.yaml .*uncommitted"):
+        with pytest.raises(RefusedError, match=r"params\.yaml: uncommitted"):
             settle_request(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
 
         assert workspace.params.read_bytes() == before

@@ -59,7 +59,7 @@ def test_what_moved_is_said_backed_up_and_committed(tmp_path: Path) -> None:
     assert load_params(place.params).batches.skip == "all"
 
 
-@pytest.mark.cures("{}: {} is gone since retrim {}: {}; write it so, or run `retrim upgrade`")
+@pytest.mark.cures("{}: {} is gone since retrim {}: {}; change it by hand, or run `retrim upgrade`")
 def test_settings_that_are_gone_are_read_once_they_are_moved(tmp_path: Path, cure: Cure) -> None:
     place = workspace(tmp_path, EARLIER)
     with pytest.raises(BadInputError) as refused:
@@ -124,7 +124,7 @@ def test_an_edit_that_nobody_committed_is_not_lost(tmp_path: Path) -> None:
     text = place.params.read_text(encoding="utf-8") + "seed: 8\n"
     place.params.write_text(text, encoding="utf-8")
 
-    with pytest.raises(RefusedError, match=r"^params\.yaml .*\bcommit them first\b"):
+    with pytest.raises(RefusedError, match=r"^params\.yaml: .*\bcommit them first\b"):
         upgraded(place)
     assert place.params.read_text(encoding="utf-8") == text
 

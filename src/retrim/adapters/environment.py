@@ -114,8 +114,7 @@ def _installed(python: Path) -> dict[str, str]:
     done = subprocess.run([str(python), "-I", "-c", LIST_PACKAGES], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RetrimError(
-            f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; remove the folder {python.parents[1]}, "
-            "and the next proof builds it again"
+            f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; make that environment again"
         )
     return {canonicalize_name(name): version for name, version in json.loads(done.stdout) if name}
 

@@ -170,7 +170,8 @@ def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
     if len(found) != len(suite.expectations):
         expected = len(suite.expectations)
         raise BadInputError(
-            f"suite {suite.name}: {expected} expectations gave {len(found)} results; check each expectation"
+            f"suite {suite.name}: {expected} expectations gave {len(found)} results; try each alone, and correct or "
+            "remove the one without a result"
         )
     return [found[number] for number in sorted(found)]
 

@@ -200,8 +200,8 @@ class GainParams(SettingsSection):
         wanted = self.money.retraining_cost
         if self.cost_unit != "loss" or abs(self.cost - wanted) > ROUNDED * wanted:
             raise ValueError(
-                f"cost {self.cost:g} in the unit {self.cost_unit} is not what gain.money gives, {cost_figure(wanted)} "
-                f"in the unit loss; write `cost: {cost_figure(wanted)}` and `cost_unit: loss`, or `money: null`"
+                f"gain.money gives a cost of {cost_figure(wanted)} in the unit loss, and cost is {self.cost:g} in the "
+                f"unit {self.cost_unit}; write `cost: {cost_figure(wanted)}` and `cost_unit: loss`, or `money: null`"
             )
         return self
 

@@ -22,7 +22,7 @@ def _is_quiet_time(text: str) -> str:
     found = HOURS.fullmatch(text)
     if found is None or (found[1], found[2]) == (found[3], found[4]):
         raise ValueError(
-            f"{text!r} is not a span between two times of day; write, for example, '22:00-07:00', in UTC, or "
+            f"{text!r} is not a span between two times of day; write, for example, '22:00-07:00' (in UTC) or "
             "'22:00-07:00 Europe/Berlin'"
         )
     known_zone(found[5] or "UTC")

@@ -291,7 +291,7 @@ def _refusal(drafted: WorkspaceDraft) -> str:
     columns = [name for name in names if name != DUPLICATES]
     if columns:
         out = "Leave out what is not known before the event: " + " ".join(f"--forbid {name!r}" for name in columns)
-        known = "or, of a column that is"
+        known = "or, if it is known by then"
     else:
         out, known = "Send each row once", "or, if they happened twice"
     leaned = "".join(f". Without: {note}" for note in drafted.notes if note.about == LEANS_ON)

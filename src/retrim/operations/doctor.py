@@ -371,7 +371,7 @@ def _alerts(examined: Examined) -> Said:
     if not workspace.env.tells:
         yield WARNING, "alerts are sent to nobody", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then retrim alerts test"
         return
-    yield OK, f"{len(addresses_of(workspace))} addresses are told", ""
+    yield OK, f"alerts go to {len(addresses_of(workspace))} addresses", ""
 
 
 def _backups(examined: Examined) -> Said:

@@ -497,7 +497,8 @@ def aim_of(
     distinct = len(words)
     if distinct < 2:
         return (
-            f"the target {look.name!r} has {distinct} distinct value; nothing can be learned from one that never varies"
+            f"the target {look.name!r} has {distinct} distinct value, from which nothing can be learned; name another "
+            "target"
         )
     if kind == "time":
         return f"the target {look.name!r} is a time; name a number, a yes or no, or a class"

@@ -108,7 +108,7 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
         yield critical(f"the check of {missed:%Y-%m-%d %H:%M} was not made, {why}", "schedule")
     if runs and runs[-1].state == "failed":
         reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
-        yield critical(f"{runs[-1].id} failed, {reason}; mend that", "retrain")
+        yield critical(f"{runs[-1].id} failed, {reason}; remove the cause, then", "retrain")
     if live is None and not waiting(workspace):
         yield warning("nothing is live", "retrain")
     if live is not None and (gone := columns_gone(workspace, live.version)):

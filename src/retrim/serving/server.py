@@ -313,9 +313,7 @@ class Serving:
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; read why in the server's log"
             ) from error
-        raise RefusedRequestError(
-            HTTPStatus.NOT_FOUND, "this server takes no jobs; start it with --jobs-under to allow them"
-        )
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "this server takes no jobs; send the rows to /predict")
 
     def show_job(self, name: str) -> bytes:
         """A job.

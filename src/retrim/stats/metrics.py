@@ -379,7 +379,7 @@ def _checked(actual: np.ndarray, predicted: np.ndarray, *, task: str) -> tuple[n
     if predicted.ndim != (2 if task == "multiclass" else 1) or actual.shape != predicted.shape[:1]:
         wanted = "(n,) and (n, k)" if task == "multiclass" else "(n,) and (n,)"
         raise BadInputError(
-            f"actual has the shape {actual.shape} and predicted {predicted.shape}; a {task} task has {wanted}"
+            f"actual has the shape {actual.shape} and predicted {predicted.shape}, and a {task} task needs {wanted}"
         )
     for what, values in (("actual", actual.astype(float)), ("predicted", predicted)):
         if not np.isfinite(values).all():

@@ -95,7 +95,10 @@ class BalanceCorrected:
             RefusedError: It scores chances, of which the correction is no sum; or has no exact contributions itself.
         """
         if self.model.link not in ("log odds", "log shares"):
-            raise RefusedError("a model that outputs probabilities has no exact contributions once they are corrected")
+            raise RefusedError(
+                "a model that outputs probabilities has no exact contributions once these are corrected for balanced "
+                "classes, so it cannot be explained"
+            )
         found = self.model.contributions(matrix)
         found[:, :, -1] += self._moved
         return found

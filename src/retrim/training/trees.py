@@ -90,7 +90,9 @@ class Gbm:
         try:
             added = self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads)
         except lightgbm.basic.LightGBMError as error:
-            raise RefusedError(f"LightGBM gives no exact contributions for this model: {str(error).strip()}") from error
+            raise RefusedError(
+                f"LightGBM gives no exact contributions for this model, so it cannot be explained: {str(error).strip()}"
+            ) from error
         return np.asarray(added).reshape(len(matrix), -1, width) / self._averaged
 
     @property
