@@ -65,7 +65,7 @@ def test_an_unknown_batch_says_how_to_list_them(desk: Desk, name: str) -> None:
 
 def test_a_view_of_before_is_never_changed(desk: Desk) -> None:
     last = max(batch.arrived for batch in desk.workspace.landing.batches())
-    with pytest.raises(BadInputError, match=f"^{re.escape(str(desk.day(5)))} .*{re.escape(str(last))}"):
+    with pytest.raises(BadInputError, match=f"^the time {re.escape(str(desk.day(5)))} .*{re.escape(str(last))}"):
         take_back(desk, batches(desk)[0], 5)
 
 

@@ -265,8 +265,8 @@ def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) 
     ("spelt", "said"),
     [
         ((",", ";"), r"separate the columns by commas; the header is 'at;number"),
-        (("level", "Level"), "blanks and capitals count: 'Level' is no 'level'"),
-        ((",level", ", level"), "blanks and capitals count: ' level' is no 'level'"),
+        (("level", "Level"), "blanks and capitals count: 'Level' is not 'level'"),
+        ((",level", ", level"), "blanks and capitals count: ' level' is not 'level'"),
     ],
 )
 def test_columns_that_are_spelt_otherwise_are_told(

@@ -215,7 +215,7 @@ def answered(desk: Desk) -> bool:
 def test_its_command_opens_the_workspace_that_is_named(tmp_path: Path) -> None:
     ended = subprocess.run(command_of(tmp_path, ["1"]), stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
-    assert b"is in no retrim workspace" in ended.stderr
+    assert b"is not in a retrim workspace" in ended.stderr
 
 
 def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: int = 2) -> None:
