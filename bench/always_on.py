@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from retrim.adapters.prefect_server import LOGIN_VARIABLE
 from retrim.operations.parts import Installation, installation_at
 from retrim.release.versions import find_live_version
-from tests.builders.world import COMMAND, World, ask_when_free, make_world
+from tests.builders.world import COMMAND, World, ask_when_free, lay_world
 
 RARELY = {"ingest": "300d", "monitor": "300d", "score": "300d", "maintain": "300d", "prove": None}
 ENVIRONMENT = {"RETRIM_PREFECT_URL": "", "RETRIM_MLFLOW_URL": ""}
@@ -93,8 +93,8 @@ class Running:
 
 def part_of(line: list[str]) -> str:
     text = " ".join(line)
-    known = {"prefect server": "prefect", "--part worker": "worker", "main() ui": "ui", "main() serve": "serve"}
-    return next((name for mark, name in known.items() if mark in text), "supervisor")
+    marks = {"prefect": "prefect server", "warm": "stay_warm", "worker": "--part worker", "ui": "main() ui"}
+    return next((name for name, mark in {**marks, "serve": "main() serve"}.items() if mark in text), "supervisor")
 
 
 def until(claim: Callable[[], Any]) -> None:
@@ -106,14 +106,10 @@ def until(claim: Callable[[], Any]) -> None:
 
 def start(folder: Path, count: int, *, times: dict[str, Any]) -> Running:
     """An installation of so many models, each with a live version."""
-    worlds = []
-    for number in range(count):
-        name = f"model{number:02}"
-        made = make_world(folder / f".{name}", server="", changes={"schedule": times, "data": {"model": name}})
-        made.root.rename(folder / name)
-        world = replace(made, root=folder / name)
+    names = [f"model{number:02}" for number in range(count)]
+    worlds = [lay_world(folder / name, changes={"schedule": times, "data": {"model": name}}) for name in names]
+    for world in worlds:
         world.land(world.day(FIRST))
-        worlds.append(world)
     where = folder if count > 1 else worlds[0].root
     log = (folder / "printed.log").open("wb")
     process = subprocess.Popen(

@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,8 @@ from retrim.lineage.workspace import Workspace
 from retrim.stats.timetable import cron_fields, start_offset
 from retrim_flows.missed import catch_up, take_up_again
 from retrim_flows.moment import OFFSET_VARIABLE
+from retrim_flows.warm import SCRIPT, warm_process
+from retrim_flows.warm_run import ENGINE
 from retrim_flows.watchman import Watchman
 
 HOME = Path(__file__).parents[1]
@@ -99,7 +102,7 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
     variables = {
         "working_dir": str(workspace.paths.root),
         "env": {**_environment(schedule, workspace), **shared},
-        "command": f"{shlex.quote(str(python_of(workspace)))} -m prefect.engine",  # else one more process starts it
+        "command": shlex.join(_command(workspace)),
     }
     queue = LONG_QUEUE if name in LONG else None
     made_from = json.dumps([schedule.pool, queue, written, variables, name], sort_keys=True)
@@ -156,7 +159,7 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
     for workspace in schedule.workspaces:
         catch_up(workspace, spread=schedule.spread)
     print(f"worker started; {_where(schedule, server)}; stop with Ctrl-C", flush=True)
-    with Watchman(schedule.workspaces, server):
+    with warm_process(_path(_shared_places())), Watchman(schedule.workspaces, server):
         try:
             asyncio.run(ProcessWorker(work_pool_name=schedule.pool).start(printer=_say_nothing))
         except KeyboardInterrupt:
@@ -180,6 +183,11 @@ def python_of(workspace: Workspace) -> Path:
     return own if is_other else Path(sys.executable)
 
 
+def own_folders(workspace: Workspace) -> list[Path]:
+    """Folders of a workspace that has its own code."""
+    return [folder for name in ("src", "flows") if (folder := workspace.paths.root / name).is_dir()]
+
+
 def _timetable(written: str | None, name: str, offset: int) -> Schedule | None:
     if written is None:
         return None
@@ -201,12 +209,26 @@ def _load(name: str) -> "Flow[..., object]":
 
 def _environment(schedule: WorkerSchedule, workspace: Workspace) -> dict[str, str]:
     settings = prefect_server.settings(schedule.home, os.environ["PREFECT_API_URL"])
-    own = [workspace.paths.root / name for name in ("src", "flows")]  # of a workspace that has its own code
-    places = [str(folder) for folder in own if folder.is_dir()]
+    places = [str(folder) for folder in own_folders(workspace)]
     if python_of(workspace) == Path(sys.executable):
-        places += [str(HOME), os.environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join(dict.fromkeys(filter(None, places)))
-    return {**settings, "PYTHONPATH": path}
+        places += _shared_places()
+    return {**settings, "PYTHONPATH": _path(places)}
+
+
+def _shared_places() -> list[str]:
+    return [str(HOME), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+
+
+def _path(places: Sequence[str]) -> str:
+    return os.pathsep.join(dict.fromkeys(filter(None, places)))
+
+
+def _command(workspace: Workspace) -> tuple[str, ...]:
+    """What runs a flow of a workspace: a fork of the warm process where that has the same Python and code."""
+    python = str(python_of(workspace))
+    if python == sys.executable and not own_folders(workspace) and hasattr(os, "pidfd_open"):
+        return python, "-I", "-S", str(SCRIPT)
+    return python, "-m", ENGINE  # without a command, one more process would start it
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

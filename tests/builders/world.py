@@ -253,6 +253,16 @@ def make_world(
     return World(root, server, {"task": task, "seed": seed, **changed})
 
 
+def lay_world(root: Path, *, changes: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 7) -> World:
+    """A workspace in `root` as `retrim new` lays it: its code is the package that runs this. A server of its own."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", COMMAND, "new", str(root)], check=True, env=kept, stdout=subprocess.DEVNULL)
+    describe(root, task="regression", changes=changes)
+    git.git(root, "add", "-A")
+    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "table")
+    return World(root, "", {"task": "regression", "seed": seed, "kind": "none", "size": 0.0, "since": START})
+
+
 def turn_code(root: Path, code: Mapping[str, tuple[str, str]]) -> None:
     """Writes another piece into a file of the code of a workspace, where the piece stands once."""
     for name, (piece, other) in code.items():

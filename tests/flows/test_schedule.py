@@ -19,7 +19,7 @@ from retrim.adapters.prefect_server import PrefectApi
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from tests.builders.cured import Cure
 from tests.builders.receivers import webhook
-from tests.builders.world import COMMAND, World, ask_when_free, commands_of, make_world, processes_of
+from tests.builders.world import COMMAND, World, ask_when_free, commands_of, lay_world, processes_of
 
 pytestmark = [pytest.mark.e2e(minutes=4), pytest.mark.server]
 
@@ -67,11 +67,8 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     times = {"ingest": "1h", "monitor": EVERY, "score": "1h", "maintain": "1h"}
-    world = make_world(
-        tmp_path_factory.mktemp("schedule"),
-        server="",
-        changes={"schedule": {**times, "prove": None}, "alerts": {"every": "2s"}},
-    )
+    changes = {"schedule": {**times, "prove": None}, "alerts": {"every": "2s"}}
+    world = lay_world(tmp_path_factory.mktemp("schedule") / "workspace", changes=changes)
     world.land(world.day(25))
     before = world.retrim("status", environment=QUICK).stdout
     log = world.root / "schedule.log"

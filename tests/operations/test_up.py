@@ -24,7 +24,7 @@ from retrim.operations.parts import installation_at
 from retrim.operations.supervise import read_states
 from retrim.release.versions import load_champion
 from tests.builders.cured import Cure
-from tests.builders.world import COMMAND, World, commands_of, make_world
+from tests.builders.world import COMMAND, World, commands_of, lay_world
 
 pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server]
 
@@ -99,9 +99,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 def _workspace(folder: Path, name: str) -> World:
-    world = make_world(folder / f"{name}-made", server="", changes={"schedule": TIMES, "data": {"model": name}})
+    made = folder / f"{name}-made"
+    made.mkdir()
+    world = lay_world(made / "workspace", changes={"schedule": TIMES, "data": {"model": name}})
     shutil.move(world.root, folder / name)
-    (folder / f"{name}-made").rmdir()
+    made.rmdir()
     moved = replace(world, root=folder / name)
     moved.land(moved.day(25))
     return moved

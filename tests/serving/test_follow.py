@@ -19,8 +19,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from retrim.adapters.mlflow_server import HOST
+from retrim.adapters.store import Store
 from retrim.checking.score import recompute
 from retrim.lineage.prediction_log import SERVED, PredictionLog
 from retrim.release.release import rollback
@@ -80,6 +82,23 @@ def test_a_new_champion_is_swapped_in_without_a_failed_request(desk: Desk) -> No
     assert set(codes) == {HTTPStatus.OK}
     assert versions == sorted(versions, reverse=True)
     assert (versions[0], versions[-1]) == (2, 1)
+
+
+def test_a_look_asks_the_store_only_after_it_was_written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ask = [], Store.release_head
+    monkeypatch.setattr(Store, "release_head", lambda store, model: asked.append(model) or ask(store, model))
+    with running(serving_of(desk)) as client:
+        follower = follower_of(desk, client.serving)
+        os.utime(str(sa.engine.make_url(desk.workspace.store.place).database), (0, 0))  # written long ago
+        looks = []
+        for happens in (None, None, None, move_back):
+            if happens is not None:
+                happens(desk)
+            before = len(asked)
+            follower.look()
+            looks.append((len(asked) > before, client.serving.served.version))
+
+    assert looks == [(True, 2), (False, 2), (False, 2), (True, 1)]
 
 
 def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(

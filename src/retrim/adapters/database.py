@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from retrim.adapters.migrations import is_current, migrate
 from retrim.decision.stored_rows import StoredRow, columns_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import make_private_file
+from retrim.files import file_state, make_private_file
 from retrim.reading.address import address_of
 
 WRITE = "write, for example, sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
@@ -104,6 +104,8 @@ PG_DUMP, PG_RESTORE = "pg_dump", "pg_restore"
 MARK = "retrim_restoring_"
 """What the names of marks begin with; a backup leaves them out."""
 SESSION_SECONDS = 30
+TICK_SECONDS = 2
+"""No file system dates two writes alike that lie so far apart."""
 
 
 def is_sqlite(address: str) -> bool:
@@ -327,6 +329,18 @@ class Database:
                 with self._transaction() as connection:
                     migrate(connection)
 
+    def written(self) -> tuple[int, ...] | None:
+        """What every write changes; None: that cannot be told, or the next write may look like the last, just made.
+
+        Files are not opened for it: to close one would end the locks that SQLite holds on it in this process.
+        """
+        name = self._engine.url.database
+        if self._engine.dialect.name != "sqlite" or not name:
+            return None
+        states = [file_state(Path(file)) for file in (name, f"{name}-wal")]
+        newest = max((state[1] for state in states if state), default=time.time_ns())
+        return None if time.time_ns() - newest < TICK_SECONDS * 1e9 else sum(states, ())
+
     def close(self) -> None:
         """Closes its connections."""
         self._engine.dispose()
@@ -388,6 +402,10 @@ class SqlTables:
     def place(self) -> str:
         """The address with its query, which tells two stores apart; never shown."""
         return self._database.place
+
+    def written(self) -> tuple[int, ...] | None:
+        """What every write changes; None: that cannot be told."""
+        return self._database.written()
 
     def close(self) -> None:
         """Closes its connections; the next question opens others."""

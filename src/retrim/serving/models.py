@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # what lands is needed once labels come
 
 LOGGER = logging.getLogger("retrim.serve")
 LOOK_SECONDS = 1
-"""Between two looks at what is live: one row of the store is read."""
+"""Between two looks at what is live: where the store was written since, one row of it is read."""
 RETRY_SECONDS = 60
 """After which a version that could not be loaded is tried again."""
 QUALITY_SECONDS = 60
@@ -56,6 +56,7 @@ class Follower:
     def __init__(self, open_here: Callable[[], Workspace], serving: Serving, now: Callable[[], pd.Timestamp]) -> None:
         self._open, self._serving, self._now = open_here, serving, now
         self._workspace = open_here()
+        self._written: tuple[int, ...] | None = None
         self._seen = self._head()
         self._again: pd.Timestamp | None = None
         self._judged: tuple[pd.Timestamp, int] | None = None
@@ -125,7 +126,10 @@ class Follower:
         self._judged = now, landed
 
     def _look_at_live(self, now: pd.Timestamp) -> None:
-        head = self._head()
+        written = self._workspace.store.written()
+        if written is not None and written == self._written and self._again is None:
+            return
+        self._written, head = written, self._head()
         if head == self._seen and (self._again is None or now < self._again):
             return
         self._seen, self._again = head, None

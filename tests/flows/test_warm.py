@@ -1,0 +1,218 @@
+"""A flow run that is forked is what a process of its own would be: folder, environment, output, end and signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import temporary_settings
+
+from retrim.adapters import prefect_server
+from retrim_flows.deploy import HOME
+from retrim_flows.warm import SCRIPT, warm_process
+from retrim_flows.warm_run import VARIABLE
+from tests.builders.world import prefect_settings
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+DEADLINE_SECONDS = 60
+FLOW = """
+import json, os, sys, time
+from pathlib import Path
+from prefect import flow
+import beside
+
+@flow
+def told(ends: str = "well"):
+    known = {"parent": os.getppid(), "folder": os.getcwd(), "planted": os.environ.get("PLANTED"), "beside": beside.NAME}
+    print(json.dumps(known | {"warm": "retrim.cli.page" in sys.modules}), flush=True)
+    Path("begun").write_text(str(os.getpid()))
+    if ends == "badly":
+        os._exit(7)
+    while ends == "never":
+        time.sleep(0.05)
+"""
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A warm process, once it listens.
+
+    Args:
+        pid: Its.
+        environment: Of its runs.
+        packages: A folder in which it looks for packages.
+    """
+
+    pid: int
+    environment: dict[str, str]
+    packages: Path
+
+
+@contextmanager
+def kept_warm(folder: Path, server: str) -> Iterator[Warm]:
+    """A warm process beside the tests' server until the block ends."""
+    packages = folder / "packages"
+    packages.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in prefect_server.settings(folder, server).items():
+            patch.setenv(name, value)
+        with warm_process(os.pathsep.join([str(HOME), str(packages), *sys.path])):
+            environment = dict(os.environ)
+            yield Warm(listening(environment[VARIABLE]), environment, packages)
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[Warm]:
+    with kept_warm(tmp_path_factory.mktemp("warm"), server) as warm:
+        yield warm
+
+
+def listening(place: str) -> int:
+    """The process that listens at a socket, once it does."""
+
+    def found() -> list[int]:
+        own = psutil.Process().children()
+        return [each.pid for each in own if each.cmdline()[-1] == place and Path(place).exists()]
+
+    until(found)
+    (pid,) = found()
+    return pid
+
+
+def until(claim: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def begin(folder: Path, environment: dict[str, str], *, ends: str = "well", **more: str) -> "subprocess.Popen[str]":
+    """A run of the flow above in a folder, as the worker starts it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "flow.py").write_text(FLOW, encoding="utf-8")
+    (folder / "beside.py").write_text(f"NAME = {folder.name!r}", encoding="utf-8")
+    (folder / "begun").unlink(missing_ok=True)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings(prefect_settings(environment["PREFECT_API_URL"])),
+        get_client(sync_client=True) as client,
+    ):
+        patch.syspath_prepend(folder)
+        flow = load_flow_from_entrypoint(f"{folder / 'flow.py'}:told", use_placeholder_flow=False)
+        sys.modules.pop("beside", None)
+        run = client.create_flow_run(flow, parameters={"ends": ends})
+    named = {"PREFECT__FLOW_RUN_ID": str(run.id), "PREFECT__FLOW_ENTRYPOINT": "flow.py:told"}
+    command = [sys.executable, "-I", "-S", str(SCRIPT)]
+    return subprocess.Popen(
+        command, cwd=folder, env={**environment, **named, **more}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def begun(folder: Path, run: "subprocess.Popen[str]") -> psutil.Process:
+    """The process of a run, once its flow has begun."""
+    until(lambda: (folder / "begun").exists() and (folder / "begun").read_text(encoding="utf-8"))
+    assert run.poll() is None
+    return psutil.Process(int((folder / "begun").read_text(encoding="utf-8")))
+
+
+def told(run: "subprocess.Popen[str]") -> dict[str, Any]:
+    """What its flow printed."""
+    out, _ = run.communicate(timeout=DEADLINE_SECONDS)
+    return dict(json.loads(out.splitlines()[0]))
+
+
+def ended(run: "subprocess.Popen[str]") -> int:
+    """Its exit code."""
+    run.communicate(timeout=DEADLINE_SECONDS)
+    return run.returncode
+
+
+@pytest.mark.parametrize("name", ["north", "south"])
+def test_a_fork_works_in_its_folder_with_its_environment_and_modules(warm: Warm, tmp_path: Path, name: str) -> None:
+    run = begin(tmp_path / name, warm.environment, PLANTED=name)
+    found = told(run)
+
+    assert (found["folder"], found["planted"], found["beside"]) == (str(tmp_path / name), name, name)
+    assert (found["warm"], run.returncode) == (True, 0)
+
+
+def test_a_run_ends_with_the_code_of_its_process(warm: Warm, tmp_path: Path) -> None:
+    cold = {name: value for name, value in warm.environment.items() if name != VARIABLE}
+    runs = [begin(tmp_path / "here", environment, ends="badly") for environment in (warm.environment, cold)]
+    found = [told(run)["warm"] for run in runs]
+
+    assert found == [True, False]
+    assert [run.returncode for run in runs] == [7, 7]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_ends_the_fork_and_tells_so(warm: Warm, tmp_path: Path, number: signal.Signals) -> None:
+    run = begin(tmp_path / "here", warm.environment, ends="never")
+    begun(tmp_path / "here", run).send_signal(number)
+
+    assert ended(run) != 0
+
+
+def test_a_signal_to_the_script_reaches_the_fork(warm: Warm, tmp_path: Path) -> None:
+    run = begin(tmp_path / "here", warm.environment, ends="never")
+    fork = begun(tmp_path / "here", run)
+    run.terminate()
+    ended(run)
+
+    assert not fork.is_running()
+
+
+def test_a_fork_ends_with_its_script(warm: Warm, tmp_path: Path) -> None:
+    run = begin(tmp_path / "here", warm.environment, ends="never")
+    fork = begun(tmp_path / "here", run)
+    run.kill()
+    ended(run)
+
+    until(lambda: not fork.is_running())
+
+
+def test_forks_leave_no_zombie(warm: Warm, tmp_path: Path) -> None:
+    told(begin(tmp_path / "here", warm.environment))
+
+    until(lambda: not psutil.Process(warm.pid).children())
+
+
+def test_a_package_that_changed_is_imported_anew(warm: Warm, tmp_path: Path) -> None:
+    first = told(begin(tmp_path / "here", warm.environment))
+    (warm.packages / "planted-1.0.dist-info").mkdir()
+    second = told(begin(tmp_path / "here", warm.environment))
+
+    def third() -> bool:
+        return bool(told(begin(tmp_path / "here", warm.environment))["warm"])
+
+    assert (first["warm"], second["warm"]) == (True, False)
+    until(third)
+
+
+def test_a_run_whose_warm_process_was_killed_is_ended_and_the_next_is_a_process_of_its_own(
+    server: str, tmp_path: Path
+) -> None:
+    with kept_warm(tmp_path, server) as warm:
+        run = begin(tmp_path / "here", warm.environment, ends="never")
+        fork = begun(tmp_path / "here", run)
+        keeper = fork.parent()
+        assert keeper is not None
+        os.kill(warm.pid, signal.SIGKILL)
+        keeper.kill()
+
+        assert ended(run) == 1
+        until(lambda: not fork.is_running())
+        assert told(begin(tmp_path / "here", warm.environment))["warm"] is False
