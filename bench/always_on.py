@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from retrim.adapters.prefect_server import LOGIN_VARIABLE
+from retrim.adapters.prefect_server import LOGIN_VARIABLE, own
+from retrim.files import count_cores
 from retrim.operations.parts import Installation, installation_at
 from retrim.release.versions import find_live_version
 from tests.builders.world import COMMAND, World, ask_when_free, lay_world
@@ -104,12 +106,25 @@ def until(claim: Callable[[], Any]) -> None:
         time.sleep(1)
 
 
+def make_first_versions(home: Path, worlds: list[World]) -> None:
+    """Version 1 of each, as many at a time as there are cores."""
+    home.mkdir()
+
+    def make(world: World) -> None:
+        world.land(world.day(FIRST))
+        at = {**ENVIRONMENT, "RETRIM_PREFECT_URL": running.api.url, LOGIN_VARIABLE: running.api.login or ""}
+        world.retrim("retrain", "--as-of", world.day(FIRST), environment=at)
+        assert find_live_version(world.workspace) is not None
+
+    with own(home, pages=False) as running, ThreadPoolExecutor(count_cores()) as pool:
+        list(pool.map(make, worlds))
+
+
 def start(folder: Path, count: int, *, times: dict[str, Any]) -> Running:
     """An installation of so many models, each with a live version."""
     names = [f"model{number:02}" for number in range(count)]
     worlds = [lay_world(folder / name, changes={"schedule": times, "data": {"model": name}}) for name in names]
-    for world in worlds:
-        world.land(world.day(FIRST))
+    make_first_versions(folder / ".first", worlds)
     where = folder if count > 1 else worlds[0].root
     log = (folder / "printed.log").open("wb")
     process = subprocess.Popen(
@@ -122,8 +137,6 @@ def start(folder: Path, count: int, *, times: dict[str, Any]) -> Running:
     )
     until(lambda: "worker started" in (folder / "printed.log").read_text(encoding="utf-8"))
     running = Running(worlds, process, installation_at(where))
-    running.run_all("monitor")  # which decides to make version 1
-    until(lambda: all(find_live_version(world.workspace) is not None for world in worlds))
     until(lambda: "answers at" in (folder / "printed.log").read_text(encoding="utf-8"))
     for world in worlds:
         world.land(world.day(NEXT), since=world.day(FIRST))

@@ -35,6 +35,7 @@ from retrim.stats.codec import from_record, to_record
 
 CSRF_METHODS = ("POST", "PUT", "PATCH", "DELETE")
 LOGIN = "retrim"
+QUERY_VARIABLE = "PREFECT_WORKER_QUERY_SECONDS"
 
 
 @dataclass(frozen=True)
@@ -405,6 +406,8 @@ def settings(home: Path, url: str) -> dict[str, str]:
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_CLI_PROMPT": "false",
+        # A worker begins a run for each core at a time: every 10 s, as by default, short ones would queue.
+        QUERY_VARIABLE: os.environ.get(QUERY_VARIABLE, "5"),
         # Leases of running flows outlive the server: kept in memory, a restart would cancel a retraining under way.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
