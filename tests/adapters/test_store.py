@@ -1,5 +1,6 @@
 """The store: one decision one run, one run a model, one champion at a time, whoever asks and how many."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -114,6 +115,20 @@ def at_once(url: str, *calls: str, late: bool = False) -> list[str]:
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_written_a_moment_ago_is_not_told_from_what_is_written_next(store: Store, url: str) -> None:
+    database = str(make_url(url).database)
+    store.add_decision(decision(4))
+    at_once = store.written()
+    os.utime(database, (0, 0))  # long ago
+    first, second = store.written(), store.written()
+    store.add_decision(decision(5))
+    os.utime(database, (1, 1))
+    third = store.written()
+
+    assert at_once is None
+    assert first == second != third
 
 
 def test_a_decision_has_one_run(store: Store) -> None:
