@@ -37,10 +37,11 @@ from retrim.lineage.workspace import Workspace
 from retrim.stats.timetable import cron_fields, start_offset
 from retrim_flows.missed import catch_up, take_up_again
 from retrim_flows.moment import OFFSET_VARIABLE
-from retrim_flows.warm import SCRIPT, warm_process
-from retrim_flows.warm_run import ENGINE
+from retrim_flows.warm import warm_process
+from retrim_flows.warm_run import FORKED, VARIABLE
 from retrim_flows.watchman import Watchman
 
+ENGINE = "prefect.engine"
 HOME = Path(__file__).parents[1]
 """Where `retrim_flows` is imported from: a checkout's folder `flows`, or where packages are installed."""
 FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "backup", "retrain")
@@ -102,7 +103,8 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
     variables = {
         "working_dir": str(workspace.paths.root),
         "env": {**_environment(schedule, workspace), **shared},
-        "command": shlex.join(_command(workspace)),
+        # Without a command, one more process would start it.
+        "command": shlex.join([*(FORKED if _is_forked(workspace) else [str(python_of(workspace))]), "-m", ENGINE]),
     }
     queue = LONG_QUEUE if name in LONG else None
     made_from = json.dumps([schedule.pool, queue, written, variables, name], sort_keys=True)
@@ -212,7 +214,8 @@ def _environment(schedule: WorkerSchedule, workspace: Workspace) -> dict[str, st
     places = [str(folder) for folder in own_folders(workspace)]
     if python_of(workspace) == Path(sys.executable):
         places += _shared_places()
-    return {**settings, "PYTHONPATH": _path(places)}
+    cold = {} if _is_forked(workspace) else {VARIABLE: ""}
+    return {**settings, "PYTHONPATH": _path(places), **cold}
 
 
 def _shared_places() -> list[str]:
@@ -223,12 +226,10 @@ def _path(places: Sequence[str]) -> str:
     return os.pathsep.join(dict.fromkeys(filter(None, places)))
 
 
-def _command(workspace: Workspace) -> tuple[str, ...]:
-    """What runs a flow of a workspace: a fork of the warm process where that has the same Python and code."""
-    python = str(python_of(workspace))
-    if python == sys.executable and not own_folders(workspace) and hasattr(os, "pidfd_open"):
-        return python, "-I", "-S", str(SCRIPT)
-    return python, "-m", ENGINE  # without a command, one more process would start it
+def _is_forked(workspace: Workspace) -> bool:
+    """Whether its runs may be forks of the warm process, which has the Python and the code of the worker."""
+    same = str(python_of(workspace)) == sys.executable and not own_folders(workspace)
+    return same and hasattr(os, "pidfd_open")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,20 +1,27 @@
 """The page as it is after a check: kept in MLflow beside the version that was live, with a summary in Prefect."""
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prefect.artifacts import create_markdown_artifact
 
 from retrim.adapters.database import iso
 from retrim.checking.check import CheckOutcome
 from retrim.checking.history import CHECK, as_check
-from retrim.lineage.workspace import Workspace, clock
+from retrim.files import RETRIM
+from retrim.lineage.workspace import Workspace
 from retrim.reports import kept_page
 from retrim_flows.lines import say
 from retrim_flows.moment import open_workspace
+from retrim_flows.warm_run import FORKED
 
+SECONDS = 120
+"""What making a page may take."""
 SUMMARIES = "summaries of checks"
 """Up to which check Prefect has one, as the store notes it."""
 MAKER: ContextVar[Callable[[], bytes] | None] = ContextVar("MAKER", default=None)
@@ -22,10 +29,12 @@ MAKER: ContextVar[Callable[[], bytes] | None] = ContextVar("MAKER", default=None
 
 
 def write_page() -> bytes:
-    """The page, as `retrim status --html` writes it."""
-    from retrim.cli.page import find_page, page_html
-
-    return page_html(find_page(open_workspace(), now=clock())).encode()
+    """The page by the command line, in another process: what goes wrong there ends nothing here."""
+    with TemporaryDirectory(prefix="retrim-page-") as folder:
+        file = Path(folder) / "status.html"
+        command = [*FORKED, *RETRIM[1:], "status", "--html", str(file)]
+        subprocess.run(command, check=True, timeout=SECONDS, stdin=subprocess.DEVNULL, capture_output=True)
+        return file.read_bytes()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Forks flow runs from a process that has loaded what they import: a run then takes neither a start nor imports.
 
-The worker begins one, and `warm_run.py` asks it for each run. It holds no lock and no connection and knows of no
-workspace, so each fork begins as a process of its own would. Once a package on disk has changed, it begins anew.
+The worker begins one, and `warm_run.py` asks it for each run, and for the page that a check keeps. It holds no lock and
+no connection and knows of no workspace, so each fork begins as a process of its own would. Once a package on disk has
+changed, it begins anew.
 """
 
 import gc
@@ -24,10 +25,9 @@ from types import FrameType
 from typing import NoReturn
 
 import retrim
-from retrim_flows.warm_run import ENGINE, NUMBER, PASSED_ON, VARIABLE
+from retrim_flows.warm_run import NUMBER, PASSED_ON, VARIABLE
 
 COMMAND = (sys.executable, "-P", "-c", "from retrim_flows.warm import stay_warm; stay_warm()")
-SCRIPT = Path(__file__).with_name("warm_run.py")
 LOADED = (
     "alembic.command",
     "jinja2",
@@ -50,9 +50,10 @@ REQUEST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A run that is asked for: its folder, its environment, and its open input and outputs."""
+class RunAsked:
+    """A run that is asked for: the words after `python`, its folder and environment, its open input and outputs."""
 
+    words: list[str]
     folder: str
     environment: dict[str, str]
     files: tuple[int, ...]
@@ -74,7 +75,7 @@ def warm_process(path: str) -> Iterator[None]:
         try:
             yield
         finally:
-            del os.environ[VARIABLE]
+            os.environ.pop(VARIABLE, None)
             process.communicate()
 
 
@@ -116,7 +117,7 @@ def _reap(number: int, frame: FrameType | None) -> None:
             pass
 
 
-def _keep(connection: socket.socket) -> Asked:
+def _keep(connection: socket.socket) -> RunAsked:
     """In a fork again: what was asked for. Its parent keeps the connection, and ends it, or with it."""
     connection.settimeout(REQUEST_SECONDS)
     first, files, _, _ = socket.recv_fds(connection, NUMBER.size, 3)
@@ -124,12 +125,12 @@ def _keep(connection: socket.socket) -> Asked:
     while left:
         parts.append(connection.recv(left))
         left -= len(parts[-1])
-    folder, environment = json.loads(b"".join(parts))
+    words, folder, environment = json.loads(b"".join(parts))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     fork = os.fork()
     if fork == 0:
         connection.close()
-        return Asked(folder, environment, tuple(files))
+        return RunAsked(words, folder, environment, tuple(files))
     for file in files:
         os.close(file)
     connection.sendall(NUMBER.pack(fork))
@@ -143,8 +144,8 @@ def _keep(connection: socket.socket) -> Asked:
     os._exit(0)
 
 
-def _become(asked: Asked) -> NoReturn:
-    """What `python -m prefect.engine` does in a process of its own."""
+def _become(asked: RunAsked) -> NoReturn:
+    """What `python WORDS` does in a process of its own, with `-m MODULE` or `-P -c CODE`."""
     from prefect.context import root_settings_context
 
     for number, file in enumerate(asked.files):
@@ -155,12 +156,18 @@ def _become(asked: Asked) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(asked.folder)
     os.environ.clear()
-    os.environ.update({name: value for name, value in asked.environment.items() if name != VARIABLE})
-    sys.path.insert(0, asked.folder)
-    sys.argv = [ENGINE]
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")  # that the engine is loaded already
-    with root_settings_context():
-        runpy.run_module(ENGINE, run_name="__main__", alter_sys=True)
+    os.environ.update(asked.environment)
+    kind, *rest = asked.words
+    if kind == "-m":
+        sys.path.insert(0, asked.folder)
+        sys.argv = rest
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")  # that the module is loaded already
+        with root_settings_context():
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        _, code, *rest = rest
+        sys.argv = ["-c", *rest]
+        exec(code, {"__name__": "__main__"})  # noqa: S102  as its user has asked
     sys.exit(0)
 
 

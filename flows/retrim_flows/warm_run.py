@@ -1,8 +1,7 @@
-"""Runs the flow run of this environment in a fork of the warm process, and ends as the fork does.
+"""Runs `python WORDS` in a fork of the warm process, and ends as the fork does.
 
-A script, `python -I -S warm_run.py`, which Prefect starts for each run in the place of its own command. It hands over
-the folder, the environment and the open output. A signal to it reaches the fork. Where nothing is warm, it becomes the
-process that Prefect would have started.
+A script: `python -I -S warm_run.py WORDS`. It hands over the words, the folder, the environment and the open output. A
+signal to it reaches the fork. Where nothing is warm, it becomes `python WORDS` itself.
 """
 
 import json
@@ -17,7 +16,8 @@ from typing import NoReturn
 
 VARIABLE = "RETRIM_WARM"
 """Where the socket of the warm process is, in a folder that its user alone can enter."""
-ENGINE = "prefect.engine"
+FORKED = (sys.executable, "-I", "-S", __file__)
+"""What stands before the words."""
 NUMBER = struct.Struct("!q")
 """Of bytes that follow; of the fork; how it ended, as `os.waitstatus_to_exitcode` has it."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -27,13 +27,13 @@ def run() -> NoReturn:
     """Does so."""
     with suppress(OSError, KeyError), socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ[VARIABLE])
-        asked = json.dumps([os.getcwd(), dict(os.environ)]).encode()  # noqa: PTH109  pathlib takes longer to import
+        asked = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()  # noqa: PTH109  pathlib takes longer to import
         socket.send_fds(connection, [NUMBER.pack(len(asked))], [0, 1, 2])
         connection.sendall(asked)
         fork = read_number(connection)
         if fork is not None:
             _end_as(fork, connection)
-    os.execv(sys.executable, [sys.executable, "-m", ENGINE])  # noqa: S606  no shell is wanted
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])  # noqa: S606  no shell is wanted
 
 
 def read_number(connection: socket.socket) -> int | None:

@@ -14,7 +14,7 @@ from retrim.settings import Env, load_params
 from retrim.stats.timetable import start_offset
 from retrim_flows.deploy import ANCHOR, HOME, LONG_QUEUE, WorkerSchedule, _deployment, python_of, schedule_of
 from retrim_flows.moment import OFFSET_VARIABLE
-from retrim_flows.warm import SCRIPT
+from retrim_flows.warm_run import VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Make = Callable[[str], Workspace]
@@ -68,9 +68,10 @@ def test_runs_are_forked_where_python_and_code_are_those_of_the_worker(make: Mak
     lay_environment(south)
     (west.paths.root / "src").mkdir()
     every = shared(north, south, west)
-    commands = [_deployment(every, each, "monitor").job_variables["command"] for each in (north, south, west)]
+    asked = [_deployment(every, each, "monitor").job_variables for each in (north, south, west)]
 
-    assert [SCRIPT.name in command for command in commands] == [True, False, False]
+    assert ["warm_run.py" in each["command"] for each in asked] == [True, False, False]
+    assert [each["env"].get(VARIABLE) for each in asked] == [None, "", ""]
 
 
 def test_packages_of_the_worker_are_not_laid_over_those_of_an_environment(make: Make) -> None:

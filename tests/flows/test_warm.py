@@ -20,8 +20,8 @@ from prefect.settings import temporary_settings
 
 from retrim.adapters import prefect_server
 from retrim_flows.deploy import HOME
-from retrim_flows.warm import SCRIPT, warm_process
-from retrim_flows.warm_run import VARIABLE
+from retrim_flows.warm import warm_process
+from retrim_flows.warm_run import FORKED, VARIABLE
 from tests.builders.world import prefect_settings
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -114,7 +114,7 @@ def begin(folder: Path, environment: dict[str, str], *, ends: str = "well", **mo
         sys.modules.pop("beside", None)
         run = client.create_flow_run(flow, parameters={"ends": ends})
     named = {"PREFECT__FLOW_RUN_ID": str(run.id), "PREFECT__FLOW_ENTRYPOINT": "flow.py:told"}
-    command = [sys.executable, "-I", "-S", str(SCRIPT)]
+    command = [*FORKED, "-m", "prefect.engine"]
     return subprocess.Popen(
         command, cwd=folder, env={**environment, **named, **more}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -156,6 +156,20 @@ def test_a_run_ends_with_the_code_of_its_process(warm: Warm, tmp_path: Path) -> 
 
     assert found == [True, False]
     assert [run.returncode for run in runs] == [7, 7]
+
+
+@pytest.mark.parametrize("place", ["", None])
+def test_a_command_is_forked_too_and_runs_by_itself_where_nothing_is_warm(
+    warm: Warm, tmp_path: Path, place: str | None
+) -> None:
+    at = {} if place is None else {VARIABLE: place}
+    code = "import sys; print(sys.argv[1:], 'retrim.cli.page' in sys.modules); sys.exit(5)"
+    done = subprocess.run(
+        [*FORKED, "-P", "-c", code, "a word"], cwd=tmp_path, env={**warm.environment, **at}, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (5, f"['a word'] {place is None}\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
