@@ -120,7 +120,7 @@ class TestASnapshot:
     def test_refuses_a_large_file_and_names_it_with_its_size(self, repository: Path) -> None:
         (repository / "large.bin").write_bytes(bytes(1_200_000))
 
-        with pytest.raises(RefusedError, match=r"large\.bin has 1\.2 MB.* at most 1 MB"):
+        with pytest.raises(RefusedError, match=r"large\.bin is 1\.2 MB.* at most 1 MB"):
             snapshot(repository, max_file_mb=1)
 
     def test_takes_a_large_file_that_is_committed(self, repository: Path) -> None:

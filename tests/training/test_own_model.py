@@ -86,7 +86,7 @@ def test_constants_that_are_missing_are_named() -> None:
         ),
         (
             {"predict": "def predict(model, matrix):\n    return ['x'] * len(matrix)\n"},
-            "predict gives list; give an array",
+            "predict gives a list .*array of numbers",
         ),
         (
             {"predict": "def predict(model, matrix):\n    return matrix[:, 0] * float('nan')\n"},
@@ -105,7 +105,7 @@ def test_constants_that_are_missing_are_named() -> None:
         ({"load": "from joblib import load\n"}, "imports joblib; use skops.io"),
         (
             {"predict": "def predict(model, matrix):\n    return [10**400] * len(matrix)\n"},
-            "predict gives list; give an array",
+            "predict gives a list .*array of numbers",
         ),
         (
             {"predict": "import sys\ndef predict(model, matrix):\n    sys.exit(0)\n"},

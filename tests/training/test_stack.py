@@ -68,11 +68,11 @@ def test_the_files_of_each_kind_lie_side_by_side() -> None:
         (["held_share", "stack.held_share"], "'stack.held_share' is not a parameter of a stack"),
         (
             ["held_share", "gbm.num_leavs", "linear.l2"],
-            r"'num_leavs' is not a parameter of LightGBM.*\(of gbm, in a stack\)",
+            r"in a stack, for gbm: .*'num_leavs' is not a parameter of LightGBM",
         ),
         (
             ["held_share", "gbm.num_leaves", "linear.l3"],
-            r"'l3' is not a parameter of linear.*\(of linear, in a stack\)",
+            r"in a stack, for linear: .*'l3' is not a parameter of linear",
         ),
     ],
 )
@@ -102,12 +102,12 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
     [
         (("forest", "gbm"), "binary", "log_loss", r"these differ \(forest: chance, gbm: log odds\)"),
         (("forest", "gbm"), "regression", "poisson", r"these differ \(forest: identity, gbm: log\)"),
-        (("gbm", "linear"), "binary", "log_loss", r"linear cannot train for .*binary.*\(of linear, in a stack\)"),
+        (("gbm", "linear"), "binary", "log_loss", r"in a stack, for linear: .*linear cannot train for .*binary"),
         (
             ("gbm", "logistic"),
             "regression",
             "mse",
-            r"logistic cannot train for .*regression.*\(of logistic, in a stack\)",
+            r"in a stack, for logistic: .*logistic cannot train for .*regression",
         ),
     ],
 )

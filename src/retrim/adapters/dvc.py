@@ -755,7 +755,8 @@ def run_dvc(run_directory: Path, *arguments: str) -> str:
     )
     if done.returncode:
         said = (done.stderr or done.stdout).partition(DVC_ADVERTISES)[0].strip()
-        raise RetrimError(f"dvc {' '.join(arguments[:2])} failed in {run_directory.name}: {said}")
+        what = f"dvc {' '.join(arguments[:2])}"
+        raise RetrimError(f"{what} failed in {run_directory}; correct what DVC reports, then repeat: {said}")
     return done.stdout
 
 

@@ -126,8 +126,8 @@ def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
         size = path.stat().st_size / 1e6
         if size > max_file_mb:
             raise RefusedError(
-                f"untracked file {name} has {size:.1f} MB, and a tag may publish at most {max_file_mb:g} MB; add it "
-                "to .gitignore, or commit it"
+                f"untracked file {name} is {size:.1f} MB, and a tag may publish at most {max_file_mb:g} MB; add it "
+                "to .gitignore, commit it, or raise run_directory.max_file_mb"
             )
         if looks_secret(path):
             raise RefusedError(

@@ -54,7 +54,7 @@ def serve(
         str | None, typer.Option("--webhook", metavar="URL", help="Address that gets a POST when a job ends.")
     ] = None,
     cert: Annotated[
-        Path | None, typer.Option("--cert", metavar="FILE", help="Certificate as PEM, for TLS; with --key.")
+        Path | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, in PEM format. Needs --key.")
     ] = None,
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="Private key of the certificate, as PEM.")
@@ -174,8 +174,8 @@ def add(
     """Make a token, and show it once.
 
     Only the hash of the token is kept. Its scopes say what it allows. read: metrics and the API description. predict:
-    predictions. label: landing labels. operate: jobs. Once a token exists, requests without one are refused, from this
-    machine too.
+    predictions. label: landing labels. operate: jobs. Once a token exists, every request but /health and
+    /ready needs one, even from this machine.
     """
     from retrim.lineage.tokens import add_token
 

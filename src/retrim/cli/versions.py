@@ -526,8 +526,8 @@ def import_(
 
     The public key of the other workspace must be listed in proof.trusted_keys here. Signature, hashes and reference
     rows are checked. Then the gate judges the version against the champion of this workspace, on rows that neither has
-    seen. The version goes live only if it passes. If there are too few such rows, the import is deferred and nothing is
-    kept. The exit code is 1 unless the version went live.
+    seen. The version goes live only if it passes. If there are too few such rows, the import is deferred: nothing is
+    kept, and you import the file again once more have come. The exit code is 1 unless the version went live.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import import_version

@@ -33,7 +33,7 @@ FILES = {
     ".dvc/config": "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n",
     ".dvcignore": "# What DVC need not look at.\nvar\n.venv\n",
     ".gitignore": ".venv/\nvar/\n__pycache__/\n.env\n",
-    "data/.gitignore": "/candidate\n/champion\n/code\n/former\n/raw\n/table.parquet\n/view.parquet\n",
+    "data/.gitignore": "/candidate\n/champion\n/code\n/previous\n/raw\n/table.parquet\n/view.parquet\n",
     "params.yaml": (files(templates) / "params.yaml").read_text(encoding="utf-8"),
 }
 

@@ -1,5 +1,7 @@
 """Cuts of an ordered table in time: judging block, folds, blocks. All half-open, `[start, end)`.
 
+Which rows a training window holds says `training/recipe.py`.
+
 Positions are row numbers in the table's total order (event time, key). Between fit
 and score lies an embargo: a row may be fitted on only when its label was due
 before the first scored event: the label of a row due later may overlap what is scored.

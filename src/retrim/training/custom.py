@@ -302,7 +302,8 @@ class CustomModel:
             found = np.asarray(given, dtype="float64")
         except (TypeError, ValueError, OverflowError) as error:
             raise BadInputError(
-                f"{self.path}: predict gives {type(given).__name__}; give an array of numbers"
+                f"{self.path}: predict gives a {type(given).__name__} that cannot be read as numbers ({error}); give "
+                "an array of numbers, not of labels"
             ) from error
         if found.shape != shape:
             raise BadInputError(f"{self.path}: predict gives shape {found.shape}; a {self.task} task needs {shape}")

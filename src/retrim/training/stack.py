@@ -153,7 +153,7 @@ class StackEstimator:
             try:
                 MODELS[kind].check_space(own)
             except BadInputError as wrong:
-                raise BadInputError(f"{wrong} (of {kind}, in a stack)") from wrong
+                raise BadInputError(f"in a stack, for {kind}: {wrong}") from wrong
 
     def check_bases(self, names: Iterable[str], task: str, loss: str) -> None:
         """Refuses kinds that cannot be trained for this, or whose scores cannot be blended.
@@ -166,7 +166,7 @@ class StackEstimator:
             try:
                 MODELS[kind].check_aim(task, loss)
             except BadInputError as wrong:
-                raise BadInputError(f"{wrong} (of {kind}, in a stack)") from wrong
+                raise BadInputError(f"in a stack, for {kind}: {wrong}") from wrong
         if kinds:
             _common_link({kind: link_of(kind, task, loss) for kind in kinds})
 
