@@ -127,7 +127,7 @@ def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
         if size > max_file_mb:
             raise RefusedError(
                 f"untracked file {name} is {size:.1f} MB, and a tag may publish at most {max_file_mb:g} MB; add it "
-                "to .gitignore, commit it, or raise run_directory.max_file_mb"
+                "to .gitignore, or commit it"
             )
         if looks_secret(path):
             raise RefusedError(
