@@ -146,7 +146,7 @@ def batch_list(
 def batch_show(batch: Batch, as_json: AsJson = False) -> None:
     """Show a batch: its columns and the versions made with it.
 
-    For a batch in quarantine, it shows what is wrong, by column, rule, row and value, and how to correct it.
+    For a batch in quarantine, the command shows what is wrong, by column, rule, row and value, and how to correct it.
     """
     from retrim.cli import render
     from retrim.cli.screens import batch_screen
@@ -162,7 +162,7 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
 def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
-    """Withdraw a landed batch: views from now on leave it out.
+    """Withdraw a landed batch: later views leave it out.
 
     Views as of an earlier moment still have it, and versions made with it can still be rebuilt. If a correction is
     withdrawn, the earlier values count again. The same file cannot land again.
@@ -304,8 +304,8 @@ def audit(
 
     Each landed row is tested for drift by one check. Each mature row is measured once and counts once towards the
     accumulated gain. Rows are exempt if a live version was trained or judged on them, if they are corrections, if
-    data.rows leaves them out, or if they landed after the resampled row to which they belong was counted. Rows that are
-    missing or counted twice are named, with exit code 1.
+    data.rows leaves them out, or if they landed after the resampled row to which they belong was counted. If rows are
+    missing or counted twice, they are named and the exit code is 1.
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render

@@ -148,8 +148,8 @@ def verify(
 ) -> None:
     """Verify how often a check without drift raises an alarm.
 
-    Holds out parts of the champion's own history, calibrates the drift tests on the rest, and runs them on windows of
-    the held-out part. Prints the rate asked for (drift.alarms), the rate achieved and its interval.
+    Holds out parts of the champion's own history, calibrates the drift tests on the rest, and runs these tests on
+    windows of the held-out part. Prints the rate asked for (drift.alarms), the rate achieved and its interval.
     """
     from retrim.cli import render
     from retrim.reports.distributions import verify_alarms

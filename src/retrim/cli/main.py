@@ -132,7 +132,7 @@ def retrain(
     reason: Reason = "asked for by a person",
     as_json: AsJson = False,
 ) -> None:
-    """Retrain now, whatever the trigger rules say; ends a hold.
+    """Retrain now, whatever the trigger rules say. This ends a hold.
 
     Runs all stages and the gate. The exit code is 1 if the new version is refused, or has to wait for labels or for
     approval.

@@ -44,9 +44,9 @@ def up(
 ) -> None:
     """Run everything here until Ctrl-C: schedule, pages, predictions.
 
-    It runs, for this workspace or for all workspaces of DIR, one Prefect server, one worker that carries out the
-    schedules, the page with MLflow, and the prediction server, which waits until a version is live. Each flow run works
-    in the folder of its workspace, with the .venv of the workspace if there is one.
+    For this workspace, or for all workspaces of DIR, it runs one Prefect server, one worker that carries out the
+    schedules, the page with MLflow, and the prediction server, which waits until a version is live. Each flow run
+    works in the folder of its workspace, with the .venv of the workspace if there is one.
 
     A part that ends is started again, after longer and longer pauses if it keeps ending at once. All parts listen on
     127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names a server,
@@ -298,15 +298,15 @@ def doctor(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Show also what is in order.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show what is in order.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong here and what to do, for people and monitors.
 
-    Looks at settings, environment variables, the versions of retrim and Python, packages, git, disk, clock, permissions
-    of private files, store, landing zone, predictions, MLflow, Prefect, the parts of `retrim up` with their ports,
-    schedules, backups, alerts, and the health of the model.
-    It changes nothing. The exit code is 0 if all is in order, 1 after a warning, 2 where something is critical.
+    Looks at settings, environment variables, the versions of retrim and Python, packages, git, disk, clock,
+    permissions of private files, store, landing zone, predictions, MLflow, Prefect, the parts of `retrim up` with
+    their ports, schedules, backups, alerts, and the health of the model. It changes nothing. The exit code is 0 if all
+    is in order, 1 if there is a warning, 2 if something is critical.
     """
     from retrim.cli import render
     from retrim.operations.doctor import examine
@@ -355,9 +355,9 @@ def capacity(
     """Measure one core here, and compute what machine a load needs.
 
     The measurement lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a
-    scratch folder. It takes less than a minute. It counts processor time, so other work on the machine changes little.
-    The command also lists what the model used by month (retrainings, hours, checks, money by `gain.money`) and the size
-    of its folders.
+    scratch folder. It takes less than a minute. It counts processor time, so other work on the machine changes the
+    result little. The command also lists what the model used by month (retrainings, hours, checks, money by
+    `gain.money`) and the size of its folders.
     """
     from retrim.cli import render
     from retrim.operations.capacity import AskedLoad, find_capacity
@@ -433,10 +433,10 @@ def gameday(
 ) -> None:
     """Inject faults into a scratch copy, and show what still works.
 
-    The faults: MLflow, Prefect, PostgreSQL, S3 or DNS cannot be reached, the disk is full or read-only, files are
-    damaged, commands are killed. A prediction server answers requests meanwhile. The workspace itself is only read. The
-    faults of the disk need Linux and root. The exit code is 1 if the outcome of a fault is not the documented one. The
-    whole run takes some minutes.
+    The faults are: MLflow, Prefect, PostgreSQL, S3 or DNS cannot be reached, the disk is full or read-only, files are
+    damaged, commands are killed. A prediction server answers requests meanwhile. The workspace itself is only read.
+    The faults of the disk need Linux and root. The exit code is 1 if the outcome of a fault is not the documented one.
+    The whole run takes some minutes.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError

@@ -132,7 +132,7 @@ def retraining_cost(
     currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
-    """Compute gain.cost from the cost of a retraining and of a loss.
+    """Compute gain.cost from the price of a retraining and of loss.
 
     Prints the retraining cost in units of the loss and in money, and the lines for params.yaml. Writes nothing.
     """
@@ -199,8 +199,8 @@ def try_settings(
     """Compare other settings with the present ones by backtest.
 
     The champion's recipe, or without a champion the middle of tune.space, is refitted as of several earlier dates
-    (origins) with and without the changes. Both are compared as in the gate: on the same rows, paired, with an
-    interval, by slice. Writes nothing.
+    (origins) with and without the changes. The two results are compared as in the gate: on the same rows, paired, with
+    an interval, by slice. Writes nothing.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_effect
@@ -277,8 +277,8 @@ def pull_request(
 ) -> None:
     """Compare a change of features, settings or code with its base.
 
-    Repeats the last retrainings, each as of its date, without and with the change. Compares the losses of both on the
-    same rows: paired, with an interval, as the gate does. A clone is enough, if it has the tags and the DVC remote. The
+    Repeats the last retrainings, each as of its date, without and with the change. Compares the two losses on the same
+    rows: paired, with an interval, as the gate does. A clone is enough, if it has the tags and the DVC remote. The
     exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
     """
     from retrim.card.change import as_comment

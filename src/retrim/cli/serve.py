@@ -57,7 +57,7 @@ def serve(
         Path | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, in PEM format. Needs --key.")
     ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="Private key of the certificate, as PEM.")
+        Path | None, typer.Option("--key", metavar="FILE", help="Private key of the certificate, in PEM format.")
     ] = None,
     durable: Annotated[
         bool,
@@ -85,7 +85,7 @@ def serve(
     files, and /metrics is for Prometheus. /openapi.json describes the API. With several workspaces, each model answers
     at /models/NAME/predict. When a version goes live, the server loads it, tests it and then swaps it in. ?version=N
     asks version N instead. Answers are stored in var/predictions every 10 s. Only this machine can connect, unless you
-    name another --host. Another host needs a token: `retrim token add`.
+    name another --host. For another host, first make a token: `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError
@@ -173,9 +173,9 @@ def add(
 ) -> None:
     """Make a token, and show it once.
 
-    Only the hash of the token is kept. Its scopes say what it allows. read: metrics and the API description. predict:
-    predictions. label: landing labels. operate: jobs. Once a token exists, every request but /health and
-    /ready needs one, even from this machine.
+    Only the hash of the token is kept. Scopes say what a token allows. read: metrics and the API description. predict:
+    predictions. label: landing labels. operate: jobs. Once a token exists, every request but /health and /ready needs
+    one, even from this machine.
     """
     from retrim.lineage.tokens import add_token
 

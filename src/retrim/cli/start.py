@@ -311,10 +311,10 @@ def new(
 
 @app.command(epilog=example("retrim upgrade"))
 def upgrade(as_json: AsJson = False) -> None:
-    """Move this workspace to the installed version of retrim.
+    """Move this workspace to the installed retrim.
 
     The wheel of the installed retrim replaces the one in data/code/. The package lock and the DVC stages change with
-    it. In params.yaml, settings of earlier retrim versions are moved or removed. All changes are committed. Every
+    the wheel. In params.yaml, settings of earlier releases are moved or removed. All changes are committed. Every
     changed file is first copied to var/upgrade/. The exit code is 1 if the live version predicts its reference rows
     differently than before.
     """

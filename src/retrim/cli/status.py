@@ -38,9 +38,9 @@ def status(
     """Show on one screen what is live and what comes next.
 
     Shows the live version, the last check, the accumulated gain against the retraining cost, the last decision and the
-    next scheduled run. With --all, one line per model: live version, last check, and what waits for a person, is late
-    or failed. With --check, one line that says what is wrong and what to do. The exit code of --check is 3 if the state
-    cannot be read.
+    next scheduled run. With --all, prints one line per model: live version, last check, and what waits for a person,
+    is late or failed. With --check, prints one line that says what is wrong and what to do. The exit code of --check
+    is 3 if the state cannot be read.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError

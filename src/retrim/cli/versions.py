@@ -269,7 +269,7 @@ def live(
     """Say which version is live, or was at a moment.
 
     The answer comes from the release log. If releases were made with --now or --as-of, as in a replay, --at counts by
-    the clock and --as-of by the as-of date. The exit code is 1 if none was live.
+    the clock and --as-of by the as-of date. The exit code is 1 if no version was live.
     """
     import pandas as pd
 
@@ -332,7 +332,7 @@ def log_show(as_json: AsJson = False) -> None:
 def log_verify(
     head: Annotated[
         str | None,
-        typer.Option("--head", metavar="HEX", help="A digest that you noted earlier and that must be there."),
+        typer.Option("--head", metavar="HEX", help="A digest that you noted earlier and that the log must contain."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -363,7 +363,7 @@ def verify(
     file: Annotated[Path, typer.Argument(help="An attestation that `retrim versions reproduce N --prove` wrote.")],
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="KEY", help="The public key that must have signed it, or a file with it."),
+        typer.Option("--key", metavar="KEY", help="Public key of the expected signer, or a file that holds the key."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -393,8 +393,8 @@ def verify(
 def key(as_json: AsJson = False) -> None:
     """Print the public key of this workspace and its fingerprint.
 
-    Attestations and exports are signed with its private half, var/keys/signing.key, which is made at first use. To
-    trust this key in another workspace, add the first line of the output to proof.trusted_keys there.
+    Attestations and exports are signed with the private half of this key, var/keys/signing.key, which is made at first
+    use. To trust this key in another workspace, add the first line of the output to proof.trusted_keys there.
     """
     from retrim.cli import render
 
@@ -491,9 +491,9 @@ def export(
 ) -> None:
     """Write a version into one signed file.
 
-    It holds the bundle, verdict, lineage, package lock, release record and newest attestation, signed with the key of
-    this workspace. The same version in the same state gives the same bytes. If you prove the version first, the file
-    includes its attestation.
+    The file holds the bundle, verdict, lineage, package lock, release record and newest attestation, signed with the
+    key of this workspace. The same version in the same state gives the same bytes. If you prove the version first, the
+    file includes its attestation.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
