@@ -40,8 +40,8 @@ def ingest(
 ) -> None:
     """Land a batch, or quarantine it if it is broken.
 
-    A suspicious batch lands with a warning. A quarantined batch gives exit code 2 and a report. Ingesting the same file
-    again changes nothing. A large file lands in chunks, each of which is a batch.
+    A suspicious batch lands with a warning. A quarantined batch gives exit code 2 and a report. Ingesting the same
+    file again changes nothing. A large file lands in chunks, each a batch.
     """
     from retrim.cli import render
     from retrim.files import name_of

@@ -99,8 +99,8 @@ def card(
     """Write the model card of a version, as things stand now.
 
     The card has purpose, data, verdict, metrics by slice, calibration, feature importance, releases, drift since the
-    training, lineage and known limits. Every table names the source of its figures. If FILE ends in .html, the card is
-    an HTML page.
+    training, lineage and known limits, with the source of each figure. If FILE ends in .html, the card is an HTML
+    page.
     """
     from retrim.cli import render
     from retrim.retraining.card import make_card, write_card

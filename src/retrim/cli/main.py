@@ -51,7 +51,7 @@ def about(
     """Keeps a tabular model right while the world changes.
 
     Retrains when it pays, promotes on evidence, rebuilds any version.
-    Every command says more with --help. The first ones to try: demo, status, why.
+    Every command says more with --help. Try these first: demo, status, why.
     """
     context.call_on_close(tell_at_end)
 

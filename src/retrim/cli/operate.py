@@ -209,7 +209,6 @@ def backup(
     A backup holds the git repository with its tags, the store, MLflow, the landing zone, the DVC cache and the
     predictions. Files that DEST already holds are not copied again. Keys and passwords are included only if
     RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set. They are encrypted with that passphrase.
-    `retrim restore` restores the workspace from the backup.
     """
     from retrim.cli import render
     from retrim.operations.backup import back_up_here

@@ -393,7 +393,7 @@ def profile(
     """Profile the table: write a page of charts and recommendations.
 
     The page shows types, missing values, distributions, the target, related columns, leaks, drift, duplicates and
-    doubtful labels. Each finding comes with its figures. Values of personal and forbidden columns are not shown.
+    doubtful labels, with figures for each finding. Values of personal and forbidden columns are not shown.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_look
