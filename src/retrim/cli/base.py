@@ -34,7 +34,7 @@ LAST_YEAR = 9999  # of the standard library, which writes times out; no time tha
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
 Now = Annotated[
     str | None,
-    typer.Option("--now", metavar="TIME", help="Use this moment (UTC) instead of the current time, for replays."),
+    typer.Option("--now", metavar="TIME", help="Use this moment (UTC) instead of now, for replays."),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")]
 By = Annotated[

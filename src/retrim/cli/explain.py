@@ -60,8 +60,8 @@ def explain(
 
 @versions_app.command(epilog=example("retrim versions diff 1 2"))
 def diff(
-    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="A version.")],
-    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="Another version.")],
+    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="Number of a version.")],
+    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="Number of another version.")],
     top: Annotated[
         int,
         typer.Option("--top", metavar="K", min=1, help="How many of the rows whose predictions differ most to show."),

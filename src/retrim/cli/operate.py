@@ -48,7 +48,7 @@ def up(
     schedules, the page with MLflow, and the prediction server, which waits until a version is live. Each flow run
     works in the folder of its workspace, with the .venv of the workspace if there is one.
 
-    A part that ends is started again, after longer and longer pauses if it keeps ending at once. All parts listen on
+    A part that ends is started again, after ever longer pauses if it keeps ending at once. All parts listen on
     127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names a server,
     that server is used and none is started here.
     """
@@ -327,7 +327,7 @@ def doctor(
 
 @app.command(epilog=example("retrim capacity --models 20 --rows 100000 --requests 50"))
 def capacity(
-    models: Annotated[int, typer.Option("--models", min=1, help="How many models like this one.")] = 1,
+    models: Annotated[int, typer.Option("--models", min=1, help="How many models like this one to plan for.")] = 1,
     rows: Annotated[
         float | None,
         typer.Option("--rows", min=0, metavar="N", help="Rows per day for each model. Default: the present rate."),
@@ -346,7 +346,7 @@ def capacity(
         ),
     ] = None,
     years: Annotated[
-        float, typer.Option("--years", min=0.01, max=100, help="How many years of rows the disk has to hold.")
+        float, typer.Option("--years", min=0.01, max=100, help="How many years of rows the disk must hold.")
     ] = 3.0,
     months: Annotated[int, typer.Option("--months", min=1, max=120, help="How many months of costs to list.")] = 12,
     as_json: AsJson = False,

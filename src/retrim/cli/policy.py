@@ -41,7 +41,7 @@ def cost_list(text: str) -> tuple[float, ...]:
 def backtest(
     windows: Annotated[
         int | None,
-        typer.Option("--windows", metavar="N", min=5, help="How many windows. Each stands for a check. Default: 50."),
+        typer.Option("--windows", metavar="N", min=5, help="How many windows, one per check. Default: 50."),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this moment (UTC).")

@@ -27,7 +27,7 @@ def serve(
         list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
     ] = None,
     host: Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port. 0 takes a free one.")] = PORT,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on. 0: a free one.")] = PORT,
     version: Annotated[
         int | None,
         typer.Option(

@@ -102,7 +102,7 @@ def init(
         typer.Option(
             "--known-ahead",
             metavar="COL",
-            help="With --ahead: the value of this feature is known that early (repeatable).",
+            help="With --ahead: this feature is known that long before the event (repeatable).",
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Refused if a version exists.")] = False,
@@ -355,7 +355,7 @@ PAGE = "profile.html"
 def profile(
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="PATH", help="A raw file, as init takes it. Default: what has landed."),
+        typer.Option("--data", metavar="PATH", help="A raw file, as `retrim init` takes it. Default: what has landed."),
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="COL", help="With --data: the column to predict.")
@@ -374,10 +374,10 @@ def profile(
     ] = None,
     query: Annotated[
         str | None,
-        typer.Option("--query", metavar="SQL", help="With --data, a database: the query that gives the rows."),
+        typer.Option("--query", metavar="SQL", help="If --data is a database: the query that gives the rows."),
     ] = None,
     table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="With --data, a database: the table to read.")
+        str | None, typer.Option("--table", metavar="NAME", help="If --data is a database: the table to read.")
     ] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="Use what had landed by then (UTC). Default: now.")
