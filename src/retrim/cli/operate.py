@@ -46,7 +46,7 @@ def up(
 
     For this workspace, or for all workspaces of DIR, it runs one Prefect server, one worker that carries out the
     schedules, the page with MLflow, and the prediction server, which waits until a version is live. Each flow run
-    works in the folder of its workspace, with the .venv of the workspace if there is one.
+    works in its workspace, with the .venv there if there is one.
 
     A part that ends is started again, after ever longer pauses if it keeps ending at once. All parts listen on
     127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names a server,

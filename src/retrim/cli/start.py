@@ -290,8 +290,8 @@ def new(
 ) -> None:
     """Create a workspace for a model of your own.
 
-    A workspace is a small git repository. DVC keeps the wheel of the installed retrim in it, so that every version can
-    be rebuilt. Next: `retrim init`.
+    A workspace is a small git repository. DVC keeps the wheel of the installed retrim in it, so every version can be
+    rebuilt. Next: `retrim init`.
     """
     from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
