@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -37,7 +37,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.stats.timetable import cron_fields, start_offset
 from retrim_flows.missed import catch_up, take_up_again
 from retrim_flows.moment import OFFSET_VARIABLE
-from retrim_flows.warm import warm_process
+from retrim_flows.warm import can_fork, warm_process
 from retrim_flows.warm_run import FORKED, VARIABLE
 from retrim_flows.watchman import Watchman
 
@@ -161,7 +161,9 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
     for workspace in schedule.workspaces:
         catch_up(workspace, spread=schedule.spread)
     print(f"worker started; {_where(schedule, server)}; stop with Ctrl-C", flush=True)
-    with warm_process(_path(_shared_places())), Watchman(schedule.workspaces, server):
+    forked = any(_is_forked(workspace) for workspace in schedule.workspaces)
+    warm = warm_process(_path(_shared_places())) if forked else nullcontext()
+    with warm, Watchman(schedule.workspaces, server):
         try:
             asyncio.run(ProcessWorker(work_pool_name=schedule.pool).start(printer=_say_nothing))
         except KeyboardInterrupt:
@@ -228,8 +230,7 @@ def _path(places: Sequence[str]) -> str:
 
 def _is_forked(workspace: Workspace) -> bool:
     """Whether its runs may be forks of the warm process, which has the Python and the code of the worker."""
-    same = str(python_of(workspace)) == sys.executable and not own_folders(workspace)
-    return same and hasattr(os, "pidfd_open")
+    return str(python_of(workspace)) == sys.executable and not own_folders(workspace) and can_fork()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -18,8 +18,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NoReturn
@@ -79,6 +81,16 @@ def warm_process(path: str) -> Iterator[None]:
             process.communicate()
 
 
+@cache
+def can_fork() -> bool:
+    """Whether this system lets a process wait for another by a descriptor, as Linux does from 5.3 on."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
 def stay_warm() -> NoReturn:
     """The warm process itself, `stay_warm SOCKET`: until its input is closed."""
     made_of = _packages()
@@ -100,7 +112,8 @@ def _next_connection(place: str, made_of: Mapping[str, int]) -> socket.socket:
         listening.listen(socket.SOMAXCONN)
         while True:
             ready, _, _ = select.select([listening, sys.stdin], [], [])
-            if sys.stdin in ready:
+            if sys.stdin in ready:  # the worker has ended, perhaps without removing its folder
+                rmtree(Path(place).parent, ignore_errors=True)
                 sys.exit(0)
             connection, _ = listening.accept()
             with connection:
@@ -173,6 +186,9 @@ def _become(asked: RunAsked) -> NoReturn:
 
 def _packages() -> dict[str, int]:
     """What would be imported now: our own files and the packages that are installed, and when each was written."""
-    own = [file for package in (retrim.__file__, __file__) for file in Path(str(package)).parent.rglob("*.py")]
-    installed = [info for place in sys.path for info in Path(place).glob("*.dist-info")]
-    return {str(path): path.stat().st_mtime_ns for path in (*own, *installed)}
+    try:
+        own = [file for package in (retrim.__file__, __file__) for file in Path(str(package)).parent.rglob("*.py")]
+        installed = [info for place in sys.path for info in Path(place).glob("*.dist-info")]
+        return {str(path): path.stat().st_mtime_ns for path in (*own, *installed)}
+    except FileNotFoundError:  # it is being replaced
+        return {}

@@ -216,6 +216,19 @@ def test_a_package_that_changed_is_imported_anew(warm: Warm, tmp_path: Path) -> 
     until(third)
 
 
+def test_a_worker_that_is_killed_leaves_no_socket(tmp_path: Path) -> None:
+    code = "import time; from retrim_flows.warm import warm_process\nwith warm_process(''): time.sleep(60)"
+    path = os.pathsep.join([str(HOME), *sys.path])
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)}
+    )
+    until(lambda: list(tmp_path.glob("*/socket")))
+    worker.kill()
+    worker.wait()
+
+    until(lambda: not list(tmp_path.iterdir()))
+
+
 def test_a_run_whose_warm_process_was_killed_is_ended_and_the_next_is_a_process_of_its_own(
     server: str, tmp_path: Path
 ) -> None:
