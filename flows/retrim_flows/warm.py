@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,7 +27,10 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NoReturn
 
+import numpy as np
+
 import retrim
+from retrim.files import file_state
 from retrim_flows.warm_run import NUMBER, PASSED_ON, VARIABLE
 
 COMMAND = (sys.executable, "-P", "-c", "from retrim_flows.warm import stay_warm; stay_warm()")
@@ -47,17 +51,28 @@ LOADED = (
     "retrim_flows.monitor",
 )
 """What a check imports, sooner or later; what is missing here a fork imports."""
+AGAIN_SECONDS = 10.0
+"""After which one that has ended is begun again, as packages may be replaced just then."""
 REQUEST_SECONDS = 5.0
 """In which a request has to be there whole."""
 
 
 @dataclass(frozen=True)
 class RunAsked:
-    """A run that is asked for: the words after `python`, its folder and environment, its open input and outputs."""
+    """A run that is asked for.
+
+    Args:
+        words: Those after `python`.
+        folder: In which it works.
+        environment: Its variables.
+        ignored: Signals that it ignores.
+        files: Its open input and outputs.
+    """
 
     words: list[str]
     folder: str
     environment: dict[str, str]
+    ignored: list[int]
     files: tuple[int, ...]
 
 
@@ -65,20 +80,38 @@ class RunAsked:
 def warm_process(path: str) -> Iterator[None]:
     """A warm process while the block lasts, for the runs of this Python; runs that it forked may outlive it.
 
+    One that ends is begun again.
+
     Args:
         path: Of their PYTHONPATH.
     """
+    over = threading.Event()
     with TemporaryDirectory(prefix="retrim-warm-") as folder:
         place = str(Path(folder) / "socket")
-        command = [*COMMAND, place]
         environment = {**os.environ, "PYTHONPATH": path}
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=folder, env=environment)
+        begun: list[subprocess.Popen[bytes]] = []
+
+        def mind() -> None:
+            while not over.is_set():
+                command = [*COMMAND, place]
+                with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=folder, env=environment) as process:
+                    begun[:] = [process]
+                    if over.is_set():
+                        process.kill()
+                    process.wait()
+                over.wait(AGAIN_SECONDS)
+
         os.environ[VARIABLE] = place  # the worker hands its environment to each run
+        minder = threading.Thread(target=mind, name="warm", daemon=True)
+        minder.start()
         try:
             yield
         finally:
             os.environ.pop(VARIABLE, None)
-            process.communicate()
+            over.set()
+            for process in begun:
+                process.kill()
+            minder.join()
 
 
 @cache
@@ -103,12 +136,13 @@ def stay_warm() -> NoReturn:
     _become(_keep(connection))
 
 
-def _next_connection(place: str, made_of: Mapping[str, int]) -> socket.socket:
+def _next_connection(place: str, made_of: Mapping[str, tuple[int, ...]]) -> socket.socket:
     """In a fork for each: a connection to the script of a run."""
     signal.signal(signal.SIGCHLD, _reap)
+    _reap()  # forks of what this process was before
     Path(place).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(place)
+        listening.bind(Path(place).name)  # in the working folder, as an address has 107 bytes at most
         listening.listen(socket.SOMAXCONN)
         while True:
             ready, _, _ = select.select([listening, sys.stdin], [], [])
@@ -119,12 +153,12 @@ def _next_connection(place: str, made_of: Mapping[str, int]) -> socket.socket:
             with connection:
                 if _packages() != made_of:
                     os.execv(sys.executable, [*COMMAND, place])  # noqa: S606  no shell is wanted
-                with suppress(BlockingIOError):  # no process is to be had: the script tries it too
+                with suppress(OSError):  # no process is to be had: the script tries it too
                     if os.fork() == 0:
                         return connection.dup()
 
 
-def _reap(number: int, frame: FrameType | None) -> None:
+def _reap(number: int = 0, frame: FrameType | None = None) -> None:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -133,21 +167,21 @@ def _reap(number: int, frame: FrameType | None) -> None:
 def _keep(connection: socket.socket) -> RunAsked:
     """In a fork again: what was asked for. Its parent keeps the connection, and ends it, or with it."""
     connection.settimeout(REQUEST_SECONDS)
-    first, files, _, _ = socket.recv_fds(connection, NUMBER.size, 3)
-    left, parts = NUMBER.unpack(first)[0], []
-    while left:
-        parts.append(connection.recv(left))
-        left -= len(parts[-1])
-    words, folder, environment = json.loads(b"".join(parts))
+    asked = _read_request(connection)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # the fork hears them once it can
     fork = os.fork()
     if fork == 0:
         connection.close()
-        return RunAsked(words, folder, environment, tuple(files))
-    for file in files:
-        os.close(file)
-    connection.sendall(NUMBER.pack(fork))
+        return asked
     ended = os.pidfd_open(fork)
+    with Path(os.devnull).open("r+b") as nothing:
+        for number in (0, 1, 2):  # whoever reads what the worker prints does not wait for this
+            os.dup2(nothing.fileno(), number)
+    for file in asked.files:
+        os.close(file)
+    with suppress(OSError):
+        connection.sendall(NUMBER.pack(fork))
     ready, _, _ = select.select([ended, connection], [], [])
     if ended not in ready:  # the script was killed
         os.kill(fork, signal.SIGKILL)
@@ -155,6 +189,19 @@ def _keep(connection: socket.socket) -> RunAsked:
     with suppress(OSError):
         connection.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))
     os._exit(0)
+
+
+def _read_request(connection: socket.socket) -> RunAsked:
+    """What was asked for; where the script has gone before it has said all, this process ends."""
+    first, files, _, _ = socket.recv_fds(connection, NUMBER.size, 3)
+    left = NUMBER.unpack(first)[0] if len(first) == NUMBER.size else 0
+    read = bytearray()
+    while left > len(read) and (part := connection.recv(left - len(read))):
+        read += part
+    if not left or left > len(read):
+        os._exit(0)
+    words, folder, environment, ignored = json.loads(read)
+    return RunAsked(words, folder, environment, ignored, tuple(files))
 
 
 def _become(asked: RunAsked) -> NoReturn:
@@ -165,8 +212,10 @@ def _become(asked: RunAsked) -> NoReturn:
         os.dup2(file, number)
         os.close(file)
     for each in PASSED_ON:
-        signal.signal(each, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+        heard = signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL
+        signal.signal(each, signal.SIG_IGN if each in asked.ignored else heard)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    np.random.seed()  # noqa: NPY002  else what draws without a seed of its own draws the same in every fork
     os.chdir(asked.folder)
     os.environ.clear()
     os.environ.update(asked.environment)
@@ -184,11 +233,8 @@ def _become(asked: RunAsked) -> NoReturn:
     sys.exit(0)
 
 
-def _packages() -> dict[str, int]:
+def _packages() -> dict[str, tuple[int, ...]]:
     """What would be imported now: our own files and the packages that are installed, and when each was written."""
-    try:
-        own = [file for package in (retrim.__file__, __file__) for file in Path(str(package)).parent.rglob("*.py")]
-        installed = [info for place in sys.path for info in Path(place).glob("*.dist-info")]
-        return {str(path): path.stat().st_mtime_ns for path in (*own, *installed)}
-    except FileNotFoundError:  # it is being replaced
-        return {}
+    own = [file for package in (retrim.__file__, __file__) for file in Path(str(package)).parent.rglob("*.py")]
+    installed = [info for place in sys.path for info in Path(place).glob("*.dist-info")]
+    return {str(path): file_state(path) for path in (*own, *installed)}

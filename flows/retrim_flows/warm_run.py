@@ -26,13 +26,15 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 def run() -> NoReturn:
     """Does so."""
     with suppress(OSError, KeyError), socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.environ[VARIABLE])
-        asked = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()  # noqa: PTH109  pathlib takes longer to import
+        folder, name = os.path.split(os.environ[VARIABLE])
+        connection.connect(f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}/{name}")  # an address has 107 bytes at most
+        ignored = [number for number in PASSED_ON if signal.getsignal(number) is signal.SIG_IGN]
+        asked = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ), ignored]).encode()  # noqa: PTH109  pathlib takes longer to import
         socket.send_fds(connection, [NUMBER.pack(len(asked))], [0, 1, 2])
         connection.sendall(asked)
         fork = read_number(connection)
         if fork is not None:
-            _end_as(fork, connection)
+            _end_as(fork, connection, ignored)
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])  # noqa: S606  no shell is wanted
 
 
@@ -45,13 +47,14 @@ def read_number(connection: socket.socket) -> int | None:
     return None
 
 
-def _end_as(fork: int, connection: socket.socket) -> NoReturn:
+def _end_as(fork: int, connection: socket.socket, ignored: list[signal.Signals]) -> NoReturn:
     def pass_on(number: int, frame: FrameType | None) -> None:
         with suppress(ProcessLookupError):
             os.kill(fork, number)
 
     for number in PASSED_ON:
-        signal.signal(number, pass_on)
+        if number not in ignored:
+            signal.signal(number, pass_on)
     status = read_number(connection)
     if status is None:  # the warm process was killed
         pass_on(signal.SIGKILL, None)

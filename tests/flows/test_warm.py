@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from prefect.settings import temporary_settings
 from retrim.adapters import prefect_server
 from retrim_flows.deploy import HOME
 from retrim_flows.warm import warm_process
-from retrim_flows.warm_run import FORKED, VARIABLE
+from retrim_flows.warm_run import FORKED, NUMBER, VARIABLE, read_number
 from tests.builders.world import prefect_settings
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -214,6 +215,102 @@ def test_a_package_that_changed_is_imported_anew(warm: Warm, tmp_path: Path) -> 
 
     assert (first["warm"], second["warm"]) == (True, False)
     until(third)
+
+
+def ask(warm: Warm, *words: str) -> socket.socket:
+    """A request for `python WORDS`, as the script sends it."""
+    place = Path(warm.environment[VARIABLE])
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(place))
+    asked = json.dumps([words, str(place.parent), warm.environment, []]).encode()
+    socket.send_fds(connection, [NUMBER.pack(len(asked))], [0, 1, 2])
+    connection.sendall(asked)
+    return connection
+
+
+@pytest.mark.parametrize("sent", [b"", NUMBER.pack(9)[:3], NUMBER.pack(9), NUMBER.pack(9) + b"[1"])
+def test_a_request_that_breaks_off_leaves_no_process(warm: Warm, sent: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(warm.environment[VARIABLE])
+        connection.sendall(sent)
+    told_by_another = ask(warm, "-P", "-c", "pass")
+
+    assert read_number(told_by_another) is not None
+    until(lambda: not psutil.Process(warm.pid).children())
+    told_by_another.close()
+
+
+def test_a_fork_whose_script_is_gone_before_it_is_told_ends(warm: Warm) -> None:
+    for _ in range(5):
+        ask(warm, "-P", "-c", "import time; time.sleep(600)").close()
+
+    until(lambda: not psutil.Process(warm.pid).children())
+    assert [each.pid for each in psutil.process_iter() if _is_fork_of(each, warm)] == []
+
+
+def _is_fork_of(process: psutil.Process, warm: Warm) -> bool:
+    with suppress(psutil.Error):
+        return process.cmdline()[-1:] == [warm.environment[VARIABLE]] and process.pid != warm.pid
+    return False
+
+
+def test_a_signal_that_comes_at_once_is_heard(warm: Warm) -> None:
+    ends = []
+    for _ in range(5):
+        with ask(warm, "-P", "-c", "import time; time.sleep(600)") as connection:
+            fork = read_number(connection)
+            assert fork is not None
+            os.kill(fork, signal.SIGTERM)
+            ends.append(read_number(connection))
+
+    assert ends == [-signal.SIGTERM] * 5
+
+
+@pytest.mark.parametrize("seconds", ["600", "2"])
+def test_a_signal_is_ignored_where_the_worker_ignores_it(warm: Warm, seconds: str) -> None:
+    heard = seconds == "600"
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL if heard else signal.SIG_IGN)
+    try:
+        code = "import sys, time; print('begun', flush=True); time.sleep(int(sys.argv[1]))"
+        run = subprocess.Popen(
+            [*FORKED, "-P", "-c", code, seconds], env=warm.environment, text=True, stdout=subprocess.PIPE
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run.stdout is not None
+    run.stdout.readline()
+    run.send_signal(signal.SIGHUP)
+
+    assert ended(run) == (-signal.SIGHUP if heard else 0)
+
+
+def test_forks_draw_different_numbers(warm: Warm) -> None:
+    code = "import numpy; print(numpy.random.random())"
+    runs = [
+        subprocess.run([*FORKED, "-P", "-c", code], env=warm.environment, capture_output=True, check=True).stdout
+        for _ in range(2)
+    ]
+
+    assert runs[0] != runs[1]
+
+
+def test_a_warm_process_that_was_killed_is_begun_again_and_a_long_folder_is_no_obstacle(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("a" * 120)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    monkeypatch.setattr("retrim_flows.warm.AGAIN_SECONDS", 0.1)
+    with kept_warm(tmp_path, server) as warm:
+        os.kill(warm.pid, signal.SIGKILL)
+        code = "import sys; print('retrim.cli.page' in sys.modules)"
+
+        def is_warm() -> bool:
+            command = [*FORKED, "-P", "-c", code]
+            done = subprocess.run(command, env=warm.environment, capture_output=True, check=True)
+            return done.stdout == b"True\n"
+
+        until(is_warm)
 
 
 def test_a_worker_that_is_killed_leaves_no_socket(tmp_path: Path) -> None:

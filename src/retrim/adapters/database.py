@@ -337,9 +337,10 @@ class Database:
         name = self._engine.url.database
         if self._engine.dialect.name != "sqlite" or not name:
             return None
-        states = [file_state(Path(file)) for file in (name, f"{name}-wal")]
-        newest = max((state[1] for state in states if state), default=time.time_ns())
-        return None if time.time_ns() - newest < TICK_SECONDS * 1e9 else sum(states, ())
+        state = file_state(Path(name))
+        if not state or Path(f"{name}-wal").exists() or time.time_ns() - state[1] < TICK_SECONDS * 1e9:
+            return None
+        return state
 
     def close(self) -> None:
         """Closes its connections."""

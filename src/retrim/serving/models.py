@@ -39,7 +39,7 @@ LOGGER = logging.getLogger("retrim.serve")
 LOOK_SECONDS = 1
 """Between two looks at what is live: where the store was written since, one row of it is read."""
 RETRY_SECONDS = 60
-"""After which a version that could not be loaded is tried again."""
+"""After which a version that could not be loaded is tried again, and the store is asked all the same."""
 QUALITY_SECONDS = 60
 """Between two looks at a canary's losses, where something has landed: the keys of the whole table are read."""
 
@@ -57,6 +57,7 @@ class Follower:
         self._open, self._serving, self._now = open_here, serving, now
         self._workspace = open_here()
         self._written: tuple[int, ...] | None = None
+        self._asked: pd.Timestamp | None = None
         self._seen = self._head()
         self._again: pd.Timestamp | None = None
         self._judged: tuple[pd.Timestamp, int] | None = None
@@ -127,9 +128,10 @@ class Follower:
 
     def _look_at_live(self, now: pd.Timestamp) -> None:
         written = self._workspace.store.written()
-        if written is not None and written == self._written and self._again is None:
+        asked = self._asked is not None and now < self._asked + pd.Timedelta(RETRY_SECONDS, "s")
+        if asked and written is not None and written == self._written and self._again is None:
             return
-        self._written, head = written, self._head()
+        self._written, self._asked, head = written, now, self._head()
         if head == self._seen and (self._again is None or now < self._again):
             return
         self._seen, self._again = head, None
