@@ -33,7 +33,7 @@ RARELY = {"ingest": "300d", "monitor": "300d", "score": "300d", "maintain": "300
 ENVIRONMENT = {"RETRIM_PREFECT_URL": "", "RETRIM_MLFLOW_URL": ""}
 PORTS = ("--port", "0", "--serve-port", "0", "--prefect-port", "0")
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-FIRST, NEXT, LAST, AFTER, BY_HAND = 25, 31, 37, 43, 44
+FIRST, NEXT, LAST, AFTER = 25, 31, 37, 43
 DEADLINE_SECONDS = 3600
 TWICE = """
 import resource, sys
@@ -163,16 +163,6 @@ def measure_checks(running: Running, idle: float) -> tuple[float, float]:
     return running.seconds() - before - idle * seconds, seconds
 
 
-def measure_by_hand(world: World) -> float:
-    """Processor seconds of a check by hand, which starts a Prefect server."""
-    world.land(world.day(BY_HAND), since=world.day(AFTER))
-    before = os.times()
-    told = world.ask("check", "--now", world.day(BY_HAND), environment=ENVIRONMENT)
-    after = os.times()
-    assert told["run"] is None
-    return after.children_user + after.children_system - before.children_user - before.children_system
-
-
 def measure_start(world: World, api: str, login: str) -> tuple[float, float]:
     """Processor seconds of a process that makes one check, and of a second check in the same process."""
     world.land(world.day(LAST), since=world.day(NEXT))
@@ -217,8 +207,6 @@ def main() -> None:
             )
         finally:
             stop(one)
-        by_command = measure_by_hand(one.worlds[0])
-        print(f"`retrim check` by hand: {by_command:.1f} s of a core, its own Prefect server counted", flush=True)
         if asked.models > 1:
             (Path(name) / "many").mkdir()
             many = start(Path(name) / "many", asked.models, times=RARELY)
