@@ -139,7 +139,7 @@ def why_page() -> str:
         "",
         "## Kept",
         "",
-        "Somebody has to set it for a table, an application or a machine. [Each key](../reference/settings.md).",
+        "A setting is kept if it depends on the table, application or machine. [Each key](../reference/settings.md).",
         "",
         "| section | settings | why |",
         "|---|---|---|",

@@ -122,7 +122,8 @@ LOADING = (
          {"train.model": OWN}, ({"train.model": "gbm"},)),
     Case("train.model: {} has SHA-256 {}, and {} is named; write own:{}, which means the file as it is",
          {"train.model": f"{OWN}@{'0' * 64}"}, ({"train.model": OWN},), load_beside_a_file),
-    Case("train.model: {} names no file of the workspace; write, for example, own:models/my_model.py",
+    Case("train.model: {} is not own:PATH or own:PATH@SHA256 with the PATH of a .py file in the workspace; write, for "
+         "example, own:models/my_model.py",
          {"train.model": "own:../m.py"}, ({"train.model": OWN},), load_beside_a_file),
     Case("batches.skip: all switches it off", {"batches.look": False},
          ({"batches.look": GONE, "batches.skip": "all"},)),

@@ -35,7 +35,7 @@ def up(
         False
     ),
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="Write systemd user units that run the same, and start nothing.")
+        bool, typer.Option("--systemd", help="Write systemd user units that run the same parts, but start none.")
     ] = False,
     part: Annotated[
         str | None, typer.Option("--part", hidden=True, help="Run only this part. Set by the supervisor.")
@@ -355,8 +355,8 @@ def capacity(
 
     The measurement lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a
     scratch folder. It takes less than a minute. It counts processor time, so other work on the machine changes the
-    result little. The command also lists what the model used by month (retrainings, hours, checks, money by
-    `gain.money`) and the size of its folders.
+    result little. The command also lists, for each month, the retrainings, their hours, the checks and,
+    if `gain.money` is set, what the retrainings cost; and the size of the workspace's folders.
     """
     from retrim.cli import render
     from retrim.operations.capacity import AskedLoad, find_capacity

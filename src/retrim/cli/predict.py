@@ -64,8 +64,8 @@ def predict(
     """Predict rows whose label is not known yet.
 
     Rows with a cell that is unreadable or out of bounds go to a file beside OUT, with the reason. If the command is
-    stopped, the same call continues where it stopped. Without IN, it predicts every landed row that the live version
-    was not trained on, once per version.
+    stopped, the same call continues where it stopped. Without IN, the live version predicts every landed row that it
+    was not trained on and has not predicted yet.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError

@@ -80,12 +80,13 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP until Ctrl-C.
 
-    POST /predict takes a row as JSON, an array of rows, or an Arrow stream. The response names each cell that cannot
-    be used, and what is allowed. /explain returns each feature's contribution, /labels lands labels, /jobs predicts
-    files, and /metrics is for Prometheus. /openapi.json describes the API. With several workspaces, each model answers
-    at /models/NAME/predict. When a version goes live, the server loads it, tests it and then swaps it in. ?version=N
-    asks version N instead. Answers are stored in var/predictions every 10 s. Only this machine can connect, unless you
-    name another --host. For another host, first make a token: `retrim token add`.
+    POST /predict takes a row as JSON, an array of rows, or an Arrow stream. The response names each cell that
+    cannot be used, and what is allowed. /explain returns each feature's contribution, /labels lands labels, /jobs
+    predicts files, and /metrics is for Prometheus. /openapi.json describes the API. With several workspaces, each
+    model answers at /models/NAME/predict. When a version goes live, the server loads it, tests it and then swaps it
+    in. With ?version=N, version N answers instead of the live version. Answers are stored in var/predictions every
+    10 s. Only this machine can connect, unless you name another --host. For another host, first make a token:
+    `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError

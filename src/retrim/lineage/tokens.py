@@ -49,11 +49,15 @@ def read_tokens(file: Path) -> dict[str, Token]:
     Raises:
         BadInputError: The file was altered.
     """
-    if not file.exists():
-        return {}
     try:
-        return {each.name: each for each in (from_record(Token, one) for one in json.loads(file.read_bytes()))}
-    except (OSError, ValueError, KeyError, TypeError, RetrimError) as error:
+        read = file.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadInputError(f"{file} cannot be read ({error}); let the user who runs retrim read it") from error
+    try:
+        return {each.name: each for each in (from_record(Token, one) for one in json.loads(read))}
+    except (ValueError, KeyError, TypeError, RetrimError) as error:
         raise BadInputError(
             f"{file} does not hold valid tokens ({error}); remove the file, and create the tokens again"
         ) from error

@@ -699,8 +699,8 @@ def choose_time(desk: TablePlan) -> str:
             _as_time(desk, column, role)
     if name is None and wishes.label_due is not None:
         raise BadInputError(
-            f"--label-due {wishes.label_due!r} is counted from the event, and no column has the event's time; name it: "
-            "--event-time"
+            f"--label-due {wishes.label_due!r} is counted from the time of the event, and no column is known to hold "
+            "that; name the column: --event-time"
         )
     if name is not None:
         plans[name] = replace(plans[name], role="time", skip=False)

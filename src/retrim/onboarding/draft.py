@@ -353,8 +353,8 @@ def known_times(
         return None
     if not timed:
         raise BadInputError(
-            f"the label time {column!r} is counted from the event, and no column has the event's time; name it: "
-            "--event-time"
+            f"the label time {column!r} is counted from the time of the event, and no column is known to hold that; "
+            "name the column: --event-time"
         )
     times = desk.values[column].iloc[kept]
     came = event.set_axis(times.index)

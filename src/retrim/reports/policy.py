@@ -477,7 +477,8 @@ def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
         )
     except ValueError as error:
         raise RefusedError(
-            f"the first part of the history is too short for a model: {error}; land more history"
+            f"the first {params.policy.first:.0%} of the history is too short to fit a model on: {error}; land more "
+            "history"
         ) from error
     return replace(usual, reweight=params.fairness.reweights)
 

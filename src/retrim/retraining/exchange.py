@@ -509,7 +509,10 @@ def _answers(workspace: Workspace, folder: Path, digest: str) -> None:
     size = sum((folder / name).stat().st_size for name in Exhibits(folder).predicting)
     checks = hold_to(ask_fresh(folder, digest, seconds=params.load_seconds), size, params, again=False)
     if not checks.passed:
-        raise RefusedError(f"the imported model cannot go live here: {checks.reason}; nothing was imported")
+        raise RefusedError(
+            f"the imported model cannot go live here: {checks.reason}; nothing was imported. Export it again where it "
+            "was made, or allow more under release in params.yaml"
+        )
 
 
 def _known(workspace: Workspace, bundle: str) -> VersionRow | None:

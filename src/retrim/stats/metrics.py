@@ -279,7 +279,7 @@ def poisson(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
     if len(actual) and np.min(actual) < 0:
         raise BadInputError(
-            f"metric 'poisson' is for counts, 0 or more, and the target holds {np.min(actual):g}; use mse or mae"
+            f"judge: 'poisson' needs a target of 0 or more, and the target holds {np.min(actual):g}; choose mse or mae"
         )
     mean = np.maximum(predicted, np.where(actual > 0, LEAST, 0.0))
     ratio = np.divide(actual, mean, out=np.ones(len(mean)), where=actual > 0)  # 0 log 0 is 0

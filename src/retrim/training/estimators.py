@@ -147,7 +147,8 @@ def parts_of(model: str) -> tuple[str, str | None]:
     parts = path.split("/")
     if found is None or "\\" in path or any(part in ("", ".", "..") or part.startswith(".git") for part in parts):
         raise BadInputError(
-            f"train.model: {model!r} names no file of the workspace; write, for example, own:models/my_model.py"
+            f"train.model: {model!r} is not own:PATH or own:PATH@SHA256 with the PATH of a .py file in the workspace; "
+            "write, for example, own:models/my_model.py"
         )
     return path, found["digest"]
 
