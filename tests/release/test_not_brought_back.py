@@ -58,5 +58,5 @@ def test_one_that_cannot_come_back_leaves_the_run_refused_with_both_reasons(desk
 
     assert outcome.state == "refused"
     assert outcome.reason.startswith(WON)
-    assert [each in outcome.reason for each in ("version 1 ", "against 7, ", "2 is live")] == [True] * 3
+    assert [each in outcome.reason for each in ("version 1 ", "against version 7, ", "2 is live")] == [True] * 3
     assert nobody.workspace.store.run(run.id).version == 3  # type: ignore[union-attr]
