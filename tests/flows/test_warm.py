@@ -257,7 +257,7 @@ def _is_fork_of(process: psutil.Process, warm: Warm) -> bool:
 def test_a_signal_that_comes_at_once_is_heard(warm: Warm) -> None:
     ends = []
     for _ in range(5):
-        with ask(warm, "-P", "-c", "import time; time.sleep(600)") as connection:
+        with ask(warm, "-P", "-c", "import time; time.sleep(5)") as connection:
             fork = read_number(connection)
             assert fork is not None
             os.kill(fork, signal.SIGTERM)
