@@ -187,7 +187,7 @@ def python_of(workspace: Workspace) -> Path:
     return own if is_other else Path(sys.executable)
 
 
-def own_folders(workspace: Workspace) -> list[Path]:
+def _own_folders(workspace: Workspace) -> list[Path]:
     """Folders of a workspace that has its own code."""
     return [folder for name in ("src", "flows") if (folder := workspace.paths.root / name).is_dir()]
 
@@ -213,7 +213,7 @@ def _load(name: str) -> "Flow[..., object]":
 
 def _environment(schedule: WorkerSchedule, workspace: Workspace) -> dict[str, str]:
     settings = prefect_server.settings(schedule.home, os.environ["PREFECT_API_URL"])
-    places = [str(folder) for folder in own_folders(workspace)]
+    places = [str(folder) for folder in _own_folders(workspace)]
     if python_of(workspace) == Path(sys.executable):
         places += _shared_places()
     cold = {} if _is_forked(workspace) else {VARIABLE: ""}
@@ -230,7 +230,7 @@ def _path(places: Sequence[str]) -> str:
 
 def _is_forked(workspace: Workspace) -> bool:
     """Whether its runs may be forks of the warm process, which has the Python and the code of the worker."""
-    return str(python_of(workspace)) == sys.executable and not own_folders(workspace) and can_fork()
+    return str(python_of(workspace)) == sys.executable and not _own_folders(workspace) and can_fork()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

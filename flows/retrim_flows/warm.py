@@ -47,7 +47,6 @@ LOADED = (
     "prefect.flow_engine",
     "prefect.task_engine",
     "prefect.utilities.visualization",
-    "retrim.cli.page",
     "retrim_flows.monitor",
 )
 """What a check imports, sooner or later; what is missing here a fork imports."""
@@ -165,13 +164,21 @@ def _reap(number: int = 0, frame: FrameType | None = None) -> None:
 
 
 def _keep(connection: socket.socket) -> RunAsked:
-    """In a fork again: what was asked for. Its parent keeps the connection, and ends it, or with it."""
+    """In a fork again, once its script knows of it: what was asked for. Its parent keeps the connection until its end.
+
+    A script that is not told runs the words itself, so a fork that could not be told does not begin.
+    """
     connection.settimeout(REQUEST_SECONDS)
     asked = _read_request(connection)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # the fork hears them once it can
+    may_begin, begin = os.pipe()
     fork = os.fork()
     if fork == 0:
+        os.close(begin)
+        if not os.read(may_begin, 1):
+            os._exit(0)
+        os.close(may_begin)
         connection.close()
         return asked
     ended = os.pidfd_open(fork)
@@ -182,6 +189,8 @@ def _keep(connection: socket.socket) -> RunAsked:
         os.close(file)
     with suppress(OSError):
         connection.sendall(NUMBER.pack(fork))
+        os.write(begin, b"1")
+    os.close(begin)
     ready, _, _ = select.select([ended, connection], [], [])
     if ended not in ready:  # the script was killed
         os.kill(fork, signal.SIGKILL)

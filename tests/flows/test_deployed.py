@@ -14,6 +14,7 @@ from retrim.settings import Env, load_params
 from retrim.stats.timetable import start_offset
 from retrim_flows.deploy import ANCHOR, HOME, LONG_QUEUE, WorkerSchedule, _deployment, python_of, schedule_of
 from retrim_flows.moment import OFFSET_VARIABLE
+from retrim_flows.warm import can_fork
 from retrim_flows.warm_run import VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -72,6 +73,18 @@ def test_runs_are_forked_where_python_and_code_are_those_of_the_worker(make: Mak
 
     assert ["warm_run.py" in each["command"] for each in asked] == [True, False, False]
     assert [each["env"].get(VARIABLE) for each in asked] == [None, "", ""]
+
+
+def test_nothing_is_forked_where_the_system_cannot_tell_how_a_fork_ends(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("os.pidfd_open")
+    can_fork.cache_clear()
+    north = make("north")
+    asked = _deployment(shared(north), north, "monitor").job_variables
+    can_fork.cache_clear()
+
+    assert "warm_run.py" not in asked["command"]
 
 
 def test_packages_of_the_worker_are_not_laid_over_those_of_an_environment(make: Make) -> None:

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from retrim.adapters import prefect_server
 from retrim_flows.deploy import HOME
 from retrim_flows.warm import warm_process
 from retrim_flows.warm_run import FORKED, NUMBER, VARIABLE, read_number
+from tests.builders.waiting import until
 from tests.builders.world import prefect_settings
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -37,7 +37,7 @@ import beside
 @flow
 def told(ends: str = "well"):
     known = {"parent": os.getppid(), "folder": os.getcwd(), "planted": os.environ.get("PLANTED"), "beside": beside.NAME}
-    print(json.dumps(known | {"warm": "retrim.cli.page" in sys.modules}), flush=True)
+    print(json.dumps(known | {"warm": "lightgbm" in sys.modules}), flush=True)
     Path("begun").write_text(str(os.getpid()))
     if ends == "badly":
         os._exit(7)
@@ -90,13 +90,6 @@ def listening(place: str) -> int:
     until(found)
     (pid,) = found()
     return pid
-
-
-def until(claim: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def begin(folder: Path, environment: dict[str, str], *, ends: str = "well", **more: str) -> "subprocess.Popen[str]":
@@ -164,7 +157,7 @@ def test_a_command_is_forked_too_and_runs_by_itself_where_nothing_is_warm(
     warm: Warm, tmp_path: Path, place: str | None
 ) -> None:
     at = {} if place is None else {VARIABLE: place}
-    code = "import sys; print(sys.argv[1:], 'retrim.cli.page' in sys.modules); sys.exit(5)"
+    code = "import sys; print(sys.argv[1:], 'lightgbm' in sys.modules); sys.exit(5)"
     done = subprocess.run(
         [*FORKED, "-P", "-c", code, "a word"], cwd=tmp_path, env={**warm.environment, **at}, text=True,
         capture_output=True, check=False,
@@ -217,15 +210,25 @@ def test_a_package_that_changed_is_imported_anew(warm: Warm, tmp_path: Path) -> 
     until(third)
 
 
-def ask(warm: Warm, *words: str) -> socket.socket:
-    """A request for `python WORDS`, as the script sends it."""
+def ask(warm: Warm, *words: str, deaf: bool = False) -> socket.socket:
+    """A request for `python WORDS`, as the script sends it; `deaf`: by one that hears no answer."""
     place = Path(warm.environment[VARIABLE])
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(place))
+    if deaf:
+        connection.shutdown(socket.SHUT_RD)
     asked = json.dumps([words, str(place.parent), warm.environment, []]).encode()
     socket.send_fds(connection, [NUMBER.pack(len(asked))], [0, 1, 2])
     connection.sendall(asked)
     return connection
+
+
+def settle(warm: Warm) -> None:
+    """Waits until all that was asked for before is over: a later request is answered, and no child is left."""
+    with ask(warm, "-P", "-c", "pass") as connection:
+        assert read_number(connection) is not None
+        assert read_number(connection) == 0
+    until(lambda: not psutil.Process(warm.pid).children())
 
 
 @pytest.mark.parametrize("sent", [b"", NUMBER.pack(9)[:3], NUMBER.pack(9), NUMBER.pack(9) + b"[1"])
@@ -233,19 +236,26 @@ def test_a_request_that_breaks_off_leaves_no_process(warm: Warm, sent: bytes) ->
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(warm.environment[VARIABLE])
         connection.sendall(sent)
-    told_by_another = ask(warm, "-P", "-c", "pass")
 
-    assert read_number(told_by_another) is not None
-    until(lambda: not psutil.Process(warm.pid).children())
-    told_by_another.close()
+    settle(warm)
 
 
-def test_a_fork_whose_script_is_gone_before_it_is_told_ends(warm: Warm) -> None:
+def test_a_fork_whose_script_is_gone_ends(warm: Warm) -> None:
     for _ in range(5):
         ask(warm, "-P", "-c", "import time; time.sleep(600)").close()
+    settle(warm)
 
-    until(lambda: not psutil.Process(warm.pid).children())
     assert [each.pid for each in psutil.process_iter() if _is_fork_of(each, warm)] == []
+
+
+def test_a_fork_whose_script_cannot_be_told_does_not_begin(warm: Warm, tmp_path: Path) -> None:
+    mark = tmp_path / "begun"
+    with ask(warm, "-P", "-c", f"open({str(mark)!r}, 'w')", deaf=True):
+        settle(warm)
+
+    assert not mark.exists()
+    with ask(warm, "-P", "-c", f"open({str(mark)!r}, 'w')"):
+        until(mark.exists)
 
 
 def _is_fork_of(process: psutil.Process, warm: Warm) -> bool:
@@ -303,7 +313,7 @@ def test_a_warm_process_that_was_killed_is_begun_again_and_a_long_folder_is_no_o
     monkeypatch.setattr("retrim_flows.warm.AGAIN_SECONDS", 0.1)
     with kept_warm(tmp_path, server) as warm:
         os.kill(warm.pid, signal.SIGKILL)
-        code = "import sys; print('retrim.cli.page' in sys.modules)"
+        code = "import sys; print('lightgbm' in sys.modules)"
 
         def is_warm() -> bool:
             command = [*FORKED, "-P", "-c", code]

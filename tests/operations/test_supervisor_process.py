@@ -3,14 +3,14 @@
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
 from retrim.operations import supervisor_process
+from tests.builders.waiting import until
 
 SECONDS = 30
 BEFORE = {"prefect": "1", "ui": "1", "serve": "1", "mlflow-1": "1"}
@@ -35,13 +35,6 @@ def noted(folder: Path) -> dict[str, tuple[int, str]]:
             if pid and psutil.pid_exists(int(pid)):
                 found[name] = int(pid), line
     return found
-
-
-def until(claim: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

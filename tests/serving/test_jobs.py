@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,8 @@ from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, serving_of
 from tests.builders.receivers import webhook
-from tests.builders.served import SECONDS
 from tests.builders.typed import Session, sit_at_desk
+from tests.builders.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -75,13 +73,6 @@ def jobs_of(desk: Desk, *, address: str | None = None) -> Jobs:
 
 def asked(out: str = "var/jobs/out.csv") -> bytes:
     return json.dumps({"in": "var/jobs/in.csv", "out": out}).encode()
-
-
-def until(claim: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not claim() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert claim()
 
 
 def test_a_job_is_asked_for_done_told_and_shown(desk: Desk) -> None:

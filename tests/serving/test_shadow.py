@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from retrim.serving.shadow import ShadowAnswers, Shadows, command_of, shadows_of
 from tests.builders.desk import Desk, Shelf, copy_of, make_desk
 from tests.builders.http_client import running, served_version, serving_of
 from tests.builders.served import SECONDS
+from tests.builders.waiting import until
 from tests.serving.test_server import as_arrow
 
 pytestmark = pytest.mark.slow
@@ -200,12 +199,6 @@ def test_a_process_that_cannot_be_started_is_tried_again(
     shadows.stop()
 
     assert {record.getMessage().split("(")[0] for record in caplog.records} == {"the shadows' process is gone "}
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end and not holds():
-        time.sleep(0.05)
 
 
 def answered(desk: Desk) -> bool:

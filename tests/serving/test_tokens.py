@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.lineage.tokens import Doorkeeper, add_token, remove_token
+from retrim.lineage.tokens import Doorkeeper, add_token, read_tokens, remove_token
 from retrim.serving import server
 from tests.builders.cured import Cure
 from tests.builders.desk import Desk, copy_of, make_desk
@@ -107,6 +107,14 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(held: str, desk: De
         desk.workspace.paths.tokens.write_text(held, encoding="utf-8")
 
         assert client.json("/predict", ROW)[0] == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def test_tokens_that_cannot_be_read_are_not_to_be_removed(desk: Desk) -> None:
+    desk.workspace.paths.tokens.mkdir(parents=True)  # what root cannot read either
+
+    with pytest.raises(BadInputError, match="cannot be read") as said:
+        read_tokens(desk.workspace.paths.tokens)
+    assert "remove" not in str(said.value)
 
 
 def test_a_name_is_there_once_and_scopes_are_those_that_there_are(desk: Desk) -> None:

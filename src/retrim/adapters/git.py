@@ -152,8 +152,8 @@ def add_worktree(root: Path, folder: Path, commit: str) -> None:
 def clone_commit(root: Path, folder: Path, commit: str) -> None:
     """A fresh clone of one commit and its past: each object is sent, and hashed anew where it arrives.
 
-    Unlike a worktree it shares nothing: not the objects, of which git checks no hash when it lays out files, nor the
-    settings, filters and hooks of the repository.
+    Unlike a worktree it shares nothing with the repository: not the objects, whose hashes git does not check when it
+    checks out files, nor the settings, filters and hooks.
 
     Raises:
         RetrimError: An object is missing or altered.

@@ -86,7 +86,7 @@ def init(
         typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeatable)."),
     ] = None,
     reason: Annotated[
-        str, typer.Option("--reason", help="With --allow-leak: why these columns are no leaks. Kept in params.yaml.")
+        str, typer.Option("--reason", help="With --allow-leak: why these columns are not leaks. Stored in params.yaml.")
     ] = "",
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that gives the rows.")

@@ -1,0 +1,16 @@
+"""Waits for what another process or thread does."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+SECONDS = 60.0
+PAUSE_SECONDS = 0.02
+
+
+def until(claim: Callable[[], Any], *, seconds: float = SECONDS) -> None:
+    """Asks a claim until it holds; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(PAUSE_SECONDS)
