@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from prefect.settings import Settings
 
 from retrim.adapters import prefect_server
 from retrim.adapters.prefect_server import KEEP_RUNS_DAYS, PrefectApi
@@ -64,3 +65,10 @@ def test_a_log_that_grew_is_set_aside(tmp_path: Path) -> None:
 
     assert (before, log.stat().st_size, (tmp_path / "server.log.1").stat().st_size) == (11, 0, 11)
     assert log.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", prefect_server.BOUNDS)
+def test_prefect_knows_each_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, prefect_server.BOUNDS[name])
+
+    assert name in Settings().to_environment_variables(exclude_unset=True)

@@ -165,6 +165,7 @@ START_SECONDS = 120
 # and waits 2 s before it asks again.
 KEEPALIVE_SECONDS = 120
 KEEP_RUNS_DAYS, KEEP_EVENTS_DAYS, DAY_SECONDS = 30, 7, 86_400
+LATE_SECONDS = 3600
 MOST_LOG_BYTES = 2_000_000
 
 
@@ -393,8 +394,13 @@ BOUNDS = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEEP_RUNS_DAYS * DAY_SECONDS),
     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{KEEP_EVENTS_DAYS}D",
+    # Checks of many models wait for each other. Prefect calls each late after 15 s, for about 0.3 s of a core.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": str(LATE_SECONDS),
+    # How often it looks for late runs, and for runs whose pause is over: every 5 s by default.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
 }
-"""How long its server waits for its database, and keeps what is over."""
+"""How long its server waits for its database and keeps what is over, and what it looks at how often."""
 
 
 def settings(home: Path, url: str) -> dict[str, str]:
