@@ -1,11 +1,12 @@
 """Time and peak memory of each phase of a first retraining, at 0.1, 1 and 10 million rows of 50 columns.
 
-    python bench/scale.py [--rows 100000 1000000 10000000] [--one] [--keep DIR]
+    python bench/scale.py [--rows 100000 1000000 10000000] [--one] [--search] [--keep DIR]
 
 The table has 34 numbers, 4 whole numbers, 9 categories, a key of text, an event time and a target, over three years.
 Phases: land (ten batches, or with `--one` a single file), then the stages validate, features, tune (one trial of one
 fold), train, backtest (one origin) and compare, each in a process of its own, as DVC runs them; and `day`: what
-`retrim predict` reads for the newest day. Core seconds are those that its processes worked. Memory is the most that a
+`retrim predict` reads for the newest day. With `--search` the trials, folds, rounds, windows and origins are those of
+the shipped params.yaml. Core seconds are those that its processes worked. Memory is the most that a
 phase's whole process tree held at once (resident, sampled every 20 ms). A phase that goes beyond `--limit-gb` is ended
 and said to be over it.
 """
@@ -95,8 +96,8 @@ def _plain(values: Any) -> Any:
     return values if isinstance(values, pa.Array) else pa.array(values, from_pandas=True)
 
 
-def settings(rows: int) -> dict[str, Any]:
-    """The project's params.yaml with this table's columns and sizes that grow with it."""
+def settings(rows: int, *, search: bool) -> dict[str, Any]:
+    """The project's params.yaml with this table's columns and sizes that grow with it, and its search or one trial."""
     from retrim.settings import load_params
 
     params: dict[str, Any] = load_params(ROOT / "params.yaml").as_stated()
@@ -108,9 +109,11 @@ def settings(rows: int) -> dict[str, Any]:
     params["data"] |= {"model": "bench", "columns": columns, "key": ["id"], "suite": "expectations/bench.json"}
     block = max(rows // 50, 336)
     params["split"] = {"judge_rows": block, "sliding_rows": rows // 4}
-    params["tune"] |= {"trials": 1, "folds": 1, "fold_rows": block, "max_rounds": ROUNDS}
-    params["train"]["windows"] = ["all"]
-    params["backtest"]["origins"] = 1
+    params["tune"]["fold_rows"] = block
+    if not search:
+        params["tune"] |= {"trials": 1, "folds": 1, "max_rounds": ROUNDS}
+        params["train"]["windows"] = ["all"]
+        params["backtest"]["origins"] = 1
     params["gain"]["rows_per_check"] = max(rows // 100, 1000)
     return params
 
@@ -190,10 +193,12 @@ def _worked() -> float:
     return spent.children_user + spent.children_system
 
 
-def phases(rows: int, folder: Path, *, one: bool, limit: float, only: tuple[str, ...]) -> dict[str, Spent]:
+def phases(
+    rows: int, folder: Path, *, one: bool, search: bool, limit: float, only: tuple[str, ...]
+) -> dict[str, Spent]:
     """All phases of one size, in a workspace and a run directory below `folder`; it stops at the first that fails."""
     (folder / "expectations").mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(dump_yaml(settings(rows)), encoding="utf-8")
+    (folder / "params.yaml").write_text(dump_yaml(settings(rows, search=search)), encoding="utf-8")
     (folder / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     (folder / "requirements.lock").write_text("", encoding="utf-8")
     (folder / "expectations" / "bench.json").write_text(json.dumps(suite()), encoding="utf-8")
@@ -251,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--one", action="store_true", help="land a single file")
+    parser.add_argument("--search", action="store_true", help="the shipped search instead of one trial of one fold")
     parser.add_argument("--only", nargs="+", default=["land", *STAGES, "day"], help="phases")
     parser.add_argument("--limit-gb", type=float, default=8.0)
     parser.add_argument("--keep", type=Path, help="a folder that is used and left")
@@ -259,7 +265,7 @@ def main() -> None:
     for rows in given.rows:
         scratch = Path(given.keep or tempfile.mkdtemp(prefix="retrim-scale-")) / str(rows)
         load = os.getloadavg()[0]
-        found = phases(rows, scratch, one=given.one, limit=given.limit_gb, only=tuple(given.only))
+        found = phases(rows, scratch, one=given.one, search=given.search, limit=given.limit_gb, only=tuple(given.only))
         for phase, spent in found.items():
             growth = ""
             if phase in before and not spent.ended:
