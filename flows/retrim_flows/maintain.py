@@ -37,7 +37,7 @@ def maintain(now: str | None = None) -> list[str]:
 
 
 def put_right(workspace: Workspace, at: pd.Timestamp) -> list[str]:
-    """The same, as of a moment."""
+    """The same, as of a moment; for checks and for retrainings by hand, before which it is done."""
     end_hung_runs(workspace, now=at)
     mark_dead_flow_runs(workspace)
     started = []

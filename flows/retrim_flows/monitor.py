@@ -15,7 +15,7 @@ from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, RefusedError
 from retrim_flows.kept_page import MAKER, keep_page
 from retrim_flows.lines import say
-from retrim_flows.maintain import maintain
+from retrim_flows.maintain import put_right
 from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
 from retrim_flows.recovery import SIGNED
 from retrim_flows.retrain import start
@@ -78,7 +78,7 @@ def ping() -> None:
 
 def check_and_act(at: str, *, missed: bool) -> CheckDone:
     """The check of a moment and what it decides. After a missed one its retraining ends before the next check."""
-    resumed = maintain(at)
+    resumed = put_right(open_workspace(), moment(at))
     checked = look(at, actor())
     say("checked", f"{checked.outcome}, as of {at[:19]}{' (missed)' if missed else ''}: {checked.reason}")
     outcome = None

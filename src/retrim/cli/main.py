@@ -153,12 +153,12 @@ def retrain(
     deferred = retrain_at_once(workspace, as_of=at, mode=chosen, by=by, reason=reason, now=as_time(None))
     if deferred is None:
         with flows_of(workspace):
-            from retrim_flows.maintain import maintain
+            from retrim_flows.maintain import put_right
             from retrim_flows.retrain import retrain as flow
 
             with render.progress():
                 decision = decision_of(workspace, at)
-                finished = maintain(at.isoformat())
+                finished = put_right(workspace, at)
                 # One that was killed and asked for again with the same words has just been finished.
                 ended = outcome_of(workspace, decision) if decision in finished else None
                 if ended is None:
