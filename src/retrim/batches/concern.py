@@ -107,7 +107,7 @@ class BatchParams(SettingsSection):
     skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),
         description=(
-            "columns that are not inspected, and checks of a whole batch that are not made (rows "
+            "columns to leave uninspected, and checks of a whole batch to leave out (rows "
             "twice, sent before, cut short); all: a batch is checked only against data.columns "
             "and its suite"
         ),

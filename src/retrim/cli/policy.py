@@ -65,10 +65,10 @@ def backtest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try retraining policies on the history that has landed.
+    """Try retraining policies on your landed history.
 
     Fits one model per window, then computes what each policy would have cost: to retrain never, by the calendar, by
-    drift, by performance or by accumulated gain, and the best schedule in hindsight. If the command is stopped, the
+    drift, by performance or by accumulated gain, and by the best schedule in hindsight. If the command is stopped, the
     next call continues where it stopped. The recommendation may be never to retrain.
     """
     from retrim.cli import render
@@ -196,11 +196,11 @@ def try_settings(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare other settings with the present ones by backtest.
+    """Compare changed settings with the present ones in a backtest.
 
-    The champion's recipe, or without a champion the middle of tune.space, is refitted as of several earlier dates
-    (origins) with and without the changes. The two results are compared as in the gate: on the same rows, paired, with
-    an interval, by slice. Writes nothing.
+    Refits the champion's recipe (without a champion, the middle of tune.space) as of several earlier dates (origins),
+    with and without the changes. Compares the two results as in the gate: on the same rows, paired, with an interval,
+    by slice. Writes nothing.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_effect

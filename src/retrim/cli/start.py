@@ -290,8 +290,8 @@ def new(
 ) -> None:
     """Create a workspace for a model of your own.
 
-    A workspace is a small git repository. DVC keeps the wheel of the installed retrim in it, so every version can be
-    rebuilt. Next: `retrim init`.
+    A workspace is a small git repository. It includes the wheel of the installed retrim, tracked by DVC, so that every
+    version can be rebuilt. Next: `retrim init`.
     """
     from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
@@ -311,10 +311,10 @@ def new(
 
 @app.command(epilog=example("retrim upgrade"))
 def upgrade(as_json: AsJson = False) -> None:
-    """Move this workspace to the installed retrim.
+    """Upgrade this workspace to the installed retrim.
 
     The wheel of the installed retrim replaces the one in data/code/. The package lock and the DVC stages change with
-    the wheel. In params.yaml, settings of earlier releases are moved or removed. All changes are committed. Every
+    the wheel. In params.yaml, settings of earlier releases are renamed or removed. All changes are committed. Every
     changed file is first copied to var/upgrade/. The exit code is 1 if the live version predicts its reference rows
     differently than before.
     """

@@ -111,10 +111,10 @@ def reproduce(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild a version; say whether it is identical.
+    """Rebuild a version, and report whether it is identical.
 
-    The rebuild has a run directory of its own. The exit code is 1 if anything differs, and the differences are named.
-    With --prove, a signed attestation is written.
+    The rebuild uses a separate run directory. If anything differs, the command names the differences and the exit code
+    is 1. With --prove, a signed attestation is written.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -155,10 +155,10 @@ def reproduce(
 
 @versions_app.command(epilog=example("retrim versions environment 1"))
 def environment(version: Version, as_json: AsJson = False) -> None:
-    """Build the environment of a version, for work by hand.
+    """Build the Python environment of a version.
 
     The environment has the packages of the version's requirements.lock, each checked against its hash, and the wheel of
-    the version's code. It is built once and then used again.
+    the version's code. It is built once and then reused.
     """
     from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
@@ -266,10 +266,10 @@ def live(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which version is live, or was at a moment.
+    """Show which version is live, or was live at a given time.
 
-    The answer comes from the release log. If releases were made with --now or --as-of, as in a replay, --at counts by
-    the clock and --as-of by the as-of date. The exit code is 1 if no version was live.
+    The answer comes from the release log. If releases were made with --now or --as-of, as in a replay, --at is the time
+    by the clock and --as-of the as-of date of the releases. The exit code is 1 if no version was live.
     """
     import pandas as pd
 
@@ -413,7 +413,7 @@ Why = Annotated[str, typer.Option("--reason", help="Reason, kept with the versio
 
 @versions_app.command(epilog=example("retrim versions approve 3 --reason 'looked at the slices with Ines'"))
 def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
-    """Let a version that waits for a person go live.
+    """Approve a version that waits for approval; it goes live.
 
     The release checks run, and the champion must still be the one against which the version was judged. If the version
     does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The approval
@@ -432,7 +432,7 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
 
 @versions_app.command(epilog=example("retrim versions reject 3 --reason 'the north is worse'"))
 def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
-    """Refuse a version that waits for a person.
+    """Reject a version that waits for approval.
 
     The live version stays live. A rejection counts like a refusal by the gate. A version that nobody approves or
     rejects by the date that `retrim status` shows is refused too.
@@ -549,11 +549,11 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what no version needs.
+    """Remove files that no version needs.
 
     Removes the run directories of ended runs, trial logs, environments that no version uses, failed MLflow runs, and
-    files of the DVC cache to which no version, branch, tag or run directory refers. What a version needs to be rebuilt
-    stays, and so do landing zone and store. The command is refused while a run or a rebuild is in progress.
+    files of the DVC cache to which no version, branch, tag or run directory refers. Landing zone, store and all files
+    that a rebuild needs stay. The command is refused while a run or a rebuild is in progress.
     """
     from retrim.cli import render
     from retrim.retraining.gc import prune

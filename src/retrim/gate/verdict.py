@@ -219,7 +219,7 @@ class NonInferiorityParams(SettingsSection):
     """How surely a challenger is not worse."""
 
     most: float = Field(
-        default=0.005, ge=0, lt=1, description="largest relative loss to the champion with which a challenger passes"
+        default=0.005, ge=0, lt=1, description="how much worse than the champion, relatively, a challenger may be"
     )
     confidence: float = Field(
         exclude=True,
@@ -241,7 +241,7 @@ class CalibrationParams(SettingsSection):
         description="bins of equally many predictions; the same for all versions, so that they compare",
     )
     worse: float | None = Field(
-        default=0.05, ge=0, le=1, description="largest calibration error above the champion's; null: reported only"
+        default=0.05, ge=0, le=1, description="how far the calibration error may exceed the champion's; null: reported only"
     )
     most: float | None = Field(
         default=None, ge=0, le=1, description="largest calibration error of the challenger; null: reported only"
@@ -258,9 +258,9 @@ class CalibrationParams(SettingsSection):
 class GateParams(SettingsSection):
     """What a challenger must show."""
 
-    min_rows: int = Field(default=168, ge=2, description="fewest holdout rows with which a challenger may pass")
+    min_rows: int = Field(default=168, ge=2, description="minimum number of holdout rows for a challenger to pass")
     min_gain: float = Field(
-        default=0.01, ge=0, lt=1, description="smallest relative gain over the champion with which a challenger passes"
+        default=0.01, ge=0, lt=1, description="minimum relative gain over the champion for a challenger to pass"
     )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="one-sided confidence that the gain is above zero"

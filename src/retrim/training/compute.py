@@ -8,7 +8,7 @@ from retrim.stats.plugins import SettingsSection
 
 
 class ComputeParams(SettingsSection):
-    """What the fits of a retraining run on."""
+    """Where the fits of a retraining run."""
 
     engine: Literal["local", "dask"] = Field(
         default="local",

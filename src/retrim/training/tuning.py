@@ -119,7 +119,7 @@ class TuneParams(SettingsSection):
         lt=0.5,
         description="share of a fold's past kept for early stopping, spread over it; a usual share",
     )
-    max_rounds: int = Field(default=800, ge=1, description="most boosting rounds")
+    max_rounds: int = Field(default=800, ge=1, description="maximum number of boosting rounds")
     patience: int = Field(
         exclude=True,
         default=30,
