@@ -161,8 +161,8 @@ def why_page() -> str:
         "",
         "## Fixed",
         "",
-        f"{len(fixed)} values that nobody should change. retrim refuses a `params.yaml` that sets one of them to another",
-        "value. They are part of the code, which each version pins. `retrim upgrade` removes them from `params.yaml`.",
+        f"{len(fixed)} values that nobody should change. retrim refuses a `params.yaml` that sets one to another value.",
+        "They are part of the code, which each version pins. `retrim upgrade` removes them from `params.yaml`.",
         "",
         "| value | is | what it is, and why it is fixed |",
         "|---|---|---|",
@@ -870,9 +870,9 @@ def plug_ins_page() -> str:
 
 FAULTS_HEAD = """# Faults of a game day
 
-`retrim gameday` injects these faults, one after the other, into a scratch copy ([how to run it](../how-to/game-day.md)).
-During a fault, commands end as the second column says, and a running server keeps answering. Afterwards a check
-works without help, and no batch, decision, version, release or stored prediction is lost.
+`retrim gameday` injects these faults, one after the other, into a scratch copy ([how](../how-to/game-day.md)). During a
+fault, commands end as the second column says, and a running server keeps answering. Afterwards a check works without
+help, and no batch, decision, version, release or stored prediction is lost.
 """
 
 
