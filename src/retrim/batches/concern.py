@@ -62,7 +62,7 @@ class BatchParams(SettingsSection):
         exclude=True,
         default=50,
         ge=10,
-        description="fewest rows of a batch whose columns are inspected; fewer give no steady share",
+        description="minimum rows of a batch for its columns to be inspected; with fewer, shares are too noisy",
     )
     least_windows: int = Field(
         exclude=True,
@@ -74,13 +74,13 @@ class BatchParams(SettingsSection):
         exclude=True,
         default=60,
         ge=2,
-        description="most earlier windows to compare with, the newest; it bounds the time of a verdict",
+        description="how many of the newest earlier windows to compare with; it bounds the time of a verdict",
     )
     history_rows: int = Field(
         exclude=True,
         default=50000,
         ge=100,
-        description="most landed rows that are read for these windows, the newest; it bounds the memory of a verdict",
+        description="how many of the newest landed rows are read for these windows; it bounds the memory of a verdict",
     )
     novelty: float = Field(
         exclude=True,

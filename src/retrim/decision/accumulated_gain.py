@@ -184,8 +184,8 @@ class GainParams(SettingsSection):
         default=0.0,
         ge=0,
         description=(
-            "checks like the newest ones that are added before the accumulated gain is compared "
-            "with the retraining cost; 0, because what has not come counts for nothing"
+            "future checks, like the newest ones, that are added before the accumulated gain is compared "
+            "with the retraining cost; 0, because only measured gains count"
         ),
     )
     money: MoneyParams | None = Field(

@@ -24,7 +24,7 @@ class LatencyParams(SettingsSection):
         exclude=True,
         default=2000.0,
         gt=0,
-        description="the same for 1,000 rows at once; a slower model is not usable, however fast one row is",
+        description="the same for 1,000 rows at once; a slower model is not usable, even if it predicts one row fast",
     )
 
 

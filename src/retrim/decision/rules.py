@@ -56,7 +56,7 @@ class RetrainParams(SettingsSection):
         exclude=True,
         default=3,
         ge=1,
-        description="most starts of a run, restarts after a kill included; what killed three starts would "
+        description="maximum number of starts of a run, restarts included; what killed three starts would "
         "kill a fourth",
     )
     stage_limit: StageLimit = Field(
@@ -69,7 +69,7 @@ class RetrainParams(SettingsSection):
         default="30min",
         description=(
             "longest time for which a stage may neither print nor use the processor, and for "
-            "which the process of a run may be silent; a stage that works does one of both"
+            "which the process of a run may be silent; a working stage does one of the two"
         ),
     )
 

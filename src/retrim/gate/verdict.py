@@ -210,7 +210,7 @@ class GateSliceParams(SettingsSection):
         default=0.95,
         gt=0.5,
         lt=1,
-        description="confidence that a slice is worse than that, over all slices together; as "
+        description="confidence that a slice exceeds gate.slices.worst, over all slices together; as "
         "gate.confidence by default",
     )
 
@@ -226,7 +226,7 @@ class NonInferiorityParams(SettingsSection):
         default=0.99,
         gt=0.5,
         lt=1,
-        description="one-sided confidence that a challenger loses no more than that; it is higher than "
+        description="one-sided confidence that a challenger is within that margin; it is higher than "
         "for a gain, because harm costs more",
     )
 
@@ -282,7 +282,7 @@ class GateParams(SettingsSection):
         exclude=True,
         default=4,
         ge=1,
-        description="equal spans of the holdout rows; they are reported, and refuse only where worst_fold says so",
+        description="number of equal spans of the holdout rows; only reported, unless worst_fold sets a limit",
     )
     worst_fold: float | None = Field(
         exclude=True,
