@@ -92,7 +92,7 @@ class BatchParams(SettingsSection):
         ),
     )
     piece_mb: float = Field(
-        default=128.0, gt=0, description="a file with more megabytes than this, unpacked, lands in chunks of this size"
+        default=128.0, gt=0, description="a file that unpacks to more megabytes than this lands in chunks of this size"
     )
     cut_short: float = Field(
         exclude=True,

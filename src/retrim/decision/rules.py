@@ -113,7 +113,7 @@ class ScheduleParams(SettingsSection):
 
     ingest: Timetable = Field(default="0 * * * *", description="when files of the inbox are ingested")
     monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
-    score: Timetable = Field(default="30 * * * *", description="when rows without a prediction get one")
+    score: Timetable = Field(default="30 * * * *", description="when rows without a prediction are predicted")
     maintain: Timetable = Field(default="45 0 * * *", description="when files that nothing refers to are removed")
     prove: Timetable | None = Field(
         default="0 3 * * 0",
@@ -158,7 +158,7 @@ class BudgetParams(SettingsSection):
     money: float | None = Field(
         default=None,
         gt=0,
-        description="most money that the retrainings of a calendar month may cost, in the currency of "
+        description="maximum cost of the retrainings of a calendar month, in the currency of "
         "gain.money; null: no limit",
     )
 

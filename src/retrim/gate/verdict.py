@@ -256,7 +256,7 @@ class CalibrationParams(SettingsSection):
 
 
 class GateParams(SettingsSection):
-    """What a challenger must show."""
+    """What a challenger must show to pass the gate."""
 
     min_rows: int = Field(default=168, ge=2, description="minimum number of holdout rows for a challenger to pass")
     min_gain: float = Field(

@@ -279,7 +279,7 @@ class DataParams(SettingsSection):
     )
     labels: Literal["with_rows", "or_never", "later"] = Field(
         default="with_rows",
-        description="what a missing target means: a fault (with_rows), a label that never comes "
+        description="what a missing target means: an error (with_rows), a label that never comes "
         "(or_never), a label that comes later (later)",
     )
     label_horizon: Span | None = Field(

@@ -18,5 +18,5 @@ class ComputeParams(SettingsSection):
         default=None,
         ge=1,
         le=1024,
-        description="worker processes of a cluster started here, a core each; null: as many as there are cores",
+        description="worker processes of a cluster started here, one core each; null: one per core",
     )
