@@ -23,7 +23,7 @@ def ingest(
         str,
         typer.Argument(help="A file with the columns of params.yaml, its address (s3://, https://), or a database."),
     ],
-    labels: Annotated[bool, typer.Option("--labels", help="FILE holds labels of rows that landed earlier.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")] = False,
     correction: Annotated[
         bool, typer.Option("--correction", help="Rows of FILE replace the landed rows with the same key.")
     ] = False,
@@ -219,7 +219,7 @@ def batch_redate(
         render.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
 
 
-Quarantined = Annotated[str, typer.Argument(help="The batch, as `retrim batch list --quarantined` names it.")]
+Quarantined = Annotated[str, typer.Argument(help="Id of the batch: see `retrim batch list --quarantined`.")]
 QuarantineReason = Annotated[str, typer.Option("--reason", help="Reason, kept with the batch.")]
 
 

@@ -127,7 +127,7 @@ def retrain(
         str | None, typer.Option("--as-of", metavar="TIME", help="As-of date of the run. Default: now.")
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="search, warm or refit. Default: search for version 1, then retrain.mode.")
+        str | None, typer.Option(help="Mode: search, warm or refit. Default: search for version 1, then retrain.mode.")
     ] = None,
     reason: Reason = "asked for by a person",
     as_json: AsJson = False,

@@ -35,7 +35,7 @@ def up(
         False
     ),
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="Write systemd user units that run the same parts, but start none.")
+        bool, typer.Option("--systemd", help="Write systemd user units that run the same parts, but do not start them.")
     ] = False,
     part: Annotated[
         str | None, typer.Option("--part", hidden=True, help="Run only this part. Set by the supervisor.")

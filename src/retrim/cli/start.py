@@ -59,7 +59,7 @@ def init(
     entity: Annotated[
         str | None,
         typer.Option(
-            "--entity", metavar="COL", help="Column that names what a row is about, such as a shop or a person."
+            "--entity", metavar="COL", help="Column that identifies the entity of a row, such as a shop or a person."
         ),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
@@ -355,7 +355,7 @@ PAGE = "profile.html"
 def profile(
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="PATH", help="A raw file, as `retrim init` takes it. Default: what has landed."),
+        typer.Option("--data", metavar="PATH", help="A raw file, as for `retrim init`. Default: the landed rows."),
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="COL", help="With --data: the column to predict.")
@@ -380,7 +380,7 @@ def profile(
         str | None, typer.Option("--table", metavar="NAME", help="If --data is a database: the table to read.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="Use what had landed by then (UTC). Default: now.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="Use rows that had landed by then (UTC). Default: now.")
     ] = None,
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, help="How many rows to sample for slow computations.")

@@ -230,7 +230,7 @@ def rollback(
 def run_directory(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
     mode: Annotated[
-        str | None, typer.Option(help="search, warm or refit. Default: what a run of that date would use.")
+        str | None, typer.Option(help="Mode: search, warm or refit. Default: what a run of that date would use.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -258,7 +258,7 @@ def run_directory(
 @versions_app.command(epilog=example("retrim versions live --as-of 2012-03-01"))
 def live(
     at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="The moment by the clock (UTC). Default: now.")
+        str | None, typer.Option("--at", metavar="TIME", help="Time by the clock (UTC). Default: now.")
     ] = None,
     as_of: Annotated[
         str | None,
@@ -363,7 +363,7 @@ def verify(
     file: Annotated[Path, typer.Argument(help="An attestation that `retrim versions reproduce N --prove` wrote.")],
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="KEY", help="Public key of the expected signer, or a file that holds the key."),
+        typer.Option("--key", metavar="KEY", help="Public key of the expected signer, or a file that contains the key."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -591,7 +591,7 @@ def canary(
         typer.Option(
             "--entity",
             metavar="COLUMN",
-            help="Column of a request that holds the entity, such as a customer. Default: "
+            help="Column of a request with the entity, such as a customer. Default: "
             "leaks.entity, else the row's key.",
         ),
     ] = None,
