@@ -161,7 +161,7 @@ def why_page() -> str:
         "",
         "## Fixed",
         "",
-        f"{len(fixed)} values that nobody should change. retrim refuses a `params.yaml` that sets one to another value.",
+        f"{len(fixed)} values that nobody should change. retrim refuses a `params.yaml` that changes one.",
         "They are part of the code, which each version pins. `retrim upgrade` removes them from `params.yaml`.",
         "",
         "| value | is | what it is, and why it is fixed |",

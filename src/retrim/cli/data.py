@@ -23,7 +23,9 @@ def ingest(
         str,
         typer.Argument(help="A file with the columns of params.yaml, its address (s3://, https://), or a database."),
     ],
-    labels: Annotated[bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")
+    ] = False,
     correction: Annotated[
         bool, typer.Option("--correction", help="Rows of FILE replace the landed rows with the same key.")
     ] = False,

@@ -192,7 +192,9 @@ def try_settings(
     ] = None,
     origins: Annotated[
         int | None,
-        typer.Option("--origins", metavar="N", min=1, help="Number of origins, the dates of refits. Default: backtest.origins."),
+        typer.Option(
+            "--origins", metavar="N", min=1, help="Number of origins, the dates of refits. Default: backtest.origins."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -341,7 +343,10 @@ def settings(context: typer.Context, as_json: AsJson = False) -> None:
 
 @settings_app.command(epilog=example("retrim settings show gate.min_gain"))
 def show(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A section, such as gate, or a setting, such as gate.min_gain.")], as_json: AsJson = False
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="A section, such as gate, or a setting, such as gate.min_gain.")
+    ],
+    as_json: AsJson = False,
 ) -> None:
     """Show a section or a setting. You may leave out the word show."""
     _show_settings(key, as_json=as_json)
@@ -349,7 +354,9 @@ def show(
 
 @settings_app.command(name="set", epilog=example("retrim settings set gate.min_gain=0.02"))
 def set_setting(
-    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Settings as dotted keys, with values in YAML.")],
+    values: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Settings as dotted keys, with values in YAML.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Check values and write them into params.yaml; comments stay."""

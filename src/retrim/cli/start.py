@@ -380,7 +380,8 @@ def profile(
         str | None, typer.Option("--table", metavar="NAME", help="If --data is a database: the table to read.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="Use rows that had landed by then (UTC). Default: now.")
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="Use rows that had landed by then (UTC). Default: now."),
     ] = None,
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, help="How many rows to sample for slow computations.")

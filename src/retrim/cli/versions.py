@@ -363,7 +363,9 @@ def verify(
     file: Annotated[Path, typer.Argument(help="An attestation that `retrim versions reproduce N --prove` wrote.")],
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="KEY", help="Public key of the expected signer, or a file that contains the key."),
+        typer.Option(
+            "--key", metavar="KEY", help="Public key of the expected signer, or a file that contains the key."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -591,8 +593,7 @@ def canary(
         typer.Option(
             "--entity",
             metavar="COLUMN",
-            help="Column of a request with the entity, such as a customer. Default: "
-            "leaks.entity, else the row's key.",
+            help="Column of a request with the entity, such as a customer. Default: leaks.entity, else the row's key.",
         ),
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the running canary.")] = False,

@@ -26,7 +26,9 @@ MOST = 700.0  # e to more than this is not a number
 class ProbationParams(SettingsSection):
     """How long a new champion is on probation, and what ends the probation."""
 
-    checks: int = Field(default=26, ge=0, description="maximum number of checks on probation for a new champion; 0: none")
+    checks: int = Field(
+        default=26, ge=0, description="maximum number of checks on probation for a new champion; 0: none"
+    )
     block_share: float = Field(
         exclude=True,
         default=0.5,

@@ -46,7 +46,9 @@ class ProbeParams(SettingsSection):
         ),
     )
     min_rows: int = Field(
-        default=48, ge=2, description="minimum number of new rows for a check to measure or estimate the loss, or to probe"
+        default=48,
+        ge=2,
+        description="minimum number of new rows for a check to measure or estimate the loss, or to probe",
     )
     sample_rows: int | None = Field(
         default=None, ge=2, description="maximum number of rows that a probe is fitted on; null: all earlier rows"

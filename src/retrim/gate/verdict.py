@@ -241,7 +241,10 @@ class CalibrationParams(SettingsSection):
         description="bins of equally many predictions; the same for all versions, so that they compare",
     )
     worse: float | None = Field(
-        default=0.05, ge=0, le=1, description="how far the calibration error may exceed the champion's; null: reported only"
+        default=0.05,
+        ge=0,
+        le=1,
+        description="how far the calibration error may exceed the champion's; null: reported only",
     )
     most: float | None = Field(
         default=None, ge=0, le=1, description="largest calibration error of the challenger; null: reported only"
