@@ -57,11 +57,12 @@ def plain(text: str) -> str:
 
 SETTINGS_HEAD = f"""# Settings
 
-Every setting by its key in `params.yaml`, which states the table and what differs from these defaults.
-`retrim settings` prints the value of each setting and where it was set; `retrim settings set KEY=VALUE` changes one.
+Each setting is a key in `params.yaml`. That file describes the table and lists the values that differ from these
+defaults. `retrim settings` prints the value of each setting and where it was set; `retrim settings set KEY=VALUE`
+changes one.
 
-A default in words follows other settings. A setting without a default has to be stated. The settings of a run are kept
-in `data/settings.json` of its commit and in its bundle, so that a new default changes no old version.
+If a default is in words, it follows other settings. A setting without a default is required. The settings of a run are
+stored in `data/settings.json` of its commit and in its bundle, so a new default does not change old versions.
 [Kept, derived, fixed](../explanation/settings.md) says why each is a setting.
 
 {MADE}
@@ -92,17 +93,17 @@ def default_shown(key: str, each: FieldInfo) -> str:
 BEFORE = 216
 """Settings that there were before any was fixed, counted as today."""
 KEPT = {
-    "data": "what the table is: nobody else knows it",
+    "data": "the table, which only you know",
     "reading": "how the cells of a file are read",
     "batches": "what is inspected, and the memory that a file may take",
-    "prepare": "the steps of a table",
-    "leaks": "what a person knows of a column",
-    "split": "how many rows evaluate: `init` measures it",
+    "prepare": "the preprocessing that a table needs",
+    "leaks": "what a person knows about a column",
+    "split": "how many rows evaluate; `init` measures it",
     "judge": "what an error costs, and how long errors stay correlated",
     "tune": "how long a search may take, and what it searches",
     "train": "the model, its rows, and what competes",
     "backtest": "how long a backtest may take",
-    "compute": "the machines that are there",
+    "compute": "the available machines",
     "gate": "what a gain is worth, and the limits of an application",
     "fairness": "groups and limits of an application",
     "decide": "what each kind of error costs",
@@ -110,14 +111,14 @@ KEPT = {
     "gain": "what a retraining costs, and how many rows a check has",
     "drift": "which tests run, and how many false alarms a team accepts",
     "triggers": "who or what starts a retraining, and its guards",
-    "card": "what only a person can say",
+    "card": "facts that only a person knows",
     "previous_champions": "whether an earlier champion may come back",
     "probation": "how long a promotion is watched",
     "retrain": "the mode, and the time that a run may take",
     "release": "the limits of the machine that serves, and who approves",
-    "proof": "whose keys count, and the size of what is imported",
+    "proof": "whose keys are trusted, and how large an import may be",
     "schedule": "when each part runs",
-    "alerts": "how often people are told, and when not",
+    "alerts": "how often people get messages, and when not",
     "seed": "one number for every random draw",
 }
 """Why somebody sets what is left, by section."""
@@ -133,13 +134,14 @@ def why_page() -> str:
     lines = [
         "# Settings: kept, derived, fixed",
         "",
-        f"{len(keys)} settings are left of {BEFORE}, each with a default but for the table itself. A setting is",
-        "a value that `params.yaml` may state; a section that is off by default counts as one (`setting_fields` in",
-        "`src/retrim/settings.py`).",
+        f"Of {BEFORE} settings, {len(keys)} are left. All have a default except those that describe the table. A",
+        "setting is a value that you may set in `params.yaml`; a section that is off by default counts as one",
+        "(`setting_fields` in `src/retrim/settings.py`).",
         "",
         "## Kept",
         "",
-        "A setting is kept if it depends on the table, application or machine. [Each key](../reference/settings.md).",
+        "A setting is kept if its best value depends on the table, the application or the machine. See",
+        "[each key](../reference/settings.md).",
         "",
         "| section | settings | why |",
         "|---|---|---|",
@@ -148,30 +150,28 @@ def why_page() -> str:
         "",
         "## Derived",
         "",
-        "The default follows another setting. A setting may be stated, and then that counts; any other value may not.",
+        "These defaults follow another setting. If the last column says *yes*, you may set another value.",
         "",
         "| value | follows | a setting |",
         "|---|---|---|",
         *(f"| `{key}` | {derived.said} | {'yes' if key in keys else 'no'} |" for key, derived in DERIVED.items()),
         *(f"| `{key}` | `seed`, as it is | no |" for key in _marked(Params, FOLLOWS_SEED)),
         "",
-        "The seed of a section is the number itself, not one drawn from it by name: each draw has its own data and its",
-        "own generator, and figures that were measured before stay as they were.",
+        "Each section uses the number `seed` itself: each draw has its own data and its own generator.",
         "",
         "## Fixed",
         "",
-        f"{len(fixed)} values that nobody should change. A `params.yaml` that sets one of them to another value is",
-        "refused. They are arguments in the code, so a version keeps its own through the pinned code. `retrim upgrade`",
-        "takes them out.",
+        f"{len(fixed)} values that nobody should change. retrim refuses a `params.yaml` that changes one.",
+        "They are part of the code, which each version pins. `retrim upgrade` removes them from `params.yaml`.",
         "",
         "| value | is | what it is, and why it is fixed |",
         "|---|---|---|",
         *(f"| {key} | `{json.dumps(plain_default(each), ensure_ascii=False)}` | {each.description} |"
           for key, each in fixed),
         "",
-        "## Gone",
+        "## Removed",
         "",
-        "Keys of earlier versions. The error names what says it now, and `retrim upgrade` moves them.",
+        "Keys of earlier releases. The error names the replacement, and `retrim upgrade` renames or removes them.",
         "",
         "| key | since | now |",
         "|---|---|---|",
@@ -208,7 +208,7 @@ def _marked(kind: type[SettingsSection], mark: object, place: str = "") -> Itera
 
 COMMANDS = f"""# Commands
 
-`retrim` works in the workspace that holds the current folder: the nearest one above with a `params.yaml` and a
+`retrim` works in the workspace of the current folder: the nearest parent folder with a `params.yaml` and a
 `dvc.yaml`.
 
 - A `TIME` is ISO 8601, such as `2012-05-01` or `2012-05-01T12:00`. It is UTC, unless it names a zone.
@@ -281,7 +281,7 @@ def commands_page() -> str:
 
 RECORDS_HEAD = f"""# Records
 
-What `--json` prints: one JSON document. A key that stands here stays what it is. Others may be added.
+`--json` prints one JSON document. The keys listed here keep their meaning; later releases may add others.
 Times are ISO 8601 in UTC.
 
 {MADE}
@@ -850,14 +850,14 @@ def plug_ins_page() -> str:
     lines = [PLUG_INS_HEAD]
     lines += plug_in_lines(
         "Metrics",
-        "`judge.metrics` names any, `judge.loss` one that is a loss of each row. `pinball@0.9` gives an argument.",
+        "`judge.metrics` may name any of them, `judge.loss` only a per-row loss. `pinball@0.9` passes an argument.",
         METRICS,
     )
     lines += plug_in_lines("Drift tests", "`drift.tests` names them with their arguments and a threshold.", DRIFT_TESTS)
     lines += plug_in_lines(
-        "Joint drift tests", "`drift.tests` names them too; each looks at all features together.", JOINT_TESTS
+        "Joint drift tests", "`drift.tests` names them too; each tests all features together.", JOINT_TESTS
     )
-    lines += plug_in_lines("Estimators", "`train.model` names one. [Models](models.md) says more.", MODELS)
+    lines += plug_in_lines("Estimators", "`train.model` names one. See [models](models.md).", MODELS)
     lines += plug_in_lines("Naive baselines", "`gate.baselines` names them.", BASELINES)
     lines += plug_in_lines("Trigger rules", "`triggers.rules` names them.", RULES)
     lines += plug_in_lines(
@@ -870,9 +870,9 @@ def plug_ins_page() -> str:
 
 FAULTS_HEAD = """# Faults of a game day
 
-What `retrim gameday` plants, one after the other, in a scratch copy: [how to play one](../how-to/game-day.md). While a
-fault lasts the commands end as the second column says, and a server that runs goes on answering. Afterwards a check
-works by itself, and no batch, decision, version, release or stored prediction is gone.
+`retrim gameday` injects these faults, one after the other, into a scratch copy ([how](../how-to/game-day.md)). During a
+fault, commands end as the second column says, and a running server keeps answering. Afterwards a check works without
+help, and no batch, decision, version, release or stored prediction is lost.
 """
 
 
@@ -883,7 +883,7 @@ def faults_page() -> str:
     for fault in FAULTS:
         codes = [f"{commands(asked.words)}: {' or '.join(map(str, asked.codes))}" for asked in fault.during]
         rows.append((fault.name, fault.expected, "; ".join(codes), f"{fault.seconds:g}"))
-    heads = ("fault", "what is documented", "exit codes meanwhile", "seconds for a command, at most")
+    heads = ("fault", "documented outcome", "exit codes during the fault", "seconds for a command, at most")
     return "\n".join([FAULTS_HEAD, *table(heads, rows), ""])
 
 

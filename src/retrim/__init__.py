@@ -1,4 +1,4 @@
-"""Keeps a tabular model right while the world moves."""
+"""Keeps a tabular model accurate as its data changes."""
 
 import os
 

@@ -62,7 +62,7 @@ class BatchParams(SettingsSection):
         exclude=True,
         default=50,
         ge=10,
-        description="fewest rows of a batch whose columns are inspected; fewer give no steady share",
+        description="minimum rows of a batch for its columns to be inspected; with fewer, shares are too noisy",
     )
     least_windows: int = Field(
         exclude=True,
@@ -74,13 +74,13 @@ class BatchParams(SettingsSection):
         exclude=True,
         default=60,
         ge=2,
-        description="most earlier windows to compare with, the newest; it bounds the time of a verdict",
+        description="how many of the newest earlier windows to compare with; it bounds the time of a verdict",
     )
     history_rows: int = Field(
         exclude=True,
         default=50000,
         ge=100,
-        description="most landed rows that are read for these windows, the newest; it bounds the memory of a verdict",
+        description="how many of the newest landed rows are read for these windows; it bounds the memory of a verdict",
     )
     novelty: float = Field(
         exclude=True,
@@ -92,7 +92,7 @@ class BatchParams(SettingsSection):
         ),
     )
     piece_mb: float = Field(
-        default=128.0, gt=0, description="a file with more megabytes than this, unpacked, lands in chunks of this size"
+        default=128.0, gt=0, description="a file that unpacks to more megabytes than this lands in chunks of this size"
     )
     cut_short: float = Field(
         exclude=True,
@@ -107,7 +107,7 @@ class BatchParams(SettingsSection):
     skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),
         description=(
-            "columns that are not inspected, and checks of a whole batch that are not made (rows "
+            "columns to leave uninspected, and checks of a whole batch to leave out (rows "
             "twice, sent before, cut short); all: a batch is checked only against data.columns "
             "and its suite"
         ),

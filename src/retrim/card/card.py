@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # every stage reads the settings of this file, and none looks
 
 
 class CardParams(Settings):
-    """What only a person can say of a model; its model cards show it."""
+    """Facts that only a person knows about a model; its model cards show them."""
 
     owner: str | None = Field(default=None, description="who is responsible for the model; null: not stated")
     purpose: str | None = Field(default=None, description="what the model's predictions are for; null: not stated")

@@ -10,7 +10,7 @@ from retrim.cli.base import AsJson, as_time, example, workspace_here
 if TYPE_CHECKING:
     from retrim.alerting.telling import Sending
 
-alerts_app = typer.Typer(help="Alerts: list, send those that wait, test the addresses.", invoke_without_command=True)
+alerts_app = typer.Typer(help="Alerts: list, send the waiting ones, test the addresses.", invoke_without_command=True)
 
 
 @alerts_app.callback(epilog=example("retrim alerts --json"))

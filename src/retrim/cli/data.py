@@ -23,7 +23,9 @@ def ingest(
         str,
         typer.Argument(help="A file with the columns of params.yaml, its address (s3://, https://), or a database."),
     ],
-    labels: Annotated[bool, typer.Option("--labels", help="FILE holds labels of rows that landed earlier.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")
+    ] = False,
     correction: Annotated[
         bool, typer.Option("--correction", help="Rows of FILE replace the landed rows with the same key.")
     ] = False,
@@ -106,7 +108,7 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
 
 
 batch_app = typer.Typer(help="Batches: list, show, withdraw, release, audit.")
-Batch = Annotated[str, typer.Argument(help="The batch, as `retrim batch list` names it, or its first digits.")]
+Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits: see `retrim batch list`.")]
 
 
 @batch_app.command("list", epilog=example("retrim batch list"))
@@ -162,10 +164,10 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
 def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
-    """Withdraw a landed batch: later views leave it out.
+    """Withdraw a landed batch, so that it no longer counts.
 
-    Views as of an earlier moment still have it, and versions made with it can still be rebuilt. If a correction is
-    withdrawn, the earlier values count again. The same file cannot land again.
+    Views as of an earlier time still include it, and versions made with it can still be rebuilt. If you withdraw a
+    correction, the earlier values count again. The same file cannot land again.
     """
     from retrim.cli import render
     from retrim.landing.ingest import withdraw
@@ -219,7 +221,7 @@ def batch_redate(
         render.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
 
 
-Quarantined = Annotated[str, typer.Argument(help="The batch, as `retrim batch list --quarantined` names it.")]
+Quarantined = Annotated[str, typer.Argument(help="Id of the batch: see `retrim batch list --quarantined`.")]
 QuarantineReason = Annotated[str, typer.Option("--reason", help="Reason, kept with the batch.")]
 
 
@@ -302,10 +304,10 @@ def audit(
 ) -> None:
     """Show the balance of rows: landed = tested + waiting + exempt.
 
-    Each landed row is tested for drift by one check. Each mature row is measured once and counts once towards the
+    One check tests each landed row for drift. The loss of each mature row is measured once and counts once towards the
     accumulated gain. Rows are exempt if a live version was trained or judged on them, if they are corrections, if
     data.rows leaves them out, or if they landed after the resampled row to which they belong was counted. If rows are
-    missing or counted twice, they are named and the exit code is 1.
+    missing or counted twice, the command names them and the exit code is 1.
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render

@@ -96,10 +96,10 @@ def card(
         bool, typer.Option("--html", help="Write one HTML page with charts. Default: Markdown.")
     ] = False,
 ) -> None:
-    """Write the model card of a version, as things stand now.
+    """Write the current model card of a version.
 
-    The card has purpose, data, verdict, metrics by slice, calibration, feature importance, releases, drift since the
-    training, lineage and known limits, with the source of each figure. If FILE ends in .html, the card is an HTML
+    The card contains purpose, data, verdict, metrics by slice, calibration, feature importance, releases, drift since
+    the training, lineage and known limits, with the source of each figure. If FILE ends in .html, the card is an HTML
     page.
     """
     from retrim.cli import render
@@ -146,10 +146,10 @@ def verify(
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Verify how often a check without drift raises an alarm.
+    """Measure how often a check without drift raises an alarm.
 
     Holds out parts of the champion's own history, calibrates the drift tests on the rest, and runs these tests on
-    windows of the held-out part. Prints the rate asked for (drift.alarms), the rate achieved and its interval.
+    windows of the held-out part. Prints the target rate (drift.alarms), the measured rate and its interval.
     """
     from retrim.cli import render
     from retrim.reports.distributions import verify_alarms

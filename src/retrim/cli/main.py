@@ -48,10 +48,10 @@ def about(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Keeps a tabular model right while the world changes.
+    """Keeps a tabular model accurate as its data changes.
 
     Retrains when it pays, promotes on evidence, rebuilds any version.
-    Every command says more with --help. Try these first: demo, status, why.
+    Every command has its own --help. Try these first: demo, status, why.
     """
     context.call_on_close(tell_at_end)
 
@@ -127,7 +127,7 @@ def retrain(
         str | None, typer.Option("--as-of", metavar="TIME", help="As-of date of the run. Default: now.")
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="search, warm or refit. Default: search for version 1, then retrain.mode.")
+        str | None, typer.Option(help="Mode: search, warm or refit. Default: search for version 1, then retrain.mode.")
     ] = None,
     reason: Reason = "asked for by a person",
     as_json: AsJson = False,
@@ -190,7 +190,7 @@ def why(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show why a decision was taken, and what came of it.
+    """Show why a decision was made, and what it led to.
 
     Shows the evidence, the answer of every rule, and the checks of the gate.
     """

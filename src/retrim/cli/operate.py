@@ -35,22 +35,22 @@ def up(
         False
     ),
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="Write systemd user units that run the same parts, but start none.")
+        bool, typer.Option("--systemd", help="Write systemd user units that run the same parts, but do not start them.")
     ] = False,
     part: Annotated[
         str | None, typer.Option("--part", hidden=True, help="Run only this part. Set by the supervisor.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run everything here until Ctrl-C: schedule, pages, predictions.
+    """Run all services until Ctrl-C: schedule, pages, predictions.
 
-    For this workspace, or for all workspaces of DIR, it runs one Prefect server, one worker that carries out the
-    schedules, the page with MLflow, and the prediction server, which waits until a version is live. Each flow run
-    works in its workspace, with the .venv there if there is one.
+    For this workspace, or for all workspaces of DIR, it runs one Prefect server, one worker that executes the
+    schedules, the status page with MLflow, and the prediction server, which waits until a version is live. Each flow
+    run uses its workspace as working directory, and the .venv there if one exists.
 
-    A part that ends is started again, after ever longer pauses if it keeps ending at once. All parts listen on
+    A part that ends is restarted, after ever longer pauses if it keeps ending at once. All parts listen on
     127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names a server,
-    that server is used and none is started here.
+    retrim uses that server and starts none.
     """
     from retrim.operations.parts import Ports, plan_installation, write_installation
     from retrim.operations.supervise import (
@@ -204,10 +204,10 @@ def backup(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up this workspace, also while it is in use.
+    """Back up this workspace, even while it is in use.
 
-    A backup holds the git repository with its tags, the store, MLflow, the landing zone, the DVC cache and the
-    predictions. Files that DEST already holds are not copied again. Keys and passwords are included only if
+    A backup contains the git repository with its tags, the store, MLflow, the landing zone, the DVC cache and the
+    predictions. Files that are already at DEST are not copied again. Keys and passwords are included only if
     RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set. They are encrypted with that passphrase.
     """
     from retrim.cli import render
@@ -232,7 +232,7 @@ def backup(
 
 @app.command(epilog=example("retrim restore /backups/bike /srv/bike --at 2026-11-01"))
 def restore(
-    where: Annotated[str, typer.Argument(metavar="SRC", help="The folder or address that `retrim backup` was given.")],
+    where: Annotated[str, typer.Argument(metavar="SRC", help="The DEST of `retrim backup`: a folder or an address.")],
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="Where to restore: an empty folder, or a new one.")
     ] = None,
@@ -241,7 +241,7 @@ def restore(
         typer.Option(
             "--at",
             metavar="TIME",
-            help="Restore the newest backup made by this moment (UTC). Default: the newest of all.",
+            help="Restore the newest backup made at or before this time (UTC). Default: the newest.",
         ),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the backups at SRC, and restore none.")] = False,
@@ -297,15 +297,15 @@ def doctor(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also show what is in order.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show what has no problem.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong here and what to do, for people and monitors.
+    """Find problems of this workspace, and say how to fix them.
 
-    Looks at settings, environment variables, the versions of retrim and Python, packages, git, disk, clock,
+    Checks settings, environment variables, the versions of retrim and Python, packages, git, disk, clock,
     permissions of private files, store, landing zone, predictions, MLflow, Prefect, the parts of `retrim up` with
-    their ports, schedules, backups, alerts, and the health of the model. It changes nothing. The exit code is 0 if all
-    is in order, 1 if there is a warning, 2 if something is critical.
+    their ports, schedules, backups, alerts, and the health of the model. It changes nothing. The exit code is 0 if
+    there is no problem, 1 for a warning, 2 for a critical problem.
     """
     from retrim.cli import render
     from retrim.operations.doctor import examine
@@ -351,12 +351,12 @@ def capacity(
     months: Annotated[int, typer.Option("--months", min=1, max=120, help="How many months of costs to list.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Measure one core here, and compute what machine a load needs.
+    """Measure one core, and compute the machine that a load needs.
 
     The measurement lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a
-    scratch folder. It takes less than a minute. It counts processor time, so other work on the machine changes the
-    result little. The command also lists, for each month, the retrainings, their hours, the checks and,
-    if `gain.money` is set, what the retrainings cost; and the size of the workspace's folders.
+    scratch folder. It takes less than a minute. It measures CPU time, so other programs affect the result little.
+    The command also lists the size of the workspace's folders and, for each month, the number of checks and of
+    retrainings, the hours of the retrainings and, if `gain.money` is set, their cost.
     """
     from retrim.cli import render
     from retrim.operations.capacity import AskedLoad, find_capacity
@@ -434,8 +434,8 @@ def gameday(
 
     The faults are: MLflow, Prefect, PostgreSQL, S3 or DNS cannot be reached, the disk is full or read-only, files are
     damaged, commands are killed. A prediction server answers requests meanwhile. The workspace itself is only read.
-    The faults of the disk need Linux and root. The exit code is 1 if the outcome of a fault is not the documented one.
-    The whole run takes some minutes.
+    Disk faults need Linux and root. The exit code is 1 if a fault has another outcome than documented. All faults
+    together take some minutes.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError

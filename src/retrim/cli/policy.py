@@ -65,10 +65,10 @@ def backtest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try retraining policies on the history that has landed.
+    """Try retraining policies on your landed history.
 
     Fits one model per window, then computes what each policy would have cost: to retrain never, by the calendar, by
-    drift, by performance or by accumulated gain, and the best schedule in hindsight. If the command is stopped, the
+    drift, by performance or by accumulated gain, and by the best schedule in hindsight. If the command is stopped, the
     next call continues where it stopped. The recommendation may be never to retrain.
     """
     from retrim.cli import render
@@ -101,7 +101,7 @@ def backtest(
 
 @policy_app.command(name="set", epilog=example("retrim policy set gain-0.5"))
 def set_policy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A policy, as the newest backtest names it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a policy in the newest backtest.")],
     as_json: AsJson = False,
 ) -> None:
     """Write a policy of the newest backtest into params.yaml.
@@ -192,15 +192,17 @@ def try_settings(
     ] = None,
     origins: Annotated[
         int | None,
-        typer.Option("--origins", metavar="N", min=1, help="How many origins. Default: backtest.origins."),
+        typer.Option(
+            "--origins", metavar="N", min=1, help="Number of origins, the dates of refits. Default: backtest.origins."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare other settings with the present ones by backtest.
+    """Compare changed settings with the present ones in a backtest.
 
-    The champion's recipe, or without a champion the middle of tune.space, is refitted as of several earlier dates
-    (origins) with and without the changes. The two results are compared as in the gate: on the same rows, paired, with
-    an interval, by slice. Writes nothing.
+    Refits the champion's recipe (without a champion, the middle of tune.space) as of several earlier dates (origins),
+    with and without the changes. Compares the two results as in the gate: on the same rows, paired, with an interval,
+    by slice. Writes nothing.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_effect
@@ -341,7 +343,10 @@ def settings(context: typer.Context, as_json: AsJson = False) -> None:
 
 @settings_app.command(epilog=example("retrim settings show gate.min_gain"))
 def show(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A section, or a dotted setting.")], as_json: AsJson = False
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="A section, such as gate, or a setting, such as gate.min_gain.")
+    ],
+    as_json: AsJson = False,
 ) -> None:
     """Show a section or a setting. You may leave out the word show."""
     _show_settings(key, as_json=as_json)
@@ -349,7 +354,9 @@ def show(
 
 @settings_app.command(name="set", epilog=example("retrim settings set gate.min_gain=0.02"))
 def set_setting(
-    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Dotted settings, with values in YAML.")],
+    values: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Settings as dotted keys, with values in YAML.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Check values and write them into params.yaml; comments stay."""

@@ -59,7 +59,7 @@ def init(
     entity: Annotated[
         str | None,
         typer.Option(
-            "--entity", metavar="COL", help="Column that names what a row is about, such as a shop or a person."
+            "--entity", metavar="COL", help="Column that identifies the entity of a row, such as a shop or a person."
         ),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
@@ -290,8 +290,8 @@ def new(
 ) -> None:
     """Create a workspace for a model of your own.
 
-    A workspace is a small git repository. DVC keeps the wheel of the installed retrim in it, so every version can be
-    rebuilt. Next: `retrim init`.
+    A workspace is a small git repository. It includes the wheel of the installed retrim, tracked by DVC, so that every
+    version can be rebuilt. Next: `retrim init`.
     """
     from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
@@ -311,10 +311,10 @@ def new(
 
 @app.command(epilog=example("retrim upgrade"))
 def upgrade(as_json: AsJson = False) -> None:
-    """Move this workspace to the installed retrim.
+    """Upgrade this workspace to the installed retrim.
 
     The wheel of the installed retrim replaces the one in data/code/. The package lock and the DVC stages change with
-    the wheel. In params.yaml, settings of earlier releases are moved or removed. All changes are committed. Every
+    the wheel. In params.yaml, settings of earlier releases are renamed or removed. All changes are committed. Every
     changed file is first copied to var/upgrade/. The exit code is 1 if the live version predicts its reference rows
     differently than before.
     """
@@ -355,7 +355,7 @@ PAGE = "profile.html"
 def profile(
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="PATH", help="A raw file, as `retrim init` takes it. Default: what has landed."),
+        typer.Option("--data", metavar="PATH", help="A raw file, as for `retrim init`. Default: the landed rows."),
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="COL", help="With --data: the column to predict.")
@@ -380,7 +380,8 @@ def profile(
         str | None, typer.Option("--table", metavar="NAME", help="If --data is a database: the table to read.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="Use what had landed by then (UTC). Default: now.")
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="Use rows that had landed by then (UTC). Default: now."),
     ] = None,
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, help="How many rows to sample for slow computations.")

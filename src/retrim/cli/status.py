@@ -114,13 +114,13 @@ def ui(
         int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0 takes a free one.")
     ] = PORT,
 ) -> None:
-    """Show the pages of this workspace until Ctrl-C: status, MLflow.
+    """Serve the status page and MLflow of this workspace until Ctrl-C.
 
-    With DIR, or in a folder that holds workspaces, it shows the status pages of all of them. Models that need a person
-    come first.
+    With DIR, or in a folder that contains workspaces, it serves the status pages of all of them. Models that need a
+    person come first.
 
-    Only this machine can open the pages, and they ask for a password. The command prints which file holds the password.
-    From the status page you can approve, reject, acknowledge, roll back, retrain and land a quarantined batch, each
+    Only this machine can open the pages, and they ask for a password. The command prints the path of the password file.
+    On the status page you can approve, reject, acknowledge, roll back, retrain and land a quarantined batch, each
     with a reason.
     """
     from retrim.adapters import mlflow_server

@@ -111,10 +111,10 @@ def reproduce(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild a version; say whether it is identical.
+    """Rebuild a version, and report whether it is identical.
 
-    The rebuild has a run directory of its own. The exit code is 1 if anything differs, and the differences are named.
-    With --prove, a signed attestation is written.
+    The rebuild uses a separate run directory. If anything differs, the command names the differences and the exit code
+    is 1. With --prove, a signed attestation is written.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -155,10 +155,10 @@ def reproduce(
 
 @versions_app.command(epilog=example("retrim versions environment 1"))
 def environment(version: Version, as_json: AsJson = False) -> None:
-    """Build the environment of a version, for work by hand.
+    """Build the Python environment of a version.
 
     The environment has the packages of the version's requirements.lock, each checked against its hash, and the wheel of
-    the version's code. It is built once and then used again.
+    the version's code. It is built once and then reused.
     """
     from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
@@ -230,7 +230,7 @@ def rollback(
 def run_directory(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
     mode: Annotated[
-        str | None, typer.Option(help="search, warm or refit. Default: what a run of that date would use.")
+        str | None, typer.Option(help="Mode: search, warm or refit. Default: what a run of that date would use.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -258,7 +258,7 @@ def run_directory(
 @versions_app.command(epilog=example("retrim versions live --as-of 2012-03-01"))
 def live(
     at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="The moment by the clock (UTC). Default: now.")
+        str | None, typer.Option("--at", metavar="TIME", help="Time by the clock (UTC). Default: now.")
     ] = None,
     as_of: Annotated[
         str | None,
@@ -266,10 +266,10 @@ def live(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which version is live, or was at a moment.
+    """Show which version is live, or was live at a given time.
 
-    The answer comes from the release log. If releases were made with --now or --as-of, as in a replay, --at counts by
-    the clock and --as-of by the as-of date. The exit code is 1 if no version was live.
+    The answer comes from the release log. If releases were made with --now or --as-of, as in a replay, --at is the time
+    by the clock and --as-of the as-of date of the releases. The exit code is 1 if no version was live.
     """
     import pandas as pd
 
@@ -363,7 +363,9 @@ def verify(
     file: Annotated[Path, typer.Argument(help="An attestation that `retrim versions reproduce N --prove` wrote.")],
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="KEY", help="Public key of the expected signer, or a file that holds the key."),
+        typer.Option(
+            "--key", metavar="KEY", help="Public key of the expected signer, or a file that contains the key."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -413,7 +415,7 @@ Why = Annotated[str, typer.Option("--reason", help="Reason, kept with the versio
 
 @versions_app.command(epilog=example("retrim versions approve 3 --reason 'looked at the slices with Ines'"))
 def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
-    """Let a version that waits for a person go live.
+    """Approve a version that waits for approval; it goes live.
 
     The release checks run, and the champion must still be the one against which the version was judged. If the version
     does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The approval
@@ -432,7 +434,7 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
 
 @versions_app.command(epilog=example("retrim versions reject 3 --reason 'the north is worse'"))
 def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
-    """Refuse a version that waits for a person.
+    """Reject a version that waits for approval.
 
     The live version stays live. A rejection counts like a refusal by the gate. A version that nobody approves or
     rejects by the date that `retrim status` shows is refused too.
@@ -549,11 +551,11 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what no version needs.
+    """Remove files that no version needs.
 
     Removes the run directories of ended runs, trial logs, environments that no version uses, failed MLflow runs, and
-    files of the DVC cache to which no version, branch, tag or run directory refers. What a version needs to be rebuilt
-    stays, and so do landing zone and store. The command is refused while a run or a rebuild is in progress.
+    files of the DVC cache to which no version, branch, tag or run directory refers. Landing zone, store and all files
+    that a rebuild needs stay. The command is refused while a run or a rebuild is in progress.
     """
     from retrim.cli import render
     from retrim.retraining.gc import prune
@@ -591,8 +593,7 @@ def canary(
         typer.Option(
             "--entity",
             metavar="COLUMN",
-            help="Column of a request that holds the entity, such as a customer. Default: "
-            "leaks.entity, else the row's key.",
+            help="Column of a request with the entity, such as a customer. Default: leaks.entity, else the row's key.",
         ),
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the running canary.")] = False,

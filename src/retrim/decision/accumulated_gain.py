@@ -169,7 +169,7 @@ class GainParams(SettingsSection):
         description="unit of gain.cost: the loss itself (loss), or version 1's mean loss on its holdout "
         "rows (first_loss)",
     )
-    rows_per_check: int = Field(default=336, ge=1, description="mature rows that a usual check counts")
+    rows_per_check: int = Field(default=336, ge=1, description="number of mature rows in a usual check")
     errors: float = Field(
         exclude=True,
         default=2.0,
@@ -184,8 +184,8 @@ class GainParams(SettingsSection):
         default=0.0,
         ge=0,
         description=(
-            "checks like the newest ones that are added before the accumulated gain is compared "
-            "with the retraining cost; 0, because what has not come counts for nothing"
+            "future checks, like the newest ones, that are added before the accumulated gain is compared "
+            "with the retraining cost; 0, because only measured gains count"
         ),
     )
     money: MoneyParams | None = Field(

@@ -57,7 +57,7 @@ class PolicyParams(SettingsSection):
     retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         exclude=True,
         default=(0.25, 0.5, 2.0, 4.0),
-        description="the accumulated gain is also tried at that many times gain.cost; `--costs` overrides it",
+        description="multiples of gain.cost with which the rule gain is tried too; `--costs` overrides it",
     )
     deployment_delay: int = Field(
         exclude=True,

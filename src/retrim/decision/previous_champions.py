@@ -126,7 +126,7 @@ class PreviousChampionParams(SettingsSection):
         default=1,
         ge=1,
         description=(
-            "most previous champions that a run judges beside its challengers; each more makes "
+            "maximum number of previous champions that a run judges beside its challengers; each one makes "
             "the gate stricter for all"
         ),
     )

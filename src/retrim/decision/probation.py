@@ -26,7 +26,9 @@ MOST = 700.0  # e to more than this is not a number
 class ProbationParams(SettingsSection):
     """How long a new champion is on probation, and what ends the probation."""
 
-    checks: int = Field(default=26, ge=0, description="most checks that a new champion stays on probation; 0: none")
+    checks: int = Field(
+        default=26, ge=0, description="maximum number of checks on probation for a new champion; 0: none"
+    )
     block_share: float = Field(
         exclude=True,
         default=0.5,
@@ -455,7 +457,7 @@ class ProofParams(SettingsSection):
     """Imports from other workspaces, and the keys that are trusted."""
 
     most_mb: float = Field(
-        default=500.0, gt=0, description="megabytes of the largest file that `retrim versions import` reads"
+        default=500.0, gt=0, description="largest file that `retrim versions import` reads, in megabytes"
     )
     trusted_keys: tuple[str, ...] = Field(
         default=(),

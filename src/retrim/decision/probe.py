@@ -46,10 +46,12 @@ class ProbeParams(SettingsSection):
         ),
     )
     min_rows: int = Field(
-        default=48, ge=2, description="fewest new rows with which a check measures the loss, estimates it or probes"
+        default=48,
+        ge=2,
+        description="minimum number of new rows for a check to measure or estimate the loss, or to probe",
     )
     sample_rows: int | None = Field(
-        default=None, ge=2, description="most rows that a probe is fitted on; null: all earlier rows"
+        default=None, ge=2, description="maximum number of rows that a probe is fitted on; null: all earlier rows"
     )
     when: Annotated[str, AfterValidator(_is_when)] = Field(
         default="needed",

@@ -24,7 +24,7 @@ class LatencyParams(SettingsSection):
         exclude=True,
         default=2000.0,
         gt=0,
-        description="the same for 1,000 rows at once; a slower model is not usable, however fast one row is",
+        description="the same for 1,000 rows at once; a slower model is not usable, even if it predicts one row fast",
     )
 
 
@@ -38,7 +38,7 @@ class ReleaseParams(SettingsSection):
         description="seconds in which a fresh process has to answer; a slower model cannot be served",
     )
     most_mb: float | None = Field(
-        default=200.0, gt=0, description="most memory that predicting may take, in megabytes; null: reported only"
+        default=200.0, gt=0, description="maximum memory for predicting, in megabytes; null: reported only"
     )
     most_ms: LatencyParams | None = Field(
         default=LatencyParams(), description="most milliseconds that predicting may take; null: reported only"

@@ -56,7 +56,7 @@ class RetrainParams(SettingsSection):
         exclude=True,
         default=3,
         ge=1,
-        description="most starts of a run, restarts after a kill included; what killed three starts would "
+        description="maximum number of starts of a run, restarts included; what killed three starts would "
         "kill a fourth",
     )
     stage_limit: StageLimit = Field(
@@ -69,7 +69,7 @@ class RetrainParams(SettingsSection):
         default="30min",
         description=(
             "longest time for which a stage may neither print nor use the processor, and for "
-            "which the process of a run may be silent; a stage that works does one of both"
+            "which the process of a run may be silent; a working stage does one of the two"
         ),
     )
 
@@ -113,7 +113,7 @@ class ScheduleParams(SettingsSection):
 
     ingest: Timetable = Field(default="0 * * * *", description="when files of the inbox are ingested")
     monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
-    score: Timetable = Field(default="30 * * * *", description="when rows without a prediction get one")
+    score: Timetable = Field(default="30 * * * *", description="when rows without a prediction are predicted")
     maintain: Timetable = Field(default="45 0 * * *", description="when files that nothing refers to are removed")
     prove: Timetable | None = Field(
         default="0 3 * * 0",
@@ -147,7 +147,7 @@ class ScheduleParams(SettingsSection):
 class BudgetParams(SettingsSection):
     """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
 
-    runs: int = Field(default=13, ge=1, description="most retrainings in 26 checks in a row")
+    runs: int = Field(default=13, ge=1, description="maximum number of retrainings in 26 consecutive checks")
     checks: int = Field(
         exclude=True,
         default=26,
@@ -158,13 +158,13 @@ class BudgetParams(SettingsSection):
     money: float | None = Field(
         default=None,
         gt=0,
-        description="most money that the retrainings of a calendar month may cost, in the currency of "
+        description="maximum cost of the retrainings of a calendar month, in the currency of "
         "gain.money; null: no limit",
     )
 
 
 class TriggerParams(SettingsSection):
-    """Rules that may start a retraining, and what keeps them from it."""
+    """Rules that may start a retraining, and limits on them."""
 
     rules: tuple[str, ...] = Field(
         default=("gain",),
@@ -203,7 +203,7 @@ class TriggerParams(SettingsSection):
         ),
     )
     budget: BudgetParams | None = Field(
-        default=BudgetParams(), description="most retrainings in a number of checks, and in money; null: no limit"
+        default=BudgetParams(), description="limits on retrainings, by number and in money; null: no limit"
     )
     max_wait: Span | None = Field(
         default="60D",
@@ -379,7 +379,7 @@ def checks_until(
 
 @RULES.register("drift", starts=True, repeats=True)
 def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when m of the last n checks that had rows to look at found drift in the columns it looks at."""
+    """Fires when m of the last n checks with new rows found drift in the columns that the rule uses."""
     m, n = params.drift_checks
     if not evidence.looked:  # old findings start nothing a second time
         return RuleResult(
@@ -404,7 +404,7 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
 
 @RULES.register("schedule", starts=True, repeats=True)
 def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when the timetable is due, counted from the last run promoted or refused, or from its settlement since."""
+    """Fires when `triggers.every` is due, counted from the last promotion or refusal, or from its acknowledgement."""
     if evidence.last_run is None:
         return RuleResult(
             "schedule", False, "no run yet to count from", "a first run, from which the timetable is counted"
@@ -421,13 +421,13 @@ def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
 
 @RULES.register("performance", starts=True, repeats=True)
 def performance_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when the champion's realised loss lies above its reference band."""
+    """Fires when the champion's measured loss is above its reference band."""
     return _outside("performance", "loss", evidence.loss, "too few rows matured to measure the loss", evidence, params)
 
 
 @RULES.register("estimate", starts=True, repeats=True)
 def estimate_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when the loss estimated without labels lies above the champion's reference band."""
+    """Fires when the loss estimated without labels is above the champion's reference band."""
     unknown = "no loss could be estimated without labels"
     return _outside("estimate", "estimated loss", evidence.estimate, unknown, evidence, params)
 
@@ -456,7 +456,7 @@ def _outside(
 
 @RULES.register("manual", starts=False, repeats=False)
 def manual_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Never fires: with it every alarm of the others is a person's to decide on."""
+    """Never fires itself. With it, a person decides on every alarm of the other rules."""
     text = "nothing starts by itself: every alarm is a person's to decide on"
     return RuleResult("manual", False, text, "a person: `retrim retrain --reason ...`; or another rule in its place")
 

@@ -27,7 +27,7 @@ class AlarmParams(SettingsSection):
     """How many false alarms are wanted."""
 
     at_most: float = Field(
-        default=1.0, gt=0, description="most false alarms per year, on average, over all columns together"
+        default=1.0, gt=0, description="maximum number of false alarms per year, on average, over all columns together"
     )
     per: Literal["day", "week", "month", "quarter", "year"] = Field(
         exclude=True,

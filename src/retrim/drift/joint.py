@@ -28,7 +28,7 @@ class JointParams(SettingsSection):
         exclude=True,
         default=20,
         ge=LEAST_WINDOWS,
-        description="most windows of the reference with which each joint test compares; it bounds the time of a check",
+        description="how many reference windows that each joint test compares with; it bounds the time of a check",
     )
     seed: Seed = Field(default=7, description="of the thinning, and of the tests")
 
@@ -275,7 +275,7 @@ def domain(
 
 @JOINT_TESTS.register("correlation")
 def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> JointDistance:
-    """How far the correlations of the numeric columns moved; missing values stand at their mean.
+    """How far the correlations of numeric columns moved; a missing value counts as the mean.
 
     Args:
         reference: Rows of the reference.
@@ -298,7 +298,7 @@ def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> Joint
 
 @JOINT_TESTS.register("energy")
 def energy(reference: CodedRows, current: CodedRows, *, rows: int, seed: int) -> JointDistance:
-    """Energy distance of the windows, over all columns together: for windows too small to fit anything to.
+    """Energy distance between the windows, over all columns together: for windows too small to fit a classifier.
 
     Numbers count in standard deviations of the reference, two unlike categories as one standard deviation apart.
 

@@ -36,9 +36,9 @@ class ProfileParams(SettingsSection):
     block: Span = Field(
         default="1D", description="blocks are whole spans of this length, where the history has enough of them"
     )
-    most_blocks: int = Field(default=1000, ge=1, description="most blocks")
-    block_rows: int = Field(default=20, ge=1, description="fewest rows of a block, on average")
-    sample_rows: int = Field(default=20000, ge=1, le=20_000, description="most rows kept for the joint tests")
+    most_blocks: int = Field(default=1000, ge=1, description="maximum number of blocks")
+    block_rows: int = Field(default=20, ge=1, description="minimum number of rows per block, on average")
+    sample_rows: int = Field(default=20000, ge=1, le=20_000, description="maximum number of rows kept for joint tests")
     seed: int = Field(default=7, ge=0, description="of the sample")
 
 

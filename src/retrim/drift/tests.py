@@ -105,7 +105,7 @@ def psi(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
 
 @DRIFT_TESTS.register("js", column="numeric", sees="shape")
 def js(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
-    """Jensen-Shannon divergence; cells as for `psi`, missing values are one of their own.
+    """Jensen-Shannon divergence; cells as for `psi`, missing values are a separate cell.
 
     Args:
         reference: The reference window, or many.
@@ -219,7 +219,7 @@ def chi2(reference: Counts, current: Counts) -> DriftResult:
 
 @DRIFT_TESTS.register("g", column="categorical", sees="shape")
 def g(reference: Counts, current: Counts) -> DriftResult:
-    """G test, the likelihood ratio of the same question as `chi2`; categories as there.
+    """G test: the likelihood-ratio version of `chi2`, with the same categories.
 
     Returns:
         Statistic: G, 0 or more: the Jensen-Shannon divergence in nats, windows weighed by their rows, times twice the
@@ -240,7 +240,7 @@ def g(reference: Counts, current: Counts) -> DriftResult:
 
 @DRIFT_TESTS.register("psi_categories", column="categorical", sees="shape")
 def psi_categories(reference: Counts, current: Counts) -> DriftResult:
-    """Population stability index over categories; missing is one, and so are all that the reference did not have.
+    """Population stability index over categories; missing is a category, and so are all unseen ones together.
 
     A new or vanished category counts as half a row where it is not seen, so it weighs what its share
     in the other window does, and PSI stays finite.
@@ -294,7 +294,7 @@ def variation(reference: Counts, current: Counts) -> DriftResult:
 
 @DRIFT_TESTS.register("new_categories", column="categorical", sees="new")
 def new_categories(reference: Counts, current: Counts) -> DriftResult:
-    """How many rows of the current window have a category that the reference window does not.
+    """Share of rows in the current window whose category does not occur in the reference window.
 
     Where categories are hashed, one that falls into a bucket with a known one is not seen.
 
@@ -311,7 +311,7 @@ def new_categories(reference: Counts, current: Counts) -> DriftResult:
 
 @DRIFT_TESTS.register("vanished_categories", column="categorical", sees="vanished")
 def vanished_categories(reference: Counts, current: Counts) -> DriftResult:
-    """How large a share of the reference had a category that the current window does not.
+    """Share of reference rows whose category does not occur in the current window.
 
     A small window misses rare categories without any drift: read it beside the rows of the window.
 
@@ -330,7 +330,7 @@ def vanished_categories(reference: Counts, current: Counts) -> DriftResult:
 
 @DRIFT_TESTS.register("missing_share", column="any", sees="missing")
 def missing_share(reference: Counts, current: Counts) -> DriftResult:
-    """Whether more, or fewer, values are missing than before. Infinities are not missing.
+    """Tests whether more or fewer values are missing than before. Infinities are not missing.
 
     Returns:
         Statistic: z of the two-proportion test with pooled variance, above 0 when more

@@ -95,7 +95,7 @@ class OneEncoder:
 
 @step("ordinal", takes=CATEGORIES, gives="number")
 class Ordinal(PreprocessingStep[OneEncoder]):
-    """The place of a level in the declared order, from 0 on; missing for a level that is not in it."""
+    """The position of a level in the declared order, from 0; missing for any other level."""
 
     learned = OneEncoder
 
@@ -124,7 +124,7 @@ class LevelShares:
 
 @step("frequency", takes=CATEGORIES, gives="number")
 class Frequency(PreprocessingStep[LevelShares]):
-    """The share of the training rows with a level that had this one; 0 for an unseen level."""
+    """The share of non-missing training rows that have this level; 0 for an unseen level."""
 
     learned = LevelShares
 
@@ -157,7 +157,7 @@ class KeptLevels:
 
 @step("rare", takes=CATEGORIES, gives="category")
 class RareLevels(PreprocessingStep[KeptLevels]):
-    """Levels under a share of the training rows become one; an unseen level becomes it too, or missing."""
+    """Merges levels below a share of the training rows into one; an unseen level is merged too, or becomes missing."""
 
     learned = KeptLevels
 
@@ -205,7 +205,7 @@ class LevelTargets:
 
 @step("target_code", takes=CATEGORIES, gives="gone")
 class TargetCode(PreprocessingStep[LevelTargets]):
-    """`COLUMN:target`: the mean target of the rows with a level, drawn to the mean of all; of several classes one each.
+    """Adds `COLUMN:target`: the level's mean target, shrunk to the overall mean; with several classes, one per class.
 
     A row that a model is fitted on is coded by rows alone that came before it and whose label was due by its event,
     never by its own label; before any was due the code is missing. Other rows are coded by all training rows. A
@@ -388,7 +388,7 @@ class TextTfidf(_Text):
 
 @step("text_hash", takes=CATEGORIES, gives="gone")
 class TextHash(_Text):
-    """The same without a list of words: each is counted in the bucket that its hash names, so new words count too."""
+    """Like `text_tfidf`, but counts each word in the bucket of its hash, so that new words count too."""
 
     def learn(self, past: TrainingRows, *, buckets: Words, components: Components, seed: Seed) -> StepState[TextAxes]:
         return self._learn(past, buckets, components=components, seed=seed)
@@ -435,7 +435,7 @@ class CalendarParts:
 
 @step("calendar", takes=TIMES, gives="same")
 class Calendar(PreprocessingStep[CalendarParts]):
-    """`COLUMN:PART` for each part; as a circle `COLUMN:PART:sin` and `:cos`, so that hour 23 lies beside hour 0."""
+    """Adds `COLUMN:PART` for each part; with `circle`, `COLUMN:PART:sin` and `:cos`, so hour 23 is near hour 0."""
 
     learned = CalendarParts
 

@@ -85,7 +85,7 @@ class PrepareParams(SettingsSection):
     """How features are prepared for a model."""
 
     steps: tuple[StepParams, ...] = Field(
-        default=(), description="steps in order; none: features go to the model as they are"
+        default=(), description="preprocessing steps, in order; none: the model gets features unchanged"
     )
 
 

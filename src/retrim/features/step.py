@@ -446,7 +446,7 @@ def _telling(past: TrainingRows) -> dict[str, float]:
 
 @step("select_mutual", takes=ANY, gives="same")
 class SelectMutual(_Selection):
-    """Keeps the columns that tell most of the target by themselves: mutual information, in cells of equal rows."""
+    """Keeps the columns with the highest mutual information with the target, in cells of equal rows."""
 
     def learn(self, past: TrainingRows, *, keep: Keep) -> StepState[Nothing]:
         return _best(_telling(past), keep)
@@ -454,7 +454,7 @@ class SelectMutual(_Selection):
 
 @step("select_chi2", takes=ANY, gives="same")
 class SelectChi2(_Selection):
-    """Keeps the columns that depend most on the target: chi-squared of the table of cells, as Cramér's V."""
+    """Keeps the columns that depend most on the target, by chi-squared on a contingency table (Cramér's V)."""
 
     def learn(self, past: TrainingRows, *, keep: Keep) -> StepState[Nothing]:
         some = sample(past)
@@ -484,7 +484,7 @@ def cramer(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 @step("select_uncorrelated", takes=NUMBERS, gives="same")
 class SelectUncorrelated(_Selection):
-    """Of numbers that go together, keeps the one that tells most of the target: clusters of rank correlation.
+    """Keeps one of each cluster of rank-correlated numbers: the one with the most information on the target.
 
     Clusters are cut where the least correlation within them would fall to `at_most` (complete linkage).
     """
@@ -553,7 +553,7 @@ def gains(past: TrainingRows, columns: list[int], *, rounds: int, leaves: int, s
 
 @step("select_gain", takes=ANY, gives="same")
 class SelectGain(_Selection):
-    """Keeps the columns whose splits gain most in boosted trees (embedded)."""
+    """Keeps the columns with the highest split gain in boosted trees (an embedded method)."""
 
     def learn(
         self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed
@@ -567,7 +567,7 @@ class SelectGain(_Selection):
 
 @step("select_rfe", takes=ANY, gives="same")
 class SelectRfe(_Selection):
-    """Fits boosted trees, drops the quarter of the columns that gains least, and fits again, until that many are left.
+    """Fits boosted trees, drops the quarter of the columns with the lowest gain, and repeats until `keep` are left.
 
     Source:
         Guyon, Weston, Barnhill and Vapnik (2002), Machine Learning 46, 389-422: recursive feature elimination
@@ -670,14 +670,14 @@ class _Lift(PreprocessingStep[Shifts]):
 
 @step("log", takes=NUMBERS, gives="same")
 class LogTransform(_Lift):
-    """The natural logarithm. If training has a number of 0 or less, all are moved so that the least is 1."""
+    """The natural logarithm. If a training number is 0 or less, all are shifted so that the smallest is 1."""
 
     above, function = 1.0, np.log
 
 
 @step("sqrt", takes=NUMBERS, gives="same")
 class SqrtTransform(_Lift):
-    """The square root. If training has a negative number, all are moved so that the least is 0."""
+    """The square root. If a training number is negative, all are shifted so that the smallest is 0."""
 
     above, function = 0.0, np.sqrt
 
@@ -704,7 +704,7 @@ class ColumnPowers:
 
 @step("boxcox", takes=NUMBERS, gives="same")
 class BoxCox(PreprocessingStep[ColumnPowers]):
-    """The power that makes the training rows most like a normal, of numbers in units of their geometric mean.
+    """The Box-Cox power that makes the training rows most normal, on numbers divided by their geometric mean.
 
     If training has a number of 0 or less, all are moved so that the least is 1.
 
@@ -751,7 +751,7 @@ def raise_logs(logs: np.ndarray, power: float) -> np.ndarray:
 
 @step("yeojohnson", takes=NUMBERS, gives="same")
 class YeoJohnson(ColumnStep):
-    """The same for numbers of either sign, in units of their standard deviation. A constant column stays as it is.
+    """The Yeo-Johnson power, for numbers of any sign, divided by their standard deviation. A constant stays unchanged.
 
     Source:
         Yeo and Johnson (2000), A new family of power transformations, Biometrika 87, 954-959. Unlike the source,
@@ -905,7 +905,7 @@ class FillMedian(_Fill):
 
 @step("fill_mode", takes=ANY, gives="same")
 class FillMode(_Fill):
-    """Fills with the most frequent value of the training rows; of several the first in order."""
+    """Fills with the most frequent value of the training rows. If several are, with the first in sort order."""
 
     def compute_value(self, values: np.ndarray, missing: float | None) -> float | str:
         from sklearn.impute import SimpleImputer
@@ -936,7 +936,7 @@ class ColumnTrees:
 
 @step("fill_model", takes=ANY, gives="same")
 class FillModel(PreprocessingStep[ColumnTrees]):
-    """Fills a missing cell with what a tree of that many leaves says from the other columns of the step.
+    """Fills a missing cell with the prediction of a tree from the other columns of the step.
 
     A number is filled with the mean of a leaf, a category with its most frequent level. Columns that miss nothing in
     training are left as they are. The trees are scikit-learn's, kept as lists of numbers.
@@ -1118,7 +1118,7 @@ class OutlierFlag(PreprocessingStep[Fences]):
 
 @step("outlier_cap", takes=NUMBERS, gives="same")
 class OutlierCap(_Outliers):
-    """A number beyond a fence becomes the fence."""
+    """Replaces an outlier (a number beyond a fence) by the fence."""
 
     def apply(self, frame: Frame, state: Fences) -> Frame:
         ends = state.fences
@@ -1129,7 +1129,7 @@ class OutlierCap(_Outliers):
 
 @step("outlier_missing", takes=NUMBERS, gives="same")
 class OutlierMissing(_Outliers):
-    """A number beyond a fence becomes missing."""
+    """Replaces an outlier (a number beyond a fence) by a missing value."""
 
     def apply(self, frame: Frame, state: Fences) -> Frame:
         return {name: np.where(is_beyond(values, state.fences[name]), np.nan, values) for name, values in frame.items()}
@@ -1137,7 +1137,7 @@ class OutlierMissing(_Outliers):
 
 @step("outlier_drop", takes=NUMBERS, gives="same")
 class OutlierDrop(PreprocessingStep[Fences]):
-    """No model is fitted on a row with a number beyond a fence. Rows that judge or are predicted stay."""
+    """Drops training rows with an outlier (a number beyond a fence). Holdout rows and rows to predict stay."""
 
     learned = Fences
 

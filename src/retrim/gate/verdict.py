@@ -210,7 +210,7 @@ class GateSliceParams(SettingsSection):
         default=0.95,
         gt=0.5,
         lt=1,
-        description="confidence that a slice is worse than that, over all slices together; as "
+        description="confidence that a slice exceeds gate.slices.worst, over all slices together; as "
         "gate.confidence by default",
     )
 
@@ -219,14 +219,14 @@ class NonInferiorityParams(SettingsSection):
     """How surely a challenger is not worse."""
 
     most: float = Field(
-        default=0.005, ge=0, lt=1, description="largest relative loss to the champion with which a challenger passes"
+        default=0.005, ge=0, lt=1, description="how much worse than the champion, relatively, a challenger may be"
     )
     confidence: float = Field(
         exclude=True,
         default=0.99,
         gt=0.5,
         lt=1,
-        description="one-sided confidence that a challenger loses no more than that; it is higher than "
+        description="one-sided confidence that a challenger is within that margin; it is higher than "
         "for a gain, because harm costs more",
     )
 
@@ -241,7 +241,10 @@ class CalibrationParams(SettingsSection):
         description="bins of equally many predictions; the same for all versions, so that they compare",
     )
     worse: float | None = Field(
-        default=0.05, ge=0, le=1, description="largest calibration error above the champion's; null: reported only"
+        default=0.05,
+        ge=0,
+        le=1,
+        description="how far the calibration error may exceed the champion's; null: reported only",
     )
     most: float | None = Field(
         default=None, ge=0, le=1, description="largest calibration error of the challenger; null: reported only"
@@ -256,11 +259,11 @@ class CalibrationParams(SettingsSection):
 
 
 class GateParams(SettingsSection):
-    """What a challenger must show."""
+    """What a challenger must show to pass the gate."""
 
-    min_rows: int = Field(default=168, ge=2, description="fewest holdout rows with which a challenger may pass")
+    min_rows: int = Field(default=168, ge=2, description="minimum number of holdout rows for a challenger to pass")
     min_gain: float = Field(
-        default=0.01, ge=0, lt=1, description="smallest relative gain over the champion with which a challenger passes"
+        default=0.01, ge=0, lt=1, description="minimum relative gain over the champion for a challenger to pass"
     )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="one-sided confidence that the gain is above zero"
@@ -282,7 +285,7 @@ class GateParams(SettingsSection):
         exclude=True,
         default=4,
         ge=1,
-        description="equal spans of the holdout rows; they are reported, and refuse only where worst_fold says so",
+        description="number of equal spans of the holdout rows; only reported, unless worst_fold sets a limit",
     )
     worst_fold: float | None = Field(
         exclude=True,

@@ -124,13 +124,13 @@ CLIP = 1e-12  # log loss takes a probability below this as this: no row costs mo
 
 @metric("log_loss", *CLASSES, better="lower", rows=True, bounds=(0, float(-np.log(CLIP))))
 def log_loss(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Minus the log of the probability given to what happened, in nats, of each row; clipped at `CLIP`."""
+    """For each row: minus the log of the predicted probability of the outcome, in nats; clipped at `CLIP`."""
     return np.asarray(-np.log(np.clip(_probability_of(actual, predicted), CLIP, 1.0)))
 
 
 @metric("brier", *CLASSES, better="lower", rows=True, bounds=(0, 2))
 def brier(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Squared distance between probabilities and outcome, of each row.
+    """Squared distance between probabilities and outcome of each row.
 
     Returns:
         Shape (n,). Binary: `(p - y)^2`, 0 to 1. Multiclass: summed over the classes, 0 to 2,
@@ -148,7 +148,7 @@ def brier(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 @metric("error", *CLASSES, better="lower", rows=True, bounds=(0, 1))
 def error(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """1 where the predicted class is wrong, else 0, of each row."""
+    """For each row: 1 if the predicted class is wrong, else 0."""
     return np.asarray((_classes(predicted) != actual).astype(float))
 
 
@@ -160,7 +160,7 @@ def accuracy(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 @metric("auc", "binary", better="higher", rows=False, bounds=(0, 1))
 def auc(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Chance that a positive row is ranked above a negative one, ties half. A single class: 0.5, as by chance."""
+    """Probability that a positive row ranks above a negative one; ties count half. With a single class: 0.5."""
     from sklearn.metrics import roc_auc_score
 
     if np.all(actual == actual[0]):
@@ -170,7 +170,7 @@ def auc(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 @metric("average_precision", "binary", better="higher", rows=False, bounds=(0, 1))
 def average_precision(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Precision averaged over the recall steps. Chance gives the share of positives, so without any: 0."""
+    """Precision averaged over the recall steps. Random scores give the share of positives; without positives: 0."""
     from sklearn.metrics import average_precision_score
 
     if not np.any(actual == 1):
@@ -180,7 +180,7 @@ def average_precision(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 @metric("precision", *CLASSES, better="higher", rows=False, bounds=(0, 1))
 def precision(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of rows called a class that are of it; multiclass: mean over the classes. 0 of 0 is 0."""
+    """Share of rows predicted as a class that belong to it; multiclass: mean over the classes. 0 of 0 is 0."""
     from sklearn.metrics import precision_score
 
     return float(precision_score(actual, _classes(predicted), average=_average(predicted), zero_division=0.0))
@@ -188,7 +188,7 @@ def precision(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 @metric("recall", *CLASSES, better="higher", rows=False, bounds=(0, 1))
 def recall(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of a class's rows that are called it; multiclass: mean over the classes. 0 of 0 is 0."""
+    """Share of a class's rows that are predicted as it; multiclass: mean over the classes. 0 of 0 is 0."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(actual, _classes(predicted), average=_average(predicted), zero_division=0.0))
@@ -249,7 +249,7 @@ def mse(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 @metric("pinball", "regression", better="lower", rows=True, bounds=(0, inf), argument="quantile")
 def pinball(actual: np.ndarray, predicted: np.ndarray, *, quantile: float) -> np.ndarray:
-    """Pinball loss of each row, in units of the target; least, in the mean, at the true quantile.
+    """Pinball loss of each row, in units of the target; its mean is lowest at the true quantile.
 
     Args:
         actual: Shape (n,).
@@ -294,7 +294,7 @@ def rmse(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 @metric("r2", "regression", better="higher", rows=False, bounds=(-inf, 1))
 def r2(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of the variance explained. On a constant target: 1 if every row is met exactly, else 0."""
+    """Share of the variance explained. With a constant target: 1 if every prediction is exact, else 0."""
     left, total = np.sum(np.square(actual - predicted)), np.sum(np.square(actual - np.mean(actual)))
     if np.all(actual == actual[0]) or total == 0:
         return float(left == 0)

@@ -24,7 +24,7 @@ class SplitParams(SettingsSection):
     judge_rows: int = Field(
         default=336, ge=1, description="most holdout rows: the newest mature rows, kept for the gate"
     )
-    sliding_rows: int = Field(default=4000, ge=1, description="newest rows that the sliding training window has")
+    sliding_rows: int = Field(default=4000, ge=1, description="number of newest rows in the sliding training window")
 
 
 @dataclass(frozen=True)

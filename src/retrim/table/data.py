@@ -261,7 +261,7 @@ class ColumnParams(SettingsForm):
 
 
 class DataParams(SettingsSection):
-    """What the table is: its columns, its key, its label and when that is due."""
+    """The table: its columns, its key, its label, and when a label is due."""
 
     model: Annotated[str, AfterValidator(check_model_name)] = Field(
         description="name of the model in the registry, tags and records"
@@ -275,24 +275,24 @@ class DataParams(SettingsSection):
         description="what is predicted: a number, one of two classes, or one of several"
     )
     positive: Annotated[str | None, BeforeValidator(check_text)] = Field(
-        default=None, description="the class whose probability a binary model gives; else null"
+        default=None, description="for a binary task, the class whose probability is predicted; else null"
     )
     labels: Literal["with_rows", "or_never", "later"] = Field(
         default="with_rows",
-        description="what a missing target means: a fault (with_rows), a label that never comes "
+        description="what a missing target means: an error (with_rows), a label that never comes "
         "(or_never), a label that comes later (later)",
     )
     label_horizon: Span | None = Field(
-        default=None, description="a label is due this span after its event; null: a column says when"
+        default=None, description="time after its event at which a label is due; null: a column gives the due time"
     )
     batch_every: SomeSpan = Field(
-        description="usual time from one batch to the next, above 0; by it retrim notices a missing batch"
+        description="usual time from one batch to the next, above 0; retrim uses it to notice a missing batch"
     )
     batch_grace: Span = Field(default="1D", description="how late a batch may be before it is reported")
     times_ahead: Span = Field(
         default="1h", description="how far an event time or a label time may lie after the arrival of its batch"
     )
-    suite: str = Field(description="path of the Great Expectations suite, from the workspace")
+    suite: str = Field(description="path of the Great Expectations suite, relative to the workspace")
     rows: RowParams = Field(
         default=RowParams(), description="which of the landed rows the table has, and at what granularity"
     )

@@ -93,7 +93,7 @@ class RowParams(SettingsSection):
     """Which rows the table has."""
 
     where: tuple[RowFilter, ...] = Field(
-        default=(), description="conditions that a row has to meet, all of them; other rows are left out"
+        default=(), description="conditions; a row that does not meet all of them is left out"
     )
     resample: ResampleParams | None = Field(
         default=None, description="how rows are aggregated into coarser ones; null: rows stay as they land"

@@ -171,7 +171,7 @@ class HistoryParams(SettingsSection):
         default=None, description="how long before its event a row is predicted; null: at its event"
     )
     known_ahead: tuple[str, ...] = Field(
-        default=(), description="features whose values are known that long (data.history.ahead) before the event"
+        default=(), description="features whose values are already known data.history.ahead before the event"
     )
     features: tuple[PastFeature, ...] = Field(
         default=(), description="lags and statistics of earlier rows, each a numeric feature"

@@ -97,19 +97,19 @@ class ReadingParams(SettingsSection):
         "reading.decimal and reading.thousands",
     )
     units: dict[str, Annotated[str, AfterValidator(_known_unit)]] = Field(
-        default={}, description="what stands before or after the numbers of a column, such as $ or %; it is cut off"
+        default={}, description="text before or after the numbers of a column, such as $ or %; it is removed"
     )
     missing: tuple[str, ...] = Field(
         default=(), description="cell texts that mean a missing value, besides an empty cell"
     )
-    trim: bool = Field(default=False, description="whether blanks around the text of a category are cut off")
+    trim: bool = Field(default=False, description="whether blanks around the text of a category are removed")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         default={}, description="strptime formats of time columns; a column without one is ISO 8601"
     )
     parts: dict[str, dict[TimePart, str]] = Field(
         default={},
-        description="time columns that files split over several columns: which column has the year, which "
-        "the month, and so on; or which has the date and which the time of day",
+        description="times that files split over several columns: which column has the year, which the month, "
+        "and so on; or which has the date and which the time of day",
     )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(
         default="UTC", description="time zone of times that name none, and of reading.calendar"
@@ -119,9 +119,9 @@ class ReadingParams(SettingsSection):
         description="for a time column: which column tells the two equal local times apart when clocks go "
         "back; without one, the order of rows does",
     )
-    skip: tuple[str, ...] = Field(default=(), description="columns that a file may have and that are not kept")
+    skip: tuple[str, ...] = Field(default=(), description="columns that a file may have and that retrim drops")
     arrival: str | None = Field(
-        default=None, description="name of the time column, if files have none; retrim fills it, in order of arrival"
+        default=None, description="if files have no time column: name of the one that retrim adds, in order of arrival"
     )
     order: str | None = Field(
         default=None, description="column of whole numbers by which rows are ordered; null: the order in the file"

@@ -168,7 +168,7 @@ class ErrorCosts(SettingsSection):
     """What a wrong decision costs, in any unit: only the ratio moves the threshold."""
 
     false_positive: float = Field(gt=0, description="cost of selecting a negative row")
-    false_negative: float = Field(gt=0, description="cost of passing over a positive row")
+    false_negative: float = Field(gt=0, description="cost of not selecting a positive row")
 
 
 class DecideParams(SettingsSection):

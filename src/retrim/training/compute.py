@@ -8,7 +8,7 @@ from retrim.stats.plugins import SettingsSection
 
 
 class ComputeParams(SettingsSection):
-    """What the fits of a retraining run on."""
+    """Where the fits of a retraining run."""
 
     engine: Literal["local", "dask"] = Field(
         default="local",
@@ -18,5 +18,5 @@ class ComputeParams(SettingsSection):
         default=None,
         ge=1,
         le=1024,
-        description="worker processes of a cluster started here, a core each; null: as many as there are cores",
+        description="worker processes of a cluster started here, one core each; null: one per core",
     )

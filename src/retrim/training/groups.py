@@ -71,7 +71,7 @@ class ProxyParams(SettingsSection):
         exclude=True,
         default=2000,
         ge=100,
-        description="most training rows that are used, spread evenly; it bounds the time",
+        description="maximum number of training rows used, spread evenly; it bounds the time",
     )
     cells: int = Field(
         exclude=True,

@@ -350,7 +350,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class LinearEstimator:
-    """Fits and loads linear models; one solution, so that it takes one round, no seed, and passes `stop` over.
+    """Fits and loads linear models. The solution is unique, so there is one round and no seed, and `stop` is ignored.
 
     Args:
         name: As params.yaml says it.

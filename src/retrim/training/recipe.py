@@ -56,8 +56,8 @@ class TrainParams(SettingsSection):
     )
     early: bool = Field(
         default=False,
-        description="whether half of the rows whose labels are not due yet train too; for classes whose "
-        "labels come later",
+        description="whether half of the rows whose labels are not due yet are training rows too; for classes "
+        "whose labels come later",
     )
     seed: Seed = Field(default=7, description="of the fits, and of what they draw")
 

@@ -68,7 +68,7 @@ class Stack:
 
 
 class StackEstimator:
-    """Fits and loads blends; rounds are those of its bases, which stop for themselves.
+    """Fits and loads blends of models; each base model has its own rounds and early stopping.
 
     Each base is fitted on the older rows; the shares are those with the least loss on the newest, which it has not
     seen; then each base is fitted on all rows. Parameters are named with their kind, such as `gbm.num_leaves`.

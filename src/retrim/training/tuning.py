@@ -117,14 +117,14 @@ class TuneParams(SettingsSection):
         default=0.1,
         gt=0,
         lt=0.5,
-        description="share of a fold's past kept for early stopping, spread over it; a usual share",
+        description="share of a fold's training rows kept for early stopping, spread over them; a common value",
     )
-    max_rounds: int = Field(default=800, ge=1, description="most boosting rounds")
+    max_rounds: int = Field(default=800, ge=1, description="maximum number of boosting rounds")
     patience: int = Field(
         exclude=True,
         default=30,
         ge=1,
-        description="rounds without gain before a fit stops; a usual number",
+        description="rounds without gain before a fit stops; a common value",
     )
     seed: Seed = Field(default=7, description="of the sampler, and of the fits of a search")
     space: dict[str, Dimension] = Field(
