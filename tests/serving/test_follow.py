@@ -267,6 +267,26 @@ def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pyte
     assert stored == ["a"]
 
 
+def test_a_server_that_nobody_asks_writes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_log, "SYNC_SECONDS", 0.01)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    folder = desk.workspace.paths.requests
+    log = RequestLog(folder, desk.workspace.predictions, is_durable=False)
+    log.start()
+    before = list(folder.iterdir())
+    log.store()
+    time.sleep(0.1)
+    idle = list(folder.iterdir()), list(synced)
+    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None)]))
+    until = time.monotonic() + SECONDS
+    while not synced and time.monotonic() < until:
+        time.sleep(0.01)
+    log.close()
+
+    assert (*idle, len(synced) >= 1) == (before, [], True)
+
+
 def replace_add(predictions: PredictionLog, add: Any) -> Any:
     """The data set with another way to add to it."""
     return SimpleNamespace(of_role=lambda _: SimpleNamespace(add=add), all_keys=predictions.all_keys)

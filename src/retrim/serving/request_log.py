@@ -53,7 +53,7 @@ class RequestLog:
         self._folder, self._predictions, self._is_durable = folder, predictions, is_durable
         self._lock, self._over = threading.Lock(), threading.Event()
         make_private_folder(folder)
-        self._file = self._fresh()
+        self._file, self._synced = self._fresh(), 0
         self._thread = threading.Thread(target=self._work, name="request log", daemon=True)
 
     def start(self) -> None:
@@ -92,8 +92,9 @@ class RequestLog:
     def store(self) -> None:
         """Moves what was kept until now into the data set; what cannot be moved stays for the next time."""
         with self._lock:
-            full, self._file = self._file, self._fresh()
-        os.close(full)
+            if os.fstat(self._file).st_size:
+                full, self._file, self._synced = self._file, self._fresh(), 0
+                os.close(full)
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             self._take(path)
 
@@ -106,14 +107,23 @@ class RequestLog:
                     seconds = 0
                     self.store()
                 else:
-                    with self._lock:
-                        file = os.dup(self._file)
-                    os.fsync(file)
-                    os.close(file)
+                    self._sync()
             except (RetrimError, OSError) as error:
                 LOGGER.warning("answers are kept beside and not stored yet: %s", error)
             except Exception:  # the thread goes on: what is kept beside is stored the next time
                 LOGGER.exception("answers are kept beside and not stored yet")
+
+    def _sync(self) -> None:
+        """Has the disk keep what was written since the last time."""
+        with self._lock:
+            size = os.fstat(self._file).st_size
+            if size == self._synced:
+                return
+            self._synced, file = size, os.dup(self._file)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
     def _fresh(self) -> int:
         """A new file, locked before it has its name, so that nobody else takes it."""
