@@ -77,7 +77,7 @@ def test_one_more_batch_is_refused(run_directory: Room) -> None:
 def test_another_champion_is_refused(run_directory: Room) -> None:
     write_folder(run_directory.paths.champion, {"tuning/hyperparameters.json": b"{}"})
 
-    assert refusal(run_directory).startswith("data/champion is not the one pinned")
+    assert refusal(run_directory).startswith("the content of data/champion is not the one pinned")
 
 
 def test_another_python_is_refused(run_directory: Room) -> None:
@@ -170,7 +170,7 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
     write_folder(run_directory.paths.champion, {"other.json": b"{}"})
 
     assert run_here(run_directory, stage.run, monkeypatch) == 2
-    assert capsys.readouterr().err.startswith("error: data/champion is not the one pinned")
+    assert capsys.readouterr().err.startswith("error: the content of data/champion is not the one pinned")
 
 
 def test_a_refusal_ends_with_1(

@@ -70,7 +70,7 @@ def group(column: str, *cuts: float) -> dict[str, Any]:
         ({"at_most": {"selection_rate": 0.1}}, "at_most.selection_rate: does not fit a regression task"),
         ({"mitigate": "reweight"}, "mitigate: 'reweight' needs groups"),
         ({"mitigate": "reweight", "groups": [group("country")]}, "'reweight' balances classes"),
-        ({"mitigate": "selection_rate", "groups": [group("country")]}, "thresholds decide between two classes"),
+        ({"mitigate": "selection_rate", "groups": [group("country")]}, "has no threshold between two classes"),
         ({"forbidden": ["sex"]}, "forbidden: 'sex' is not a column"),
         ({"forbidden": ["country"]}, "forbidden: 'country' has the role 'feature'"),
         ({"forbidden": ["order"]}, "forbidden: 'order' is part of data.key"),

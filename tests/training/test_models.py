@@ -109,7 +109,7 @@ def test_an_unknown_kind_of_model_is_refused_with_those_there_are() -> None:
     [
         (["num_leavs"], r"'num_leavs' is not a parameter of LightGBM, .*; did you mean 'num_leaves'\?"),
         (["learning_rate", "zzzzzz"], "'zzzzzz' is not a parameter of LightGBM, which would ignore it$"),
-        (["num_boost_round"], "'num_boost_round' is not searched, as tune.max_rounds"),
+        (["num_boost_round"], "'num_boost_round' cannot be searched, because tune.max_rounds"),
         (["learning_rate", "eta"], "'learning_rate' and 'eta' are both learning_rate; keep one"),
     ],
 )

@@ -185,7 +185,7 @@ def remote_files(where: str) -> list[RemoteFile]:
             for name in names
         ]
     if not found:
-        raise BadInputError(f"{address.shown} has no file in it; name a file, a folder or a pattern")
+        raise BadInputError(f"{address.shown} contains no files; name a file, a folder with files, or a pattern")
     return found
 
 

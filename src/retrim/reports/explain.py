@@ -164,7 +164,7 @@ def explain(
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, workspace.params.data) is None:
         if version is not None:
             raise BadInputError(
-                f"{what!r} names version {number}, and --version names version {version}; leave one out"
+                f"{what!r} names version {number}, but --version names version {version}; leave one of them out"
             )
         prediction = _prediction(workspace, key, int(number))
         then = read_as_of(workspace, as_of=prediction.at)
@@ -248,19 +248,19 @@ def _prediction(workspace: Workspace, key: str, version: int) -> StoredPredictio
     made = workspace.predictions.all_keys(version)
     if not made:
         raise BadInputError(
-            f"version {version} has stored no prediction; leave @{version} out and say --version {version}"
+            f"version {version} has no stored predictions; leave @{version} out and give --version {version}"
         )
     near = ", ".join(near_keys(made, key, most=3))
     raise BadInputError(
-        f"version {version} has no stored prediction of {key!r}; near ones: {near}. To explain what the version would "
-        f"predict, leave @{version} out and say --version {version}"
+        f"version {version} has no stored prediction of {key!r}; similar keys are {near}. To explain what the version "
+        f"would predict, leave @{version} out and give --version {version}"
     )
 
 
 def _no_row(what: str, keys: pd.Series) -> BadInputError:
     near = ", ".join(near_keys(keys.tolist(), what, most=3))
     return BadInputError(
-        f"no landed row has the key {what!r}, and no file has that name; correct it: near keys are {near}"
+        f"{what!r} is neither the key of a landed row nor a file; name one of them. Similar keys are {near}"
     )
 
 

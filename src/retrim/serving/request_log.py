@@ -111,9 +111,9 @@ class RequestLog:
                     os.fsync(file)
                     os.close(file)
             except (RetrimError, OSError) as error:
-                LOGGER.warning("answers are kept beside and not stored yet: %s", error)
+                LOGGER.warning("answers wait in a file and are not stored yet; it is tried again: %s", error)
             except Exception:  # the thread goes on: what is kept beside is stored the next time
-                LOGGER.exception("answers are kept beside and not stored yet")
+                LOGGER.exception("answers wait in a file and are not stored yet; it is tried again")
 
     def _fresh(self) -> int:
         """A new file, locked before it has its name, so that nobody else takes it."""

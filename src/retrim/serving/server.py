@@ -258,7 +258,7 @@ class Serving:
                 )
         elif b"origin" in given:
             raise RefusedRequestError(
-                HTTPStatus.FORBIDDEN, "web pages may not call a server that has no tokens; add a token, and send it"
+                HTTPStatus.FORBIDDEN, "web pages may not call a server without tokens; add a token, and send it"
             )
         elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
             raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"use one of these host names: {', '.join(LOOPBACK)}")
@@ -309,7 +309,7 @@ class Serving:
         except BusyError as error:
             raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         except OSError as error:
-            LOGGER.error("jobs cannot be kept: %s", error)  # noqa: TRY400  as of answers
+            LOGGER.error("jobs cannot be stored: %s", error)  # noqa: TRY400  as of answers
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; read why in the server's log"
             ) from error
@@ -382,7 +382,7 @@ class Serving:
                 raise wrong(str(error)) from error
             except Exception:
                 LOGGER.exception("version %s cannot answer request %s", version.version, request)
-                mark = f"version {version.version} cannot answer"
+                mark = f"version {version.version} cannot answer; read why in the server's log"
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
 
     def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
@@ -395,7 +395,7 @@ class Serving:
             if answer.other is not None:
                 self.keep((answer.other.version, answer.request, at, list(answer.others.values()), "canary"))
         except OSError as error:
-            LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
+            LOGGER.error("answers cannot be stored: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; read why in the server's log"
             ) from error

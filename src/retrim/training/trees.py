@@ -166,7 +166,8 @@ class GbmEstimator:
             booster = lightgbm.train(parameters, train, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
         except lightgbm.basic.LightGBMError as error:
             raise BadInputError(
-                f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; check tune.space"
+                f"LightGBM cannot train on {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; check "
+                "tune.space"
             ) from error
         kept = rounds if stop is None else booster.best_iteration
         text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
@@ -196,9 +197,9 @@ class GbmEstimator:
             own = known[name]
             reasons = SET_BY_RETRIM | self.fixed
             if own in reasons:
-                raise BadInputError(f"tune.space: {name!r} is not searched, as {reasons[own]}; leave it out")
+                raise BadInputError(f"tune.space: {name!r} cannot be searched, because {reasons[own]}; leave it out")
             if own in meant:
-                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} are both {own}; keep one")
+                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} both mean {own}; keep one")
             meant[own] = name
 
 
