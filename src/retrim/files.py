@@ -271,7 +271,7 @@ def login() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError) as error:
-        raise BadInputError("this system has no login name for you; say who you are: --by NAME") from error
+        raise BadInputError("this system has no login name for you; give your name: --by NAME") from error
 
 
 def platform_tag() -> str:

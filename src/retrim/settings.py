@@ -610,7 +610,7 @@ def text_in(file: Path, variable: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{variable} names {file}, which cannot be read: {error}; name a readable file") from error
     if not text:
-        raise BadInputError(f"{variable} names {file}, which is empty; write the value into it")
+        raise BadInputError(f"{variable} names {file}, which is empty; write the value of {variable} into it")
     return text
 
 

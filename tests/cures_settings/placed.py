@@ -129,7 +129,7 @@ PLACED = (
          {"reading.parts": {"at": {"year": "y", "month": "m", "day": "t"}}}),
     filtered("{} is not a table value; to accept any value write not_missing: true",
              {"column": "level", "among": [float("nan")]}, {"column": "level", "not_missing": True}),
-    filtered('put {} in quotes, as it stands in the table, such as "yes"', {"column": "group", "among": [True]},
+    filtered('put {} in quotes, as it appears in the table, such as "yes"', {"column": "group", "among": [True]},
              {"column": "group", "among": ["yes"]}),
     filtered("a filter needs one of these forms: {column: km, at_least: 0} (or at_most, or both)", {"column": "level"},
              {"column": "level", "at_least": 0.0}),

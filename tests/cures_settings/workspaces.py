@@ -218,7 +218,7 @@ WORKSPACES = (
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 5}]},), fairness),
     Made("more new rows: half of gain.rows_per_check, 20 to 100",
          {"triggers.rules": ["drift"], "gain.rows_per_check": 300}, ({"gain.rows_per_check": 48},), too_few_rows),
-    Case("{} is of the same model in the same store; give one another name (data.model)", {},
+    Case("{} has the same model name in the same store; rename one of the two (data.model)", {},
          ({"data.model": "other"},), twins),
     Case("two workspaces have the model name {}; give one of them another name (data.model)", {},
          ({"data.model": "other"},), served_twins),

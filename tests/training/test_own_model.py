@@ -92,7 +92,10 @@ def test_constants_that_are_missing_are_named() -> None:
             {"predict": "def predict(model, matrix):\n    return matrix[:, 0] * float('nan')\n"},
             "60 of 60 values that predict returns are missing or infinite",
         ),
-        ({"save": "def save(model):\n    return 'text'\n"}, "save returns str; return bytes, as skops.io.dumps"),
+        (
+            {"save": "def save(model):\n    return 'text'\n"},
+            "save returns str; return bytes, such as those of skops.io.dumps",
+        ),
         ({"load": "def load(content):\n    return 3.0\n"}, "load returns a model whose predictions differ"),
         (
             {"fit": "def fit(matrix, actual, about):\n    return 1 / 0\n"},

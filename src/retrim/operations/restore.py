@@ -132,7 +132,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
     except OSError as error:
         raise BadInputError(
-            f"{folder} cannot be made: {error.strerror}; name a folder that you have permission to create"
+            f"{folder} cannot be created: {error.strerror}; name a folder that you have permission to create"
         ) from error
     try:
         with _locked(fresh):
@@ -145,7 +145,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         try:
             _empty_marked(fresh, env)
         except RetrimError as error:
-            raise RetrimError(f"{failed}; and {error}") from failed
+            raise RetrimError(f"{failed}; in addition, {error}") from failed
         shutil.rmtree(fresh, ignore_errors=True)
         raise
 

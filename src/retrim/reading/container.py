@@ -220,7 +220,7 @@ def _check_names(
         return
     examples = tuple(Example(None, None, f"missing: {shown_name(name)}") for name in missing)
     examples += tuple(Example(None, None, f"not declared: {shown_name(name)}") for name in extra)
-    cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
+    cure = "send the file with these columns, or declare the columns of the file in params.yaml (data.columns)"
     if extra and not missing:
         cure += "; to land the file without the other columns, name them under reading.skip"
     apart, alike = hint_of_separator(found, separator), hint_of_spelling(missing, extra)

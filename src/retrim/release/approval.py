@@ -248,7 +248,7 @@ def _finish(workspace: Workspace, run: RunRow, answer: ApprovalAnswer, *, now: p
             raise
         state = "promoted"
     if answer.by is None:  # told first: a run that has ended is not looked at again
-        kind, text = AlertKind(f"approval {answer.answer}"), f"version {run.made} ends refused: {reason}"
+        kind, text = AlertKind(f"approval {answer.answer}"), f"version {run.made} is refused: {reason}"
         record_alert(workspace, kind, text, now=now, about=str(run.made))
     _end(workspace, run, state, reason, answer, now=now)
 

@@ -469,7 +469,9 @@ def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
     came = [batch for path, batch in arrived[1].items() if path not in arrived[0]]
     gone = [batch for path, batch in arrived[0].items() if path not in arrived[1]]
     if not any(arrived):
-        notes.append("data: the batches are not in this landing zone; what came between the two cannot be told")
+        notes.append(
+            "data: the batches are not in this landing zone, so what landed between the two versions is unknown"
+        )
     digests = [each.raw_digest for each in facts]
     same = None if None in digests else digests[0] == digests[1]
     return DiffData(facts[0], facts[1], same, tuple(map(_batch, came)), tuple(map(_batch, gone)))
@@ -505,11 +507,11 @@ def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list
     for side in sides:
         commit = side.row.made_from.snapshot
         if commit is None:
-            notes.append(f"{what}: version {side.number} has no recorded commit, so this cannot be told")
+            notes.append(f"{what}: version {side.number} has no recorded commit, so this is unknown")
         elif not git.has_commit(workspace.paths.root, commit):
             notes.append(
-                f"{what}: commit {commit[:12]} of version {side.number} is not in this repository, so this cannot be "
-                f"told; fetch {side.row.tag} from where it was made"
+                f"{what}: commit {commit[:12]} of version {side.number} is not in this repository, so this is "
+                f"unknown; fetch the tag {side.row.tag} from the repository that has it"
             )
         else:
             commits.append(commit)
@@ -527,7 +529,7 @@ def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
 def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, Pair] | None:
     without = [side for side in sides if SETTINGS not in side.found.files]
     notes += [
-        f"settings: version {side.number} was made before a bundle kept them, so this cannot be told"
+        f"settings: version {side.number} was made before bundles stored settings, so this is unknown"
         for side in without
     ]
     return None if without else changes(*(flat(side.read(SETTINGS)) for side in sides))
@@ -549,5 +551,5 @@ def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, no
         try:
             texts.append(git.file_at(workspace.paths.root, commit, name).decode(errors="replace"))
         except RetrimError:
-            notes.append(f"{what}: the commit of version {side.number} has no {name}, so this cannot be told")
+            notes.append(f"{what}: the commit of version {side.number} has no {name}, so this is unknown")
     return texts if len(texts) == len(sides) else None

@@ -114,7 +114,9 @@ def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
     if run.attempt < most:
         mark_stopped(workspace, run, why=KILLED, now=now)
         return
-    reason = f"{KILLED} {run.attempt} times, and a run has at most {most} attempts; find out what kills it"
+    reason = (
+        f"{KILLED} {run.attempt} times, and a run has at most {most} attempts; find out what kills it, then retrain"
+    )
     record_alert(
         workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again

@@ -361,5 +361,5 @@ class Jobs:
             with urlopen(request, timeout=10):
                 return True
         except (OSError, ValueError) as error:
-            LOGGER.warning("the webhook has not taken the end of job %s: %s", job.id, error)
+            LOGGER.warning("the webhook did not accept that job %s ended: %s", job.id, error)
             return False

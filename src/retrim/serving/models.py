@@ -152,7 +152,7 @@ class Follower:
             why = str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}"
             text = (
                 f"the server cannot load version {number}, which is live: {why}; version "
-                f"{self._serving.served.version} goes on answering"
+                f"{self._serving.served.version} still answers"
             )
             LOGGER.warning("%s", text)
             record_alert(workspace, AlertKind.FLOW_FAILED, text, now=now, about=f"serve, version {number}")

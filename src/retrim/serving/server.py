@@ -251,7 +251,9 @@ class Serving:
         if not is_open:
             allows = self.door.allows(given.get(b"authorization", b""), scope)
             if allows is None:
-                raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "send a token: Authorization: Bearer TOKEN")
+                raise RefusedRequestError(
+                    HTTPStatus.UNAUTHORIZED, "the request has no valid token; send a header Authorization: Bearer TOKEN"
+                )
             if not allows:
                 raise RefusedRequestError(
                     HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}; send a token that has it"
@@ -261,7 +263,10 @@ class Serving:
                 HTTPStatus.FORBIDDEN, "web pages may not call a server without tokens; add a token, and send it"
             )
         elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
-            raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"use one of these host names: {', '.join(LOOPBACK)}")
+            raise RefusedRequestError(
+                HTTPStatus.FORBIDDEN,
+                f"the request names a host other than {', '.join(LOOPBACK)}; use one of these names",
+            )
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""

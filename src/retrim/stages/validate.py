@@ -155,7 +155,8 @@ def _ask_suite(
         faults += _faults(rows, landed, ChunkedSuite(suite.only(expectations)))
     if faults:
         raise BadInputError(
-            f"landed rows break {data.suite}; correct the rows, or the suite: " + "; ".join(map(str, faults))
+            f"landed rows break the rules of {data.suite}; correct the rows or the suite: "
+            + "; ".join(map(str, faults))
         )
     return fitted.notes
 

@@ -112,11 +112,12 @@ class Fault:
 
     def __str__(self) -> str:
         first = self.examples[0] if self.examples else Example(None, None, "")
-        about, more = self.column or "the file", f" and {self.count - 1} more" if self.count > 1 else ""
-        if first.row is None:
-            shown = f" (found: {first.value!r}{more})" if first.value else more
-            return f'{about} breaks the rule "{self.rule}"{shown}'
         where = f"{self.column}: " if self.column else ""
+        if first.row is None:
+            about = "the column" if self.column else "the file"
+            more = f" and {self.count - 1} more" if self.count > 1 else ""
+            shown = f" (found: {first.value!r}{more})" if first.value else ""
+            return f'{where}{about} breaks the rule "{self.rule}"{shown}'
         rows = "1 row breaks" if self.count == 1 else f"{self.count} rows break"
         value = f", {first.value!r}" if first.value else ""
         return f'{where}{rows} the rule "{self.rule}" (first: row {first.row}{value})'

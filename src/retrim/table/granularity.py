@@ -26,7 +26,7 @@ def _no_truth_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is not a table value; to accept any value write not_missing: true")
     if isinstance(value, bool):
-        raise ValueError(f'put {value} in quotes, as it stands in the table, such as "yes"')  # noqa: TRY004  pydantic's own
+        raise ValueError(f'put {value} in quotes, as it appears in the table, such as "yes"')  # noqa: TRY004  pydantic's own
     return value
 
 

@@ -68,7 +68,7 @@ def module_of(code: bytes, path: str) -> ModuleType:
     lacking = [name for name in FUNCTIONS if not callable(getattr(module, name, None))]
     lacking += [name for name in CONSTANTS if not hasattr(module, name)]
     if lacking:
-        raise BadInputError(f"{path} lacks {', '.join(lacking)}; add what docs/how-to/own-model.md says of each")
+        raise BadInputError(f"{path} lacks {', '.join(lacking)}; add them as docs/how-to/own-model.md describes")
     _check_constants(module, path)
     return module
 
@@ -248,7 +248,8 @@ class CustomModel:
             return self.stored
         content = call(self.code, self.path, "save", self.made)
         if not isinstance(content, bytes | bytearray):
-            raise BadInputError(f"{self.path}: save returns {type(content).__name__}; return bytes, as skops.io.dumps")
+            said = f"{self.path}: save returns {type(content).__name__}"
+            raise BadInputError(f"{said}; return bytes, such as those of skops.io.dumps")
         kept = one_form(bytes(content))
         again = CustomModel(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
         rows = self._looked_at

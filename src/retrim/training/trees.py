@@ -91,7 +91,8 @@ class Gbm:
             added = self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads)
         except lightgbm.basic.LightGBMError as error:
             raise RefusedError(
-                f"LightGBM gives no exact contributions for this model, so it cannot be explained: {str(error).strip()}"
+                f"the model cannot be explained, because LightGBM gives no exact contributions for it "
+                f"({str(error).strip()}); train a version with other hyperparameters"
             ) from error
         return np.asarray(added).reshape(len(matrix), -1, width) / self._averaged
 
@@ -192,7 +193,7 @@ class GbmEstimator:
         for name in names:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"; did you mean {near[0]!r}?" if near else "; leave it out"
                 raise BadInputError(f"tune.space: {name!r} is not a parameter of LightGBM, which would ignore it{hint}")
             own = known[name]
             reasons = SET_BY_RETRIM | self.fixed
