@@ -253,6 +253,10 @@ def _declarable(old: str) -> str:
     return "number" if old == NUMERIC else old
 
 
+def _shown(column: str | None) -> str:
+    return "no column" if column is None else repr(column)
+
+
 def _role_faults(batch: str, schema: LandedSchema, data: DataParams, names: ColumnNames) -> list[str]:
     found = []
     if schema.key is not None and [names.current(each) for each in schema.key] != list(data.key):
@@ -264,8 +268,8 @@ def _role_faults(batch: str, schema: LandedSchema, data: DataParams, names: Colu
     for what, then, now in (("the event's time", schema.time, data.time), ("the due time", schema.due, data.due)):
         if schema.time is not None and now is not None and (then is None or names.current(then) != now):
             found.append(
-                f"data.columns: {now!r} is {what}, but in batch {batch} it was {then or 'in no column'!r}. Change the "
-                "role back; for a table with other times, make a workspace: retrim new DIR"
+                f"data.columns: {now!r} is {what}, but in batch {batch} it was {_shown(then)}. Change the role back; for "
+                "a table with other times, make a workspace: retrim new DIR"
             )
     return found
 
