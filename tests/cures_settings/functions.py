@@ -66,7 +66,7 @@ def schema(*gone: str, was: dict[str, tuple[str, ...]] | None = None, **more: st
 COLUMNS = (
     Case("data.key: batch {} landed with the key [{}], but data.key is now "
          "[{}]. Change data.key back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
-    Case("data.columns: `was` of {} names {}, and no landed batch has such a column; write a name that has landed "
+    Case("data.columns: `was` of {} names {}, but no landed batch has such a column; write a name that has landed "
         "({}), or remove `was`", {"data.columns.extra": {**NUMBER, "was": "more"}},
          ({"data.columns.extra": {**NUMBER, "was": "mass"}}, {"data.columns.extra": NUMBER}),
          landed(schema(mass="number"))),

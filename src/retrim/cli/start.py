@@ -478,7 +478,7 @@ def _raw(
     if target is None:
         raise BadInputError("--data needs the column to predict; add --target COL")
     if as_of is not None:
-        raise BadInputError("--as-of is for landed rows, and --data names a file; leave out one of them")
+        raise BadInputError("--as-of is for landed rows, but --data names a file; leave out one of them")
     if task not in (None, "regression", "binary", "multiclass"):
         raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
     name = model_name(data if table is None else table.rpartition(".")[2])

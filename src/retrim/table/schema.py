@@ -196,7 +196,7 @@ def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
         forgotten = sorted((names.of(name) & landed) - told - set(data.columns))
         if landed and column.was and not told & landed:
             found.append(
-                f"data.columns: `was` of {name!r} names {' or '.join(map(repr, column.was))}, and no landed batch has "
+                f"data.columns: `was` of {name!r} names {' or '.join(map(repr, column.was))}, but no landed batch has "
                 f"such a column; write a name that has landed ({', '.join(sorted(landed))}), or remove `was`"
             )
         elif forgotten:
@@ -268,8 +268,8 @@ def _role_faults(batch: str, schema: LandedSchema, data: DataParams, names: Colu
     for what, then, now in (("the event's time", schema.time, data.time), ("the due time", schema.due, data.due)):
         if schema.time is not None and now is not None and (then is None or names.current(then) != now):
             found.append(
-                f"data.columns: {now!r} is {what}, but in batch {batch} it was {_shown(then)}. Change the role back; for "
-                "a table with other times, make a workspace: retrim new DIR"
+                f"data.columns: {now!r} is {what}, but in batch {batch} it was {_shown(then)}. Change the role back; "
+                "for a table with other times, make a workspace: retrim new DIR"
             )
     return found
 
