@@ -211,7 +211,7 @@ MODELLED = (
     Case("LightGBM cannot train on {} rows with {}: {}; check tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
     Case("tune.space: {} is not a parameter of LightGBM, which would ignore it{}", space(num_leafs=7), (LEAVES,),
          check_space),
-    Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
+    Case("tune.space: {} and {} both mean {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
     Case("judge.loss: poisson needs a target of 0 or more, but the target has {}; choose mse or mae",
          LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
     Case("tune.space: l2 is {}; write a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),

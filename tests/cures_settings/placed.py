@@ -219,7 +219,8 @@ PLACED = (
          {"groups": [group("group", 1.0)]},
              {"groups": [group("group")]}),
     case("ahead: nothing declares that {} is known {} before the event of the row; list each such feature in "
-         "known_ahead, or give it the role forbidden", {"data.history.ahead": "24h", "data.history.known_ahead": KNOWN[:3]},
+         "known_ahead, or give it the role forbidden",
+         {"data.history.ahead": "24h", "data.history.known_ahead": KNOWN[:3]},
          {"data.history.known_ahead": KNOWN}, {"data.columns.group.role": "forbidden"}),
     lagged("{} is a {}, but a lag or statistic needs a number; name another column, or write stat: count",
            {"of": "group", "lag": 1},
