@@ -52,7 +52,7 @@ def test_what_is_merged_in_may_have_merged_the_same_keys_itself(tmp_path: Path) 
 def test_a_key_that_stands_twice_beside_a_merge_is_refused(tmp_path: Path) -> None:
     text = "base: &base {x: 1}\ns: {inner: &a {<<: *base, y: 2, y: 3}}\nb: {<<: *a}\n"
 
-    with pytest.raises(BadInputError, match=r"line 2: 'y' .*line 2"):
+    with pytest.raises(BadInputError, match=r"line 2: the key 'y' .*line 2"):
         read_yaml(written(tmp_path, text))
 
 

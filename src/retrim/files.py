@@ -648,5 +648,5 @@ def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise BadInputError(f"{name}{where}: cannot be read as YAML: {said}; correct it there") from error
     if not isinstance(document, dict):
-        raise BadInputError(f"{name} is a {type(document).__name__} in YAML; write it as a mapping of sections")
+        raise BadInputError(f"{name} contains a {type(document).__name__}; write a mapping of sections instead")
     return document

@@ -696,12 +696,12 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
         raise BadInputError(f"{name} describes no table yet; describe one with `retrim init --data TABLE --target COL`")
     for key, moved in moved_in(document).items():
         raise BadInputError(
-            f"{name}: {key} was removed in retrim {moved.since} ({moved.said}); change {name} by hand, or run `retrim "
+            f"{name}: {key} was removed in retrim {moved.since}: {moved.said}; change {name} by hand, or run `retrim "
             "upgrade`"
         )
     for key, value, said, stated in fixed_in(document):
         if stated != value:
-            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}) and cannot be {stated!r}; remove {key}")
+            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), but {stated!r} is given; remove {key}")
     try:
         return Params.model_validate(document)
     except ValidationError as error:

@@ -43,7 +43,7 @@ COMPUTED = (
 """Refusals of what is computed with, and of no setting; what catches them says what to set."""
 NEVER_SAID = {
     "it has no %": "put into the text beside it",
-    "{} has {} fields, and cron needs 5: minute, hour, day, month, weekday": (
+    "{} has {} fields, but a cron expression has 5: minute, hour, day, month, weekday": (
         "what has other than five fields is taken for a span before"
     ),
 }

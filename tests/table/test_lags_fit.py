@@ -71,7 +71,7 @@ def test_a_column_that_has_the_name_of_a_feature_from_the_past_is_refused() -> N
     columns = SHOP["columns"] | {"weight lag 1": {"type": "number", "role": "feature"}}
     told = {"columns": columns, "history": {"entity": [], "ahead": None, "known_ahead": [], "features": [LAG]}}
 
-    with pytest.raises(ValidationError, match=r"features: .* 'weight lag 1' too;"):
+    with pytest.raises(ValidationError, match=r"features: 'weight lag 1' is also the name of a column"):
         DataParams.model_validate(SHOP | told)
 
 

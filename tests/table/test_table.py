@@ -299,7 +299,7 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"columns": {}}, "0 have the role 'target'"),
+        ({"columns": {}}, "0 columns have the role 'target'"),
         ({"columns": {" ": {"type": "number", "role": "feature"}}}, "a column has no name"),
         ({"columns": {"_x": {"type": "number", "role": "feature"}}}, "begins with '_'"),
         ({"columns": {"x": {"type": "time", "role": "feature"}}}, "'x' is a time"),

@@ -68,7 +68,9 @@ def test_its_code_lies_beside_the_model() -> None:
 
 @pytest.mark.parametrize("part", ["fit", "predict", "save", "load"])
 def test_a_function_that_is_missing_is_named(part: str) -> None:
-    with pytest.raises(BadInputError, match=rf"models/m\.py lacks {part}; add what docs/how-to/own-model\.md says"):
+    with pytest.raises(
+        BadInputError, match=rf"models/m\.py lacks {part}; add them as docs/how-to/own-model\.md describes"
+    ):
         fit(named(**{part: ""}))
 
 
@@ -112,7 +114,7 @@ def test_constants_that_are_missing_are_named() -> None:
         ),
         (
             {"predict": "import sys\ndef predict(model, matrix):\n    sys.exit(0)\n"},
-            r"m\.py:7: predict: SystemExit: 0",
+            r"m\.py:7: predict fails with SystemExit: 0",
         ),
         ({"constants": "raise SystemExit(0)\n"}, r"models/m\.py:1: the import fails with SystemExit"),
     ],

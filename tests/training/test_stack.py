@@ -100,8 +100,8 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 @pytest.mark.parametrize(
     ("kinds", "task", "loss", "said"),
     [
-        (("forest", "gbm"), "binary", "log_loss", r"these differ \(forest: chance, gbm: log odds\)"),
-        (("forest", "gbm"), "regression", "poisson", r"these differ \(forest: identity, gbm: log\)"),
+        (("forest", "gbm"), "binary", "log_loss", r"its estimators use several \(forest: chance, gbm: log odds\)"),
+        (("forest", "gbm"), "regression", "poisson", r"its estimators use several \(forest: identity, gbm: log\)"),
         (("gbm", "linear"), "binary", "log_loss", r"in a stack, for linear: .*linear cannot train for .*binary"),
         (
             ("gbm", "logistic"),

@@ -77,7 +77,9 @@ def cron_fields(cron: str) -> list[set[int]]:
     """
     fields = cron.lower().split()
     if len(fields) != len(FIELDS):
-        raise ValueError(f"{cron!r} has {len(fields)} fields, and cron needs 5: minute, hour, day, month, weekday")
+        raise ValueError(
+            f"{cron!r} has {len(fields)} fields, but a cron expression has 5: minute, hour, day, month, weekday"
+        )
     found = [_values(field, *bounds) for field, bounds in zip(fields, FIELDS, strict=True)]
     found[4] = {value % 7 for value in found[4]}
     return found
