@@ -295,7 +295,7 @@ WRONG = {
     "profile --target y": "error: --target describes a raw file; name that file with --data FILE. ",
     "profile --data gone.csv": "error: --data needs the column to predict; add --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
-    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, and --data",
+    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, but --data",
     "batch show abc": "error: no landed batch begins with 'abc'; list them with `retrim batch list`, those in "
     "quarantine with `retrim batch list --quarantined`",
 }
