@@ -135,7 +135,7 @@ def stop_parts(workspace: Workspace) -> None:
         (lock_other_packages, "packages", "warning", "0.1 in requirements.lock", "pip install"),
         (drop_repository, "git", "critical", "not a git repository", "correct what the message names"),
         (leave_git_lock, "git", "critical", "index.lock", "rm "),
-        (begin_merge, "git", "warning", "a merge or rebase", "end it"),
+        (begin_merge, "git", "warning", "a merge or rebase", "finish or abort"),
         (spoil_hook, "git", "warning", "pre-commit", "chmod +x"),
         (open_password, "permissions", "critical", "var/ui/password", "chmod go="),
         (spoil_store, "store", "critical", "file is not a database", "correct what the message names"),

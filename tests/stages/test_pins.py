@@ -77,7 +77,7 @@ def test_one_more_batch_is_refused(run_directory: Room) -> None:
 def test_another_champion_is_refused(run_directory: Room) -> None:
     write_folder(run_directory.paths.champion, {"tuning/hyperparameters.json": b"{}"})
 
-    assert refusal(run_directory).startswith("the content of data/champion is not the one pinned")
+    assert refusal(run_directory).startswith("data/champion is not the one pinned")
 
 
 def test_another_python_is_refused(run_directory: Room) -> None:
@@ -170,7 +170,7 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
     write_folder(run_directory.paths.champion, {"other.json": b"{}"})
 
     assert run_here(run_directory, stage.run, monkeypatch) == 2
-    assert capsys.readouterr().err.startswith("error: the content of data/champion is not the one pinned")
+    assert capsys.readouterr().err.startswith("error: data/champion is not the one pinned")
 
 
 def test_a_refusal_ends_with_1(
@@ -281,7 +281,7 @@ def test_pinned_settings_that_were_edited_are_refused(pinned: Paths) -> None:
     settings = json.loads(pinned.settings.read_bytes())
     write_file(pinned.settings, to_json({**settings, "gate": {**settings["gate"], "min_gain": 0.02}}))
 
-    with pytest.raises(BadInputError, match=r"sets gate\.min_gain = 0\.01, and 0\.02 is pinned"):
+    with pytest.raises(BadInputError, match=r"sets gate\.min_gain = 0\.01, but 0\.02 is pinned"):
         check_settings(pinned)
 
 
@@ -299,7 +299,7 @@ def test_no_stage_runs_where_params_yaml_means_something_else(
         main(run)
 
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("error: params.yaml sets gate.min_gain = 0.02, and 0.01 is pinned")
+    assert capsys.readouterr().err.startswith("error: params.yaml sets gate.min_gain = 0.02, but 0.01 is pinned")
 
 
 class FreshParams(SettingsSection):

@@ -289,7 +289,7 @@ def _server(workspace: Workspace, scratch: Path) -> Iterator[tuple[psutil.Popen,
     except (OSError, http.client.HTTPException) as error:
         end = log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:] or "(the log is empty)"
         raise RetrimError(
-            f"the measured prediction server did not answer ({error}); correct the error at the end of its log: {end}"
+            f"the measured prediction server did not answer: {error}; correct the error at the end of its log: {end}"
         ) from error
     finally:
         process.terminate()

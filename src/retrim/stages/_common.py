@@ -125,7 +125,9 @@ def check_settings(paths: Paths) -> None:
     differing = changes(flat(read_settings(paths)), flat(meant))
     for key, (pinned, wanted) in differing.items():
         more = f" ({len(differing) - 1} more differ)" if len(differing) > 1 else ""
-        raise BadInputError(f"params.yaml sets {key} = {wanted!r}, but {SETTINGS} pins {pinned!r}{more}; {PIN_AGAIN}")
+        raise BadInputError(
+            f"params.yaml sets {key} = {wanted!r}, but {pinned!r} is pinned in {SETTINGS}{more}; {PIN_AGAIN}"
+        )
 
 
 def check_pins(paths: Paths) -> None:
@@ -151,7 +153,7 @@ def check_pins(paths: Paths) -> None:
     for folder, digest in laid.items():
         if not folder.is_dir() or folder_digest(folder) != digest:
             raise BadInputError(
-                f"the content of data/{folder.name} is not the one pinned in data/pins.json. At a tag, restore it with "
+                f"data/{folder.name} is not the one pinned in data/pins.json. At a tag, restore it with "
                 f"`git checkout -- {INPUTS}`, then `dvc checkout` (in a clone `dvc pull {INPUTS}`), and then run "
                 "`dvc repro` again. If you made this run directory by hand, make another"
             )
