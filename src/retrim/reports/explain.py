@@ -260,7 +260,7 @@ def _prediction(workspace: Workspace, key: str, version: int) -> StoredPredictio
 def _no_row(what: str, keys: pd.Series) -> BadInputError:
     near = ", ".join(near_keys(keys.tolist(), what, most=3))
     return BadInputError(
-        f"{what!r} is neither the key of a landed row nor a file; name one of them. Similar keys are {near}"
+        f"no landed row has the key {what!r}, and no file has that name; name a key or a file. Similar keys: {near}"
     )
 
 
