@@ -143,7 +143,7 @@ def test_a_section_that_is_off_takes_no_seed() -> None:
 
 
 def test_a_seed_of_a_section_alone_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"gate\.seed: is 8, .*7"):
+    with pytest.raises(BadInputError, match=r"gate\.seed: 8 .*7"):
         parse_params(table_with(gate={"seed": 8}), "params.yaml")
 
 

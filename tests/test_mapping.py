@@ -17,11 +17,11 @@ def written(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: 'a' is already in line 1"),
-        ("gain:\n  cost: 1\n  errors: 2\n  cost: 3\n", "line 4: 'cost' is already in line 2"),
-        ("a: {x: 1, x: 2}\n", "line 1: 'x' is already in line 1"),
-        ("- {x: 1, x: 2}\n", "line 1: 'x' is already in line 1"),
-        ("1: a\n1: b\n", "line 2: 1 is already in line 1"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' is already set in line 1"),
+        ("gain:\n  cost: 1\n  errors: 2\n  cost: 3\n", "line 4: the key 'cost' is already set in line 2"),
+        ("a: {x: 1, x: 2}\n", "line 1: the key 'x' is already set in line 1"),
+        ("- {x: 1, x: 2}\n", "line 1: the key 'x' is already set in line 1"),
+        ("1: a\n1: b\n", "line 2: the key 1 is already set in line 1"),
     ],
 )
 def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path, text: str, said: str) -> None:
@@ -52,7 +52,7 @@ def test_what_is_merged_in_may_have_merged_the_same_keys_itself(tmp_path: Path) 
 def test_a_key_that_stands_twice_beside_a_merge_is_refused(tmp_path: Path) -> None:
     text = "base: &base {x: 1}\ns: {inner: &a {<<: *base, y: 2, y: 3}}\nb: {<<: *a}\n"
 
-    with pytest.raises(BadInputError, match=r"line 2: 'y' .*line 2"):
+    with pytest.raises(BadInputError, match=r"line 2: the key 'y' .*line 2"):
         read_yaml(written(tmp_path, text))
 
 

@@ -50,4 +50,4 @@ class EmptyWindowError(BadInputError):
     """A window has no rows, so nothing can be said of it."""
 
     def __init__(self, window: str) -> None:
-        super().__init__(f"the {window} window has no rows; at least 1 is needed")
+        super().__init__(f"the {window} window has no rows, but needs at least 1; wait for more rows")

@@ -63,7 +63,8 @@ class WorkspacePaths:
             if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
                 return cls(folder)
         raise BadInputError(
-            f"{start} is not in a retrim workspace (no folder from here up has params.yaml and dvc.yaml); cd into one"
+            f"{start} is not in a retrim workspace (neither it nor a folder above it has params.yaml and dvc.yaml); cd "
+            "into a workspace"
         )
 
     @property
@@ -270,7 +271,7 @@ def login() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError) as error:
-        raise BadInputError("this system has no login name for you; say who you are: --by NAME") from error
+        raise BadInputError("this system has no login name for you; give your name: --by NAME") from error
 
 
 def platform_tag() -> str:
@@ -290,8 +291,8 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
         own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
         if not own:
             raise BadInputError(
-                f"{folder} is not a workspace (params.yaml with dvc.yaml) and holds none; name a workspace, or a "
-                "folder with some in it"
+                f"{folder} is not a workspace and contains none (a workspace has params.yaml and dvc.yaml); name a "
+                "workspace, or a folder that contains workspaces"
             )
         found |= {path: WorkspacePaths(path) for path in own}
     return list(found.values())
@@ -622,7 +623,7 @@ def read_yaml(path: Path) -> "dict[str, JsonValue]":
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} cannot be read as YAML: {error}") from error
+        raise BadInputError(f"{path} cannot be read as YAML ({error}); name a readable file in UTF-8") from error
     return parse_yaml(text, str(path))
 
 
@@ -635,17 +636,17 @@ def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
     try:
         document = load_yaml(text)
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{name} cannot be read as YAML: {error}") from error
+        raise BadInputError(f"{name} cannot be read as YAML ({error}); save it in UTF-8") from error
     except TwiceError as twice:
         raise BadInputError(
-            f"{name}, line {twice.line}: {twice.key!r} is already in line {twice.first}, and one of the two would be "
-            "lost; keep one"
+            f"{name}, line {twice.line}: the key {twice.key!r} is already set in line {twice.first}; remove one of the "
+            "two"
         ) from twice
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BadInputError(f"{name}{where}: cannot be read as YAML: {said}") from error
+        raise BadInputError(f"{name}{where}: cannot be read as YAML: {said}; correct it there") from error
     if not isinstance(document, dict):
-        raise BadInputError(f"{name} holds a {type(document).__name__}; write a mapping of sections instead")
+        raise BadInputError(f"{name} contains a {type(document).__name__}; write a mapping of sections instead")
     return document

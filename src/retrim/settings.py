@@ -77,8 +77,8 @@ def resolved(root: Path, document: Mapping[str, JsonValue]) -> dict[str, JsonVal
     found = trust(read_code(root, path))
     if wanted not in (None, found):
         raise BadInputError(
-            f"train.model: {path} has SHA-256 {found[:12]}, and {str(wanted)[:12]} is named; write own:{path}, "
-            "which means the file as it is"
+            f"train.model: {path} has SHA-256 {found[:12]}, but train.model names {str(wanted)[:12]}; write own:{path} "
+            "to use the file as it is"
         )
     return {**document, "train": {**section_in(document, "train"), "model": f"own:{path}@{found}"}}
 
@@ -214,7 +214,8 @@ def _seeded(
     for name, field in kind.model_fields.items():
         if FOLLOWS_SEED in field.metadata and made.setdefault(name, seed) != seed:
             raise ValueError(
-                f"{place}{name}: is {made[name]!r}, and seed is {seed!r}; retrim uses one seed: write seed alone"
+                f"{place}{name}: {made[name]!r} differs from seed, which is {seed!r}; retrim uses one seed: set only "
+                "the key seed"
             )
         for below in nested_sections(field.annotation):
             inner = made.get(name, None if field.default is None else {})
@@ -328,13 +329,13 @@ def _gate_key(old: str, to: str) -> Callable[[Mapping[str, JsonValue]], dict[str
 
 TESTS = "drift.tests names each test with its arguments and its threshold"
 COSTS = "decide.threshold says what each error costs, such as {false_positive: 1, false_negative: 5}"
-RATE = "fairness.mitigate names the rate that thresholds by group make alike, such as false_negative_rate"
+RATE = "fairness.mitigate names the rate that thresholds by group make equal, such as false_negative_rate"
 MOVED: Mapping[str, Moved] = {
     "batches.look": Moved(
         "0.1.0", "batches.skip: all switches it off",
         lambda document: {} if stated_at(document, "batches.look") else {"batches.skip": "all"},
     ),
-    "gate.half_life": Moved("0.1.0", "rows weigh alike, as the rows that judge are the newest", _nothing),
+    "gate.half_life": Moved("0.1.0", "rows have equal weight, because the holdout rows are the newest", _nothing),
     "tune.options": Moved("0.1.0", "tune.sampler takes them, such as {tpe: {n_startup_trials: 8}}", _sampler),
     "decide.threshold": Moved("0.1.0", COSTS, _error_costs, was="cost"),
     "decide.false_positive": Moved("0.1.0", COSTS, _error_costs),
@@ -352,15 +353,15 @@ MOVED: Mapping[str, Moved] = {
         lambda document: {} if stated_at(document, "proof.scheduled") else {"schedule.prove": None},
     ),
     "account": Moved(
-        "0.1.0", "gain takes its place: price is cost, price_unit cost_unit, usual_rows rows_per_check",
+        "0.1.0", "gain replaces it: price is cost, price_unit cost_unit, usual_rows rows_per_check",
         _renamed("account", "gain", {"price": "cost", "price_unit": "cost_unit", "usual_rows": "rows_per_check"}),
     ),
     "triggers.rules": Moved("0.1.0", "the rule account is called gain", _rules, was="account"),
     "former": Moved(
-        "0.1.0", "previous_champions takes its place", _renamed("former", "previous_champions", {})
+        "0.1.0", "previous_champions replaces it", _renamed("former", "previous_champions", {})
     ),
-    "gate.floor": Moved("0.1.0", "gate.baselines takes its place", _gate_key("floor", "baselines")),
-    "gate.harm": Moved("0.1.0", "gate.non_inferiority takes its place", _gate_key("harm", "non_inferiority")),
+    "gate.floor": Moved("0.1.0", "gate.baselines replaces it", _gate_key("floor", "baselines")),
+    "gate.harm": Moved("0.1.0", "gate.non_inferiority replaces it", _gate_key("harm", "non_inferiority")),
     "room": Moved("0.1.0", "its values are fixed", _nothing),
     "demo": Moved("0.1.0", "a shipped table has its own span", _nothing),
 }  # fmt: skip
@@ -382,7 +383,7 @@ def why_none(key: str) -> str | None:
     for depth in range(1, len(words) + 1):
         moved = MOVED.get(".".join(words[:depth]))
         if moved is not None and moved.was is ANY:
-            return f"is gone since retrim {moved.since}: {moved.said}"
+            return f"was removed in retrim {moved.since}: {moved.said}"
     kind: Any = Params
     for depth, word in enumerate(words, 1):
         field = kind.model_fields.get(word) if isinstance(kind, type) and issubclass(kind, SettingsSection) else None
@@ -390,7 +391,7 @@ def why_none(key: str) -> str | None:
             return None
         derived = DERIVED.get(".".join(words[:depth]))
         if FOLLOWS in field.metadata and derived is not None:
-            return f"follows others: {derived.said}"
+            return f"is derived from other settings: {derived.said}"
         kind = next(iter(nested_sections(field.annotation)), None)
         if kind is None and field.exclude:
             return f"is fixed at {plain_default(field)!r} ({field.description})"
@@ -472,7 +473,7 @@ class Params(SettingsSection):
         if not self.tune.space:
             model = self.train.model
             raise ValueError(
-                f"tune.space: is empty; name the parameters to search for a {model}: docs/reference/models.md"
+                f"tune.space is empty; name the hyperparameters of {model} to search: docs/reference/models.md"
             )
         return self
 
@@ -483,14 +484,14 @@ class Params(SettingsSection):
             raise ValueError("train.balance: a regression has no classes to balance; set it to null")
         if self.train.balance is not None and fairness.reweights:
             raise ValueError(
-                "train.balance: fairness.mitigate weighs classes already, by group; set one of the two to null"
+                "train.balance: fairness.mitigate already weights the classes by group; set one of the two to null"
             )
         if self.decide.threshold is not None and task != "binary":
-            raise ValueError(f"decide.threshold: decides between two classes, and this task is {task}; set it to null")
+            raise ValueError(f"decide.threshold: a {task} task has no threshold between two classes; set it to null")
         if isinstance(self.decide.threshold, ErrorCosts) and fairness.equalised is not None:
             raise ValueError(
-                "decide.threshold: fairness.mitigate sets a threshold for each group; give a probability to start "
-                "from, or set one of the two to null"
+                "decide.threshold: costs of errors cannot be combined with fairness.mitigate, which sets a threshold "
+                "for each group; give a probability to start from, or set one of the two to null"
             )
         return self
 
@@ -499,8 +500,8 @@ class Params(SettingsSection):
         path = PurePosixPath(self.data.suite)
         if path.parts[:1] != ("expectations",) or ".." in path.parts:
             raise ValueError(
-                f"data.suite: {self.data.suite!r} does not lie in expectations/, and only what lies there goes into "
-                "a version; move it, and write, for example, expectations/trips.json"
+                f"data.suite: {self.data.suite!r} is not in expectations/, the only folder from which a version takes "
+                "its suite; move the file there and write, for example, expectations/trips.json"
             )
         return self
 
@@ -535,7 +536,7 @@ class Params(SettingsSection):
         looked |= {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
         for name, key in looked.items():
             if name not in self.data.columns:
-                raise ValueError(f"{key}: {name!r} is not a column; columns: {', '.join(self.data.columns)}")
+                raise ValueError(f"{key}: {name!r} is not a column; name one of: {', '.join(self.data.columns)}")
         return self
 
     @model_validator(mode="after")
@@ -550,8 +551,8 @@ class Params(SettingsSection):
         for name, key in used.items():
             if name not in (*grain.by, *grain.how, self.data.time):
                 raise ValueError(
-                    f"data.rows.resample.how: nothing says how {name!r} is aggregated, and {key} uses it; write, for "
-                    f"example, {{{name}: last}}, or take it out of {key}"
+                    f"data.rows.resample.how: the aggregation of {name!r}, which {key} uses, is not set; write, for "
+                    f"example, {{{name}: last}}, or remove {name!r} from {key}"
                 )
         return self
 
@@ -568,8 +569,8 @@ class Params(SettingsSection):
         budget = self.triggers.budget
         if budget is not None and budget.money is not None and self.gain.money is None:
             raise ValueError(
-                f"triggers.budget.money: {budget.money:g} is a limit, and the cost of a retraining is not set; compute "
-                "it with `retrim policy cost`, which prints gain.money, or set triggers.budget.money to null"
+                f"triggers.budget.money: the limit is {budget.money:g}, but the cost of a retraining is not set; "
+                "compute it with `retrim policy cost`, which prints gain.money, or set triggers.budget.money to null"
             )
         return self
 
@@ -586,8 +587,9 @@ class Params(SettingsSection):
     def _enough_rows_judge(self) -> "Params":
         if self.gate.min_rows > self.split.judge_rows:
             raise ValueError(
-                f"gate.min_rows: {self.gate.min_rows} rows are required and split.judge_rows holds out "
-                f"{self.split.judge_rows}, so the gate can never open; lower the first or raise the second"
+                f"gate.min_rows: {self.gate.min_rows} rows are required, but split.judge_rows holds out only "
+                f"{self.split.judge_rows}, so no version could pass the gate; lower gate.min_rows or raise "
+                "split.judge_rows"
             )
         return self
 
@@ -608,7 +610,7 @@ def text_in(file: Path, variable: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{variable} names {file}, which cannot be read: {error}; name a readable file") from error
     if not text:
-        raise BadInputError(f"{variable} names {file}, which is empty; write the value into it")
+        raise BadInputError(f"{variable} names {file}, which is empty; write the value of {variable} into it")
     return text
 
 
@@ -691,15 +693,15 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
         BadInputError: It describes no table yet, or a section is wrong; names key, value and what is allowed.
     """
     if stated_at(document, "data") is None:
-        raise BadInputError(f"{name} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
+        raise BadInputError(f"{name} describes no table yet; describe one with `retrim init --data TABLE --target COL`")
     for key, moved in moved_in(document).items():
         raise BadInputError(
-            f"{name}: {key} is gone since retrim {moved.since}: {moved.said}; change it by hand, or run `retrim "
+            f"{name}: {key} was removed in retrim {moved.since}: {moved.said}; change {name} by hand, or run `retrim "
             "upgrade`"
         )
     for key, value, said, stated in fixed_in(document):
         if stated != value:
-            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), and {stated!r} is given; remove it")
+            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), but {stated!r} is given; remove {key}")
     try:
         return Params.model_validate(document)
     except ValidationError as error:
@@ -716,7 +718,7 @@ def fixed_in(document: Mapping[str, JsonValue]) -> Iterator[tuple[str, Any, str,
         if FOLLOWS in field.metadata and stated is not ABSENT:
             own = {each: value for each, value in section_in(document, section).items() if each != name}
             fewer = {**document, section: own}
-            yield key, stated_at(with_derived(fewer), key), f"it follows others: {derived.said}", stated
+            yield key, stated_at(with_derived(fewer), key), f"it is derived from other settings: {derived.said}", stated
 
 
 def _fields(section: str) -> Iterator[tuple[str, FieldInfo]]:

@@ -288,14 +288,14 @@ WRONG = {
     "versions run-directory --as-of 2020-01-01": (
         "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest"
     ),
-    "why 2020-01-01": "error: nothing was decided yet; run `retrim check` or `retrim retrain`",
+    "why 2020-01-01": "error: no decision has been made yet; run `retrim check` or `retrim retrain`",
     "ingest gone.csv": "error: gone.csv does not exist; name a file",
     "ingest expectations": "error: expectations is a folder; name one file",
     "profile": "error: no rows had landed by ",
-    "profile --target y": "error: --target describes a raw file: name it with --data FILE; ",
-    "profile --data gone.csv": "error: --data needs the column to predict: --target COL",
+    "profile --target y": "error: --target describes a raw file; name that file with --data FILE. ",
+    "profile --data gone.csv": "error: --data needs the column to predict; add --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
-    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, and --data",
+    "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, but --data",
     "batch show abc": "error: no landed batch begins with 'abc'; list them with `retrim batch list`, those in "
     "quarantine with `retrim batch list --quarantined`",
 }
@@ -321,11 +321,11 @@ BROKEN = {
     "gate.min_gain": (lambda params: params["gate"].update(min_gain="much"), "gate.min_gain"),
     "a suite outside of a version": (
         lambda params: params["data"].update(suite="expectations/../mine.json"),
-        "data.suite: 'expectations/../mine.json' does not lie in expectations/",
+        "data.suite: 'expectations/../mine.json' is not in expectations/",
     ),
     "an absolute suite": (
         lambda params: params["data"].update(suite="/etc/mine.json"),
-        "data.suite: '/etc/mine.json' does not lie in expectations/",
+        "data.suite: '/etc/mine.json' is not in expectations/",
     ),
     "a name with a space": (
         lambda params: params["data"].update(model="my bikes"),
@@ -333,7 +333,7 @@ BROKEN = {
     ),
     "a class that YAML takes for a truth value": (
         lambda params: params["data"].update(task="binary", positive=True),
-        'data.positive: put it in quotes, as it stands in the table, such as "yes" or "1" (got True)',
+        'data.positive: put the class in quotes, as it appears in the table, such as "yes" or "1" (got True)',
     ),
     "a log scale from 0": (
         lambda params: params["tune"]["space"].update(lambda_l1={"low": 0, "high": 9, "log": True}),

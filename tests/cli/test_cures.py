@@ -40,11 +40,11 @@ CASES = (
          (ROWS,)),
     Case("or look at a file: retrim profile --data FILE --target COL", "profile",
          ("profile --data rows.csv --target outcome",), again=""),
-    Case("describes a raw file: name it with --data FILE", "profile --target outcome", (),
+    Case("describes a raw file; name that file with --data FILE", "profile --target outcome", (),
          again="profile --target outcome --data rows.csv"),
-    Case("nothing was decided yet; run `retrim check` or `retrim retrain`", "why",
+    Case("no decision has been made yet; run `retrim check` or `retrim retrain`", "why",
          (ROWS, "retrain --as-of 2024-01-03")),
-    Case("IN is given without OUT; say where to write: retrim predict IN OUT", "predict rows.csv", (),
+    Case("IN is given without OUT; name a file to write to: retrim predict IN OUT", "predict rows.csv", (),
          again="predict rows.csv out.csv"),
     Case("make version 1: retrim retrain", "status", ("retrain --as-of 2024-01-03",), (ROWS,)),
     Case("nothing has landed; land some rows: retrim ingest FILE", "batch list", (ROWS,)),
@@ -73,7 +73,7 @@ CASES = (
         (),
         again="versions reproduce 7 --prove --chain",
     ),
-    Case("rows of two keys cannot be told apart. Change it back", "ingest more.csv", ("set data.key [number]",),
+    Case("Change data.key back; for a table with another key", "ingest more.csv", ("set data.key [number]",),
          (ROWS, "set data.key [number,group]")),
     Case("name key columns in params.yaml (data.key)", "ingest changed.csv --correction", ("set data.key [number]",),
          ("set data.key []",)),
@@ -94,8 +94,8 @@ EXCEPTIONS = {
     "start `retrim up` again": "only who removes a deployment by hand meets it; tests/operations/test_up.py starts it",
     "no part of `retrim up` runs": "says what is so; tests/operations/test_doctor.py plants it, test_up.py starts it",
     "`retrim up` was never started here": "says what is so, and that it is in order",
-    "triggers.budget.money: {} is a limit, and the cost of a retraining is not set; compute it with `retrim policy "
-    "cost`, which prints gain.money, or set triggers.budget.money to null": (
+    "triggers.budget.money: the limit is {}, but the cost of a retraining is not set; compute it with `retrim "
+    "policy cost`, which prints gain.money, or set triggers.budget.money to null": (
         "both settings are tried in tests/cures_settings/loading.py"
     ),
 }

@@ -78,8 +78,8 @@ def test_it_shows_the_state_of_the_moment_and_what_may_be_done(visitor: Visitor)
 @pytest.mark.parametrize(
     ("action", "fields", "words"),
     [
-        ("rollback", {"value": "1"}, "Say why: nothing was done."),
-        ("rollback", {"value": "1", "reason": "  "}, "Say why: nothing was done."),
+        ("rollback", {"value": "1"}, "Nothing was done, because no reason was given. Give one."),
+        ("rollback", {"value": "1", "reason": "  "}, "Nothing was done, because no reason was given. Give one."),
         ("rollback", {"value": "one", "reason": "why"}, "is not a version number"),
         ("rollback", {"value": "9" * 5000, "reason": "why"}, "is not a version number"),
         ("rollback", {"value": "9", "reason": "why"}, "Nothing was done:"),

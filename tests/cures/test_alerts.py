@@ -97,7 +97,7 @@ def test_the_line_for_nagios_says_what_to_type(session: Session) -> None:
     asked = json.loads(session.says("status --check --json", code=1))
 
     assert line == f"WARNING generated: {asked['said'][0]}"
-    assert (asked["level"], asked["said"]) == ("warning", ["nothing is live: retrim retrain"])
+    assert (asked["level"], asked["said"]) == ("warning", ["no version is live: retrim retrain"])
 
 
 def test_what_cannot_be_told_is_unknown_for_nagios(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,10 @@ WITH_A_VERSION = {
     "versions rollback --reason late": "has no live version; make version 1 with `retrim retrain`",
     "versions fairness": "there is no version yet; make the first: retrim retrain",
     "versions explain 100": "is live; name one with --version N, or make one: retrim retrain",
-    "policy alarms": "so there is no history to verify on; make one: `retrim retrain`",
+    "policy alarms": "so there is no history to verify on; make a version with `retrim retrain`",
     "status": "none yet: retrim check",
     "policy replay --from 2024-01-26": (
-        "nothing was checked yet, so there is no history to replay; first `retrim check` or"
+        "no check was made yet, so there is no history to replay; run `retrim check` or"
     ),
 }
 """What needs a version or a check says so, and both are made as it says."""
@@ -164,7 +164,7 @@ def opened_pages(world: World) -> int:
 
 @pytest.mark.cures(
     "the Prefect server at {} no longer answers; check that it runs. The next `retrim check` or `retrim retrain` "
-    "finishes what was under way",
+    "finishes the interrupted run",
     "stopped; a retraining that was under way is finished by the next `retrim check` or `retrim retrain`",
     "; `retrim check` resumes it",
     "its run is {}: `retrim check` finishes it",
@@ -220,7 +220,8 @@ def test_the_page_of_the_profile_names_the_check(story: Story, cure: Cure) -> No
 
 
 @pytest.mark.cures(
-    "no policy was tried here yet; try them first: retrim policy backtest", "switch one on: retrim policy set NAME"
+    "no policies have been backtested here yet; backtest them with: retrim policy backtest",
+    "switch one on: retrim policy set NAME",
 )
 def test_a_policy_is_set_once_it_was_tried(story: Story, cure: Cure) -> None:
     world = story.world

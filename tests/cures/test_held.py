@@ -167,8 +167,9 @@ def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: s
 
 
 @pytest.mark.cures(
-    "version {} was decided at {}: {}{}. This cannot be changed; for another model: retrim retrain --reason WHY",
-    "version {} does not wait for approval: its run {}; see `retrim status`",
+    "version {} was already decided at {}: {}{}. The answer cannot be changed; to train another version: retrim "
+    "retrain --reason WHY",
+    "version {} does not wait for approval: {}; see `retrim status`",
 )
 def test_what_was_answered_is_another_models_and_status_names_what_waits(asked: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(asked)

@@ -37,8 +37,8 @@ def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Se
 
 
 @pytest.mark.cures(
-    "data.columns: {} is {} and in batch {} {} was; change the role back; a table with other times is another: "
-    "retrim new DIR"
+    "data.columns: {} is {}, but in batch {} it was {}. Change the role back; for a table with other times, make a "
+    "workspace: retrim new DIR"
 )
 def test_a_role_of_a_time_is_changed_back(session: Session, cure: Cure) -> None:
     for name in ("rows", "more"):

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 Sit = Callable[[Desk], Session]
 
 
-@pytest.mark.cures("{} describes no table yet; describe it with `retrim init --data TABLE --target COL`")
+@pytest.mark.cures("{} describes no table yet; describe one with `retrim init --data TABLE --target COL`")
 def test_a_new_workspace_is_described_by_init(session: Session, cure: Cure, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (session.folder / "large.csv").resolve()
     other = session.folder.parent / "other"

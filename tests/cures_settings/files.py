@@ -88,13 +88,14 @@ ONCE = lines("2024-10-27T02:30:00,2,0.5,0.5,0.5,a,2.5,B", header=f"{HEADER},cloc
 MORE = lines(ROW.format("2024-10-20T10:00:00Z") + ",7", header=f"{HEADER},more")
 BERLIN = {"reading.zone": "Europe/Berlin"}
 FILES = (
-    Case("send the file with these columns, or declare them in params.yaml (data.columns)",
+    Case("send the file with these columns, or declare the columns of the file in params.yaml (data.columns)",
          {"data.columns.more": NUMBER}, ({"data.columns.more": GONE},), offered(PLAIN)),
-    Case("send the file with these columns, or declare them in params.yaml (data.columns)", {},
+    Case("send the file with these columns, or declare the columns of the file in params.yaml (data.columns)", {},
          ({"data.columns.more": NUMBER},), offered(MORE)),
-    Case("; to land it without, name the others under reading.skip", {}, ({"reading.skip": ["more"]},),
+    Case("; to land the file without the other columns, "
+         "name them under reading.skip", {}, ({"reading.skip": ["more"]},),
          offered(MORE)),
-    Case("clocks skipped it (daylight saving): correct the time, or set its zone (reading.zone)", BERLIN,
+    Case("daylight saving time skipped it: correct the time, or set its zone (reading.zone)", BERLIN,
          ({"reading.zone": "UTC"},), offered(lines(ROW.format("2024-03-31T02:30:00")))),
     Case("or name a column that says it (reading.repeated)",
          BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},

@@ -64,35 +64,34 @@ def schema(*gone: str, was: dict[str, tuple[str, ...]] | None = None, **more: st
 
 
 COLUMNS = (
-    Case("data.key: batch {} landed with the key [{}] and it is [{}] now; rows of two keys cannot be told apart. "
-         "Change it back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
-    Case("data.columns: `was` of {} names {}, and no landed batch has such a column; write a name that has landed "
+    Case("data.key: batch {} landed with the key [{}], but data.key is now "
+         "[{}]. Change data.key back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
+    Case("data.columns: `was` of {} names {}, but no landed batch has such a column; write a name that has landed "
         "({}), or remove `was`", {"data.columns.extra": {**NUMBER, "was": "more"}},
          ({"data.columns.extra": {**NUMBER, "was": "mass"}}, {"data.columns.extra": NUMBER}),
          landed(schema(mass="number"))),
-    Case("data.columns: {} and {} are names of one column, by a rename that is declared or stands in a landed batch; "
-         "give the other column a name of its own",
+    Case("data.columns: {} and {} are names of one column, because a rename is declared or recorded in a landed "
+         "batch; give the other column a name of its own",
          {"data.columns.mass": NUMBER, "data.columns.weight": NUMBER},
          ({"data.columns.weight": GONE, "data.columns.load": NUMBER},),
          landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)})), then="write all its names"),
     Case("data.columns: batch {} has both {}, and a rename says that they are one column; remove `was`",
          {"data.columns.mass": {**NUMBER, "was": "weight"}}, ({"data.columns.mass": NUMBER},),
          landed(schema(mass="number", weight="number"))),
-    Case("data.columns: {} is {} and in batch {} {} was; change the role back",
+    Case("data.columns: {} is {}, but in batch {} it was {}. Change the role back",
          {"data.columns.at.role": "forbidden", "data.columns.seen": {"type": "time", "role": "time"}},
          ({"data.columns.at.role": "time", "data.columns.seen.role": "forbidden"},), landed(schema(seen="time"))),
-    Case("data.columns: batch {} lacks the column {}, which is {} and which every row needs; if it had another name "
-        "then, write `was: OLD_NAME` beside it; else declare the earlier column again",
+    Case("data.columns: batch {} lacks the column {}, {}, which every row needs; if the column had another name in "
+         "that batch, write `was: OLD_NAME` beside it; else declare the earlier column again",
          {"data.columns.outcome": GONE, "data.columns.trips": {"type": "number", "role": "target"}},
          ({"data.columns.trips": {"type": "number", "role": "target", "was": "outcome"}},
           {"data.columns.trips": GONE, "data.columns.outcome": {"type": "number", "role": "target"}}),
          landed(schema())),
-    Case("data.columns: {} landed as {} too, by a rename that is not declared any more; write all its names: "
-         "`was: [{}]`",
+    Case("data.columns: {} also landed as {}, by a rename that is no longer declared; write all its names: `was: [{}]`",
          {"data.columns.mass": NUMBER}, ({"data.columns.mass": {**NUMBER, "was": ["weight"]}},),
          landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)}))),
-    Case("data.columns: {} landed as {} (batch {}) and is declared {}; {}. Declare it {} again, or give the new "
-        "values a column of another name", {"data.columns.extra": WHOLE},
+    Case("data.columns: {} landed as {} (batch {}) but is declared {}; {}. Declare it {} again, or give the new "
+         "values a column of another name", {"data.columns.extra": WHOLE},
          ({"data.columns.extra": NUMBER}, {"data.columns.extra": GONE, "data.columns.other": WHOLE}),
          landed(schema(extra="number"))),
 )  # fmt: skip
@@ -113,7 +112,7 @@ def thresholds(asked: Asked) -> None:
 
 
 GROUPED = (
-    Case("fairness.groups: the table has no column {}; name one that it has",
+    Case("fairness.groups: the table has no column {}; name a column of the table",
          {"fairness.groups": [{"column": "region", "cuts": [], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
     Case("fairness.groups: {} is not a number; give it cuts: []",
@@ -207,21 +206,21 @@ MODELLED = (
     *(Case(reason, space(num_leaves=7, **{name: 1}), (LEAVES,), check_space) for reason, name in NOT_SEARCHED.items()),
     Case("train.balance sets it, and corrects the probabilities", space(num_leaves=7, is_unbalance=True), (LEAVES,),
          check_space),
-    Case("tune.space: {} is not searched, as {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
+    Case("tune.space: {} cannot be searched, because {}; leave it out", space(num_leaves=7, num_threads=2), (LEAVES,),
          check_space),
-    Case("LightGBM refuses {} rows with {}: {}; check tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
+    Case("LightGBM cannot train on {} rows with {}: {}; check tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
     Case("tune.space: {} is not a parameter of LightGBM, which would ignore it{}", space(num_leafs=7), (LEAVES,),
          check_space),
-    Case("tune.space: {} and {} are both {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
-    Case("judge.loss: poisson needs a target of 0 or more, and the target holds {}; choose mse or mae",
+    Case("tune.space: {} and {} both mean {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
+    Case("judge.loss: poisson needs a target of 0 or more, but the target has {}; choose mse or mae",
          LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
     Case("tune.space: l2 is {}; write a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
          fit(Y)),
     Case("judge.loss: {} cannot train for {} on a {} target; choose one of its LOSSES ({})",
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
-    Case("{}{} is code that this workspace does not name, so it is not run; read it, and name it as train.model in "
+    Case("{}{} is not run, because params.yaml does not name it; read the code, and name it as train.model in "
          "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
-    Case("tune.space: a stack blends two estimators or more, and {} is named; name another",
+    Case("tune.space: a stack blends two or more estimators, but only {} is named; name another",
          STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is {}; write a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
          (space(held_share=0.2, **BLEND),), fit(Y)),
@@ -237,7 +236,7 @@ MODELLED = (
          {"tune.sampler": "BruteForceSampler", "tune.space": {"rate": {"low": 0.1, "high": 0.2}}},
          ({"tune.sampler": "tpe"}, {"tune.space": {"rate": {"choices": [number / 9 for number in range(9)]}}}),
          searched),
-    Case("tune.sampler: the sampler {} refuses its arguments ({}); correct them",
+    Case("tune.sampler: the sampler {} refuses its arguments ({}); correct the arguments",
          {"tune.sampler": {"tpe": {"startup": 3}}},
          ({"tune.sampler": "tpe"},), searched),
     Case("tune.sampler: {} does not propose the same trials when a search resumes; use one that does: {}",

@@ -38,12 +38,12 @@ COMPUTED = (
     "is registered twice",
     "rows are too few for",
     "had a label due before the",
-    "would be left to fit on, beside",
+    "would be left to fit on, because",
 )
 """Refusals of what is computed with, and of no setting; what catches them says what to set."""
 NEVER_SAID = {
     "it has no %": "put into the text beside it",
-    "{} has {} fields; a cron expression has minute, hour, day, month, weekday": (
+    "{} has {} fields, but a cron expression has 5: minute, hour, day, month, weekday": (
         "what has other than five fields is taken for a span before"
     ),
 }

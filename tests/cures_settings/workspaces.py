@@ -205,7 +205,8 @@ WORKSPACES = (
          ({"train.model": "gbm"},), mode),
     Made("{}; release.approval asks a person: import it again with --reason", {"release.approval.moves": ["promote"]},
          ({"release.approval.moves": []},), waiting),
-    Case("drift.alarms is null, so no rate is set; set, for example, {at_most: 1}", {"drift.alarms": None},
+    Case("drift.alarms is null, so no rate of alarms is set; set it to "
+         "{at_most: 1}, for example", {"drift.alarms": None},
          ({"drift.alarms": {"at_most": 1}},), verified,
          then="no version is live"),
     Case("{} was trained on rows of another granularity: data.rows.resample was {} and is {}. Change it back",
@@ -217,7 +218,7 @@ WORKSPACES = (
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 5}]},), fairness),
     Made("more new rows: half of gain.rows_per_check, 20 to 100",
          {"triggers.rules": ["drift"], "gain.rows_per_check": 300}, ({"gain.rows_per_check": 48},), too_few_rows),
-    Case("{} is of the same model in the same store; give one another name (data.model)", {},
+    Case("{} has the same model name in the same store; rename one of the two (data.model)", {},
          ({"data.model": "other"},), twins),
     Case("two workspaces have the model name {}; give one of them another name (data.model)", {},
          ({"data.model": "other"},), served_twins),
@@ -228,14 +229,14 @@ WORKSPACES = (
          {}, ({"proof.trusted_keys": ["theirs"]},), log_of_others, made=True),
     Case("the imported model holds code of its own (SHA-256 {}, {} bytes), and train.model names no file with the same "
          "bytes", {}, ({"train.model": OWN},), strange_code),
-    Case("{}: none of this changes what a model is trained on; try a key of data, prepare, train, "
+    Case("{}: this changes nothing that a model is trained on; change a key of data, prepare or train, "
          "split.sliding_rows or judge.loss", {"gate.min_gain": 0.5},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),
-    Case("data.columns.{}: no column of this name and type has landed; name one that has: {}",
+    Case("data.columns.{}: no column of this name and type has landed; name one of: {}",
          OTHERWISE | {"data.columns.level.type": "integer"}, ({"data.columns.level.type": "number"},), tried),
-    Case("data.columns: the role {} moves to another column; leave it where it is", OTHERWISE | OTHER_TARGET,
+    Case("data.columns: the role {} moves to another column; leave it as in params.yaml", OTHERWISE | OTHER_TARGET,
          ({"data.columns.outcome.role": "target", "data.columns.level.role": "feature"},), tried),
-    Case("data.columns: a landed column is missing; give it the role forbidden instead",
+    Case("data.columns: the landed column {} is missing; give it the role forbidden instead",
          {"data.columns": WITHOUT_SLOPE},
          ({"data.columns": WITHOUT_SLOPE | {"slope": {"type": "number", "role": "forbidden"}}},), tried),
 )  # fmt: skip

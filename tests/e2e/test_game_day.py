@@ -15,7 +15,13 @@ from tests.builders.world import World
 
 pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
-SHORT = ("S3 is away", "the disk is full", "the live model is altered", "params.yaml is broken", "a file is rubbish")
+SHORT = (
+    "S3 is unreachable",
+    "the disk is full",
+    "the live model is altered",
+    "params.yaml is broken",
+    "a file is rubbish",
+)
 
 
 @contextmanager

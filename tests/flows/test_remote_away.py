@@ -62,7 +62,7 @@ def test_the_run_waits_and_nothing_has_a_number(seen: dict[str, Any]) -> None:
 
 def test_status_and_an_alert_say_so(seen: dict[str, Any]) -> None:
     assert [run["id"] for run in seen["away"]["status"]["unpushed"]] == [seen["first"]["run"]]
-    assert "the DVC remote does not take its files" in " ".join(seen["away"]["screen"].split())
+    assert "its files cannot be pushed to the DVC remote" in " ".join(seen["away"]["screen"].split())
     assert seen["between"]["alerts"] == ["remote away"]  # once, however often it was tried
 
 

@@ -21,7 +21,7 @@ def torn_parquet() -> bytes:
 
 BAD: dict[str, tuple[str | bytes, str, str]] = {
     "not a table": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "", "is a table of text"),
-    "empty file": (b"", "", "holds a table"),
+    "empty file": (b"", "", "contains a table"),
     "no rows": (HEADER, "", "has rows"),
     "missing column": (GOOD.replace(",price", "").replace(",9.5", "").replace(",8", ""), "", "has the columns"),
     "extra column": (GOOD.replace("\n", ",1\n").replace("price,1", "price,extra"), "", "has the columns"),

@@ -59,7 +59,7 @@ def test_what_moved_is_said_backed_up_and_committed(tmp_path: Path) -> None:
     assert load_params(place.params).batches.skip == "all"
 
 
-@pytest.mark.cures("{}: {} is gone since retrim {}: {}; change it by hand, or run `retrim upgrade`")
+@pytest.mark.cures("{}: {} was removed in retrim {}: {}; change {} by hand, or run `retrim upgrade`")
 def test_settings_that_are_gone_are_read_once_they_are_moved(tmp_path: Path, cure: Cure) -> None:
     place = workspace(tmp_path, EARLIER)
     with pytest.raises(BadInputError) as refused:

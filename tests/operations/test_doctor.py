@@ -129,16 +129,16 @@ def stop_parts(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("plant", "check", "level", "said", "cure"),
     [
-        (spoil_settings, "settings", "critical", "seed", "fix what it names"),
+        (spoil_settings, "settings", "critical", "seed", "correct what the message names"),
         (lose_suite, "settings", "critical", "is missing", "git"),
-        (name_other_code, "versions", "critical", "pinned to retrim 0.0.9", "fix what it names"),
+        (name_other_code, "versions", "critical", "pinned to retrim 0.0.9", "correct what the message names"),
         (lock_other_packages, "packages", "warning", "0.1 in requirements.lock", "pip install"),
-        (drop_repository, "git", "critical", "not a git repository", "fix what it names"),
+        (drop_repository, "git", "critical", "not a git repository", "correct what the message names"),
         (leave_git_lock, "git", "critical", "index.lock", "rm "),
-        (begin_merge, "git", "warning", "a merge or rebase", "end it"),
+        (begin_merge, "git", "warning", "a merge or rebase", "finish or abort"),
         (spoil_hook, "git", "warning", "pre-commit", "chmod +x"),
         (open_password, "permissions", "critical", "var/ui/password", "chmod go="),
-        (spoil_store, "store", "critical", "file is not a database", "fix what it names"),
+        (spoil_store, "store", "critical", "file is not a database", "correct what the message names"),
         (fall_behind, "schedule", "critical", "overdue: monitor; no worker runs", "retrim up"),
         (rest, "schedule", "warning", "no worker runs", "retrim up"),
         (stop_parts, "parts", "warning", "no part of `retrim up` runs", "retrim up"),
@@ -168,7 +168,13 @@ def test_keys_as_they_are_made_are_in_order_until_others_may_read_the_private_on
 @pytest.mark.parametrize(
     ("name", "value", "check", "level", "said"),
     [
-        ("RETRIM_STOREURL", "sqlite:///x.db", "variables", "warning", "nothing reads the variable RETRIM_STOREURL"),
+        (
+            "RETRIM_STOREURL",
+            "sqlite:///x.db",
+            "variables",
+            "warning",
+            "the environment variable RETRIM_STOREURL is set, but nothing reads it",
+        ),
         ("RETRIM_CORES", "many", "variables", "critical", "RETRIM_CORES is 'many'"),
         ("RETRIM_PREFECT_URL", "http://127.0.0.1:9/api", "Prefect", "critical", "no Prefect server answers"),
         ("RETRIM_STORE_URL", "postgresql+psycopg://u@127.0.0.1:9/x", "store", "critical", "store"),
@@ -215,7 +221,9 @@ def test_an_address_in_a_file_is_no_strange_variable(
     assert "nothing reads" not in worst(workspace, "variables").said
 
 
-@pytest.mark.cures("the schedule of {} runs already, started by `retrim schedule` or `retrim up`; stop it first")
+@pytest.mark.cures(
+    "the schedule of {} is already running, started by `retrim schedule` or `retrim up`; stop that command first"
+)
 def test_a_schedule_that_runs_keeps_another_installation_away(workspace: Workspace, cure: Cure) -> None:
     with held_locks(workspace, "schedule"), pytest.raises(RefusedError) as raised:
         refuse_other_schedules([workspace])

@@ -67,7 +67,7 @@ def test_a_free_port_is_taken_again_the_next_time(tmp_path: Path) -> None:
     assert plan(tmp_path, "a", "b") == first == installation_at(tmp_path)
 
 
-@pytest.mark.cures("{} has no installation; start one with `retrim up {}`")
+@pytest.mark.cures("`retrim up` was never started for {}; start it with `retrim up {}`")
 def test_where_none_was_begun_the_error_says_how_to(tmp_path: Path, cure: Cure) -> None:
     with pytest.raises(BadInputError) as raised:
         installation_at(tmp_path)

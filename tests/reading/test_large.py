@@ -20,7 +20,7 @@ from retrim.table.reading import PLAIN
 
 HEADER = "at,order,weight,items,country,price\n"
 ROWS = 3000
-CHANGED = "was changed while it was read"
+CHANGED = "changed while retrim read it"
 LINES = [f'2024-01-01T10:00:00Z,{number},0.5,2,"N""L,\n{number}",9.5\n' for number in range(ROWS)]
 TEXT = (HEADER + "".join(LINES)).encode()
 TABLE = pa.table(

@@ -243,7 +243,7 @@ def test_a_fault_shows_ten_rows_and_counts_all(shop: DataParams) -> None:
     [
         (b"", "empty file"),
         (b"\n \n", "only blank lines"),
-        (GOOD.split(b"\n")[0], "a header and no row"),
+        (GOOD.split(b"\n")[0], "a header but no rows"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary"),
         (b"%PDF-1.7 nothing\nhere", "missing: at"),
         (b'{"at": 1}', "missing: price"),
@@ -293,7 +293,7 @@ def test_a_name_that_differs_in_blanks_or_capitals_is_named_in_the_cure(shop: Da
     (fault,) = read_content(GOOD.replace(b"price", b" Price "), shop, labels=False).faults
 
     assert [example.value for example in fault.examples] == ["missing: price", "not declared: ' Price '"]
-    assert fault.cure.endswith("blanks and capitals count: ' Price ' is not 'price'")
+    assert fault.cure.endswith("column names are compared with their blanks and capitals: ' Price ' is not 'price'")
 
 
 @pytest.mark.parametrize(

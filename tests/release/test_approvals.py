@@ -164,7 +164,7 @@ def test_a_killed_approval_is_finished_by_saying_it_again(desk: Desk, monkeypatc
         with pytest.raises(Killed):
             say(desk, approve)
     between = (live_version(desk), run_state(desk, 2))
-    with pytest.raises(RefusedError, match="did not take effect"):
+    with pytest.raises(RefusedError, match="to make that answer take effect"):
         say(desk, reject)
     say(desk, approve, day=30)
 

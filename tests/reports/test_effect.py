@@ -71,7 +71,7 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"gate.min_gain": 0.5}, "gate.min_gain: none of this changes what a model is trained on"),
+        ({"gate.min_gain": 0.5}, "gate.min_gain: this changes nothing that a model is trained on"),
         ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
         ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),
         ({"reading.trim": True}, "reading.trim cannot be tried"),

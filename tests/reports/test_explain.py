@@ -169,12 +169,12 @@ def test_a_key_that_is_not_there_names_the_near_ones(desk: Desk) -> None:
 
 
 def test_a_prediction_that_was_not_stored_names_the_near_ones(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match=r"version 1 .*; near ones: "):
+    with pytest.raises(BadInputError, match=r"version 1 .*; similar keys are "):
         ask(desk, f"{key_of(desk, 2)}@1")
 
 
 def test_a_prediction_of_two_versions_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="names version 1, and --version names version 2"):
+    with pytest.raises(BadInputError, match="names version 1, but --version names version 2"):
         ask(desk, f"{key_of(desk, 13)}@1", version=2)
 
 

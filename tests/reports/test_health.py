@@ -47,7 +47,7 @@ def test_a_live_version_and_nothing_else_is_ok(desk: Desk) -> None:
 def test_a_workspace_without_a_version_is_a_warning(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "workspace")
 
-    assert health(desk) == (HealthLevel.WARNING, "WARNING generated: nothing is live: retrim retrain")
+    assert health(desk) == (HealthLevel.WARNING, "WARNING generated: no version is live: retrim retrain")
 
 
 def test_a_schedule_that_is_dead_is_critical_until_a_check_is_made(desk: Desk) -> None:
@@ -90,7 +90,7 @@ def test_a_version_that_waits_is_a_warning_with_the_command_that_answers(desk: D
 
     assert health(desk) == (
         HealthLevel.WARNING,
-        "WARNING generated: version 2 waits: retrim versions approve 2 --reason WHY",
+        "WARNING generated: version 2 waits for approval: retrim versions approve 2 --reason WHY",
     )
 
 

@@ -198,7 +198,7 @@ def test_a_table_of_a_database_is_predicted_into_another_once_and_its_password_i
     assert not any(b"hunter2" in file.read_bytes() for file in paths.jobs.iterdir())
 
 
-@pytest.mark.cures("jobs may no longer use {}; allow it: `retrim serve --jobs-under {}`")
+@pytest.mark.cures("jobs may no longer use {}; allow this address: `retrim serve --jobs-under {}`")
 def test_a_database_that_jobs_may_not_use_any_more_fails_those_that_waited(desk: Desk, cure: Cure) -> None:
     paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
     allowed = Jobs(paths.root, paths.jobs, AllowedPlaces(paths.root, [where]), None, lambda: desk.day(15))

@@ -157,7 +157,7 @@ def test_bad_cells_go_beside_with_row_column_value_and_reason_and_the_rest_is_pr
     assert rejected["row"].tolist() == [3, 7, 20, 30]
     assert rejected["column"].fillna("").tolist() == ["level", "", "group", "slope"]
     assert rejected["value"][0] == "much"
-    assert rejected["reason"][0] == f"not so: {RULES['number']}"
+    assert rejected["reason"][0] == f"breaks the rule: {RULES['number']}"
     good = sorted(set(range(48)) - {3, 7, 20, 30})
     assert found["row"].tolist() == good
     np.testing.assert_array_equal(found["prediction"], said(desk, new_rows(desk).iloc[good]))
@@ -199,7 +199,7 @@ def test_a_value_out_of_the_bounds_of_the_suite_is_rejected(desk: Desk, tmp_path
     rejected = pd.read_csv(tmp_path / "out.rejected.csv")
 
     assert rejected[["row", "column"]].values.tolist() == [[2, "level"], [9, "group"]]
-    assert rejected["reason"].tolist() == ["not so: is at most 5", "not so: is one of a, b, c"]
+    assert rejected["reason"].tolist() == ["breaks the rule: is at most 5", "breaks the rule: is one of a, b, c"]
 
 
 def test_whatever_a_suite_asks_of_a_row_keeps_it_out(desk: Desk, tmp_path: Path) -> None:
@@ -265,8 +265,8 @@ def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) 
     ("spelt", "said"),
     [
         ((",", ";"), r"separate the columns by commas; the header is 'at;number"),
-        (("level", "Level"), "blanks and capitals count: 'Level' is not 'level'"),
-        ((",level", ", level"), "blanks and capitals count: ' level' is not 'level'"),
+        (("level", "Level"), "column names are compared with their blanks and capitals: 'Level' is not 'level'"),
+        ((",level", ", level"), "column names are compared with their blanks and capitals: ' level' is not 'level'"),
     ],
 )
 def test_columns_that_are_spelt_otherwise_are_told(
@@ -797,7 +797,9 @@ def test_local_times_of_the_hour_that_comes_twice_are_rejected(desk: Desk, tmp_p
 
     assert (found["row"].tolist(), rejected["row"].tolist()) == ([0, 4, 5], [1, 2, 3])
     assert pd.to_datetime(found["at"], utc=True)[1] == pd.Timestamp("2024-10-27T01:30Z")
-    assert set(rejected["reason"]) == {"not so: is a time that clocks in Europe/Berlin showed once, or has its offset"}
+    assert set(rejected["reason"]) == {
+        "breaks the rule: is a time that occurs once in Europe/Berlin, or has its offset"
+    }
 
 
 def test_a_declared_column_says_which_of_the_two_hours_it_is(desk: Desk, tmp_path: Path) -> None:

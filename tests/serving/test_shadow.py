@@ -198,7 +198,9 @@ def test_a_process_that_cannot_be_started_is_tried_again(
     until(lambda: len(caplog.records) > 1)
     shadows.stop()
 
-    assert {record.getMessage().split("(")[0] for record in caplog.records} == {"the shadows' process is gone "}
+    assert {record.getMessage().split("(")[0] for record in caplog.records} == {
+        "the process of the shadow versions ended "
+    }
 
 
 def answered(desk: Desk) -> bool:

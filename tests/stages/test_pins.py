@@ -281,7 +281,7 @@ def test_pinned_settings_that_were_edited_are_refused(pinned: Paths) -> None:
     settings = json.loads(pinned.settings.read_bytes())
     write_file(pinned.settings, to_json({**settings, "gate": {**settings["gate"], "min_gain": 0.02}}))
 
-    with pytest.raises(BadInputError, match=r"sets gate\.min_gain = 0\.01, and 0\.02 is pinned"):
+    with pytest.raises(BadInputError, match=r"sets gate\.min_gain = 0\.01, but 0\.02 is pinned"):
         check_settings(pinned)
 
 
@@ -299,7 +299,7 @@ def test_no_stage_runs_where_params_yaml_means_something_else(
         main(run)
 
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("error: params.yaml sets gate.min_gain = 0.02, and 0.01 is pinned")
+    assert capsys.readouterr().err.startswith("error: params.yaml sets gate.min_gain = 0.02, but 0.01 is pinned")
 
 
 class FreshParams(SettingsSection):

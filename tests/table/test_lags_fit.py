@@ -26,10 +26,10 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
 @pytest.mark.parametrize(
     ("features", "history", "said"),
     [
-        ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is not a column; columns: at, order"),
-        ([{"of": "country", "lag": 1}], {}, "'country' is a category, and a lag or statistic needs a number"),
-        ([{"of": "price", "lag": "2h"}], {}, "not due by then; write a lag of at least label_horizon 1D"),
-        ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h back is not due by then"),
+        ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is not a column; name one of: at, order"),
+        ([{"of": "country", "lag": 1}], {}, "'country' is a category, but a lag or statistic needs a number"),
+        ([{"of": "price", "lag": "2h"}], {}, "earlier is not due yet; write a lag of at least label_horizon 1D"),
+        ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h earlier is not due yet"),
         ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is not a column"),
         ([LAG], {"entity": ["price"]}, "history.entity: 'price' has the role 'target'"),
         (
@@ -37,21 +37,21 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
             {"entity": ["zone"]},
             "history.entity: 'zone' has the role 'forbidden', and grouping rows by it would reveal it",
         ),
-        ([LAG], {"entity": ["weight"]}, "history.entity: 'weight' is a number, which has many spellings"),
+        ([LAG], {"entity": ["weight"]}, "history.entity: 'weight' is a number, which can be written in many ways"),
         (
             [LAG],
             {"known_ahead": ["items"]},
-            "history.known_ahead: says what is known before the event, but ahead is null",
+            "history.known_ahead: names columns, but ahead is null",
         ),
         (
             [LAG],
             {"ahead": "1h", "known_ahead": ["items", "country"]},
-            "history.ahead: nothing says that 'weight' is known 1h before its row's event; list each",
+            "history.ahead: nothing declares that 'weight' is known 1h before the event of the row; list each",
         ),
         (
             [{"of": "weight", "lag": "24h"}],
             {"ahead": "24h", "known_ahead": ["weight", "items", "country"]},
-            "the row 24h back is not known 24h ahead; write a lag above 24h",
+            "the lag 24h is not longer than ahead; write a lag above 24h",
         ),
         (
             [{"of": "price", "lag": "36h"}],
@@ -71,7 +71,7 @@ def test_a_column_that_has_the_name_of_a_feature_from_the_past_is_refused() -> N
     columns = SHOP["columns"] | {"weight lag 1": {"type": "number", "role": "feature"}}
     told = {"columns": columns, "history": {"entity": [], "ahead": None, "known_ahead": [], "features": [LAG]}}
 
-    with pytest.raises(ValidationError, match=r"features: .* 'weight lag 1' too;"):
+    with pytest.raises(ValidationError, match=r"features: 'weight lag 1' is also the name of a column"):
         DataParams.model_validate(SHOP | told)
 
 

@@ -122,7 +122,7 @@ class TestARename:
         assert any({"'height'", "'level'"} <= set(fault.split()) for fault in schema_faults(files, both))
 
     def test_from_a_column_that_is_declared_too_is_refused_at_once(self) -> None:
-        with pytest.raises(ValueError, match=r"'height' was 'level',"):
+        with pytest.raises(ValueError, match=r"`was` of 'height' is 'level',"):
             declared(height=feature("number", was="level"))
 
     def test_of_two_columns_of_one_batch_is_a_fault(self) -> None:

@@ -111,7 +111,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
     ("filters", "resample", "said"),
     [
         ([{"column": "price", "at_least": 0}], None, "rows.where: 'price' is the target, which is not known"),
-        ([{"column": "wieght", "at_least": 0}], None, "rows.where: 'wieght' is not a column; columns: at, order"),
+        ([{"column": "wieght", "at_least": 0}], None, "rows.where: 'wieght' is not a column; name one of: at, order"),
         ([{"column": "country", "at_least": 0}], None, "'country' is a category, which has no order"),
         ([{"column": "at", "among": ["x"]}], None, "'at' is a time, which takes only not_missing"),
         (
@@ -134,17 +134,17 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         (
             [],
             {"every": "1h", "by": ["country"], "how": {"price": "sum"}},
-            "nothing says how 'weight', 'items' is aggregated",
+            "the aggregation of 'weight', 'items' is not set",
         ),
         (
             [],
             {"every": "1h", "by": [], "how": HOW | {"country": "sum"}},
-            "'country' is a category, of which there is no",
+            "'country' is a category, which has no",
         ),
         (
             [],
             {"every": "1h", "by": ["country"], "how": HOW | {"at": "max"}},
-            "'at' is the time, its due time, or",
+            "'at' is the event time, the due time or",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def test_the_mean_of_predicted_counts_is_that_of_the_counts() -> None:
 
 
 def test_targets_below_zero_are_no_counts() -> None:
-    with pytest.raises(BadInputError, match=r"poisson .*target holds -"):
+    with pytest.raises(BadInputError, match=r"poisson .*target has -"):
         fit("linear", view(), X, NOISE, loss="poisson", l2=0.01)
 
 
@@ -195,5 +195,5 @@ def test_a_chance_of_a_forest_in_a_leaf_of_one_kind_is_its_share_with_one_usual_
 
 @pytest.mark.parametrize("name", ["boosting", "learning_rate", "eta", "bagging_freq"])
 def test_what_a_forest_has_not_is_not_searched(name: str) -> None:
-    with pytest.raises(BadInputError, match=f"'{name}' is not"):
+    with pytest.raises(BadInputError, match=f"'{name}' cannot be searched"):
         MODELS["forest"].check_space([name])

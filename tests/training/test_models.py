@@ -87,7 +87,7 @@ def test_one_class_alone_is_refused() -> None:
 
 
 def test_a_target_beyond_single_precision_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"1e\+39, and gbm .*3\.4e38"):
+    with pytest.raises(BadInputError, match=r"1e\+39, but gbm .*3\.4e38"):
         fit(view(), X, np.full(len(X), 1e39))
 
 
@@ -108,9 +108,9 @@ def test_an_unknown_kind_of_model_is_refused_with_those_there_are() -> None:
     ("names", "said"),
     [
         (["num_leavs"], r"'num_leavs' is not a parameter of LightGBM, .*; did you mean 'num_leaves'\?"),
-        (["learning_rate", "zzzzzz"], "'zzzzzz' is not a parameter of LightGBM, which would ignore it$"),
-        (["num_boost_round"], "'num_boost_round' is not searched, as tune.max_rounds"),
-        (["learning_rate", "eta"], "'learning_rate' and 'eta' are both learning_rate; keep one"),
+        (["learning_rate", "zzzzzz"], "'zzzzzz' is not a parameter of LightGBM, which would ignore it; leave it out$"),
+        (["num_boost_round"], "'num_boost_round' cannot be searched, because tune.max_rounds"),
+        (["learning_rate", "eta"], "'learning_rate' and 'eta' both mean learning_rate; keep one"),
     ],
 )
 def test_a_space_that_lightgbm_would_pass_over_in_part_is_refused(names: list[str], said: str) -> None:

@@ -68,12 +68,14 @@ def test_its_code_lies_beside_the_model() -> None:
 
 @pytest.mark.parametrize("part", ["fit", "predict", "save", "load"])
 def test_a_function_that_is_missing_is_named(part: str) -> None:
-    with pytest.raises(BadInputError, match=rf"models/m\.py: has no {part}; docs/how-to/own-model\.md says what"):
+    with pytest.raises(
+        BadInputError, match=rf"models/m\.py lacks {part}; add them as docs/how-to/own-model\.md describes"
+    ):
         fit(named(**{part: ""}))
 
 
 def test_constants_that_are_missing_are_named() -> None:
-    with pytest.raises(BadInputError, match="has no HYPERPARAMETERS, LOSSES;"):
+    with pytest.raises(BadInputError, match="lacks HYPERPARAMETERS, LOSSES;"):
         fit(named(constants=""))
 
 
@@ -86,32 +88,35 @@ def test_constants_that_are_missing_are_named() -> None:
         ),
         (
             {"predict": "def predict(model, matrix):\n    return ['x'] * len(matrix)\n"},
-            "predict gives a list .*array of numbers",
+            "predict returns a list .*array of numbers",
         ),
         (
             {"predict": "def predict(model, matrix):\n    return matrix[:, 0] * float('nan')\n"},
-            "60 of 60 values as missing or infinite",
+            "60 of 60 values that predict returns are missing or infinite",
         ),
-        ({"save": "def save(model):\n    return 'text'\n"}, "save gives str; give bytes, such as skops.io.dumps"),
-        ({"load": "def load(content):\n    return 3.0\n"}, "load gives a model whose predictions differ"),
+        (
+            {"save": "def save(model):\n    return 'text'\n"},
+            "save returns str; return bytes, such as those of skops.io.dumps",
+        ),
+        ({"load": "def load(content):\n    return 3.0\n"}, "load returns a model whose predictions differ"),
         (
             {"fit": "def fit(matrix, actual, about):\n    return 1 / 0\n"},
-            r"m\.py:4: fit refuses 60 rows: ZeroDivisionError",
+            r"m\.py:4: fit on 60 rows fails with ZeroDivisionError",
         ),
-        ({"save": "def save(model):\n    raise KeyError('x')\n"}, r"models/m\.py:8: save: KeyError: 'x'"),
-        ({"save": "def save(model\n"}, r"models/m\.py: is not valid Python: "),
-        ({"constants": "1 / 0\n"}, r"models/m\.py:1: ZeroDivisionError while it is imported"),
-        ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle; use skops.io"),
-        ({"load": "from joblib import load\n"}, "imports joblib; use skops.io"),
+        ({"save": "def save(model):\n    raise KeyError('x')\n"}, r"models/m\.py:8: save fails with KeyError: 'x'"),
+        ({"save": "def save(model\n"}, r"models/m\.py is not valid Python "),
+        ({"constants": "1 / 0\n"}, r"models/m\.py:1: the import fails with ZeroDivisionError"),
+        ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle, but retrim never unpickles; use skops.io"),
+        ({"load": "from joblib import load\n"}, "imports joblib, but retrim never unpickles; use skops.io"),
         (
             {"predict": "def predict(model, matrix):\n    return [10**400] * len(matrix)\n"},
-            "predict gives a list .*array of numbers",
+            "predict returns a list .*array of numbers",
         ),
         (
             {"predict": "import sys\ndef predict(model, matrix):\n    sys.exit(0)\n"},
-            r"m\.py:7: predict: SystemExit: 0",
+            r"m\.py:7: predict fails with SystemExit: 0",
         ),
-        ({"constants": "raise SystemExit(0)\n"}, r"models/m\.py:1: SystemExit while it is imported"),
+        ({"constants": "raise SystemExit(0)\n"}, r"models/m\.py:1: the import fails with SystemExit"),
     ],
 )
 def test_what_a_function_may_not_give_is_a_mistake_told_in_words(changed: dict[str, str], said: str) -> None:
@@ -150,7 +155,7 @@ def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
 @pytest.mark.parametrize(
     ("task", "given", "said"),
     [
-        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; give probabilities from 0 to 1"),
+        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; return probabilities from 0 to 1"),
         ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the probabilities of a row sum to 0.7; make each row sum to 1"),
         ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task needs \(60, 2\)"),
     ],
@@ -193,7 +198,7 @@ def test_code_that_nobody_stands_for_is_not_run() -> None:
 def test_other_code_beside_a_model_than_its_name_says_is_refused() -> None:
     files = fit(named()).files()
 
-    with pytest.raises(RefusedError, match=r"not own:models/m\.py"):
+    with pytest.raises(RefusedError, match=r"differs from own:models/m\.py"):
         MODELS[named()].load(view(), {**files, CODE_FILE: files[CODE_FILE] + b"\n"})
 
 

@@ -63,7 +63,7 @@ def test_the_files_of_each_kind_lie_side_by_side() -> None:
     ("names", "said"),
     [
         (["gbm.num_leaves", "linear.l2"], "stack needs 'held_share'"),
-        (["held_share", "gbm.num_leaves"], "two estimators or more, and gbm is named"),
+        (["held_share", "gbm.num_leaves"], "two or more estimators, but only gbm is named"),
         (["held_share", "num_leaves"], "'num_leaves' is not a parameter of a stack; name it with its estimator"),
         (["held_share", "stack.held_share"], "'stack.held_share' is not a parameter of a stack"),
         (
@@ -100,8 +100,8 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 @pytest.mark.parametrize(
     ("kinds", "task", "loss", "said"),
     [
-        (("forest", "gbm"), "binary", "log_loss", r"these differ \(forest: chance, gbm: log odds\)"),
-        (("forest", "gbm"), "regression", "poisson", r"these differ \(forest: identity, gbm: log\)"),
+        (("forest", "gbm"), "binary", "log_loss", r"its estimators use several \(forest: chance, gbm: log odds\)"),
+        (("forest", "gbm"), "regression", "poisson", r"its estimators use several \(forest: identity, gbm: log\)"),
         (("gbm", "linear"), "binary", "log_loss", r"in a stack, for linear: .*linear cannot train for .*binary"),
         (
             ("gbm", "logistic"),

@@ -217,7 +217,7 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
     """
     decisions = workspace.store.decisions(workspace.model)
     if not decisions:
-        raise BadInputError("nothing was decided yet; run `retrim check` or `retrim retrain`")
+        raise BadInputError("no decision has been made yet; run `retrim check` or `retrim retrain`")
     found = [row for row in decisions if row.id == which] or [
         row for row in decisions if row.source != REFIT and (which is None or row.as_of.startswith(which))
     ]

@@ -157,7 +157,7 @@ def flows_of(workspace: "Workspace") -> Iterator[None]:
                 raise
             raise RetrimError(
                 f"the Prefect server at {api.url} no longer answers; check that it runs. The next `retrim check` or "
-                "`retrim retrain` finishes what was under way"
+                "`retrim retrain` finishes the interrupted run"
             ) from error
 
 
@@ -240,7 +240,7 @@ def run(app: typer.Typer) -> NoReturn:
             _fail(str(told), told.exit_code)
         if isinstance(error, OSError) and error.errno is not None:
             where = "" if error.filename is None else f" at {error.filename}"
-            _fail(f"{str(error.strerror).lower()}{where}; look at the disk and its permissions, then try again", 3)
+            _fail(f"{str(error.strerror).lower()}{where}; check the disk and its permissions, then try again", 3)
         traceback.print_exc()
         _fail(f"{name}: {error}; this is a bug in retrim, not your mistake: report it with the lines above", 3)
     sys.exit(ended if isinstance(ended, int) else 0)

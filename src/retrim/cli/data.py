@@ -63,7 +63,7 @@ def ingest(
                 _show(landed, path)
     left = 0 if large is None or batches[-1].part is None else len(large.counts) - len(batches)
     if left:
-        said = f"the other {left} pieces were not read, because the first one is not this table"
+        said = f"the other {left} pieces were not read, because the first does not match the declared table"
         render.ERR.print(said, highlight=False)
     if as_json:
         render.show_json(batches[0].as_record() if large is None else _record(batches, large.of))

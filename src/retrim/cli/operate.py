@@ -179,7 +179,8 @@ def _wait_for(claim: Callable[[], bool], url: str) -> None:
     while not claim():
         if time.monotonic() > deadline:
             raise RetrimError(
-                f"no Prefect server answers at {url} after {WAIT_SECONDS} s; read its lines in the output above"
+                f"no Prefect server answered at {url} within {WAIT_SECONDS} s; read the lines of the server in the "
+                "output above"
             )
         time.sleep(0.5)
 

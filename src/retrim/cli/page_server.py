@@ -241,7 +241,7 @@ def _routes(
         async for part in request.stream():
             body += part
             if len(body) > MOST_BYTES:
-                return Response("a form has 10,000 bytes at most", 413, HEADERS)
+                return Response("the form has more than 10,000 bytes; shorten the reason", 413, HEADERS)
         if action is None:
             return Response("no such action", 404, HEADERS)
         fields = {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
@@ -249,7 +249,7 @@ def _routes(
 
         def done() -> tuple[str, bool]:
             if not reason:
-                return "Say why: nothing was done.", True
+                return "Nothing was done, because no reason was given. Give one.", True
             try:
                 return action(open_here(), value, reason, by, now()), False
             except RetrimError as error:

@@ -83,7 +83,7 @@ def predict(
             )
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
     if out is None:
-        raise BadInputError("IN is given without OUT; say where to write: retrim predict IN OUT")
+        raise BadInputError("IN is given without OUT; name a file to write to: retrim predict IN OUT")
     workspace, at = workspace_here(), past_time(now)
     with render.progress():
         from retrim.serving.predict import predict as op

@@ -488,7 +488,7 @@ def show_audit(audit: Audit) -> None:
     for check in audit.disagree:
         text = f"check {check} records another number of rows than it counted"
         render.OUT.print(text, highlight=False, markup=False)
-    render.OUT.print("the balance holds" if audit.holds else "the balance does not hold", highlight=False)
+    render.OUT.print("all counts agree" if audit.holds else "the counts do not agree", highlight=False)
 
 
 COLUMNS = ("as of", "history: loss", "gain", "live", "decision", "replay: loss", "gain", "live", "decision")

@@ -99,8 +99,8 @@ def serve(
     numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
     if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
-            f"{len(roots)} workspaces are named, and a version number belongs to one of them; leave the number out. "
-            "Clients request a version with ?version=N, and --shadow takes previous or challenger"
+            f"{len(roots)} workspaces are named, but a version number belongs to a single one; leave the number out. "
+            "Clients request a version with ?version=N, and --shadow accepts previous or challenger"
         )
     if len(shadows) > MOST_SHADOWS:
         raise BadInputError(f"--shadow is given {len(shadows)} times; give it {MOST_SHADOWS} times at most")

@@ -455,8 +455,8 @@ def _refuse_without_data(**given: object) -> None:
     for name, value in given.items():
         if value:
             raise BadInputError(
-                f"--{name.replace('_', '-')} describes a raw file: name it with --data FILE; landed rows are described "
-                "by params.yaml"
+                f"--{name.replace('_', '-')} describes a raw file; name that file with --data FILE. Landed rows are "
+                "described by params.yaml"
             )
 
 
@@ -477,9 +477,9 @@ def _raw(
     from retrim.onboarding.profile import profile_file
 
     if target is None:
-        raise BadInputError("--data needs the column to predict: --target COL")
+        raise BadInputError("--data needs the column to predict; add --target COL")
     if as_of is not None:
-        raise BadInputError("--as-of is for landed rows, and --data names a file; leave out one of them")
+        raise BadInputError("--as-of is for landed rows, but --data names a file; leave out one of them")
     if task not in (None, "regression", "binary", "multiclass"):
         raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
     name = model_name(data if table is None else table.rpartition(".")[2])

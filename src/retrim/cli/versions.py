@@ -611,7 +611,7 @@ def canary(
     from retrim.stats.codec import to_record
 
     if stop == (version is not None):
-        raise BadInputError("give either the version to run as canary or --stop, not both")
+        raise BadInputError("give either the version to run as canary or --stop, exactly one of the two")
     workspace, now = workspace_here(), as_time(None)
     if version is None:
         found, said = stop_canary(workspace, by=by, reason=reason, now=now), "ended"

@@ -97,7 +97,7 @@ def back_up_here(workspace: Workspace, where: str | None, *, keep: int | None) -
     """
     place = where or place_of_backups(workspace)
     if place is None:
-        raise BadInputError("no place for the backup is named; name a folder or an address, or set RETRIM_BACKUP")
+        raise BadInputError("no destination for the backup is set; name a folder or an address, or set RETRIM_BACKUP")
     kept = keep or workspace.params.schedule.keep_backups
     return make_backup(workspace, place, keep=kept, word=workspace.env.passphrase(), now=clock())
 
@@ -117,7 +117,7 @@ def _require_apart(workspace: Workspace, where: str) -> None:
     """Checks that a folder for backups is not part of what is backed up."""
     if Path(place_of(where)).is_relative_to(workspace.paths.root.resolve()):
         raise BadInputError(
-            f"{where} lies in the workspace that it would back up; name a folder outside, best on another disk"
+            f"{where} is inside the workspace to back up; name a folder outside of it, preferably on another disk"
         )
 
 

@@ -93,7 +93,9 @@ class BackupStore:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BusyError(f"another backup writes to {self.shown}; wait for it, or name another place") from error
+                raise BusyError(
+                    f"another backup is writing to {self.shown}; wait until it ends, or name another place"
+                ) from error
             yield
 
     @cached_property
@@ -132,8 +134,8 @@ class BackupStore:
             found = _copied(source, file)
         if found.digest != digest:
             raise RetrimError(
-                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}, which its name "
-                "does not match"
+                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}, not the one in "
+                "its name"
             )
 
     def add(self, backup: Backup) -> str:
@@ -147,8 +149,8 @@ class BackupStore:
         lost = [file.place for file in backup.every_file() if there.get(file.digest) != file.size]
         if lost:
             raise RetrimError(
-                f"files of this backup, such as {lost[0]}, disappeared from {self.shown} during the backup: another "
-                "backup writes there; give each workspace a place of its own, and try again"
+                f"files of this backup, such as {lost[0]}, disappeared from {self.shown} during the backup, because "
+                "another backup writes there; give each workspace a place of its own, and try again"
             )
         content = to_json(to_record(backup))
         name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"
@@ -251,7 +253,7 @@ class BackupStore:
         if not there:
             raise BusyError(
                 f"another backup has begun at {self.shown}, because this one showed no activity for 15 minutes; "
-                "nothing was changed: wait for it, then try again"
+                "nothing was changed. Wait until the other one ends, then try again"
             )
 
     def _listed(self, within: str) -> dict[str, int]:
@@ -294,7 +296,7 @@ class BackupStore:
 
     def _told(self, what: str) -> AbstractContextManager[None]:
         fails = f"the backups at {self.shown} cannot be {what}"
-        cure = "look at the disk, its permissions and the credentials of its protocol in the environment"
+        cure = "check the disk, its permissions and the credentials of its protocol in the environment"
         return without_secrets(self._address, fails, cure)
 
 

@@ -127,7 +127,7 @@ def examine(
         try:
             answers_given = list(look(examined))
         except (RetrimError, OSError) as error:
-            answers_given = [(CRITICAL, " ".join(str(error).split()), "fix what it names")]
+            answers_given = [(CRITICAL, " ".join(str(error).split()), "correct what the message names")]
         findings += [Finding(name, *given) for given in answers_given]
     level = max((each.level for each in findings), key=lambda each: each.exit_code, default=OK)
     return Diagnosis(str(paths.root), level, tuple(findings))
@@ -153,7 +153,7 @@ def _variables(examined: Examined) -> Said:
     for name in strange:
         near = get_close_matches(name, known, n=1)
         hint = f"write {near[0]}" if near else "unset it"
-        yield WARNING, f"nothing reads the variable {name}", hint
+        yield WARNING, f"the environment variable {name} is set, but nothing reads it", hint
     if not strange:
         yield OK, f"{count_cores()} cores may be used", ""
 
@@ -188,7 +188,8 @@ def _git(examined: Examined) -> Said:
         yield CRITICAL, f"{lock} was left by a killed git process", f"rm {lock}"
     for name in ("MERGE_HEAD", "rebase-merge", "rebase-apply"):
         if (root / ".git" / name).exists():
-            yield WARNING, "a merge or rebase is in progress: runs use the files as they are now", "end it"
+            said = "a merge or rebase is in progress, so runs use the files as they are now"
+            yield WARNING, said, "finish or abort the merge or rebase"
     for hook in sorted((root / ".git" / "hooks").glob("*")):
         if hook.is_file() and hook.suffix != ".sample" and not os.access(hook, os.X_OK):
             yield WARNING, f"git skips the hook {hook.name}, which is not executable", f"chmod +x {hook}"
@@ -216,11 +217,11 @@ def _clock(examined: Examined) -> Said:
     with tempfile.NamedTemporaryFile(dir=examined.paths.root) as file:
         skew = Path(file.name).stat().st_mtime - time.time()
     if abs(skew) > SKEW_SECONDS:
-        yield WARNING, f"the disk's clock is {skew:.0f} s away from this machine's", "set both by NTP"
+        yield WARNING, f"the disk's clock differs from this machine's by {skew:.0f} s", "synchronise both with NTP"
     ahead = [file for file in Landing(examined.paths.landing).batches() if file.arrived > examined.now]
     if ahead:
-        said = f"{len(ahead)} batches arrived after now, {examined.now.isoformat()}: the clock was ahead, or is behind"
-        yield CRITICAL, said, "set the clock; if it is right, retrim batch redate"
+        said = f"{len(ahead)} batches are dated after {examined.now.isoformat()}: the clock was ahead, or is behind now"
+        yield CRITICAL, said, "set the clock; if the clock is right, retrim batch redate"
     else:
         yield OK, f"{examined.now.isoformat()}, nothing is dated ahead", ""
 
@@ -230,7 +231,7 @@ def _permissions(examined: Examined) -> Said:
     for path in open_to_others:
         yield CRITICAL, f"other users can read {path.relative_to(examined.folder)}", f"chmod go= {path}"
     if not open_to_others:
-        yield OK, "private files are their owner's alone", ""
+        yield OK, "only their owner can read private files", ""
 
 
 def _private(examined: Examined) -> Iterator[Path]:
@@ -285,7 +286,7 @@ def _prefect(examined: Examined) -> Said:
     assert workspace is not None
     url = workspace.env.prefect_url
     if url is not None and not answers(url):
-        yield CRITICAL, f"no Prefect server answers at {url}", "start it, or unset RETRIM_PREFECT_URL"
+        yield CRITICAL, f"no Prefect server answers at {url}", "start the server, or unset RETRIM_PREFECT_URL"
         return
     api = known_server(workspace.paths.prefect, url)
     yield OK, "no server runs here; commands start one" if api is None else f"answers at {api.pages_url}", ""
@@ -303,7 +304,7 @@ def _parts(examined: Examined) -> Said:
     for part in seen:
         if part.state != "runs" and part.name != "serve":
             log = installation.up / "up.log"
-            yield CRITICAL, f"{part.name} does not answer, it {part.state}", f"look into {log}"
+            yield CRITICAL, f"the part {part.name} does not answer: it {part.state}", f"read {log}"
     yield OK, f"{sum(part.state == 'runs' for part in seen)} of {len(seen)} parts run", ""
 
 
@@ -323,7 +324,7 @@ def _ports(examined: Examined) -> Said:
         try:
             bind(port).close()
         except BadInputError:
-            yield WARNING, f"something else listens at port {port}", f"stop it, or retrim up {option} 0"
+            yield WARNING, f"another process listens on port {port}", f"stop that process, or retrim up {option} 0"
 
 
 def _schedule(examined: Examined) -> Said:
@@ -337,7 +338,7 @@ def _schedule(examined: Examined) -> Said:
     late = [name for name in begun if missed_times(workspace, name, until=examined.now - LATE)]
     if late:
         why = "the worker is behind" if runs else "no worker runs"
-        yield CRITICAL, f"overdue: {', '.join(late)}; {why}", "look into var/up/up.log" if runs else "retrim up"
+        yield CRITICAL, f"overdue: {', '.join(late)}; {why}", "read var/up/up.log" if runs else "retrim up"
     elif not runs:
         yield WARNING, "no worker runs", "retrim up"
     else:
@@ -369,7 +370,7 @@ def _alerts(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     if not workspace.env.tells:
-        yield WARNING, "alerts are sent to nobody", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then retrim alerts test"
+        yield WARNING, "no alert address is set", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then retrim alerts test"
         return
     yield OK, f"alerts go to {len(addresses_of(workspace))} addresses", ""
 
@@ -379,9 +380,9 @@ def _backups(examined: Examined) -> Said:
     assert workspace is not None
     place, planned = place_of_backups(workspace), workspace.params.schedule.backup
     if place is None and planned is not None:
-        yield CRITICAL, "backups are scheduled, and no place is named", "set RETRIM_BACKUP where the schedule starts"
+        yield CRITICAL, "backups are scheduled, but no place is set", "set RETRIM_BACKUP where the schedule starts"
     elif place is None:
-        yield WARNING, "no place for backups is named", "set RETRIM_BACKUP and schedule.backup"
+        yield WARNING, "no place for backups is set", "set RETRIM_BACKUP and schedule.backup"
     else:
         store = BackupStore(place)
         newest = store.newest()

@@ -343,7 +343,7 @@ def alerts_back(scratch: Scratch) -> Iterator[Mapping[str, str]]:
 
 FAULTS = (
     PlantedFault(
-        "Prefect is away",
+        "Prefect is unreachable",
         "a check with new rows reports it; predictions continue",
         lambda scratch: landed(scratch, prefect_url=f"{AWAY}/api"),
         (Asked(CHECK, (3,), "no Prefect server answers"), Asked(PREDICT)),
@@ -355,7 +355,7 @@ FAULTS = (
         (Asked(PREDICT),),
     ),
     PlantedFault(
-        "MLflow is away",
+        "MLflow is unreachable",
         "predictions continue; the entries for MLflow's page are written later",
         away(mlflow_url=AWAY),
         (Asked(PREDICT),),
@@ -367,7 +367,7 @@ FAULTS = (
         (Asked(PREDICT),),
     ),
     PlantedFault(
-        "PostgreSQL is away",
+        "PostgreSQL is unreachable",
         "a command names the store; the server keeps answering",
         away(store_url="postgresql+psycopg://retrim@127.0.0.1:9/retrim"),
         (Asked(PREDICT, (2, 3), "store"), Asked(CHECK, (2, 3), "store")),
@@ -385,13 +385,13 @@ FAULTS = (
         (Asked(CHECK),),
     ),
     PlantedFault(
-        "S3 is away",
+        "S3 is unreachable",
         "a prediction names the address; the server keeps its answers in a file",
         predictions_away,
         (Asked(PREDICT, (3,), "s3://away/predictions"),),
     ),
     PlantedFault(
-        "the alerts' address is away",
+        "the alerts' address is unreachable",
         "a check runs, and unsent alerts wait",
         away(alerts="json://127.0.0.1:9"),
         (Asked(("alerts", "test"), (1, 2, 3)), Asked(CHECK)),

@@ -205,5 +205,5 @@ def installation_at(folder: Path) -> Installation:
     """
     found = read_installation(folder)
     if found is None:
-        raise BadInputError(f"{folder} has no installation; start one with `retrim up {folder}`")
+        raise BadInputError(f"`retrim up` was never started for {folder}; start it with `retrim up {folder}`")
     return found

@@ -162,7 +162,7 @@ def _fork(root: Path, base: str) -> str:
     """Where the change forked from its base."""
     if git.commit_of(root, base) is None:
         raise BadInputError(
-            f"--base: this repository has no commit or branch {base!r}; fetch it, with its full history and tags"
+            f"--base: this repository has no commit or branch {base!r}; fetch it with its full history and all tags"
         )
     try:
         return git.git(root, "merge-base", base, "HEAD")
@@ -222,13 +222,14 @@ def _replay_all(
             old = _replay(workspace, each, before, loss=loss, say=say)
         except StageFailedError as error:
             raise RetrimError(
-                f"version {each.version} cannot be rebuilt with the code and settings before the change: {error}"
+                f"version {each.version} cannot be rebuilt with the code and settings before the change, so there is "
+                f"nothing to compare with; correct the base first: {error}"
             ) from error
         report_progress(f"version {each.version} after the change", 2 * place + 1, 2 * len(past))
         try:
             new = _replay(workspace, each, after, loss=loss, say=say)
         except StageFailedError as error:
-            return made, f"with the change, version {each.version} cannot be made: {_why(error)}"
+            return made, f"version {each.version} cannot be rebuilt with the change: {_why(error)}"
         made.append(
             ReplayedRetraining(each.version, spell_moment(each.pins.as_of), each.pins.mode, before=old, after=new)
         )

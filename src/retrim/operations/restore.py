@@ -105,8 +105,8 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
         named = ", ".join(f"{each.place} (object {each.digest[:16]})" for each in lost[:SHOWN])
         more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         raise RetrimError(
-            f"backup {name} at {store.shown} is incomplete: {named}{more} is missing or truncated; restore an older "
-            "one: --list shows them, --at TIME chooses"
+            f"backup {name} at {store.shown} is incomplete, with missing or truncated files: {named}{more}; restore an "
+            "older backup: --list shows them, --at TIME chooses"
         )
 
 
@@ -132,7 +132,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
     except OSError as error:
         raise BadInputError(
-            f"{folder} cannot be made: {error.strerror}; name a folder that you have permission to create"
+            f"{folder} cannot be created: {error.strerror}; name a folder that you have permission to create"
         ) from error
     try:
         with _locked(fresh):
@@ -145,7 +145,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         try:
             _empty_marked(fresh, env)
         except RetrimError as error:
-            raise RetrimError(f"{failed}; and {error}") from failed
+            raise RetrimError(f"{failed}; in addition, {error}") from failed
         shutil.rmtree(fresh, ignore_errors=True)
         raise
 
@@ -186,8 +186,8 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
         fresh.replace(folder)
     except OSError as error:
         raise BadInputError(
-            f"{folder} cannot be replaced ({error.strerror}): it is not empty any more, or it is a mount point; name "
-            "a new folder"
+            f"{folder} cannot be replaced ({error.strerror}): it is no longer empty, or it is a mount point; name a "
+            "new folder"
         ) from error
 
 
@@ -238,8 +238,8 @@ def _below(folder: Path, place: str) -> Path:
     leads_out = not parts or Path(place).is_absolute() or ".." in parts
     if leads_out or ".git" in parts or not target.parent.resolve().is_relative_to(folder.resolve()):
         raise RetrimError(
-            f"the backup names the file {place!r}, which leads out of the workspace or into .git; restore an older "
-            "one: --list shows them, --at TIME chooses"
+            f"the backup names the file {place!r}, which is outside of the workspace or in .git; restore an older "
+            "backup: --list shows them, --at TIME chooses"
         )
     return target
 

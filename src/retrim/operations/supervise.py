@@ -54,7 +54,7 @@ def take_installation(installation: Installation) -> TextIO:
     except BlockingIOError as error:
         lock.seek(0)
         raise RefusedError(
-            f"`retrim up` runs here already (process {lock.read().strip()}, of {installation.folder}); see it with "
+            f"`retrim up` already runs for {installation.folder} (process {lock.read().strip()}); see it with "
             "`retrim up --show`, or stop it first"
         ) from error
     lock.truncate(0)
@@ -74,11 +74,9 @@ def open_each(installation: Installation, *, say: Callable[[str], None]) -> list
         try:
             found.append(open_workspace(Path(root)))
         except RetrimError as error:
-            say(f"{root} is left out: {error}")
+            say(f"the workspace {root} is left out: {error}")
     if not found:
-        raise BadInputError(
-            f"no workspace of {installation.folder} can be opened; correct the errors that are printed above"
-        )
+        raise BadInputError(f"no workspace of {installation.folder} can be opened; correct the errors printed above")
     return found
 
 
@@ -92,8 +90,8 @@ def refuse_other_schedules(workspaces: Sequence[Workspace]) -> None:
     for workspace in workspaces:
         if is_alive(workspace, "schedule"):
             raise RefusedError(
-                f"the schedule of {workspace.paths.root} runs already, started by `retrim schedule` or `retrim up`; "
-                "stop it first"
+                f"the schedule of {workspace.paths.root} is already running, started by `retrim schedule` or `retrim "
+                "up`; stop that command first"
             )
     refuse_same_names([workspace.model for workspace in workspaces])
 

@@ -185,7 +185,7 @@ def remote_files(where: str) -> list[RemoteFile]:
             for name in names
         ]
     if not found:
-        raise BadInputError(f"{address.shown} has no file in it; name a file, a folder or a pattern")
+        raise BadInputError(f"{address.shown} contains no files; name a file, a folder with files, or a pattern")
     return found
 
 
@@ -320,8 +320,8 @@ def open_system(address: Address) -> tuple[Any, str]:
         home = str(known_implementations.get(protocol, {}).get("class", "")).split(".")[0]
         package = home if home not in ("", "fsspec") else (error.name or protocol)
         raise BadInputError(
-            f"{address.shown} needs the Python package {package!r}, which is not installed; install it beside retrim, "
-            "or copy the file here"
+            f"{address.shown} needs the Python package {package!r}, which is not installed; install it in the "
+            "environment of retrim, or copy the file here"
         ) from None
     except Exception as error:  # noqa: BLE001  the same
         if isinstance(error, ValueError) and protocol not in known_implementations:

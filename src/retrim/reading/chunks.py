@@ -485,8 +485,8 @@ def told_of(name: object) -> Iterator[None]:
         raise BadInputError(f"{name}: {error.fault}; {error.fault.cure}") from error
     except EndlessRecordError as error:
         raise BadInputError(
-            f"{name}: row {error.before} does not end within {error.length // MB} MB, as if a quote in it were never "
-            "closed; correct it, or store the table as Parquet"
+            f"{name}: row {error.before} does not end within {error.length // MB} MB, probably because a quote in it "
+            "is not closed; close the quote, or store the table as Parquet"
         ) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
         raise BadInputError(
@@ -495,7 +495,7 @@ def told_of(name: object) -> Iterator[None]:
 
 
 def _changed(path: Path) -> BadInputError:
-    return BadInputError(f"{path} was changed while it was read; ingest it again when it is complete")
+    return BadInputError(f"{path} changed while retrim read it; ingest the file again when it is complete")
 
 
 PIECE = 1 << 19

@@ -46,7 +46,7 @@ def columns_of(
         NoTableError: It is no table, or has not the columns it must have.
     """
     if not content:
-        raise NoTableError(whole_file("holds a table", value="an empty file", cure="send the file again"))
+        raise NoTableError(whole_file("contains a table", value="an empty file", cure="send the file again"))
     names = tuple(required), (*optional, *reading.skip)
     if content.startswith(PARQUET):
         return _stored("Parquet", lambda wanted: _parquet(content, wanted), *names)
@@ -58,7 +58,7 @@ def columns_of(
         except (OSError, EOFError, zlib.error) as error:
             raise NoTableError(
                 whole_file(
-                    "is a complete gzip file", value=str(error), cure="send the file again, as it was cut or damaged"
+                    "is a complete gzip file", value=str(error), cure="send the file again: it was truncated or damaged"
                 )
             ) from error
     text = utf8_text(content, reading.encoding)
@@ -83,14 +83,14 @@ def _stored(
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise NoTableError(
             whole_file(
-                f"is a complete {what} file", value=str(error), cure="send the file again, as it was cut or damaged"
+                f"is a complete {what} file", value=str(error), cure="send the file again: it was truncated or damaged"
             )
         ) from error
     try:
         table.validate(full=True)
     except pa.ArrowException as error:
         raise NoTableError(
-            whole_file("holds text in UTF-8 and whole columns", value=str(error), cure="store text as UTF-8")
+            whole_file("has text in UTF-8 and complete columns", value=str(error), cure="store text as UTF-8")
         ) from error
     return without_views(table)
 
@@ -153,7 +153,7 @@ def utf8_text(content: bytes, encoding: str) -> bytes:
         value = f"byte 0x{content[error.start]:02x} in line {line}"
         raise NoTableError(whole_file("is UTF-8 text", value=value, cure=SAVE_AS)) from error
     if not content.strip():
-        raise NoTableError(whole_file("holds a table", value="only blank lines", cure="send the file again"))
+        raise NoTableError(whole_file("contains a table", value="only blank lines", cure="send the file again"))
     return content
 
 
@@ -220,9 +220,9 @@ def _check_names(
         return
     examples = tuple(Example(None, None, f"missing: {shown_name(name)}") for name in missing)
     examples += tuple(Example(None, None, f"not declared: {shown_name(name)}") for name in extra)
-    cure = "send the file with these columns, or declare them in params.yaml (data.columns)"
+    cure = "send the file with these columns, or declare the columns of the file in params.yaml (data.columns)"
     if extra and not missing:
-        cure += "; to land it without, name the others under reading.skip"
+        cure += "; to land the file without the other columns, name them under reading.skip"
     apart, alike = hint_of_separator(found, separator), hint_of_spelling(missing, extra)
     if apart:
         cure = apart
@@ -248,7 +248,7 @@ def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
     alike = [
         f"{spelt[name.strip().casefold()]!r} is not {name!r}" for name in missing if name.strip().casefold() in spelt
     ]
-    return f"blanks and capitals count: {_listed(alike)}" if alike else ""
+    return f"column names are compared with their blanks and capitals: {_listed(alike)}" if alike else ""
 
 
 SHOWN = 12

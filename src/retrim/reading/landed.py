@@ -146,11 +146,11 @@ def facts_of(path: Path) -> BatchFile:
         kind, digest, arrived, correction, released = (stored[f"retrim.{name}"] for name in FACTS)
         when, schema = pd.Timestamp(arrived), schema_of(footer)
     except KeyError as error:
-        raise damaged(path, f"it lacks the fact {error}") from error
+        raise damaged(path, f"its metadata lacks {error}") from error
     except (*BROKEN, ValueError, TypeError) as error:
-        raise damaged(path, f"a fact is not text, or its arrival no time: {error}") from error
+        raise damaged(path, f"its metadata cannot be read: {error}") from error
     if kind not in ("rows", "labels"):
-        raise damaged(path, f"its kind is {kind!r}")
+        raise damaged(path, f"its metadata says {kind!r} instead of rows or labels")
     return BatchFile(
         kind="rows" if kind == "rows" else "labels",
         digest=digest,
@@ -289,7 +289,7 @@ def check_whole(path: Path) -> str | None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if says != f"{found}\n".encode():
         raise RefusedError(
-            f"{path} was altered since it landed: its SHA-256 is {found[:12]}, and {hash_file(path).name} names "
+            f"{path} was altered after it landed: its SHA-256 is {found[:12]}, but {hash_file(path).name} records "
             "another; restore both from a backup, or remove both and land the file again"
         )
     return found
@@ -573,5 +573,7 @@ def read_withdrawals(root: Path) -> dict[str, Withdrawal]:
         try:
             found[batch] = from_record(Withdrawal, json.loads(path.read_bytes()))
         except (OSError, ValueError, RetrimError) as error:
-            raise BadInputError(f"{path} is not a complete withdrawal ({error}); restore it from a backup") from error
+            raise BadInputError(
+                f"{path} is not a complete withdrawal record ({error}); restore it from a backup"
+            ) from error
     return found

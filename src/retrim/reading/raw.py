@@ -233,7 +233,7 @@ def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> R
 def _folder(path: Path) -> RawTable:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
     if not files:
-        raise BadInputError(f"{path} has no file in it; name a folder of files ({KINDS})")
+        raise BadInputError(f"{path} contains no files; name a folder of files ({KINDS})")
     return _together([(str(file), file.read_bytes()) for file in files], str(path))
 
 
@@ -245,19 +245,19 @@ def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
             raise BadInputError(
-                f"{file} has other columns than {files[0]} ({', '.join(odd[:5])}); give all files the same columns, "
-                "or name them one by one"
+                f"{file} and {files[0]} differ in their columns ({', '.join(odd[:5])}); give all files the same "
+                "columns, or name the files one by one"
             )
         if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
             raise BadInputError(
-                f"{file} has another format than {files[0]} ({table.kind}, separator "
-                f"{table.separator!r}); name them one by one"
+                f"{file} ({table.kind}, {table.encoding}, separator {table.separator!r}) has another format than "
+                f"{files[0]}; name the files one by one"
             )
     try:
         columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
     except pa.ArrowException as error:
         raise BadInputError(
-            f"{where}: its files hold columns of different types ({error}); name them one by one"
+            f"{where}: the same column has different types in its files ({error}); name the files one by one"
         ) from error
     return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read))
 
@@ -297,14 +297,14 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     if twice:
         raise BadInputError(f"{where} has the column {twice[0]!r} twice; rename or remove one")
     if len(names) > MOST_COLUMNS:
-        raise BadInputError(f"{where} has {len(names)} columns, and at most {MOST_COLUMNS} are read; leave some out")
+        raise BadInputError(f"{where} has {len(names)} columns, but at most {MOST_COLUMNS} are read; remove some")
     if not raw.rows:
-        raise BadInputError(f"{where} has a header and no row; name a table with rows")
+        raise BadInputError(f"{where} has a header but no rows; name a table with rows")
     try:
         raw.columns.validate(full=True)
     except pa.ArrowException as error:
         raise BadInputError(
-            f"{where} holds text that is not UTF-8, or broken columns ({error}); save it again, with text in UTF-8"
+            f"{where} has text that is not UTF-8, or damaged columns ({error}); save it again with text in UTF-8"
         ) from error
     return raw
 
@@ -356,7 +356,7 @@ def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
             ) from error
     if b"\0" in content:
         raise BadInputError(
-            f"{where} is binary (a zero byte at {content.index(0)}) and none of {KINDS}; save it as one of them"
+            f"{where} is binary (a zero byte at {content.index(0)}) but not Parquet or Arrow; save it as {KINDS}"
         )
     if not content.strip():
         raise BadInputError(f"{where} is empty; name a file with a table")

@@ -218,8 +218,8 @@ def _never_shown(skipped: np.ndarray, column: pa.ChunkedArray, name: str, zone: 
     if not len(rows):
         return ()
     found = ((int(row), None, column[int(row)].as_py()) for row in rows)
-    rule = f"is a time that clocks in {zone} showed"
-    cure = "clocks skipped it (daylight saving): correct the time, or set its zone (reading.zone)"
+    rule = f"is a time that exists in {zone}"
+    cure = "daylight saving time skipped it: correct the time, or set its zone (reading.zone)"
     return (of_rows(name, rule, found, count=len(rows), releasable=False, cure=cure),)
 
 
@@ -287,8 +287,8 @@ SECONDS_OF_PART: Mapping[TimePart, int] = {"hour": 3600, "minute": 60, "second":
 HIGHEST: Mapping[TimePart, int] = {"hour": 24, "minute": 59, "second": 59, "clock": 24 * 3600}
 """Of parts of a day, each from 0; hour 24 is the midnight that ends it."""
 CLOCK = r"^(\d{1,2})(?:[:.h](\d\d)(?:[:.](\d\d)(?:[.]\d+)?)?)?\s*(?:([AaPp])[.]?[Mm][.]?)?$"
-CURE = "write each part of a time as a number; of months also the name"
-CURES_OF_PART: Mapping[TimePart, str] = {"date": "write the day as the other days are, with no time of the day"}
+CURE = "write each part of a time as a number; a month may also be a name"
+CURES_OF_PART: Mapping[TimePart, str] = {"date": "write all dates in one format, without a time of day"}
 
 
 def put_together(stored: pa.Table, name: str, reading: ReadingParams) -> tuple[pa.ChunkedArray, tuple[Fault, ...]]:
@@ -485,7 +485,7 @@ def read_content(content: bytes, data: DataParams, *, labels: bool, reading: Rea
     except NoTableError as error:
         return FileContent(digest, None, (error.fault,))
     if not stored.num_rows:
-        return FileContent(digest, None, (whole_file("has rows", value="a header and no row", cure="send the rows"),))
+        return FileContent(digest, None, (whole_file("has rows", value="a header but no rows", cure="send the rows"),))
     columns: dict[str, pd.Series] = {}
     faults: list[Fault] = []
     for name in [name for name in reading.parts if name in required]:
@@ -552,7 +552,7 @@ def _missing(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, l
         blank = frame.index[frame[name].isna()]
         if len(blank):
             found = ((int(row), None, "") for row in blank)
-            cure = "fill the cells in, or leave the rows out"
+            cure = "fill in the cells, or remove the rows"
             faults.append(of_rows(name, "is not blank", found, count=len(blank), releasable=False, cure=cure))
     return faults
 
@@ -581,7 +581,7 @@ def row_of_file(path: Path, needed: Mapping[str, ColumnType], others: Mapping[st
         raise BadInputError(f"{path}: {error.fault}; {error.fault.cure}") from error
     if stored.num_rows != 1:
         raise BadInputError(
-            f"{path} has {stored.num_rows} rows, and one row is explained at a time; keep only that row"
+            f"{path} has {stored.num_rows} rows, but one row is explained at a time; keep only the row to explain"
         )
     return _typed({name: stored[name] for name in needed}, needed)
 
@@ -608,7 +608,7 @@ def row_of_json(text: str, needed: Mapping[str, ColumnType], others: Mapping[str
             raise UnknownNameError("column", name, [*needed, *others])
     lacking = [name for name in needed if name not in given]
     if lacking:
-        raise BadInputError(f"the row lacks {', '.join(lacking)}; add them, as null where the value is not known")
+        raise BadInputError(f"the row lacks {', '.join(lacking)}; add each, with null where the value is unknown")
     for name in needed:
         if isinstance(given[name], dict | list):
             raise BadInputError(f"{name} is {_brief(json.dumps(given[name]))}; give a single number or text")

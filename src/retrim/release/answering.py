@@ -35,7 +35,7 @@ def main(folder: str, digest: str, seconds: str) -> None:
     collect_seldom()
     files = read_folder(Path(folder))
     if digest_of_files(files) != digest:
-        sys.exit(f"the stored bundle has hash {digest_of_files(files)[:12]}, and {digest[:12]} is recorded")
+        sys.exit(f"the stored bundle has hash {digest_of_files(files)[:12]}, but {digest[:12]} is recorded")
     lightgbm_alone()
     trust_all(files)  # whoever asks has the hash on record, or has looked through an import
     predictor = load_predictor(files)

@@ -184,14 +184,14 @@ def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, rea
         if before is not None:
             _finish(workspace, waits, before, now=now)
     if before is not None and (before.answer != answer or waits is None):
-        cure = "; that answer did not take effect: give it again" if before.by is not None and waits is not None else ""
+        cure = "; to make that answer take effect, repeat it" if before.by is not None and waits is not None else ""
         raise RefusedError(
-            f"version {version} was decided at {before.at}: {before.words}{cure}. This cannot be changed; for "
-            "another model: retrim retrain --reason WHY"
+            f"version {version} was already decided at {before.at}: {before.words}{cure}. The answer cannot be "
+            "changed; to train another version: retrim retrain --reason WHY"
         )
     if waits is None:
-        state = "was not made here" if run is None else f"is {run.state}"
-        raise RefusedError(f"version {version} does not wait for approval: its run {state}; see `retrim status`")
+        state = "no run of this workspace made it" if run is None else f"its run is {run.state}"
+        raise RefusedError(f"version {version} does not wait for approval: {state}; see `retrim status`")
     return waits
 
 
@@ -203,7 +203,7 @@ def _unanswered(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> Appr
     if champion != against:
         reason = (
             f"it was judged against champion {against or 'none'}, but {champion or 'none'} is live now; retrain to "
-            "judge against that"
+            "judge against the live version"
         )
         return _keep(workspace, run.made, "outdated", by=None, reason=reason, now=now)
     if now > pd.Timestamp(str(run.detail.expires)):
@@ -248,7 +248,7 @@ def _finish(workspace: Workspace, run: RunRow, answer: ApprovalAnswer, *, now: p
             raise
         state = "promoted"
     if answer.by is None:  # told first: a run that has ended is not looked at again
-        kind, text = AlertKind(f"approval {answer.answer}"), f"version {run.made} ends refused: {reason}"
+        kind, text = AlertKind(f"approval {answer.answer}"), f"version {run.made} is refused: {reason}"
         record_alert(workspace, kind, text, now=now, about=str(run.made))
     _end(workspace, run, state, reason, answer, now=now)
 

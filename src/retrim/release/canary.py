@@ -29,7 +29,7 @@ def newest_canary(workspace: Workspace) -> Canary | None:
         return None
     except (OSError, ValueError, RetrimError) as error:
         raise BadInputError(
-            f"{file} does not hold a readable canary ({error}); remove it, and start the canary again"
+            f"{file} is not a readable canary record ({error}); remove the file, and start the canary again"
         ) from error
 
 
@@ -65,13 +65,13 @@ def start_canary(
     columns = workspace.params.data.columns
     entity = workspace.params.leaks.entity if entity is None else entity
     if entity and entity not in columns:
-        raise BadInputError(f"{entity!r} is not a column of the table; columns: {', '.join(columns)}")
+        raise BadInputError(f"{entity!r} is not a column of the table; name one of: {', '.join(columns)}")
     load_stored_version(workspace, version)
     with held_locks(workspace, "canary"):
         live, before = find_live_version(workspace), newest_canary(workspace)
         if live is None or live.version == version:
             fault = (
-                "no version is live to compare it with; make one live first"
+                "no version is live to compare it with; make another version live first"
                 if live is None
                 else "it is live already; name another version"
             )
@@ -98,7 +98,7 @@ def end_canary(
             return None
         ended = replace(canary, ended=iso(now), outcome=outcome, said=said)
         if outcome != "stopped":  # first: what has ended is not looked at again
-            text = f"version {canary.version} is no canary any more ({outcome}): {said}"
+            text = f"version {canary.version} is no longer the canary ({outcome}): {said}"
             record_alert(workspace, AlertKind.CANARY_ENDED, text, now=now, about=str(canary.version))
         write_private(workspace.paths.canary, to_json(to_record(ended)))
     return ended

@@ -92,10 +92,10 @@ def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
-        return FreshAnswers(f"it had not answered after {seconds:g} s")
+        return FreshAnswers(f"no answer came within {seconds:g} s")
     if done.returncode:
         last = next(reversed(done.stderr.strip().splitlines()), "")
-        return FreshAnswers(last or f"it ended with {done.returncode}")
+        return FreshAnswers(last or f"the process ended with exit code {done.returncode}")
     try:
         return from_record(FreshAnswers, json.loads(done.stdout))
     except (ValueError, RetrimError) as error:
@@ -184,8 +184,7 @@ def make_live(
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
     if not row.judged.promote:
         raise RefusedError(
-            f"version {version} was refused by the gate: {row.judged.reason}; a refused version cannot go live, so "
-            "train another"
+            f"version {version} cannot go live, because the gate refused it: {row.judged.reason}; train another version"
         )
     _expect(workspace, version, expected)
     if version in _were_live(workspace):
@@ -198,7 +197,7 @@ def make_live(
         passed, why = checks.passed, checks.reason
     if not passed:
         raise RefusedError(
-            f"version {version} cannot go live: {why}. The live version does not change; correct this, or release "
+            f"version {version} cannot go live: {why}. The live version does not change; correct the cause, or release "
             "another version"
         )
     move = ReleaseMove(

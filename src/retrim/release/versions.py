@@ -156,8 +156,8 @@ def require_kind(attestation: Attestation, kind: str, file: str) -> None:
     if attestation.kind != kind:
         name, _, form = kind.rpartition(":")
         newer = attestation.kind.startswith(f"{name}:")
-        cure = f"this retrim reads {form}: use a newer one" if newer else f"name one of type {kind!r}"
-        raise BadInputError(f"{file} is signed and of type {attestation.kind!r}; {cure}")
+        cure = f"this retrim reads only {form}; install a newer one" if newer else f"name a file of type {kind!r}"
+        raise BadInputError(f"{file} is a signed record of type {attestation.kind!r}; {cure}")
 
 
 def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None) -> str:
@@ -239,7 +239,7 @@ def read_record(file: Path) -> dict[str, JsonValue]:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise BadInputError(
-                f"{file} has {file.stat().st_size} bytes, and an attestation has at most {MOST_BYTES}; name a file of "
+                f"{file} has {file.stat().st_size} bytes, but an attestation has at most {MOST_BYTES}; name a file of "
                 "var/attestations/"
             )
         return parse_record(file.read_bytes(), str(file))
@@ -347,8 +347,8 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
     digests = [digest_of_row(row) for row in rows]
     if kept is not None and kept not in digests:
         raise RefusedError(
-            f"the release log of {workspace.model} has no row with the digest {kept[:12]}, so rows have gone since it "
-            "was noted; check that the digest is of this workspace, or restore the store from a backup"
+            f"the release log of {workspace.model} has no row with the digest {kept[:12]}, so rows were removed after "
+            "you noted it; check that the digest is of this workspace, or restore the store from a backup"
         )
     return VerifiedLog(len(rows), len(copies), digests[-1] if digests else None)
 
@@ -525,9 +525,9 @@ def refuse_rebuild(row: VersionRow) -> None:
     proof = origin.proof
     proved = "no attestation came with it" if proof is None else f"its attestation of {proof.proved_at} came with it"
     raise RefusedError(
-        f"version {row.version} was imported: it is version {origin.version} of key {origin.signer[:16]}, and its "
-        f"commit {origin.commit[:12]} and raw data lie where it was made; prove it there. Here only its bundle is "
-        f"checked, against the signed hash and its reference rows; {proved}"
+        f"version {row.version} was imported, so its commit {origin.commit[:12]} and raw data are not here; prove it "
+        f"in the workspace that made it, as version {origin.version} (key {origin.signer[:16]}). Here only its bundle "
+        f"is checked, against the signed hash and its reference rows; {proved}"
     )
 
 
@@ -584,7 +584,7 @@ def stored_bundle(workspace: Workspace, version: int) -> Path:
     found = folder_digest(folder)
     if found != row.bundle:
         raise RefusedError(
-            f"the stored bundle of version {version} was altered: its hash is {found[:12]}, and {row.bundle[:12]} is "
+            f"the stored bundle of version {version} was altered: its hash is {found[:12]}, but {row.bundle[:12]} is "
             f"recorded. `git checkout {row.tag} && dvc checkout` restores the recorded one in data/candidate: copy it "
             f"to {folder}"
         )

@@ -36,8 +36,8 @@ def make_workspace(workspace: Workspace) -> Workspace:
     shipped = [entry.name for entry in DATASETS]
     if workspace.model not in shipped:
         raise BadInputError(
-            f"params.yaml describes {workspace.model!r}, and the demo replays a shipped table ({', '.join(shipped)}) "
-            "with the settings it ships with; run `make demo` in a fresh clone"
+            f"params.yaml describes {workspace.model!r}, but the demo replays a shipped table ({', '.join(shipped)}) "
+            "with its own settings; run `make demo` in a fresh clone"
         )
     alone()
     clone(workspace, workspace.paths.demo)

@@ -114,12 +114,12 @@ def verify_alarms(workspace: Workspace, *, splits: int, checks: int) -> Verified
     """
     alarms = workspace.params.drift.alarms
     if alarms is None:
-        raise BadInputError("drift.alarms is null, so no rate is set; set, for example, {at_most: 1}")
+        raise BadInputError("drift.alarms is null, so no rate of alarms is set; set it to {at_most: 1}, for example")
     now_live = load_champion(workspace)
     kept = None if now_live is None else now_live.reference
     if now_live is None or kept is None:
-        what = "no version is live" if now_live is None else f"version {now_live.version} holds no profile"
-        raise RefusedError(f"{what}, so there is no history to verify on; make one: `retrim retrain`")
+        what = "no version is live" if now_live is None else f"version {now_live.version} has no stored profile"
+        raise RefusedError(f"{what}, so there is no history to verify on; make a version with `retrim retrain`")
     features = {name: column for name, column in kept.rows.columns.items() if name != TARGET}
     usual, asked = workspace.params.gain.rows_per_check, asked_of(workspace, kept).together
     found = verify(

@@ -164,7 +164,7 @@ def explain(
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, workspace.params.data) is None:
         if version is not None:
             raise BadInputError(
-                f"{what!r} names version {number}, and --version names version {version}; leave one out"
+                f"{what!r} names version {number}, but --version names version {version}; leave one of them out"
             )
         prediction = _prediction(workspace, key, int(number))
         then = read_as_of(workspace, as_of=prediction.at)
@@ -248,19 +248,19 @@ def _prediction(workspace: Workspace, key: str, version: int) -> StoredPredictio
     made = workspace.predictions.all_keys(version)
     if not made:
         raise BadInputError(
-            f"version {version} has stored no prediction; leave @{version} out and say --version {version}"
+            f"version {version} has no stored predictions; leave @{version} out and give --version {version}"
         )
     near = ", ".join(near_keys(made, key, most=3))
     raise BadInputError(
-        f"version {version} has no stored prediction of {key!r}; near ones: {near}. To explain what the version would "
-        f"predict, leave @{version} out and say --version {version}"
+        f"version {version} has no stored prediction of {key!r}; similar keys are {near}. To explain what the version "
+        f"would predict, leave @{version} out and give --version {version}"
     )
 
 
 def _no_row(what: str, keys: pd.Series) -> BadInputError:
     near = ", ".join(near_keys(keys.tolist(), what, most=3))
     return BadInputError(
-        f"no landed row has the key {what!r}, and no file has that name; correct it: near keys are {near}"
+        f"no landed row has the key {what!r}, and no file has that name; name a key or a file. Similar keys: {near}"
     )
 
 
@@ -469,7 +469,9 @@ def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
     came = [batch for path, batch in arrived[1].items() if path not in arrived[0]]
     gone = [batch for path, batch in arrived[0].items() if path not in arrived[1]]
     if not any(arrived):
-        notes.append("data: the batches are not in this landing zone; what came between the two cannot be told")
+        notes.append(
+            "data: the batches are not in this landing zone, so what landed between the two versions is unknown"
+        )
     digests = [each.raw_digest for each in facts]
     same = None if None in digests else digests[0] == digests[1]
     return DiffData(facts[0], facts[1], same, tuple(map(_batch, came)), tuple(map(_batch, gone)))
@@ -505,11 +507,11 @@ def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list
     for side in sides:
         commit = side.row.made_from.snapshot
         if commit is None:
-            notes.append(f"{what}: version {side.number} has no recorded commit, so this cannot be told")
+            notes.append(f"{what}: version {side.number} has no recorded commit, so this is unknown")
         elif not git.has_commit(workspace.paths.root, commit):
             notes.append(
-                f"{what}: commit {commit[:12]} of version {side.number} is not in this repository, so this cannot be "
-                f"told; fetch {side.row.tag} from where it was made"
+                f"{what}: commit {commit[:12]} of version {side.number} is not in this repository, so this is "
+                f"unknown; fetch the tag {side.row.tag} from the repository that has it"
             )
         else:
             commits.append(commit)
@@ -527,7 +529,7 @@ def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
 def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, Pair] | None:
     without = [side for side in sides if SETTINGS not in side.found.files]
     notes += [
-        f"settings: version {side.number} was made before a bundle kept them, so this cannot be told"
+        f"settings: version {side.number} was made before bundles stored settings, so this is unknown"
         for side in without
     ]
     return None if without else changes(*(flat(side.read(SETTINGS)) for side in sides))
@@ -549,5 +551,5 @@ def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, no
         try:
             texts.append(git.file_at(workspace.paths.root, commit, name).decode(errors="replace"))
         except RetrimError:
-            notes.append(f"{what}: the commit of version {side.number} has no {name}, so this cannot be told")
+            notes.append(f"{what}: the commit of version {side.number} has no {name}, so this is unknown")
     return texts if len(texts) == len(sides) else None

@@ -110,13 +110,13 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
         reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
         yield critical(f"{runs[-1].id} failed, {reason}; remove the cause, then", "retrain")
     if live is None and not waiting(workspace):
-        yield warning("nothing is live", "retrain")
+        yield warning("no version is live", "retrain")
     if live is not None and (gone := columns_gone(workspace, live.version)):
-        yield warning(f"version {live.version} reads columns that are gone, {', '.join(gone)}", "retrain")
+        yield warning(f"version {live.version} reads columns that no longer land, {', '.join(gone)}", "retrain")
     for each in waiting(workspace):
-        yield warning(f"version {each.version} waits", f"versions approve {each.version} --reason WHY")
+        yield warning(f"version {each.version} waits for approval", f"versions approve {each.version} --reason WHY")
     if is_held(workspace, store.decisions(model)):
-        yield warning("a decision waits", "retrain, or retrim policy acknowledge --reason WHY")
+        yield warning("a decision is on hold", "retrain, or retrim policy acknowledge --reason WHY")
     for entry in Quarantine(workspace.paths.quarantine).entries():
         if entry.state == "held":
             yield warning(f"batch {entry.batch} is in quarantine", f"batch show {entry.batch}")
@@ -124,7 +124,7 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
     if late is not None and not late.quarantined:
         yield warning(late.text, "ingest FILE")
     for run in [*stopped_runs(workspace), *store.runs(model, state=UNPUSHED)]:
-        yield warning(f"{run.id} did not end", "check")
+        yield warning(f"{run.id} did not finish", "check")
     for unsent in unsent_alerts(workspace, now=now):
         counted = "1 alert" if unsent.alerts == 1 else f"{unsent.alerts} alerts"
         yield warning(f"{counted} could not be sent to {unsent.address}", "alerts test")
@@ -269,5 +269,5 @@ def _with_twins(place: ModelPlace, places: Sequence[ModelPlace]) -> ModelPlace:
     ]
     if not others:
         return place
-    said = f"{others[0]} is of the same model in the same store; give one another name (data.model)"
+    said = f"{others[0]} has the same model name in the same store; rename one of the two (data.model)"
     return replace(place, faults=(*place.faults, said))

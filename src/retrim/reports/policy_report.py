@@ -60,14 +60,14 @@ def changes_of(workspace: Workspace, name: str) -> dict[str, JsonValue]:
     """The settings of a policy of the newest backtest, by dotted key."""
     record = workspace.paths.policy / NEWEST
     if not record.exists():
-        raise BadInputError("no policy was tried here yet; try them first: retrim policy backtest")
+        raise BadInputError("no policies have been backtested here yet; backtest them with: retrim policy backtest")
     tried = {each.name: each.changes for each in from_record(TriedPolicies, json.loads(record.read_bytes())).policies}
     if name not in tried:
         raise UnknownNameError("policy", name, tried)
     changes = tried[name]
     if changes is None:
         usable = ", ".join(each for each, found in tried.items() if found is not None)
-        raise BadInputError(f"{name} is shown for comparison and cannot be set; these can: {usable}")
+        raise BadInputError(f"{name} is shown only for comparison and cannot be set; choose one of: {usable}")
     return changes
 
 

@@ -135,7 +135,7 @@ def _within(moment: pd.Timestamp, after: pd.Timestamp | None, until: pd.Timestam
 def _no_history(workspace: Workspace, since: pd.Timestamp) -> str:
     checks = workspace.store.decisions(workspace.model, source=CHECK)
     if not checks:
-        return "nothing was checked yet, so there is no history to replay; first `retrim check` or `retrim schedule`"
+        return "no check was made yet, so there is no history to replay; run `retrim check` or `retrim schedule` first"
     return (
         f"no check was made at or after {iso(since)} in the span to replay; checks go from {checks[0].as_of} to "
         f"{checks[-1].as_of}: give an earlier --from"

@@ -91,7 +91,7 @@ def effect_of(
     live = None if found is None else found.predictor.recipe
     if _fitted_by(workspace.params, live) == _fitted_by(tried, live):
         raise BadInputError(
-            f"{', '.join(changes)}: none of this changes what a model is trained on; try a key of data, prepare, "
+            f"{', '.join(changes)}: this changes nothing that a model is trained on; change a key of data, prepare or "
             "train, split.sliding_rows or judge.loss"
         )
     tables = _tables(workspace, tried, now)
@@ -132,14 +132,15 @@ def _comparable(params: Params, tried: Params) -> None:
     for name, column in new.items():
         if name not in old or old[name].type != column.type:
             raise BadInputError(
-                f"data.columns.{name}: no column of this name and type has landed; name one that has: {', '.join(old)}"
+                f"data.columns.{name}: no column of this name and type has landed; name one of: {', '.join(old)}"
             )
     refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
     for role in ("target", "time", "due"):
         if getattr(params.data, role) != getattr(tried.data, role):
-            raise BadInputError(f"data.columns: the role {role} moves to another column; leave it where it is")
+            raise BadInputError(f"data.columns: the role {role} moves to another column; leave it as in params.yaml")
     if set(old) != set(new):
-        raise BadInputError("data.columns: a landed column is missing; give it the role forbidden instead")
+        lost = min(set(old) - set(new))
+        raise BadInputError(f"data.columns: the landed column {lost!r} is missing; give it the role forbidden instead")
 
 
 def _fitted_by(params: Params, live: Recipe | None) -> dict[str, JsonValue]:
@@ -167,7 +168,9 @@ def _tables(workspace: Workspace, tried: Params, now: pd.Timestamp) -> list[pd.D
         tables.append(as_trained(mature(assemble(rows, labels, each.data, as_of=now)), each.fairness))
     fewest = min(map(len, tables), default=0)
     if fewest < 4:
-        raise RefusedError(f"{fewest} rows are mature as of {now.isoformat()}; wait until labels are due")
+        raise RefusedError(
+            f"{fewest} rows are mature as of {now.isoformat()}, and at least 4 are needed; wait until labels are due"
+        )
     return tables
 
 

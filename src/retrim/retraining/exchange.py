@@ -202,10 +202,10 @@ def judge_import(
     example = rows[[*imported.view.needs, "_event"]].tail(5)
     past = ripe.iloc[past_of(ripe["_event"], ripe["_due"], start)] if len(rows) else ripe.iloc[:0]
     if len(rows) < params.gate.min_rows:
-        why = f"{len(rows)} mature rows here that neither model has seen, {params.gate.min_rows} needed"
-        return Judgement(None, f"{why}: import again when more have come", example)
+        why = f"only {len(rows)} mature rows here are new to both models, and {params.gate.min_rows} are needed"
+        return Judgement(None, f"{why}; import again when more rows are mature", example)
     if not len(past):
-        return Judgement(None, "no row lies before the holdout rows to compute the naive baselines from", example)
+        return Judgement(None, "no row precedes the holdout rows, so the naive baselines cannot be computed", example)
     judged = _judged(workspace, imported, files, champion, rows, past)
     verdict = judge_models(
         judged,
@@ -243,7 +243,7 @@ def _fits(workspace: Workspace, imported: Predictor, ripe: pd.DataFrame) -> None
     if view.target != data.target or view.task != data.task or missing:
         lacks = f"; the model also needs {', '.join(missing)}, which the table here lacks" if missing else ""
         raise RefusedError(
-            f"the imported model predicts {view.target!r} ({view.task}), and this workspace {data.target!r} "
+            f"the imported model predicts {view.target!r} ({view.task}), but this workspace predicts {data.target!r} "
             f"({data.task}){lacks}; import a model that was trained on a table with the same columns"
         )
     forbidden = forbidden_in(workspace, list(view.features))
@@ -390,8 +390,8 @@ def import_version(
         write_folder(folder, parcel.bundle)
         if folder_digest(folder) != parcel.said.bundle:
             raise RefusedError(
-                f"the bundle in {file.name} has another hash than its manifest says; get the file again from where it "
-                "was made"
+                f"the hash of the bundle in {file.name} differs from the one in its manifest; get the file again from "
+                "where it was made"
             )
         _answers(workspace, folder, parcel.said.bundle)
         champion = live_version(workspace)
@@ -438,8 +438,8 @@ def _parcel(
 ) -> VersionArchive:
     if said.model != workspace.model:
         raise BadInputError(
-            f"{file.name} is an export of model {said.model!r}, and this workspace has {workspace.model!r}; import it "
-            f"in a workspace of {said.model!r}"
+            f"{file.name} is an export of model {said.model!r}, but this workspace has model {workspace.model!r}; "
+            f"import it in a workspace of {said.model!r}"
         )
     require_grain(workspace, section_in(attestation.fields, "lineage"), file.name)
     found, named = _digests({name: files[name] for name in files if name != MANIFEST}), attestation.subject
@@ -490,12 +490,12 @@ def _environment(workspace: Workspace, lineage: Lineage, files: dict[str, bytes]
     here = platform_tag()
     found = []
     if lineage.platform != here:
-        found.append(f"made on {lineage.platform}, this is {here}: the same bytes are not promised")
+        found.append(f"made on {lineage.platform}, but this is {here}: the bytes may differ")
     if lineage.python != platform.python_version():
-        found.append(f"made with Python {lineage.python}, this is {platform.python_version()}")
+        found.append(f"made with Python {lineage.python}, but this is {platform.python_version()}")
     lock = sha256(files.get(f"{MADE_FROM}requirements.lock", b"")).hexdigest()
     if lock != file_digest(workspace.paths.lock):
-        found.append(f"made with requirements.lock {lock[:12]}, this workspace has another")
+        found.append(f"made with requirements.lock {lock[:12]}, but this workspace has another one")
     return tuple(found)
 
 
@@ -576,7 +576,7 @@ def _finish(
     if not any(each.version == row.version for each in workspace.store.releases(workspace.model)):
         if origin_of(row) is None:
             raise RefusedError(
-                f"the bundle is that of version {row.version}, which this workspace made itself; nothing was imported"
+                f"the bundle is identical to version {row.version}, which this workspace made; nothing was imported"
             )
         if workspace.params.release.approval.asks(row.made_from.champion) and not _approved(
             workspace, row, *who, now=now

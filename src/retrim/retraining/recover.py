@@ -114,7 +114,9 @@ def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
     if run.attempt < most:
         mark_stopped(workspace, run, why=KILLED, now=now)
         return
-    reason = f"{KILLED} {run.attempt} times, and it is started {most} times at most: find what kills it"
+    reason = (
+        f"{KILLED} {run.attempt} times, and a run has at most {most} attempts; find out what kills it, then retrain"
+    )
     record_alert(
         workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
     )  # first: a run that has ended is not looked at again
@@ -132,7 +134,7 @@ def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     stopped = (workspace.store.runs(workspace.model, state=state) for state in ("crashed", UNPUSHED))
     for run in chain.from_iterable(stopped):
         if _overtaken(workspace, by_id[run.decision], decisions):
-            reason = "what is live was rolled back to since this was decided, and nothing starts by itself after that"
+            reason = "a rollback came after the decision to run, and no run starts by itself after a rollback"
             record_alert(workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id)
             workspace.store.end_run(
                 run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason)
@@ -200,8 +202,8 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
         record_alert(workspace, AlertKind.RUN_HANGS, f"{run.id}: {where}", now=now, about=run.id)
         return False
     reason = (
-        f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, at most "
-        f"{workspace.params.retrain.stage_heartbeat}; it was ended and the run is not tried again; find out "
+        f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, more than "
+        f"{workspace.params.retrain.stage_heartbeat}; it was ended, and the run is not tried again. Find out "
         "what stopped it, then ask for the run again with `retrim retrain`"
     )
     with suppress(psutil.Error):

@@ -221,7 +221,7 @@ def _moved_tag(workspace: Workspace, row: VersionRow) -> list[str]:
     commit, found = str(row.made_from.commit), git.find_tag(workspace.paths.root, row.tag)
     back = f"set it back with `git tag -f {row.tag} {commit[:12]}`"
     if found is None:
-        return [f"tag {row.tag} is gone; {back}"]
+        return [f"tag {row.tag} is missing; {back}"]
     names = git.git(workspace.paths.root, "diff", "--name-only", commit, found, "--", *dvc.COMMITTED, *INPUTS, NOTE)
     return [f"tag {row.tag} was moved, and differs in {', '.join(names.split())}; {back}"] if names else []
 
@@ -232,7 +232,7 @@ def _other_champion(workspace: Workspace, row: VersionRow) -> list[str]:
     known = None if number is None else workspace.store.version(workspace.model, number)
     if known is None or known.bundle == digest:
         return []
-    return [f"its champion is not version {number} as recorded, but {digest[:12]}"]
+    return [f"its champion has the hash {digest[:12]}, which is not that of version {number} as recorded"]
 
 
 def _rebuild(
@@ -265,7 +265,7 @@ def _rebuild(
     except StageFailedError as error:
         return gave(False, [f"it cannot be rebuilt: {error}"], dvc.executed(str(error)))
     except RetrimError as error:
-        return gave(False, [f"its raw data or champion is not there as recorded: {error}"], ())
+        return gave(False, [f"its raw data or champion cannot be restored as recorded: {error}"], ())
     executed = dvc.executed(printed)
     differences = [
         *_moved_tag(workspace, row),
@@ -275,7 +275,7 @@ def _rebuild(
     missing = [stage for stage in dvc.stages(folder) if stage not in executed]
     differences += [f"stage {stage} did not run" for stage in missing]
     if not differences and folder_digest(Paths(folder).candidate) != row.bundle:
-        differences.append("the bundle has another hash than the recorded one")
+        differences.append("the hash of the bundle differs from the recorded one")
     return gave(not differences, differences, executed)
 
 

@@ -238,7 +238,7 @@ def wait_for_remote(
 ) -> None:
     """Ends a run *unpushed* and tells it; its run directory stays."""
     kept = (workspace.store.run(run.id) or run).detail
-    said = "the DVC remote does not take its files; retrim check, retrain and the schedule finish it once it is back"
+    said = "its files cannot be pushed to the DVC remote; a later retrim check, retrain or schedule finishes the run"
     record_alert(
         workspace, AlertKind.REMOTE_AWAY, f"{run.id}: {said}", now=now, about=run.id
     )  # first: a kill between tells it twice

@@ -34,6 +34,8 @@ REJECTED = pa.schema(
 )
 """A rejected cell: the number of its row in IN, from 0; the file; its column, empty for the line as a whole."""
 LONGEST = 200
+BREAKS = "breaks the rule: "
+"""What the reason of a rejected cell begins with."""
 """Characters of a value that are kept."""
 NOT_TEXT = "\ufffd"
 ONE_SUITE = Lock()
@@ -115,7 +117,7 @@ def check_rows(
         places = np.flatnonzero(bad)
         if len(places):
             good[places] = False
-            rejected.append(_rejected(loaded.rows[places], file, name, _told(cells, places), f"not so: {rule}"))
+            rejected.append(_rejected(loaded.rows[places], file, name, _told(cells, places), f"{BREAKS}{rule}"))
 
     for name, kind in wanted.items():
         cells = _cells(loaded.table, name, reading)
@@ -126,7 +128,7 @@ def check_rows(
         there, is_text = present(cells, reading)
         if kind == "time" and reading.zone != "UTC":
             columns[name], open_ones = _settled(columns[name], cells, name, loaded.table, reading)
-            reject(name, open_ones, cells, f"is a time that clocks in {reading.zone} showed once, or has its offset")
+            reject(name, open_ones, cells, f"is a time that occurs once in {reading.zone}, or has its offset")
         if faults:
             unread = columns[name].isna().to_numpy() & ~pc.is_null(there, nan_is_null=True).to_numpy()
             reject(name, unread, cells, rule_of(name, kind, reading))
@@ -146,7 +148,7 @@ def check_rows(
         bad[np.asarray(places, dtype="int64")] = True
         reject(", ".join(about), bad & good, frame[about[0]], in_words(expectation))
     for row, text in loaded.ragged:
-        reason = f"not so: has a value for each of the {loaded.table.num_columns} columns, and no more"
+        reason = f"{BREAKS}has exactly one value for each of the {loaded.table.num_columns} columns"
         rejected.append(_rejected(np.array([row]), file, "", [text[:LONGEST]], reason))
     kept = np.flatnonzero(good)
     table = pa.concat_tables([REJECTED.empty_table(), *rejected])
@@ -181,7 +183,7 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
         cure = hint_of_separator(there, reading.separator) or hint_of_spelling(lacking, there)
         raise BadInputError(
             f"{file} lacks {', '.join(lacking)}, which the version needs; "
-            f"{cure or 'add the column, blank where it is not known'}"
+            f"{cure or 'add each, and leave unknown values blank'}"
         )
     also = {name: kind for name, kind in needs.carried.items() if name in found}
     made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in found}

@@ -150,7 +150,9 @@ class AllowedPlaces:
         if not is_database(where):
             return where
         if where not in self._databases:
-            raise BadInputError(f"jobs may no longer use {where}; allow it: `retrim serve --jobs-under {where}`")
+            raise BadInputError(
+                f"jobs may no longer use {where}; allow this address: `retrim serve --jobs-under {where}`"
+            )
         return self._databases[where]
 
 
@@ -186,7 +188,7 @@ class Jobs:
         self, root: Path, folder: Path, places: AllowedPlaces, webhook: str | None, now: Callable[[], pd.Timestamp]
     ) -> None:
         if webhook is not None and not webhook.startswith(("https://", "http://")):
-            raise BadInputError(f"{webhook!r} is not a webhook address; write https://...")
+            raise BadInputError(f"{webhook!r} is not the address of a webhook; write one that begins with https://")
         self._root, self._folder, self._places, self._webhook, self._now = root, folder, places, webhook, now
         self._lock, self._news, self._over = threading.Lock(), threading.Event(), threading.Event()
         make_private_folder(folder)
@@ -228,7 +230,7 @@ class Jobs:
         with self._lock:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:
-                raise BusyError(f"{MOST_WAITING} jobs are waiting, the most allowed; try again later")
+                raise BusyError(f"{MOST_WAITING} jobs are already waiting, and no more are accepted; try again later")
             asked = self._now().tz_convert("UTC").isoformat(timespec="microseconds")
             job = Job(token_hex(8), rows, out, version, "waiting", asked, table=table, into=into)
             self._keep(job)
@@ -253,7 +255,7 @@ class Jobs:
         try:
             return from_record(Job, json.loads(file.read_bytes()))
         except (OSError, ValueError, RetrimError) as error:
-            LOGGER.warning("%s holds no job: %s", file, error)
+            LOGGER.warning("%s is left out, because it is not a readable job: %s", file, error)
             return None
 
     def _all(self) -> list[Job]:
@@ -359,5 +361,5 @@ class Jobs:
             with urlopen(request, timeout=10):
                 return True
         except (OSError, ValueError) as error:
-            LOGGER.warning("the webhook has not taken the end of job %s: %s", job.id, error)
+            LOGGER.warning("the webhook did not accept that job %s ended: %s", job.id, error)
             return False

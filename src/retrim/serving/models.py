@@ -144,7 +144,7 @@ class Follower:
         try:
             found = load_champion(workspace)
             if found is None:
-                raise RefusedError("no version is live any more; release one, or train one")
+                raise RefusedError("no version is live any more; release a version, or train one")
             self._serving.swap(serve_version(workspace, found))
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             self._again = now + pd.Timedelta(RETRY_SECONDS, "s")
@@ -152,7 +152,7 @@ class Follower:
             why = str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}"
             text = (
                 f"the server cannot load version {number}, which is live: {why}; version "
-                f"{self._serving.served.version} goes on answering"
+                f"{self._serving.served.version} still answers"
             )
             LOGGER.warning("%s", text)
             record_alert(workspace, AlertKind.FLOW_FAILED, text, now=now, about=f"serve, version {number}")
@@ -230,8 +230,8 @@ def open_model(
     door = Doorkeeper(workspace.paths.tokens)
     if not is_local and not door.tokens():
         raise BadInputError(
-            f"other machines could connect to {workspace.model} ({workspace.paths.root}), and it has no token yet; "
-            "make one: retrim token add NAME --scope predict"
+            f"other machines could connect to {workspace.model} ({workspace.paths.root}), but it has no token yet; "
+            "add one: retrim token add NAME --scope predict"
         )
 
     def load(number: int) -> ServedVersion:

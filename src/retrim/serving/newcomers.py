@@ -82,7 +82,7 @@ def openable(roots: Sequence[Path], open_one: Callable[[Path], ServedModel]) -> 
             why = f"{root} is not served: {error}"
             LOGGER.warning("%s", why)
     if not models:
-        raise RefusedError(f"no model can be served; {why}")
+        raise RefusedError(f"no model can be served: {why}")
     return models
 
 
@@ -128,4 +128,4 @@ class Joining:
             self._heads.tell(f"{root} is not served: {error}")
         else:
             self._served.add(root)
-            LOGGER.warning("version %s of %s answers, too", model.serving.served.version, model.name)
+            LOGGER.warning("version %s of %s is now served, too", model.serving.served.version, model.name)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from retrim.errors import BadInputError
 from retrim.reading.container import without_views
 from retrim.reading.table import rule_of
-from retrim.serving.checked_rows import LONGEST, NeededColumns, lacking_columns
+from retrim.serving.checked_rows import BREAKS, LONGEST, NeededColumns, lacking_columns
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
@@ -51,7 +51,8 @@ class WrongRequestError(BadInputError):
     """
 
     def __init__(self, cells: Sequence[WrongCell]) -> None:
-        super().__init__(f"{len(cells)} cells of the request cannot be used; the first: {cells[0]}")
+        first, more = cells[0], f", and {len(cells) - 1} more" if len(cells) > 1 else ""
+        super().__init__(f"the request breaks the rule: {first.field or 'it'} {first.allowed}{more}")
         self.cells = tuple(cells)
 
     def as_record(self) -> dict[str, Any]:
@@ -184,4 +185,4 @@ def _refuse_count(rows: int, *, least: int = 1) -> None:
 def rejected_cells(rejected: pa.Table) -> list[WrongCell]:
     """What `check_rows` rejected."""
     cells = zip(*(rejected[name].to_pylist() for name in ("row", "column", "value", "reason")), strict=True)
-    return [WrongCell(row, column, value, reason.removeprefix("not so: ")) for row, column, value, reason in cells]
+    return [WrongCell(row, column, value, reason.removeprefix(BREAKS)) for row, column, value, reason in cells]

@@ -180,7 +180,7 @@ def _local(where: str) -> tuple[InFile, ...]:
     if path.is_dir():
         paths = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
         if not paths:
-            raise BadInputError(f"{path} has no file in it; name a folder of CSV, JSON lines, Parquet or Arrow files")
+            raise BadInputError(f"{path} contains no files; name a folder of CSV, JSON lines, Parquet or Arrow files")
     elif path.is_file():
         paths = [path]
     else:
@@ -281,13 +281,13 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
     elif head.startswith(ARROW):
         yield from _grouped(_arrow(stream, columns))
     elif not head:
-        raise BadInputError("the file is empty; name one with a header of column names")
+        raise BadInputError("the file is empty; name a file with a header of column names")
     else:
         if not is_plain(reading.encoding):
             raise BadInputError(f"text in {reading.encoding} cannot be read in parts; save it as CSV in UTF-8")
         text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
         if JSON_ARRAY.match(text.read(HEAD).removeprefix(UTF8_MARK)):
-            raise BadInputError("the file is a JSON array; write JSON lines: each row an object on a line of its own")
+            raise BadInputError("the file is a JSON array; write JSON lines: each row as an object on its own line")
         text.seek(0)
         for made in cut_text(text, TEXT, reading):
             yield made.rows, partial(_text, made.content(), reading)

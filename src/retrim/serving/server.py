@@ -251,17 +251,22 @@ class Serving:
         if not is_open:
             allows = self.door.allows(given.get(b"authorization", b""), scope)
             if allows is None:
-                raise RefusedRequestError(HTTPStatus.UNAUTHORIZED, "send a token: Authorization: Bearer TOKEN")
+                raise RefusedRequestError(
+                    HTTPStatus.UNAUTHORIZED, "the request has no valid token; send a header Authorization: Bearer TOKEN"
+                )
             if not allows:
                 raise RefusedRequestError(
                     HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}; send a token that has it"
                 )
         elif b"origin" in given:
             raise RefusedRequestError(
-                HTTPStatus.FORBIDDEN, "web pages may not call a server that has no tokens; add a token, and send it"
+                HTTPStatus.FORBIDDEN, "web pages may not call a server without tokens; add a token, and send it"
             )
         elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
-            raise RefusedRequestError(HTTPStatus.FORBIDDEN, f"use one of these host names: {', '.join(LOOPBACK)}")
+            raise RefusedRequestError(
+                HTTPStatus.FORBIDDEN,
+                f"the request names a host other than {', '.join(LOOPBACK)}; use one of these names",
+            )
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""
@@ -309,7 +314,7 @@ class Serving:
         except BusyError as error:
             raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         except OSError as error:
-            LOGGER.error("jobs cannot be kept: %s", error)  # noqa: TRY400  as of answers
+            LOGGER.error("jobs cannot be stored: %s", error)  # noqa: TRY400  as of answers
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; read why in the server's log"
             ) from error
@@ -382,7 +387,7 @@ class Serving:
                 raise wrong(str(error)) from error
             except Exception:
                 LOGGER.exception("version %s cannot answer request %s", version.version, request)
-                mark = f"version {version.version} cannot answer"
+                mark = f"version {version.version} cannot answer; read why in the server's log"
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
 
     def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
@@ -395,7 +400,7 @@ class Serving:
             if answer.other is not None:
                 self.keep((answer.other.version, answer.request, at, list(answer.others.values()), "canary"))
         except OSError as error:
-            LOGGER.error("answers cannot be kept: %s", error)  # noqa: TRY400  one line for each request is enough
+            LOGGER.error("answers cannot be stored: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; read why in the server's log"
             ) from error

@@ -149,7 +149,7 @@ class Shadows:
                     with self._process.stdin as stream:
                         self._hand_on(stream)
             except OSError as error:  # it reads no more, or cannot be started
-                LOGGER.warning("the shadows' process is gone (%s); it is started again", error)
+                LOGGER.warning("the process of the shadow versions ended (%s); it is started again", error)
                 self._over.wait(LOOK_SECONDS)
 
     def _hand_on(self, stream: IO[bytes]) -> None:

@@ -107,7 +107,7 @@ def read_settings(paths: Paths) -> dict[str, JsonValue]:
     try:
         return TypeAdapter(dict[str, JsonValue]).validate_json(paths.settings.read_bytes())
     except (FileNotFoundError, ValidationError) as error:
-        raise BadInputError(f"{SETTINGS} cannot be read as JSON of all settings; {PIN_AGAIN}") from error
+        raise BadInputError(f"{SETTINGS} is missing, or is not JSON of all settings; {PIN_AGAIN}") from error
 
 
 def check_settings(paths: Paths) -> None:
@@ -126,7 +126,7 @@ def check_settings(paths: Paths) -> None:
     for key, (pinned, wanted) in differing.items():
         more = f" ({len(differing) - 1} more differ)" if len(differing) > 1 else ""
         raise BadInputError(
-            f"params.yaml sets {key} = {wanted!r}, and {pinned!r} is pinned in {SETTINGS}{more}; {PIN_AGAIN}"
+            f"params.yaml sets {key} = {wanted!r}, but {pinned!r} is pinned in {SETTINGS}{more}; {PIN_AGAIN}"
         )
 
 
@@ -140,22 +140,22 @@ def check_pins(paths: Paths) -> None:
     package = Path(retrim.__file__).resolve().parent
     if code_digest(package) != pins.code_digest:
         raise BadInputError(
-            f"the code in {package} is not the one pinned in data/pins.json. At a tag: `git checkout -- src`, and run "
-            "the stage through `dvc repro`; without a src/ run that in the environment of the version: "
-            "`retrim versions environment N`. In a run directory made by hand: make another"
+            f"the code in {package} is not the code pinned in data/pins.json. At a tag, restore it with `git checkout "
+            "-- src`, and run the stage through `dvc repro`; without src/, run `dvc repro` in the environment of the "
+            "version: `retrim versions environment N`. If you made this run directory by hand, make another"
         )
     if platform.python_version() != pins.python:
         raise BadInputError(
-            f"this is Python {platform.python_version()}, and the run is pinned to Python {pins.python}; use Python "
+            f"this is Python {platform.python_version()}, but the run is pinned to Python {pins.python}; use Python "
             f"{pins.python}"
         )
     laid = {paths.raw: pins.raw_digest, paths.champion: pins.champion_digest, paths.previous: pins.previous_digest}
     for folder, digest in laid.items():
         if not folder.is_dir() or folder_digest(folder) != digest:
             raise BadInputError(
-                f"data/{folder.name} is not the one pinned in data/pins.json. At a tag: `git checkout -- {INPUTS}`, "
-                f"because DVC has recorded the other one there; then `dvc checkout` (in a clone `dvc pull {INPUTS}`); "
-                "then `dvc repro` again. In a run directory made by hand: make another"
+                f"data/{folder.name} is not the one pinned in data/pins.json. At a tag, restore it with "
+                f"`git checkout -- {INPUTS}`, then `dvc checkout` (in a clone `dvc pull {INPUTS}`), and then run "
+                "`dvc repro` again. If you made this run directory by hand, make another"
             )
     _check_own_code(paths, pins.own)
 
@@ -199,9 +199,9 @@ def _check_own_code(paths: Paths, pinned: PinnedFile | None) -> None:
     path, _ = parts_of(model)
     if pinned != PinnedFile(path, sha256(read_code(paths.root, path)).hexdigest()):
         raise BadInputError(
-            f"{path} is not the file pinned in data/pins.json. At a tag: `git checkout -- {path}`. In a run "
-            "directory made by "
-            "hand: make another, or write its SHA-256 into the pins under own"
+            f"{path} is not the file pinned in data/pins.json. At a tag, restore it with `git checkout -- {path}`. If "
+            "you made this run directory by hand, make another, or write the SHA-256 of the file into the pins under "
+            "own"
         )
 
 

@@ -375,7 +375,7 @@ def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *
     """Refuses rows that a model was fitted, tuned or stopped on as its judges; the stage features never leaves any."""
     if len(events) and events.iloc[0] <= used_until:
         raise RefusedError(
-            f"the holdout rows begin at {events.iloc[0].isoformat()}, and rows up to {used_until.isoformat()} were "
+            f"the holdout rows begin at {events.iloc[0].isoformat()}, but rows up to {used_until.isoformat()} were "
             f"used to make {by}; evaluate on later rows only"
         )
 

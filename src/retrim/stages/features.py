@@ -118,7 +118,7 @@ def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray
     """All row numbers, and among them those that judged the champion, whose recipe is fitted once more."""
     if not paths.has_champion:
         raise BadInputError(
-            "mode 'final' refits the champion's recipe, and there is no champion; train with mode search"
+            "mode 'final' refits the champion's recipe, but there is no champion; train with mode search"
         )
     judged = read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
     return np.arange(len(table)), np.flatnonzero(table["_key"].isin(judged).to_numpy())
@@ -132,8 +132,8 @@ def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:
     kinds = len(set(view.actual(train).tolist()))
     if kinds < 2:
         raise RefusedError(
-            f"the training rows hold {kinds} class ({', '.join(found[:3])}), and a {view.task} model needs at least "
-            "2; wait until rows of another class are mature"
+            f"the training rows have only {kinds} class ({', '.join(found[:3])}), but a {view.task} model needs at "
+            "least 2; wait until rows of another class are mature"
         )
 
 

@@ -55,11 +55,11 @@ def run(
     if mode in ("refit", FINAL):
         if champion is None:
             raise BadInputError(
-                f"mode '{mode}' copies the champion's hyperparameters, and there is no champion; train with mode search"
+                f"mode '{mode}' copies the champion's hyperparameters, but there is no champion; train with mode search"
             )
         if mode == "refit" and champion.model != train.model:
             raise BadInputError(
-                f"mode 'refit' copies the champion's recipe, which is of a {champion.model}, and train.model is "
+                f"mode 'refit' copies the champion's recipe, which is of a {champion.model}, but train.model is "
                 f"{train.model}; search: `retrim retrain --mode search`, or set train.model: {champion.model}"
             )
         copied = _fitted_with(champion) | ({} if mode == "refit" else {"window": _window(paths)})

@@ -155,7 +155,8 @@ def _ask_suite(
         faults += _faults(rows, landed, ChunkedSuite(suite.only(expectations)))
     if faults:
         raise BadInputError(
-            f"landed rows break {data.suite}; correct the rows, or the suite: " + "; ".join(map(str, faults))
+            f"landed rows break the rules of {data.suite}; correct the rows or the suite: "
+            + "; ".join(map(str, faults))
         )
     return fitted.notes
 
@@ -193,7 +194,7 @@ def _refuse_leaks(
         columns = ", ".join(repr(name) for name in names if name != DUPLICATES)
         cure = f"give {columns} the role forbidden in data.columns"
     raise RefusedError(
-        f"leak: {said}. {cure[:1].upper()}{cure[1:]}; or, if it is known before the event: leaks.allowed: "
+        f"leak: {said}. {cure[:1].upper()}{cure[1:]}; or, if the value is known before the event, set leaks.allowed: "
         f"{{{refused[0].columns[0]}: WHY}} in params.yaml"
     )
 

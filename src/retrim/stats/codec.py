@@ -123,7 +123,8 @@ def from_record(kind: type[T], record: Mapping[str, Any]) -> T:
     except ValidationError as error:
         first = misfits(error)[0]
         raise RetrimError(
-            f"a stored {kind.__name__} is damaged: {first.place}: {first.msg.lower()}; restore it from a backup"
+            f"a stored record of type {kind.__name__} is damaged: {first.place}: {first.msg.lower()}; restore it from "
+            "a backup"
         ) from error
     return read
 

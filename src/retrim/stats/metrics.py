@@ -279,7 +279,7 @@ def poisson(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
     if len(actual) and np.min(actual) < 0:
         raise BadInputError(
-            f"judge: 'poisson' needs a target of 0 or more, and the target holds {np.min(actual):g}; choose mse or mae"
+            f"judge: 'poisson' needs a target of 0 or more, but the target has {np.min(actual):g}; choose mse or mae"
         )
     mean = np.maximum(predicted, np.where(actual > 0, LEAST, 0.0))
     ratio = np.divide(actual, mean, out=np.ones(len(mean)), where=actual > 0)  # 0 log 0 is 0
@@ -379,7 +379,7 @@ def _checked(actual: np.ndarray, predicted: np.ndarray, *, task: str) -> tuple[n
     if predicted.ndim != (2 if task == "multiclass" else 1) or actual.shape != predicted.shape[:1]:
         wanted = "(n,) and (n, k)" if task == "multiclass" else "(n,) and (n,)"
         raise BadInputError(
-            f"actual has the shape {actual.shape} and predicted {predicted.shape}, and a {task} task needs {wanted}"
+            f"actual has the shape {actual.shape} and predicted {predicted.shape}, but a {task} task needs {wanted}"
         )
     for what, values in (("actual", actual.astype(float)), ("predicted", predicted)):
         if not np.isfinite(values).all():

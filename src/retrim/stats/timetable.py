@@ -41,7 +41,7 @@ def next_due(timetable: str, after: pd.Timestamp) -> pd.Timestamp:
                 moment = pd.Timestamp(day, tz="UTC") + pd.Timedelta(hours=hour, minutes=minute)
                 if moment >= start:
                     return moment
-    raise ValueError(f"{timetable!r} describes a time that never comes; correct its day and month")
+    raise ValueError(f"{timetable!r} describes a time that never occurs; correct its day and month")
 
 
 def due_between(timetable: str, after: pd.Timestamp, until: pd.Timestamp) -> Iterator[pd.Timestamp]:
@@ -77,7 +77,9 @@ def cron_fields(cron: str) -> list[set[int]]:
     """
     fields = cron.lower().split()
     if len(fields) != len(FIELDS):
-        raise ValueError(f"{cron!r} has {len(fields)} fields; a cron expression has minute, hour, day, month, weekday")
+        raise ValueError(
+            f"{cron!r} has {len(fields)} fields, but a cron expression has 5: minute, hour, day, month, weekday"
+        )
     found = [_values(field, *bounds) for field, bounds in zip(fields, FIELDS, strict=True)]
     found[4] = {value % 7 for value in found[4]}
     return found

@@ -107,7 +107,7 @@ def keep_back(past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray
     fit = past[~stops]
     if len(fit) < 2:
         raise ValueError(
-            f"only {len(fit)} of {len(past)} rows would be left to fit on, beside {stopping} for early stopping"
+            f"only {len(fit)} of {len(past)} rows would be left to fit on, because {stopping} are for early stopping"
         )
     return fit, past[stops]
 

@@ -160,9 +160,9 @@ def history_faults(
     found = [*_entity(history, columns, key), *_ahead(history, columns)]
     for name, feature in history.columns.items():
         if name in columns:
-            found.append(f"features: a column of the table is called {name!r} too; rename that one")
+            found.append(f"features: {name!r} is also the name of a column of the table; rename that column")
         if feature.of not in columns:
-            found.append(f"features: {feature.of!r} is not a column; columns: {', '.join(columns)}")
+            found.append(f"features: {feature.of!r} is not a column; name one of: {', '.join(columns)}")
         else:
             found += [f"features: {name!r}: {fault}" for fault in _feature(history, feature, columns, task, horizon)]
     return found
@@ -172,7 +172,7 @@ def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key:
     for name in history.entity:
         kind, role = columns.get(name, ("", ""))
         if not role:
-            yield f"entity: {name!r} is not a column; columns: {', '.join(columns)}"
+            yield f"entity: {name!r} is not a column; name one of: {', '.join(columns)}"
         elif role in ("target", "time", "due"):
             yield f"entity: {name!r} has the role {role!r}; name a column that says what a row is about"
         elif role == "forbidden" and name not in key:
@@ -181,7 +181,7 @@ def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key:
                 "or a part of data.key"
             )
         elif kind == "number":
-            yield f"entity: {name!r} is a number, which has many spellings; declare it integer or category"
+            yield f"entity: {name!r} is a number, which can be written in many ways; declare it integer or category"
 
 
 def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -191,14 +191,14 @@ def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> It
             yield f"known_ahead: {name!r} is not a feature; name one of: {', '.join(own)}"
     if history.ahead is None:
         if history.known_ahead:
-            yield "known_ahead: says what is known before the event, but ahead is null; give the span, or leave it []"
+            yield "known_ahead: names columns, but ahead is null; set ahead to a span, or set known_ahead to []"
         return
     unknown = [name for name in own if name not in history.known_ahead]
     if unknown:
         yield (
-            f"ahead: nothing says that {', '.join(map(repr, unknown))} is known {history.ahead} before its row's event"
-            "; list each feature in known_ahead, or give it the role forbidden under columns (features from its past "
-            "may stay)"
+            f"ahead: nothing declares that {', '.join(map(repr, unknown))} is known {history.ahead} before the event "
+            "of the row; list each such feature in known_ahead, or give it the role forbidden under columns (features "
+            "from its past may stay)"
         )
 
 
@@ -209,19 +209,19 @@ def _feature(
     binary = role == "target" and task == "binary"
     if kind not in ("number", "integer") and not binary and feature.stat != "count":
         yield (
-            f"{feature.of!r} is a {kind}, and a lag or statistic needs a number; name another column, or write stat: "
+            f"{feature.of!r} is a {kind}, but a lag or statistic needs a number; name another column, or write stat: "
             "count"
         )
     if feature.span_back is None:
         return
     back, ahead = pd.Timedelta(feature.span_back), pd.Timedelta(history.ahead or 0)
     if back <= ahead:
-        yield f"the row {feature.span_back} back is not known {history.ahead} ahead; write a lag above {history.ahead}"
+        yield f"the lag {feature.span_back} is not longer than ahead; write a lag above {history.ahead}"
     elif role in ("target", "forbidden") and horizon is not None and back < ahead + pd.Timedelta(horizon):
         least = f"label_horizon {horizon}" + (f" and ahead {history.ahead}" if history.ahead else "")
         yield (
-            f"{feature.of!r} of the row {feature.span_back} back is not due by then; write a lag of at least {least}"
-            + (" together" if history.ahead else "")
+            f"the label {feature.of!r} of the row {feature.span_back} earlier is not due yet; write a lag of at least "
+            f"{least}" + (" together" if history.ahead else "")
         )
 
 
@@ -241,7 +241,7 @@ def check_model_name(text: str) -> str:
 def check_text(value: object) -> object:
     """A class as text: unquoted, YAML reads yes and no as truth values, and 1 as a number."""
     if value is not None and not isinstance(value, str):
-        raise ValueError('put it in quotes, as it stands in the table, such as "yes" or "1"')
+        raise ValueError('put the class in quotes, as it appears in the table, such as "yes" or "1"')
     return value
 
 
@@ -302,18 +302,23 @@ class DataParams(SettingsSection):
     def _agree(self) -> "DataParams":
         for role in ("target", "time"):
             if len(self._with_role(role)) != 1:
-                raise ValueError(f"columns: {len(self._with_role(role))} have the role {role!r}; give it to exactly 1")
+                raise ValueError(
+                    f"columns: {len(self._with_role(role))} columns have the role {role!r}; give the role to exactly 1"
+                )
         for name in self.columns:
             if not name.strip():
-                raise ValueError("a column has no name; give it one, in the table too")
+                raise ValueError("a column has no name; name the column, in the table too")
             if name.startswith("_"):
                 raise ValueError(f"column {name!r} begins with '_', which is reserved for retrim; rename it")
             if taken := [each for each in self.columns[name].was if each in self.columns]:
                 raise ValueError(
-                    f"columns: {name!r} was {taken[0]!r}, which is the name of another column; rename one of the two"
+                    f"columns: `was` of {name!r} is {taken[0]!r}, the name of another column; rename one of the two"
                 )
         if (self.label_horizon is None) == (self.due is None):
-            raise ValueError("give the label's due time once: label_horizon, or one column with the role 'due'")
+            raise ValueError(
+                "the label's due time is set twice or not at all: set either label_horizon or one column with the role "
+                "'due'"
+            )
         if (self.task == "binary") != (self.positive is not None):
             raise ValueError("positive: name the positive class of a binary task, or write null for any other task")
         if self.task != "regression" and self.columns[self.target].type != "category":
@@ -325,11 +330,11 @@ class DataParams(SettingsSection):
                 f"the target of a regression must have the type number or integer; change the type of {self.target!r}"
             )
         if not self.features:
-            raise ValueError("columns: none has the role 'feature'; give it to at least 1")
+            raise ValueError("columns: no column has the role 'feature'; give the role to at least 1")
         for name, kind in self.own_features.items():
             if kind == "time":
                 raise ValueError(
-                    f"columns: {name!r} is a time, and a feature is a number, an integer or a category; give it "
+                    f"columns: {name!r} is a time, but a feature must be a number, an integer or a category; give it "
                     "another role"
                 )
         return self
@@ -349,16 +354,18 @@ class DataParams(SettingsSection):
     @model_validator(mode="after")
     def _agree_on_key(self) -> "DataParams":
         if LABEL_TIME in (self.target, *self.key):
-            raise ValueError(f"{LABEL_TIME!r} is a name that files of labels use for another column; rename this one")
+            raise ValueError(f"{LABEL_TIME!r} is reserved for the label's time in files of labels; rename this column")
         for name in self.key:
             if name not in self.columns:
-                raise ValueError(f"key: {name!r} is not a column; columns: {', '.join(self.columns)}")
+                raise ValueError(f"key: {name!r} is not a column; name one of: {', '.join(self.columns)}")
             if name == self.target:
                 raise ValueError(
                     f"key: {name!r} is the target, which corrections may change; name a column that never changes"
                 )
             if self.columns[name].type == "number":
-                raise ValueError(f"key: {name!r} is a number, which has many spellings; declare it integer or category")
+                raise ValueError(
+                    f"key: {name!r} is a number, which can be written in many ways; declare it integer or category"
+                )
         return self
 
     @property

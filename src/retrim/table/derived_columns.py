@@ -130,7 +130,7 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) not in ("number", "integer")
         ),
         *(
-            f"reading.skip: {name!r} stands in data.columns too; keep it in one of the two"
+            f"reading.skip: {name!r} is in data.columns too; keep it in one of the two"
             for name in reading.skip
             if name in types
         ),
@@ -140,19 +140,19 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if name not in (None, data.time)
         ),
         *(
-            f"reading.order: {name!r} has to be an integer of data.columns, and is for tables with reading.arrival "
-            "alone; name such a column, or write null"
+            f"reading.order: {name!r} must be an integer of data.columns, in a table with reading.arrival; name such a "
+            "column, or write null"
             for name in (reading.order,)
             if name is not None and (reading.arrival is None or types.get(name) != "integer" or name == data.target)
         ),
         *(
-            f"reading.calendar: {name!r} has to be an integer with the role 'feature' in data.columns; declare it so, "
+            f"reading.calendar: {name!r} must be an integer with the role 'feature' in data.columns; declare it so, "
             "or take it out"
             for name in reading.calendar
             if data.features.get(name) != "integer"
         ),
         *(
-            f"reading: {name!r} is made when a file lands, so it cannot name a row; take it out of data.key"
+            f"reading: {name!r} is computed when a file lands, so it cannot identify a row; take it out of data.key"
             for name in reading.made
             if name in data.key
         ),

@@ -111,11 +111,16 @@ class Fault:
         return replace(self, examples=tuple(examples))
 
     def __str__(self) -> str:
+        first = self.examples[0] if self.examples else Example(None, None, "")
         where = f"{self.column}: " if self.column else ""
-        first = self.examples[0] if self.examples else None
-        at = "" if first is None or first.row is None else f", first in row {first.row}"
-        value = f": {first.value!r}" if first is not None and first.value else ""
-        return f"{where}{self.rule} (broken by {self.count}{at}{value})"
+        if first.row is None:
+            about = "the column" if self.column else "the file"
+            more = f" and {self.count - 1} more" if self.count > 1 else ""
+            shown = f" (found: {first.value!r}{more})" if first.value else ""
+            return f'{where}{about} breaks the rule "{self.rule}"{shown}'
+        rows = "1 row breaks" if self.count == 1 else f"{self.count} rows break"
+        value = f", {first.value!r}" if first.value else ""
+        return f'{where}{rows} the rule "{self.rule}" (first: row {first.row}{value})'
 
 
 def whole_file(rule: str, *, value: str, cure: str, column: str = "") -> Fault:

@@ -26,7 +26,7 @@ def _no_truth_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is not a table value; to accept any value write not_missing: true")
     if isinstance(value, bool):
-        raise ValueError(f'put {value} in quotes, as it stands in the table, such as "yes"')  # noqa: TRY004  pydantic's own
+        raise ValueError(f'put {value} in quotes, as it appears in the table, such as "yes"')  # noqa: TRY004  pydantic's own
     return value
 
 
@@ -46,12 +46,12 @@ class RowFilter(SettingsForm):
         bounds = self.at_least is not None or self.at_most is not None
         if bounds + (self.among is not None) + (self.not_missing is not None) != 1:
             raise ValueError(
-                "give at_least, at_most or both, or among, or not_missing: {column: km, at_least: 0}, "
-                "{column: status, among: [done]}, {column: km, not_missing: true}"
+                "a filter needs one of these forms: {column: km, at_least: 0} (or at_most, or both), {column: status, "
+                "among: [done]}, {column: km, not_missing: true}; write one"
             )
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(
-                f"at_least {self.at_least:g} lies above at_most {self.at_most:g}: no row would remain; swap them"
+                f"at_least {self.at_least:g} is above at_most {self.at_most:g}, so no row would remain; swap the two"
             )
         return self
 
@@ -189,11 +189,11 @@ def row_faults(
 def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     kind, role = columns.get(each.column, ("", ""))
     if not role:
-        yield f"where: {each.column!r} is not a column; columns: {', '.join(columns)}"
+        yield f"where: {each.column!r} is not a column; name one of: {', '.join(columns)}"
     elif role == "target":
         yield (
-            f"where: {each.column!r} is the target, which is not known when a row is predicted: rows chosen by it are "
-            "not those that the model will meet; filter by another column"
+            f"where: {each.column!r} is the target, which is not known when a row is predicted, so the model would be "
+            "trained on other rows than it predicts; filter by another column"
         )
     elif kind not in ("number", "integer") and (each.at_least is not None or each.at_most is not None):
         yield f"where: {each.column!r} is a {kind}, which has no order; give among or not_missing"
@@ -215,9 +215,9 @@ def _resample(
     for name in params.by:
         kind, role = columns.get(name, ("", ""))
         if not role:
-            yield f"resample.by: {name!r} is not a column; columns: {', '.join(columns)}"
+            yield f"resample.by: {name!r} is not a column; name one of: {', '.join(columns)}"
         elif role in ("target", "time", "due") or kind == "number":
-            yield f"resample.by: {name!r} is a {kind} with the role {role!r}; name a category that is known at once"
+            yield f"resample.by: {name!r} is a {kind} with the role {role!r}; name a category that is a feature"
         elif role == "forbidden" and name not in key:
             yield (
                 f"resample.by: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; name a "
@@ -226,16 +226,16 @@ def _resample(
     for name, how in params.how.items():
         kind, role = columns.get(name, ("", ""))
         if not role:
-            yield f"resample.how: {name!r} is not a column; columns: {', '.join(columns)}"
+            yield f"resample.how: {name!r} is not a column; name one of: {', '.join(columns)}"
         elif role in ("time", "due") or name in params.by:
-            yield f"resample.how: {name!r} is the time, its due time, or is named under by; leave it out"
+            yield f"resample.how: {name!r} is the event time, the due time or named under by; leave it out"
         elif how in OF_NUMBERS and kind not in ("number", "integer"):
-            yield f"resample.how: {name!r} is a {kind}, of which there is no {how}; write first or last"
+            yield f"resample.how: {name!r} is a {kind}, which has no {how}; write first or last"
     needed = [name for name in dict.fromkeys([*features, target]) if name in columns]
     silent = [name for name in needed if name not in params.by and name not in params.how]
     if silent:
         such = "mean" if columns[silent[0]][0] in ("number", "integer") else "last"
         yield (
-            f"resample.how: nothing says how {', '.join(map(repr, silent))} is aggregated; write, for example, "
+            f"resample.how: the aggregation of {', '.join(map(repr, silent))} is not set; write, for example, "
             f"{{{silent[0]}: {such}}}, or give a feature the role forbidden"
         )

@@ -152,7 +152,7 @@ class PastFeature(SettingsForm):
     @model_validator(mode="after")
     def _one_form(self) -> "PastFeature":
         if (self.lag is None) == (self.over is None) or (self.over is None) != (self.stat is None):
-            raise ValueError("give lag, or over and stat: {of: trips, lag: 24h}, {of: trips, over: 7D, stat: mean}")
+            raise ValueError("write lag, or over with stat: {of: trips, lag: 24h}, {of: trips, over: 7D, stat: mean}")
         return self
 
     @property
@@ -184,7 +184,7 @@ class HistoryParams(SettingsSection):
             if names.count(name) > 1:
                 raise ValueError(f"features: {name!r} is declared {names.count(name)} times; keep one")
         if len(set(self.entity)) < len(self.entity):
-            raise ValueError("entity: a column is named twice; keep one")
+            raise ValueError("entity: a column is named twice; name each column once")
         return self
 
     def name_of(self, feature: PastFeature) -> str:

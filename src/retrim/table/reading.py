@@ -142,14 +142,16 @@ class ReadingParams(SettingsSection):
         for name, parts in self.parts.items():
             if "date" not in parts and set(parts) != set(WHOLE_MONTH) and not set(WHOLE_DAY) <= set(parts):
                 raise ValueError(
-                    f"parts of {name!r}: name the columns of its year, month and day, of its year and month alone, or "
-                    "that of its date"
+                    f"parts of {name!r}: the parts make no date; name the columns of its year, month and day, of its "
+                    "year and month alone, or of its date"
                 )
             for whole, within in WITHIN.items():
                 if whole in parts and (twice := [part for part in within if part in parts]):
-                    raise ValueError(f"parts of {name!r}: its {whole} has a {twice[0]} already; name one of the two")
+                    raise ValueError(f"parts of {name!r}: {whole} already includes {twice[0]}; name one of the two")
             if len(set(parts.values())) < len(parts) or name in parts.values():
-                raise ValueError(f"parts of {name!r}: name another column for each part, and none called {name!r}")
+                raise ValueError(
+                    f"parts of {name!r}: a column is named twice, or is {name!r}; name another column for each part"
+                )
         return self
 
     def signs_of(self, name: str) -> tuple[str, str]:

@@ -66,8 +66,8 @@ def format_of(files: Mapping[str, bytes]) -> int:
         raise BadInputError(f"{FORMAT_FILE} of the bundle cannot be read; restore the bundle from a backup") from error
     if found > FORMAT:
         raise BadInputError(
-            f"the bundle has format {found}, and this retrim reads up to {FORMAT}: use the retrim that made it, or a "
-            "newer one"
+            f"the bundle has format {found}, but this retrim reads formats up to {FORMAT}; install the retrim that "
+            "made the bundle, or a newer one"
         )
     return found
 
@@ -215,8 +215,8 @@ class Predictor:
         lacking = [name for name in self.view.needs if name not in rows.columns]
         if lacking:
             raise BadInputError(
-                f"the model needs {', '.join(lacking)}, which the rows do not have; add the column, blank where it is "
-                "not known, or use a version that needs none of them"
+                f"the model needs {', '.join(lacking)}, which the rows do not have; add each, and leave unknown values "
+                "blank, or use a version that needs none of them"
             )
         if not len(rows):
             return np.empty((0, len(self.view.classes)) if self.view.task == "multiclass" else 0)

@@ -96,8 +96,8 @@ class BalanceCorrected:
         """
         if self.model.link not in ("log odds", "log shares"):
             raise RefusedError(
-                "a model that outputs probabilities has no exact contributions once these are corrected for balanced "
-                "classes, so it cannot be explained"
+                "the model cannot be explained, because probabilities that are corrected for balanced classes have no "
+                "exact contributions; to explain predictions, train a version without class balancing"
             )
         found = self.model.contributions(matrix)
         found[:, :, -1] += self._moved

@@ -49,13 +49,13 @@ def module_of(code: bytes, path: str) -> ModuleType:
     try:
         tree = ast.parse(code, path)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise BadInputError(f"{path}: is not valid Python: {error}") from error
+        raise BadInputError(f"{path} is not valid Python ({error}); correct it") from error
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for name in names:
             if name.partition(".")[0] in UNPICKLE:
-                raise BadInputError(f"{path} imports {name}; use skops.io instead, as retrim unpickles nothing")
+                raise BadInputError(f"{path} imports {name}, but retrim never unpickles; use skops.io instead")
     module = ModuleType(f"retrim_own_model_{sha256(code).hexdigest()[:16]}")
     # Dataclasses look up the module of a class by its name, so that it has one that nothing else has.
     sys.modules[module.__name__] = module
@@ -63,11 +63,12 @@ def module_of(code: bytes, path: str) -> ModuleType:
         exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102  code that the workspace names as its own
     except (Exception, SystemExit) as error:  # a file that ends the process would end retrim without a word
         sys.modules.pop(module.__name__, None)
-        raise BadInputError(f"{_place(path, error)}: {type(error).__name__} while it is imported: {error}") from error
+        said = f"{type(error).__name__}: {error}"
+        raise BadInputError(f"{_place(path, error)}: the import fails with {said}; correct the file") from error
     lacking = [name for name in FUNCTIONS if not callable(getattr(module, name, None))]
     lacking += [name for name in CONSTANTS if not hasattr(module, name)]
     if lacking:
-        raise BadInputError(f"{path}: has no {', '.join(lacking)}; docs/how-to/own-model.md says what each is")
+        raise BadInputError(f"{path} lacks {', '.join(lacking)}; add them as docs/how-to/own-model.md describes")
     _check_constants(module, path)
     return module
 
@@ -102,7 +103,8 @@ def call(code: bytes, path: str, name: str, *arguments: Any, said: str = "") -> 
     try:
         return function(*arguments)
     except (Exception, SystemExit) as error:
-        raise BadInputError(f"{_place(path, error)}: {name}{said}: {type(error).__name__}: {error}") from error
+        fault = f"{name}{said} fails with {type(error).__name__}: {error}"
+        raise BadInputError(f"{_place(path, error)}: {fault}; correct the function") from error
 
 
 def _place(path: str, error: BaseException) -> str:
@@ -246,14 +248,15 @@ class CustomModel:
             return self.stored
         content = call(self.code, self.path, "save", self.made)
         if not isinstance(content, bytes | bytearray):
-            raise BadInputError(f"{self.path}: save gives {type(content).__name__}; give bytes, such as skops.io.dumps")
+            said = f"{self.path}: save returns {type(content).__name__}"
+            raise BadInputError(f"{said}; return bytes, such as those of skops.io.dumps")
         kept = one_form(bytes(content))
         again = CustomModel(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
             raise BadInputError(
-                f"{self.path}: load gives a model whose predictions differ from those of the saved one; let save keep "
-                "all that predict uses"
+                f"{self.path}: load returns a model whose predictions differ from those of the saved one; let save "
+                "store everything that predict uses"
             )
         facts = to_json(to_record(ColumnGains(self.gains())))
         return {CODE_FILE: self.code, CONTENT_FILE: kept, FACTS_FILE: facts}
@@ -302,19 +305,20 @@ class CustomModel:
             found = np.asarray(given, dtype="float64")
         except (TypeError, ValueError, OverflowError) as error:
             raise BadInputError(
-                f"{self.path}: predict gives a {type(given).__name__} that cannot be read as numbers ({error}); give "
-                "an array of numbers, not of labels"
+                f"{self.path}: predict returns a {type(given).__name__} that cannot be read as numbers ({error}); "
+                "return an array of numbers, not of labels"
             ) from error
         if found.shape != shape:
-            raise BadInputError(f"{self.path}: predict gives shape {found.shape}; a {self.task} task needs {shape}")
+            raise BadInputError(f"{self.path}: predict returns shape {found.shape}; a {self.task} task needs {shape}")
         if not np.isfinite(found).all():
             wrong = int((~np.isfinite(found)).sum())
             raise BadInputError(
-                f"{self.path}: predict gives {wrong} of {found.size} values as missing or infinite; give finite numbers"
+                f"{self.path}: {wrong} of {found.size} values that predict returns are missing or infinite; return "
+                "finite numbers"
             )
         if self.task != "regression" and (found.min() < 0 or found.max() > 1 + 1e-9):
             raise BadInputError(
-                f"{self.path}: predict gives {found.min():g} to {found.max():g}; give probabilities from 0 to 1"
+                f"{self.path}: predict returns {found.min():g} to {found.max():g}; return probabilities from 0 to 1"
             )
         if wide and np.abs(found.sum(axis=1) - 1).max() > 1e-6:
             raise BadInputError(
@@ -323,7 +327,7 @@ class CustomModel:
         return found if wide else found[:, None]
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        raise RefusedError(f"{self.path}: a custom model has no exact contributions, so it cannot be explained")
+        raise RefusedError(f"{self.path}: a custom model has no exact contributions; to explain, use another estimator")
 
 
 @dataclass(frozen=True)
@@ -366,7 +370,7 @@ class CustomEstimator:
         }
         about = FitContext(kinds, view.task, view.classes, loss, dict(hyperparameters), weights, seed, threads)
         code = self._code()
-        made = call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" refuses {len(matrix)} rows")
+        made = call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" on {len(matrix)} rows")
         places = np.linspace(0, len(matrix) - 1, min(len(matrix), LOOKED_AT)).round().astype("int64")
         model = CustomModel(code, self.path, made, view.task, len(view.classes), matrix.shape[1], None, matrix[places])
         return FittedModel(model, 1)
@@ -380,7 +384,8 @@ class CustomEstimator:
         code = self._code()
         if files.get(CODE_FILE) != code:
             raise RefusedError(
-                f"the code stored with the model is not {self.name}: it was altered; restore it from a backup"
+                f"the code stored with the model differs from {self.name}: it was altered; restore the bundle from a "
+                "backup"
             )
         made = call(code, self.path, "load", files[CONTENT_FILE])
         known = {name: files[name] for name in (CODE_FILE, CONTENT_FILE, FACTS_FILE)}
@@ -409,7 +414,7 @@ class CustomEstimator:
         if digest is None or digest not in CODE:
             said = "" if digest is None else f" with SHA-256 {digest[:12]}"
             raise RefusedError(
-                f"{path}{said} is code that this workspace does not name, so it is not run; read it, and name it as "
+                f"{path}{said} is not run, because params.yaml does not name it; read the code, and name it as "
                 "train.model in params.yaml if it is yours"
             )
         return CODE[digest]

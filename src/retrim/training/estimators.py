@@ -215,7 +215,9 @@ def aim_at(kind: str, losses: Losses, task: str, loss: str) -> tuple[str, float 
     name, _, value = loss.partition("@")
     known = losses.get(task, {})
     if name not in known:
-        can = f"choose one of: {', '.join(known)}" if known else f"it is for a {' or '.join(losses)} task: train.model"
+        can = f"choose one of: {', '.join(known)}"
+        if not known:
+            can = f"choose another train.model: {kind} is for a {' or '.join(losses)} task"
         raise BadInputError(f"judge.loss: {kind} cannot train for {loss!r} on a {task} target; {can}")
     return known[name], float(value) if value else None
 
@@ -228,8 +230,8 @@ def check_classes(task: str, classes: int) -> None:
     """
     if task == "multiclass" and classes < 2:
         raise RefusedError(
-            f"the training rows hold {classes} class, and a multiclass model needs at least 2; wait until rows of a "
-            "second class are mature"
+            f"the training rows have only {classes} class, but a multiclass model needs at least 2; wait until rows of "
+            "a second class are mature"
         )
 
 
@@ -242,7 +244,7 @@ def check_target(kind: str, actual: np.ndarray) -> None:
     largest = float(np.abs(actual).max(initial=0))
     if largest > float(np.finfo(np.float32).max):
         raise BadInputError(
-            f"the target reaches {largest:.3g}, and {kind} holds numbers up to 3.4e38; give it in a larger unit"
+            f"the target reaches {largest:.3g}, but {kind} takes numbers up to 3.4e38; give the target in a larger unit"
         )
 
 
@@ -255,7 +257,7 @@ def check_names(kind: str, names: list[str], known: list[str]) -> None:
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}"
+            hint = f"; did you mean {near[0]!r}?" if near else f"; choose from: {', '.join(known)}"
             raise BadInputError(f"tune.space: {name!r} is not a parameter of {kind}{hint}")
     for name in known:
         if name not in names:

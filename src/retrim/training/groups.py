@@ -41,7 +41,7 @@ class GroupParams(SettingsSection):
     @classmethod
     def _ascend(cls, cuts: tuple[float, ...]) -> tuple[float, ...]:
         if any(low >= high for low, high in pairwise(cuts)):
-            raise ValueError(f"{list(cuts)} do not ascend; write each cut once, the lowest first")
+            raise ValueError(f"{list(cuts)} is not in ascending order; write each cut once, the lowest first")
         return cuts
 
 
@@ -202,7 +202,7 @@ def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
         BadInputError: The rows lack the column, or it is not a number and has cuts.
     """
     if group.column not in rows.columns:
-        raise BadInputError(f"fairness.groups: the table has no column {group.column!r}; name one that it has")
+        raise BadInputError(f"fairness.groups: the table has no column {group.column!r}; name a column of the table")
     values = rows[group.column]
     if not group.cuts:
         return values.astype("str").where(values.notna(), MISSING).to_numpy(dtype=object)
@@ -324,23 +324,23 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
     for measure in fairness.limits():
         if data.task not in MEASURES[measure]:
             fitting = ", ".join(name for name, tasks in MEASURES.items() if data.task in tasks)
-            yield f"at_most.{measure}: does not fit a {data.task} task; set it to null; those that fit: {fitting}"
+            yield f"at_most.{measure}: does not fit a {data.task} task; set it to null; you can set: {fitting}"
     if fairness.mitigate is not None and not fairness.groups:
         yield f"mitigate: {fairness.mitigate!r} needs groups; name some, or set it to null"
     if fairness.reweights and data.task == "regression":
         yield "mitigate: 'reweight' balances classes, and a regression has none; set it to null"
     if fairness.equalised is not None and data.task != "binary":
-        yield f"mitigate: thresholds decide between two classes, and this task is {data.task}; set it to null"
+        yield f"mitigate: a {data.task} task has no threshold between two classes; set it to null"
     for name in fairness.forbidden:
         known = data.columns.get(name)
         if known is None:
-            yield f"forbidden: {name!r} is not a column; columns: {', '.join(data.columns)}"
+            yield f"forbidden: {name!r} is not a column; name one of: {', '.join(data.columns)}"
         elif known.role != "forbidden":
             yield f"forbidden: {name!r} has the role {known.role!r}; give it the role forbidden under data.columns"
         elif name in data.key:
-            yield f"forbidden: {name!r} is part of data.key, which stands in every record; name rows by another column"
+            yield f"forbidden: {name!r} is part of data.key, which is in every record; identify rows by another column"
         elif any(name in (feature.of, *data.history.entity) for feature in data.history.features):
-            yield f"forbidden: {name!r} is used by data.history, and so by the model; take it out there"
+            yield f"forbidden: {name!r} is used by data.history, and so by the model; remove it from data.history"
 
 
 def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
@@ -349,7 +349,7 @@ def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[st
         name = group.column
         known = data.columns.get(name)
         if known is None:
-            yield f"groups: {name!r} is not a column; columns: {', '.join(data.columns)}"
+            yield f"groups: {name!r} is not a column; name one of: {', '.join(data.columns)}"
             continue
         if name == data.target or known.type == "time":
             yield f"groups: {name!r} is the target or a time; name a category or a number"
@@ -358,7 +358,7 @@ def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[st
         if known.type in NUMBERS and not group.cuts:
             yield f"groups: {name!r} is a number; say where it is cut, such as cuts: [30, 60]"
         if known.type == "category" and group.cuts:
-            yield f"groups: {name!r} is a category, whose values are the groups; give it cuts: []"
+            yield f"groups: {name!r} is a category, so each value is a group; give it cuts: []"
 
 
 LEVELS = 1001  # levels of the rate that are tried: a tenth of a percent apart
@@ -392,7 +392,7 @@ class Thresholds:
         if lacking:
             raise BadInputError(
                 f"the thresholds of the model depend on {', '.join(lacking)}, which the table does not have; keep the "
-                "column in data.columns, or roll back to a version that does without"
+                "column in data.columns, or roll back to a version that does not need it"
             )
         return np.array([self.by_group.get(name, self.default) for name in crossed(rows, self.groups)], dtype="float64")
 

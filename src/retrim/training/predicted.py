@@ -161,7 +161,8 @@ def check_sums(added: np.ndarray, scores: np.ndarray) -> None:
     missed = np.abs(added.sum(axis=-1) - scores) / np.maximum(np.abs(scores), 1.0)
     if missed.size and not missed.max() <= TOLERANCE:
         raise RetrimError(
-            f"contributions differ from the score by {missed.max():.3g}, more than {TOLERANCE:g}; they are not exact"
+            f"the contributions are not exact: their sum differs from the score by {missed.max():.3g}, more than the "
+            f"{TOLERANCE:g} allowed; please report this as a bug in retrim"
         )
 
 
@@ -261,7 +262,7 @@ def _asked(view: FeatureView, predicted: np.ndarray, asked: str | None) -> tuple
     """Which raw score is explained, for which class, and its sign: the log odds of "not" are those of "yes" negated."""
     if view.task == "regression":
         if asked is not None:
-            raise BadInputError(f"the class {asked!r} is requested, and a regression has no classes; leave --class out")
+            raise BadInputError(f"{asked!r} cannot be explained: a regression has no classes; leave --class out")
         return 0, None, 1.0
     if asked is not None and asked not in view.classes:
         raise UnknownNameError("class", asked, view.classes)

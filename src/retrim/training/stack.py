@@ -203,7 +203,7 @@ def _by_kind(named: Hyperparameters) -> dict[str, Hyperparameters]:
         found.setdefault(kind, {})[own] = value
     if len(found) < 2:
         raise BadInputError(
-            f"tune.space: a stack blends two estimators or more, and {', '.join(found) or 'none'} is named; name "
+            f"tune.space: a stack blends two or more estimators, but only {', '.join(found) or 'none'} is named; name "
             "another"
         )
     return dict(sorted(found.items()))
@@ -223,8 +223,8 @@ def _common_link(links: dict[str, Link]) -> Link:
     if len(set(links.values())) > 1:
         said = ", ".join(f"{kind}: {link}" for kind, link in links.items())
         raise BadInputError(
-            f"tune.space: a stack blends scores on one scale, and these differ ({said}); name estimators with the "
-            "same scale"
+            f"tune.space: a stack blends scores on one scale, but its estimators use several ({said}); name estimators "
+            "with the same scale"
         )
     return next(iter(links.values()))
 

@@ -91,7 +91,8 @@ class Gbm:
             added = self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads)
         except lightgbm.basic.LightGBMError as error:
             raise RefusedError(
-                f"LightGBM gives no exact contributions for this model, so it cannot be explained: {str(error).strip()}"
+                f"the model cannot be explained, because LightGBM gives no exact contributions for it "
+                f"({str(error).strip()}); train a version with other hyperparameters"
             ) from error
         return np.asarray(added).reshape(len(matrix), -1, width) / self._averaged
 
@@ -166,7 +167,8 @@ class GbmEstimator:
             booster = lightgbm.train(parameters, train, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
         except lightgbm.basic.LightGBMError as error:
             raise BadInputError(
-                f"LightGBM refuses {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; check tune.space"
+                f"LightGBM cannot train on {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; check "
+                "tune.space"
             ) from error
         kept = rounds if stop is None else booster.best_iteration
         text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
@@ -191,14 +193,14 @@ class GbmEstimator:
         for name in names:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"; did you mean {near[0]!r}?" if near else "; leave it out"
                 raise BadInputError(f"tune.space: {name!r} is not a parameter of LightGBM, which would ignore it{hint}")
             own = known[name]
             reasons = SET_BY_RETRIM | self.fixed
             if own in reasons:
-                raise BadInputError(f"tune.space: {name!r} is not searched, as {reasons[own]}; leave it out")
+                raise BadInputError(f"tune.space: {name!r} cannot be searched, because {reasons[own]}; leave it out")
             if own in meant:
-                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} are both {own}; keep one")
+                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} both mean {own}; keep one")
             meant[own] = name
 
 

@@ -40,7 +40,7 @@ class Dimension(SettingsForm):
     @model_validator(mode="after")
     def _one_form(self) -> "Dimension":
         if (self.choices is None) == (self.low is None or self.high is None):
-            raise ValueError("give low and high, or choices")
+            raise ValueError("a hyperparameter needs bounds or choices: give low and high, or choices")
         if self.low is not None and self.high is not None and not -inf < self.low <= self.high < inf:
             raise ValueError(
                 f"low {self.low} is above high {self.high}, or one of them is not finite; give two finite bounds, the "
@@ -135,7 +135,7 @@ class TuneParams(SettingsSection):
     @classmethod
     def _one(cls, sampler: str | dict[str, dict[str, JsonValue]]) -> str | dict[str, dict[str, JsonValue]]:
         if not isinstance(sampler, str) and len(sampler) != 1:
-            raise ValueError(f"{len(sampler)} samplers are named, and one is needed; write, for example, {{tpe: {{}}}}")
+            raise ValueError(f"{len(sampler)} samplers are named, but 1 is needed; write, for example, {{tpe: {{}}}}")
         return sampler
 
     @property
@@ -334,7 +334,7 @@ def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSamp
             sampler = build(params, seed)
     except (TypeError, ValueError) as error:
         raise BadInputError(
-            f"tune.sampler: the sampler {params.sampler_name!r} refuses its arguments ({error}); correct them"
+            f"tune.sampler: the sampler {params.sampler_name!r} refuses its arguments ({error}); correct the arguments"
         ) from error
     assert isinstance(sampler, optuna.samplers.BaseSampler)
     return sampler
