@@ -33,9 +33,9 @@ def require_running_code(lock: str) -> None:
     running = running_wheel()
     if running.hash != named.hash:
         raise RefusedError(
-            f"this workspace is pinned to retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), and "
-            f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to it with `retrim "
-            "upgrade`"
+            f"this workspace is pinned to retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), but "
+            f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to the one that you run "
+            "with `retrim upgrade`"
         )
 
 

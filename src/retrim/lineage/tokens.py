@@ -54,7 +54,9 @@ def read_tokens(file: Path) -> dict[str, Token]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise BadInputError(f"{file} cannot be read ({error}); let the user who runs retrim read it") from error
+        raise BadInputError(
+            f"{file} cannot be read ({error}); give the user who runs retrim permission to read it"
+        ) from error
     try:
         return {each.name: each for each in (from_record(Token, one) for one in json.loads(read))}
     except (ValueError, KeyError, TypeError, RetrimError) as error:

@@ -69,7 +69,7 @@ class ReplacedSetup:
     def __str__(self) -> str:
         aside = f" and {self.aside} in quarantine" if self.aside else ""
         return (
-            f"{self.batches} batches with {self.rows} rows that have landed{aside} are put away to {self.kept}; files "
+            f"{self.batches} batches with {self.rows} rows that have landed{aside} are moved to {self.kept}; files "
             "that came after the first set-up have to be ingested again"
         )
 
