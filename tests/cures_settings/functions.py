@@ -270,7 +270,7 @@ PREPARED = (
     Case("prepare.steps: the steps leave no feature for a model; drop fewer columns",
          {f"data.columns.{name}.role": "forbidden" for name in ("level", "slope", "noise", "group")}
          | {"data.columns.empty": CATEGORY, "prepare.steps": [hot("empty")]}, ({"prepare.steps": []},), steps),
-    Case("prepare.steps: one_hot makes {} of {} and of {}; rename one of them",
+    Case("prepare.steps: one_hot makes {} from {} and {}; rename one of them",
          {"data.columns.x": CATEGORY, "data.columns.x=a": CATEGORY, "prepare.steps": [hot("x", "x=a")]},
          ({"prepare.steps": [hot("x")]},), steps),
 )  # fmt: skip

@@ -239,7 +239,7 @@ def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_mess
     found = addresses_of(workspace)
     if not found:
         raise BadInputError(
-            "no address for alerts is set; set RETRIM_ALERTS to one or several addresses with spaces between, such "
+            "no address for alerts is set; set RETRIM_ALERTS to one or several addresses, separated by spaces, such "
             "as mailto://user:password@host?to=you@example.com, or RETRIM_ALERTS_FILE to a file of them"
         )
     body = f"Alerts of {workspace.model} reach this address. This is a test, sent at {iso(now)}."

@@ -66,7 +66,7 @@ class OneHot(PreprocessingStep[OneEncoderEach]):
             for column in (f"{name}={level}" for level in levels):
                 if of.setdefault(column, name) != name:
                     raise BadInputError(
-                        f"prepare.steps: one_hot makes {column!r} of {of[column]!r} and of {name!r}; rename one of them"
+                        f"prepare.steps: one_hot makes {column!r} from {of[column]!r} and {name!r}; rename one of them"
                     )
         fitted = {
             name: store_estimator(OneHotEncoder(categories=[levels], handle_unknown="ignore", sparse_output=False))

@@ -352,7 +352,7 @@ def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
             now = last + A_SECOND
     if now <= last:
         raise BadInputError(
-            f"the time {now} is not after the last arrival, {last}, up to which as-of views must not change; give a "
+            f"the time {now} is not after the last arrival, {last}, and earlier as-of views must not change; give a "
             "later time"
         )
     return now

@@ -89,7 +89,9 @@ def require_unreleased(paths: WorkspacePaths) -> None:
         )
     going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
     if going:
-        raise RefusedError(f"run {going[-1].id} is {going[-1].state}; wait until it ends, then repeat the set-up")
+        raise RefusedError(
+            f"run {going[-1].id} has not ended ({going[-1].state}); wait until it ends, then set up again"
+        )
 
 
 def find_replaced(workspace: WorkspacePaths) -> ReplacedSetup | None:
