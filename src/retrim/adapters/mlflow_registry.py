@@ -561,7 +561,7 @@ class ModelRegistry(Experiment):
         if isinstance(which, str):
             aliases = self.aliases()
             if which not in aliases:
-                raise UnknownNameError(f"alias of {self.model}", which, aliases)
+                raise UnknownNameError(f"alias of {self.model}:", which, aliases)
             which = aliases[which]
         self.run_of(which)
         from mlflow.pyfunc import load_model

@@ -92,7 +92,7 @@ def repair(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> 
         for run in _ahead(workspace.store.runs(workspace.model), now):
             date_run_anew(workspace.store, run.id, as_of=texts[run.as_of], latest=iso(now))
     told = "; ".join(map(str, plan.moves))
-    record_alert(workspace, AlertKind.DATES_REPAIRED, f"dates repaired by {by} ({reason}): {told}", now=now)
+    record_alert(workspace, AlertKind.DATES_REPAIRED, f"redated by {by} ({reason}): {told}", now=now)
     return replace(plan, done=True)
 
 

@@ -54,7 +54,7 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
         digest, code = next(iter(strange.items()))
         raise RefusedError(
             f"the imported model holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), and train.model "
-            "names no file with the same bytes. To run it here, ask for that file, read it, and name it as "
+            "names no file with the same bytes. To run it here, ask the sender for the file, read it, and name it as "
             "train.model: own:models/my_model.py"
         )
 

@@ -76,7 +76,7 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
         if scope not in SCOPES:
             raise UnknownNameError("scope", scope, SCOPES)
     if not scopes:
-        raise BadInputError(f"no scope is named, so the token would allow nothing; name some of {', '.join(SCOPES)}")
+        raise BadInputError(f"a token without a scope would allow nothing; name one or more of {', '.join(SCOPES)}")
     if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
         raise BadInputError(
             f"{name!r} is not a token name; write who uses the token, in {LONGEST_NAME} printable characters at most"

@@ -623,7 +623,7 @@ def _positive(desk: TablePlan, aim: Aim, classes: list[str]) -> str:
     wishes = desk.wishes
     if wishes.positive is not None:
         if wishes.positive not in classes:
-            raise UnknownNameError(f"class of {wishes.target!r}", wishes.positive, classes)
+            raise UnknownNameError(f"class of {wishes.target!r}:", wishes.positive, classes)
         return wishes.positive
     if not aim.unsure:
         return str(aim.positive)

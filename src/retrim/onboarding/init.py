@@ -160,7 +160,7 @@ def write_again(
     except RefusedError as error:
         shutil.rmtree(stage.root, ignore_errors=True)
         said = str(error).partition("; look at it")[0]
-        raise RefusedError(f"{said}. Nothing was replaced: the earlier set-up stays") from error
+        raise RefusedError(f"{said}. Nothing was replaced; correct the file, and set up again") from error
     flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
     ready = ReadySetup(drafted.data.suite, what.kept)
     write_file(stage.root / READY, json.dumps(to_record(ready)).encode())
