@@ -233,7 +233,7 @@ def _find_tool(tool: str, address: str, fails: str) -> str:
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "postgresql":
         raise RefusedError(
-            f"{fails}: retrim does this only for SQLite and PostgreSQL; use the tools of {url.get_backend_name()}"
+            f"{fails}: only SQLite and PostgreSQL are supported; use the tools of {url.get_backend_name()}"
         )
     found = shutil.which(tool)
     if found is None:

@@ -184,15 +184,14 @@ class Keys:
             self._make()
         if stat.S_IMODE(self.file.stat().st_mode) & 0o077:
             raise RefusedError(
-                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it: retrim then "
-                "makes a new one"
+                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it to get a new key"
             )
         try:
             found = load_pem_private_key(self.file.read_bytes(), password=None)
         except (ValueError, TypeError) as error:  # the message may quote the file: it is not passed on
             raise RetrimError(f"the private key {self.file} cannot be read; restore it from a backup") from error
         if not isinstance(found, Ed25519PrivateKey):
-            raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it: retrim then makes one")
+            raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it to get a new key")
         self.know([_public(found)])  # it outlives the private one: what that has signed still counts
         return found
 

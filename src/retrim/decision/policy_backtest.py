@@ -349,7 +349,7 @@ class LossMatrix:
             sums[place, each.job.origin, cut.first_cell(each.job.origin) :] = each.sums
             fitted[place, each.job.origin] = each.fitted_rows
         if not np.isfinite(sums[:, :, -1]).all():
-            raise ValueError("the loss matrix lacks a fit; run the backtest again")
+            raise ValueError("a fit is missing in the loss matrix; run the backtest again")
         return cls(kinds, cut, sums, fitted, rows_per_check, back)
 
     @property
