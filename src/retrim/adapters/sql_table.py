@@ -264,8 +264,8 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
 
     if where.partition("://")[0].partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
         raise BadInputError(
-            f"rows cannot be copied to {address_of(where).shown}; write an address of SQLite or PostgreSQL, such as "
-            "sqlite:////folder/predictions.db or postgresql://host/name"
+            f"{address_of(where).shown} is neither SQLite nor PostgreSQL, so rows cannot be copied there; write, for "
+            "example, sqlite:////folder/predictions.db or postgresql://host/name"
         )
     every, shared = sa.MetaData(), schema.names[: schema.get_field_index(key)]
     columns = [sa.Column(each.name, _sql_type(each.type), primary_key=each.name in (*shared, key)) for each in schema]

@@ -445,7 +445,7 @@ class Store(StoredTimes, CountedRows, Outbox):
         row = self.version(model, version)
         if row is None or not row.verdict.get("promote"):
             raise RefusedError(
-                f"version {version} of {model} was not promoted by the gate, so it cannot go live; train another"
+                f"version {version} of {model} has no verdict that promotes it, so it cannot go live; train another"
             )
         shown = self.envelope(model, version, kind=RELEASE_CHECKS)
         if not any(from_record(ReleaseChecks, each.record).passed for each in shown):
