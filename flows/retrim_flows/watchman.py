@@ -57,7 +57,7 @@ class Watchman:
                 try:
                     tell_people(workspace, now=pd.Timestamp.now("UTC").floor("s"))
                 except Exception as error:  # noqa: BLE001  whatever it is: it is tried again
-                    LOGGER.warning("alerts could not be sent, which is tried again: %s", error)
+                    LOGGER.warning("alerts could not be sent; retrim tries again: %s", error)
 
     def _mind(self) -> None:
         looked = time.monotonic()
@@ -72,4 +72,4 @@ class Watchman:
                         end_hung_runs(workspace, now=pd.Timestamp.now("UTC").floor("s"))
                     take_up_again(self.workspaces, at_start=False)
             except Exception as error:  # noqa: BLE001  whatever it is: minding goes on
-                LOGGER.warning("watching the schedule failed, which is tried again: %s", error)
+                LOGGER.warning("watching the schedule failed; retrim tries again: %s", error)

@@ -27,7 +27,7 @@ def moved(folder: Path) -> tuple[Path, Path]:
 
 def test_a_run_does_not_begin_where_its_files_would_be_lost(tmp_path: Path) -> None:
     first, second = moved(tmp_path)
-    with pytest.raises(RetrimError, match=f"{first}/mlflow/bike, which is not here"):
+    with pytest.raises(RetrimError, match=f"{first}/mlflow/bike, which does not exist"):
         at(second).open_run("run-2", "bike as of 2024-02-02", {})
 
     assert not first.exists()

@@ -257,7 +257,7 @@ def test_a_test_message_says_which_address_failed_and_why(tmp_path: Path) -> Non
     assert outcomes(sent) == [("mailto", 0, True), ("json", 0, False), ("nothing", 0, False)]
     assert [subject for subject, _ in box.mails] == [f"retrim {workspace.model}: test"]
     assert "onnection error" in str(sent[1].error)
-    assert "apprise does not take the address" in str(sent[2].error)
+    assert "apprise does not accept the address" in str(sent[2].error)
 
 
 SECRETS = ("s3cretUser", "pa55w0rd-Xq", "t0kenInPath", "qu3ryValue", "pingS3cret")

@@ -85,9 +85,8 @@ def test_what_the_champion_lacks_is_said_by_status_check_and_score(desk: Desk) -
     assert status["lacks"] == ["slope"]
     assert [alert["text"] for alert in status["alerts"] if alert["kind"] == "column gone"] == [
         (
-            "version 1 is live and reads 'slope', which is no longer a column: where it is missing, the version "
-            "predicts without it; the next version does not use it. If it was renamed, declare it: data.columns, "
-            "`was: slope`"
+            "the live version 1 reads 'slope', which is no longer a column. It predicts with missing values there, and "
+            "the next version will not use it. If it was renamed, declare it: data.columns, `was: slope`"
         )
     ]
 

@@ -654,7 +654,7 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
 
     assert deferred is not None
     assert "24 needed; enough by 2024-01-1" in deferred.reason
-    assert deferred.reason.endswith(" labels were due and have not arrived, land them: retrim ingest FILE --labels")
+    assert deferred.reason.endswith(" labels are overdue, land them: retrim ingest FILE --labels")
     assert waiting.reason.startswith("a deferred run waits for labels until 2024-01-1")
     assert awake.outcome == "retrain"
     assert awake.record["debited"] == []
@@ -735,7 +735,7 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
 
     assert deferred is not None
     assert deferred.reason.endswith(
-        "enough by 2024-01-19T01:00:00+00:00, asked again when rows, labels or settings change"
+        "enough by 2024-01-19T01:00:00+00:00, tried again when rows, labels or settings change"
     )
 
 
@@ -750,7 +750,7 @@ def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_ma
     again = desk.check(until)
 
     assert too_early is not None
-    assert too_early.reason.startswith("too few of 673 mature rows to train on before the holdout rows (")
+    assert too_early.reason.startswith("of 673 mature rows, too few come before the holdout rows to train on (")
     assert again.outcome == "retrain"
     assert (
         defer_run(desk.workspace, claim_run(desk.workspace, again.id, now=desk.day(until)), now=desk.day(until)) is None

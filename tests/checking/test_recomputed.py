@@ -48,8 +48,8 @@ def test_a_row_that_was_corrected_since_is_made_again_as_it_was(made: Desk, tmp_
 
 
 @pytest.mark.cures(
-    "{} of {} stored predictions of version {} differ from what it predicts for the same rows: `retrim versions "
-    "explain '{}'` shows both; the file was altered, or the version predicts something else on this machine: restore "
+    "{} of {} stored predictions of version {} differ from what it predicts now for the same rows: the file was "
+    "altered, or this machine computes differently. Compare both with `retrim versions explain '{}'`; then restore "
     "var/predictions from a backup, or prove the version with `retrim versions reproduce {} --prove`"
 )
 def test_a_bit_that_differs_is_an_alert(made: Desk, tmp_path: Path, cure: Cure) -> None:
@@ -96,7 +96,7 @@ def test_a_version_that_fails_in_a_way_of_its_own_is_an_alert_and_the_day_is_don
     sample, again = (recompute_daily(desk.workspace, now=desk.day(day)) for day in (13, 13.5))
 
     assert (sample is not None and sample.rows, again) == (0, None)
-    assert alerts(desk) == ["stored predictions could not be made again: ZeroDivisionError: of a custom model"]
+    assert alerts(desk) == ["stored predictions could not be recomputed: ZeroDivisionError: of a custom model"]
 
 
 def test_predictions_whose_rows_are_not_there_any_more_are_left_out(made: Desk, tmp_path: Path) -> None:

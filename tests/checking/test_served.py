@@ -187,9 +187,9 @@ def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, 
 
 
 @pytest.mark.cures(
-    "{} of {} served predictions differ from what their version predicts now by more than {} of the mean prediction; "
-    "the furthest by {} of it: `retrim versions explain '{}@{}'` says whether its features differed then, or it was "
-    "altered"
+    "{} of {} served predictions differ from what their version predicts now by more than {} of the mean prediction, "
+    "the largest difference being {} of it. Run `retrim versions explain '{}@{}'` to see whether the features of that "
+    "row differed then, or its stored prediction was altered"
 )
 def test_explain_says_that_the_furthest_prediction_was_altered(
     desk: Desk, cure: Cure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -19,8 +19,8 @@ ROWS = "ingest rows.csv --arrived 2024-01-03"
 
 
 @pytest.mark.cures(
-    "the arrival time {} is not after that of the last batch, {}; give a later one, or, if the clock ran ahead when "
-    "that batch arrived, see: retrim batch redate",
+    "the arrival time {} is not after that of the last batch, {}; give a later time, or, if the clock ran ahead when "
+    "that batch arrived, correct its date: retrim batch redate",
     "nothing was changed; to do it: retrim batch redate --yes",
 )
 def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Session, cure: Cure) -> None:
@@ -55,7 +55,7 @@ def test_a_role_of_a_time_is_changed_back(session: Session, cure: Cure) -> None:
     cure.is_done(session.says("ingest more.csv", code=0))
 
 
-@pytest.mark.cures("{}; what came is in quarantine: retrim batch show {}")
+@pytest.mark.cures("{}; the batch that came is in quarantine: retrim batch show {}")
 def test_what_came_instead_of_an_overdue_batch_is_shown_and_released(session: Session, cure: Cure) -> None:
     session.says(ROWS, code=0)
     session.says("ingest heavy.csv --arrived 2024-01-04")
@@ -66,7 +66,7 @@ def test_what_came_instead_of_an_overdue_batch_is_shown_and_released(session: Se
 
 
 @pytest.mark.cures(
-    "{}; {} labels were due and have not arrived, land them: retrim ingest FILE --labels",
+    "{}; {} labels are overdue, land them: retrim ingest FILE --labels",
     "land labels: retrim ingest FILE --labels",
 )
 def test_labels_that_are_waited_for_are_landed(session: Session, cure: Cure) -> None:

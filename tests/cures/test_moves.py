@@ -79,7 +79,7 @@ def test_status_shows_what_went_live_in_the_meantime(desk: Desk, sit: Sit, cure:
 
 @pytest.mark.cures(
     "the release log of {} was altered: it has {} rows, and its signed head does not match them; "
-    "`retrim versions verify-log` says more"
+    "run `retrim versions verify-log` to see where"
 )
 def test_log_verify_says_more_of_a_log_that_was_cut(desk: Desk, sit: Sit, cure: Cure) -> None:
     with desk.workspace.store.begin() as connection:

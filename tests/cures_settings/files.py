@@ -97,7 +97,7 @@ FILES = (
          offered(MORE)),
     Case("daylight saving time skipped it: correct the time, or set its zone (reading.zone)", BERLIN,
          ({"reading.zone": "UTC"},), offered(lines(ROW.format("2024-03-31T02:30:00")))),
-    Case("or name a column that says it (reading.repeated)",
+    Case("or name a column that tells them apart (reading.repeated)",
          BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},
          ({"reading.repeated": {"at": {"column": "clock", "later": ["B"]}}},), offered(ONCE, before=TWICE)),
     Case("correct the times, or set their zone (reading.zone); if rows are known before their event, state how "

@@ -264,12 +264,12 @@ TWO = {"data.columns.group=a": CATEGORY, "prepare.steps": [hot("group")]}
 PREPARED = (
     Case("prepare.steps.{}: {}", {"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=z"]}]},
          ({"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=a"]}]},), steps),
-    Case("prepare.steps: a step makes the column {}, which exists already; rename one, or leave a step out", TWO,
-         ({"prepare.steps": []},), steps),
+    Case("prepare.steps: a step makes the column {}, which exists already; rename the existing column, or remove the "
+         "step", TWO, ({"prepare.steps": []},), steps),
     Case("prepare.steps: the steps leave no feature for a model; drop fewer columns",
          {f"data.columns.{name}.role": "forbidden" for name in ("level", "slope", "noise", "group")}
          | {"data.columns.empty": CATEGORY, "prepare.steps": [hot("empty")]}, ({"prepare.steps": []},), steps),
-    Case("prepare.steps: one_hot makes {} of {} and of {}; rename one of them",
+    Case("prepare.steps: one_hot makes {} from {} and {}; rename one of them",
          {"data.columns.x": CATEGORY, "data.columns.x=a": CATEGORY, "prepare.steps": [hot("x", "x=a")]},
          ({"prepare.steps": [hot("x")]},), steps),
 )  # fmt: skip
@@ -325,7 +325,7 @@ OTHERS = (
     Case("{} has {} MB, and at most {} MB are read; raise proof.most_mb to read it",
          {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
-    Case("a check uses {} (gain.rows_per_check); a split needs the rows of four checks: train on a longer history",
+    Case("verifying alarms needs the rows of four checks: train on a longer history, or lower gain.rows_per_check",
          {"gain.rows_per_check": 2000}, ({"gain.rows_per_check": 48},), verified),
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ DESCRIBES = {
 }
 """Pieces of texts that name a setting to say what is so, and advise nothing."""
 COMPUTED = (
-    "a fit of the loss matrix is missing",
+    "a fit is missing in the loss matrix",
     "is not among the stored estimators",
     "the changed settings keep none of the rows that the current settings keep",
     "rows had a label due before the first judged row with the changed settings",

@@ -201,7 +201,7 @@ WORKSPACES = (
          FORBIDDEN | {"fairness.forbidden": ["group"]}, ({"fairness.forbidden": []},), imported),
     Made("version {} uses {}, which fairness.forbidden forbids now", FORBIDDEN | {"fairness.forbidden": ["group"]},
          ({"fairness.forbidden": []},), on_probation),
-    Made("train.model is {}, and the live version a {}: there is no recipe to go on from", LINEAR | space(l2=0.1),
+    Made("train.model is {}, but the live version is a {}, so there is no recipe to start from", LINEAR | space(l2=0.1),
          ({"train.model": "gbm"},), mode),
     Made("{}; release.approval asks a person: import it again with --reason", {"release.approval.moves": ["promote"]},
          ({"release.approval.moves": []},), waiting),
@@ -225,7 +225,7 @@ WORKSPACES = (
     Case("the file was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of "
         "params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
-    Case("a key that does not count here; in a clone of the workspace that it is of, list it under proof.trusted_keys",
+    Case("which is not a trusted key here; in a clone of the signer's workspace, add the key to proof.trusted_keys",
          {}, ({"proof.trusted_keys": ["theirs"]},), log_of_others, made=True),
     Case("the imported model holds code of its own (SHA-256 {}, {} bytes), and train.model names no file with the same "
          "bytes", {}, ({"train.model": OWN},), strange_code),

@@ -89,7 +89,9 @@ def test_a_row_that_was_added_is_not_in_the_head() -> None:
     rows, head = a_log(2)
     added = with_signature(replace(rows[1], sequence=3, follows=digest_of_row(rows[1])))
 
-    assert broken(([*rows, added], head)) == BrokenLog(None, "is that of 2 rows, and there are 3")
+    assert broken(([*rows, added], head)) == BrokenLog(
+        None, "was signed over 2 rows, and does not match the 3 rows of the log"
+    )
 
 
 def test_the_tail_cut_off_under_a_head_of_before_is_told_by_the_copies() -> None:

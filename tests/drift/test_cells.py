@@ -85,7 +85,7 @@ def test_the_dtype_of_numbers_does_not_matter(dtype: str) -> None:
 
 @pytest.mark.parametrize("cells", [1, 0])
 def test_one_cell_says_nothing(cells: int) -> None:
-    with pytest.raises(BadInputError, match=f"cells is {cells}; give 2"):
+    with pytest.raises(BadInputError, match=f"{cells} quantile cells are too few"):
         numeric(NORMAL, cells=cells)
 
 

@@ -96,7 +96,7 @@ def test_psi_of_equal_shares_in_windows_of_unlike_size_is_zero():
 
 @pytest.mark.parametrize("cells", [1, 0, -3])
 def test_psi_needs_two_cells(cells: int):
-    with pytest.raises(BadInputError, match=f"cells is {cells}; give 2"):
+    with pytest.raises(BadInputError, match=f"{cells} quantile cells are too few"):
         psi(ALL_MISSING, ALL_MISSING, cells=cells)
 
 

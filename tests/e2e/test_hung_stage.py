@@ -118,8 +118,8 @@ def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(
 
 
 @pytest.mark.cures(
-    "its processes were ended and the run is not tried again; look at what it printed (with its run in Prefect), fix "
-    "what stopped it{}, then ask for the run again with `retrim retrain`",
+    "the run is not tried again. Read the output of the stage (Prefect has it too), fix the cause{}, then start the "
+    "run again with `retrim retrain`",
     "its process {} ({}) showed no sign of life for {}, more than {}; it was ended, and the run is not tried "
     "again. Find out what stopped it, then ask for the run again with `retrim retrain`",
 )

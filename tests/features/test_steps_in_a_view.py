@@ -120,8 +120,8 @@ def test_a_view_without_steps_is_not_learned_again() -> None:
     ("step", "said"),
     [
         ({"step": "fill_medain", "columns": ["km"]}, "unknown step 'fill_medain'.*Did you mean 'fill_median'"),
-        ({"step": "fill_median", "columns": []}, "columns: none is named; name one, or all"),
-        ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km twice"),
+        ({"step": "fill_median", "columns": []}, "columns: the list is empty; name a column, or write all"),
+        ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km named twice"),
         (
             {"step": "fill_median", "columns": ["km"], "by": 3},
             "fill_median has the arguments: by; give exactly these: none",

@@ -112,7 +112,7 @@ def test_where_no_gain_is_known_the_ceiling_judges(effect: ProbedEffect | None) 
 def test_each_setting_that_is_named_would_show_it(effect: ProbedEffect) -> None:
     size = size_of(effect, ASKED, least=168, most=336, there=10**6)
     assert size.short is not None
-    named = load_yaml("{" + size.short.partition("what would show it: ")[2].replace("or ", "") + "}")
+    named = load_yaml("{" + size.short.partition("to show it, set ")[2].replace("or ", "") + "}")
 
     assert "split.judge_rows" in named
     for setting, value in named.items():
@@ -138,7 +138,7 @@ def test_more_rows_than_there_are_to_keep_back_are_no_cure() -> None:
 
     assert size.short is not None
     assert "split.judge_rows" not in size.short
-    assert size.short.endswith("what would show it: no one setting, while there are so few rows")
+    assert size.short.endswith("; no single setting would show it on so few rows")
 
 
 def seen(gain: float, noise: float, *, blocks: int, rows: int, seed: int) -> ShownEvidence:

@@ -102,7 +102,7 @@ def test_known_keys_are_set_aside_and_the_first_rows_stay(counter: Counter) -> N
     landed = counter.land(GOOD.replace("9.5", "7"))
 
     assert landed.outcome == "quarantined"
-    assert [fault.rule for fault in landed.faults] == ["is the key of no row that has landed before"]
+    assert [fault.rule for fault in landed.faults] == ["is not the key of a row that has landed before"]
     assert counter.table()["price"].to_dict() == {"1": 9.5, "2": 8.0}
 
 

@@ -50,7 +50,9 @@ def test_weeks_of_an_honest_stream_land(folder: Door) -> None:
     assert len(list(folder.workspace.landing.rglob("rows-*.parquet"))) == len(PAST)
 
 
-@pytest.mark.cures("correct it at its source and ingest that; or land it anyway: retrim batch release ID --reason WHY")
+@pytest.mark.cures(
+    "correct the batch at its source and ingest it again, or land it anyway: retrim batch release ID --reason WHY"
+)
 @pytest.mark.parametrize("way", ["correct", "release"])
 def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: Cure) -> None:
     door = Door(tmp_path)
@@ -68,7 +70,7 @@ def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: C
     cure.is_done("")
 
 
-@pytest.mark.cures("inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY")
+@pytest.mark.cures("inspect the batch; if it is wrong, withdraw it: retrim batch withdraw ID --reason WHY")
 def test_a_suspicious_batch_is_taken_back(tmp_path: Path, cure: Cure) -> None:
     door = Door(tmp_path)
     landed = door.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))

@@ -81,7 +81,7 @@ def test_a_row_that_was_edited_after_all_signatures_were_taken_away_is_found(des
         "UPDATE releases SET version = 1 WHERE sequence = 3",
     )
 
-    refuse(desk, "row 1 is not what was signed")
+    refuse(desk, "row 1 does not match its signature")
 
 
 def test_two_rows_that_changed_places_are_found(desk: Desk) -> None:
@@ -92,7 +92,7 @@ def test_two_rows_that_changed_places_are_found(desk: Desk) -> None:
         "UPDATE releases SET sequence = 3 WHERE sequence = 20",
     )
 
-    refuse(desk, "row 2 is not what was signed")
+    refuse(desk, "row 2 does not match its signature")
 
 
 @pytest.mark.parametrize("gone", [1, 2, 3])
@@ -137,7 +137,7 @@ def test_a_log_that_was_signed_anew_with_another_key_is_found(desk: Desk, tmp_pa
         row = move("generated", version, at=at)
         desk.workspace.store.add_release(row, expected=version - 1 or None, keys=stranger)
 
-    refuse(desk, "row 1 was signed with ed25519:.*, a key that does not count here")
+    refuse(desk, "row 1 was signed with ed25519:.*, which is not a trusted key here")
     desk.workspace.keys.know([stranger.public])
     refuse(desk, "row 1 differs from the copy that was kept")
 

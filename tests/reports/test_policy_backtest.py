@@ -133,9 +133,7 @@ def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_wou
     assert record is not None
     assert keys("ShortHoldout") == record.keys()
     assert 0 < record["checks"] <= record["asked"]
-    assert re.search(
-        r"8 rows \(split.judge_rows\) are too few .*what would show it: .*(split|gate)\.\w+: ", record["text"]
-    )
+    assert re.search(r"8 rows \(split.judge_rows\) are too few .*to show it, set .*(split|gate)\.\w+: ", record["text"])
     assert record["text"] in facts(short)
     assert enough.as_record()["holdout"] is None
     assert not [fact for fact in facts(enough) if fact.startswith("holdout rows")]

@@ -120,11 +120,14 @@ def run_task(function: str, item: str, folder: str, code: str, names: Sequence[s
     """
     if code != describe_code():
         raise BadInputError(
-            f"a Dask worker has {describe_code()}, and this run has {code}; install the code of the run on the worker"
+            f"a Dask worker has {describe_code()}, but this run needs {code}; install these versions on the worker"
         )
     module, _, name = function.partition(":")
     if not module.startswith("retrim."):
-        raise BadInputError(f"{function!r} is not a function of retrim; a worker runs only functions of retrim")
+        raise BadInputError(
+            f"a Dask worker was asked to run {function!r}, which is not a function of retrim; check who submits tasks "
+            "to the scheduler"
+        )
     where = Path(folder) if folder else _lay(names, contents)
     called: Callable[[Path, JsonValue], bytes] = getattr(importlib.import_module(module), name)
     return called(where, json.loads(item))
@@ -192,8 +195,9 @@ def check_address(address: str) -> None:
         on_loopback = False
     if parts.scheme != "tcp" or not on_loopback:
         raise BadInputError(
-            f"{DASK_VARIABLE} is {address!r}: anyone who reaches a Dask scheduler can run code on its workers; "
-            "write, for example, tls://host:8786 with certificates in Dask's configuration, or tcp://127.0.0.1:8786"
+            f"{DASK_VARIABLE} is {address!r}, which is neither TLS nor on this machine, so others could run code on "
+            "the workers; write, for example, tls://host:8786 with certificates in Dask's configuration, or "
+            "tcp://127.0.0.1:8786"
         )
 
 

@@ -185,7 +185,7 @@ def require_empty(address: str) -> None:
         names = sa.inspect(connection).get_table_names()
     if names:
         shown = _shown(sa.engine.make_url(address))
-        raise RefusedError(f"{shown} is not empty; create an empty database and name it")
+        raise RefusedError(f"the database {shown} is not empty; create an empty one, and use its address instead")
 
 
 def unmark_postgresql(address: str, mark: str) -> None:
@@ -232,7 +232,9 @@ def _find_tool(tool: str, address: str, fails: str) -> str:
     """
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "postgresql":
-        raise RefusedError(f"{fails}: it is neither SQLite nor PostgreSQL; use the tools of {url.get_backend_name()}")
+        raise RefusedError(
+            f"{fails}: only SQLite and PostgreSQL are supported; use the tools of {url.get_backend_name()}"
+        )
     found = shutil.which(tool)
     if found is None:
         raise RefusedError(

@@ -433,7 +433,7 @@ def _named(text: str, name: str) -> set[str]:
         return set(_digests(load_yaml(text)))
     except YAMLError as error:
         raise RetrimError(
-            f"{name} cannot be read as YAML, so the files that it names are unknown; correct it first"
+            f"{name} is not valid YAML, so the cached files that it names are unknown; correct {name}, then try again"
         ) from error
 
 
@@ -554,8 +554,8 @@ def lay_code(run_directory: Path) -> None:
     wheel = run_directory / CODE / named.name
     if not wheel.is_file() or file_digest(wheel) != named.hash:
         raise RefusedError(
-            f"{CODE}/{named.name} is not the wheel that {LOCK} names; restore it with `dvc checkout {NOTE}`, in a "
-            f"clone `dvc pull {NOTE}`"
+            f"{CODE}/{named.name} is not the wheel that {LOCK} names; restore it with `dvc checkout {NOTE}`, or in a "
+            f"clone with `dvc pull {NOTE}`"
         )
     unpack_wheel(wheel, run_directory / "src")
 
@@ -756,7 +756,9 @@ def run_dvc(run_directory: Path, *arguments: str) -> str:
     if done.returncode:
         said = (done.stderr or done.stdout).partition(DVC_ADVERTISES)[0].strip()
         what = f"dvc {' '.join(arguments[:2])}"
-        raise RetrimError(f"{what} failed in {run_directory}; correct what DVC reports, then repeat: {said}")
+        raise RetrimError(
+            f"{what} failed in {run_directory}; correct the error that DVC reports, then try again: {said}"
+        )
     return done.stdout
 
 

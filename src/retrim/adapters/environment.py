@@ -114,7 +114,7 @@ def _installed(python: Path) -> dict[str, str]:
     done = subprocess.run([str(python), "-I", "-c", LIST_PACKAGES], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RetrimError(
-            f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; make that environment again"
+            f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; build that environment again"
         )
     return {canonicalize_name(name): version for name, version in json.loads(done.stdout) if name}
 
@@ -138,5 +138,5 @@ def _run(command: list[str], folder: Path, *, gently: bool) -> None:
     _, err = process.communicate()
     if process.returncode:
         raise RetrimError(
-            f"{command[3]} could not build the environment; correct this, and try again: {err.strip()[-2000:]}"
+            f"{command[3]} could not build the environment; correct this error, then try again: {err.strip()[-2000:]}"
         )

@@ -81,7 +81,7 @@ def require_repository(root: Path) -> None:
         git(root, "rev-parse", "--verify", "HEAD")
     except RetrimError as error:
         raise BadInputError(
-            f"{root} is not a git repository with a commit, which every run is made from; "
+            f"{root} is not a git repository with a commit, and every run starts from a commit; "
             "run `git init`, `git add -A`, `git commit -m start` there"
         ) from error
     if top.resolve() != root.resolve():
@@ -300,7 +300,10 @@ def file_at(root: Path, commit: str, name: str) -> bytes:
     command = ["git", *NO_HOOKS, "cat-file", "blob", f"{commit}:{name}"]
     done = subprocess.run(command, cwd=root, capture_output=True, check=False)
     if done.returncode:
-        raise RetrimError(f"{name} is not in commit {commit[:12]}: {done.stderr.decode(errors='replace').strip()}")
+        said = done.stderr.decode(errors="replace").strip()
+        raise RetrimError(
+            f"git cannot read {name} in commit {commit[:12]} ({said}); fetch that commit if this is a clone"
+        )
     return done.stdout
 
 

@@ -52,7 +52,7 @@ def read_suite(path: Path) -> Suite:
         raise BadInputError(f"suite {path} cannot be read as JSON ({error}); write {FORM}") from error
     listed = written.get("expectations") if isinstance(written, dict) and "name" in written else None
     if not isinstance(listed, list):
-        raise BadInputError(f"suite {path} has no name with a list of expectations; write {FORM}")
+        raise BadInputError(f"suite {path} has no name, or no list of expectations; write {FORM}")
     for number, expectation in enumerate(listed, start=1):
         _check(f"{path.name}, number {number}", expectation)
     return from_record(Suite, written)
@@ -246,7 +246,7 @@ def _check(where: str, written: Any) -> None:
     if extra:
         raise BadInputError(
             f"suite {where} has an expectation with the keys {', '.join(extra)}; remove them: only type, kwargs and "
-            "meta are allowed, as every expectation has to hold"
+            "meta are allowed, because a batch has to meet every expectation"
         )
     kind = expectation.type
     if any(word in kind for word in DISTRIBUTION):
@@ -328,8 +328,7 @@ def fit_suite(
         else:
             asked.append(_called(one, {name: found or name for name, found in now.items()}))
     notes = (
-        f"{path}: {count} of its expectations are about {name!r}, which is no longer a column, and are not checked; "
-        "remove them"
+        f"{path}: {count} expectations name {name!r}, which is no longer a column, so they are not checked; remove them"
         for name, count in gone.items()
     )
     return FittedSuite(suite.only(asked), tuple(notes))

@@ -354,7 +354,7 @@ class ModelRegistry(Experiment):
         """
         word = "Passed" if checks.passed else "Refused by"
         note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks.checks))
-        with self.wrapped(f"note the release checks of version {version}"):
+        with self.wrapped(f"add the release checks to the note of version {version}"):
             self.client.set_tag(parent, NOTE, note)
             self.client.update_model_version(self.model, str(version), note)
 
@@ -443,7 +443,7 @@ class ModelRegistry(Experiment):
     def drop_alias(self, alias: str) -> None:
         """Takes an alias away; one that is not there is no error."""
         if alias in self.aliases():
-            with self.wrapped(f"drop alias {alias}"):
+            with self.wrapped(f"remove alias {alias}"):
                 self.client.delete_registered_model_alias(self.model, alias)
 
     def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
@@ -489,7 +489,7 @@ class ModelRegistry(Experiment):
                 write_file(here / name, content)
             return
         run = self.run_of(version)
-        with self.wrapped(f"keep files of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
+        with self.wrapped(f"store files of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
             for name, content in files.items():
                 path = Path(made) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -561,7 +561,7 @@ class ModelRegistry(Experiment):
         if isinstance(which, str):
             aliases = self.aliases()
             if which not in aliases:
-                raise UnknownNameError(f"alias of {self.model}", which, aliases)
+                raise UnknownNameError(f"alias of {self.model}:", which, aliases)
             which = aliases[which]
         self.run_of(which)
         from mlflow.pyfunc import load_model
@@ -584,8 +584,9 @@ class ModelRegistry(Experiment):
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-        known = ", ".join(str(each.number) for each in self.versions()) or "none yet"
-        raise BadInputError(f"{self.model} has no version {number}; name one of: {known}")
+        known = ", ".join(str(each.number) for each in self.versions())
+        cure = f"name one of: {known}" if known else "no version was made yet"
+        raise BadInputError(f"{self.model} has no version {number}; {cure}")
 
     def _search_versions(self, condition: str) -> list[Any]:
         return all_pages(lambda token: self.client.search_model_versions(condition, page_token=token))
@@ -617,7 +618,7 @@ def adopt(registry: ModelRegistry, number: int, bundle: Path | None, *, run: str
     from mlflow.exceptions import MlflowException
 
     parent = registry.open_run(run, f"version {number}", {"retrim.adopted": "true"})
-    with registry.wrapped(f"adopt version {number}"):
+    with registry.wrapped(f"register version {number}"):
         try:
             registry.client.create_registered_model(registry.model)
         except MlflowException as error:
@@ -700,10 +701,10 @@ def erase(registry: ModelRegistry, number: str) -> None:
 
     if is_server(registry.tracking_url):
         raise RetrimError(
-            f"the MLflow store at {registry.shown} cannot delete over the network; run `mlflow gc` on the machine of "
-            "its server"
+            f"the MLflow server at {registry.shown} cannot delete runs over the network; run `mlflow gc` on the "
+            "machine of that server"
         )
-    with registry.wrapped(f"erase run {number}"):
+    with registry.wrapped(f"delete run {number}"):
         try:
             run = registry.client.get_run(number)
         except MlflowException as error:

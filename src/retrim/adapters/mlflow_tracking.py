@@ -100,8 +100,8 @@ class Exhibits:
 
     def _torn(self, name: str, error: Exception) -> BadInputError:
         return BadInputError(
-            f"{self.bundle.name} is not a complete bundle: {name} cannot be read ({type(error).__name__}); "
-            "run `dvc repro` in its run directory"
+            f"the bundle {self.bundle.name} is incomplete: {name} cannot be read ({type(error).__name__}); run `dvc "
+            "repro` in its run directory"
         )
 
     def typed(self, kind: type[T], name: str) -> T:
@@ -377,9 +377,9 @@ class Experiment:
         if location.scheme not in ("", "file") or folder.is_dir() or folder.parent == Path(self.artifacts).resolve():
             return
         raise RetrimError(
-            f"the files of {self.model} in MLflow belong into {folder}, which is not here: the workspace was moved, or "
-            "is mounted at another path; move or mount it as it was, or make a symbolic link there to the folder that "
-            "has them"
+            f"MLflow keeps the files of {self.model} in {folder}, which does not exist: the workspace was moved, or is "
+            "mounted at another path. Move or mount it at its old path, or make a symbolic link there to the folder "
+            "that has the files"
         )
 
     @contextmanager
@@ -526,7 +526,7 @@ class Experiment:
 
     def end_open(self, run_id: str, status: Literal["FAILED", "KILLED"]) -> None:
         """Ends the run of a retraining, and its trials, where they still run; a run that never began is no error."""
-        with self.wrapped(f"end what is open of run {run_id}"):
+        with self.wrapped(f"end the open MLflow runs of {run_id}"):
             for parent in self._search(f"tags.`{RUN}` = '{quotable(run_id)}'"):
                 for run in (*self._search(f"tags.`{PARENT}` = '{parent.info.run_id}'"), parent):
                     if run.info.status == "RUNNING":
@@ -564,7 +564,7 @@ def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
 def quotable(value: str) -> str:
     """The value, if it may stand between quotes in an MLflow search."""
     if "'" in value:
-        raise BadInputError(f"{value!r} contains a quotation mark, which MLflow cannot search for; write it without")
+        raise BadInputError(f"{value!r} contains a quotation mark, which MLflow cannot search for; remove the mark")
     return value
 
 

@@ -184,15 +184,14 @@ class Keys:
             self._make()
         if stat.S_IMODE(self.file.stat().st_mode) & 0o077:
             raise RefusedError(
-                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it: a new one is made "
-                "then"
+                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it to get a new key"
             )
         try:
             found = load_pem_private_key(self.file.read_bytes(), password=None)
         except (ValueError, TypeError) as error:  # the message may quote the file: it is not passed on
             raise RetrimError(f"the private key {self.file} cannot be read; restore it from a backup") from error
         if not isinstance(found, Ed25519PrivateKey):
-            raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it: a new one is made then")
+            raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it to get a new key")
         self.know([_public(found)])  # it outlives the private one: what that has signed still counts
         return found
 
@@ -291,7 +290,7 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RetrimError) as error:
         raise BadInputError(
             "this is not an attestation: its payload, its signature or the key in it is missing or unreadable; "
-            "name a file of var/attestations/"
+            "name a file in var/attestations/"
         ) from error
     try:
         envelope.verify([signer.as_key()], 1)
@@ -312,7 +311,7 @@ def signature_fault(key: str, content: bytes, signature: str, *, known: Collecti
         signature: In base 64, in the one spelling that `sign` gives.
         known: Keys that count.
     """
-    changed = "is not what was signed"
+    changed = "does not match its signature"
     try:
         named, raw = PublicKey.read(key), base64.b64decode(signature, validate=True)
     except (BadInputError, ValueError, TypeError):
@@ -321,8 +320,8 @@ def signature_fault(key: str, content: bytes, signature: str, *, known: Collecti
         return changed
     if named not in known:
         return (
-            f"was signed with {named}, a key that does not count here; in a clone of the workspace that it is of, list "
-            "it under proof.trusted_keys"
+            f"was signed with {named}, which is not a trusted key here; in a clone of the signer's workspace, add the "
+            "key to proof.trusted_keys"
         )
     return None
 
@@ -384,7 +383,7 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
         content = file.read_bytes()
     except OSError as error:
         raise BadInputError(
-            f"{file} cannot be read: {error.strerror}; name a file of `retrim versions export`"
+            f"{file} cannot be read: {error.strerror}; name a file that `retrim versions export` wrote"
         ) from error
     found: dict[str, bytes] = {}
     try:

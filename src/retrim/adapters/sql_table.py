@@ -125,7 +125,9 @@ def database_url(address: Address) -> "URL":
 
     url = make_url(address.text)
     if url.drivername == "postgres":
-        raise BadInputError(f"{address.shown}: write postgresql:// instead of postgres://")
+        raise BadInputError(
+            f"{address.shown} begins with postgres://, which SQLAlchemy does not accept; write postgresql://"
+        )
     if "+" not in url.drivername:
         driver = next((one for one in DRIVERS.get(url.drivername, ()) if find_spec(one)), None)
         url = url.set(drivername=f"{url.drivername}+{driver.lower()}") if driver else url
@@ -262,8 +264,8 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
 
     if where.partition("://")[0].partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
         raise BadInputError(
-            f"{address_of(where).shown} cannot take copies of rows; write an address of SQLite or PostgreSQL, such as "
-            "sqlite:////folder/predictions.db or postgresql://host/name"
+            f"{address_of(where).shown} is neither SQLite nor PostgreSQL, so rows cannot be copied there; write, for "
+            "example, sqlite:////folder/predictions.db or postgresql://host/name"
         )
     every, shared = sa.MetaData(), schema.names[: schema.get_field_index(key)]
     columns = [sa.Column(each.name, _sql_type(each.type), primary_key=each.name in (*shared, key)) for each in schema]
@@ -338,8 +340,8 @@ def _writing(where: str, table: str) -> Iterator[Any]:
         url = database_url(address)
         if url.get_dialect().is_async:
             raise BadInputError(
-                f"{address.shown} cannot be written by the driver {url.get_driver_name()}, which is asynchronous; "
-                "install another beside retrim and name it, such as postgresql+psycopg:// or mysql+pymysql://"
+                f"{address.shown} cannot be written by the asynchronous driver {url.get_driver_name()}; install a "
+                "synchronous one beside retrim, and name it, such as postgresql+psycopg:// or mysql+pymysql://"
             )
         if url.get_driver_name() in ("psycopg", "psycopg2") and "connect_timeout" not in url.query:
             url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})  # one that is away holds nobody up
@@ -351,8 +353,8 @@ def _writing(where: str, table: str) -> Iterator[Any]:
     except (SQLAlchemyError, ImportError, OSError) as error:
         said = address.clean(getattr(error, "orig", None) or error)
         raise BadInputError(
-            f"{address.shown} cannot be written ({said}); check the address, your permissions, and whether the table "
-            f"{table!r} has other columns"
+            f"{address.shown} cannot be written ({said}); check the address, your permissions and the columns of the "
+            f"table {table!r}"
         ) from None
 
 

@@ -437,7 +437,7 @@ class Store(StoredTimes, CountedRows, Outbox):
         if there is not None or replaced != min(head.sequence - 1, 1):
             raise RefusedError(
                 f"the release log of {head.model} was altered: it has {head.sequence - 1} rows, and its "
-                "signed head does not match them; `retrim versions verify-log` says more"
+                "signed head does not match them; run `retrim versions verify-log` to see where"
             )
         connection.execute(sa.insert(RELEASE_HEADS).values(**columns_of(head)))
 
@@ -445,12 +445,12 @@ class Store(StoredTimes, CountedRows, Outbox):
         row = self.version(model, version)
         if row is None or not row.verdict.get("promote"):
             raise RefusedError(
-                f"version {version} of {model} has no verdict that promotes it, and cannot go live; train another"
+                f"version {version} of {model} has no verdict that promotes it, so it cannot go live; train another"
             )
         shown = self.envelope(model, version, kind=RELEASE_CHECKS)
         if not any(from_record(ReleaseChecks, each.record).passed for each in shown):
             raise RefusedError(
-                f"version {version} of {model} has not passed its release checks, and cannot go live; name another"
+                f"version {version} of {model} did not pass its release checks, so it cannot go live; name another"
             )
 
     def releases(self, model: str) -> list[ReleaseRow]:

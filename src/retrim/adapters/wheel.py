@@ -212,7 +212,7 @@ def _info_of(site: Path) -> Path:
     if len(found) != 1:
         told = ", ".join(path.name for path in found) or "none"
         raise RefusedError(
-            f"{site} has to hold exactly one retrim-*.dist-info folder, and holds {told}; install retrim again from "
+            f"{site} has to hold exactly one retrim-*.dist-info folder, but holds {told}; install retrim again from "
             "its wheel"
         )
     return found[0]

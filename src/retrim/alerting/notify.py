@@ -105,7 +105,7 @@ def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Pat
         try:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            why = str(getattr(error, "strerror", None) or "it is no text").lower()
+            why = str(getattr(error, "strerror", None) or "it is not a text file").lower()
             raise BadInputError(
                 f"RETRIM_ALERTS_FILE is {file}, which cannot be read: {why}; write a file with one address per line"
             ) from None
@@ -151,9 +151,9 @@ def _end_of(process: "subprocess.Popen[str]", address: AlertAddress, *, until: f
         answer, _ = process.communicate(timeout=max(until - time.monotonic(), 0.1))
         said = SentMessage(**json.loads(answer)).error
     except subprocess.TimeoutExpired:
-        said = f"it had not answered after {WAIT_SECONDS:g} s"
+        said = f"there was no answer within {WAIT_SECONDS:g} s"
     except ValueError:
-        said = f"the process that sends it ended with {process.returncode}"
+        said = f"the sending process ended with exit code {process.returncode}"
     finally:
         process.kill()
         process.communicate()
@@ -163,7 +163,7 @@ def _end_of(process: "subprocess.Popen[str]", address: AlertAddress, *, until: f
 def send_ping(address: str) -> str | None:
     """Asks for an address of a watcher; gives why it failed, without secrets, or None."""
     if not address.lower().startswith(("http://", "https://")):
-        return "RETRIM_PING is not an address that begins with http:// or https://"
+        return "RETRIM_PING does not begin with http:// or https://; correct the address"
     try:
         with urllib.request.urlopen(address, timeout=PING_SECONDS) as answer:
             answer.read(1)
@@ -188,11 +188,11 @@ def _send(asked: AskedMessage) -> str | None:
     sender = Apprise(asset=AppriseAsset(app_id="retrim", app_desc="retrim", service_timeout=WAIT_SECONDS))
     if not sender.add(asked.address):
         why = "; ".join(said[:-1])
-        return f"apprise does not take the address{': ' if why else ''}{why}; its wiki says how one is written"
+        return f"apprise does not accept the address{': ' if why else ''}{why}; write it as apprise's wiki shows"
     kind = NotifyType(asked.kind)
     if sender.notify(body=asked.body, title=asked.title, notify_type=kind, body_format=NotifyFormat.TEXT):
         return None
-    return "; ".join(said) or "apprise does not say why"
+    return "; ".join(said) or "apprise gave no reason"
 
 
 def _main() -> None:

@@ -105,7 +105,9 @@ def tell_people(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_me
         else:
             again = iso(now + retry_after(max(attempt for _, attempt in rows)))
             workspace.store.settle_claim(claim, sent=None, due=again, error=error)
-            LOGGER.warning("%s was not sent %d alerts, and is tried again at %s: %s", name, len(rows), again, error)
+            LOGGER.warning(
+                "%d alerts were not sent to %s; the next attempt is at %s: %s", len(rows), name, again, error
+            )
         made.append(Sending(name, len(rows), error))
     return made
 
@@ -115,7 +117,7 @@ def tell_people_quietly(workspace: Workspace, *, now: pd.Timestamp) -> None:
     try:
         tell_people(workspace, now=now)
     except (RetrimError, OSError) as error:
-        LOGGER.warning("alerts could not be sent, which is tried again: %s", error)
+        LOGGER.warning("alerts could not be sent; retrim tries again: %s", error)
 
 
 def _known(workspace: Workspace, address: str) -> tuple[list[AlertRow], list[DeliveryRow]]:
@@ -237,7 +239,7 @@ def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_mess
     found = addresses_of(workspace)
     if not found:
         raise BadInputError(
-            "no address for alerts is set; set RETRIM_ALERTS to one or several addresses with spaces between, such "
+            "no address for alerts is set; set RETRIM_ALERTS to one or several addresses, separated by spaces, such "
             "as mailto://user:password@host?to=you@example.com, or RETRIM_ALERTS_FILE to a file of them"
         )
     body = f"Alerts of {workspace.model} reach this address. This is a test, sent at {iso(now)}."

@@ -368,7 +368,7 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     decisions = workspace.store.decisions(workspace.model)
     checks = [row for row in decisions if row.source == CHECK]
     if not is_held(workspace, decisions):
-        last = f"the last check, of {checks[-1].as_of}, said {checks[-1].outcome}" if checks else "nothing was checked"
+        last = f"the last check, of {checks[-1].as_of}, decided {checks[-1].outcome!r}" if checks else "there was none"
         raise RefusedError(f"nothing is on hold: {last}; `retrim status` says when something waits for a person")
     if not checks:
         raise RefusedError("nothing was checked yet, so no alarm can be acknowledged; check first: retrim check")

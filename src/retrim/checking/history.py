@@ -109,11 +109,11 @@ def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bo
     if missing <= 0:
         return None
     until = enough_at(table["_event"], table["_due"], table["_matured"], missing=missing, as_of=as_of)
-    when = "when there will be enough is unknown" if until is None else f"enough by {iso(until)}"
-    reason = f"{reason}; {when}, asked again when rows, labels or settings change"
+    when = "it is unknown when there will be enough" if until is None else f"enough by {iso(until)}"
+    reason = f"{reason}; {when}, tried again when rows, labels or settings change"
     silent = overdue_labels(table, workspace.params.data, as_of=as_of)
     if silent:
-        reason = f"{reason}; {silent} labels were due and have not arrived, land them: retrim ingest FILE --labels"
+        reason = f"{reason}; {silent} labels are overdue, land them: retrim ingest FILE --labels"
     return RowsToWaitFor(reason, until, missing, what_is_known(workspace, as_of=as_of))
 
 
@@ -124,7 +124,7 @@ def _too_few_to_train(workspace: Workspace, ripe: pd.DataFrame) -> tuple[int, st
         cut_first(event, due, params.split, params.tune, params.backtest)
     except ValueError as error:
         missing = max(rows_missing(event, due, params.split, params.tune, params.backtest), 1)
-        return missing, f"too few of {len(ripe)} mature rows to train on before the holdout rows ({error})"
+        return missing, f"of {len(ripe)} mature rows, too few come before the holdout rows to train on ({error})"
     return 0, ""
 
 

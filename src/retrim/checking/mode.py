@@ -37,7 +37,7 @@ def mode_now(workspace: Workspace) -> ChosenMode:
     kind, wanted = live_kind(workspace), workspace.params.train.model
     if kind != wanted and retrain.mode != "search":
         return ChosenMode(
-            "search", f"train.model is {wanted}, and the live version a {kind}: there is no recipe to go on from"
+            "search", f"train.model is {wanted}, but the live version is a {kind}, so there is no recipe to start from"
         )
     if retrain.mode != "auto":
         return ChosenMode(retrain.mode, "retrain.mode")

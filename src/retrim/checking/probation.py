@@ -130,7 +130,7 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunO
         record_alert(
             workspace,
             AlertKind.ROLLBACK_REFUSED,
-            f"version {version} is worse on probation and stays: {error}",
+            f"version {version} is worse on probation, but stays live: {error}",
             now=now,
         )
         raise

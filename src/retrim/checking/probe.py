@@ -252,8 +252,9 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
             workspace,
             AlertKind.SKEW,
             f"{skew.over} of {skew.rows} served predictions differ from what their version predicts now by more than "
-            f"{skew.bound:g} of the mean prediction; the furthest by {skew.largest:.3g} of it: `retrim versions "
-            f"explain '{worst.key}@{worst.version}'` says whether its features differed then, or it was altered",
+            f"{skew.bound:g} of the mean prediction, the largest difference being {skew.largest:.3g} of it. Run "
+            f"`retrim versions explain '{worst.key}@{worst.version}'` to see whether the features of that row differed "
+            "then, or its stored prediction was altered",
             now=now,
             about="served predictions",
         )

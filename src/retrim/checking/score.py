@@ -41,13 +41,16 @@ def tell_columns_gone(workspace: Workspace, version: int, *, now: pd.Timestamp) 
     gone = columns_gone(workspace, version)
     if gone:
         listed = ", ".join(map(repr, gone))
-        what, it = ("is no longer a column", "it was") if len(gone) == 1 else ("are no longer columns", "one was")
+        what, it, them = (
+            ("is no longer a column", "it was", "it")
+            if len(gone) == 1
+            else ("are no longer columns", "one was", "them")
+        )
         record_alert(
             workspace,
             AlertKind.COLUMN_GONE,
-            f"version {version} is live and reads {listed}, which {what}: where it is missing, the version predicts "
-            f"without it; the next version does not use it. If {it} renamed, declare it: data.columns, `was: "
-            f"{gone[0]}`",
+            f"the live version {version} reads {listed}, which {what}. It predicts with missing values there, and the "
+            f"next version will not use {them}. If {it} renamed, declare it: data.columns, `was: {gone[0]}`",
             now=now,
             about=listed,
         )
@@ -224,7 +227,7 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
         sample = recompute(workspace, seed=int(now.timestamp() // DAY.total_seconds()))
     except Exception as error:  # noqa: BLE001  a model may fail in ways of its own, and what else is due must not wait
         sample, why = NOTHING, str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}"
-        text = f"stored predictions could not be made again: {why}"
+        text = f"stored predictions could not be recomputed: {why}"
         record_alert(workspace, AlertKind.PREDICTIONS_DIFFER, text, now=now, about=NAME)
     if sample.differing:
         one = f"{sample.differing[0]}@{sample.version}"
@@ -232,9 +235,9 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
             workspace,
             AlertKind.PREDICTIONS_DIFFER,
             f"{len(sample.differing)} of {sample.rows} stored predictions of version {sample.version} differ from "
-            f"what it predicts for the same rows: `retrim versions explain '{one}'` shows both; the file was altered, "
-            "or the version predicts something else on this machine: restore var/predictions from a backup, or prove "
-            f"the version with `retrim versions reproduce {sample.version} --prove`",
+            "what it predicts now for the same rows: the file was altered, or this machine computes differently. "
+            f"Compare both with `retrim versions explain '{one}'`; then restore var/predictions from a backup, or "
+            f"prove the version with `retrim versions reproduce {sample.version} --prove`",
             now=now,
         )
     workspace.store.mark_done(workspace.model, NAME, until=iso(now))

@@ -156,9 +156,7 @@ def cut(edges: np.ndarray, *, blocks: int, block_rows: int) -> WindowCuts:
     for number, (begin, end) in enumerate(pairwise(edges)):
         n = int(end - begin)
         if n < blocks:
-            raise RefusedError(
-                f"window {number + 1} has {n} rows, fewer than its {blocks} blocks; ask for fewer windows"
-            )
+            raise RefusedError(f"window {number + 1} has {n} rows, fewer than its {blocks} blocks; lower --windows")
         by_block = _starts(np.array_split(np.arange(n), blocks))
         by_part = _starts(error_parts(n, block_rows=block_rows))
         fine = np.union1d(by_block, by_part)
@@ -351,7 +349,7 @@ class LossMatrix:
             sums[place, each.job.origin, cut.first_cell(each.job.origin) :] = each.sums
             fitted[place, each.job.origin] = each.fitted_rows
         if not np.isfinite(sums[:, :, -1]).all():
-            raise ValueError("a fit of the loss matrix is missing")
+            raise ValueError("a fit is missing in the loss matrix; run the backtest again")
         return cls(kinds, cut, sums, fitted, rows_per_check, back)
 
     @property

@@ -495,7 +495,7 @@ class Agreement:
 def agreement(rebuilt: np.ndarray, recorded: np.ndarray) -> Agreement:
     """The largest difference of predictions for the same rows, each of shape (n,) or (n, classes)."""
     if rebuilt.shape != recorded.shape:
-        return Agreement(0, None, f"the rebuilt model gives {rebuilt.shape[1:]} figures a row, the recorded one other")
+        return Agreement(0, None, f"its predictions have the shape {rebuilt.shape}, the recorded ones {recorded.shape}")
     if not len(rebuilt):
         return Agreement(0, None, "no row was judged")
     largest = float(np.max(np.abs(rebuilt - recorded)))

@@ -84,7 +84,9 @@ def first_broken(
     if head is None:
         return BrokenLog(None, "is gone") if rows else None
     if (head.sequence, head.digest) != (len(rows), follows):
-        return BrokenLog(None, f"is that of {head.sequence} rows, and there are {len(rows)}")
+        return BrokenLog(
+            None, f"was signed over {head.sequence} rows, and does not match the {len(rows)} rows of the log"
+        )
     return None
 
 

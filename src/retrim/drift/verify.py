@@ -154,13 +154,13 @@ def verify(
     n, window = len(sizes), max(round(rows / sizes.mean()), 1)
     if n < LEAST_BLOCKS:
         raise RefusedError(
-            f"the reference has {n} blocks ({sizes.sum():.0f} rows); a split needs {LEAST_BLOCKS} blocks: train on a "
-            "longer history"
+            f"the reference has {n} blocks ({sizes.sum():.0f} rows), and verifying alarms needs {LEAST_BLOCKS} blocks; "
+            "train on a longer history"
         )
     if 4 * window > n:
         raise RefusedError(
-            f"the reference has {sizes.sum():.0f} rows, and a check uses {rows} (gain.rows_per_check); a split needs "
-            "the rows of four checks: train on a longer history, or verify windows of fewer rows"
+            f"the reference has {sizes.sum():.0f} rows, and a check uses {rows} (gain.rows_per_check); verifying "
+            "alarms needs the rows of four checks: train on a longer history, or lower gain.rows_per_check"
         )
     rng = np.random.default_rng(seed)
     held = max(n // HELD_OUT, 2 * window)

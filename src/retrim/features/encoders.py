@@ -32,7 +32,7 @@ from retrim.table.reading import CalendarPart, known_zone
 def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} is listed twice; list each level once")
+        raise ValueError(f"levels listed twice: {', '.join(twice)}; list each level once")
     return names
 
 
@@ -66,7 +66,7 @@ class OneHot(PreprocessingStep[OneEncoderEach]):
             for column in (f"{name}={level}" for level in levels):
                 if of.setdefault(column, name) != name:
                     raise BadInputError(
-                        f"prepare.steps: one_hot makes {column!r} of {of[column]!r} and of {name!r}; rename one of them"
+                        f"prepare.steps: one_hot makes {column!r} from {of[column]!r} and {name!r}; rename one of them"
                     )
         fitted = {
             name: store_estimator(OneHotEncoder(categories=[levels], handle_unknown="ignore", sparse_output=False))

@@ -61,9 +61,9 @@ class StepParams(SettingsSection):
             twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
             if twice or not self.columns:
                 raise ValueError(
-                    f"columns: {', '.join(twice)} twice; name each once"
+                    f"columns: {', '.join(twice)} named twice; name each column once"
                     if twice
-                    else "columns: none is named; name one, or all"
+                    else "columns: the list is empty; name a column, or write all"
                 )
         taken = arguments_of(entry)
         if sorted(taken) != sorted(self.arguments):
@@ -178,8 +178,8 @@ class StepRows:
             name = made.name
             if name in self.kinds and made.of != name:
                 raise BadInputError(
-                    f"prepare.steps: a step makes the column {name!r}, which exists already; rename one, or leave a "
-                    "step out"
+                    f"prepare.steps: a step makes the column {name!r}, which exists already; rename the existing "
+                    "column, or remove the step"
                 )
             self.sources[name] = self.sources[made.of]
             self.kinds[name] = made.kind
@@ -309,7 +309,9 @@ def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool)
     there = tuple(name for name in declared.columns if name in sheet.kinds)
     for name in declared.columns:
         if strict and name not in sheet.kinds and name not in sheet.dropped:
-            raise BadInputError(f"{where}: {name!r} is not a column here; columns: {', '.join(sheet.kinds)}")
+            raise BadInputError(
+                f"{where}: {name!r} is not a column at this step; name one of: {', '.join(sheet.kinds)}"
+            )
     for name in there:
         if sheet.kind(name) not in takes:
             raise BadInputError(

@@ -48,7 +48,10 @@ class StoredEstimator:
         """
         build = _classes().get(self.name)
         if build is None:
-            raise ValueError(f"{self.name!r} is not among the stored estimators: {', '.join(sorted(_classes()))}")
+            raise ValueError(
+                f"{self.name!r} is not among the stored estimators: {', '.join(sorted(_classes()))}; load the version "
+                "with the retrim that made it"
+            )
         estimator = build(**self.parameters)
         if self.name in _REFITTED:
             first = self.parameters[_REFITTED[self.name]]

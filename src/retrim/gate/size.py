@@ -201,7 +201,8 @@ def _short(effect: ProbedEffect, asked: GainTarget, *, most: int, power: float, 
     text += "no number of rows would suffice" if needed is None else f"{needed} rows would be needed for 80%"
     cures = [f"split.judge_rows: {needed}"] if needed is not None and needed <= there else []
     cures += _lower(effect, asked, most)
-    return f"{text}; what would show it: {', or '.join(cures) or 'no one setting, while there are so few rows'}"
+    cure = f"to show it, set {', or '.join(cures)}" if cures else "no single setting would show it on so few rows"
+    return f"{text}; {cure}"
 
 
 def rows_holding(rarer: int, target: pd.Series, *, least: int) -> int:

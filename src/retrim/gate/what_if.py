@@ -201,11 +201,11 @@ def compare_ways(
 FACTS = {
     "reading": "it says how files are read when they land, and landed rows were read with the old value; land the "
     "files into another workspace (retrim new) and compare the two",
-    "data.model": "it is a name",
+    "data.model": "it only names the model",
     "data.key": "it says how a row is identified, and landed rows have that already",
-    "data.task": "both sides have to predict the same",
-    "data.positive": "both sides have to predict the same",
-    "data.labels": "it is a fact about the files",
+    "data.task": "both sides have to predict the same outcome",
+    "data.positive": "both sides have to predict the same outcome",
+    "data.labels": "it says how labels arrive, which is the same on both sides",
     "data.rows.resample": "rows of another granularity are other rows, with other labels; land the files into "
     "another workspace (retrim new) and compare the two",
     "data.label_horizon": "it says when labels are known: a fact, which both sides share",
@@ -238,7 +238,7 @@ def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) 
     below = {} if section.get(name) is None else section[name]  # a section that is off
     if not isinstance(below, Mapping):
         raise BadInputError(
-            f"{key}: {name!r} is {below!r} in params.yaml, which holds no keys; set all of {name} at once"
+            f"{key}: {name!r} is {below!r} in params.yaml, which is not a mapping; set the whole of {name} at once"
         )
     inner = dict(below)
     section[name] = inner

@@ -92,7 +92,7 @@ def repair(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> 
         for run in _ahead(workspace.store.runs(workspace.model), now):
             date_run_anew(workspace.store, run.id, as_of=texts[run.as_of], latest=iso(now))
     told = "; ".join(map(str, plan.moves))
-    record_alert(workspace, AlertKind.DATES_REPAIRED, f"by {by}, as {reason}: {told}", now=now)
+    record_alert(workspace, AlertKind.DATES_REPAIRED, f"redated by {by} ({reason}): {told}", now=now)
     return replace(plan, done=True)
 
 
@@ -112,8 +112,8 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
     anew = {moment: now - (len(moments) - 1 - place) * A_SECOND for place, moment in enumerate(moments)}
     if anew and last is not None and anew[moments[0]] <= last:
         raise BadInputError(
-            f"{len(moments)} times are later than {iso(now)}, and there are too few seconds between {iso(last)}, the "
-            f"last earlier time, and now to move them to; wait {len(moments)} s, then try again"
+            f"{len(moments)} times are later than now ({iso(now)}), and too few seconds lie between now and the last "
+            f"earlier time, {iso(last)}, to move them there; wait {len(moments)} s, then try again"
         )
     moves = (DateMove(kind, name, date, anew[date]) for kind, name, date in dates if date in anew)
     return Repair(False, tuple(sorted(moves, key=lambda move: move.after)), _stays(workspace, now)), anew

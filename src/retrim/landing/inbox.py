@@ -350,7 +350,7 @@ class Overdue:
         due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
         if not self.quarantined:
             return f"{due} and has not come"
-        return f"{due}; what came is in quarantine: retrim batch show {self.quarantined[0]}"
+        return f"{due}; the batch that came is in quarantine: retrim batch show {self.quarantined[0]}"
 
 
 def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -> Overdue | None:

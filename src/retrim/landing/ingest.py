@@ -75,16 +75,17 @@ def arrival(
         raise BadInputError(f"the arrival time {now} has no time zone; give it in UTC")
     if last is not None and (now < last or (correction and now == last)):
         raise BadInputError(
-            f"the arrival time {now} is not after that of the last batch, {last}; give a later one, or, if the clock "
-            "ran ahead when that batch arrived, see: retrim batch redate"
+            f"the arrival time {now} is not after that of the last batch, {last}; give a later time, or, if the "
+            "clock ran ahead when that batch arrived, correct its date: retrim batch redate"
         )
     return now
 
 
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
 CURE = {
-    "broken": "correct it at its source and ingest that; or land it anyway: retrim batch release ID --reason WHY",
-    "suspicious": "inspect it; if it is wrong, take it back: retrim batch withdraw ID --reason WHY",
+    "broken": "correct the batch at its source and ingest it again, or land it anyway: retrim batch release ID "
+    "--reason WHY",
+    "suspicious": "inspect the batch; if it is wrong, withdraw it: retrim batch withdraw ID --reason WHY",
 }
 
 
@@ -147,14 +148,14 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *,
 
 
 def _fault(concern: Concern, rows: int) -> Fault:
-    rule = f"is as it was before ({concern.verdict}: {concern.text})"
-    cure = f"{CURE[concern.verdict]}; such batches pass with {concern.setting}"
+    rule = f"resembles earlier batches ({concern.verdict}: {concern.text})"
+    cure = f"{CURE[concern.verdict]}; to let such batches pass, set {concern.setting}"
     return Fault(concern.column, rule, rows, (), releasable=True, cure=cure)
 
 
 WHICH = (
-    "say which of the two: write the time with its offset, such as 2024-10-27T02:00:00+01:00, send both rows in their "
-    "order, or name a column that says it (reading.repeated)"
+    "state which of the two times is meant: write its offset, such as 2024-10-27T02:00:00+01:00, send both rows in "
+    "their order, or name a column that tells them apart (reading.repeated)"
 )
 
 
@@ -199,12 +200,12 @@ def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction
     faults = _of(frame, twice, KEY, "is unique in the batch", releasable=False, cure="keep one row per key")
     if not correction:
         known = pd.Series(landing.known(keys, kind=kind, surely=True), index=keys.index)
-        rule = f"is the key of no {'row' if kind == 'rows' else 'label'} that has landed before"
+        rule = f"is not the key of a {'row' if kind == 'rows' else 'label'} that has landed before"
         cure = "to replace what has landed, land the file as a correction: retrim ingest FILE --correction"
         faults += _of(frame, known, KEY, rule, releasable=False, cure=cure)
     if kind == "labels":
         strange = pd.Series(~landing.known(keys, kind="rows", surely=False), index=keys.index)
-        cure = "land the rows, then release the labels; released before, they wait for their rows"
+        cure = "land the rows, then release the labels; labels that are released first wait for their rows"
         faults += _of(frame, strange, KEY, "is the key of a row that has landed", releasable=True, cure=cure)
     return faults
 
@@ -351,7 +352,7 @@ def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
             now = last + A_SECOND
     if now <= last:
         raise BadInputError(
-            f"the time {now} is not after the last arrival, {last}, up to which as-of views must not change; give a "
+            f"the time {now} is not after the last arrival, {last}, and earlier as-of views must not change; give a "
             "later time"
         )
     return now

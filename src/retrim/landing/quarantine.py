@@ -110,11 +110,12 @@ class Quarantine:
         known = [entry.batch for entry in self.entries()]
         found = [batch for batch in known if batch.startswith(name)]
         if len(found) != 1 or not name:
-            there, named = ("write more of the id", found) if found and name else ("there are", known)
-            count = len(found) if name else 0
-            raise BadInputError(
-                f"{name!r} matches {count} batches in quarantine; {there}: {', '.join(named) or 'none'}"
-            )
+            if found and name:
+                raise BadInputError(
+                    f"{name!r} matches {len(found)} batches in quarantine; write more of the id: {', '.join(found)}"
+                )
+            there = f"name one of: {', '.join(known)}" if known else "the quarantine is empty"
+            raise BadInputError(f"{name!r} matches 0 batches in quarantine; {there}")
         entry = self.find(found[0])
         assert entry is not None
         return entry

@@ -101,7 +101,7 @@ class LandingAddress:
         except RefusedError:
             raise
         except (RetrimError, OSError) as error:
-            LOGGER.warning("%s; what has landed here is read", error)
+            LOGGER.warning("%s; retrim reads what has landed on this machine", error)
             with suppress(OSError):
                 write_private(away, b"")
 
@@ -260,8 +260,8 @@ class LandingAddress:
     def _told(self) -> AbstractContextManager[None]:
         fails = f"the landing zone at {self.shown} cannot be reached"
         cure = (
-            "what was to land stays where it is, and lands when it is tried again: check the network, the disk, your "
-            "access to them and RETRIM_LANDING"
+            "the files to land stay where they are. Check the network, the disk, your access to them and "
+            "RETRIM_LANDING, then try again"
         )
         return without_secrets(self._address, fails, cure)
 

@@ -33,9 +33,9 @@ def require_running_code(lock: str) -> None:
     running = running_wheel()
     if running.hash != named.hash:
         raise RefusedError(
-            f"this workspace is pinned to retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), and "
-            f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to it with `retrim "
-            "upgrade`"
+            f"this workspace is pinned to retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), but "
+            f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to the one that you run "
+            "with `retrim upgrade`"
         )
 
 
@@ -54,7 +54,7 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
         digest, code = next(iter(strange.items()))
         raise RefusedError(
             f"the imported model holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), and train.model "
-            "names no file with the same bytes. To run it here, ask for that file, read it, and name it as "
+            "names no file with the same bytes. To run it here, ask the sender for the file, read it, and name it as "
             "train.model: own:models/my_model.py"
         )
 

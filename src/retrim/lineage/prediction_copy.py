@@ -49,9 +49,9 @@ def copy_or_tell(workspace: Workspace, *, now: pd.Timestamp) -> CopiedPrediction
     try:
         added = copy_predictions(workspace)
     except Exception as error:  # noqa: BLE001  whatever a driver raises, what is stored already must not fail of it
-        failed = str(error) if isinstance(error, RetrimError) else f"{type(error).__name__} in the driver"
+        failed = str(error) if isinstance(error, RetrimError) else f"{type(error).__name__} in the database driver"
         copied = workspace.store.done_until(workspace.model, TABLE)
-        text = f"RETRIM_PREDICTIONS_TABLE: predictions are stored, and not copied to the table {TABLE}: {failed}"
+        text = f"RETRIM_PREDICTIONS_TABLE: predictions are stored, but were not copied to {TABLE}: {failed}"
         ended = None if copied is None else pd.Timestamp(copied)
         record_alert(workspace, AlertKind.TABLE_AWAY, text, now=now, about=TABLE, ended=ended)
         return CopiedPredictions(0, text)

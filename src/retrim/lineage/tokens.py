@@ -54,7 +54,9 @@ def read_tokens(file: Path) -> dict[str, Token]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise BadInputError(f"{file} cannot be read ({error}); let the user who runs retrim read it") from error
+        raise BadInputError(
+            f"{file} cannot be read ({error}); give the user who runs retrim permission to read it"
+        ) from error
     try:
         return {each.name: each for each in (from_record(Token, one) for one in json.loads(read))}
     except (ValueError, KeyError, TypeError, RetrimError) as error:
@@ -74,7 +76,7 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
         if scope not in SCOPES:
             raise UnknownNameError("scope", scope, SCOPES)
     if not scopes:
-        raise BadInputError(f"no scope is named, so the token would allow nothing; name some of {', '.join(SCOPES)}")
+        raise BadInputError(f"a token without a scope would allow nothing; name one or more of {', '.join(SCOPES)}")
     if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
         raise BadInputError(
             f"{name!r} is not a token name; write who uses the token, in {LONGEST_NAME} printable characters at most"

@@ -270,7 +270,7 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
     )
     run = workspace.store.run(f"run-{identity}")
     if not workspace.store.add_decision(row) and run is not None and run.state not in ("crashed", "failed", "unpushed"):
-        raise RefusedError(f"a run as of {iso(as_of)} was already made and ended {run.state}; give another as-of date")
+        raise RefusedError(f"a run as of {iso(as_of)} exists already ({run.state}); give another as-of date")
     return identity
 
 

@@ -433,9 +433,8 @@ def _place_in(desk: TablePlan, zone: str, reading: ReadingParams) -> None:
         TableNote(
             "daylight saving",
             "",
-            f"an hour is missing in spring or doubled in autumn, as clocks in {zone} have it (and in "
-            "zones that change as it does)",
-            f"declared, reading.zone: {zone}; of an hour that comes twice the order of rows tells which is which",
+            f"an hour is missing in spring or comes twice in autumn, as in {zone} (and zones that change as it does)",
+            f"declared, reading.zone: {zone}; where an hour comes twice, the order of rows tells which is which",
             "warn",
         )
     )
@@ -474,7 +473,7 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
                 TableNote(
                     "missing",
                     name,
-                    f"{int(blank.sum())} rows have no such {'number' if name == desk.wishes.order else 'time'}",
+                    f"{int(blank.sum())} rows have no {'number' if name == desk.wishes.order else 'time'} here",
                     "left out: landing does not accept them",
                     "warn",
                 )
@@ -482,12 +481,12 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
             keep &= ~blank
     keep &= ~_misplaced(desk, time)
     if not keep.any():
-        raise RefusedError(f"no row has a value of the event time {time!r}; name another column: --event-time")
+        raise RefusedError(f"no row has a valid event time in the column {time!r}; name another column: --event-time")
     target = desk.values[desk.wishes.target][keep]
     if target.isna().all():
         raise RefusedError(
-            f"no row has a value of the target {desk.wishes.target!r}; name another column, or a file with labelled "
-            "rows"
+            f"no row has a value in the target column {desk.wishes.target!r}; name another column, or a file with "
+            "labelled rows"
         )
     return np.flatnonzero(keep), target
 
@@ -614,7 +613,7 @@ def _asked_for(aim: Aim, loss: str, numbers: np.ndarray | None) -> Aim:
         raise BadInputError(f"--loss: {wrong}") from wrong
     if not metric.signed and numbers is not None and len(numbers) and numbers.min() < 0:
         raise BadInputError(
-            f"--loss: {loss!r} is for targets of 0 or more, and this one holds {numbers.min():g}; choose mse or mae"
+            f"--loss: {loss!r} is for targets of 0 or more, but the target holds {numbers.min():g}; choose mse or mae"
         )
     return replace(aim, loss=loss, metrics=tuple(dict.fromkeys([loss, *aim.metrics])), why="as requested")
 
@@ -624,7 +623,7 @@ def _positive(desk: TablePlan, aim: Aim, classes: list[str]) -> str:
     wishes = desk.wishes
     if wishes.positive is not None:
         if wishes.positive not in classes:
-            raise UnknownNameError(f"class of {wishes.target!r}", wishes.positive, classes)
+            raise UnknownNameError(f"class of {wishes.target!r}:", wishes.positive, classes)
         return wishes.positive
     if not aim.unsure:
         return str(aim.positive)
@@ -699,8 +698,8 @@ def choose_time(desk: TablePlan) -> str:
             _as_time(desk, column, role)
     if name is None and wishes.label_due is not None:
         raise BadInputError(
-            f"--label-due {wishes.label_due!r} is counted from the time of the event, and no column is known to hold "
-            "that; name the column: --event-time"
+            f"--label-due {wishes.label_due!r} needs the time of each event, and no column is known to hold it; name "
+            "that column: --event-time"
         )
     if name is not None:
         plans[name] = replace(plans[name], role="time", skip=False)
@@ -763,5 +762,6 @@ def _as_time(desk: TablePlan, name: str, role: str) -> None:
     look = desk.looks[name]
     shown = repr(str(look.counts.index[0])[:40]) if look.distinct else "nothing"
     raise BadInputError(
-        f"the {role} {name!r} holds {shown}, which is not a known time; write times such as 2024-05-01T13:00:00Z"
+        f"the {role} {name!r} holds {shown}, which is not a time in a known format; write times such as "
+        "2024-05-01T13:00:00Z"
     )

@@ -294,8 +294,8 @@ def _no_time_notes(desk: TablePlan) -> list[TableNote]:
         return [TableNote("no event time", "", "rows have an order and no time", LOST, "warn")]
     series, many = _lying_after(desk)
     seen = (
-        "no column says when a row's event happened. Looked for: columns of times, in ISO 8601 or as one of "
-        f"{len(DAYS) * len(CLOCKS)} formats have it"
+        "no column says when a row's event happened. Looked for: columns of times, in ISO 8601 or one of "
+        f"{len(DAYS) * len(CLOCKS)} other formats"
     )
     plans = [plan for plan in desk.plans.values() if plan.role != "target" and plan.name in desk.values]
     seconds = [plan.name for plan in plans if plan.unix]
@@ -353,8 +353,8 @@ def known_times(
         return None
     if not timed:
         raise BadInputError(
-            f"the label time {column!r} is counted from the time of the event, and no column is known to hold that; "
-            "name the column: --event-time"
+            f"the label time {column!r} needs the time of each event, and no column is known to hold it; name that "
+            "column: --event-time"
         )
     times = desk.values[column].iloc[kept]
     came = event.set_axis(times.index)
@@ -733,7 +733,7 @@ def draft(
     table, labelled = _with_past(_table(frame, data), data)
     if len(labelled) < LEAST_ROWS:
         raise RefusedError(
-            f"{len(labelled)} labelled rows are too few for a model that can be judged; give {LEAST_ROWS} or more"
+            f"{len(labelled)} labelled rows are too few to train and evaluate a model; give {LEAST_ROWS} or more"
         )
     season = season_of(labelled["_event"], _target_numbers(labelled, data), rhythm) if timed else None
     data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)

@@ -69,7 +69,7 @@ class ReplacedSetup:
     def __str__(self) -> str:
         aside = f" and {self.aside} in quarantine" if self.aside else ""
         return (
-            f"{self.batches} batches with {self.rows} rows that have landed{aside} are put away to {self.kept}; files "
+            f"{self.batches} batches with {self.rows} rows that have landed{aside} are moved to {self.kept}; files "
             "that came after the first set-up have to be ingested again"
         )
 
@@ -89,7 +89,9 @@ def require_unreleased(paths: WorkspacePaths) -> None:
         )
     going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
     if going:
-        raise RefusedError(f"run {going[-1].id} is {going[-1].state}; wait until it ends, then repeat the set-up")
+        raise RefusedError(
+            f"run {going[-1].id} has not ended ({going[-1].state}); wait until it ends, then set up again"
+        )
 
 
 def find_replaced(workspace: WorkspacePaths) -> ReplacedSetup | None:
@@ -158,7 +160,7 @@ def write_again(
     except RefusedError as error:
         shutil.rmtree(stage.root, ignore_errors=True)
         said = str(error).partition("; look at it")[0]
-        raise RefusedError(f"{said}. Nothing was replaced: the earlier set-up stays") from error
+        raise RefusedError(f"{said}. Nothing was replaced; correct the file, and set up again") from error
     flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
     ready = ReadySetup(drafted.data.suite, what.kept)
     write_file(stage.root / READY, json.dumps(to_record(ready)).encode())

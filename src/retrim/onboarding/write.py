@@ -206,7 +206,7 @@ def last_rows(large: LargeFile) -> RawTable:
 def size_note(raw: RawTable) -> TableNote:
     """That not all was looked at."""
     seen = f"the file has {raw.rows + raw.before} rows, of which the last {raw.rows} were looked at"
-    return TableNote("size", "", seen, "what is said here is of these, and all rows land", "warn")
+    return TableNote("size", "", seen, "the notes here describe these rows; all rows land", "warn")
 
 
 def _landing(workspace: Workspace, land: Callable[..., Landed]) -> Callable[..., Landed]:

@@ -56,7 +56,7 @@ def migrate(connection: sa.Connection) -> None:
     if before is None and (there := _tables(connection)):
         raise RetrimError(
             f"the store has tables but no revision ({', '.join(there)}): it was made by a retrim that is too old, or "
-            "by another program; move it away, or set RETRIM_STORE_URL to another store"
+            "by another program; move that store away, or set RETRIM_STORE_URL to another"
         )
     command.upgrade(config, "head")
 
