@@ -28,7 +28,7 @@ class JointParams(SettingsSection):
         exclude=True,
         default=20,
         ge=LEAST_WINDOWS,
-        description="how many reference windows that each joint test compares with; it bounds the time of a check",
+        description="number of reference windows with which each joint test compares; it bounds the time of a check",
     )
     seed: Seed = Field(default=7, description="of the thinning, and of the tests")
 
