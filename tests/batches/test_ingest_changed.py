@@ -1,7 +1,6 @@
 """Batches that land after params.yaml was changed: what lands, what is refused, and that the cures cure."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,7 @@ def test_a_suite_that_names_a_column_that_is_gone_lets_batches_land(counter: Cou
 
     assert landed.outcome == "landed"
     (note,) = landed.notes
-    assert re.search(r": 1 of .*'items'", note)
+    assert "'items' (1)" in note
 
 
 @pytest.mark.usefixtures("suite")

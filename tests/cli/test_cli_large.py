@@ -56,7 +56,7 @@ def test_one_piece_set_aside_ends_with_2_and_names_the_row_of_the_file(ask: Ask)
     code, out, err = ask("bad.csv")
 
     assert code == 2
-    assert "row 80: '2000.0'" in err
+    assert "row 80, '2000.0'" in err
     assert out.count("landed: ") == out.count(", piece ") > 3
     assert err.count("quarantined: ") == 1
 

@@ -205,7 +205,7 @@ class TestAFileThatIsNotRight:
 
         assert "model 'other'" in self.refused(production, tmp_path, altered(files, keys, model="other"))
         newer = altered(files, keys, kind="urn:retrim:export:v2")
-        assert "reads v1" in self.refused(production, tmp_path, newer)
+        assert "reads only v1" in self.refused(production, tmp_path, newer)
 
     def test_is_refused_for_rows_of_another_grain(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]

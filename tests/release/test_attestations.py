@@ -148,7 +148,7 @@ def test_an_attestation_of_something_else_is_refused(workspace: Workspace, file:
 def test_a_newer_form_is_not_guessed_at(workspace: Workspace, file: Path) -> None:
     file.write_bytes(attest(Keys(workspace.paths.keys), fields(), kind="urn:retrim:rebuild:v2"))
 
-    with pytest.raises(BadInputError, match=r"reads v1: .*newer"):
+    with pytest.raises(BadInputError, match=r"reads only v1; .*newer"):
         verify_attestation(workspace, file, key=None)
 
 

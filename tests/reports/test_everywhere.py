@@ -163,5 +163,5 @@ def test_stores_that_differ_in_their_query_alone_are_two() -> None:
 def test_a_folder_without_a_workspace_is_named(tmp_path: Path) -> None:
     desk = made(tmp_path / "a", "bike")
 
-    with pytest.raises(BadInputError, match="holds none"):
+    with pytest.raises(BadInputError, match="contains none"):
         looked(tmp_path / "nothing", desk=desk)

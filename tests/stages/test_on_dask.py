@@ -144,7 +144,7 @@ def test_a_worker_with_other_code_is_refused() -> None:
 
 
 def test_a_worker_runs_functions_of_retrim_alone() -> None:
-    with pytest.raises(BadInputError, match="'os:system' is not"):
+    with pytest.raises(BadInputError, match="'os:system', which is not"):
         run_task("os:system", '"true"', "here", dask_cluster.describe_code(), [])
 
 

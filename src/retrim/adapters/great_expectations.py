@@ -328,7 +328,7 @@ def fit_suite(
         else:
             asked.append(_called(one, {name: found or name for name, found in now.items()}))
     notes = (
-        f"{path}: {count} expectations name {name!r}, which is no longer a column, so they are not checked; remove them"
+        f"{path}: expectations of {name!r} ({count}) are not checked, because it is no longer a column; remove them"
         for name, count in gone.items()
     )
     return FittedSuite(suite.only(asked), tuple(notes))

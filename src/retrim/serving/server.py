@@ -387,8 +387,8 @@ class Serving:
                 raise wrong(str(error)) from error
             except Exception:
                 LOGGER.exception("version %s cannot answer request %s", version.version, request)
-                mark = f"version {version.version} cannot answer; read why in the server's log"
-        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(mark))
+                mark = f"version {version.version} cannot answer"
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{mark}; read why in the server's log")
 
     def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
         for names in answer.unseen().values():
