@@ -93,7 +93,7 @@ class TestAnExport:
 class TestAnImportWithTooFewRows:
     def test_is_deferred_and_says_what_is_missing(self, deferred: Any) -> None:
         assert (deferred["state"], deferred["version"]) == ("deferred", None)
-        assert "48 needed" in deferred["reason"]
+        assert "48 are needed" in deferred["reason"]
 
     def test_leaves_nothing_behind(self, production: World, deferred: Any, imported: Any) -> None:
         assert [row.version for row in production.workspace.store.versions("generated")] == [1, 2]
@@ -285,4 +285,4 @@ def test_another_platform_or_lock_is_said(production: World, staging: World, fil
     sent.write_bytes(pack(altered(files, keys, lineage={**lineage, "platform": "plan9-python3.11.7"})))
     parcel = open_parcel(production.workspace, sent)
 
-    assert parcel.environment[0].startswith("made on plan9-python3.11.7, this is ")
+    assert parcel.environment[0].startswith("made on plan9-python3.11.7, but this is ")
