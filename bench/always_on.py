@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from retrim.adapters.prefect_server import LOGIN_VARIABLE, own
 from retrim.files import count_cores
 from retrim.operations.parts import Installation, installation_at
 from retrim.release.versions import find_live_version
+from tests.builders.waiting import until
 from tests.builders.world import COMMAND, World, ask_when_free, lay_world
 
 RARELY = {"ingest": "30d", "monitor": "30d", "score": "30d", "maintain": "30d", "prove": None}
@@ -91,7 +91,11 @@ class Running:
             asked = {"idempotency_key": f"{flow}-{time.time()}"}
             runs.append(ask_when_free(api, f"deployments/{deployment}/create_flow_run", asked)["id"])
         mine = {"flow_runs": {"id": {"any_": runs}, "state": {"type": {"any_": list(ENDED)}}}}
-        until(lambda: ask_when_free(api, "flow_runs/count", mine) == len(runs), every=ASK_SECONDS)
+        until(
+            lambda: ask_when_free(api, "flow_runs/count", mine) == len(runs),
+            seconds=DEADLINE_SECONDS,
+            pause=ASK_SECONDS,
+        )
         states = [ask_when_free(api, f"flow_runs/{run}")["state_type"] for run in runs]
         assert set(states) == {"COMPLETED"}, states
 
@@ -100,13 +104,6 @@ def part_of(line: list[str]) -> str:
     text = " ".join(line)
     marks = {"prefect": "prefect server", "warm": "stay_warm", "worker": "--part worker", "ui": "main() ui"}
     return next((name for name, mark in {**marks, "serve": "main() serve"}.items() if mark in text), "supervisor")
-
-
-def until(claim: Callable[[], Any], every: float = 1) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not claim():
-        assert time.monotonic() < deadline
-        time.sleep(every)
 
 
 def make_first_versions(home: Path, worlds: list[World]) -> None:
@@ -138,9 +135,9 @@ def start(folder: Path, count: int, *, times: dict[str, Any]) -> Running:
         stderr=log,
         start_new_session=True,
     )
-    until(lambda: "worker started" in (folder / "printed.log").read_text(encoding="utf-8"))
+    until(lambda: "worker started" in (folder / "printed.log").read_text(encoding="utf-8"), seconds=DEADLINE_SECONDS)
     running = Running(worlds, process, installation_at(where))
-    until(lambda: "answers at" in (folder / "printed.log").read_text(encoding="utf-8"))
+    until(lambda: "answers at" in (folder / "printed.log").read_text(encoding="utf-8"), seconds=DEADLINE_SECONDS)
     for world in worlds:
         world.land(world.day(NEXT), since=world.day(FIRST))
     return running

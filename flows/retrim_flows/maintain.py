@@ -18,26 +18,24 @@ from retrim_flows.retrain import start
 
 
 @flow(name="maintain", **SIGNED)
-def maintain(now: str | None = None) -> list[str]:
-    """Marks dead runs crashed and has them finished, reports an overdue batch; gives the decisions it started again.
-
-    By the clock it also removes what nothing needs any more.
-    """
-    with due_once("maintain", now) as at:
+def maintain() -> None:
+    """Puts right what a kill left, and removes what nothing needs any more."""
+    with due_once("maintain", None) as at:
         if at is None:
-            return []
+            return
         workspace = open_workspace()
-        started = put_right(workspace, at)
-        if now is None:
-            tidied = tidy(workspace, now=max(at, clock()))
-            if tidied.pieces or tidied.prediction_files:
-                files = f"{tidied.pieces} pieces and {tidied.prediction_files} files of predictions"
-                say("tidied", f"{files}, {tidied.bytes / 1e6:.1f} MB")
-        return started
+        put_right(workspace, at)
+        tidied = tidy(workspace, now=max(at, clock()))
+        if tidied.pieces or tidied.prediction_files:
+            files = f"{tidied.pieces} pieces and {tidied.prediction_files} files of predictions"
+            say("tidied", f"{files}, {tidied.bytes / 1e6:.1f} MB")
 
 
 def put_right(workspace: Workspace, at: pd.Timestamp) -> list[str]:
-    """The same, as of a moment; for checks and for retrainings by hand, before which it is done."""
+    """Marks dead runs crashed and has them finished, reports overdue batches; gives the decisions that it took up.
+
+    Each check and each retraining by hand begins with it.
+    """
     end_hung_runs(workspace, now=at)
     mark_dead_flow_runs(workspace)
     started = []

@@ -187,7 +187,7 @@ DERIVED: Mapping[str, Derived] = {
 
 
 def with_derived(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The document with each derived default that it does not state; as it is where what it rests on is no value."""
+    """The document with each derived default that it does not state, where the settings that it follows have values."""
     made = dict(document)
     for key, derived in DERIVED.items():
         section, name = key.split(".")
@@ -378,7 +378,7 @@ def moved_in(document: Mapping[str, JsonValue]) -> dict[str, Moved]:
 
 
 def why_none(key: str) -> str | None:
-    """Why a dotted key is no setting, where it was one or is a value of the code; None: nothing is known of it."""
+    """Why a dotted key is not a setting, if it was one or is a constant of the code; None: the key is unknown."""
     words = key.split(".")
     for depth in range(1, len(words) + 1):
         moved = MOVED.get(".".join(words[:depth]))

@@ -8,9 +8,9 @@ SECONDS = 60.0
 PAUSE_SECONDS = 0.02
 
 
-def until(claim: Callable[[], Any], *, seconds: float = SECONDS) -> None:
-    """Asks a claim until it holds; fails after so many seconds."""
+def until(claim: Callable[[], Any], *, seconds: float = SECONDS, pause: float = PAUSE_SECONDS) -> None:
+    """Asks a claim until it holds, after each pause; fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < deadline
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)

@@ -33,6 +33,7 @@ from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import Client, running, served_version, serving_of
 from tests.builders.receivers import free_port
 from tests.builders.served import SECONDS
+from tests.builders.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -279,12 +280,10 @@ def test_a_server_that_nobody_asks_writes_nothing(desk: Desk, monkeypatch: pytes
     time.sleep(0.1)
     idle = list(folder.iterdir()), list(synced)
     log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None)]))
-    until = time.monotonic() + SECONDS
-    while not synced and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: synced)
     log.close()
 
-    assert (*idle, len(synced) >= 1) == (before, [], True)
+    assert idle == (before, [])
 
 
 def replace_add(predictions: PredictionLog, add: Any) -> Any:

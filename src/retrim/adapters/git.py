@@ -232,7 +232,7 @@ def clear_tag_locks(root: Path, prefix: str) -> None:
     """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging.
 
     Raises:
-        BadInputError: There is no repository to tag in.
+        BadInputError: `root` is not a repository.
     """
     require_repository(root)
     for lock in (root / git(root, "rev-parse", "--git-path", f"refs/tags/{prefix}")).rglob("*.lock"):
@@ -337,7 +337,7 @@ def refs(root: Path) -> dict[str, str]:
 def bundle(root: Path, to: Path) -> dict[str, str]:
     """Writes all refs with all that they lead to into one file; gives the refs that it holds, and `HEAD`.
 
-    What stands in the folders of runs (other worktrees) is left out: git counts it among `--all`, and it is no ref.
+    The `HEAD` of every other worktree, such as a run directory, is left out: git lists it under `--all`.
     """
     git(root, "bundle", "create", "--quiet", str(to), "--single-worktree", "--all", HEAD)
     listed = git(root, "bundle", "list-heads", str(to)).splitlines()
@@ -364,8 +364,8 @@ def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -
     """Makes a repository of a bundle, with these refs and the files of the branch or commit that is checked out.
 
     Raises:
-        RetrimError: The bundle is no bundle, lacks what a ref stands on, or a name is that of no ref: git would write
-            it among its own files.
+        RetrimError: `file` is not a git bundle, lacks the commit of a ref, or a name is not that of a ref: git would
+            write it among its own files.
     """
     strange = [name for name in stands if name != HEAD and not name.startswith("refs/")]
     if strange or not REF_OR_COMMIT.fullmatch(branch):

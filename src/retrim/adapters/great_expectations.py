@@ -43,7 +43,7 @@ def read_suite(path: Path) -> Suite:
     """The suite in a JSON file, each expectation known to Great Expectations with its arguments.
 
     Raises:
-        BadInputError: There is no such file, it is no suite, or an expectation is unknown,
+        BadInputError: The file does not exist, is not a suite, or has an expectation that is unknown,
             has wrong arguments, is not binding, or describes a distribution.
     """
     try:

@@ -394,7 +394,8 @@ BOUNDS = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEEP_RUNS_DAYS * DAY_SECONDS),
     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{KEEP_EVENTS_DAYS}D",
-    # Checks of many models wait for each other. Prefect calls each late after 15 s, for about 0.3 s of a core.
+    # Checks of many models wait for each other. By default, Prefect calls each late after 15 s, which costs more
+    # than its other requests for one.
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": str(LATE_SECONDS),
     # How often it looks for late runs, and for runs whose pause is over: every 5 s by default.
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "60",

@@ -41,7 +41,7 @@ class ProbationParams(SettingsSection):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="highest probability of rolling back a version that is no worse, over the whole probation",
+        description="highest probability of rolling back a version that is not worse, over the whole probation",
     )
     alpha_confirm: float = Field(
         exclude=True,

@@ -515,7 +515,7 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
 
 
 def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
-    """The decision where no rule has a say: a run is in progress or is awaited, or there is no version yet."""
+    """The decision if no rule is evaluated: a run is in progress or awaited, or no version exists yet."""
     if evidence.going_on is not None:
         going = f"{evidence.going_on} is in progress; its result comes first"
         return replace(quiet, reason=going, change="the end of that run")

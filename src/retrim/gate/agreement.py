@@ -1,7 +1,7 @@
 """A model fitted once more, on the rows that judged too: whether it says what the judged model said.
 
 It cannot be judged on rows that it was made with. It goes live on the other model's
-verdict, and only if the two agree: what it says of these rows hardly moves, and its loss is no worse.
+verdict, and only if the two agree: what it says of these rows hardly moves, and its loss is not worse.
 """
 
 from collections.abc import Sequence

@@ -223,7 +223,7 @@ def set_settings(workspace: WorkspacePaths, values: Mapping[str, JsonValue]) -> 
         What changed: effective value before and after by dotted key; empty where it meant the same already.
 
     Raises:
-        BadInputError: A key is no setting; names the nearest.
+        BadInputError: A key is not a setting; the error names the nearest.
         RefusedError: params.yaml would not be valid then; it stays.
     """
     path = workspace.params
@@ -396,7 +396,7 @@ def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[Effec
     """Every setting, or those at a key and below it, in order.
 
     Raises:
-        BadInputError: The key is no setting, or params.yaml is wrong.
+        BadInputError: The key is not a setting, or params.yaml is invalid.
     """
     path = workspace.params
     text = path.read_text(encoding="utf-8")

@@ -240,7 +240,7 @@ def open_table(where: str, *, query: str | None, table: str | None) -> RawTable:
     """The table in a file, a folder, at an address, or what a database answers.
 
     Raises:
-        BadInputError: It is no table, or a query is asked of what is no database.
+        BadInputError: It is not a table, or a query is given but no database.
     """
     if is_address(where) and is_database(where):
         return raw_of(read_query(where, query=query, table=table), address_of(where).shown)
@@ -260,7 +260,7 @@ def inspect_table(
     """Looks at the table at `where` and drafts settings; writes nothing.
 
     Raises:
-        BadInputError: It is no table, or a named column is not there.
+        BadInputError: It is not a table, or lacks a named column.
         RefusedError: Nothing can be made of it, or a column gives the answer away.
     """
     settings = read_yaml(workspace.params)

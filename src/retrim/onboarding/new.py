@@ -186,7 +186,7 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
     Raises:
         RefusedError: The code of the workspace lies in its src/ and params.yaml is of it; a run is not finished, or the
             schedule runs; a file that would be changed has edits that are not committed.
-        BadInputError: params.yaml states what is no setting any more, and only a person can say what it should be.
+        BadInputError: params.yaml has a removed setting, and only a person can say what replaces it.
     """
     root, wheel = place.root, running_wheel()
     lock = lock_of(place)

@@ -164,7 +164,7 @@ def profile_file(
         table: Of a database: or its table.
 
     Raises:
-        BadInputError: It is no table, or a named column is not there.
+        BadInputError: It is not a table, or lacks a named column.
         RefusedError: Nothing can be made of it.
     """
     made, notes = raw_table(open_table(where, query=query, table=table), wishes)

@@ -226,7 +226,7 @@ def land_pieces(workspace: Workspace, large: LargeFile, *, by_order: bool) -> It
 
 
 def _spelled(path: Path) -> ReadingParams | None:
-    """How the file spells its text, read off its beginning; None where that is no table: whoever reads it says why."""
+    """How the file spells its text, read off its beginning; None if it is not a table: whoever reads it says why."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

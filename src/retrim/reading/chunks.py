@@ -85,7 +85,7 @@ def csv_ends(separator: str) -> Ends:
     """Finds the ends of CSV records as the reader sees them.
 
     A quote counts at the start of a cell alone, two within quotes are one; a line ends by any of the three line ends,
-    and a blank one is no record.
+    and a blank one is not a record.
     """
     sign = re.escape(separator.encode("ascii"))
     cell = rb'(?:"[^"]*+(?:""[^"]*+)*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)' % (sign, sign)

@@ -43,7 +43,7 @@ def columns_of(
     """The columns of `content`: text from CSV, as stored from the others.
 
     Raises:
-        NoTableError: It is no table, or has not the columns it must have.
+        NoTableError: It is not a table, or lacks a required column.
     """
     if not content:
         raise NoTableError(whole_file("contains a table", value="an empty file", cure="send the file again"))
@@ -184,7 +184,7 @@ def read_texts(content: bytes, names: Iterable[str], separator: str) -> tuple[pa
     """The columns of CSV as text, blank ones missing, and the lines with another number of cells, which are left out.
 
     Raises:
-        pa.ArrowException: It is no table.
+        pa.ArrowException: It is not a table.
     """
     if b"\n" not in content:
         content += b"\n"

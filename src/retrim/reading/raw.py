@@ -42,7 +42,7 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
 
     Raises:
         BadInputError: It has no header.
-        pa.ArrowException: It is no table.
+        pa.ArrowException: It is not a table.
     """
     text = text.lstrip(b"\r\n")
     separator = _separator(text)
@@ -193,7 +193,7 @@ def open_raw(where: str) -> RawTable:
     """The table in a file, in all files of a folder put together, or at an fsspec address.
 
     Raises:
-        BadInputError: There is no such file, it is no table, or the files of a folder differ in their columns.
+        BadInputError: The file does not exist, is not a table, or the files of a folder differ in their columns.
     """
     if is_address(where):
         return _together(fetch(where), address_of(where).shown)
@@ -266,7 +266,7 @@ def read_raw(content: bytes, where: str) -> RawTable:
     """The table in the bytes of a file; `where` names it in errors.
 
     Raises:
-        BadInputError: It is no table.
+        BadInputError: It is not a table.
     """
     content = _unpacked(content, where)
     try:

@@ -34,9 +34,9 @@ REJECTED = pa.schema(
 )
 """A rejected cell: the number of its row in IN, from 0; the file; its column, empty for the line as a whole."""
 LONGEST = 200
+"""Characters of a value that are kept."""
 BREAKS = "breaks the rule: "
 """What the reason of a rejected cell begins with."""
-"""Characters of a value that are kept."""
 NOT_TEXT = "\ufffd"
 ONE_SUITE = Lock()
 """Great Expectations keeps what it is at for the whole process, so threads take turns."""

@@ -198,7 +198,7 @@ class Serving:
         Called in turn, by one thread.
 
         Raises:
-            WrongRequestError: It is no number.
+            WrongRequestError: It is not a number.
             RefusedRequestError: There is no such version, or it cannot be loaded.
         """
         if named is None:

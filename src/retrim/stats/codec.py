@@ -133,7 +133,7 @@ def read_record(kind: type[T], text: str) -> T:
     """The same of its JSON, quicker where a record is long and few of its keys are fields: those are not built.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
         RetrimError: As `from_record`.
     """
     try:
