@@ -114,6 +114,13 @@ def test_every_picture_is_a_png_of_readable_size(name: str):
     assert all(200 <= side <= 2000 for side in size(png))
 
 
+def test_two_releases_at_one_moment_are_marked_beside_each_other():
+    def marked(*words: str) -> bytes:
+        return charts.loss_over_time(POINTS, loss="mae", events=[(TIMES[2], word) for word in words])
+
+    assert marked("v2", "v3") == marked("v2, v3")
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_same_figures_give_the_same_bytes(name: str):
     assert PICTURES[name]() == drawn(name)

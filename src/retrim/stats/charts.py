@@ -431,10 +431,13 @@ def _lines(
             times, values = zip(*((naive(at), value) for at, value in found), strict=True)
             colour = COLOURS[(number + 1) % len(COLOURS)]
             axes.scatter(times, values, s=46, zorder=3, label=plain(word), marker="D^sv"[number % 4], color=colour)
+        together: dict[pd.Timestamp, list[str]] = {}
         for at, word in events:
+            together.setdefault(at, []).append(word)
+        for at, words in together.items():
             axes.axvline(naive(at), color=MUTED, linewidth=0.9, linestyle=":")
             axes.annotate(
-                plain(word),
+                plain(", ".join(words)),
                 (naive(at), 1),
                 (3, -2),
                 xycoords=("data", "axes fraction"),
