@@ -61,7 +61,7 @@ def make_run_directory(folder: Path, rows: int, trials: int, rounds: int) -> Non
     table = table.assign(**{name: table[name].astype("str") for name in table if table[name].dtype == "category"})
     table = table.assign(_key=table["id"].astype("str"), _event=table["at"], _due=table["at"] + pd.Timedelta("1h"))
     write_file(folder / "data" / "table.parquet", to_parquet(table))
-    settings = scale.settings(rows)
+    settings = scale.settings(rows, search=True)
     settings["tune"] |= {"trials": trials, "folds": 3, "max_rounds": rounds}
     settings["train"]["windows"] = ["all", "sliding"]
     settings["backtest"]["origins"] = 3

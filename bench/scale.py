@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 import retrim
 from retrim.decision.pins import Pins
 from retrim.files import code_digest, dump_yaml
+from retrim.settings import effective, load_params, to_settings_file
 from retrim.stats.codec import to_json, to_record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,8 +99,6 @@ def _plain(values: Any) -> Any:
 
 def settings(rows: int, *, search: bool) -> dict[str, Any]:
     """The project's params.yaml with this table's columns and sizes that grow with it, and its search or one trial."""
-    from retrim.settings import load_params
-
     params: dict[str, Any] = load_params(ROOT / "params.yaml").as_stated()
     columns: dict[str, Any] = {"at": {"type": "time", "role": "time"}, "id": {"type": "category", "role": "forbidden"}}
     columns |= {f"x{place}": {"type": "number", "role": "feature"} for place in range(NUMBERS)}
@@ -198,7 +197,10 @@ def phases(
 ) -> dict[str, Spent]:
     """All phases of one size, in a workspace and a run directory below `folder`; it stops at the first that fails."""
     (folder / "expectations").mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(dump_yaml(settings(rows, search=search)), encoding="utf-8")
+    stated = settings(rows, search=search)
+    (folder / "params.yaml").write_text(dump_yaml(stated), encoding="utf-8")
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "settings.json").write_bytes(to_settings_file(effective(folder, stated, "params.yaml")))
     (folder / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     (folder / "requirements.lock").write_text("", encoding="utf-8")
     (folder / "expectations" / "bench.json").write_text(json.dumps(suite()), encoding="utf-8")
