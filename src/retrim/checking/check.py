@@ -60,11 +60,11 @@ class CheckOutcome:
     """A recorded check.
 
     Args:
-        id: Of its decision.
+        id: Id of the check's decision.
         outcome: `none`, `retrain`, `restore`, `rollback` or `held`.
-        reason: Why, in a sentence.
+        reason: The reason, in one sentence.
         record: The evidence: drift, losses, probe, accumulated gain, every rule's answer.
-        fresh: Whether it was made now; a check of a moment is made once.
+        fresh: Whether this call made the check. A check with the same as-of date is made only once.
     """
 
     id: str
@@ -334,16 +334,16 @@ def _store(
 
 @dataclass(frozen=True)
 class AcknowledgedHold:
-    """A settled hold.
+    """An acknowledged hold.
 
     Args:
-        id: Of the decision.
-        as_of: When.
-        by: Who.
-        reason: Why.
-        rules: Whose alarm is up, and answered for as long as it stays so; empty where something else held. Never the
-            accumulated gain: what it fires on are new rows.
-        answers: Id of the check that was answered.
+        id: Id of the decision.
+        as_of: As-of date of the acknowledgement.
+        by: Who acknowledged it.
+        reason: The reason that was given.
+        rules: Rules whose alarm stays acknowledged until it clears; empty if something else caused the hold. The rule
+            `gain` is never listed, because it fires on new rows.
+        answers: Id of the check that was acknowledged.
     """
 
     id: str
@@ -400,14 +400,14 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
 
 @dataclass(frozen=True)
 class GivenAnswer:
-    """How a person answered a hold.
+    """A person's answer to a hold.
 
     Args:
-        id: Of the decision that answers.
-        as_of: When.
-        by: Who.
+        id: Id of the decision that holds the answer.
+        as_of: As-of date of the answer.
+        by: Who answered.
         outcome: `settled`, or `retrain`.
-        reason: Why.
+        reason: The reason that was given.
     """
 
     id: str
@@ -422,7 +422,7 @@ class StandingAnswer(GivenAnswer):
     """An acknowledgement that still holds.
 
     Args:
-        rules: Rules whose alarm it answers.
+        rules: Rules whose alarm was acknowledged.
     """
 
     rules: tuple[str, ...]

@@ -401,12 +401,12 @@ REMINDED = 10  # checks on hold between two reminders
 
 @dataclass(frozen=True)
 class StopCounts:
-    """How often each guard stopped a run since the release of the live version, in the newest 50 checks at most.
+    """How often each guard stopped a run since the live version was released, in at most the newest 50 checks.
 
     Args:
-        checks: That are looked back on.
-        since: The first of them.
-        guards: Stopped runs, by guard.
+        checks: Checks that are counted.
+        since: As-of date of the first of them.
+        guards: Number of stopped runs, by guard.
         refused: Runs that the gate refused.
     """
 

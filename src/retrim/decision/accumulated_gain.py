@@ -216,14 +216,15 @@ class GainParams(SettingsSection):
 
 @dataclass(frozen=True)
 class AccumulatedGain:
-    """A balance in mean loss times checks, 0 or more, and its variance.
+    """Accumulated gain, 0 or more, in mean loss times checks, and its variance.
 
     The sum of gains since it was last empty; a sum that falls below zero starts anew.
 
     Args:
-        balance: The sum.
-        variance: Of the sum.
-        recent: Its newest deposits, at most 3, oldest first; of each at most what a usual check's rows put in.
+        balance: Sum of the gains since it was last 0.
+        variance: Variance of the balance.
+        recent: The newest gains added, at most 3, oldest first. If a check added the rows of several checks, its entry
+            is scaled to the rows of one usual check.
 
     Source:
         Page (1954), Continuous inspection schemes, Biometrika 41: the same sum, never below zero.
@@ -271,16 +272,16 @@ EMPTY = AccumulatedGain(0.0, 0.0)
 
 @dataclass(frozen=True)
 class LifeTotals:
-    """Sums since the first version went live.
+    """Totals since the first version went live, in mean loss times checks.
 
     Args:
         checks: Checks that measured a loss.
-        loss: Mean loss times the window's rows over those of a usual check, added up.
+        loss: Sum over these checks of the mean loss times the window's rows over the rows of a usual check.
         retrainings: Runs that were promoted or refused after the first version.
-        retrainings_cost: Theirs, and those of the second fits.
+        retrainings_cost: Cost of these retrainings and of the refits counted under `refits`.
         probes: Checks that probed.
-        probes_cost: What those cost.
-        refits: Promoted recipes after the first version that were fitted once more.
+        probes_cost: Cost of these probes.
+        refits: Promoted recipes after the first version that were fitted again with the holdout rows.
     """
 
     checks: int
@@ -293,12 +294,12 @@ class LifeTotals:
 
     @written
     def without_probes(self) -> float:
-        """Loss and retrainings."""
+        """`loss` plus `retrainings_cost`."""
         return self.loss + self.retrainings_cost
 
     @written
     def with_probes(self) -> float:
-        """Loss, retrainings and probes."""
+        """`loss` plus `retrainings_cost` plus `probes_cost`."""
         return self.without_probes + self.probes_cost
 
     def after(
@@ -358,12 +359,13 @@ class BandParams(SettingsSection):
 
 @dataclass(frozen=True)
 class Band:
-    """Mean losses of windows drawn from the rows that judged the champion.
+    """Mean loss to expect of a window drawn from the rows that evaluated the champion.
 
     Args:
         centre: Mean loss on those rows.
-        iqr: Interquartile range of the mean of a window of the current length, the centre's own noise included.
-        sd: Its standard deviation.
+        iqr: Interquartile range of the mean loss of a window as long as the current one, including the noise of the
+            centre.
+        sd: Standard deviation of the same mean loss.
     """
 
     centre: float

@@ -22,20 +22,20 @@ from retrim.training.recipe import ProbeCost, WindowKind
 
 @dataclass(frozen=True)
 class MeasuredWindow:
-    """The matured rows that the loss was measured on: how many."""
+    """The mature rows that the loss was measured on."""
 
     rows: int
 
 
 @dataclass(frozen=True)
 class LandingCounts:
-    """What had landed.
+    """What had landed by the check.
 
     Args:
-        batches: Batches of rows and labels.
-        rows: Rows of the table.
-        new: Those since the check before.
-        since: Its moment; None at the first check.
+        batches: Batches of rows and of labels.
+        rows: Rows in the table.
+        new: Rows that landed after the previous check.
+        since: As-of date of the previous check; None at the first check.
     """
 
     batches: int
@@ -46,7 +46,7 @@ class LandingCounts:
 
 @dataclass(frozen=True)
 class TableView:
-    """What decides, beside the files, which rows are in the table and when they are mature.
+    """Settings that, with the landed files, determine which rows are in the table and when they are mature.
 
     Args:
         rows: `data.rows`.
@@ -59,7 +59,7 @@ class TableView:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownProbe(ShownEvidence):
-    """The blocks of the newest probe.
+    """Losses of the newest probe, by block.
 
     Args:
         of: Digest of the recipe that was refitted.
@@ -75,54 +75,54 @@ class ShownProbe(ShownEvidence):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRecord:
-    """The evidence of a check, and what was decided on it.
+    """The evidence of a check and its decision.
 
     Args:
-        as_of: The moment it was about.
-        champion: The live version; None: none yet.
-        window: The rows that the loss was measured on; None: too few.
-        reading: What the probe found; None: it was not asked, or too few rows wait.
-        metrics: Of the predictions of the measured rows, each of `judge.metrics`.
-        loss: Mean loss on them.
-        interval: What that mean lies between with 90 % confidence.
-        served: Which predictions they were measured by.
-        estimate: The loss of newer rows, estimated without their labels.
-        scored: Estimates whose labels have come.
-        estimates: How good all estimates scored so far were.
-        previous_champions: Previous champions on the newest rows.
-        probation: The probation of the live version.
-        refits: Mean loss of the refits of the probe, by training window.
-        refit_counts: The training window that `reading` is of.
-        best_window: The training window whose refit lost least at the newest probe.
+        as_of: As-of date of the check.
+        champion: The live version; None before the first version.
+        window: The rows that the loss was measured on; None if there were too few.
+        reading: Result of the probe; None if none ran or too few rows were due.
+        metrics: Each of `judge.metrics`, on the measured rows.
+        loss: Mean loss on the measured rows.
+        interval: 90 % interval of that mean loss.
+        served: Which versions made the predictions that were measured.
+        estimate: Estimated loss of newer rows, whose labels are not known yet.
+        scored: Earlier estimates whose labels have arrived.
+        estimates: Accuracy of all estimates scored so far.
+        previous_champions: Comparison of previous champions with the live version on the newest rows.
+        probation: Probation of the live version.
+        refits: Mean loss of the probe's refits, by training window.
+        refit_counts: Training window of the refit in `reading`.
+        best_window: Training window whose refit had the lowest loss at the newest probe.
         outlook: What the rows that wait for a probe may add to the accumulated gain.
-        preview: What the gate would say of the refits.
-        shown: Blocks of the probe, for the gate of a run to come.
+        preview: The gate's answer for the probe's refits.
+        shown: Losses of the probe by block, kept for the gate of a later run.
         pending: Rows whose labels are not due yet.
-        probe: What the probe cost.
-        band: What the mean loss does while nothing has changed.
-        findings: Of the drift tests, the costliest first, at most 20.
-        drifted: Columns that are over.
+        probe: Cost of the probe.
+        band: Range of the mean loss while nothing has changed.
+        findings: Results of the drift tests, at most 20, those likely to cost most first.
+        drifted: Columns that drifted.
         drift_note: Why drift could not be tested.
-        slices: Where the loss changed most.
-        landed: What had landed.
-        labels_overdue: Labels that were due and have not come.
+        slices: Slices whose loss changed most.
+        landed: What had landed by the check.
+        labels_overdue: Labels that were due and have not arrived.
         counted_until: When rows were last probed.
         labels_until: When the newest label matured.
-        debited: Refused runs whose cost the accumulated gain paid at this check.
-        accumulated_gain_before: The accumulated gain before this check.
-        counted: Rows that this check counted, by what for.
-        view: What made the table.
+        debited: Refused runs whose retraining cost was taken from the accumulated gain at this check.
+        accumulated_gain_before: Accumulated gain before this check.
+        counted: Rows that this check counted, by purpose.
+        view: Settings that determine the rows of the table.
         rolled_back: The rollback that nobody has answered.
-        accumulated_gain: The accumulated gain after this check.
-        retraining_cost: Of a retraining, in the same unit.
-        money: What the retraining cost was worked out from.
-        said: The answer of each rule.
+        accumulated_gain: Accumulated gain after this check.
+        retraining_cost: Cost of a retraining, in the unit of the accumulated gain.
+        money: `gain.money`, from which the retraining cost is computed.
+        said: The result of each rule.
         totals: What the model has cost so far.
-        mode: How the retraining that was decided makes its version.
+        mode: Mode of the retraining that was decided, and why.
         change: What would have changed the decision.
         fired: Rules that started a run.
         held: Rules whose alarm waits for a person.
-        settled: Rules whose alarm a person has answered, and that is still up.
+        settled: Rules whose alarm was acknowledged by a person and has not cleared since.
         stopped: The guard that stopped a run.
     """
 
@@ -233,10 +233,10 @@ class StoredCheck:
 
 @dataclass(frozen=True)
 class AskedRun:
-    """What a person's wish for a run keeps.
+    """What is stored of a person's request for a run.
 
     Args:
-        as_of: The moment that the run takes for now.
+        as_of: As-of date of the run.
     """
 
     as_of: Moment
@@ -244,7 +244,7 @@ class AskedRun:
 
 @dataclass(frozen=True)
 class FixedMode:
-    """The mode of a run that nobody chose."""
+    """A mode that is fixed rather than chosen, and the reason."""
 
     mode: RunMode
     reason: str
@@ -252,12 +252,12 @@ class FixedMode:
 
 @dataclass(frozen=True)
 class AskedRefit:
-    """What the decision to fit a promoted recipe once more keeps.
+    """What is stored of a decision to fit a promoted recipe again.
 
     Args:
-        as_of: The moment that the run takes for now.
+        as_of: As-of date of the run.
         of: The version that was promoted.
-        mode: Of the run.
+        mode: Mode of the run.
         fired: Rules that started the run that was promoted.
     """
 
@@ -282,12 +282,12 @@ class StartedBy:
 
 @dataclass(frozen=True)
 class HoldAnswer:
-    """What a person's answer to a hold keeps.
+    """What is stored of a person's answer to a hold.
 
     Args:
-        as_of: When.
-        rules: Rules whose alarm it answers.
-        answers: Id of the check.
+        as_of: As-of date of the answer.
+        rules: Rules whose alarm was acknowledged.
+        answers: Id of the check that was answered.
     """
 
     as_of: Moment

@@ -45,15 +45,15 @@ class PastRun:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended, or a move of the champion that needed none.
+    """How a run ended, or a release that needed no run.
 
     Args:
-        run: Its id; None: a previous champion went live again without one.
-        state: promoted, refused, deferred or waiting for a person; unpushed where the DVC remote was away; restored or
-            rolled back.
-        reason: Why, in a sentence.
-        version: The version it made, or that went live; None: none.
-        refit: How the run ended that fitted its recipe once more; there only where one did.
+        run: Id of the run; None if a previous champion went live again without one.
+        state: promoted, refused, deferred or waiting for a person; unpushed if the DVC remote was not available;
+            restored or rolled back.
+        reason: The reason, in one sentence.
+        version: The version that was made or went live; None if there is none.
+        refit: Outcome of the run that fitted the promoted recipe again; None if there was none.
     """
 
     run: str | None

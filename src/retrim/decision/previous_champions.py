@@ -21,14 +21,14 @@ from retrim.training.bundle import Predictor
 
 @dataclass(frozen=True)
 class PreviousChampions:
-    """Previous champions beside the live one, on rows that none of them has seen.
+    """Comparison of previous champions with the live version, on rows that none of them was trained on.
 
     Args:
-        rows: Rows judged.
-        champion_loss: The live version's mean loss on them.
-        losses: That of each previous champion, by version.
-        verdict: The gate's, with the best of them as the challenger.
-        rests_on: Digest of the rows, versions and settings behind it; empty while nobody noted it.
+        rows: Rows evaluated.
+        champion_loss: The live version's mean loss on those rows.
+        losses: Mean loss of each previous champion, by version.
+        verdict: The gate's verdict, with the best previous champion as the challenger.
+        rests_on: Digest of the rows, versions and settings behind the comparison; empty if it was not recorded.
     """
 
     rows: int
@@ -39,7 +39,7 @@ class PreviousChampions:
 
     @written
     def best(self) -> int:
-        """The previous champion with the least loss."""
+        """The previous champion with the lowest loss."""
         return min(sorted(self.losses), key=lambda version: self.losses[version])
 
 

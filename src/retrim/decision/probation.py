@@ -67,18 +67,19 @@ class ProbationParams(SettingsSection):
 
 @dataclass(frozen=True)
 class ProbationState:
-    """A probation: all that is kept of the rows it has seen.
+    """Stored state of a probation: sums over the rows seen so far.
 
     Args:
-        version: On probation.
+        version: The version on probation.
         against: The champion before it.
-        checks: Checks that had rows for it.
+        checks: Checks that brought rows for it.
         rows: Rows so far.
         new: Sum of the new champion's losses.
-        previous: Sum of those of the one before.
-        worse: Sums of new minus previous, by block.
-        fine: Sums of (1 + min_effect) times previous minus new, by block.
-        waiting: Rows that do not fill a block yet: how many, their summed losses, new and previous.
+        previous: Sum of the previous champion's losses.
+        worse: Sums over the blocks' values of new minus previous loss.
+        fine: Sums over the blocks' values of (1 + min_effect) times previous loss, minus new loss.
+        waiting: Rows that do not fill a block yet: their number, and the sums of the new and the previous champion's
+            losses.
     """
 
     version: int
@@ -156,15 +157,18 @@ class ProbationState:
 
 @dataclass(frozen=True)
 class ProbationVerdict:
-    """What a probation has come to.
+    """State of a probation.
 
     Args:
-        outcome: `going on`; `worse`; `confirmed`; `over`: the longest length passed with neither; `replaced`: something
-            else went live meanwhile.
-        effect: Mean of new minus previous in whole blocks, as a share of the previous champion's loss.
-        evidence_worse: That the new one is worse: how many times as likely as with no difference.
-        evidence_fine: That it is not worse by the minimum effect.
-        margin: What the mean of new minus previous lies above, whenever one looks; None while it has no bound.
+        outcome: `going on`; `worse`; `confirmed`; `over`: the longest duration passed without either; `replaced`:
+            another version went live meanwhile.
+        effect: Mean over whole blocks of the new champion's loss minus the previous champion's, as a share of the
+            previous champion's loss.
+        evidence_worse: Evidence that the new champion is worse: how many times more likely the losses are than without
+            a difference.
+        evidence_fine: Evidence that it is not worse by the minimum effect, on the same scale.
+        margin: Lower bound of the mean over blocks of new minus previous loss, valid at every check; None if there is
+            no bound yet.
     """
 
     outcome: Outcome
@@ -176,14 +180,14 @@ class ProbationVerdict:
 
 @dataclass(frozen=True)
 class ProbationFacts(ProbationVerdict):
-    """A probation, as far as people ask.
+    """A probation, as `retrim` prints it.
 
     Args:
-        release: Number of the move in the release log that began it.
-        version: On probation.
+        release: Number of the release in the release log that began the probation.
+        version: The version on probation.
         against: The champion before it.
-        said: What it has come to, in words.
-        until: Until when rows have been taken.
+        said: The state, in words.
+        until: Time up to which rows are included.
         ended: When it ended; None while it goes on.
         loss: Name of the loss.
     """
@@ -199,10 +203,10 @@ class ProbationFacts(ProbationVerdict):
 
 @dataclass(frozen=True)
 class ProbationNow(ProbationFacts):
-    """The probation of what is live.
+    """Probation of the live version.
 
     Args:
-        checks: Checks that had rows for it.
+        checks: Checks that brought rows for it.
     """
 
     checks: int
@@ -210,10 +214,10 @@ class ProbationNow(ProbationFacts):
 
 @dataclass(frozen=True)
 class ProbationCheck(ProbationFacts):
-    """A probation at a check.
+    """A probation as of a check.
 
     Args:
-        watch: What it has seen, the rows of this check included.
+        watch: Stored sums of the probation, including the rows of this check.
     """
 
     watch: ProbationState
@@ -249,14 +253,15 @@ def in_words(
 
 @dataclass(frozen=True)
 class ServedBeside(ProbationVerdict):
-    """Two versions that answered requests, on the rows whose labels have come.
+    """Comparison of two versions that answered requests, on the rows whose labels have arrived.
 
     Args:
-        role: `shadow`: both answered the same requests, one of them unheard; `canary`: each had a share of the rows.
+        role: `shadow`: both versions answered the same requests, and only one was returned; `canary`: each answered its
+            share of the rows.
         version: The newer one.
         against: The older one.
-        rows: Rows of the newer one that were compared.
-        said: What they have come to, in words.
+        rows: Rows of the newer version that were compared.
+        said: The state, in words.
     """
 
     role: Literal["shadow", "canary"]
@@ -369,7 +374,7 @@ class ServedParams(SettingsSection):
 
 @dataclass(frozen=True)
 class SkewedRow:
-    """A row whose served prediction is far from what its version says now."""
+    """A row whose served prediction is far from what the same version predicts now."""
 
     key: str
     version: int
@@ -377,15 +382,15 @@ class SkewedRow:
 
 @dataclass(frozen=True)
 class Skew:
-    """Served predictions beside what their versions say now.
+    """Difference between served predictions and what the same versions predict now, as shares of the mean prediction.
 
     Args:
         rows: Rows compared, at least 1.
-        mean: Mean of their differences, as shares of the mean prediction.
-        largest: The largest of them.
-        over: Rows beyond the bound.
-        bound: What was allowed.
-        worst: The row of the largest; None where all are the same.
+        mean: Mean difference.
+        largest: Largest difference.
+        over: Rows whose difference exceeds `bound`.
+        bound: Largest difference allowed.
+        worst: The row with the largest difference; None if all are equal.
     """
 
     rows: int
@@ -411,13 +416,13 @@ class Skew:
 
 @dataclass(frozen=True)
 class ServedPredictions:
-    """Which predictions measured rows are measured by.
+    """Which predictions the loss was measured on.
 
     Args:
-        by_version: Rows by the version that served them.
-        predicted_again: Rows that the live version predicted now: nothing was stored for them in time.
-        unreadable: Those of them whose stored prediction is none: it was altered.
-        skew: The served ones beside what their versions say now; None where none could be compared.
+        by_version: Number of rows, by the version that served them.
+        predicted_again: Rows that the live version predicted at the check, because no prediction was stored in time.
+        unreadable: Rows among those whose stored prediction had been altered.
+        skew: Comparison of the served predictions with what their versions predict now; None if none could be compared.
     """
 
     by_version: dict[int, int]
@@ -427,7 +432,7 @@ class ServedPredictions:
 
     @written
     def rows(self) -> int:
-        """Rows that were served."""
+        """Rows with a served prediction."""
         return sum(self.by_version.values())
 
 

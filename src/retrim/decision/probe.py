@@ -134,18 +134,18 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class ProbeReading:
-    """A probe as a check keeps it.
+    """The result of a probe, as a check stores it.
 
     Args:
-        rows: Rows that it stands for.
-        apart: Those of them that no fit judged, as they came late.
-        weight: What a row counts on average, at most 1.
-        champion_loss: The champion's mean loss on the rows that were judged.
-        probe_loss: That of the refits.
-        gain: What retraining would have saved on all rows, in mean loss; negative if it would have cost.
-        error: Its standard error.
-        waited: Rows of checks that did not probe.
-        earlier: The gain that the probe before found.
+        rows: Rows that the probe covers.
+        apart: Rows among them that no refit evaluated, because they arrived late.
+        weight: Average weight of a row, at most 1; rows that no refit evaluated may weigh less.
+        champion_loss: The champion's mean loss on the evaluated rows.
+        probe_loss: Mean loss of the refits on the evaluated rows.
+        gain: What a retraining would have saved on all rows, in mean loss; negative if the refits were worse.
+        error: Standard error of the gain.
+        waited: Rows from checks that did not probe.
+        earlier: Gain that the previous probe measured.
     """
 
     rows: int
@@ -333,14 +333,14 @@ LONGEST = 8  # checks with new rows without a probe, at most: a gain that shows 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the accumulated gain may hold by now, had the rows that wait for a probe been judged.
+    """What the accumulated gain might be if the rows that wait for a probe had been evaluated.
 
     Args:
-        gain: What the newest probe of this champion found, in mean loss; 0 before its first.
-        error: Standard error of such a gain over one usual check; None before any probe.
-        loss: The champion's mean loss at that probe, or on its first new rows; None before these.
-        more: What the rows since may add to the accumulated gain, at most.
-        checks: That brought these rows.
+        gain: Gain measured by the newest probe of this champion, in mean loss; 0 before its first probe.
+        error: Standard error of such a gain over the rows of one usual check; None before any probe.
+        loss: The champion's mean loss at that probe, or else on its first new rows; None before those.
+        more: Most that the rows since then may add to the accumulated gain.
+        checks: Checks that brought those rows.
     """
 
     gain: float = 0.0
@@ -396,13 +396,13 @@ class Outlook:
 
 @dataclass(frozen=True)
 class GatePreview:
-    """The gate's answer on the rows that the probe judged, without the naive floors.
+    """The gate's answer on the rows that the probe evaluated, without the naive baselines.
 
     Args:
         passes: Whether the best refit would be promoted.
-        reason: What decides, in a sentence.
-        short: Why not even all rows that may judge show the gain that was found, and which setting would; None where
-            they do, or nothing tells.
+        reason: What decides, in one sentence.
+        short: Why even all rows available for evaluation could not show the measured gain, and which setting would
+            help. None if they can, or if this is not known.
     """
 
     passes: bool

@@ -276,12 +276,12 @@ class Evidence(HistorySummary):
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What one rule said.
+    """The result of one rule.
 
     Args:
-        rule: Its name.
-        fires: Whether it asks for a retraining.
-        text: The figures it looked at.
+        rule: Name of the rule.
+        fires: Whether the rule asks for a retraining.
+        text: The figures that the rule used.
         change: What would have changed its answer.
         stopped: Whether it would have fired, and the gate's preview kept it from that.
     """
@@ -730,11 +730,11 @@ class RolledBack:
     """A rollback that nobody has answered since.
 
     Args:
-        version: What it went back to.
-        left: The version that it left.
-        at: When.
+        version: The version that went live again.
+        left: The version that it replaced.
+        at: When the rollback happened.
         rows: Rows that have matured since.
-        needed: Rows that count as new evidence: the gate's `min_rows`.
+        needed: Rows that count as new evidence: `gate.min_rows`.
     """
 
     version: int

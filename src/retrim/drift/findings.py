@@ -28,7 +28,7 @@ from retrim.stats.codec import Instant
 
 @dataclass(frozen=True)
 class WindowExtent:
-    """What a window held: event time of its first and last row, and how many rows."""
+    """Extent of a window: event times of its first and last row, and its number of rows."""
 
     first: Instant
     last: Instant
@@ -47,29 +47,29 @@ class WindowExtent:
 
 @dataclass(frozen=True)
 class DriftFinding:
-    """What one test said of one column.
+    """The result of one drift test of one column.
 
     Args:
         column: A feature, `_score`, `_confidence` or `_target`.
-        test: Its name.
-        statistic: The test's own.
-        effect: How far the windows are apart.
-        p_value: Calibrated: how often any column of a window without drift strays as far as this one. Else for rows
-            that know nothing of one another; None where the test has none.
-        threshold: On the effect.
-        over: Calibrated: whether the p-value is at most the rate that was asked for. Else whether the effect exceeds
+        test: Name of the test.
+        statistic: The test's statistic.
+        effect: Distance between the two windows, in the test's unit.
+        p_value: With calibration: probability that, without drift, any column of a window deviates this much.
+            Otherwise: the test's p-value for independent rows; None if the test has none.
+        threshold: Limit for the effect.
+        over: With calibration: whether the p-value is at most the requested rate. Otherwise: whether the effect exceeds
             the threshold.
-        contrast: What strayed furthest, such as "location"; like all up to `promise` None without calibration.
-        shift: Of that contrast, from the reference to the current window.
-        seen: The smallest shift of it that a window of these rows shows four times in five.
-        unit: Of both: `sd`, `spread` (growth of the variance) or `share`.
-        promise: Whether the history can keep the rate for this column.
-        rank: Importance times effect over threshold: how much it is likely to hurt. A feature's importance is its
-            share of the champion's gain, 0 to 1; predictions and target have 1.
-        reference: The reference window.
-        current: The current one.
-        loss_change: How the champion's mean loss would have changed by this column's shift alone, from the losses that
-            are known in each of its slices; 0 within noise, None where it is not known.
+        contrast: What deviates most, such as "location". Without calibration this and the next four are None.
+        shift: Shift of that contrast from the reference to the current window.
+        seen: Smallest shift of that contrast that a window of this size detects with 80 % probability.
+        unit: Unit of `shift` and `seen`: `sd`, `spread` (growth of the variance) or `share`.
+        promise: Whether the history is long enough to keep the requested rate for this column.
+        rank: Importance times effect over threshold: how likely it is to hurt. A feature's importance is its share of
+            the champion's gain, 0 to 1; predictions and target have 1.
+        reference: Extent of the reference window.
+        current: Extent of the current window.
+        loss_change: Change of the champion's mean loss that follows from this column's shift alone, from the known loss
+            in each of its slices; 0 within noise, None if it is not known.
     """
 
     column: str

@@ -34,13 +34,13 @@ class ChampionRows:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the champion is estimated to lose.
+    """Estimated loss of the champion on rows without labels.
 
     Args:
-        rows: Rows without labels that it is about.
-        loss: Estimated mean loss on them.
-        naive: Mean loss on the rows with labels: what is expected without looking.
-        by: How: from the classifier's confidence, or from a model of the loss.
+        rows: Rows without labels.
+        loss: Estimated mean loss on those rows.
+        naive: Mean loss on the rows with labels: the naive estimate.
+        by: Method: the classifier's confidence, or a model of the loss.
     """
 
     rows: int
@@ -51,7 +51,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class DatedEstimate(Estimate):
-    """The same of the rows that came after a moment.
+    """Estimated loss of the champion on rows without labels that came after a moment.
 
     Args:
         since: The moment.
@@ -120,14 +120,14 @@ def _by_model(known: ChampionRows, losses: np.ndarray, fresh: ChampionRows, *, s
 
 @dataclass(frozen=True)
 class ScoredEstimate:
-    """An estimate beside what came of it.
+    """An estimated loss and the loss that was measured once labels arrived.
 
     Args:
-        as_of: The check that made it.
-        rows: Rows whose labels have come since.
-        estimated: Mean loss it said.
-        naive: Mean loss expected without looking.
-        realised: Mean loss that came.
+        as_of: As-of date of the check that made the estimate.
+        rows: Rows whose labels have arrived since.
+        estimated: Estimated mean loss.
+        naive: Naive estimate: mean loss on the rows that had labels.
+        realised: Measured mean loss.
     """
 
     as_of: Moment
@@ -139,12 +139,12 @@ class ScoredEstimate:
 
 @dataclass(frozen=True)
 class EstimateQuality:
-    """How far off estimates were on average, as a share of the realised loss, beside the naive expectation.
+    """Average error of estimated losses, compared with the naive estimate.
 
     Args:
-        scored: How many.
-        off: Their mean absolute error over the mean realised loss.
-        naive_off: That of the naive expectation.
+        scored: Number of scored estimates.
+        off: Mean absolute error of the estimates, as a share of the mean measured loss.
+        naive_off: The same of the naive estimate.
     """
 
     scored: int

@@ -60,17 +60,17 @@ class SlicedRows:
 
 @dataclass(frozen=True)
 class Slice:
-    """The loss in one slice, against what it was.
+    """Loss in one slice, compared with the loss when the champion was evaluated.
 
     Args:
-        column: A feature.
-        name: Which of its values.
-        rows: Rows in it now.
-        loss: Mean loss on them.
-        rows_before: Rows in it where the champion was judged.
-        before: Mean loss there; on all of those rows, where the slice had too few.
-        added: What it adds to the mean loss of all rows: share of the rows times loss minus before.
-        clear: Whether the change exceeds `errors` of its standard errors.
+        column: The feature that defines the slice.
+        name: The value or range of the feature.
+        rows: Rows in the slice now.
+        loss: Mean loss on those rows.
+        rows_before: Rows in the slice when the champion was evaluated.
+        before: Mean loss on those rows; if they were too few, on all rows of that evaluation.
+        added: Contribution to the mean loss of all rows: share of the rows times (`loss` minus `before`).
+        clear: Whether the change exceeds `errors` standard errors.
     """
 
     column: str
@@ -182,16 +182,17 @@ LEAST_PARTS = 6
 
 @dataclass(frozen=True)
 class SliceLoss:
-    """The loss in one slice.
+    """Loss in one slice.
 
     Args:
-        column: A feature.
-        name: Which of its values.
-        rows: Rows in it.
-        loss: Mean loss of the model on them.
-        interval: Of that mean, two-sided.
-        other: Mean loss of the other model on the same rows; None where there is none.
-        saved: Mean of the other's loss less the model's, and its interval; None as above.
+        column: The feature that defines the slice.
+        name: The value or range of the feature.
+        rows: Rows in the slice.
+        loss: The model's mean loss on those rows.
+        interval: Two-sided interval of that mean.
+        other: Mean loss of the other model on the same rows; None if there is no other model.
+        saved: Mean of the other model's loss minus the model's, with the low and high end of its interval; None if
+            there is no other model.
     """
 
     column: str

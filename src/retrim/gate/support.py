@@ -36,13 +36,13 @@ EASIEST = 0.49
 
 @dataclass(frozen=True)
 class ShownEvidence:
-    """Blocks of one check's rows, each with the mean losses of champion and refits.
+    """Blocks of the rows of one check, with the mean losses of the champion and of the refits.
 
     Args:
-        until: Event of each block's last row, shape (blocks,); empty where all blocks count.
-        champion: Mean losses, shape (blocks,).
-        refits: By training window, each shape (blocks,).
-        block_rows: Rows of a block, in the mean; 0 where that was not kept.
+        until: Event time of each block's last row, shape (blocks,); empty if all blocks count.
+        champion: The champion's mean loss in each block, shape (blocks,).
+        refits: Mean loss of each refit in each block, by training window, each shape (blocks,).
+        block_rows: Average number of rows in a block; 0 if it was not stored.
     """
 
     until: tuple[Instant, ...]

@@ -29,7 +29,7 @@ class PastMode:
 
 @dataclass(frozen=True)
 class ChosenMode:
-    """A mode and the reason for it."""
+    """The mode of a run, and why it was chosen."""
 
     mode: Mode
     reason: str

@@ -516,12 +516,12 @@ def renamed(by_name: Mapping[str, T], winner: str, name: str) -> dict[str, T]:
 
 @dataclass(frozen=True)
 class ProbeCost:
-    """What a check's probe cost.
+    """Cost of a check's probe.
 
     Args:
-        work: Rows times rounds of its fits.
-        retraining: Those of the retraining it asks about.
-        cost: The probe's share of a retraining's work, at the retraining cost, in units of the loss.
+        work: Training rows times boosting rounds, over all fits of the probe.
+        retraining: The same of the retraining that the probe may start.
+        cost: The retraining cost times `work` over `retraining`, in mean loss times checks.
     """
 
     work: int
