@@ -311,13 +311,13 @@ RECORDS = (
     Printed(
         "retrim check",
         "retrim.checking.check:CheckOutcome",
-        "Under `check`. Beside it: `run`, as `retrim retrain` prints it or null, and "
+        "Under `check`. Next to it: `run`, as printed by `retrim retrain`, or null; and "
         "`resumed`, a list of [runs](#run).",
     ),
     Printed(
         "retrim retrain",
         "retrim.decision.history:RunOutcome",
-        more={"resumed": "Runs that were killed and were finished first: a list of [runs](#run)."},
+        more={"resumed": "Killed runs that were finished first: a list of [runs](#run)."},
     ),
     Printed("retrim status", "retrim.cli.answers:StatusAnswer"),
     Printed("retrim capacity", "retrim.operations.capacity:CapacityAnswer"),
@@ -336,8 +336,8 @@ RECORDS = (
     Printed(
         "retrim ingest",
         "retrim.landing.ingest:Landed",
-        "A large file prints `outcome`, `digest` and `batches`, a list of these. `of`, `piece`, `pieces` and "
-        "`first_row` are there only in that list.",
+        "For a large file: `outcome`, `digest` and `batches`, a list of these. Only that list has `of`, `piece`, "
+        "`pieces` and `first_row`.",
     ),
     Printed("retrim batch release", "retrim.landing.ingest:Landed"),
     Printed("retrim batch list --quarantined", "retrim.landing.quarantine:QuarantinedBatch", LIST),
@@ -346,30 +346,30 @@ RECORDS = (
         "retrim batch list",
         "retrim.reading.landed:BatchFile",
         LIST,
-        {"withdrawn": "Who withdrew it, when and why. Null: nobody."},
+        {"withdrawn": "Who withdrew it, when and why; null if nobody did."},
     ),
     Printed(
         "retrim batch show",
         "retrim.reading.landed:BatchFile",
-        "One in quarantine prints what `retrim batch list --quarantined` lists.",
+        "For a batch in quarantine: the keys of `retrim batch list --quarantined`.",
         {
-            "withdrawn": "Who withdrew it, when and why. Null: nobody.",
+            "withdrawn": "Who withdrew it, when and why; null if nobody did.",
             "columns": "Type of each column.",
-            "versions": "Versions made with it.",
+            "versions": "Versions that were made with it.",
         },
     ),
     Printed(
         "retrim batch withdraw",
         "retrim.landing.ingest:WithdrawalResult",
-        more={"outcome": "`withdrawn`, or `already`."},
+        more={"outcome": "`withdrawn`; `already`: it had been withdrawn before."},
     ),
     Printed(
         "retrim batch redate",
         "retrim.landing.clock_repair:Repair",
         more={
-            "done": "Whether it was done, or only said.",
+            "done": "Whether the dates were changed; false if the change was only planned.",
             "moves": "Dates that change.",
-            "stays": "What keeps a date ahead of now, in sentences.",
+            "stays": "Why a date stays in the future, one sentence each.",
         },
     ),
     Printed("retrim versions", "retrim.cli.answers:VersionAnswer", LIST),
@@ -392,15 +392,18 @@ RECORDS = (
     Printed(
         "retrim versions key",
         "retrim.cli.versions:key",
-        more={"public": "The public key, as `proof.trusted_keys` takes it.", "fingerprint": "Its SHA-256."},
+        more={
+            "public": "The public key, in the form that `proof.trusted_keys` takes.",
+            "fingerprint": "SHA-256 of the key.",
+        },
     ),
     Printed("retrim versions reproduce", "retrim.retraining.reproduce:RebuildResult"),
     Printed(
         "retrim versions reproduce --prove",
         "retrim.retraining.reproduce:RebuildProof",
         more={
-            "largest_difference": "Of predictions on the judged rows; null: not known.",
-            "ancestors": "With `--chain`: the champions that were proved first, each with these keys.",
+            "largest_difference": "Largest difference between predictions on the holdout rows; null if not known.",
+            "ancestors": "With `--chain`: the earlier champions that were proved first, each with these keys.",
         },
     ),
     Printed("retrim policy acknowledge", "retrim.checking.check:AcknowledgedHold"),
@@ -409,9 +412,9 @@ RECORDS = (
         "retrim policy alarms",
         "retrim.reports.distributions:VerifiedAlarms",
         more={
-            "version": "Whose history it is.",
+            "version": "The version whose history was used.",
             "wanted": "The rate that `drift.alarms` asks for.",
-            "together": "The same of each joint test.",
+            "together": "The same figures for each joint test.",
         },
     ),
     Printed("retrim policy backtest", "retrim.reports.policy:BacktestResult"),
@@ -423,18 +426,18 @@ RECORDS = (
     Printed(
         "retrim policy set",
         "retrim.cli.policy:set_policy",
-        more={"name": "The policy.", "changes": "By key of params.yaml: the value before and the new one."},
+        more={"name": "Name of the policy.", "changes": "By key of params.yaml: the old and the new value."},
     ),
     Printed(
         "retrim policy what-if",
         "retrim.reports.what_if:WhatIf",
         more={
-            "changes": "By key: the value `as_is` and as `tried`.",
-            "seconds": "What the fits took, `as_is` and `tried`.",
-            "rows": "Rows judged.",
+            "changes": "By key: the value `as_is` and the value `tried`.",
+            "seconds": "Duration of the fits in seconds, `as_is` and `tried`.",
+            "rows": "Rows evaluated.",
             "loss": "Mean loss, `as_is` and `tried`.",
-            "gain": "Share of the loss as it is that was saved.",
-            "interval": "Of the gain.",
+            "gain": "Loss that the change saves, as a share of the loss `as_is`.",
+            "interval": "Interval of the gain.",
         },
     ),
     Printed("retrim policy replay", "retrim.reports.replay:ReplayRun"),
@@ -443,32 +446,32 @@ RECORDS = (
         "retrim settings",
         "retrim.lineage.settings_file:EffectiveSetting",
         LIST,
-        {"set_in": "`default`, or the file and line that states it."},
+        {"set_in": "`default`, or the file and line that sets it."},
     ),
     Printed("retrim settings show", "retrim.lineage.settings_file:EffectiveSetting"),
     Printed(
         "retrim settings set",
         "retrim.cli.policy:set_setting",
-        more={"changes": "By key: the value before and the new one."},
+        more={"changes": "By key: the old and the new value."},
     ),
     Printed(
         "retrim batch audit",
         "retrim.checking.audit:Audit",
-        more={"holds": "Whether all of it balances.", "tested, measured, deposited": COUNTED},
+        more={"holds": "Whether everything balances.", "tested, measured, deposited": COUNTED},
     ),
     Printed(
         "retrim versions gc",
         "retrim.retraining.gc:Pruned",
-        more={"freed": "Bytes.", "removed": "What went, or would go.", "kept": "What stays."},
+        more={"freed": "Bytes freed.", "removed": "What was or would be removed.", "kept": "What is kept."},
     ),
     Printed(
         "retrim versions run-directory",
         "retrim.retraining.run_directory:RunDirectory",
         more={
-            "folder": "Where it is.",
+            "folder": "Path of the run directory.",
             "snapshot": "Commit that it was made from.",
-            "untracked": "Files taken along that git does not know.",
-            "champion": "Version that was live.",
+            "untracked": "Copied files that git does not track.",
+            "champion": "The version that was live on its as-of date.",
         },
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
@@ -489,7 +492,7 @@ RECORDS = (
     Printed(
         "retrim profile",
         "retrim.profile.whole:TableProfile",
-        more={"findings": "Findings, the gravest first.", "page": "File of the page."},
+        more={"findings": "Findings, the most severe first.", "page": "File of the HTML page."},
     ),
     Printed(
         "retrim demo",

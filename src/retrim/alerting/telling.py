@@ -41,12 +41,12 @@ Send = Callable[[Sequence[AlertAddress], Sequence[Message]], list[str | None]]
 
 @dataclass(frozen=True)
 class Sending:
-    """A message to an address.
+    """A message sent to an address.
 
     Args:
-        address: Its name: protocol and a keyed digest.
-        alerts: How many it told of.
-        error: Why it was not taken, without secrets; None: it was.
+        address: Name of the address: protocol and a keyed digest.
+        alerts: Number of alerts in the message.
+        error: Why the message was not accepted, without secrets; None if it was.
     """
 
     address: str
@@ -178,13 +178,13 @@ def _as_alert(row: AlertRow) -> Alert:
 
 @dataclass(frozen=True)
 class UnsentAlerts:
-    """Alerts that an address has not taken.
+    """Alerts that an address has not accepted.
 
     Args:
-        address: Its name.
-        alerts: How many.
-        attempts: Most attempts of one of them.
-        next_try: When they are tried next; None: they were given up.
+        address: Name of the address.
+        alerts: Number of alerts.
+        attempts: Largest number of attempts for one of them.
+        next_try: Time of the next attempt; None if there will be none.
         error: Why the last attempt failed, without secrets.
     """
 

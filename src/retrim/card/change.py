@@ -23,12 +23,12 @@ MARKER = "<!-- retrim pull-request -->"
 
 @dataclass(frozen=True)
 class ReplayedSide:
-    """What one side made of a retraining.
+    """One side of a replayed retraining.
 
     Args:
-        losses: One a judged row, under its key, in time order.
-        promoted: What the gate said of it against the champion of then.
-        ran: Stages that ran; the others were in the cache.
+        losses: Loss of each evaluated row, by key, in time order.
+        promoted: Whether the gate promoted it against the champion of that time.
+        ran: Stages that ran; the others were cached.
     """
 
     losses: "pd.Series[float]"
@@ -57,17 +57,17 @@ class ReplayedRetraining:
 
 @dataclass(frozen=True)
 class ReplayedLosses:
-    """Both sides of a retraining, or of all of them, on the rows that both judge.
+    """One replayed retraining, or all of them, before and after the change, on the rows that both sides evaluate.
 
     Args:
         name: The version, or "all".
-        as_of: The date of the retraining; empty for all.
-        mode: How it was made; empty for all.
-        rows: How many.
-        before: Mean loss.
-        after: Mean loss.
-        gain: Of the changed side, as a share of `before`; None without rows.
-        promoted: What the gate said of either side; None for all.
+        as_of: As-of date of the retraining; empty for all.
+        mode: Mode of the retraining; empty for all.
+        rows: Number of rows.
+        before: Mean loss without the change.
+        after: Mean loss with the change.
+        gain: Gain of the change, as a share of `before`; None without rows.
+        promoted: Whether the gate promotes each side, before and after; None for all.
     """
 
     name: str
@@ -82,18 +82,18 @@ class ReplayedLosses:
 
 @dataclass(frozen=True)
 class ChangeReview:
-    """The answer to a change.
+    """The review of a pull request.
 
     Args:
-        base: The commit before it.
-        head: The commit with it.
-        files: Files that differ and that a retraining reads.
-        settings: Settings that a stage reads and that differ: dotted key, value before, value after.
-        loss: What both sides are measured by.
-        retrainings: One entry each, oldest first.
-        together: Over all of them; None where nothing was replayed.
-        outcome: In a word.
-        sentence: Why.
+        base: The commit before the change.
+        head: The commit with the change.
+        files: Changed files that a retraining reads.
+        settings: Changed settings that a stage reads: dotted key, value before, value after.
+        loss: Name of the loss.
+        retrainings: One entry per retraining, oldest first.
+        together: All retrainings together; None if none was replayed.
+        outcome: The outcome in one word.
+        sentence: The reason for the outcome.
     """
 
     base: str

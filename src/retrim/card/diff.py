@@ -23,7 +23,7 @@ Pair = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class CameAndWent:
-    """Names that only the newer version has, and those that only the older one has."""
+    """Names that only the newer version has, and names that only the older one has."""
 
     came: tuple[str, ...]
     gone: tuple[str, ...]
@@ -35,15 +35,15 @@ class CameAndWent:
 
 @dataclass(frozen=True)
 class FeatureChanges:
-    """What differs between two feature views.
+    """Differences between two feature views.
 
     Args:
-        added: Features by type that only the newer one has.
-        gone: Those that only the older one has.
-        types: Both types, of a feature that has another.
-        levels: Of categories, by feature.
-        classes: Of the target; None: the same.
-        columns: Prepared columns; None: the same, or neither prepares any.
+        added: Features that only the newer version has, with their types.
+        gone: Features that only the older version has, with their types.
+        types: Features whose type differs, with both types.
+        levels: Category levels that differ, by feature.
+        classes: Classes of the target that differ; None if they are the same.
+        columns: Prepared columns that differ; None if they are the same, or neither version prepares any.
     """
 
     added: dict[str, str]
@@ -56,7 +56,8 @@ class FeatureChanges:
 
 @dataclass(frozen=True)
 class StepChange:
-    """A step of preparation that differs: `came`, `gone`, or `other`, and of this both values by what it learned."""
+    """A preprocessing step that differs: `came`, `gone` or `other`. For `other`, both values of each fitted parameter.
+    """
 
     step: str
     change: str
@@ -65,7 +66,7 @@ class StepChange:
 
 @dataclass(frozen=True)
 class NamedPrediction:
-    """A prediction: a number, or the class that it names with its probability."""
+    """A prediction: a number, or a class with its probability."""
 
     value: float
     named: Annotated[Absent[str], key("class")] = None
@@ -73,7 +74,7 @@ class NamedPrediction:
 
 @dataclass(frozen=True)
 class MovedRow:
-    """A row whose prediction moved, and by how much."""
+    """A row whose prediction changed, and by how much."""
 
     key: str
     event: str
@@ -85,7 +86,7 @@ class MovedRow:
 
 @dataclass(frozen=True)
 class ComparedRows:
-    """The rows that two versions are compared on, and the version whose judging block they are from."""
+    """Rows that two versions are compared on, and the version whose holdout rows they are."""
 
     block_of: int
     rows: int
@@ -114,7 +115,7 @@ class DiffRows:
 
 @dataclass(frozen=True)
 class DiffBatch:
-    """A batch that had come for one of the two alone."""
+    """A batch that only one of the two versions was made with."""
 
     batch: str
     kind: str
@@ -124,7 +125,7 @@ class DiffBatch:
 
 @dataclass(frozen=True)
 class DiffData:
-    """What both were made from, whether the raw data are the same (None: not known), and the batches between them."""
+    """The data of both versions, whether the raw data are the same (None: not known), and the batches that differ."""
 
     older: Annotated[DiffRows, key("from")]
     newer: Annotated[DiffRows, key("to")]
@@ -135,7 +136,7 @@ class DiffData:
 
 @dataclass(frozen=True)
 class ChangedLines:
-    """A file that differs, with lines added and removed; None: it is not text."""
+    """A file that differs, with the number of lines added and removed; None if it is not text."""
 
     file: str
     added: int | None
@@ -153,7 +154,7 @@ class DiffCode:
 
 @dataclass(frozen=True)
 class DiffEnvironment:
-    """Python and platform of both, and packages that differ; None: not known."""
+    """Python and platform of both versions, and packages that differ; None: not known."""
 
     python: tuple[str | None, str | None]
     platform: tuple[str | None, str | None]
@@ -162,23 +163,23 @@ class DiffEnvironment:
 
 @dataclass(frozen=True)
 class VersionDiff:
-    """What differs between two versions; what cannot be told is None, with a sentence under `notes`.
+    """Differences between two versions. What cannot be compared is None, with a sentence under `notes`.
 
     Args:
         older: The older version.
-        newer: The newer one.
-        data: As-of dates, windows, rows by part, digests, and the batches between the two.
+        newer: The newer version.
+        data: As-of dates, windows, rows by part, digests, and the batches that differ.
         code: Files that differ between the two commits, with lines added and removed.
         parameters: Keys of params.yaml that differ, with both values.
         hyperparameters: Hyperparameters and rounds that differ.
-        features: Features added, gone or of another type; category levels that came or went.
-        steps: Preprocessing steps that came, went, or learned something else.
+        features: Features that were added, were removed or changed type; category levels that were added or removed.
+        steps: Preprocessing steps that were added, were removed, or have other fitted parameters.
         environment: Packages, Python and platform that differ.
-        notes: What could not be told, and why.
-        rows: Rows that both are compared on.
-        metrics: Metrics of both.
-        slices: Losses of both by slice.
-        moved: Rows whose prediction moved most.
+        notes: What could not be compared, and why.
+        rows: Rows that both versions are compared on.
+        metrics: Metrics of both versions.
+        slices: Losses of both versions, by slice.
+        moved: Rows whose prediction changed most.
     """
 
     older: Annotated[int, key("from")]

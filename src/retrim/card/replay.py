@@ -156,7 +156,7 @@ class ReplaySide:
 
 @dataclass(frozen=True)
 class ReplayMoment:
-    """One moment on both sides; None on a side where nothing was decided."""
+    """One moment on both sides; None for a side on which nothing was decided."""
 
     at: str
     history: ReplaySide | None
@@ -262,16 +262,16 @@ def losses_as_served(
 
 @dataclass(frozen=True)
 class Cost:
-    """What one side cost.
+    """Cost of one side.
 
     Args:
         loss: Sum of the loss over all rows.
-        promoted: Runs that ended so; each is paid for.
-        refused: The same.
-        restored: Previous champions that came back: free.
+        promoted: Runs that were promoted; each is paid for.
+        refused: Runs that were refused; each is paid for.
+        restored: Previous champions that went live again, at no cost.
         held: Checks that waited for a person.
-        probes: What the probes took, in mean loss x checks, each at the retraining cost of its own side.
-        again: What fitting a promoted recipe once more costs, as a share of a retraining.
+        probes: Cost of the probes in mean loss x checks, each at the retraining cost of its side.
+        again: Cost of fitting a promoted recipe again, as a share of a retraining.
     """
 
     loss: float
@@ -293,19 +293,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class Summary:
-    """Both sides over the replayed time.
+    """Totals of history and replay.
 
     Args:
         since: From when on rows count.
         until: Until when, and by when their labels had to have come.
         loss: Name of the loss.
-        rows: Rows that both were judged on.
+        rows: Rows that both sides were evaluated on.
         usual_rows: Rows of a usual check.
-        retraining_cost: Of a retraining, in units of the loss; that of the workspace, on both sides.
+        retraining_cost: Cost of a retraining in the workspace, in units of the loss; the same for both sides.
         history: What history cost.
         replay: What the replay cost.
         compared: Moments at which both sides decided.
-        differing: Those of them at which they decided otherwise.
+        differing: Moments among those at which the decisions differ.
     """
 
     since: pd.Timestamp

@@ -31,7 +31,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class RowFault:
-    """A row that is out of balance: what for, how, its batch, its number there from 0, and its key."""
+    """A row that is out of balance: the purpose, the fault, its batch, its row number there from 0, and its key."""
 
     kind: Kind
     fault: str
@@ -46,9 +46,9 @@ class Audit:
 
     Args:
         balances: Of each purpose that rows are counted for.
-        found: Rows that are out of it, at most 20 a purpose and fault.
-        lost: Batches whose rows were counted and that are not landed any more.
-        disagree: Checks whose record says another number of rows than they have noted as counted.
+        found: Rows that are out of balance, at most 20 for each purpose and fault.
+        lost: Batches whose rows were counted and that are no longer landed.
+        disagree: Checks whose record states another number of rows than they counted.
     """
 
     balances: tuple[Balance, ...]

@@ -59,15 +59,15 @@ def tell_columns_gone(workspace: Workspace, version: int, *, now: pd.Timestamp) 
 
 @dataclass(frozen=True)
 class ScoringResult:
-    """What a scoring run wrote.
+    """The result of a scoring run.
 
     Args:
-        version: The live one; None before the first.
-        rows: That had no prediction of it yet.
-        written: Predictions.
-        selected: Rows that were decided for; None where nothing is decided.
-        left_out: Rows since the version was made that `data.rows` leaves out, and that so have no prediction.
-        lacks: Columns that the version reads and that are gone: where they are not known, it predicts without them.
+        version: The live version; None before the first version.
+        rows: Rows that had no prediction of the live version yet.
+        written: Predictions written.
+        selected: Rows that the decision threshold selected; None if the model makes no decisions.
+        left_out: Rows since the version was made that have no prediction, because `data.rows` leaves them out.
+        lacks: Columns that the version needs and that the table no longer has; it predicts with missing values there.
     """
 
     version: int | None

@@ -41,7 +41,7 @@ from retrim.stats.codec import Moment, from_record
 
 @dataclass(frozen=True)
 class AwaitedAnswer:
-    """That a version waits for a person."""
+    """The mark of a version that waits for a person."""
 
     answer: str = WAITING
 
@@ -51,19 +51,19 @@ class VersionAnswer:
     """A version.
 
     Args:
-        version: Its number.
+        version: Number of the version.
         aliases: `champion` for the live one, `previous` for the one before.
-        tag: Its tag in git.
-        as_of: As-of date of its run.
+        tag: Git tag of the version.
+        as_of: As-of date of the run that made it.
         model_sha256: Hash of the bundle.
-        made: When it was made.
-        promote: Whether the gate passed it.
+        made: When the version was made.
+        promote: Whether the gate promoted it.
         verdict: The gate's reason.
-        probation: `going on`, `worse`, `confirmed`, `over` or `replaced`; None: it had none.
-        withdrawn: Batches it was made with that were withdrawn since.
-        approval: What a person said; `waiting` while nobody has; None: nobody was asked.
-        release_checks: `passed`, `reason` and `checks` before it went live; None where the gate refused it.
-        last_proved: When a proof last found it identical.
+        probation: `going on`, `worse`, `confirmed`, `over` or `replaced`; None if it had none.
+        withdrawn: Batches in the version that have been withdrawn since.
+        approval: A person's answer, or `waiting` until there is one; None if nobody was asked.
+        release_checks: `passed`, `reason` and `checks` before it went live; None if the gate refused it.
+        last_proved: When a proof last showed that a rebuild is identical.
         last_differed: When a proof last found a difference.
     """
 
@@ -133,14 +133,14 @@ class RunFacts:
     """A run.
 
     Args:
-        id: Its id.
+        id: Id of the run.
         state: `running`, `promoted`, `refused`, `deferred`, `waiting`, `unpushed`, `restored`, `rolled back`, `crashed`
             or `failed`.
-        as_of: Its as-of date.
+        as_of: As-of date of the run.
         mode: `search`, `warm` or `refit`.
-        attempt: 1, and one more after each kill.
-        version: The version it made; None: none.
-        reason: How it ended, in a sentence.
+        attempt: 1 for the first attempt, and one more after each kill.
+        version: The version that the run made; None if there is none.
+        reason: How the run ended, in one sentence.
     """
 
     id: str
@@ -154,11 +154,11 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class StoppedRun(RunFacts):
-    """A run that ended by a kill.
+    """A run that was killed.
 
     Args:
-        why: What is known of the kill.
-        attempts: How many attempts a run has.
+        why: What is known about the kill.
+        attempts: Number of attempts that a run has.
     """
 
     why: str
@@ -167,21 +167,21 @@ class StoppedRun(RunFacts):
 
 @dataclass(frozen=True)
 class DecisionAnswer:
-    """One decision with its evidence and what came of it.
+    """A decision, its evidence and its consequences.
 
     Args:
-        id: The decision.
-        source: What took it: a check, a person, an acknowledgement.
-        as_of: The moment it was about.
+        id: Id of the decision.
+        source: What made the decision: a check, a person, or an acknowledgement.
+        as_of: As-of date of the decision.
         outcome: `none`, `retrain`, `restore`, `rollback`, `held` or `settled`.
-        by: Who.
-        reason: Why, in a sentence.
+        by: Who made it.
+        reason: The reason, in one sentence.
         record: The evidence.
-        run: The [run](#run) it started; None: none.
-        refit: The run that fitted its recipe once more; None: none.
-        verdict: What the gate said of the run's version; None: no version.
-        release_checks: What that version showed before it went live.
-        answered: How a person answered what was on hold; None: nobody has.
+        run: The [run](#run) that it started; None if there was none.
+        refit: The run that fitted the promoted recipe again; None if there was none.
+        verdict: The gate's verdict on the version that the run made; None if there is no version.
+        release_checks: Results of that version's release checks before it went live.
+        answered: A person's answer to the hold; None if nobody has answered.
         guards: How often each guard stopped a run, up to this decision.
     """
 
@@ -267,7 +267,7 @@ class HeldBatch:
 
 @dataclass(frozen=True)
 class ShownAlert:
-    """What people were told: when, of what kind, and the text."""
+    """An alert: when it was raised, its kind and its text."""
 
     at: str
     kind: str
@@ -276,14 +276,14 @@ class ShownAlert:
 
 @dataclass(frozen=True)
 class ToldAlert:
-    """An alert, and who was told.
+    """An alert, and the addresses that it was sent to.
 
     Args:
         severity: `critical`, `warning` or `info`.
-        about: What it happened to; empty: the text says it.
-        to_do: What the reader does.
-        sent_to: Addresses that have taken it: protocol and a keyed digest of each.
-        waits_for: Addresses that have not taken it yet.
+        about: What it is about; empty if the text says so.
+        to_do: What to do.
+        sent_to: Addresses that accepted it: protocol and a keyed digest of each.
+        waits_for: Addresses that have not accepted it yet.
     """
 
     at: str
@@ -312,12 +312,12 @@ def find_alerts(workspace: Workspace) -> list[ToldAlert]:
 
 @dataclass(frozen=True)
 class CanaryFacts:
-    """A canary, as far as people ask.
+    """A canary and its comparison with the live version.
 
     Args:
-        canary: What is kept of it.
-        beside: How it stands beside the live version, on the rows whose labels have come; None: it has ended.
-        rows: Of the canary, after which its test is over.
+        canary: The stored facts of the canary.
+        beside: Comparison with the live version, on the rows whose labels have arrived; None if the canary has ended.
+        rows: Rows of the canary after which its test is over.
     """
 
     canary: Canary
@@ -327,41 +327,43 @@ class CanaryFacts:
 
 @dataclass(frozen=True)
 class StatusAnswer:
-    """What is live, the accumulated gain against the retraining cost, the last check, and what comes next.
+    """The live version, the accumulated gain and the retraining cost, the last check, and what comes next.
 
     Args:
-        model: Its name.
-        champion: The [live version](#retrim-versions-live); None: none yet.
-        lacks: Columns that the live version reads and that are gone.
+        model: Name of the model.
+        champion: The [live version](#retrim-versions-live); None before the first version.
+        lacks: Columns that the live version needs and that the table no longer has; it predicts with missing values
+            there.
         accumulated_gain: Accumulated gain, in mean loss times checks; None before the first version.
         retraining_cost: Retraining cost in the same unit; None before the first version.
-        money: `gain.money` of params.yaml; None: the retraining cost is stated in losses.
-        short: Why too few rows judge to show the accumulated gain; None: enough do.
+        money: `gain.money` of params.yaml; None if the retraining cost is set in units of the loss.
+        short: Why there are too few holdout rows to show the accumulated gain; None if there are enough.
         totals: What the model has cost up to the last check.
-        month: What it took in this calendar month.
-        served: Loss of what was served, as of the last check.
-        estimates: How good estimated losses were.
-        last_check: As of when.
+        month: What the model cost in this calendar month.
+        served: Loss of the served predictions, as of the last check.
+        estimates: Accuracy of the estimated losses.
+        last_check: As-of date of the last check.
         last_decision: `id`, `as_of`, `outcome` and `reason`.
         held: Whether a decision waits for a person.
-        hold_ends: What ends a hold after refusals; None: there is none.
+        hold_ends: What ends a hold after refusals; None if there is no such hold.
         guards: How often each guard stopped a run since the release: `checks`, `since`, `guards`, `refused`.
-        rolled_back: The rollback that nobody has answered; None: none.
-        settled: The acknowledgement that still holds; None: none.
-        probation: Probation of what is live; None: it has none.
-        shadows: Versions that answered requests beside what is live, on the rows whose labels have come.
-        canary: The canary that goes on, or the last one that ended; None: there never was one.
+        rolled_back: The rollback that nobody has answered; None if there is none.
+        settled: The acknowledgement that still holds; None if there is none.
+        probation: Probation of the live version; None if it has none.
+        shadows: Comparison with versions that answered requests alongside the live version, on rows whose labels have
+            arrived.
+        canary: The current or last canary; None if there never was one.
         waiting: Versions that wait for a person: `version`, `run`, `since`, `expires`, `reason`.
-        running: [Runs](#run) that go on.
-        unpushed: Runs whose files the DVC remote has not taken.
-        stopped: Runs that ended by a kill, with `why` and `attempts`.
-        next_run: When the schedule runs next; None: it does not run.
+        running: [Runs](#run) in progress.
+        unpushed: Runs whose files have not reached the DVC remote.
+        stopped: Runs that were killed, with `why` and `attempts`.
+        next_run: Next scheduled run; None if the schedule is off.
         quarantined: Batches in quarantine: `batch`, `file`, `arrived`, `faults`.
         landed: Batches that have landed.
-        overdue: The batch that has not come; None: none is late.
-        alerts: The last five: `at`, `kind`, `text`.
-        unsent: Alerts that an address has not taken: `address`, `alerts`, `attempts`, `next_try`, `error`.
-        now: The moment that this is about.
+        overdue: The batch that is overdue; None if no batch is late.
+        alerts: The last five alerts: `at`, `kind`, `text`.
+        unsent: Alerts that could not be delivered, by address: `address`, `alerts`, `attempts`, `next_try`, `error`.
+        now: The moment that the status describes.
     """
 
     model: str

@@ -80,7 +80,7 @@ class RetrainingCost:
     """A retraining cost in money and in the loss.
 
     Args:
-        money: What it was worked out from.
+        money: `gain.money`, from which it is computed.
         loss: Name of the loss.
         first_loss: Version 1's mean loss on the rows it was judged on; None before it.
     """
@@ -91,27 +91,27 @@ class RetrainingCost:
 
     @written
     def retraining_cost(self) -> float:
-        """Of a retraining, in the loss."""
+        """Cost of a retraining, in mean loss times checks."""
         return self.money.retraining_cost
 
     @written
     def cost(self) -> float:
-        """Of a retraining, in `currency`."""
+        """Cost of a retraining, in `currency`."""
         return self.money.cost
 
     @written
     def per_unit(self) -> float:
-        """What one unit of mean loss over the rows of one usual check costs."""
+        """Cost of one unit of mean loss over the rows of one usual check, in `currency`."""
         return self.money.per_unit
 
     @written
     def currency(self) -> str:
-        """Such as EUR."""
+        """Currency, such as EUR."""
         return self.money.currency
 
     @written
     def lines(self) -> tuple[str, ...]:
-        """The lines for `params.yaml`, under `gain`."""
+        """Lines to put in `params.yaml`, under `gain`."""
         money = self.money
         return (
             f"cost: {cost_figure(money.retraining_cost)}",
@@ -124,7 +124,7 @@ class RetrainingCost:
 
     @written
     def sentence(self) -> str:
-        """The retraining cost said aloud."""
+        """The retraining cost in one sentence."""
         money, retraining_cost = self.money, self.money.retraining_cost
         said = (
             f"A retraining at {money.cost:.6g} {money.currency} pays once mean {self.loss} is smaller by "

@@ -21,20 +21,21 @@ LARGEST_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Canary:
-    """A version that has a share of the rows in place of the live one.
+    """A version that answers a share of the requests instead of the live version.
 
     Args:
-        version: The canary.
-        against: The live version when it began.
-        share: Of the entities, above 0, 0.5 at most.
-        by: Who began it.
-        reason: Why.
-        began: When, ISO 8601.
-        ended: When; None while it goes on. What has ended does not go on by itself.
-        outcome: How: `errors`, `slow`: of its requests; `worse`, `confirmed`, `over`: its test; `replaced`: something
-            else went live; `stopped`: by a person. None while it goes on.
+        version: Number of the canary version.
+        against: The version that was live when the canary began.
+        share: Share of the entities, above 0, at most 0.5.
+        by: Who started it.
+        reason: Why it was started.
+        began: When it began, ISO 8601.
+        ended: When it ended; None while it goes on. A canary that has ended does not resume.
+        outcome: `errors`, `slow`: its requests failed or were slow; `worse`, `confirmed`, `over`: result of its test;
+            `replaced`: another version went live; `stopped`: by a person. None while it goes on.
         said: Why it ended, in words; empty while it goes on.
-        entity: The column that says whom a row is about; empty: the key of the row, as where a row does not fill it.
+        entity: Column that identifies the entity of a row; empty: the key of the row, which is also used if the column
+            has no value.
     """
 
     version: int

@@ -231,11 +231,11 @@ class WindowAlarms:
 
 @dataclass(frozen=True)
 class Periodic:
-    """Costs of the periodic schedules of one number of retrainings, over their phases.
+    """Costs of the periodic schedules with a given number of retrainings, over their phases.
 
     Args:
-        median: Of the phases.
-        best: The luckiest phase, which nobody knows beforehand.
+        median: Cost of the median phase.
+        best: Cost of the best phase, which cannot be known in advance.
     """
 
     median: float
@@ -273,14 +273,14 @@ def periodic(setting: Setting, count: int, *, retraining_cost: float) -> Periodi
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy that can be tried, and the settings that switch it on.
+    """A policy of a backtest, and the settings that switch it on.
 
     Args:
-        name: As `retrim policy set` takes it.
-        changes: Values of params.yaml by dotted key; None for one that is shown for comparison only.
-        asks: What it asks at each check, for a history.
-        probes: Whether it needs the probe.
-        spaced: Where the probe is asked only if it could change the decision; None: at every check.
+        name: Name of the policy, as in `retrim policy set`.
+        changes: Values of params.yaml by dotted key; None if the policy is only for comparison.
+        asks: Function that gives, for a history, the policy's answer at each check.
+        probes: Whether the policy needs the probe.
+        spaced: Conditions under which the probe runs; None if it runs at every check.
     """
 
     name: str
@@ -299,12 +299,12 @@ class PolicyOutcome:
     """What a policy would have cost.
 
     Args:
-        policy: Which.
-        played: Window by window.
-        retraining_cost: Of a retraining, in mean loss times checks.
+        policy: The policy.
+        played: Its course, window by window.
+        retraining_cost: Cost of a retraining, in mean loss times checks.
         hindsight: The best schedule under the same delays.
-        probe_cost: Cost of the probe's own fits: retraining cost times their rows over those of a retraining.
-        periodic: The periodic policy of as many retrainings.
+        probe_cost: Cost of the probe's fits: the retraining cost times their rows divided by those of a retraining.
+        periodic: Periodic schedules with as many retrainings.
     """
 
     policy: Policy
@@ -365,20 +365,21 @@ NEVER = "never"
 
 @dataclass(frozen=True)
 class PolicyChoice:
-    """The policy that was cheapest on the first part, and what it did on the rest, which did not choose it.
+    """The policy that was cheapest on the first part of the history, and its result on the rest, which did not choose
+    it.
 
     Args:
-        name: Of the policy.
+        name: Name of the policy.
         chosen_on: Windows of the first part.
         windows: Windows of the rest.
-        retrainings: On the rest.
-        cost: On the rest, in mean loss times checks, the probe's own left out.
-        never: Cost on the rest of the model that was live when it began.
-        hindsight: Cost on the rest of the best schedule.
-        saved: What the policy saved a window, against never retraining.
-        low: Saved at least, with 97.5 % confidence.
-        high: Saved at most, with 97.5 % confidence.
-        waited: Whether nothing was cheaper than never retraining on the first part, and the policy started no run.
+        retrainings: Retrainings on the rest.
+        cost: Cost on the rest, in mean loss times checks, without the cost of its probes.
+        never: Cost on the rest without any retraining.
+        hindsight: Cost on the rest of the best schedule in hindsight.
+        saved: Saving per window compared with never retraining.
+        low: Lower bound of the saving, with 97.5 % confidence.
+        high: Upper bound of the saving, with 97.5 % confidence.
+        waited: Whether no policy was cheaper than never retraining on the first part, and the policy started no run.
     """
 
     name: str
@@ -677,14 +678,14 @@ WITHOUT: Mapping[str, Mapping[str, JsonValue]] = {
 
 @dataclass(frozen=True)
 class GuardCost:
-    """A guard that kept the accumulated gain from a retraining, or the gate that refused one.
+    """What a guard cost by keeping the rule `gain` from retraining, or the gate by refusing a retraining.
 
     Args:
-        guard: Which.
-        stopped: Checks at which it kept a run from being started.
-        refused: Of the gate: runs that it refused.
-        cost: Of the policy with it, in mean loss times checks.
-        without: Of the same policy without it.
+        guard: Name of the guard.
+        stopped: Checks at which the guard stopped a run.
+        refused: Runs that the gate refused; 0 for another guard.
+        cost: Cost of the policy with the guard, in mean loss times checks.
+        without: Cost of the policy without the guard.
     """
 
     guard: str
@@ -701,12 +702,12 @@ class GuardCost:
 
 @dataclass(frozen=True)
 class ShortHoldout:
-    """Where not even all rows that may judge show the gain that the accumulated gain found.
+    """Checks at which even all available holdout rows could not show the accumulated gain.
 
     Args:
-        checks: Checks at which that is so.
-        asked: Checks at which the accumulated gain passed its cost and the gate was asked.
-        last: The last of those checks.
+        checks: Number of those checks.
+        asked: Checks at which the accumulated gain exceeded the retraining cost and the gate was asked.
+        last: Time of the last of those checks.
         most: Rows that judge at most, `split.judge_rows`.
         why: What was found at the last of them, how many rows it would take, and which setting alone would do.
     """
@@ -719,7 +720,7 @@ class ShortHoldout:
 
     @written
     def text(self) -> str:
-        """The sentence for a person."""
+        """The same in one sentence."""
         return (
             f"holdout rows: at {self.checks} of {self.asked} checks at which the accumulated gain asks the gate, "
             f"{self.most} "

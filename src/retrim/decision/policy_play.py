@@ -300,13 +300,13 @@ def _first(matrix: LossMatrix, cells: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class LiveModel:
-    """A model that serves, or is on its way.
+    """A model that serves, or that is being deployed.
 
     Args:
-        model: Its place in the matrix: the window before which its training rows end.
-        kind: Place of its training window.
+        model: Index in the loss matrix: the window before which its training rows end.
+        kind: Index of its training window.
         since: First window that it serves.
-        decided: Check that asked for it; 0 for the first.
+        decided: Check that decided the retraining; 0 for the first model.
     """
 
     model: int
@@ -384,16 +384,16 @@ class PolicyView:
 
 @dataclass(frozen=True)
 class PolicyAnswer:
-    """Whether a check starts a retraining, and what is remembered of it.
+    """Whether a check starts a retraining, and what is stored with the answer.
 
     Args:
-        retrain: Whether it does.
-        waits: Whether it is a person's to start.
-        debit: What a refusal takes from the accumulated gain.
-        rules: Rules that start it.
+        retrain: Whether it starts a retraining.
+        waits: Whether a person has to start it.
+        debit: Amount that a refusal takes from the accumulated gain.
+        rules: Rules that start the retraining.
         held: Rules whose alarm waits for a person.
-        drifted: Columns that drifted; None where there was nothing to look at.
-        stopped: The guard that kept a rule from a retraining; None where none did.
+        drifted: Columns that drifted; None if drift was not tested.
+        stopped: The guard that stopped a retraining; None if none did.
     """
 
     retrain: bool
@@ -410,11 +410,11 @@ Asks = Callable[[PolicyView], PolicyAnswer]
 
 @dataclass(frozen=True)
 class ProbeSpacing:
-    """What tells whether a probe could change the decision, as `probe.when: needed` asks.
+    """When the probe runs with `probe.when: needed`: only if it could change the decision.
 
     Args:
-        retraining_cost: Of a retraining, in mean loss times checks.
-        errors: Standard errors of itself that the accumulated gain must exceed.
+        retraining_cost: Cost of a retraining, in mean loss times checks.
+        errors: Number of its own standard errors that the accumulated gain must exceed.
     """
 
     retraining_cost: float
@@ -423,21 +423,22 @@ class ProbeSpacing:
 
 @dataclass(frozen=True)
 class PlayedPolicy:
-    """What came of a policy.
+    """The course of a policy through a backtest.
 
     Args:
-        checks: Those that started a retraining that was paid for, ascending: promoted or refused.
-        refused: Those whose retraining the gate refused.
-        waited: Checks at which a retraining was a person's to start, and nobody was there.
-        stopped: Checks at which a guard kept a rule from a retraining, by guard.
-        asked: Checks at which the accumulated gain passed its cost and the gate was asked, by a preview or a run.
-        short: Those of them at which not even all rows that may judge show the gain, each with the sentence why.
-        served: The model that served each window, shape (windows,).
-        losses: Mean loss times share of each window, shape (windows,); 0 before the first that counts.
-        balances: The accumulated gain after each check, shape (windows,); the first stands before any check.
-        probed: Rows that all fits of the probe were made from.
-        fitted: Rows that all retrainings were made from.
-        again: What fitting a promoted recipe once more costs, as a share of a retraining; 0 where none is.
+        checks: Checks that started a retraining that was paid for, promoted or refused, ascending.
+        refused: Checks whose retraining the gate refused.
+        waited: Checks at which a person would have had to start the retraining.
+        stopped: Number of checks at which a guard stopped a retraining, by guard.
+        asked: Checks at which the accumulated gain exceeded the retraining cost and the gate was asked, in a preview or
+            a run.
+        short: Checks among those at which even all available holdout rows could not show the gain, with the reason.
+        served: The model that serves each window, shape (windows,).
+        losses: Mean loss times share of each window, shape (windows,); 0 before the first window that counts.
+        balances: Accumulated gain after each check, shape (windows,); the first entry is the balance before any check.
+        probed: Training rows, over all fits of the probe.
+        fitted: Training rows, over all retrainings.
+        again: Cost of fitting a promoted recipe again, as a share of a retraining; 0 if that is not done.
     """
 
     checks: tuple[int, ...]
@@ -818,11 +819,11 @@ DRAWS = 500  # of a reference band
 
 @dataclass(frozen=True)
 class Schedule:
-    """Checks at which a retraining was decided, and what came of it.
+    """Checks at which a retraining is decided, and the resulting loss.
 
     Args:
-        checks: Window before which each was decided, ascending.
-        loss: Summed over all windows, mean loss times share.
+        checks: For each decision, the window that follows it, ascending.
+        loss: Sum over all windows of mean loss times share.
     """
 
     checks: tuple[int, ...]

@@ -74,17 +74,18 @@ class ProbeParams(SettingsSection):
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What the probe read off the newest mature rows.
+    """What the probe measured on the newest mature rows.
 
     Args:
-        rows: Rows that it stands for.
-        apart: Those of them that no fit judged, as they came late; they count like the others, or less.
-        weight: What a row counts on average, at most 1: one that came late counts less where the champion loses less.
-        champion_loss: The champion's mean loss on the rows that were judged.
-        probe_loss: That of the refits, each on what was due before its block.
+        rows: Rows that the probe covers.
+        apart: Rows among them that no refit evaluated, because they arrived late; they count like the others, or less.
+        weight: Average weight of a row, at most 1: a late row counts less if the champion's loss on late rows is lower.
+        champion_loss: The champion's mean loss on the evaluated rows.
+        probe_loss: Mean loss of the refits on these rows, each fitted on what was due before its block.
         newest_error: Standard error of the gain on the rows of this check, blocks of rows taken together.
-        waited: Rows of checks that did not probe; they are older than those judged, and no fit judged them.
-        earlier: The gain that the probe before found.
+        waited: Rows from checks that did not probe; they are older than the evaluated rows, and no refit evaluated
+            them.
+        earlier: Gain that the previous probe measured.
     """
 
     rows: int

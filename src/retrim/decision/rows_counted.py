@@ -203,15 +203,15 @@ def unpack(bits: bytes, rows: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Balance:
-    """Rows by what has become of them.
+    """Rows counted for one purpose.
 
     Args:
-        kind: What they are counted for.
-        rows: How many there are: landed rows for `tested`, matured ones for all else.
-        counted: How many checks counted, one that was counted twice counted twice.
-        waiting: How many the next check that counts takes, or a later one.
-        exempt: How many are never counted, by reason.
-        missing: Numbers of landed rows that a check should have counted, and none did.
+        kind: The purpose.
+        rows: Rows to account for: landed rows for `tested`, mature rows for every other purpose.
+        counted: Rows that checks counted; a row that was counted twice adds two.
+        waiting: Rows that the next check that counts, or a later one, will take.
+        exempt: Rows that are never counted, by reason.
+        missing: Numbers of landed rows that a check should have counted and none did.
         double: Numbers of landed rows that were counted more than once.
     """
 

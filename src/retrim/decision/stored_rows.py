@@ -67,14 +67,14 @@ Said = Literal["approved", "rejected", "expired", "outdated"]
 
 @dataclass(frozen=True)
 class ApprovalAnswer:
-    """What was said to a version that waited.
+    """The answer to a version that waited for approval.
 
     Args:
-        version: Its number.
-        answer: `approved`, `rejected`; `expired` where nobody said anything, `outdated` where another champion came.
-        by: Who; None for nobody.
-        reason: Why.
-        at: When.
+        version: Number of the version.
+        answer: `approved`; `rejected`; `expired`: nobody answered; `outdated`: another version went live.
+        by: Who answered; None if nobody did.
+        reason: The reason that was given.
+        at: When the answer was given.
     """
 
     version: int
@@ -161,7 +161,7 @@ class RunRow(RunClaim):
 
 @dataclass(frozen=True)
 class OriginProof:
-    """What the attestation of a rebuild said that came with an imported version."""
+    """What the attestation of a rebuild says that was imported with a version."""
 
     identical: bool
     proved_at: str
@@ -169,7 +169,8 @@ class OriginProof:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an imported version was made: its number and commit there, and the fingerprint of the key that signed."""
+    """Where an imported version was made: its number and commit there, and the fingerprint of the key that signed it.
+    """
 
     model: str
     version: int

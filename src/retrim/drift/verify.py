@@ -22,15 +22,15 @@ DRAWN = 20  # choices of the windows that each is held against
 
 @dataclass(frozen=True)
 class VerifiedTest:
-    """What verification found of one joint test.
+    """Measured rate of false alarms of one joint test.
 
     Args:
-        test: Its name.
-        asked: False alarms for each check that it may have.
-        achieved: Share of the windows that raised one.
-        interval: Of that share, 95 %.
-        windows: Of the sample, each looked at in turn.
-        promise: Whether as many windows as a check holds against can keep the rate.
+        test: Name of the test.
+        asked: Allowed false alarms per check.
+        achieved: Share of the windows that raised an alarm.
+        interval: 95 % interval of that share.
+        windows: Windows in the sample, each tested in turn.
+        promise: Whether the number of windows that a check compares with is large enough to keep the rate.
     """
 
     test: str
@@ -102,19 +102,19 @@ HELD_OUT = 5  # one part in that many is held out
 
 @dataclass(frozen=True)
 class VerifiedRates:
-    """What verification found.
+    """Measured rate of false alarms.
 
     Args:
-        asked: False alarms for each check.
-        achieved: Share of the checks without drift that raised one.
-        interval: Of that share, 95 %: as many checks as the history holds windows count as independent.
-        checks: How many were made.
-        rows: Of a check.
-        promise: Whether the history can keep the rate.
-        reach: The history covers 1 in this many, by its median column.
-        columns: Share of the checks in which each column strayed so far that it alone raised an alarm; most first.
-        years: That it covers.
-        season: Whether what a year brings back was taken out, as parts of the history showed it often enough.
+        asked: Requested false alarms per check.
+        achieved: Share of the checks without drift that raised an alarm.
+        interval: 95 % interval of that share; only as many checks as the history has windows count as independent.
+        checks: Checks that were simulated.
+        rows: Rows of a check.
+        promise: Whether the history is long enough to keep the requested rate.
+        reach: The rarest rate that the history shows: 1 in this many checks, for the median column.
+        columns: Share of the checks in which the column alone raised an alarm, by column, highest first.
+        years: Years that the history covers.
+        season: Whether a yearly season was removed, because enough parts of the history showed it.
     """
 
     asked: float

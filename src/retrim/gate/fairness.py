@@ -154,16 +154,16 @@ def _of_two(name: str, measure: Any) -> Any:
 
 @dataclass(frozen=True)
 class Difference:
-    """The pair of groups that differs most certainly in one measure.
+    """The two groups whose difference in one measure is the most certain.
 
     Args:
-        measure: Its name.
-        high, low: Names of the group with the higher figure and of the one with the lower.
-        high_figure, low_figure: Their figures.
+        measure: Name of the measure.
+        high, low: Group with the higher figure, and group with the lower figure.
+        high_figure, low_figure: Figure of that group.
         figure: The difference, 0 or more.
-        interval: Of the difference, together with those of all other pairs.
-        ratio: Lower over higher figure, 0 to 1; None where the higher is not above 0.
-        ratio_interval: Of the ratio; None as there.
+        interval: Interval of the difference, simultaneous over all pairs.
+        ratio: Lower divided by higher figure, 0 to 1; None if the higher figure is not above 0.
+        ratio_interval: Interval of the ratio; None if there is no ratio.
     """
 
     measure: str
@@ -253,12 +253,13 @@ def _ratio(
 
 @dataclass(frozen=True)
 class ExpectedCalibrationError:
-    """The expected calibration error of some rows.
+    """Expected calibration error.
 
     Args:
-        figure: Mean distance of predicted chance and share, over bins of equal rows, 0 to 1.
-        by_chance: What a perfectly calibrated model would show on as many rows, on average: few rows look worse.
-        interval: Of the figure.
+        figure: Mean distance between predicted probability and observed share, over bins with equal numbers of rows, 0
+            to 1.
+        by_chance: Average figure of a perfectly calibrated model on as many rows; it is larger for fewer rows.
+        interval: Interval of the figure.
     """
 
     figure: float
@@ -312,7 +313,7 @@ def _error(gaps: np.ndarray, cells: np.ndarray, count: int) -> float:
 
 @dataclass(frozen=True)
 class MeasuredFigure:
-    """A measure in one group: None where nothing counts; its interval where it has rows enough to be judged."""
+    """A measure in one group: None if no row counts, and its interval if enough rows count for it to be judged."""
 
     figure: float | None
     interval: tuple[float, float] | None
@@ -322,7 +323,7 @@ class MeasuredFigure:
 
 @dataclass(frozen=True)
 class MeasuredGroup:
-    """A group: its judging rows, every measure, and the calibration error where it has rows enough for one."""
+    """A group: its holdout rows, all measures, and the calibration error if it has enough rows."""
 
     group: str
     rows: int
@@ -332,7 +333,9 @@ class MeasuredGroup:
 
 @dataclass(frozen=True)
 class MeasuredColumn:
-    """The groups of one column, and by measure the two that differ most; None where fewer than two are judged."""
+    """The groups of one column, and for each measure the two groups that differ most; None if fewer than two are
+    judged.
+    """
 
     column: str
     least_rows: int
@@ -342,7 +345,7 @@ class MeasuredColumn:
 
 @dataclass(frozen=True)
 class MeasuredModel:
-    """A model: whose it is, its mean loss, and every measure over all rows and by group."""
+    """A model: which one, its mean loss, and all measures over all rows and by group."""
 
     of: str
     loss: float
@@ -352,7 +355,7 @@ class MeasuredModel:
 
 @dataclass(frozen=True)
 class FairnessRecord:
-    """fairness.json: figures by group, and the limits that they are held to."""
+    """fairness.json: figures by group, and their limits."""
 
     rows: int
     threshold: float

@@ -46,13 +46,13 @@ class Resampling:
 
 @dataclass(frozen=True)
 class RelativeGain:
-    """Gain over another model as a share of that one's mean loss, and its bounds.
+    """Gain over another model, as a share of that model's mean loss, with its bounds.
 
     Args:
-        figure: The share.
-        low: What it lies above with the confidence.
-        high: What it lies below with the confidence.
-        confidence: One-sided, of either bound.
+        figure: The gain.
+        low: Lower bound.
+        high: Upper bound.
+        confidence: Confidence of each bound, one-sided, 0 to 1.
     """
 
     figure: float

@@ -18,15 +18,15 @@ TURNS = 39  # at least
 
 @dataclass(frozen=True)
 class Proxy:
-    """What gives a forbidden column away.
+    """A feature, or all features together, as a predictor of a forbidden column.
 
     Args:
-        column: The forbidden one.
-        feature: The feature that guesses it; None for all of them together.
-        auc: Area under the curve of the guesses on rows they were not made from: 0.5 nothing, 1 all.
-        interval: Of the area, from leaving out spans of time.
-        chance: The area that the column turned against the features exceeds with probability 1 - confidence.
-        p_value: Share of the turns, this one counted, that do as well; of the best feature of a turn.
+        column: The forbidden column.
+        feature: The feature that predicts it; None for all features together.
+        auc: Area under the ROC curve on rows that were not used for the fit: 0.5 for no information, 1 for all.
+        interval: Interval of the area, by a jackknife over spans of time.
+        chance: Area that rotations of the column against the features exceed with probability 1 - confidence.
+        p_value: Share of the rotations, including the unrotated column, whose best feature does at least as well.
     """
 
     column: str
@@ -43,7 +43,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class ProxiesRecord:
-    """proxies.json: the training rows that were looked at, and how well the features tell each forbidden column."""
+    """proxies.json: the number of training rows used, and how well the features predict each forbidden column."""
 
     rows: int
     proxies: tuple[Proxy, ...]

@@ -26,16 +26,16 @@ from retrim.training.recipe import StatedErrors
 
 @dataclass(frozen=True)
 class Check:
-    """One line of a verdict: the figure, what it is held against, and a sentence.
+    """One check of a verdict: the figure, its threshold and a sentence.
 
     Args:
-        name: What is looked at, such as `gain`.
-        passed: Whether the challenger may be promoted as far as this goes.
-        figure: What was found.
-        threshold: What it is held against; None where it is reported only, and always passes.
-        text: The sentence for a person.
-        interval: Where the figure's true value lies, low and high, each with the check's own one-sided confidence;
-            None where nothing is estimated, or too few rows tell.
+        name: Name of the check, such as `gain`.
+        passed: Whether the challenger passes this check.
+        figure: The measured figure.
+        threshold: Limit for the figure; None if the figure is only reported, in which case the check always passes.
+        text: The result in one sentence.
+        interval: Interval of the true figure, low and high, each at the check's one-sided confidence; None if nothing
+            is estimated or there are too few rows.
     """
 
     name: str
@@ -64,15 +64,15 @@ def mark_of(check: Judged) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer, with every check it made.
+    """The gate's answer, with all its checks.
 
     Args:
-        winner: The challenger with the least loss on the judging rows.
-        checks: All of them; every check runs, also after one has failed.
-        losses: Mean loss on the judging rows: challengers, baselines, and `champion` where there is one.
-        rows: Judging rows.
-        corrected_gain: The winner's gain over the champion without the luck that made it the best of several; None
-            before the first version, and where too few rows tell.
+        winner: The challenger with the lowest loss on the holdout rows.
+        checks: All checks; each runs even if an earlier one failed.
+        losses: Mean loss on the holdout rows, by name: challengers, baselines, and `champion` if there is one.
+        rows: Holdout rows.
+        corrected_gain: The winner's gain over the champion, corrected for choosing the best of several challengers;
+            None before the first version, and if there are too few rows.
     """
 
     winner: str
@@ -87,7 +87,8 @@ class Verdict:
 
     @written
     def reason(self) -> str:
-        """What decided, in a sentence: every check that failed, else the gain over the champion or the floor."""
+        """What decided, in one sentence: every failed check, or else the gain over the champion or the naive baseline.
+        """
         failed = [check.text for check in self.checks if not check.passed]
         if failed:
             return "; ".join(failed)

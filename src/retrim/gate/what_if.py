@@ -46,15 +46,15 @@ class WhatIfSide:
 
 @dataclass(frozen=True)
 class ComparedWays:
-    """Both ways on the same rows.
+    """Both settings on the same rows.
 
     Args:
-        keys: Of the rows, in time order, shape (n,).
-        origins: How many refits of either way were judged.
-        before: Mean loss as the settings are.
-        after: Mean loss as tried.
-        gain: Share of `before`, with its bounds.
-        slices: The same by slice, the worst first.
+        keys: Keys of the rows, in time order, shape (n,).
+        origins: Number of refits evaluated for each side.
+        before: Mean loss with the current settings.
+        after: Mean loss with the tried settings.
+        gain: Gain as a share of `before`, with its bounds.
+        slices: The same by slice, worst first.
     """
 
     keys: pd.Series

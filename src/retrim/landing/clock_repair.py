@@ -22,13 +22,13 @@ from retrim.stats.codec import Moment
 
 @dataclass(frozen=True)
 class DateMove:
-    """One date that lies ahead of now.
+    """A date in the future that is changed.
 
     Args:
-        kind: What has it: batch, quarantined batch, withdrawal, a source of decisions such as check, or run.
-        name: Which.
+        kind: What has the date: batch, quarantined batch, withdrawal, run, or the source of a decision, such as check.
+        name: Id of the batch, decision or run.
         before: The date.
-        after: What it becomes.
+        after: The new date.
     """
 
     kind: str
@@ -42,7 +42,9 @@ class DateMove:
 
 @dataclass(frozen=True)
 class Repair:
-    """What is dated anew, whether that was done or is only said, and what keeps a date ahead of now, in sentences."""
+    """The dates that change, whether the change was made or only planned, and why a date stays in the future, in
+    sentences.
+    """
 
     done: bool
     moves: tuple[DateMove, ...]

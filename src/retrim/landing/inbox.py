@@ -330,13 +330,13 @@ RECENT, OFTEN = 3, 2
 
 @dataclass(frozen=True)
 class Overdue:
-    """A batch that was due and has not landed.
+    """An overdue batch.
 
     Args:
-        last: Arrival of the newest regular batch.
+        last: When the newest regular batch arrived.
         due: When the next one was due.
-        late: How late it is now.
-        quarantined: Regular batches that came after the newest and lie in quarantine.
+        late: How late the next one is.
+        quarantined: Regular batches that arrived after the newest one and are in quarantine.
     """
 
     last: Instant
@@ -346,7 +346,7 @@ class Overdue:
 
     @written
     def text(self) -> str:
-        """What there is to say of it, with what to type."""
+        """The same in one sentence, with the command to type."""
         due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
         if not self.quarantined:
             return f"{due} and has not come"

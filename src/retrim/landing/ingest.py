@@ -274,13 +274,13 @@ def _of(frame: pd.DataFrame, bad: pd.Series, column: str, rule: str, *, releasab
 
 @dataclass(frozen=True)
 class WithdrawalResult:
-    """What a withdrawal did.
+    """The result of a withdrawal.
 
     Args:
         fresh: Whether anything was taken back; else all of it had been.
-        withdrawals: Of the batch, or of each piece of a large file.
-        rows: Rows they have.
-        versions: Versions made with them.
+        withdrawals: Withdrawal of the batch, or of each chunk of a large file.
+        rows: Rows in these batches.
+        versions: Versions that were made with these batches.
     """
 
     fresh: Unwritten[bool]
@@ -447,18 +447,18 @@ Outcome = Literal["landed", "already", "quarantined"]
 
 @dataclass(frozen=True)
 class Landed:
-    """What became of a batch.
+    """The result of landing a batch.
 
     Args:
-        outcome: Landed; already there, so nothing was done; or quarantined.
+        outcome: `landed`; `already`: the same bytes had landed before, so nothing was done; or `quarantined`.
         kind: Rows or labels.
-        digest: sha256 of the file's bytes.
-        rows: Rows it has; 0 when it could not be read.
+        digest: SHA-256 of the file's bytes.
+        rows: Rows of the batch; 0 if it could not be read.
         path: The landed file, or the folder in quarantine.
-        faults: Why it was quarantined, or is suspicious though it landed; what was overridden, when it was released.
-        verdict: ok, drifted, suspicious or broken, as it was looked at now; None where it was not.
-        part: Of a piece of a large file: which it is; its faults name rows of that file.
-        notes: What the suite was not asked, as its column is gone.
+        faults: Why the batch was quarantined or is suspicious; for a released batch, the faults that were overridden.
+        verdict: Verdict of this inspection; None if the batch was not inspected.
+        part: For a chunk of a large file: which one. Its faults name rows of that file.
+        notes: Expectations that were skipped because their column is gone.
     """
 
     outcome: Outcome

@@ -30,21 +30,21 @@ LONGEST_SUFFIX = 40  # the name the bytes are kept under must fit, however long 
 
 @dataclass(frozen=True, kw_only=True)
 class QuarantinedBatch:
-    """One batch in quarantine.
+    """A batch in quarantine.
 
     Args:
-        digest: sha256 of its bytes.
-        kind: What it was to land as.
+        digest: SHA-256 of the file's bytes.
+        kind: What it was to land as: `rows` or `labels`.
         correction: Whether it was to land as a correction.
-        file: Name of the file it came as.
-        of: sha256 of the large file that it is a piece of; empty when it is none.
-        size: Bytes.
-        arrived: When it came, UTC.
-        state: Held; released or dropped by a person; landed, when the same bytes were accepted later.
-        by: Who released or dropped it; empty where nobody did.
+        file: Name of the source file.
+        of: SHA-256 of the large file that it is a chunk of; empty if it is not a chunk.
+        size: Size, in bytes.
+        arrived: When it arrived, UTC.
+        state: `held`; `released` or `dropped` by a person; `landed`: the same bytes were accepted later.
+        by: Who released or dropped it; empty if nobody did.
         reason: Why it was released or dropped; empty while it is held.
-        closed: When; None while it is held.
-        faults: What is wrong with it.
+        closed: When it was released, dropped or accepted; None while it is held.
+        faults: What is wrong with the batch.
     """
 
     digest: str

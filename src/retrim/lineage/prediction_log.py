@@ -85,18 +85,18 @@ class StoredPrediction:
     """A stored prediction.
 
     Args:
-        key: Of the row.
-        event: When it happened.
-        version: Whose.
-        at: When it was made.
-        value: The number, or the probability of the positive class, or of `label`.
-        label: Of several classes the most probable; None for another task.
-        lower: What 19 in 20 answers lie above; None where the version has no interval.
-        upper: What 19 in 20 answers lie below.
-        probabilities: Of several classes, by name; empty for another task.
-        decision: Whether the row was selected; None where nothing is decided.
-        request: Id of the request that made it.
-        batch: The landed batch that the row was of; `SERVED`: a request brought it; None: not known.
+        key: Key of the row.
+        event: Event time of the row.
+        version: The version that made the prediction.
+        at: When the prediction was made.
+        value: Predicted number, or probability of the positive class or of `label`.
+        label: The most probable of several classes; None for another task.
+        lower: Lower end of the 90 % prediction interval; None if the version has none.
+        upper: Upper end of the 90 % prediction interval.
+        probabilities: Probability of each of several classes, by name; empty for another task.
+        decision: Whether the row was selected; None if the model makes no decisions.
+        request: Id of the request that made the prediction.
+        batch: The landed batch that the row is in; `SERVED` if a request sent the row; None if this is not known.
     """
 
     key: str
@@ -123,7 +123,7 @@ class StoredPrediction:
 
     @written
     def interval(self) -> tuple[float, float] | None:
-        """What 9 in 10 answers lie between; None where the version has none."""
+        """90 % prediction interval; None if the version has none."""
         return None if self.lower is None or self.upper is None else (self.lower, self.upper)
 
     def as_value(self) -> float | list[float]:

@@ -371,14 +371,14 @@ def _place_of(
 
 @dataclass(frozen=True)
 class EffectiveSetting:
-    """A setting as it counts.
+    """A setting and its effective value.
 
     Args:
-        key: Dotted.
-        value: What counts.
-        default: What would count if nothing were stated; None where it has to be stated.
+        key: Dotted key.
+        value: The effective value.
+        default: Value if it is not set; None if it must be set.
         line: Of params.yaml, which states it; None where the default counts.
-        description: What it is.
+        description: What the setting is.
     """
 
     key: str

@@ -28,13 +28,13 @@ LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Token:
-    """What is kept of a token.
+    """A stored token.
 
     Args:
-        name: Whose it is.
-        scopes: What it allows.
+        name: Name of the token's owner.
+        scopes: What the token allows.
         digest: SHA-256 of the token.
-        made: When.
+        made: When the token was made.
     """
 
     name: str

@@ -645,10 +645,10 @@ class WorkspaceDraft:
         choices: Other values, by their place in params.yaml.
         aim: What is predicted.
         rhythm: How rows follow one another.
-        suite: Drafted expectations, kept and dropped.
-        notes: What was seen and decided.
-        leaks: Columns that give the answer away and were not allowed to.
-        allowed: Those that were.
+        suite: Drafted expectations, both kept and dropped.
+        notes: What was found and decided.
+        leaks: Columns that leak the target and were not allowed.
+        allowed: Columns that leak the target and were allowed.
         frame: Typed rows in the order of the file, `_row` their place in it; rows that cannot land left out.
         worth: The first model against what is simpler.
         season: Of the target.

@@ -40,13 +40,13 @@ FILES = {
 
 @dataclass(frozen=True)
 class NewWorkspace:
-    """A workspace that was laid.
+    """A new workspace.
 
     Args:
-        root: Its folder.
-        code: The name of the wheel that is its code; null where that lies in src/.
-        commit: The commit.
-        files: How many were committed with it.
+        root: Folder of the workspace.
+        code: File name of the wheel that holds its code; null if the code is in src/.
+        commit: Hash of the first commit.
+        files: Files in that commit.
     """
 
     root: Path
@@ -146,19 +146,20 @@ STORE = "retrim.db"
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What an upgrade did.
+    """The result of an upgrade.
 
     Args:
-        before: Version of the wheel that was the workspace's code.
-        after: Version of the one that is.
-        changed: Files that were written and committed; empty where there was nothing to do.
-        settings: What was moved or taken out in params.yaml, a sentence for each key.
-        backup: Folder, from the workspace, with what these files and the store were; None where nothing was changed.
-        store_copied: Whether the store lies in there too: another database than a file is copied by its own means.
-        champion: The live version; None where there is none.
-        answers: What its release checks say, asked of the code that runs.
-        as_before: Whether it answers its reference rows as it did; true where nothing is live.
-        packages: Packages that are installed in another version than the lock names.
+        before: Version of the wheel before the upgrade.
+        after: Version of the wheel after it.
+        changed: Files that were written and committed; empty if there was nothing to do.
+        settings: Settings that were moved or removed in params.yaml, one sentence per key.
+        backup: Folder with the previous files and store, relative to the workspace; None if nothing was changed.
+        store_copied: Whether that folder contains the store. A database that is not a file must be backed up with its
+            own tools.
+        champion: The live version; None if there is none.
+        answers: Result of the champion's release checks with the new code.
+        as_before: Whether the champion answers its reference rows as before; true if nothing is live.
+        packages: Packages whose installed version differs from the lock.
     """
 
     before: str

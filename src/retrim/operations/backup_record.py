@@ -29,11 +29,11 @@ class BackupFile:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """Something that is not in a backup.
+    """Something that a backup does not contain.
 
     Args:
-        what: Its place, or what it is called.
-        why: Why, or how it comes back.
+        what: Its path or its name.
+        why: Why it is left out, or how to get it back.
     """
 
     what: str
@@ -109,15 +109,15 @@ class Backup:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupListed:
-    """A backup in a list.
+    """A backup, as listed.
 
     Args:
-        name: Of its record.
-        model: Whose.
-        at: The moment of the cut.
-        files: Files in it.
-        size: Their bytes.
-        keys: Whether keys and passwords are in it.
+        name: Name of the backup's record.
+        model: Name of the model.
+        at: Time of the snapshot.
+        files: Files in the backup.
+        size: Size of these files, in bytes.
+        keys: Whether keys and passwords are in the backup.
     """
 
     name: str
@@ -130,17 +130,17 @@ class BackupListed:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupMade:
-    """What a backup did.
+    """The result of a backup.
 
     Args:
-        name: Of its record.
-        where: The address, without secrets.
+        name: Name of the backup's record.
+        where: Address of the backup, without secrets.
         backup: The record.
-        new_files: Contents that were not there before.
-        new_bytes: Their bytes.
-        seconds: It took.
-        removed: Older backups that went.
-        removed_files: Contents that no backup names any longer, and that went.
+        new_files: Files that had to be copied because no earlier backup holds their contents.
+        new_bytes: Size of these files, in bytes.
+        seconds: Duration, in seconds.
+        removed: Older backups that were removed.
+        removed_files: Files that were removed because no backup refers to them any more.
     """
 
     name: str
@@ -154,44 +154,44 @@ class BackupMade:
 
     @written
     def at(self) -> Moment:
-        """The moment of the cut."""
+        """Time of the snapshot."""
         return self.backup.at
 
     @written
     def files(self) -> int:
-        """Files in it."""
+        """Files in the backup."""
         return len(self.backup.every_file())
 
     @written
     def bytes(self) -> int:
-        """Their bytes."""
+        """Size of these files, in bytes."""
         return sum(each.size for each in self.backup.every_file())
 
     @written
     def keys(self) -> bool:
-        """Whether keys and passwords are in it."""
+        """Whether keys and passwords are in the backup."""
         return self.backup.keys is not None
 
     @written
     def left_out(self) -> tuple[LeftOut, ...]:
-        """What is not in it, and why."""
+        """What the backup does not contain, and why."""
         return self.backup.left_out
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackupRestored:
-    """What a restore did.
+    """The result of a restore.
 
     Args:
-        name: Of the backup's record.
-        at: The moment of its cut.
-        folder: The workspace.
-        files: How many came back, each held against its SHA-256.
-        size: Bytes.
-        keys: Whether keys and passwords came back.
-        moved: Places in MLflow's database that name the folder of now.
-        to_do: What is left to a person.
-        seconds: It took.
+        name: Name of the backup's record.
+        at: Time of the snapshot.
+        folder: The restored workspace.
+        files: Files that were restored, each verified against its SHA-256.
+        size: Size of these files, in bytes.
+        keys: Whether keys and passwords were restored.
+        moved: Paths in MLflow's database that were changed to the new folder.
+        to_do: What is left for a person to do.
+        seconds: Duration, in seconds.
     """
 
     name: str

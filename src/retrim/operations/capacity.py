@@ -52,17 +52,17 @@ STEPS = ("landing", "predictions", "requests", "a fit", "a check")
 
 @dataclass(frozen=True)
 class CapacityAnswer:
-    """What a core does here, the machine that a load needs, and what the model took so far.
+    """Measured rates of one core, the machine that a load needs, and what the model has cost so far.
 
     Args:
-        model: Its name.
+        model: Name of the model.
         version: The live version, which was measured.
-        rates: Of one core.
-        load: That was asked about.
-        need: The machine for it.
-        months: What the model took, by calendar month, the newest last.
-        stored: What the workspace keeps on the disk, the largest first.
-        disk_money: What the disk that the load needs costs a month; None: `gain.money.gb_month` does not say.
+        rates: Measured rates of one core.
+        load: The load that was asked about.
+        need: The machine that this load needs.
+        months: What the model cost in each calendar month, newest last.
+        stored: Disk space of each folder of the workspace, largest first.
+        disk_money: Monthly cost of the disk space that the load needs; None if `gain.money.gb_month` is not set.
     """
 
     model: str

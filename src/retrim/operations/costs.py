@@ -16,20 +16,20 @@ from retrim.stats.codec import read_record
 
 @dataclass(frozen=True)
 class MonthCost:
-    """What a model took in a calendar month, in UTC.
+    """What a model cost in a calendar month, UTC.
 
     Args:
-        month: Such as 2026-11.
-        retrainings: Those that were paid for, deferred ones not among them.
-        hours: That their stages took by the clock.
-        checks: That were made.
-        probes: What their probes cost, in retrainings.
-        money: What the retrainings cost; None: `gain.money` does not say what one costs.
-        probe_money: What the probes cost, as their share of a retraining.
-        currency: Of both.
-        budget: What the retrainings may cost; None: no limit.
-        kept_gb: In the folder of the workspace now; None: the month is over, or storage has no price.
-        storage_money: What that costs a month, beside the retrainings.
+        month: Month, such as 2026-11.
+        retrainings: Retrainings that were paid for, without deferred ones.
+        hours: Elapsed time of their stages, in hours.
+        checks: Number of checks.
+        probes: Cost of the probes, in retrainings.
+        money: Cost of the retrainings; None if `gain.money` is not set.
+        probe_money: Cost of the probes, as their share of a retraining.
+        currency: Currency of both.
+        budget: Limit for the cost of the retrainings; None if there is no limit.
+        kept_gb: Size of the workspace folder now, in GB; None if the month is over or storage has no price.
+        storage_money: Monthly cost of that storage, in addition to the retrainings.
     """
 
     month: str
@@ -123,7 +123,7 @@ def _probe(check: DecisionRow) -> float:
 
 @dataclass(frozen=True)
 class StoredPart:
-    """A folder of a workspace, and the megabytes in it."""
+    """A folder of a workspace and its size in MiB."""
 
     folder: str
     mb: float

@@ -54,13 +54,13 @@ OTHER_VARIABLES = ("RETRIM_OWNERS", "RETRIM_RUN_DIRECTORY", "RETRIM_TRIALS", "RE
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer of one examination.
+    """The result of one examination.
 
     Args:
-        check: What was looked at.
+        check: What was examined.
         level: `ok`, `warning` or `critical`.
         said: What was found.
-        cure: What to do; empty where nothing is wrong.
+        cure: What to do; empty if nothing is wrong.
     """
 
     check: str
@@ -88,12 +88,12 @@ class Examined:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All answers about one workspace.
+    """All findings about one workspace.
 
     Args:
-        workspace: Its folder.
-        level: The gravest.
-        findings: In the order of the examinations.
+        workspace: Folder of the workspace.
+        level: Level of the most severe finding.
+        findings: Findings, in the order of the examinations.
     """
 
     workspace: str

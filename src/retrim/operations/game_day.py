@@ -81,15 +81,15 @@ class PlantedFault:
 
 @dataclass(frozen=True)
 class FaultResult:
-    """What happened.
+    """The result of one injected fault.
 
     Args:
-        fault: Its name.
-        expected: What is documented.
+        fault: Name of the fault.
+        expected: The documented behaviour.
         outcome: `pass`, `fail`, or `not tried` where this machine or workspace cannot.
-        found: What was otherwise, or why it was not tried; empty where it passed.
-        seconds: The slowest command.
-        limit: Its time limit.
+        found: What differed from it, or why the fault was not tried; empty if it passed.
+        seconds: Duration of the slowest command, in seconds.
+        limit: Time limit for a command, in seconds.
     """
 
     fault: str

@@ -22,18 +22,18 @@ CELL_BYTES = 12
 
 @dataclass(frozen=True)
 class CoreRates:
-    """What one core of a machine does, by the time that the processor worked.
+    """Measured rates of one core, by processor time.
 
     Args:
-        landing: Rows a second that land, checked against the contract; None: not measured.
-        predicting: Rows a second that the live version predicts.
-        requests: Requests of one row a second over HTTP; None: not measured.
-        fitting: Rows times boosting rounds a second of the live version's recipe.
-        check_seconds: Of a check: its start, reading, drift, and its probe.
-        retraining_work: Rows times rounds of a retraining at the size of today.
-        rows: That have landed.
-        features: Of the live version.
-        row_bytes: That a landed row takes on the disk.
+        landing: Rows per second that land and are checked against the contract; None if not measured.
+        predicting: Rows per second that the live version predicts.
+        requests: Requests per second of one row each, over HTTP; None if not measured.
+        fitting: Rows times boosting rounds per second, for the live version's recipe.
+        check_seconds: Seconds for a check: its start, reading, drift tests and probe.
+        retraining_work: Rows times boosting rounds of a retraining at today's size.
+        rows: Landed rows.
+        features: Features of the live version.
+        row_bytes: Bytes on disk per landed row.
     """
 
     landing: float | None
@@ -48,21 +48,21 @@ class CoreRates:
 
     @written
     def retraining_seconds(self) -> float:
-        """Of a core, for a retraining at the size of today."""
+        """Processor seconds for a retraining at today's size."""
         return self.retraining_work / self.fitting
 
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """What is asked of an installation.
+    """The load to plan for.
 
     Args:
-        models: How many, all like this one.
-        rows_a_day: That land for each model, and are predicted.
-        requests_a_second: For each model, of one row.
-        checks_a_day: Of each model.
-        retrainings_a_month: Of each model.
-        years: Of rows that are kept.
+        models: Number of models, all like this one.
+        rows_a_day: Rows per day that land and are predicted, for each model.
+        requests_a_second: Requests per second of one row each, for each model.
+        checks_a_day: Checks per day, for each model.
+        retrainings_a_month: Retrainings per month, for each model.
+        years: Years for which rows are kept.
     """
 
     models: int
@@ -83,13 +83,14 @@ class MachineNeed:
     """The machine that a load needs.
 
     Args:
-        landing: Cores at work on average, and so the others.
-        predicting: Rows that land.
-        requests: Over HTTP.
-        checks: Of all models.
-        retraining: Of all models, with as many rows as are kept.
-        memory_gb: Services, a process for each model that answers requests, and one retraining at a time.
-        disk_gb: Landed rows of all years, and their predictions.
+        landing: Average number of busy cores for landing rows.
+        predicting: Average number of busy cores for predicting landed rows.
+        requests: Average number of busy cores for HTTP requests.
+        checks: Average number of busy cores for the checks of all models.
+        retraining: Average number of busy cores for the retrainings of all models, with all rows that are kept.
+        memory_gb: Memory in GB for the services, one process for each model that answers requests, and one retraining
+            at a time.
+        disk_gb: Disk space in GB for the landed rows of all years and their predictions.
     """
 
     landing: float
@@ -102,12 +103,12 @@ class MachineNeed:
 
     @written
     def busy(self) -> float:
-        """Cores at work on average."""
+        """Average number of busy cores in total."""
         return self.landing + self.predicting + self.requests + self.checks + self.retraining
 
     @written
     def cores(self) -> int:
-        """Cores to have, so that none is at work for more than six tenths of the time."""
+        """Cores to provide, so that each is busy at most 60 % of the time."""
         return max(ceil(self.busy / USED), 1)
 
 

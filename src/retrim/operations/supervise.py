@@ -206,15 +206,15 @@ def read_states(installation: Installation) -> dict[str, PartState]:
 
 @dataclass(frozen=True)
 class PartSeen:
-    """A part, as it was found.
+    """A part of `retrim up` and its state.
 
     Args:
-        name: What it is called.
+        name: Name of the part.
         state: `runs`, `starts`, `ended` or `off`.
-        since: Since when, as far as supervisord knows it.
-        address: Where it answers; empty: nowhere.
-        login: The file that holds its login; empty: it asks for none on this machine.
-        starts: How often it was started since `retrim up` began; 0 where systemd starts it.
+        since: Since when, as reported by supervisord.
+        address: Address on which it answers; empty if it has none.
+        login: File that holds its login; empty if it needs none on this machine.
+        starts: Number of starts since `retrim up` began; 0 if systemd starts it.
     """
 
     name: str

@@ -169,17 +169,17 @@ class Levels:
 
 @dataclass(frozen=True)
 class ColumnLook:
-    """A column at a glance.
+    """Summary of a column.
 
     Args:
-        name: Its name.
-        type: As params.yaml has it.
-        role: The same.
-        hidden: Why no value of it is shown; empty: all may be.
+        name: Name of the column.
+        type: Type, as in params.yaml.
+        role: Role, as in params.yaml.
+        hidden: Why its values are not shown; empty if they may be.
         rows: Of the table.
         missing: Rows without a value.
-        missing_by: Share missing in each part of the history; NaN in a part without rows.
-        distinct: Different values.
+        missing_by: Share of missing values in each part of the history; NaN for a part without rows.
+        distinct: Number of different values.
         most: Rows of the commonest value.
         numbers: Of a number that may be shown.
         levels: Of a category that may be shown.

@@ -36,12 +36,12 @@ class LeakParams(SettingsSection):
 
 @dataclass(frozen=True)
 class Leak:
-    """A column, or several together, that give the answer away.
+    """A column, or several together, that leak the target.
 
     Args:
-        columns: Their names.
-        probe: What it was caught by.
-        seen: What was seen, with a value where one says it.
+        columns: Names of the columns.
+        probe: Test that found the leak.
+        seen: What was found, with an example value if that helps.
         bare: The same without a value; empty: `seen` holds none.
     """
 

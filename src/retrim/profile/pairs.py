@@ -23,10 +23,10 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Pair:
-    """A feature against the target.
+    """A feature and the target.
 
     Args:
-        name: The feature.
+        name: Name of the feature.
         tells: Share of the target's uncertainty that it takes away, 0 to 1.
         labels: What each cell of the feature is called; the last may be `missing`.
         rows: Rows of each cell, shape (cells,).
@@ -166,10 +166,10 @@ STRONG = 0.95
 
 @dataclass(frozen=True)
 class Related:
-    """Strengths of all pairs of columns.
+    """Association between all pairs of columns.
 
     Args:
-        names: The columns.
+        names: Names of the columns.
         strength: -1 to 1 between numbers, 0 to 1 otherwise, shape (columns, columns); 0 where nothing is known.
     """
 
@@ -262,11 +262,11 @@ def _ratio(cells: np.ndarray, scaled: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Rows that come more than once, event time and key aside.
+    """Duplicate rows, ignoring event time and key.
 
     Args:
-        rows: Rows whose features and target an earlier row had.
-        conflicting: Rows whose features another row has with another target.
+        rows: Rows with the same features and target as an earlier row.
+        conflicting: Rows with the same features as another row and a different target.
     """
 
     rows: int

@@ -393,12 +393,12 @@ COUNTS = re.compile(
 
 @dataclass(frozen=True)
 class ExpectationDraft:
-    """One expectation, and how often it would have set a batch aside for nothing.
+    """A drafted expectation, and how many past batches it would have quarantined.
 
     Args:
         expectation: As the suite holds it.
         blocked: Held-out past batches that break it.
-        batches: Held-out past batches.
+        batches: Number of held-out past batches.
     """
 
     expectation: Expectation
@@ -407,7 +407,7 @@ class ExpectationDraft:
 
     @property
     def kept(self) -> bool:
-        """One that would have blocked any of them is dropped: those batches were real."""
+        """Whether the draft is kept: an expectation that any held-out batch breaks is dropped."""
         return self.blocked == 0
 
     def as_record(self) -> dict[str, Any]:

@@ -222,14 +222,14 @@ Weight = Literal["stop", "warn", "tell"]
 
 @dataclass(frozen=True)
 class TableNote:
-    """One thing seen.
+    """A note about the table.
 
     Args:
-        about: Kind of finding, in one word or two, such as `decimal comma`.
-        column: Column it is about; empty: the table.
+        about: Kind of the note, such as `decimal comma`.
+        column: The column that it is about; empty if it is about the table.
         seen: What was found, with its figure.
-        done: What was made of it, or what to do.
-        weight: How much it matters.
+        done: What was done about it, or what to do.
+        weight: How important it is.
     """
 
     about: str

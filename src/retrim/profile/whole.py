@@ -293,10 +293,10 @@ def _by_chance(reference: Counts, current: Counts, *, category: bool) -> np.ndar
 
 @dataclass(frozen=True)
 class Champion:
-    """The live version's view.
+    """What the profile uses of the live version.
 
     Args:
-        version: Its number.
+        version: Number of the version.
         levels: Categories that it knows, of each category feature.
         weights: What each feature weighs in its predictions, 0 or more; empty where its bundle does not say.
     """
@@ -307,7 +307,7 @@ class Champion:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The same as shares of the whole, the weightiest first."""
+        """Importance of each feature as a share of the total, highest first."""
         whole = sum(self.weights.values())
         ranked = sorted(self.weights.items(), key=lambda pair: (-pair[1], pair[0]))
         return {name: weight / whole if whole > 0 else 0.0 for name, weight in ranked}
@@ -418,13 +418,13 @@ MOST_CLASSES = 8
 
 @dataclass(frozen=True)
 class TargetLook:
-    """The target over the history.
+    """The target over time.
 
     Args:
         labelled: Rows with a target.
         lines: By what each shows: mean and quartiles of a regression, share of each class; shape (parts,), NaN where a
             part has no labelled row.
-        classes: Rows of each class, commonest first; empty of a regression.
+        classes: Rows of each class, most frequent first; empty for a regression.
     """
 
     labelled: int
@@ -479,28 +479,29 @@ LARGEST = 1e100
 
 @dataclass(frozen=True)
 class TableProfile:
-    """What a look found.
+    """A profile of a table.
 
     Args:
         table: What was looked at.
-        sampled: Rows drawn for what is not counted on all of them.
+        sampled: Rows in the sample from which everything is computed that is not counted on all rows.
         periods: Parts of the history.
-        columns: Every column at a glance, in the order of params.yaml.
-        target: The target over time; None where its values may not be shown.
-        pairs: Each feature against the target, the telling ones first; empty where too few rows are labelled.
-        related: How features hang together: the most telling ones, and those before others in params.yaml.
+        columns: Summary of every column, in the order of params.yaml.
+        target: The target over time; None if its values may not be shown.
+        pairs: Each feature with the target, most informative first; empty if too few rows have a label.
+        related: Association between the target and the most informative features, at most 60; if none is known, the
+            first features of params.yaml.
         moved: How far features and target moved from the first part of the history.
         gaps: Whether missing values look random, of features and target that have some.
         collinear: How well each number is told by a sum of the others; None: fewer than two that vary.
         batch_missing: Share missing in each batch, of each column that has gaps; batches in the order of arrival.
         batch_sizes: How many batches each of those figures is of.
-        doubles: Rows that come more than once.
+        doubles: Duplicate rows.
         noise: Rows whose label is likely wrong; None: not looked for.
         suspects: Keys of those shown, or their numbers in the order of time where a key may not be shown.
-        leaks: Columns that give the answer away.
+        leaks: Columns that leak the target.
         unseen: Share of the newest fifth of the rows whose category the champion does not know, by feature.
-        champion: The live version's view; None: there is none.
-        prepared: Preparing steps that are declared, a sentence each.
+        champion: The live version; None if there is none.
+        prepared: Declared preprocessing steps, one sentence per step.
         given: What was noticed while the table was read.
     """
 

@@ -232,15 +232,15 @@ CELL = 16  # bytes of a cell, so that few rows of very many columns are decoded 
 
 @dataclass(frozen=True)
 class ChunkPart:
-    """Which part of a large file a piece is.
+    """Position of a chunk in a large file.
 
     Args:
-        of: sha256 of the file's bytes.
-        number: Counted from 1.
-        count: Pieces of the file.
-        first: Row of the file that its first row is, counted from 0 without the header.
-        rows: Rows it has.
-        after: Rows of the file after it.
+        of: SHA-256 of the large file.
+        number: Number of the chunk, from 1.
+        count: Number of chunks of the file.
+        first: Row of the file with which the chunk begins, from 0, without the header.
+        rows: Rows of the chunk.
+        after: Rows of the file after the chunk.
     """
 
     of: str

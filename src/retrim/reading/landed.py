@@ -100,19 +100,19 @@ def batch_id(digest: str) -> str:
 
 @dataclass(frozen=True)
 class BatchFile:
-    """One landed batch.
+    """A landed batch.
 
     Args:
-        kind: Rows, or labels of rows landed before.
-        digest: sha256 of the source file's bytes.
+        kind: `rows`, or `labels` of rows that landed before.
+        digest: SHA-256 of the source file's bytes.
         arrived: When it landed, UTC.
-        correction: Whether it was landed as a correction.
-        released: Why a person landed it in spite of its faults; empty when it had none.
-        of: sha256 of the large file that it is a piece of; empty when it is none.
+        correction: Whether it landed as a correction.
+        released: Why a person landed it despite its faults; empty if it had none.
+        of: SHA-256 of the large file that it is a chunk of; empty if it is not a chunk.
         rows: Number of rows.
-        path: Where the file lies.
+        path: Path of the landed file.
         schema: What its columns were declared when it landed.
-        suspicious: What was suspicious about it when it landed; empty: nothing.
+        suspicious: Why it was suspicious when it landed; empty if it was not.
     """
 
     kind: Kind
@@ -532,14 +532,14 @@ FOLDER = "withdrawn"
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """A batch that was taken back.
+    """A withdrawn batch.
 
     Args:
-        batch: Which.
-        digest: sha256 of the source file's bytes.
-        at: From when on it is left out, UTC.
-        by: Who did it.
-        reason: Why.
+        batch: Id of the batch.
+        digest: SHA-256 of the source file's bytes.
+        at: Time from which the batch is left out, UTC.
+        by: Who withdrew it.
+        reason: Why it was withdrawn.
     """
 
     batch: str

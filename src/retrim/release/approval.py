@@ -83,10 +83,10 @@ class WaitingVersion:
     """A version that waits for a person.
 
     Args:
-        version: Its number.
+        version: Number of the version.
         run: The run that made it.
         since: When it began to wait.
-        expires: When silence refuses it.
+        expires: When it is refused if nobody answers.
         reason: The verdict of the gate.
     """
 

@@ -80,12 +80,12 @@ MOST_BYTES = 10_000_000  # of an attestation: one has some kB
 
 @dataclass(frozen=True)
 class ValidAttestation:
-    """An attestation of a rebuild that is what was signed, by a key that counts.
+    """A rebuild attestation with a valid signature by an accepted key.
 
     Args:
         said: What it says.
-        signer: Of the key that signed it: SHA-256 of its bytes, 64 hex digits.
-        whose: Why its signer counts: ours, trusted, or given.
+        signer: SHA-256 of the key that signed it, 64 hex digits.
+        whose: Why the key is accepted: ours, trusted, or given.
     """
 
     said: Unwritten[RebuildStatement]
@@ -277,12 +277,13 @@ def _no_number(text: str) -> Any:
 
 @dataclass(frozen=True)
 class VerifiedLog:
-    """A log that is what was signed.
+    """A release log whose signatures were verified.
 
     Args:
-        rows: Moves in it.
-        in_git: Rows that also lie in git.
-        head: Digest of the last one; None where there is none. Noted elsewhere, it proves later that none is gone.
+        rows: Rows of the log.
+        in_git: Rows that are also in git.
+        head: Digest of the last row; None if the log is empty. If you keep it elsewhere, you can prove later that no
+            row was removed.
     """
 
     rows: int
@@ -292,17 +293,17 @@ class VerifiedLog:
 
 @dataclass(frozen=True)
 class LoggedMove:
-    """A move of the champion.
+    """A row of the release log.
 
     Args:
-        sequence: Place in the log, from 1.
-        version: What went live.
-        previous: What was live before; None: nothing.
+        sequence: Position in the log, from 1.
+        version: The version that went live.
+        previous: The version that was live before; None if there was none.
         action: `promote`, `restore`, `rollback`, `probation rollback` or `import`.
-        by: Who.
-        reason: Why.
-        as_of: The moment that the run, the check or the command took for now.
-        at: When, by the clock.
+        by: Who released it.
+        reason: Why it was released.
+        as_of: As-of date of the run, check or command.
+        at: Time of the release, by the clock.
         digest: SHA-256 of the signed row.
         signer: Fingerprint of the key.
     """
@@ -419,17 +420,17 @@ def _altered(workspace: Workspace, broken: BrokenLog, copies: Container[int | No
 
 @dataclass(frozen=True)
 class LiveVersion:
-    """What is live.
+    """The live version.
 
     Args:
-        version: Its number.
-        as_of: As of when it went live, by what the run, check or command took for now.
-        since: Since when, by the clock.
-        by: Who moved it, or decided that it moves.
-        reason: Why.
-        action: What the release log calls the move.
-        previous: The champion that it replaced, which a rollback goes back to. Where a recipe was fitted once more that
-            is not the version that was judged, but the one before.
+        version: Number of the version.
+        as_of: As-of date of the run, check or command that released it.
+        since: Time of the release, by the clock.
+        by: Who released it, or decided to.
+        reason: Why it was released.
+        action: The release log's word for the release.
+        previous: The champion that it replaced, to which a rollback returns. If the promoted recipe was fitted again,
+            this is the champion before the evaluated version, not that version.
     """
 
     version: int

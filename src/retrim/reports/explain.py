@@ -61,18 +61,18 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class PredictionLineage:
-    """Where a stored prediction came from.
+    """The origin of a stored prediction.
 
     Args:
-        request: Id of the call that made it; None: made before calls had one.
-        at: When.
-        batch: The landed batch of its row; None: not known.
-        version: Whose it is.
-        run: Made the version.
+        request: Id of the call that made it; None if it was made before calls had ids.
+        at: When it was made.
+        batch: The landed batch of its row; None if it is not known.
+        version: The version that made it.
+        run: The run that made the version.
         commit: The code and settings of that run; None for an imported version.
-        raw_digest: SHA-256 of the rows that it was made from; None: not noted.
+        raw_digest: SHA-256 of the rows that the version was made from; None if it was not recorded.
         bundle: SHA-256 of the version's bundle.
-        verdict: The gate's, on the version.
+        verdict: The gate's verdict on the version.
     """
 
     request: str | None
@@ -107,15 +107,15 @@ def lineage_of(workspace: Workspace, prediction: StoredPrediction) -> Prediction
 
 @dataclass(frozen=True)
 class ExplainedRow:
-    """An explanation, and what was explained.
+    """An explained prediction.
 
     Args:
-        version: Whose prediction it is.
-        key: Of the landed row; None for one that was given.
-        event: When it happened; None as above.
-        as_of: The moment whose knowledge the features are: when it was predicted, or now. None as above.
-        stored: What was stored: a number, or one a class; None where nothing was.
-        agrees: Whether the version says the same now from the same features; None where nothing was stored.
+        version: The version that made the prediction.
+        key: Key of the landed row; None if the row was given.
+        event: Event time of the row; None if the row was given.
+        as_of: Time as of which the features are known: when the row was predicted, or now. None if the row was given.
+        stored: The stored prediction: a number, or one number per class; None if none was stored.
+        agrees: Whether the version predicts the same now from the same features; None if none was stored.
         explanation: The parts.
         lineage: Where the stored prediction came from; None where nothing was stored.
     """

@@ -16,14 +16,14 @@ FAIRNESS, PROXIES = "verdict/fairness.json", "features/proxies.json"
 
 @dataclass(frozen=True)
 class VersionFairness:
-    """What is known of a version's fairness.
+    """The fairness of a version.
 
     Args:
-        version: Its number.
+        version: Number of the version.
         fairness: Figures by group; null: no groups are declared.
-        proxies: How well features tell each forbidden column; null: none is forbidden.
-        checks: The gate's checks about either.
-        notes: Of the verdict.
+        proxies: How well features predict each forbidden column; null: none is forbidden.
+        checks: The gate's checks of fairness and proxies.
+        notes: Notes of the verdict.
     """
 
     version: int

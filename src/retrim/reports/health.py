@@ -66,11 +66,11 @@ class HealthFault:
 
 @dataclass(frozen=True)
 class Health:
-    """How a workspace is.
+    """The health of a workspace.
 
     Args:
         level: `ok`, `warning`, `critical` or `unknown`.
-        said: What is wrong, each with what to do, the gravest first; or that nothing is.
+        said: What is wrong and what to do, most severe first; or that nothing is wrong.
         model: Name of the model.
     """
 
@@ -146,16 +146,16 @@ BAD_ENDS = ("crashed", "failed", "unpushed")
 
 @dataclass(frozen=True)
 class ModelPlace:
-    """A model, in its workspace or in a store that it shares.
+    """A model, in its workspace or in a shared store.
 
     Args:
-        model: Its name; empty where the workspace cannot be read.
-        workspace: Its folder; None where only the store knows it.
-        store: The store's address without its password and its query.
-        live: The version that is live; None: none yet.
-        since: When that went live.
-        last_check: As of when it was checked last.
-        faults: What waits for a person, is late, or went wrong.
+        model: Name of the model; empty if the workspace cannot be read.
+        workspace: Folder of the workspace; None if the model is known only from the store.
+        store: Address of the store, without its password and its query.
+        live: The live version; None before the first version.
+        since: When that version went live.
+        last_check: As-of date of the last check.
+        faults: What waits for a person, is late, or failed.
         address: The store's address with its query, which tells stores apart and is never shown.
     """
 

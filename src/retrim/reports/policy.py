@@ -210,22 +210,22 @@ class BacktestRequest:
 
 @dataclass(frozen=True)
 class PolicyFacts:
-    """A policy that was tried.
+    """A policy in a backtest.
 
     Args:
-        name: As `retrim policy set` takes it.
-        retrainings: How many it makes.
-        refused: Runs that the gate refused.
-        waited: Checks at which a person had to start the retraining, and nobody was there.
+        name: Name of the policy, as in `retrim policy set`.
+        retrainings: Number of retrainings.
+        refused: Runs that the gate would have refused.
+        waited: Checks at which a person would have had to start the retraining.
         loss: Mean loss over the windows.
-        cost: Loss and retrainings together, in mean loss times checks.
-        ratio_to_hindsight: `cost` over that of the best schedule in hindsight.
-        probe_cost: What its probes cost.
-        ratio_with_probe: The ratio with the probes.
-        periodic_median: Cost of as many retrainings at even distances, median over their phases.
-        periodic_best: The cheapest phase.
-        decided: The moments at which it retrains.
-        changes: Settings that switch it on; None: it cannot be switched on.
+        cost: Loss plus retrainings, in mean loss times checks.
+        ratio_to_hindsight: `cost` divided by the cost of the best schedule in hindsight.
+        probe_cost: Cost of its probes, in mean loss times checks.
+        ratio_with_probe: The same ratio with the cost of the probes.
+        periodic_median: Cost of a periodic schedule with as many retrainings: median over its phases.
+        periodic_best: Cost of the best phase of that schedule.
+        decided: Times at which it retrains.
+        changes: Settings that switch it on; None if it is only for comparison.
     """
 
     name: str
@@ -245,19 +245,19 @@ class PolicyFacts:
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """What came of it.
+    """The result of a backtest.
 
     Args:
         setting: Losses and delays.
         outcomes: Every policy, the cheapest first.
         choice: The one to recommend.
-        guards: What kept the accumulated gain of params.yaml from retraining, and what that cost.
-        holdout: Where too few rows may judge for the gain that the accumulated gain of params.yaml found; None:
-            nowhere.
-        retraining_cost: Of a retraining, in mean loss times checks.
+        guards: Guards that kept the rule `gain` of params.yaml from retraining, and what that cost.
+        holdout: Checks at which there are too few holdout rows to show the accumulated gain of params.yaml; None if
+            there are none.
+        retraining_cost: Cost of a retraining, in mean loss times checks.
         unit: What 1 in the unit of params.yaml is in these.
         loss: Name of the loss.
-        digest: Of all that the fits rest on.
+        digest: Digest of everything that the fits depend on.
         recipe: What was fitted.
         rows: Of the history.
     """
@@ -276,7 +276,7 @@ class BacktestResult:
 
     @property
     def held_back(self) -> float:
-        """Windows that a run keeps back from training."""
+        """Windows that a run holds out from training."""
         matrix = self.setting.matrix
         return self.setting.delays.held_back + matrix.back / matrix.cut.blocks
 
@@ -286,10 +286,10 @@ class BacktestResult:
         Returns:
             policies: Every [policy](#policy), the cheapest first.
             hindsight: The best schedule in hindsight: `retrainings`, `loss`, `cost`, `decided`.
-            interval: Of what the recommended policy saves.
-            windows: How many checks were tried.
-            from: First check.
-            until: Last check.
+            interval: Interval of what the recommended policy saves.
+            windows: Number of checks in the backtest.
+            from: Time of the first check.
+            until: Time of the last check.
             label_delay: Windows until labels are known.
             deployment_delay: Windows until a new model is live.
         """

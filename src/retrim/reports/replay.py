@@ -222,13 +222,13 @@ def alone() -> None:
 
 @dataclass(frozen=True)
 class ReplayRun:
-    """A replay that was run.
+    """A finished replay.
 
     Args:
         replay: What was asked.
         moments: Both sides.
         losses: Mean loss of history and replay, of the rows that happened since the moment before; by moment.
-        summary: Over all of it.
+        summary: Totals of the replay.
     """
 
     replay: Replay
@@ -244,9 +244,9 @@ class ReplayRun:
         """The record that `--json` prints.
 
         Returns:
-            folder: Workspace of the replay.
-            from: First moment.
-            until: Last moment.
+            folder: Workspace of the replay, relative to this one.
+            from: First moment of the replay.
+            until: Last moment of the replay.
             settings: Settings that differ: `key`, `history`, `replay`.
             moments: By moment: `at`, both sides under `history` and `replay`, `losses`, `differs`, `why`.
         """

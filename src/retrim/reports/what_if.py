@@ -42,13 +42,13 @@ USUAL = {"space", "stop_share", "max_rounds", "patience"}
 
 @dataclass(frozen=True)
 class WhatIf:
-    """What was tried, and what came of it.
+    """The measured effect of a change of settings.
 
     Args:
         changes: Dotted keys with the value as it is and as tried.
         compared: Both on the same rows.
-        loss: What they were measured by.
-        recipe: Where it is from: the champion's version, or None for the middle of the search space.
+        loss: Name of the loss.
+        recipe: Version whose recipe was used; None for the middle of the search space.
         seconds: That the fits of either side took.
     """
 

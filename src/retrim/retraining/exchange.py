@@ -82,14 +82,14 @@ FROM_COMMIT = ("requirements.lock", "dvc.lock", "dvc.yaml", "params.yaml", "data
 
 @dataclass(frozen=True)
 class ExportedVersion:
-    """A version in a file.
+    """An exported version.
 
     Args:
-        version: Its number.
-        file: Where it was written.
-        sha256: Of the file: the same version in the same state is the same file.
-        bytes: Of the file.
-        proved: Whether an attestation of a rebuild goes along that says *identical*.
+        version: Number of the version.
+        file: The file that was written.
+        sha256: SHA-256 of the file. The same version in the same state gives the same file.
+        bytes: Size of the file, in bytes.
+        proved: Whether the file contains the attestation of a rebuild that was *identical*.
     """
 
     version: int
@@ -301,15 +301,15 @@ IMPORTED = "imported"  # kind of row of a release envelope
 
 @dataclass(frozen=True)
 class ImportedVersion:
-    """What came of an import.
+    """The result of an import.
 
     Args:
         state: promoted, refused, waiting for a person, or deferred.
-        version: Its number here; None where it is deferred: then nothing of it is kept.
-        reason: In a sentence.
-        origin: Where it is from.
-        environment: How this machine differs from the one it was made on, a line each.
-        proof: What the attestation of its rebuild says.
+        version: Number of the version here; None if it was deferred, in which case nothing is stored.
+        reason: The reason, in one sentence.
+        origin: Where the version was made.
+        environment: How this machine differs from the one that made the version, one line per difference.
+        proof: What the attestation of the version's rebuild says.
     """
 
     state: str

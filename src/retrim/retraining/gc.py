@@ -40,13 +40,14 @@ from retrim.stats.codec import Unwritten, key, written
 
 @dataclass(frozen=True)
 class GarbageItem:
-    """Something that was looked at.
+    """A file or folder that was inspected.
 
     Args:
-        what: Run directory, sign, trial log, environment, prediction, copy, taken file, run cache, cache or MLflow run.
-        name: Which.
-        frees: Bytes that are free once it is gone.
-        why: Why it is kept, or why it goes.
+        what: Its kind: run directory, sign (a lock file), trial log, environment, prediction, copy, taken file, run
+            cache, cache or MLflow run.
+        name: Its name.
+        frees: Bytes that its removal frees.
+        why: Why it is kept or removed.
         remove: Removes it; None where it is kept.
     """
 
@@ -191,7 +192,7 @@ class Pruned:
     """What was kept and what went, or would go.
 
     Args:
-        dry: Whether nothing was removed.
+        dry: Whether this was a dry run, which removes nothing.
         pieces: All that was looked at, in the order in which it is removed.
     """
 

@@ -50,14 +50,15 @@ INPUTS = ("dvc.yaml", "params.yaml", "requirements.lock", "expectations", "src")
 
 @dataclass(frozen=True)
 class RebuildResult:
-    """What a rebuild gave.
+    """The result of a rebuild.
 
     Args:
-        version: The version.
-        identical: Every output has the recorded hash.
-        differences: What differs, a line each; empty when identical.
-        executed: Stages that were seen to run.
-        proved: It is identical, and was made in an environment built from the recorded lock, with no cached output.
+        version: Number of the version.
+        identical: Whether every output has the recorded hash.
+        differences: What differs, one line per difference; empty if identical.
+        executed: Stages that were observed to run.
+        proved: Whether it is identical and was rebuilt in an environment made from the recorded lock, without cached
+            outputs.
     """
 
     version: int
@@ -127,9 +128,9 @@ class BuiltEnvironment:
     """The environment of a version.
 
     Args:
-        version: The version.
-        folder: Its environment, with bin/python.
-        code: The wheel in it; None where the code of the version lies in the src/ of its tag.
+        version: Number of the version.
+        folder: Folder of the environment, with bin/python.
+        code: The wheel in it; None if the version's code is in the src/ of its tag.
     """
 
     version: int
@@ -285,16 +286,17 @@ PERSON = "asked for by a person"
 
 @dataclass(frozen=True)
 class RebuildProof(RebuildResult):
-    """A version that was proved, or not, and the attestation that says so.
+    """A proof of a version, whether it succeeded or not, and its attestation.
 
     Args:
-        version: The version.
-        identical: Every output has the recorded hash.
-        differences: What differs, a line each; empty when identical.
-        executed: Stages that were seen to run.
-        proved: It is identical, and was made in an environment built from the recorded lock, with no cached output.
-        attestation: Where it lies.
-        largest_difference: Of predictions on the judged rows; None: not known.
+        version: Number of the version.
+        identical: Whether every output has the recorded hash.
+        differences: What differs, one line per difference; empty if identical.
+        executed: Stages that were observed to run.
+        proved: Whether it is identical and was rebuilt in an environment made from the recorded lock, without cached
+            outputs.
+        attestation: File of the attestation.
+        largest_difference: Largest difference between predictions on the holdout rows; None if it is not known.
     """
 
     attestation: Path

@@ -118,11 +118,11 @@ EXAMPLE = 100
 
 @dataclass(frozen=True)
 class UnseenValues:
-    """Values of a category that training did not know.
+    """Category values that were not seen in training.
 
     Args:
-        rows: That hold one.
-        example: The first of them by spelling.
+        rows: Rows that have such a value.
+        example: The first such value in alphabetical order.
     """
 
     rows: int
@@ -134,18 +134,18 @@ class UnseenValues:
 
 @dataclass(frozen=True)
 class PredictedRows:
-    """What was predicted.
+    """The result of predicting a file.
 
     Args:
-        request: Id of the request: of the rows, the version and OUT.
-        version: Whose predictions.
-        rows: Predicted.
-        rejected: Rows that could not be.
-        out: Where they are.
-        rejected_in: Where rejected cells are; None without any.
-        at: When.
-        unseen: By feature; the model took such values for missing.
-        already: Whether an earlier call had done it all.
+        request: Id of the request, computed from the rows, the version and OUT.
+        version: The version that made the predictions.
+        rows: Rows that were predicted.
+        rejected: Rows that could not be predicted.
+        out: Where the predictions are.
+        rejected_in: Where the rejected cells are listed; None if there are none.
+        at: When the predictions were made.
+        unseen: Category values that were not seen in training, by feature. The model treats them as missing.
+        already: Whether an earlier call had already made all predictions.
     """
 
     request: str

@@ -24,17 +24,17 @@ BISECTIONS = 60
 
 @dataclass(frozen=True)
 class RunningSums:
-    """What is kept of a series of numbers; enough for its evidence, and of one size for ever.
+    """Sums of a series of numbers, of constant size, from which its evidence is computed.
 
     Distances are taken from the first number: those of a series that never changes are 0 and not what rounding left.
 
     Args:
         count: Numbers so far.
-        first: The first of them.
-        last: The last of them.
-        total: The sum of their distances from the first.
-        squares: The sum of the squares of those.
-        neighbours: The sum of the products of each distance with the one before.
+        first: First number.
+        last: Last number.
+        total: Sum of the distances from the first number.
+        squares: Sum of the squared distances.
+        neighbours: Sum of the products of each distance and the one before it.
     """
 
     count: int

@@ -78,7 +78,7 @@ EXAMPLES_KEPT = 10
 
 @dataclass(frozen=True)
 class Example:
-    """One row that breaks a rule. Rows are counted from 0, the header not among them."""
+    """A row that breaks a rule. Rows are counted from 0, without the header."""
 
     row: int | None
     key: str | None
@@ -87,14 +87,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Fault:
-    """One rule that a batch breaks.
+    """A rule that a batch breaks.
 
     Args:
-        column: Column it is about; empty when it is the whole file.
-        rule: What has to hold, in words, with its bound.
-        count: Rows that break it, at most `EXAMPLES_KEPT` of them in `examples`; 1 for a whole file.
+        column: The column that the rule is about; empty if it is about the whole file.
+        rule: The rule in words, with its bound.
+        count: Rows that break the rule, of which `examples` shows at most `EXAMPLES_KEPT`; 1 for a whole file.
         examples: The first of those rows.
-        releasable: Whether a person may land the batch in spite of it.
+        releasable: Whether a person may land the batch despite this fault.
         cure: What to do.
     """
 

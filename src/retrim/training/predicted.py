@@ -171,13 +171,13 @@ MISSING, UNSEEN = "missing", "not seen in training"
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one feature adds.
+    """The contribution of one feature.
 
     Args:
-        feature: Its name.
-        value: What the row holds, as text.
-        note: `missing`, `not seen in training`, or empty. The model takes both for missing.
-        contribution: In units of the raw score.
+        feature: Name of the feature.
+        value: Value in the row, as text.
+        note: `missing`, `not seen in training`, or empty. The model treats both as missing.
+        contribution: Contribution, in units of the raw score.
     """
 
     feature: str
@@ -188,18 +188,18 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A prediction and its parts: `base` and all contributions sum to `score`, and `link` makes `output` of that.
+    """An explained prediction: `base` and all contributions sum to `score`, and the inverse of `link` gives `output`.
 
     Args:
         task: regression, binary or multiclass.
         link: What the score is.
         explained: The class that is explained; None for a regression.
         base: Score of the average training row.
-        added: Of each feature, the largest first.
+        added: Contribution of each feature, largest first.
         score: The raw score.
         output: Predicted number, or probability of the explained class.
-        outputs: Probability of every class; empty for a regression.
-        remainder: Sum of the parts less the score: what floating point left.
+        outputs: Probability of each class; empty for a regression.
+        remainder: Sum of the parts minus the score: the rounding error.
     """
 
     task: str
