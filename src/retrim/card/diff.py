@@ -56,8 +56,7 @@ class FeatureChanges:
 
 @dataclass(frozen=True)
 class StepChange:
-    """A preprocessing step that differs: `came`, `gone` or `other`. For `other`, both values of each fitted parameter.
-    """
+    """A preprocessing step that differs: `came`, `gone`, or `other` with both values of each fitted parameter."""
 
     step: str
     change: str

@@ -365,8 +365,7 @@ NEVER = "never"
 
 @dataclass(frozen=True)
 class PolicyChoice:
-    """The policy that was cheapest on the first part of the history, and its result on the rest, which did not choose
-    it.
+    """The policy that was cheapest on the first part of the history, and its result on the rest.
 
     Args:
         name: Name of the policy.

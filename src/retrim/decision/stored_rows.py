@@ -169,8 +169,7 @@ class OriginProof:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an imported version was made: its number and commit there, and the fingerprint of the key that signed it.
-    """
+    """Where an imported version was made: its number and commit there, and the fingerprint of the signing key."""
 
     model: str
     version: int

@@ -333,9 +333,7 @@ class MeasuredGroup:
 
 @dataclass(frozen=True)
 class MeasuredColumn:
-    """The groups of one column, and for each measure the two groups that differ most; None if fewer than two are
-    judged.
-    """
+    """The groups of one column, and for each measure the two that differ most; None if fewer than two are judged."""
 
     column: str
     least_rows: int

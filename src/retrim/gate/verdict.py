@@ -87,8 +87,7 @@ class Verdict:
 
     @written
     def reason(self) -> str:
-        """What decided, in one sentence: every failed check, or else the gain over the champion or the naive baseline.
-        """
+        """What decided, in one sentence: every failed check, else the gain over the champion or the naive baseline."""
         failed = [check.text for check in self.checks if not check.passed]
         if failed:
             return "; ".join(failed)

@@ -188,11 +188,11 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """An explained prediction: `base` and all contributions sum to `score`, and the inverse of `link` gives `output`.
+    """An explained prediction: `base` and all contributions sum to `score`, which `link` converts to `output`.
 
     Args:
         task: regression, binary or multiclass.
-        link: What the score is.
+        link: Scale of the score.
         explained: The class that is explained; None for a regression.
         base: Score of the average training row.
         added: Contribution of each feature, largest first.
