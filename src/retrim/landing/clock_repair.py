@@ -42,8 +42,7 @@ class DateMove:
 
 @dataclass(frozen=True)
 class Repair:
-    """Dates that change, whether the change was made or only planned, and why dates stay in the future, in sentences.
-    """
+    """Dates that change, whether they were changed or only planned, and why dates stay in the future, in sentences."""
 
     done: bool
     moves: tuple[DateMove, ...]
