@@ -268,7 +268,7 @@ def refused(labelled: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_refusal_says_why_and_starts_the_cooldown(refused: dict[str, Any]) -> None:
     assert refused[48]["run"]["state"] == "refused"
-    assert "(99.0% and 0 needed)" in refused[48]["run"]["reason"]
+    assert "(needed: 99.0%, and above 0)" in refused[48]["run"]["reason"]
     assert refused[52]["check"]["reason"].startswith("cooldown, check 1 of 1 after the last run (drift in ")
 
 

@@ -84,7 +84,7 @@ def test_rodents_of_twelve_classes_go_through_every_check_of_the_gate(server: st
     assert made[1]["state"] in ("promoted", "refused"), made
     assert set(checks) >= CHECKS
     assert "expected calibration error" in checks["calibration"]["text"]
-    assert "of rows get another class than from the champion" in checks["churn"]["text"]
+    assert "of rows get a different class than from the champion" in checks["churn"]["text"]
 
 
 def _land(world: World, folder: Path, piece: Any) -> str:

@@ -138,7 +138,7 @@ def test_more_rows_than_there_are_to_keep_back_are_no_cure() -> None:
 
     assert size.short is not None
     assert "split.judge_rows" not in size.short
-    assert size.short.endswith("; no single setting would show it on so few rows")
+    assert size.short.endswith("; no single setting would show it with so few rows")
 
 
 def seen(gain: float, noise: float, *, blocks: int, rows: int, seed: int) -> ShownEvidence:

@@ -79,13 +79,16 @@ def _difference(moved: np.ndarray, spread: float, params: AgreementParams) -> Ch
     largest = float(np.quantile(moved, MOST))
     share = largest / spread if spread else float(np.finfo(float).max) * (largest > 0)
     shown = f"{share:.1%}" if share < 1000 else "more than 1,000 times"
-    text = f"99 % of the predictions move by {shown} of their spread or less, {params.difference:.1%} allowed"
+    text = f"99 % of the predictions change by at most {shown} of their spread, {params.difference:.1%} allowed"
     return Check("agreement: predictions", share <= params.difference, share, params.difference, text, None)
 
 
 def _loss(own: float, other: float, params: AgreementParams) -> Check:
     worse = (own - other) / other if other else float(np.finfo(float).max) * (own > 0)
-    text = f"mean loss {own:.4g} on the holdout rows, {other:.4g} of the judged model; {params.loss:.1%} worse allowed"
+    text = (
+        f"mean loss {own:.4g} on the holdout rows against {other:.4g} of the judged model; at most {params.loss:.1%} "
+        "worse allowed"
+    )
     return Check("agreement: loss", worse <= params.loss, worse, params.loss, text, None)
 
 

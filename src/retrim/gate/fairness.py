@@ -533,14 +533,14 @@ def _limit(column: ColumnStanding, measure: str, limit: float) -> Check:
     said = measure.replace("_", " ")
     name = f"fairness: {column.column} {said}"
     found, small = column.differences[measure], column.small(measure)
-    aside = f"; not judged, as fewer than {column.least_rows} rows: {', '.join(small)}" if small else ""
+    aside = f"; not evaluated, with fewer than {column.least_rows} rows: {', '.join(small)}" if small else ""
     if found is None:
         text = f"{said} by {column.column}: fewer than two groups to compare{aside}"
         return Check(name, True, 0.0, limit, text, None)
     low, high = found.interval
     text = (
         f"{said} of {column.column} {found.high} {found.high_figure:.3g} against {found.low_figure:.3g} "
-        f"of {found.low}: {found.figure:.3g} apart, between {low:.3g} and {high:.3g}, at most {limit:g} allowed{aside}"
+        f"of {found.low}: difference {found.figure:.3g} ({low:.3g} to {high:.3g}), at most {limit:g} allowed{aside}"
     )
     return Check(name, low <= limit, found.figure, limit, text, found.interval)
 
@@ -630,6 +630,6 @@ def _small(standing: FairnessStanding) -> list[str]:
         few = [f"{name} ({count})" for name, count in pairs if count < column.least_rows]
         if few:
             notes.append(
-                f"groups of {column.column} not judged, as fewer than {column.least_rows} rows: {', '.join(few)}"
+                f"groups of {column.column} with fewer than {column.least_rows} rows, not evaluated: {', '.join(few)}"
             )
     return notes

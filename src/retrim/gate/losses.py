@@ -165,7 +165,7 @@ def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, re
     most = gate.worst_fold
     parts = [part for part in spans(len(losses), gate.folds) if len(part) > 1]
     if not parts:
-        return Check("worst fold", True, 0.0, most, "no fold has 2 rows, so none was looked at", None)
+        return Check("worst fold", True, 0.0, most, "no fold has 2 rows, so no fold was evaluated", None)
     each = 1 - (1 - gate.confidence) / len(parts)
     gains = [
         relative_gains(losses[part], champion[part], confidences=(each,), resampling=resampling)[0] for part in parts
@@ -174,8 +174,8 @@ def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, re
     worst = min(surely or gains, key=lambda gain: gain.figure)
     figure, (low, high) = -worst.figure, (-worst.high, -worst.low)
     shown = f"{figure:+.1%}" if abs(figure) <= SAYABLE else f"beyond {np.sign(figure) * SAYABLE:+.0%}"
-    sure = f", surely above {low:+.1%}" if abs(low) <= SAYABLE else ""
-    asked = "" if most is None else f"; refused when surely above {most:+.1%}"
+    sure = f", lower bound {low:+.1%}" if abs(low) <= SAYABLE else ""
+    asked = "" if most is None else f"; refused if the lower bound exceeds {most:+.1%}"
     text = f"worst of {len(parts)} folds {shown} against the champion's loss{sure}{asked}"
     return Check("worst fold", not surely, figure, most, text, (low, high))
 
@@ -190,7 +190,7 @@ def gain(found: RelativeGain, told: str, *, least: float, corrected: float | Non
         corrected: The gain without the luck of the choice, which is told beside it; None: there was no choice.
     """
     passed = found.figure >= least and found.low > 0
-    text = f"{told} ({least:.1%} and 0 needed)"
+    text = f"{told} (needed: {least:.1%}, and above 0)"
     if corrected is not None and abs(corrected) <= SAYABLE:
         text += f"; {corrected:.1%} when corrected for choosing the best"
     return Check("gain", passed, found.figure, least, text, found.interval)
@@ -204,7 +204,7 @@ def non_inferiority(found: RelativeGain, *, most: float) -> Check:
     """
     shown = f"{-found.low:+.1%}" if abs(found.low) <= SAYABLE else f"beyond {-np.sign(found.low) * SAYABLE:+.0%}"
     sure = confidence_text(found.confidence)
-    text = f"at worst {shown} against the champion's loss ({sure} confidence), at most {most:+.1%}"
+    text = f"at worst {shown} against the champion's loss ({sure} confidence), at most {most:+.1%} allowed"
     return Check("non-inferiority", found.low >= -most, -found.low, most, text, None)
 
 
@@ -365,6 +365,6 @@ def spent(error: float, *, uses: float, power: float) -> float:
 
 def reuse(times: float, *, confidence: float) -> Check:
     """Says how often the rows have judged before, and what the gain is asked for; it refuses nothing by itself."""
-    often = "never judged before" if times == 0 else f"judged {times:.3g} times before"
-    text = f"these rows have {often}; the gain has to hold with {confidence_text(confidence)} confidence"
+    often = "for no earlier verdict" if times == 0 else f"{times:.3g} times for earlier verdicts"
+    text = f"these rows were used {often}; the gain has to hold with {confidence_text(confidence)} confidence"
     return Check("re-use", True, times, None, text, None)

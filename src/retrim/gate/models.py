@@ -67,7 +67,7 @@ def calibration(
     its = None if champion is None else miscalibration(champion, limit, resampling)
     if own is None:
         return []
-    asked = "" if limit.most is None else f"; refused when surely above {limit.most:.1%}"
+    asked = "" if limit.most is None else f"; refused if the lower bound exceeds {limit.most:.1%}"
     low, high = own.interval
     text = f"{own.text} (error {low:.1%} to {high:.1%}){asked}"
     checks = [Check("calibration", limit.most is None or low <= limit.most, own.error, limit.most, text, own.interval)]
@@ -75,7 +75,7 @@ def calibration(
         return checks
     added = own.error - its.error
     low, high = _reflected(added, own.drawn - its.drawn, limit.confidence)
-    asked = "" if limit.worse is None else f"; refused when surely above {limit.worse:+.1%}"
+    asked = "" if limit.worse is None else f"; refused if the lower bound exceeds {limit.worse:+.1%}"
     text = f"calibration error {added:+.1%} against the champion's {its.error:.1%} ({low:+.1%} to {high:+.1%}){asked}"
     passed = limit.worse is None or low <= limit.worse
     return [*checks, Check("calibration kept", passed, added, limit.worse, text, (low, high))]
@@ -163,18 +163,18 @@ def churn(
     if len(scored.losses) < 2:
         return None
     limit = "" if most is None else f"{most:.1%}" if scored.classes else f"{most:.2f}"
-    asked = "" if most is None else f"; refused when surely above {limit}"
+    asked = "" if most is None else f"; refused if the lower bound exceeds {limit}"
     if scored.classes:
         flipped = (scored.labels != champion.labels).astype("float64")
         figure, interval = _share(flipped, confidence, resampling)
         low, high = interval
-        text = f"{figure:.1%} of rows get another class than from the champion ({low:.1%} to {high:.1%}){asked}"
+        text = f"{figure:.1%} of rows get a different class than from the champion ({low:.1%} to {high:.1%}){asked}"
     else:
         change = np.abs(scored.predicted - champion.predicted) / (float(np.std(scored.actual)) or 1.0)
         figure, interval = _percentile(change, confidence, block_rows=resampling.block_rows)
         low, high = interval
         text = (
-            f"99 % of predictions move by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
+            f"99 % of predictions change by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
             f"{high:.2f}){asked}"
         )
     return Check("churn", most is None or interval[0] <= most, figure, most, text, interval)
@@ -243,7 +243,7 @@ def worst_slice(
     """
     found = _cut(rows, features, losses - champion, champion, limit, cut, block_rows=resampling.block_rows)
     if not found.names:
-        text = f"no slice has {cut.least_rows} rows, so none was looked at"
+        text = f"no slice has {cut.least_rows} rows, so no slice was evaluated"
         return Check("worst slice", True, 0.0, limit.worst, text, None)
     beyond = found.added - (limit.worst or 0.0) * found.base
     scale = np.sqrt(np.square(beyond).sum(axis=0))
@@ -259,7 +259,7 @@ def worst_slice(
     sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
     text = f"worst of {len(found.names)} slices, {found.names[worst]}: {shown} against the champion's loss there{sure}"
     if limit.worst is not None:
-        text += f"; refused when surely above {limit.worst:+.1%}"
+        text += f"; refused if the lower bound exceeds {limit.worst:+.1%}"
     return Check("worst slice", passed, figure, limit.worst, text, interval)
 
 

@@ -68,7 +68,7 @@ class Size:
     def text(self) -> str:
         """The sentence for a person."""
         if self.effect is None or self.power is None:
-            return f"{self.rows} rows judge"
+            return f"{self.rows} holdout rows"
         gain = f"{self.effect.gain:.1%} (standard error {self.effect.error:.1%})"
         return self.short or f"{self.rows} holdout rows: a gain of {gain} passes {self.power:.0%} of the time"
 
@@ -195,13 +195,13 @@ def _short(effect: ProbedEffect, asked: GainTarget, *, most: int, power: float, 
     needed = rows_needed(effect, asked, most=most)
     noise = effect.noise / asked.block_rows**0.5
     text = (
-        f"a gain of {effect.gain:.1%} with a noise of {noise:.1%} per block of {asked.block_rows} rows passes on "
-        f"{most} rows {power:.0%} of the time; "
+        f"on {most} holdout rows, a gain of {effect.gain:.1%} with a noise of {noise:.1%} per block of "
+        f"{asked.block_rows} rows passes {power:.0%} of the time; "
     )
     text += "no number of rows would suffice" if needed is None else f"{needed} rows would be needed for 80%"
     cures = [f"split.judge_rows: {needed}"] if needed is not None and needed <= there else []
     cures += _lower(effect, asked, most)
-    cure = f"to show it, set {', or '.join(cures)}" if cures else "no single setting would show it on so few rows"
+    cure = f"to show it, set {', or '.join(cures)}" if cures else "no single setting would show it with so few rows"
     return f"{text}; {cure}"
 
 
@@ -310,10 +310,10 @@ class Detectable:
     @written
     def text(self) -> str:
         """The sentence for a person."""
-        when = "" if self.by is None else f", by {self.by:%Y-%m-%d}"
+        when = "" if self.by is None else f" (by {self.by:%Y-%m-%d})"
         return (
             f"{self.rows} rows show a gain of {self.gain:.1%} or more; "
-            f"{self.more_rows} rows{when}, would show {self.more_gain:.1%}"
+            f"{self.more_rows} rows{when} would show {self.more_gain:.1%} or more"
         )
 
 

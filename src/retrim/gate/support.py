@@ -139,12 +139,12 @@ def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
 def supported(found: Support) -> Check:
     """Says what earlier checks have shown; it refuses nothing by itself."""
     if not found.checks:
-        text = f"no earlier check has rows from before these; a first look has {found.part:.1%} of the error"
+        text = f"no earlier check has rows older than these; a first look may use {found.part:.1%} of the error"
         return Check("evidence", True, 1.0, None, text, None)
     checks = f"{found.checks} check{'' if found.checks == 1 else 's'}"
     text = (
         f"rows of {checks} before these are {found.gain:.3g} times as likely as if such refits were no better, and "
-        f"{found.non_inferiority:.3g} times as likely as if they were worse; with {found.part:.1%} of the error for "
-        "this look"
+        f"{found.non_inferiority:.3g} times as likely as if they were worse; this look may use {found.part:.1%} of "
+        "the error"
     )
     return Check("evidence", True, found.gain, None, text, None)

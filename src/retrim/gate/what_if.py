@@ -69,9 +69,9 @@ class ComparedWays:
         """What the interval allows to say."""
         sure = f"{self.gain.confidence:.0%} confidence"
         if max(abs(end) for end in (self.gain.figure, *self.gain.interval)) > SAYABLE:
-            return f"mean loss {self.after:.4g} against {self.before:.4g}; a share of so small a loss says nothing"
+            return f"mean loss {self.after:.4g} against {self.before:.4g}; the loss is too small for a relative gain"
         if not any(self.gain.interval):
-            return f"no difference: both lose the same on {len(self.keys)} rows"
+            return f"no difference: both have the same loss on {len(self.keys)} rows"
         figure, low, high = (f"{each:+.1%}" for each in (self.gain.figure, self.gain.low, self.gain.high))
         if self.gain.low > 0:
             return f"better: gain {figure}, above {low} with {sure}"
