@@ -74,7 +74,7 @@ def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
     desk.land(desk.rows(0, 10), 10)
     checked = desk.check(10)
 
-    assert (checked.outcome, checked.reason) == ("retrain", "no version is live: the first is made")
+    assert (checked.outcome, checked.reason) == ("retrain", "no version is live, so the first is made")
     assert (checked.record["champion"], checked.record["reading"]) == (None, None)
 
 

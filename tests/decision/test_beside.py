@@ -37,7 +37,7 @@ def test_without_a_row_nothing_is_found_and_it_says_so() -> None:
     found = compared(np.empty(0), np.empty(0))
 
     assert (found.outcome, found.rows) == ("going on", 0)
-    assert "no row with a label that has come yet" in found.said
+    assert "no rows yet whose label has arrived" in found.said
 
 
 def test_it_is_over_after_the_rows_of_its_longest_length() -> None:

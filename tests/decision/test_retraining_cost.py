@@ -35,7 +35,7 @@ def test_with_a_version_the_price_is_also_a_multiple_of_its_loss() -> None:
     retraining_cost = RetrainingCost(MONEY, "mae", 80.0)
 
     assert retraining_cost.first_losses == 25
-    assert retraining_cost.sentence.endswith("version 1 was judged with 80, so that is 25 times it.")
+    assert retraining_cost.sentence.endswith("that is 25 times the loss of version 1 on its holdout rows, 80.")
 
 
 @given(cost=amounts, per_unit=amounts)

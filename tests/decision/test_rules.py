@@ -100,7 +100,7 @@ def test_a_settled_timetable_is_counted_from_the_settlement_and_due_again_in_its
     said = [schedule_rule(replace(evidence, timetable_settled=at), PARAMS) for at in settled]
 
     assert [each.fires for each in said] == [False, True]
-    assert said[0].text.startswith(f"a person acknowledged it at {settled[0].isoformat()}, the next is due at ")
+    assert said[0].text.startswith(f"a person acknowledged it at {settled[0].isoformat()}, the next run is due at ")
 
 
 def test_a_run_after_a_settlement_is_what_the_timetable_counts_from() -> None:
@@ -121,7 +121,7 @@ def test_a_loss_above_its_band_names_the_reach_that_would_have_been_enough() -> 
     evidence = replace(QUIET, loss=1.5, band=Band(centre=1.0, iqr=0.2, sd=0.1))
     said = performance_rule(evidence, PARAMS)
 
-    assert (said.fires, said.text) == (True, "loss 1.5 against 1.3, the top of the band (1 and 3 sd of 0.1)")
+    assert (said.fires, said.text) == (True, "loss 1.5 against 1.3, the top of the band (1 plus 3 sd of 0.1)")
     assert [figure in said.change for figure in ("loss 1.3 ", "reach of 5 ")] == [True, True]
 
 

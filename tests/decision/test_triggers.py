@@ -254,7 +254,7 @@ def test_a_deferral_without_a_date_waits_for_a_change() -> None:
     decision = decide(replace(FIRING, deferral=waits(None)), params())
 
     assert decision.outcome == "none"
-    assert decision.reason == "a deferred run waits for rows, labels or other settings"
+    assert decision.reason == "a deferred run waits for new rows, labels or settings"
 
 
 def test_a_deferred_first_version_waits_too() -> None:

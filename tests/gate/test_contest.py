@@ -102,7 +102,7 @@ class TestTheShortlist:
         )
 
         assert list(kept) == [2]
-        assert left_out == {1: "1 of 2 are judged, and others are newer"}
+        assert left_out == {1: "only 1 of 2 are judged, and others are newer"}
 
     def test_holds_all_where_there_are_few(self) -> None:
         assert shortlist({1: previous_champion(17), 2: previous_champion(0)}, ROWS, loss="mae", most=2, rows=5)[1] == {}

@@ -189,7 +189,7 @@ def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: p
     if version is None:
         return None
     reason = next(check.text for check in made.judged.checks if check.name == "previous champion")
-    said = f"{reason}; judged beside version {made.version}"
+    said = f"{reason}; the new model is version {made.version}, which was refused"
     _bring_back(workspace, version, against=made.made_from.champion, by=by, reason=said, now=now)
     return version
 

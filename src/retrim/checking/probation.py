@@ -223,7 +223,7 @@ def _after(
             row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, previous_champion)
         )
     except (RefusedError, BadInputError) as error:
-        said = f"version {watch.version} cannot be compared with {watch.against}, the champion before: {error}"
+        said = f"version {watch.version} cannot be compared with the previous champion, {watch.against}: {error}"
         return replace(before, outcome="over", said=said, until=now, ended=now)
     if not len(rows):
         return replace(before, until=now)

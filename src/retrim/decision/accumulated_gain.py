@@ -131,9 +131,10 @@ class RetrainingCost:
             f"{retraining_cost:.4g} "
             f"for one usual check, or by {retraining_cost / 10:.4g} for ten of them"
         )
-        if self.first_loss is None:
+        if self.first_losses is None:
             return f"{said}."
-        return f"{said}; version 1 was judged with {self.first_loss:.4g}, so that is {self.first_losses:.4g} times it."
+        first = f"{self.first_losses:.4g} times the loss of version 1 on its holdout rows, {self.first_loss:.4g}"
+        return f"{said}; that is {first}."
 
     @written
     def first_losses(self) -> float | None:

@@ -108,7 +108,7 @@ def restore_instead(
     if manual:
         reason = f"{text}; but manual is set: `retrim versions rollback --to {previous_champions.best} --reason ...`"
         return replace(decision, outcome="held", reason=reason, change="a person", fired=())
-    return replace(decision, outcome="restore", reason=text, change="a previous champion that lost more", fired=())
+    return replace(decision, outcome="restore", reason=text, change="a previous champion with a higher loss", fired=())
 
 
 class PreviousChampionParams(SettingsSection):
@@ -205,7 +205,7 @@ def shortlist(
     }
     kept = sorted(previous_champions, key=lambda version: (means.get(version, 0.0), -version))[:most]
     better = f"did better on {len(unseen)} rows before the holdout rows" if len(unseen) else "are newer"
-    why = f"{most} of {len(previous_champions)} are judged, and others {better}"
+    why = f"only {most} of {len(previous_champions)} are judged, and others {better}"
     return {version: previous_champions[version] for version in kept}, {
         each: why for each in previous_champions if each not in kept
     }
@@ -229,11 +229,11 @@ def settle(
     means = {version: float(each.mean()) for version, each in losses.items()}
     best, new = int(of_previous.winner), verdict.losses[verdict.winner]
     back = of_previous.promote and (not verdict.promote or means[best] < new)
-    said = f"mean loss {means[best]:.4g}, that of the best new one {new:.4g}"
+    said = f"mean loss {means[best]:.4g} against {new:.4g} of the best new model"
     if back:
         text = f"version {best}, a previous champion, goes live again instead: it passes the gate, {said}"
     else:
-        passes = "passes the gate, but loses more" if of_previous.promote else "does not pass the gate"
+        passes = "passes the gate, but has a higher loss" if of_previous.promote else "does not pass the gate"
         text = f"the best of {len(means)} previous champions, version {best}, {passes}: {said}"
     check = Check("previous champion", not back, means[best], new, text, None)
     contest = PreviousChampionsLook(left_out, means, of_previous, best if back else None)

@@ -237,16 +237,16 @@ def in_words(
     watch: ProbationState, judged: ProbationVerdict, params: ProbationParams, *, role: str | None = None
 ) -> str:
     """A sentence with the figures; of a probation, or of what was answered as shadow or canary."""
-    who = f"version {watch.version} against {watch.against}{', the champion before' if role is None else ''}"
+    who = f"version {watch.version} against {watch.against}{', the previous champion' if role is None else ''}"
     if not watch.rows:
-        return f"{who}: no row {'that neither has seen' if role is None else 'with a label that has come'} yet"
+        return f"{who}: no rows yet {'that are new to both' if role is None else 'whose label has arrived'}"
     seen = (
         f"{who}: loss {watch.new / watch.rows:.4g} against {watch.previous / watch.rows:.4g} on {watch.rows} rows in "
         f"{watch.checks} check{'' if watch.checks == 1 else 's'}, {judged.effect:+.1%} in {watch.worse.count} blocks"
     )
     evidence = (
-        f"evidence {judged.evidence_worse:.3g} of {1 / params.alpha_rollback:.3g} needed that it is worse, "
-        f"{judged.evidence_fine:.3g} of {1 / params.alpha_confirm:.3g} that it is not worse by {params.min_effect:.1%}"
+        f"evidence that it is worse: {judged.evidence_worse:.3g} of {1 / params.alpha_rollback:.3g} needed, that it is "
+        f"not worse by {params.min_effect:.1%}: {judged.evidence_fine:.3g} of {1 / params.alpha_confirm:.3g}"
     )
     return f"{seen}; {evidence}"
 
@@ -349,7 +349,7 @@ def roll_back_instead(
     """
     if judged.outcome != "worse":
         return decision
-    change = "a probation with less evidence that the new champion is worse"
+    change = "less evidence from the probation that the new champion is worse"
     if manual:
         reason = (
             f"worse on probation: {said}; but manual is set: `retrim versions rollback --to {against} --reason ...`"

@@ -130,7 +130,7 @@ def _loads(answers: FreshAnswers, params: ReleaseParams) -> ReleaseCheck:
     name, limit = "loads", params.load_seconds
     if answers.failure is not None:
         return ReleaseCheck(name, False, None, limit, f"a fresh process could not load it: {answers.failure}")
-    text = f"a fresh process loaded it and answered within {answers.seconds:.2f} s, at most {limit:g} s"
+    text = f"a fresh process loaded it and answered within {answers.seconds:.2f} s, {limit:g} s allowed"
     return ReleaseCheck(name, True, answers.seconds, limit, text)
 
 
@@ -142,14 +142,14 @@ def _answers(answers: FreshAnswers, *, again: bool) -> ReleaseCheck:
         text = "its bundle is from before reference rows were kept" if again else "its bundle has no reference rows"
         return ReleaseCheck(name, again, None, TOLERANCE, text)
     said = (
-        f"{answers.rows} stored reference rows: predictions differ by {answers.farthest:.1e}, at most {TOLERANCE:.0e}"
+        f"{answers.rows} stored reference rows: predictions differ by {answers.farthest:.1e}, {TOLERANCE:.0e} allowed"
     )
     return ReleaseCheck(name, answers.farthest <= TOLERANCE, min(answers.farthest, 1e300), TOLERANCE, said)
 
 
 def _size(size: int, most: float | None) -> ReleaseCheck:
     found = size / MEGABYTE
-    said = f"predicting takes {found:.3g} MB" + ("" if most is None else f", at most {most:g} MB")
+    said = f"predicting takes {found:.3g} MB" + ("" if most is None else f", {most:g} MB allowed")
     return ReleaseCheck("size", most is None or found <= most, found, most, said)
 
 
@@ -157,5 +157,5 @@ def _latency(rows: int, found: Latency, most: float | None) -> ReleaseCheck:
     what = "one row" if rows == 1 else f"{rows:,} rows"
     said = f"{what} in {found.median:.3g} ms, the slowest 1 % in {found.p99:.3g} ms"
     if most is not None:
-        said += f", at most {most:g} ms"
+        said += f", {most:g} ms allowed"
     return ReleaseCheck(f"latency: {what}", most is None or found.p99 <= most, found.p99, most, said)

@@ -316,7 +316,7 @@ def gain_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     refuses = pays and evidence.preview is not None and not evidence.preview.passes
     more = accumulated_gain.expected(ahead) - accumulated_gain.balance
     text = (
-        f"accumulated gain {accumulated_gain.balance:.4g}{f' and {more:.4g} to come' if more > 0 else ''} against "
+        f"accumulated gain {accumulated_gain.balance:.4g}{f' plus {more:.4g} expected' if more > 0 else ''} against "
         f"retraining cost {retraining_cost:.4g} "
         f"and {errors:g} standard errors ({errors * accumulated_gain.error:.4g})"
     )
@@ -331,7 +331,7 @@ def _gain_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
     ahead = evidence.ahead + evidence.pending
     expected = accumulated_gain.expected(ahead)
     if refuses:
-        return "it would have fired had a refit passed the gate on the newest rows"
+        return "it would have fired if a refit had passed the gate on the newest rows"
     if pays:
         clear = (
             f", or at {accumulated_gain.balance / accumulated_gain.error:.3g} standard errors or more"
@@ -407,12 +407,12 @@ def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     """Fires when `triggers.every` is due, counted from the last promotion or refusal, or from its acknowledgement."""
     if evidence.last_run is None:
         return RuleResult(
-            "schedule", False, "no run yet to count from", "a first run, from which the timetable is counted"
+            "schedule", False, "no run has been made yet", "a first run, from which the timetable counts"
         )
     start = max(evidence.last_run, evidence.timetable_settled or evidence.last_run)
     due = next_due(params.every, start)
     what = "the last run was as of" if start == evidence.last_run else "a person acknowledged it at"
-    since = f"{what} {start.isoformat()}, the next is due at {due.isoformat()}"
+    since = f"{what} {start.isoformat()}, the next run is due at {due.isoformat()}"
     fires = evidence.now >= due
     moment = "at any check before" if fires else "at the first check at or after"
     not_ = " not" if fires else ""
@@ -445,7 +445,7 @@ def _outside(
     fires = loss > top
     text = (
         f"{what} {loss:.4g} against {top:.4g}, the top of the band "
-        f"({band.centre:.4g} and {params.band.reach:g} {params.band.unit} of {unit:.4g})"
+        f"({band.centre:.4g} plus {params.band.reach:g} {params.band.unit} of {unit:.4g})"
     )
     if fires:
         change = f"it would not have fired at {what} {top:.4g} or less"
@@ -457,7 +457,7 @@ def _outside(
 @RULES.register("manual", starts=False, repeats=False)
 def manual_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     """Never fires itself. With it, a person decides on every alarm of the other rules."""
-    text = "nothing starts by itself: every alarm is a person's to decide on"
+    text = "nothing starts by itself: a person decides on every alarm"
     return RuleResult("manual", False, text, "a person: `retrim retrain --reason ...`; or another rule in its place")
 
 
@@ -517,7 +517,7 @@ def decide(evidence: Evidence, params: TriggerParams) -> Decision:
 def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
     """The decision if no rule is evaluated: a run is in progress or awaited, or no version exists yet."""
     if evidence.going_on is not None:
-        going = f"{evidence.going_on} is in progress; its result comes first"
+        going = f"{evidence.going_on} is in progress; the next decision waits for its result"
         return replace(quiet, reason=going, change="the end of that run")
     if evidence.waiting is not None:
         waits = f"the version of {evidence.waiting} waits for a person's approval; no other run is started meanwhile"
@@ -533,7 +533,7 @@ def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -
             reason = f"{_on_hold(evidence)} until {missing} more rows have matured; or {_released()}"
             change = f"{missing} more mature rows; or {_released()}"
             return replace(quiet, outcome="held", reason=reason, change=change, stopped="hold")
-        first = replace(quiet, reason="no version is live: the first is made", change="a live version")
+        first = replace(quiet, reason="no version is live, so the first is made", change="a live version")
         return _start(first, evidence, params, fired=())
     return None
 
@@ -545,14 +545,14 @@ def _tried_again(quiet: Decision, deferral: Deferral, evidence: Evidence, params
         what = "rows, labels or settings have changed since a run was deferred"
         again = replace(quiet, reason=what, change="nothing new since then")
     elif until is None:
-        waits = "a deferred run waits for rows, labels or other settings"
+        waits = "a deferred run waits for new rows, labels or settings"
         return replace(quiet, reason=waits, change="a check after one of them has changed, which tries it again")
     elif evidence.now < until:
         waits = f"a deferred run waits for labels until {until.isoformat()}"
         change = f"a check at or after {until.isoformat()}, or after rows, labels or settings have changed"
         return replace(quiet, reason=waits, change=change)
     else:
-        due = f"labels awaited until {until.isoformat()} are due now"
+        due = f"labels that a deferred run waited for until {until.isoformat()} are due now"
         again = replace(quiet, reason=due, change=f"a check before {until.isoformat()}")
     return _start(again, evidence, params, fired=deferral.rules)
 
@@ -568,7 +568,7 @@ def _with_alarms(quiet: Decision, firing: list[RuleResult], evidence: Evidence, 
         since = evidence.checks_since_run
         assert since is not None
         cooling = f"cooldown, check {since} of {params.cooldown_checks} after the last run"
-        change = f"a cooldown of fewer than {since} checks, or waiting for {params.cooldown_checks - since + 1} more"
+        change = f"a cooldown of fewer than {since} checks, or {params.cooldown_checks - since + 1} more checks"
         return replace(quiet, reason=f"{cooling} ({texts})", change=change, stopped="cooldown")
     circling = _circling(evidence, left, params)
     held = tuple(sorted({*evidence.held, *circling}))
@@ -639,9 +639,9 @@ def _hold_ends(evidence: Evidence, params: TriggerParams) -> tuple[str, str]:
     """Why nothing starts while refusals hold, and what would end that."""
     beyond = _beyond(evidence, params)
     if beyond is None:
-        return f"{_on_hold(evidence)} for {_released()}", _released()
+        return f"{_on_hold(evidence)}; it ends only by {_released()}", _released()
     grown = f"an accumulated gain above {beyond:.4g}, now {evidence.accumulated_gain.balance:.4g}"
-    return f"{_on_hold(evidence)}; it ends by itself at {grown}; or {_released()}", f"{grown}; or {_released()}"
+    return f"{_on_hold(evidence)}; it ends at {grown}, or by {_released()}", f"{grown}; or {_released()}"
 
 
 def _on_hold(evidence: Evidence) -> str:
@@ -697,8 +697,8 @@ def _why_held(evidence: Evidence, firing: list[RuleResult], circling: list[str])
     new = [name for name in circling if name not in evidence.held]
     if new:
         return (
-            f"{' and '.join(new)} started the run promoted {evidence.checks_since_run} checks ago, and another would "
-            f"only repeat it; a person has to decide: {RELEASE}"
+            f"{' and '.join(new)} started the run that was promoted {evidence.checks_since_run} checks ago, and "
+            f"another run would only repeat it; a person has to decide: {RELEASE}"
         )
     waiting = " and ".join(sorted({each.rule for each in firing}))
     return f"{waiting} has waited for a person since an earlier check: {RELEASE}"
@@ -718,7 +718,7 @@ def _over_budget(evidence: Evidence, budget: BudgetParams | None) -> tuple[str, 
     more = budget.checks - within[-budget.runs]
     count = f"{more} more check{'' if more == 1 else 's'}"
     used = f"budget: {len(within)} of {budget.runs} retrainings in {budget.checks} checks are used up, for {count}"
-    return used, f"a budget of more than {len(within)} runs, or waiting for {count}"
+    return used, f"a budget of more than {len(within)} runs, or {count}"
 
 
 def _changes(said: "tuple[RuleResult, ...] | list[RuleResult]") -> str:
@@ -751,7 +751,7 @@ class RolledBack:
     def text(self) -> str:
         """Why nothing starts by itself, in a sentence."""
         return (
-            f"version {self.version} was rolled back to from {self.left} at {self.at.isoformat()}, and "
+            f"a rollback replaced version {self.left} with version {self.version} at {self.at.isoformat()}; "
             f"{self.rows} rows have matured since, {self.needed} needed before anything starts by itself"
         )
 
