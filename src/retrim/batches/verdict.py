@@ -129,7 +129,7 @@ def gone_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | Non
     value, taken = float(found[counts.argmax()]), float(counts.max() / len(values))
     if value in known.frequent or taken < max(known.zeros, FREQUENT):
         return None
-    text = f"{share:.0%} of its values are 0, at least {known.zeros:.0%} before; {taken:.0%} are {value:g} now"
+    text = f"{share:.0%} of its values are 0, at least {known.zeros:.0%} before; {taken:.0%} are now {value:g}"
     return Concern("suspicious", "frequent value", name, text)
 
 
@@ -149,12 +149,12 @@ def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | Non
     k, m = int(beyond.sum()), len(rest)
     if 2 * k < m or m == 0 or _chance(k, m, known.count) > math.log(CHANCE):
         return None
-    was = f"{k} of {m} values that are not 0 lie beyond all {known.count} before, {known.low:.4g} to {known.high:.4g}"
+    was = f"{k} of {m} nonzero values lie outside the {known.count} earlier ones, {known.low:.4g} to {known.high:.4g}"
     for unit in UNITS:
         old = rest / unit.factor
         if unit.offset == 0 and known.low <= old.min() and old.max() <= known.high:
             verdict: Gravity = "broken" if unit.sure else "suspicious"
-            return Concern(verdict, "unit", name, f"as if in another unit, {unit.name}: {was}")
+            return Concern(verdict, "unit", name, f"as if in another unit ({unit.name}): {was}")
     return Concern("suspicious", "unit", name, was)
 
 
@@ -256,7 +256,7 @@ def numeric_concerns(
     for name, own in values.items():
         history = histories[name]
         if name in swapped:
-            text = f"looks as {swapped[name]} did before, and the reverse: the two are swapped"
+            text = f"looks as {swapped[name]} did before, and vice versa: the two columns are swapped"
             found.append(Concern("broken", "swap", name, text, swapped[name]))
             continue
         found += [
@@ -323,7 +323,7 @@ def _turned(name: str, values: np.ndarray, history: NumericHistory) -> Concern |
     below, above = float((values < 0).mean()), float((values > 0).mean())
     if history.low < 0 or below <= FILLED or above > FEW_ABOVE * below:
         return None
-    text = f"as if with the other sign: {below:.0%} of the rows are below 0, {above:.0%} above, and none was before"
+    text = f"as if with the other sign: {below:.0%} of the rows are below 0 (none before), {above:.0%} above"
     return Concern("broken", "sign", name, text)
 
 
@@ -354,7 +354,8 @@ def _in_another_unit(name: str, quantiles: np.ndarray, history: NumericHistory, 
             beyond = quantiles[-6] < history.low or quantiles[5] > history.high
             never = beyond or unit.offset != 0 or spread < spreads.min() / FAR_SCALE
             verdict: Gravity = "broken" if unit.sure and never else "suspicious"
-            return Concern(verdict, "unit", name, f"as if in another unit, {unit.name}: {_middles(quantiles, history)}")
+            text = f"as if in another unit ({unit.name}): {_middles(quantiles, history)}"
+            return Concern(verdict, "unit", name, text)
     return None
 
 
@@ -363,11 +364,11 @@ def _jumped(name: str, quantiles: np.ndarray, history: NumericHistory) -> Concer
     spread, spreads = float(_spread(quantiles)), _spread(history.windows[-NEWEST_FOR_WIDTH:])
     widest = float(_spread(history.windows).max())
     if spread > FAR_SCALE * widest > 0 or 0 < spread < spreads.min() / FAR_SCALE:
-        text = f"its spread is {spread:.4g}, {float(spreads.min()):.4g} to {widest:.4g} before"
+        text = f"its spread is {spread:.4g}; before, it was {float(spreads.min()):.4g} to {widest:.4g}"
         return Concern("suspicious", "spread", name, text)
     middle, middles = float(np.median(quantiles)), history.windows[:, len(GRID) // 2]
     if max(middle - middles.max(), middles.min() - middle) > FAR_PLACE * history.scale:
-        moved = f"it moved by more than {FAR_PLACE:g} of its spreads at once: {_middles(quantiles, history)}"
+        moved = f"it moved by more than {FAR_PLACE:g} spreads at once: {_middles(quantiles, history)}"
         return Concern("suspicious", "spread", name, moved)
     return None
 
@@ -377,7 +378,7 @@ def _drifted(
 ) -> Concern | None:
     if new <= max(novelty * history.usual, NOTICEABLE):
         return None
-    text = f"{new:.2g} spreads from any earlier window, {history.usual:.2g} at most before"
+    text = f"it is {new:.2g} spreads from the nearest earlier window, at most {history.usual:.2g} before"
     return Concern("drifted", "novelty", name, f"{text}: {_middles(quantiles, history)}")
 
 
@@ -498,8 +499,8 @@ def clock_concern(name: str, values: pd.Series, parts: dict[str, CalendarPart], 
         return None
     first = int(off.argmax())
     text = (
-        f"it follows the {column.part} of the event time, and {off.mean():.0%} of the rows do not, such as "
-        f"{own[first]} for {says[first]}"
+        f"it follows the {column.part} of the event time, but not in {off.mean():.0%} of the rows, such as "
+        f"{own[first]} instead of {says[first]}"
     )
     several = np.sort(np.unique(np.array([str(each) for each in says]), return_counts=True)[1])[:-SPLIT].sum() >= LEAST
     stuck = len(set(own)) == 1 and several
@@ -664,7 +665,8 @@ def pair_concerns(batch: np.ndarray, windows: Sequence[np.ndarray], names: Seque
                 continue
             if is_now <= APART:
                 text = (
-                    f"its correlation with {names[other]} is {is_now * sign:.2f}, at least {least:.2f} in size before"
+                    f"its correlation with {names[other]} is {is_now * sign:.2f}; its absolute value was at least "
+                    f"{least:.2f} before"
                 )
                 found.append(
                     Concern("broken" if is_now < AGAINST else "suspicious", "pair", names[one], text, names[other])
@@ -815,7 +817,7 @@ def cut_concern(
         return Concern(verdict, "cut short", "", text)
     least = min(rows / span.total_seconds() for span, rows in spans) * covered.total_seconds()
     if least >= SURELY_ROWS and len(event) < FEW_FOR_SPAN * least:
-        text = f"it has {len(event)} rows, at least {least:.0f} are usual for its span: cut short, or sampled"
+        text = f"it has {len(event)} rows, but at least {least:.0f} are usual for its span: cut short, or sampled"
         return Concern("suspicious", "cut short", "", text)
     return None
 
@@ -1002,7 +1004,7 @@ class _Columns:
             for other in self.concerns(windows[place], windows[:place], asked):
                 like = (other.column, other.check) == (concern.column, concern.check)
                 if like and GRAVER.index(other.verdict) >= step:
-                    text = f"{concern.text} (as a window was that ended {windows[place][self.data.time].iloc[-1]:%F})"
+                    text = f"{concern.text} (like the window that ended {windows[place][self.data.time].iloc[-1]:%F})"
                     return replace(concern, verdict=GRAVER[step - 1], text=text)
         return concern
 
