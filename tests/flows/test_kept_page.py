@@ -113,7 +113,7 @@ def test_with_nothing_new_the_page_has_the_pictures_of_the_page_before(desk: Des
 
     assert said == ""
     assert pictures_in(kept) == pictures_in(drawn.encode()) != ()
-    assert "the pictures are those of its page" in kept.decode()
+    assert "the pictures are those of that check" in kept.decode()
     assert again.id in kept.decode()
 
 

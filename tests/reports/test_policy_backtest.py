@@ -115,7 +115,7 @@ def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without
     assert (gate["guard"], gate["stopped"] > 0, accumulated_gain["retrainings"]) == ("gate", True, gate["refused"])
     assert gate["cost"] == pytest.approx(accumulated_gain["cost"])
     assert gate["without"] != pytest.approx(gate["cost"])
-    assert any(fact.startswith("gate: stopped a retraining by accumulated gain at") for fact in facts(done))
+    assert any(fact.startswith("gate: stopped a retraining by the rule gain at") for fact in facts(done))
 
 
 def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_would_do(make: Make) -> None:

@@ -432,7 +432,7 @@ def show_look(look: TableProfile) -> None:
         render.OUT.print(f"[{STYLES[note.weight]}]{WEIGHTS[note.weight]:>7}[/]  {told}", highlight=False, markup=True)
         render.OUT.print(f"         [dim]{escape(render.harmless(note.done))}[/]", highlight=False, markup=True)
     if not found:
-        render.OUT.print("nothing to tell", highlight=False)
+        render.OUT.print("no findings", highlight=False)
     strength = look.strength
     rows = [
         (
@@ -447,7 +447,7 @@ def show_look(look: TableProfile) -> None:
         )
         for column in look.columns[:MOST_COLUMNS]
     ]
-    heads = ("column", "type", "role", "shape", "missing", "when", "tells", "where it lies")
+    heads = ("column", "type", "role", "shape", "missing", "when", "tells", "values")
     render.show_table(heads, rows, title="Columns", brief_last=True)
     if len(look.columns) > MOST_COLUMNS:
         rest = len(look.columns) - MOST_COLUMNS

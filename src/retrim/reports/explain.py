@@ -322,7 +322,7 @@ def compare_on_common_rows(
         return ComparedVersions(notes=(f"metrics: {error}",))
     if found is None:
         note = (
-            "metrics: no judging block has rows that neither version was trained on and whose labels are here, so they "
+            "metrics: there are no holdout rows with labels that neither version was trained on, so the versions "
             "cannot be compared on the same rows"
         )
         return ComparedVersions(notes=(note,))
@@ -340,7 +340,7 @@ def compare_on_common_rows(
         return ComparedVersions(notes=(f"metrics: {error}",))
     if found.block_of == newer.version:
         notes.append(
-            f"metrics: on the rows that chose version {newer.version} as the best of its run, which favours it a little"
+            f"metrics: these rows chose version {newer.version} as the best of its run, which favours it a little"
         )
     sliced = slice_table(
         rows,

@@ -105,14 +105,14 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
     critical, warning = partial(HealthFault, HealthLevel.CRITICAL), partial(HealthFault, HealthLevel.WARNING)
     if missed is not None:
         why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
-        yield critical(f"the check of {missed:%Y-%m-%d %H:%M} was not made, {why}", "schedule")
+        yield critical(f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}", "schedule")
     if runs and runs[-1].state == "failed":
         reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
-        yield critical(f"{runs[-1].id} failed, {reason}; remove the cause, then", "retrain")
+        yield critical(f"{runs[-1].id} failed: {reason}; remove the cause, then", "retrain")
     if live is None and not waiting(workspace):
         yield warning("no version is live", "retrain")
     if live is not None and (gone := columns_gone(workspace, live.version)):
-        yield warning(f"version {live.version} reads columns that no longer land, {', '.join(gone)}", "retrain")
+        yield warning(f"version {live.version} reads columns that no longer land: {', '.join(gone)}", "retrain")
     for each in waiting(workspace):
         yield warning(f"version {each.version} waits for approval", f"versions approve {each.version} --reason WHY")
     if is_held(workspace, store.decisions(model)):

@@ -189,29 +189,29 @@ def facts(tried: BacktestResult) -> list[str]:
     """What was tried, a sentence a line."""
     setting = tried.setting
     delays, moments = setting.delays, setting.moments
-    first = f", of which the first {setting.begin} are not counted, as their labels come later" if setting.begin else ""
+    first = f", without the first {setting.begin}, whose labels come later" if setting.begin else ""
     history = (
         f"{tried.rows:,} mature rows; {setting.matrix.windows} windows from {moments[0]:%Y-%m-%d} to "
         f"{moments[-1]:%Y-%m-%d}{first}; training windows: {', '.join(setting.matrix.kinds)}"
     )
     terms = (
-        f"retraining cost {tried.retraining_cost:.4g}, in mean {tried.loss} times checks; labels known {delays.labels} "
-        f"windows later, a model live {delays.deployment} windows after the decision, the newest {tried.held_back:g} "
-        "held out from its training for the gate"
+        f"retraining cost {tried.retraining_cost:.4g}, in mean {tried.loss} times checks; windows until labels are "
+        f"known: {delays.labels}, from the decision until a model is live: {delays.deployment}, held out from training "
+        f"for the gate: {tried.held_back:g}"
     )
     words = (
-        "cost: loss summed over the windows and the retraining cost of each retraining; of hindsight: over the cost "
-        "of the best schedule, looking back, under the same delays; periodic: as many retrainings, evenly spaced"
+        "cost: loss summed over the windows plus the cost of each retraining; of hindsight: cost divided by the cost "
+        "of the best schedule in hindsight with the same delays; periodic: as many retrainings, evenly spaced"
     )
     short = [] if tried.holdout is None else [tried.holdout.text]
     return [history, terms, words, *map(_guard_in_words, tried.guards), *short]
 
 
 def _guard_in_words(guard: GuardCost) -> str:
-    met = [f"stopped a retraining by accumulated gain at {guard.stopped} checks"] if guard.stopped else []
+    met = [f"stopped a retraining by the rule gain at {guard.stopped} checks"] if guard.stopped else []
     met += [f"refused {guard.refused}"] if guard.refused else []
     cost = f"{abs(guard.share):.1%} {'more' if guard.cost >= guard.without else 'less'} than without it"
-    return f"{NAMES[guard.guard]}: {' and '.join(met)}; with it the cost is {cost}, {guard.without:.4g}"
+    return f"{NAMES[guard.guard]}: {' and '.join(met)}; with it the cost is {cost} ({guard.without:.4g})"
 
 
 def _cost_by_retraining_cost(workspace: Workspace, tried: BacktestResult) -> bytes:
