@@ -210,7 +210,7 @@ def test_a_version_that_was_refused_has_a_card_too(tmp_path: Path) -> None:
     pages = make_card(desk.workspace, 2, pictures={})
 
     assert "- **status**: never live: " in pages.markdown
-    assert "No check has looked at it while it was live." in pages.markdown
+    assert "No check was made while it was live." in pages.markdown
 
 
 def test_the_first_version_has_a_card_before_anything_went_live(tmp_path: Path) -> None:

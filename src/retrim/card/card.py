@@ -251,7 +251,7 @@ def gate(facts: Facts) -> CardSection:
     word = "promoted" if verdict.promote else "refused"
     sentences = [f"The gate {word} it: {verdict.reason}."]
     if verdict.detectable is not None:
-        sentences.append(f"What could be seen: {verdict.detectable.text}.")
+        sentences.append(f"Detectable gain: {verdict.detectable.text}.")
     sentences += [f"Note: {note}." for note in verdict.notes]
     rows = tuple(
         (
@@ -264,7 +264,7 @@ def gate(facts: Facts) -> CardSection:
         )
         for check in verdict.checks
     )
-    checks = CardTable(("check", "", "figure", "held against", "interval", "in words"), rows, VERDICT, "Checks")
+    checks = CardTable(("check", "", "figure", "threshold", "interval", "in words"), rows, VERDICT, "Checks")
     ranked = sorted(verdict.losses.items(), key=lambda item: (item[1], item[0]))
     losses = CardTable(("model", "mean loss"), tuple((name, told(loss)) for name, loss in ranked), VERDICT, "Losses")
     shown = tuple(Picture(name, title) for name, title in PICTURES[:1] if name in facts.pictures)
@@ -277,7 +277,7 @@ def metrics(facts: Facts) -> CardSection:
     tables = []
     if found:
         rows = tuple((name, told(value)) for name, value in found.items())
-        tables.append(CardTable(("metric", "on the judged rows"), rows, VERDICT))
+        tables.append(CardTable(("metric", "on the holdout rows"), rows, VERDICT))
     if facts.slices is not None and facts.slices.slices:
         tables.append(_slices(facts.slices))
     names = ("slices.png", "predicted_against_actual.png", "confusion.png", "residuals.png")
@@ -341,7 +341,7 @@ def importance(facts: Facts) -> CardSection:
     sentence = "This version keeps no exact contributions."
     if exact:
         sentence = (
-            f"Contributions are exact, of {exact.rows} of {exact.of} judged rows, in units of the raw score; the mean "
+            f"Contributions are exact, for {exact.rows} of {exact.of} holdout rows, in units of the raw score; the mean "
             "of their absolute values is the importance of a feature."
         )
     heads = ("feature", "mean absolute contribution", "share", "share of the gain")
@@ -388,17 +388,17 @@ def limits(facts: Facts) -> CardSection:
     verdict, view = facts.verdict, facts.view
     found = []
     if verdict.rows < facts.min_rows:
-        found.append(f"It was judged on {verdict.rows} rows; the gate asks for {facts.min_rows}.")
+        found.append(f"It was evaluated on {verdict.rows} holdout rows; the gate asks for {facts.min_rows}.")
     if verdict.detectable is not None:
         found.append(f"Differences from the champion below {verdict.detectable.gain:.1%} could not be told from noise.")
     if len(facts.judged):
         unseen = int((facts.judged["actual"] < 0).sum()) if view.task == "multiclass" else 0
         if unseen:
-            found.append(f"{unseen} judged rows are of a class that was not seen in training; it is never predicted.")
+            found.append(f"{unseen} holdout rows have a class that was not seen in training; it is never predicted.")
         if view.task == "multiclass":
             absent = [name for code, name in enumerate(view.classes) if not (facts.judged["actual"] == code).any()]
             if absent:
-                found.append(f"No judged row is of the class {told(absent)}: how well it is recognized is unknown.")
+                found.append(f"No holdout row has the class {told(absent)}: how well it is recognized is unknown.")
     recipe = facts.fit.recipe
     if recipe.model == "gbm" and recipe.rounds <= FEW_ROUNDS:
         found.append(
@@ -421,12 +421,12 @@ def _by_slice(facts: Facts) -> list[str]:
         return ["This bundle keeps no losses by slice."]
     looked = {each.column for each in sliced.slices}
     columns = [name for name in facts.view.features if name not in looked]
-    said = [f"Slices with fewer than {facts.least_rows} judged rows were not looked at."]
+    said = [f"Slices with fewer than {facts.least_rows} holdout rows were not evaluated."]
     if columns:
-        said.append(f"No slice of {told(columns)} was looked at: too few rows in each, or too many categories.")
+        said.append(f"No slice of {told(columns)} was evaluated: too few rows in each, or too many categories.")
     if worse := sliced.worse:
         names = "; ".join(f"{each.column} {each.name}" for each in worse[:5])
-        said.append(f"It clearly loses more than the champion in {len(worse)} of {len(sliced.slices)} slices: {names}.")
+        said.append(f"Its loss clearly exceeds the champion's in {len(worse)} of {len(sliced.slices)} slices: {names}.")
     return said
 
 
@@ -459,7 +459,7 @@ def data(facts: Facts) -> CardSection:
         ("trained on", f"{fit.rows} rows, {told(fit.since)} to {told(fit.until)}"),
         ("trained on before they were due", _early_in_words(fit.early)),
         ("training window", fit.window or facts.verdict.winner),
-        ("judged on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}"),
+        ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}"),
         ("mature rows by part", split.rows),
         ("digest of the raw batches", lineage.raw_digest),
         ("leaks allowed", "; ".join(f"{name}: {why}" for name, why in lineage.allowed_leaks.items()) or None),
@@ -477,7 +477,7 @@ def data(facts: Facts) -> CardSection:
 def _early_in_words(early: EarlyCounts | None) -> str | None:
     if early is None:
         return None
-    return f"{early.labelled} rows whose label came early, {early.waiting} without, as each class by its chance"
+    return f"{early.labelled} rows whose label came early, {early.waiting} without, weighted by each class's probability"
 
 
 def preparation(facts: Facts) -> CardSection:
@@ -493,7 +493,7 @@ def preparation(facts: Facts) -> CardSection:
         cells = (told(settings) if settings else "", f"{len(step.makes)}", "; ".join(filter(None, (found, gone))))
         rows.append((step.declared.step, told(step.columns), *cells))
     heads = ("step", "columns", "settings", "columns made", "found")
-    sentence = "In this order, learned on the training rows; for every fold and every earlier origin, on theirs."
+    sentence = "In this order, fitted on the training rows of the model, of each fold or of each earlier origin."
     return CardSection("Preparation", "preparation", (sentence,), (CardTable(heads, tuple(rows), VIEW),))
 
 
@@ -506,8 +506,8 @@ def lineage(facts: Facts) -> CardSection:
         ("decision", found.decision),
         ("commit of the run", found.commit),
         ("snapshot of the workspace", found.snapshot),
-        ("untracked files taken along", found.untracked or None),
-        ("champion it was judged against", "none" if found.champion is None else f"version {found.champion}"),
+        ("untracked files copied", found.untracked or None),
+        ("champion it was compared with", "none" if found.champion is None else f"version {found.champion}"),
         ("bundle", row.bundle),
         ("model", row.model_sha256),
         ("dvc.lock", found.dvc_lock),
@@ -653,7 +653,7 @@ def _brief(value: Any) -> str:
 def drift(facts: Facts) -> CardSection:
     """The checks at which it was live: rows, loss, what had drifted, what was decided."""
     if not facts.checks:
-        return CardSection("Since it went live", "since", ("No check has looked at it while it was live.",))
+        return CardSection("Since it went live", "since", ("No check was made while it was live.",))
     rows = []
     for check in facts.checks:
         record = check.record
@@ -673,7 +673,7 @@ def drift(facts: Facts) -> CardSection:
     sentence = (
         f"{len(rows)} check{'' if len(rows) == 1 else 's'} while it was live, {drifted} with drift over a limit; "
     )
-    sentence += f"its mean loss where it was judged: {told(before)}."
+    sentence += f"its mean loss on the holdout rows: {told(before)}."
     heads = ("check", "rows with new labels", "mean loss", "interval", "drift over its limit", "decision")
     return CardSection(
         "Since it went live", "since", (sentence,), (CardTable(heads, tuple(rows), f"{STORE}decisions"),)
@@ -709,7 +709,7 @@ def card_of(facts: Facts) -> Card:
     summary = facts_table(
         [
             ("verdict", facts.verdict.reason),
-            ("mean loss on the judged rows", f"{facts.fit.recipe.loss} {told(loss)}"),
+            ("mean loss on the holdout rows", f"{facts.fit.recipe.loss} {told(loss)}"),
             ("as of", facts.version.as_of),
             ("run in MLflow", "not known" if facts.run is None else facts.run),
         ],
