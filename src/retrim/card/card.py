@@ -341,8 +341,8 @@ def importance(facts: Facts) -> CardSection:
     sentence = "This version keeps no exact contributions."
     if exact:
         sentence = (
-            f"Contributions are exact, for {exact.rows} of {exact.of} holdout rows, in units of the raw score; the mean "
-            "of their absolute values is the importance of a feature."
+            f"Contributions are exact, for {exact.rows} of {exact.of} holdout rows, in units of the raw score; the "
+            "mean of their absolute values is the importance of a feature."
         )
     heads = ("feature", "mean absolute contribution", "share", "share of the gain")
     shown = (Picture("importance.png", "Importance"),) if "importance.png" in facts.pictures else ()
@@ -477,7 +477,7 @@ def data(facts: Facts) -> CardSection:
 def _early_in_words(early: EarlyCounts | None) -> str | None:
     if early is None:
         return None
-    return f"{early.labelled} rows whose label came early, {early.waiting} without, weighted by each class's probability"
+    return f"{early.labelled} rows whose label came early, {early.waiting} without, weighted by class probability"
 
 
 def preparation(facts: Facts) -> CardSection:

@@ -45,7 +45,7 @@ class Audit:
     """The balance of the rows.
 
     Args:
-        balances: Of each purpose that rows are counted for.
+        balances: Balance of each purpose that rows are counted for.
         found: Rows that are out of balance, at most 20 for each purpose and fault.
         lost: Batches whose rows were counted and that are no longer landed.
         disagree: Checks whose record states another number of rows than they counted.

@@ -82,7 +82,7 @@ class RetrainingCost:
     Args:
         money: `gain.money`, from which it is computed.
         loss: Name of the loss.
-        first_loss: Version 1's mean loss on the rows it was judged on; None before it.
+        first_loss: Version 1's mean loss on its holdout rows; None before version 1.
     """
 
     money: Annotated[MoneyParams, Field(exclude=True)]
@@ -138,7 +138,7 @@ class RetrainingCost:
 
     @written
     def first_losses(self) -> float | None:
-        """The retraining cost as a multiple of version 1's loss; None before it, or where that is 0."""
+        """The retraining cost as a multiple of version 1's loss; None before version 1, or if its loss is 0."""
         return self.money.retraining_cost / self.first_loss if self.first_loss else None
 
 

@@ -707,8 +707,8 @@ class ShortHoldout:
         checks: Number of those checks.
         asked: Checks at which the accumulated gain exceeded the retraining cost and the gate was asked.
         last: Time of the last of those checks.
-        most: Rows that judge at most, `split.judge_rows`.
-        why: What was found at the last of them, how many rows it would take, and which setting alone would do.
+        most: Maximum number of holdout rows, `split.judge_rows`.
+        why: The gain at the last of them, how many rows would show it, and which setting alone would suffice.
     """
 
     checks: int

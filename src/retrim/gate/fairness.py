@@ -313,7 +313,7 @@ def _error(gaps: np.ndarray, cells: np.ndarray, count: int) -> float:
 
 @dataclass(frozen=True)
 class MeasuredFigure:
-    """A measure in one group: None if no row counts, and its interval if enough rows count for it to be judged."""
+    """A measure in one group: None if no row counts; its interval if enough rows count to evaluate it."""
 
     figure: float | None
     interval: tuple[float, float] | None
@@ -333,7 +333,7 @@ class MeasuredGroup:
 
 @dataclass(frozen=True)
 class MeasuredColumn:
-    """The groups of one column, and for each measure the two that differ most; None if fewer than two are judged."""
+    """The groups of one column, and for each measure the two that differ most; None if fewer than two are evaluated."""
 
     column: str
     least_rows: int

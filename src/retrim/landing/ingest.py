@@ -277,7 +277,7 @@ class WithdrawalResult:
     """The result of a withdrawal.
 
     Args:
-        fresh: Whether anything was taken back; else all of it had been.
+        fresh: Whether anything was withdrawn now; False if all of it had been withdrawn before.
         withdrawals: Withdrawal of the batch, or of each chunk of a large file.
         rows: Rows in these batches.
         versions: Versions that were made with these batches.

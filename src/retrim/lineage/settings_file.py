@@ -377,7 +377,7 @@ class EffectiveSetting:
         key: Dotted key.
         value: The effective value.
         default: Value if it is not set; None if it must be set.
-        line: Of params.yaml, which states it; None where the default counts.
+        line: Line of params.yaml that sets it; None if the default applies.
         description: What the setting is.
     """
 

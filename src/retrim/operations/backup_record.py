@@ -32,7 +32,7 @@ class LeftOut:
     """Something that a backup does not contain.
 
     Args:
-        what: Its path or its name.
+        what: Path or name of the item.
         why: Why it is left out, or how to get it back.
     """
 
@@ -135,7 +135,7 @@ class BackupMade:
     Args:
         name: Name of the backup's record.
         where: Address of the backup, without secrets.
-        backup: The record.
+        backup: The backup's record.
         new_files: Files that had to be copied because no earlier backup holds their contents.
         new_bytes: Size of these files, in bytes.
         seconds: Duration, in seconds.

@@ -176,13 +176,13 @@ class ColumnLook:
         type: Type, as in params.yaml.
         role: Role, as in params.yaml.
         hidden: Why its values are not shown; empty if they may be.
-        rows: Of the table.
+        rows: Rows of the table.
         missing: Rows without a value.
         missing_by: Share of missing values in each part of the history; NaN for a part without rows.
         distinct: Number of different values.
-        most: Rows of the commonest value.
-        numbers: Of a number that may be shown.
-        levels: Of a category that may be shown.
+        most: Rows with the most frequent value.
+        numbers: Summary of a numeric column that may be shown.
+        levels: Categories of a column that may be shown.
     """
 
     name: str

@@ -42,7 +42,7 @@ class Leak:
         columns: Names of the columns.
         probe: Test that found the leak.
         seen: What was found, with an example value if that helps.
-        bare: The same without a value; empty: `seen` holds none.
+        bare: The same without an example value; empty if `seen` has none.
     """
 
     columns: tuple[str, ...]

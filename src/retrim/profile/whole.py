@@ -482,7 +482,7 @@ class TableProfile:
     """A profile of a table.
 
     Args:
-        table: What was looked at.
+        table: The profiled table.
         sampled: Rows in the sample from which everything is computed that is not counted on all rows.
         periods: Parts of the history.
         columns: Summary of every column, in the order of params.yaml.
@@ -490,19 +490,19 @@ class TableProfile:
         pairs: Each feature with the target, most informative first; empty if too few rows have a label.
         related: Association between the target and the most informative features, at most 60; if none is known, the
             first features of params.yaml.
-        moved: How far features and target moved from the first part of the history.
-        gaps: Whether missing values look random, of features and target that have some.
-        collinear: How well each number is told by a sum of the others; None: fewer than two that vary.
-        batch_missing: Share missing in each batch, of each column that has gaps; batches in the order of arrival.
-        batch_sizes: How many batches each of those figures is of.
+        moved: Distance of each feature and of the target from the first part of the history.
+        gaps: For features and target with missing values: whether these look random.
+        collinear: How well the other numbers predict each number; None if fewer than two vary.
+        batch_missing: Share of missing values in each batch, for each column with gaps; batches in order of arrival.
+        batch_sizes: Number of batches behind each of those shares.
         doubles: Duplicate rows.
-        noise: Rows whose label is likely wrong; None: not looked for.
-        suspects: Keys of those shown, or their numbers in the order of time where a key may not be shown.
+        noise: Rows whose label is likely wrong; None if this was not examined.
+        suspects: Keys of the rows shown, or their numbers in time order if a key may not be shown.
         leaks: Columns that leak the target.
         unseen: Share of the newest fifth of the rows whose category the champion does not know, by feature.
         champion: The live version; None if there is none.
         prepared: Declared preprocessing steps, one sentence per step.
-        given: What was noticed while the table was read.
+        given: Notes from reading the table.
     """
 
     table: ProfiledTable

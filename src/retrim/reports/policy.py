@@ -250,16 +250,16 @@ class BacktestResult:
     Args:
         setting: Losses and delays.
         outcomes: Every policy, the cheapest first.
-        choice: The one to recommend.
+        choice: The recommended policy.
         guards: Guards that kept the rule `gain` of params.yaml from retraining, and what that cost.
         holdout: Checks at which there are too few holdout rows to show the accumulated gain of params.yaml; None if
             there are none.
         retraining_cost: Cost of a retraining, in mean loss times checks.
-        unit: What 1 in the unit of params.yaml is in these.
+        unit: Value, in mean loss times checks, of 1 in the unit of params.yaml.
         loss: Name of the loss.
         digest: Digest of everything that the fits depend on.
-        recipe: What was fitted.
-        rows: Of the history.
+        recipe: The recipe that was fitted.
+        rows: Rows of the history.
     """
 
     setting: Setting

@@ -45,11 +45,11 @@ class WhatIf:
     """The measured effect of a change of settings.
 
     Args:
-        changes: Dotted keys with the value as it is and as tried.
-        compared: Both on the same rows.
+        changes: Changed settings by dotted key, with the current and the tried value.
+        compared: Both settings on the same rows.
         loss: Name of the loss.
         recipe: Version whose recipe was used; None for the middle of the search space.
-        seconds: That the fits of either side took.
+        seconds: Duration of the fits of each side, in seconds.
     """
 
     changes: dict[str, tuple[Any, Any]]

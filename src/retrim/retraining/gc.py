@@ -43,9 +43,9 @@ class GarbageItem:
     """A file or folder that was inspected.
 
     Args:
-        what: Its kind: run directory, sign (a lock file), trial log, environment, prediction, copy, taken file, run
-            cache, cache or MLflow run.
-        name: Its name.
+        what: Kind: run directory, sign (a lock file), trial log, environment, prediction, copy, taken file, run cache,
+            cache or MLflow run.
+        name: Name of the item.
         frees: Bytes that its removal frees.
         why: Why it is kept or removed.
         remove: Removes it; None where it is kept.
@@ -193,7 +193,7 @@ class Pruned:
 
     Args:
         dry: Whether this was a dry run, which removes nothing.
-        pieces: All that was looked at, in the order in which it is removed.
+        pieces: All items that were inspected, in the order in which they are removed.
     """
 
     dry: Annotated[bool, key("dry_run")]
