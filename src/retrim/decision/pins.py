@@ -11,7 +11,7 @@ from retrim.training.mode import FINAL, RunMode
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """The file of an own model, by its name in the workspace and its SHA-256."""
+    """The file of a custom model: its name in the workspace and its SHA-256."""
 
     file: str
     sha256: str
@@ -19,25 +19,25 @@ class PinnedFile:
 
 @dataclass(frozen=True)
 class Pins:
-    """What the machine sets for a run. Digests are SHA-256.
+    """What the workspace sets for a run. Digests are SHA-256.
 
     Args:
-        as_of: Rows that were mature by then make the version.
+        as_of: Rows that were mature by then are used.
         mode: How the run makes its version.
         model: Name in the registry.
         champion: The version that is live; None before version 1.
-        judged: Earlier verdicts, with the rows that each was given on.
-        shown: What the checks of the champion's life have shown; None where no check started the run.
-        size: How many rows judge; None: as the setting says.
+        judged: Earlier verdicts, with the rows of each.
+        shown: Results of the checks since the champion went live; None if no check started the run.
+        size: Number of holdout rows; None: as in the settings.
         python: Version of the interpreter.
         platform: System and processor.
-        params_digest: Of what params.yaml states.
-        settings_digest: Of `data/settings.json`.
-        code_digest: Of the package whose stages run.
-        own: The own model's file, where the model is one.
-        raw_digest: Of the landed batches.
-        champion_digest: Of the champion's bundle.
-        previous_digest: Of the previous champions' bundles.
+        params_digest: Digest of the contents of params.yaml.
+        settings_digest: Digest of `data/settings.json`.
+        code_digest: Digest of the package whose stages run.
+        own: File of the custom model; None if the model is not custom.
+        raw_digest: Digest of the landed batches.
+        champion_digest: Digest of the champion's bundle.
+        previous_digest: Digest of the previous champions' bundles.
     """
 
     as_of: Moment

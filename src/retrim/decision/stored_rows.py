@@ -91,20 +91,20 @@ class ApprovalAnswer:
 
 @dataclass(frozen=True)
 class RunDetail:
-    """What is kept of a run; it says what concerns it alone.
+    """Stored details of a run; each run has only those that apply to it.
 
     Args:
-        reason: Why it ended as it did.
-        why: What stopped it.
-        snapshot: What its run directories are made from.
-        run_directory: Whose stages have all run.
-        restored: The previous champion that went live in place of its version.
+        reason: Why it ended.
+        why: What killed or stopped it.
+        snapshot: Snapshot from which its run directories are made.
+        run_directory: Run directory in which all stages have run.
+        restored: The previous champion that went live instead of its version.
         until: When it may be tried again.
         missing: Mature rows that it waits for.
         known: What was known when it was deferred.
-        verdict: The gate's, while its version waits for a person.
-        expires: Until when it waits.
-        answer: What the version was told.
+        verdict: The gate's verdict, while its version waits for a person.
+        expires: Time until which it waits.
+        answer: The answer that its version was given.
     """
 
     reason: Absent[str] = None
@@ -134,7 +134,7 @@ class RunClaim:
 
 @dataclass(frozen=True)
 class RunRow(RunClaim):
-    """A run of a decision: how it stands, and what is kept of it, as text of JSON."""
+    """A run of a decision: its state, and its details as JSON text."""
 
     state: str
     attempt: int
@@ -183,23 +183,23 @@ class Origin:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a version was made from; None for what an older one does not say.
+    """What a version was made from; None for facts that an older version did not record.
 
     Args:
-        decision: That asked for its run.
-        commit: Of the run.
-        snapshot: Commit of the workspace that the run was made from.
-        untracked: Files in that which git does not know.
-        champion: The version that it was judged against; None: nothing was live.
-        champion_digest: Of its bundle.
-        raw_digest: Of the raw batches.
-        mode: Of the run.
-        allowed_leaks: Columns that are features in spite of a suspicion, and why.
+        decision: Id of the decision that asked for its run.
+        commit: Commit of the run.
+        snapshot: Commit of the workspace from which the run was made.
+        untracked: Files in that snapshot that git does not track.
+        champion: The version that it was compared with; None if none was live.
+        champion_digest: Digest of that version's bundle.
+        raw_digest: Digest of the raw batches.
+        mode: Mode of the run.
+        allowed_leaks: Columns that are used as features although they look like leaks, with the reasons.
         repository: First commit of the repository.
-        needs: Columns of landed rows that it reads, with their types then.
-        history: Its features from the past; None: it has none.
-        mlflow_run: MLflow's id of the run that has the bundle here.
-        origin: Where it was imported from; None: it was made here.
+        needs: Columns of landed rows that it reads, with their types at that time.
+        history: Its features from the past; None if it has none.
+        mlflow_run: Id of the MLflow run that holds the bundle here.
+        origin: Where it was imported from; None if it was made here.
     """
 
     decision: str | None = None
@@ -225,7 +225,7 @@ class Lineage:
 
 @dataclass(frozen=True)
 class VersionRow:
-    """A version: its bundle by hash, what it was made from, and the verdict that it was given."""
+    """A version: its bundle by hash, its lineage, and its verdict."""
 
     model: str
     version: int
@@ -251,7 +251,7 @@ class VersionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseMove:
-    """A move of the champion: who made it, or decided that it is made, as of when, and when by the clock."""
+    """A release: who made or decided it, its as-of date, and its time by the clock."""
 
     model: str
     version: int
@@ -264,7 +264,7 @@ class ReleaseMove:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRow(ReleaseMove):
-    """The same in the log, signed over the one before."""
+    """A release in the log, signed together with the previous one."""
 
     sequence: int
     previous: int | None
@@ -275,7 +275,7 @@ class ReleaseRow(ReleaseMove):
 
 @dataclass(frozen=True)
 class ReleaseHeadRow:
-    """How many moves there are, and the digest of the last, signed."""
+    """Number of releases and the digest of the last one, signed."""
 
     model: str
     sequence: int
@@ -286,7 +286,7 @@ class ReleaseHeadRow:
 
 @dataclass(frozen=True)
 class EnvelopeRow:
-    """What became known of a version after it was made."""
+    """A fact about a version that became known after it was made."""
 
     model: str
     version: int
@@ -301,7 +301,7 @@ class AlertRow:
     """An alert.
 
     Args:
-        about: What it happened to; empty: the text says it.
+        about: What it is about; empty if the text says so.
         queued: When it was last to be told, by the clock; None: the same was told in other words.
     """
 
@@ -316,15 +316,15 @@ class AlertRow:
 
 @dataclass(frozen=True)
 class DeliveryRow:
-    """What an address was sent of an alert, or is to be.
+    """Delivery of an alert to an address.
 
     Args:
-        attempts: How often it was tried.
-        tried: When it was tried last.
-        due: When it is tried next.
-        claim: Of the process that is sending it now.
-        sent: When it was taken.
-        error: Why it was not, without secrets.
+        attempts: Number of attempts.
+        tried: Time of the last attempt.
+        due: Time of the next attempt.
+        claim: Mark of the process that is sending it now.
+        sent: When it was accepted.
+        error: Why it was not accepted, without secrets.
     """
 
     alert: str
@@ -340,7 +340,7 @@ class DeliveryRow:
 
 @dataclass(frozen=True)
 class CountedRow:
-    """Rows of a batch that a check counted, a bit each."""
+    """Rows of a batch that a check counted, one bit per row."""
 
     model: str
     decision: str
@@ -351,7 +351,7 @@ class CountedRow:
 
 @dataclass(frozen=True)
 class UsedRow:
-    """Rows of a batch that a version was made or judged with, a bit each."""
+    """Rows of a batch that a version was made or evaluated with, one bit per row."""
 
     model: str
     version: int
@@ -361,7 +361,7 @@ class UsedRow:
 
 @dataclass(frozen=True)
 class StageTime:
-    """What a stage of an attempt of a run took."""
+    """Duration of a stage in an attempt of a run."""
 
     run: str
     attempt: int
@@ -373,7 +373,7 @@ class StageTime:
 
 @dataclass(frozen=True)
 class DueTime:
-    """Up to when all due times of a scheduled flow are done."""
+    """Time up to which all due times of a scheduled flow are done."""
 
     model: str
     flow: str
@@ -382,7 +382,7 @@ class DueTime:
 
 @dataclass(frozen=True)
 class OldPrediction:
-    """A prediction as an earlier retrim kept it: a number, or one for each class."""
+    """A prediction in the format of earlier releases: a number, or one number per class."""
 
     model: str
     key: str

@@ -42,15 +42,15 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class GitState:
-    """A repository: all of its refs, and what the working folder has other than its newest commit.
+    """A repository: all its refs, and how the working tree differs from the newest commit.
 
     Args:
-        bundle: The file of its objects.
-        refs: Commit or tag by ref.
+        bundle: File with its objects.
+        refs: Commit or tag, by ref.
         head: The branch that is checked out, or a commit.
-        commit: What that stands on.
-        changed: Files that are not as committed, or not committed.
-        removed: Files that are committed and gone.
+        commit: The commit that is checked out.
+        changed: Files that differ from the commit or are not committed.
+        removed: Committed files that are missing.
     """
 
     bundle: BackupFile
@@ -63,7 +63,7 @@ class GitState:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupMaker:
-    """Of a backup, whatever retrim made it: the format of its record, and that version."""
+    """The parts of a backup's record that every retrim can read: its format, and the version that wrote it."""
 
     format: int = 0
     retrim: str
@@ -71,21 +71,21 @@ class BackupMaker:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """One backup; nothing of it lies in a place before all of it does.
+    """A backup, which appears in its place only when it is complete.
 
     Args:
-        format: Of this record.
-        model: Whose.
-        at: The moment of the cut: nothing that was decided or landed by then is missing.
-        retrim: The version that made it.
-        root: The workspace.
-        artifacts: Where MLflow was told that its files lie.
+        format: Format of this record.
+        model: Name of the model.
+        at: Time of the snapshot. Everything that was decided or landed by then is included.
+        retrim: The retrim version that made it.
+        root: Folder of the workspace.
+        artifacts: Folder or address of MLflow's files.
         git: The repository.
         databases: The store and MLflow's database, SQLite or as `pg_dump` writes them.
         files: All other files.
-        keys: Keys and passwords, sealed; None where they were left apart.
-        left_out: What is not in it.
-        repository: The commit that the repository began with.
+        keys: Keys and passwords, encrypted; None if they were left out.
+        left_out: What is not included.
+        repository: First commit of the repository.
     """
 
     format: int = FORMAT

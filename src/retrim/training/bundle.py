@@ -74,17 +74,17 @@ def format_of(files: Mapping[str, bytes]) -> int:
 
 @dataclass(frozen=True)
 class FitRecord:
-    """fit.json: what a challenger was fitted with and on; what is younger than the oldest bundle has a default.
+    """fit.json: how and on which rows a challenger was fitted; fields newer than the oldest bundle have a default.
 
     Args:
-        recipe: All that the fit took beside the rows.
+        recipe: Everything that the fit used except the rows.
         rows: Rows that it was fitted on.
-        since: Event time of the oldest of them.
-        until: Of the newest.
-        gains: Gain of the splits by feature.
-        recipe_of: Whose recipe it is.
-        window: The training window; None where the challenger is named by it.
-        early: Rows that it took in before they were due; None where it took none.
+        since: Event time of the oldest of these rows.
+        until: Event time of the newest of these rows.
+        gains: Gain of the splits, by feature.
+        recipe_of: Whose recipe it is, if several compete.
+        window: Training window; None if the challenger's name says it.
+        early: Rows that were used before they were due; None if there were none.
     """
 
     recipe: Recipe
@@ -99,16 +99,16 @@ class FitRecord:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """split.json: where the rows were cut.
+    """split.json: how the rows were split.
 
     Args:
         rows: Mature rows by part.
-        used_until: Event time of the newest row that trains, tunes or stops.
-        judged_from: Of the first judging row; None without any.
-        judged_until: Of the newest row.
+        used_until: Event time of the newest row used for training, tuning or early stopping.
+        judged_from: Event time of the first holdout row; None if there are none.
+        judged_until: Event time of the newest row.
         row_order: Digest of the keys in their order.
-        series: Columns that tell one series of rows from another.
-        early_until: The moment at which rows were taken in before they were due; None where none were.
+        series: Columns that identify a series of rows.
+        early_until: Time at which rows were used before they were due; None if there were none.
     """
 
     rows: dict[str, int]
