@@ -82,7 +82,7 @@ class FitRecord:
         since: Event time of the oldest of these rows.
         until: Event time of the newest of these rows.
         gains: Gain of the splits, by feature.
-        recipe_of: Whose recipe it is, if several compete.
+        recipe_of: `found`: by its search; `champion`: the champion's recipe.
         window: Training window; None if the challenger's name says it.
         early: Rows that were used before they were due; None if there were none.
     """
