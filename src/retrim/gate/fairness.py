@@ -158,8 +158,10 @@ class Difference:
 
     Args:
         measure: Name of the measure.
-        high, low: Group with the higher figure, and group with the lower figure.
-        high_figure, low_figure: Figure of that group.
+        high: Group with the higher figure.
+        low: Group with the lower figure.
+        high_figure: Figure of the group `high`.
+        low_figure: Figure of the group `low`.
         figure: The difference, 0 or more.
         interval: Interval of the difference, simultaneous over all pairs.
         ratio: Lower divided by higher figure, 0 to 1; None if the higher figure is not above 0.
