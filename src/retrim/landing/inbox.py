@@ -335,7 +335,7 @@ class Overdue:
     Args:
         last: When the newest regular batch arrived.
         due: When the next one was due.
-        late: How late the next one is.
+        late: Time since it was due.
         quarantined: Regular batches that arrived after the newest one and are in quarantine.
     """
 
