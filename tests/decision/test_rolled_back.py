@@ -36,7 +36,7 @@ def test_what_would_start_something_is_held_and_says_what_releases_it(outcome: s
     found = after_rollback(decision(outcome), back(10))
 
     assert (found.outcome, found.fired) == ("held", ())
-    assert re.search(r"version 1 was .* from 2 at ", found.reason)
+    assert re.search(r"version 2 was rolled back to version 1 at ", found.reason)
     assert "10 rows have" in found.reason
     assert "14 more" in found.change
     assert "retrim retrain --reason" in found.change

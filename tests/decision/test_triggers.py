@@ -466,4 +466,4 @@ def test_a_quiet_decision_says_what_would_have_changed_each_rule() -> None:
 def test_a_cooldown_says_how_much_longer_it_lasts() -> None:
     change = decide(replace(DRIFTING, checks_since_run=1), params()).change
 
-    assert re.search(r"fewer than 1 checks, .*\b2 more$", change)
+    assert re.search(r"fewer than 1 checks, .*\b2 more checks$", change)

@@ -81,7 +81,7 @@ def test_a_failed_run_is_critical_and_comes_first(desk: Desk) -> None:
     level, line = health(desk, 40)
 
     assert level is HealthLevel.CRITICAL
-    assert f"failed, {why}" in line.partition(";")[0]
+    assert f"failed: {why}" in line.partition(";")[0]
     assert re.search(r"\bdue on 2024-\d\d-\d\d", line)
 
 

@@ -751,7 +751,7 @@ class RolledBack:
     def text(self) -> str:
         """Why nothing starts by itself, in a sentence."""
         return (
-            f"a rollback replaced version {self.left} with version {self.version} at {self.at.isoformat()}; "
+            f"version {self.left} was rolled back to version {self.version} at {self.at.isoformat()}; "
             f"{self.rows} rows have matured since, {self.needed} needed before anything starts by itself"
         )
 
