@@ -108,6 +108,7 @@ class ChangeReview:
 
     @written
     def passes(self) -> bool:
+        """Whether the outcome lets the pull request pass."""
         return self.outcome in PASSES
 
     def as_record(self) -> dict[str, JsonValue]:

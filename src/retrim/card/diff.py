@@ -96,7 +96,22 @@ class ComparedRows:
 
 @dataclass(frozen=True)
 class DiffRows:
-    """What one of the two versions was made from."""
+    """What one of the two versions was made from.
+
+    Args:
+        as_of: As-of date of its run.
+        raw_digest: Digest of the raw batches; None if it is not known.
+        rows: Mature rows by part.
+        window: Training window.
+        trained_rows: Rows that it was fitted on.
+        trained_from: Event time of the oldest of these rows.
+        trained_until: Event time of the newest of these rows.
+        judged_from: Event time of the first holdout row; None if there are none.
+        judged_until: Event time of the newest row.
+        mode: Mode of its run.
+        champion: The version that it was compared with; None if none was live.
+        model_sha256: SHA-256 of its model.
+    """
 
     as_of: str
     raw_digest: str | None

@@ -55,7 +55,7 @@ class VersionAnswer:
         aliases: `champion` for the live one, `previous` for the one before.
         tag: Git tag of the version.
         as_of: As-of date of the run that made it.
-        model_sha256: Hash of the bundle.
+        model_sha256: SHA-256 of the model.
         made: When the version was made.
         promote: Whether the gate promoted it.
         verdict: The gate's reason.
@@ -279,8 +279,11 @@ class ToldAlert:
     """An alert, and the addresses that it was sent to.
 
     Args:
+        at: When it was raised.
         severity: `critical`, `warning` or `info`.
+        kind: Its kind, such as `run failed`.
         about: What it is about; empty if the text says so.
+        text: What happened.
         to_do: What to do.
         sent_to: Addresses that accepted it: protocol and a keyed digest of each.
         waits_for: Addresses that have not accepted it yet.

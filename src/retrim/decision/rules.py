@@ -745,6 +745,7 @@ class RolledBack:
 
     @written
     def holds(self) -> bool:
+        """Whether it still keeps retrainings from starting by themselves."""
         return self.rows < self.needed
 
     @property

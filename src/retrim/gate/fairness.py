@@ -355,7 +355,17 @@ class MeasuredModel:
 
 @dataclass(frozen=True)
 class FairnessRecord:
-    """fairness.json: figures by group, and their limits."""
+    """fairness.json: figures by group, and their limits.
+
+    Args:
+        rows: Holdout rows.
+        threshold: Probability from which a row is selected, without thresholds by group.
+        confidence: Confidence that a difference exceeds its limit, for a refusal; also that of the intervals.
+        mitigate: `reweight`, `thresholds` (by group), or None.
+        equalise: Rate that thresholds by group make equal; None if there are none.
+        limits: Largest difference allowed between groups, by measure; None if it is only reported.
+        models: Figures of each model, such as the challenger and the champion.
+    """
 
     rows: int
     threshold: float

@@ -83,6 +83,7 @@ class Verdict:
 
     @written
     def promote(self) -> bool:
+        """Whether every check passed."""
         return all(check.passed for check in self.checks)
 
     @written

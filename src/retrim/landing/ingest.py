@@ -473,6 +473,7 @@ class Landed:
 
     @property
     def batch(self) -> str:
+        """Id of the batch: the first 16 digits of the digest."""
         return batch_id(self.digest)
 
     def as_record(self) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class QuarantinedBatch:
 
     @written
     def batch(self) -> str:
+        """Id of the batch: the first 16 digits of the digest."""
         return batch_id(self.digest)
 
 

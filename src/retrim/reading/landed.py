@@ -128,6 +128,7 @@ class BatchFile:
 
     @written
     def batch(self) -> str:
+        """Id of the batch: the first 16 digits of the digest."""
         return batch_id(self.digest)
 
 
