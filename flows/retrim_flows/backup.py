@@ -11,7 +11,7 @@ from retrim_flows.recovery import SIGNED
 
 @flow(name="backup", **SIGNED)
 def backup(now: str | None = None) -> BackupMade | None:
-    """One backup for all moments that are due; None where there is nothing to do."""
+    """Makes one backup for all due times; returns None if there is nothing to do."""
     with due_once("backup", now) as at:
         if at is None:
             return None

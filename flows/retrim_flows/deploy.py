@@ -156,7 +156,7 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
     for workspace in schedule.workspaces:
         times = workspace.params.schedule.model_dump()
         for name in FLOWS:
-            print(f"deployed {name}/{workspace.model}: {times.get(name, 'when a check decides to') or 'never'}")
+            print(f"deployed {name}/{workspace.model}: {times.get(name, 'when a check starts it') or 'never'}")
     take_up_again(schedule.workspaces, at_start=True)
     for workspace in schedule.workspaces:
         catch_up(workspace, spread=schedule.spread)
@@ -177,7 +177,7 @@ def _where(schedule: WorkerSchedule, server: prefect_server.Server | None) -> st
     if server is None:
         return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
     login = (schedule.home / prefect_server.LOGIN_FILE).relative_to(schedule.workspaces[0].paths.root)
-    return f"the Prefect pages are at {server.api.pages_url}, and the line in {login} logs you in"
+    return f"the Prefect pages are at {server.api.pages_url}; log in with the line in {login}"
 
 
 def python_of(workspace: Workspace) -> Path:

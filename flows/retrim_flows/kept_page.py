@@ -92,14 +92,14 @@ def summarise(workspace: Workspace, checked: CheckOutcome, page: kept_page.KeptP
     record = checked.record
     kept = f"`{page.place}` in the run of the live version"
     if page.place is None:
-        missing = "it could not be stored, or was removed with older ones"
-        why = "as no version was live" if record.champion is None else missing
-        kept = f"none is kept, {page.error or why}"
+        missing = "it could not be stored, or it was removed with older pages"
+        why = "no version was live" if record.champion is None else missing
+        kept = f"none ({page.error or why})"
     lines = (
         f"# {workspace.model}: {checked.outcome}",
         checked.reason,
-        f"- as of {record.as_of.isoformat()}, live: {record.champion or 'nothing yet'}",
-        f"- drifted: {', '.join(record.drifted) or 'nothing'}",
-        f"- page in MLflow: {kept}; the page of the workspace has it at `/retrim/decisions/{checked.id}`",
+        f"- as of {record.as_of.isoformat()}, live version: {record.champion or 'none yet'}",
+        f"- drifted columns: {', '.join(record.drifted) or 'none'}",
+        f"- page in MLflow: {kept}; in the workspace's pages: `/retrim/decisions/{checked.id}`",
     )
     return "\n\n".join(lines)

@@ -19,7 +19,7 @@ from retrim_flows.retrain import start
 
 @flow(name="maintain", **SIGNED)
 def maintain() -> None:
-    """Puts right what a kill left, and removes what nothing needs any more."""
+    """Repairs what killed processes left behind, and removes files that nothing needs any more."""
     with due_once("maintain", None) as at:
         if at is None:
             return
@@ -27,8 +27,8 @@ def maintain() -> None:
         put_right(workspace, at)
         tidied = tidy(workspace, now=max(at, clock()))
         if tidied.pieces or tidied.prediction_files:
-            files = f"{tidied.pieces} pieces and {tidied.prediction_files} files of predictions"
-            say("tidied", f"{files}, {tidied.bytes / 1e6:.1f} MB")
+            files = f"{tidied.pieces} items and {tidied.prediction_files} prediction files"
+            say("tidied", f"removed {files}, {tidied.bytes / 1e6:.1f} MB")
 
 
 def put_right(workspace: Workspace, at: pd.Timestamp) -> list[str]:

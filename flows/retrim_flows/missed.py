@@ -79,8 +79,9 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
             deployment = client.read_deployment_by_name(f"{name}/{workspace.model}")
             state = Scheduled(scheduled_time=(missed[-1] + offset).to_pydatetime())
             client.create_flow_run_from_deployment(deployment.id, state=state)
-            times = "one time" if len(missed) == 1 else f"{len(missed)} times"
-            say_line("missed", f"{name}: {times} since {missed[0]:%Y-%m-%d %H:%M:%S}, made up for now", whose=whose)
+            times = "1 due time" if len(missed) == 1 else f"{len(missed)} due times"
+            since = f"{missed[0]:%Y-%m-%d %H:%M:%S} UTC"
+            say_line("missed", f"{name}: {times} since {since}; one run starts now to catch up", whose=whose)
             runs += 1
     return runs
 

@@ -29,11 +29,11 @@ def _was_busy(task: object, run: object, state: State[Any]) -> bool:
 
 @flow(name="prove", **SIGNED)
 def prove(now: str | None = None) -> dict[str, Any] | None:
-    """One proof a scheduled moment, however often it is begun; None where there was nothing to do."""
+    """Makes one proof per scheduled time, however often it is started; returns None if there is nothing to do."""
     with due_once("prove", now) as at:
         proof = None if at is None else prove_one(at.isoformat())
         if proof is not None:
-            said = "identical" if proof["identical"] else "it differs: " + proof["differences"][0]
+            said = "identical" if proof["identical"] else "not identical: " + proof["differences"][0]
             say("proved", f"version {proof['version']}: {said}")
         return proof
 

@@ -106,7 +106,7 @@ def server_is_gone(error: Exception) -> bool:
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> int:
     """Forces a flow run, its open tasks, and the flow runs inside it to Crashed; gives how many flow runs."""
-    dead = Crashed(message="its process was killed")
+    dead = Crashed(message="the process of this run was killed")
     client.set_flow_run_state(run.id, dead, force=True)
     count = 1
     for inside in _open_runs(client, FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))):
@@ -124,7 +124,7 @@ def _crash_late_tasks(client: SyncPrefectClient, tags: list[str]) -> None:
     of_runs = FlowRunFilter(tags=FlowRunFilterTags(any_=tags), state=crashed)
     open_tasks = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN)))
     for task in client.read_task_runs(flow_run_filter=of_runs, task_run_filter=open_tasks):
-        client.set_task_run_state(task.id, Crashed(message="its process was killed"), force=True)
+        client.set_task_run_state(task.id, Crashed(message="the process of this run was killed"), force=True)
 
 
 def _open_runs(client: SyncPrefectClient, which: FlowRunFilter) -> list[FlowRun]:

@@ -81,7 +81,7 @@ def build(workspace: Workspace, run: RunRow, parent: str, now: pd.Timestamp) -> 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
 def open_run(workspace: Workspace, run: RunRow) -> str:
-    """The MLflow run that shows this retraining; watched from its first trial on."""
+    """Opens the MLflow run that shows this retraining from its first trial on."""
     tags = {"retrim.decision": run.decision, "retrim.mode": run.mode}
     return workspace.registry.open_run(run.id, f"{workspace.model} as of {run.as_of[:10]}", tags)
 

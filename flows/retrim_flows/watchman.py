@@ -65,7 +65,7 @@ class Watchman:
             try:
                 revived = self.server is not None and self.server.revive()
                 if revived:
-                    print("the Prefect server had ended; it was started again", flush=True)
+                    print("the Prefect server had stopped; it was restarted", flush=True)
                 if revived or time.monotonic() - looked > TAKE_UP_SECONDS:
                     looked = time.monotonic()
                     for workspace in self.workspaces:

@@ -257,7 +257,7 @@ def count_cores() -> int:
         return len(os.sched_getaffinity(0))
     if not given.isdecimal() or int(given) < 1:
         raise BadInputError(
-            f"{CORES_VARIABLE} is {given!r}; give a whole number of 1 or more, or unset it to use every core"
+            f"{CORES_VARIABLE} is {given!r}; set it to a whole number of 1 or more, or unset it to use every core"
         )
     return int(given)
 
@@ -271,7 +271,7 @@ def login() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError) as error:
-        raise BadInputError("this system has no login name for you; give your name: --by NAME") from error
+        raise BadInputError("the system has no login name for you; pass your name with --by NAME") from error
 
 
 def platform_tag() -> str:
@@ -291,7 +291,7 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
         own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
         if not own:
             raise BadInputError(
-                f"{folder} is not a workspace and contains none (a workspace has params.yaml and dvc.yaml); name a "
+                f"{folder} is not a workspace and contains none (a workspace has params.yaml and dvc.yaml); choose a "
                 "workspace, or a folder that contains workspaces"
             )
         found |= {path: WorkspacePaths(path) for path in own}
@@ -548,7 +548,7 @@ class TwiceError(YAMLError):
     """A key stands twice in one mapping."""
 
     def __init__(self, key: Hashable, first: int, line: int) -> None:
-        super().__init__(f"key {key!r} stands twice, in lines {first} and {line}")
+        super().__init__(f"key {key!r} is set twice, in lines {first} and {line}")
         self.key, self.first, self.line = key, first, line
 
 
@@ -623,7 +623,7 @@ def read_yaml(path: Path) -> "dict[str, JsonValue]":
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} cannot be read as YAML ({error}); name a readable file in UTF-8") from error
+        raise BadInputError(f"{path} cannot be read as YAML ({error}); use a readable file in UTF-8") from error
     return parse_yaml(text, str(path))
 
 
@@ -646,7 +646,7 @@ def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BadInputError(f"{name}{where}: cannot be read as YAML: {said}; correct it there") from error
+        raise BadInputError(f"{name}{where}: the text is not valid YAML: {said}; correct the text there") from error
     if not isinstance(document, dict):
         raise BadInputError(f"{name} contains a {type(document).__name__}; write a mapping of sections instead")
     return document

@@ -67,7 +67,7 @@ def test_a_store_of_a_newer_retrim_is_refused(url: str, plain: sa.Engine) -> Non
 def test_tables_without_a_revision_are_refused(url: str, plain: sa.Engine) -> None:
     METADATA.create_all(plain)
 
-    with pytest.raises(RetrimError, match=r"no revision .*RETRIM_STORE_URL"):
+    with pytest.raises(RetrimError, match=r"no revision, .*RETRIM_STORE_URL"):
         Database(url)
 
 

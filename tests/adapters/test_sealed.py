@@ -25,7 +25,7 @@ def test_altered_bytes_are_refused() -> None:
 
 
 def test_bytes_of_another_form_ask_for_a_newer_retrim() -> None:
-    with pytest.raises(RetrimError, match="newer retrim"):
+    with pytest.raises(RetrimError, match="newer version"):
         unseal(b"retrim keys 2\n" + bytes(100), "a word")
 
 

@@ -164,13 +164,10 @@ def write(path: Path, *expectations: object) -> Path:
         ({"type": BETWEEN, "kwargs": {"column": "x", "min_value": {"$PARAMETER": "low"}}}, "not a plain value"),
         ({"type": BETWEEN, "kwargs": {"column": "x"}}, "cannot both be None"),
         ({"type": BETWEEN, "kwargs": {"min_value": 0}}, "column field required"),
-        ({"type": BETWEEN}, "without type or kwargs"),
-        ({"kwargs": {}}, "without type or kwargs"),
-        ("word", "without type or kwargs"),
-        (
-            {"type": NOT_NULL, "kwargs": {"column": "x"}, "severity": "info"},
-            "with the keys severity; remove them",
-        ),
+        ({"type": BETWEEN}, "has no type or no kwargs"),
+        ({"kwargs": {}}, "has no type or no kwargs"),
+        ("word", "has no type or no kwargs"),
+        ({"type": NOT_NULL, "kwargs": {"column": "x"}, "severity": "info"}, "remove the keys severity"),
         ({"type": "expect_column_mean_to_be_between", "kwargs": {"column": "x", "max_value": 1}}, "a distribution"),
         ({"type": "expect_column_kl_divergence_to_be_less_than", "kwargs": {"column": "x"}}, "a distribution"),
     ],
@@ -178,7 +175,7 @@ def write(path: Path, *expectations: object) -> Path:
 def test_a_suite_that_cannot_be_used_says_where(expectation: object, said: str, tmp_path: Path) -> None:
     good = {"type": NOT_NULL, "kwargs": {"column": "x"}}
 
-    with pytest.raises(BadInputError, match=rf"s\.json, number 2.*{said}"):
+    with pytest.raises(BadInputError, match=rf"s\.json, expectation 2.*{said}"):
         read_suite(write(tmp_path / "s.json", good, expectation))
 
 
@@ -193,7 +190,7 @@ def test_an_unknown_expectation_is_not_passed_over(tmp_path: Path) -> None:
 def test_what_is_no_suite_says_how_one_looks(text: str, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text(text, encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r'write \{"name": '):
+    with pytest.raises(BadInputError, match=r'use the format \{"name": '):
         read_suite(tmp_path / "s.json")
 
 

@@ -417,7 +417,7 @@ def test_a_store_that_is_none_ends_with_2_and_keeps_the_password(with_rows: Worl
     url = "postgresql://me:hush@host:port/x"
     ended = with_rows.retrim("status", code=2, environment={"RETRIM_STORE_URL": url})
 
-    assert ended.stderr.startswith("error: RETRIM_STORE_URL is not an address of a database; write, for example, ")
+    assert ended.stderr.startswith("error: RETRIM_STORE_URL is not a database address; use an address such as ")
     assert "hush" not in ended.stderr
 
 

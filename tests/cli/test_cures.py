@@ -80,9 +80,10 @@ CASES = (
     Case("make another workspace: retrim new DIR", "init --data large.csv --target outcome --yes",
          ("new ../other",), (ROWS,), again=""),
     Case("name a folder outside", "new inside", ("new ../outside",), again=""),
-    Case("run `git init`, `git add -A`, `git commit -m start` there", "versions run-directory --as-of 2024-01-03",
+    Case("in that folder, run `git init`, `git add -A` and `git commit -m start`",
+         "versions run-directory --as-of 2024-01-03",
          ("sh git init -q", "sh git add -A", "sh git commit -q -m start"), (ROWS, "sh mv .git ../gone")),
-    Case("add it to .gitignore", "versions run-directory --as-of 2024-01-03",
+    Case("add the file to .gitignore", "versions run-directory --as-of 2024-01-03",
          ("sh printf credentials.txt >> .gitignore",),
          (ROWS, "sh printf PASSWORD=1 > credentials.txt")),
     Case(": retrim batch list --quarantined", "status", ("batch list --quarantined",), ("ingest heavy.csv",), again=""),
@@ -92,7 +93,9 @@ CASES = (
 EXCEPTIONS = {
     "the worker ended: {}; start it again with `retrim schedule`": "only a fault in Prefect's worker ends it so",
     "start `retrim up` again": "only who removes a deployment by hand meets it; tests/operations/test_up.py starts it",
-    "no part of `retrim up` runs": "says what is so; tests/operations/test_doctor.py plants it, test_up.py starts it",
+    "no part of `retrim up` is running": (
+        "says what is so; tests/operations/test_doctor.py plants it, test_up.py starts it"
+    ),
     "`retrim up` was never started here": "says what is so, and that it is in order",
     "triggers.budget.money: the limit is {}, but the cost of a retraining is not set; compute it with `retrim "
     "policy cost`, which prints gain.money, or set triggers.budget.money to null": (
@@ -134,11 +137,11 @@ def test_a_mark_names_a_text_that_is_printed() -> None:
 
 
 def test_a_cure_that_was_not_seen_is_found() -> None:
-    cure = Cure(("look at `retrim status`",))
+    cure = Cure(("see `retrim status`",))
     with pytest.raises(AssertionError):
-        cure.is_asked("look at nothing")
-    cure.is_asked("error: look at\n`retrim status`")
+        cure.is_asked("see nothing")
+    cure.is_asked("error: see\n`retrim status`")
     with pytest.raises(AssertionError):
-        cure.is_done("again: look at `retrim status`")
+        cure.is_done("again: see `retrim status`")
 
     assert cure.done == set()

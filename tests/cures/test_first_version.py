@@ -200,7 +200,7 @@ def test_a_check_shows_its_evidence_and_what_would_land(story: Story, cure: Cure
 
 
 @pytest.mark.cures(
-    "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it again."
+    "The model card is card/model_card.html in the run's artifacts; `retrim versions card` writes it again."
 )
 def test_the_note_in_mlflow_names_the_command_that_writes_the_card(story: Story, cure: Cure) -> None:
     world = story.world

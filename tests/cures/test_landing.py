@@ -124,7 +124,7 @@ def test_what_init_leaves_lying_is_ingested_and_trained_on(session: Session, cur
     assert "RETRIM_PREFECT_URL" in said  # the run begins, and this session has no server
 
 
-@pytest.mark.cures("{} is not a public key; write one as `retrim versions key` prints it")
+@pytest.mark.cures("{} is not a public key; use a key that `retrim versions key` prints")
 def test_a_key_is_written_as_key_prints_it(session: Session, cure: Cure) -> None:
     keys = Keys(WorkspacePaths(session.folder).keys)
     (session.folder / "attestation.json").write_bytes(attest(keys, fields()))

@@ -64,7 +64,7 @@ def test_a_retraining_has_another_look_at_what_the_gate_refused(desk: Desk, sit:
     assert find_live_version(desk.workspace).version == 4  # type: ignore[union-attr]
 
 
-@pytest.mark.cures("another version of {} went live in the meantime; look at `retrim status`")
+@pytest.mark.cures("a different version of {} went live in the meantime; see `retrim status`")
 def test_status_shows_what_went_live_in_the_meantime(desk: Desk, sit: Sit, cure: Cure) -> None:
     row = move("generated", 1, at=desk.day(13).isoformat(), action="rollback")
     with pytest.raises(RefusedError) as refused:

@@ -322,7 +322,7 @@ def verified(asked: Asked) -> None:
 
 
 OTHERS = (
-    Case("{} has {} MB, and at most {} MB are read; raise proof.most_mb to read it",
+    Case("{} is {} MB, but at most {} MB can be read; raise proof.most_mb to read it",
          {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
     Case("verifying alarms needs the rows of four checks: train on a longer history, or lower gain.rows_per_check",

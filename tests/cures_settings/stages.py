@@ -100,7 +100,8 @@ STAGES = (
     Case("{} the role forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
     Case("or, if the value is known before the event, set leaks.allowed: {{}: WHY} in params.yaml", COPY,
          ({"leaks.allowed": {"copy": "the meter shows it"}},), leaks),
-    Case("compute.engine is dask, and {} is not installed; pip install 'retrim[dask]', or set compute.engine: local",
+    Case("compute.engine is dask, but {} is not installed; run pip install 'retrim[dask]', or set compute.engine: "
+         "local",
          {"compute.engine": "dask"}, ({"compute.engine": "local"},), on_dask("distributed", "workers:1")),
     Case(", or set compute.engine: local", {"compute.engine": "dask"}, ({"compute.engine": "local"},),
          on_dask("", "tcp://127.0.0.1:1")),

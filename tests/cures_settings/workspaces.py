@@ -225,8 +225,8 @@ WORKSPACES = (
     Case("the file was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of "
         "params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
-    Case("which is not a trusted key here; in a clone of the signer's workspace, add the key to proof.trusted_keys",
-         {}, ({"proof.trusted_keys": ["theirs"]},), log_of_others, made=True),
+    Case("which is not a trusted key here; if this is a clone of the signer's workspace, add the key to "
+         "proof.trusted_keys", {}, ({"proof.trusted_keys": ["theirs"]},), log_of_others, made=True),
     Case("the imported model holds code of its own (SHA-256 {}, {} bytes), and train.model names no file with the same "
          "bytes", {}, ({"train.model": OWN},), strange_code),
     Case("{}: this changes nothing that a model is trained on; change a key of data, prepare or train, "

@@ -122,7 +122,7 @@ def _tell(
     _until(lambda: any(_is_due(run) for run in planned()), log)
     os.killpg(note["pid"], signal.SIGKILL)
     killed = pd.Timestamp.now("UTC")
-    _until(lambda: "it was started again" in log.read_text(encoding="utf-8"), log)
+    _until(lambda: "it was restarted" in log.read_text(encoding="utf-8"), log)
     _until(lambda: len(planned()) == CONSECUTIVE and all(_is_due(run) for run in planned()), log)
     second_schedule = world.retrim("schedule", code=1, environment=QUICK)
     pause = {"paused": True}  # a busy machine would fall ever further behind

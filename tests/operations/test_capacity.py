@@ -36,7 +36,7 @@ def kept(desk: Desk) -> tuple[set[Path], int, int]:
     return files, len(store.decisions("generated")), len(store.runs("generated"))
 
 
-@pytest.mark.cures("no version is live, so there is nothing to measure; make a version with `retrim retrain`")
+@pytest.mark.cures("no version is live, so there is nothing to measure; train one with `retrim retrain`")
 def test_without_a_live_version_there_is_nothing_to_measure(
     tmp_path: Path, measured: CapacityAnswer, cure: Cure
 ) -> None:

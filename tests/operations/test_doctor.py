@@ -129,19 +129,19 @@ def stop_parts(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("plant", "check", "level", "said", "cure"),
     [
-        (spoil_settings, "settings", "critical", "seed", "correct what the message names"),
+        (spoil_settings, "settings", "critical", "seed", "correct what the message describes"),
         (lose_suite, "settings", "critical", "is missing", "git"),
-        (name_other_code, "versions", "critical", "pinned to retrim 0.0.9", "correct what the message names"),
-        (lock_other_packages, "packages", "warning", "0.1 in requirements.lock", "pip install"),
-        (drop_repository, "git", "critical", "not a git repository", "correct what the message names"),
+        (name_other_code, "versions", "critical", "pinned to retrim 0.0.9", "correct what the message describes"),
+        (lock_other_packages, "packages", "warning", "requirements.lock has 0.1", "pip install"),
+        (drop_repository, "git", "critical", "not a git repository", "correct what the message describes"),
         (leave_git_lock, "git", "critical", "index.lock", "rm "),
         (begin_merge, "git", "warning", "a merge or rebase", "finish or abort"),
         (spoil_hook, "git", "warning", "pre-commit", "chmod +x"),
         (open_password, "permissions", "critical", "var/ui/password", "chmod go="),
-        (spoil_store, "store", "critical", "file is not a database", "correct what the message names"),
-        (fall_behind, "schedule", "critical", "overdue: monitor; no worker runs", "retrim up"),
-        (rest, "schedule", "warning", "no worker runs", "retrim up"),
-        (stop_parts, "parts", "warning", "no part of `retrim up` runs", "retrim up"),
+        (spoil_store, "store", "critical", "file is not a database", "correct what the message describes"),
+        (fall_behind, "schedule", "critical", "overdue: monitor; no worker is running", "retrim up"),
+        (rest, "schedule", "warning", "no worker is running", "retrim up"),
+        (stop_parts, "parts", "warning", "no part of `retrim up` is running", "retrim up"),
     ],
 )
 def test_a_planted_fault_has_its_line(
@@ -209,7 +209,7 @@ def test_a_table_of_predictions_is_reached_and_counted(
     copy_predictions(replace(workspace, env=Env()))
     said = findings(workspace, "predictions")["predictions"][-1].said
 
-    assert said == f"sqlite:///{tmp_path / 'warehouse.db'} is reached; predictions in retrim_predictions: 2"
+    assert said == f"sqlite:///{tmp_path / 'warehouse.db'} can be reached; predictions in retrim_predictions: 2"
 
 
 @pytest.mark.parametrize("name", IN_FILES)
@@ -311,4 +311,4 @@ def test_the_installation_of_the_folder_above_is_looked_at(workspace: Workspace,
     roots = [WorkspacePaths(workspace.paths.root)]
     write_installation(plan_installation(roots, tmp_path, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None))
 
-    assert "no part of `retrim up` runs" in worst(workspace, "parts").said
+    assert "no part of `retrim up` is running" in worst(workspace, "parts").said

@@ -175,7 +175,7 @@ def test_the_next_move_after_the_last_row_was_taken_away_says_so(desk: Desk) -> 
 
 def test_a_mover_that_comes_second_adds_nothing(desk: Desk) -> None:
     row = move("generated", 1, at="2024-02-01T00:00:00+00:00", action="rollback")
-    with pytest.raises(RefusedError, match="another version"):
+    with pytest.raises(RefusedError, match="a different version"):
         desk.workspace.store.add_release(row, expected=2, keys=desk.workspace.keys)
 
     assert verify_log(desk.workspace, kept=None).rows == 3

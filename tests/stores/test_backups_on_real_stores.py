@@ -33,7 +33,7 @@ from tests.builders.stores import S3, PostgreSQL, on_path
 
 pytestmark = [pytest.mark.e2e(minutes=1), pytest.mark.server, pytest.mark.slow]
 NOT_EMPTY = "is not empty"
-BEGUN = "another backup has begun"
+BEGUN = "another backup has started"
 
 
 @pytest.fixture

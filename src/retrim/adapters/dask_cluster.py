@@ -93,12 +93,12 @@ class Cluster:
                         f"the Dask cluster has had no worker for {BEAT_SECONDS} s; start one with `dask worker ADDRESS "
                         "--nthreads 1` and try again"
                     ) from None
-                sys.stdout.write(f"fits on Dask: {count} asked, {self.workers} workers\n")
+                sys.stdout.write(f"fits on Dask: {count} submitted, {self.workers} workers\n")
                 sys.stdout.flush()
             except (CancelledError, KilledWorker) as error:
                 raise LostFitError(
                     f"a fit killed every Dask worker that tried it ({type(error).__name__}), usually for lack of "
-                    "memory; give the workers more memory"
+                    "memory; restart the workers with a higher --memory-limit"
                 ) from error
             else:
                 return answer
@@ -120,7 +120,8 @@ def run_task(function: str, item: str, folder: str, code: str, names: Sequence[s
     """
     if code != describe_code():
         raise BadInputError(
-            f"a Dask worker has {describe_code()}, but this run needs {code}; install these versions on the worker"
+            f"a Dask worker has {describe_code()}, but this run needs {code}; install the versions that the run needs "
+            "on the worker"
         )
     module, _, name = function.partition(":")
     if not module.startswith("retrim."):
@@ -195,8 +196,8 @@ def check_address(address: str) -> None:
         on_loopback = False
     if parts.scheme != "tcp" or not on_loopback:
         raise BadInputError(
-            f"{DASK_VARIABLE} is {address!r}, which is neither TLS nor on this machine, so others could run code on "
-            "the workers; write, for example, tls://host:8786 with certificates in Dask's configuration, or "
+            f"{DASK_VARIABLE} is {address!r}, which neither uses TLS nor is on this machine, so others could run code "
+            "on the workers; use an address such as tls://host:8786, with certificates in Dask's configuration, or "
             "tcp://127.0.0.1:8786"
         )
 
@@ -221,7 +222,7 @@ def opened_cluster(folder: Path, files: Sequence[str]) -> Iterator[Cluster | Non
         import distributed
     except ImportError as error:
         raise BadInputError(
-            f"compute.engine is dask, and {error.name} is not installed; pip install 'retrim[dask]', or set "
+            f"compute.engine is dask, but {error.name} is not installed; run pip install 'retrim[dask]', or set "
             "compute.engine: local"
         ) from error
     logging.getLogger("distributed").setLevel(logging.ERROR)

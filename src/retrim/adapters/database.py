@@ -23,7 +23,7 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_state, make_private_file
 from retrim.reading.address import address_of
 
-WRITE = "write, for example, sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
+WRITE = "use an address such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
 T = TypeVar("T")
 WRITER = 0x72657472
@@ -185,7 +185,7 @@ def require_empty(address: str) -> None:
         names = sa.inspect(connection).get_table_names()
     if names:
         shown = _shown(sa.engine.make_url(address))
-        raise RefusedError(f"the database {shown} is not empty; create an empty one, and use its address instead")
+        raise RefusedError(f"the database {shown} is not empty; create an empty database and use its address instead")
 
 
 def unmark_postgresql(address: str, mark: str) -> None:
@@ -204,7 +204,7 @@ def empty_postgresql(address: str, mark: str) -> None:
     Raises:
         RetrimError: It cannot be reached, or says no.
     """
-    cure = "empty it before you restore again"
+    cure = "drop its tables yourself before you restore again"
     with _sql(address, "emptied", cure) as connection:
         if not sa.inspect(connection).has_table(mark):
             return
@@ -233,12 +233,12 @@ def _find_tool(tool: str, address: str, fails: str) -> str:
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "postgresql":
         raise RefusedError(
-            f"{fails}: only SQLite and PostgreSQL are supported; use the tools of {url.get_backend_name()}"
+            f"{fails}: only SQLite and PostgreSQL are supported; use the backup tools of {url.get_backend_name()}"
         )
     found = shutil.which(tool)
     if found is None:
         raise RefusedError(
-            f"{fails}: this needs {tool}, which is not installed; install PostgreSQL's client programs (Debian: "
+            f"{fails}, because {tool} is not installed; install PostgreSQL's client programs (Debian: "
             "apt-get install postgresql-client)"
         )
     return found
@@ -260,9 +260,10 @@ def _run_tool(tool: str, address: str, fails: str, options: Sequence[str], *, se
         check=False,
     )
     if done.returncode:
-        said = address_of(address).clean(done.stderr.strip() or f"{Path(tool).name} ended with {done.returncode}")
+        name = Path(tool).name
+        said = address_of(address).clean(done.stderr.strip() or f"{name} ended with exit code {done.returncode}")
         raise RetrimError(
-            f"{fails}: {said}; check the database, or install the {Path(tool).name} of the server's version"
+            f"{fails}: {said}; check the database, or install the version of {name} that matches the server"
         )
 
 
@@ -305,7 +306,7 @@ class Database:
         try:
             parsed = sa.engine.make_url(url)
         except (sa.exc.ArgumentError, ValueError) as error:  # neither is shown: it may hold the password
-            raise BadInputError(f"RETRIM_STORE_URL is not an address of a database; {WRITE}") from error
+            raise BadInputError(f"RETRIM_STORE_URL is not a database address; {WRITE}") from error
         self.shown = _shown(parsed)
         make_private_sqlite(parsed)
         self.place = parsed.set(password=None).render_as_string(hide_password=False)
@@ -363,7 +364,7 @@ class Database:
             said = self._address.clean(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
             raise RetrimError(
                 f"the store at {self.shown} cannot be {what}: {said}; check the database, its disk and its "
-                "permissions, or set RETRIM_STORE_URL"
+                "permissions, or set RETRIM_STORE_URL to a different database"
             ) from error
 
     @contextmanager

@@ -139,8 +139,9 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
             continue
         name, digest = _altered_file(place, recorded, cache)
         raise RefusedError(
-            f"{out.path}{f'/{name}' if name else ''} of stage {stage} differs from what DVC recorded: its object in "
-            f"the cache was altered. Remove {object_path(cache, digest)} and try again: the stage then runs again"
+            f"{out.path}{f'/{name}' if name else ''}, an output of stage {stage}, differs from what DVC recorded, "
+            f"because its object in the cache was altered. Remove {object_path(cache, digest)} and try again; the "
+            "stage then runs again"
         )
 
 
@@ -554,8 +555,8 @@ def lay_code(run_directory: Path) -> None:
     wheel = run_directory / CODE / named.name
     if not wheel.is_file() or file_digest(wheel) != named.hash:
         raise RefusedError(
-            f"{CODE}/{named.name} is not the wheel that {LOCK} names; restore it with `dvc checkout {NOTE}`, or in a "
-            f"clone with `dvc pull {NOTE}`"
+            f"{CODE}/{named.name} is missing, or is not the wheel that {LOCK} lists; restore it with `dvc checkout "
+            f"{NOTE}`, or in a clone with `dvc pull {NOTE}`"
         )
     unpack_wheel(wheel, run_directory / "src")
 
@@ -615,7 +616,7 @@ def lock_differences(run_directory: Path) -> list[str]:
         after = rebuilt.get(stage, LockedStage())
         for old, new in ((_hashes(before.deps), _hashes(after.deps)), (_hashes(before.outs), _hashes(after.outs))):
             changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
-            found += [f"{stage}: {path} has {new.get(path)}, recorded {old.get(path)}" for path in changed]
+            found += [f"{stage}: {path} has hash {new.get(path)}, recorded hash {old.get(path)}" for path in changed]
     if not found and git.git(run_directory, "status", "--porcelain", "--", "dvc.lock"):
         found.append("dvc.lock differs from the recorded one")
     return found

@@ -57,7 +57,7 @@ def built_from(lock: Path, home: Path, *, gently: bool, say: Callable[[str], Non
     with (home / f"{folder.name}.lock").open("a") as alone:  # another that builds the same is waited for
         fcntl.flock(alone, fcntl.LOCK_EX)
         if not (folder / COMPLETE).exists():
-            say("building an environment from the recorded requirements.lock (a few minutes, once)")
+            say("building an environment from the recorded requirements.lock (takes a few minutes, once)")
             _build(lock, folder, gently=gently)
     return folder / "bin" / "python"
 
@@ -70,7 +70,7 @@ def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
     """
     installed, locked = _installed(python), _locked(lock)
     wrong = [
-        f"{name} is {installed[name]}, {version} in requirements.lock"
+        f"{name} is {installed[name]}, but requirements.lock has {version}"
         if name in installed
         else f"{name} is not installed"
         for name, version in sorted(locked.items())
@@ -80,7 +80,7 @@ def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
     if wrong:
         raise RefusedError(
             f"the environment in {python.parents[1]} differs from requirements.lock: {'; '.join(wrong[:5])}; remove "
-            "that folder, and the next proof builds it again"
+            "that folder, and the next proof rebuilds the environment"
         )
     return tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
 
@@ -90,7 +90,7 @@ def other_versions(lock: Path) -> tuple[str, ...]:
     installed, locked = _installed(Path(sys.executable)), _locked(lock)
     both = sorted(installed.keys() & locked.keys())
     return tuple(
-        f"{name} is {installed[name]}, {locked[name]} in {LOCK}"
+        f"{name} is {installed[name]}, but {LOCK} has {locked[name]}"
         for name in both
         if locked[name] not in (None, installed[name])
     )
@@ -114,7 +114,7 @@ def _installed(python: Path) -> dict[str, str]:
     done = subprocess.run([str(python), "-I", "-c", LIST_PACKAGES], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RetrimError(
-            f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; build that environment again"
+            f"{python} cannot list its packages: {done.stderr.strip()[-500:]}; rebuild that Python environment"
         )
     return {canonicalize_name(name): version for name, version in json.loads(done.stdout) if name}
 
@@ -138,5 +138,5 @@ def _run(command: list[str], folder: Path, *, gently: bool) -> None:
     _, err = process.communicate()
     if process.returncode:
         raise RetrimError(
-            f"{command[3]} could not build the environment; correct this error, then try again: {err.strip()[-2000:]}"
+            f"{command[3]} could not build the environment; correct its error, then try again: {err.strip()[-2000:]}"
         )

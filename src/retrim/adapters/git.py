@@ -81,12 +81,13 @@ def require_repository(root: Path) -> None:
         git(root, "rev-parse", "--verify", "HEAD")
     except RetrimError as error:
         raise BadInputError(
-            f"{root} is not a git repository with a commit, and every run starts from a commit; "
-            "run `git init`, `git add -A`, `git commit -m start` there"
+            f"{root} is not a git repository with a commit, but every run starts from a commit; in that folder, run "
+            "`git init`, `git add -A` and `git commit -m start`"
         ) from error
     if top.resolve() != root.resolve():
         raise BadInputError(
-            f"the workspace {root} lies inside the repository {top}; move it out, and make it a repository of its own"
+            f"the workspace {root} lies inside the git repository {top}; move the workspace out of it, and run `git "
+            "init`, `git add -A` and `git commit -m start` in the moved folder"
         )
 
 
@@ -118,20 +119,20 @@ def _refuse(root: Path, untracked: tuple[str, ...], max_file_mb: float) -> None:
         path = root / name
         if name.endswith("/"):
             raise RefusedError(
-                f"untracked folder {name} is a git repository of its own, whose files a snapshot cannot include; add "
-                "it to .gitignore"
+                f"untracked folder {name} is a separate git repository, so a snapshot cannot include its files; add "
+                "the folder to .gitignore"
             )
         if not path.is_file() or path.is_symlink():
             continue
         size = path.stat().st_size / 1e6
         if size > max_file_mb:
             raise RefusedError(
-                f"untracked file {name} is {size:.1f} MB, and a tag may publish at most {max_file_mb:g} MB; add it "
-                "to .gitignore, or commit it"
+                f"untracked file {name} is {size:.1f} MB, but a tag may publish an untracked file of at most "
+                f"{max_file_mb:g} MB; add the file to .gitignore, or commit it"
             )
         if looks_secret(path):
             raise RefusedError(
-                f"untracked file {name} looks like a secret, and a tag would publish it; add it to .gitignore"
+                f"untracked file {name} looks like a secret, and a tag would publish it; add the file to .gitignore"
             )
 
 
@@ -210,8 +211,8 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
         git(root, *IDENTITY, "tag", "-a", name, commit, "-m", name)
     elif git(root, "diff", "--name-only", found, commit, "--", *same):
         raise RetrimError(
-            f"tag {name} points to {found[:12]}, not to {commit[:12]}; retrim never moves a tag: delete this one if "
-            "it was made by hand"
+            f"tag {name} points to {found[:12]}, not to {commit[:12]}, and retrim never moves a tag; if the tag was "
+            f"created by hand, delete it with `git tag -d {name}`"
         )
 
 
@@ -302,7 +303,7 @@ def file_at(root: Path, commit: str, name: str) -> bytes:
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise RetrimError(
-            f"git cannot read {name} in commit {commit[:12]} ({said}); fetch that commit if this is a clone"
+            f"git cannot read {name} in commit {commit[:12]} ({said}); if this is a clone, fetch that commit"
         )
     return done.stdout
 
@@ -370,7 +371,7 @@ def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -
     strange = [name for name in stands if name != HEAD and not name.startswith("refs/")]
     if strange or not REF_OR_COMMIT.fullmatch(branch):
         raise RetrimError(
-            f"the record of the backup names {(*strange, branch)[0]!r} as a git ref, so the record was altered; "
+            f"the backup record contains the invalid git ref {(*strange, branch)[0]!r}, so the record was altered; "
             "restore an older backup"
         )
     git(folder, "init", "-q", "-b", "empty")

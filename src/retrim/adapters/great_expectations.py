@@ -34,7 +34,7 @@ DISTRIBUTION = (
     "mean", "median", "stdev", "quantile", "sum", "kl_divergence", "most_common", "distinct_values", "z_scores",
     "unique_value_count", "proportion_of_unique", "proportion_of_non_null",
 )  # fmt: skip
-CURE = "correct the rows at their source; or land the batch anyway: retrim batch release ID --reason WHY"
+CURE = "correct the rows at their source, or land the batch anyway: retrim batch release ID --reason WHY"
 NUMBER = "number"
 FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
 
@@ -49,12 +49,12 @@ def read_suite(path: Path) -> Suite:
     try:
         written: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInputError(f"suite {path} cannot be read as JSON ({error}); write {FORM}") from error
+        raise BadInputError(f"suite {path} cannot be read as JSON ({error}); use the format {FORM}") from error
     listed = written.get("expectations") if isinstance(written, dict) and "name" in written else None
     if not isinstance(listed, list):
-        raise BadInputError(f"suite {path} has no name, or no list of expectations; write {FORM}")
+        raise BadInputError(f"suite {path} has no name or no list of expectations; use the format {FORM}")
     for number, expectation in enumerate(listed, start=1):
-        _check(f"{path.name}, number {number}", expectation)
+        _check(f"{path.name}, expectation {number}", expectation)
     return from_record(Suite, written)
 
 
@@ -138,7 +138,7 @@ def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, _Broken]:
         elif message is not None and expectation.arguments.column not in mistyped & set(frame.columns):
             raise BadInputError(
                 f"suite {suite.name}: {expectation.type} {expectation.kwargs} cannot be computed ({message}); correct "
-                f"or remove it. Columns: {', '.join(frame.columns)}"
+                f"or remove this expectation. The columns are: {', '.join(frame.columns)}"
             )
     return broken
 
@@ -170,8 +170,8 @@ def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
     if len(found) != len(suite.expectations):
         expected = len(suite.expectations)
         raise BadInputError(
-            f"suite {suite.name}: {expected} expectations gave {len(found)} results; try each alone, and correct or "
-            "remove the one without a result"
+            f"suite {suite.name}: {expected} expectations gave {len(found)} results; try each expectation separately, "
+            "and correct or remove the one without a result"
         )
     return [found[number] for number in sorted(found)]
 
@@ -239,20 +239,18 @@ def _check(where: str, written: Any) -> None:
     try:
         expectation = from_record(Expectation, written)
     except RetrimError as error:
-        raise BadInputError(
-            f"suite {where} has an expectation without type or kwargs: {written!r}; write {FORM}"
-        ) from error
+        raise BadInputError(f"suite {where}: {written!r} has no type or no kwargs; use the format {FORM}") from error
     extra = sorted(set(written) - {"type", "kwargs", "meta"})
     if extra:
         raise BadInputError(
-            f"suite {where} has an expectation with the keys {', '.join(extra)}; remove them: only type, kwargs and "
-            "meta are allowed, because a batch has to meet every expectation"
+            f"suite {where}: remove the keys {', '.join(extra)}. Only type, kwargs and meta are allowed, because a "
+            "batch has to meet every expectation"
         )
     kind = expectation.type
     if any(word in kind for word in DISTRIBUTION):
         raise BadInputError(
-            f"suite {where}: {kind} describes a distribution; remove it. A suite is for types, keys and physical "
-            "bounds; the drift tests (drift in params.yaml) watch distributions"
+            f"suite {where}: {kind} describes a distribution; remove this expectation. A suite checks types, keys and "
+            "physical bounds. The drift tests (section drift in params.yaml) watch distributions"
         )
     _load()
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -261,7 +259,7 @@ def _check(where: str, written: Any) -> None:
     known = list_registered_expectation_implementations()
     if kind not in known:
         # A suite with an unknown type would only log it, and go on without.
-        raise UnknownNameError(f"expectation in {where}:", kind, known)
+        raise UnknownNameError(f"type in {where}:", kind, known)
     try:
         ExpectationConfiguration(type=kind, kwargs=expectation.kwargs).to_domain_obj()
     except (TypeError, ValueError) as error:
@@ -273,7 +271,7 @@ def _check(where: str, written: Any) -> None:
         from_record(Arguments, expectation.kwargs)
     except RetrimError as error:
         raise BadInputError(
-            f"suite {where}: {kind} has an argument in {expectation.kwargs} that is not a plain value; write numbers, "
+            f"suite {where}: {kind} has an argument in {expectation.kwargs} that is not a plain value; use numbers, "
             "text or lists instead of parameters"
         ) from error
 
@@ -328,7 +326,8 @@ def fit_suite(
         else:
             asked.append(_called(one, {name: found or name for name, found in now.items()}))
     notes = (
-        f"{path}: expectations of {name!r} ({count}) are not checked, because it is no longer a column; remove them"
+        f"{path}: the {count} expectations of {name!r} are not checked, because that column no longer exists; remove "
+        "these expectations"
         for name, count in gone.items()
     )
     return FittedSuite(suite.only(asked), tuple(notes))

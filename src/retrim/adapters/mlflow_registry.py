@@ -59,9 +59,7 @@ def verdict_note(verdict: VerdictRecord) -> str:
     lines += [] if seen is None else [f"- could be seen: {escape(seen.text)}"]
     lines += [f"- note: {escape(text)}" for text in verdict.notes]
     said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} holdout rows."
-    where = (
-        "The model card is card/model_card.html in the artifacts of the run; `retrim versions card` writes it again."
-    )
+    where = "The model card is card/model_card.html in the run's artifacts; `retrim versions card` writes it again."
     return f"{said} {where}\n\n" + "\n".join(lines)
 
 
@@ -384,7 +382,10 @@ class ModelRegistry(Experiment):
         from mlflow.exceptions import MlflowException
 
         try:
-            note = f"The model {self.model}. The alias champion is live; previous is what a rollback goes back to."
+            note = (
+                f"Versions of the model {self.model}. The alias champion marks the live version. The alias previous "
+                "marks the version to which a rollback returns."
+            )
             self.client.create_registered_model(self.model, description=note)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -585,7 +586,7 @@ class ModelRegistry(Experiment):
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
         known = ", ".join(str(each.number) for each in self.versions())
-        cure = f"name one of: {known}" if known else "no version was made yet"
+        cure = f"name one of: {known}" if known else "none has been trained yet"
         raise BadInputError(f"{self.model} has no version {number}; {cure}")
 
     def _search_versions(self, condition: str) -> list[Any]:
@@ -632,8 +633,8 @@ def adopt(registry: ModelRegistry, number: int, bundle: Path | None, *, run: str
         registry.finish(parent, "FINISHED")
     if int(made.version) != number:
         raise RetrimError(
-            f"version {number} was registered as {made.version}, because the registry already held versions; use an "
-            "empty registry"
+            f"version {number} was registered as {made.version}, because the registry already contained versions; use "
+            "an empty registry"
         )
 
 
@@ -684,7 +685,7 @@ def leftovers(registry: ModelRegistry, failed: set[str], refused: Collection[str
         elif number in dead or parent in dead:
             why = "its retraining failed"
         elif parent in judged:
-            why = "its version was refused long ago, and keeps a summary of its trials"
+            why = "its version was refused long ago; a summary of its trials is kept"
         else:
             continue
         yield Leftover(number, sum(path.stat().st_size for path in _files(run)), why)

@@ -45,7 +45,7 @@ def bind(port: int, host: str = HOST) -> socket.socket:
         listener.listen()  # who comes before the server is ready waits
     except (OSError, OverflowError) as error:
         listener.close()
-        raise BadInputError(f"port {port} cannot be used: {error}; name another one with --port") from error
+        raise BadInputError(f"port {port} cannot be used: {error}; choose a different port with --port") from error
     return listener
 
 

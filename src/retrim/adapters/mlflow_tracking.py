@@ -342,7 +342,7 @@ class Experiment:
                 return str(found.experiment_id)
             location = self.artifacts if urlsplit(self.artifacts).scheme else Path(self.artifacts).resolve().as_uri()
             tags = {
-                NOTE: f"Retrainings of {self.model}: a run each, with a child run a trial of its search.",
+                NOTE: f"Retrainings of {self.model}: one run per retraining, with one child run per search trial.",
                 "mlflow.experimentKind": "custom_model_development",  # or the UI opens as if for language models
             }
             try:
@@ -377,9 +377,9 @@ class Experiment:
         if location.scheme not in ("", "file") or folder.is_dir() or folder.parent == Path(self.artifacts).resolve():
             return
         raise RetrimError(
-            f"MLflow keeps the files of {self.model} in {folder}, which does not exist: the workspace was moved, or is "
-            "mounted at another path. Move or mount it at its old path, or make a symbolic link there to the folder "
-            "that has the files"
+            f"MLflow keeps the files of {self.model} in {folder}, which does not exist, because the workspace was "
+            "moved or is mounted at a different path. Move or mount it at its old path, or create the missing folder "
+            "as a symbolic link to the folder that contains the files"
         )
 
     @contextmanager
@@ -397,8 +397,8 @@ class Experiment:
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
             said = address_of(self.tracking_url).clean(_first_line(error))
             raise RetrimError(
-                f"MLflow at {self.shown} could not {what}: {said}; check RETRIM_MLFLOW_URL and that the store or "
-                "server can be reached"
+                f"MLflow at {self.shown} could not {what}: {said}; check RETRIM_MLFLOW_URL, and check that the store "
+                "or server can be reached"
             ) from error
 
     def open_run(self, run_id: str, name: str, tags: Mapping[str, str]) -> str:
@@ -564,7 +564,7 @@ def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
 def quotable(value: str) -> str:
     """The value, if it may stand between quotes in an MLflow search."""
     if "'" in value:
-        raise BadInputError(f"{value!r} contains a quotation mark, which MLflow cannot search for; remove the mark")
+        raise BadInputError(f"{value!r} contains a single quote, which MLflow cannot search for; remove the quote")
     return value
 
 

@@ -80,8 +80,8 @@ class PrefectApi:
         address = address_of(self.url)
         if address.secrets:
             raise BadInputError(
-                f"RETRIM_PREFECT_URL holds a login ({address.shown}), which Prefect would store with each deployment; "
-                f"remove it from the address, and set {LOGIN_VARIABLE}"
+                f"RETRIM_PREFECT_URL contains a login ({address.shown}), which Prefect would store with each "
+                f"deployment; remove the login from the address, and set {LOGIN_VARIABLE} instead"
             )
 
     @property
@@ -357,7 +357,7 @@ def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[by
     while not api.answers():
         if process.poll() is not None or time.monotonic() > deadline:
             stop(process)
-            raise RetrimError(f"the Prefect server did not start; read why in {home / 'server.log'}")
+            raise RetrimError(f"the Prefect server did not start; {home / 'server.log'} says why")
         time.sleep(0.1)
     return process
 

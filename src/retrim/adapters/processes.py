@@ -32,8 +32,8 @@ MOST_PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 5.0, 0.1
 # A process that waits wakes now and then anyway: so much processor time, in seconds, is a beat.
 BEAT_CPU_SECONDS = 0.05
 CURE = (
-    "the run is not tried again. Read the output of the stage (Prefect has it too), fix the cause{more}, then start "
-    "the run again with `retrim retrain`"
+    "the run is not tried again. Read the stage's output (also in Prefect), fix the cause{more}, then start the run "
+    "again with `retrim retrain`"
 )
 
 
@@ -100,8 +100,8 @@ class Heartbeat:
             return f"after {_span(self.seconds)}: {allowed}; {cure}"
         if silent > self._limits.silent:
             quiet = f"it had printed nothing and used no processor time for {_span(silent)}"
-            cure = CURE.format(more=" or let the stage print its progress")
-            return f"after {_span(self.seconds)}: {quiet}, at most {_span(self._limits.silent)}; {cure}"
+            cure = CURE.format(more=" or make the stage print its progress")
+            return f"after {_span(self.seconds)}: {quiet} (limit: {_span(self._limits.silent)}); {cure}"
         return None
 
 

@@ -67,7 +67,7 @@ class PublicKey:
             raw = base64.b64decode(encoded, validate=True)
             if scheme == SCHEME and len(raw) == RAW_BYTES:
                 return cls(raw)
-        raise BadInputError(f"{text.strip()[:80]!r} is not a public key; write one as `retrim versions key` prints it")
+        raise BadInputError(f"{text.strip()[:80]!r} is not a public key; use a key that `retrim versions key` prints")
 
     def __str__(self) -> str:
         return f"{SCHEME}:{base64.b64encode(self.raw).decode()}"
@@ -184,7 +184,8 @@ class Keys:
             self._make()
         if stat.S_IMODE(self.file.stat().st_mode) & 0o077:
             raise RefusedError(
-                f"others can read the private key {self.file}; run `chmod 600` on it, or remove it to get a new key"
+                f"other users can read the private key {self.file}; run `chmod 600` on the file, or remove it to get a "
+                "new key"
             )
         try:
             found = load_pem_private_key(self.file.read_bytes(), password=None)
@@ -289,15 +290,15 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
             raise ValueError(envelope.payload_type)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RetrimError) as error:
         raise BadInputError(
-            "this is not an attestation: its payload, its signature or the key in it is missing or unreadable; "
-            "name a file in var/attestations/"
+            "the file is not an attestation: its payload, signature or key is missing or unreadable; choose a file in "
+            "var/attestations/"
         ) from error
     try:
         envelope.verify([signer.as_key()], 1)
     except (VerificationError, ValueError) as error:
         raise RefusedError(
-            f"the content was not signed by the key that the file names ({signer.fingerprint[:16]}): it was altered, "
-            "or another key signed it; get the file again from where it was made"
+            f"the signature does not match the content and the key in the file ({signer.fingerprint[:16]}), so the "
+            "content was altered or a different key signed it; get a new copy of the file from its sender"
         ) from error
     return Attestation(statement.kind, subject, statement.predicate, signer)
 
@@ -320,8 +321,8 @@ def signature_fault(key: str, content: bytes, signature: str, *, known: Collecti
         return changed
     if named not in known:
         return (
-            f"was signed with {named}, which is not a trusted key here; in a clone of the signer's workspace, add the "
-            "key to proof.trusted_keys"
+            f"was signed with {named}, which is not a trusted key here; if this is a clone of the signer's workspace, "
+            "add the key to proof.trusted_keys"
         )
     return None
 
@@ -350,14 +351,15 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in sorted(files.items()):
             if not is_plain(name):
-                raise BadInputError(f"{name!r} is not a name for a file in an archive; use letters, digits and . _ -")
+                raise BadInputError(f"{name!r} is not a valid file name in an archive; use letters, digits and . _ -")
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             try:
                 archive.addfile(entry, io.BytesIO(content))
             except ValueError as error:
                 raise BadInputError(
-                    f"{name!r} is too long a name for an archive; use at most 100 characters, and 155 for its folder"
+                    f"the name {name!r} is too long for an archive; use at most 100 characters for the file name, and "
+                    "155 for its folder"
                 ) from error
     return made.getvalue()
 
@@ -377,13 +379,13 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
         size = file.stat().st_size
         if size > most_mb * MEGABYTE:
             raise BadInputError(
-                f"{file.name} has {size / MEGABYTE:.1f} MB, and at most {most_mb:g} MB are read; raise proof.most_mb "
+                f"{file.name} is {size / MEGABYTE:.1f} MB, but at most {most_mb:g} MB can be read; raise proof.most_mb "
                 "to read it"
             )
         content = file.read_bytes()
     except OSError as error:
         raise BadInputError(
-            f"{file} cannot be read: {error.strerror}; name a file that `retrim versions export` wrote"
+            f"{file} cannot be read: {error.strerror}; choose a file that `retrim versions export` wrote"
         ) from error
     found: dict[str, bytes] = {}
     try:
@@ -393,15 +395,15 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
                 plain = entry.isreg() and not entry.issparse() and is_plain(entry.name)
                 if not plain or entry.name in found or len(found) >= MOST_FILES:
                     raise BadInputError(
-                        f"{file.name} holds {entry.name[:80]!r}, which is not a plain file or occurs twice; get the "
-                        "export again from where it was made"
+                        f"{file.name} contains {entry.name[:80]!r}, which is not a plain file or occurs twice; get a "
+                        "new copy of the export from its sender"
                     )
                 read = archive.extractfile(entry)
                 assert read is not None
                 found[entry.name] = read.read()
     except (tarfile.TarError, ValueError, LookupError, EOFError, ArithmeticError, RecursionError, OSError) as error:
         raise BadInputError(
-            f"{file.name} cannot be read as an export ({error}); get the export again from where it was made"
+            f"{file.name} cannot be read as an export ({error}); get a new copy of the export from its sender"
         ) from error
     try:
         same = pack(found) == content
@@ -409,7 +411,7 @@ def unpack(file: Path, *, most_mb: float) -> dict[str, bytes]:
         same = False
     if not same:
         raise RefusedError(
-            f"{file.name} was truncated, altered or extended; get the export again from where it was made"
+            f"{file.name} was truncated, altered or extended; get a new copy of the export from its sender"
         )
     return found
 
@@ -441,8 +443,8 @@ def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
 
     if not sealed.startswith(SEALED):
         raise RetrimError(
-            "the keys in the backup were encrypted in a way that this retrim does not know; install a newer retrim "
-            "to restore them"
+            "the keys in the backup were encrypted in a way that this version of retrim does not support; install a "
+            "newer version to restore them"
         )
     body = sealed[len(SEALED) :]
     salt, nonce, hidden = body[:SALT], body[SALT : SALT + NONCE], body[SALT + NONCE :]
@@ -451,7 +453,7 @@ def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
         return {name: base64.b64decode(text) for name, text in json.loads(plain).items()}
     except (InvalidTag, ValueError, binascii.Error) as error:
         raise BadInputError(
-            "the passphrase is not the one that the keys in the backup were encrypted with; set "
+            "the keys in the backup were encrypted with a different passphrase; set the right one in "
             "RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE, or unset both to restore without the keys"
         ) from error
 

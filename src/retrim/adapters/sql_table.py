@@ -44,7 +44,7 @@ def refuse_query(query: str | None, table: str | None) -> None:
     """
     if query is not None or table is not None:
         raise BadInputError(
-            "--query and --table belong to an address of a database, such as sqlite:///shop.db; leave them out"
+            "--query and --table are only for a database address such as sqlite:///shop.db; leave them out"
         )
 
 
@@ -93,9 +93,9 @@ def pass_rows(where: str, take: Take, *, query: str | None, table: str | None) -
     """
     address = address_of(where)
     if query is not None and table is not None:
-        raise BadInputError("give --query or --table, not both")
+        raise BadInputError("--query and --table are both set; use only one of them")
     if query is not None and not query.strip():
-        raise BadInputError("--query is empty; write a statement that gives rows, such as 'select * from orders'")
+        raise BadInputError("--query is empty; write a statement that returns rows, such as 'select * from orders'")
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
@@ -104,11 +104,12 @@ def pass_rows(where: str, take: Take, *, query: str | None, table: str | None) -
         raise
     except DBAPIError as error:
         raise BadInputError(
-            f"{address.shown} gives no rows ({address.clean(error.orig)}); correct the address, --query or --table"
+            f"no rows can be read from {address.shown} ({address.clean(error.orig)}); correct the address, --query or "
+            "--table"
         ) from None  # what came before could hold the password
     except (SQLAlchemyError, OSError, ValueError, TypeError) as error:
         raise BadInputError(
-            f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); write a SQLAlchemy "
+            f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); use a SQLAlchemy "
             "address such as postgresql://host/shop"
         ) from None
 
@@ -126,7 +127,7 @@ def database_url(address: Address) -> "URL":
     url = make_url(address.text)
     if url.drivername == "postgres":
         raise BadInputError(
-            f"{address.shown} begins with postgres://, which SQLAlchemy does not accept; write postgresql://"
+            f"{address.shown} begins with postgres://, which SQLAlchemy does not accept; use postgresql:// instead"
         )
     if "+" not in url.drivername:
         driver = next((one for one in DRIVERS.get(url.drivername, ()) if find_spec(one)), None)
@@ -154,8 +155,8 @@ def _read(address: Address, query: str | None, table: str | None, take: Take) ->
         package = error.name or str(error)
         known = DRIVERS.get(url.get_backend_name(), (package,))
         raise BadInputError(
-            f"{address.shown} needs the Python package {package!r}, which is not installed; install it beside retrim "
-            f"(drivers known for this database: {', '.join(known)})"
+            f"{address.shown} needs the Python package {package!r}, which is not installed; install it in retrim's "
+            f"environment (supported drivers for this database: {', '.join(known)})"
         ) from None
     asyncio.run(_read_async(url, query, table, address, take))
 
@@ -264,8 +265,8 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
 
     if where.partition("://")[0].partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
         raise BadInputError(
-            f"{address_of(where).shown} is neither SQLite nor PostgreSQL, so rows cannot be copied there; write, for "
-            "example, sqlite:////folder/predictions.db or postgresql://host/name"
+            f"{address_of(where).shown} is neither SQLite nor PostgreSQL, so rows cannot be copied there; use an "
+            "address such as sqlite:////folder/predictions.db or postgresql://host/name"
         )
     every, shared = sa.MetaData(), schema.names[: schema.get_field_index(key)]
     columns = [sa.Column(each.name, _sql_type(each.type), primary_key=each.name in (*shared, key)) for each in schema]
@@ -340,8 +341,9 @@ def _writing(where: str, table: str) -> Iterator[Any]:
         url = database_url(address)
         if url.get_dialect().is_async:
             raise BadInputError(
-                f"{address.shown} cannot be written by the asynchronous driver {url.get_driver_name()}; install a "
-                "synchronous one beside retrim, and name it, such as postgresql+psycopg:// or mysql+pymysql://"
+                f"{address.shown} has the asynchronous driver {url.get_driver_name()}, which cannot write here; "
+                "install a synchronous driver in retrim's environment, and use an address that begins with, for "
+                "example, postgresql+psycopg:// or mysql+pymysql://"
             )
         if url.get_driver_name() in ("psycopg", "psycopg2") and "connect_timeout" not in url.query:
             url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})  # one that is away holds nobody up
@@ -353,7 +355,7 @@ def _writing(where: str, table: str) -> Iterator[Any]:
     except (SQLAlchemyError, ImportError, OSError) as error:
         said = address.clean(getattr(error, "orig", None) or error)
         raise BadInputError(
-            f"{address.shown} cannot be written ({said}); check the address, your permissions and the columns of the "
+            f"{address.shown} cannot be written to ({said}); check the address, your permissions and the columns of "
             f"table {table!r}"
         ) from None
 
@@ -372,7 +374,7 @@ def _require_file(address: Address, database: str | None) -> None:
 
     if database and database != ":memory:" and not database.startswith("file:") and not Path(database).is_file():
         raise BadInputError(
-            f"{address.shown} does not exist; name an existing SQLite file, with three slashes before its path"
+            f"{address.shown} does not exist; use the path of an existing SQLite file, after three slashes"
         )
 
 
@@ -392,7 +394,7 @@ def _rows(connection: Any, query: str | None, table: str | None, address: Addres
         schema, _, name = (table or _only_table(connection, address)).rpartition(".")
         result = connection.execute(select(literal_column("*")).select_from(named(name, schema=schema or None)))
     if not result.returns_rows:
-        raise BadInputError("--query gives no rows; write a statement that does, such as 'select * from orders'")
+        raise BadInputError("--query does not return rows; use a statement that does, such as 'select * from orders'")
     names = [str(name) for name in result.keys()]  # noqa: SIM118  no mapping: iterating gives rows
     take(names, [])
     for part in result.partitions(AT_ONCE):
@@ -405,7 +407,9 @@ def _only_table(connection: Any, address: Address) -> str:
     found = sorted(inspect(connection).get_table_names())
     if len(found) != 1:
         shown = f": {', '.join(found[:10])}" if found else ""
-        raise BadInputError(f"{address.shown} has {len(found)} tables{shown}; name one: --table NAME, or --query TEXT")
+        raise BadInputError(
+            f"{address.shown} has {len(found)} tables{shown}; choose one with --table NAME, or use --query TEXT"
+        )
     return str(found[0])
 
 

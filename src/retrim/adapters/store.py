@@ -331,8 +331,8 @@ class Store(StoredTimes, CountedRows, Outbox):
         other = next(iter(self.runs(row.model, state="running")), None)
         if other is not None:
             raise RefusedError(
-                f"run {other.id} of {row.model} is in progress (process {other.pid}); wait until it ends: only one "
-                "run goes at a time"
+                f"run {other.id} of {row.model} is in progress (process {other.pid}), and only one run is allowed at a "
+                "time; wait until it ends"
             )
         state = found.state if found is not None else "unknown"
         raise RefusedError(
@@ -426,7 +426,7 @@ class Store(StoredTimes, CountedRows, Outbox):
                     return
         except sa.exc.IntegrityError:
             pass
-        raise RefusedError(f"another version of {move.model} went live in the meantime; look at `retrim status`")
+        raise RefusedError(f"a different version of {move.model} went live in the meantime; see `retrim status`")
 
     def _move_head(self, connection: sa.Connection, head: ReleaseHeadRow) -> None:
         """Replaces the head of one row less; where the log was altered there is no such head."""
@@ -445,12 +445,14 @@ class Store(StoredTimes, CountedRows, Outbox):
         row = self.version(model, version)
         if row is None or not row.verdict.get("promote"):
             raise RefusedError(
-                f"version {version} of {model} has no verdict that promotes it, so it cannot go live; train another"
+                f"version {version} of {model} has no verdict that promotes it, so it cannot go live; train a new "
+                "version"
             )
         shown = self.envelope(model, version, kind=RELEASE_CHECKS)
         if not any(from_record(ReleaseChecks, each.record).passed for each in shown):
             raise RefusedError(
-                f"version {version} of {model} did not pass its release checks, so it cannot go live; name another"
+                f"version {version} of {model} did not pass its release checks, so it cannot go live; choose a "
+                "different version"
             )
 
     def releases(self, model: str) -> list[ReleaseRow]:

@@ -148,7 +148,7 @@ def pack_wheel(package: Path) -> Wheel:
         graph, licensed = (beside / GRAPH).read_bytes(), license_file.read_bytes()
     except FileNotFoundError as error:
         raise RefusedError(
-            f"retrim in {root} is incomplete: {error.filename} is missing; install it again from its wheel"
+            f"retrim in {root} is incomplete: {error.filename} is missing; reinstall retrim from its wheel"
         ) from error
     code = {name: path.read_bytes() for name, path in code_files(package).items()}
     files = {f"{PACKAGES[0]}/{name}": content for name, content in code.items()}
@@ -212,7 +212,7 @@ def _info_of(site: Path) -> Path:
     if len(found) != 1:
         told = ", ".join(path.name for path in found) or "none"
         raise RefusedError(
-            f"{site} has to hold exactly one retrim-*.dist-info folder, but holds {told}; install retrim again from "
+            f"{site} must contain exactly one retrim-*.dist-info folder, but contains {told}; reinstall retrim from "
             "its wheel"
         )
     return found[0]

@@ -99,15 +99,15 @@ def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Pat
         place = file.resolve()
         if place.is_relative_to(root.resolve()) and not place.is_relative_to(var.resolve()):
             raise BadInputError(
-                f"RETRIM_ALERTS_FILE is {file}, which lies in the workspace, where git may commit it; move it out, or "
-                "into var/"
+                f"RETRIM_ALERTS_FILE is {file}, which lies in the workspace, where git may commit it; move the file "
+                "out of the workspace, or into var/"
             )
         try:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             why = str(getattr(error, "strerror", None) or "it is not a text file").lower()
             raise BadInputError(
-                f"RETRIM_ALERTS_FILE is {file}, which cannot be read: {why}; write a file with one address per line"
+                f"RETRIM_ALERTS_FILE is {file}, which cannot be read: {why}; use a text file with one address per line"
             ) from None
         texts += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return tuple(AlertAddress(text) for text in dict.fromkeys(texts))
@@ -151,7 +151,7 @@ def _end_of(process: "subprocess.Popen[str]", address: AlertAddress, *, until: f
         answer, _ = process.communicate(timeout=max(until - time.monotonic(), 0.1))
         said = SentMessage(**json.loads(answer)).error
     except subprocess.TimeoutExpired:
-        said = f"there was no answer within {WAIT_SECONDS:g} s"
+        said = f"there was no response within {WAIT_SECONDS:g} s"
     except ValueError:
         said = f"the sending process ended with exit code {process.returncode}"
     finally:
@@ -188,7 +188,7 @@ def _send(asked: AskedMessage) -> str | None:
     sender = Apprise(asset=AppriseAsset(app_id="retrim", app_desc="retrim", service_timeout=WAIT_SECONDS))
     if not sender.add(asked.address):
         why = "; ".join(said[:-1])
-        return f"apprise does not accept the address{': ' if why else ''}{why}; write it as apprise's wiki shows"
+        return f"apprise does not accept the address{': ' if why else ''}{why}; use a format from apprise's wiki"
     kind = NotifyType(asked.kind)
     if sender.notify(body=asked.body, title=asked.title, notify_type=kind, body_format=NotifyFormat.TEXT):
         return None

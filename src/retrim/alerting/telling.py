@@ -239,10 +239,11 @@ def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_mess
     found = addresses_of(workspace)
     if not found:
         raise BadInputError(
-            "no address for alerts is set; set RETRIM_ALERTS to one or several addresses, separated by spaces, such "
-            "as mailto://user:password@host?to=you@example.com, or RETRIM_ALERTS_FILE to a file of them"
+            "no alert address is set; set RETRIM_ALERTS to one or more addresses, separated by spaces, such as "
+            "mailto://user:password@host?to=you@example.com, or set RETRIM_ALERTS_FILE to a file with one address per "
+            "line"
         )
-    body = f"Alerts of {workspace.model} reach this address. This is a test, sent at {iso(now)}."
+    body = f"Alerts from {workspace.model} reach this address. This is a test message, sent at {iso(now)}."
     message = Message(Severity.INFO, f"retrim {workspace.model}: test", body)
     errors = send(list(found.values()), [message] * len(found))
     return [Sending(name, 0, error) for name, error in zip(found, errors, strict=True)]

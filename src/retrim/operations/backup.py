@@ -35,8 +35,8 @@ TRIES = 5
 """Times that a part is listed whose files go while they are copied, as old pages in MLflow do."""
 STORE, MLFLOW = "var/retrim.db", "var/mlflow.db"
 BEHIND_SERVER = (
-    "only its server has it: the server's operator backs it up, with the files that the server keeps; to include it, "
-    "name its database in RETRIM_MLFLOW_URL for this command"
+    "only the MLflow server has it, so the server's operator has to back it up, with the server's files. To include "
+    "it, set RETRIM_MLFLOW_URL to the address of the database for this command"
 )
 DUMPED = ".dump"
 """Behind the place of a database that `pg_dump` wrote."""
@@ -97,7 +97,7 @@ def back_up_here(workspace: Workspace, where: str | None, *, keep: int | None) -
     """
     place = where or place_of_backups(workspace)
     if place is None:
-        raise BadInputError("no destination for the backup is set; name a folder or an address, or set RETRIM_BACKUP")
+        raise BadInputError("no destination for the backup is set; pass a folder or an address, or set RETRIM_BACKUP")
     kept = keep or workspace.params.schedule.keep_backups
     return make_backup(workspace, place, keep=kept, word=workspace.env.passphrase(), now=clock())
 
@@ -117,7 +117,8 @@ def _require_apart(workspace: Workspace, where: str) -> None:
     """Checks that a folder for backups is not part of what is backed up."""
     if Path(place_of(where)).is_relative_to(workspace.paths.root.resolve()):
         raise BadInputError(
-            f"{where} is inside the workspace to back up; name a folder outside of it, preferably on another disk"
+            f"{where} is inside the workspace to back up; choose a folder outside the workspace, preferably on a "
+            "different disk"
         )
 
 
@@ -130,7 +131,7 @@ def _before(workspace: Workspace, store: BackupStore) -> Backup | None:
     here = git.first_commit(workspace.paths.root)
     if newest.model != workspace.model or (None not in (here, newest.repository) and here != newest.repository):
         raise RefusedError(
-            f"{store.shown} holds backups of {newest.model} from another repository; name a place that only "
+            f"{store.shown} contains backups of {newest.model} from a different repository; choose a place that only "
             f"{workspace.model} uses"
         )
     return newest
@@ -218,7 +219,7 @@ class _Maker:
         copied, left = [], []
         for address, place in ((self.workspace.store_url, STORE), (self.workspace.mlflow_url, MLFLOW)):
             if is_server(address):
-                left.append(LeftOut(what=f"the database of MLflow at {address_of(address).shown}", why=BEHIND_SERVER))
+                left.append(LeftOut(what=f"the MLflow database at {address_of(address).shown}", why=BEHIND_SERVER))
                 continue
             file = aside / Path(place).name
             if not is_sqlite(address):
@@ -261,6 +262,6 @@ class _Maker:
         """Keys and passwords, sealed; without a passphrase they are named, and left apart."""
         secret = parts.secret_files(self.workspace, differing)
         if word is None or not secret:
-            why = "a key or a password, and no passphrase was given; keep a copy elsewhere"
+            why = "it is a key or a password, and no passphrase was set; keep a copy elsewhere"
             return None, [LeftOut(what=name, why=why) for name in secret]
         return self._put(BytesIO(seal(secret, word)), "keys"), []

@@ -18,19 +18,19 @@ ASIDE = "backup"
 NOT_KEPT = {
     "up": "state and logs of earlier processes",
     "runs": "run directories and locks; a run in progress is finished or started again by the next check",
-    "tmp": "temporary copies of a running command",
+    "tmp": "temporary copies made by a running command",
     "trials": "logs from which a killed search resumes",
-    "prefect": "Prefect's records of runs; the schedule makes new ones, with a new login",
-    "environments": "rebuilt from the lock files of versions",
-    "predict": "parts of interrupted predictions; the same command starts again",
-    "demo": "a workspace of its own",
+    "prefect": "Prefect's records of runs; the schedule creates new ones, with a new login",
+    "environments": "Python environments, which are rebuilt from the versions' lock files",
+    "predict": "parts of interrupted predictions; the same command starts over",
+    "demo": "a separate workspace",
     "replay": "results of a replay, which can be repeated",
     "policy": "results of policy commands, which can be repeated",
     "exports": "exported versions, which can be exported again",
-    "init": "settings before the last description of the table",
+    "init": "settings from before the table was last described",
     "upgrade": "files that an upgrade replaced",
-    "ui": "logs of the pages",
-    ASIDE: "temporary copies of a running backup",
+    "ui": "logs of the web pages",
+    ASIDE: "temporary copies made by a running backup",
 }
 """By folder of `var/`. What is not named here, nor is a lock, is in a backup."""
 APART = ("inbox", "quarantine", "landing", "serve", "predictions", "mlflow", "keys")
@@ -128,7 +128,7 @@ def left_out(workspace: Workspace) -> list[LeftOut]:
     if taken.is_dir():
         there.append(LeftOut(what="var/inbox/taken", why="files that have landed already"))
     if dvc.has_remote(workspace.paths.root):
-        there.append(LeftOut(what="the DVC remote", why="it is a copy of its own; what the cache here has is in it"))
+        there.append(LeftOut(what="the DVC remote", why="it is a separate copy; the local cache is in the backup"))
     return there
 
 

@@ -94,7 +94,7 @@ class BackupStore:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise BusyError(
-                    f"another backup is writing to {self.shown}; wait until it ends, or name another place"
+                    f"another backup is writing to {self.shown}; wait until it ends, or choose a different place"
                 ) from error
             yield
 
@@ -150,7 +150,7 @@ class BackupStore:
         if lost:
             raise RetrimError(
                 f"files of this backup, such as {lost[0]}, disappeared from {self.shown} during the backup, because "
-                "another backup writes there; give each workspace a place of its own, and try again"
+                "another backup also writes there; use a separate place for each workspace, and try again"
             )
         content = to_json(to_record(backup))
         name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"
@@ -186,7 +186,7 @@ class BackupStore:
         with self._told("read"), self._system.open(f"{self._root}/backups/{name}", "rb") as file:
             content = file.read()
         if not name.endswith(f"-{hashlib.sha256(content).hexdigest()[:16]}.json"):
-            raise RetrimError(f"{place} is damaged: its content does not match the hash in its name; remove it")
+            raise RetrimError(f"{place} is damaged: its content does not match the hash in its name; remove this file")
         record = json.loads(content)
         made = from_record(BackupMaker, record)
         if made.format > FORMAT:
@@ -207,11 +207,11 @@ class BackupStore:
             return fitting[-1]
         if names:
             raise BadInputError(
-                f"{self.shown} has no backup from {until} or earlier; give a later time: the oldest backup is of "
+                f"{self.shown} has no backup from {until} or earlier; choose a later time: the oldest backup is from "
                 f"{names[0][:16]}"
             )
         raise BadInputError(
-            f"{self.shown} holds no backup; name the folder or address that the backups were written to"
+            f"{self.shown} contains no backup; pass the folder or address that the backups were written to"
         )
 
     def prune(self, keep: int, made: str | None = None) -> tuple[list[str], int]:
@@ -252,8 +252,8 @@ class BackupStore:
             there = self._lock.is_there()
         if not there:
             raise BusyError(
-                f"another backup has begun at {self.shown}, because this one showed no activity for 15 minutes; "
-                "nothing was changed. Wait until the other one ends, then try again"
+                f"another backup has started at {self.shown}, because this backup showed no activity for 15 minutes; "
+                "nothing was changed. Wait until the other backup ends, then try again"
             )
 
     def _listed(self, within: str) -> dict[str, int]:
@@ -296,7 +296,7 @@ class BackupStore:
 
     def _told(self, what: str) -> AbstractContextManager[None]:
         fails = f"the backups at {self.shown} cannot be {what}"
-        cure = "check the disk, its permissions and the credentials of its protocol in the environment"
+        cure = "check the disk, its permissions, and the protocol credentials in the environment"
         return without_secrets(self._address, fails, cure)
 
 

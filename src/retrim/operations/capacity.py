@@ -95,7 +95,7 @@ def find_capacity(workspace: Workspace, asked: AskedLoad, *, now: pd.Timestamp, 
     """
     champion = load_champion(workspace)
     if champion is None:
-        raise BadInputError("no version is live, so there is nothing to measure; make a version with `retrim retrain`")
+        raise BadInputError("no version is live, so there is nothing to measure; train one with `retrim retrain`")
     table = read_as_of(workspace, as_of=now)
     rates = measure(workspace, champion, table)
     load, money = _load(workspace, asked, table, now=now), workspace.params.gain.money
@@ -283,13 +283,13 @@ def _server(workspace: Workspace, scratch: Path) -> Iterator[tuple[psutil.Popen,
         )
     try:
         if not select.select([process.stdout], [], [], START_SECONDS)[0]:
-            raise TimeoutError(f"no start within {START_SECONDS:g} s")
+            raise TimeoutError(f"it did not start within {START_SECONDS:g} s")
         line = process.stdout.readline().strip()
         yield process, int(line) if line.isdecimal() else None
     except (OSError, http.client.HTTPException) as error:
         end = log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:] or "(the log is empty)"
         raise RetrimError(
-            f"the measured prediction server did not answer: {error}; correct the error at the end of its log: {end}"
+            f"the prediction server to measure did not respond: {error}; correct the error at the end of its log: {end}"
         ) from error
     finally:
         process.terminate()

@@ -127,7 +127,7 @@ def examine(
         try:
             answers_given = list(look(examined))
         except (RetrimError, OSError) as error:
-            answers_given = [(CRITICAL, " ".join(str(error).split()), "correct what the message names")]
+            answers_given = [(CRITICAL, " ".join(str(error).split()), "correct what the message describes")]
         findings += [Finding(name, *given) for given in answers_given]
     level = max((each.level for each in findings), key=lambda each: each.exit_code, default=OK)
     return Diagnosis(str(paths.root), level, tuple(findings))
@@ -152,7 +152,7 @@ def _variables(examined: Examined) -> Said:
     strange = [name for name in os.environ if name.startswith(PREFIX) and name not in known]
     for name in strange:
         near = get_close_matches(name, known, n=1)
-        hint = f"write {near[0]}" if near else "unset it"
+        hint = f"rename it to {near[0]}" if near else "unset it"
         yield WARNING, f"the environment variable {name} is set, but nothing reads it", hint
     if not strange:
         yield OK, f"{count_cores()} cores may be used", ""
@@ -177,7 +177,7 @@ def _packages(examined: Examined) -> Said:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         yield WARNING, f"{'; '.join(others[:3])}{more}", "pip install -r requirements.lock, or retrim upgrade"
     else:
-        yield OK, f"{len(list(importlib.metadata.distributions()))} packages, as requirements.lock has them", ""
+        yield OK, f"{len(list(importlib.metadata.distributions()))} packages, in the versions of requirements.lock", ""
 
 
 def _git(examined: Examined) -> Said:
@@ -221,9 +221,9 @@ def _clock(examined: Examined) -> Said:
     ahead = [file for file in Landing(examined.paths.landing).batches() if file.arrived > examined.now]
     if ahead:
         said = f"{len(ahead)} batches are dated after {examined.now.isoformat()}: the clock was ahead, or is behind now"
-        yield CRITICAL, said, "set the clock; if the clock is right, retrim batch redate"
+        yield CRITICAL, said, "set the clock; if the clock is right, run retrim batch redate"
     else:
-        yield OK, f"{examined.now.isoformat()}, nothing is dated ahead", ""
+        yield OK, f"{examined.now.isoformat()}, no batch is dated later", ""
 
 
 def _permissions(examined: Examined) -> Said:
@@ -262,7 +262,7 @@ def _landing(examined: Examined) -> Said:
     address = workspace.landing_address
     if address is not None:
         there, lacking = address.count()
-        yield OK, f"{address.shown} is reached; landed files there: {there}, not here yet: {lacking}", ""
+        yield OK, f"{address.shown} can be reached; landed files there: {there}, of which not here yet: {lacking}", ""
 
 
 def _predictions(examined: Examined) -> Said:
@@ -272,7 +272,7 @@ def _predictions(examined: Examined) -> Said:
     table = workspace.env.predictions_table
     if table is not None:
         copied = count_rows(table, TABLE, where_is={"model": workspace.model}) or 0
-        yield OK, f"{address_of(table).shown} is reached; predictions in {TABLE}: {copied}", ""
+        yield OK, f"{address_of(table).shown} can be reached; predictions in {TABLE}: {copied}", ""
 
 
 def _mlflow(examined: Examined) -> Said:
@@ -298,14 +298,14 @@ def _parts(examined: Examined) -> Said:
         yield OK, "`retrim up` was never started here", ""
         return
     if not _is_up(installation):
-        yield WARNING, "no part of `retrim up` runs", f"retrim up {examined.folder}"
+        yield WARNING, "no part of `retrim up` is running", f"retrim up {examined.folder}"
         return
     seen = look_at_parts(installation)
     for part in seen:
         if part.state != "runs" and part.name != "serve":
             log = installation.up / "up.log"
-            yield CRITICAL, f"the part {part.name} does not answer: it {part.state}", f"read {log}"
-    yield OK, f"{sum(part.state == 'runs' for part in seen)} of {len(seen)} parts run", ""
+            yield CRITICAL, f"the part {part.name} does not respond; its state is: {part.state}", f"read {log}"
+    yield OK, f"{sum(part.state == 'runs' for part in seen)} of {len(seen)} parts are running", ""
 
 
 def _is_up(installation: Installation) -> bool:
@@ -324,7 +324,7 @@ def _ports(examined: Examined) -> Said:
         try:
             bind(port).close()
         except BadInputError:
-            yield WARNING, f"another process listens on port {port}", f"stop that process, or retrim up {option} 0"
+            yield WARNING, f"another process listens on port {port}", f"stop that process, or run retrim up {option} 0"
 
 
 def _schedule(examined: Examined) -> Said:
@@ -337,13 +337,13 @@ def _schedule(examined: Examined) -> Said:
         return
     late = [name for name in begun if missed_times(workspace, name, until=examined.now - LATE)]
     if late:
-        why = "the worker is behind" if runs else "no worker runs"
+        why = "the worker is behind" if runs else "no worker is running"
         yield CRITICAL, f"overdue: {', '.join(late)}; {why}", "read var/up/up.log" if runs else "retrim up"
     elif not runs:
-        yield WARNING, "no worker runs", "retrim up"
+        yield WARNING, "no worker is running", "retrim up"
     else:
         last = max(pd.Timestamp(str(workspace.store.done_until(workspace.model, name))) for name in begun)
-        yield OK, f"the worker runs, done until {last:%Y-%m-%d %H:%M}", ""
+        yield OK, f"the worker is running; the newest due time that is done is {last:%Y-%m-%d %H:%M} UTC", ""
 
 
 def _deployed(examined: Examined) -> Said:
@@ -370,7 +370,7 @@ def _alerts(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     if not workspace.env.tells:
-        yield WARNING, "no alert address is set", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then retrim alerts test"
+        yield WARNING, "no alert address is set", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then run retrim alerts test"
         return
     yield OK, f"alerts go to {len(addresses_of(workspace))} addresses", ""
 
@@ -387,11 +387,12 @@ def _backups(examined: Examined) -> Said:
         store = BackupStore(place)
         newest = store.newest()
         if newest is None:
-            yield WARNING, f"{store.shown} holds no backup", "retrim backup"
+            yield WARNING, f"{store.shown} contains no backup", "retrim backup"
         elif examined.now - newest > OLD_BACKUP:
-            yield WARNING, f"the newest backup is of {newest:%Y-%m-%d %H:%M}", "retrim backup, and set schedule.backup"
+            said = f"the newest backup is from {newest:%Y-%m-%d %H:%M} UTC"
+            yield WARNING, said, "retrim backup, and set schedule.backup"
         else:
-            yield OK, f"the newest backup is of {newest:%Y-%m-%d %H:%M}", ""
+            yield OK, f"the newest backup is from {newest:%Y-%m-%d %H:%M} UTC", ""
 
 
 def _health(examined: Examined) -> Said:

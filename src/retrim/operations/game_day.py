@@ -380,13 +380,13 @@ FAULTS = (
     ),
     PlantedFault(
         "the store is locked",
-        "a command waits, and works",
+        "a command waits, then succeeds",
         store_locked,
         (Asked(CHECK),),
     ),
     PlantedFault(
         "S3 is unreachable",
-        "a prediction names the address; the server keeps its answers in a file",
+        "a prediction names the address; the server keeps its predictions in a file",
         predictions_away,
         (Asked(PREDICT, (3,), "s3://away/predictions"),),
     ),
@@ -415,7 +415,7 @@ FAULTS = (
     ),
     PlantedFault(
         "a landed file is damaged",
-        "a check refuses, and names the file",
+        "a check refuses to run, and names the file",
         landed_file_damaged,
         (Asked(CHECK, (1, 2, 3), "altered"),),
     ),
@@ -427,7 +427,7 @@ FAULTS = (
     ),
     PlantedFault(
         "params.yaml is broken",
-        "a command names the place; the server keeps answering",
+        "a command says where params.yaml is broken; the server keeps answering",
         settings_broken,
         (Asked(CHECK, (2,), "params.yaml"),),
     ),
@@ -445,7 +445,7 @@ FAULTS = (
     ),
     PlantedFault(
         "an ingest is killed",
-        "run again, it lands the file, and each row is counted once",
+        "a second ingest lands the file, and each row is counted once",
         killed(*INGEST, seed=1),
         (),
         (Asked(AGAIN), Asked(CHECK), BALANCED),
@@ -500,12 +500,12 @@ def _tried(scratch: Scratch, fault: PlantedFault, answering: Answering | None) -
     if answering is not None and stopped:
         answering.start()
     if added is None:
-        return trial.result("this machine or workspace cannot", outcome="not tried")
+        return trial.result("this fault cannot be injected on this machine or in this workspace", outcome="not tried")
     for asked in fault.after:
         trial.ask(asked, {})
     if answering is not None:
         trial.expect_answer(answering, (HTTPStatus.OK,), "afterwards")
-    trial.wrong += [f"{what} are gone" for what in before.lost_in(scratch.kept())]
+    trial.wrong += [f"lost: {what}" for what in before.lost_in(scratch.kept())]
     return trial.result("; ".join(trial.wrong), outcome="fail" if trial.wrong else "pass")
 
 
@@ -527,7 +527,7 @@ class _Trial:
     def expect_answer(self, answering: Answering, statuses: tuple[int, ...], when: str) -> None:
         status = answering.ask()
         if status not in statuses:
-            self.wrong.append(f"the server answered {status or 'nothing'} {when}")
+            self.wrong.append(f"the server's response was {status or 'missing'} {when}")
 
     def result(self, found: str, *, outcome: Outcome) -> FaultResult:
         fault, seconds = self._fault, round(self._slowest, 1)
@@ -540,20 +540,20 @@ def _otherwise(asked: Asked, said: Said, limit: float) -> str | None:
     if said.seconds >= limit:
         return f"{commands(asked.words)} did not end within {limit:g} s"
     if said.code not in asked.codes:
-        return f"{commands(asked.words)} ended with {said.code}: {last}"
+        return f"{commands(asked.words)} ended with exit code {said.code}: {last}"
     if "Traceback" in said.errors:
         return f"{commands(asked.words)} printed a traceback: {last}"
     if asked.says not in said.errors:
-        return f"{commands(asked.words)} does not say {asked.says!r}: {last}"
+        return f"{commands(asked.words)} did not print {asked.says!r}: {last}"
     return None
 
 
 def _no_fault(status: int) -> FaultResult:
     """Whether a row of the newest batch is answered before anything is planted; else no server is asked further on."""
-    expected = "a server answers a row of the newest batch"
+    expected = "a server predicts a row of the newest batch"
     if status == HTTPStatus.OK:
         return FaultResult("no fault", expected, "pass", "", 0.0, ANSWER_SECONDS)
-    found = f"it answered {status or 'nothing'}: so no server is asked during the faults"
+    found = f"its response was {status or 'missing'}, so no server is tested during the faults"
     return FaultResult("no fault", expected, "not tried", found, 0.0, ANSWER_SECONDS)
 
 
@@ -562,6 +562,6 @@ def _server_killed(answering: Answering) -> FaultResult:
     answering.kill()
     answers = answering.start() == HTTPStatus.OK
     outcome: Outcome = "pass" if answers else "fail"
-    found = "" if answers else "it does not answer"
+    found = "" if answers else "the server does not respond"
     seconds = round(time.monotonic() - began, 1)
-    return FaultResult("the server is killed", "started again, it answers", outcome, found, seconds, START_SECONDS)
+    return FaultResult("the server is killed", "it responds after a restart", outcome, found, seconds, START_SECONDS)

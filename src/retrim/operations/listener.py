@@ -18,8 +18,8 @@ MOST_BYTES, BACKUPS = 2_000_000, 2
 SAID = {
     "STARTING": "starting",
     "RUNNING": "running",
-    "BACKOFF": "ended at once; it is tried again",
-    "EXITED": "ended; it is started again",
+    "BACKOFF": "ended at once; it will be restarted",
+    "EXITED": "ended; it will be restarted",
     "FATAL": "cannot be started",
     "STOPPING": "stopping",
     "STOPPED": "stopped",

@@ -78,7 +78,7 @@ class Newcomers:
         try:
             refuse_strange_name(root)
         except BadInputError as error:
-            self._say_once(f"a new workspace is left out until this is corrected: {error}")
+            self._say_once(f"a new workspace is left out until this error is corrected: {error}")
             return False
         return True
 

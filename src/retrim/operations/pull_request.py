@@ -168,7 +168,7 @@ def _fork(root: Path, base: str) -> str:
         return git.git(root, "merge-base", base, "HEAD")
     except RetrimError as error:
         raise BadInputError(
-            f"--base: {base!r} and HEAD have no common commit in this clone; fetch the full history of both"
+            f"--base: {base!r} and HEAD have no common ancestor in this clone; fetch the full history of both"
         ) from error
 
 
@@ -222,8 +222,8 @@ def _replay_all(
             old = _replay(workspace, each, before, loss=loss, say=say)
         except StageFailedError as error:
             raise RetrimError(
-                f"version {each.version} cannot be rebuilt with the code and settings before the change, so there is "
-                f"nothing to compare with; correct the base first: {error}"
+                f"version {each.version} cannot be rebuilt with the code and settings from before the change, so there "
+                f"is nothing to compare with; correct the base first: {error}"
             ) from error
         report_progress(f"version {each.version} after the change", 2 * place + 1, 2 * len(past))
         try:

@@ -105,8 +105,8 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
         named = ", ".join(f"{each.place} (object {each.digest[:16]})" for each in lost[:SHOWN])
         more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         raise RetrimError(
-            f"backup {name} at {store.shown} is incomplete, with missing or truncated files: {named}{more}; restore an "
-            "older backup: --list shows them, --at TIME chooses"
+            f"backup {name} at {store.shown} has missing or truncated files: {named}{more}; restore an older backup "
+            "(--list shows the backups, --at TIME chooses one)"
         )
 
 
@@ -122,7 +122,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         RetrimError: A database cannot be emptied.
     """
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise BadInputError(f"{folder} is not an empty folder; name an empty folder or a new one")
+        raise BadInputError(f"{folder} is not an empty folder; choose an empty folder or a new one")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for left in folder.parent.glob(f".{glob.escape(folder.name)}.restoring-*"):
@@ -132,7 +132,7 @@ def _made_beside(folder: Path, env: Env) -> Iterator[Path]:
         fresh = Path(mkdtemp(prefix=f".{folder.name}.restoring-", dir=folder.parent))
     except OSError as error:
         raise BadInputError(
-            f"{folder} cannot be created: {error.strerror}; name a folder that you have permission to create"
+            f"{folder} cannot be created: {error.strerror}; choose a folder that you have permission to create"
         ) from error
     try:
         with _locked(fresh):
@@ -186,8 +186,8 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
         fresh.replace(folder)
     except OSError as error:
         raise BadInputError(
-            f"{folder} cannot be replaced ({error.strerror}): it is no longer empty, or it is a mount point; name a "
-            "new folder"
+            f"{folder} cannot be replaced ({error.strerror}), because it is no longer empty or is a mount point; "
+            "choose a new folder"
         ) from error
 
 
@@ -223,8 +223,8 @@ def _get(store: BackupStore, file: BackupFile, to: Path) -> None:
         store.get(file.digest, to)
     except RetrimError as error:
         raise RetrimError(
-            f"{file.place} cannot be restored: {error}; nothing was written. Take an older backup: --list shows "
-            "them, --at TIME chooses"
+            f"{file.place} cannot be restored: {error}; nothing was written. Restore an older backup (--list shows "
+            "the backups, --at TIME chooses one)"
         ) from error
 
 
@@ -238,8 +238,8 @@ def _below(folder: Path, place: str) -> Path:
     leads_out = not parts or Path(place).is_absolute() or ".." in parts
     if leads_out or ".git" in parts or not target.parent.resolve().is_relative_to(folder.resolve()):
         raise RetrimError(
-            f"the backup names the file {place!r}, which is outside of the workspace or in .git; restore an older "
-            "backup: --list shows them, --at TIME chooses"
+            f"the backup contains the file {place!r}, which is outside the workspace or in .git; restore an older "
+            "backup (--list shows the backups, --at TIME chooses one)"
         )
     return target
 
@@ -298,8 +298,8 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
             filled.append((place, to_fill[place]))
         elif dumped.is_file():
             to_do.append(
-                f"{place}{DUMPED} is what pg_dump wrote: restore again with RETRIM_{variable}_URL set to an empty "
-                "database of PostgreSQL, and it is filled"
+                f"{place}{DUMPED} was written by pg_dump; to load it into a database, restore again with "
+                f"RETRIM_{variable}_URL set to an empty PostgreSQL database"
             )
     for place, address in filled:
         if place == MLFLOW:
@@ -312,8 +312,8 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
 def _left_to_do(env: Env, *, keys: bool) -> Iterator[str]:
     if not keys:
         yield (
-            "the keys are not restored: put your copy of var/keys/signing.key in place, or do nothing: a new key is "
-            "made, and signatures of the old one stay valid"
+            "the keys were not restored; put your copy of var/keys/signing.key in place, or do nothing: retrim then "
+            "creates a new key, and signatures of the old key stay valid"
         )
     places = {
         "RETRIM_STORE_URL": env.store_url,
@@ -323,15 +323,15 @@ def _left_to_do(env: Env, *, keys: bool) -> Iterator[str]:
     }
     named = [name for name, place in places.items() if place is not None]
     if named:
-        what = "commands use what it names instead of var/; unset it if that is out of date"
+        what = "commands use the places set there instead of var/; unset each variable that is out of date"
         yield f"{', '.join(named)}: {what}"
     if env.landing is not None:
         yield (
-            "RETRIM_LANDING: batches that landed there since the backup are fetched, and new ones from here are "
-            "added; unset it if this copy is to stay separate"
+            "RETRIM_LANDING: batches that landed there since the backup are fetched, and new batches from this copy "
+            "are added; to keep this copy separate, unset RETRIM_LANDING"
         )
     if env.predictions_table is not None:
         yield (
-            "RETRIM_PREDICTIONS_TABLE: predictions of this copy are added to the same table; unset it if this copy is "
-            "to stay separate"
+            "RETRIM_PREDICTIONS_TABLE: predictions of this copy are added to the same table; to keep this copy "
+            "separate, unset RETRIM_PREDICTIONS_TABLE"
         )

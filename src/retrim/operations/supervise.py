@@ -54,7 +54,7 @@ def take_installation(installation: Installation) -> TextIO:
     except BlockingIOError as error:
         lock.seek(0)
         raise RefusedError(
-            f"`retrim up` already runs for {installation.folder} (process {lock.read().strip()}); see it with "
+            f"`retrim up` is already running for {installation.folder} (process {lock.read().strip()}); see it with "
             "`retrim up --show`, or stop it first"
         ) from error
     lock.truncate(0)
@@ -76,7 +76,7 @@ def open_each(installation: Installation, *, say: Callable[[str], None]) -> list
         except RetrimError as error:
             say(f"the workspace {root} is left out: {error}")
     if not found:
-        raise BadInputError(f"no workspace of {installation.folder} can be opened; correct the errors printed above")
+        raise BadInputError(f"no workspace in {installation.folder} can be opened; correct the errors printed above")
     return found
 
 
@@ -111,7 +111,7 @@ def refuse_taken_ports(installation: Installation) -> None:
             bind(number).close()
         except BadInputError as error:
             raise BadInputError(
-                f"another process listens on port {number}; name another port with {option}, or 0 for a free one"
+                f"another process listens on port {number}; choose a different port with {option}, or 0 for a free port"
             ) from error
 
 

@@ -50,13 +50,14 @@ def migrate(connection: sa.Connection) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if before is not None and before not in known:
         raise RetrimError(
-            f"a newer retrim wrote the store: it has revision {before}, and this retrim knows revisions up to {HEAD}; "
-            "install the newer retrim, or set RETRIM_STORE_URL to another store"
+            f"a newer version of retrim wrote the store, which has revision {before}; the installed version supports "
+            f"revisions up to {HEAD}. Install the newer version, or set RETRIM_STORE_URL to a different store"
         )
     if before is None and (there := _tables(connection)):
         raise RetrimError(
-            f"the store has tables but no revision ({', '.join(there)}): it was made by a retrim that is too old, or "
-            "by another program; move that store away, or set RETRIM_STORE_URL to another"
+            f"the store has tables ({', '.join(there)}) but no revision, so it was created by a version of retrim "
+            "that is too old, or by a different program; move that store away, or set RETRIM_STORE_URL to a different "
+            "store"
         )
     command.upgrade(config, "head")
 
