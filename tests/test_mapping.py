@@ -58,7 +58,7 @@ def test_a_key_that_stands_twice_beside_a_merge_is_refused(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("value", ["2012-13-45", "2012-02-30 10:00:00", "!!int x", "!!bool perhaps", "!!timestamp x"])
 def test_a_value_that_cannot_be_read_is_refused_with_its_place(tmp_path: Path, value: str) -> None:
-    said = r"params\.yaml, line 2, column 6: cannot be read as YAML: ('.* not a valid |failed to construct timestamp )"
+    said = r"params\.yaml, line 2, column 6: this is not valid YAML: ('.* not a valid |failed to construct timestamp )"
     with pytest.raises(BadInputError, match=said):
         read_yaml(written(tmp_path, f"a:\n  b: {value}\n"))
 

@@ -16,5 +16,5 @@ def backup(now: str | None = None) -> BackupMade | None:
         if at is None:
             return None
         made = back_up_here(open_workspace(), None, keep=None)
-        say("backed up", f"{made.name} at {made.where}, {made.new_bytes} bytes are new")
+        say("backed up", f"{made.name} at {made.where}, {made.new_bytes} new bytes")
         return made

@@ -15,9 +15,10 @@ from retrim_flows.score import score_at_once
 
 @flow(name="ingest", **SIGNED)
 def ingest(file: str | None = None, now: str | None = None) -> list[Landed]:
-    """Lands `file`, or every file of the inbox.
+    """Lands every file in the inbox, and `file` if it is set.
 
-    What lands arrives at `now`, else by the clock: a run that starts late may find rows of after its scheduled start.
+    The arrival time is `now`, or the current time if `now` is not set: a run that starts late may find rows that are
+    newer than its scheduled start.
     """
     workspace = open_workspace()
     with due_once("ingest", now) as at:

@@ -51,10 +51,10 @@ def may_pass(task: object, run: object, state: State[Any]) -> bool:
 
 @flow(name="monitor", **SIGNED)
 def monitor(now: str | None = None) -> CheckDone | None:
-    """One check, and the retraining it decides on.
+    """Makes one check, and starts the retraining that the check decides on.
 
-    On the schedule, a check for each time that was missed comes before it. The page is kept as it is after each, and
-    after the command of a person; in a demo and a replay it is not.
+    On the schedule, a check for each missed time runs first. A copy of the page is kept after each scheduled check and
+    after each check by command, but not in a demo or a replay.
     """
     own, done = moment(now), None
     for due in due_each("monitor", now):
@@ -93,19 +93,19 @@ def check_and_act(at: str, *, missed: bool) -> CheckDone:
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def look(now: str, by: str) -> CheckOutcome:
-    """The check itself, recorded whether or not it acts; done once for a moment."""
+    """Makes the check of a moment once, and records it whether or not it acts."""
     return check(open_workspace(), by=by, now=moment(now))
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def bring_back(decision: str, now: str) -> RunOutcome:
-    """A previous champion goes live again; asked twice, it is live already."""
+    """Makes an earlier champion live again. A repeated call changes nothing."""
     return restore_champions(open_workspace(), decision, now=moment(now))
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def roll_back(decision: str, now: str) -> RunOutcome:
-    """The champion before goes live again; asked twice, it is live already."""
+    """Makes the champion before the live one live again. A repeated call changes nothing."""
     return carry_out(open_workspace(), decision, now=moment(now))
 
 

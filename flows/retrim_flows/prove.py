@@ -46,6 +46,6 @@ def prove(now: str | None = None) -> dict[str, Any] | None:
     log_prints=True,
 )
 def prove_one(now: str) -> dict[str, Any] | None:
-    """The proof itself; what DVC prints goes to the log."""
+    """Makes the proof; what DVC prints goes to the log."""
     proof = prove_scheduled(open_workspace(), now=moment(now), say=print)
     return None if proof is None else to_record(proof)

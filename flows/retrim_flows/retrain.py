@@ -32,7 +32,7 @@ from retrim_flows.score import score_at_once
 
 @flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)
 def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> RunOutcome:
-    """Carries out a decision to retrain, and what follows from it by the settings; one decision is carried out once."""
+    """Carries out a decision to retrain once. After a promotion, also makes the refit that the settings ask for."""
     workspace, at = open_workspace(), moment(now)
     outcome = carry_out(workspace, decision, mode, at)
     sequel = refit_waiting(workspace) if outcome.state == "promoted" else None
@@ -88,7 +88,7 @@ def open_run(workspace: Workspace, run: RunRow) -> str:
 
 @task(cache_policy=NO_CACHE, retries=0)
 def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
-    """A new run directory, from a snapshot of the workspace."""
+    """Makes a new run directory from a snapshot of the workspace."""
     return op.make_run_directory(workspace, run)
 
 
@@ -96,7 +96,7 @@ def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
 def reproduce(
     workspace: Workspace, dvc: DvcSession, parent: str, stage: str, step: tuple[int, int], limits: StageLimits
 ) -> None:
-    """One DVC stage. DVC alone decides whether it is stale, so Prefect keeps no cache of its own."""
+    """Runs one DVC stage. DVC alone decides whether the stage is stale, so Prefect caches nothing."""
     with watching_trials(workspace, parent, stage) as watch:
         print(dvc.reproduce(stage, watch(stage_teller(stage, *step)), limits))
 
@@ -105,13 +105,13 @@ def reproduce(
 def publish(
     workspace: Workspace, run: RunRow, run_directory: RunDirectory, parent: str, now: pd.Timestamp
 ) -> int | None:
-    """Remote, registry, tag and version row; run twice, it adds nothing."""
+    """Writes the version to the remote, the registry, a tag and the store. A repeated call adds nothing."""
     return op_publish(workspace, run, run_directory, parent, now=now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
 def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: pd.Timestamp) -> RunOutcome:
-    """The alias moves, or it does not and the reason is kept."""
+    """Moves the alias to the version, or records why it does not move."""
     return op.conclude_run(workspace, run, version, parent, now=now)
 
 

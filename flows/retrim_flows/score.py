@@ -16,7 +16,7 @@ from retrim_flows.recovery import SIGNED
 
 @flow(name="score", **SIGNED)
 def score(now: str | None = None) -> ScoringResult | None:
-    """The champion's predictions for rows that have none yet."""
+    """Stores the champion's predictions for rows that have none yet."""
     with due_once("score", now) as at:
         return None if at is None else _score(open_workspace(), at)
 

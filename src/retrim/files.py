@@ -646,7 +646,7 @@ def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BadInputError(f"{name}{where}: the text is not valid YAML: {said}; correct the text there") from error
+        raise BadInputError(f"{name}{where}: this is not valid YAML: {said}; correct the file") from error
     if not isinstance(document, dict):
         raise BadInputError(f"{name} contains a {type(document).__name__}; write a mapping of sections instead")
     return document

@@ -233,7 +233,7 @@ def test_a_policy_is_set_once_it_was_tried(story: Story, cure: Cure) -> None:
 
 
 @pytest.mark.cures(
-    "{} cannot be read: {}; name a file that `retrim versions export` wrote",
+    "{} cannot be read: {}; choose a file that `retrim versions export` wrote",
     "{} has no {}; name a file that `retrim versions export` wrote",
 )
 def test_an_import_wants_a_file_of_export(story: Story, cure: Cure) -> None:

@@ -22,7 +22,7 @@ SHORT = (
     "params.yaml is broken",
     "a file is rubbish",
 )
-CANNOT = "this fault cannot be injected on this machine or in this workspace"
+CANNOT = "this machine or workspace cannot produce the fault"
 
 
 @contextmanager

@@ -176,7 +176,7 @@ def test_keys_as_they_are_made_are_in_order_until_others_may_read_the_private_on
             "the environment variable RETRIM_STOREURL is set, but nothing reads it",
         ),
         ("RETRIM_CORES", "many", "variables", "critical", "RETRIM_CORES is 'many'"),
-        ("RETRIM_PREFECT_URL", "http://127.0.0.1:9/api", "Prefect", "critical", "no Prefect server answers"),
+        ("RETRIM_PREFECT_URL", "http://127.0.0.1:9/api", "Prefect", "critical", "no Prefect server responds"),
         ("RETRIM_STORE_URL", "postgresql+psycopg://u@127.0.0.1:9/x", "store", "critical", "store"),
         ("RETRIM_ALERTS_FILE", "nowhere.txt", "alerts", "critical", "nowhere.txt"),
         ("RETRIM_BACKUP", "nosuch://bucket", "backups", "critical", "nosuch"),

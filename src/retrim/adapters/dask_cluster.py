@@ -236,7 +236,7 @@ def opened_cluster(folder: Path, files: Sequence[str]) -> Iterator[Cluster | Non
             client = stack.enter_context(distributed.Client(named, timeout=START_SECONDS, set_as_default=False))
         except (OSError, ValueError, TypeError) as error:
             raise RetrimError(
-                f"no Dask scheduler answers at {named} ({str(error).strip()[:200]}); start one with `dask scheduler`, "
+                f"no Dask scheduler responds at {named} ({str(error).strip()[:200]}); start one with `dask scheduler`, "
                 f"check {DASK_VARIABLE}, or set compute.engine: local"
             ) from error
         # Never whole in one message: a task carries the name of the content, and each worker fetches it once.

@@ -616,7 +616,7 @@ def lock_differences(run_directory: Path) -> list[str]:
         after = rebuilt.get(stage, LockedStage())
         for old, new in ((_hashes(before.deps), _hashes(after.deps)), (_hashes(before.outs), _hashes(after.outs))):
             changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
-            found += [f"{stage}: {path} has hash {new.get(path)}, recorded hash {old.get(path)}" for path in changed]
+            found += [f"{stage}: the hash of {path} was {old.get(path)} and is now {new.get(path)}" for path in changed]
     if not found and git.git(run_directory, "status", "--porcelain", "--", "dvc.lock"):
         found.append("dvc.lock differs from the recorded one")
     return found

@@ -56,7 +56,7 @@ def verdict_note(verdict: VerdictRecord) -> str:
     word = "Passed" if verdict.promote else "Refused by"
     lines = check_lines(verdict.checks)
     seen = verdict.detectable
-    lines += [] if seen is None else [f"- could be seen: {escape(seen.text)}"]
+    lines += [] if seen is None else [f"- detectable gain: {escape(seen.text)}"]
     lines += [f"- note: {escape(text)}" for text in verdict.notes]
     said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} holdout rows."
     where = "The model card is card/model_card.html in the run's artifacts; `retrim versions card` writes it again."

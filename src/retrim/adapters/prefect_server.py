@@ -181,7 +181,7 @@ def reachable(home: Path, url: str | None) -> Iterator[PrefectApi]:
     if url is not None:
         api = PrefectApi(url, os.environ.get(LOGIN_VARIABLE))
         if not api.answers():
-            raise RetrimError(f"no Prefect server answers at {url}; start it, or unset RETRIM_PREFECT_URL")
+            raise RetrimError(f"no Prefect server responds at {url}; start the server, or unset RETRIM_PREFECT_URL")
         yield api
         return
     with _one_at_a_time(home):

@@ -298,7 +298,7 @@ def read_attestation(record: Mapping[str, Any]) -> Attestation:
     except (VerificationError, ValueError) as error:
         raise RefusedError(
             f"the signature does not match the content and the key in the file ({signer.fingerprint[:16]}), so the "
-            "content was altered or a different key signed it; get a new copy of the file from its sender"
+            "content was altered or a different key signed it; get a new copy from the workspace that created the file"
         ) from error
     return Attestation(statement.kind, subject, statement.predicate, signer)
 

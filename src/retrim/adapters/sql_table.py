@@ -374,7 +374,7 @@ def _require_file(address: Address, database: str | None) -> None:
 
     if database and database != ":memory:" and not database.startswith("file:") and not Path(database).is_file():
         raise BadInputError(
-            f"{address.shown} does not exist; use the path of an existing SQLite file, after three slashes"
+            f"{address.shown} does not exist; write the path of an existing SQLite file after sqlite:///"
         )
 
 

@@ -177,7 +177,8 @@ def _packages(examined: Examined) -> Said:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         yield WARNING, f"{'; '.join(others[:3])}{more}", "pip install -r requirements.lock, or retrim upgrade"
     else:
-        yield OK, f"{len(list(importlib.metadata.distributions()))} packages, in the versions of requirements.lock", ""
+        count = len(list(importlib.metadata.distributions()))
+        yield OK, f"the versions of the {count} installed packages match requirements.lock", ""
 
 
 def _git(examined: Examined) -> Said:
@@ -223,7 +224,7 @@ def _clock(examined: Examined) -> Said:
         said = f"{len(ahead)} batches are dated after {examined.now.isoformat()}: the clock was ahead, or is behind now"
         yield CRITICAL, said, "set the clock; if the clock is right, run retrim batch redate"
     else:
-        yield OK, f"{examined.now.isoformat()}, no batch is dated later", ""
+        yield OK, f"it is {examined.now.isoformat()}, and no batch is dated later", ""
 
 
 def _permissions(examined: Examined) -> Said:
@@ -286,10 +287,10 @@ def _prefect(examined: Examined) -> Said:
     assert workspace is not None
     url = workspace.env.prefect_url
     if url is not None and not answers(url):
-        yield CRITICAL, f"no Prefect server answers at {url}", "start the server, or unset RETRIM_PREFECT_URL"
+        yield CRITICAL, f"no Prefect server responds at {url}", "start the server, or unset RETRIM_PREFECT_URL"
         return
     api = known_server(workspace.paths.prefect, url)
-    yield OK, "no server runs here; commands start one" if api is None else f"answers at {api.pages_url}", ""
+    yield OK, "no server runs here; commands start one" if api is None else f"it responds at {api.pages_url}", ""
 
 
 def _parts(examined: Examined) -> Said:
@@ -343,7 +344,7 @@ def _schedule(examined: Examined) -> Said:
         yield WARNING, "no worker is running", "retrim up"
     else:
         last = max(pd.Timestamp(str(workspace.store.done_until(workspace.model, name))) for name in begun)
-        yield OK, f"the worker is running; the newest due time that is done is {last:%Y-%m-%d %H:%M} UTC", ""
+        yield OK, f"the worker is running; the last completed run was due at {last:%Y-%m-%d %H:%M} UTC", ""
 
 
 def _deployed(examined: Examined) -> Said:

@@ -346,7 +346,7 @@ FAULTS = (
         "Prefect is unreachable",
         "a check with new rows reports it; predictions continue",
         lambda scratch: landed(scratch, prefect_url=f"{AWAY}/api"),
-        (Asked(CHECK, (3,), "no Prefect server answers"), Asked(PREDICT)),
+        (Asked(CHECK, (3,), "no Prefect server responds"), Asked(PREDICT)),
     ),
     PlantedFault(
         "Prefect dies during a check",
@@ -399,7 +399,7 @@ FAULTS = (
     PlantedFault("the alerts' address is back", "waiting alerts are sent", alerts_back, (Asked(("alerts", "send")),)),
     PlantedFault(
         "the disk is full",
-        "a command reports it, and no file is half written; the server refuses what it cannot store",
+        "a command reports it and leaves no file half written; the server refuses what it cannot store",
         disk_full,
         (Asked(INGEST, (3,)), Asked(CHECK, (3,))),
         (Asked(INGEST), Asked(CHECK)),
@@ -407,7 +407,7 @@ FAULTS = (
     ),
     PlantedFault(
         "the disk is read-only",
-        "a command reports it, and no file is half written",
+        "a command reports it and leaves no file half written",
         disk_read_only,
         (Asked(("ingest", "params.yaml"), (2, 3)), Asked(CHECK, (3,))),
         (Asked(INGEST), Asked(CHECK)),
@@ -496,15 +496,15 @@ def _tried(scratch: Scratch, fault: PlantedFault, answering: Answering | None) -
         for asked in fault.during if added is not None else ():
             trial.ask(asked, added or {})
         if answering is not None and fault.served is not None:
-            trial.expect_answer(answering, fault.served, "meanwhile")
+            trial.expect_answer(answering, fault.served, "during the fault")
     if answering is not None and stopped:
         answering.start()
     if added is None:
-        return trial.result("this fault cannot be injected on this machine or in this workspace", outcome="not tried")
+        return trial.result("this machine or workspace cannot produce the fault", outcome="not tried")
     for asked in fault.after:
         trial.ask(asked, {})
     if answering is not None:
-        trial.expect_answer(answering, (HTTPStatus.OK,), "afterwards")
+        trial.expect_answer(answering, (HTTPStatus.OK,), "after the fault")
     trial.wrong += [f"lost: {what}" for what in before.lost_in(scratch.kept())]
     return trial.result("; ".join(trial.wrong), outcome="fail" if trial.wrong else "pass")
 
