@@ -177,7 +177,7 @@ def _where(schedule: WorkerSchedule, server: prefect_server.Server | None) -> st
     if server is None:
         return f"the Prefect API is at {os.environ['PREFECT_API_URL']}"
     login = (schedule.home / prefect_server.LOGIN_FILE).relative_to(schedule.workspaces[0].paths.root)
-    return f"the Prefect pages are at {server.api.pages_url}; to log in, paste the line in {login}"
+    return f"the Prefect pages are at {server.api.pages_url}; to log in, use the line in {login}"
 
 
 def python_of(workspace: Workspace) -> Path:

@@ -63,7 +63,7 @@ def test_an_output_taken_from_the_cache_is_held_to_its_hash(workspace: Workspace
 
     with pytest.raises(RefusedError) as refused:
         run(stage, a_run_directory(workspace, "second"))
-    assert f"{place} of stage {stage}" in str(refused.value)
+    assert f"{place}, an output of stage {stage}" in str(refused.value)
     assert f"Remove {altered}" in str(refused.value)
 
 

@@ -58,7 +58,7 @@ def test_a_file_that_only_says_it_is_huge_is_not_read_into_memory(tmp_path: Path
         archive.addfile(info, io.BytesIO())
     (tmp_path / "bomb.tar").write_bytes(made.getvalue())
 
-    with pytest.raises(BadInputError, match=r"bomb\.tar holds 'x'"):
+    with pytest.raises(BadInputError, match=r"bomb\.tar contains 'x'"):
         unpack(tmp_path / "bomb.tar", most_mb=1)
 
 
@@ -101,7 +101,7 @@ HOSTILE = {
 def test_what_an_enemy_writes_is_refused(what: str, file: Path) -> None:
     file.write_bytes(HOSTILE[what])
 
-    with pytest.raises(BadInputError, match=r"export\.tar holds .* not a plain file"):  # no link is followed
+    with pytest.raises(BadInputError, match=r"export\.tar contains .* not a plain file"):  # no link is followed
         unpack(file, most_mb=1)
 
 

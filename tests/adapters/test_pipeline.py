@@ -346,7 +346,7 @@ class TestAStageThatHangs:
 
         assert stage_has_ended  # before the session was left, which ends what it began
         assert hung.value.stage == "linger"
-        assert "at most 00:00:02;" in str(hung.value)  # the limit for silence, not the one for the whole
+        assert "limit: 00:00:02);" in str(hung.value)  # the limit for silence, not the one for the whole
 
     def test_with_a_busy_processor_is_killed_when_its_time_is_up(self, worked_in: Path) -> None:
         with pytest.raises(StageHungError, match=r"retrain\.stage_limit allows 00:00:05"):

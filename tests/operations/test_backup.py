@@ -356,7 +356,7 @@ def test_a_place_of_another_workspace_is_refused(desk: Desk, place: str, tmp_pat
         other.workspace.paths.root, *git.IDENTITY, "commit", "-q", "--amend", "--allow-empty", "-m", "another start"
     )
 
-    with pytest.raises(RefusedError, match=r"\bgenerated from another repository\b"):
+    with pytest.raises(RefusedError, match=r"\bgenerated from a different repository\b"):
         back_up(other, place)
 
 

@@ -324,6 +324,6 @@ def test_without_its_tool_a_backup_of_postgresql_is_refused(
     (git_alone / "git").symlink_to(str(shutil.which("git")))
     monkeypatch.setenv("PATH", str(git_alone))
 
-    with pytest.raises(RefusedError, match="needs pg_dump"):
+    with pytest.raises(RefusedError, match="pg_dump is not installed"):
         make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
     assert BackupStore(str(tmp_path / "backups")).names() == []

@@ -326,8 +326,7 @@ def fit_suite(
         else:
             asked.append(_called(one, {name: found or name for name, found in now.items()}))
     notes = (
-        f"{path}: the {count} expectations of {name!r} are not checked, because that column no longer exists; remove "
-        "these expectations"
+        f"{path}: expectations of {name!r} ({count}) are not checked, because that column no longer exists; remove them"
         for name, count in gone.items()
     )
     return FittedSuite(suite.only(asked), tuple(notes))

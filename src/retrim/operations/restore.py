@@ -312,8 +312,8 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
 def _left_to_do(env: Env, *, keys: bool) -> Iterator[str]:
     if not keys:
         yield (
-            "the keys were not restored; put your copy of var/keys/signing.key in place, or do nothing: retrim then "
-            "creates a new key, and signatures of the old key stay valid"
+            "the keys were not restored; put your copy of var/keys/signing.key in place, or do nothing: a new key is "
+            "then created, and signatures of the old key stay valid"
         )
     places = {
         "RETRIM_STORE_URL": env.store_url,
