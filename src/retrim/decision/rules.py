@@ -406,9 +406,7 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
 def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     """Fires when `triggers.every` is due, counted from the last promotion or refusal, or from its acknowledgement."""
     if evidence.last_run is None:
-        return RuleResult(
-            "schedule", False, "no run has been made yet", "a first run, from which the timetable counts"
-        )
+        return RuleResult("schedule", False, "no run has been made yet", "a first run, from which the timetable counts")
     start = max(evidence.last_run, evidence.timetable_settled or evidence.last_run)
     due = next_due(params.every, start)
     what = "the last run was as of" if start == evidence.last_run else "a person acknowledged it at"
