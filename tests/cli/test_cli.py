@@ -337,7 +337,7 @@ BROKEN = {
     ),
     "a log scale from 0": (
         lambda params: params["tune"]["space"].update(lambda_l1={"low": 0, "high": 9, "log": True}),
-        "tune.space.lambda_l1: log: true needs a low above 0 (got 0)",
+        "tune.space.lambda_l1: log: true needs a low above 0, but low is 0",
     ),
     "an unknown key": (lambda params: params["gate"].update(late=1), "gate.late"),
     "a missing section": (lambda params: params.pop("data"), "data"),

@@ -112,13 +112,13 @@ def thresholds(asked: Asked) -> None:
 
 
 GROUPED = (
-    Case("fairness.groups: the table has no column {}; name a column of the table",
+    Case("fairness.groups: the table has no column {}; use a column of the table",
          {"fairness.groups": [{"column": "region", "cuts": [], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
-    Case("fairness.groups: {} is not a number; give it cuts: []",
+    Case("fairness.groups: {} is not a number; set its cuts to []",
          {"fairness.groups": [{"column": "group", "cuts": [1.0], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
-    Case("the thresholds of the model depend on {}, which the table does not have; keep the column in data.columns",
+    Case("the model's thresholds depend on columns that the table lacks: {}; keep these columns in data.columns",
          {"data.columns.group": GONE}, ({"data.columns.group": CATEGORY},), thresholds),
 )  # fmt: skip
 
@@ -201,7 +201,7 @@ RANGES = {"tune.space": {"num_leaves": {"low": 4, "high": 16}}}
 MODELLED = (
     Case("judge.loss: {} cannot train for {} on a {} target; {}", {"judge.loss": "mae"}, ({"judge.loss": "mse"},), aim),
     Case("tune.space: {} is not a parameter of {}{}", LINEAR | space(l1=0.1), (space(l2=0.1),), check_space),
-    Case("tune.space: {} needs {}; give it bounds or choices",
+    Case("tune.space: {} needs {}; add it with bounds or choices",
          {"train.model": OWN, "judge.loss": "mse", "tune.space": {}}, (space(share=0.5),), own),
     *(Case(reason, space(num_leaves=7, **{name: 1}), (LEAVES,), check_space) for reason, name in NOT_SEARCHED.items()),
     Case("train.balance sets it, and corrects the probabilities", space(num_leaves=7, is_unbalance=True), (LEAVES,),
@@ -212,7 +212,7 @@ MODELLED = (
     Case("tune.space: {} is not a parameter of LightGBM, which would ignore it{}", space(num_leafs=7), (LEAVES,),
          check_space),
     Case("tune.space: {} and {} both mean {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
-    Case("judge.loss: poisson needs a target of 0 or more, but the target has {}; choose mse or mae",
+    Case("judge.loss: poisson needs target values of 0 or more, but the smallest is {}; choose mse or mae",
          LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
     Case("tune.space: l2 is {}; write a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
          fit(Y)),
@@ -220,19 +220,21 @@ MODELLED = (
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
     Case("{}{} is not run, because params.yaml does not name it; read the code, and name it as train.model in "
          "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
-    Case("tune.space: a stack blends two or more estimators, but only {} is named; name another",
+    Case("tune.space: a stack blends two or more estimators, but parameters are listed for {} only; add "
+         "parameters of a different one of {}",
          STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is {}; write a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
          (space(held_share=0.2, **BLEND),), fit(Y)),
-    Case("tune.space: stack needs {}, the share of the newest rows to blend on; add it, such as [0.2]",
+    Case("tune.space: stack needs {}, the share of the newest rows to blend on; add it, for example as {choices: "
+         "[0.2]}",
          STACK | space(**BLEND),
          (space(held_share=0.2, **BLEND),), check_space),
-    Case("tune.space: {} is not a parameter of a stack; name it with its estimator, one of {}, such as "
-         "gbm.num_leaves, or {}",
+    Case("tune.space: {} is not a parameter of a stack; write {}, or ESTIMATOR.PARAMETER, such as "
+         "gbm.num_leaves, with one of the estimators {}",
          STACK | space(held_share=0.2, num_leaves=7, linear__l2=0.1), (space(held_share=0.2, **BLEND),), check_space),
-    Case("tune.space: a grid needs choices for every hyperparameter; give choices for {}",
+    Case("tune.space: a grid needs choices for every hyperparameter; set choices for {}",
          {"tune.sampler": "grid", **RANGES}, (LEAVES,), searched),
-    Case("tune.sampler: {} cannot search tune.space ({}); choose another sampler, or change the space",
+    Case("tune.sampler: {} cannot search tune.space ({}); choose a different sampler, or change the space",
          {"tune.sampler": "BruteForceSampler", "tune.space": {"rate": {"low": 0.1, "high": 0.2}}},
          ({"tune.sampler": "tpe"}, {"tune.space": {"rate": {"choices": [number / 9 for number in range(9)]}}}),
          searched),

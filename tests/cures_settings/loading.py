@@ -27,9 +27,9 @@ LOADING = (
     Case("{} per {} is {} false alarms per check, with a check every {} (data.batch_every); it has to be below 0.5: "
          "lower at_most",
          {"drift.alarms.at_most": 1000.0}, ({"drift.alarms.at_most": 1.0}, {"data.batch_every": "1h"})),
-    Case("has the role {}; give it the role forbidden under data.columns", {"fairness.forbidden": ["group"]},
+    Case("has the role {}; set its role to forbidden in data.columns", {"fairness.forbidden": ["group"]},
          ({"data.columns.group.role": "forbidden"},)),
-    Case("is part of data.key, which is in every record; identify rows by another column",
+    Case("is part of data.key, which is in every record; identify rows by a different column",
          {"fairness.forbidden": ["number"]}, ({"data.key": ["at"]},)),
     Case("is used by data.history, and so by the model; remove it from data.history",
          {"fairness.forbidden": ["number"], "data.key": ["at"],
@@ -66,8 +66,9 @@ LOADING = (
          {"reading.calendar": {"level": "hour"}}, ({"data.columns.level.type": "integer"},)),
     Case("is computed when a file lands, so it cannot identify a row; take it out of data.key",
          {"reading.arrival": "at", "data.key": ["at"]}, ({"data.key": ["number"]},)),
-    Case("choose another train.model: {} is for a {} task", {"train.model": "logistic"}, ({"train.model": "gbm"},)),
-    Case("tune.space: a stack blends scores on one scale, but its estimators use several ({}); name estimators "
+    Case("choose a different train.model, because {} supports only {} tasks", {"train.model": "logistic"},
+         ({"train.model": "gbm"},)),
+    Case("tune.space: a stack blends scores on one scale, but its estimators use several ({}); choose estimators "
          "with the same scale",
          {"train.model": "stack", "tune.space": {"gbm.num_leaves": {"choices": [7]}, "forest.rounds": {"choices": [7]},
                                                  "held_share": {"choices": [0.2]}}},

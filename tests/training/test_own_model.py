@@ -96,7 +96,7 @@ def test_constants_that_are_missing_are_named() -> None:
         ),
         (
             {"save": "def save(model):\n    return 'text'\n"},
-            "save returns str; return bytes, such as those of skops.io.dumps",
+            "save returns a value of type str; return bytes, for example from skops.io.dumps",
         ),
         ({"load": "def load(content):\n    return 3.0\n"}, "load returns a model whose predictions differ"),
         (
@@ -155,7 +155,7 @@ def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
 @pytest.mark.parametrize(
     ("task", "given", "said"),
     [
-        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; return probabilities from 0 to 1"),
+        ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; return probabilities between 0 and 1"),
         ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the probabilities of a row sum to 0.7; make each row sum to 1"),
         ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task needs \(60, 2\)"),
     ],

@@ -43,7 +43,7 @@ def run(params: TuneParams, *, trials: int = 6, first: dict[str, Any] | None = N
 
 @pytest.mark.parametrize("form", [{}, {"low": 1}, {"low": 1, "high": 2, "choices": [1]}])
 def test_a_dimension_is_a_range_or_choices(form: dict) -> None:
-    with pytest.raises(ValidationError, match="give low and high, or choices"):
+    with pytest.raises(ValidationError, match="set low and high, or choices"):
         Dimension.model_validate(form)
 
 
@@ -55,7 +55,7 @@ def test_a_range_upside_down_is_refused() -> None:
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"low": 0.0, "high": 10.0, "log": True}, "log: true needs a low above 0 .got 0.0."),
+        ({"low": 0.0, "high": 10.0, "log": True}, "log: true needs a low above 0, but low is 0.0"),
         ({"low": 0, "high": 10, "log": True}, "log: true needs a low above 0"),
         ({"choices": [1, 2], "log": True}, "log: true needs a low above 0"),
         ({"low": 0.1, "high": float("inf")}, "one of them is not finite"),

@@ -32,7 +32,7 @@ def last_value(
     cells: int,
     entity: Sequence[str],
 ) -> np.ndarray:
-    """The newest training target, of the same entity if the table has several: shape (n,).
+    """The newest training target, of the same entity if the table has several entities.
 
     Where `data.history` gives rows the newest target that was known by then (lag 1), it is that one: a model that sees
     it is held against what it sees.

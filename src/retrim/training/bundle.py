@@ -66,8 +66,8 @@ def format_of(files: Mapping[str, bytes]) -> int:
         raise BadInputError(f"{FORMAT_FILE} of the bundle cannot be read; restore the bundle from a backup") from error
     if found > FORMAT:
         raise BadInputError(
-            f"the bundle has format {found}, but this retrim reads formats up to {FORMAT}; install the retrim that "
-            "made the bundle, or a newer one"
+            f"the bundle has format {found}, but this version of retrim reads formats up to {FORMAT}; install the "
+            "version that made the bundle, or a newer one"
         )
     return found
 
@@ -152,9 +152,10 @@ def refuse_altered(files: Mapping[str, bytes]) -> None:
     for name in sorted({*found, *noted}):
         if found.get(name) != noted.get(name):
             raise RefusedError(
-                f"{name} or {DIGESTS} of the stored model was altered since it was published; copy {name} from the "
-                f"bundle of its run, whose hash `retrim predict` checks; if that copy is the same, {DIGESTS} was "
-                "altered: restore MLflow's artifacts from a backup"
+                f"{name} or {DIGESTS} of the stored model was altered after it was published. Compare {name} with "
+                "the copy in the bundle of its run, whose hash `retrim predict` checks: if they differ, replace it "
+                f"with that copy; if they are the same, {DIGESTS} was altered, so restore MLflow's artifacts from a "
+                "backup"
             )
 
 
@@ -215,8 +216,8 @@ class Predictor:
         lacking = [name for name in self.view.needs if name not in rows.columns]
         if lacking:
             raise BadInputError(
-                f"the model needs {', '.join(lacking)}, which the rows do not have; add each, and leave unknown values "
-                "blank, or use a version that needs none of them"
+                f"the rows lack columns that the model needs: {', '.join(lacking)}; add these columns (unknown "
+                "values may be blank), or use a version that does not need them"
             )
         if not len(rows):
             return np.empty((0, len(self.view.classes)) if self.view.task == "multiclass" else 0)

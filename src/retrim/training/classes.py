@@ -177,8 +177,8 @@ class DecideParams(SettingsSection):
     threshold: Annotated[float, Field(gt=0, lt=1)] | ErrorCosts | None = Field(
         default=None,
         description=(
-            "a row is selected from this probability on; costs such as {false_positive: 1, "
-            "false_negative: 5}: the threshold that is cheapest on backtest rows; null: no "
+            "probability at or above which a row is selected; if the costs of errors are set instead, such as "
+            "{false_positive: 1, false_negative: 5}, it is the cheapest threshold on backtest rows; null: no "
             "threshold"
         ),
     )

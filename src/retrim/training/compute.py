@@ -12,11 +12,13 @@ class ComputeParams(SettingsSection):
 
     engine: Literal["local", "dask"] = Field(
         default="local",
-        description="local: threads of one process; dask: the Dask cluster of RETRIM_DASK, else one started here",
+        description="local: threads of one process; dask: the Dask cluster at RETRIM_DASK or, if that is not "
+        "set, a cluster that retrim starts on this machine",
     )
     workers: int | None = Field(
         default=None,
         ge=1,
         le=1024,
-        description="worker processes of a cluster started here, one core each; null: one per core",
+        description="number of worker processes, with one core each, in a cluster that retrim starts; null: "
+        "one per core",
     )

@@ -77,8 +77,8 @@ def _check_constants(module: ModuleType, path: str) -> None:
     names, losses = (getattr(module, name) for name in CONSTANTS)
     if not _are_names(names):
         raise BadInputError(
-            f"{path}: HYPERPARAMETERS is {str(names)[:80]!r}; give a tuple of names, such as ('depth', 'rate'), "
-            "or () for none"
+            f"{path}: HYPERPARAMETERS is {str(names)[:80]!r}; set it to a tuple of names, such as ('depth', 'rate'), "
+            "or to () if there are none"
         )
     shaped = isinstance(losses, dict) and _are_names(tuple(losses)) and all(map(_are_names, losses.values()))
     if not shaped:
@@ -248,14 +248,14 @@ class CustomModel:
             return self.stored
         content = call(self.code, self.path, "save", self.made)
         if not isinstance(content, bytes | bytearray):
-            said = f"{self.path}: save returns {type(content).__name__}"
-            raise BadInputError(f"{said}; return bytes, such as those of skops.io.dumps")
+            said = f"{self.path}: save returns a value of type {type(content).__name__}"
+            raise BadInputError(f"{said}; return bytes, for example from skops.io.dumps")
         kept = one_form(bytes(content))
         again = CustomModel(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
             raise BadInputError(
-                f"{self.path}: load returns a model whose predictions differ from those of the saved one; let save "
+                f"{self.path}: load returns a model whose predictions differ from those of the saved one; make save "
                 "store everything that predict uses"
             )
         facts = to_json(to_record(ColumnGains(self.gains())))
@@ -309,7 +309,10 @@ class CustomModel:
                 "return an array of numbers, not of labels"
             ) from error
         if found.shape != shape:
-            raise BadInputError(f"{self.path}: predict returns shape {found.shape}; a {self.task} task needs {shape}")
+            raise BadInputError(
+                f"{self.path}: predict returns an array of shape {found.shape}, but a {self.task} task needs shape "
+                f"{shape}"
+            )
         if not np.isfinite(found).all():
             wrong = int((~np.isfinite(found)).sum())
             raise BadInputError(
@@ -318,7 +321,8 @@ class CustomModel:
             )
         if self.task != "regression" and (found.min() < 0 or found.max() > 1 + 1e-9):
             raise BadInputError(
-                f"{self.path}: predict returns {found.min():g} to {found.max():g}; return probabilities from 0 to 1"
+                f"{self.path}: predict returns values from {found.min():g} to {found.max():g}; return probabilities "
+                "between 0 and 1"
             )
         if wide and np.abs(found.sum(axis=1) - 1).max() > 1e-6:
             raise BadInputError(
@@ -327,7 +331,10 @@ class CustomModel:
         return found if wide else found[:, None]
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        raise RefusedError(f"{self.path}: a custom model has no exact contributions; to explain, use another estimator")
+        raise RefusedError(
+            f"{self.path}: a custom model has no exact contributions; to explain predictions, train a version with "
+            "a different estimator"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from retrim.stats.plugins import Plugin, PluginRegistry
 OWN = "own:"
 CODE_FILE = "own_model.py"
 """The code, in the folder of a model that it made."""
-CODE: PluginRegistry[bytes] = PluginRegistry("code of a model of one's own")
+CODE: PluginRegistry[bytes] = PluginRegistry("code of a custom model")
 """By SHA-256. What stands here may run: a file of this workspace, or of a bundle whose hash is recorded here."""
 NAMED = re.compile(r"own:(?P<path>[^@]+\.py)(?:@(?P<digest>[0-9a-f]{64}))?")
 Link = Literal["identity", "log", "chance", "log odds", "shares", "log shares"]
@@ -217,7 +217,7 @@ def aim_at(kind: str, losses: Losses, task: str, loss: str) -> tuple[str, float 
     if name not in known:
         can = f"choose one of: {', '.join(known)}"
         if not known:
-            can = f"choose another train.model: {kind} is for a {' or '.join(losses)} task"
+            can = f"choose a different train.model, because {kind} supports only {' or '.join(losses)} tasks"
         raise BadInputError(f"judge.loss: {kind} cannot train for {loss!r} on a {task} target; {can}")
     return known[name], float(value) if value else None
 
@@ -244,7 +244,8 @@ def check_target(kind: str, actual: np.ndarray) -> None:
     largest = float(np.abs(actual).max(initial=0))
     if largest > float(np.finfo(np.float32).max):
         raise BadInputError(
-            f"the target reaches {largest:.3g}, but {kind} takes numbers up to 3.4e38; give the target in a larger unit"
+            f"the target reaches {largest:.3g}, but {kind} supports numbers up to 3.4e38; convert the target to a "
+            "larger unit"
         )
 
 
@@ -261,4 +262,4 @@ def check_names(kind: str, names: list[str], known: list[str]) -> None:
             raise BadInputError(f"tune.space: {name!r} is not a parameter of {kind}{hint}")
     for name in known:
         if name not in names:
-            raise BadInputError(f"tune.space: {kind} needs {name!r}; give it bounds or choices")
+            raise BadInputError(f"tune.space: {kind} needs {name!r}; add it with bounds or choices")

@@ -31,10 +31,17 @@ Mitigation = Literal["reweight"] | Equalised
 class GroupParams(SettingsSection):
     """Groups that one column makes: its categories, or the spans between the cuts of a number."""
 
-    column: str = Field(description="the column: any but the target and times, also one with the role forbidden")
-    cuts: tuple[float, ...] = Field(description="where a number is cut, ascending; empty for a category")
+    column: str = Field(
+        description="column that defines the groups; any category or number except the target, even one with the "
+        "role forbidden"
+    )
+    cuts: tuple[float, ...] = Field(
+        description="values at which a number is split into groups, in ascending order; empty for a category"
+    )
     least_rows: int = Field(
-        ge=2, description="fewest rows behind a figure of a group; with fewer, the group is reported and not judged"
+        ge=2,
+        description="minimum number of rows behind each figure of a group; a group with fewer is reported but "
+        "not judged",
     )
 
     @field_validator("cuts")
@@ -48,19 +55,19 @@ class GroupParams(SettingsSection):
 class AtMostParams(SettingsSection):
     """The largest difference between two groups that a measure may show; null: reported, never refused."""
 
-    selection_rate: float | None = Field(default=None, ge=0, le=1, description="share of rows selected")
+    selection_rate: float | None = Field(default=None, ge=0, le=1, description="share of rows that are selected")
     false_positive_rate: float | None = Field(
-        default=None, ge=0, le=1, description="share selected, of the negative rows"
+        default=None, ge=0, le=1, description="share of negative rows that are selected"
     )
     false_negative_rate: float | None = Field(
-        default=None, ge=0, le=1, description="share not selected, of the positive rows"
+        default=None, ge=0, le=1, description="share of positive rows that are not selected"
     )
     error_rate: float | None = Field(default=None, ge=0, le=1, description="share of rows whose class is wrong")
     mean_error: float | None = Field(
         default=None, ge=0, description="mean of prediction minus outcome, in the target's unit"
     )
     mean_absolute_error: float | None = Field(
-        default=None, ge=0, description="mean size of the error, in the target's unit"
+        default=None, ge=0, description="mean absolute error, in the target's unit"
     )
 
 
@@ -71,70 +78,79 @@ class ProxyParams(SettingsSection):
         exclude=True,
         default=2000,
         ge=100,
-        description="maximum number of training rows used, spread evenly; it bounds the time",
+        description="maximum number of training rows used, spread evenly; bounds the run time",
     )
     cells: int = Field(
         exclude=True,
         default=4,
         ge=2,
-        description="quantile cells of a number, or most categories, the rarer ones merged; it bounds the time",
+        description="number of quantile cells of a number, or maximum number of categories, with rarer ones "
+        "merged; bounds the run time",
     )
     rounds: int = Field(
         exclude=True,
         default=20,
         ge=1,
-        description="boosting rounds of the model that predicts the forbidden column; it bounds the time",
+        description="number of boosting rounds of the model that predicts the forbidden column; bounds the run time",
     )
     leaves: int = Field(
-        exclude=True, default=8, ge=2, description="leaves of the trees of that model; it bounds the time"
+        exclude=True,
+        default=8,
+        ge=2,
+        description="number of leaves per tree of the model that predicts the forbidden column; bounds the run time",
     )
     warn_at: float = Field(
         exclude=True,
         default=0.7,
         ge=0.5,
         lt=1,
-        description="area under the ROC curve from which a warning is given; clearly more than chance, which is 0.5",
+        description="area under the ROC curve at or above which a warning is given; clearly above chance, which is 0.5",
     )
     refuse: bool = Field(
         default=False,
-        description="whether the gate refuses a model whose features reveal a forbidden column, instead of a warning",
+        description="whether the gate refuses a model whose features reveal a forbidden column; if false, it "
+        "only warns",
     )
-    seed: Seed = Field(default=7, description="of the model that guesses")
+    seed: Seed = Field(default=7, description="seed of the model that predicts the forbidden column")
 
 
 class FairnessParams(SettingsSection):
     """Error rates by group, limits, mitigation, forbidden columns."""
 
     groups: tuple[GroupParams, ...] = Field(
-        default=(), description="columns whose groups are compared; none: fairness is not evaluated"
+        default=(), description="columns whose groups are compared; empty: fairness is not evaluated"
     )
     at_most: AtMostParams | None = Field(
         default=None,
-        description="for each measure, the largest difference between groups that the gate lets pass; null: no limit",
+        description="for each measure, the largest difference between groups that passes the gate; null: no limit",
     )
     confidence: float = Field(
         default=0.95,
         gt=0.5,
         lt=1,
-        description="confidence that a difference exceeds its limit, for a refusal; also that of reported intervals",
+        description="how confident the gate must be, before it refuses, that a difference exceeds its limit; "
+        "also the confidence level of reported intervals",
     )
     threshold: float = Field(
         exclude=True,
         default=0.5,
         gt=0,
         lt=1,
-        description="probability from which a row is selected if decide.threshold is null: the likelier class",
+        description="probability at or above which a row is selected if decide.threshold is null; 0.5 selects "
+        "the likelier class",
     )
     bins: int = Field(
         exclude=True,
         default=10,
         ge=2,
-        description="bins of predictions in the calibration error, of equal rows; as in the gate",
+        description="number of bins of predictions for the calibration error, with equally many rows per bin; "
+        "the same as in the gate",
     )
     mitigate: Mitigation | None = Field(
         default=None,
-        description="reweight: training weights give every group the same share of each class; the name "
-        "of a rate: thresholds by group make that rate equal; null: no mitigation",
+        description="reweight: training weights give every group the same share of each class; the name of a "
+        "rate: each group gets its own threshold, so that this rate is equal in all groups; null: "
+        "no mitigation",
     )
     forbidden: tuple[str, ...] = Field(
         default=(), description="columns that no model may use; their proxies are reported"
@@ -202,12 +218,12 @@ def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
         BadInputError: The rows lack the column, or it is not a number and has cuts.
     """
     if group.column not in rows.columns:
-        raise BadInputError(f"fairness.groups: the table has no column {group.column!r}; name a column of the table")
+        raise BadInputError(f"fairness.groups: the table has no column {group.column!r}; use a column of the table")
     values = rows[group.column]
     if not group.cuts:
         return values.astype("str").where(values.notna(), MISSING).to_numpy(dtype=object)
     if not pd.api.types.is_numeric_dtype(values):
-        raise BadInputError(f"fairness.groups: {group.column!r} is not a number; give it cuts: []")
+        raise BadInputError(f"fairness.groups: {group.column!r} is not a number; set its cuts to []")
     names = np.array([*_spans(group.cuts), MISSING], dtype=object)
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)
     places = np.searchsorted(group.cuts, numbers, side="right")  # a row at a cut belongs to the span above it
@@ -324,21 +340,24 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
     for measure in fairness.limits():
         if data.task not in MEASURES[measure]:
             fitting = ", ".join(name for name, tasks in MEASURES.items() if data.task in tasks)
-            yield f"at_most.{measure}: does not fit a {data.task} task; set it to null; you can set: {fitting}"
+            yield f"at_most.{measure}: not available for a {data.task} task; set it to null. Available: {fitting}"
     if fairness.mitigate is not None and not fairness.groups:
-        yield f"mitigate: {fairness.mitigate!r} needs groups; name some, or set it to null"
+        yield f"mitigate: {fairness.mitigate!r} needs groups; list columns under groups, or set mitigate to null"
     if fairness.reweights and data.task == "regression":
-        yield "mitigate: 'reweight' balances classes, and a regression has none; set it to null"
+        yield "mitigate: 'reweight' balances classes, but a regression has none; set mitigate to null"
     if fairness.equalised is not None and data.task != "binary":
-        yield f"mitigate: a {data.task} task has no threshold between two classes; set it to null"
+        yield f"mitigate: a {data.task} task has no threshold between two classes; set mitigate to null"
     for name in fairness.forbidden:
         known = data.columns.get(name)
         if known is None:
             yield f"forbidden: {name!r} is not a column; name one of: {', '.join(data.columns)}"
         elif known.role != "forbidden":
-            yield f"forbidden: {name!r} has the role {known.role!r}; give it the role forbidden under data.columns"
+            yield f"forbidden: {name!r} has the role {known.role!r}; set its role to forbidden in data.columns"
         elif name in data.key:
-            yield f"forbidden: {name!r} is part of data.key, which is in every record; identify rows by another column"
+            yield (
+                f"forbidden: {name!r} is part of data.key, which is in every record; identify rows by a different "
+                "column"
+            )
         elif any(name in (feature.of, *data.history.entity) for feature in data.history.features):
             yield f"forbidden: {name!r} is used by data.history, and so by the model; remove it from data.history"
 
@@ -352,13 +371,13 @@ def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[st
             yield f"groups: {name!r} is not a column; name one of: {', '.join(data.columns)}"
             continue
         if name == data.target or known.type == "time":
-            yield f"groups: {name!r} is the target or a time; name a category or a number"
+            yield f"groups: {name!r} is the target or a time; choose a category or a number"
         if columns.count(name) > 1:
             yield f"groups: {name!r} is listed twice; keep one"
         if known.type in NUMBERS and not group.cuts:
-            yield f"groups: {name!r} is a number; say where it is cut, such as cuts: [30, 60]"
+            yield f"groups: {name!r} is a number; set the values at which it is split, such as cuts: [30, 60]"
         if known.type == "category" and group.cuts:
-            yield f"groups: {name!r} is a category, so each value is a group; give it cuts: []"
+            yield f"groups: {name!r} is a category, so each value is a group; set its cuts to []"
 
 
 LEVELS = 1001  # levels of the rate that are tried: a tenth of a percent apart
@@ -391,8 +410,8 @@ class Thresholds:
         lacking = [group.column for group in self.groups if group.column not in rows.columns]
         if lacking:
             raise BadInputError(
-                f"the thresholds of the model depend on {', '.join(lacking)}, which the table does not have; keep the "
-                "column in data.columns, or roll back to a version that does not need it"
+                f"the model's thresholds depend on columns that the table lacks: {', '.join(lacking)}; keep these "
+                "columns in data.columns, or roll back to a version that does not need them"
             )
         return np.array([self.by_group.get(name, self.default) for name in crossed(rows, self.groups)], dtype="float64")
 

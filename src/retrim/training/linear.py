@@ -433,7 +433,8 @@ def _made(terms: Terms, link: Link, solved: Solved, matrix: np.ndarray, weights:
 def _check_counts(kind: str, actual: np.ndarray) -> None:
     if actual.min() < 0:
         raise BadInputError(
-            f"judge.loss: poisson needs a target of 0 or more, but the target has {actual.min():g}; choose mse or mae"
+            f"judge.loss: poisson needs target values of 0 or more, but the smallest is {actual.min():g}; choose mse "
+            "or mae"
         )
 
 

@@ -53,24 +53,31 @@ def choose_mode(
     gains = {mode: [run.gain for run in runs if run.mode == mode] for mode in CHEAPEST_FIRST}
     refits = gains["refit"]
     if not refits:
-        return ChosenMode("refit", "no refit is known yet for comparison")
+        return ChosenMode("refit", "there is no earlier refit to compare with")
     base = sum(refits) / len(refits)
     worth: dict[Mode, tuple[float, float]] = {}
     for mode in CHEAPEST_FIRST[1:]:
         own = gains[mode]
         if not own:
             if [run.mode for run in runs[-TRY_AFTER:]] == ["refit"] * TRY_AFTER:
-                return ChosenMode(mode, f"{TRY_AFTER} refits in a row, and the gain of {mode} is unknown: tried once")
+                return ChosenMode(
+                    mode,
+                    f"the last {TRY_AFTER} runs were refits and the gain of {mode} is unknown, so it is tried once",
+                )
             continue
         extra = retraining_cost * max(works[mode] / works["refit"] - 1, 0.0) if works["refit"] else 0.0
         worth[mode] = ((sum(own) / len(own) - base) * checks, extra)
     for mode, (gain, extra) in worth.items():
         if gain > extra:
             return ChosenMode(
-                mode, f"{mode} gained {gain:.4g} more than a refit while a version lives, for {extra:.4g} more"
+                mode,
+                f"over the life of a version, {mode} gains {gain:.4g} more than a refit and costs {extra:.4g} more",
             )
-    said = "; ".join(f"{mode} would gain {gain:.4g} for {extra:.4g}" for mode, (gain, extra) in worth.items())
-    return ChosenMode("refit", said or "no costlier mode is known to gain more")
+    said = "; ".join(
+        f"{mode} would gain {gain:.4g} more than a refit but cost {extra:.4g} more"
+        for mode, (gain, extra) in worth.items()
+    )
+    return ChosenMode("refit", said or "no costlier mode is known to gain more than a refit")
 
 
 AUTO = "auto"

@@ -41,25 +41,28 @@ class TrainParams(SettingsSection):
         default="gbm", description="estimator: gbm, forest, linear, logistic, stack, or a custom model as own:PATH"
     )
     windows: tuple[WindowKind, ...] = Field(
-        default=("all", "sliding"), min_length=1, description="training windows that compete"
+        default=("all", "sliding"),
+        min_length=1,
+        description="training windows that compete: all rows, or only the newest split.sliding_rows",
     )
     recipes: tuple[RecipeKind, ...] = Field(
         exclude=True,
         default=("found", "champion"),
         min_length=1,
-        description="recipes that compete in a search or warm start; the champion's shows what the search itself adds",
+        description="recipes that compete in a search or warm start; the champion's recipe shows what the "
+        "search itself adds",
     )
     balance: Balance | None = Field(
         default=None,
-        description="how a fit balances classes; weights: every class weighs the same; sample: as many "
-        "rows of each class as of the rarest; null: not at all",
+        description="how a fit balances classes; weights: all classes have the same total weight; sample: each "
+        "class has as many rows as the rarest one; null: classes are not balanced",
     )
     early: bool = Field(
         default=False,
-        description="whether half of the rows whose labels are not due yet are training rows too; for classes "
-        "whose labels come later",
+        description="whether half of the rows whose labels are not due yet are also used for training; for "
+        "classes whose labels come later",
     )
-    seed: Seed = Field(default=7, description="of the fits, and of what they draw")
+    seed: Seed = Field(default=7, description="seed of the fits and of their random draws")
 
     @field_validator("model")
     @classmethod
@@ -328,15 +331,17 @@ def challengers_of(
 class BacktestParams(SettingsSection):
     """The recipe, refitted as of earlier dates (origins) and scored on the rows after them."""
 
-    origins: int = Field(default=3, ge=1, description="how many earlier dates (origins) the recipe is refitted at")
-    origin_rows: Annotated[int, FOLLOWS] = Field(default=336, ge=2, description="rows that each origin scores")
+    origins: int = Field(
+        default=3, ge=1, description="number of earlier dates (origins) at which the recipe is refitted"
+    )
+    origin_rows: Annotated[int, FOLLOWS] = Field(default=336, ge=2, description="number of rows scored at each origin")
     interval: float = Field(
         exclude=True,
         default=0.8,
         gt=0,
         lt=1,
-        description="share of rows that the prediction interval of a regression should cover; one level "
-        "makes versions comparable",
+        description="share of rows that the prediction interval of a regression should cover; the same for all "
+        "versions, so that they are comparable",
     )
 
 

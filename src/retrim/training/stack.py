@@ -147,7 +147,8 @@ class StackEstimator:
         given = list(names)
         if HELD not in given:
             raise BadInputError(
-                f"tune.space: stack needs {HELD!r}, the share of the newest rows to blend on; add it, such as [0.2]"
+                f"tune.space: stack needs {HELD!r}, the share of the newest rows to blend on; add it, for example as "
+                "{choices: [0.2]}"
             )
         for kind, own in _by_kind(dict.fromkeys(given)).items():
             try:
@@ -197,14 +198,14 @@ def _by_kind(named: Hyperparameters) -> dict[str, Hyperparameters]:
         kind, dot, own = name.partition(".")
         if not dot or kind not in BASES:
             raise BadInputError(
-                f"tune.space: {name!r} is not a parameter of a stack; name it with its estimator, one of "
-                f"{', '.join(BASES)}, such as gbm.num_leaves, or {HELD}"
+                f"tune.space: {name!r} is not a parameter of a stack; write {HELD}, or ESTIMATOR.PARAMETER, such as "
+                f"gbm.num_leaves, with one of the estimators {', '.join(BASES)}"
             )
         found.setdefault(kind, {})[own] = value
     if len(found) < 2:
         raise BadInputError(
-            f"tune.space: a stack blends two or more estimators, but only {', '.join(found) or 'none'} is named; name "
-            "another"
+            "tune.space: a stack blends two or more estimators, but parameters are listed for "
+            f"{', '.join(found) or 'none'} only; add parameters of a different one of {', '.join(BASES)}"
         )
     return dict(sorted(found.items()))
 
@@ -223,8 +224,8 @@ def _common_link(links: dict[str, Link]) -> Link:
     if len(set(links.values())) > 1:
         said = ", ".join(f"{kind}: {link}" for kind, link in links.items())
         raise BadInputError(
-            f"tune.space: a stack blends scores on one scale, but its estimators use several ({said}); name estimators "
-            "with the same scale"
+            f"tune.space: a stack blends scores on one scale, but its estimators use several ({said}); choose "
+            "estimators with the same scale"
         )
     return next(iter(links.values()))
 

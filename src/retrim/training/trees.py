@@ -42,8 +42,8 @@ SET_BY_RETRIM = {
     "early_stopping_round": "early stopping is used wherever possible",
     "seed": "the setting seed sets it",
     "num_threads": "it changes no result",
-    "deterministic": "a version is rebuilt byte for byte",
-    "force_row_wise": "a version is rebuilt byte for byte",
+    "deterministic": "versions must be reproducible byte for byte",
+    "force_row_wise": "versions must be reproducible byte for byte",
     "verbosity": "it changes no result",
     "is_unbalance": "train.balance sets it, and corrects the probabilities",
     "scale_pos_weight": "train.balance sets it, and corrects the probabilities",
@@ -91,8 +91,8 @@ class Gbm:
             added = self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads)
         except lightgbm.basic.LightGBMError as error:
             raise RefusedError(
-                f"the model cannot be explained, because LightGBM gives no exact contributions for it "
-                f"({str(error).strip()}); train a version with other hyperparameters"
+                "the model cannot be explained, because LightGBM cannot compute exact contributions for it "
+                f"({str(error).strip()}); train a version with different hyperparameters"
             ) from error
         return np.asarray(added).reshape(len(matrix), -1, width) / self._averaged
 
@@ -291,10 +291,10 @@ TREES = GbmEstimator(
         "lambda_l2": 1.0,  # a leaf starts from one usual row: without it a pure one is sure of what it never saw
     },
     fixed={
-        "boosting": "a forest is grown by rf",
-        "learning_rate": "the trees of a forest are averaged",
-        "bagging_freq": "each tree of a forest has rows of its own",
-        "boost_from_average": "the average is taken off before",
+        "boosting": "a forest always uses rf",
+        "learning_rate": "a forest averages its trees",
+        "bagging_freq": "a forest draws separate rows for each tree",
+        "boost_from_average": "retrim subtracts the average before training",
     },
     boosting={"boosting": "rf", "bagging_freq": 1, "boost_from_average": False},
 )

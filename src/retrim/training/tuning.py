@@ -30,24 +30,26 @@ SAMPLERS: PluginRegistry[Callable[..., Any]] = PluginRegistry("sampler")
 class Dimension(SettingsForm):
     """One dimension of the search space: a range, or choices."""
 
-    low: int | float | None = Field(default=None, description="lowest value; whole bounds give whole numbers")
+    low: int | float | None = Field(
+        default=None, description="lowest value; if both bounds are whole numbers, only whole numbers are drawn"
+    )
     high: int | float | None = Field(default=None, description="highest value")
     log: bool = Field(default=False, description="whether values are drawn on a log scale")
     choices: tuple[int | float | str | bool | None, ...] | None = Field(
-        default=None, min_length=1, description="the values themselves, in place of a range"
+        default=None, min_length=1, description="list of allowed values, instead of a range"
     )
 
     @model_validator(mode="after")
     def _one_form(self) -> "Dimension":
         if (self.choices is None) == (self.low is None or self.high is None):
-            raise ValueError("a hyperparameter needs bounds or choices: give low and high, or choices")
+            raise ValueError("a hyperparameter needs either bounds or choices; set low and high, or choices")
         if self.low is not None and self.high is not None and not -inf < self.low <= self.high < inf:
             raise ValueError(
-                f"low {self.low} is above high {self.high}, or one of them is not finite; give two finite bounds, the "
-                "smaller as low"
+                f"low {self.low} is above high {self.high}, or one of them is not finite; set two finite bounds, "
+                "with the smaller one as low"
             )
         if self.log and (self.low is None or self.low <= 0):
-            raise ValueError(f"log: true needs a low above 0 (got {self.low}); raise it, or leave log out")
+            raise ValueError(f"log: true needs a low above 0, but low is {self.low}; raise low, or remove log")
         return self
 
     def holds(self, value: Any) -> bool:
@@ -99,43 +101,48 @@ class TuneParams(SettingsSection):
 
     sampler: str | dict[str, dict[str, JsonValue]] = Field(
         default="tpe",
-        description="tpe, random, grid, or a class of optuna.samplers; to give it arguments, write {name: arguments}",
+        description="tpe, random, grid, or the name of a class in optuna.samplers; to pass arguments, write "
+        "{name: arguments}",
     )
-    trials: int = Field(default=20, ge=1, description="how many trials a search makes")
-    warm_trials: Annotated[int, FOLLOWS] = Field(default=5, ge=1, description="trials of a warm start")
+    trials: int = Field(default=20, ge=1, description="number of trials in a search")
+    warm_trials: Annotated[int, FOLLOWS] = Field(default=5, ge=1, description="number of trials in a warm start")
     batch: int = Field(
         exclude=True,
         default=4,
         ge=1,
-        description="trials that the sampler proposes before it learns a result; so a search is the same "
-        "with any number of workers",
+        description="number of trials that the sampler proposes before it sees their results; it is fixed, so "
+        "that a search is the same with any number of workers",
     )
-    folds: int = Field(default=3, ge=1, description="how many folds score a trial, in time order")
-    fold_rows: int = Field(default=336, ge=2, description="how many rows each fold scores")
+    folds: int = Field(default=3, ge=1, description="number of folds, in time order, that score a trial")
+    fold_rows: int = Field(default=336, ge=2, description="number of rows that each fold scores")
     stop_share: float = Field(
         exclude=True,
         default=0.1,
         gt=0,
         lt=0.5,
-        description="share of a fold's training rows kept for early stopping, spread over them; a common value",
+        description="share of a fold's training rows that is kept for early stopping, spread over the fold; a "
+        "common value",
     )
     max_rounds: int = Field(default=800, ge=1, description="maximum number of boosting rounds")
     patience: int = Field(
         exclude=True,
         default=30,
         ge=1,
-        description="rounds without gain before a fit stops; a common value",
+        description="number of rounds without improvement before a fit stops; a common value",
     )
-    seed: Seed = Field(default=7, description="of the sampler, and of the fits of a search")
+    seed: Seed = Field(default=7, description="seed of the sampler and of the fits in a search")
     space: dict[str, Dimension] = Field(
-        default=SPACES["gbm"], description="search space of the hyperparameters; empty for a custom model that has none"
+        default=SPACES["gbm"],
+        description="search space of the hyperparameters; empty for a custom model without hyperparameters",
     )
 
     @field_validator("sampler")
     @classmethod
     def _one(cls, sampler: str | dict[str, dict[str, JsonValue]]) -> str | dict[str, dict[str, JsonValue]]:
         if not isinstance(sampler, str) and len(sampler) != 1:
-            raise ValueError(f"{len(sampler)} samplers are named, but 1 is needed; write, for example, {{tpe: {{}}}}")
+            raise ValueError(
+                f"{len(sampler)} samplers are set, but exactly 1 is needed; write, for example, {{tpe: {{}}}}"
+            )
         return sampler
 
     @property
@@ -305,8 +312,8 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
                 history.append(Trial(len(history), dict(trial.params), (toy,), (1,)))
     except (ImportError, ValueError, RuntimeError) as error:
         raise BadInputError(
-            f"tune.sampler: {params.sampler_name!r} cannot search tune.space ({error}); choose another sampler, or "
-            "change the space"
+            f"tune.sampler: {params.sampler_name!r} cannot search tune.space ({error}); choose a different sampler, "
+            "or change the space"
         ) from error
 
 
@@ -370,6 +377,6 @@ def _grid(params: TuneParams) -> dict[str, list[Any]]:
     ranges = [name for name, span in params.space.items() if span.choices is None]
     if ranges:
         raise BadInputError(
-            f"tune.space: a grid needs choices for every hyperparameter; give choices for {', '.join(ranges)}"
+            f"tune.space: a grid needs choices for every hyperparameter; set choices for {', '.join(ranges)}"
         )
     return {name: list(span.choices or ()) for name, span in params.space.items()}
