@@ -122,7 +122,7 @@ def test_a_run_that_a_check_began_before_the_rollback_is_not_taken_up_again(made
     assert recover_quietly(desk) == []
     found = desk.workspace.store.run(run.id)
     assert found is not None
-    assert (found.state, "a rollback came" in found.detail.reason) == ("failed", True)
+    assert (found.state, "a rollback followed" in found.detail.reason) == ("failed", True)
 
 
 def recover_quietly(desk: Desk) -> list[str]:

@@ -167,7 +167,7 @@ def opened_pages(world: World) -> int:
     "finishes the interrupted run",
     "stopped; a retraining that was under way is finished by the next `retrim check` or `retrim retrain`",
     "; `retrim check` resumes it",
-    "its run is {}: `retrim check` finishes it",
+    "its run has the state {}: `retrim check` finishes it",
 )
 def test_what_was_stopped_is_resumed_and_finished(story: Story, cure: Cure) -> None:
     for said in (story.stopped, story.status, story.pruning, story.away):
@@ -234,7 +234,7 @@ def test_a_policy_is_set_once_it_was_tried(story: Story, cure: Cure) -> None:
 
 @pytest.mark.cures(
     "{} cannot be read: {}; choose a file that `retrim versions export` wrote",
-    "{} has no {}; name a file that `retrim versions export` wrote",
+    "{} has no {}; choose a file that `retrim versions export` wrote",
 )
 def test_an_import_wants_a_file_of_export(story: Story, cure: Cure) -> None:
     world = story.world

@@ -35,7 +35,7 @@ def test_a_new_workspace_is_described_by_init(session: Session, cure: Cure, monk
 
 
 @pytest.mark.cures(
-    "{} is missing: this is not a run directory; make one with `retrim versions run-directory --as-of DATE`"
+    "{} is missing: this is not a run directory; create one with `retrim versions run-directory --as-of DATE`"
 )
 def test_a_stage_runs_in_a_room_that_the_command_made(session: Session, cure: Cure) -> None:
     with pytest.raises(BadInputError) as refused:

@@ -95,9 +95,9 @@ STAGES = (
          {"split.judge_rows": 299}, ({"split.judge_rows": 50},), run_directory(Room.features)),
     Case("tune: {}; wait for more rows or lower tune.folds", TUNE | {"tune.folds": 300}, ({"tune.folds": 2},),
          run_directory(Room.features, search)),
-    Case("which is of a {}, but train.model is {}; search: `retrim retrain --mode search`, or set train.model: {}",
+    Case("which is for {}, but train.model is {}; search with `retrim retrain --mode search`, or set train.model: {}",
          LINEAR | space(l2=0.1), ({"train.model": "gbm"},), run_directory(search, mode="refit", champion=CHAMPION)),
-    Case("{} the role forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
+    Case("the role of {} to forbidden in data.columns", COPY, ({"data.columns.copy.role": "forbidden"},), leaks),
     Case("or, if the value is known before the event, set leaks.allowed: {{}: WHY} in params.yaml", COPY,
          ({"leaks.allowed": {"copy": "the meter shows it"}},), leaks),
     Case("compute.engine is dask, but {} is not installed; run pip install 'retrim[dask]', or set compute.engine: "

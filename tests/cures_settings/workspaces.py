@@ -203,7 +203,8 @@ WORKSPACES = (
          ({"fairness.forbidden": []},), on_probation),
     Made("train.model is {}, but the live version is a {}, so there is no recipe to start from", LINEAR | space(l2=0.1),
          ({"train.model": "gbm"},), mode),
-    Made("{}; release.approval asks a person: import it again with --reason", {"release.approval.moves": ["promote"]},
+    Made("{}; release.approval requires a person to approve it: import it again with --reason",
+         {"release.approval.moves": ["promote"]},
          ({"release.approval.moves": []},), waiting),
     Case("drift.alarms is null, so no rate of alarms is set; set it to "
          "{at_most: 1}, for example", {"drift.alarms": None},

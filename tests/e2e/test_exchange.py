@@ -226,7 +226,7 @@ class TestAFileThatIsNotRight:
         proof = to_json(keys.attest(REBUILD, {"generated/v2": "x"}, to_record(said)))
         why = self.refused(production, tmp_path, altered({**files, "rebuild.json": proof}, keys))
 
-        assert "rebuild.json in the export is signed by another key" in why
+        assert "rebuild.json in the export is signed by a different key" in why
 
     def test_is_refused_when_any_stretch_of_it_is_altered(self, production: World, file: Path, tmp_path: Path) -> None:
         whole, passed = file.read_bytes(), []

@@ -120,8 +120,8 @@ def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(
 @pytest.mark.cures(
     "the run is not tried again. Read the stage's output (also in Prefect), fix the cause{}, then start the run again "
     "with `retrim retrain`",
-    "its process {} ({}) showed no sign of life for {}, more than {}; it was ended, and the run is not tried "
-    "again. Find out what stopped it, then ask for the run again with `retrim retrain`",
+    "its process {} ({}) showed no sign of life for {}, more than {}; it was ended, and the run is not retried. "
+    "Find out why it hung, then start a new run with `retrim retrain`",
 )
 def test_what_hung_is_asked_for_again_and_runs(stage: Hung, driver: tuple[Hung, RunRow], cure: Cure) -> None:
     hung, following = driver

@@ -104,4 +104,4 @@ def test_a_room_refuses_another_file_than_the_pinned(world: World, first: Any) -
         "env", f"PYTHONPATH={run_directory / 'src'}", "python", "-m", "retrim.stages.tune", folder=run_directory, code=2
     )
 
-    assert "models/my_model.py is not the file pinned in data/pins.json" in said
+    assert "models/my_model.py differs from the file pinned in data/pins.json" in said

@@ -231,7 +231,7 @@ class TestTheScheduledProof:
 
         assert proof is not None
         difference = attested(json.loads(proof.attestation.read_bytes()))["first_difference"]
-        assert difference == "its champion has the hash x, which is not that of version 1 as recorded"
+        assert difference == "its champion has the hash x, which differs from the recorded hash of version 1"
         assert any("version 2 " in text and difference in text for text in told)
         assert [attested(row.record)["identical"] for row in kept] == [False]
 

@@ -178,9 +178,9 @@ def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -
 
 
 @pytest.mark.cures(
-    "the code in {} is not the code pinned in data/pins.json. At a tag, restore it with `git checkout -- src`, and "
-    "run the stage through `dvc repro`; without src/, run `dvc repro` in the environment of the version: `retrim "
-    "versions environment N`. If you made this run directory by hand, make another"
+    "the code in {} differs from the code pinned in data/pins.json. At a tag, restore it with `git checkout -- "
+    "src`, and run the stage through `dvc repro`; without src/, run `dvc repro` in the environment of the version: "
+    "`retrim versions environment N`. If you created this run directory by hand, create a new one"
 )
 def test_at_a_tag_only_the_code_of_the_version_runs(first: World, third: World, tmp_path: Path, cure: Cure) -> None:
     run_directory = tmp_path / "room"

@@ -56,7 +56,7 @@ def line(trees: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
 
 
 @pytest.mark.cures(
-    "mode 'refit' copies the champion's recipe, which is of a {}, but train.model is {}; search: `retrim retrain "
+    "mode 'refit' copies the champion's recipe, which is for {}, but train.model is {}; search with `retrim retrain "
     "--mode search`, or set train.model: {}"
 )
 def test_a_refit_with_another_kind_searches_or_keeps_the_champions(trees: Room, tmp_path: Path, cure: Cure) -> None:

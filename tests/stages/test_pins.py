@@ -266,7 +266,7 @@ def test_a_setting_that_is_another_than_the_pinned_one_is_refused(pinned: Paths)
         check_settings(pinned)
 
 
-@pytest.mark.cures("to try other settings: `retrim settings pin`")
+@pytest.mark.cures("to try other settings, run: `retrim settings pin`")
 def test_settings_that_are_pinned_anew_are_run_by(pinned: Paths, cure: Cure) -> None:
     state(pinned.root, {**TABLE, "gate": {"min_gain": 0.02}})
     with pytest.raises(BadInputError) as refused:

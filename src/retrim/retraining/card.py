@@ -177,7 +177,7 @@ def write_card(workspace: Workspace, version: int, *, to: Path, as_html: bool) -
     """
     if to.is_dir() or not to.absolute().parent.is_dir():
         raise BadInputError(
-            f"{to} is a folder, or is in a folder that does not exist; name a file in an existing folder"
+            f"{to} is a folder, or is in a folder that does not exist; choose a file in an existing folder"
         )
     pages = make_card(workspace, version, pictures=None)
     write_file(to, (pages.html if as_html else pages.markdown).encode())

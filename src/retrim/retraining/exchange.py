@@ -202,7 +202,7 @@ def judge_import(
     example = rows[[*imported.view.needs, "_event"]].tail(5)
     past = ripe.iloc[past_of(ripe["_event"], ripe["_due"], start)] if len(rows) else ripe.iloc[:0]
     if len(rows) < params.gate.min_rows:
-        why = f"only {len(rows)} mature rows here are new to both models, and {params.gate.min_rows} are needed"
+        why = f"only {len(rows)} mature rows here are new to both models, but {params.gate.min_rows} are needed"
         return Judgement(None, f"{why}; import again when more rows are mature", example)
     if not len(past):
         return Judgement(None, "no row precedes the holdout rows, so the naive baselines cannot be computed", example)
@@ -241,10 +241,11 @@ def _fits(workspace: Workspace, imported: Predictor, ripe: pd.DataFrame) -> None
     data, view = workspace.params.data, imported.view
     missing = sorted(set(imported.columns) - set(ripe.columns))
     if view.target != data.target or view.task != data.task or missing:
-        lacks = f"; the model also needs {', '.join(missing)}, which the table here lacks" if missing else ""
+        lacks = f", and the table here lacks columns that the model needs: {', '.join(missing)}" if missing else ""
         raise RefusedError(
-            f"the imported model predicts {view.target!r} ({view.task}), but this workspace predicts {data.target!r} "
-            f"({data.task}){lacks}; import a model that was trained on a table with the same columns"
+            f"the imported model does not fit this workspace: it predicts {view.target!r} ({view.task}), this "
+            f"workspace predicts {data.target!r} ({data.task}){lacks}; import a model that was trained on a table "
+            "with the same columns"
         )
     forbidden = forbidden_in(workspace, list(view.features))
     if forbidden:
@@ -390,8 +391,8 @@ def import_version(
         write_folder(folder, parcel.bundle)
         if folder_digest(folder) != parcel.said.bundle:
             raise RefusedError(
-                f"the hash of the bundle in {file.name} differs from the one in its manifest; get the file again from "
-                "where it was made"
+                f"the hash of the bundle in {file.name} differs from the one in its manifest; get the file again "
+                "from the workspace that made it"
             )
         _answers(workspace, folder, parcel.said.bundle)
         champion = live_version(workspace)
@@ -411,7 +412,7 @@ def open_parcel(workspace: Workspace, file: Path) -> VersionArchive:
     """
     files = unpack(file, most_mb=workspace.params.proof.most_mb)
     if MANIFEST not in files:
-        raise BadInputError(f"{file.name} has no {MANIFEST}; name a file that `retrim versions export` wrote")
+        raise BadInputError(f"{file.name} has no {MANIFEST}; choose a file that `retrim versions export` wrote")
     attestation = read_attestation(parse_record(files[MANIFEST], MANIFEST))
     whose_key(workspace, attestation.signer, key=None)
     require_kind(attestation, EXPORT, file.name)
@@ -447,7 +448,7 @@ def _parcel(
         wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
         raise RefusedError(
             f"files in {file.name} differ from the signed ones: {', '.join(wrong[:5])}; get the export again from "
-            "where it was made"
+            "the workspace that made it"
         )
     bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
     assert all(is_plain(name) for name in bundle)
@@ -474,16 +475,16 @@ def _proof(rebuild: Attestation | None, export: Attestation, exported: ExportMan
         RefusedError: It is of another kind, key or bundle than the export.
     """
     if rebuild is None:
-        return "no attestation of a rebuild came with it"
+        return "the export has no attestation of a rebuild"
     require_kind(rebuild, REBUILD, PROVED)
     said = _signed(RebuildStatement, rebuild, PROVED)
     if rebuild.signer != export.signer or said.bundle.recorded != exported.bundle:
         raise RefusedError(
-            f"{PROVED} in the export is signed by another key than the export, or is about another bundle; get the "
-            "export again from where it was made"
+            f"{PROVED} in the export is signed by a different key from the export, or describes a different bundle; "
+            "get the export again from the workspace that made it"
         )
     found = "identical" if said.identical else f"different: {said.first_difference}"
-    return f"rebuilt where it was made on {said.proved_at}: {found}"
+    return f"rebuilt on {said.proved_at} in the workspace that made it: {found}"
 
 
 def _environment(workspace: Workspace, lineage: Lineage, files: dict[str, bytes]) -> tuple[str, ...]:
@@ -492,10 +493,10 @@ def _environment(workspace: Workspace, lineage: Lineage, files: dict[str, bytes]
     if lineage.platform != here:
         found.append(f"made on {lineage.platform}, but this is {here}: the bytes may differ")
     if lineage.python != platform.python_version():
-        found.append(f"made with Python {lineage.python}, but this is {platform.python_version()}")
+        found.append(f"made with Python {lineage.python}, but this is Python {platform.python_version()}")
     lock = sha256(files.get(f"{MADE_FROM}requirements.lock", b"")).hexdigest()
     if lock != file_digest(workspace.paths.lock):
-        found.append(f"made with requirements.lock {lock[:12]}, but this workspace has another one")
+        found.append(f"made with requirements.lock {lock[:12]}, but this workspace has a different one")
     return tuple(found)
 
 
@@ -510,8 +511,8 @@ def _answers(workspace: Workspace, folder: Path, digest: str) -> None:
     checks = hold_to(ask_fresh(folder, digest, seconds=params.load_seconds), size, params, again=False)
     if not checks.passed:
         raise RefusedError(
-            f"the imported model cannot go live here: {checks.reason}; nothing was imported. Export it again where it "
-            "was made, or allow more under release in params.yaml"
+            f"the imported model cannot go live here: {checks.reason}; nothing was imported. Export it again from "
+            "the workspace that made it, or raise the limits under release in params.yaml"
         )
 
 
@@ -581,14 +582,18 @@ def _finish(
         if workspace.params.release.approval.asks(row.made_from.champion) and not _approved(
             workspace, row, *who, now=now
         ):
-            said = f"{row.judged.reason}; release.approval asks a person: import it again with --reason"
+            said = (
+                f"{row.judged.reason}; release.approval requires a person to approve it: import it again with --reason"
+            )
             return _result("waiting", row.version, said, parcel)
         said = "" if who[1] is None else f"{who[1]}; "
         reason = f"{said}imported from {parcel.origin.signer[:12]}: {row.judged.reason}"
         against = row.made_from.champion
         make_live(workspace, row.version, action="import", expected=against, by=who[0], reason=reason, now=now)
     now_live = find_live_version(workspace)
-    stays = "" if now_live is not None and now_live.version == row.version else " (something else is live since)"
+    stays = (
+        "" if now_live is not None and now_live.version == row.version else " (a different version has gone live since)"
+    )
     return _result("promoted", row.version, row.judged.reason + stays, parcel)
 
 

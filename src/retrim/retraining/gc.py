@@ -125,7 +125,7 @@ def cache_pieces(
     root = workspace.paths.root
     folder = cache_folder(root)
     if not folder.resolve().is_relative_to(root.resolve()):
-        why = "it lies outside of the workspace, and others may share it; use `dvc gc --projects`"
+        why = "it lies outside the workspace and may be shared; clean it with `dvc gc --projects`"
         yield GarbageItem("cache", str(folder), 0, why, None)
         return
     keep = _kept(
@@ -146,11 +146,15 @@ def cache_pieces(
     digests = {entry.digest for entry in goes}
     for path, outs in run_entries(folder):
         if outs & digests:
-            why = "it would restore what is removed"
+            why = "it would restore removed files"
             yield GarbageItem("run cache", path.name[:12], path.stat().st_size, why, partial(unlink, path))
     for entry in goes:
         yield GarbageItem(
-            "cache", entry.digest, entry.frees, "no version, ref or run directory names it", partial(unlink, entry.path)
+            "cache",
+            entry.digest,
+            entry.frees,
+            "no version, ref or run directory refers to it",
+            partial(unlink, entry.path),
         )
     for who in dict.fromkeys(keep.values()):
         own = [entry for entry in every if keep.get(entry.digest) == who]
@@ -158,7 +162,7 @@ def cache_pieces(
         yield GarbageItem("cache", f"{len(own)} files", size, f"{who} needs them", None)
     fresh = [entry for entry in unnamed if entry.changed > since]
     if fresh:
-        why = f"they are newer than {workspace.params.run_directory.gc_grace}: somebody may work with them"
+        why = f"they are newer than {workspace.params.run_directory.gc_grace} and may be in use"
         yield GarbageItem("cache", f"{len(fresh)} files", sum(entry.frees for entry in fresh), why, None)
 
 
@@ -276,16 +280,20 @@ def _run_directories(workspace: Workspace, *, touched_since: pd.Timestamp | None
         frees = size_of(folder)
         if run is not None and run.state in UNFINISHED:
             yield GarbageItem(
-                "run directory", folder.name, frees, f"its run is {run.state}: `retrim check` finishes it", None
+                "run directory",
+                folder.name,
+                frees,
+                f"its run has the state {run.state}: `retrim check` finishes it",
+                None,
             )
         elif touched_since is not None and pd.Timestamp(folder.stat().st_mtime, unit="s", tz="UTC") > touched_since:
-            yield GarbageItem("run directory", folder.name, frees, "it was changed in the last days", None)
+            yield GarbageItem("run directory", folder.name, frees, "it was changed recently", None)
         elif run is not None and run.model == workspace.model:
             yield GarbageItem(
                 "run directory",
                 folder.name,
                 frees,
-                f"its run ended {run.state}",
+                f"its run ended with the state {run.state}",
                 partial(clear_run_directory, workspace, folder),
             )
         elif folder.name.startswith(REBUILD) and not is_alive(workspace, folder.name):
@@ -298,7 +306,7 @@ def _run_directories(workspace: Workspace, *, touched_since: pd.Timestamp | None
             )
         else:
             cure = f"remove it with `git worktree remove --force {folder}`"
-            yield GarbageItem("run directory", folder.name, frees, f"a person may work in it; {cure}", None)
+            yield GarbageItem("run directory", folder.name, frees, f"a person may be working in it; {cure}", None)
     for name in left_behind(workspace, REBUILD):
         yield GarbageItem("sign", name, 0, "its process was killed", partial(clear_lock, workspace, name))
 
@@ -331,14 +339,14 @@ def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[
                 "prediction", folder.name, frees, f"stopped within {RESUMED_WITHIN}: it may be resumed", None
             )
         else:
-            why = f"nobody resumed it for {RESUMED_WITHIN}"
+            why = f"nobody resumed it within {RESUMED_WITHIN}"
             yield GarbageItem("prediction", folder.name, frees, why, partial(shutil.rmtree, folder))
 
 
 def copies(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
     """What lies in `var/tmp/`: a command takes it away when it ends."""
     since = (now - pd.Timedelta(RESUMED_WITHIN)).timestamp()
-    why = f"its command has not ended for {RESUMED_WITHIN}: it was killed"
+    why = f"it was left behind by a killed command and has not changed for {RESUMED_WITHIN}"
     for folder in sorted(path for path in workspace.paths.tmp.glob("*") if path.is_dir()):
         try:
             changed, frees = folder.stat().st_mtime, size_of(folder)
@@ -364,13 +372,13 @@ def _environments(workspace: Workspace) -> Iterator[GarbageItem]:
         if not whole:
             why = "it is incomplete"
         elif python != platform.python_version():
-            why = f"it is of Python {python}"
+            why = f"it was built for Python {python}"
         else:
-            why = "" if lock in locks else "no version has its lock"
+            why = "" if lock in locks else "no version uses its requirements.lock"
         if why:
             yield GarbageItem("environment", folder.name, frees, why, partial(_remove_environment, folder))
         else:
-            yield GarbageItem("environment", folder.name, frees, f"{locks[lock]} is proved in it", None)
+            yield GarbageItem("environment", folder.name, frees, f"it is used to prove {locks[lock]}", None)
 
 
 def _lock_of(workspace: Workspace, row: VersionRow) -> str | None:
@@ -394,7 +402,9 @@ def _taken_files(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[Garbage
     for path in sorted((workspace.paths.inbox / TAKEN).glob("*")):
         state = path.lstat()
         if S_ISREG(state.st_mode) and state.st_ctime <= since:  # of the move; a producer's file may be older
-            yield GarbageItem("taken file", path.name, state.st_size, f"taken {keep} ago", partial(unlink, path))
+            yield GarbageItem(
+                "taken file", path.name, state.st_size, f"taken at least {keep} ago", partial(unlink, path)
+            )
 
 
 def _mlflow(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:

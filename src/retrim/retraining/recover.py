@@ -134,7 +134,7 @@ def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     stopped = (workspace.store.runs(workspace.model, state=state) for state in ("crashed", UNPUSHED))
     for run in chain.from_iterable(stopped):
         if _overtaken(workspace, by_id[run.decision], decisions):
-            reason = "a rollback came after the decision to run, and no run starts by itself after a rollback"
+            reason = "a rollback followed the decision to run, and no run starts automatically after a rollback"
             record_alert(workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id)
             workspace.store.end_run(
                 run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason)
@@ -203,8 +203,8 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
         return False
     reason = (
         f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, more than "
-        f"{workspace.params.retrain.stage_heartbeat}; it was ended, and the run is not tried again. Find out "
-        "what stopped it, then ask for the run again with `retrim retrain`"
+        f"{workspace.params.retrain.stage_heartbeat}; it was ended, and the run is not retried. Find out why it "
+        "hung, then start a new run with `retrim retrain`"
     )
     with suppress(psutil.Error):
         process.kill()

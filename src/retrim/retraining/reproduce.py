@@ -220,11 +220,11 @@ def _recorded_commit(workspace: Workspace, row: VersionRow) -> str:
 def _moved_tag(workspace: Workspace, row: VersionRow) -> list[str]:
     """A line if the tag holds another lock or other inputs than those recorded: plain tools would rebuild that."""
     commit, found = str(row.made_from.commit), git.find_tag(workspace.paths.root, row.tag)
-    back = f"set it back with `git tag -f {row.tag} {commit[:12]}`"
+    back = f"restore it with `git tag -f {row.tag} {commit[:12]}`"
     if found is None:
         return [f"tag {row.tag} is missing; {back}"]
     names = git.git(workspace.paths.root, "diff", "--name-only", commit, found, "--", *dvc.COMMITTED, *INPUTS, NOTE)
-    return [f"tag {row.tag} was moved, and differs in {', '.join(names.split())}; {back}"] if names else []
+    return [f"tag {row.tag} was moved to a commit that differs in {', '.join(names.split())}; {back}"] if names else []
 
 
 def _other_champion(workspace: Workspace, row: VersionRow) -> list[str]:
@@ -233,7 +233,7 @@ def _other_champion(workspace: Workspace, row: VersionRow) -> list[str]:
     known = None if number is None else workspace.store.version(workspace.model, number)
     if known is None or known.bundle == digest:
         return []
-    return [f"its champion has the hash {digest[:12]}, which is not that of version {number} as recorded"]
+    return [f"its champion has the hash {digest[:12]}, which differs from the recorded hash of version {number}"]
 
 
 def _rebuild(
@@ -359,8 +359,8 @@ def prove_chain(
     before = []
     for number in [each for each in todo if origin_of(version_row(workspace, each))]:
         say(
-            f"version {number} was imported: its bundle is checked against the signed hash, and its rebuild is proved "
-            "where it was made"
+            f"version {number} was imported: its bundle is checked against the signed hash, and its rebuild is "
+            "proved in the workspace that made it"
         )
         todo.remove(number)
     for number in todo:
@@ -420,7 +420,7 @@ def prove_scheduled(workspace: Workspace, *, now: pd.Timestamp, say: Say) -> Reb
         record_alert(
             workspace,
             AlertKind.REBUILD_DIFFERS,
-            f"version {version} cannot be rebuilt as it was: {first}",
+            f"version {version} could not be rebuilt identically: {first}",
             now=now,
             about=str(version),
         )
@@ -501,4 +501,4 @@ def _tell_mlflow(workspace: Workspace, version: int, *, identical: bool, at: str
     try:
         workspace.registry.tag_version(version, name, at)
     except RetrimError as error:
-        LOGGER.warning("version %s is not tagged %s: %s", version, name, error)
+        LOGGER.warning("version %s could not be tagged %s in MLflow: %s", version, name, error)

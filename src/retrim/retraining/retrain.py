@@ -116,7 +116,7 @@ def _over(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOutcome
     judged = from_record(AskedRefit, asked.record).of
     if now_live is not None and now_live.version == judged:
         return None
-    reason = f"version {judged} is no longer live: its recipe is not refitted"
+    reason = f"version {judged} is no longer live, so its recipe is not refitted"
     detail = RunDetail(reason=reason)
     workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
     return RunOutcome(run.id, "deferred", reason, None)

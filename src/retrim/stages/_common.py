@@ -40,7 +40,10 @@ from retrim.training.recipe import FoundRecord
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 INPUTS = "data/raw.dvc data/champion.dvc data/previous.dvc"
 SETTINGS = "data/settings.json"
-PIN_AGAIN = f"at a tag: `git checkout -- params.yaml {SETTINGS}`; to try other settings: `retrim settings pin`"
+PIN_AGAIN = (
+    f"at a tag, restore both files with `git checkout -- params.yaml {SETTINGS}`; to try other settings, "
+    "run: `retrim settings pin`"
+)
 
 
 def main(run: Callable[..., None]) -> None:
@@ -93,8 +96,8 @@ def read_pins(paths: Paths) -> Pins:
         return from_record(Pins, json.loads(paths.pins.read_bytes()))
     except FileNotFoundError as error:
         raise BadInputError(
-            f"{paths.pins} is missing: this is not a run directory; make one with "
-            "`retrim versions run-directory --as-of DATE`"
+            f"{paths.pins} is missing: this is not a run directory; create one with `retrim versions run-directory "
+            "--as-of DATE`"
         ) from error
 
 
@@ -107,7 +110,7 @@ def read_settings(paths: Paths) -> dict[str, JsonValue]:
     try:
         return TypeAdapter(dict[str, JsonValue]).validate_json(paths.settings.read_bytes())
     except (FileNotFoundError, ValidationError) as error:
-        raise BadInputError(f"{SETTINGS} is missing, or is not JSON of all settings; {PIN_AGAIN}") from error
+        raise BadInputError(f"{SETTINGS} is missing, or does not contain all settings as JSON; {PIN_AGAIN}") from error
 
 
 def check_settings(paths: Paths) -> None:
@@ -140,9 +143,10 @@ def check_pins(paths: Paths) -> None:
     package = Path(retrim.__file__).resolve().parent
     if code_digest(package) != pins.code_digest:
         raise BadInputError(
-            f"the code in {package} is not the code pinned in data/pins.json. At a tag, restore it with `git checkout "
-            "-- src`, and run the stage through `dvc repro`; without src/, run `dvc repro` in the environment of the "
-            "version: `retrim versions environment N`. If you made this run directory by hand, make another"
+            f"the code in {package} differs from the code pinned in data/pins.json. At a tag, restore it with `git "
+            "checkout -- src`, and run the stage through `dvc repro`; without src/, run `dvc repro` in the "
+            "environment of the version: `retrim versions environment N`. If you created this run directory by "
+            "hand, create a new one"
         )
     if platform.python_version() != pins.python:
         raise BadInputError(
@@ -153,9 +157,9 @@ def check_pins(paths: Paths) -> None:
     for folder, digest in laid.items():
         if not folder.is_dir() or folder_digest(folder) != digest:
             raise BadInputError(
-                f"data/{folder.name} is not the one pinned in data/pins.json. At a tag, restore it with "
-                f"`git checkout -- {INPUTS}`, then `dvc checkout` (in a clone `dvc pull {INPUTS}`), and then run "
-                "`dvc repro` again. If you made this run directory by hand, make another"
+                f"data/{folder.name} differs from the one pinned in data/pins.json. At a tag, restore it with `git "
+                f"checkout -- {INPUTS}`, then `dvc checkout` (in a clone, `dvc pull {INPUTS}`), and then run `dvc "
+                "repro` again. If you created this run directory by hand, create a new one"
             )
     _check_own_code(paths, pins.own)
 
@@ -199,9 +203,9 @@ def _check_own_code(paths: Paths, pinned: PinnedFile | None) -> None:
     path, _ = parts_of(model)
     if pinned != PinnedFile(path, sha256(read_code(paths.root, path)).hexdigest()):
         raise BadInputError(
-            f"{path} is not the file pinned in data/pins.json. At a tag, restore it with `git checkout -- {path}`. If "
-            "you made this run directory by hand, make another, or write the SHA-256 of the file into the pins under "
-            "own"
+            f"{path} differs from the file pinned in data/pins.json. At a tag, restore it with `git checkout -- "
+            f"{path}`. If you created this run directory by hand, create a new one, or write the SHA-256 of the file "
+            "under own in data/pins.json"
         )
 
 

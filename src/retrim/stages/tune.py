@@ -59,8 +59,8 @@ def run(
             )
         if mode == "refit" and champion.model != train.model:
             raise BadInputError(
-                f"mode 'refit' copies the champion's recipe, which is of a {champion.model}, but train.model is "
-                f"{train.model}; search: `retrim retrain --mode search`, or set train.model: {champion.model}"
+                f"mode 'refit' copies the champion's recipe, which is for {champion.model}, but train.model is "
+                f"{train.model}; search with `retrim retrain --mode search`, or set train.model: {champion.model}"
             )
         copied = _fitted_with(champion) | ({} if mode == "refit" else {"window": _window(paths)})
         write_folder(paths.tuning, {"hyperparameters.json": to_json(copied), "trials.json": to_json([])})

@@ -192,7 +192,7 @@ def _refuse_leaks(
         cure = "send each row once"
     else:
         columns = ", ".join(repr(name) for name in names if name != DUPLICATES)
-        cure = f"give {columns} the role forbidden in data.columns"
+        cure = f"set the role of {columns} to forbidden in data.columns"
     raise RefusedError(
         f"leak: {said}. {cure[:1].upper()}{cure[1:]}; or, if the value is known before the event, set leaks.allowed: "
         f"{{{refused[0].columns[0]}: WHY}} in params.yaml"
