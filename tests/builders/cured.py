@@ -1,6 +1,6 @@
 """Cures that a test tries: a mark names the texts of the source, and the test has to see them printed and cured.
 
-@pytest.mark.cures("nothing is on hold: {}; `retrim status` says when something waits for a person")
+@pytest.mark.cures("nothing is on hold: {}; `retrim status` shows when something waits for a person")
 def test_x(cure: Cure) -> None:
     cure.is_asked(what_the_error_says)
     cure.is_done(what_is_printed_after_what_it_says_was_done)

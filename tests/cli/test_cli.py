@@ -281,7 +281,7 @@ WRONG = {
     "versions`",
     "versions reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
     "versions rollback": "error: missing option '--reason'; see `retrim versions rollback --help`",
-    "versions rollback --reason late": "error: generated has no live version; make version 1 with `retrim retrain`",
+    "versions rollback --reason late": "error: generated has no live version; train version 1 with `retrim retrain`",
     "check --now soon": "error: 'soon' is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
     "retrain --as-of nan": "error: 'nan' is not a time; write ",
     "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search, warm.",

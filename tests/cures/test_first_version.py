@@ -30,13 +30,13 @@ WITH_A_VERSION = {
     "predict": "no version is live, so nothing was scored; make version 1: retrim retrain",
     "versions": "no version yet; make the first: retrim retrain",
     "versions log": "nothing was released yet; make version 1: retrim retrain",
-    "versions rollback --reason late": "has no live version; make version 1 with `retrim retrain`",
-    "versions fairness": "there is no version yet; make the first: retrim retrain",
-    "versions explain 100": "is live; name one with --version N, or make one: retrim retrain",
-    "policy alarms": "so there is no history to verify on; make a version with `retrim retrain`",
+    "versions rollback --reason late": "has no live version; train version 1 with `retrim retrain`",
+    "versions fairness": "there is no version yet; train the first one: retrim retrain",
+    "versions explain 100": "is live; choose one with --version N, or train one: retrim retrain",
+    "policy alarms": "so there is no history to verify on; train a version with `retrim retrain`",
     "status": "none yet: retrim check",
     "policy replay --from 2024-01-26": (
-        "no check was made yet, so there is no history to replay; run `retrim check` or"
+        "no check has run yet, so there is no history to replay; run `retrim check` or"
     ),
 }
 """What needs a version or a check says so, and both are made as it says."""

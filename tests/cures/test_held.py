@@ -113,7 +113,7 @@ def test_a_settled_alarm_ends_with_a_retraining(desk: Desk, sit: Sit, cure: Cure
     cure.is_done(newest_check(desk))
 
 
-@pytest.mark.cures("nothing is on hold: {}; `retrim status` says when something waits for a person")
+@pytest.mark.cures("nothing is on hold: {}; `retrim status` shows when something waits for a person")
 def test_where_nothing_is_held_the_status_says_when_something_is(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
     session.says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)
@@ -125,7 +125,7 @@ def test_where_nothing_is_held_the_status_says_when_something_is(desk: Desk, sit
     cure.is_done(session.says(f"policy acknowledge --reason again {now(desk, 16)}", code=0))
 
 
-@pytest.mark.cures("nothing was checked yet, so no alarm can be acknowledged; check first: retrim check")
+@pytest.mark.cures("no check has run yet, so no alarm can be acknowledged; run one first: retrim check")
 def test_after_a_rollback_a_check_makes_it_answerable(tmp_path: Path, sit: Sit, cure: Cure) -> None:
     desk = make_desk(tmp_path / "workspace", changes=QUIET)
     desk.land(desk.rows(0, 10), 10)
@@ -167,7 +167,7 @@ def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: s
 
 
 @pytest.mark.cures(
-    "version {} was already decided at {}: {}{}. The answer cannot be changed; to train another version: retrim "
+    "version {} was already decided at {}: {}{}. The answer cannot be changed; to train a new version: retrim "
     "retrain --reason WHY",
     "version {} does not wait for approval: {}; see `retrim status`",
 )

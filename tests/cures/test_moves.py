@@ -53,8 +53,8 @@ def rolled_back_as_it_says(session: Session, said: str) -> str:
 
 
 @pytest.mark.cures(
-    "version {} was never live: the gate, a release check or an approval stopped it. Name a version that was live: "
-    "{}. To make a new version: retrim retrain --reason WHY"
+    "version {} was never live: the gate, a release check or an approval stopped it. Choose a version that was "
+    "live: {}. To train a new version: retrim retrain --reason WHY"
 )
 def test_a_retraining_has_another_look_at_what_the_gate_refused(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)

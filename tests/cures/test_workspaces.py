@@ -48,8 +48,8 @@ def test_a_stage_runs_in_a_room_that_the_command_made(session: Session, cure: Cu
 
 
 @pytest.mark.cures(
-    "{} was trained on rows of another granularity: data.rows.resample was {} and is {}. Change it back, or train a "
-    "model of the new granularity in a workspace of its own: retrim new DIR"
+    "{} was trained on rows of a different granularity: data.rows.resample was {} and is {}. Change it back, or "
+    "train a model of the new granularity in a separate workspace: retrim new DIR"
 )
 def test_a_grain_is_changed_back(tmp_path: Path, cure: Cure) -> None:
     desk = make_desk(tmp_path / "workspace", data={"key": ["number"]})

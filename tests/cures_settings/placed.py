@@ -50,10 +50,10 @@ PLACED = (
     case("{} is not a span between two times of day; write, for example, '22:00-07:00' (in UTC)",
          {"alerts.quiet": "at night"},
          {"alerts.quiet": "22:00-07:00"}),
-    case("gain.money gives a cost of {} in the unit loss, and cost is {} in the unit {}; write `cost: {}` and "
+    case("gain.money gives a cost of {} in the unit loss, but cost is {} in the unit {}; set `cost: {}` and "
          "`cost_unit: loss`, or `money: null`", MONEY | {"gain.cost": 1.0}, {"gain.cost": 5.0},
          {"gain.money": None}),
-    case("tests.{} has the arguments: {}; give exactly these: {}", {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
+    case("tests.{} has the arguments: {}; set exactly these: {}", {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
          {"drift.tests.ks": {"threshold": 0.1}}),
     case("tests.{} has no threshold; add tests.{}.threshold, a bound on its effect", {"drift.tests.ks": {}},
          {"drift.tests.ks": {"threshold": 0.15}}),

@@ -193,7 +193,7 @@ OTHERWISE = {"data.columns.noise.role": "forbidden"}
 OTHER_TARGET = {"data.columns.outcome.role": "feature", "data.columns.level.role": "target"}
 Made = partial(Case, made=True)
 WORKSPACES = (
-    Made("row {} had not landed by {}, or data.rows leaves it out; change data.rows, or give the row as a file",
+    Made("row {} had not landed by {}, or data.rows leaves it out; change data.rows, or pass the row as a file",
          {"data.rows.where": [{"column": "level", "at_least": 99.0}]}, ({"data.rows.where": []},), explained),
     Made("If {} renamed, declare it: data.columns, `was: {}`", {"data.columns.slope": GONE},
          ({"data.columns.incline": {**NUMBER, "was": "slope"}},), column_gone),
@@ -206,11 +206,11 @@ WORKSPACES = (
     Made("{}; release.approval requires a person to approve it: import it again with --reason",
          {"release.approval.moves": ["promote"]},
          ({"release.approval.moves": []},), waiting),
-    Case("drift.alarms is null, so no rate of alarms is set; set it to "
-         "{at_most: 1}, for example", {"drift.alarms": None},
+    Case("drift.alarms is null, so no rate of false alarms is set; set it, for example to "
+         "{at_most: 1}", {"drift.alarms": None},
          ({"drift.alarms": {"at_most": 1}},), verified,
          then="no version is live"),
-    Case("{} was trained on rows of another granularity: data.rows.resample was {} and is {}. Change it back",
+    Case("{} was trained on rows of a different granularity: data.rows.resample was {} and is {}. Change it back",
          {"data.rows.resample": DAYS}, ({"data.rows.resample": None},), of_a_grain),
     Made("not said (card.owner in params.yaml)", {}, ({"card.owner": "the depot"},), card),
     Made("not said (card.purpose in params.yaml)", {}, ({"card.purpose": "planning"},), card),
@@ -230,14 +230,15 @@ WORKSPACES = (
          "proof.trusted_keys", {}, ({"proof.trusted_keys": ["theirs"]},), log_of_others, made=True),
     Case("the imported model holds code of its own (SHA-256 {}, {} bytes), and train.model names no file with the same "
          "bytes", {}, ({"train.model": OWN},), strange_code),
-    Case("{}: this changes nothing that a model is trained on; change a key of data, prepare or train, "
+    Case("{}: this does not change how a model is trained; change a key of data, prepare or train, or "
          "split.sliding_rows or judge.loss", {"gate.min_gain": 0.5},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),
     Case("data.columns.{}: no column of this name and type has landed; name one of: {}",
          OTHERWISE | {"data.columns.level.type": "integer"}, ({"data.columns.level.type": "number"},), tried),
-    Case("data.columns: the role {} moves to another column; leave it as in params.yaml", OTHERWISE | OTHER_TARGET,
+    Case("data.columns: the role {} moves to a different column; keep the role as in params.yaml",
+         OTHERWISE | OTHER_TARGET,
          ({"data.columns.outcome.role": "target", "data.columns.level.role": "feature"},), tried),
-    Case("data.columns: the landed column {} is missing; give it the role forbidden instead",
+    Case("data.columns: the landed column {} is missing; keep it, and set its role to forbidden",
          {"data.columns": WITHOUT_SLOPE},
          ({"data.columns": WITHOUT_SLOPE | {"slope": {"type": "number", "role": "forbidden"}}},), tried),
 )  # fmt: skip

@@ -104,7 +104,7 @@ def test_a_key_that_stands_twice_is_refused(workspace: Workspace, file: Path) ->
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace('{\n "payload"', '{\n "payload": "",\n "payload"', 1), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match="a key that occurs twice"):
+    with pytest.raises(BadInputError, match="in which a key occurs twice"):
         verify_attestation(workspace, file, key=None)
 
 
@@ -134,7 +134,7 @@ def test_another_workspaces_attestation_counts_only_if_trusted_or_given(
 def test_the_key_that_is_given_is_the_only_one_that_counts(workspace: Workspace, file: Path, tmp_path: Path) -> None:
     other = Keys(tmp_path / "other").public
 
-    with pytest.raises(RefusedError, match=f"not by key {other.fingerprint[:16]}"):
+    with pytest.raises(RefusedError, match=f"but --key is key {other.fingerprint[:16]}"):
         verify_attestation(workspace, file, key=str(other))
 
 

@@ -71,13 +71,13 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"gate.min_gain": 0.5}, "gate.min_gain: this changes nothing that a model is trained on"),
+        ({"gate.min_gain": 0.5}, "gate.min_gain: this does not change how a model is trained"),
         ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
         ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),
         ({"reading.trim": True}, "reading.trim cannot be tried"),
         (
             {"data.rows": {"where": [], "resample": {"every": "3h", "by": ["group"], "how": HOW}}},
-            "data.rows.resample cannot be tried on rows that have landed: rows of another granularity",
+            "data.rows.resample cannot be tried on rows that have landed: rows of a different granularity",
         ),
         ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
         ({"data.columns.level.type": "integer"}, "data.columns.level: no column of this name and type"),

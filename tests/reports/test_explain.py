@@ -174,7 +174,7 @@ def test_a_prediction_that_was_not_stored_names_the_near_ones(desk: Desk) -> Non
 
 
 def test_a_prediction_of_two_versions_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="names version 1, but --version names version 2"):
+    with pytest.raises(BadInputError, match="refers to version 1, but --version is 2"):
         ask(desk, f"{key_of(desk, 13)}@1", version=2)
 
 

@@ -62,37 +62,43 @@ class BatchParams(SettingsSection):
         exclude=True,
         default=50,
         ge=10,
-        description="minimum rows of a batch for its columns to be inspected; with fewer, shares are too noisy",
+        description="minimum number of rows in a batch for its columns to be inspected; with fewer rows, "
+        "shares are too noisy",
     )
     least_windows: int = Field(
         exclude=True,
         default=4,
         ge=2,
-        description="fewest earlier windows of the batch's length to compare with; fewer do not show a range",
+        description="minimum number of earlier windows of the batch's length to compare with; fewer do not "
+        "show a range",
     )
     most_windows: int = Field(
         exclude=True,
         default=60,
         ge=2,
-        description="how many of the newest earlier windows to compare with; it bounds the time of a verdict",
+        description="maximum number of earlier windows to compare with, newest first; bounds the run time of a verdict",
     )
     history_rows: int = Field(
         exclude=True,
         default=50000,
         ge=100,
-        description="how many of the newest landed rows are read for these windows; it bounds the memory of a verdict",
+        description="maximum number of landed rows, newest first, that are read for the earlier windows; "
+        "bounds the memory of a verdict",
     )
     novelty: float = Field(
         exclude=True,
         default=2.0,
         gt=1,
         description=(
-            "a column is suspicious if it is this many times as unusual as in the most unusual "
-            "earlier window; the verdicts of the benchmarks were measured with it"
+            "a column is suspicious if it is this many times as unusual as in the most unusual earlier window; the "
+            "benchmark verdicts were measured with the default"
         ),
     )
     piece_mb: float = Field(
-        default=128.0, gt=0, description="a file that unpacks to more megabytes than this lands in chunks of this size"
+        default=128.0,
+        gt=0,
+        description="maximum unpacked size, in megabytes, of a file that lands as one batch; a larger file "
+        "lands in chunks of this size",
     )
     cut_short: float = Field(
         exclude=True,
@@ -100,15 +106,14 @@ class BatchParams(SettingsSection):
         gt=0,
         lt=1,
         description=(
-            "a batch that covers less than this share of the shortest usual span counts as cut "
-            "short; the verdicts of the benchmarks were measured with it"
+            "a batch that covers less than this share of the shortest usual span counts as cut short; the benchmark "
+            "verdicts were measured with the default"
         ),
     )
     skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),
         description=(
-            "columns to leave uninspected, and checks of a whole batch to leave out (rows "
-            "twice, sent before, cut short); all: a batch is checked only against data.columns "
-            "and its suite"
+            "columns that are not inspected, and batch checks that are not made (rows twice, sent before, cut "
+            "short); all: a batch is checked only against data.columns and its suite"
         ),
     )

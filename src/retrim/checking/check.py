@@ -369,13 +369,13 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     checks = [row for row in decisions if row.source == CHECK]
     if not is_held(workspace, decisions):
         last = f"the last check, of {checks[-1].as_of}, decided {checks[-1].outcome!r}" if checks else "there was none"
-        raise RefusedError(f"nothing is on hold: {last}; `retrim status` says when something waits for a person")
+        raise RefusedError(f"nothing is on hold: {last}; `retrim status` shows when something waits for a person")
     if not checks:
-        raise RefusedError("nothing was checked yet, so no alarm can be acknowledged; check first: retrim check")
+        raise RefusedError("no check has run yet, so no alarm can be acknowledged; run one first: retrim check")
     newest = checks[-1]
     if iso(now) < newest.as_of:
         raise BadInputError(
-            f"the time {iso(now)} is before the newest check, {newest.as_of}; give that time or a later one"
+            f"the time {iso(now)} is before the newest check, {newest.as_of}; set --now to that time or a later one"
         )
     check = as_check(newest)
     up = [said.rule for said in check.record.said if said.fires]

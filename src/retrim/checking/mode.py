@@ -172,7 +172,7 @@ def retraining_cost_of(workspace: Workspace, *, cost: float, per_unit: float, cu
         money = MoneyParams(cost=cost, per_unit=per_unit, currency=currency)
     except ValidationError as wrong:
         raise BadInputError(
-            f"the retraining cost cannot be calculated: {explain(wrong)}; give amounts above 0"
+            f"the retraining cost cannot be calculated: {explain(wrong)}; pass amounts above 0"
         ) from wrong
     versions = workspace.store.versions(workspace.model)
     first = versions[0].judged.loss if versions else None

@@ -21,12 +21,14 @@ class MoneyParams(SettingsSection):
     """What a retraining costs, and what loss costs."""
 
     cost: float = Field(gt=0, description="cost of one retraining (compute, review, churn), in `currency`")
-    per_unit: float = Field(gt=0, description="what one unit of mean loss over one usual check's rows costs")
+    per_unit: float = Field(
+        gt=0, description="cost of one unit of mean loss over the rows of one usual check, in `currency`"
+    )
     currency: str = Field(min_length=1, description="name of the currency, such as EUR")
     gb_month: float | None = Field(
         default=None,
         ge=0,
-        description="cost of a GB on the disk for a month, in `currency`; null: storage is not counted",
+        description="cost of storing 1 GB on disk for a month, in `currency`; null: storage is not counted",
     )
 
     @property
@@ -176,8 +178,8 @@ class GainParams(SettingsSection):
         default=2.0,
         ge=0,
         description=(
-            "the accumulated gain must also exceed this many of its standard errors; the costs of "
-            "the benchmarks were measured with it"
+            "number of its own standard errors that the accumulated gain must also exceed; the benchmark costs were "
+            "measured with the default"
         ),
     )
     ahead: float = Field(
@@ -185,8 +187,8 @@ class GainParams(SettingsSection):
         default=0.0,
         ge=0,
         description=(
-            "future checks, like the newest ones, that are added before the accumulated gain is compared "
-            "with the retraining cost; 0, because only measured gains count"
+            "number of future checks, like the newest ones, whose gain is added before the accumulated gain is "
+            "compared with the retraining cost; 0, because only measured gains count"
         ),
     )
     money: MoneyParams | None = Field(
@@ -201,8 +203,9 @@ class GainParams(SettingsSection):
         wanted = self.money.retraining_cost
         if self.cost_unit != "loss" or abs(self.cost - wanted) > ROUNDED * wanted:
             raise ValueError(
-                f"gain.money gives a cost of {cost_figure(wanted)} in the unit loss, and cost is {self.cost:g} in the "
-                f"unit {self.cost_unit}; write `cost: {cost_figure(wanted)}` and `cost_unit: loss`, or `money: null`"
+                f"gain.money gives a cost of {cost_figure(wanted)} in the unit loss, but cost is {self.cost:g} in "
+                f"the unit {self.cost_unit}; set `cost: {cost_figure(wanted)}` and `cost_unit: loss`, or `money: "
+                "null`"
             )
         return self
 
@@ -348,13 +351,14 @@ class BandParams(SettingsSection):
     unit: Literal["iqr", "sd"] = Field(
         exclude=True,
         default="iqr",
-        description="the band's interquartile range, or its standard deviation; the first is robust to outliers",
+        description="unit of reach: the band's interquartile range (iqr), which is robust to outliers, or its "
+        "standard deviation (sd)",
     )
     reach: float = Field(
         exclude=True,
         default=3.0,
         gt=0,
-        description="units above the middle of the band at which its top lies; about four standard deviations",
+        description="number of units from the middle of the band to its top; about four standard deviations",
     )
 
 

@@ -34,14 +34,14 @@ class AlertParams(SettingsSection):
 
     every: SomeSpan = Field(
         default="10min",
-        description="shortest time between two messages to an address; alerts that are raised meanwhile "
-        "go into one message",
+        description="minimum time between two messages to an address; alerts that are raised in between are "
+        "sent in one message",
     )
     remind: SomeSpan = Field(default="3D", description="time after which an alert that is still true is sent again")
     quiet: Annotated[str, AfterValidator(_is_quiet_time)] | None = Field(
         default=None,
-        description="hours in which only critical alerts are sent, such as 22:00-07:00 (UTC) or "
-        "22:00-07:00 Europe/Berlin; null: none",
+        description="hours in which only critical alerts are sent, such as 22:00-07:00 (UTC) or 22:00-07:00 "
+        "Europe/Berlin; null: no quiet hours",
     )
 
 

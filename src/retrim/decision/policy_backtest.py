@@ -40,45 +40,48 @@ class PolicyParams(SettingsSection):
         exclude=True,
         default=50,
         ge=5,
-        description="windows after the first part, each standing for a check; `--windows` overrides it",
+        description="number of windows after the first part of the history, each standing for a check; "
+        "`--windows` overrides it",
     )
     first: float = Field(
         exclude=True,
         default=0.2,
         gt=0,
         lt=1,
-        description=("share of the rows that the first model is made from; a first model needs a history"),
+        description=("share of the rows that the first model is trained on; a first model needs a history"),
     )
     by: Literal["rows", "time"] = Field(
         exclude=True,
         default="rows",
-        description="windows of equal rows, or of equal time; losses of equal rows are equally exact",
+        description="rows: each window has the same number of rows; time: each window has the same length; "
+        "losses over the same number of rows are equally precise",
     )
     retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         exclude=True,
         default=(0.25, 0.5, 2.0, 4.0),
-        description="multiples of gain.cost with which the rule gain is tried too; `--costs` overrides it",
+        description="multiples of gain.cost that the rule gain is also tried with; `--costs` overrides them",
     )
     deployment_delay: int = Field(
         exclude=True,
         default=0,
         ge=0,
-        description="windows between a decision and its model being live; a promoted version is live at once",
+        description="number of windows from a decision until its model is live; 0, because a promoted version "
+        "is live at once",
     )
     draws: int = Field(
         exclude=True,
         default=2000,
         ge=100,
-        description="bootstrap draws of the recommendation's interval; as many as elsewhere",
+        description="number of bootstrap draws for the recommendation's interval; the same as elsewhere",
     )
     block: int = Field(
         exclude=True,
         default=3,
         ge=1,
-        description="windows that are resampled together in the bootstrap; losses of neighbouring windows are "
-        "correlated",
+        description="number of windows that are resampled together in the bootstrap, because losses of "
+        "neighbouring windows are correlated",
     )
-    seed: Seed = Field(default=7, description="of those draws, and of the fits")
+    seed: Seed = Field(default=7, description="seed of the bootstrap draws and of the fits")
 
 
 @dataclass(frozen=True)

@@ -484,9 +484,9 @@ def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
     left, least = max(windows - delay, 0), max(windows // COUNTED, 3)
     if left < least:
         raise RefusedError(
-            f"labels arrive {delay} windows of {span / pd.Timedelta(1, 'D'):.3g} days late, so only {left} of "
-            f"{windows} windows can compare policies, and {least} are needed; wait for more history, or state the "
-            "delay of labels with --label-delay"
+            f"labels arrive {delay} windows late ({span / pd.Timedelta(1, 'D'):.3g} days per window), so only {left} "
+            f"of {windows} windows can be used to compare policies, but {least} are needed; wait for more history, "
+            "or set the label delay with --label-delay"
         )
 
 

@@ -114,20 +114,22 @@ def restore_instead(
 class PreviousChampionParams(SettingsSection):
     """Previous champions, scored at checks and in runs."""
 
-    most: int = Field(default=3, ge=0, description="how many of the newest previous champions are scored; 0: none")
+    most: int = Field(
+        default=3, ge=0, description="number of previous champions that are scored, newest first; 0: none"
+    )
     restore: bool = Field(
         exclude=True,
         default=True,
         description="whether a previous champion that passes the gate is promoted again; "
-        "release.approval.moves may require a person",
+        "release.approval.moves may require a person's approval",
     )
     judged: int = Field(
         exclude=True,
         default=1,
         ge=1,
         description=(
-            "maximum number of previous champions that a run judges beside its challengers; each one makes "
-            "the gate stricter for all"
+            "maximum number of previous champions that a run judges beside its challengers; each one makes the gate "
+            "stricter for all models"
         ),
     )
 

@@ -34,7 +34,8 @@ class ProbationParams(SettingsSection):
         default=0.5,
         gt=0,
         le=1,
-        description="rows whose loss is averaged, as a share of a usual check; errors within them are correlated",
+        description="size of the blocks over which the loss is averaged, as a share of the rows of a usual "
+        "check; errors within a block are correlated",
     )
     alpha_rollback: float = Field(
         exclude=True,
@@ -48,15 +49,15 @@ class ProbationParams(SettingsSection):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="highest probability of confirming a version that is worse by the effect, over the whole probation",
+        description="highest probability of confirming a version that is worse by min_effect, over the whole probation",
     )
     min_effect: float = Field(
         exclude=True,
         default=0.02,
         gt=0,
         description=(
-            "smallest worsening that counts, as a share of the previous champion's loss; "
-            "the error rates of the benchmarks were measured with it"
+            "smallest worsening that counts, as a share of the previous champion's loss; the benchmark error rates "
+            "were measured with the default"
         ),
     )
 
@@ -366,8 +367,8 @@ class ServedParams(SettingsSection):
         default=0.001,
         ge=1e-6,
         description=(
-            "how far a served prediction may differ from what its version predicts now, as a "
-            "share of the mean prediction; a thousand times the rounding of single precision"
+            "maximum difference between a served prediction and what its version predicts now, as a share of the "
+            "mean prediction; a thousand times the rounding error of single precision"
         ),
     )
 
@@ -462,7 +463,7 @@ class ProofParams(SettingsSection):
     """Imports from other workspaces, and the keys that are trusted."""
 
     most_mb: float = Field(
-        default=500.0, gt=0, description="largest file that `retrim versions import` reads, in megabytes"
+        default=500.0, gt=0, description="maximum size of a file that `retrim versions import` reads, in megabytes"
     )
     trusted_keys: tuple[str, ...] = Field(
         default=(),

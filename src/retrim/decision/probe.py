@@ -42,7 +42,7 @@ class ProbeParams(SettingsSection):
         default=1,
         ge=1,
         description=(
-            "blocks of the newest window, each scored by a fit on the rows that were due before it; each costs one fit"
+            "number of blocks in the newest window; each block costs one fit, on the rows that were due before it"
         ),
     )
     min_rows: int = Field(
@@ -55,8 +55,9 @@ class ProbeParams(SettingsSection):
     )
     when: Annotated[str, AfterValidator(_is_when)] = Field(
         default="needed",
-        description="when a check probes: needed (the result could change the decision), every check, "
-        "after drift, or at this span since the last probe",
+        description="when a check probes; needed: if the result could change the decision; every: at every "
+        "check; drift: if it found drift; or a span, such as 7D: if at least that span has passed "
+        "since the last probe",
     )
 
     def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:

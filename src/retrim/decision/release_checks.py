@@ -18,13 +18,14 @@ class LatencyParams(SettingsSection):
     """How long predictions may take."""
 
     one_row: float = Field(
-        default=500.0, gt=0, description="largest 99th percentile of the time to predict one row, in milliseconds"
+        default=500.0, gt=0, description="maximum 99th percentile of the time to predict one row, in milliseconds"
     )
     thousand_rows: float = Field(
         exclude=True,
         default=2000.0,
         gt=0,
-        description="the same for 1,000 rows at once; a slower model is not usable, even if it predicts one row fast",
+        description="maximum 99th percentile of the time to predict 1,000 rows at once, in milliseconds; a "
+        "slower model is not usable, even if it predicts one row fast",
     )
 
 
@@ -35,13 +36,14 @@ class ReleaseParams(SettingsSection):
         exclude=True,
         default=60.0,
         gt=0,
-        description="seconds in which a fresh process has to answer; a slower model cannot be served",
+        description="maximum time in which a fresh process must load the model and predict, in seconds; a "
+        "slower model cannot be served",
     )
     most_mb: float | None = Field(
         default=200.0, gt=0, description="maximum memory for predicting, in megabytes; null: reported only"
     )
     most_ms: LatencyParams | None = Field(
-        default=LatencyParams(), description="most milliseconds that predicting may take; null: reported only"
+        default=LatencyParams(), description="maximum time for predicting, in milliseconds; null: reported only"
     )
     approval: ApprovalParams = Field(
         default=ApprovalParams(), description="changes of the champion that wait for a person's approval"

@@ -50,26 +50,27 @@ class RetrainParams(SettingsSection):
     )
     refit_after: bool = Field(
         default=True,
-        description="whether the recipe of a promoted version is fitted once more, on the holdout rows too",
+        description="whether the recipe of a promoted version is refitted on all mature rows, including the "
+        "holdout rows",
     )
     attempts: int = Field(
         exclude=True,
         default=3,
         ge=1,
-        description="maximum number of starts of a run, restarts included; what killed three starts would "
-        "kill a fourth",
+        description="maximum number of times that a run is started, including restarts; after three failed "
+        "starts, a fourth would most likely fail too",
     )
     stage_limit: StageLimit = Field(
         default="auto",
-        description="longest time that a stage may take; auto: ten times its longest earlier run in the "
-        "same mode, at least 6h",
+        description="maximum time that a stage may take; auto: ten times its longest earlier run in the same "
+        "mode, but at least 6h",
     )
     stage_heartbeat: SomeSpan = Field(
         exclude=True,
         default="30min",
         description=(
-            "longest time for which a stage may neither print nor use the processor, and for "
-            "which the process of a run may be silent; a working stage does one of the two"
+            "maximum time that a stage may neither print nor use the processor, and that the process of a run may "
+            "be silent; a stage that works does one or the other"
         ),
     )
 
@@ -81,12 +82,14 @@ class RunDirectoryParams(SettingsSection):
         exclude=True,
         default=5.0,
         gt=0,
-        description="an untracked file above this, in MB, is refused; git is for code, and a tag would publish it",
+        description="maximum size of an untracked file, in megabytes; larger files are refused, because git is "
+        "for code and a tag would publish them",
     )
     gc_grace: Span = Field(
         exclude=True,
         default="1h",
-        description="files that came into the DVC cache within this span are not removed; somebody may be using them",
+        description="files that were added to the DVC cache within this span are not removed, because they may "
+        "be in use",
     )
 
 
@@ -117,25 +120,26 @@ class ScheduleParams(SettingsSection):
     maintain: Timetable = Field(default="45 0 * * *", description="when files that nothing refers to are removed")
     prove: Timetable | None = Field(
         default="0 3 * * 0",
-        description="when a random version is rebuilt and proved; null: never; by default Sundays at 3:00",
+        description="when a random version is rebuilt and proved; null: never; default: Sundays at 03:00 UTC",
     )
     backup: Timetable | None = Field(
-        default=None, description="when a backup is made, in the folder of the model below RETRIM_BACKUP; null: never"
+        default=None, description="when a backup is written to the model's folder in RETRIM_BACKUP; null: never"
     )
     keep_backups: int = Field(
         default=30,
         ge=1,
-        description="how many of the newest backups are kept; a month of daily ones, because faults are noticed late",
+        description="number of newest backups that are kept; the default keeps daily backups for a month, "
+        "because faults are noticed late",
     )
     keep_predictions: SomeSpan | None = Field(
         default="1100D",
-        description="age above which stored predictions are deleted, by months of their rows; null: "
-        "never; an audit may ask for three years",
+        description="age above which stored predictions are deleted, in whole months of rows; null: never; an "
+        "audit may cover three years",
     )
     keep_leftovers: SomeSpan | None = Field(
         default="90D",
-        description="age above which files in var/inbox/taken/ and the MLflow trials of refused versions "
-        "are deleted; null: never; errors of a source are noticed within a quarter",
+        description="age above which files in var/inbox/taken/ and the MLflow trials of refused versions are "
+        "deleted; null: never; errors in a source are noticed within a quarter",
     )
 
     @classmethod
@@ -152,14 +156,14 @@ class BudgetParams(SettingsSection):
         exclude=True,
         default=26,
         ge=1,
-        description="checks in a row over which triggers.budget.runs counts, this one included; "
-        "triggers.budget.runs alone says how often",
+        description="number of consecutive checks, including the current one, over which triggers.budget.runs "
+        "counts; fixed, because triggers.budget.runs alone sets the rate",
     )
     money: float | None = Field(
         default=None,
         gt=0,
-        description="maximum cost of the retrainings of a calendar month, in the currency of "
-        "gain.money; null: no limit",
+        description="maximum cost of retrainings per calendar month (UTC), in the currency of gain.money; "
+        "null: no limit",
     )
 
 
@@ -171,7 +175,7 @@ class TriggerParams(SettingsSection):
         description="rules that may start a retraining; any one suffices; manual: a person decides on every alarm",
     )
     drift_columns: tuple[str, ...] = Field(
-        default=(), description="columns that the drift rule uses; empty: all columns, and the predictions"
+        default=(), description="columns that the drift rule uses; empty: all columns and the predictions"
     )
     drift_checks: tuple[int, int] = Field(
         default=(2, 3), description="m and n: the drift rule fires if m of the last n checks found drift"
@@ -183,23 +187,25 @@ class TriggerParams(SettingsSection):
     band: BandParams = Field(
         exclude=True,
         default=BandParams(),
-        description="range of the loss without a change; above it the rules performance and estimate fire",
+        description="range of the loss if nothing has changed; the rules performance and estimate fire if the "
+        "loss is above it",
     )
     cooldown_checks: int = Field(
-        default=2, ge=0, description="checks after a run in which only the rule gain may start another run"
+        default=2, ge=0, description="number of checks after a run in which only the rule gain may start another run"
     )
     loop_checks: int = Field(
         default=5,
         ge=0,
-        description="checks after a promotion in which the alarm that led to it goes to a person instead",
+        description="number of checks after a promotion in which the alarm that led to it starts no run, but "
+        "goes to a person",
     )
     refusals_to_hold: int = Field(
         exclude=True,
         default=2,
         ge=1,
         description=(
-            "consecutive refusals after which only new evidence starts the next run; "
-            "the costs of the benchmarks were measured with it"
+            "number of consecutive refusals after which only new evidence starts the next run; the benchmark costs "
+            "were measured with the default"
         ),
     )
     budget: BudgetParams | None = Field(
@@ -207,8 +213,8 @@ class TriggerParams(SettingsSection):
     )
     max_wait: Span | None = Field(
         default="60D",
-        description="span without a new label after which the rules estimate (or drift) and schedule may "
-        "fire as well; null: never",
+        description="time without a new label after which the rules estimate (or drift) and schedule may also "
+        "fire; null: never",
     )
 
     @field_validator("rules")
@@ -782,10 +788,10 @@ class ApprovalParams(SettingsSection):
 
     moves: tuple[Move, ...] = Field(
         default=(),
-        description="releases that a person has to approve: of the first version, of a challenger "
-        "(promote), of a previous champion (restore)",
+        description="releases that a person has to approve: the first version (first), a challenger (promote), "
+        "a previous champion (restore)",
     )
-    expires: SomeSpan = Field(default="7D", description="span after which a version that waits for approval is refused")
+    expires: SomeSpan = Field(default="7D", description="time after which a version that waits for approval is refused")
 
     def asks(self, judged_against: int | None) -> bool:
         """Whether a version that the gate promotes waits for a person; judged against none it is the first."""

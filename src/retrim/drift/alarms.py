@@ -32,15 +32,15 @@ class AlarmParams(SettingsSection):
     per: Literal["day", "week", "month", "quarter", "year"] = Field(
         exclude=True,
         default="year",
-        description="time over which drift.alarms.at_most counts; one a month is twelve a year",
+        description="period that drift.alarms.at_most refers to; one per month is twelve per year",
     )
     draws: int = Field(
         exclude=True,
         default=4000,
         ge=1000,
-        description="windows drawn from the reference; the rates of the benchmarks were measured with it",
+        description="number of windows drawn from the reference; the benchmark rates were measured with the default",
     )
-    seed: Seed = Field(default=7, description="of the draws")
+    seed: Seed = Field(default=7, description="seed of the draws")
 
     def rate(self, every: pd.Timedelta) -> float:
         """The probability of a false alarm that each check may have.
@@ -56,8 +56,9 @@ class AlarmParams(SettingsSection):
         found = float(self.at_most * (every / PERIODS[self.per]))
         if found >= 0.5:
             raise BadInputError(
-                f"drift.alarms: {self.at_most:g} per {self.per} is {found:.2g} false alarms per check, with a check "
-                f"every {every} (data.batch_every); it has to be below 0.5: lower at_most, or land batches more often"
+                f"drift.alarms allows {self.at_most:g} false alarms per {self.per}; with a check every {every} "
+                f"(data.batch_every), this is {found:.2g} per check, but must be below 0.5: lower at_most, or land "
+                "batches more often"
             )
         return found
 

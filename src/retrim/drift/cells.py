@@ -152,7 +152,7 @@ class NumericCells:
             BadInputError: Fewer than 2 cells.
         """
         if cells < 2:
-            raise BadInputError(f"{cells} quantile cells are too few to compare windows; give 2 or more")
+            raise BadInputError(f"{cells} quantile cells are too few to compare windows; set cells to 2 or more")
         every = as_floats(values)
         finite = np.sort(every[np.isfinite(every)])  # sorted, so that no sum below depends on the order of rows
         if len(finite) == 0:
@@ -325,7 +325,7 @@ def merged(counts: Counts, *, cells: int) -> Counts:
         BadInputError: Fewer than 2 cells.
     """
     if cells < 2:
-        raise BadInputError(f"{cells} quantile cells are too few to compare windows; give 2 or more")
+        raise BadInputError(f"{cells} quantile cells are too few to compare windows; set cells to 2 or more")
     assert isinstance(counts.cells, NumericCells)
     shares = counts.cells.shares
     middle = np.cumsum(shares) - shares / 2

@@ -28,9 +28,9 @@ class JointParams(SettingsSection):
         exclude=True,
         default=20,
         ge=LEAST_WINDOWS,
-        description="number of reference windows with which each joint test compares; it bounds the time of a check",
+        description="number of reference windows that each joint test compares with; bounds the run time of a check",
     )
-    seed: Seed = Field(default=7, description="of the thinning, and of the tests")
+    seed: Seed = Field(default=7, description="seed of the thinning and of the tests")
 
 
 @dataclass(frozen=True)

@@ -31,23 +31,25 @@ class DriftParams(SettingsSection):
     tests: Tests = Field(
         default=SHIPPED,
         description=(
-            "each test with its arguments and the threshold of its effect, above 0; a test of one "
-            "column runs on every feature of its type and on the target, a joint test on all "
-            "features together"
+            "each test with its arguments and a threshold above 0 for its effect; a test of one column runs on "
+            "every feature of its type and on the target; a joint test runs on all features together"
         ),
     )
     score: Tests = Field(
         exclude=True,
         default={"ks": {}},
-        description="tests of the champion's predictions and confidence, where they are numbers; it needs no cells",
+        description="tests of the champion's predictions and confidence, if these are numbers; ks, because it "
+        "needs no cells",
     )
     alarms: AlarmParams | None = Field(
-        default=AlarmParams(), description="rate of false alarms that is accepted; null: thresholds decide instead"
+        default=AlarmParams(), description="accepted rate of false alarms; null: thresholds decide instead"
     )
     joint: Annotated[JointParams, FOLLOWS] = Field(
-        default=JointParams(), description="tests of all features together, of drift.tests"
+        default=JointParams(), description="tests in drift.tests that run on all features together"
     )
-    min_rows: Annotated[int, FOLLOWS] = Field(default=100, ge=1, description="fewest rows of the current window")
+    min_rows: Annotated[int, FOLLOWS] = Field(
+        default=100, ge=1, description="minimum number of rows in the current window"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +76,7 @@ class DriftParams(SettingsSection):
             if sorted(_arguments(given)) != wanted:
                 told = ", ".join(sorted(_arguments(given))) or "none"
                 raise ValueError(
-                    f"tests.{name} has the arguments: {told}; give exactly these: {', '.join(wanted) or 'none'}"
+                    f"tests.{name} has the arguments: {told}; set exactly these: {', '.join(wanted) or 'none'}"
                 )
             threshold = given.get(THRESHOLD)
             if threshold is None:

@@ -30,16 +30,18 @@ LEAST_SPANS = 50  # fewer whole spans say too little of how one differs from the
 class ProfileParams(SettingsSection):
     """What is kept of the rows a model was made from: arguments of the code, and no settings."""
 
-    cells: int = Field(default=120, ge=2, le=10_000, description="quantile cells of a numeric column")
-    levels: int = Field(default=100, ge=1, description="a column with more categories than this is hashed")
-    buckets: int = Field(default=64, ge=2, description="cells of a hashed column")
+    cells: int = Field(default=120, ge=2, le=10_000, description="number of quantile cells for a numeric column")
+    levels: int = Field(
+        default=100, ge=1, description="maximum number of categories in a column; a column with more is hashed"
+    )
+    buckets: int = Field(default=64, ge=2, description="number of cells for a hashed column")
     block: Span = Field(
-        default="1D", description="blocks are whole spans of this length, where the history has enough of them"
+        default="1D", description="length of the spans that form the blocks, if the history has enough of them"
     )
     most_blocks: int = Field(default=1000, ge=1, description="maximum number of blocks")
     block_rows: int = Field(default=20, ge=1, description="minimum number of rows per block, on average")
     sample_rows: int = Field(default=20000, ge=1, le=20_000, description="maximum number of rows kept for joint tests")
-    seed: int = Field(default=7, ge=0, description="of the sample")
+    seed: int = Field(default=7, ge=0, description="seed of the sample")
 
 
 @dataclass(frozen=True)

@@ -28,21 +28,28 @@ SLICE_CONFIDENCE = 0.95
 class SliceParams(SettingsSection):
     """Parts of the table in which the loss is looked at alone: arguments of the code, and no settings."""
 
-    cells: int = Field(default=4, ge=2, description="quantile cells of a numeric column")
-    levels: int = Field(default=24, ge=1, description="most categories of a column; a column with more is left out")
-    least_rows: int = Field(default=30, ge=2, description="fewest rows of a slice; smaller slices are not reported")
+    cells: int = Field(default=4, ge=2, description="number of quantile cells for a numeric column")
+    levels: int = Field(
+        default=24, ge=1, description="maximum number of categories in a column; a column with more is left out"
+    )
+    least_rows: int = Field(
+        default=30, ge=2, description="minimum number of rows in a slice; smaller slices are not reported"
+    )
     most_share: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="largest share of all rows that a slice may have; a larger one is nearly all of them",
+        description="maximum share of all rows in a slice; a larger slice is nearly the whole table",
     )
     errors: float = Field(
         default=3.0,
         gt=0,
-        description="standard errors from which a change counts as clear; it is high because many slices are compared",
+        description="number of standard errors from which a change counts as clear; high, because many slices "
+        "are compared",
     )
-    kept: int = Field(default=10, ge=1, description="most slices in the record of a check, the clearest first")
+    kept: int = Field(
+        default=10, ge=1, description="maximum number of slices in the record of a check; the clearest come first"
+    )
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,8 @@ def verify(
     n, window = len(sizes), max(round(rows / sizes.mean()), 1)
     if n < LEAST_BLOCKS:
         raise RefusedError(
-            f"the reference has {n} blocks ({sizes.sum():.0f} rows), and verifying alarms needs {LEAST_BLOCKS} blocks; "
-            "train on a longer history"
+            f"the reference has {n} blocks ({sizes.sum():.0f} rows), but verifying alarms needs {LEAST_BLOCKS} "
+            "blocks; train on a longer history"
         )
     if 4 * window > n:
         raise RefusedError(

@@ -18,11 +18,15 @@ MOST = 0.99  # the quantile of the rows' differences that is held against the bo
 class AgreementParams(SettingsSection):
     """How far a model that was fitted once more may be from the one that was judged: no settings."""
 
-    difference: float = Field(default=0.5, gt=0, description="99th percentile of the change of predictions, in spreads")
+    difference: float = Field(
+        default=0.5,
+        gt=0,
+        description="maximum 99th percentile of the change in predictions, as a share of their spread",
+    )
     loss: float = Field(
         default=0.05,
         ge=0,
-        description="largest relative increase of the refitted model's mean loss on the holdout rows",
+        description="maximum relative increase of the refitted model's mean loss on the holdout rows",
     )
 
 

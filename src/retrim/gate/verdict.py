@@ -196,7 +196,7 @@ class GateSliceParams(SettingsSection):
     """Slices of the holdout rows in which a challenger must not be much worse."""
 
     columns: tuple[str, ...] = Field(
-        default=(), description="columns whose slices are always evaluated, features or not"
+        default=(), description="columns whose slices are always evaluated, even if they are not features"
     )
     found: bool = Field(
         exclude=True,
@@ -204,15 +204,17 @@ class GateSliceParams(SettingsSection):
         description="whether the slices of every feature are evaluated too; they are reported in every verdict",
     )
     worst: float | None = Field(
-        default=None, ge=0, description="largest relative loss to the champion in any slice; null: reported only"
+        default=None,
+        ge=0,
+        description="maximum relative increase in loss over the champion in any slice; null: reported only",
     )
     confidence: float = Field(
         exclude=True,
         default=0.95,
         gt=0.5,
         lt=1,
-        description="confidence that a slice exceeds gate.slices.worst, over all slices together; as "
-        "gate.confidence by default",
+        description="confidence that is required to conclude that a slice exceeds gate.slices.worst, over all "
+        "slices together; the same as gate.confidence by default",
     )
 
 
@@ -220,15 +222,18 @@ class NonInferiorityParams(SettingsSection):
     """How surely a challenger is not worse."""
 
     most: float = Field(
-        default=0.005, ge=0, lt=1, description="how much worse than the champion, relatively, a challenger may be"
+        default=0.005,
+        ge=0,
+        lt=1,
+        description="maximum relative increase in loss over the champion with which a challenger can still pass",
     )
     confidence: float = Field(
         exclude=True,
         default=0.99,
         gt=0.5,
         lt=1,
-        description="one-sided confidence that a challenger is within that margin; it is higher than "
-        "for a gain, because harm costs more",
+        description="required one-sided confidence that a challenger is within gate.non_inferiority.most; "
+        "higher than for a gain, because harm costs more",
     )
 
 
@@ -239,23 +244,25 @@ class CalibrationParams(SettingsSection):
         exclude=True,
         default=10,
         ge=2,
-        description="bins of equally many predictions; the same for all versions, so that they compare",
+        description="number of bins, with equally many predictions each; the same for all versions, so that "
+        "they are comparable",
     )
     worse: float | None = Field(
         default=0.05,
         ge=0,
         le=1,
-        description="how far the calibration error may exceed the champion's; null: reported only",
+        description="maximum amount by which the calibration error may exceed the champion's; null: reported only",
     )
     most: float | None = Field(
-        default=None, ge=0, le=1, description="largest calibration error of the challenger; null: reported only"
+        default=None, ge=0, le=1, description="maximum calibration error of the challenger; null: reported only"
     )
     confidence: float = Field(
         exclude=True,
         default=0.95,
         gt=0.5,
         lt=1,
-        description="one-sided confidence that a limit is exceeded; as gate.confidence by default",
+        description="one-sided confidence that is required to conclude that a limit is exceeded; the same as "
+        "gate.confidence by default",
     )
 
 
@@ -267,50 +274,54 @@ class GateParams(SettingsSection):
         default=0.01, ge=0, lt=1, description="minimum relative gain over the champion for a challenger to pass"
     )
     confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="one-sided confidence that the gain is above zero"
+        default=0.95, gt=0.5, lt=1, description="required one-sided confidence that the gain is above zero"
     )
     non_inferiority: NonInferiorityParams | None = Field(
         default=NonInferiorityParams(),
-        description="the non-inferiority check, for few or noisy rows; null: it is not made",
+        description="limits of the non-inferiority check, for few or noisy rows; null: the check is not made",
     )
     reuse: float = Field(
         exclude=True,
         default=2.0,
         ge=0,
         description=(
-            "power by which the gate grows stricter when it judges again on the same rows; 0: it "
-            "does not; all verdicts on the same rows then err at most 1.64 times as often as one"
+            "exponent by which the gate grows stricter each time it judges on the same rows; with 2, all verdicts "
+            "on the same rows together err at most 1.64 times as often as one; 0: no correction"
         ),
     )
     folds: int = Field(
         exclude=True,
         default=4,
         ge=1,
-        description="number of equal spans of the holdout rows; only reported, unless worst_fold sets a limit",
+        description="number of equal spans into which the holdout rows are split; only reported, unless "
+        "worst_fold sets a limit",
     )
     worst_fold: float | None = Field(
         exclude=True,
         default=None,
         ge=0,
-        description="largest relative loss to the champion in any fold; null: reported only, because each "
-        "has too few rows to refuse by",
+        description="maximum relative increase in loss over the champion in any fold; null: reported only, "
+        "because a fold has too few rows for a refusal",
     )
     slices: GateSliceParams = Field(
-        default=GateSliceParams(), description="slices of the holdout rows that are evaluated alone"
+        default=GateSliceParams(), description="slices of the holdout rows that are evaluated separately"
     )
-    calibration: CalibrationParams = Field(default=CalibrationParams(), description="limits of the calibration error")
+    calibration: CalibrationParams = Field(default=CalibrationParams(), description="limits on the calibration error")
     churn: float | None = Field(
         default=None,
         ge=0,
-        description="largest change from the champion's predictions: share of rows with another class, or "
-        "the 99th percentile in standard deviations of the target; null: reported only",
+        description="maximum change from the champion's predictions; with classes: share of rows with a "
+        "different class; for a regression: 99th percentile, in standard deviations of the target; "
+        "null: reported only",
     )
     baselines: tuple[str, ...] = Field(
         default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines that a challenger must beat"
     )
-    season: SomeSpan = Field(default="7D", description="length of one season of the seasonal mean")
-    season_cells: Annotated[int, FOLLOWS] = Field(default=168, ge=1, description="parts into which a season is cut")
-    seed: Seed = Field(default=7, description="of the bootstrap")
+    season: SomeSpan = Field(default="7D", description="length of a season for the baseline seasonal_mean")
+    season_cells: Annotated[int, FOLLOWS] = Field(
+        default=168, ge=1, description="number of parts into which a season is divided"
+    )
+    seed: Seed = Field(default=7, description="seed of the bootstrap")
 
 
 @dataclass(frozen=True)

@@ -199,16 +199,16 @@ def compare_ways(
 
 
 FACTS = {
-    "reading": "it says how files are read when they land, and landed rows were read with the old value; land the "
-    "files into another workspace (retrim new) and compare the two",
+    "reading": "it determines how files are read when they land, and landed rows were read with the old value; land "
+    "the files in a separate workspace (retrim new) and compare the two",
     "data.model": "it only names the model",
-    "data.key": "it says how a row is identified, and landed rows have that already",
+    "data.key": "it determines how rows are identified, and landed rows already have their keys",
     "data.task": "both sides have to predict the same outcome",
     "data.positive": "both sides have to predict the same outcome",
     "data.labels": "it says how labels arrive, which is the same on both sides",
-    "data.rows.resample": "rows of another granularity are other rows, with other labels; land the files into "
-    "another workspace (retrim new) and compare the two",
-    "data.label_horizon": "it says when labels are known: a fact, which both sides share",
+    "data.rows.resample": "rows of a different granularity are different rows with different labels; land the files "
+    "in a separate workspace (retrim new) and compare the two",
+    "data.label_horizon": "it says when labels are known, which is the same on both sides",
 }
 """Keys that no backtest can try, and why."""
 
@@ -238,7 +238,7 @@ def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) 
     below = {} if section.get(name) is None else section[name]  # a section that is off
     if not isinstance(below, Mapping):
         raise BadInputError(
-            f"{key}: {name!r} is {below!r} in params.yaml, which is not a mapping; set the whole of {name} at once"
+            f"{key}: {name!r} is {below!r} in params.yaml, which is not a mapping; set {name} as a whole"
         )
     inner = dict(below)
     section[name] = inner

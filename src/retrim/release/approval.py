@@ -187,10 +187,10 @@ def _to_answer(workspace: Workspace, version: int, answer: Said, *, by: str, rea
         cure = "; to make that answer take effect, repeat it" if before.by is not None and waits is not None else ""
         raise RefusedError(
             f"version {version} was already decided at {before.at}: {before.words}{cure}. The answer cannot be "
-            "changed; to train another version: retrim retrain --reason WHY"
+            "changed; to train a new version: retrim retrain --reason WHY"
         )
     if waits is None:
-        state = "no run of this workspace made it" if run is None else f"its run is {run.state}"
+        state = "no run of this workspace made it" if run is None else f"its run has the state {run.state}"
         raise RefusedError(f"version {version} does not wait for approval: {state}; see `retrim status`")
     return waits
 
@@ -226,7 +226,7 @@ def _keep(
     assert kept is not None
     if kept.answer != answer:
         raise RefusedError(
-            f"version {version} was answered in the meantime: {kept.words}; that answer stands and cannot be changed"
+            f"somebody else decided on version {version} in the meantime: {kept.words}; that decision cannot be changed"
         )
     return kept
 

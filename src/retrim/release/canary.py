@@ -60,7 +60,7 @@ def start_canary(
     """
     if not 0 < share <= LARGEST_SHARE:
         raise BadInputError(
-            f"{share:g} is not a valid share for a canary; give --share a number above 0 and at most {LARGEST_SHARE}"
+            f"{share:g} is not a valid share for a canary; set --share to a number above 0 and at most {LARGEST_SHARE}"
         )
     columns = workspace.params.data.columns
     entity = workspace.params.leaks.entity if entity is None else entity
@@ -71,9 +71,9 @@ def start_canary(
         live, before = find_live_version(workspace), newest_canary(workspace)
         if live is None or live.version == version:
             fault = (
-                "no version is live to compare it with; make another version live first"
+                "no version is live to compare it with; make a different version live first"
                 if live is None
-                else "it is live already; name another version"
+                else "it is live already; choose a different version"
             )
             raise RefusedError(f"version {version} cannot be a canary: {fault}")
         if before is not None and before.ended is None:

@@ -134,21 +134,21 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     require_who_and_why(by=by, reason=reason)
     champion = find_live_version(workspace)
     if champion is None:
-        raise BadInputError(f"{workspace.model} has no live version; make version 1 with `retrim retrain`")
+        raise BadInputError(f"{workspace.model} has no live version; train version 1 with `retrim retrain`")
     target = champion.previous if to is None else to
     if target is None:
-        raise BadInputError(f"no version was live before version {champion.version}; name another version with --to N")
+        raise BadInputError(f"no version was live before version {champion.version}; choose a version with --to N")
     if target == champion.version:
-        raise RefusedError(f"version {target} is live already; name another version with --to N")
+        raise RefusedError(f"version {target} is live already; choose a different version with --to N")
     if workspace.store.version(workspace.model, target) is None:
         known = ", ".join(str(row.version) for row in workspace.store.versions(workspace.model))
         raise BadInputError(f"{workspace.model} has no version {target}; name one of: {known}")
     was_live = _were_live(workspace)
     if target not in was_live:
         raise RefusedError(
-            f"version {target} was never live: the gate, a release check or an approval stopped it. Name a version "
-            f"that was live: {', '.join(map(str, sorted(was_live)))}. To make a new version: retrim retrain --reason "
-            "WHY"
+            f"version {target} was never live: the gate, a release check or an approval stopped it. Choose a version "
+            f"that was live: {', '.join(map(str, sorted(was_live)))}. To train a new version: retrim retrain "
+            "--reason WHY"
         )
     make_live(workspace, target, action="rollback", expected=champion.version, by=by, reason=reason, now=now)
     moved = find_live_version(workspace)
@@ -184,7 +184,7 @@ def make_live(
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
     if not row.judged.promote:
         raise RefusedError(
-            f"version {version} cannot go live, because the gate refused it: {row.judged.reason}; train another version"
+            f"version {version} cannot go live, because the gate refused it: {row.judged.reason}; train a new version"
         )
     _expect(workspace, version, expected)
     if version in _were_live(workspace):
@@ -197,8 +197,8 @@ def make_live(
         passed, why = checks.passed, checks.reason
     if not passed:
         raise RefusedError(
-            f"version {version} cannot go live: {why}. The live version does not change; correct the cause, or release "
-            "another version"
+            f"version {version} cannot go live: {why}. The live version does not change; correct the cause, or "
+            "release a different version"
         )
     move = ReleaseMove(
         model=workspace.model, version=version, action=action, actor=by, reason=reason, as_of=iso(now), at=iso(clock())

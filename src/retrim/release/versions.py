@@ -69,8 +69,8 @@ def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> 
     if lineage.get(GRAIN, grain) != grain:
         was, is_now = (json.dumps(each) for each in (lineage[GRAIN], grain))
         raise RefusedError(
-            f"{of} was trained on rows of another granularity: data.rows.resample was {was} and is {is_now}. Change it "
-            "back, or train a model of the new granularity in a workspace of its own: retrim new DIR"
+            f"{of} was trained on rows of a different granularity: data.rows.resample was {was} and is {is_now}. "
+            "Change it back, or train a model of the new granularity in a separate workspace: retrim new DIR"
         )
 
 
@@ -156,7 +156,11 @@ def require_kind(attestation: Attestation, kind: str, file: str) -> None:
     if attestation.kind != kind:
         name, _, form = kind.rpartition(":")
         newer = attestation.kind.startswith(f"{name}:")
-        cure = f"this retrim reads only {form}; install a newer one" if newer else f"name a file of type {kind!r}"
+        cure = (
+            f"this version of retrim reads only {form}; install a newer one"
+            if newer
+            else f"choose a file of type {kind!r}"
+        )
         raise BadInputError(f"{file} is a signed record of type {attestation.kind!r}; {cure}")
 
 
@@ -171,8 +175,8 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
         given = read_key(key)
         if given != signer:
             raise RefusedError(
-                f"the file was signed by key {signer.fingerprint[:16]}, not by key {given.fingerprint[:16]}, which "
-                "--key names; give the key of its signer, or get the file again from the owner of that key"
+                f"the file was signed by key {signer.fingerprint[:16]}, but --key is key {given.fingerprint[:16]}; "
+                "pass the key of the file's signer, or get the file again from the owner of the key that you passed"
             )
         return "given"
     if workspace is not None:
@@ -182,7 +186,7 @@ def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None
             return "trusted"
     raise RefusedError(
         f"the file was signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of "
-        f"params.yaml; ask the signer to confirm its fingerprint ({signer.fingerprint}), then give the key with "
+        f"params.yaml; ask the signer to confirm its fingerprint ({signer.fingerprint}), then pass the key with "
         "--key, or add it to that list"
     )
 
@@ -239,12 +243,12 @@ def read_record(file: Path) -> dict[str, JsonValue]:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise BadInputError(
-                f"{file} has {file.stat().st_size} bytes, but an attestation has at most {MOST_BYTES}; name a file of "
-                "var/attestations/"
+                f"{file} has {file.stat().st_size} bytes, but an attestation has at most {MOST_BYTES}; choose a file "
+                "in var/attestations/"
             )
         return parse_record(file.read_bytes(), str(file))
     except OSError as error:
-        raise BadInputError(f"{file} cannot be read: {error.strerror}; name a file of var/attestations/") from error
+        raise BadInputError(f"{file} cannot be read: {error.strerror}; choose a file in var/attestations/") from error
 
 
 def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
@@ -257,7 +261,9 @@ def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise BadInputError(f"{name} has a JSON object with a key that occurs twice; ask its sender for a new copy")
+            raise BadInputError(
+                f"{name} contains a JSON object in which a key occurs twice; ask its sender for a new copy"
+            )
         return found
 
     try:
@@ -267,7 +273,9 @@ def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
             f"{name} is not valid JSON, perhaps because it is incomplete; ask its sender for a new copy"
         ) from error
     if not isinstance(record, dict):
-        raise BadInputError(f"{name} holds a JSON {type(record).__name__} instead of an object; name another file")
+        raise BadInputError(
+            f"{name} contains a JSON {type(record).__name__} instead of an object; choose a different file"
+        )
     return record
 
 
@@ -348,8 +356,9 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
     digests = [digest_of_row(row) for row in rows]
     if kept is not None and kept not in digests:
         raise RefusedError(
-            f"the release log of {workspace.model} has no row with the digest {kept[:12]}, so rows were removed after "
-            "you noted it; check that the digest is of this workspace, or restore the store from a backup"
+            f"the release log of {workspace.model} has no row with the digest {kept[:12]}, so rows were removed "
+            "after you noted the digest; check that the digest is from this workspace, or restore the store from a "
+            "backup"
         )
     return VerifiedLog(len(rows), len(copies), digests[-1] if digests else None)
 
@@ -524,7 +533,11 @@ def refuse_rebuild(row: VersionRow) -> None:
     if origin is None:
         return
     proof = origin.proof
-    proved = "no attestation came with it" if proof is None else f"its attestation of {proof.proved_at} came with it"
+    proved = (
+        "it was imported without an attestation"
+        if proof is None
+        else f"it was imported with an attestation of {proof.proved_at}"
+    )
     raise RefusedError(
         f"version {row.version} was imported, so its commit {origin.commit[:12]} and raw data are not here; prove it "
         f"in the workspace that made it, as version {origin.version} (key {origin.signer[:16]}). Here only its bundle "

@@ -49,7 +49,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     """
     row = workspace.store.decision(check)
     if row is None or row.source != CHECK or row.model != workspace.model:
-        raise BadInputError(f"there is no check {check!r}; take one from the table of checks on the page")
+        raise BadInputError(f"there is no check {check!r}; choose one from the checks table on the page")
     found = as_check(row)
     record = found.record
     kept = None if record.champion is None else load_stored_version(workspace, record.champion)
@@ -58,7 +58,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     known = None if profile is None else profile.columns.get(column)
     if kept is None or known is None:
         raise BadInputError(
-            f"check {check} did not test a column {column!r}; take one from the table of drift on the page"
+            f"check {check} did not test column {column!r}; choose one from the drift table on the page"
         )
     table = read_as_of(workspace, as_of=record.as_of)
     kind, members = "target" if column == TARGET else "tested", table.members
@@ -114,12 +114,14 @@ def verify_alarms(workspace: Workspace, *, splits: int, checks: int) -> Verified
     """
     alarms = workspace.params.drift.alarms
     if alarms is None:
-        raise BadInputError("drift.alarms is null, so no rate of alarms is set; set it to {at_most: 1}, for example")
+        raise BadInputError(
+            "drift.alarms is null, so no rate of false alarms is set; set it, for example to {at_most: 1}"
+        )
     now_live = load_champion(workspace)
     kept = None if now_live is None else now_live.reference
     if now_live is None or kept is None:
         what = "no version is live" if now_live is None else f"version {now_live.version} has no stored profile"
-        raise RefusedError(f"{what}, so there is no history to verify on; make a version with `retrim retrain`")
+        raise RefusedError(f"{what}, so there is no history to verify on; train a version with `retrim retrain`")
     features = {name: column for name, column in kept.rows.columns.items() if name != TARGET}
     usual, asked = workspace.params.gain.rows_per_check, asked_of(workspace, kept).together
     found = verify(

@@ -164,7 +164,7 @@ def explain(
     if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, workspace.params.data) is None:
         if version is not None:
             raise BadInputError(
-                f"{what!r} names version {number}, but --version names version {version}; leave one of them out"
+                f"{what!r} refers to version {number}, but --version is {version}; use only one of the two"
             )
         prediction = _prediction(workspace, key, int(number))
         then = read_as_of(workspace, as_of=prediction.at)
@@ -196,7 +196,7 @@ def _version(workspace: Workspace, version: int | None) -> Stored:
     champion = find_live_version(workspace)
     if champion is None:
         raise BadInputError(
-            f"no version of {workspace.model} is live; name one with --version N, or make one: retrim retrain"
+            f"no version of {workspace.model} is live; choose one with --version N, or train one: retrim retrain"
         )
     return load_stored_version(workspace, champion.version)
 
@@ -218,8 +218,8 @@ def _landed(
     row = table.only(table.times["_key"] == key).read()
     if not len(row):
         raise RefusedError(
-            f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; change data.rows, or give the "
-            "row as a file"
+            f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; change data.rows, or pass the row "
+            "as a file"
         )
     said = explain_row(found.predictor, row, asked=asked)
     agrees = None
@@ -248,19 +248,20 @@ def _prediction(workspace: Workspace, key: str, version: int) -> StoredPredictio
     made = workspace.predictions.all_keys(version)
     if not made:
         raise BadInputError(
-            f"version {version} has no stored predictions; leave @{version} out and give --version {version}"
+            f"version {version} has no stored predictions; to explain what it would predict, replace @{version} with "
+            f"--version {version}"
         )
     near = ", ".join(near_keys(made, key, most=3))
     raise BadInputError(
-        f"version {version} has no stored prediction of {key!r}; similar keys are {near}. To explain what the version "
-        f"would predict, leave @{version} out and give --version {version}"
+        f"version {version} has no stored prediction of {key!r}; similar keys are {near}. To explain what the "
+        f"version would predict, replace @{version} with --version {version}"
     )
 
 
 def _no_row(what: str, keys: pd.Series) -> BadInputError:
     near = ", ".join(near_keys(keys.tolist(), what, most=3))
     return BadInputError(
-        f"no landed row has the key {what!r}, and no file has that name; name a key or a file. Similar keys: {near}"
+        f"no landed row has the key {what!r}, and no file has that name; pass a key or a file. Similar keys: {near}"
     )
 
 

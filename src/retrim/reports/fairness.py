@@ -68,5 +68,5 @@ def _default(workspace: Workspace) -> int:
         return now_live.version
     made = workspace.store.versions(workspace.model)
     if not made:
-        raise BadInputError("there is no version yet; make the first: retrim retrain")
+        raise BadInputError("there is no version yet; train the first one: retrim retrain")
     return int(made[-1].version)

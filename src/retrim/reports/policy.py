@@ -445,7 +445,7 @@ def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.nd
     if len(table) - first < windows * LEAST_ROWS or first < 2:
         raise RefusedError(
             f"{len(table)} mature rows are too few for {windows} windows of {LEAST_ROWS} rows after the first "
-            f"{share:.0%}; ask for fewer with --windows, or land more history"
+            f"{share:.0%}; set a lower number with --windows, or land more history"
         )
     if by == "time":
         return equal_spans(table["_event"], first=first, windows=windows)

@@ -135,10 +135,10 @@ def _within(moment: pd.Timestamp, after: pd.Timestamp | None, until: pd.Timestam
 def _no_history(workspace: Workspace, since: pd.Timestamp) -> str:
     checks = workspace.store.decisions(workspace.model, source=CHECK)
     if not checks:
-        return "no check was made yet, so there is no history to replay; run `retrim check` or `retrim schedule` first"
+        return "no check has run yet, so there is no history to replay; run `retrim check` or `retrim schedule` first"
     return (
-        f"no check was made at or after {iso(since)} in the span to replay; checks go from {checks[0].as_of} to "
-        f"{checks[-1].as_of}: give an earlier --from"
+        f"no check ran at or after {iso(since)} in the span to replay; the checks run from {checks[0].as_of} to "
+        f"{checks[-1].as_of}: set an earlier --from"
     )
 
 
@@ -154,8 +154,8 @@ def _settings(workspace: Workspace, other: Path | None) -> tuple[str, Params]:
     differing += [f"columns.{name}" for name in [*mine, *others] if mine.get(name) != others.get(name)]
     if differing:
         raise BadInputError(
-            f"{other.name}: data.{differing[0]} differs from params.yaml, which describes the landed rows; leave the "
-            "section data out, or change only the roles feature and forbidden in it"
+            f"{other.name}: data.{differing[0]} differs from params.yaml, which describes the landed rows; remove "
+            "the section data from it, or change only the roles feature and forbidden there"
         )
     return dump_yaml(document), params
 

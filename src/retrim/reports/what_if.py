@@ -91,8 +91,8 @@ def effect_of(
     live = None if found is None else found.predictor.recipe
     if _fitted_by(workspace.params, live) == _fitted_by(tried, live):
         raise BadInputError(
-            f"{', '.join(changes)}: this changes nothing that a model is trained on; change a key of data, prepare or "
-            "train, split.sliding_rows or judge.loss"
+            f"{', '.join(changes)}: this does not change how a model is trained; change a key of data, prepare or "
+            "train, or split.sliding_rows or judge.loss"
         )
     tables = _tables(workspace, tried, now)
     params = workspace.params
@@ -137,10 +137,14 @@ def _comparable(params: Params, tried: Params) -> None:
     refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
     for role in ("target", "time", "due"):
         if getattr(params.data, role) != getattr(tried.data, role):
-            raise BadInputError(f"data.columns: the role {role} moves to another column; leave it as in params.yaml")
+            raise BadInputError(
+                f"data.columns: the role {role} moves to a different column; keep the role as in params.yaml"
+            )
     if set(old) != set(new):
         lost = min(set(old) - set(new))
-        raise BadInputError(f"data.columns: the landed column {lost!r} is missing; give it the role forbidden instead")
+        raise BadInputError(
+            f"data.columns: the landed column {lost!r} is missing; keep it, and set its role to forbidden"
+        )
 
 
 def _fitted_by(params: Params, live: Recipe | None) -> dict[str, JsonValue]:
@@ -169,7 +173,7 @@ def _tables(workspace: Workspace, tried: Params, now: pd.Timestamp) -> list[pd.D
     fewest = min(map(len, tables), default=0)
     if fewest < 4:
         raise RefusedError(
-            f"{fewest} rows are mature as of {now.isoformat()}, and at least 4 are needed; wait until labels are due"
+            f"{fewest} rows are mature as of {now.isoformat()}, but at least 4 are needed; wait until labels are due"
         )
     return tables
 
