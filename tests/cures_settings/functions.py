@@ -218,8 +218,8 @@ MODELLED = (
          fit(Y)),
     Case("judge.loss: {} cannot train for {} on a {} target; choose one of its LOSSES ({})",
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
-    Case("{}{} is not run, because params.yaml does not name it; read the code, and name it as train.model in "
-         "params.yaml if it is yours", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
+    Case("{}{} is not run, because params.yaml does not refer to it; read the code and, if you trust it, set "
+         "train.model to own:{} in params.yaml", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
     Case("tune.space: a stack blends two or more estimators, but parameters are listed for {} only; add "
          "parameters of a different one of {}",
          STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),

@@ -160,7 +160,7 @@ ROUNDED = 1e-3  # how far a written cost may be from what the money says
 
 
 class GainParams(SettingsSection):
-    """What retraining would have saved so far, against what it costs."""
+    """How much loss retraining would have saved so far, compared with what it costs."""
 
     cost: float = Field(
         default=0.5,

@@ -30,7 +30,7 @@ def _is_quiet_time(text: str) -> str:
 
 
 class AlertParams(SettingsSection):
-    """How often alerts are sent. The environment has the addresses: `RETRIM_ALERTS`, `RETRIM_ALERTS_FILE`."""
+    """How often alerts are sent. The environment sets the addresses: `RETRIM_ALERTS`, `RETRIM_ALERTS_FILE`."""
 
     every: SomeSpan = Field(
         default="10min",

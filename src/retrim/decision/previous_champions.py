@@ -112,7 +112,7 @@ def restore_instead(
 
 
 class PreviousChampionParams(SettingsSection):
-    """Previous champions, scored at checks and in runs."""
+    """How previous champions are scored, at checks and in runs."""
 
     most: int = Field(
         default=3, ge=0, description="number of previous champions that are scored, newest first; 0: none"

@@ -460,7 +460,7 @@ REBUILD = "urn:retrim:rebuild:v1"
 
 
 class ProofParams(SettingsSection):
-    """Imports from other workspaces, and the keys that are trusted."""
+    """Imports from other workspaces, and trusted keys."""
 
     most_mb: float = Field(
         default=500.0, gt=0, description="maximum size of a file that `retrim versions import` reads, in megabytes"

@@ -35,7 +35,7 @@ def _is_when(text: str) -> str:
 
 
 class ProbeParams(SettingsSection):
-    """The cheap refit that asks whether retraining would pay."""
+    """The cheap refit that shows whether retraining would pay."""
 
     blocks: int = Field(
         exclude=True,

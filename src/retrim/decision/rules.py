@@ -149,7 +149,7 @@ class ScheduleParams(SettingsSection):
 
 
 class BudgetParams(SettingsSection):
-    """How many retrainings may be started: a stop for a runaway, which a healthy loop never meets."""
+    """How many retrainings may be started: a limit for a runaway loop, which a healthy one never reaches."""
 
     runs: int = Field(default=13, ge=1, description="maximum number of retrainings in 26 consecutive checks")
     checks: int = Field(
@@ -310,8 +310,8 @@ FAR = 1000  # checks: what takes longer is not worth a number
 
 @RULES.register("gain", starts=True, repeats=False)
 def gain_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when the accumulated gain pays for a retraining, is clear of noise, and the gate would let the newest refit
-    pass.
+    """Fires when the accumulated gain pays for a retraining and is clear of noise, and the newest refit would pass the
+    gate.
 
     What the accumulated gain is held to the retraining cost with is its balance, and what the rows without labels
     and a few more checks would add if they are like the newest.
@@ -410,7 +410,7 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
 
 @RULES.register("schedule", starts=True, repeats=True)
 def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when `triggers.every` is due, counted from the last promotion or refusal, or from its acknowledgement."""
+    """Fires when `triggers.every` is due, counted from the last promotion, refusal or acknowledgement of this rule."""
     if evidence.last_run is None:
         return RuleResult("schedule", False, "no run has been made yet", "a first run, from which the timetable counts")
     start = max(evidence.last_run, evidence.timetable_settled or evidence.last_run)
@@ -460,7 +460,7 @@ def _outside(
 
 @RULES.register("manual", starts=False, repeats=False)
 def manual_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Never fires itself. With it, a person decides on every alarm of the other rules."""
+    """Never fires itself. If it is set, a person decides on every alarm of the other rules."""
     text = "nothing starts by itself: a person decides on every alarm"
     return RuleResult("manual", False, text, "a person: `retrim retrain --reason ...`; or another rule in its place")
 

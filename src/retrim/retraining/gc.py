@@ -308,7 +308,7 @@ def _run_directories(workspace: Workspace, *, touched_since: pd.Timestamp | None
             cure = f"remove it with `git worktree remove --force {folder}`"
             yield GarbageItem("run directory", folder.name, frees, f"a person may be working in it; {cure}", None)
     for name in left_behind(workspace, REBUILD):
-        yield GarbageItem("sign", name, 0, "its process was killed", partial(clear_lock, workspace, name))
+        yield GarbageItem("lock file", name, 0, "its process was killed", partial(clear_lock, workspace, name))
 
 
 def _trials(workspace: Workspace) -> Iterator[GarbageItem]:

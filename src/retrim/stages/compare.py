@@ -376,7 +376,7 @@ def _check_unused(events: "pd.Series[pd.Timestamp]", used_until: pd.Timestamp, *
     if len(events) and events.iloc[0] <= used_until:
         raise RefusedError(
             f"the holdout rows begin at {events.iloc[0].isoformat()}, but rows up to {used_until.isoformat()} were "
-            f"used to make {by}; evaluate on later rows only"
+            f"used to train {by}; evaluate on later rows only"
         )
 
 

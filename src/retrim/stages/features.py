@@ -132,8 +132,8 @@ def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:
     kinds = len(set(view.actual(train).tolist()))
     if kinds < 2:
         raise RefusedError(
-            f"the training rows have only {kinds} class ({', '.join(found[:3])}), but a {view.task} model needs at "
-            "least 2; wait until rows of another class are mature"
+            f"a {view.task} model needs at least 2 classes, but the training rows have only {kinds} "
+            f"({', '.join(found[:3])}); wait until rows of another class are mature"
         )
 
 

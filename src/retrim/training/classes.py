@@ -178,7 +178,7 @@ class DecideParams(SettingsSection):
         default=None,
         description=(
             "probability at or above which a row is selected; if the costs of errors are set instead, such as "
-            "{false_positive: 1, false_negative: 5}, it is the cheapest threshold on backtest rows; null: no "
+            "{false_positive: 1, false_negative: 5}, the cheapest threshold on backtest rows is used; null: no "
             "threshold"
         ),
     )

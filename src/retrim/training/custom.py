@@ -83,8 +83,8 @@ def _check_constants(module: ModuleType, path: str) -> None:
     shaped = isinstance(losses, dict) and _are_names(tuple(losses)) and all(map(_are_names, losses.values()))
     if not shaped:
         raise BadInputError(
-            f"{path}: LOSSES is {str(losses)[:80]!r}; give the losses of each task, such as "
-            "{'regression': ('mse', 'mae')}"
+            f"{path}: LOSSES is {str(losses)[:80]!r}; set it to the losses of each task, such as {{'regression': "
+            "('mse', 'mae')}"
         )
 
 
@@ -421,7 +421,7 @@ class CustomEstimator:
         if digest is None or digest not in CODE:
             said = "" if digest is None else f" with SHA-256 {digest[:12]}"
             raise RefusedError(
-                f"{path}{said} is not run, because params.yaml does not name it; read the code, and name it as "
-                "train.model in params.yaml if it is yours"
+                f"{path}{said} is not run, because params.yaml does not refer to it; read the code and, if you trust "
+                f"it, set train.model to own:{path} in params.yaml"
             )
         return CODE[digest]

@@ -230,8 +230,8 @@ def check_classes(task: str, classes: int) -> None:
     """
     if task == "multiclass" and classes < 2:
         raise RefusedError(
-            f"the training rows have only {classes} class, but a multiclass model needs at least 2; wait until rows of "
-            "a second class are mature"
+            f"a multiclass model needs at least 2 classes, but the training rows have only {classes}; wait until "
+            "rows of a second class are mature"
         )
 
 
@@ -244,8 +244,8 @@ def check_target(kind: str, actual: np.ndarray) -> None:
     largest = float(np.abs(actual).max(initial=0))
     if largest > float(np.finfo(np.float32).max):
         raise BadInputError(
-            f"the target reaches {largest:.3g}, but {kind} supports numbers up to 3.4e38; convert the target to a "
-            "larger unit"
+            f"the target has values up to {largest:.3g}, but {kind} supports only numbers up to 3.4e38; convert the "
+            "target to a larger unit"
         )
 
 

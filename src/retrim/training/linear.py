@@ -350,7 +350,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class LinearEstimator:
-    """Fits and loads linear models. The solution is unique, so there is one round and no seed, and `stop` is ignored.
+    """Fits and loads linear models. The solution is unique, so there is one round, no seed and no early stopping.
 
     Args:
         name: As params.yaml says it.

@@ -262,7 +262,7 @@ def _asked(view: FeatureView, predicted: np.ndarray, asked: str | None) -> tuple
     """Which raw score is explained, for which class, and its sign: the log odds of "not" are those of "yes" negated."""
     if view.task == "regression":
         if asked is not None:
-            raise BadInputError(f"{asked!r} cannot be explained: a regression has no classes; leave --class out")
+            raise BadInputError(f"{asked!r} cannot be explained: a regression has no classes; omit --class")
         return 0, None, 1.0
     if asked is not None and asked not in view.classes:
         raise UnknownNameError("class", asked, view.classes)

@@ -59,8 +59,8 @@ class TrainParams(SettingsSection):
     )
     early: bool = Field(
         default=False,
-        description="whether half of the rows whose labels are not due yet are also used for training; for "
-        "classes whose labels come later",
+        description="whether half of the rows whose labels are not due yet are also used for training; only if "
+        "the target has classes and data.labels is later",
     )
     seed: Seed = Field(default=7, description="seed of the fits and of their random draws")
 

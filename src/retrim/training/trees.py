@@ -345,7 +345,7 @@ class Forest(ForestRecord):
 
 
 class ForestEstimator:
-    """Fits and loads random forests; each round is a tree.
+    """Fits and loads random forests; each round adds a tree.
 
     LightGBM's own forest of classes takes one Newton step from the share of all rows in each leaf, which overshoots
     where a class is rare, and it counts a tree that found no split as 0. So the average is taken off
