@@ -51,7 +51,7 @@ def test_the_lines_it_prints_are_settings_that_are_taken(cost: float, per_unit: 
 
 @pytest.mark.parametrize("wrong", [{"cost": 2100}, {"cost_unit": "first_loss"}])
 def test_a_price_that_is_not_what_the_money_says_is_refused_with_the_right_one(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="write `cost: 2000` and `cost_unit: loss`, or `money: null`"):
+    with pytest.raises(ValidationError, match="set `cost: 2000` and `cost_unit: loss`, or `money: null`"):
         accumulated_gain(**wrong)
 
 

@@ -215,7 +215,7 @@ class TestAFileThatIsNotRight:
         said = self.refused(production, tmp_path, altered(files, Keys(staging.workspace.paths.keys), lineage=other))
 
         assert lineage["grain"] is None
-        assert "another granularity" in said
+        assert "a different granularity" in said
 
     def test_is_refused_for_a_proof_of_another_bundle(
         self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]

@@ -59,7 +59,7 @@ def test_another_grain_is_refused_and_the_same_goes_on(world: World, checked: An
     world.land(world.day(LAST), since=world.day(NEXT))
     done = world.retrim("predict", "--now", world.day(LAST), code=1)
 
-    assert "another granularity" in done.stderr
+    assert "a different granularity" in done.stderr
 
     file.write_text(kept, encoding="utf-8")
     assert world.ask("predict", "--now", world.day(LAST))["written"] > 0

@@ -99,7 +99,7 @@ class TestTwoClasses:
     def test_of_which_training_holds_one_alone_are_refused(self, tmp_path: Path, alone: str) -> None:
         other = {"yes": "no", "no": "yes"}[alone]
 
-        with pytest.raises(RetrimError, match="have only 1 class"):
+        with pytest.raises(RetrimError, match="training rows have only 1 "):
             made(tmp_path, [*[alone] * 100, *[other] * 30], task="binary")
 
     def test_of_which_the_judging_block_holds_one_alone_are_judged(self, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_refit_of_another_kind_is_refused_with_the_cure(trees: Room, tmp_path:
     )
     run_directory.features()
 
-    with pytest.raises(BadInputError, match=r"a gbm, .*train\.model is linear; .*--mode search"):
+    with pytest.raises(BadInputError, match=r"for gbm, .*train\.model is linear; .*--mode search"):
         run_directory.tune()
 
 

@@ -57,7 +57,7 @@ def test_a_room_as_it_was_pinned_passes(run_directory: Room) -> None:
 def test_other_raw_data_is_refused_with_the_cure(run_directory: Room) -> None:
     (run_directory.paths.raw / "batch.parquet").write_bytes(b"another")
 
-    assert refusal(run_directory).startswith("data/raw is not the one pinned in data/pins.json")
+    assert refusal(run_directory).startswith("data/raw differs from the one pinned in data/pins.json")
     assert "dvc checkout" in refusal(run_directory)
 
 
@@ -65,19 +65,19 @@ def test_other_raw_data_is_refused_with_the_cure(run_directory: Room) -> None:
 def test_a_folder_that_is_not_there_is_refused(run_directory: Room, name: str) -> None:
     (run_directory.paths.root / "data" / name).rename(run_directory.paths.root / "elsewhere")
 
-    assert refusal(run_directory).startswith(f"data/{name} is not the one pinned")
+    assert refusal(run_directory).startswith(f"data/{name} differs from the one pinned")
 
 
 def test_one_more_batch_is_refused(run_directory: Room) -> None:
     (run_directory.paths.raw / "late.parquet").write_bytes(b"")
 
-    assert refusal(run_directory).startswith("data/raw is not the one pinned")
+    assert refusal(run_directory).startswith("data/raw differs from the one pinned")
 
 
 def test_another_champion_is_refused(run_directory: Room) -> None:
     write_folder(run_directory.paths.champion, {"tuning/hyperparameters.json": b"{}"})
 
-    assert refusal(run_directory).startswith("data/champion is not the one pinned")
+    assert refusal(run_directory).startswith("data/champion differs from the one pinned")
 
 
 def test_another_python_is_refused(run_directory: Room) -> None:
@@ -170,7 +170,7 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
     write_folder(run_directory.paths.champion, {"other.json": b"{}"})
 
     assert run_here(run_directory, stage.run, monkeypatch) == 2
-    assert capsys.readouterr().err.startswith("error: data/champion is not the one pinned")
+    assert capsys.readouterr().err.startswith("error: data/champion differs from the one pinned")
 
 
 def test_a_refusal_ends_with_1(

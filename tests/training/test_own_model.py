@@ -84,7 +84,7 @@ def test_constants_that_are_missing_are_named() -> None:
     [
         (
             {"predict": "def predict(model, matrix):\n    return [1.0]\n"},
-            r"shape \(1,\); a regression task needs \(60,\)",
+            r"shape \(1,\), but a regression task needs shape \(60,\)",
         ),
         (
             {"predict": "def predict(model, matrix):\n    return ['x'] * len(matrix)\n"},
@@ -157,7 +157,7 @@ def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
     [
         ("binary", "[1.5] * len(matrix)", "1.5 to 1.5; return probabilities between 0 and 1"),
         ("multiclass", "[[0.5, 0.2]] * len(matrix)", "the probabilities of a row sum to 0.7; make each row sum to 1"),
-        ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\); a multiclass task needs \(60, 2\)"),
+        ("multiclass", "[0.5] * len(matrix)", r"shape \(60,\), but a multiclass task needs shape \(60, 2\)"),
     ],
 )
 def test_chances_that_are_none_are_refused(task: str, given: str, said: str) -> None:
