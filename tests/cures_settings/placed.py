@@ -53,7 +53,8 @@ PLACED = (
     case("gain.money gives a cost of {} in the unit loss, but cost is {} in the unit {}; set `cost: {}` and "
          "`cost_unit: loss`, or `money: null`", MONEY | {"gain.cost": 1.0}, {"gain.cost": 5.0},
          {"gain.money": None}),
-    case("tests.{} has the arguments: {}; set exactly these: {}", {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
+    case("tests.{} has the arguments: {}; it must have exactly these: {}",
+         {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
          {"drift.tests.ks": {"threshold": 0.1}}),
     case("tests.{} has no threshold; add tests.{}.threshold, a bound on its effect", {"drift.tests.ks": {}},
          {"drift.tests.ks": {"threshold": 0.15}}),

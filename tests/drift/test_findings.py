@@ -204,13 +204,16 @@ def test_a_window_without_times_is_refused() -> None:
     ("changed", "message"),
     [
         ({"pis": {"threshold": 1}}, "unknown drift test 'pis'; known: chi2, .*, domain"),
-        ({"psi": {"threshold": 0.2}}, r"tests\.psi has the arguments: none; set exactly these: cells"),
-        ({"ks": {"cells": 3, "threshold": 0.1}}, r"tests\.ks has the arguments: cells; set exactly these: none"),
+        ({"psi": {"threshold": 0.2}}, r"tests\.psi has the arguments: none; it must have exactly these: cells"),
+        (
+            {"ks": {"cells": 3, "threshold": 0.1}},
+            r"tests\.ks has the arguments: cells; it must have exactly these: none",
+        ),
         ({"ks": {}}, r"tests\.ks has no threshold; add tests\.ks\.threshold"),
         ({"ks": {"threshold": 0}}, r"tests\.ks\.threshold is 0; write a number above 0"),
         (
             {"domain": {"rows": 9, "threshold": 1}},
-            r"tests\.domain has the arguments: rows; set exactly these: folds, leaves, ro",
+            r"tests\.domain has the arguments: rows; it must have exactly these: folds, leaves, ro",
         ),
         ({"energy": {"rows": 9}}, r"tests\.energy has no threshold; add tests\.energy\.threshold"),
     ],

@@ -27,7 +27,7 @@ class ProbationParams(SettingsSection):
     """How long a new champion is on probation, and what ends the probation."""
 
     checks: int = Field(
-        default=26, ge=0, description="maximum number of checks on probation for a new champion; 0: none"
+        default=26, ge=0, description="maximum number of checks on probation for a new champion; 0: no probation"
     )
     block_share: float = Field(
         exclude=True,

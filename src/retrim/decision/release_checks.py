@@ -45,9 +45,7 @@ class ReleaseParams(SettingsSection):
     most_ms: LatencyParams | None = Field(
         default=LatencyParams(), description="maximum time for predicting, in milliseconds; null: reported only"
     )
-    approval: ApprovalParams = Field(
-        default=ApprovalParams(), description="changes of the champion that wait for a person's approval"
-    )
+    approval: ApprovalParams = Field(default=ApprovalParams(), description="releases that wait for a person's approval")
 
 
 @dataclass(frozen=True)

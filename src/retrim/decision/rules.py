@@ -114,7 +114,7 @@ Timetable = Annotated[str, AfterValidator(_is_timetable)]
 class ScheduleParams(SettingsSection):
     """When each deployment runs: a cron expression in UTC, or a span counted from 1970."""
 
-    ingest: Timetable = Field(default="0 * * * *", description="when files of the inbox are ingested")
+    ingest: Timetable = Field(default="0 * * * *", description="when files in the inbox are ingested")
     monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
     score: Timetable = Field(default="30 * * * *", description="when rows without a prediction are predicted")
     maintain: Timetable = Field(default="45 0 * * *", description="when files that nothing refers to are removed")
@@ -209,7 +209,7 @@ class TriggerParams(SettingsSection):
         ),
     )
     budget: BudgetParams | None = Field(
-        default=BudgetParams(), description="limits on retrainings, by number and in money; null: no limit"
+        default=BudgetParams(), description="limits on the number and the cost of retrainings; null: no limit"
     )
     max_wait: Span | None = Field(
         default="60D",

@@ -57,8 +57,8 @@ class AlarmParams(SettingsSection):
         if found >= 0.5:
             raise BadInputError(
                 f"drift.alarms allows {self.at_most:g} false alarms per {self.per}; with a check every {every} "
-                f"(data.batch_every), this is {found:.2g} per check, but must be below 0.5: lower at_most, or land "
-                "batches more often"
+                f"(data.batch_every), that is {found:.2g} per check, but it must be below 0.5: lower at_most, or "
+                "land batches more often"
             )
         return found
 

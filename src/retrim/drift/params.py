@@ -76,7 +76,7 @@ class DriftParams(SettingsSection):
             if sorted(_arguments(given)) != wanted:
                 told = ", ".join(sorted(_arguments(given))) or "none"
                 raise ValueError(
-                    f"tests.{name} has the arguments: {told}; set exactly these: {', '.join(wanted) or 'none'}"
+                    f"tests.{name} has the arguments: {told}; it must have exactly these: {', '.join(wanted) or 'none'}"
                 )
             threshold = given.get(THRESHOLD)
             if threshold is None:

@@ -278,7 +278,8 @@ class GateParams(SettingsSection):
     )
     non_inferiority: NonInferiorityParams | None = Field(
         default=NonInferiorityParams(),
-        description="limits of the non-inferiority check, for few or noisy rows; null: the check is not made",
+        description="limits of the non-inferiority check, which guards against lucky challengers if rows are "
+        "few or noisy; null: the check is not made",
     )
     reuse: float = Field(
         exclude=True,
