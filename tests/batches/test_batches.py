@@ -128,7 +128,7 @@ def test_a_column_in_another_unit_breaks_the_batch_and_is_named(column: str, cha
         (lambda b: b.assign(humidity=61.0), "all 168 values are 61.0"),
         (lambda b: b.assign(sky="clear"), "all 168 values are clear"),
         (lambda b: b.assign(felt=np.nan), "100% of its values are missing"),
-        (lambda b: b.assign(celsius=b["humidity"], humidity=b["celsius"]), "the two are swapped"),
+        (lambda b: b.assign(celsius=b["humidity"], humidity=b["celsius"]), "the two columns are swapped"),
         (lambda b: b.assign(sky=b["sky"].str.upper()), "only in spelling"),
         (lambda b: b.assign(sky=b["sky"].map({"clear": "1", "cloud": "2", "rain": "3"})), "were never seen"),
         (lambda b: b.assign(celsius=b["celsius"].mask(b.index % 3 == 0, -999.0)), "33% of the rows are -999"),
