@@ -77,8 +77,8 @@ def resolved(root: Path, document: Mapping[str, JsonValue]) -> dict[str, JsonVal
     found = trust(read_code(root, path))
     if wanted not in (None, found):
         raise BadInputError(
-            f"train.model: {path} has SHA-256 {found[:12]}, but train.model names {str(wanted)[:12]}; write own:{path} "
-            "to use the file as it is"
+            f"train.model: {path} has SHA-256 {found[:12]}, but train.model requires {str(wanted)[:12]}; write "
+            f"own:{path} to use the file as it is"
         )
     return {**document, "train": {**section_in(document, "train"), "model": f"own:{path}@{found}"}}
 
@@ -92,8 +92,8 @@ def read_code(root: Path, path: str) -> bytes:
     file = root / path
     if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
         raise BadInputError(
-            f"train.model: {path} is not in {root}; write the file (docs/how-to/own-model.md has one to start from), "
-            "or name another estimator"
+            f"train.model: {path} is not in {root}; create the file (docs/how-to/own-model.md has one to start "
+            "from), or choose a different estimator"
         )
     return file.read_bytes()
 
@@ -153,33 +153,35 @@ def _at(document: Mapping[str, JsonValue], key: str) -> Any:
 
 
 DERIVED: Mapping[str, Derived] = {
-    "judge.loss": Derived("mae for a regression, log_loss for classes", _of_task("mae", "log_loss", "log_loss")),
+    "judge.loss": Derived("mae for regression, log_loss for classification", _of_task("mae", "log_loss", "log_loss")),
     "judge.metrics": Derived(
-        "by data.task: mae, rmse, r2; log_loss, brier, auc; log_loss, accuracy, f1",
+        "by data.task: mae, rmse, r2 (regression); log_loss, brier, auc (binary); log_loss, accuracy, f1 (multiclass)",
         _of_task(["mae", "rmse", "r2"], ["log_loss", "brier", "auc"], ["log_loss", "accuracy", "f1"]),
     ),
     "gate.baselines": Derived(
-        "last_value and seasonal_mean for a regression, mean for classes",
+        "last_value and seasonal_mean for regression, mean for classification",
         _of_task(["last_value", "seasonal_mean"], ["mean"], ["mean"]),
     ),
-    "tune.space": Derived("by train.model: docs/reference/models.md", _space),
-    "tune.max_rounds": Derived("300 for a forest, else by data.task: 800, 400, 150", _rounds),
+    "tune.space": Derived("by train.model: see docs/reference/models.md", _space),
+    "tune.max_rounds": Derived(
+        "300 for a forest, else by data.task: 800 (regression), 400 (binary) or 150 (multiclass)", _rounds
+    ),
     "tune.fold_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
     "tune.warm_trials": Derived(
-        "a quarter of tune.trials, 1 or more", _of_rows("tune.trials", lambda trials: max(trials // 4, 1))
+        "a quarter of tune.trials, but at least 1", _of_rows("tune.trials", lambda trials: max(trials // 4, 1))
     ),
     "backtest.origin_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
     "gate.min_rows": Derived("half of split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows // 2, 2))),
     "gate.season_cells": Derived(
-        "hours of gate.season up to a week, days up to two months, weeks above", _season_cells
+        "length of gate.season: in hours up to 7 days, in days up to 60 days, in weeks above", _season_cells
     ),
     "gain.rows_per_check": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 1))),
     "probe.min_rows": Derived(
-        "a quarter of gain.rows_per_check, 12 or more",
+        "a quarter of gain.rows_per_check, but at least 12",
         _of_rows("gain.rows_per_check", lambda rows: max(rows // 4, 12)),
     ),
     "drift.min_rows": Derived(
-        "half of gain.rows_per_check, from 20 to 100",
+        "half of gain.rows_per_check, but at least 20 and at most 100",
         _of_rows("gain.rows_per_check", lambda rows: min(max(rows // 2, 20), 100)),
     ),
 }
@@ -327,16 +329,16 @@ def _gate_key(old: str, to: str) -> Callable[[Mapping[str, JsonValue]], dict[str
     return lambda document: {f"gate.{to}": stated_at(document, f"gate.{old}")}
 
 
-TESTS = "drift.tests names each test with its arguments and its threshold"
-COSTS = "decide.threshold says what each error costs, such as {false_positive: 1, false_negative: 5}"
-RATE = "fairness.mitigate names the rate that thresholds by group make equal, such as false_negative_rate"
+TESTS = "drift.tests now lists each test with its arguments and its threshold"
+COSTS = "decide.threshold now sets the cost of each error, such as {false_positive: 1, false_negative: 5}"
+RATE = "fairness.mitigate now specifies the rate that thresholds by group equalise, such as false_negative_rate"
 MOVED: Mapping[str, Moved] = {
     "batches.look": Moved(
-        "0.1.0", "batches.skip: all switches it off",
+        "0.1.0", "set batches.skip: all to switch it off",
         lambda document: {} if stated_at(document, "batches.look") else {"batches.skip": "all"},
     ),
     "gate.half_life": Moved("0.1.0", "rows have equal weight, because the holdout rows are the newest", _nothing),
-    "tune.options": Moved("0.1.0", "tune.sampler takes them, such as {tpe: {n_startup_trials: 8}}", _sampler),
+    "tune.options": Moved("0.1.0", "tune.sampler now contains them, such as {tpe: {n_startup_trials: 8}}", _sampler),
     "decide.threshold": Moved("0.1.0", COSTS, _error_costs, was="cost"),
     "decide.false_positive": Moved("0.1.0", COSTS, _error_costs),
     "decide.false_negative": Moved("0.1.0", COSTS, _error_costs),
@@ -349,21 +351,21 @@ MOVED: Mapping[str, Moved] = {
     "drift.thresholds": Moved("0.1.0", TESTS, _drift_tests),
     "drift.joint": Moved("0.1.0", TESTS, _drift_tests),
     "proof.scheduled": Moved(
-        "0.1.0", "schedule.prove: null switches it off",
+        "0.1.0", "set schedule.prove: null to switch it off",
         lambda document: {} if stated_at(document, "proof.scheduled") else {"schedule.prove": None},
     ),
     "account": Moved(
-        "0.1.0", "gain replaces it: price is cost, price_unit cost_unit, usual_rows rows_per_check",
+        "0.1.0", "gain replaces it: price is now cost, price_unit is cost_unit, and usual_rows is rows_per_check",
         _renamed("account", "gain", {"price": "cost", "price_unit": "cost_unit", "usual_rows": "rows_per_check"}),
     ),
-    "triggers.rules": Moved("0.1.0", "the rule account is called gain", _rules, was="account"),
+    "triggers.rules": Moved("0.1.0", "the rule account is now called gain", _rules, was="account"),
     "former": Moved(
         "0.1.0", "previous_champions replaces it", _renamed("former", "previous_champions", {})
     ),
     "gate.floor": Moved("0.1.0", "gate.baselines replaces it", _gate_key("floor", "baselines")),
     "gate.harm": Moved("0.1.0", "gate.non_inferiority replaces it", _gate_key("harm", "non_inferiority")),
     "room": Moved("0.1.0", "its values are fixed", _nothing),
-    "demo": Moved("0.1.0", "a shipped table has its own span", _nothing),
+    "demo": Moved("0.1.0", "each shipped table has its own span", _nothing),
 }  # fmt: skip
 """Keys of earlier versions: `parse_params` refuses them with what says it now, and `retrim upgrade` moves them."""
 
@@ -473,7 +475,7 @@ class Params(SettingsSection):
         if not self.tune.space:
             model = self.train.model
             raise ValueError(
-                f"tune.space is empty; name the hyperparameters of {model} to search: docs/reference/models.md"
+                f"tune.space is empty; list the hyperparameters of {model} to search: docs/reference/models.md"
             )
         return self
 
@@ -490,8 +492,8 @@ class Params(SettingsSection):
             raise ValueError(f"decide.threshold: a {task} task has no threshold between two classes; set it to null")
         if isinstance(self.decide.threshold, ErrorCosts) and fairness.equalised is not None:
             raise ValueError(
-                "decide.threshold: costs of errors cannot be combined with fairness.mitigate, which sets a threshold "
-                "for each group; give a probability to start from, or set one of the two to null"
+                "decide.threshold: error costs cannot be combined with fairness.mitigate, which sets a threshold for "
+                "each group; set a probability to start from, or set one of the two to null"
             )
         return self
 
@@ -608,9 +610,11 @@ def text_in(file: Path, variable: str) -> str:
     try:
         text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{variable} names {file}, which cannot be read: {error}; name a readable file") from error
+        raise BadInputError(
+            f"{variable} is set to {file}, which cannot be read: {error}; set it to a readable file"
+        ) from error
     if not text:
-        raise BadInputError(f"{variable} names {file}, which is empty; write the value of {variable} into it")
+        raise BadInputError(f"{variable} is set to {file}, which is empty; write the value into that file")
     return text
 
 
@@ -695,13 +699,14 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
     if stated_at(document, "data") is None:
         raise BadInputError(f"{name} describes no table yet; describe one with `retrim init --data TABLE --target COL`")
     for key, moved in moved_in(document).items():
+        what = key if moved.was is ANY else f"{key}: {moved.was}"
         raise BadInputError(
-            f"{name}: {key} was removed in retrim {moved.since}: {moved.said}; change {name} by hand, or run `retrim "
+            f"{name}: {what} was removed in retrim {moved.since}: {moved.said}; change {name} by hand, or run `retrim "
             "upgrade`"
         )
     for key, value, said, stated in fixed_in(document):
         if stated != value:
-            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), but {stated!r} is given; remove {key}")
+            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), but {stated!r} is set; remove {key}")
     try:
         return Params.model_validate(document)
     except ValidationError as error:
@@ -802,7 +807,7 @@ def default_said(key: str, field: FieldInfo) -> str:
     return "" if field.is_required() else json.dumps(plain_default(field), ensure_ascii=False)
 
 
-BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "items, at least"}
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "number of items: at least"}
 
 
 def bounds_said(field: FieldInfo) -> str:

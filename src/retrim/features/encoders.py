@@ -66,7 +66,8 @@ class OneHot(PreprocessingStep[OneEncoderEach]):
             for column in (f"{name}={level}" for level in levels):
                 if of.setdefault(column, name) != name:
                     raise BadInputError(
-                        f"prepare.steps: one_hot makes {column!r} from {of[column]!r} and {name!r}; rename one of them"
+                        f"prepare.steps: one_hot creates {column!r} from both {of[column]!r} and {name!r}; rename one "
+                        "of the two"
                     )
         fitted = {
             name: store_estimator(OneHotEncoder(categories=[levels], handle_unknown="ignore", sparse_output=False))
@@ -415,7 +416,7 @@ def known_country(code: str) -> str:
         raise ValueError(f"{code!r} is not a known country; write its ISO 3166 code, such as 'DE' or 'US-NY'")
     if part and part not in known[country]:
         raise ValueError(
-            f"{code!r}: {country} has no part {part!r}; write one of: {', '.join(known[country]) or 'none'}"
+            f"{code!r}: {country} has no subdivision {part!r}; choose one of: {', '.join(known[country]) or 'none'}"
         )
     return code
 

@@ -35,8 +35,10 @@ class StepParams(SettingsSection):
     """One step: its name, the columns it works on, and its arguments beside them."""
 
     step: str = Field(description="name of the step")
-    columns: tuple[str, ...] | Literal["all"] = Field(description="columns in order; all: every one that it can take")
-    arguments: dict[str, JsonValue] = Field(description="arguments of the step, written beside the two others")
+    columns: tuple[str, ...] | Literal["all"] = Field(
+        description="columns, in order; all: every column that the step accepts"
+    )
+    arguments: dict[str, JsonValue] = Field(description="arguments of the step, written beside step and columns")
 
     @model_validator(mode="before")
     @classmethod
@@ -61,16 +63,14 @@ class StepParams(SettingsSection):
             twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
             if twice or not self.columns:
                 raise ValueError(
-                    f"columns: {', '.join(twice)} named twice; name each column once"
+                    f"columns: {', '.join(twice)} listed twice; list each column once"
                     if twice
-                    else "columns: the list is empty; name a column, or write all"
+                    else "columns: the list is empty; list at least one column, or write all"
                 )
         taken = arguments_of(entry)
         if sorted(taken) != sorted(self.arguments):
             given = ", ".join(sorted(self.arguments)) or "none"
-            raise ValueError(
-                f"{self.step} has the arguments: {given}; give exactly these: {', '.join(taken) or 'none'}"
-            )
+            raise ValueError(f"{self.step} has the arguments: {given}; set exactly these: {', '.join(taken) or 'none'}")
         for name, kind in taken.items():
             try:
                 self.arguments[name] = TypeAdapter(kind).dump_python(
@@ -85,7 +85,7 @@ class PrepareParams(SettingsSection):
     """How features are prepared for a model."""
 
     steps: tuple[StepParams, ...] = Field(
-        default=(), description="preprocessing steps, in order; none: the model gets features unchanged"
+        default=(), description="preprocessing steps, in order; if empty, the model gets the features unchanged"
     )
 
 
@@ -109,7 +109,7 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
             where = f"prepare.steps.{place}: {declared.step}"
             if name not in kinds and not any(name.startswith((f"{each}:", f"{each}=")) for each in kinds):
                 can = ", ".join(each for each, kind in kinds.items() if kind in step.takes)
-                found.append(f"{where}: {name!r} is not a column that the step can take; name one of: {can or 'none'}")
+                found.append(f"{where}: {name!r} is not a column that the step accepts; name one of: {can or 'none'}")
                 continue
             kind = kinds.get(name, "made")
             if kind is None:
@@ -118,8 +118,8 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
                 )
             elif kind != "made" and kind not in step.takes:
                 found.append(
-                    f"{where}: {name!r} is a {kind} here, and the step takes {' and '.join(step.takes)}; name another "
-                    "column"
+                    f"{where}: {name!r} is a {kind} here, but the step accepts {' and '.join(step.takes)}; choose a "
+                    "different column"
                 )
             elif kind != "made" and step.gives != "same":
                 kinds[name] = None if step.gives == "gone" else step.gives
@@ -178,7 +178,7 @@ class StepRows:
             name = made.name
             if name in self.kinds and made.of != name:
                 raise BadInputError(
-                    f"prepare.steps: a step makes the column {name!r}, which exists already; rename the existing "
+                    f"prepare.steps: a step creates column {name!r}, which already exists; rename the existing "
                     "column, or remove the step"
                 )
             self.sources[name] = self.sources[made.of]
@@ -315,7 +315,7 @@ def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool)
     for name in there:
         if sheet.kind(name) not in takes:
             raise BadInputError(
-                f"{where}: {name!r} is a {sheet.kind(name)} here, and the step takes {' and '.join(takes)}; name "
-                "another column"
+                f"{where}: {name!r} is a {sheet.kind(name)} here, but the step accepts {' and '.join(takes)}; "
+                "choose a different column"
             )
     return there

@@ -50,7 +50,7 @@ class StoredEstimator:
         if build is None:
             raise ValueError(
                 f"{self.name!r} is not among the stored estimators: {', '.join(sorted(_classes()))}; load the version "
-                "with the retrim that made it"
+                "with the retrim version that trained it"
             )
         estimator = build(**self.parameters)
         if self.name in _REFITTED:
@@ -781,7 +781,9 @@ class YeoJohnson(ColumnStep):
 
 def _check_ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
     if any(not low < high for low, high in pairwise(edges)):
-        raise ValueError(f"{', '.join(map(str, edges))} do not ascend; write each edge once, the smallest first")
+        raise ValueError(
+            f"{', '.join(map(str, edges))} are not in ascending order; write each edge once, the smallest first"
+        )
     return edges
 
 

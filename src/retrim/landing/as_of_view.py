@@ -179,7 +179,7 @@ def _known(
     files = [file for file in workspace.landing.batches(as_of) if batches is None or file.batch in batches]
     if not any(file.kind == "rows" for file in files):
         later = [file.arrived for file in workspace.landing.standing() if file.kind == "rows"]
-        from_then = f", or name a date from {iso(min(later))} on, when the first arrived" if later else ""
+        from_then = f", or use an as-of date from {iso(min(later))} on, when the first rows arrived" if later else ""
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`{from_then}")
     refuse_changes(workspace.landing, data)
     landed, labels = open_landed(files, data, needs, root=workspace.landing.root)

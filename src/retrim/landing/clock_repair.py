@@ -112,8 +112,8 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
     anew = {moment: now - (len(moments) - 1 - place) * A_SECOND for place, moment in enumerate(moments)}
     if anew and last is not None and anew[moments[0]] <= last:
         raise BadInputError(
-            f"{len(moments)} times are later than now ({iso(now)}), and too few seconds lie between now and the last "
-            f"earlier time, {iso(last)}, to move them there; wait {len(moments)} s, then try again"
+            f"{len(moments)} times are later than now ({iso(now)}), and there are too few seconds between the last "
+            f"earlier time ({iso(last)}) and now to move them there; wait {len(moments)} s, then try again"
         )
     moves = (DateMove(kind, name, date, anew[date]) for kind, name, date in dates if date in anew)
     return Repair(False, tuple(sorted(moves, key=lambda move: move.after)), _stays(workspace, now)), anew
@@ -121,11 +121,11 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
 
 def _stays(workspace: Workspace, now: pd.Timestamp) -> tuple[str, ...]:
     versions = (
-        f"version {row.version} is as of {row.as_of} and stays so: it is rebuilt as of that, from raw data of its own"
+        f"version {row.version} keeps its as-of time, {row.as_of}: it is rebuilt as of that time, from its own raw data"
         for row in _ahead(workspace.store.versions(workspace.model), now)
     )
     releases = (
-        f"version {row.version} went live on {row.at}, and the release log, which is signed, keeps that"
+        f"version {row.version} went live at {row.at}, which does not change, because the release log is signed"
         for row in workspace.store.releases(workspace.model)
         if pd.Timestamp(row.at) > now
     )

@@ -89,8 +89,8 @@ def take_in(
     for batch in landed:
         if batch.of == large.of and batch.digest not in large.digests:
             raise BadInputError(
-                f"{path} has landed in other pieces (such as batch {batch.batch}): batches.piece_mb or pyarrow has "
-                "changed since; undo that change, or land the missing rows in a file of their own"
+                f"{path} landed before in different pieces (such as batch {batch.batch}): batches.piece_mb or pyarrow "
+                "has changed since; undo that change, or land the missing rows in a separate file"
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))
@@ -202,7 +202,7 @@ def _alone(inbox: Path) -> Iterator[None]:
     """Keeps other processes from the inbox, so that what is claimed and nobody works on was left by a dead one."""
     for folder in (inbox / CLAIMED, inbox / TAKEN):
         if folder.is_symlink():
-            raise BadInputError(f"{folder} is a symbolic link, and files are moved there; replace it with a folder")
+            raise BadInputError(f"{folder} is a symbolic link, but files are moved there; replace it with a folder")
     inbox.mkdir(parents=True, exist_ok=True)
     with inbox.with_name(f"{inbox.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -239,7 +239,7 @@ def _claim(inbox: Path, name: str) -> Path | None:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(claimed.lstat().st_mode):  # it became one between two looks
-        raise BadInputError(f"{inbox / name} is not a plain file; put the file itself there")
+        raise BadInputError(f"{inbox / name} is not a regular file; put the file itself there")
     return claimed
 
 
@@ -283,7 +283,7 @@ def _why(inbox: Path, stay: dict[str, Exception]) -> RetrimError:
         f"{name} ({error if isinstance(error, RetrimError) else f'{type(error).__name__}: {error}'})"
         for name, error in stay.items()
     )
-    error = RetrimError(f"some files could not be landed; those that stay in {inbox} are tried again next time: {told}")
+    error = RetrimError(f"some files could not be landed; those that stay in {inbox} are retried next time: {told}")
     error.__cause__ = first
     return error
 
@@ -317,8 +317,8 @@ def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: 
             files = fetch(where)
             if len(files) > 1:
                 raise BadInputError(
-                    f"{address.shown} matches {len(files)} files, and each file is a batch of its own; land them one "
-                    "by one"
+                    f"{address.shown} matches {len(files)} files, but each file must be a separate batch; land them "
+                    "one by one"
                 )
             file.write_bytes(files[0][1])
         yield file
@@ -347,10 +347,10 @@ class Overdue:
     @written
     def text(self) -> str:
         """The same in one sentence, with the command to type."""
-        due = f"a batch was due on {self.due:%Y-%m-%d %H:%M}"
+        due = f"a batch was due on {self.due:%Y-%m-%d %H:%M} UTC"
         if not self.quarantined:
-            return f"{due} and has not come"
-        return f"{due}; the batch that came is in quarantine: retrim batch show {self.quarantined[0]}"
+            return f"{due} and has not arrived"
+        return f"{due}; the batch that arrived is in quarantine: retrim batch show {self.quarantined[0]}"
 
 
 def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -> Overdue | None:

@@ -72,11 +72,11 @@ def arrival(
         if last is not None and now <= last <= now + A_SECOND:
             now = last + A_SECOND if correction else last
     if now.tzinfo is None:
-        raise BadInputError(f"the arrival time {now} has no time zone; give it in UTC")
+        raise BadInputError(f"the arrival time {now} has no time zone; write it in UTC")
     if last is not None and (now < last or (correction and now == last)):
         raise BadInputError(
-            f"the arrival time {now} is not after that of the last batch, {last}; give a later time, or, if the "
-            "clock ran ahead when that batch arrived, correct its date: retrim batch redate"
+            f"the arrival time {now} is not after that of the last batch, {last}; specify a later time, or, if the "
+            "clock was fast when that batch arrived, correct its date: retrim batch redate"
         )
     return now
 
@@ -149,13 +149,13 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *,
 
 def _fault(concern: Concern, rows: int) -> Fault:
     rule = f"resembles earlier batches ({concern.verdict}: {concern.text})"
-    cure = f"{CURE[concern.verdict]}; to let such batches pass, set {concern.setting}"
+    cure = f"{CURE[concern.verdict]}; to accept such batches, set {concern.setting}"
     return Fault(concern.column, rule, rows, (), releasable=True, cure=cure)
 
 
 WHICH = (
-    "state which of the two times is meant: write its offset, such as 2024-10-27T02:00:00+01:00, send both rows in "
-    "their order, or name a column that tells them apart (reading.repeated)"
+    "show which of the two times is meant: write its UTC offset, such as 2024-10-27T02:00:00+01:00, send both rows "
+    "in order, or set a column that distinguishes them (reading.repeated)"
 )
 
 
@@ -189,7 +189,7 @@ def examine(
     if kind == "rows" and data.labels == "with_rows":
         missing = frame[data.target].isna()
         cure = "send the rows with their labels, or set data.labels to 'later' or 'or_never' in params.yaml"
-        rule = "is not blank, as labels come with the rows"
+        rule = "is not blank, because labels come with the rows"
         faults += _of(frame, missing, data.target, rule, releasable=True, cure=cure)
     return frame, tuple(faults)
 
@@ -233,7 +233,7 @@ def _settle_open(
         if correction:
             is_later = ~early_row & late_row
             unclear = pd.Series(early_row & late_row, index=early.index).reindex(keys.index, fill_value=False)
-            rule, cure = "is unambiguous where clocks showed it twice and both rows have landed", WHICH
+            rule, cure = "is unambiguous when clocks showed it twice and both rows have landed", WHICH
             faults += _of(frame.assign(**{KEY: keys}), unclear, name, rule, releasable=False, cure=cure)
         elif kind == "rows":
             is_later = early_row & ~late_row
@@ -250,10 +250,10 @@ def _time_faults(frame: pd.DataFrame, kind: Kind, data: DataParams, *, arrives: 
     Such a row would never be mature or overdue, and what is newest by its event would be it for good.
     """
     name, span = (data.time, data.latest_after) if kind == "rows" else (LABEL_TIME, pd.Timedelta(data.times_ahead))
-    rule = f"is not after its arrival, {arrives}" + (f", by more than {span}" if span else "")
+    rule = f"is {f'at most {span}' if span else 'not'} after its arrival, {arrives}"
     cure = (
-        "correct the times, or set their zone (reading.zone); if rows are known before their event, state how long "
-        "before: data.times_ahead"
+        "correct the times, or set their time zone (reading.zone); if rows are known before their event, set how long "
+        "before in data.times_ahead"
     )
     faults = _of(frame, frame[name] > arrives + span, name, rule, releasable=False, cure=cure)
     if kind == "rows" and data.due is not None:
@@ -334,8 +334,8 @@ def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
     found = {file.digest for file in own} | {file.of for file in pieces}
     if not found:
         raise BadInputError(
-            f"no landed batch begins with {name!r}; list them with `retrim batch list`, those in quarantine "
-            "with `retrim batch list --quarantined`"
+            f"no landed batch has an id that begins with {name!r}; list landed batches with `retrim batch list`, and "
+            "those in quarantine with `retrim batch list --quarantined`"
         )
     if len(found) > 1:
         listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))
@@ -352,8 +352,8 @@ def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
             now = last + A_SECOND
     if now <= last:
         raise BadInputError(
-            f"the time {now} is not after the last arrival, {last}, and earlier as-of views must not change; give a "
-            "later time"
+            f"the time {now} is not after the last arrival, {last}, and earlier as-of views must not change; "
+            "specify a later time"
         )
     return now
 
@@ -420,7 +420,9 @@ def show_batch(workspace: Workspace, name: str) -> ShownBatch:
     files = find_batches(workspace.landing.batches(), name)
     if len(files) > 1:
         listed = ", ".join(file.batch for file in files)
-        raise BadInputError(f"{name!r} is a large file that landed in {len(files)} batches: {listed}; name one")
+        raise BadInputError(
+            f"{name!r} is a large file that landed in {len(files)} batches: {listed}; specify one of them"
+        )
     (file,), withdrawals = files, workspace.landing.withdrawals()
     found = withdrawals.get(file.batch)
     versions = made_with(workspace, file, found)
@@ -437,7 +439,7 @@ def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
         raise RefusedError(
             f"batch {found.batch} was withdrawn on {withdrawal.at.isoformat()} by {withdrawal.by} "
             f"({withdrawal.reason}); correct its rows, and land the corrected file. If the rows were right, store "
-            "them in another format, such as Parquet, and land that file"
+            "them in a different format, such as Parquet, and land that file"
         )
 
 
@@ -640,7 +642,7 @@ def _land(
 ) -> Landed:
     data = how[0]
     if correction and not data.key and kind == "rows":
-        raise BadInputError("rows without a key cannot be corrected; name key columns in params.yaml (data.key)")
+        raise BadInputError("rows without a key cannot be corrected; set the key columns in params.yaml (data.key)")
     suite = read_suite(workspace.root / data.suite)
     landing, quarantine = Landing(workspace.landing, at), Quarantine(workspace.quarantine)
     content, name, of = (

@@ -116,7 +116,7 @@ class Quarantine:
                     f"{name!r} matches {len(found)} batches in quarantine; write more of the id: {', '.join(found)}"
                 )
             there = f"name one of: {', '.join(known)}" if known else "the quarantine is empty"
-            raise BadInputError(f"{name!r} matches 0 batches in quarantine; {there}")
+            raise BadInputError(f"{name!r} matches no batch in quarantine; {there}")
         entry = self.find(found[0])
         assert entry is not None
         return entry

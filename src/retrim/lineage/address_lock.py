@@ -126,9 +126,9 @@ class AddressLock:
             if own - written <= STALE and not (owner is not None and owner.is_dead):
                 who = "another process" if owner is None else f"process {owner.process} on {owner.host}"
                 raise BusyError(
-                    f"{who} writes to {self._shown}; wait until it ends, or use another address. If that process was "
-                    "killed on another machine, or before this machine was restarted, its lock expires after 15 "
-                    f"minutes: locks/{name.rpartition('/')[2]}"
+                    f"{who} is writing to {self._shown}; wait until it ends, or use a different address. If that "
+                    "process was killed on another machine, or before this machine was restarted, its lock expires "
+                    f"after 15 minutes: locks/{name.rpartition('/')[2]}"
                 )
             with suppress(FileNotFoundError):
                 self._system.rm(name)

@@ -101,7 +101,7 @@ class LandingAddress:
         except RefusedError:
             raise
         except (RetrimError, OSError) as error:
-            LOGGER.warning("%s; retrim reads what has landed on this machine", error)
+            LOGGER.warning("%s; retrim uses the data that has landed on this machine", error)
             with suppress(OSError):
                 write_private(away, b"")
 
@@ -144,8 +144,8 @@ class LandingAddress:
         there = self._listed()
         if there:
             raise RefusedError(
-                f"the landing zone at {self.shown} already holds {len(there)} files, which would mix with those of "
-                "the new table; set RETRIM_LANDING to another address, or remove the files there if nobody needs them"
+                f"the landing zone at {self.shown} already contains {len(there)} files, which would mix with those "
+                "of the new table; set RETRIM_LANDING to a different address, or remove the files if nobody needs them"
             )
 
     def _bring_up(self) -> None:
@@ -177,7 +177,7 @@ class LandingAddress:
                 found = file_digest(aside[name])
                 if found != laid.digest:
                     raise RefusedError(
-                        f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, and its name says "
+                        f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, but its name says "
                         f"{laid.digest[:12]}. Remove it there: a machine that has the batch uploads it again with its "
                         "next batch. If no machine has it, ingest its file again"
                     )
@@ -248,13 +248,13 @@ class LandingAddress:
             yield lambda: True
 
     def _require_turn(self) -> None:
-        assert self._lock is not None, "lay and remove are for who holds the lock"
+        assert self._lock is not None, "only the process that holds the lock may lay and remove files"
         with self._told():
             there = self._lock()
         if not there:
             raise BusyError(
-                f"another machine began to land at {self.shown}, because this one showed no activity for 15 minutes; "
-                "nothing was changed: land your file again"
+                f"another machine started to land at {self.shown}, because this one showed no activity for 15 "
+                "minutes; nothing was changed: land your file again"
             )
 
     def _told(self) -> AbstractContextManager[None]:

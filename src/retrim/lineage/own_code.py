@@ -34,8 +34,8 @@ def require_running_code(lock: str) -> None:
     if running.hash != named.hash:
         raise RefusedError(
             f"this workspace is pinned to retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), but "
-            f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to the one that you run "
-            "with `retrim upgrade`"
+            f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to the version that "
+            "you run with `retrim upgrade`"
         )
 
 
@@ -53,9 +53,9 @@ def refuse_strange_code(workspace: "Workspace", bundle: Mapping[str, bytes]) -> 
     if strange:
         digest, code = next(iter(strange.items()))
         raise RefusedError(
-            f"the imported model holds code of its own (SHA-256 {digest[:12]}, {len(code)} bytes), and train.model "
-            "names no file with the same bytes. To run it here, ask the sender for the file, read it, and name it as "
-            "train.model: own:models/my_model.py"
+            f"the imported model contains custom code (SHA-256 {digest[:12]}, {len(code)} bytes), but train.model is "
+            "not set to a file with the same bytes. To run it here, ask the sender for the file, read it, and set, for "
+            "example, train.model: own:models/my_model.py"
         )
 
 
@@ -72,6 +72,6 @@ def pinned_code(root: Path, commit: str) -> PinnedFile | None:
     path, _ = parts_of(model)
     if path not in git.git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", path).split("\0"):
         raise BadInputError(
-            f"train.model: {path} is not in commit {commit[:12]}; create it, take it out of .gitignore, and commit it"
+            f"train.model: {path} is not in commit {commit[:12]}; create it, remove it from .gitignore, and commit it"
         )
     return PinnedFile(path, trust(git.file_at(root, commit, path)))

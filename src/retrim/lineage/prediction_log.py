@@ -456,7 +456,7 @@ class PredictionLog:
     def _opened(self) -> tuple[Any, str]:
         if is_database(self.where):
             raise BadInputError(
-                "RETRIM_PREDICTIONS is the address of a database, and predictions of landed rows are Parquet files; "
+                "RETRIM_PREDICTIONS is a database address, but predictions of landed rows are stored as Parquet files; "
                 "set it to a folder, or to an address such as s3://bucket/predictions. For a copy in a table, set "
                 "RETRIM_PREDICTIONS_TABLE"
             )

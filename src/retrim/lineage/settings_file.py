@@ -257,7 +257,8 @@ def _with_values(
         return written, effective(workspace.root, parse_yaml(written, name), name)
     except BadInputError as error:
         raise RefusedError(
-            f"params.yaml would not be valid with {_told(wanted)}: {error}; the file was not changed: set another value"
+            f"params.yaml would not be valid with {_told(wanted)}: {error}; the file was not changed: set a different "
+            "value"
         ) from error
 
 
@@ -283,8 +284,8 @@ def moved_settings(text: str, name: str) -> tuple[str, tuple[str, ...]]:
     for key in dict.fromkeys([*gone, *(key for key, _ in fixed)]):
         if key not in becomes and stated_at(parse_yaml(written, name), key) is not ABSENT:
             written = _without(written, key)
-    told = [f"{key}: removed, {moved.said}" for key, moved in gone.items()]
-    told += [f"{key}: removed, as it is now fixed at {value!r}" for key, value in fixed]
+    told = [f"{key}: removed; {moved.said}" for key, moved in gone.items()]
+    told += [f"{key}: removed, because it is now fixed at {value!r}" for key, value in fixed]
     return with_line_ends(written, text), tuple(told)
 
 
@@ -363,8 +364,7 @@ def _place_of(
     there = value_at(before, ".".join(mapping))
     if not isinstance(there, Mapping):
         raise BadInputError(
-            f"{key}: {'.'.join(mapping)} is {there!r}, which is not a mapping; set the whole of {'.'.join(mapping)} at "
-            "once"
+            f"{key}: {'.'.join(mapping)} is {there!r}, which is not a mapping; set all of {'.'.join(mapping)} at once"
         )
     return mapping, changed(there, {inner: value})
 

@@ -54,14 +54,12 @@ def read_tokens(file: Path) -> dict[str, Token]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise BadInputError(
-            f"{file} cannot be read ({error}); give the user who runs retrim permission to read it"
-        ) from error
+        raise BadInputError(f"{file} cannot be read ({error}); allow the user who runs retrim to read it") from error
     try:
         return {each.name: each for each in (from_record(Token, one) for one in json.loads(read))}
     except (ValueError, KeyError, TypeError, RetrimError) as error:
         raise BadInputError(
-            f"{file} does not hold valid tokens ({error}); remove the file, and create the tokens again"
+            f"{file} does not contain valid tokens ({error}); remove the file, and create the tokens again"
         ) from error
 
 
@@ -76,10 +74,11 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
         if scope not in SCOPES:
             raise UnknownNameError("scope", scope, SCOPES)
     if not scopes:
-        raise BadInputError(f"a token without a scope would allow nothing; name one or more of {', '.join(SCOPES)}")
+        raise BadInputError(f"a token without a scope would allow nothing; choose one or more of {', '.join(SCOPES)}")
     if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST_NAME:
         raise BadInputError(
-            f"{name!r} is not a token name; write who uses the token, in {LONGEST_NAME} printable characters at most"
+            f"{name!r} is not a valid token name; write who uses the token, in at most {LONGEST_NAME} printable "
+            "characters"
         )
     with held_locks(workspace, "tokens"):
         there = read_tokens(workspace.paths.tokens)

@@ -110,9 +110,9 @@ class Workspace:
         where = self.env.mlflow_artifacts
         if where is not None and is_address(where) and address_of(where).secrets:
             raise BadInputError(
-                f"RETRIM_MLFLOW_ARTIFACTS holds a user, a password or a token ({address_of(where).shown}), which "
-                "MLflow would store and show; remove it from the address, and set it in an environment variable of "
-                "the protocol, such as AWS_SECRET_ACCESS_KEY"
+                f"RETRIM_MLFLOW_ARTIFACTS contains a user name, a password or a token ({address_of(where).shown}), "
+                "which MLflow would store and show; remove it from the address, and set it in an environment variable "
+                "of the protocol, such as AWS_SECRET_ACCESS_KEY"
             )
         return where or str(self.paths.var / "mlflow")
 
@@ -201,7 +201,9 @@ def refuse_same_names(names: Sequence[str]) -> None:
     """
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise BadInputError(f"two workspaces have the model name {twice!r}; give one of them another name (data.model)")
+        raise BadInputError(
+            f"two workspaces have the model name {twice!r}; change the name in one of them (data.model)"
+        )
 
 
 def report_progress(what: str, done: int = 0, total: int = 0) -> None:
@@ -235,9 +237,9 @@ def require_who_and_why(*, by: str, reason: str | None) -> None:
     Raises:
         BadInputError: One of them is blank.
     """
-    for option, given, cure in (("--by", by, "say who does it"), ("--reason", reason, "say why in a few words")):
+    for option, given, cure in (("--by", by, "write who does this"), ("--reason", reason, "write why, in a few words")):
         if given is not None and not given.strip():
-            raise BadInputError(f"{option} is blank; {cure}, because it is recorded")
+            raise BadInputError(f"{option} is blank, but it is recorded; {cure}")
 
 
 def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: str, now: pd.Timestamp) -> str:
@@ -254,8 +256,8 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
     going = workspace.store.runs(workspace.model, state="running")
     if going:
         raise RefusedError(
-            f"run {going[0].id} is in progress (process {going[0].pid}); wait until it ends: only one run goes at a "
-            "time"
+            f"run {going[0].id} is in progress (process {going[0].pid}); wait until it ends: only one run can be "
+            "in progress"
         )
     row = DecisionRow(
         identity,
@@ -270,7 +272,7 @@ def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: s
     )
     run = workspace.store.run(f"run-{identity}")
     if not workspace.store.add_decision(row) and run is not None and run.state not in ("crashed", "failed", "unpushed"):
-        raise RefusedError(f"a run as of {iso(as_of)} exists already ({run.state}); give another as-of date")
+        raise RefusedError(f"a run as of {iso(as_of)} already exists ({run.state}); specify a different as-of date")
     return identity
 
 

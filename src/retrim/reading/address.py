@@ -185,7 +185,7 @@ def remote_files(where: str) -> list[RemoteFile]:
             for name in names
         ]
     if not found:
-        raise BadInputError(f"{address.shown} contains no files; name a file, a folder with files, or a pattern")
+        raise BadInputError(f"{address.shown} contains no files; specify a file, a folder with files, or a pattern")
     return found
 
 
@@ -263,8 +263,8 @@ def upload(where: str, file: Path) -> None:
             system.put_file(str(file), path)
     except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
         raise BadInputError(
-            f"{address.shown} cannot be written ({type(error).__name__}: {address.clean(error)}); check your "
-            "permission to write there, and give the credentials of its protocol in the environment"
+            f"{address.shown} cannot be written ({type(error).__name__}: {address.clean(error)}); check that "
+            "you may write there, and set the protocol's credentials in environment variables"
         ) from None
 
 
@@ -296,11 +296,11 @@ def _told(address: Address) -> Iterator[None]:
     except BadInputError:
         raise
     except FileNotFoundError:
-        raise BadInputError(f"{address.shown} does not exist; name a file, a folder or a pattern") from None
+        raise BadInputError(f"{address.shown} does not exist; specify a file, a folder or a pattern") from None
     except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
         raise BadInputError(
             f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); check the address, and "
-            "that you may read it; if it is remote, set the credentials of its protocol in the environment"
+            "that you may read it; if it is remote, set the protocol's credentials in environment variables"
         ) from None  # what came before could hold the password
 
 
@@ -321,17 +321,17 @@ def open_system(address: Address) -> tuple[Any, str]:
         package = home if home not in ("", "fsspec") else (error.name or protocol)
         raise BadInputError(
             f"{address.shown} needs the Python package {package!r}, which is not installed; install it in the "
-            "environment of retrim, or copy the file here"
+            "environment that runs retrim, or copy the file to this machine"
         ) from None
     except Exception as error:  # noqa: BLE001  the same
         if isinstance(error, ValueError) and protocol not in known_implementations:
             raise BadInputError(
-                f"{protocol!r} is not a known protocol; write s3://, gs://, az://, https://, file:// or an "
-                "address of a database such as sqlite:///shop.db"
+                f"{protocol!r} is not a supported protocol; use s3://, gs://, az://, https://, file:// or a "
+                "database address such as sqlite:///shop.db"
             ) from None
         raise BadInputError(
             f"{address.shown} cannot be reached ({type(error).__name__}: {address.clean(error)}); check the address, "
-            "and the credentials of its protocol in the environment"
+            "and the protocol's credentials in the environment variables"
         ) from None
     return system, str(path)
 

@@ -391,7 +391,7 @@ def cut_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[Made
     head = head.removeprefix(UTF8_MARK)
     mark = next((name for mark, name in OTHER_MARKS.items() if head.startswith(mark)), None)
     if mark is not None or b"\0" in head:
-        found = f"marked as {mark}" if mark else f"a zero byte at {head.index(0)}: binary"
+        found = f"a byte order mark of {mark}" if mark else f"binary data, a zero byte at {head.index(0)}"
         raise NoTableError(whole_file("is UTF-8 text", value=found, cure=SAVE_AS))
     is_json = JSON_LINE.match(head) is not None
     ends = json_ends if is_json else csv_ends(reading.separator)
@@ -490,12 +490,12 @@ def told_of(name: object) -> Iterator[None]:
         ) from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
         raise BadInputError(
-            f"{name} cannot be read to its end ({' '.join(str(error).split())[:200]}); send the complete file again"
+            f"{name} cannot be read to the end ({' '.join(str(error).split())[:200]}); send the complete file again"
         ) from error
 
 
 def _changed(path: Path) -> BadInputError:
-    return BadInputError(f"{path} changed while retrim read it; ingest the file again when it is complete")
+    return BadInputError(f"{path} changed while retrim was reading it; ingest the file again when it is complete")
 
 
 PIECE = 1 << 19

@@ -140,11 +140,11 @@ def utf8_text(content: bytes, encoding: str) -> bytes:
             raise NoTableError(whole_file(f"is text in {encoding}", value=str(error), cure=SAVE_AS)) from error
     for mark, name in OTHER_MARKS.items():
         if content.startswith(mark):
-            raise NoTableError(whole_file("is UTF-8 text", value=f"marked as {name}", cure=SAVE_AS))
+            raise NoTableError(whole_file("is UTF-8 text", value=f"a byte order mark of {name}", cure=SAVE_AS))
     content = content.removeprefix(UTF8_MARK)
     if b"\0" in content:
         raise NoTableError(
-            whole_file("is a table of text", value=f"a zero byte at {content.index(0)}: binary", cure=SAVE_AS)
+            whole_file("is a table of text", value=f"binary data, a zero byte at {content.index(0)}", cure=SAVE_AS)
         )
     try:
         content.decode("utf-8")
@@ -171,10 +171,15 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
         raise NoTableError(whole_file("is a table of text", value=str(error), cure=SAVE_AS)) from error
     if ragged:
         found = ((row.number - 2, None, row.text) for row in ragged)
-        rule = f"has a value for each of the {len(header)} columns, and no more"
+        rule = f"has exactly one value for each of the {len(header)} columns"
         raise NoTableError(
             of_rows(
-                "", rule, found, count=len(ragged), releasable=False, cure="correct the lines; quote commas in text"
+                "",
+                rule,
+                found,
+                count=len(ragged),
+                releasable=False,
+                cure="correct the lines; put text that contains the separator in quotes",
             )
         )
     return table
@@ -222,12 +227,12 @@ def _check_names(
     examples += tuple(Example(None, None, f"not declared: {shown_name(name)}") for name in extra)
     cure = "send the file with these columns, or declare the columns of the file in params.yaml (data.columns)"
     if extra and not missing:
-        cure += "; to land the file without the other columns, name them under reading.skip"
+        cure += "; to land the file without these columns, list them in reading.skip"
     apart, alike = hint_of_separator(found, separator), hint_of_spelling(missing, extra)
     if apart:
         cure = apart
     elif missing and LABEL_TIME not in optional and set(optional) & set(found) and set(extra) <= {LABEL_TIME}:
-        cure = f"if these are labels, land them as such: retrim ingest FILE --labels; else {cure}"
+        cure = f"if these are labels, land them with `retrim ingest FILE --labels`; otherwise {cure}"
     elif alike:
         cure += f"; {alike}"
     rule = f"has the columns {_listed(required)}" + (f" (and may have {_listed(optional)})" if optional else "")
@@ -239,7 +244,7 @@ def hint_of_separator(found: Sequence[str], separator: str) -> str:
     if len(found) != 1 or not any(mark in found[0] for mark in ",;\t|"):
         return ""
     by = "commas" if separator == "," else repr(separator)
-    return f"separate the columns by {by}; the header is {found[0][:60]!r}"
+    return f"separate the columns with {by}; the header is {found[0][:60]!r}"
 
 
 def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
@@ -248,7 +253,7 @@ def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
     alike = [
         f"{spelt[name.strip().casefold()]!r} is not {name!r}" for name in missing if name.strip().casefold() in spelt
     ]
-    return f"column names are compared with their blanks and capitals: {_listed(alike)}" if alike else ""
+    return f"column names must match exactly, including blanks and capitals: {_listed(alike)}" if alike else ""
 
 
 SHOWN = 12

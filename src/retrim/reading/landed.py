@@ -291,7 +291,7 @@ def check_whole(path: Path) -> str | None:
     if says != f"{found}\n".encode():
         raise RefusedError(
             f"{path} was altered after it landed: its SHA-256 is {found[:12]}, but {hash_file(path).name} records "
-            "another; restore both from a backup, or remove both and land the file again"
+            "a different one; restore both files from a backup, or remove both and ingest the original file again"
         )
     return found
 

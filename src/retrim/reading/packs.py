@@ -90,7 +90,7 @@ def pack_small_files(root: Path, files: Mapping[str, Path]) -> None:
     try:
         _pack(root, {name: (path, _noted_hash(path)) for name, path in files.items()})
     except (OSError, pa.ArrowException) as error:
-        LOGGER.warning("small files of %s could not be packed, and are opened one by one: %s", root, error)
+        LOGGER.warning("the small files in %s could not be packed and are opened one by one: %s", root, error)
 
 
 def _noted_hash(path: Path) -> str | None:

@@ -204,10 +204,12 @@ def open_raw(where: str) -> RawTable:
         return read_raw(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise BadInputError(
-            f"{where} does not exist; name a file ({KINDS}), a folder of them, or an address"
+            f"{where} does not exist; specify a file ({KINDS}), a folder of such files, or an address"
         ) from error
     except (OSError, ValueError) as error:
-        raise BadInputError(f"{where} cannot be read ({error}); check its permissions, or name another file") from error
+        raise BadInputError(
+            f"{where} cannot be read ({error}); check its permissions, or specify a different file"
+        ) from error
 
 
 def raw_of(columns: pa.Table, where: str) -> RawTable:
@@ -233,7 +235,7 @@ def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> R
 def _folder(path: Path) -> RawTable:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
     if not files:
-        raise BadInputError(f"{path} contains no files; name a folder of files ({KINDS})")
+        raise BadInputError(f"{path} contains no files; specify a folder with files ({KINDS})")
     return _together([(str(file), file.read_bytes()) for file in files], str(path))
 
 
@@ -245,19 +247,19 @@ def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
             raise BadInputError(
-                f"{file} and {files[0]} differ in their columns ({', '.join(odd[:5])}); give all files the same "
-                "columns, or name the files one by one"
+                f"{file} and {files[0]} differ in their columns ({', '.join(odd[:5])}); use the same "
+                "columns in all files, or pass the files one by one"
             )
         if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
             raise BadInputError(
-                f"{file} ({table.kind}, {table.encoding}, separator {table.separator!r}) has another format than "
-                f"{files[0]}; name the files one by one"
+                f"{file} ({table.kind}, {table.encoding}, separator {table.separator!r}) does not have the same "
+                f"format as {files[0]}; pass the files one by one"
             )
     try:
         columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
     except pa.ArrowException as error:
         raise BadInputError(
-            f"{where}: the same column has different types in its files ({error}); name the files one by one"
+            f"{where}: a column has different types in different files ({error}); pass the files one by one"
         ) from error
     return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read))
 
@@ -287,7 +289,7 @@ def read_raw(content: bytes, where: str) -> RawTable:
         return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)
     except (pa.ArrowException, OSError, csv.Error) as error:
         raise BadInputError(
-            f"{where} cannot be read as a table ({' '.join(str(error).split())[:200]}); send {KINDS}"
+            f"{where} cannot be read as a table ({' '.join(str(error).split())[:200]}); save it as {KINDS}"
         ) from error
 
 
@@ -299,7 +301,7 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     if len(names) > MOST_COLUMNS:
         raise BadInputError(f"{where} has {len(names)} columns, but at most {MOST_COLUMNS} are read; remove some")
     if not raw.rows:
-        raise BadInputError(f"{where} has a header but no rows; name a table with rows")
+        raise BadInputError(f"{where} has a header but no rows; specify a table with rows")
     try:
         raw.columns.validate(full=True)
     except pa.ArrowException as error:
@@ -322,8 +324,8 @@ def _unpacked(content: bytes, where: str) -> bytes:
                 names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
                 if len(names) != 1:
                     raise BadInputError(
-                        f"{where} is a zip of {len(names)} files ({', '.join(names[:4])}); unpack it "
-                        "and name one of them, or their folder"
+                        f"{where} is a zip archive of {len(names)} files ({', '.join(names[:4])}); unpack "
+                        "it, and specify one of the files or their folder"
                     )
                 return archive.read(names[0])
     except (
@@ -356,10 +358,10 @@ def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
             ) from error
     if b"\0" in content:
         raise BadInputError(
-            f"{where} is binary (a zero byte at {content.index(0)}) but not Parquet or Arrow; save it as {KINDS}"
+            f"{where} is binary data (a zero byte at {content.index(0)}) but not Parquet or Arrow; save it as {KINDS}"
         )
     if not content.strip():
-        raise BadInputError(f"{where} is empty; name a file with a table")
+        raise BadInputError(f"{where} is empty; specify a file with a table")
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -39,10 +39,10 @@ RULES: dict[ColumnType, str] = {
     "time": "is a time in ISO 8601 (UTC unless it names a zone) or blank",
 }
 CURES: dict[ColumnType, str] = {
-    "number": "correct the cells; leave a missing one blank",
-    "integer": "correct the cells, or declare the column a number, or a category if it holds long identifiers",
-    "category": "store the column as text, or declare it a number",
-    "time": "write times such as 2024-05-01T13:00:00Z, of the years 1 to 9999; leave an unknown one blank",
+    "number": "correct the cells; leave missing values blank",
+    "integer": "correct the cells, or declare the column as a number, or as a category if it has long identifiers",
+    "category": "store the column as text, or declare it as a number",
+    "time": "write times such as 2024-05-01T13:00:00Z, in the years 1 to 9999; leave unknown times blank",
 }
 
 
@@ -50,15 +50,15 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
     """What a cell of a column has to be, in words, with what is declared of its spelling."""
     formats = reading.dates.get(name, ())
     if kind == "time" and name in reading.parts:
-        return f"is a time, combined from {', '.join(reading.parts[name].values())}, or blank"
+        return f"is a time (combined from {', '.join(reading.parts[name].values())}) or blank"
     if kind == "time" and formats:
-        return f"is a time as {' or '.join(formats)} or blank"
+        return f"is a time in the format {' or '.join(formats)}, or blank"
     decimal, thousands = reading.signs_of(name)
     unit = reading.units.get(name)
     if kind in ("number", "integer") and (decimal != "." or thousands or unit):
-        grouped = f", thousands {thousands!r}" if thousands else ""
+        grouped = f", thousands separator {thousands!r}" if thousands else ""
         beside = f", unit {unit!r}" if unit else ""
-        return f"{RULES[kind]} (decimal sign {decimal!r}{grouped}{beside})"
+        return f"{RULES[kind]} (decimal separator {decimal!r}{grouped}{beside})"
     return RULES[kind]
 
 
@@ -219,7 +219,7 @@ def _never_shown(skipped: np.ndarray, column: pa.ChunkedArray, name: str, zone: 
         return ()
     found = ((int(row), None, column[int(row)].as_py()) for row in rows)
     rule = f"is a time that exists in {zone}"
-    cure = "daylight saving time skipped it: correct the time, or set its zone (reading.zone)"
+    cure = "the change to daylight saving time skipped it: correct the time, or set its time zone (reading.zone)"
     return (of_rows(name, rule, found, count=len(rows), releasable=False, cure=cure),)
 
 
@@ -465,14 +465,14 @@ def read_bytes(path: Path) -> bytes:
         BadInputError: There is no such file, it is a folder, or it may not be read.
     """
     if path.is_dir():
-        raise BadInputError(f"{path} is a folder; name one file, CSV, CSV.gz or Parquet")
+        raise BadInputError(f"{path} is a folder; specify a single CSV, CSV.gz or Parquet file")
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise BadInputError(f"{path} does not exist; name a file, CSV, CSV.gz or Parquet") from error
+        raise BadInputError(f"{path} does not exist; specify a CSV, CSV.gz or Parquet file") from error
     except OSError as error:
         raise BadInputError(
-            f"{path} cannot be read ({error.strerror}); check its permissions, or name another file"
+            f"{path} cannot be read ({error.strerror}); check its permissions, or specify a different file"
         ) from error
 
 
@@ -485,7 +485,8 @@ def read_content(content: bytes, data: DataParams, *, labels: bool, reading: Rea
     except NoTableError as error:
         return FileContent(digest, None, (error.fault,))
     if not stored.num_rows:
-        return FileContent(digest, None, (whole_file("has rows", value="a header but no rows", cure="send the rows"),))
+        fault = whole_file("has rows", value="a header but no rows", cure="send a file with rows")
+        return FileContent(digest, None, (fault,))
     columns: dict[str, pd.Series] = {}
     faults: list[Fault] = []
     for name in [name for name in reading.parts if name in required]:
@@ -611,7 +612,7 @@ def row_of_json(text: str, needed: Mapping[str, ColumnType], others: Mapping[str
         raise BadInputError(f"the row lacks {', '.join(lacking)}; add each, with null where the value is unknown")
     for name in needed:
         if isinstance(given[name], dict | list):
-            raise BadInputError(f"{name} is {_brief(json.dumps(given[name]))}; give a single number or text")
+            raise BadInputError(f"{name} is {_brief(json.dumps(given[name]))}; write a single number or text")
     return _typed({name: _cell(given[name], kind) for name, kind in needed.items()}, needed)
 
 

@@ -128,7 +128,7 @@ def check_rows(
         there, is_text = present(cells, reading)
         if kind == "time" and reading.zone != "UTC":
             columns[name], open_ones = _settled(columns[name], cells, name, loaded.table, reading)
-            reject(name, open_ones, cells, f"is a time that occurs once in {reading.zone}, or has its offset")
+            reject(name, open_ones, cells, f"is a time that occurs only once in {reading.zone}, or has a UTC offset")
         if faults:
             unread = columns[name].isna().to_numpy() & ~pc.is_null(there, nan_is_null=True).to_numpy()
             reject(name, unread, cells, rule_of(name, kind, reading))
@@ -183,7 +183,7 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
         cure = hint_of_separator(there, reading.separator) or hint_of_spelling(lacking, there)
         raise BadInputError(
             f"{file} lacks {', '.join(lacking)}, which the version needs; "
-            f"{cure or 'add each, and leave unknown values blank'}"
+            f"{cure or 'add each column, and leave unknown values blank'}"
         )
     also = {name: kind for name, kind in needs.carried.items() if name in found}
     made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in found}

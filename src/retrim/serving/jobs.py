@@ -118,14 +118,14 @@ class AllowedPlaces:
         Raises:
             WrongRequestError: It is none, or lies elsewhere.
         """
-        rule = f"{field} is a path or an address strictly below where jobs may read and write, without wildcards"
+        rule = f"has as {field!r} a path or an address strictly below where jobs may read and write, without wildcards"
         if not isinstance(where, str) or not where.isprintable() or re.search(r"[*?\[\]{}]|::|\\", where):
             raise wrong(rule, str(where)[:100])
         if is_database(where):
             shown = address_of(where).shown
             if shown not in self._databases:
                 raise wrong(
-                    f"{field} is a database that jobs may use, as --jobs-under names it", where.partition(":")[0]
+                    f"has as {field!r} a database that jobs may use, as set with --jobs-under", where.partition(":")[0]
                 )
             return shown
         if is_address(where):
@@ -160,7 +160,7 @@ def _table_of(name: JsonValue, field: str, place: str) -> str | None:
     if name is None:
         return None
     if not is_database(place) or not isinstance(name, str) or TABLE.fullmatch(name) is None:
-        raise wrong(f"{field} is the name of a table, and belongs to a database", str(name)[:100])
+        raise wrong(f"has {field!r} only together with a database, and as the name of a table", str(name)[:100])
     return name
 
 
@@ -218,15 +218,15 @@ class Jobs:
         except orjson.JSONDecodeError:
             given = None
         if not isinstance(given, dict) or not {"in", "out"} <= set(given) <= FIELDS:
-            raise wrong('is an object, in JSON: {"in": ..., "out": ...}, and where needed "version", "table", "into"')
+            raise wrong('is a JSON object, {"in": ..., "out": ...}, with "version", "table" and "into" if needed')
         named = from_record(AskedJob, given)
         version = named.version
         if version is not None and (type(version) is not int or not 0 < version < 10**9):
-            raise wrong("version is the number of a version, or is left out", str(version)[:100])
+            raise wrong("has a version number as 'version', or no 'version'", str(version)[:100])
         rows, out = self._places.take(named.rows, "in"), self._places.take(named.out, "out")
         table, into = _table_of(named.table, "table", rows), _table_of(named.into, "into", out)
         if is_database(rows) and table is None:
-            raise wrong("table is the table of the database to read")
+            raise wrong("has as 'table' the table of the database to read")
         with self._lock:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:
@@ -255,7 +255,7 @@ class Jobs:
         try:
             return from_record(Job, json.loads(file.read_bytes()))
         except (OSError, ValueError, RetrimError) as error:
-            LOGGER.warning("%s is left out, because it is not a readable job: %s", file, error)
+            LOGGER.warning("%s is skipped, because it is not a readable job: %s", file, error)
             return None
 
     def _all(self) -> list[Job]:
@@ -273,7 +273,7 @@ class Jobs:
             try:
                 self.work_once()
             except Exception:  # the thread goes on with the next
-                LOGGER.exception("jobs could not be worked on; it is tried again")
+                LOGGER.exception("the jobs could not be processed; retrim will try again")
             self._news.wait(PAUSE_SECONDS)
 
     def work_once(self) -> None:

@@ -57,12 +57,12 @@ class LoopFigures(Collector):
 
 
 HELP = {
-    "retrim_served_version": "version that answers",
-    "retrim_live_version": "version that is live by the release log",
+    "retrim_served_version": "version that answers requests",
+    "retrim_live_version": "version that is live according to the release log",
     "retrim_last_check_age_seconds": "seconds since the as-of time of the last check",
     "retrim_accumulated_gain": "what a fresh model would have saved, in units of the loss, at the last check",
     "retrim_retraining_cost": "what a retraining costs, in units of the loss, at the last check",
-    "retrim_alerts": "alerts that were recorded",
+    "retrim_alerts": "number of recorded alerts",
 }
 
 
@@ -76,26 +76,26 @@ class Metrics:
     def __init__(self, loop: Collector | None = None) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "retrim_requests", "requests by path and status", ("path", "status"), registry=self._registry
+            "retrim_requests", "number of requests, by path and status", ("path", "status"), registry=self._registry
         )
         self._seconds = Histogram(
             "retrim_request_seconds", "seconds to answer a request", ("path",), buckets=SECONDS, registry=self._registry
         )
         self._shadows = Counter(
             "retrim_shadow_requests",
-            "requests by whether shadow versions got them too",
+            "number of requests, by whether shadow versions received them too",
             ("fate",),
             registry=self._registry,
         )
         self._canary = Counter(
             "retrim_canary_requests",
-            "requests with rows of the canary, by outcome",
+            "number of requests with rows for the canary, by outcome",
             ("fate",),
             registry=self._registry,
         )
         self._unseen = Counter(
             "retrim_unseen_categories",
-            "rows with a category that training did not know, which counts as missing",
+            "number of rows with a category unseen in training, which counts as missing",
             ("column",),
             registry=self._registry,
         )

@@ -76,7 +76,7 @@ class Follower:
             try:
                 self.look()
             except Exception:  # the server goes on with what it has
-                LOGGER.exception("what is live could not be looked up; it is tried again")
+                LOGGER.exception("the live version could not be looked up; retrim will try again")
 
     def _head(self) -> str | None:
         head = self._workspace.store.release_head(self._workspace.model)
@@ -144,7 +144,7 @@ class Follower:
         try:
             found = load_champion(workspace)
             if found is None:
-                raise RefusedError("no version is live any more; release a version, or train one")
+                raise RefusedError("no version is live any longer; release a version, or train one")
             self._serving.swap(serve_version(workspace, found))
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             self._again = now + pd.Timedelta(RETRY_SECONDS, "s")
@@ -157,7 +157,7 @@ class Follower:
             LOGGER.warning("%s", text)
             record_alert(workspace, AlertKind.FLOW_FAILED, text, now=now, about=f"serve, version {number}")
         else:
-            LOGGER.info("version %s answers", number)
+            LOGGER.info("version %s now answers requests", number)
 
 
 JOB_FILES = "var/jobs"

@@ -106,7 +106,7 @@ def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str
         feature = next(name for name in history.columns if name in set(needed))
         raise BadInputError(
             f"the version needs {feature!r}, which is computed from {gone[0]!r}, but the table no longer has "
-            f"{gone[0]!r}; add {feature!r} to the rows, or use another version: --version N"
+            f"{gone[0]!r}; add {feature!r} to the rows, or use a different version: --version N"
         )
     columns = dict.fromkeys(["_key", "_event", "_due", workspace.params.data.time, *takes])
     return LandedPast(workspace, history, table.times[[name for name in columns if name in table.times]])
@@ -286,7 +286,7 @@ def version_to_ask(workspace: Workspace, version: int | None) -> Stored:
     found = load_champion(workspace) if version is None else load_stored_version(workspace, version)
     if found is None:
         raise BadInputError(
-            f"no version of {workspace.model} is live; name one with --version N, or make one: retrim retrain"
+            f"no version of {workspace.model} is live; specify one with --version N, or train one: retrim retrain"
         )
     return found
 
@@ -366,14 +366,14 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
         rows, rejected = rows + predicted, rejected + count - predicted
         report_progress(f"predicting: {rows + rejected:,} rows of {scoring.rows_in.shown}")
     if not parts:
-        raise BadInputError(f"{scoring.rows_in.shown} has no rows; name a table with rows")
+        raise BadInputError(f"{scoring.rows_in.shown} has no rows; specify a table with rows")
     spoilt = [path for path in map(_rejected_of, parts) if path.exists()]
     if not (folder / PUBLISHING).exists():
         if scoring.rows_in.state_now() != scoring.rows_in.state():
             _remove(folder)
             raise BadInputError(
-                f"{scoring.rows_in.shown} changed while retrim read it, so nothing was written; run the command again "
-                "when nothing writes to it"
+                f"{scoring.rows_in.shown} changed while retrim was reading it, so nothing was written; run the "
+                "command again when nothing is writing to it"
             )
         out.refuse_existing()
     write_file(folder / PUBLISHING, b"")

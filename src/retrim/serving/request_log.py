@@ -109,9 +109,9 @@ class RequestLog:
                 else:
                     self._sync()
             except (RetrimError, OSError) as error:
-                LOGGER.warning("answers wait in a file and are not stored yet; it is tried again: %s", error)
+                LOGGER.warning("predictions are in a file, but not stored yet; retrim will try again: %s", error)
             except Exception:  # the thread goes on: what is kept beside is stored the next time
-                LOGGER.exception("answers wait in a file and are not stored yet; it is tried again")
+                LOGGER.exception("predictions are in a file, but not stored yet; retrim will try again")
 
     def _sync(self) -> None:
         """Has the disk keep what was written since the last time."""

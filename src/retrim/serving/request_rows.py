@@ -106,7 +106,7 @@ def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> L
             found.append(_no_object(number, row))
         else:
             lacking = lacking_columns(row, needs, reading)
-            found += [WrongCell(number, name, None, "is in each row; null where it is not known") for name in lacking]
+            found += [WrongCell(number, name, None, "is in each row, with null if it is unknown") for name in lacking]
     if found:
         raise WrongRequestError(found)
     repeated = {said.column for said in reading.repeated.values()}
@@ -163,7 +163,7 @@ def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> 
                 rows, size = rows + len(batch), size + batch.nbytes
                 _refuse_count(rows, least=0)
                 if size > MOST_BYTES:
-                    raise wrong(f"has {MOST_BYTES:,} bytes at most once it is unpacked")
+                    raise wrong(f"has at most {MOST_BYTES:,} bytes after decompression")
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, stream.schema)

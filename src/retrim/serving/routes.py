@@ -35,7 +35,7 @@ async def read_body(request: Request) -> bytes:
             async for part in request.stream():
                 body += part
                 if len(body) > MOST_BYTES:
-                    said = f"a request has {MOST_BYTES:,} bytes at most; send fewer rows at once"
+                    said = f"a request may have at most {MOST_BYTES:,} bytes; send fewer rows at once"
                     raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
     except TimeoutError:
         raise RefusedRequestError(
@@ -74,11 +74,11 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
 
     @routes.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
-        """Rows as JSON or as an Arrow IPC stream; the answer has the same form. ?version=N asks another version."""
+        """Rows as JSON or as an Arrow IPC stream; the response has the same format. ?version=N selects a version."""
         serving.check(request.headers.raw, "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind not in (JSON, ARROW):
-            said = f"the content type {kind[:100]!r} is not known; send {JSON} or {ARROW}"
+            said = f"the content type {kind[:100]!r} is not supported; send {JSON} or {ARROW}"
             raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
         body, version = await read_body(request), request.query_params.get("version")
         answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW, version=version))
@@ -89,30 +89,30 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
         body = await read_body(request)
         return Response(await serving.in_turn(lambda: work(body)), media_type=JSON)
 
-    @routes.post("/explain", summary="What each feature adds to the raw score of rows")
+    @routes.post("/explain", summary="Explain what each feature adds to the raw score of each row")
     async def explain(request: Request) -> Response:
-        """Rows as JSON, as /predict takes them; ?version=N asks another version."""
+        """Rows as JSON, as for /predict; ?version=N selects a version."""
         version = request.query_params.get("version")
         return await json_in_turn(request, "predict", lambda body: serving.explain(body, version=version))
 
     @routes.post("/labels", summary="Land labels of rows")
     async def labels(request: Request) -> Response:
-        """An array of objects with the table's key, the answer, and the time of the label where the table has one."""
+        """An array of objects with the table's key, the label and, if the table has one, the label time."""
         return await json_in_turn(request, "label", serving.take_labels)
 
     @routes.post("/jobs", summary="Predict the rows of a file or an address")
     async def ask_for_job(request: Request) -> Response:
-        """An object with `in`, `out`, and `version` where it is not the live one; /jobs/ID says how far it is."""
+        """An object with `in`, `out` and, for a version that is not live, `version`; /jobs/ID shows the progress."""
         serving.check(request.headers.raw, "operate")
         body = await read_body(request)
         return Response(await serving.in_turn(lambda: serving.take_job(body)), HTTPStatus.ACCEPTED, media_type=JSON)
 
-    @routes.get("/jobs/{job}", summary="How far a job is")
+    @routes.get("/jobs/{job}", summary="Show the progress of a job")
     async def show_job(request: Request, job: str) -> Response:
         serving.check(request.headers.raw, "operate")
         return Response(await serving.in_turn(lambda: serving.show_job(job)), media_type=JSON)
 
-    @routes.get("/metrics", summary="Figures for Prometheus")
+    @routes.get("/metrics", summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         serving.check(request.headers.raw, "read")
         return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
@@ -121,7 +121,7 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
     async def health() -> Response:
         return _json({"up": True})
 
-    @routes.get("/ready", summary="Whether predictions are answered, and by which version")
+    @routes.get("/ready", summary="Whether the server answers predictions, and with which version")
     async def ready() -> Response:
         record = {"ready": True, "version": serving.served.version}
         return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})

@@ -176,15 +176,17 @@ def _remote(where: str) -> tuple[InFile, ...]:
 def _local(where: str) -> tuple[InFile, ...]:
     path = Path(where)
     if not where.strip():  # an empty variable of a script, which is no wish to read all that lies here
-        raise BadInputError("IN is empty; name a file, a folder or an address")
+        raise BadInputError("IN is empty; specify a file, a folder or an address")
     if path.is_dir():
         paths = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
         if not paths:
-            raise BadInputError(f"{path} contains no files; name a folder of CSV, JSON lines, Parquet or Arrow files")
+            raise BadInputError(
+                f"{path} contains no files; specify a folder with CSV, JSON lines, Parquet or Arrow files"
+            )
     elif path.is_file():
         paths = [path]
     else:
-        raise BadInputError(f"{path} does not exist; name a file, a folder or an address")
+        raise BadInputError(f"{path} does not exist; specify a file, a folder or an address")
     return tuple(_of_path(file, path) for file in paths)
 
 
@@ -281,7 +283,7 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
     elif head.startswith(ARROW):
         yield from _grouped(_arrow(stream, columns))
     elif not head:
-        raise BadInputError("the file is empty; name a file with a header of column names")
+        raise BadInputError("the file is empty; specify a file with a header of column names")
     else:
         if not is_plain(reading.encoding):
             raise BadInputError(f"text in {reading.encoding} cannot be read in parts; save it as CSV in UTF-8")

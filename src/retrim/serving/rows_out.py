@@ -77,7 +77,7 @@ class RowsOut:
         if is_none or (ending and not self.suffix):
             found = f"OUT is {self.where!r}" if is_none or ending is None else f"{self.shown} ends in {ending[0]}"
             raise BadInputError(
-                f"{found}; name a file that ends in {', '.join(SUFFIXES)}, or a folder with a slash at its end"
+                f"{found}; specify a file that ends in {', '.join(SUFFIXES)}, or a folder with a slash at its end"
             )
 
     def state(self, request: str) -> str | None:
@@ -164,7 +164,7 @@ def _digest_at(where: str) -> str:
 
 def _taken(where: str) -> BadInputError:
     shown = address_of(where).shown if is_address(where) else where
-    return BadInputError(f"{shown} already exists; name another OUT, or remove it")
+    return BadInputError(f"{shown} already exists; specify a different OUT, or remove it")
 
 
 def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -214,5 +214,5 @@ def _lay(file: Path, where: str) -> None:
         os.replace(fresh, path)  # noqa: PTH105
     except OSError as error:
         raise BadInputError(
-            f"{where} cannot be written ({error.strerror}); name an OUT where you have write permission"
+            f"{where} cannot be written ({error.strerror}); specify an OUT where you have write permission"
         ) from error

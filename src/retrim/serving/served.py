@@ -252,5 +252,5 @@ def _try(found: Stored) -> None:
     if apart > TOLERANCE:
         raise RefusedError(
             f"predictions of version {found.version} for its stored reference rows differ from the recorded ones by "
-            f"{apart:.1e}, more than the {TOLERANCE:.0e} allowed; install the packages of its requirements.lock"
+            f"{apart:.1e}, more than the {TOLERANCE:.0e} allowed; install the packages in its requirements.lock"
         )

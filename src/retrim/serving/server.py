@@ -204,7 +204,7 @@ class Serving:
         if named is None:
             return None
         if VERSION_NUMBER.fullmatch(named) is None:
-            raise wrong("version is the number of a version, such as ?version=7", named[:LONGEST])
+            raise wrong("has a version number as version, such as ?version=7", named[:LONGEST])
         number = int(named)
         if number == self.served.version:
             return None
@@ -229,7 +229,8 @@ class Serving:
         except Exception as error:
             LOGGER.exception("version %s cannot be loaded", number)
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"version {number} cannot be loaded; read why in the server's log"
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"version {number} cannot be loaded; see the server's log for the reason",
             ) from error
 
     def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
@@ -246,13 +247,14 @@ class Serving:
         except BadInputError as error:
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "the server cannot read its file of tokens; ask its operator to repair it",
+                "the server cannot read its token file; ask its operator to repair it",
             ) from error
         if not is_open:
             allows = self.door.allows(given.get(b"authorization", b""), scope)
             if allows is None:
                 raise RefusedRequestError(
-                    HTTPStatus.UNAUTHORIZED, "the request has no valid token; send a header Authorization: Bearer TOKEN"
+                    HTTPStatus.UNAUTHORIZED,
+                    "the request has no valid token; send the header Authorization: Bearer TOKEN",
                 )
             if not allows:
                 raise RefusedRequestError(
@@ -260,7 +262,8 @@ class Serving:
                 )
         elif b"origin" in given:
             raise RefusedRequestError(
-                HTTPStatus.FORBIDDEN, "web pages may not call a server without tokens; add a token, and send it"
+                HTTPStatus.FORBIDDEN,
+                "web pages may not call a server without tokens; add a token, and send it with each request",
             )
         elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
             raise RefusedRequestError(
@@ -316,9 +319,9 @@ class Serving:
         except OSError as error:
             LOGGER.error("jobs cannot be stored: %s", error)  # noqa: TRY400  as of answers
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; read why in the server's log"
+                HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; see the server's log for the reason"
             ) from error
-        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "this server takes no jobs; send the rows to /predict")
+        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "this server accepts no jobs; send the rows to /predict")
 
     def show_job(self, name: str) -> bytes:
         """A job.
@@ -388,7 +391,7 @@ class Serving:
             except Exception:
                 LOGGER.exception("version %s cannot answer request %s", version.version, request)
                 mark = f"version {version.version} cannot answer"
-        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{mark}; read why in the server's log")
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{mark}; see the server's log for the reason")
 
     def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
         for names in answer.unseen().values():
@@ -400,9 +403,9 @@ class Serving:
             if answer.other is not None:
                 self.keep((answer.other.version, answer.request, at, list(answer.others.values()), "canary"))
         except OSError as error:
-            LOGGER.error("answers cannot be stored: %s", error)  # noqa: TRY400  one line for each request is enough
+            LOGGER.error("predictions cannot be stored: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; read why in the server's log"
+                HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; see the server's log for the reason"
             ) from error
 
     async def in_turn(self, work: Callable[[], bytes]) -> bytes:
@@ -572,8 +575,8 @@ def run_server(
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise BadInputError(
-            f"TLS cannot use the certificate {cert} with the key {key}: {error}; name a certificate and its private "
-            "key, both as PEM: --cert, --key"
+            f"TLS cannot use the certificate {cert} with the key {key}: {error}; pass a certificate with --cert and "
+            "its private key with --key, both in PEM format"
         ) from error
     prepare.start()
     with nullcontext() if beside is None else beside(front):

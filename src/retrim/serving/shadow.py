@@ -99,7 +99,7 @@ class ShadowAnswers:
             try:
                 self._keep((number, name, time_ns() // 1000, said_of(version, request), "shadow"))
             except Exception as error:  # noqa: BLE001  as above
-                LOGGER.warning("version %s has no shadow answer to request %s: %s", number, name, error)
+                LOGGER.warning("shadow version %s cannot answer request %s: %s", number, name, error)
 
 
 class Shadows:
@@ -149,7 +149,7 @@ class Shadows:
                     with self._process.stdin as stream:
                         self._hand_on(stream)
             except OSError as error:  # it reads no more, or cannot be started
-                LOGGER.warning("the process of the shadow versions ended (%s); it is started again", error)
+                LOGGER.warning("the process of the shadow versions ended (%s); retrim starts it again", error)
                 self._over.wait(LOOK_SECONDS)
 
     def _hand_on(self, stream: IO[bytes]) -> None:

@@ -125,7 +125,7 @@ def importance_by_contributions(gains: Mapping[str, float], weights: Mapping[str
     with drawn("Feature importance", height=1.9 + 0.42 * max(len(names), 2)) as (axes, made):
         most = 0.0
         for place, (values, label) in enumerate(
-            ((weights, f"contributions, exact, on {rows:,} judged rows"), (gains, "gain of the splits in training"))
+            ((weights, f"exact contributions, on {rows:,} holdout rows"), (gains, "split gain in training"))
         ):
             whole = sum(values.values())
             shares = [100 * values[name] / whole if whole > 0 else 0.0 for name in top]
@@ -145,7 +145,7 @@ def importance_by_contributions(gains: Mapping[str, float], weights: Mapping[str
                 )
             most = max([most, *shares])
         axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="share of the whole, %", xlim=(0, 1.12 * most or 1), ylim=(len(names) - 0.4, -0.6))
+        axes.set(xlabel="share of the total, %", xlim=(0, 1.12 * most or 1), ylim=(len(names) - 0.4, -0.6))
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         if names:
@@ -161,7 +161,7 @@ def hyperparameter_importance(importances: Mapping[str, float]) -> bytes:
     Args:
         importances: Of each hyperparameter, 0 or more.
     """
-    return _bars(importances, title="Hyperparameter importance", label="share of the loss's variation in the search, %")
+    return _bars(importances, title="Hyperparameter importance", label="share of the loss variation in the search, %")
 
 
 def _bars(values: Mapping[str, float], *, title: str, label: str) -> bytes:
@@ -302,9 +302,7 @@ def loss_over_folds(folds: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *
         folds: Start and each model's mean loss; a model may be absent from a fold.
         loss: Name of the loss, for the axis.
     """
-    return _lines(
-        folds, title="Loss over folds", label=f"mean {plain(loss)} of the fold", time="start of the fold (UTC)"
-    )
+    return _lines(folds, title="Loss over folds", label=f"mean {plain(loss)} per fold", time="start of the fold (UTC)")
 
 
 def loss_over_time(
@@ -342,8 +340,8 @@ def estimates_over_time(
     events: Sequence[tuple[pd.Timestamp, str]],
 ) -> bytes:
     """What was estimated at each check beside what came; arguments as `loss_over_time`."""
-    title, label = "Loss estimated without labels, and what came", f"mean {plain(loss)} of the same rows"
-    return _lines(checks, title=title, label=label, time="check that estimated (UTC)", events=events)
+    title, label = "Loss estimated without labels, and the measured loss", f"mean {plain(loss)} of the same rows"
+    return _lines(checks, title=title, label=label, time="check that made the estimate (UTC)", events=events)
 
 
 def counts_by_day(days: Mapping[pd.Timestamp, int], *, title: str) -> bytes:
@@ -392,7 +390,7 @@ def loss_over_blocks(
         challenger: Which of the models was judged, for the title.
     """
     title = f"Challenger ({plain(challenger)}) against champion"
-    return _lines(blocks, title=title, label=f"mean {plain(loss)} of the block", time="middle of the block (UTC)")
+    return _lines(blocks, title=title, label=f"mean {plain(loss)} per block", time="middle of the block (UTC)")
 
 
 MOST_DOTS = 120
@@ -523,7 +521,7 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
         small = 9 if len(columns) <= MOST_COUNTED else 7
         axes.set_xticks(range(len(columns)), columns, fontsize=small, rotation=90 if upright else 0)
         axes.set_yticks(range(len(rows)), rows, fontsize=small)
-        axes.set(xlabel="predicted class", ylabel="actual class" + ", rows in the cells" * counted)
+        axes.set(xlabel="predicted class", ylabel="actual class" + ", number of rows in the cells" * counted)
         axes.grid(visible=False)
     return made.getvalue()
 
@@ -553,7 +551,7 @@ def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.
             crowd = min(1.0, 400 / len(left))
             axes.scatter(along, left, s=6 + 8 * crowd, alpha=0.15 + 0.35 * crowd, color=COLOURS[0], linewidths=0)
             middles = _medians(along, left)
-            axes.plot(*middles, color=COLOURS[1], linewidth=1.6, label=f"median of a part, {len(middles[0])} parts")
+            axes.plot(*middles, color=COLOURS[1], linewidth=1.6, label=f"median in each of {len(middles[0])} parts")
             axes.set_xlabel(label)
         locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # as above
         several[0].xaxis.set_major_locator(locator)
@@ -614,7 +612,14 @@ def slices(found: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
             [each.interval[1] - each.loss for each in told],
         ]
         axes.errorbar(
-            losses, at, xerr=spread, fmt="o", color=COLOURS[0], markersize=5, capsize=2, label="judged model, interval"
+            losses,
+            at,
+            xerr=spread,
+            fmt="o",
+            color=COLOURS[0],
+            markersize=5,
+            capsize=2,
+            label="evaluated model, with interval",
         )
         others = [(each.other, place) for place, each in enumerate(told) if each.other is not None]
         if others:
@@ -630,7 +635,7 @@ def slices(found: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
                 zorder=3,
             )
         axes.set_yticks(list(at), names)
-        axes.set(xlabel=f"mean {plain(loss)} of the slice (rows in brackets)", ylim=(len(told) - 0.4, -0.6))
+        axes.set(xlabel=f"mean {plain(loss)} per slice (number of rows in brackets)", ylim=(len(told) - 0.4, -0.6))
         low, high = min([0.0, *losses, *(each[0] for each in others)]), max([mean, *losses, *(e[0] for e in others)])
         axes.set_xlim(low, high + 0.35 * (high - low) or 1.0)  # a wide interval of few rows may leave the picture
         axes.grid(visible=False, axis="y")

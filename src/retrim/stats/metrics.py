@@ -279,7 +279,8 @@ def poisson(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
     if len(actual) and np.min(actual) < 0:
         raise BadInputError(
-            f"judge: 'poisson' needs a target of 0 or more, but the target has {np.min(actual):g}; choose mse or mae"
+            f"judge: 'poisson' needs a target of 0 or more, but the lowest target is {np.min(actual):g}; choose mse or "
+            "mae"
         )
     mean = np.maximum(predicted, np.where(actual > 0, LEAST, 0.0))
     ratio = np.divide(actual, mean, out=np.ones(len(mean)), where=actual > 0)  # 0 log 0 is 0
@@ -379,13 +380,14 @@ def _checked(actual: np.ndarray, predicted: np.ndarray, *, task: str) -> tuple[n
     if predicted.ndim != (2 if task == "multiclass" else 1) or actual.shape != predicted.shape[:1]:
         wanted = "(n,) and (n, k)" if task == "multiclass" else "(n,) and (n,)"
         raise BadInputError(
-            f"actual has the shape {actual.shape} and predicted {predicted.shape}, but a {task} task needs {wanted}"
+            f"actual has the shape {actual.shape} and predicted {predicted.shape}, but a {task} task needs the shapes "
+            f"{wanted}"
         )
     for what, values in (("actual", actual.astype(float)), ("predicted", predicted)):
         if not np.isfinite(values).all():
             wrong = int((~np.isfinite(values)).sum())
             raise BadInputError(
-                f"{what}: {wrong} of {values.size} values are missing or infinite; give finite numbers only"
+                f"{what}: {wrong} of {values.size} values are missing or infinite; pass only finite numbers"
             )
     return (actual.astype(float) if task == "regression" else actual.astype(int)), predicted
 
@@ -397,18 +399,18 @@ class JudgeParams(SettingsSection):
         default="mae", description="per-row loss for tuning, probes and decisions, such as mae or pinball@0.9"
     )
     metrics: tuple[str, ...] = Field(
-        default=("mae", "rmse", "r2"), description="metrics that are reported beside the loss"
+        default=("mae", "rmse", "r2"), description="metrics that are reported in addition to the loss"
     )
     draws: int = Field(
         exclude=True,
         default=2000,
         ge=1,
-        description="bootstrap draws; the error rates of the benchmarks were measured with them",
+        description="number of bootstrap draws; the benchmark error rates were measured with this number",
     )
     block_rows: int = Field(
         default=24,
         ge=1,
-        description="rows of one bootstrap block: about the number of rows over which errors are correlated",
+        description="number of rows in a bootstrap block: about the number over which errors are correlated",
     )
 
     @field_validator("loss")

@@ -78,7 +78,7 @@ def cron_fields(cron: str) -> list[set[int]]:
     fields = cron.lower().split()
     if len(fields) != len(FIELDS):
         raise ValueError(
-            f"{cron!r} has {len(fields)} fields, but a cron expression has 5: minute, hour, day, month, weekday"
+            f"{cron!r} has {len(fields)} fields, but a cron expression has 5; write minute, hour, day, month, weekday"
         )
     found = [_values(field, *bounds) for field, bounds in zip(fields, FIELDS, strict=True)]
     found[4] = {value % 7 for value in found[4]}

@@ -22,7 +22,7 @@ class SplitParams(SettingsSection):
     """Which rows evaluate and which train."""
 
     judge_rows: int = Field(
-        default=336, ge=1, description="most holdout rows: the newest mature rows, kept for the gate"
+        default=336, ge=1, description="maximum number of holdout rows: the newest mature rows, kept for the gate"
     )
     sliding_rows: int = Field(default=4000, ge=1, description="number of newest rows in the sliding training window")
 
@@ -107,7 +107,8 @@ def keep_back(past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray
     fit = past[~stops]
     if len(fit) < 2:
         raise ValueError(
-            f"only {len(fit)} of {len(past)} rows would be left to fit on, because {stopping} are for early stopping"
+            f"only {len(fit)} of {len(past)} rows would be left to fit on, because {stopping} are used for early "
+            "stopping"
         )
     return fit, past[stops]
 

@@ -160,7 +160,7 @@ def history_faults(
     found = [*_entity(history, columns, key), *_ahead(history, columns)]
     for name, feature in history.columns.items():
         if name in columns:
-            found.append(f"features: {name!r} is also the name of a column of the table; rename that column")
+            found.append(f"features: {name!r} is also the name of a column in the table; rename that column")
         if feature.of not in columns:
             found.append(f"features: {feature.of!r} is not a column; name one of: {', '.join(columns)}")
         else:
@@ -174,14 +174,14 @@ def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key:
         if not role:
             yield f"entity: {name!r} is not a column; name one of: {', '.join(columns)}"
         elif role in ("target", "time", "due"):
-            yield f"entity: {name!r} has the role {role!r}; name a column that says what a row is about"
+            yield f"entity: {name!r} has the role {role!r}; choose a column that identifies what a row is about"
         elif role == "forbidden" and name not in key:
             yield (
-                f"entity: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; name a feature "
-                "or a part of data.key"
+                f"entity: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; choose a "
+                "feature or a column of data.key"
             )
         elif kind == "number":
-            yield f"entity: {name!r} is a number, which can be written in many ways; declare it integer or category"
+            yield f"entity: {name!r} is a number, which can be written in many ways; declare it as integer or category"
 
 
 def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -191,14 +191,14 @@ def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> It
             yield f"known_ahead: {name!r} is not a feature; name one of: {', '.join(own)}"
     if history.ahead is None:
         if history.known_ahead:
-            yield "known_ahead: names columns, but ahead is null; set ahead to a span, or set known_ahead to []"
+            yield "known_ahead: lists columns, but ahead is null; set ahead to a span, or set known_ahead to []"
         return
     unknown = [name for name in own if name not in history.known_ahead]
     if unknown:
         yield (
-            f"ahead: nothing declares that {', '.join(map(repr, unknown))} is known {history.ahead} before the event "
-            "of the row; list each such feature in known_ahead, or give it the role forbidden under columns (features "
-            "from its past may stay)"
+            f"ahead: known_ahead does not list {', '.join(map(repr, unknown))}; add each feature whose value is known "
+            f"{history.ahead} before the event of the row, and set the role of any other to forbidden under columns "
+            "(features from its past may stay)"
         )
 
 
@@ -209,19 +209,19 @@ def _feature(
     binary = role == "target" and task == "binary"
     if kind not in ("number", "integer") and not binary and feature.stat != "count":
         yield (
-            f"{feature.of!r} is a {kind}, but a lag or statistic needs a number; name another column, or write stat: "
-            "count"
+            f"{feature.of!r} is a {kind}, but a lag or statistic needs a number; choose a numeric column, or write "
+            "stat: count"
         )
     if feature.span_back is None:
         return
     back, ahead = pd.Timedelta(feature.span_back), pd.Timedelta(history.ahead or 0)
     if back <= ahead:
-        yield f"the lag {feature.span_back} is not longer than ahead; write a lag above {history.ahead}"
+        yield f"the lag {feature.span_back} is not longer than ahead; set a lag longer than {history.ahead}"
     elif role in ("target", "forbidden") and horizon is not None and back < ahead + pd.Timedelta(horizon):
-        least = f"label_horizon {horizon}" + (f" and ahead {history.ahead}" if history.ahead else "")
+        least = f"label_horizon {horizon}" + (f" plus ahead {history.ahead}" if history.ahead else "")
         yield (
-            f"the label {feature.of!r} of the row {feature.span_back} earlier is not due yet; write a lag of at least "
-            f"{least}" + (" together" if history.ahead else "")
+            f"the label {feature.of!r} of the row {feature.span_back} earlier is not due yet; set a lag of at least "
+            f"{least}"
         )
 
 
@@ -234,7 +234,7 @@ OURS = ("_key", "_batch", "_arrived", "_correction")
 def check_model_name(text: str) -> str:
     """A name that the registry, git tags and folders can carry."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", text):
-        raise ValueError("write lower-case letters a to z, digits, '_' and '-', beginning with a letter")
+        raise ValueError("use only lower-case letters a to z, digits, '_' and '-', and begin with a letter")
     return text
 
 
@@ -253,10 +253,15 @@ def several(value: object) -> object:
 class ColumnParams(SettingsForm):
     """What one column of the table is."""
 
-    type: ColumnType = Field(description="number, integer, category or time (UTC unless it names a zone)")
-    role: Role = Field(description="feature; target; time (of the event); due (of the label); forbidden (leaks)")
+    type: ColumnType = Field(
+        description="type of the column: number, integer, category, or time (in reading.zone unless it names a zone)"
+    )
+    role: Role = Field(
+        description="role of the column: feature, target, time (of the event), due (when the label is due) or "
+        "forbidden (it would leak the target)"
+    )
     was: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
-        default=(), description="earlier name or names of the column, in files that have landed"
+        default=(), description="earlier name or names of the column in landed files"
     )
 
 
@@ -266,48 +271,54 @@ class DataParams(SettingsSection):
     model: Annotated[str, AfterValidator(check_model_name)] = Field(
         description="name of the model in the registry, tags and records"
     )
-    columns: dict[str, ColumnParams] = Field(description="every column a batch must have, and no other")
+    columns: dict[str, ColumnParams] = Field(
+        description="the columns that every batch must have; no others are allowed"
+    )
     key: tuple[str, ...] = Field(
         default=(),
-        description="columns that identify a row; empty: the digest of its batch and its row number identify it",
+        description="columns that identify a row; if empty, its batch digest and row number identify it",
     )
     task: Literal["regression", "binary", "multiclass"] = Field(
-        description="what is predicted: a number, one of two classes, or one of several"
+        description="what is predicted: a number (regression), one of two classes (binary) or one of several classes "
+        "(multiclass)"
     )
     positive: Annotated[str | None, BeforeValidator(check_text)] = Field(
         default=None, description="for a binary task, the class whose probability is predicted; else null"
     )
     labels: Literal["with_rows", "or_never", "later"] = Field(
         default="with_rows",
-        description="what a missing target means: an error (with_rows), a label that never comes "
-        "(or_never), a label that comes later (later)",
+        description="what a missing target means: an error (with_rows), a label that never arrives "
+        "(or_never) or a label that arrives later (later)",
     )
     label_horizon: Span | None = Field(
-        default=None, description="time after its event at which a label is due; null: a column gives the due time"
+        default=None,
+        description="time from the event of a row until its label is due; null: a column contains the due time",
     )
     batch_every: SomeSpan = Field(
-        description="usual time from one batch to the next, above 0; retrim uses it to notice a missing batch"
+        description="usual time between two batches, above 0; retrim uses it to detect a missing batch"
     )
     batch_grace: Span = Field(default="1D", description="how late a batch may be before it is reported")
     times_ahead: Span = Field(
-        default="1h", description="how far an event time or a label time may lie after the arrival of its batch"
+        default="1h", description="how much later than the arrival of its batch an event time or a label time may be"
     )
     suite: str = Field(description="path of the Great Expectations suite, relative to the workspace")
     rows: RowParams = Field(
-        default=RowParams(), description="which of the landed rows the table has, and at what granularity"
+        default=RowParams(), description="which landed rows the table contains, and at what granularity"
     )
-    history: HistoryParams = Field(default=HistoryParams(), description="features from the past of the table")
+    history: HistoryParams = Field(
+        default=HistoryParams(), description="features computed from earlier rows of the table"
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> "DataParams":
         for role in ("target", "time"):
             if len(self._with_role(role)) != 1:
                 raise ValueError(
-                    f"columns: {len(self._with_role(role))} columns have the role {role!r}; give the role to exactly 1"
+                    f"columns: {len(self._with_role(role))} columns have the role {role!r}; set this role for exactly 1"
                 )
         for name in self.columns:
             if not name.strip():
-                raise ValueError("a column has no name; name the column, in the table too")
+                raise ValueError("a column has no name; choose one, and use it in the table too")
             if name.startswith("_"):
                 raise ValueError(f"column {name!r} begins with '_', which is reserved for retrim; rename it")
             if taken := [each for each in self.columns[name].was if each in self.columns]:
@@ -316,11 +327,11 @@ class DataParams(SettingsSection):
                 )
         if (self.label_horizon is None) == (self.due is None):
             raise ValueError(
-                "the label's due time is set twice or not at all: set either label_horizon or one column with the role "
-                "'due'"
+                "the label's due time must be set exactly once: set either label_horizon, or the role 'due' for one "
+                "column"
             )
         if (self.task == "binary") != (self.positive is not None):
-            raise ValueError("positive: name the positive class of a binary task, or write null for any other task")
+            raise ValueError("positive: set it to the positive class for a binary task, and to null for any other task")
         if self.task != "regression" and self.columns[self.target].type != "category":
             raise ValueError(
                 f"the target of a {self.task} task must have the type category; change the type of {self.target!r}"
@@ -330,12 +341,12 @@ class DataParams(SettingsSection):
                 f"the target of a regression must have the type number or integer; change the type of {self.target!r}"
             )
         if not self.features:
-            raise ValueError("columns: no column has the role 'feature'; give the role to at least 1")
+            raise ValueError("columns: no column has the role 'feature'; set this role for at least 1")
         for name, kind in self.own_features.items():
             if kind == "time":
                 raise ValueError(
-                    f"columns: {name!r} is a time, but a feature must be a number, an integer or a category; give it "
-                    "another role"
+                    f"columns: {name!r} is a time, but a feature must be a number, an integer or a category; change "
+                    "its role"
                 )
         return self
 
@@ -354,17 +365,17 @@ class DataParams(SettingsSection):
     @model_validator(mode="after")
     def _agree_on_key(self) -> "DataParams":
         if LABEL_TIME in (self.target, *self.key):
-            raise ValueError(f"{LABEL_TIME!r} is reserved for the label's time in files of labels; rename this column")
+            raise ValueError(f"{LABEL_TIME!r} is reserved for the label time in label files; rename this column")
         for name in self.key:
             if name not in self.columns:
                 raise ValueError(f"key: {name!r} is not a column; name one of: {', '.join(self.columns)}")
             if name == self.target:
                 raise ValueError(
-                    f"key: {name!r} is the target, which corrections may change; name a column that never changes"
+                    f"key: {name!r} is the target, which corrections may change; choose a column that never changes"
                 )
             if self.columns[name].type == "number":
                 raise ValueError(
-                    f"key: {name!r} is a number, which can be written in many ways; declare it integer or category"
+                    f"key: {name!r} is a number, which can be written in many ways; declare it as integer or category"
                 )
         return self
 

@@ -94,23 +94,23 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
     types: dict[str, ColumnType] = {name: column.type for name, column in data.columns.items()}
     return [
         *(
-            f"reading.dates: {name!r} is not a time column of data.columns; take it out, or declare it as a time"
+            f"reading.dates: {name!r} is not a time column in data.columns; remove it, or declare it as a time"
             for name in reading.dates
             if types.get(name) != "time" and name not in (LABEL_TIME, *reading.date_parts)
         ),
         *(
-            f"reading.parts: {name!r} is not a time column of data.columns; take it out, or declare it as a time"
+            f"reading.parts: {name!r} is not a time column in data.columns; remove it, or declare it as a time"
             for name in reading.parts
             if types.get(name) != "time"
         ),
         *(
-            f"reading.parts: {name!r} is combined from {part!r}, which no file has; name a column of the files"
+            f"reading.parts: {name!r} is combined from {part!r}, which no file contains; use a column of the files"
             for name, parts in reading.parts.items()
             for part in parts.values()
             if part in (*reading.made, *reading.parts)
         ),
         *(
-            f"reading.repeated: {name!r} is not a time column of data.columns; take it out, or declare it as a time"
+            f"reading.repeated: {name!r} is not a time column in data.columns; remove it, or declare it as a time"
             for name in reading.repeated
             if types.get(name) != "time"
         ),
@@ -120,39 +120,39 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if each.column not in types and each.column not in reading.skip
         ),
         *(
-            f"reading.signs: {name!r} is not a number or an integer of data.columns; take it out, or declare it as one"
+            f"reading.signs: {name!r} is not a number or an integer in data.columns; remove it, or declare it as one"
             for name in reading.signs
             if types.get(name) not in ("number", "integer")
         ),
         *(
-            f"reading.units: {name!r} is not a number or an integer of data.columns; take it out, or declare it as one"
+            f"reading.units: {name!r} is not a number or an integer in data.columns; remove it, or declare it as one"
             for name in reading.units
             if types.get(name) not in ("number", "integer")
         ),
         *(
-            f"reading.skip: {name!r} is in data.columns too; keep it in one of the two"
+            f"reading.skip: {name!r} is also in data.columns; keep it in only one of the two"
             for name in reading.skip
             if name in types
         ),
         *(
-            f"reading.arrival: {name!r} is not the column with the role 'time'; write {data.time!r}, or null"
+            f"reading.arrival: {name!r} is not the column with the role 'time'; set it to {data.time!r} or null"
             for name in (reading.arrival,)
             if name not in (None, data.time)
         ),
         *(
-            f"reading.order: {name!r} must be an integer of data.columns, in a table with reading.arrival; name such a "
-            "column, or write null"
+            f"reading.order: {name!r} must be an integer column in data.columns, and reading.arrival must be set; "
+            "choose such a column, or set reading.order to null"
             for name in (reading.order,)
             if name is not None and (reading.arrival is None or types.get(name) != "integer" or name == data.target)
         ),
         *(
-            f"reading.calendar: {name!r} must be an integer with the role 'feature' in data.columns; declare it so, "
-            "or take it out"
+            f"reading.calendar: {name!r} must be an integer with the role 'feature' in data.columns; declare it as "
+            "one, or remove it"
             for name in reading.calendar
             if data.features.get(name) != "integer"
         ),
         *(
-            f"reading: {name!r} is computed when a file lands, so it cannot identify a row; take it out of data.key"
+            f"reading: {name!r} is computed when a file lands, so it cannot identify a row; remove it from data.key"
             for name in reading.made
             if name in data.key
         ),

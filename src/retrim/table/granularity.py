@@ -24,7 +24,10 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 def _no_truth_value(value: Any) -> Any:
     """A value as it stands in the table: unquoted, YAML reads yes and no as truth values."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is not a table value; to accept any value write not_missing: true")
+        raise ValueError(
+            f"{value} is not a value that a table can contain; to keep every value that is not missing, write "
+            "not_missing: true"
+        )
     if isinstance(value, bool):
         raise ValueError(f'put {value} in quotes, as it appears in the table, such as "yes"')  # noqa: TRY004  pydantic's own
     return value
@@ -33,21 +36,21 @@ def _no_truth_value(value: Any) -> Any:
 class RowFilter(SettingsForm):
     """A condition that a row has to meet to stay; a missing value meets none."""
 
-    column: str = Field(description="the column")
-    at_least: Finite | None = Field(default=None, description="smallest number that stays")
-    at_most: Finite | None = Field(default=None, description="largest number that stays")
+    column: str = Field(description="column that the condition applies to")
+    at_least: Finite | None = Field(default=None, description="smallest value to keep")
+    at_most: Finite | None = Field(default=None, description="largest value to keep")
     among: tuple[Annotated[str | int | float, BeforeValidator(_no_truth_value)], ...] | None = Field(
-        default=None, min_length=1, description="values that stay"
+        default=None, min_length=1, description="values to keep"
     )
-    not_missing: Literal[True] | None = Field(default=None, description="every value stays that is not missing")
+    not_missing: Literal[True] | None = Field(default=None, description="keep every value that is not missing")
 
     @model_validator(mode="after")
     def _one_form(self) -> "RowFilter":
         bounds = self.at_least is not None or self.at_most is not None
         if bounds + (self.among is not None) + (self.not_missing is not None) != 1:
             raise ValueError(
-                "a filter needs one of these forms: {column: km, at_least: 0} (or at_most, or both), {column: status, "
-                "among: [done]}, {column: km, not_missing: true}; write one"
+                "a filter must have exactly one condition; write it in one of these forms: {column: km, at_least: 0} "
+                "(or at_most, or both), {column: status, among: [done]}, {column: km, not_missing: true}"
             )
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(
@@ -85,7 +88,9 @@ class ResampleParams(SettingsSection):
     """How rows are aggregated to a coarser granularity."""
 
     every: SomeSpan = Field(description="length of time that one row of the table covers")
-    by: tuple[str, ...] = Field(description="grouping columns: each combination of their values has rows of its own")
+    by: tuple[str, ...] = Field(
+        description="grouping columns: rows are aggregated separately for each combination of their values"
+    )
     how: dict[str, How] = Field(description="how each other column is aggregated")
 
 
@@ -93,10 +98,10 @@ class RowParams(SettingsSection):
     """Which rows the table has."""
 
     where: tuple[RowFilter, ...] = Field(
-        default=(), description="conditions; a row that does not meet all of them is left out"
+        default=(), description="conditions that a row must meet; all other rows are left out"
     )
     resample: ResampleParams | None = Field(
-        default=None, description="how rows are aggregated into coarser ones; null: rows stay as they land"
+        default=None, description="how rows are aggregated to a coarser granularity; null: rows stay as they landed"
     )
 
 
@@ -193,12 +198,12 @@ def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator
     elif role == "target":
         yield (
             f"where: {each.column!r} is the target, which is not known when a row is predicted, so the model would be "
-            "trained on other rows than it predicts; filter by another column"
+            "trained on different rows from those it predicts; filter by a different column"
         )
     elif kind not in ("number", "integer") and (each.at_least is not None or each.at_most is not None):
-        yield f"where: {each.column!r} is a {kind}, which has no order; give among or not_missing"
+        yield f"where: {each.column!r} is a {kind}, which has no order; use among or not_missing"
     elif kind == "time" and each.among is not None:
-        yield f"where: {each.column!r} is a time, which takes only not_missing; give that, or name another column"
+        yield f"where: {each.column!r} is a time, which allows only not_missing; use it, or choose a different column"
     elif kind in ("number", "integer"):
         for value in each.among or ():
             if isinstance(value, str) or (kind == "integer" and value != int(value)):
@@ -217,25 +222,25 @@ def _resample(
         if not role:
             yield f"resample.by: {name!r} is not a column; name one of: {', '.join(columns)}"
         elif role in ("target", "time", "due") or kind == "number":
-            yield f"resample.by: {name!r} is a {kind} with the role {role!r}; name a category that is a feature"
+            yield f"resample.by: {name!r} is a {kind} with the role {role!r}; choose a category that is a feature"
         elif role == "forbidden" and name not in key:
             yield (
-                f"resample.by: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; name a "
-                "feature or a part of data.key"
+                f"resample.by: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; choose a "
+                "feature or a column of data.key"
             )
     for name, how in params.how.items():
         kind, role = columns.get(name, ("", ""))
         if not role:
             yield f"resample.how: {name!r} is not a column; name one of: {', '.join(columns)}"
         elif role in ("time", "due") or name in params.by:
-            yield f"resample.how: {name!r} is the event time, the due time or named under by; leave it out"
+            yield f"resample.how: {name!r} is the event time, the due time or listed in by; remove it"
         elif how in OF_NUMBERS and kind not in ("number", "integer"):
-            yield f"resample.how: {name!r} is a {kind}, which has no {how}; write first or last"
+            yield f"resample.how: {name!r} is a {kind}, which has no {how}; use first or last"
     needed = [name for name in dict.fromkeys([*features, target]) if name in columns]
     silent = [name for name in needed if name not in params.by and name not in params.how]
     if silent:
         such = "mean" if columns[silent[0]][0] in ("number", "integer") else "last"
         yield (
             f"resample.how: the aggregation of {', '.join(map(repr, silent))} is not set; write, for example, "
-            f"{{{silent[0]}: {such}}}, or give a feature the role forbidden"
+            f"{{{silent[0]}: {such}}}, or set the role of a feature to forbidden"
         )

@@ -133,10 +133,12 @@ MOST_BACK = 100_000
 class PastFeature(SettingsForm):
     """One feature from the past: a lag, or a statistic over a span."""
 
-    of: str = Field(description="the column")
-    lag: int | str | None = Field(default=None, description="rows back, or a span back such as 24h")
-    over: SomeSpan | None = Field(default=None, description="span before the row over which a statistic is taken")
-    stat: Stat | None = Field(default=None, description="the statistic")
+    of: str = Field(description="column that the feature is computed from")
+    lag: int | str | None = Field(
+        default=None, description="how far back the value is taken: a number of rows, or a span such as 24h"
+    )
+    over: SomeSpan | None = Field(default=None, description="span before the row over which the statistic is computed")
+    stat: Stat | None = Field(default=None, description="statistic of the values in that span")
 
     @field_validator("lag")
     @classmethod
@@ -152,7 +154,9 @@ class PastFeature(SettingsForm):
     @model_validator(mode="after")
     def _one_form(self) -> "PastFeature":
         if (self.lag is None) == (self.over is None) or (self.over is None) != (self.stat is None):
-            raise ValueError("write lag, or over with stat: {of: trips, lag: 24h}, {of: trips, over: 7D, stat: mean}")
+            raise ValueError(
+                "set either lag, or both over and stat: {of: trips, lag: 24h} or {of: trips, over: 7D, stat: mean}"
+            )
         return self
 
     @property
@@ -171,7 +175,9 @@ class HistoryParams(SettingsSection):
         default=None, description="how long before its event a row is predicted; null: at its event"
     )
     known_ahead: tuple[str, ...] = Field(
-        default=(), description="features whose values are already known data.history.ahead before the event"
+        default=(),
+        description="features whose values are already known when the row is predicted, data.history.ahead before its "
+        "event",
     )
     features: tuple[PastFeature, ...] = Field(
         default=(), description="lags and statistics of earlier rows, each a numeric feature"
@@ -184,7 +190,7 @@ class HistoryParams(SettingsSection):
             if names.count(name) > 1:
                 raise ValueError(f"features: {name!r} is declared {names.count(name)} times; keep one")
         if len(set(self.entity)) < len(self.entity):
-            raise ValueError("entity: a column is named twice; name each column once")
+            raise ValueError("entity: a column is listed twice; list each column once")
         return self
 
     def name_of(self, feature: PastFeature) -> str:

@@ -67,15 +67,17 @@ def _known_form(form: str) -> str:
 
 def _known_unit(text: str) -> str:
     if not text.strip(" .,'") or any(sign.isdigit() or sign in "+-" for sign in text):
-        raise ValueError(f"{text!r} cannot stand beside a number; write one such as '$', '%' or 'EUR'")
+        raise ValueError(f"{text!r} cannot be a unit beside a number; write one such as '$', '%' or 'EUR'")
     return text.strip()
 
 
 class RepeatedHour(SettingsSection):
     """Which column says that a row is of the later of two equal local times, when clocks go back."""
 
-    column: str = Field(description="a column of the file, which may be one of reading.skip")
-    later: tuple[str, ...] = Field(min_length=1, description="its values that mean the later of the two times")
+    column: str = Field(description="column of the file; it may be one of reading.skip")
+    later: tuple[str, ...] = Field(
+        min_length=1, description="values of the column that mean the later of the two times"
+    )
 
 
 class ReadingParams(SettingsSection):
@@ -85,7 +87,7 @@ class ReadingParams(SettingsSection):
         default="utf-8", description="encoding of CSV files"
     )
     separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_known_separator)] = Field(
-        default=",", description="character between the cells of a CSV line"
+        default=",", description="character that separates the cells of a CSV line"
     )
     decimal: Literal[".", ","] = Field(default=".", description="decimal separator of numbers")
     thousands: Literal["", ",", ".", " ", "'"] = Field(
@@ -93,48 +95,49 @@ class ReadingParams(SettingsSection):
     )
     signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
         default={},
-        description="decimal and thousands separators of single columns, where they differ from "
-        "reading.decimal and reading.thousands",
+        description="decimal and thousands separators of the columns that do not use reading.decimal and "
+        "reading.thousands",
     )
     units: dict[str, Annotated[str, AfterValidator(_known_unit)]] = Field(
-        default={}, description="text before or after the numbers of a column, such as $ or %; it is removed"
+        default={}, description="text to remove before or after the numbers of a column, such as $ or %"
     )
     missing: tuple[str, ...] = Field(
         default=(), description="cell texts that mean a missing value, besides an empty cell"
     )
     trim: bool = Field(default=False, description="whether blanks around the text of a category are removed")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
-        default={}, description="strptime formats of time columns; a column without one is ISO 8601"
+        default={}, description="strptime formats of time columns; a column without a format is in ISO 8601"
     )
     parts: dict[str, dict[TimePart, str]] = Field(
         default={},
-        description="times that files split over several columns: which column has the year, which the month, "
-        "and so on; or which has the date and which the time of day",
+        description="for each time that files split over several columns: the columns that contain its year, month "
+        "and so on, or its date and its time of day",
     )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(
-        default="UTC", description="time zone of times that name none, and of reading.calendar"
+        default="UTC", description="time zone of times without one, and of the features in reading.calendar"
     )
     repeated: dict[str, RepeatedHour] = Field(
         default={},
-        description="for a time column: which column tells the two equal local times apart when clocks go "
-        "back; without one, the order of rows does",
+        description="for a time column: the column that distinguishes the two equal local times when clocks go "
+        "back; without it, the order of rows decides",
     )
-    skip: tuple[str, ...] = Field(default=(), description="columns that a file may have and that retrim drops")
+    skip: tuple[str, ...] = Field(default=(), description="columns that files may contain and that retrim drops")
     arrival: str | None = Field(
-        default=None, description="if files have no time column: name of the one that retrim adds, in order of arrival"
+        default=None,
+        description="if files have no time column, the name of the one that retrim adds in order of arrival",
     )
     order: str | None = Field(
-        default=None, description="column of whole numbers by which rows are ordered; null: the order in the file"
+        default=None, description="integer column by which rows are ordered; null: the order in the file"
     )
-    calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns made from the event time")
+    calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns computed from the event time")
 
     @model_validator(mode="after")
     def _signs_differ(self) -> "ReadingParams":
         if self.thousands == self.decimal:
-            raise ValueError(f"thousands and decimal are both {self.decimal!r}; give two different signs")
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}; set two different separators")
         for name, (decimal, thousands) in self.signs.items():
             if decimal == thousands:
-                raise ValueError(f"signs of {name!r} are both {decimal!r}; give two different signs")
+                raise ValueError(f"signs of {name!r} are both {decimal!r}; set two different separators")
         return self
 
     @model_validator(mode="after")
@@ -142,15 +145,16 @@ class ReadingParams(SettingsSection):
         for name, parts in self.parts.items():
             if "date" not in parts and set(parts) != set(WHOLE_MONTH) and not set(WHOLE_DAY) <= set(parts):
                 raise ValueError(
-                    f"parts of {name!r}: the parts make no date; name the columns of its year, month and day, of its "
-                    "year and month alone, or of its date"
+                    f"parts of {name!r}: the parts do not form a date; set the columns of year, month and day, of "
+                    "year and month alone, or of the date"
                 )
             for whole, within in WITHIN.items():
                 if whole in parts and (twice := [part for part in within if part in parts]):
-                    raise ValueError(f"parts of {name!r}: {whole} already includes {twice[0]}; name one of the two")
+                    raise ValueError(f"parts of {name!r}: {whole} already includes {twice[0]}; set only one of the two")
             if len(set(parts.values())) < len(parts) or name in parts.values():
                 raise ValueError(
-                    f"parts of {name!r}: a column is named twice, or is {name!r}; name another column for each part"
+                    f"parts of {name!r}: a column is used twice, or is {name!r} itself; set a different column for "
+                    "each part"
                 )
         return self
 

@@ -139,7 +139,7 @@ def as_they_stand(schemas: Mapping[str, LandedSchema]) -> ReadColumns:
             kind: Any = "number" if found == NUMERIC else found
             before = types.setdefault(name, kind)
             if before != kind and not {before, kind} <= {"number", "integer"}:
-                raise BadInputError(f"the column {name!r} has landed as {before} and as {kind}; {RULE}")
+                raise BadInputError(f"column {name!r} has landed both as {before} and as {kind}; {RULE}")
     return ReadColumns(types, ColumnNames(schemas.values(), None), {})
 
 
@@ -173,8 +173,8 @@ def schema_faults(schemas: Mapping[str, LandedSchema], data: DataParams, *, labe
         for name, what in needed.items():
             if names.within(name, schema.types) is None:
                 found.append(
-                    f"data.columns: batch {batch} lacks the column {name!r}, {what}, which every row needs; if the "
-                    "column had another name in that batch, write `was: OLD_NAME` beside it; else declare the earlier "
+                    f"data.columns: batch {batch} lacks column {name!r}, {what}, which every row needs; if the column "
+                    "had a different name in that batch, add `was: OLD_NAME` to it; otherwise declare the earlier "
                     "column again"
                 )
         found += [] if labels else _role_faults(batch, schema, data, names)
@@ -196,13 +196,13 @@ def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
         forgotten = sorted((names.of(name) & landed) - told - set(data.columns))
         if landed and column.was and not told & landed:
             found.append(
-                f"data.columns: `was` of {name!r} names {' or '.join(map(repr, column.was))}, but no landed batch has "
-                f"such a column; write a name that has landed ({', '.join(sorted(landed))}), or remove `was`"
+                f"data.columns: `was` of {name!r} is {' or '.join(map(repr, column.was))}, but no landed batch has "
+                f"such a column; write the name of a landed column ({', '.join(sorted(landed))}), or remove `was`"
             )
         elif forgotten:
             found.append(
-                f"data.columns: {name!r} also landed as {' and as '.join(map(repr, forgotten))}, by a rename that is "
-                f"no longer declared; write all its names: `was: [{', '.join([*column.was, *forgotten])}]`"
+                f"data.columns: {name!r} also landed as {' and as '.join(map(repr, forgotten))}, under a rename that "
+                f"is no longer declared; list all its earlier names: `was: [{', '.join([*column.was, *forgotten])}]`"
             )
     return found
 
@@ -224,8 +224,8 @@ def _named_twice(data: DataParams, names: ColumnNames) -> list[str]:
         others = sorted(names.of(name) & set(data.columns) - {name})
         if others and name < others[0]:
             found.append(
-                f"data.columns: {name!r} and {others[0]!r} are names of one column, because a rename is declared or "
-                "recorded in a landed batch; give the other column a name of its own, in the files too"
+                f"data.columns: {name!r} and {others[0]!r} are names of the same column, because a rename is declared "
+                "or recorded in a landed batch; choose a new name for the other column, in the files too"
             )
     return found
 
@@ -236,15 +236,15 @@ def _type_faults(batch: str, schema: LandedSchema, data: DataParams, names: Colu
         there = [each for each in schema.types if each in names.of(name)]
         if len(there) > 1:
             found.append(
-                f"data.columns: batch {batch} has both {' and '.join(map(repr, there))}, and a rename says that they "
-                "are one column; remove `was`"
+                f"data.columns: batch {batch} has both {' and '.join(map(repr, there))}, but a rename declares that "
+                "they are one column; remove `was`"
             )
         for each in there[:1]:
             old = schema.types[each]
             if old != column.type and column.type not in WIDER.get(old, ()):
                 found.append(
                     f"data.columns: {name!r} landed as {old} (batch {batch}) but is declared {column.type}; {RULE}. "
-                    f"Declare it {_declarable(old)} again, or give the new values a column of another name"
+                    f"Declare it as {_declarable(old)} again, or put the new values in a column with a different name"
                 )
     return found
 
@@ -262,14 +262,14 @@ def _role_faults(batch: str, schema: LandedSchema, data: DataParams, names: Colu
     if schema.key is not None and [names.current(each) for each in schema.key] != list(data.key):
         found.append(
             f"data.key: batch {batch} landed with the key [{', '.join(schema.key)}], but data.key is now "
-            f"[{', '.join(data.key)}]. Change data.key back; for a table with another key, make a workspace: retrim "
-            "new DIR"
+            f"[{', '.join(data.key)}]. Change data.key back; for a table with a different key, create a "
+            "workspace: retrim new DIR"
         )
     for what, then, now in (("the event's time", schema.time, data.time), ("the due time", schema.due, data.due)):
         if schema.time is not None and now is not None and (then is None or names.current(then) != now):
             found.append(
                 f"data.columns: {now!r} is {what}, but in batch {batch} it was {_shown(then)}. Change the role back; "
-                "for a table with other times, make a workspace: retrim new DIR"
+                "for a table with different times, create a workspace: retrim new DIR"
             )
     return found
 
