@@ -290,14 +290,14 @@ WRONG = {
     ),
     "why 2020-01-01": "error: no decision has been made yet; run `retrim check` or `retrim retrain`",
     "ingest gone.csv": "error: gone.csv does not exist; name a file",
-    "ingest expectations": "error: expectations is a folder; name one file",
+    "ingest expectations": "error: expectations is a folder; specify a single CSV",
     "profile": "error: no rows had landed by ",
     "profile --target y": "error: --target describes a raw file; name that file with --data FILE. ",
     "profile --data gone.csv": "error: --data needs the column to predict; add --target COL",
     "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, but --data",
-    "batch show abc": "error: no landed batch begins with 'abc'; list them with `retrim batch list`, those in "
-    "quarantine with `retrim batch list --quarantined`",
+    "batch show abc": "error: no landed batch has an id that begins with 'abc'; list landed batches with "
+    "`retrim batch list`, and those in quarantine with `retrim batch list --quarantined`",
 }
 
 
@@ -329,7 +329,7 @@ BROKEN = {
     ),
     "a name with a space": (
         lambda params: params["data"].update(model="my bikes"),
-        "data.model: write lower-case letters a to z, digits, '_' and '-', beginning with a letter (got 'my bikes')",
+        "data.model: use only lower-case letters a to z, digits, '_' and '-', and begin with a letter (got 'my bikes')",
     ),
     "a class that YAML takes for a truth value": (
         lambda params: params["data"].update(task="binary", positive=True),

@@ -19,8 +19,8 @@ ROWS = "ingest rows.csv --arrived 2024-01-03"
 
 
 @pytest.mark.cures(
-    "the arrival time {} is not after that of the last batch, {}; give a later time, or, if the clock ran ahead when "
-    "that batch arrived, correct its date: retrim batch redate",
+    "the arrival time {} is not after that of the last batch, {}; specify a later time, or, if the clock was fast "
+    "when that batch arrived, correct its date: retrim batch redate",
     "nothing was changed; to do it: retrim batch redate --yes",
 )
 def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Session, cure: Cure) -> None:
@@ -37,8 +37,8 @@ def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Se
 
 
 @pytest.mark.cures(
-    "data.columns: {} is {}, but in batch {} it was {}. Change the role back; for a table with other times, make a "
-    "workspace: retrim new DIR"
+    "data.columns: {} is {}, but in batch {} it was {}. Change the role back; for a table with different times, create "
+    "a workspace: retrim new DIR"
 )
 def test_a_role_of_a_time_is_changed_back(session: Session, cure: Cure) -> None:
     for name in ("rows", "more"):
@@ -55,7 +55,7 @@ def test_a_role_of_a_time_is_changed_back(session: Session, cure: Cure) -> None:
     cure.is_done(session.says("ingest more.csv", code=0))
 
 
-@pytest.mark.cures("{}; the batch that came is in quarantine: retrim batch show {}")
+@pytest.mark.cures("{}; the batch that arrived is in quarantine: retrim batch show {}")
 def test_what_came_instead_of_an_overdue_batch_is_shown_and_released(session: Session, cure: Cure) -> None:
     session.says(ROWS, code=0)
     session.says("ingest heavy.csv --arrived 2024-01-04")
@@ -107,7 +107,7 @@ def test_pieces_that_init_set_aside_are_corrected(session: Session, cure: Cure) 
     session.type("sh git commit -q -a -m smaller")
     cure.is_asked(session.says("init --data trips.csv --target minutes --yes", code=0))
     session.says("batch list --quarantined", code=0)
-    assert "correct the cells; leave a missing one blank" in session.says("batch show {batch}", code=0)
+    assert "correct the cells; leave missing values blank" in session.says("batch show {batch}", code=0)
     trips.loc[5, "km"] = None
     (session.folder / "trips.csv").write_bytes(csv(trips))
     cure.is_done(session.says("ingest trips.csv", code=0))

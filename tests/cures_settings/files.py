@@ -92,25 +92,25 @@ FILES = (
          {"data.columns.more": NUMBER}, ({"data.columns.more": GONE},), offered(PLAIN)),
     Case("send the file with these columns, or declare the columns of the file in params.yaml (data.columns)", {},
          ({"data.columns.more": NUMBER},), offered(MORE)),
-    Case("; to land the file without the other columns, "
-         "name them under reading.skip", {}, ({"reading.skip": ["more"]},),
+    Case("; to land the file without these columns, "
+         "list them in reading.skip", {}, ({"reading.skip": ["more"]},),
          offered(MORE)),
-    Case("daylight saving time skipped it: correct the time, or set its zone (reading.zone)", BERLIN,
+    Case("daylight saving time skipped it: correct the time, or set its time zone (reading.zone)", BERLIN,
          ({"reading.zone": "UTC"},), offered(lines(ROW.format("2024-03-31T02:30:00")))),
-    Case("or name a column that tells them apart (reading.repeated)",
+    Case("or set a column that distinguishes them (reading.repeated)",
          BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},
          ({"reading.repeated": {"at": {"column": "clock", "later": ["B"]}}},), offered(ONCE, before=TWICE)),
-    Case("correct the times, or set their zone (reading.zone); if rows are known before their event, state how "
-         "long before: data.times_ahead", {},
+    Case("correct the times, or set their time zone (reading.zone); if rows are known before their event, set "
+         "how long before in data.times_ahead", {},
          ({"reading.zone": "Asia/Tokyo"}, {"data.times_ahead": "12h"}),
          offered(lines(ROW.format("2024-11-01T08:00:00")))),
     Case("send the rows with their labels, or set data.labels to 'later' or 'or_never' in params.yaml", {},
          ({"data.labels": "later"}, {"data.labels": "or_never"}),
          offered(lines("2024-10-20T10:00:00Z,1,0.5,0.5,0.5,a,"))),
     Case("batches.skip: [{}]", {}, ({"batches.skip": ["celsius"]},), looked_at(NEXT.assign(celsius=4000.0))),
-    Case("rows without a key cannot be corrected; name key columns in params.yaml (data.key)", {"data.key": []},
+    Case("rows without a key cannot be corrected; set the key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
-    Case("{} has landed in other pieces (such as batch {}): batches.piece_mb or pyarrow has "
+    Case("{} landed before in different pieces (such as batch {}): batches.piece_mb or pyarrow has "
          "changed since; undo that change", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
 )  # fmt: skip

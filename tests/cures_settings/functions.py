@@ -66,32 +66,34 @@ def schema(*gone: str, was: dict[str, tuple[str, ...]] | None = None, **more: st
 COLUMNS = (
     Case("data.key: batch {} landed with the key [{}], but data.key is now "
          "[{}]. Change data.key back", {"data.key": ["at"]}, ({"data.key": ["number"]},), landed(schema())),
-    Case("data.columns: `was` of {} names {}, but no landed batch has such a column; write a name that has landed "
-        "({}), or remove `was`", {"data.columns.extra": {**NUMBER, "was": "more"}},
+    Case("data.columns: `was` of {} is {}, but no landed batch has such a column; write the name of a landed "
+        "column ({}), or remove `was`", {"data.columns.extra": {**NUMBER, "was": "more"}},
          ({"data.columns.extra": {**NUMBER, "was": "mass"}}, {"data.columns.extra": NUMBER}),
          landed(schema(mass="number"))),
-    Case("data.columns: {} and {} are names of one column, because a rename is declared or recorded in a landed "
-         "batch; give the other column a name of its own",
+    Case("data.columns: {} and {} are names of the same column, because a rename is declared or recorded in a "
+         "landed batch; choose a new name for the other column",
          {"data.columns.mass": NUMBER, "data.columns.weight": NUMBER},
          ({"data.columns.weight": GONE, "data.columns.load": NUMBER},),
-         landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)})), then="write all its names"),
-    Case("data.columns: batch {} has both {}, and a rename says that they are one column; remove `was`",
+         landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)})),
+         then="list all its earlier names"),
+    Case("data.columns: batch {} has both {}, but a rename declares that they are one column; remove `was`",
          {"data.columns.mass": {**NUMBER, "was": "weight"}}, ({"data.columns.mass": NUMBER},),
          landed(schema(mass="number", weight="number"))),
     Case("data.columns: {} is {}, but in batch {} it was {}. Change the role back",
          {"data.columns.at.role": "forbidden", "data.columns.seen": {"type": "time", "role": "time"}},
          ({"data.columns.at.role": "time", "data.columns.seen.role": "forbidden"},), landed(schema(seen="time"))),
-    Case("data.columns: batch {} lacks the column {}, {}, which every row needs; if the column had another name in "
-         "that batch, write `was: OLD_NAME` beside it; else declare the earlier column again",
+    Case("data.columns: batch {} lacks column {}, {}, which every row needs; if the column had a different name in "
+         "that batch, add `was: OLD_NAME` to it; otherwise declare the earlier column again",
          {"data.columns.outcome": GONE, "data.columns.trips": {"type": "number", "role": "target"}},
          ({"data.columns.trips": {"type": "number", "role": "target", "was": "outcome"}},
           {"data.columns.trips": GONE, "data.columns.outcome": {"type": "number", "role": "target"}}),
          landed(schema())),
-    Case("data.columns: {} also landed as {}, by a rename that is no longer declared; write all its names: `was: [{}]`",
+    Case("data.columns: {} also landed as {}, under a rename that is no longer declared; list all its earlier "
+         "names: `was: [{}]`",
          {"data.columns.mass": NUMBER}, ({"data.columns.mass": {**NUMBER, "was": ["weight"]}},),
          landed(schema(weight="number"), schema(mass="number", was={"mass": ("weight",)}))),
-    Case("data.columns: {} landed as {} (batch {}) but is declared {}; {}. Declare it {} again, or give the new "
-         "values a column of another name", {"data.columns.extra": WHOLE},
+    Case("data.columns: {} landed as {} (batch {}) but is declared {}; {}. Declare it as {} again, or put the "
+         "new values in a column with a different name", {"data.columns.extra": WHOLE},
          ({"data.columns.extra": NUMBER}, {"data.columns.extra": GONE, "data.columns.other": WHOLE}),
          landed(schema(extra="number"))),
 )  # fmt: skip
@@ -266,12 +268,12 @@ TWO = {"data.columns.group=a": CATEGORY, "prepare.steps": [hot("group")]}
 PREPARED = (
     Case("prepare.steps.{}: {}", {"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=z"]}]},
          ({"prepare.steps": [hot("group"), {"step": "fill_median", "columns": ["group=a"]}]},), steps),
-    Case("prepare.steps: a step makes the column {}, which exists already; rename the existing column, or remove the "
+    Case("prepare.steps: a step creates column {}, which already exists; rename the existing column, or remove the "
          "step", TWO, ({"prepare.steps": []},), steps),
     Case("prepare.steps: the steps leave no feature for a model; drop fewer columns",
          {f"data.columns.{name}.role": "forbidden" for name in ("level", "slope", "noise", "group")}
          | {"data.columns.empty": CATEGORY, "prepare.steps": [hot("empty")]}, ({"prepare.steps": []},), steps),
-    Case("prepare.steps: one_hot makes {} from {} and {}; rename one of them",
+    Case("prepare.steps: one_hot creates {} from both {} and {}; rename one of the two",
          {"data.columns.x": CATEGORY, "data.columns.x=a": CATEGORY, "prepare.steps": [hot("x", "x=a")]},
          ({"prepare.steps": [hot("x")]},), steps),
 )  # fmt: skip

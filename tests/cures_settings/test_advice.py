@@ -147,7 +147,7 @@ APART = {
         test_rows_known_before_their_event_land_once_it_is_said_how_long
     ),
     "split.judge_rows: {}": test_gate_size.test_each_setting_that_is_named_would_show_it,
-    "train.model: {} is not in commit {}; create it, take it out of .gitignore, and commit it": (
+    "train.model: {} is not in commit {}; create it, remove it from .gitignore, and commit it": (
         test_code_that_git_ignores_is_kept_once_it_is_not
     ),
 }

@@ -21,13 +21,13 @@ DESCRIBES = {
     "retrain.refit_after: version {} was promoted, and its recipe is fitted on all mature rows": "why a run begins",
     "rows (split.judge_rows) are too few to show its gain": "says what is so; the gate's size tries what would do",
     "by data.task: mae": "says where a default comes from",
-    "by train.model: docs": "says where a default comes from",
+    "by train.model: see docs": "says where a default comes from",
     "300 for a forest, else by data.task": "says where a default comes from",
     "half of split.judge_rows": "says where a default comes from",
     "a quarter of gain.rows_per_check": "says where a default comes from",
-    "half of gain.rows_per_check, from 20": "says where a default comes from",
+    "half of gain.rows_per_check, but at least 20": "says where a default comes from",
     "a quarter of tune.trials": "says where a default comes from",
-    "hours of gate.season": "says where a default comes from",
+    "length of gate.season": "says where a default comes from",
 }
 """Pieces of texts that name a setting to say what is so, and advise nothing."""
 COMPUTED = (
@@ -43,7 +43,7 @@ COMPUTED = (
 """Refusals of what is computed with, and of no setting; what catches them says what to set."""
 NEVER_SAID = {
     "it has no %": "put into the text beside it",
-    "{} has {} fields, but a cron expression has 5: minute, hour, day, month, weekday": (
+    "{} has {} fields, but a cron expression has 5; write minute, hour, day, month, weekday": (
         "what has other than five fields is taken for a span before"
     ),
 }

@@ -221,15 +221,15 @@ WORKSPACES = (
          {"triggers.rules": ["drift"], "gain.rows_per_check": 300}, ({"gain.rows_per_check": 48},), too_few_rows),
     Case("{} has the same model name in the same store; rename one of the two (data.model)", {},
          ({"data.model": "other"},), twins),
-    Case("two workspaces have the model name {}; give one of them another name (data.model)", {},
+    Case("two workspaces have the model name {}; change the name in one of them (data.model)", {},
          ({"data.model": "other"},), served_twins),
     Case("the file was signed by {}, which is neither the key of this workspace nor in proof.trusted_keys of "
         "params.yaml", {},
          ({"proof.trusted_keys": ["theirs"]},), signed_by_others),
     Case("which is not a trusted key here; if this is a clone of the signer's workspace, add the key to "
          "proof.trusted_keys", {}, ({"proof.trusted_keys": ["theirs"]},), log_of_others, made=True),
-    Case("the imported model holds code of its own (SHA-256 {}, {} bytes), and train.model names no file with the same "
-         "bytes", {}, ({"train.model": OWN},), strange_code),
+    Case("the imported model contains custom code (SHA-256 {}, {} bytes), but train.model is not set to a file with "
+         "the same bytes", {}, ({"train.model": OWN},), strange_code),
     Case("{}: this does not change how a model is trained; change a key of data, prepare or train, or "
          "split.sliding_rows or judge.loss", {"gate.min_gain": 0.5},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),

@@ -120,8 +120,8 @@ def test_a_view_without_steps_is_not_learned_again() -> None:
     ("step", "said"),
     [
         ({"step": "fill_medain", "columns": ["km"]}, "unknown step 'fill_medain'.*Did you mean 'fill_median'"),
-        ({"step": "fill_median", "columns": []}, "columns: the list is empty; name a column, or write all"),
-        ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km named twice"),
+        ({"step": "fill_median", "columns": []}, "columns: the list is empty; list at least one column, or write all"),
+        ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km listed twice"),
         (
             {"step": "fill_median", "columns": ["km"], "by": 3},
             "fill_median has the arguments: by; give exactly these: none",
@@ -140,9 +140,12 @@ def test_a_step_that_is_not_one_is_refused(step: Any, said: str) -> None:
     [
         (
             [{"step": "fill_median", "columns": ["miles"]}],
-            "'miles' is not a column that the step can take; name one of: km, items",
+            "'miles' is not a column that the step accepts; name one of: km, items",
         ),
-        ([{"step": "fill_median", "columns": ["weather"]}], "'weather' is a category here, and the step takes number"),
+        (
+            [{"step": "fill_median", "columns": ["weather"]}],
+            "'weather' is a category here, but the step accepts number",
+        ),
         ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is not a column that the step can take"),
         ([{"step": "minmax", "columns": ["at"]}], "'at' is a time here"),
     ],

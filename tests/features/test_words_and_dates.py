@@ -80,7 +80,9 @@ def test_holidays_are_known_for_years_to_come_and_not_for_ever() -> None:
     assert np.array_equal(found["at:holiday"], [1, np.nan], equal_nan=True)
 
 
-@pytest.mark.parametrize(("country", "said"), [("XX", "'XX' is not a known country"), ("DE-ZZ", "DE has no part 'ZZ'")])
+@pytest.mark.parametrize(
+    ("country", "said"), [("XX", "'XX' is not a known country"), ("DE-ZZ", "DE has no subdivision 'ZZ'")]
+)
 def test_a_country_that_nobody_knows_is_refused(country: str, said: str) -> None:
     from tests.builders.tables import step
 

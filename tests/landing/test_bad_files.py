@@ -33,7 +33,7 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "blank time": (GOOD.replace("2024-01-01T10:00:00Z", ""), "at", "is not blank"),
     "blank key": (GOOD.replace("Z,1,", "Z,,"), "order", "is not blank"),
     "key twice": (GOOD.replace("Z,2,", "Z,1,"), "_key", "is unique in the batch"),
-    "blank target": (GOOD.replace(",9.5", ","), "price", "is not blank, as labels come with the rows"),
+    "blank target": (GOOD.replace(",9.5", ","), "price", "is not blank, because labels come with the rows"),
     "out of bounds": (GOOD.replace("0.5", "-0.5"), "weight", "is at least 0 (kg)"),
     "Latin-1": (GOOD.replace("NL", "Österreich").encode("latin-1"), "", "is UTF-8 text"),
     "UTF-16": (GOOD.encode("utf-16"), "", "is UTF-8 text"),

@@ -106,8 +106,8 @@ def test_what_cannot_be_dated_anew_is_named(desk: Desk) -> None:
     desk.make_version(376)
     plan = plan_repair(desk.workspace, now=NOW)
 
-    assert any(line.startswith("version 1 is as of 2025-01-11") for line in plan.stays)
-    assert any(line.startswith("version 1 went live on 2025-01-11") for line in plan.stays)
+    assert any(line.startswith("version 1 keeps its as-of time, 2025-01-11") for line in plan.stays)
+    assert any(line.startswith("version 1 went live at 2025-01-11") for line in plan.stays)
 
 
 def test_one_that_was_killed_halfway_is_finished_by_the_next(desk: Desk) -> None:

@@ -200,7 +200,7 @@ def test_a_batch_that_came_and_was_quarantined_is_not_said_not_to_have_come(coun
     assert came is not None
 
     assert missing.text.endswith("has not come")
-    assert came.text.endswith(f"the batch that came is in quarantine: retrim batch show {held}")
+    assert came.text.endswith(f"the batch that arrived is in quarantine: retrim batch show {held}")
 
 
 def test_what_lay_in_quarantine_before_the_last_batch_is_not_the_batch_that_is_due(counter: Counter) -> None:

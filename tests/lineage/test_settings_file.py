@@ -104,7 +104,7 @@ def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePat
         ("gate.folds", r"gate\.folds is fixed at 4 \(number of equal spans"),
         ("run_directory.gc_grace", r"run_directory\.gc_grace is fixed at '1h' \("),
         ("tune.warm_trials", r"tune\.warm_trials is derived from other settings: a quarter of tune\.trials"),
-        ("drift.thresholds.psi", r"drift\.thresholds\.psi was removed in retrim 0\.1\.0: drift\.tests names each test"),
+        ("drift.thresholds.psi", r"drift\.thresholds\.psi was removed in retrim 0\.1\.0: drift\.tests now lists each"),
         ("demo.start", r"demo\.start was removed in retrim 0\.1\.0"),
     ],
 )

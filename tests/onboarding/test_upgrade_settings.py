@@ -47,8 +47,8 @@ def test_what_moved_is_said_backed_up_and_committed(tmp_path: Path) -> None:
     done = upgraded(place)
 
     assert done.settings == (
-        "batches.look: removed, batches.skip: all switches it off",
-        "gate.folds: removed, as it is now fixed at 4",
+        "batches.look: removed; set batches.skip: all to switch it off",
+        "gate.folds: removed, because it is now fixed at 4",
     )
     assert (done.changed, done.backup) == (("params.yaml",), "var/upgrade/20260102T030400Z")
     assert (place.root / str(done.backup) / "params.yaml").read_text(encoding="utf-8") == before

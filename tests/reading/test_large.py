@@ -20,7 +20,7 @@ from retrim.table.reading import PLAIN
 
 HEADER = "at,order,weight,items,country,price\n"
 ROWS = 3000
-CHANGED = "changed while retrim read it"
+CHANGED = "changed while retrim was reading it"
 LINES = [f'2024-01-01T10:00:00Z,{number},0.5,2,"N""L,\n{number}",9.5\n' for number in range(ROWS)]
 TEXT = (HEADER + "".join(LINES)).encode()
 TABLE = pa.table(
@@ -143,9 +143,9 @@ def test_a_file_that_shrank_is_given_up(tmp_path: Path) -> None:
 
 
 DAMAGED = {
-    "cut gzip": (gzip.compress(TEXT * 9)[:-20], "cannot be read to its end"),
-    "cut Parquet": (parquet(compression="none", use_dictionary=False)[:-7], "cannot be read to its end"),
-    "binary": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(100_000), r"a zero byte at 8: binary"),
+    "cut gzip": (gzip.compress(TEXT * 9)[:-20], "cannot be read to the end"),
+    "cut Parquet": (parquet(compression="none", use_dictionary=False)[:-7], "cannot be read to the end"),
+    "binary": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(100_000), r"binary data, a zero byte at 8"),
     "UTF-16": (TEXT.decode().encode("utf-16"), "marked as UTF-16"),
 }
 

@@ -293,7 +293,9 @@ def test_a_name_that_differs_in_blanks_or_capitals_is_named_in_the_cure(shop: Da
     (fault,) = read_content(GOOD.replace(b"price", b" Price "), shop, labels=False).faults
 
     assert [example.value for example in fault.examples] == ["missing: price", "not declared: ' Price '"]
-    assert fault.cure.endswith("column names are compared with their blanks and capitals: ' Price ' is not 'price'")
+    assert fault.cure.endswith(
+        "column names must match exactly, including blanks and capitals: ' Price ' is not 'price'"
+    )
 
 
 @pytest.mark.parametrize(

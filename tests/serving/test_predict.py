@@ -264,9 +264,12 @@ def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("spelt", "said"),
     [
-        ((",", ";"), r"separate the columns by commas; the header is 'at;number"),
-        (("level", "Level"), "column names are compared with their blanks and capitals: 'Level' is not 'level'"),
-        ((",level", ", level"), "column names are compared with their blanks and capitals: ' level' is not 'level'"),
+        ((",", ";"), r"separate the columns with commas; the header is 'at;number"),
+        (("level", "Level"), "column names must match exactly, including blanks and capitals: 'Level' is not 'level'"),
+        (
+            (",level", ", level"),
+            "column names must match exactly, including blanks and capitals: ' level' is not 'level'",
+        ),
     ],
 )
 def test_columns_that_are_spelt_otherwise_are_told(
@@ -283,7 +286,7 @@ def test_what_lies_at_out_is_not_written_over(desk: Desk, tmp_path: Path, monkey
     (tmp_path / "out.csv").write_text("mine")
     while_predicting(monkeypatch, lambda: predicted.append(where))
 
-    with pytest.raises(BadInputError, match="already exists; name another OUT"):
+    with pytest.raises(BadInputError, match="already exists; specify a different OUT"):
         run(desk, where, tmp_path / "out.csv")
     assert ((tmp_path / "out.csv").read_text(), predicted) == ("mine", [])  # refused before a row is predicted
 
@@ -798,7 +801,7 @@ def test_local_times_of_the_hour_that_comes_twice_are_rejected(desk: Desk, tmp_p
     assert (found["row"].tolist(), rejected["row"].tolist()) == ([0, 4, 5], [1, 2, 3])
     assert pd.to_datetime(found["at"], utc=True)[1] == pd.Timestamp("2024-10-27T01:30Z")
     assert set(rejected["reason"]) == {
-        "breaks the rule: is a time that occurs once in Europe/Berlin, or has its offset"
+        "breaks the rule: is a time that occurs only once in Europe/Berlin, or has a UTC offset"
     }
 
 

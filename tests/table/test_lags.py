@@ -173,8 +173,8 @@ def test_the_name_of_a_column_is_its_definition() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"of": "x"}, "write lag, or over with stat"),
-        ({"of": "x", "lag": 1, "stat": "mean"}, "write lag, or over with stat"),
+        ({"of": "x"}, "set either lag, or both over and stat"),
+        ({"of": "x", "lag": 1, "stat": "mean"}, "set either lag, or both over and stat"),
         ({"of": "x", "lag": 0}, "a lag of 0 rows is out of range; write a number from 1"),
         ({"of": "x", "lag": "soon"}, "'soon' is not a span of time"),
         ({"of": "x", "over": "0h", "stat": "mean"}, "is zero"),

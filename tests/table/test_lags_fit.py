@@ -28,7 +28,7 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
     [
         ([{"of": "wieght", "lag": 1}], {}, "history.features: 'wieght' is not a column; name one of: at, order"),
         ([{"of": "country", "lag": 1}], {}, "'country' is a category, but a lag or statistic needs a number"),
-        ([{"of": "price", "lag": "2h"}], {}, "earlier is not due yet; write a lag of at least label_horizon 1D"),
+        ([{"of": "price", "lag": "2h"}], {}, "earlier is not due yet; set a lag of at least label_horizon 1D"),
         ([{"of": "order", "lag": "2h"}], {}, "'order' of the row 2h earlier is not due yet"),
         ([LAG], {"entity": ["shop"]}, "history.entity: 'shop' is not a column"),
         ([LAG], {"entity": ["price"]}, "history.entity: 'price' has the role 'target'"),
@@ -41,17 +41,17 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
         (
             [LAG],
             {"known_ahead": ["items"]},
-            "history.known_ahead: names columns, but ahead is null",
+            "history.known_ahead: lists columns, but ahead is null",
         ),
         (
             [LAG],
             {"ahead": "1h", "known_ahead": ["items", "country"]},
-            "history.ahead: nothing declares that 'weight' is known 1h before the event of the row; list each",
+            "history.ahead: known_ahead does not list 'weight'; add each feature whose value is known 1h before",
         ),
         (
             [{"of": "weight", "lag": "24h"}],
             {"ahead": "24h", "known_ahead": ["weight", "items", "country"]},
-            "the lag 24h is not longer than ahead; write a lag above 24h",
+            "the lag 24h is not longer than ahead; set a lag longer than 24h",
         ),
         (
             [{"of": "price", "lag": "36h"}],

@@ -113,7 +113,7 @@ def test_a_row_that_is_left_out_is_no_row_of_the_table_nor_of_its_past() -> None
         ([{"column": "price", "at_least": 0}], None, "rows.where: 'price' is the target, which is not known"),
         ([{"column": "wieght", "at_least": 0}], None, "rows.where: 'wieght' is not a column; name one of: at, order"),
         ([{"column": "country", "at_least": 0}], None, "'country' is a category, which has no order"),
-        ([{"column": "at", "among": ["x"]}], None, "'at' is a time, which takes only not_missing"),
+        ([{"column": "at", "among": ["x"]}], None, "'at' is a time, which allows only not_missing"),
         (
             [{"column": "items", "among": ["1"]}],
             None,

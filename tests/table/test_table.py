@@ -310,11 +310,11 @@ def test_without_a_key_batch_and_row_number_are_it() -> None:
         ({"key": ["weight"]}, "'weight' is a number"),
         (
             {"columns": {"price": None, "label_time": {"type": "number", "role": "target"}}},
-            "'label_time' is reserved for the label's time",
+            "'label_time' is reserved for the label time",
         ),
         (
             {"columns": {"label_time": {"type": "category", "role": "forbidden"}}, "key": ["label_time"]},
-            "'label_time' is reserved for the label's time",
+            "'label_time' is reserved for the label time",
         ),
         ({"label_horizon": None}, "set either label_horizon or"),
         ({"label_horizon": "-1d"}, "negative"),

@@ -272,7 +272,7 @@ class DataParams(SettingsSection):
         description="name of the model in the registry, tags and records"
     )
     columns: dict[str, ColumnParams] = Field(
-        description="the columns that every batch must have; no others are allowed"
+        description="columns that a batch must have; no others are allowed"
     )
     key: tuple[str, ...] = Field(
         default=(),
@@ -327,7 +327,7 @@ class DataParams(SettingsSection):
                 )
         if (self.label_horizon is None) == (self.due is None):
             raise ValueError(
-                "the label's due time must be set exactly once: set either label_horizon, or the role 'due' for one "
+                "the label's due time must be set exactly once: set either label_horizon or the role 'due' for one "
                 "column"
             )
         if (self.task == "binary") != (self.positive is not None):
