@@ -249,7 +249,7 @@ PLACED = (
     lagged("the label {} of the row {} earlier is not due yet; set a lag "
            "of at least {}", {"of": "outcome", "lag": "30min"},
            {"of": "outcome", "lag": "1h"}),
-    lagged(" and ahead {}", {"of": "outcome", "lag": "24h30min"}, {"of": "outcome", "lag": "25h"}, ahead="24h",
+    lagged(" plus ahead {}", {"of": "outcome", "lag": "24h30min"}, {"of": "outcome", "lag": "25h"}, ahead="24h",
            known_ahead=KNOWN),
     case("entity: {} is a number, which can be written in many ways; declare it as integer or category",
          {"data.history.entity": ["level"]}, {"data.columns.level.type": "integer"}),

@@ -23,7 +23,7 @@ def test_one_hot_has_a_column_for_each_of_the_most_frequent_levels() -> None:
 def test_one_hot_refuses_two_columns_that_it_would_call_alike() -> None:
     rows = past({"a": words("b=c", "x"), "a=b": words("c", "y")})
 
-    with pytest.raises(BadInputError, match="one_hot makes 'a=b=c' from 'a' and 'a=b'; rename one"):
+    with pytest.raises(BadInputError, match="one_hot creates 'a=b=c' from both 'a' and 'a=b'; rename one"):
         learn("one_hot", rows, most_levels=5)
 
 

@@ -146,7 +146,7 @@ def test_a_step_that_is_not_one_is_refused(step: Any, said: str) -> None:
             [{"step": "fill_median", "columns": ["weather"]}],
             "'weather' is a category here, but the step accepts number",
         ),
-        ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is not a column that the step can take"),
+        ([{"step": "fill_median", "columns": ["minutes"]}], "'minutes' is not a column that the step accepts"),
         ([{"step": "minmax", "columns": ["at"]}], "'at' is a time here"),
     ],
 )

@@ -199,7 +199,7 @@ def test_a_batch_that_came_and_was_quarantined_is_not_said_not_to_have_come(coun
     assert missing is not None
     assert came is not None
 
-    assert missing.text.endswith("has not come")
+    assert missing.text.endswith("has not arrived")
     assert came.text.endswith(f"the batch that arrived is in quarantine: retrim batch show {held}")
 
 

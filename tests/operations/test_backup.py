@@ -455,9 +455,9 @@ def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
 def test_no_password_of_the_models_is_recorded(desk: Desk, place: str, where: str) -> None:
     workspace = Workspace(desk.workspace.paths, desk.workspace.params, Env(mlflow_artifacts=where))
 
-    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS holds ") as refused:
+    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains ") as refused:
         make_backup(workspace, place, keep=1, word=None, now=desk.day(10))
-    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS holds "):
+    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains "):
         _ = workspace.registry
 
     assert "planted" not in str(refused.value)

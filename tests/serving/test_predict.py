@@ -304,7 +304,7 @@ def test_other_rows_for_the_same_out_are_refused(desk: Desk, tmp_path: Path) -> 
     run(desk, where, tmp_path / "out.csv")
     in_form(new_rows(desk).iloc[:5], "csv", tmp_path)
 
-    with pytest.raises(BadInputError, match="another OUT"):
+    with pytest.raises(BadInputError, match="different OUT"):
         run(desk, where, tmp_path / "out.csv")
 
 
@@ -584,7 +584,7 @@ def test_something_else_at_out_is_no_prediction_of_before(desk: Desk, tmp_path: 
     run(desk, where, tmp_path / "out.csv")
     (tmp_path / "out.csv").write_text("mine")
 
-    with pytest.raises(BadInputError, match="another OUT"):
+    with pytest.raises(BadInputError, match="different OUT"):
         run(desk, where, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "mine"
 
@@ -696,7 +696,7 @@ def test_what_came_to_out_meanwhile_is_not_written_over(
     own, to = copy_of(desk, tmp_path / "workspace"), tmp_path / "out.csv"
     where = in_form(new_rows(desk), "csv", tmp_path)
     while_predicting(monkeypatch, lambda: to.write_text("mine"))
-    with pytest.raises(BadInputError, match="another OUT"):
+    with pytest.raises(BadInputError, match="different OUT"):
         run(own, where, to)
 
     assert to.read_text() == "mine"
@@ -719,7 +719,7 @@ def test_what_came_to_out_after_a_kill_is_not_written_over(
     mine = out if to == "out.csv" else out / "mine.csv"
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
-    with pytest.raises(BadInputError, match="another OUT"):
+    with pytest.raises(BadInputError, match="different OUT"):
         run(own, where, out)
 
     assert mine.read_text() == "mine"

@@ -56,7 +56,7 @@ def test_features_from_the_past_stand_beside_the_tables_own() -> None:
         (
             [{"of": "price", "lag": "36h"}],
             {"ahead": "24h", "known_ahead": ["weight", "items", "country"]},
-            "at least label_horizon 1D and ahead 24h together",
+            "at least label_horizon 1D plus ahead 24h",
         ),
     ],
 )

@@ -271,9 +271,7 @@ class DataParams(SettingsSection):
     model: Annotated[str, AfterValidator(check_model_name)] = Field(
         description="name of the model in the registry, tags and records"
     )
-    columns: dict[str, ColumnParams] = Field(
-        description="columns that a batch must have; no others are allowed"
-    )
+    columns: dict[str, ColumnParams] = Field(description="columns that a batch must have; no others are allowed")
     key: tuple[str, ...] = Field(
         default=(),
         description="columns that identify a row; if empty, its batch digest and row number identify it",
