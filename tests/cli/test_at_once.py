@@ -66,7 +66,7 @@ def test_a_retraining_that_has_been_is_refused_before_any_server_starts(landed: 
     ask(landed, "retrain", "--as-of", landed.day(2))
     ended = ask(landed, "retrain", "--as-of", landed.day(2))
 
-    assert (ended.code, "exists already (deferred)" in ended.err) == (1, True), ended
+    assert (ended.code, "already exists (deferred)" in ended.err) == (1, True), ended
     assert started_no_server(landed, ended)
 
 

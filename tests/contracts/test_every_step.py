@@ -149,7 +149,7 @@ class TestEveryStep:
         taken = inspect.signature(STEPS[name].learn).parameters.values()
         for argument in [each.name for each in taken if each.kind is each.KEYWORD_ONLY]:
             declared = {key: value for key, value in DECLARED[name].items() if key != argument}
-            with pytest.raises(ValueError, match=f"{name} has the arguments: .*; give exactly these: "):
+            with pytest.raises(ValueError, match=f"{name} has the arguments: .*; set exactly these: "):
                 PrepareParams.model_validate({"steps": [{"step": name, **declared}]})
 
 

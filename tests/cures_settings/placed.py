@@ -272,7 +272,7 @@ PLACED = (
          {"data.columns.group.role": "forbidden"}),
     resampled("resample.by: {} is not a column; name one of: {}", {"by": ["depot"]}, {"by": []}),
     resampled("resample.how: {} is not a column; name one of: {}", {"how": DAYS["how"] | {"km": "mean"}}, {}),
-    resampled("resample.by: {} is a {} with the role {}; name a category that is a feature", {"by": ["level"]},
+    resampled("resample.by: {} is a {} with the role {}; choose a category that is a feature", {"by": ["level"]},
               {"by": ["group"], "how": MEANS}),
     resampled("resample.how: {} is the event time, the due time or listed in by; remove it", {"by": ["group"]},
               {"by": ["group"], "how": MEANS}),

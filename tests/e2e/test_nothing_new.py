@@ -31,7 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     [
         ("check --now {day30}", 0, "no row has landed since the check of 2024-01-30 12:00"),
         ("predict --now {day30}", 0, "version 1: 0 predictions written"),
-        ("retrain --as-of {day25}", 1, "exists already (promoted)"),
+        ("retrain --as-of {day25}", 1, "already exists (promoted)"),
         ("status", 0, "live"),
         ("why", 0, "gain"),
         ("versions", 0, "champion"),

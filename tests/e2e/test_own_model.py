@@ -77,7 +77,7 @@ def test_its_code_is_not_run_where_the_workspace_has_another_file(world: World, 
     refuse_strange_code(world.workspace, files)
     changed = {name: content + b"\n# not ours" * name.endswith(CODE_FILE) for name, content in files.items()}
 
-    with pytest.raises(RefusedError, match="code of its own"):
+    with pytest.raises(RefusedError, match="contains custom code"):
         refuse_strange_code(world.workspace, changed)
 
 

@@ -37,7 +37,7 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "out of bounds": (GOOD.replace("0.5", "-0.5"), "weight", "is at least 0 (kg)"),
     "Latin-1": (GOOD.replace("NL", "Österreich").encode("latin-1"), "", "is UTF-8 text"),
     "UTF-16": (GOOD.encode("utf-16"), "", "is UTF-8 text"),
-    "short row": (GOOD + "2024-01-01T12:00:00Z,3\n", "", "has a value for each of the 6 columns"),
+    "short row": (GOOD + "2024-01-01T12:00:00Z,3\n", "", "has exactly one value for each of the 6 columns"),
     "torn Parquet": (torn_parquet(), "", "is a complete Parquet file"),
     "torn gzip": (b"\x1f\x8b\x08\0\0\0\0\0\0\x03KL", "", "is a complete gzip file"),
 }

@@ -207,7 +207,7 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
         process.wait(timeout=30)
 
     assert answer == HTTPStatus.OK
-    with pytest.raises(BadInputError, match=r"TLS .*--cert, --key"):
+    with pytest.raises(BadInputError, match=r"TLS .*--cert and its private key with --key"):
         server.run_server(
             {"m": serving_of(desk)}, server.socket.socket(), cert=tmp_path / "key.pem", key=tmp_path / "no.pem"
         )
