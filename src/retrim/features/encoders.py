@@ -48,7 +48,7 @@ class OneEncoderEach:
 
 @step("one_hot", takes=CATEGORIES, gives="gone")
 class OneHot(PreprocessingStep[OneEncoderEach]):
-    """`COLUMN=LEVEL` for each of the most frequent levels: 1 or 0; missing where the cell is.
+    """`COLUMN=LEVEL` for each of the most frequent levels: 1 or 0, or missing if the cell is missing.
 
     A row of another level has 0 in all of them.
     """
@@ -480,7 +480,7 @@ class KnownHolidays:
 
 @step("holidays", takes=TIMES, gives="same")
 class Holidays(PreprocessingStep[KnownHolidays]):
-    """`COLUMN:holiday`, 1 or 0, and `COLUMN:to_holiday`, days to the nearest one before or after, 7 at most.
+    """Adds `COLUMN:holiday` (1 or 0) and `COLUMN:to_holiday`, the days to the nearest holiday, at most 7.
 
     The dates lie in the bundle, so that another release of the package changes no prediction.
     """

@@ -449,7 +449,7 @@ def _telling(past: TrainingRows) -> dict[str, float]:
 
 @step("select_mutual", takes=ANY, gives="same")
 class SelectMutual(_Selection):
-    """Keeps the columns with the highest mutual information with the target, in cells of equal rows."""
+    """Keeps the columns with the highest mutual information with the target, in cells with equal numbers of rows."""
 
     def learn(self, past: TrainingRows, *, keep: Keep) -> StepState[Nothing]:
         return _best(_telling(past), keep)
@@ -835,7 +835,7 @@ class BinsWidth(_Bins):
 
 @step("bins_frequency", takes=NUMBERS, gives="same")
 class BinsFrequency(_Bins):
-    """Bins of equally many training rows. If many rows hold one value, there are fewer."""
+    """Bins with equal numbers of training rows. If many rows have the same value, there are fewer bins."""
 
     def learn(self, past: TrainingRows, *, bins: Bins) -> StepState[BinEdges]:
         def edges_of(values: np.ndarray) -> np.ndarray:
@@ -910,7 +910,7 @@ class FillMedian(_Fill):
 
 @step("fill_mode", takes=ANY, gives="same")
 class FillMode(_Fill):
-    """Fills with the most frequent value of the training rows. If several are, with the first in sort order."""
+    """Fills with the most frequent value of the training rows. In case of a tie, the first in sort order is used."""
 
     def compute_value(self, values: np.ndarray, missing: float | None) -> float | str:
         from sklearn.impute import SimpleImputer
@@ -1123,7 +1123,7 @@ class OutlierFlag(PreprocessingStep[Fences]):
 
 @step("outlier_cap", takes=NUMBERS, gives="same")
 class OutlierCap(_Outliers):
-    """Replaces an outlier (a number beyond a fence) by the fence."""
+    """Replaces an outlier (a number beyond a fence) with the fence."""
 
     def apply(self, frame: Frame, state: Fences) -> Frame:
         ends = state.fences
@@ -1134,7 +1134,7 @@ class OutlierCap(_Outliers):
 
 @step("outlier_missing", takes=NUMBERS, gives="same")
 class OutlierMissing(_Outliers):
-    """Replaces an outlier (a number beyond a fence) by a missing value."""
+    """Replaces an outlier (a number beyond a fence) with a missing value."""
 
     def apply(self, frame: Frame, state: Fences) -> Frame:
         return {name: np.where(is_beyond(values, state.fences[name]), np.nan, values) for name, values in frame.items()}

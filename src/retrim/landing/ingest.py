@@ -233,7 +233,7 @@ def _settle_open(
         if correction:
             is_later = ~early_row & late_row
             unclear = pd.Series(early_row & late_row, index=early.index).reindex(keys.index, fill_value=False)
-            rule, cure = "is unambiguous when clocks showed it twice and both rows have landed", WHICH
+            rule, cure = "shows which of two equal local times it is, if rows of both have landed", WHICH
             faults += _of(frame.assign(**{KEY: keys}), unclear, name, rule, releasable=False, cure=cure)
         elif kind == "rows":
             is_later = early_row & ~late_row

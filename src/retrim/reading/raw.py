@@ -299,7 +299,7 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     if twice:
         raise BadInputError(f"{where} has the column {twice[0]!r} twice; rename or remove one")
     if len(names) > MOST_COLUMNS:
-        raise BadInputError(f"{where} has {len(names)} columns, but at most {MOST_COLUMNS} are read; remove some")
+        raise BadInputError(f"{where} has {len(names)} columns, but retrim reads at most {MOST_COLUMNS}; remove some")
     if not raw.rows:
         raise BadInputError(f"{where} has a header but no rows; specify a table with rows")
     try:

@@ -53,6 +53,8 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
         return f"is a time (combined from {', '.join(reading.parts[name].values())}) or blank"
     if kind == "time" and formats:
         return f"is a time in the format {' or '.join(formats)}, or blank"
+    if kind == "time" and reading.zone != "UTC":
+        return f"is a time in ISO 8601 ({reading.zone} unless it names a zone) or blank"
     decimal, thousands = reading.signs_of(name)
     unit = reading.units.get(name)
     if kind in ("number", "integer") and (decimal != "." or thousands or unit):
@@ -609,7 +611,7 @@ def row_of_json(text: str, needed: Mapping[str, ColumnType], others: Mapping[str
             raise UnknownNameError("column", name, [*needed, *others])
     lacking = [name for name in needed if name not in given]
     if lacking:
-        raise BadInputError(f"the row lacks {', '.join(lacking)}; add each, with null where the value is unknown")
+        raise BadInputError(f"the row lacks {', '.join(lacking)}; add each column, with null if its value is unknown")
     for name in needed:
         if isinstance(given[name], dict | list):
             raise BadInputError(f"{name} is {_brief(json.dumps(given[name]))}; write a single number or text")

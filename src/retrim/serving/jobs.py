@@ -118,15 +118,13 @@ class AllowedPlaces:
         Raises:
             WrongRequestError: It is none, or lies elsewhere.
         """
-        rule = f"has as {field!r} a path or an address strictly below where jobs may read and write, without wildcards"
+        rule = f"has as {field!r} a path or an address without wildcards, below one that --jobs-under allows"
         if not isinstance(where, str) or not where.isprintable() or re.search(r"[*?\[\]{}]|::|\\", where):
             raise wrong(rule, str(where)[:100])
         if is_database(where):
             shown = address_of(where).shown
             if shown not in self._databases:
-                raise wrong(
-                    f"has as {field!r} a database that jobs may use, as set with --jobs-under", where.partition(":")[0]
-                )
+                raise wrong(f"has as {field!r} a database that --jobs-under allows", where.partition(":")[0])
             return shown
         if is_address(where):
             inside = any(where.startswith(each) and len(where) > len(each) for each in self._addresses)
@@ -160,7 +158,7 @@ def _table_of(name: JsonValue, field: str, place: str) -> str | None:
     if name is None:
         return None
     if not is_database(place) or not isinstance(name, str) or TABLE.fullmatch(name) is None:
-        raise wrong(f"has {field!r} only together with a database, and as the name of a table", str(name)[:100])
+        raise wrong(f"has as {field!r} the name of a table, and only together with a database", str(name)[:100])
     return name
 
 

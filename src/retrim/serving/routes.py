@@ -117,11 +117,11 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
         serving.check(request.headers.raw, "read")
         return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
 
-    @routes.get("/health", summary="Whether the process is up")
+    @routes.get("/health", summary="Whether the process is running")
     async def health() -> Response:
         return _json({"up": True})
 
-    @routes.get("/ready", summary="Whether the server answers predictions, and with which version")
+    @routes.get("/ready", summary="Whether the server can predict, and with which version")
     async def ready() -> Response:
         record = {"ready": True, "version": serving.served.version}
         return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})

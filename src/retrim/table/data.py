@@ -198,7 +198,7 @@ def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> It
         yield (
             f"ahead: known_ahead does not list {', '.join(map(repr, unknown))}; add each feature whose value is known "
             f"{history.ahead} before the event of the row, and set the role of any other to forbidden under columns "
-            "(features from its past may stay)"
+            "(features of its past may stay)"
         )
 
 
@@ -297,7 +297,7 @@ class DataParams(SettingsSection):
     )
     batch_grace: Span = Field(default="1D", description="how late a batch may be before it is reported")
     times_ahead: Span = Field(
-        default="1h", description="how much later than the arrival of its batch an event time or a label time may be"
+        default="1h", description="how long after the arrival of its batch an event time or a label time may be"
     )
     suite: str = Field(description="path of the Great Expectations suite, relative to the workspace")
     rows: RowParams = Field(
@@ -312,7 +312,8 @@ class DataParams(SettingsSection):
         for role in ("target", "time"):
             if len(self._with_role(role)) != 1:
                 raise ValueError(
-                    f"columns: {len(self._with_role(role))} columns have the role {role!r}; set this role for exactly 1"
+                    f"columns: {len(self._with_role(role))} columns have the role {role!r}; set this role for exactly 1 "
+                    "column"
                 )
         for name in self.columns:
             if not name.strip():
@@ -339,7 +340,7 @@ class DataParams(SettingsSection):
                 f"the target of a regression must have the type number or integer; change the type of {self.target!r}"
             )
         if not self.features:
-            raise ValueError("columns: no column has the role 'feature'; set this role for at least 1")
+            raise ValueError("columns: no column has the role 'feature'; set this role for at least 1 column")
         for name, kind in self.own_features.items():
             if kind == "time":
                 raise ValueError(

@@ -172,7 +172,7 @@ class HistoryParams(SettingsSection):
         default=(), description="columns that identify the entity of a row; empty: all rows are about the same entity"
     )
     ahead: SomeSpan | None = Field(
-        default=None, description="how long before its event a row is predicted; null: at its event"
+        default=None, description="how long before its event a row is predicted; null: at the time of its event"
     )
     known_ahead: tuple[str, ...] = Field(
         default=(),

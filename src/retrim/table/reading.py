@@ -102,7 +102,7 @@ class ReadingParams(SettingsSection):
         default={}, description="text to remove before or after the numbers of a column, such as $ or %"
     )
     missing: tuple[str, ...] = Field(
-        default=(), description="cell texts that mean a missing value, besides an empty cell"
+        default=(), description="cell texts that mean a missing value, in addition to empty cells"
     )
     trim: bool = Field(default=False, description="whether blanks around the text of a category are removed")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
@@ -124,7 +124,7 @@ class ReadingParams(SettingsSection):
     skip: tuple[str, ...] = Field(default=(), description="columns that files may contain and that retrim drops")
     arrival: str | None = Field(
         default=None,
-        description="if files have no time column, the name of the one that retrim adds in order of arrival",
+        description="name of the time column that retrim adds, in order of arrival, if files have none",
     )
     order: str | None = Field(
         default=None, description="integer column by which rows are ordered; null: the order in the file"
