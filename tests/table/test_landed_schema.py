@@ -54,7 +54,7 @@ def test_any_other_change_of_type_names_column_both_types_and_the_cure(old: str,
 
     assert f"'extra' landed as {old}" in fault
     assert f"declared {new}" in fault
-    assert f"Declare it {old} again" in fault
+    assert f"Declare it as {old} again" in fault
 
 
 def test_a_column_may_appear_and_disappear() -> None:

@@ -312,8 +312,8 @@ class DataParams(SettingsSection):
         for role in ("target", "time"):
             if len(self._with_role(role)) != 1:
                 raise ValueError(
-                    f"columns: {len(self._with_role(role))} columns have the role {role!r}; set this role for exactly 1 "
-                    "column"
+                    f"columns: {len(self._with_role(role))} columns have the role {role!r}; set this role for exactly "
+                    "1 column"
                 )
         for name in self.columns:
             if not name.strip():
