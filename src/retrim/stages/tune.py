@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from retrim.adapters.dask_cluster import Cluster, opened_cluster
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.features.view import FeatureView, Matrix
+from retrim.features.view import WHOLE_CELLS, FeatureView, Matrix
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import (
     as_task,
@@ -69,6 +69,7 @@ def run(
     MODELS[train.model].check_space(tune.space)  # what the kind can be trained for, each fit looks for itself
     task = FoldTask(tune, train, judge, fairness__groups, fairness__mitigate, {}, 0)
     laid = _folds(paths, task)
+    at_once = 1 if laid.large else cores
     log = trials / f"{_fingerprint(paths, tune, judge, train, mode, laid.groups)}.jsonl"
     wanted = tune.warm_trials if mode == "warm" else tune.trials
     sys.stdout.write(f"trial log {log.name}\n")
@@ -80,12 +81,14 @@ def run(
 
     with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
         found = search(
-            lambda hyperparameters: _evaluate(replace(task, hyperparameters=hyperparameters), laid, cluster),
+            lambda hyperparameters: _evaluate(
+                replace(task, hyperparameters=hyperparameters), laid, cluster, threads=cores // at_once
+            ),
             tune,
             trials=wanted,
             first=_first(champion, train) if mode == "warm" else None,
             done=_read_log(log),
-            workers=cores if cluster is None else tune.batch,  # then threads that wait
+            workers=at_once if cluster is None else tune.batch,  # then threads that wait
             told=told,
         )
     chosen = best(found)
@@ -176,6 +179,8 @@ class _Folds:
     groups: np.ndarray | None
     cuts: list[Cut]
     lay: Callable[[int], _Laid]
+    large: bool
+    """Whether memory holds one fit of them at a time; then it has all cores."""
 
 
 def _folds(paths: Paths, task: FoldTask) -> _Folds:
@@ -185,7 +190,8 @@ def _folds(paths: Paths, task: FoldTask) -> _Folds:
     groups = None
     if task.mitigate == "reweight":
         groups = grouped(rows, paths, task.groups, task.mitigate)[GROUP].to_numpy()
-    return _Folds(rows, groups, cuts, _laid(view, rows, groups, cuts))
+    large = len(rows) * len(view.columns) > WHOLE_CELLS
+    return _Folds(rows, groups, cuts, _laid(view, rows, groups, cuts), large)
 
 
 def _laid(
@@ -222,11 +228,11 @@ def _laid(
     return lay
 
 
-def _evaluate(task: FoldTask, laid: _Folds, cluster: Cluster | None) -> Score:
+def _evaluate(task: FoldTask, laid: _Folds, cluster: Cluster | None, *, threads: int) -> Score:
     """Loss and rounds a fold, all of them here one after another, or each wherever a worker is free."""
     tasks = [replace(task, fold=fold) for fold in range(len(laid.cuts))]
     if cluster is None:
-        scores = [_score(each, laid) for each in tasks]
+        scores = [_score(each, laid, threads=threads) for each in tasks]
     else:
         answers = cluster.run("retrim.stages.tune:score_fold", [as_task(each) for each in tasks])
         scores = [FoldScore(**json.loads(answer)) for answer in answers]
@@ -238,7 +244,7 @@ def score_fold(folder: Path, item: JsonValue) -> bytes:
     assert isinstance(item, dict)
     task = from_record(FoldTask, item)
     same = json.dumps({**item, "hyperparameters": {}, "fold": 0}, sort_keys=True)
-    return json.dumps(vars(_score(task, _folds_on_worker(folder, same)))).encode()
+    return json.dumps(vars(_score(task, _folds_on_worker(folder, same), threads=1))).encode()
 
 
 @lru_cache(maxsize=1)
@@ -249,7 +255,7 @@ def _folds_on_worker(folder: Path, task: str) -> _Folds:
     return _folds(Paths(folder), given)
 
 
-def _score(task: FoldTask, laid: _Folds) -> FoldScore:
+def _score(task: FoldTask, laid: _Folds, *, threads: int) -> FoldScore:
     fold, train = laid.lay(task.fold), task.train
     fitted = fit_balanced(
         train.model,
@@ -263,7 +269,7 @@ def _score(task: FoldTask, laid: _Folds) -> FoldScore:
         stop=fold.stop,
         patience=task.tune.patience,
         seed=train.seed,
-        threads=1,
+        threads=threads,
     )
     matrix, actual = fold.scored
     losses = row_losses(task.judge.loss, actual, fitted.model.predict(matrix))
