@@ -96,7 +96,7 @@ PLACED = (
              {"step": "holidays", "columns": ["at"], "country": "DE-BY", "zone": "UTC"}),
     case("write a step as {step: NAME, columns: [...], ...arguments}", {"prepare.steps": ["frequency"]},
          {"prepare.steps": [{"step": "frequency", "columns": ["group"]}]}),
-    prepared("{} has the arguments: {}; give exactly these: {}", {"step": "frequency", "columns": ["group"], "keep": 3},
+    prepared("{} has the arguments: {}; set exactly these: {}", {"step": "frequency", "columns": ["group"], "keep": 3},
              {"step": "frequency", "columns": ["group"]}),
     prepared("{}.{}: {}", {"step": "one_hot", "columns": ["group"], "most_levels": 0},
              {"step": "one_hot", "columns": ["group"], "most_levels": 9}),

@@ -124,7 +124,7 @@ def test_a_view_without_steps_is_not_learned_again() -> None:
         ({"step": "fill_median", "columns": ["km", "km"]}, "columns: km listed twice"),
         (
             {"step": "fill_median", "columns": ["km"], "by": 3},
-            "fill_median has the arguments: by; give exactly these: none",
+            "fill_median has the arguments: by; set exactly these: none",
         ),
         ({"step": "fill_median"}, "columns"),
         ("fill_median", "write a step as"),

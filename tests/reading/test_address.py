@@ -104,7 +104,7 @@ class TestAnAddress:
 
     @pytest.mark.parametrize("where", ["memory://nowhere.csv", "file:///nowhere/x.csv"])
     def test_where_nothing_is_says_so(self, where: str) -> None:
-        with pytest.raises(BadInputError, match=f"^{re.escape(where)} .*; name "):
+        with pytest.raises(BadInputError, match=f"^{re.escape(where)} .*; specify "):
             open_raw(where)
 
     def test_that_fits_no_file_says_so(self) -> None:

@@ -146,7 +146,7 @@ DAMAGED = {
     "cut gzip": (gzip.compress(TEXT * 9)[:-20], "cannot be read to the end"),
     "cut Parquet": (parquet(compression="none", use_dictionary=False)[:-7], "cannot be read to the end"),
     "binary": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(100_000), r"binary data, a zero byte at 8"),
-    "UTF-16": (TEXT.decode().encode("utf-16"), "marked as UTF-16"),
+    "UTF-16": (TEXT.decode().encode("utf-16"), "byte order mark of UTF-16"),
 }
 
 

@@ -144,7 +144,7 @@ def test_rows_that_judged_before_are_counted_from_the_pins(champion: dict[str, b
     found = {check["name"]: check for check in made.record(VERDICT)["checks"]}
 
     assert found["re-use"]["figure"] == 0.5
-    assert "judged 0.5 times" in found["re-use"]["text"]
+    assert "used 0.5 times" in found["re-use"]["text"]
 
 
 def test_every_check_has_figure_threshold_interval_and_sentence(

@@ -66,7 +66,7 @@ def test_a_column_may_appear_and_disappear() -> None:
 def test_time_key_and_target_may_not_appear(name: str) -> None:
     old = {"b1": LandedSchema({each: "number" for each in OWN if each != name}, {})}
 
-    assert any(f"lacks the column {name!r}" in fault for fault in schema_faults(old, declared()))
+    assert any(f"lacks column {name!r}" in fault for fault in schema_faults(old, declared()))
 
 
 def test_the_key_may_not_change() -> None:

@@ -55,7 +55,7 @@ def test_without_rows_the_model_is_not_even_loaded(task: Any, shape: tuple[int, 
     found = open_predictor(files)
 
     assert found.predict(ROWS.head(0)).shape == shape
-    with pytest.raises(BadInputError, match="needs x"):
+    with pytest.raises(BadInputError, match="needs: x"):
         found.predict(ROWS.head(0)[["y"]])
     with pytest.raises(KeyError, match="model"):
         found.predict(ROWS)

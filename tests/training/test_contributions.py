@@ -47,7 +47,7 @@ def test_a_model_of_linear_trees_has_none_and_says_so() -> None:
     linear = fitted(linear_tree=True)
 
     assert importance(linear, VIEW, ROWS, most=50) is None
-    with pytest.raises(RefusedError, match="no exact contributions"):
+    with pytest.raises(RefusedError, match="cannot compute exact contributions"):
         linear.contributions(VIEW.matrix(ROWS))
 
 

@@ -102,7 +102,7 @@ def test_the_mean_of_predicted_counts_is_that_of_the_counts() -> None:
 
 
 def test_targets_below_zero_are_no_counts() -> None:
-    with pytest.raises(BadInputError, match=r"poisson .*target has -"):
+    with pytest.raises(BadInputError, match=r"poisson .*\bsmallest is -"):
         fit("linear", view(), X, NOISE, loss="poisson", l2=0.01)
 
 
