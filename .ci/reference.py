@@ -211,7 +211,7 @@ COMMANDS = f"""# Commands
 `retrim` works in the workspace of the current folder: the nearest parent folder with a `params.yaml` and a
 `dvc.yaml`.
 
-- A `TIME` is ISO 8601, such as `2012-05-01` or `2012-05-01T12:00`. It is UTC, unless it names a zone.
+- A `TIME` is ISO 8601, such as `2012-05-01` or `2012-05-01T12:00`. It is UTC unless it states a zone.
 - A `SPAN` is a number with a unit, such as `1h` or `14D`.
 - `--json` prints one JSON document on standard output: [records](records.md).
 - An error is one line on standard error: what was found, what is allowed, what to do.
@@ -487,7 +487,7 @@ RECORDS = (
     Printed(
         "retrim init",
         "retrim.onboarding.init:InspectedTable",
-        more={"written": "Files written, rows landed, and the commit."},
+        more={"written": "The written files, the landed rows and the commit."},
     ),
     Printed(
         "retrim profile",
@@ -498,8 +498,8 @@ RECORDS = (
         "retrim demo",
         "retrim.cli.screens:show_demo",
         more={
-            "beats": "By check: date, rows, check, run, live version, mean losses.",
-            "summary": "Mean losses and costs, retrainings, the picture's file.",
+            "beats": "For each check: date, rows, check, run, live version and mean losses.",
+            "summary": "Mean losses, costs, number of retrainings, and the file of the chart.",
         },
     ),
 )

@@ -137,7 +137,7 @@ def start(folder: Path, count: int, *, times: dict[str, Any]) -> Running:
     )
     until(lambda: "worker started" in (folder / "printed.log").read_text(encoding="utf-8"), seconds=DEADLINE_SECONDS)
     running = Running(worlds, process, installation_at(where))
-    until(lambda: "answers at" in (folder / "printed.log").read_text(encoding="utf-8"), seconds=DEADLINE_SECONDS)
+    until(lambda: "is served at" in (folder / "printed.log").read_text(encoding="utf-8"), seconds=DEADLINE_SECONDS)
     for world in worlds:
         world.land(world.day(NEXT), since=world.day(FIRST))
     return running

@@ -15,7 +15,7 @@ class RetrimError(Exception):
 
 
 class BadInputError(RetrimError):
-    """A file, a setting or an argument is not what it has to be."""
+    """A file, a setting or an argument is invalid."""
 
     exit_code = 2
 

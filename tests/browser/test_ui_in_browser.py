@@ -33,7 +33,7 @@ def visited(world: World, browser: "Browser") -> Iterator[Visit]:
         stack.callback(process.communicate, timeout=60)
         stack.callback(process.send_signal, signal.SIGINT)
         assert process.stdout is not None
-        at = process.stdout.readline().partition("the status is at ")[2].partition("/retrim")[0]
+        at = process.stdout.readline().partition("the status page is at ")[2].partition("/retrim")[0]
         password = (world.root / "var" / "ui" / "password").read_text().strip()
         context = browser.new_context(http_credentials={"username": "retrim", "password": password})
         stack.callback(context.close)
@@ -47,7 +47,7 @@ def test_a_first_version_is_made_from_the_page_and_mlflow_shows_it(world: World,
     form = visited.page.locator("form").filter(has=visited.page.get_by_role("button", name="Retrain"))
     form.get_by_label("Reason").fill("a first one")
     form.get_by_role("button", name="Retrain").click()
-    assert visited.said.startswith("A retraining has been started")
+    assert visited.said.startswith("A retraining has started")
     deadline = time.monotonic() + RETRAIN_SECONDS
     while not visited.page.get_by_text("version 1 since").count():
         log = (world.root / "var" / "ui" / "retraining.log").read_text()

@@ -125,7 +125,7 @@ def test_a_rule_that_one_side_did_not_ask_is_told_with_the_list_of_rules() -> No
     drift = side("retrain", said("gain", "2 against 4", fires=False), said("drift", "3 of 3", fires=True))
     rules = Change("triggers.rules", ["gain"], ["gain", "drift"])
 
-    assert why(QUIET, drift, rules) == ("drift was asked in the replay only: yes (3 of 3)", rules.sentence)
+    assert why(QUIET, drift, rules) == ("drift was evaluated in the replay only: yes (3 of 3)", rules.sentence)
 
 
 def test_what_held_a_run_back_is_told_where_every_rule_answered_alike() -> None:
@@ -133,8 +133,8 @@ def test_what_held_a_run_back_is_told_where_every_rule_answered_alike() -> None:
     cooldown = Change("triggers.cooldown_checks", 2, 0)
 
     assert why(cooling, FIRED, cooldown, PRICE) == (
-        "history says none: because none",
-        "the replay says retrain: because retrain",
+        "the outcome in history was none: because none",
+        "the outcome in the replay was retrain: because retrain",
         cooldown.sentence,
     )
 
@@ -144,7 +144,7 @@ def test_runs_that_ended_otherwise_are_told_with_what_makes_and_judges_them() ->
     gate = Change("gate.min_gain", 0.01, 0.99)
 
     assert why(FIRED, refused, gate, PRICE) == (
-        "the run of history was promoted: came promoted; that of the replay refused: came refused",
+        "the run in history was promoted: came promoted; the run in the replay was refused: came refused",
         gate.sentence,
     )
 
@@ -153,8 +153,8 @@ def test_another_version_and_another_account_are_causes_without_a_setting() -> N
     later = side("retrain", said("gain", "9 against 4", fires=True), champion=2, before=7.0)
 
     assert why(QUIET, later)[1:] == (
-        "by then version 1 was live in history, version 2 in the replay",
-        "before it the accumulated gain held 2 in history and 7 in the replay",
+        "by then version 1 was live in history, and version 2 in the replay",
+        "before this moment, the accumulated gain was 2 in history and 7 in the replay",
     )
 
 
@@ -213,14 +213,14 @@ def test_what_is_promoted_pays_for_its_second_fit_too() -> None:
 def test_the_sentence_has_the_figures_of_both_sides() -> None:
     assert SUMMARY.sentence == (
         "From 2024-01-01 to 2024-01-11, over 240 rows, mae was 2 in history with 0 retrainings, and 1 in the replay "
-        "with 2 retrainings (1 promoted, 1 refused) and 1 restored. At a cost of 2 a retraining the whole cost, in "
-        "mean loss x checks, was 10 and 9: 1 less in the replay (10.5 and 9.75 with the probes). Decisions differ at "
-        "3 of 5 moments."
+        "with 2 retrainings (1 promoted, 1 refused) and 1 restored. At 2 per retraining, the total cost in mean loss x "
+        "checks was 10 in history and 9 in the replay: 1 less in the replay. With the probes, the total cost was 10.5 "
+        "in history and 9.75 in the replay. Decisions differ at 3 of 5 moments."
     )
 
 
 def test_without_rows_there_is_no_loss_to_speak_of() -> None:
     assert replace(SUMMARY, rows=0).sentence == (
-        "Decisions differ at 3 of 5 moments; no row both happened and matured in the replayed time, so there is no "
+        "Decisions differ at 3 of 5 moments; no row both occurred and matured in the replayed time, so there is no "
         "loss."
     )

@@ -35,7 +35,7 @@ LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
 DEAR = {"gain": {"cost": 1000.0}}
 JUDGED_ON_MORE = {"split": {"judge_rows": 96}}
 CHEAP = {"gain": {"cost": 0.05, "errors": 0.0}}
-WORSE_SLICES = "Where it loses more"
+WORSE_SLICES = "Slices with a higher loss"
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def landed(tmp_path: Path) -> World:
     [
         ("check", 2, "error: no rows had landed by "),
         ("retrain", 2, "error: no rows had landed by "),
-        ("predict", 1, "no version is live, so nothing was scored"),
+        ("predict", 1, "no version is live, so nothing was predicted"),
     ],
     ids=["check", "retrain", "predict"],
 )

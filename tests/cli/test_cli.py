@@ -239,7 +239,7 @@ def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows
     ended = ask(with_rows.root, "predict")
 
     assert (ended.code, ended.err) == (1, "")
-    assert ended.out.startswith("no version is live, so nothing was scored; make version 1: retrim retrain")
+    assert ended.out.startswith("no version is live, so nothing was predicted; train version 1: retrim retrain")
 
 
 def test_a_table_of_predictions_that_is_away_changes_no_exit_code(
@@ -269,16 +269,15 @@ def test_a_batch_set_aside_is_a_record_too(ask: Ask, with_rows: World) -> None:
 WRONG = {
     "polish": "error: unknown command 'polish'; known: ",
     "staus": "Did you mean 'status'?",
-    "report": "error: unknown command 'report'; type `retrim status --html FILE`",
-    "predictions": "error: unknown command 'predictions'; type `retrim predict --show`",
-    "explain 7": "error: unknown command 'explain'; type `retrim versions explain`",
-    "list": "error: unknown command 'list'; type `retrim batch list` or `retrim token list`",
+    "report": "error: unknown command 'report'; use `retrim status --html FILE`",
+    "predictions": "error: unknown command 'predictions'; use `retrim predict --show`",
+    "explain 7": "error: unknown command 'explain'; use `retrim versions explain`",
+    "list": "error: unknown command 'list'; use `retrim batch list` or `retrim token list`",
     "batch lst": "error: unknown command 'lst'; known: audit, drop, list, redate, release, show, withdraw. "
     "Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
     "versions reproduce": "error: missing argument 'N'; see `retrim versions reproduce --help`",
-    "versions reproduce x": "error: 'x' is not a version number; write 7, for example; list them with `retrim "
-    "versions`",
+    "versions reproduce x": "error: 'x' is not a version number, such as 7; list the versions with `retrim versions`",
     "versions reproduce 7": "error: generated has no version 7; list them with `retrim versions`",
     "versions rollback": "error: missing option '--reason'; see `retrim versions rollback --help`",
     "versions rollback --reason late": "error: generated has no live version; train version 1 with `retrim retrain`",
@@ -289,12 +288,12 @@ WRONG = {
         "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest"
     ),
     "why 2020-01-01": "error: no decision has been made yet; run `retrim check` or `retrim retrain`",
-    "ingest gone.csv": "error: gone.csv does not exist; name a file",
+    "ingest gone.csv": "error: gone.csv does not exist; specify a CSV",
     "ingest expectations": "error: expectations is a folder; specify a single CSV",
     "profile": "error: no rows had landed by ",
-    "profile --target y": "error: --target describes a raw file; name that file with --data FILE. ",
+    "profile --target y": "error: --target describes a raw file; pass that file with --data FILE. ",
     "profile --data gone.csv": "error: --data needs the column to predict; add --target COL",
-    "profile --data gone.csv --target y": "error: gone.csv does not exist; name a file",
+    "profile --data gone.csv --target y": "error: gone.csv does not exist; specify a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, but --data",
     "batch show abc": "error: no landed batch has an id that begins with 'abc'; list landed batches with "
     "`retrim batch list`, and those in quarantine with `retrim batch list --quarantined`",
@@ -382,7 +381,7 @@ def test_a_time_in_the_future_is_wrong_use(call: str, ask: Ask, world: World) ->
     # A check or a run of the year 2999 would be the newest one for ever: no later one would ever act.
     ended = ask(world.root, *call.split(), "2999-01-01")
 
-    assert (ended.code, "'2999-01-01' is in the future; give a time up to now" in ended.err) == (2, True)
+    assert (ended.code, "'2999-01-01' is in the future; pass a time no later than now" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize("text", ["5", "10/11/2012", "May"])

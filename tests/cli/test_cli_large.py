@@ -49,7 +49,7 @@ def test_it_says_so_first_and_gives_a_line_a_batch(ask: Ask) -> None:
     assert (code, err) == (0, "")
     assert [name in first for name in ("good.csv", " 192 rows", f" {len(lines)} batches")] == [True] * 3
     assert lines[1].startswith("landed: ")
-    assert f", piece 2 of {len(lines)}, from row " in lines[1]
+    assert f", chunk 2 of {len(lines)}, from row " in lines[1]
 
 
 def test_one_piece_set_aside_ends_with_2_and_names_the_row_of_the_file(ask: Ask) -> None:
@@ -57,7 +57,7 @@ def test_one_piece_set_aside_ends_with_2_and_names_the_row_of_the_file(ask: Ask)
 
     assert code == 2
     assert "row 80, '2000.0'" in err
-    assert out.count("landed: ") == out.count(", piece ") > 3
+    assert out.count("landed: ") == out.count(", chunk ") > 3
     assert err.count("quarantined: ") == 1
 
 
@@ -75,9 +75,9 @@ def test_what_is_left_out_is_said(ask: Ask, desk: Desk) -> None:
     code, _, err = ask("other.csv")
 
     assert code == 2
-    pieces = re.search(r"piece 1 of (\d+)", err)
+    pieces = re.search(r"chunk 1 of (\d+)", err)
     assert pieces is not None
-    assert f" {int(pieces[1]) - 1} pieces " in err
+    assert f" {int(pieces[1]) - 1} chunks " in err
 
 
 def test_an_ordinary_file_has_the_record_that_it_always_had(ask: Ask, desk: Desk) -> None:

@@ -131,5 +131,5 @@ def test_before_the_first_version_it_says_what_to_do(tmp_path: Path) -> None:
     page = find_page(desk.workspace, now=desk.day(1))
 
     assert page.pictures == ()
-    assert ("to do", "land rows: retrim ingest FILE; then make version 1: retrim retrain") in page.facts
+    assert ("to do", "land rows: retrim ingest FILE; then train version 1: retrim retrain") in page.facts
     assert "No check has been made yet" in page_html(page)

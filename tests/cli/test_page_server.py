@@ -78,8 +78,12 @@ def test_it_shows_the_state_of_the_moment_and_what_may_be_done(visitor: Visitor)
 @pytest.mark.parametrize(
     ("action", "fields", "words"),
     [
-        ("rollback", {"value": "1"}, "Nothing was done, because no reason was given. Give one."),
-        ("rollback", {"value": "1", "reason": "  "}, "Nothing was done, because no reason was given. Give one."),
+        ("rollback", {"value": "1"}, "Nothing was done, because no reason was given. Enter a reason, then try again."),
+        (
+            "rollback",
+            {"value": "1", "reason": "  "},
+            "Nothing was done, because no reason was given. Enter a reason, then try again.",
+        ),
         ("rollback", {"value": "one", "reason": "why"}, "is not a version number"),
         ("rollback", {"value": "9" * 5000, "reason": "why"}, "is not a version number"),
         ("rollback", {"value": "9", "reason": "why"}, "Nothing was done:"),
@@ -154,7 +158,7 @@ def test_a_retraining_is_started_in_a_process_of_its_own(visitor: Visitor, monke
     status, text = visitor.ask("POST", "/retrim/retrain", reason="new prices")
 
     assert status == HTTPStatus.OK
-    assert said(text).startswith("A retraining has been started")
+    assert said(text).startswith("A retraining has started")
     assert started == [
         ("retrain", "--as-of", visitor.desk.day(15).isoformat(), "--by", "tester", "--reason", "new prices")
     ]
@@ -176,7 +180,7 @@ def test_a_rollback_is_done_and_kept_with_the_reason(visitor: Visitor) -> None:
     status, text = visitor.ask("POST", "/retrim/rollback", value="1", reason="the north is <worse>")
     last = visitor.desk.workspace.store.releases(visitor.desk.workspace.model)[-1]
 
-    assert (status, said(text)) == (HTTPStatus.OK, "Version 1 is live again; 2 was before")
+    assert (status, said(text)) == (HTTPStatus.OK, "Version 1 is live again instead of version 2")
     assert (last.version, last.actor, last.reason) == (1, "tester", "the north is <worse>")
     assert "<worse>" not in text
 

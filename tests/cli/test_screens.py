@@ -54,7 +54,7 @@ class TestTheFirstSteps:
         assert first_steps(landed=True) == NEXT_STEP
 
     def test_are_not_said_again_where_a_first_version_was_refused(self) -> None:
-        assert "was not made" in str(first_steps(last=self.refused))
+        assert "was not trained" in str(first_steps(last=self.refused))
         assert "land rows" not in str(first_steps(last=self.refused))
 
     @pytest.mark.parametrize(

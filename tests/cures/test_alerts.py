@@ -73,7 +73,7 @@ def test_what_waits_is_sent_by_command(session: Session, monkeypatch: pytest.Mon
         monkeypatch.setenv("RETRIM_ALERTS", address)
         first, second = (session.says("alerts send", code=0) for _ in range(2))
 
-    assert (first.endswith(": sent"), second, len(taken)) == (True, "nothing is due", 1)
+    assert (first.endswith(": sent"), second, len(taken)) == (True, "no alert is due", 1)
 
 
 @pytest.mark.cures("and {} more: `retrim alerts` lists them")

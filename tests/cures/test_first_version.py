@@ -27,9 +27,9 @@ DEADLINE_SECONDS = 180
 OWN_SERVER = {"RETRIM_PREFECT_URL": "", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 NOW = 25  # day of version 1
 WITH_A_VERSION = {
-    "predict": "no version is live, so nothing was scored; make version 1: retrim retrain",
-    "versions": "no version yet; make the first: retrim retrain",
-    "versions log": "nothing was released yet; make version 1: retrim retrain",
+    "predict": "no version is live, so nothing was predicted; train version 1: retrim retrain",
+    "versions": "there is no version yet; train the first: retrim retrain",
+    "versions log": "no version has been released yet; train version 1: retrim retrain",
     "versions rollback --reason late": "has no live version; train version 1 with `retrim retrain`",
     "versions fairness": "there is no version yet; train the first one: retrim retrain",
     "versions explain 100": "is live; choose one with --version N, or train one: retrim retrain",
@@ -126,7 +126,7 @@ def flow_signs(world: World) -> set[str]:
     return {file.name for file in world.workspace.paths.runs.glob("flow-*.lock")}
 
 
-@pytest.mark.cures("next: retrim retrain", "version {}; see `retrim versions`, `retrim ui`")
+@pytest.mark.cures("next: retrim retrain", "version {}; see `retrim versions` or `retrim ui`")
 def test_init_leads_to_a_version_that_is_shown(story: Story, cure: Cure) -> None:
     cure.is_asked(story.init)
     cure.is_asked(story.made)
@@ -142,7 +142,7 @@ def opened_pages(world: World) -> int:
     try:
         assert running.stdout is not None
         address = next(word for word in running.stdout.readline().split() if word.startswith("http"))
-        file = running.stdout.readline().partition("the line in ")[2].partition(";")[0]
+        file = running.stdout.readline().partition("password in ")[2].partition(";")[0]
         login = (world.root / file).read_text(encoding="utf-8").strip()
         store = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         store.add_password(None, address, "retrim", login)
@@ -163,9 +163,9 @@ def opened_pages(world: World) -> int:
 
 
 @pytest.mark.cures(
-    "the Prefect server at {} no longer answers; check that it runs. The next `retrim check` or `retrim retrain` "
-    "finishes the interrupted run",
-    "stopped; a retraining that was under way is finished by the next `retrim check` or `retrim retrain`",
+    "the Prefect server at {} no longer responds; check that it is running. The next `retrim check` or `retrim "
+    "retrain` finishes the interrupted run",
+    "stopped; the next `retrim check` or `retrim retrain` finishes a retraining that was in progress",
     "; `retrim check` resumes it",
     "its run has the state {}: `retrim check` finishes it",
 )
@@ -212,7 +212,7 @@ def test_the_note_in_mlflow_names_the_command_that_writes_the_card(story: Story,
     assert "<html" in (world.root / "var" / "card.html").read_text(encoding="utf-8").lower()
 
 
-@pytest.mark.cures("A season shows as drift too. Alarms of a check are calibrated, this is not: retrim check.")
+@pytest.mark.cures("These effects are not calibrated; for calibrated alarms: retrim check.")
 def test_the_page_of_the_profile_names_the_check(story: Story, cure: Cure) -> None:
     printed(story.world, "profile --to var/page.html")
     cure.is_asked((story.world.root / "var" / "page.html").read_text(encoding="utf-8"))
@@ -221,7 +221,7 @@ def test_the_page_of_the_profile_names_the_check(story: Story, cure: Cure) -> No
 
 @pytest.mark.cures(
     "no policies have been backtested here yet; backtest them with: retrim policy backtest",
-    "switch one on: retrim policy set NAME",
+    "apply a policy: retrim policy set NAME",
 )
 def test_a_policy_is_set_once_it_was_tried(story: Story, cure: Cure) -> None:
     world = story.world

@@ -74,7 +74,7 @@ def now(desk: Desk, day: float) -> str:
 @pytest.mark.cures(
     "`retrim retrain --reason ...`, or without a run `retrim policy acknowledge --reason ...`",
     "a person: `retrim retrain --reason ...`; or another rule in its place",
-    "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY",
+    "waits for a person: retrim retrain, or if no run is needed: retrim policy acknowledge --reason WHY",
 )
 @pytest.mark.parametrize("way", ["retrain", "settle", "another rule"])
 def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: Sit, cure: Cure) -> None:
@@ -92,7 +92,7 @@ def test_what_is_held_is_answered_by_either_command(desk: Desk, way: str, sit: S
     cure.is_done(session.says("status", code=0))
 
 
-@pytest.mark.cures("kept as: retrim why {}")
+@pytest.mark.cures("show it: retrim why {}")
 def test_an_answer_is_shown_by_the_command_that_it_names(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
     said = session.says(f"policy acknowledge --reason 'town fair' {now(desk, 12.5)}", code=0)
@@ -139,7 +139,7 @@ def test_after_a_rollback_a_check_makes_it_answerable(tmp_path: Path, sit: Sit, 
 
 
 @pytest.mark.cures(
-    "version {} for a person, until {}: retrim versions approve {} --reason ..., or reject",
+    "version {} waits for approval until {}: retrim versions approve {} --reason ..., or reject",
     "{}; waits until {} for a person: `retrim versions approve {} --reason ...`, "
     "or `retrim versions reject {} --reason ...`",
     "an answer: `retrim versions approve` or `retrim versions reject`; or `retrim retrain`",
@@ -182,7 +182,7 @@ def test_what_was_answered_is_another_models_and_status_names_what_waits(asked: 
     cure.is_done(session.says(f"versions approve 3 --reason 'looked at it' {now(asked, 15)}", code=0))
 
 
-@pytest.mark.cures("The evidence of a line, in var/demo: retrim why DATE")
+@pytest.mark.cures("Evidence for a line, in var/demo: retrim why DATE")
 def test_the_evidence_of_a_line_of_the_demo_is_shown_by_its_date(desk: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(desk)
     checked = desk.check(12)

@@ -21,7 +21,7 @@ ROWS = "ingest rows.csv --arrived 2024-01-03"
 @pytest.mark.cures(
     "the arrival time {} is not after that of the last batch, {}; specify a later time, or, if the clock was fast "
     "when that batch arrived, correct its date: retrim batch redate",
-    "nothing was changed; to do it: retrim batch redate --yes",
+    "nothing was changed; to change the dates: retrim batch redate --yes",
 )
 def test_after_a_clock_that_ran_ahead_redate_lets_batches_land_again(session: Session, cure: Cure) -> None:
     params = load_params(session.folder / "params.yaml")
@@ -96,8 +96,8 @@ def test_labels_that_are_likely_wrong_are_landed_again(prepared: World, session:
 
 
 @pytest.mark.cures(
-    "! {} pieces are in quarantine, because they hold values that the newest rows do not: list them with `retrim "
-    "batch list --quarantined`; correct the file as `retrim batch show ID` says, and ingest it again"
+    "! {} chunks are in quarantine, because they contain values that do not occur in the newest rows. List them with "
+    "`retrim batch list --quarantined`, correct the file as `retrim batch show ID` says, and ingest it again"
 )
 def test_pieces_that_init_set_aside_are_corrected(session: Session, cure: Cure) -> None:
     trips = table(2400).astype({"km": "str"})

@@ -95,8 +95,8 @@ def test_an_import_is_judged_once_rows_have_landed(made: Desk, tmp_path: Path, c
 
 
 @pytest.mark.cures(
-    "version {} of {} was trained on the landed rows, so they must not be replaced; make another workspace: retrim "
-    "new DIR"
+    "version {} of {} was trained on the landed rows, so they must not be replaced; create a separate workspace: "
+    "retrim new DIR"
 )
 def test_another_set_up_than_that_of_a_version_is_made_in_another_workspace(
     made: Desk, tmp_path: Path, sit: Sit, cure: Cure

@@ -37,9 +37,9 @@ def looked(**columns: Callable[[pd.DataFrame], Any]) -> Callable[[Asked], str]:
 
 MAIL = {"type": "category", "role": "feature"}
 LOOKS = (
-    Case("data.columns.{}: role forbidden", {}, ({"data.columns.noise.role": "forbidden"},),
+    Case("set data.columns.{}.role to forbidden", {}, ({"data.columns.noise.role": "forbidden"},),
          looked(noise=lambda rows: 1.0)),
-    Case("{}, or reading.skip: no record holds it then; none of its values is on this page",
+    Case("{}, or add it to reading.skip, so that no record contains it; this page shows none of its values",
          {"data.columns.mail": MAIL},
          ({"data.columns.mail.role": "forbidden"}, {"reading.skip": ["mail"], "data.columns.mail": GONE}),
          looked(mail=lambda rows: [f"person{number}@example.org" for number in range(len(rows))])),

@@ -26,16 +26,17 @@ from tests.gate import test_gate_size
 
 SELECT = {"step": "select_uncorrelated", "columns": ["level", "slope", "noise"], "at_most": 0.5}
 ACCEPTED: dict[str, tuple[str, Settings]] = {
-    "; if you need a yes or no, state in decide.threshold what each error costs": (
+    ". If you need a yes or no, set the cost of each error in decide.threshold": (
         "binary", {"decide.threshold": {"false_positive": 1.0, "false_negative": 5.0}}),
-    "let a sliding window compete: train.windows": ("regression", {"train.windows": ["all", "sliding"]}),
-    "compare with a year before; train.windows: [all, sliding]": (
+    "add a sliding window to train.windows": ("regression", {"train.windows": ["all", "sliding"]}),
+    "compare with the year before, or set train.windows to [all, sliding]": (
         "regression", {"train.windows": ["all", "sliding"]}),
-    "judge.loss: log_loss, and no accuracy under judge.metrics": (
+    "set judge.loss to log_loss, and leave accuracy out of judge.metrics": (
         "binary", {"judge.loss": "log_loss", "judge.metrics": ["log_loss", "auc"]}),
-    "models accept missing values, or prepare.steps fill them": (
+    "models accept missing values, or prepare.steps can fill them": (
         "regression", {"prepare.steps": [{"step": "fill_median", "columns": ["level"]}]}),
-    "drop one with prepare.steps, such as select_uncorrelated": ("regression", {"prepare.steps": [SELECT]}),
+    "add a step to prepare.steps that drops columns, such as select_uncorrelated": (
+        "regression", {"prepare.steps": [SELECT]}),
     "set RETRIM_BACKUP and schedule.backup": ("regression", {"schedule.backup": "0 2 * * *"}),
     "retrim backup, and set schedule.backup": ("regression", {"schedule.backup": "1D"}),
 }  # fmt: skip
@@ -74,7 +75,7 @@ def test_a_key_tells_rows_that_were_sent_twice(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_is_tried_is_written_as_the_error_says() -> None:
-    with pytest.raises(BadInputError, match=r"is not KEY=VALUE; write, for example, train\.windows=\[sliding\]"):
+    with pytest.raises(BadInputError, match=r"is not of the form KEY=VALUE, such as train\.windows=\[sliding\]"):
         assignments(["train.windows"])
 
     assert assignments(["train.windows=[sliding]"]) == {"train.windows": ["sliding"]}
@@ -138,12 +139,16 @@ def committed(root: Path) -> str:
 
 
 APART = {
-    "if a row was sent twice, name what tells rows apart: data.key": test_a_key_tells_rows_that_were_sent_twice,
-    "{} is not KEY=VALUE; write, for example, train.windows=[sliding]": (
+    "if a row was sent twice, list the columns that identify a row in data.key": (
+        test_a_key_tells_rows_that_were_sent_twice
+    ),
+    "{} is not of the form KEY=VALUE, such as train.windows=[sliding]": (
         test_a_setting_that_is_tried_is_written_as_the_error_says
     ),
-    "read as {}; change reading.dates if that is wrong": (test_dates_that_were_read_the_wrong_way_are_read_as_declared),
-    "later than now; data.times_ahead, if rows are known before their event": (
+    "read as {}; if this is wrong, change reading.dates": (
+        test_dates_that_were_read_the_wrong_way_are_read_as_declared
+    ),
+    "later than now; if rows are known before their event, set data.times_ahead": (
         test_rows_known_before_their_event_land_once_it_is_said_how_long
     ),
     "split.judge_rows: {}": test_gate_size.test_each_setting_that_is_named_would_show_it,

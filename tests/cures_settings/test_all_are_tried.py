@@ -12,11 +12,11 @@ from tests.cures_settings.test_cures_settings import CASES
 TRIED = (*(case.says for case in CASES), *ACCEPTED, *APART)
 DESCRIBES = {
     "left out by data.rows": "counts rows, in the audit and after a score",
-    "cut off, reading.trim: true": "what init declared",
-    "all become UTC; those that name none are read as reading.zone": "how init takes times",
-    "train.balance: null, as the loss judges probabilities": "what init declared, and why",
+    "removed; declared, reading.trim: true": "what init declared",
+    "all are converted to UTC; times without a zone are read in reading.zone": "how init takes times",
+    "train.balance: null, because the loss judges probabilities": "what init declared, and why",
     "judge.loss: {}": "what init declared",
-    "reading.skip: it is never kept": "what was declared of a column that a profile leaves out",
+    "listed in reading.skip, so it is never stored": "what was declared of a column that a profile leaves out",
     "try: a recipe from the middle of tune.space": "says what goes on",
     "retrain.refit_after: version {} was promoted, and its recipe is fitted on all mature rows": "why a run begins",
     "rows (split.judge_rows) are too few to show its gain": "says what is so; the gate's size tries what would do",

@@ -140,7 +140,7 @@ def test_in_what_lies_in_a_room(world: World, folder: str, monkeypatch: pytest.M
     check_pins(run_directory)
     path = next(each for each in sorted((run_directory.root / "data" / folder).rglob("*")) if each.is_file())
 
-    with flipped(path), pytest.raises(BadInputError, match=rf"data/{folder} .*pinned.*make another"):
+    with flipped(path), pytest.raises(BadInputError, match=rf"data/{folder} .*pinned.*create a new one"):
         check_pins(run_directory)
 
 

@@ -82,7 +82,7 @@ class TestAChain:
         assert (again["ancestors"], again["proved"]) == ([], True)
         assert ancestors(world.workspace, 2) == [1]
 
-    @pytest.mark.cures("without an attestation: prove it before with `retrim versions reproduce N --prove`")
+    @pytest.mark.cures("without an attestation; to include one, first run `retrim versions reproduce N --prove`")
     def test_gives_an_export_its_attestation(self, world: World, unproved: str, chain: Any, cure: Cure) -> None:
         cure.is_asked(unproved)
         exported = world.retrim("versions", "export", "2", "--to", str(world.root / "var" / "proved.tar")).stdout
@@ -93,7 +93,7 @@ class TestAChain:
     def test_asks_for_a_proof(self, world: World) -> None:
         refused = world.retrim("versions", "reproduce", "2", "--chain", code=2)
 
-        assert "write `retrim versions reproduce N --prove --chain`" in refused.stderr
+        assert "run `retrim versions reproduce N --prove --chain`" in refused.stderr
 
 
 class TestAnAttestation:

@@ -205,7 +205,8 @@ class TestReproduce:
         assert reproduced == {**SAME, "version": 1, "proved": False}
 
     @pytest.mark.cures(
-        "It can be rebuilt from these, byte for byte on the same platform: retrim versions reproduce {}."
+        "This version can be rebuilt from these inputs, byte for byte on the same platform: retrim versions reproduce "
+        "{}."
     )
     def test_makes_again_what_the_card_says_can_be(
         self, world: World, reproduced: dict[str, object], cure: Cure

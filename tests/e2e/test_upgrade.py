@@ -148,8 +148,8 @@ def test_it_waits_until_the_schedule_is_stopped(third: World, cure: Cure) -> Non
 
 
 @pytest.mark.cures(
-    "a run of this workspace is not finished, and only the code that started it can finish it: let `retrim check` of "
-    "retrim {} finish it (`retrim versions environment N` of the live version has it), then upgrade"
+    "a run of this workspace is not finished, and only retrim {}, which started it, can finish it; run `retrim check` "
+    "of retrim {} in the environment that `retrim versions environment N` builds for the live version, then upgrade"
 )
 def test_a_run_that_began_is_finished_first(third: World, cure: Cure) -> None:
     workspace = third.workspace

@@ -59,7 +59,7 @@ def test_nothing_is_proposed_where_no_forecast_is_asked_for() -> None:
     [
         ({"ahead": "soon"}, "--ahead: 'soon' is not a span of time"),
         ({"ahead": "0h"}, "--ahead: '0h' is zero"),
-        ({"ahead": None, "known_ahead": ("km",)}, "needs --ahead SPAN, which says how early"),
+        ({"ahead": None, "known_ahead": ("km",)}, "needs --ahead SPAN, which says how long before"),
     ],
 )
 def test_a_horizon_that_is_none_is_refused(wishes: dict[str, Any], said: str) -> None:

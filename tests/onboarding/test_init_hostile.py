@@ -82,5 +82,5 @@ def test_a_column_called_as_label_times_are_is_no_target_and_no_key() -> None:
     named = table().rename(columns={"minutes": "label_time"})
     counted = table(label_time=range(ROWS))
 
-    assert "rename it" in outcome(csv(named), {"target": "label_time"})
+    assert "rename the target column" in outcome(csv(named), {"target": "label_time"})
     assert outcome(csv(counted), {"target": "minutes"}) == "settings"

@@ -74,8 +74,8 @@ class TestTheMeasuredHorizon:
         )
 
         assert drafted.data.label_horizon == "2D"
-        assert "the least loss" in said(drafted, "horizon")
-        assert "the least loss" in drafted.choices["data", "label_horizon"].why
+        assert "the lowest loss" in said(drafted, "horizon")
+        assert "the lowest loss" in drafted.choices["data", "label_horizon"].why
 
     def test_waits_where_slow_answers_are_other_answers(self) -> None:
         frame = slowing(rows=2000, late=np.full(2000, 2), more=0.5)

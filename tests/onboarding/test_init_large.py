@@ -52,7 +52,7 @@ def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: WorkspacePa
     assert looked.large is not None
     assert len(looked.large.counts) > op.LOOKED
     assert looked.raw.rows == sum(looked.large.counts[-op.LOOKED :])
-    seen = f"the file has {ROWS} rows, of which the last {looked.raw.rows} were looked at"
+    seen = f"the file has {ROWS} rows, of which the last {looked.raw.rows} were inspected"
     assert looked.drafted.notes[0].seen == seen
     assert sum(batch.rows for batch in batches) == ROWS
     assert len({batch.arrived for batch in batches}) == 1

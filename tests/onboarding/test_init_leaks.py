@@ -169,7 +169,7 @@ def test_rows_of_few_values_are_alike_by_chance_and_no_leak() -> None:
     drafted = looked_at(csv(table(km=few, minutes=few + np.random.default_rng(8).integers(0, 3, ROWS))))
 
     assert drafted.leaks == []
-    assert "alike by chance" in said(drafted, "duplicates")
+    assert "identical by chance" in said(drafted, "duplicates")
 
 
 def test_an_entity_with_one_answer_is_a_leak() -> None:
@@ -265,7 +265,7 @@ class TestAllowing:
             )
 
     def test_a_stop_shows_what_a_model_without_the_leak_leans_on(self, workspace: WorkspacePaths, file: str) -> None:
-        with pytest.raises(RefusedError, match=r"Without: leans on: .*\bkm\b"):
+        with pytest.raises(RefusedError, match=r"Without the leak: leans on: .*\bkm\b"):
             inspect_table(
                 workspace, file, InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
             )

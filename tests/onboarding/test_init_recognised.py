@@ -356,7 +356,7 @@ class TestTimes:
         drafted = looked_at(csv(table(at=None)))
 
         assert drafted.data.time == drafted.reading.arrival == "arrived at"
-        assert "Lost: seasons" in said(drafted, "no event time")
+        assert "in order of arrival: seasons" in said(drafted, "no event time")
 
     def test_rows_without_a_time_are_left_out_and_counted(self) -> None:
         at = hours().astype("str").mask(pd.Series(range(ROWS)) < 3, "")

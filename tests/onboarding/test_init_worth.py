@@ -27,7 +27,7 @@ def test_what_the_gate_may_promote_all_the_same_is_explained() -> None:
     newest = -drafted.choices["split", "judge_rows"].value
     gain = 1 - drafted.worth.model[newest:].mean() / drafted.worth.others["mean"][newest:].mean()
 
-    assert f"newest {-newest} (" in told
+    assert f"the {-newest} newest rows. " in told
     assert f"{gain:.1%} over" in told
 
 

@@ -133,7 +133,7 @@ def test_rows_of_a_raw_file_are_put_in_order_of_time() -> None:
 def test_a_personal_column_of_a_raw_file_is_named_and_not_shown() -> None:
     look = raw(table(mail=[f"zzqx{number}@example.org" for number in range(400)]))
 
-    assert look.table.left_out == {"mail": "looks like a mail address"}
+    assert look.table.left_out == {"mail": "looks like an email address"}
     assert not re.search("zzqx", "\n".join(map(str, findings(look))))
 
 

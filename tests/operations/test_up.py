@@ -132,9 +132,9 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
     _until(lambda: all(is_back(part) for part in PARTS), process, log)
     after = {part: read_states(installation)[part].pid for part in PARTS}
     _until(lambda: all(pd.Timestamp(_checks(world)[-1].at) > killed for world in worlds), process, log)
-    _until(lambda: "answers at" in log.read_text(encoding="utf-8"), process, log)
+    _until(lambda: "is served at" in log.read_text(encoding="utf-8"), process, log)
     shown_again = _show(first, folder)
-    served = next(line for line in log.read_text(encoding="utf-8").splitlines() if "answers at" in line)
+    served = next(line for line in log.read_text(encoding="utf-8").splitlines() if "is served at" in line)
     pids = {part: read_states(installation)[part].pid for part in PARTS}
     live = next(world for world in worlds if f"version 1 of {world.workspace.model}" in served)
     with asked_again_and_again(installation.ports.serve, live) as answers:

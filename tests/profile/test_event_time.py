@@ -22,13 +22,13 @@ def test_a_name_decides_first() -> None:
 def test_the_file_is_sorted_by_it() -> None:
     found = likeliest({"member_since": SORTED - days(10, 300), "ordered": SORTED})
 
-    assert found == ("ordered", "by which the file is sorted")
+    assert found == ("ordered", "the file is sorted by it")
 
 
 def test_what_comes_of_an_event_comes_after_it() -> None:
     closed, opened = MIXED + days(0, 90), MIXED
 
-    assert likeliest({"closed": closed, "opened": opened}) == ("opened", "before closed in nearly every row")
+    assert likeliest({"closed": closed, "opened": opened}) == ("opened", "earlier than closed in nearly every row")
     assert likeliest({"paid": closed + days(0, 9), "closed": closed, "opened": opened})[0] == "opened"
 
 

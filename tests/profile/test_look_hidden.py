@@ -79,7 +79,7 @@ def test_a_column_whose_values_a_sample_holds_few_of_is_judged_on_all_rows() -> 
     mail = [MAIL[row // 4 % 24] if row % 4 == 0 else MAIL[24] for row in range(ROWS)]
     look = looked({"mail": mail, "n": HIDDEN["n"]}, answers(ROWS), rows=20)
 
-    assert look.shown["mail"].hidden == "looks like a mail address"
+    assert look.shown["mail"].hidden == "looks like an email address"
     assert "zzqx" not in everything(look)
 
 

@@ -15,7 +15,7 @@ from retrim.retraining.card import HTML, MARKDOWN, CardPages, keep_card, make_ca
 from tests.builders.desk import TUNED, Desk, make_desk
 
 TASKS = ("regression", "binary")
-ENDED = "Its boosting ended at round"
+ENDED = "Boosting stopped at round"
 
 
 def twelve_days(folder: Path, **given: Any) -> Desk:
@@ -210,7 +210,7 @@ def test_a_version_that_was_refused_has_a_card_too(tmp_path: Path) -> None:
     pages = make_card(desk.workspace, 2, pictures={})
 
     assert "- **status**: never live: " in pages.markdown
-    assert "No check was made while it was live." in pages.markdown
+    assert "No check has run while this version was live." in pages.markdown
 
 
 def test_the_first_version_has_a_card_before_anything_went_live(tmp_path: Path) -> None:
@@ -235,8 +235,8 @@ def test_a_bundle_from_before_slices_and_contributions_still_has_a_card(tmp_path
         connection.execute(sa.update(VERSIONS).values(bundle=folder_digest(folder)))
     pages = make_card(desk.workspace, 1, pictures=None)
 
-    assert "This bundle keeps no losses by slice." in pages.markdown
-    assert "the importance is that of the splits alone" in pages.markdown
+    assert "The bundle contains no losses by slice." in pages.markdown
+    assert "the importance is based on the splits alone" in pages.markdown
 
 
 def test_a_bundle_that_was_altered_has_no_card(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def gate(facts: Facts) -> CardSection:
     """Every check of the gate, what it could have seen, and the losses of all models."""
     verdict = facts.verdict
     word = "promoted" if verdict.promote else "refused"
-    sentences = [f"The gate {word} it: {verdict.reason}."]
+    sentences = [f"The gate {word} this version: {verdict.reason}."]
     if verdict.detectable is not None:
         sentences.append(f"Detectable gain: {verdict.detectable.text}.")
     sentences += [f"Note: {note}." for note in verdict.notes]
@@ -264,7 +264,7 @@ def gate(facts: Facts) -> CardSection:
         )
         for check in verdict.checks
     )
-    checks = CardTable(("check", "", "figure", "threshold", "interval", "in words"), rows, VERDICT, "Checks")
+    checks = CardTable(("check", "", "figure", "threshold", "interval", "explanation"), rows, VERDICT, "Checks")
     ranked = sorted(verdict.losses.items(), key=lambda item: (item[1], item[0]))
     losses = CardTable(("model", "mean loss"), tuple((name, told(loss)) for name, loss in ranked), VERDICT, "Losses")
     shown = tuple(Picture(name, title) for name, title in PICTURES[:1] if name in facts.pictures)
@@ -294,7 +294,7 @@ def _slices(sliced: SlicesRecord) -> CardTable:
     if all(each.saved is None for each in sliced.slices):
         rows = [row[: len(heads)] for row in rows]
     else:
-        heads, caption = (*heads, "champion", "below it by", "interval"), f"{caption}, and the champion's"
+        heads, caption = (*heads, "champion", "lower by", "interval"), f"{caption}, compared with the champion"
     return CardTable(heads, tuple(rows), SLICES, caption)
 
 
@@ -318,7 +318,7 @@ def calibration(facts: Facts) -> CardSection:
     points = zip(curve.said, curve.came, curve.low, curve.high, strict=True)
     rows = tuple((told(float(s)), told(float(c)), span(float(low), float(high))) for s, c, low, high in points)
     ideal = "the first column" if curve.ideal is None else told(curve.ideal)
-    caption = f"Tenths of the rows, by prediction; calibrated: {ideal}"
+    caption = f"Tenths of the rows, by prediction; ideal: {ideal}"
     table = CardTable((of, curve.what, "± 2 standard errors"), rows, JUDGED, caption)
     shown = (Picture("calibration.png", "Calibration"),) if "calibration.png" in facts.pictures else ()
     return CardSection("Calibration", "calibration", tables=(table,), pictures=shown)
@@ -338,11 +338,11 @@ def importance(facts: Facts) -> CardSection:
         )
         for name, gain in sorted(gains.items(), key=lambda item: (-weights.get(item[0], 0.0), -item[1], item[0]))
     )
-    sentence = "This version keeps no exact contributions."
+    sentence = "No exact contributions are stored for this version."
     if exact:
         sentence = (
-            f"Contributions are exact, for {exact.rows} of {exact.of} holdout rows, in units of the raw score; the "
-            "mean of their absolute values is the importance of a feature."
+            f"Contributions are exact, in units of the raw score, and were computed on {exact.rows} of {exact.of} "
+            "holdout rows. The importance of a feature is the mean of their absolute values."
         )
     heads = ("feature", "mean absolute contribution", "share", "share of the gain")
     shown = (Picture("importance.png", "Importance"),) if "importance.png" in facts.pictures else ()
@@ -388,45 +388,56 @@ def limits(facts: Facts) -> CardSection:
     verdict, view = facts.verdict, facts.view
     found = []
     if verdict.rows < facts.min_rows:
-        found.append(f"It was evaluated on {verdict.rows} holdout rows; the gate asks for {facts.min_rows}.")
+        found.append(
+            f"This version was evaluated on {verdict.rows} holdout rows, but the gate asks for {facts.min_rows}."
+        )
     if verdict.detectable is not None:
-        found.append(f"Differences from the champion below {verdict.detectable.gain:.1%} could not be told from noise.")
+        found.append(
+            f"Differences from the champion below {verdict.detectable.gain:.1%} could not be distinguished from noise."
+        )
     if len(facts.judged):
         unseen = int((facts.judged["actual"] < 0).sum()) if view.task == "multiclass" else 0
         if unseen:
-            found.append(f"{unseen} holdout rows have a class that was not seen in training; it is never predicted.")
+            found.append(f"{unseen} holdout rows are of classes not seen in training, which are never predicted.")
         if view.task == "multiclass":
             absent = [name for code, name in enumerate(view.classes) if not (facts.judged["actual"] == code).any()]
             if absent:
-                found.append(f"No holdout row has the class {told(absent)}: how well it is recognized is unknown.")
+                found.append(
+                    f"No holdout row is of these classes: {told(absent)}. How well they are recognized is unknown."
+                )
     recipe = facts.fit.recipe
     if recipe.model == "gbm" and recipe.rounds <= FEW_ROUNDS:
         found.append(
-            f"Its boosting ended at round {recipe.rounds}: more rounds raised the loss in the folds of its search, as "
-            "they do after a break in the data. It may use much less than the features offer."
+            f"Boosting stopped at round {recipe.rounds}, because more rounds raised the loss in the folds of the "
+            "search. This happens after a break in the data. The model may use only a small part of "
+            "what the features offer."
         )
     found += _by_slice(facts)
-    found.append("A category that was not seen in training counts as missing.")
+    found.append("Categories not seen in training are treated as missing.")
     until = facts.split.judged_until
-    found.append(f"It knows nothing of what happened after {told(until)}, where its holdout rows end.")
+    found.append(f"This version contains no information from after {told(until)}, where its holdout rows end.")
     if facts.importance is None:
-        found.append("No exact contributions are kept, so the importance is that of the splits alone.")
-    found.append(f"By its owner: {facts.said.limits or 'not said (card.limits in params.yaml)'}")
+        found.append("No exact contributions are stored, so the importance is based on the splits alone.")
+    found.append(f"Stated by the owner: {facts.said.limits or 'nothing yet (card.limits in params.yaml)'}")
     return CardSection("Known limits", "limits", tuple(found))
 
 
 def _by_slice(facts: Facts) -> list[str]:
     sliced = facts.slices
     if sliced is None:
-        return ["This bundle keeps no losses by slice."]
+        return ["The bundle contains no losses by slice."]
     looked = {each.column for each in sliced.slices}
     columns = [name for name in facts.view.features if name not in looked]
     said = [f"Slices with fewer than {facts.least_rows} holdout rows were not evaluated."]
     if columns:
-        said.append(f"No slice of {told(columns)} was evaluated: too few rows in each, or too many categories.")
+        said.append(
+            f"No slices of {told(columns)} were evaluated: they have too few rows, or there are too many categories."
+        )
     if worse := sliced.worse:
         names = "; ".join(f"{each.column} {each.name}" for each in worse[:5])
-        said.append(f"Its loss clearly exceeds the champion's in {len(worse)} of {len(sliced.slices)} slices: {names}.")
+        said.append(
+            f"The loss is clearly higher than the champion's in {len(worse)} of {len(sliced.slices)} slices: {names}."
+        )
     return said
 
 
@@ -443,8 +454,8 @@ def intended_use(facts: Facts) -> CardSection:
     """Owner and purpose as a person said them, and what the model does."""
     view, said = facts.view, facts.said
     pairs = [
-        ("owner", said.owner or "not said (card.owner in params.yaml)"),
-        ("purpose", said.purpose or "not said (card.purpose in params.yaml)"),
+        ("owner", said.owner or "not stated (card.owner in params.yaml)"),
+        ("purpose", said.purpose or "not stated (card.purpose in params.yaml)"),
         ("what it does", f"{TASKS[view.task]}: {view.target}"),
         ("classes", told(view.classes) if view.classes else None),
     ]
@@ -457,7 +468,7 @@ def data(facts: Facts) -> CardSection:
     pairs = [
         ("as of", facts.version.as_of),
         ("trained on", f"{fit.rows} rows, {told(fit.since)} to {told(fit.until)}"),
-        ("trained on before they were due", _early_in_words(fit.early)),
+        ("trained on before due", _early_in_words(fit.early)),
         ("training window", fit.window or facts.verdict.winner),
         ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}"),
         ("mature rows by part", split.rows),
@@ -477,7 +488,8 @@ def data(facts: Facts) -> CardSection:
 def _early_in_words(early: EarlyCounts | None) -> str | None:
     if early is None:
         return None
-    return f"{early.labelled} rows whose label came early, {early.waiting} without, weighted by class probability"
+    without = f"{early.waiting} without a label, weighted by class probability"
+    return f"{early.labelled} rows whose label came early; {without}"
 
 
 def preparation(facts: Facts) -> CardSection:
@@ -489,11 +501,13 @@ def preparation(facts: Facts) -> CardSection:
     for step in steps:
         settings = step.declared.arguments
         found = "; ".join(f"{name}: {told(value)}" for name, value in step.said.items())
-        gone = f"takes out {told(step.drops)}" if step.drops else ""
+        gone = f"drops {told(step.drops)}" if step.drops else ""
         cells = (told(settings) if settings else "", f"{len(step.makes)}", "; ".join(filter(None, (found, gone))))
         rows.append((step.declared.step, told(step.columns), *cells))
     heads = ("step", "columns", "settings", "columns made", "found")
-    sentence = "In this order, fitted on the training rows of the model, of each fold or of each earlier origin."
+    sentence = (
+        "The steps run in this order. They are fitted on the training rows of the model, fold or backtest origin."
+    )
     return CardSection("Preparation", "preparation", (sentence,), (CardTable(heads, tuple(rows), VIEW),))
 
 
@@ -517,7 +531,8 @@ def lineage(facts: Facts) -> CardSection:
         ("platform", found.platform),
     ]
     sentence = (
-        f"It can be rebuilt from these, byte for byte on the same platform: retrim versions reproduce {facts.number}."
+        "This version can be rebuilt from these inputs, byte for byte on the same platform: "
+        f"retrim versions reproduce {facts.number}."
     )
     return CardSection("Lineage", "lineage", (sentence,), (facts_table(pairs, "store: versions"),))
 
@@ -528,11 +543,11 @@ def training(facts: Facts) -> CardSection:
     decided = {} if backtest is None or backtest.decide is None else backtest.decide
     pairs = [
         ("mode", facts.version.made_from.mode or (None if found is None else found.mode)),
-        ("kind of model", recipe.model),
+        ("estimator", recipe.model),
         ("loss", recipe.loss),
         ("challengers that competed", ", ".join(sorted(facts.verdict.metrics)) or None),
         ("winner", facts.verdict.winner),
-        ("trials of the search", facts.trials or None),
+        ("search trials", facts.trials or None),
         ("classes", _balanced_in_words(recipe.balance)),
         ("decision", _decided_in_words(decided.get(facts.verdict.winner))),
         ("seed", recipe.seed),
@@ -555,7 +570,7 @@ def training(facts: Facts) -> CardSection:
         heads = ("from", "until", "rows", *(f"{backtest.loss}, {name}" for name in names))
         tables.append(CardTable(heads, rows, BACKTEST, "Backtest: the recipe refitted at earlier origins"))
     pictures = [Picture("loss_over_folds.png", "Loss over the origins of the backtest")]
-    pictures += [Picture("hyperparameter_importance.png", "What moved the loss during the search")]
+    pictures += [Picture("hyperparameter_importance.png", "What affected the loss during the search")]
     shown = tuple(each for each in pictures if each.name in facts.pictures)
     return CardSection("How it was made", "made", tables=tuple(tables), pictures=shown)
 
@@ -563,17 +578,17 @@ def training(facts: Facts) -> CardSection:
 def _balanced_in_words(balance: str | None) -> str | None:
     if balance is None:
         return None
-    how = "weighed alike" if balance == "weights" else "sampled to the rows of the rarest"
-    return f"{how} in the fit; probabilities corrected to the shares of the training rows"
+    how = "weighted equally" if balance == "weights" else "sampled down to the size of the rarest class"
+    return f"{how} in the fit; probabilities corrected to the class shares of the training rows"
 
 
 def _decided_in_words(chosen: ChosenThreshold | None) -> str | None:
     if chosen is None:
         return None
     return (
-        f"selected from a probability of {told(chosen.threshold)}; mean cost {told(chosen.cost)} on {chosen.rows} "
-        f"backtest rows, {told(chosen.expected_cost)} from {told(chosen.expected)}, which exact probabilities would "
-        "require"
+        f"selected from a probability of {told(chosen.threshold)}, with a mean cost of {told(chosen.cost)} on "
+        f"{chosen.rows} backtest rows; if probabilities were exact, from {told(chosen.expected)}, with a mean cost of "
+        f"{told(chosen.expected_cost)} on these rows"
     )
 
 
@@ -583,8 +598,8 @@ NAMES = {
     "release_checks": "Release checks",
     "approval": "Approval",
     "probation": "Probation",
-    "proof": "Proof that it can be rebuilt",
-    "card": "Cards that were kept",
+    "proof": "Proof of the rebuild",
+    "card": "Stored cards",
     "imported": "Import",
 }
 
@@ -597,7 +612,7 @@ def releases(facts: Facts) -> CardSection:
         if facts.number in (row.version, row.previous)
     )
     if not rows:
-        return CardSection("Releases", "releases", ("It was never live.",))
+        return CardSection("Releases", "releases", ("This version was never live.",))
     heads = ("move", "at", "action", "live after it", "by", "reason")
     return CardSection("Releases", "releases", tables=(CardTable(heads, rows, f"{STORE}releases"),))
 
@@ -653,7 +668,7 @@ def _brief(value: Any) -> str:
 def drift(facts: Facts) -> CardSection:
     """The checks at which it was live: rows, loss, what had drifted, what was decided."""
     if not facts.checks:
-        return CardSection("Since it went live", "since", ("No check was made while it was live.",))
+        return CardSection("Since it went live", "since", ("No check has run while this version was live.",))
     rows = []
     for check in facts.checks:
         record = check.record
@@ -671,9 +686,9 @@ def drift(facts: Facts) -> CardSection:
     before = facts.verdict.losses.get(facts.verdict.winner)
     drifted = sum(1 for row in rows if row[4] != "none")
     sentence = (
-        f"{len(rows)} check{'' if len(rows) == 1 else 's'} while it was live, {drifted} with drift over a limit; "
+        f"{len(rows)} check{'' if len(rows) == 1 else 's'} while this version was live, {drifted} with drift over a "
+        f"limit. Its mean loss on the holdout rows: {told(before)}."
     )
-    sentence += f"its mean loss on the holdout rows: {told(before)}."
     heads = ("check", "rows with new labels", "mean loss", "interval", "drift over its limit", "decision")
     return CardSection(
         "Since it went live", "since", (sentence,), (CardTable(heads, tuple(rows), f"{STORE}decisions"),)
@@ -723,7 +738,9 @@ def _status(facts: Facts) -> str:
     if not spans:
         return "never live: " + ("the gate promoted it" if facts.verdict.promote else "the gate refused it")
     since_, until = spans[-1]
-    return f"live since {told(since_)}" if until is None else f"not live; it was from {told(since_)} to {told(until)}"
+    return (
+        f"live since {told(since_)}" if until is None else f"not live; it was live from {told(since_)} to {told(until)}"
+    )
 
 
 def _sources(facts: Facts, sections: tuple[CardSection, ...]) -> tuple[Source, ...]:

@@ -174,7 +174,7 @@ def _answer(
     if gain is None:
         return ChangeAnswer("failed", "no row was judged on both sides, so nothing can be compared")
     if np.array_equal(before, after):
-        return ChangeAnswer("same", f"both sides lose the same on each of {together.rows} rows")
+        return ChangeAnswer("same", f"both sides have the same loss on each of {together.rows} rows")
     sure = confidence_text(gain.confidence)
     figure = shown_gain(gain.figure)
     if gain.low > 0:
@@ -189,11 +189,11 @@ def _answer(
             least = shown_gain(surer.low)
             return ChangeAnswer(
                 "not worse",
-                f"gain {figure}, above {least} with {surely} confidence, at least -{asked.most:.1%} is asked",
+                f"gain {figure}, above {least} with {surely} confidence, where at least -{asked.most:.1%} is required",
             )
-    between = f"with {sure} confidence at either end it lies between {shown_gain(gain.low)} and {shown_gain(gain.high)}"
+    between = f"between {shown_gain(gain.low)} and {shown_gain(gain.high)} with {sure} confidence at either end"
     return ChangeAnswer(
-        "unclear", f"gain {figure}, and {between}: {together.rows} rows do not show that it is not worse"
+        "unclear", f"gain {figure}, {between}: {together.rows} rows do not show that the change is not worse"
     )
 
 
@@ -208,7 +208,10 @@ def as_comment(review: ChangeReview) -> str:
     lines = [MARKER, f"### retrim: {word} ({review.outcome})", "", f"{_escaped(review.sentence)}.", ""]
     if review.together is not None:
         lines += [
-            f"| retraining | as of | mode | rows | {_escaped(review.loss)}: before | after | gain | before | after |",
+            (
+                f"| retraining | as of | mode | rows | {_escaped(review.loss)}: before | after | gain "
+                "| gate: before | after |"
+            ),
             "| --- | --- | --- | ---: | ---: | ---: | --- | --- | --- |",
             *(_line(each) for each in (*review.retrainings, review.together)),
             "",
@@ -218,9 +221,9 @@ def as_comment(review: ChangeReview) -> str:
         lines += [f"| {_escaped(key)} | {_code(old)} | {_code(new)} |" for key, (old, new) in review.settings.items()]
         lines.append("")
     if review.files:
-        lines += [f"Files that a retraining reads: {', '.join(_code(name) for name in review.files)}.", ""]
+        lines += [f"Changed files that a retraining reads: {', '.join(_code(name) for name in review.files)}.", ""]
     lines.append(
-        f"{review.base[:12]} against {review.head[:12]}, each retraining with the data and the champion of its date."
+        f"Compared {review.base[:12]} with {review.head[:12]}. Each retraining used the data and champion of its date."
     )
     return "\n".join(lines) + "\n"
 

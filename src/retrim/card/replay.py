@@ -296,11 +296,11 @@ class Summary:
     """Totals of history and replay.
 
     Args:
-        since: From when on rows count.
-        until: Until when, and by when their labels had to have come.
+        since: Start of the time in which rows are counted.
+        until: End of that time, by which labels had to have arrived.
         loss: Name of the loss.
         rows: Rows that both sides were evaluated on.
-        usual_rows: Rows of a usual check.
+        rows_per_check: Rows of a usual check.
         retraining_cost: Cost of a retraining in the workspace, in units of the loss; the same for both sides.
         history: What history cost.
         replay: What the replay cost.
@@ -324,7 +324,7 @@ class Summary:
         """The whole in a sentence with its figures."""
         decisions = f"Decisions differ at {self.differing} of {_count(self.compared, 'moment')}"
         if not self.rows:
-            return f"{decisions}; no row both happened and matured in the replayed time, so there is no loss."
+            return f"{decisions}; no row both occurred and matured in the replayed time, so there is no loss."
         mine, other = self._totals
         if f"{mine:.4g}" == f"{other:.4g}":
             verdict = "the same"
@@ -333,10 +333,10 @@ class Summary:
         return (
             f"From {_day(self.since)} to {_day(self.until)}, over {self.rows:,} rows, {self.loss} was "
             f"{self.history.loss / self.rows:.4g} in history with {_retrained(self.history)}, and "
-            f"{self.replay.loss / self.rows:.4g} in the replay with {_retrained(self.replay)}. At a cost of "
-            f"{self.retraining_cost:.4g} a retraining the whole cost, in mean loss x checks, was {mine:.4g} and "
-            f"{other:.4g}: "
-            f"{verdict} ({mine + self.history.probes:.4g} and {other + self.replay.probes:.4g} with the probes). "
+            f"{self.replay.loss / self.rows:.4g} in the replay with {_retrained(self.replay)}. At "
+            f"{self.retraining_cost:.4g} per retraining, the total cost in mean loss x checks was {mine:.4g} in "
+            f"history and {other:.4g} in the replay: {verdict}. With the probes, the total cost was "
+            f"{mine + self.history.probes:.4g} in history and {other + self.replay.probes:.4g} in the replay. "
             f"{decisions}."
         )
 
@@ -387,7 +387,7 @@ def _day(time: pd.Timestamp) -> str:
     return f"{time:%Y-%m-%d}" if time == time.normalize() else f"{time:%Y-%m-%d %H:%M}"
 
 
-UNKNOWN = "no setting that differs and no earlier decision accounts for it: settings or code were changed since then"
+UNKNOWN = "no differing setting and no earlier decision explains this: settings or code have changed since then"
 
 # What was said on either side, and what it comes from: settings, or what happened before.
 Found = tuple[list[str], list[str]]
@@ -424,7 +424,7 @@ def _rules(history: ReplaySide, replay: ReplaySide, changed: Sequence[Change]) -
             continue
         only = mine or other
         assert only is not None
-        said.append(f"{rule} was asked in {'history' if other is None else 'the replay'} only: {_answer(only)}")
+        said.append(f"{rule} was evaluated in {'history' if other is None else 'the replay'} only: {_answer(only)}")
         causes += _sentences(bearing(changed, ASKED))
     return said, causes
 
@@ -433,7 +433,10 @@ def _held_back(history: ReplaySide, replay: ReplaySide, changed: Sequence[Change
     """What followed from the rules, where the outcomes differ although every rule answered alike."""
     if history.outcome == replay.outcome or _fired(history) != _fired(replay):
         return [], []
-    said = [f"history says {history.outcome}: {history.reason}", f"the replay says {replay.outcome}: {replay.reason}"]
+    said = [
+        f"the outcome in history was {history.outcome}: {history.reason}",
+        f"the outcome in the replay was {replay.outcome}: {replay.reason}",
+    ]
     return said, _sentences(bearing(changed, HOLD_BACK))
 
 
@@ -441,7 +444,10 @@ def _runs(history: ReplaySide, replay: ReplaySide, changed: Sequence[Change]) ->
     """How the runs ended, where both sides started one."""
     if history.state is None or replay.state is None or history.state == replay.state:
         return [], []
-    said = f"the run of history was {history.state}: {history.came}; that of the replay {replay.state}: {replay.came}"
+    said = (
+        f"the run in history was {history.state}: {history.came}; the run in the replay was {replay.state}: "
+        f"{replay.came}"
+    )
     return [said], _sentences(bearing(changed, MAKE))
 
 
@@ -451,10 +457,12 @@ def _before(history: ReplaySide, replay: ReplaySide) -> list[str]:
     checks = [side.check for side in (history, replay)]
     left, right = (None if check is None else check.champion for check in checks)
     if left != right:
-        found.append(f"by then version {left or 'none'} was live in history, version {right or 'none'} in the replay")
+        found.append(
+            f"by then version {left or 'none'} was live in history, and version {right or 'none'} in the replay"
+        )
     mine, other = (None if check is None else check.accumulated_gain_before for check in checks)
     if mine and other and (here := f"{mine.balance:.4g}") != (there := f"{other.balance:.4g}"):
-        found.append(f"before it the accumulated gain held {here} in history and {there} in the replay")
+        found.append(f"before this moment, the accumulated gain was {here} in history and {there} in the replay")
     return found
 
 

@@ -10,7 +10,7 @@ from retrim.cli.base import AsJson, as_time, example, workspace_here
 if TYPE_CHECKING:
     from retrim.alerting.telling import Sending
 
-alerts_app = typer.Typer(help="Alerts: list, send the waiting ones, test the addresses.", invoke_without_command=True)
+alerts_app = typer.Typer(help="List alerts, send pending ones, and test the addresses.", invoke_without_command=True)
 
 
 @alerts_app.callback(epilog=example("retrim alerts --json"))
@@ -41,9 +41,9 @@ def alerts(
 
 @alerts_app.command("test", epilog=example("retrim alerts test"))
 def send_test_messages(as_json: AsJson = False) -> None:
-    """Send a test message to each address, and say which failed.
+    """Send a test message to each address, and report failures.
 
-    The addresses are those of RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if an address failed.
+    The addresses come from RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if an address failed.
     """
     from retrim.alerting.telling import send_test
 
@@ -52,7 +52,7 @@ def send_test_messages(as_json: AsJson = False) -> None:
 
 @alerts_app.command(epilog=example("retrim alerts send"))
 def send(as_json: AsJson = False) -> None:
-    """Send the alerts that are due, as the schedule does by itself.
+    """Send the alerts that are due, as the schedule would.
 
     If you do not run the schedule, run this command from a timer such as cron. The exit code is 1 if an address failed.
     """
@@ -72,5 +72,5 @@ def _show_sent(sendings: "Sequence[Sending]", *, as_json: bool) -> None:
             said = "sent" if each.error is None else f"failed: {each.error}"
             render.OUT.print(f"{each.address}: {said}", highlight=False, markup=False)
         if not sendings:
-            render.OUT.print("nothing is due", highlight=False)
+            render.OUT.print("no alert is due", highlight=False)
     raise typer.Exit(0 if all(each.error is None for each in sendings) else 1)

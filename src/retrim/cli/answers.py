@@ -223,7 +223,7 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
     ]
     if not found:
         raise BadInputError(
-            f"there is no decision {which!r}; give a date or an id, such as {decisions[-1].id}, the newest"
+            f"there is no decision {which!r}; pass a date or an id, such as {decisions[-1].id} (the newest)"
         )
     row = found[-1]
     checks = checks_in(each for each in decisions if each.as_of <= row.as_of)
@@ -257,7 +257,7 @@ class LastDecision:
 
 @dataclass(frozen=True)
 class HeldBatch:
-    """A batch in quarantine, with the faults that hold it there."""
+    """A batch in quarantine, with its faults."""
 
     batch: str
     file: str

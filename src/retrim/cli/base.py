@@ -66,7 +66,7 @@ def version_number(text: str | int) -> int:
     from retrim.errors import BadInputError
 
     if not str(text).isdecimal() or len(str(text)) > LONGEST:
-        raise BadInputError(f"{text!r} is not a version number; write 7, for example; list them with `retrim versions`")
+        raise BadInputError(f"{text!r} is not a version number, such as 7; list the versions with `retrim versions`")
     return int(text)
 
 
@@ -117,7 +117,7 @@ def as_time(text: str | None) -> "pd.Timestamp":
         raise BadInputError(f"{text!r} is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC")
     at = (given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")).as_unit("us")
     if not 1 <= at.year < LAST_YEAR:
-        raise BadInputError(f"{text!r} is out of range; give a time in the years 1 to {LAST_YEAR - 1}, in UTC")
+        raise BadInputError(f"{text!r} is out of range; pass a time between the years 1 and {LAST_YEAR - 1}, in UTC")
     return at
 
 
@@ -127,7 +127,7 @@ def past_time(text: str | None) -> "pd.Timestamp":
 
     given, now = as_time(text), as_time(None)
     if given > now:
-        raise BadInputError(f"{text!r} is in the future; give a time up to now, {now.isoformat()}")
+        raise BadInputError(f"{text!r} is in the future; pass a time no later than now, {now.isoformat()}")
     return given
 
 
@@ -156,8 +156,8 @@ def flows_of(workspace: "Workspace") -> Iterator[None]:
             if isinstance(error, RetrimError) or api.answers():
                 raise
             raise RetrimError(
-                f"the Prefect server at {api.url} no longer answers; check that it runs. The next `retrim check` or "
-                "`retrim retrain` finishes the interrupted run"
+                f"the Prefect server at {api.url} no longer responds; check that it is running. The next "
+                "`retrim check` or `retrim retrain` finishes the interrupted run"
             ) from error
 
 
@@ -203,7 +203,7 @@ if TYPE_CHECKING:
     from retrim.errors import RetrimError
 
 INTERRUPTED = 130  # what the CLI library makes of Ctrl-C
-STOPPED = "stopped; a retraining that was under way is finished by the next `retrim check` or `retrim retrain`"
+STOPPED = "stopped; the next `retrim check` or `retrim retrain` finishes a retraining that was in progress"
 UNKNOWN_COMMAND = re.compile(r"No such command '([^']*)'")
 
 
@@ -242,7 +242,7 @@ def run(app: typer.Typer) -> NoReturn:
             where = "" if error.filename is None else f" at {error.filename}"
             _fail(f"{str(error.strerror).lower()}{where}; check the disk and its permissions, then try again", 3)
         traceback.print_exc()
-        _fail(f"{name}: {error}; this is a bug in retrim, not your mistake: report it with the lines above", 3)
+        _fail(f"{name}: {error}; this is a bug in retrim: report it with the lines above", 3)
     sys.exit(ended if isinstance(ended, int) else 0)
 
 
@@ -254,7 +254,7 @@ def _wrong_use(error: Any) -> "RetrimError":
     if context is not None and (found := UNKNOWN_COMMAND.match(message)):
         elsewhere = _elsewhere(found[1], context)
         if elsewhere:
-            return BadInputError(f"unknown command {found[1]!r}; type {' or '.join(elsewhere)}")
+            return BadInputError(f"unknown command {found[1]!r}; use {' or '.join(elsewhere)}")
         return UnknownNameError("command", found[1], context.command.commands)
     said = message[:1].lower() + message[1:].rstrip(".")
     return BadInputError(f"{said}; see `{context.command_path} --help`" if context is not None else said)

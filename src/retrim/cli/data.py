@@ -33,7 +33,8 @@ def ingest(
         str | None, typer.Option("--arrived", metavar="TIME", help="When FILE arrived (UTC). Default: now.")
     ] = None,
     query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="If FILE is a database: the query that gives the rows.")
+        str | None,
+        typer.Option("--query", metavar="SQL", help="If FILE is a database: the query that returns the rows."),
     ] = None,
     table: Annotated[
         str | None, typer.Option("--table", metavar="NAME", help="If FILE is a database: the table to read.")
@@ -42,8 +43,8 @@ def ingest(
 ) -> None:
     """Land a batch, or quarantine it if it is broken.
 
-    A suspicious batch lands with a warning. A quarantined batch gives exit code 2 and a report. Ingesting the same
-    file again changes nothing. A large file lands in chunks, each a batch.
+    A suspicious batch lands with a warning. If the batch is quarantined, its faults are printed and the exit code is
+    2. Ingesting the same file again changes nothing. A large file lands in chunks, and each chunk is a batch.
     """
     from retrim.cli import render
     from retrim.files import name_of
@@ -55,7 +56,7 @@ def ingest(
     with at_hand(workspace.paths, file, query=query, table=table) as path:
         large = large_file(workspace, path)
         if large is not None:
-            said = f"{name_of(path)} is large, {large.rows} rows: it lands as {len(large.counts)} batches"
+            said = f"{name_of(path)} is large ({large.rows} rows): it lands as {len(large.counts)} batches"
             (render.ERR if as_json else render.OUT).print(said, highlight=False, markup=False, soft_wrap=True)
         for landed in take_in(workspace, path, now=now, labels=labels, correction=correction, large=large):
             batches.append(landed)
@@ -63,7 +64,7 @@ def ingest(
                 _show(landed, path)
     left = 0 if large is None or batches[-1].part is None else len(large.counts) - len(batches)
     if left:
-        said = f"the other {left} pieces were not read, because the first does not match the declared table"
+        said = f"the other {left} chunks were not read, because the first does not match the declared table"
         render.ERR.print(said, highlight=False)
     if as_json:
         render.show_json(batches[0].as_record() if large is None else _record(batches, large.of))
@@ -75,19 +76,17 @@ def _show(landed: "Landed", path: Path) -> None:
     from retrim.cli import render
 
     part = landed.part
-    which = "" if part is None else f", piece {part.number} of {part.count}, from row {part.first}"
+    which = "" if part is None else f", chunk {part.number} of {part.count}, from row {part.first}"
     if landed.outcome == "quarantined":
         said = f"quarantined: batch {landed.batch}, {path.name}{which}"
         render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
         for fault in landed.faults:
             render.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
         _show_notes(landed)
-        render.ERR.print(f"look at it: retrim batch show {landed.batch}", highlight=False)
+        render.ERR.print(f"show it: retrim batch show {landed.batch}", highlight=False)
         return
     _show_notes(landed)
-    as_what = {"drifted": ", drifted from what landed before", "suspicious": ", suspicious"}.get(
-        str(landed.verdict), ""
-    )
+    as_what = {"drifted": ", drifted from earlier batches", "suspicious": ", suspicious"}.get(str(landed.verdict), "")
     render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{which}{as_what}", highlight=False)
     for fault in landed.faults if landed.outcome == "landed" else ():
         render.ERR.print(f"warning: {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
@@ -107,7 +106,7 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
     return {"outcome": outcome, "digest": of, "batches": [each.as_record() for each in batches]}
 
 
-batch_app = typer.Typer(help="Batches: list, show, withdraw, release, audit.")
+batch_app = typer.Typer(help="List, show, withdraw, release and audit batches.")
 Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits: see `retrim batch list`.")]
 
 
@@ -129,7 +128,7 @@ def batch_list(
         render.show_json(records)
         return
     if not records:
-        render.OUT.print("nothing has landed; land some rows: retrim ingest FILE", highlight=False)
+        render.OUT.print("no batch has landed; land some rows: retrim ingest FILE", highlight=False)
         return
     rows = [
         (
@@ -177,12 +176,12 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
         render.show_json(done)
         return
     names = ", ".join(each.batch for each in done.withdrawals)
-    said = f"withdrawn: {done.rows} rows, batch {names}" if done.fresh else f"already: batch {names} was withdrawn"
+    said = f"withdrawn: {done.rows} rows, batch {names}" if done.fresh else f"already withdrawn: batch {names}"
     render.OUT.print(said, highlight=False)
     if done.versions:
         listed = ", ".join(map(str, done.versions))
         render.OUT.print(
-            f"made with it: version {listed}, which stays as it is; the next version does without", highlight=False
+            f"versions made with it: {listed}. They are kept; the next version excludes the batch", highlight=False
         )
 
 
@@ -190,7 +189,7 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
 def batch_redate(
     by: By,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Change the dates. Without --yes, only show what would change.")
+        bool, typer.Option("--yes", help="Change the dates. If omitted, only show what would change.")
     ] = False,
     reason: Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")] = "the clock ran ahead",
     now: Now = None,
@@ -198,9 +197,9 @@ def batch_redate(
 ) -> None:
     """Repair dates that lie in the future, after a clock ran ahead.
 
-    While some dates lie in the future, no file lands and no check runs. The repair gives batches, withdrawals,
-    decisions and runs new dates in the same order. Versions keep their dates, so that they can be rebuilt. Versions
-    that are dated in the future are listed.
+    While any date lies in the future, no file lands and no check runs. The repair assigns new dates to batches,
+    withdrawals, decisions and runs, and keeps their order. Versions keep their dates, so that they can be rebuilt. The
+    command lists versions that are dated in the future.
     """
     from retrim.cli import render
     from retrim.landing.clock_repair import plan_repair, repair
@@ -213,11 +212,11 @@ def batch_redate(
         render.show_json(to_record(plan))
         return
     if not plan.moves:
-        render.OUT.print("nothing is dated later than now", highlight=False)
+        render.OUT.print("no date lies in the future", highlight=False)
     for line in (*map(str, plan.moves), *plan.stays):
         render.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
     if plan.moves and not yes:
-        cure = "nothing was changed; to do it: retrim batch redate --yes"
+        cure = "nothing was changed; to change the dates: retrim batch redate --yes"
         render.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
 
 
@@ -232,7 +231,7 @@ def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> No
         render.show_json(entries)
         return
     if not entries:
-        render.OUT.print("nothing is in quarantine", highlight=False)
+        render.OUT.print("no batch is in quarantine", highlight=False)
         return
     rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
     render.show_table(("batch", "state", "file", "arrived", "faults"), rows, brief_last=True)
@@ -251,7 +250,7 @@ def batch_release(
 ) -> None:
     """Land a quarantined batch in spite of its faults.
 
-    The batch keeps its arrival time, unless --arrived gives another.
+    The batch keeps its arrival time, unless --arrived sets a different one.
     """
     from retrim.cli import render
     from retrim.landing.ingest import release_quarantined as op
@@ -281,7 +280,7 @@ def batch_drop(
     by: By,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a quarantined batch; its report stays."""
+    """Remove a quarantined batch, but keep its report."""
     from retrim.cli import render
     from retrim.landing.ingest import drop_quarantined as op
 
@@ -302,12 +301,12 @@ def audit(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the balance of rows: landed = tested + waiting + exempt.
+    """Verify that each landed row is counted once, waits or is exempt.
 
-    One check tests each landed row for drift. The loss of each mature row is measured once and counts once towards the
-    accumulated gain. Rows are exempt if a live version was trained or judged on them, if they are corrections, if
-    data.rows leaves them out, or if they landed after the resampled row to which they belong was counted. If rows are
-    missing or counted twice, the command names them and the exit code is 1.
+    Each landed row is tested for drift by one check. The loss of each mature row is measured once and counts once
+    towards the accumulated gain. A row is exempt if a live version was trained or judged on it, if it is a correction,
+    if data.rows excludes it, or if it landed after its resampled row was counted. If rows are missing or counted twice,
+    the command lists them and the exit code is 1.
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render

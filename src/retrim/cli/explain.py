@@ -22,7 +22,7 @@ def explain(
         typer.Argument(
             metavar="ROW | PREDICTION",
             help="Key of a landed row; KEY@N for the stored prediction of version N; a request id; a "
-            "row as JSON, or a file with one.",
+            "row as JSON, or a file that contains one.",
         ),
     ],
     version: Annotated[
@@ -31,7 +31,7 @@ def explain(
             "--version",
             metavar="N",
             parser=version_number,
-            help="The version that explains. Default: the live version.",
+            help="The version whose prediction is explained. Default: the live version.",
         ),
     ] = None,
     top: Annotated[
@@ -45,7 +45,7 @@ def explain(
     """Show what each feature adds to a prediction.
 
     The contributions add up to the raw score: the prediction, or the log odds of a class. A stored prediction is
-    explained by the version that made it, from the features as they were known then.
+    explained by the version that made it, from the features as they were known at that time.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_explanation
@@ -61,7 +61,9 @@ def explain(
 @versions_app.command(epilog=example("retrim versions diff 1 2"))
 def diff(
     older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="Number of a version.")],
-    newer: Annotated[int, typer.Argument(metavar="M", parser=version_number, help="Number of another version.")],
+    newer: Annotated[
+        int, typer.Argument(metavar="M", parser=version_number, help="Number of the version to compare it with.")
+    ],
     top: Annotated[
         int,
         typer.Option("--top", metavar="K", min=1, help="How many of the rows whose predictions differ most to show."),
@@ -122,10 +124,10 @@ def fairness(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show error rates by group, and proxies of forbidden columns.
+    """Show error rates by group, and proxies for forbidden columns.
 
-    The error rates come from the version's verdict: those of the challenger, of the challenger before mitigation and
-    of the champion. The section fairness of params.yaml declares groups and limits.
+    The error rates come from the version's verdict. They are shown for the challenger, for the challenger before
+    mitigation and for the champion. The `fairness` section of params.yaml declares the groups and limits.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_fairness
@@ -148,7 +150,7 @@ def verify(
 ) -> None:
     """Measure how often a check without drift raises an alarm.
 
-    Holds out parts of the champion's own history, calibrates the drift tests on the rest, and runs these tests on
+    Holds out parts of the champion's history, calibrates the drift tests on the rest, and runs these tests on
     windows of the held-out part. Prints the target rate (drift.alarms), the measured rate and its interval.
     """
     from retrim.cli import render
@@ -161,28 +163,28 @@ def verify(
     found = done.found
     low, high = found.interval
     render.OUT.print(
-        f"asked: {done.wanted}, which is {found.asked:.2%} of checks of {found.rows} rows\n"
-        f"achieved: {found.achieved:.2%}, 95 % interval {low:.2%} to {high:.2%}, in {found.checks} checks on the "
+        f"target: {done.wanted}, which is {found.asked:.2%} of checks of {found.rows} rows\n"
+        f"measured: {found.achieved:.2%}, 95 % interval {low:.2%} to {high:.2%}, in {found.checks} checks on the "
         f"history of version {done.version}\n"
-        f"{found.promise}: that history covers 1 in {found.reach:.0f}",
+        f"{found.promise}: that history can show rates down to 1 in {found.reach:.0f}",
         highlight=False,
     )
     if not found.season:
         render.OUT.print(
-            f"no season was removed: the history covers {found.years:.1f} years. With fewer than 4 (3 for a check), "
-            "rows of another season raise alarms",
+            f"no season was removed, because the history covers only {found.years:.1f} years. With fewer than 4 years "
+            "(3 for a check), rows from a different season raise alarms",
             highlight=False,
         )
     if low > found.asked:
         render.OUT.print(
-            "more than asked: parts of that history differ from the others (a season, a trend, a break); rows like "
-            "them will raise alarms as often",
+            "more alarms than the target: parts of that history differ from the rest (a season, a trend or a break). "
+            "Similar rows will raise alarms as often",
             highlight=False,
         )
     for test in done.together:
         low, high = test.interval
         render.OUT.print(
-            f"all features together, {test.test}: asked {test.asked:.2%}, achieved {test.achieved:.2%}, 95 % interval "
+            f"all features together, {test.test}: target {test.asked:.2%}, measured {test.achieved:.2%}, 95 % interval "
             f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
             highlight=False,
         )

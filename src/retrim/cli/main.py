@@ -60,8 +60,8 @@ def about(
 def demo(as_json: AsJson = False) -> None:
     """Replay two years of bike trips, in about 5 minutes.
 
-    Trains on the first months, checks every two weeks, retrains when it pays.
-    It works in a clone, var/demo/. Your branch, tags and data stay as they are.
+    Trains on the first months, then checks every two weeks and retrains when it pays.
+    The replay runs in a clone, var/demo/. Your branch, tags and data are not changed.
     """
     from retrim.cli import render
     from retrim.cli.screens import show_demo
@@ -117,7 +117,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     else:
         show_check(checked, run, resumed)
     if failed:
-        render.ERR.print(f"the page of this check is not kept: {failed}", highlight=False, markup=False)
+        render.ERR.print(f"the page of this check could not be stored: {failed}", highlight=False, markup=False)
 
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
@@ -178,7 +178,7 @@ def retrain(
         if outcome.version is not None:
             sequel = outcome.refit
             last = outcome if sequel is None or sequel.state != "promoted" else sequel
-            render.OUT.print(f"version {last.version}; see `retrim versions`, `retrim ui`", highlight=False)
+            render.OUT.print(f"version {last.version}; see `retrim versions` or `retrim ui`", highlight=False)
     raise typer.Exit(0 if outcome.state == "promoted" else 1)
 
 
@@ -192,7 +192,7 @@ def why(
 ) -> None:
     """Show why a decision was made, and what it led to.
 
-    Shows the evidence, the answer of every rule, and the checks of the gate.
+    Shows the evidence, the result of every rule, and the gate checks.
     """
     from retrim.cli import render
     from retrim.cli.answers import find_decision
@@ -209,7 +209,7 @@ def why(
 def schedule() -> None:
     """Run the schedule here until stopped with Ctrl-C.
 
-    Starts a Prefect server, a deployment for each flow and a worker. A server that dies is started again.
+    Starts a Prefect server, a deployment for each flow and a worker. If the server dies, it is restarted.
     """
     workspace = workspace_here()
     with scheduler_of(workspace) as server:

@@ -20,7 +20,7 @@ WAIT_SECONDS = 120
 
 
 def _port(option: str, help_text: str) -> Any:
-    return typer.Option(option, min=0, max=65535, help=f"{help_text} 0: the same as last time, or a free one.")
+    return typer.Option(option, min=0, max=65535, help=f"{help_text} 0: the port used last time, or any free port.")
 
 
 @app.command(epilog=example("retrim up ~/models"))
@@ -48,9 +48,9 @@ def up(
     schedules, the status page with MLflow, and the prediction server, which waits until a version is live. Each flow
     run uses its workspace as working directory, and the .venv there if one exists.
 
-    A part that ends is restarted, after ever longer pauses if it keeps ending at once. All parts listen on
-    127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL names a server,
-    retrim uses that server and starts none.
+    A part that exits is restarted. If it keeps exiting at once, the pauses before a restart grow longer. All parts
+    listen on 127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL is
+    the address of a server, retrim uses that server instead of starting one.
     """
     from retrim.operations.parts import Ports, plan_installation, write_installation
     from retrim.operations.supervise import (
@@ -103,7 +103,7 @@ def _write_units(installation: "Installation") -> None:
         print(f"written: {path}")  # noqa: T201
     print("\nsystemctl --user daemon-reload")  # noqa: T201
     print(f"systemctl --user enable --now {unit_name(installation)}.target")  # noqa: T201
-    print("\nTo go on after you log out: loginctl enable-linger. Log: journalctl --user -u 'retrim-*' -f")  # noqa: T201
+    print("\nTo keep running after logout: loginctl enable-linger. Log: journalctl --user -u 'retrim-*' -f")  # noqa: T201
 
 
 def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
@@ -179,7 +179,7 @@ def _wait_for(claim: Callable[[], bool], url: str) -> None:
     while not claim():
         if time.monotonic() > deadline:
             raise RetrimError(
-                f"no Prefect server answered at {url} within {WAIT_SECONDS} s; read the lines of the server in the "
+                f"no Prefect server responded at {url} within {WAIT_SECONDS} s; read the server's messages in the "
                 "output above"
             )
         time.sleep(0.5)
@@ -223,11 +223,11 @@ def backup(
     print_plain = render.OUT.print
     whole, fresh = render.size(made.bytes), render.size(made.new_bytes)
     print_plain(f"backup {made.name} at {made.where}", highlight=False, markup=False, soft_wrap=True)
-    print_plain(f"{made.files:,} files, {whole}; new: {made.new_files:,} contents, {fresh}", highlight=False)
+    print_plain(f"{made.files:,} files, {whole}; newly copied: {made.new_files:,} files, {fresh}", highlight=False)
     if made.removed:
-        print_plain(f"removed: {len(made.removed)} older backups, {made.removed_files:,} contents", highlight=False)
+        print_plain(f"removed: {len(made.removed)} older backups, {made.removed_files:,} files", highlight=False)
     rows = [(each.what, each.why) for each in made.left_out]
-    print_plain("not in it:", highlight=False)
+    print_plain("not included:", highlight=False)
     render.show_table(("what", "why"), rows)
 
 
@@ -245,7 +245,7 @@ def restore(
             help="Restore the newest backup made at or before this time (UTC). Default: the newest.",
         ),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the backups at SRC, and restore none.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the backups at SRC, and restore nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Restore a workspace from a backup, to any path or machine.
@@ -270,7 +270,7 @@ def restore(
                 each.model,
                 f"{each.files:,}",
                 render.size(each.size),
-                "sealed" if each.keys else "apart",
+                "encrypted" if each.keys else "not included",
             )
             for each in backups
         ]
@@ -278,7 +278,7 @@ def restore(
         return
     if folder is None:
         raise BadInputError(
-            "DIR is missing; name an empty or new folder to restore into, or list the backups with --list"
+            "DIR is missing; pass an empty or new folder to restore into, or list the backups with --list"
         )
     with render.progress():
         until = None if at is None else as_time(at)
@@ -298,10 +298,10 @@ def doctor(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also show what has no problem.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show checks that found no problem.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find problems of this workspace, and say how to fix them.
+    """Find problems in this workspace, and explain how to fix them.
 
     Checks settings, environment variables, the versions of retrim and Python, packages, git, disk, clock,
     permissions of private files, store, landing zone, predictions, MLflow, Prefect, the parts of `retrim up` with
@@ -331,7 +331,7 @@ def capacity(
     models: Annotated[int, typer.Option("--models", min=1, help="How many models like this one to plan for.")] = 1,
     rows: Annotated[
         float | None,
-        typer.Option("--rows", min=0, metavar="N", help="Rows per day for each model. Default: the present rate."),
+        typer.Option("--rows", min=0, metavar="N", help="Rows per day for each model. Default: the current rate."),
     ] = None,
     requests: Annotated[
         float, typer.Option("--requests", min=0, metavar="N", help="One-row requests per second for each model.")
@@ -347,17 +347,17 @@ def capacity(
         ),
     ] = None,
     years: Annotated[
-        float, typer.Option("--years", min=0.01, max=100, help="How many years of rows the disk must hold.")
+        float, typer.Option("--years", min=0.01, max=100, help="How many years of rows to plan disk space for.")
     ] = 3.0,
     months: Annotated[int, typer.Option("--months", min=1, max=120, help="How many months of costs to list.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Measure one core, and compute the machine that a load needs.
+    """Measure one core, and compute the machine size for a load.
 
-    The measurement lands, predicts, answers requests, fits and checks with the newest rows and the live version, in a
-    scratch folder. It takes less than a minute. It measures CPU time, so other programs affect the result little.
-    The command also lists the size of the workspace's folders and, for each month, the number of checks and of
-    retrainings, the hours of the retrainings and, if `gain.money` is set, their cost.
+    In a scratch folder, the command lands, predicts, serves, fits and checks with the newest rows and the live version.
+    This takes less than a minute. CPU time is measured, so other programs affect the result little. The command also
+    lists the sizes of the workspace's folders. For each month it lists the number of checks, the number of retrainings
+    and the hours that retraining took. If `gain.money` is set, it also lists the cost of the retrainings.
     """
     from retrim.cli import render
     from retrim.operations.capacity import AskedLoad, find_capacity
@@ -381,13 +381,13 @@ def _show_capacity(found: "CapacityAnswer") -> None:
         return "not measured" if value is None else f"{value:,.0f} {unit}"
 
     asked = (
-        f"{_counted(load.models, 'model')}, {load.rows_a_day:,.0f} rows a day of each, "
-        f"{load.requests_a_second:,.6g} requests a second, {load.checks_a_day:.3g} checks a day, "
+        f"{_counted(load.models, 'model')}, each with {load.rows_a_day:,.0f} rows a day, "
+        f"{load.requests_a_second:,.6g} requests a second, {load.checks_a_day:.3g} checks a day and "
         f"{load.retrainings_a_month:.3g} retrainings a month; {load.years:g} years of rows"
     )
     priced = "" if found.disk_money is None else f" for {found.disk_money:,.6g} {found.months[-1].currency} a month"
     needs = (
-        f"{_counted(need.cores, 'core')} ({need.busy:,.3g} at work on average), {need.memory_gb:,.1f} GB memory, "
+        f"{_counted(need.cores, 'core')} ({need.busy:,.3g} busy on average), {need.memory_gb:,.1f} GB memory, "
         f"{need.disk_gb:,.1f} GB disk{priced}"
     )
     parts = (
@@ -396,7 +396,7 @@ def _show_capacity(found: "CapacityAnswer") -> None:
     )
     render.show_facts(
         [
-            ("measured", f"version {found.version} of {found.model}, one core, {rates.rows:,} rows have landed"),
+            ("measured", f"version {found.version} of {found.model} on one core; {rates.rows:,} rows have landed"),
             ("landing", rate(rates.landing, "rows a second")),
             ("predicting", rate(rates.predicting, "rows a second")),
             ("requests", rate(rates.requests, "a second")),
@@ -405,13 +405,13 @@ def _show_capacity(found: "CapacityAnswer") -> None:
             ("a check", f"{rates.check_seconds:,.1f} core seconds"),
             ("load", asked),
             ("needs", needs),
-            ("at work on", parts),
+            ("cores by task", parts),
         ]
     )
     rows = [(each.month, each.line.partition(": ")[2], f"{each.probes:.2g}") for each in found.months]
-    render.show_table(("month", "what it took", "probes, in retrainings"), rows, title="Costs")
+    render.show_table(("month", "usage", "cost of probes, in retrainings"), rows, title="Costs")
     kept = [(each.folder, f"{each.mb:,.1f}") for each in found.stored[:MOST_FOLDERS]]
-    render.show_table(("folder", "MB"), kept, title="On the disk")
+    render.show_table(("folder", "MB"), kept, title="On disk")
 
 
 MOST_FOLDERS = 8
@@ -433,9 +433,9 @@ def gameday(
 ) -> None:
     """Inject faults into a scratch copy, and show what still works.
 
-    The faults are: MLflow, Prefect, PostgreSQL, S3 or DNS cannot be reached, the disk is full or read-only, files are
-    damaged, commands are killed. A prediction server answers requests meanwhile. The workspace itself is only read.
-    Disk faults need Linux and root. The exit code is 1 if a fault has another outcome than documented. All faults
+    In some faults MLflow, Prefect, PostgreSQL, S3 or DNS cannot be reached. In others the disk is full or read-only,
+    files are damaged, or commands are killed. Meanwhile, a prediction server serves requests. The workspace itself is
+    only read. Disk faults need Linux and root. The exit code is 1 if an outcome is not the documented one. All faults
     together take some minutes.
     """
     from retrim.cli import render

@@ -213,7 +213,7 @@ def forms(status: StatusAnswer, releases: Sequence[ReleaseRow]) -> tuple[Form, .
         for each in status.quarantined
     ]
     if status.landed and not status.running:
-        about = "Retrain now, whatever the rules say" + ("; that ends the hold" if status.held else "")
+        about = "Retrain now, whatever the rules say" + ("; this ends the hold" if status.held else "")
         found.append(Form(about, "", (("retrain", "Retrain"),)))
     if releases and releases[-1].previous is not None:
         button = ("rollback", f"Roll back to version {releases[-1].previous}")
@@ -271,9 +271,9 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
     ]
     if estimates:
         shown = estimates_over_time(estimates, loss=loss, events=events)
-        made.append(DrawnPicture("Loss estimated without labels, and what came", shown))
+        made.append(DrawnPicture("Loss estimated without labels, and the realised loss", shown))
     if days:
-        made.append(DrawnPicture("Predictions a day", counts_by_day(days, title="Predictions by day of the event")))
+        made.append(DrawnPicture("Predictions per day", counts_by_day(days, title="Predictions by day of the event")))
     return tuple(made)
 
 
@@ -303,7 +303,7 @@ def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[t
             share = found.effect / found.threshold if found.threshold else 0.0
             level = sum(share >= step for step in LEVELS)
             before = at.get(found.column)
-            text = f"{found.test} {found.effect:.3g} against {found.threshold:.3g}"
+            text = f"{found.test} {found.effect:.3g}, threshold {found.threshold:.3g}"
             if before is None or level > before.level:
                 over = found.over or (before is not None and before.over)
                 alone = found.column != TOGETHER
@@ -461,13 +461,13 @@ def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
         ("column", column),
         ("check", check),
         ("as of", render.moment(found.check.as_of)),
-        ("reference", f"{found.reference_rows} rows that version {found.check.record.champion} was made from"),
+        ("reference", f"{found.reference_rows} rows behind version {found.check.record.champion}"),
         ("this check", f"{found.current_rows} rows"),
     )
     said = tuple(
         (each.test, f"{each.effect:.3g}", limit_in_words(each), "over" if each.over else "") for each in found.findings
     )
-    tables = (ShownTable("Tests", ("test", "effect", "held against", ""), said),) if said else ()
+    tables = (ShownTable("Tests", ("test", "effect", "limit", ""), said),) if said else ()
     title, links = f"{column} at the check of {render.moment(found.check.as_of)}", {"check": f"{DECISIONS}{check}"}
     return DetailPage(workspace.model, title, Screen(facts, tables), found.bars, links)
 

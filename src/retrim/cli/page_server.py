@@ -74,12 +74,12 @@ def _acknowledge(workspace: Workspace, value: str, reason: str, by: str, now: pd
     from retrim.checking.check import acknowledge
 
     done = acknowledge(workspace, reason=reason, by=by, now=now)
-    return f"Acknowledged by {done.by}; kept as {done.id}"
+    return f"Acknowledged by {done.by}; stored as decision {done.id}"
 
 
 def _rollback(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:
     moved = rollback(workspace, _version(value), by=by, reason=reason, now=now)
-    return f"Version {moved.version} is live again; {moved.previous} was before"
+    return f"Version {moved.version} is live again instead of version {moved.previous}"
 
 
 def _release(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:
@@ -103,7 +103,7 @@ def _retrain(workspace: Workspace, value: str, reason: str, by: str, now: pd.Tim
     if deferred is not None:
         return f"{deferred.state}: {deferred.reason}"
     log = start_command(workspace.paths, "retrain", "--as-of", now.isoformat(), "--by", by, "--reason", reason)
-    return f"A retraining has been started; its end stands here when it is over, what it says in {log}"
+    return f"A retraining has started. When it ends, its result appears here. Its output is in {log}"
 
 
 def start_command(paths: WorkspacePaths, *arguments: str) -> Path:
@@ -243,13 +243,13 @@ def _routes(
             if len(body) > MOST_BYTES:
                 return Response("the form has more than 10,000 bytes; shorten the reason", 413, HEADERS)
         if action is None:
-            return Response("no such action", 404, HEADERS)
+            return Response("there is no such action; use a button on the page", 404, HEADERS)
         fields = {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
         value, reason = fields.get("value", ""), fields.get("reason", "").strip()
 
         def done() -> tuple[str, bool]:
             if not reason:
-                return "Nothing was done, because no reason was given. Give one.", True
+                return "Nothing was done, because no reason was given. Enter a reason, then try again.", True
             try:
                 return action(open_here(), value, reason, by, now()), False
             except RetrimError as error:

@@ -21,7 +21,7 @@ from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, works
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-policy_app = typer.Typer(help="When to retrain: backtest, set, what-if, replay, acknowledge.")
+policy_app = typer.Typer(help="Compare retraining policies, set one, and acknowledge holds.")
 
 
 def cost_list(text: str) -> tuple[float, ...]:
@@ -31,9 +31,9 @@ def cost_list(text: str) -> tuple[float, ...]:
     try:
         retraining_costs = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write, for example, 0.25,0.5,1") from error
+        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write them as 0.25,0.5,1") from error
     if not all(retraining_cost > 0 for retraining_cost in retraining_costs):
-        raise BadInputError(f"--costs: {text!r} holds a retraining cost of 0 or less; give costs above 0")
+        raise BadInputError(f"--costs: {text!r} contains a retraining cost of 0 or less; pass costs above 0")
     return retraining_costs
 
 
@@ -67,9 +67,9 @@ def backtest(
 ) -> None:
     """Try retraining policies on your landed history.
 
-    Fits one model per window, then computes what each policy would have cost: to retrain never, by the calendar, by
-    drift, by performance or by accumulated gain, and by the best schedule in hindsight. If the command is stopped, the
-    next call continues where it stopped. The recommendation may be never to retrain.
+    Fits one model per window, then computes what each policy would have cost. The policies are: never retrain, retrain
+    by calendar, drift, performance or accumulated gain, and the best schedule in hindsight. If the command is stopped,
+    the next call continues where it stopped. The recommendation may be never to retrain.
     """
     from retrim.cli import render
     from retrim.reports.policy import BacktestRequest
@@ -95,8 +95,8 @@ def backtest(
         render.OUT.print(fact, style="dim", highlight=False, markup=False)
     render.OUT.print()
     render.OUT.print(tried.choice.sentence, highlight=False, markup=False)
-    render.OUT.print(f"the page: {made.page.relative_to(workspace.paths.root)}", highlight=False, markup=False)
-    render.OUT.print("switch one on: retrim policy set NAME", highlight=False)
+    render.OUT.print(f"page: {made.page.relative_to(workspace.paths.root)}", highlight=False, markup=False)
+    render.OUT.print("apply a policy: retrim policy set NAME", highlight=False)
 
 
 @policy_app.command(name="set", epilog=example("retrim policy set gain-0.5"))
@@ -104,7 +104,7 @@ def set_policy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a policy in the newest backtest.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write a policy of the newest backtest into params.yaml.
+    """Write a policy from the newest backtest into params.yaml.
 
     Changes the trigger rule and the settings that it needs, such as the retraining cost. Keeps all other lines,
     comments included.
@@ -119,7 +119,7 @@ def set_policy(
     for key, (old, new) in changed.items():
         render.OUT.print(f"{key}: {old} -> {new}", highlight=False, markup=False)
     if not changed:
-        render.OUT.print(f"params.yaml says so already: {name}", highlight=False, markup=False)
+        render.OUT.print(f"params.yaml already sets this policy: {name}", highlight=False, markup=False)
 
 
 @policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-unit 0.02 --currency EUR"))
@@ -127,12 +127,12 @@ def retraining_cost(
     cost: Annotated[float, typer.Option("--cost", help="What one retraining costs: compute, review, churn.")],
     per_unit: Annotated[
         float,
-        typer.Option("--per-unit", help="What one unit of mean loss costs over the rows of one usual check."),
+        typer.Option("--per-unit", help="What one unit of mean loss costs over the rows of a usual check."),
     ],
     currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
-    """Compute gain.cost from the price of a retraining and of loss.
+    """Compute gain.cost from what a retraining and a loss cost you.
 
     Prints the retraining cost in units of the loss and in money, and the lines for params.yaml. Writes nothing.
     """
@@ -150,12 +150,12 @@ def retraining_cost(
             ("in first losses", None if found.first_losses is None else f"{found.first_losses:.4g}"),
             (
                 "in money",
-                f"{money.cost:.6g} {currency}; one unit over one check is worth {money.per_unit:.6g} {currency}",
+                f"{money.cost:.6g} {currency}; one unit over one check costs {money.per_unit:.6g} {currency}",
             ),
         ]
     )
     render.OUT.print(found.sentence, highlight=False, markup=False)
-    render.OUT.print("In params.yaml, replace the lines under accumulated gain by:", highlight=False)
+    render.OUT.print("In params.yaml, replace the matching lines of the section gain with:", highlight=False)
     for line in found.lines:
         render.OUT.print(f"  {line}", highlight=False, markup=False)
 
@@ -171,7 +171,7 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
-            raise BadInputError(f"{text!r} is not KEY=VALUE; write, for example, train.windows=[sliding]")
+            raise BadInputError(f"{text!r} is not of the form KEY=VALUE, such as train.windows=[sliding]")
         try:
             found[key.strip()] = load_yaml(value)
         except (YAMLError, ValueError) as error:
@@ -193,16 +193,16 @@ def try_settings(
     origins: Annotated[
         int | None,
         typer.Option(
-            "--origins", metavar="N", min=1, help="Number of origins, the dates of refits. Default: backtest.origins."
+            "--origins", metavar="N", min=1, help="Number of origins (dates of refits). Default: backtest.origins."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare changed settings with the present ones in a backtest.
+    """Compare changed settings with the current ones in a backtest.
 
-    Refits the champion's recipe (without a champion, the middle of tune.space) as of several earlier dates (origins),
-    with and without the changes. Compares the two results as in the gate: on the same rows, paired, with an interval,
-    by slice. Writes nothing.
+    Refits the champion's recipe as of several earlier dates (origins), with and without the changes. If there is no
+    champion, the recipe is the middle of tune.space. The two results are compared as in the gate: paired on the same
+    rows, with an interval, and by slice. Writes nothing.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_effect
@@ -226,15 +226,15 @@ def replay(
     ] = None,
     settings: Annotated[
         Path | None,
-        typer.Option("--with", metavar="FILE", help="A params.yaml, or only the settings that differ."),
+        typer.Option("--with", metavar="FILE", help="A params.yaml, or a file with only the settings that differ."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay your history under other settings, and compare.
+    """Replay your history under different settings, and compare.
 
     Runs the real flows at the moments of your checks, with the batches as they arrived, in a clone under var/replay/.
-    Shows decisions and losses side by side, and why they differ. Each retraining takes as long as a real one. Branch,
-    tags, data and store of this workspace stay as they are.
+    Shows decisions and losses side by side, and why they differ. Each retraining takes as long as a real one. The
+    branch, tags, data and store of this workspace are not changed.
     """
     from retrim.cli import render
     from retrim.cli.screens import show_replay
@@ -277,11 +277,11 @@ def pull_request(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a change of features, settings or code with its base.
+    """Compare a change to features, settings or code with its base.
 
-    Repeats the last retrainings, each as of its date, without and with the change. Compares the two losses on the same
-    rows: paired, with an interval, as the gate does. A clone is enough, if it has the tags and the DVC remote. The
-    exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
+    Repeats the last retrainings, each as of its date, without and with the change. Compares the two losses as the gate
+    does: paired on the same rows, with an interval. A clone is enough if it has the tags and the DVC remote. The exit
+    code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
     """
     from retrim.card.change import as_comment
     from retrim.cli import render
@@ -310,7 +310,7 @@ class SettingsGroup(TyperGroup):
 
 
 settings_app = typer.Typer(
-    help="Settings: show each value and where it was set, change one.", cls=SettingsGroup, invoke_without_command=True
+    help="Show each setting and where it was set, or change settings.", cls=SettingsGroup, invoke_without_command=True
 )
 
 
@@ -348,7 +348,7 @@ def show(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show a section or a setting. You may leave out the word show."""
+    """Show a section or a setting. The word show may be omitted."""
     _show_settings(key, as_json=as_json)
 
 
@@ -359,7 +359,7 @@ def set_setting(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Check values and write them into params.yaml; comments stay."""
+    """Check values and write them into params.yaml; keep comments."""
     from retrim.cli import render
     from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import set_settings
@@ -371,14 +371,15 @@ def set_setting(
     for key, (old, new) in changed.items():
         render.OUT.print(f"{key}: {old} -> {new}", highlight=False, markup=False)
     if not changed:
-        render.OUT.print("these count already", highlight=False)
+        render.OUT.print("params.yaml already has these values", highlight=False)
 
 
 @settings_app.command(epilog=example("retrim settings pin"))
 def pin() -> None:
-    """In a run directory, let its stages use the edited params.yaml.
+    """Apply the edited params.yaml to the stages of a run directory.
 
-    Writes the effective settings to data/settings.json. Then `dvc repro` runs the stages whose settings changed.
+    In a run directory, writes the effective settings to data/settings.json. Then `dvc repro` runs the stages whose
+    settings changed.
     """
     from retrim.cli import render
     from retrim.files import WorkspacePaths

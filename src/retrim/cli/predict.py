@@ -46,7 +46,7 @@ def predict(
         typer.Option("--explain", metavar="K", min=0, help="Write the K largest contributions beside each prediction."),
     ] = 0,
     query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="If IN is a database: the query that gives the rows.")
+        str | None, typer.Option("--query", metavar="SQL", help="If IN is a database: the query that returns the rows.")
     ] = None,
     table: Annotated[
         str | None, typer.Option("--table", metavar="NAME", help="If IN is a database: the table to read.")
@@ -64,8 +64,8 @@ def predict(
     """Predict rows whose label is not known yet.
 
     Rows with a cell that is unreadable or out of bounds go to a file beside OUT, with the reason. If the command is
-    stopped, the same call continues where it stopped. Without IN, the live version predicts every landed row that it
-    was not trained on and has not predicted yet.
+    stopped, the same call continues where it stopped. If IN is omitted, the live version predicts every landed row that
+    it was not trained on and has not predicted yet.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -78,12 +78,12 @@ def predict(
     if rows is None:
         if version is not None or explained or query is not None or table is not None:
             raise BadInputError(
-                "--version, --explain, --query and --table need IN, the rows to predict; name IN, or leave these "
+                "--version, --explain, --query and --table need IN, the rows to predict; pass IN, or leave these "
                 "options out"
             )
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
     if out is None:
-        raise BadInputError("IN is given without OUT; name a file to write to: retrim predict IN OUT")
+        raise BadInputError("OUT is missing; pass a file to write the predictions to: retrim predict IN OUT")
     workspace, at = workspace_here(), past_time(now)
     with render.progress():
         from retrim.serving.predict import predict as op
@@ -101,7 +101,7 @@ def predict(
             said = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
             render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
         for name, unseen in done.unseen.items():
-            said = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; they count as missing"
+            said = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; treated as missing"
             render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(0 if done.rows else 1)
 
@@ -149,7 +149,9 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
     if as_json:
         render.show_json(scored)
     elif scored.version is None:
-        render.OUT.print("no version is live, so nothing was scored; make version 1: retrim retrain", highlight=False)
+        render.OUT.print(
+            "no version is live, so nothing was predicted; train version 1: retrim retrain", highlight=False
+        )
     else:
         selected = f", {scored.selected} rows selected by its thresholds"
         decided = "" if scored.selected is None else selected
@@ -159,7 +161,7 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
         said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
         render.OUT.print(said, highlight=False)
         if not scored.rows:
-            render.OUT.print("every landed row that it was not trained on is predicted already", highlight=False)
+            render.OUT.print("every landed row that it was not trained on already has a prediction", highlight=False)
     if copied.rows and not as_json:
         render.OUT.print(f"{copied.rows} predictions copied to the table", highlight=False)
     return 1 if scored.version is None else 0

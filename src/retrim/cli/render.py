@@ -223,7 +223,7 @@ def estimate_in_words(check: "CheckRecord") -> str | None:
     said, good = check.estimate, quality_in_words(check.estimates)
     if said is None:
         return good
-    text = f"{said.loss:.4g} on {said.rows} rows by the {said.by}, without their labels"
+    text = f"{said.loss:.4g} on {said.rows} rows without labels, by the {said.by}"
     return text if good is None else f"{text}; {good}"
 
 
@@ -233,7 +233,7 @@ def quality_in_words(quality: "EstimateQuality | None") -> str | None:
         return None
     return (
         f"{quality.scored} estimate{' was' if quality.scored == 1 else 's were'} off by {quality.off:.0%} of the loss "
-        f"on average, taking it for unchanged by {quality.naive_off:.0%}"
+        f"on average; assuming an unchanged loss was off by {quality.naive_off:.0%}"
     )
 
 
@@ -243,9 +243,9 @@ def totals_in_words(totals: "LifeTotals | None") -> str | None:
         return None
     count, checks = totals.retrainings, totals.checks
     return (
-        f"{totals.without_probes:.4g} in {checks} check{'' if checks == 1 else 's'}: loss {totals.loss:.4g}, "
-        f"{count} retraining{'' if count == 1 else 's'} {totals.retrainings_cost:.4g}; "
-        f"{totals.with_probes:.4g} with the probes, {totals.probes_cost:.4g}"
+        f"{totals.without_probes:.4g} in {checks} check{'' if checks == 1 else 's'} (loss: {totals.loss:.4g}, "
+        f"{count} retraining{'' if count == 1 else 's'}: {totals.retrainings_cost:.4g}); "
+        f"{totals.with_probes:.4g} with the probes ({totals.probes_cost:.4g})"
     )
 
 
@@ -254,8 +254,8 @@ def back_in_words(back: "RolledBack | None") -> str | None:
     if back is None or not back.holds:
         return None
     return (
-        f"rolled back from version {back.left}: nothing starts by itself until {back.needed} rows have "
-        f"matured since (at the last check {back.rows} had), or a person says so"
+        f"rolled back from version {back.left}: no run starts automatically until {back.needed} rows have matured "
+        f"since the rollback ({back.rows} by the last check), or until a person retrains or acknowledges"
     )
 
 
@@ -264,7 +264,7 @@ GUARDS = {
     "cooldown": "the cooldown",
     "circle": "the loop breaker",
     "budget": "the budget",
-    "gate": "the preview of the gate",
+    "gate": "the gate preview",
     "manual": "manual",
 }
 
@@ -284,7 +284,7 @@ def answer_in_words(answer: "GivenAnswer | None") -> str | None:
     """What a person said to what was held."""
     if answer is None:
         return None
-    what = "settled" if answer.outcome == "settled" else "a run"
+    what = "acknowledged" if answer.outcome == "settled" else "a run started"
     return f"{what} by {answer.by} on {moment(answer.as_of)}: {brief(answer.reason, REASON)}"
 
 
@@ -292,8 +292,8 @@ def limit_in_words(finding: "DriftFinding") -> str:
     """What makes a finding over: how rarely a window without drift strays as far, or the threshold on its effect."""
     if finding.promise is None or finding.p_value is None:
         return f"threshold {finding.threshold:.3g}"
-    seen = "" if finding.seen is None else f"; {finding.seen:.2g} {finding.unit} would be seen"
-    return f"p {finding.p_value:.2g} of all columns, {finding.promise}{seen}"
+    seen = "" if finding.seen is None else f"; a shift of {finding.seen:.2g} {finding.unit} would be detected"
+    return f"p {finding.p_value:.2g} across all columns, {finding.promise}{seen}"
 
 
 def loss_in_words(check: "CheckRecord") -> str | None:
@@ -304,45 +304,46 @@ def loss_in_words(check: "CheckRecord") -> str | None:
     if check.interval is not None:
         low, high = check.interval
         said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
-    return said if check.band is None else f"{said}; {check.band.centre:.4g} where it was judged"
+    return said if check.band is None else f"{said}; {check.band.centre:.4g} when it was judged"
 
 
 def served_in_words(served: "ServedPredictions | None") -> str | None:
     """Which predictions the measured rows were measured by, and how far those are from what their versions say now."""
     if served is None:
         return None
-    said = [f"version {version} {rows}" for version, rows in served.by_version.items()]
-    text = f"{served.rows} rows by the prediction that was served"
+    said = [f"version {version}: {rows}" for version, rows in served.by_version.items()]
+    text = f"{served.rows} rows by their served predictions"
     text += f" ({', '.join(said)})" if said else ""
     if served.predicted_again:
-        text += f", {served.predicted_again} predicted now: none was stored before their label was due"
+        text += f", {served.predicted_again} rows predicted now, because none was stored before the label was due"
     if served.unreadable:
-        text += f", of {served.unreadable} the stored one is not a number"
+        text += f", {served.unreadable} rows whose stored prediction is not a number"
     return text if served.skew is None else f"{text}; {_skew_in_words(served.skew)}"
 
 
 def _skew_in_words(skew: "Skew") -> str:
     if skew.worst is None:
-        return "they are what their versions predict now"
+        return "they match what their versions predict now"
     return (
-        f"up to {skew.largest:.2g} of the mean prediction from what their versions predict now (row {skew.worst.key} "
-        f"of version {skew.worst.version}), {skew.over} of {skew.rows} beyond {skew.bound:g}"
+        f"they differ from what their versions predict now by up to {skew.largest:.2g} of the mean prediction (row "
+        f"{skew.worst.key}, version {skew.worst.version}); {skew.over} of {skew.rows} differ by more than "
+        f"{skew.bound:g}"
     )
 
 
 def previous_champions_in_words(previous_champions: "PreviousChampions | None") -> str | None:
     if previous_champions is None:
         return None
-    losses = ", ".join(f"version {version} {loss:.4g}" for version, loss in previous_champions.losses.items())
+    losses = ", ".join(f"version {version}: {loss:.4g}" for version, loss in previous_champions.losses.items())
     return (
-        f"{losses}; live {previous_champions.champion_loss:.4g}, on {previous_champions.rows} rows that none has seen"
+        f"{losses}; live: {previous_champions.champion_loss:.4g}, on {previous_champions.rows} rows new to all of them"
     )
 
 
 def waits_in_words(versions: "Sequence[WaitingVersion]") -> str | None:
     """The versions that wait for a person, and what to type."""
     said = [
-        f"version {each.version} for a person, until {moment(each.expires)}: "
+        f"version {each.version} waits for approval until {moment(each.expires)}: "
         f"retrim versions approve {each.version} --reason ..., or reject"
         for each in versions
     ]
@@ -390,9 +391,8 @@ def _left_out_in_words(check: "CheckRecord") -> str | None:
         return None
     checks, most = outlook.checks, check.accumulated_gain.balance + outlook.more
     return (
-        f"not probed: with the waiting rows of {checks} check{'' if checks == 1 else 's'} the accumulated gain "
-        "could hold "
-        f"{most:.4g} at most, of {check.retraining_cost:.4g}; the next probe counts them"
+        f"not probed: with the waiting rows of {checks} check{'' if checks == 1 else 's'}, the accumulated gain would "
+        f"be at most {most:.4g} of {check.retraining_cost:.4g}; the next probe counts these rows"
     )
 
 
@@ -400,7 +400,7 @@ def lacks_in_words(lacks: Sequence[str]) -> str | None:
     """What it means that the live version reads columns that are gone."""
     if not lacks:
         return None
-    return f"{', '.join(lacks)}: gone from the table, missing in predictions; the next version does without"
+    return f"{', '.join(lacks)}: no longer in the table, treated as missing, and not used by the next version"
 
 
 def refit_in_words(run: "RunFacts | None") -> str | None:

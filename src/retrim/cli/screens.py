@@ -133,11 +133,11 @@ def _of_rules(check: CheckRecord) -> list[ShownTable]:
             (each.column, each.test, f"{each.effect:.3g}", limit_in_words(each), _cost_in_words(each))
             for each in check.findings[:10]
         )
-        tables.append(ShownTable("Drift, costliest first", ("column", "test", "effect", "held against", ""), found))
+        tables.append(ShownTable("Drift, costliest first", ("column", "test", "effect", "limit", ""), found))
     if worse := [each for each in check.slices if each.clear and each.added > 0]:
         slices = tuple(_slice_in_words(each) for each in worse[:5])
-        heads = ("column", "slice", "rows", "loss", "where it was judged", "adds to the mean")
-        tables.append(ShownTable("Where it loses more", heads, slices))
+        heads = ("column", "slice", "rows", "loss", "loss when judged", "added to the mean")
+        tables.append(ShownTable("Slices with a higher loss", heads, slices))
     return tables
 
 
@@ -169,7 +169,7 @@ class GateAnswer:
 
 def _of_gate(title: str, gate: GateAnswer) -> ShownTable:
     rows = [(mark_of(check), check.name, check.text) for check in gate.checks]
-    remarks = (("could be seen", gate.detectable), ("size", gate.size))  # older versions do not have them
+    remarks = (("detectable", gate.detectable), ("size", gate.size))  # older versions do not have them
     rows += [("", name, remark.text) for name, remark in remarks if remark is not None]
     return ShownTable(title, ("", "check", "figures"), tuple(rows))
 
@@ -232,7 +232,7 @@ def batch_screen(workspace: Workspace, name: str) -> Screen:
         ("arrived", render.moment(batch.arrived.isoformat())),
         ("released", batch.released or None),
         ("columns", ", ".join(f"{name} ({kind})" for name, kind in batch.columns.items())),
-        ("versions", ", ".join(map(str, batch.versions)) or "none was made with it"),
+        ("versions", ", ".join(map(str, batch.versions)) or "no version was made with it"),
         ("withdrawn", None if back is None else f"{render.moment(back.at.isoformat())} by {back.by}"),
         ("because", None if back is None else back.reason),
     )
@@ -307,15 +307,15 @@ def show_check(checked: CheckOutcome, run: RunOutcome | None, resumed: Sequence[
 
 
 def _late_in_words(reading: ProbeReading) -> str:
-    counts = ((reading.apart, "came late"), (reading.waited, "waited for it"))
+    counts = ((reading.apart, "came late"), (reading.waited, "waited for this probe"))
     said = [f"{rows} of them {what} and were not judged" for rows, what in counts if rows]
     return f" ({', '.join(said)})" if said else ""
 
 
-FIRST_STEPS = "land rows: retrim ingest FILE; then make version 1: retrim retrain"
-NEXT_STEP = "make version 1: retrim retrain"
+FIRST_STEPS = "land rows: retrim ingest FILE; then train version 1: retrim retrain"
+NEXT_STEP = "train version 1: retrim retrain"
 
-AGAIN = "version 1 was not made: the line `all of it` says why; a check tries again as rows come"
+AGAIN = "version 1 was not trained: the line `all of it` says why; a check tries again when new rows land"
 
 
 def first_steps(
@@ -333,7 +333,7 @@ def first_steps(
     return AGAIN if last is not None and last.outcome == "retrain" else NEXT_STEP if landed else FIRST_STEPS
 
 
-HELD = "waits for a person: retrim retrain, or without a run: retrim policy acknowledge --reason WHY"
+HELD = "waits for a person: retrim retrain, or if no run is needed: retrim policy acknowledge --reason WHY"
 
 
 def canary_in_words(found: CanaryFacts | None) -> str | None:
@@ -345,8 +345,8 @@ def canary_in_words(found: CanaryFacts | None) -> str | None:
         return f"version {canary.version}, {canary.outcome} on {render.moment(canary.ended)}: {canary.said}"
     stands = "" if beside is None else f"; {beside.outcome}: {beside.said}"
     return (
-        f"version {canary.version} answers {canary.share:.0%} of the rows since {render.moment(canary.began)}{stands}; "
-        f"over after {found.rows:,} rows of it"
+        f"version {canary.version} has served {canary.share:.0%} of the rows since {render.moment(canary.began)}"
+        f"{stands}; it ends after {found.rows:,} rows"
     )
 
 
@@ -419,7 +419,9 @@ def unsent_in_words(unsent: Sequence[UnsentAlerts]) -> str | None:
         again = f"next try {render.moment(each.next_try)}" if each.next_try else "given up"
         tries = "1 try" if each.attempts == 1 else f"{each.attempts} tries"
         counted = "1 alert" if each.alerts == 1 else f"{each.alerts} alerts"
-        said.append(f"{counted} to {each.address} after {tries}: {each.error or 'it was cut short'}; {again}")
+        said.append(
+            f"{counted} to {each.address} after {tries}: {each.error or 'the attempt was interrupted'}; {again}"
+        )
     return "; ".join(said) or None
 
 
@@ -441,7 +443,7 @@ def show_places(places: Sequence[ModelPlace]) -> None:
 def live_in_words(champion: LiveVersion | None) -> str:
     if champion is None:
         return "nothing yet"
-    back = ", rolled back to" if "rollback" in champion.action else ""
+    back = " (after a rollback)" if "rollback" in champion.action else ""
     same_day = champion.since[:10] == champion.as_of[:10]
     pretended = "" if same_day else f", as of {render.moment(champion.as_of)}"
     return f"version {champion.version}{back} since {render.moment(champion.since)}{pretended}"
@@ -460,10 +462,10 @@ NAMES = {
     "deposited": ("matured", "in the accumulated gain"),
 }
 REASONS = {
-    "used": "made or judged a version",
-    "late": "came after its row was counted",
+    "used": "used to train or judge a version",
+    "late": "landed after its resampled row was counted",
     "left_out": "left out by data.rows",
-    "replaces": "replaces another",
+    "replaces": "replaces an earlier row",
     "withdrawn": "its batch was withdrawn",
 }
 
@@ -482,11 +484,11 @@ def show_audit(audit: Audit) -> None:
         render.OUT.print(f"exempt from drift tests: {shown}", highlight=False, markup=False)
     if audit.found:
         found = [(NAMES[each.kind][1], each.fault, each.batch, each.row, each.key) for each in audit.found]
-        render.show_table(("for", "fault", "batch", "row", "key"), found, title="rows out of balance")
+        render.show_table(("for", "fault", "batch", "row", "key"), found, title="rows missing or counted twice")
     for batch in audit.lost:
         render.OUT.print(f"batch {batch} was counted but is no longer landed", highlight=False, markup=False)
     for check in audit.disagree:
-        text = f"check {check} records another number of rows than it counted"
+        text = f"check {check} records a different number of rows from what it counted"
         render.OUT.print(text, highlight=False, markup=False)
     render.OUT.print("all counts agree" if audit.holds else "the counts do not agree", highlight=False)
 
@@ -508,7 +510,7 @@ def show_replay(done: ReplayRun) -> None:
     render.OUT.print()
     render.OUT.print(done.summary.sentence, highlight=False, markup=False)
     folder = done.replay.there.paths.root.relative_to(done.replay.here.paths.root)
-    render.OUT.print(f"the evidence of a line: cd {folder}; retrim why DATE", highlight=False, soft_wrap=True)
+    render.OUT.print(f"evidence for a line: cd {folder}; retrim why DATE", highlight=False, soft_wrap=True)
 
 
 def _heading(moment: ReplayMoment) -> str:
@@ -550,13 +552,13 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
         brief_last=True,
     )
     render.OUT.print()
-    render.OUT.print("The evidence of a line, in var/demo: retrim why DATE", highlight=False)
+    render.OUT.print("Evidence for a line, in var/demo: retrim why DATE", highlight=False)
     render.OUT.print()
     render.OUT.print(_sentence(summary), highlight=False)
     render.OUT.print()
-    render.OUT.print("Loss over time, decisions marked: var/demo/var/loss.png", highlight=False)
+    render.OUT.print("Chart of the loss with each decision marked: var/demo/var/loss.png", highlight=False)
     render.OUT.print()
-    render.OUT.print("Look at it, from this folder:", highlight=False)
+    render.OUT.print("To explore the result from this folder:", highlight=False)
     newest = beats[-1].live
     for command in (
         "make ui WORKSPACE=var/demo",
@@ -577,7 +579,7 @@ def _draw(workspace: Workspace, beats: "Sequence[Beat]") -> Path:
     checks, decisions = [], []
     for beat in beats:
         at = pd.Timestamp(beat.date, tz="UTC")
-        means = {"what was live": beat.system.mean, "first model, had it stayed": beat.frozen.mean}
+        means = {"live version": beat.system.mean, "first model alone": beat.frozen.mean}
         checks.append((at, {name: mean for name, mean in means.items() if mean is not None}))
         if beat.run is not None:
             released = beat.run.state in ("promoted", "restored", "rolled back")
@@ -662,15 +664,15 @@ def _sentence(summary: DemoSummary) -> str:
         return "No rows matured in the replayed time, so there is no loss to compare."
     places = _places(totals.retraining_cost)
     return (
-        f"Over {summary.rows:,} rows replayed, {summary.loss.upper()} was {summary.system:.{places}f} with "
-        f"{_counted(summary.retrainings)} ({summary.promoted} promoted, {summary.refused} refused), "
-        f"{summary.frozen:.{places}f} had the first model stayed (0 retrainings), and "
-        f"{summary.always:.{places}f} retraining at every check "
-        f"({_counted(summary.checks)}, read off the probe's fits). "
-        f"At a cost of {totals.retraining_cost:.{places}f} a retraining the whole cost, in mean loss "
-        "x checks, was "
-        f"{totals.system:.{places - 1}f} ({totals.system_with_probes:.{places - 1}f} with the probes), "
-        f"{totals.frozen:.{places - 1}f} and {totals.always:.{places - 1}f}."
+        f"Over {summary.rows:,} replayed rows, {summary.loss.upper()} was {summary.system:.{places}f} with "
+        f"{_counted(summary.retrainings)} ({summary.promoted} promoted, {summary.refused} refused). "
+        f"It would have been {summary.frozen:.{places}f} with the first model alone, and "
+        f"{summary.always:.{places}f} with a retraining at every check "
+        f"({_counted(summary.checks)}, measured on the probe's fits). "
+        f"At {totals.retraining_cost:.{places}f} per retraining, the total cost in mean loss x checks was "
+        f"{totals.system:.{places - 1}f} ({totals.system_with_probes:.{places - 1}f} with the probes). "
+        f"The first model alone would have cost {totals.frozen:.{places - 1}f}, and "
+        f"retraining at every check {totals.always:.{places - 1}f}."
     )
 
 

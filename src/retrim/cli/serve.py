@@ -27,11 +27,14 @@ def serve(
         list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
     ] = None,
     host: Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on. 0: a free one.")] = PORT,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on. 0: any free port.")] = PORT,
     version: Annotated[
         int | None,
         typer.Option(
-            "--version", metavar="N", parser=version_number, help="The version that answers. Default: the live version."
+            "--version",
+            metavar="N",
+            parser=version_number,
+            help="The version that predicts. Default: the live version.",
         ),
     ] = None,
     shadow: Annotated[
@@ -39,7 +42,7 @@ def serve(
         typer.Option(
             "--shadow",
             metavar="WHO",
-            help="previous, challenger or N: this version answers too, for comparison only (repeatable, up to 4).",
+            help="previous, challenger or N: this version also predicts, for comparison only (repeatable, up to 4).",
         ),
     ] = None,
     jobs_under: Annotated[
@@ -62,7 +65,7 @@ def serve(
     durable: Annotated[
         bool,
         typer.Option(
-            "--durable", help="Flush each answer to the disk before it is sent. Default: flush once a second."
+            "--durable", help="Flush each prediction to disk before it is sent. Default: flush once a second."
         ),
     ] = False,
     wait: Annotated[
@@ -80,13 +83,13 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP until Ctrl-C.
 
-    POST /predict takes a row as JSON, an array of rows, or an Arrow stream. The response names each cell that
-    cannot be used, and what is allowed. /explain returns each feature's contribution, /labels lands labels, /jobs
-    predicts files, and /metrics is for Prometheus. /openapi.json describes the API. With several workspaces, each
-    model answers at /models/NAME/predict. When a version goes live, the server loads it, tests it and then swaps it
-    in. With ?version=N, version N answers instead of the live version. Answers are stored in var/predictions every
-    10 s. Only this machine can connect, unless you name another --host. For another host, first make a token:
-    `retrim token add`.
+    POST /predict accepts a row as JSON, an array of rows, or an Arrow stream. The response lists each cell that
+    cannot be used, and the allowed values. /explain returns each feature's contribution, /labels lands labels, /jobs
+    predicts files, and /metrics provides metrics for Prometheus. /openapi.json describes the API. If several workspaces
+    are served, the path of each model is /models/NAME/predict. When a version goes live, the server loads it, tests it
+    and then swaps it in. To use version N instead of the live version, add ?version=N to the request. Predictions are
+    stored in var/predictions every 10 s. Only this machine can connect, unless you set a different --host. Before you
+    do so, create a token: `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError
@@ -94,16 +97,16 @@ def serve(
 
     give_memory_back()
     if (cert is None) != (key is None):
-        raise BadInputError("TLS needs a certificate and its key; give both: --cert, --key")
+        raise BadInputError("TLS needs a certificate and its key; pass both --cert and --key")
     roots, shadows = several_workspaces(folders), shadow or []
     numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
     if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
-            f"{len(roots)} workspaces are named, but a version number belongs to a single one; leave the number out. "
-            "Clients request a version with ?version=N, and --shadow accepts previous or challenger"
+            f"{len(roots)} workspaces are served, but a version number belongs to only one; leave the number out. "
+            "Clients can request a version with ?version=N, and --shadow accepts previous or challenger"
         )
     if len(shadows) > MOST_SHADOWS:
-        raise BadInputError(f"--shadow is given {len(shadows)} times; give it {MOST_SHADOWS} times at most")
+        raise BadInputError(f"--shadow is set {len(shadows)} times; set it at most {MOST_SHADOWS} times")
     listener = bind(port, host)
     is_local = ip_address(listener.getsockname()[0]).is_loopback
     with uncollected(for_good=True):
@@ -143,9 +146,9 @@ def serve(
     for number, each in enumerate(models):
         path = f"/models/{each.name}/predict" if number else "/predict"
         who = f"version {each.serving.served.version}{f' of {each.name}' if roots else ''}"
-        print(f"{who} answers at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
+        print(f"{who} is served at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
     if not is_local and cert is None:
-        print("tokens are sent unencrypted: name --cert and --key, or put a proxy with TLS in front", flush=True)  # noqa: T201
+        print("tokens are sent unencrypted: set --cert and --key, or use a proxy with TLS", flush=True)  # noqa: T201
     with all_at_work(models) as by_name:
         try:
             run_server(by_name, listener, cert=cert, key=key, beside=beside)
@@ -161,22 +164,22 @@ def _installed(folder: Path | None) -> list[Path]:
     return [] if noted is None else [Path(root) for root in noted.roots]
 
 
-token_app = typer.Typer(help="Tokens for callers of `retrim serve`: add, list, remove.")
+token_app = typer.Typer(help="Add, list and remove tokens for callers of `retrim serve`.")
 
 
 @token_app.command(epilog=example("retrim token add dashboard --scope predict --scope read"))
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token: who uses it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token, such as the caller that uses it.")],
     scopes: Annotated[
         list[str],
         typer.Option("--scope", metavar="SCOPE", help="read, predict, label or operate (repeatable)."),
     ],
 ) -> None:
-    """Make a token, and show it once.
+    """Create a token, and show it once.
 
-    Only the hash of the token is kept. Scopes say what a token allows. read: metrics and the API description. predict:
-    predictions. label: landing labels. operate: jobs. Once a token exists, every request but /health and /ready needs
-    one, even from this machine.
+    Only the hash of the token is stored. The scopes define what a token allows: read (metrics and the API description),
+    predict (predictions), label (landing labels) and operate (jobs). Once a token exists, every request except /health
+    and /ready needs one, even from this machine.
     """
     from retrim.lineage.tokens import add_token
 
@@ -185,7 +188,7 @@ def add(
 
 @token_app.command("list", epilog=example("retrim token list"))
 def list_tokens(as_json: AsJson = False) -> None:
-    """List the tokens: name, scopes, when each was made."""
+    """List the tokens with their scopes and creation times."""
     from retrim.cli import render
     from retrim.lineage.tokens import read_tokens
     from retrim.stats.codec import to_record

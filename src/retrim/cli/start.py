@@ -30,12 +30,12 @@ def init(
     ],
     target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
     event_time: Annotated[
-        str | None, typer.Option("--event-time", metavar="COL", help="Column with the time of a row's event.")
+        str | None, typer.Option("--event-time", metavar="COL", help="Column with the event time of each row.")
     ] = None,
     order: Annotated[
         str | None,
         typer.Option(
-            "--order", metavar="COL", help="If no column is a time: column of whole numbers that orders the rows."
+            "--order", metavar="COL", help="If there is no time column: column of whole numbers that orders the rows."
         ),
     ] = None,
     label_time: Annotated[
@@ -50,7 +50,7 @@ def init(
         typer.Option(
             "--horizon",
             metavar="SPAN",
-            help="Instead of --label-due: labels are due this long after the event, such as 30D.",
+            help="Instead of --label-due: time from an event until its label is due, such as 30D.",
         ),
     ] = None,
     every: Annotated[
@@ -89,23 +89,24 @@ def init(
         str, typer.Option("--reason", help="With --allow-leak: why these columns are not leaks. Stored in params.yaml.")
     ] = "",
     query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that gives the rows.")
+        str | None,
+        typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that returns the rows."),
     ] = None,
     table: Annotated[
         str | None, typer.Option("--table", metavar="NAME", help="If PATH is a database: the table to read.")
     ] = None,
     ahead: Annotated[
-        str | None, typer.Option("--ahead", metavar="SPAN", help="Predict this long before the event, such as 24h.")
+        str | None, typer.Option("--ahead", metavar="SPAN", help="How long before the event to predict, such as 24h.")
     ] = None,
     known_ahead: Annotated[
         list[str] | None,
         typer.Option(
             "--known-ahead",
             metavar="COL",
-            help="With --ahead: this feature is known that long before the event (repeatable).",
+            help="With --ahead: this feature is already known when predicting (repeatable).",
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Redo the set-up. Refused if a version exists.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Redo the setup. Refused if a version exists.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: accept every proposal and report it.")] = False,
     as_json: AsJson = False,
@@ -154,8 +155,10 @@ def init(
     if asks:
         _show(looked)
         lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
-        saying = f"overwrite {', '.join(lost)}, not committed as it is," if lost else "write params.yaml and the suite"
-        saying = saying if again_of is None else f"move the present set-up aside, {saying}"
+        saying = (
+            f"overwrite the uncommitted changes in {', '.join(lost)}" if lost else "write params.yaml and the suite"
+        )
+        saying = saying if again_of is None else f"move the current setup aside, {saying}"
         overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
         if not overwrite:
             raise typer.Exit(1)
@@ -226,7 +229,7 @@ def _show(looked: "InspectedTable") -> None:
         ("table", f"{looked.raw.rows} rows, {looked.raw.columns.num_columns} columns, {looked.raw.kind}"),
         ("target", f"{data.target}, {data.task}" + (f", probability of {data.positive!r}" if data.positive else "")),
         ("loss", f"{drafted.aim.loss}: {drafted.aim.why}"),
-        ("event time", data.time if drafted.reading.arrival is None else "none: order of arrival"),
+        ("event time", data.time if drafted.reading.arrival is None else "none; rows are in order of arrival"),
         ("batches", f"every {data.batch_every}, about {drafted.rhythm.batch_rows} rows"),
         ("features", ", ".join(map(shown_name, data.features))),
     ]
@@ -240,13 +243,11 @@ def _show(looked: "InspectedTable") -> None:
     dropped = [draft for draft in drafted.suite if not draft.kept]
     kept = len(drafted.suite) - len(dropped)
     batches = drafted.suite[0].batches if drafted.suite else 0
-    render.OUT.print(
-        f"  suite: {kept} expectations; each of {batches} held-out past batches keeps them", highlight=False
-    )
+    render.OUT.print(f"  suite: {kept} expectations, met by each of {batches} held-out past batches", highlight=False)
     for draft in dropped:
         kwargs = draft.expectation.kwargs
         render.OUT.print(
-            render.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches}"),
+            render.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches} batches"),
             highlight=False,
             markup=False,
         )
@@ -259,16 +260,16 @@ def _show_written(written: "WrittenFiles") -> None:
     render.OUT.print(f"{done}: {written.params.name}, ./expectations/{written.suite.name}", highlight=False)
     if written.landed and written.first is not None and written.last is not None:
         labels = f", {written.labels} labels in {written.label_files} files" if written.labels else ""
-        came = f", as they would have come from {render.moment(written.first.isoformat())} to "
+        came = f", with arrival times from {render.moment(written.first.isoformat())} to "
         came += str(render.moment(written.last.isoformat()))
         if written.at_once:
-            came = ", which have all arrived now"
+            came = ", all with the current time as arrival time"
         render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{came}", highlight=False)
         if written.set_aside:
             render.OUT.print(
-                f"! {written.set_aside} pieces are in quarantine, because they hold values that the newest rows do "
-                "not: list them with `retrim batch list --quarantined`; correct the file as `retrim batch show ID` "
-                "says, and ingest it again",
+                f"! {written.set_aside} chunks are in quarantine, because they contain values that do not occur in the "
+                "newest rows. List them with `retrim batch list --quarantined`, correct the file as `retrim batch show "
+                "ID` says, and ingest it again",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -288,7 +289,7 @@ def new(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create a workspace for a model of your own.
+    """Create a workspace for your own model.
 
     A workspace is a small git repository. It includes the wheel of the installed retrim, tracked by DVC, so that every
     version can be rebuilt. Next: `retrim init`.
@@ -304,7 +305,7 @@ def new(
         return
     where = render.harmless(str(folder))
     what = (f"{WHAT}, and CI" if ci else WHAT) if began else "CI"
-    render.OUT.print(f"laid and committed: {what} ({made.files} files)", highlight=False)
+    render.OUT.print(f"created and committed: {what} ({made.files} files)", highlight=False)
     then = "retrim init --data TABLE --target COL" if began else "git push"
     render.OUT.print(f"next: cd {where}; {then}", highlight=False, markup=False, soft_wrap=True)
 
@@ -328,21 +329,23 @@ def upgrade(as_json: AsJson = False) -> None:
         render.show_json(to_record(done))
         raise typer.Exit(0 if done.as_before else 1)
     if done.changed:
-        not_copied = "the store is not a file: back it up with the tools of its database"
-        kept = "the store too" if done.store_copied else not_copied
-        render.OUT.print(f"copied to {done.backup}: what stood before, {kept}", highlight=False, markup=False)
+        not_copied = ", but not the store, which is not a file: back it up with the tools of its database"
+        kept = " and the store" if done.store_copied else not_copied
+        render.OUT.print(f"copied to {done.backup}: the previous files{kept}", highlight=False, markup=False)
         render.OUT.print(f"written and committed: {', '.join(done.changed)}", highlight=False)
         for line in done.settings:
             render.OUT.print(f"params.yaml: {line}", highlight=False, markup=False, soft_wrap=True)
         render.OUT.print(f"upgraded: retrim {done.before} to {done.after}", highlight=False)
     else:
-        render.OUT.print(f"nothing to do: this workspace is of retrim {done.after}, which runs", highlight=False)
+        render.OUT.print(
+            f"nothing to do: this workspace already uses the installed retrim {done.after}", highlight=False
+        )
     if done.champion is not None:
         how = "as before" if done.as_before else f"differently: {done.answers}"
-        said = f"answers its reference rows {how}"
-        render.OUT.print(f"version {done.champion}, live, {said}", highlight=False, markup=False, soft_wrap=True)
+        said = f"predicts its reference rows {how}"
+        render.OUT.print(f"the live version {done.champion} {said}", highlight=False, markup=False, soft_wrap=True)
     for package in done.packages:
-        render.OUT.print(f"! installed differently than locked: {package}", highlight=False, markup=False)
+        render.OUT.print(f"! the installed package differs from the lock: {package}", highlight=False, markup=False)
     raise typer.Exit(0 if done.as_before else 1)
 
 
@@ -362,7 +365,7 @@ def profile(
     ] = None,
     event_time: Annotated[
         str | None,
-        typer.Option("--event-time", metavar="COL", help="With --data: column with the time of a row's event."),
+        typer.Option("--event-time", metavar="COL", help="With --data: column with the event time of each row."),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="With --data: regression, binary or multiclass.")] = None,
     positive: Annotated[
@@ -374,7 +377,7 @@ def profile(
     ] = None,
     query: Annotated[
         str | None,
-        typer.Option("--query", metavar="SQL", help="If --data is a database: the query that gives the rows."),
+        typer.Option("--query", metavar="SQL", help="If --data is a database: the query that returns the rows."),
     ] = None,
     table: Annotated[
         str | None, typer.Option("--table", metavar="NAME", help="If --data is a database: the table to read.")
@@ -427,7 +430,7 @@ def profile(
         render.show_json({**look.as_record(), "findings": show_findings(look), "page": str(page)})
         return
     show_look(look)
-    render.OUT.print(f"\nthe page: {render.harmless(str(page))}", highlight=False, markup=False, soft_wrap=True)
+    render.OUT.print(f"\npage: {render.harmless(str(page))}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_findings(look: "TableProfile") -> "list[dict[str, JsonValue]]":
@@ -455,7 +458,7 @@ def _refuse_without_data(**given: object) -> None:
     for name, value in given.items():
         if value:
             raise BadInputError(
-                f"--{name.replace('_', '-')} describes a raw file; name that file with --data FILE. Landed rows are "
+                f"--{name.replace('_', '-')} describes a raw file; pass that file with --data FILE. Landed rows are "
                 "described by params.yaml"
             )
 
@@ -479,7 +482,7 @@ def _raw(
     if target is None:
         raise BadInputError("--data needs the column to predict; add --target COL")
     if as_of is not None:
-        raise BadInputError("--as-of is for landed rows, but --data names a file; leave out one of them")
+        raise BadInputError("--as-of is for landed rows, but --data reads a file; leave out one of them")
     if task not in (None, "regression", "binary", "multiclass"):
         raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
     name = model_name(data if table is None else table.rpartition(".")[2])

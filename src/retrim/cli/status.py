@@ -38,9 +38,9 @@ def status(
     """Show on one screen what is live and what comes next.
 
     Shows the live version, the last check, the accumulated gain against the retraining cost, the last decision and the
-    next scheduled run. With --all, prints one line per model: live version, last check, and what waits for a person,
-    is late or failed. With --check, prints one line that says what is wrong and what to do. The exit code of --check
-    is 3 if the state cannot be read.
+    next scheduled run. --all prints one line per model: the live version, the last check, and what waits for a
+    person, is late or has failed. --check prints one line that says what is wrong and what to do. The exit code of
+    --check is 3 if the state cannot be read.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -110,18 +110,16 @@ def ui(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
     ] = None,
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0 takes a free one.")
-    ] = PORT,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0: any free port.")] = PORT,
 ) -> None:
     """Serve the status page and MLflow of this workspace until Ctrl-C.
 
-    With DIR, or in a folder that contains workspaces, it serves the status pages of all of them. Models that need a
-    person come first.
+    If you pass DIR, or run the command in a folder that contains workspaces, it serves the status pages of all those
+    workspaces. Models that need a person come first.
 
     Only this machine can open the pages, and they ask for a password. The command prints the path of the password file.
-    On the status page you can approve, reject, acknowledge, roll back, retrain and land a quarantined batch, each
-    with a reason.
+    On the status page you can approve or reject a version, acknowledge a decision on hold, roll back, retrain, and land
+    a quarantined batch. Each action needs a reason.
     """
     from retrim.adapters import mlflow_server
     from retrim.cli.page_server import PREFIX, page_app, places_app
@@ -129,8 +127,8 @@ def ui(
     from retrim.reading.address import address_of
 
     def say_where(password: Path, pages: str) -> None:
-        print(f"the status is at {at}{PREFIX}{pages}")  # noqa: T201  at once, also into a pipe
-        print(f"log in as {mlflow_server.USER}; the password is the line in {password}; stop with Ctrl-C", flush=True)  # noqa: T201
+        print(f"the status page is at {at}{PREFIX}{pages}")  # noqa: T201  at once, also into a pipe
+        print(f"log in as {mlflow_server.USER} with the password in {password}; stop with Ctrl-C", flush=True)  # noqa: T201
 
     roots = several_workspaces(folders)
     if roots:
@@ -149,7 +147,7 @@ def ui(
         page = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
         shown = page if remote else at + page
         file = workspace.paths.ui_password.relative_to(workspace.paths.root)
-        say_where(file, f" and the MLflow pages at {shown} in some seconds")
+        say_where(file, f"; the MLflow pages will be at {shown} in a few seconds")
         pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", page),))
         mlflow = None if remote else mlflow_server.MlflowStores(workspace.mlflow_url, workspace.mlflow_artifacts)
     try:

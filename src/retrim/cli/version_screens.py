@@ -53,7 +53,7 @@ def show_diff(found: VersionDiff) -> None:
         _section("Environment", ("package", older, newer), _pairs(pairs), nothing="the same packages")
     _show_rows(found, older, newer)
     for note in found.notes:
-        render.OUT.print(f"\nnote, {note}", highlight=False, markup=False)
+        render.OUT.print(f"\nnote: {note}", highlight=False, markup=False)
 
 
 def _show_data(data: DiffData, older: str, newer: str) -> None:
@@ -71,7 +71,7 @@ def _show_data(data: DiffData, older: str, newer: str) -> None:
         ("model", *(_short(side.model_sha256) for side in sides)),
     ]
     render.show_table(("", older, newer), lines, title="Data and model")
-    for batches, what in ((data.came, "came"), (data.gone, f"had come for {older} alone")):
+    for batches, what in ((data.came, f"are new in {newer}"), (data.gone, f"are only in {older}")):
         if batches:
             rows = sum(each.rows for each in batches)
             listed = ", ".join(f"{each.batch} ({each.rows} {each.kind})" for each in batches[:4])
@@ -90,8 +90,8 @@ def _show_rows(found: VersionDiff, older: str, newer: str) -> None:
     measured = found.metrics or {}
     before, after = measured[str(found.older)], measured[str(found.newer)]
     metrics = [(name, f"{before[name]:.5g}", f"{figure:.5g}") for name, figure in after.items()]
-    title = f"Metrics on {rows.rows} rows that neither was trained on"
-    where = f"{_span(rows.since, rows.until)}, of the judging block of version {rows.block_of}"
+    title = f"Metrics on {rows.rows} rows that neither version was trained on"
+    where = f"{_span(rows.since, rows.until)}, from the judging block of version {rows.block_of}"
     render.show_table(("metric", older, newer), metrics, title=f"{title} ({where})")
     saved = [(each, each.saved) for each in found.slices if each.saved is not None]
     clear = sorted(saved, key=lambda pair: (not _is_clear(pair[1]), -abs(pair[1][0]) * pair[0].rows))
@@ -153,11 +153,11 @@ def _feature_lines(features: FeatureChanges) -> list[tuple[str, str]]:
 
 def _came(levels: CameAndWent) -> str:
     words = []
-    for word, names in (("came", levels.came), ("gone", levels.gone)):
+    for word, names in (("added", levels.came), ("gone", levels.gone)):
         if names:
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             words.append(f"{word}: {', '.join(names[:8])}{more}")
-    return "; ".join(words) or "another order"
+    return "; ".join(words) or "different order"
 
 
 def _is_clear(saved: tuple[float, float, float]) -> bool:
@@ -193,7 +193,7 @@ def show_effect(effect: WhatIf) -> None:
         render.OUT.print(f"{key}: {_told(old)} -> {_told(new)}", highlight=False, markup=False)
     compared = effect.compared
     low, high = compared.gain.interval
-    sides = zip(("as it is", "as tried"), (compared.before, compared.after), effect.seconds, strict=True)
+    sides = zip(("current", "changed"), (compared.before, compared.after), effect.seconds, strict=True)
     rows = [(name, f"{loss:.4g}", f"{seconds:.1f}") for name, loss, seconds in sides]
     render.show_table(("", effect.loss, "seconds"), rows)
     counted = f"{len(compared.keys)} rows, {compared.origins} origins"
@@ -205,7 +205,7 @@ def show_effect(effect: WhatIf) -> None:
     best = [(each, saved) for each, saved in reversed(told) if saved[0] > 0][:SHOWN]
     for title, found in (("loses most", worst), ("gains most", best)):
         if found:
-            render.show_table(("slice", "rows", "as it is", "as tried", "saved"), map_lines(found), title=title)
+            render.show_table(("slice", "rows", "current", "changed", "saved"), map_lines(found), title=title)
     render.OUT.print()
     render.OUT.print(compared.sentence, highlight=False, markup=False)
 
@@ -232,7 +232,7 @@ WIDTH = 12  # characters of a bar on either side
 SCORES = {
     "identity": "prediction",
     "log": "log of the prediction",
-    "chance": "chance",
+    "chance": "probability",
     "log odds": "log odds",
     "shares": "share",
     "log shares": "raw score (log share)",
@@ -240,8 +240,8 @@ SCORES = {
 HOW = {
     "log": "exp(sum)",
     "log odds": "1 / (1 + exp(-sum))",
-    "shares": "its share of the sum of all classes",
-    "log shares": "its exp over that of all classes",
+    "shares": "its share of the sum over all classes",
+    "log shares": "its exp divided by the sum over all classes",
 }
 """How a raw score becomes the output; one that is the output itself is not in it."""
 
@@ -273,7 +273,7 @@ def show_explanation(row: ExplainedRow, *, top: int) -> None:
     rows.append((f"sum: {SCORES[found.link]}{of}", "", f"{found.score:.6g}", _link_in_words(found)))
     render.show_table(("feature", "value", "adds", ""), rows, title="What each feature adds")
     render.OUT.print(
-        f"\nexact (TreeSHAP, or a linear model's terms); they differ from the score by {abs(found.remainder):.1e}",
+        f"\nexact (TreeSHAP, or a linear model's terms); the sum differs from the score by {abs(found.remainder):.1e}",
         highlight=False,
     )
 
@@ -314,7 +314,7 @@ def _link_in_words(found: Explanation) -> str:
 def _stored_in_words(row: ExplainedRow) -> str:
     stored = row.stored
     said = ", ".join(f"{each:.6g}" for each in stored) if isinstance(stored, list) else f"{stored:.6g}"
-    return f"{said}: {'as the version says now' if row.agrees else 'NOT what the version says now'}"
+    return f"{said}: {'equal to' if row.agrees else 'DIFFERENT from'} what the version predicts now"
 
 
 def _classes_in_words(outputs: Mapping[str, float]) -> str | None:
@@ -385,7 +385,7 @@ def _show_differences(models: Sequence[MeasuredModel], place: int, measures: Seq
                 apart = f"{found.figure:.3g} ({low:.3g} to {high:.3g})"
                 rows.append([SHORT[name], _name(model), found.high, found.low, apart, _number(found.ratio)])
     if rows:
-        render.show_table(("differs most in", "model", "high", "low", "difference", "ratio"), rows, title="Differences")
+        render.show_table(("measure", "model", "high", "low", "difference", "ratio"), rows, title="Largest differences")
 
 
 def _show_proxies(proxies: Sequence[Proxy]) -> None:
@@ -396,7 +396,7 @@ def _show_proxies(proxies: Sequence[Proxy]) -> None:
             area = f"{proxy.auc:.2f} ({low:.2f} to {high:.2f})"
             told_by = proxy.feature or "all features together"
             rows.append([column, told_by, area, f"{proxy.chance:.2f}", f"{proxy.p_value:.2f}"])
-    render.show_table(("forbidden", "told by", "area under the curve", "by chance", "p"), rows, title="Proxies")
+    render.show_table(("forbidden", "proxy", "area under the curve", "by chance", "p"), rows, title="Proxies")
 
 
 def _name(model: MeasuredModel) -> str:
@@ -447,11 +447,11 @@ def show_look(look: TableProfile) -> None:
         )
         for column in look.columns[:MOST_COLUMNS]
     ]
-    heads = ("column", "type", "role", "shape", "missing", "when", "tells", "values")
+    heads = ("column", "type", "role", "shape", "missing", "when", "explains", "typical values")
     render.show_table(heads, rows, title="Columns", brief_last=True)
     if len(look.columns) > MOST_COLUMNS:
         rest = len(look.columns) - MOST_COLUMNS
-        render.OUT.print(f"{rest} further columns stand in --json and on the page", highlight=False)
+        render.OUT.print(f"{rest} more columns are in --json and on the page", highlight=False)
 
 
 def _shape(column: ColumnLook) -> str:

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from retrim.retraining.reproduce import RebuildResult
 
 versions_app = typer.Typer(
-    help="Versions: list, roll back, rebuild, approve, export, clean up.", invoke_without_command=True
+    help="List, roll back, rebuild, approve, export and clean up versions.", invoke_without_command=True
 )
 NO_REMOTE = (
-    "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one: "
-    "`dvc remote add -d NAME ADDRESS`, `git commit -m 'a DVC remote' .dvc/config`; runs push to it from then on. "
-    "To push a version that is there, name the remote beside the commits, "
-    "`dvc remote add --local -d NAME ADDRESS`, then `git checkout TAG && dvc checkout && dvc push`"
+    "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one with "
+    "`dvc remote add -d NAME ADDRESS`, and commit it with `git commit -m 'a DVC remote' .dvc/config`. Later runs push "
+    "to it. To push an existing version, set the remote outside the commits, with "
+    "`dvc remote add --local -d NAME ADDRESS`, then run `git checkout TAG && dvc checkout && dvc push`"
 )
 
 
@@ -62,7 +62,7 @@ def versions(context: typer.Context, as_json: AsJson = False) -> None:
         render.show_json(records)
         return
     if not records:
-        render.OUT.print("no version yet; make the first: retrim retrain", highlight=False)
+        render.OUT.print("there is no version yet; train the first: retrim retrain", highlight=False)
         return
     withdrawn = any(r.withdrawn for r in records)
     rows = [
@@ -78,7 +78,7 @@ def versions(context: typer.Context, as_json: AsJson = False) -> None:
         )
         for r in records
     ]
-    told = ("probation", *(["made with withdrawn"] if withdrawn else []), "verdict")
+    told = ("probation", *(["withdrawn batches"] if withdrawn else []), "verdict")
     render.show_table(("version", "alias", "as of", "model", "last proved", *told), rows, brief_last=True)
     _note_remote(workspace)
 
@@ -103,18 +103,18 @@ def reproduce(
         bool,
         typer.Option(
             "--chain",
-            help="With --prove: first prove the champion that it was judged against, and so on back to version 1.",
+            help="With --prove: first prove the champion that N was judged against, and so on back to version 1.",
         ),
     ] = False,
     skip_proved: Annotated[
-        bool, typer.Option("--skip-proved", help="With --chain: leave out versions that were proved earlier.")
+        bool, typer.Option("--skip-proved", help="With --chain: skip versions that were already proved.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a version, and report whether it is identical.
 
     The rebuild uses a separate run directory. If anything differs, the command names the differences and the exit code
-    is 1. With --prove, a signed attestation is written.
+    is 1. If --prove is set, a signed attestation is written.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -129,8 +129,7 @@ def reproduce(
 
     if (chain and not prove) or (skip_proved and not chain):
         raise BadInputError(
-            "--chain needs --prove, and --skip-proved needs --chain; write `retrim versions reproduce N --prove "
-            "--chain`"
+            "--chain needs --prove, and --skip-proved needs --chain; run `retrim versions reproduce N --prove --chain`"
         )
     workspace, now = workspace_here(), as_time(None)
     shown: list[RebuildResult]
@@ -157,8 +156,8 @@ def reproduce(
 def environment(version: Version, as_json: AsJson = False) -> None:
     """Build the Python environment of a version.
 
-    The environment has the packages of the version's requirements.lock, each checked against its hash, and the wheel of
-    the version's code. It is built once and then reused.
+    The environment contains the packages of the version's requirements.lock, each checked against its hash, and the
+    wheel of the version's code. It is built once and then reused.
     """
     from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
@@ -171,7 +170,7 @@ def environment(version: Version, as_json: AsJson = False) -> None:
     if as_json:
         render.show_json(to_record(built))
         return
-    code = "its code lies in src/ at its tag" if built.code is None else f"its code is {built.code}"
+    code = "its code is in src/ at its tag" if built.code is None else f"its code is {built.code}"
     render.OUT.print(f"version {version}: {code}", highlight=False, markup=False)
     render.OUT.print(f"use it: . {built.folder}/bin/activate", highlight=False, markup=False, soft_wrap=True)
 
@@ -210,7 +209,7 @@ def rollback(
     """Make an earlier version live again.
 
     First the stored bundle of the version is compared with the recorded hash, loaded in a fresh process and tested on
-    its reference rows. Afterwards no retraining starts by itself until you run `retrim retrain` or
+    its reference rows. Afterwards no retraining starts automatically until you run `retrim retrain` or
     `retrim policy acknowledge`, or until enough rows have matured.
     """
     from retrim.cli import render
@@ -221,7 +220,7 @@ def rollback(
     if as_json:
         render.show_json(to_record(moved))
     else:
-        render.OUT.print(f"version {moved.version} is live again, {moved.previous} was before", highlight=False)
+        render.OUT.print(f"version {moved.version} is live again instead of version {moved.previous}", highlight=False)
 
 
 @versions_app.command(
@@ -234,9 +233,9 @@ def run_directory(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a run directory to work in by hand; print its path.
+    """Create a run directory to work in by hand; print its path.
 
-    The directory has the data and the champion as of a date. Change into it and run `dvc repro`.
+    The directory contains the data and the champion as of a date. Change into it and run `dvc repro`.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
@@ -251,15 +250,13 @@ def run_directory(
         render.show_json(to_record(made))
         return
     for name in made.untracked:
-        render.ERR.print(f"untracked file taken along: {name}", highlight=False, markup=False)
+        render.ERR.print(f"untracked file copied: {name}", highlight=False, markup=False)
     print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim versions run-directory --as-of ...)"
 
 
 @versions_app.command(epilog=example("retrim versions live --as-of 2012-03-01"))
 def live(
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="Time by the clock (UTC). Default: now.")
-    ] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Clock time (UTC). Default: now.")] = None,
     as_of: Annotated[
         str | None,
         typer.Option("--as-of", metavar="TIME", help="The as-of date, for releases made with --now or --as-of."),
@@ -268,8 +265,8 @@ def live(
 ) -> None:
     """Show which version is live, or was live at a given time.
 
-    The answer comes from the release log. If releases were made with --now or --as-of, as in a replay, --at is the time
-    by the clock and --as-of the as-of date of the releases. The exit code is 1 if no version was live.
+    The answer comes from the release log. Releases made with --now or --as-of, as in a replay, have two times. --at
+    compares their clock time, and --as-of their as-of date. The exit code is 1 if no version was live.
     """
     import pandas as pd
 
@@ -280,7 +277,7 @@ def live(
     from retrim.stats.codec import to_record
 
     if at is not None and as_of is not None:
-        raise BadInputError("give --at (clock time) or --as-of (as-of date), not both")
+        raise BadInputError("pass --at (clock time) or --as-of (as-of date), not both")
     workspace = workspace_here()
     if as_of is None:
         found = live_at(workspace, as_time(at))
@@ -309,7 +306,7 @@ def log_show(as_json: AsJson = False) -> None:
         render.show_json(records)
         return
     if not records:
-        render.OUT.print("nothing was released yet; make version 1: retrim retrain", highlight=False)
+        render.OUT.print("no version has been released yet; train version 1: retrim retrain", highlight=False)
         return
     rows = [
         (
@@ -332,15 +329,15 @@ def log_show(as_json: AsJson = False) -> None:
 def log_verify(
     head: Annotated[
         str | None,
-        typer.Option("--head", metavar="HEX", help="A digest that you noted earlier and that the log must contain."),
+        typer.Option("--head", metavar="HEX", help="A digest that you saved earlier and that the log must contain."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that no row of the release log was altered.
 
-    The signature of each row covers the row before it. A copy of each row lies in git as the tag retrim/MODEL/log/N. If
-    a row was altered, the first such row is named and the exit code is 1. Push the tags, or note the last digest
-    elsewhere and give it to --head later.
+    The signature of each row covers the row before it. A copy of each row is stored in git as the tag
+    retrim/MODEL/log/N. If a row was altered, the first such row is named and the exit code is 1. Push the tags, or save
+    the last digest elsewhere and pass it with --head later.
     """
     from retrim.cli import render
     from retrim.release.versions import verify_log
@@ -351,8 +348,8 @@ def log_verify(
         render.show_json(to_record(found))
         return
     in_git = "copies of all" if found.in_git == found.rows else f"copies of {found.in_git}"
-    last = f", {in_git} in git; the last digest is {found.head}" if found.head else ""
-    render.OUT.print(f"{found.rows} rows, as they were signed{last}", highlight=False, soft_wrap=True)
+    last = f", with {in_git} in git; the last digest is {found.head}" if found.head else ""
+    render.OUT.print(f"{found.rows} rows, none altered{last}", highlight=False, soft_wrap=True)
 
 
 @versions_app.command(
@@ -371,8 +368,8 @@ def verify(
 ) -> None:
     """Check that an attestation was not altered, and who signed it.
 
-    If the attestation was altered, the exit code is 1. Without --key, the attestation must be signed with the key of
-    this workspace or one of proof.trusted_keys.
+    If the attestation was altered, the exit code is 1. If --key is omitted, the attestation must be signed with the key
+    of this workspace or one of proof.trusted_keys.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -395,8 +392,8 @@ def verify(
 def key(as_json: AsJson = False) -> None:
     """Print the public key of this workspace and its fingerprint.
 
-    Attestations and exports are signed with the private half of this key, var/keys/signing.key, which is made at first
-    use. To trust this key in another workspace, add the first line of the output to proof.trusted_keys there.
+    Attestations and exports are signed with the private half of this key, var/keys/signing.key, which is created on
+    first use. To trust this key in another workspace, add the first line of the output to proof.trusted_keys there.
     """
     from retrim.cli import render
 
@@ -417,9 +414,9 @@ Why = Annotated[str, typer.Option("--reason", help="Reason, kept with the versio
 def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
     """Approve a version that waits for approval; it goes live.
 
-    The release checks run, and the champion must still be the one against which the version was judged. If the version
+    The release checks run, and the champion must still be the one that the version was judged against. If the version
     does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The approval
-    also covers the later version that fits the same recipe once more (retrain.refit_after).
+    also covers the later refit of the same recipe (retrain.refit_after).
     """
     from retrim.cli import render
     from retrim.release.approval import approve as op
@@ -477,9 +474,9 @@ def settle(
     if as_json:
         render.show_json(done)
         return
-    what = f"{' and '.join(done.rules)} is acknowledged until it clears" if done.rules else "checks go on"
+    what = f"{' and '.join(done.rules)} is acknowledged until it clears" if done.rules else "checks continue"
     render.OUT.print(f"acknowledged by {done.by}: {what}", highlight=False, markup=False)
-    render.OUT.print(f"kept as: retrim why {done.id}", highlight=False)
+    render.OUT.print(f"show it: retrim why {done.id}", highlight=False)
 
 
 @versions_app.command("export", epilog=example("retrim versions export 3 --to bike-v3.tar"))
@@ -493,7 +490,7 @@ def export(
 ) -> None:
     """Write a version into one signed file.
 
-    The file holds the bundle, verdict, lineage, package lock, release record and newest attestation, signed with the
+    The file contains the bundle, verdict, lineage, package lock, release record and newest attestation, signed with the
     key of this workspace. The same version in the same state gives the same bytes. If you prove the version first, the
     file includes its attestation.
     """
@@ -505,7 +502,7 @@ def export(
     if as_json:
         render.show_json(to_record(made))
         return
-    unproved = "without an attestation: prove it before with `retrim versions reproduce N --prove`"
+    unproved = "without an attestation; to include one, first run `retrim versions reproduce N --prove`"
     proved = "with the attestation of a rebuild" if made.proved else unproved
     render.OUT.print(f"version {version} exported, {proved}", highlight=False, markup=False)
     print(made.file)  # noqa: T201  so that a shell can take it
@@ -528,8 +525,9 @@ def import_(
 
     The public key of the other workspace must be listed in proof.trusted_keys here. Signature, hashes and reference
     rows are checked. Then the gate judges the version against the champion of this workspace, on rows that neither has
-    seen. The version goes live only if it passes. If there are too few such rows, the import is deferred: nothing is
-    kept, and you import the file again once more have come. The exit code is 1 unless the version went live.
+    seen. The version goes live only if it passes. If there are too few such rows, the import is deferred
+    and nothing is stored. Import the file again when more rows have landed. The exit code is 1 unless the version went
+    live.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import import_version
@@ -564,7 +562,7 @@ def gc(
     if as_json:
         render.show_json(done)
         return
-    for title, pieces in (("Would go" if dry_run else "Removed", done.removed), ("Kept", done.kept)):
+    for title, pieces in (("Would be removed" if dry_run else "Removed", done.removed), ("Kept", done.kept)):
         groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
         for piece in pieces:
             groups.setdefault((piece.what, piece.why), []).append((piece.name, piece.frees))
@@ -586,24 +584,24 @@ def canary(
         int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
     ] = None,
     share: Annotated[
-        float, typer.Option("--share", help="Share of the entities for which the version answers, at most 0.5.")
+        float, typer.Option("--share", help="Share of the entities that the version serves, at most 0.5.")
     ] = 0.1,
     entity: Annotated[
         str | None,
         typer.Option(
             "--entity",
             metavar="COLUMN",
-            help="Column of a request with the entity, such as a customer. Default: leaks.entity, else the row's key.",
+            help="Request column with the entity, such as a customer. Default: leaks.entity, or else the row's key.",
         ),
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the running canary.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a version answer a share of the rows over HTTP.
+    """Serve a share of the rows over HTTP with a chosen version.
 
-    The entity of a row decides which version answers, so the same customer always gets the same version. The canary
-    ends by itself if it fails, is slow, or is worse once labels arrive, and at the latest after the longest time that a
-    probation may take. An ended canary never restarts by itself. `retrim status` shows its state.
+    The entity of a row decides which version predicts it, so the same customer always gets the same version. The canary
+    ends automatically if it fails, is slow, or is worse once labels arrive. It ends at the latest after the maximum
+    duration of a probation. It never restarts automatically. `retrim status` shows its state.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -611,13 +609,13 @@ def canary(
     from retrim.stats.codec import to_record
 
     if stop == (version is not None):
-        raise BadInputError("give either the version to run as canary or --stop, exactly one of the two")
+        raise BadInputError("pass exactly one of the two: the version to run as a canary, or --stop")
     workspace, now = workspace_here(), as_time(None)
     if version is None:
         found, said = stop_canary(workspace, by=by, reason=reason, now=now), "ended"
     else:
         found = start_canary(workspace, version, share=share, by=by, reason=reason, now=now, entity=entity)
-        said = f"answers {found.share:.0%} of the rows in place of version {found.against}"
+        said = f"serves {found.share:.0%} of the rows instead of version {found.against}"
     if as_json:
         render.show_json(to_record(found))
     else:

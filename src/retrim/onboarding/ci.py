@@ -36,7 +36,7 @@ def lay_ci(root: Path) -> list[str]:
     fresh = {name: text for name, text in texts.items() if not (root / name).exists()}
     other = [name for name in texts.keys() - fresh.keys() if (root / name).read_bytes() != texts[name].encode()]
     if other:
-        raise RefusedError(f"{min(other)} exists with other content; move it away, and run this again")
+        raise RefusedError(f"{min(other)} exists with different content; move it away, then run the command again")
     for name, text in fresh.items():
         write_file(root / name, text.encode())
     (root / CHECK).chmod(0o755)

@@ -153,7 +153,7 @@ def declared_parts(
                 "parts",
                 name,
                 seen,
-                f"not done; to use it: --event-time {name!r}, --label-due {name!r} or --label-time {name!r}",
+                f"not combined; to use the time: --event-time {name!r}, --label-due {name!r} or --label-time {name!r}",
             )
         )
     for name, each in used.items():
@@ -162,12 +162,12 @@ def declared_parts(
         if name == label_time:
             for part in each.values():
                 plans[part] = replace(plans[part], skip=True, role="forbidden")
-            done += "; its parts are known as late as the label, and never kept"
+            done += "; its parts are known no earlier than the label, and are never stored"
         if plans[name].role == "time":
             gone = [part for part in each.values() if part not in keep]
             for part in gone:
                 plans[part] = replace(plans[part], skip=True, role="forbidden")
-            done += f"; {', '.join(gone)} are no features of their own (--keep)" if gone else ""
+            done += f"; not used as separate features: {', '.join(gone)} (--keep to use them)" if gone else ""
         notes.append(TableNote("parts", name, seen, done))
     return used, notes
 
@@ -281,20 +281,21 @@ def check_columns(desk: TablePlan) -> None:
             raise UnknownNameError("column", name, desk.plans)
     _check_times(wishes)
     if wishes.allow_leak and not wishes.reason.strip():
-        raise BadInputError("--allow-leak needs a reason; say why this is no leak: --reason TEXT")
+        raise BadInputError("--allow-leak needs a reason; explain why this is not a leak with --reason TEXT")
     if wishes.target == LABEL_TIME:
         raise BadInputError(
-            f"the target is called {LABEL_TIME!r}, which files of labels use for their times; rename it"
+            f"the target is called {LABEL_TIME!r}, which label files use for their times; rename the target column"
         )
     for name in desk.plans:
         if name in named and (not name.strip() or name.startswith("_")):
             raise BadInputError(
-                f"column {name!r} has no name, or begins with '_', which is reserved for retrim; rename it"
+                f"the name of column {name!r} is empty or begins with '_', which is reserved for retrim; rename the "
+                "column"
             )
         if name == ARRIVAL and not wishes.event_time:
             raise BadInputError(
-                f"column {name!r} has the name that retrim gives to arrival times if no event time is named; rename "
-                "it, or name it as the event time: --event-time"
+                f"column {name!r} has the name that retrim uses for arrival times if there is no event time; rename "
+                f"the column, or use it as the event time with --event-time {name!r}"
             )
     for name in wishes.forbid:
         desk.plans[name] = replace(desk.plans[name], role="forbidden", type=desk.plans[name].type)
@@ -302,22 +303,22 @@ def check_columns(desk: TablePlan) -> None:
         if desk.plans[name].skip and desk.looks[name].stored != "other":
             role: Role = "forbidden" if desk.plans[name].type == "time" else "feature"
             desk.plans[name] = replace(desk.plans[name], skip=False, role=role)
-            desk.notes.append(TableNote("personal", name, "was asked to be kept", "declared as a feature"))
+            desk.notes.append(TableNote("personal", name, "kept as requested by --keep", "declared as a feature"))
 
 
 def _check_times(wishes: InitRequest) -> None:
     """Each time is said once, and by a column of its own."""
     if wishes.label_due and wishes.horizon:
-        raise BadInputError("--label-due and --horizon both say when labels are due; give one of them")
+        raise BadInputError("--label-due and --horizon both say when labels are due; pass only one of them")
     if wishes.event_time and wishes.order:
         raise BadInputError(
-            "--event-time and --order both give the order of rows; leave out --order, which is for tables without a "
-            "time"
+            "--event-time and --order both set the order of rows; leave out --order, which is for tables without a time"
         )
     times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
     if len(set(times)) != len(times) or wishes.target in times:
         raise BadInputError(
-            f"one column has two roles among {', '.join([wishes.target, *times])}; name another column for each role"
+            f"one column has two roles among {', '.join([wishes.target, *times])}; choose a different column for each "
+            "role"
         )
     for option, span in (("--horizon", wishes.horizon), ("--every", wishes.every)):
         if span is not None:
@@ -433,12 +434,12 @@ def _place_in(desk: TablePlan, zone: str, reading: ReadingParams) -> None:
         TableNote(
             "daylight saving",
             "",
-            f"an hour is missing in spring or comes twice in autumn, as in {zone} (and zones that change as it does)",
-            f"declared, reading.zone: {zone}; where an hour comes twice, the order of rows tells which is which",
+            f"an hour is missing in spring or comes twice in autumn, as in {zone} (or zones with the same changes)",
+            f"declared, reading.zone: {zone}; where an hour comes twice, the order of the rows tells the two apart",
             "warn",
         )
     )
-    desk.zone = desk.ask("in which zone are these times?", zone, ())
+    desk.zone = desk.ask("which time zone are these times in?", zone, ())
     placed = ReadingParams.model_validate({**reading.model_dump(), "zone": desk.zone})
     for name, plan in desk.plans.items():
         if plan.type != "time" or plan.skip:
@@ -454,10 +455,10 @@ def _place_in(desk: TablePlan, zone: str, reading: ReadingParams) -> None:
 def _other_type(desk: TablePlan, plan: ColumnPlan, fault: Fault, time: str) -> ColumnPlan:
     said = f"{fault.count} cells differ from the others ({fault})"
     if plan.role in ("target", "time", "due"):
-        raise BadInputError(f"{said}; correct them in the file")
+        raise BadInputError(f"{said}; correct these cells in the file")
     look = desk.looks[plan.name]
     if plan.type != "category" and look.stored == "text":
-        desk.notes.append(TableNote("mixed", plan.name, said, "a category", "warn"))
+        desk.notes.append(TableNote("mixed", plan.name, said, "treated as a category", "warn"))
         return replace(plan, type="category", role="forbidden" if look.distinct > 50 else plan.role, dates=None)
     desk.notes.append(TableNote("mixed", plan.name, said, "left out", "warn"))
     return replace(plan, skip=True, role="forbidden")
@@ -473,7 +474,7 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
                 TableNote(
                     "missing",
                     name,
-                    f"{int(blank.sum())} rows have no {'number' if name == desk.wishes.order else 'time'} here",
+                    f"{int(blank.sum())} rows have no {'number' if name == desk.wishes.order else 'time'} in it",
                     "left out: landing does not accept them",
                     "warn",
                 )
@@ -481,12 +482,14 @@ def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.S
             keep &= ~blank
     keep &= ~_misplaced(desk, time)
     if not keep.any():
-        raise RefusedError(f"no row has a valid event time in the column {time!r}; name another column: --event-time")
+        raise RefusedError(
+            f"no row has a valid event time in column {time!r}; choose a different one with --event-time COL"
+        )
     target = desk.values[desk.wishes.target][keep]
     if target.isna().all():
         raise RefusedError(
-            f"no row has a value in the target column {desk.wishes.target!r}; name another column, or a file with "
-            "labelled rows"
+            f"no row has a value in the target column {desk.wishes.target!r}; choose a different target column, or a "
+            "file with labelled rows"
         )
     return np.flatnonzero(keep), target
 
@@ -498,7 +501,7 @@ def _misplaced(desk: TablePlan, time: str) -> np.ndarray:
         return none
     latest = clock() + pd.Timedelta(TIMES_AHEAD)
     found, event, due = none, desk.values[time], desk.values.get(desk.wishes.label_due or "")
-    looks = [(time, event > latest, "later than now; data.times_ahead, if rows are known before their event")]
+    looks = [(time, event > latest, "later than now; if rows are known before their event, set data.times_ahead")]
     if desk.wishes.label_time in desk.values:
         late = desk.values[desk.wishes.label_time] > latest
         looks.append((desk.wishes.label_time, late, "later than now"))
@@ -532,7 +535,7 @@ def look_for_due(desk: TablePlan, time: str) -> None:
     asked = f"does {name!r} state, at the time of the event, when the label is due?"
     if desk.ask(asked, "yes" if due.sure else "no", ("yes", "no")) == "yes":
         desk.wishes = replace(wishes, label_due=name)
-        done = f"taken as the due time of the label: {MUST}; say otherwise: --horizon SPAN"
+        done = f"used as the due time of the label: {MUST}; to change this: --horizon SPAN"
         desk.notes.append(TableNote("due time", name, due.seen, done, "warn"))
     else:
         done = f"may be the due time of the label; if so: --label-due {name!r} ({MUST})"
@@ -572,7 +575,7 @@ def choose_aim(desk: TablePlan) -> Aim:
     wishes, name = desk.wishes, desk.wishes.target
     look = desk.looks[name]
     if look.stored == "other":
-        raise BadInputError(f"the target {name!r} holds lists, records or bytes; name a column of numbers or text")
+        raise BadInputError(f"the target {name!r} contains lists, records or bytes; choose a column of numbers or text")
     kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling.of(name))
     made = aim_of(look, kind, words, numbers, wishes.task)
     if isinstance(made, str):
@@ -580,7 +583,7 @@ def choose_aim(desk: TablePlan) -> Aim:
     if made.task == "regression" and made.unsure:
         saying = f"{len(words)} distinct whole numbers: they could be classes"
         desk.notes.append(
-            TableNote("unsure", name, saying, "taken as numbers; say otherwise: --task multiclass", "warn")
+            TableNote("unsure", name, saying, "treated as numbers; to change this: --task multiclass", "warn")
         )
         asked = f"is {name!r} a number to predict, or one of {len(words)} classes?"
         if desk.ask(asked, "regression", ("regression", "multiclass")) == "multiclass":
@@ -613,7 +616,7 @@ def _asked_for(aim: Aim, loss: str, numbers: np.ndarray | None) -> Aim:
         raise BadInputError(f"--loss: {wrong}") from wrong
     if not metric.signed and numbers is not None and len(numbers) and numbers.min() < 0:
         raise BadInputError(
-            f"--loss: {loss!r} is for targets of 0 or more, but the target holds {numbers.min():g}; choose mse or mae"
+            f"--loss: {loss!r} is for targets of 0 or more, but the target contains {numbers.min():g}; use mse or mae"
         )
     return replace(aim, loss=loss, metrics=tuple(dict.fromkeys([loss, *aim.metrics])), why="as requested")
 
@@ -627,10 +630,10 @@ def _positive(desk: TablePlan, aim: Aim, classes: list[str]) -> str:
         return wishes.positive
     if not aim.unsure:
         return str(aim.positive)
-    saying = f"taken as {aim.positive!r}; say otherwise: --positive"
+    saying = f"taken as {aim.positive!r}; to change this: --positive CLASS"
     desk.notes.append(TableNote("unsure", wishes.target, aim.unsure, saying, "warn"))
     return desk.ask(
-        f"which class of {wishes.target!r} should the probability be of?", str(aim.positive), tuple(classes)
+        f"for which class of {wishes.target!r} should the probability be predicted?", str(aim.positive), tuple(classes)
     )
 
 
@@ -676,15 +679,15 @@ def choose_time(desk: TablePlan) -> str:
         if len(times) > 1 and name is not None:
             unlike_dues = [one for one in times if not is_called_due(one)] or times
             name, why = likeliest({one: _times_of(desk, one) for one in unlike_dues})
-            told = desk.ask("when did a row's event happen?", name, tuple(times))
+            told = desk.ask("which column says when a row's event happened?", name, tuple(times))
             name, why = told, why if told == name else "as stated"
             desk.notes.append(
                 TableNote(
                     "event time",
                     name,
                     f"{len(times)} columns are times: {', '.join(times[:6])}",
-                    f"taken: {name}, {why}; say otherwise: --event-time. The others are no features; if one says when "
-                    "the label was known: --label-time COL",
+                    f"taken: {name} ({why}); to change this: --event-time COL. The others are not features. If one of "
+                    "them says when the label was known: --label-time COL",
                     "warn",
                 )
             )
@@ -698,8 +701,8 @@ def choose_time(desk: TablePlan) -> str:
             _as_time(desk, column, role)
     if name is None and wishes.label_due is not None:
         raise BadInputError(
-            f"--label-due {wishes.label_due!r} needs the time of each event, and no column is known to hold it; name "
-            "that column: --event-time"
+            f"--label-due {wishes.label_due!r} needs the time of each event, but no column is known to contain it; "
+            "set that column with --event-time COL"
         )
     if name is not None:
         plans[name] = replace(plans[name], role="time", skip=False)
@@ -730,11 +733,16 @@ def _as_order(desk: TablePlan, name: str) -> None:
     if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
         shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
         raise BadInputError(
-            f"--order: {name!r} holds {shown}, and an order column holds whole numbers below 2^53; name another column"
+            f"--order: {name!r} contains {shown}, but an order column contains whole numbers below 2^53; choose a "
+            "different column"
         )
     desk.plans[name] = replace(plan, type="integer", role="forbidden", skip=False)
-    seen = f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} put rows in order"
-    desk.notes.append(TableNote("order", name, seen, "declared, reading.order; rows of one number came together"))
+    seen = (
+        f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} set the order of rows"
+    )
+    desk.notes.append(
+        TableNote("order", name, seen, "declared, reading.order; rows with the same number arrived together")
+    )
 
 
 def _as_time(desk: TablePlan, name: str, role: str) -> None:
@@ -762,6 +770,6 @@ def _as_time(desk: TablePlan, name: str, role: str) -> None:
     look = desk.looks[name]
     shown = repr(str(look.counts.index[0])[:40]) if look.distinct else "nothing"
     raise BadInputError(
-        f"the {role} {name!r} holds {shown}, which is not a time in a known format; write times such as "
+        f"the {role} {name!r} contains {shown}, which is not a time in a known format; write times such as "
         "2024-05-01T13:00:00Z"
     )

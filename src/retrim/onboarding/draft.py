@@ -137,8 +137,8 @@ def choose_key(desk: TablePlan, kept: np.ndarray, time: str) -> list[str]:
             "key",
             "",
             "no column identifies a row",
-            "a row is identified by its batch and number; a row sent twice is not noticed, and corrections are not "
-            "possible",
+            "a row is identified by its batch and row number; a row sent twice is not detected, and corrections are "
+            "not possible",
         )
     )
     return []
@@ -165,7 +165,8 @@ def data_of(
     roles = {plan.role for name, plan in desk.plans.items() if name in columns}
     if "feature" not in roles and not reading.calendar:
         raise RefusedError(
-            "no column is left to predict from: " + "; ".join(str(note) for note in desk.notes if note.column)[:600]
+            "no column is left to predict from; add a usable column to the file. Notes on its columns: "
+            + "; ".join(str(note) for note in desk.notes if note.column)[:600]
         )
     every = pd.Timedelta(rhythm.batch_every)
     return DataParams.model_validate(
@@ -188,7 +189,7 @@ def data_of(
 
 
 LOST = (
-    "works by order of arrival. Lost: seasons, gaps and late rows cannot be seen, labels count from arrival, and "
+    "rows are used in order of arrival: seasons, gaps and late rows cannot be detected, labels count from arrival, and "
     "batches are told apart by when they landed"
 )
 FEW = 1000
@@ -225,8 +226,8 @@ def _as_files_come(desk: TablePlan, event: pd.Series, rhythm: Rhythm) -> Rhythm:
     """The rhythm with files as often as they come: as was said, or asked where somebody is there."""
     every = desk.wishes.every
     if every is None:
-        told = desk.ask("how often does a file with new rows come?", rhythm.batch_every, ())
-        every = checked_span("how often files come", told, above_zero=True)
+        told = desk.ask("how often does a file with new rows arrive?", rhythm.batch_every, ())
+        every = checked_span("how often files arrive", told, above_zero=True)
     if every == rhythm.batch_every:
         return rhythm
     whole = rhythm.span > pd.Timedelta(every)  # not so of made times, which say an order and no more
@@ -250,11 +251,13 @@ def labels_of(desk: TablePlan, event: pd.Series, target: pd.Series) -> Literal["
     to_come = int(missing[len(missing) - tail :].sum())
     never = int(missing.sum()) - to_come
     if never:
-        seen = f"{never} rows have none, although later rows have one: the value is missing, and never comes"
-        desk.notes.append(TableNote("labels", name, seen, "kept as rows without a label; nothing waits for them"))
+        seen = f"{never} rows have no label, although later rows have one: these labels are missing and will not arrive"
+        desk.notes.append(
+            TableNote("labels", name, seen, "kept as rows without a label; nothing waits for their labels")
+        )
     if to_come:
-        seen = f"{to_come} of the newest {tail} rows have none yet: they are still to come"
-        done = "declared, labels: later; send them as files of labels"
+        seen = f"{to_come} of the newest {tail} rows have no label yet: their labels are still to come"
+        done = "declared, data.labels: later; land these labels as label files"
         desk.notes.append(TableNote("labels", name, seen, done))
     return "later" if to_come or desk.wishes.label_time else "or_never"
 
@@ -273,8 +276,8 @@ def _find_series(desk: TablePlan, kept: np.ndarray, event: pd.Series) -> None:
     if not desk.series:
         return
     whose = pd.DataFrame({name: may[name] for name in desk.series})
-    seen = f"{len(whose.drop_duplicates())} parallel series, with one row of each per time"
-    done = "with the time it identifies a row; each is judged on its newest rows, at the same times as the others"
+    seen = f"{len(whose.drop_duplicates())} parallel series, each with one row per time"
+    done = "identifies a row together with the time; each series is judged on its newest rows, over the same times"
     desk.notes.append(TableNote("series", " and ".join(desk.series), seen, done))
 
 
@@ -291,7 +294,7 @@ def _lying_after(desk: TablePlan) -> tuple[str, int]:
 def _no_time_notes(desk: TablePlan) -> list[TableNote]:
     """What was looked for, which columns could be it, what is lost; and whether series lie one after another."""
     if desk.wishes.order is not None:
-        return [TableNote("no event time", "", "rows have an order and no time", LOST, "warn")]
+        return [TableNote("no event time", "", "rows have an order but no time", LOST, "warn")]
     series, many = _lying_after(desk)
     seen = (
         "no column says when a row's event happened. Looked for: columns of times, in ISO 8601 or one of "
@@ -300,16 +303,18 @@ def _no_time_notes(desk: TablePlan) -> list[TableNote]:
     plans = [plan for plan in desk.plans.values() if plan.role != "target" and plan.name in desk.values]
     seconds = [plan.name for plan in plans if plan.unix]
     if seconds:
-        seen += f"; {seconds[0]!r} could be seconds since 1970: --event-time {seconds[0]!r}"
+        seen += f"; {seconds[0]!r} could be seconds since 1970; if so: --event-time {seconds[0]!r}"
     counts = counting({name: values for name, values in _whole(desk) if values.notna().all()}, pieces=many)
-    ways = [f"--order {name!r}, which only goes up" for name in counts[:3]] or ["--order COL, whole numbers that go up"]
-    done = f"name it: --event-time COL; or what puts rows in order: {' or '.join(ways)}. Until then {LOST}"
+    ways = [f"--order {name!r} (its values only rise)" for name in counts[:3]] or ["--order COL (rising whole numbers)"]
+    done = (
+        f"set it with --event-time COL, or set a column that orders the rows: {' or '.join(ways)}. Until then, {LOST}"
+    )
     notes = [TableNote("no event time", "", seen, done, "warn")]
     if series:
-        seen = f"its {many} values follow one another in the file, each in one block"
+        seen = f"the rows of each of its {many} values form one block in the file"
         lost = (
-            "if they are series, the first would be trained on and the last judged: the order of this file cannot "
-            "show what a model is worth"
+            "if these are series, the first would be trained on and the last judged: with rows in this order, the "
+            "value of a model cannot be measured"
         )
         desk.in_order = False
         notes.append(TableNote("series", series, seen, lost, "warn"))
@@ -353,8 +358,8 @@ def known_times(
         return None
     if not timed:
         raise BadInputError(
-            f"the label time {column!r} needs the time of each event, and no column is known to hold it; name that "
-            "column: --event-time"
+            f"the label time {column!r} needs the time of each event, but no column is known to contain it; set "
+            "that column with --event-time COL"
         )
     times = desk.values[column].iloc[kept]
     came = event.set_axis(times.index)
@@ -401,20 +406,25 @@ def label_notes(
     if early:
         seen = f"{early} labels are older than their event"
         notes.append(
-            TableNote("label time", column, seen, "taken as known with their row; look at both columns", "warn")
+            TableNote("label time", column, seen, "treated as known with their row; check both columns", "warn")
         )
     if silent:
         seen = f"{silent} labels have no time at which they were known"
-        notes.append(TableNote("label time", column, seen, "taken as known when they were due", "warn"))
+        notes.append(TableNote("label time", column, seen, "treated as known when they were due", "warn"))
     if alone:
         seen = f"{alone} rows have a label time and no label"
-        notes.append(TableNote("label time", column, seen, "without a label; look at both columns", "warn"))
-    done = "rows land first, their labels as files of labels when they became known"
+        notes.append(
+            TableNote("label time", column, seen, "treated as rows without a label; check both columns", "warn")
+        )
+    done = "rows land first, then their labels as label files, at the times when they became known"
     if column != LABEL_TIME:
-        done += f"; in files of labels to come, call it {LABEL_TIME}"
+        done += f"; in later label files, call this column {LABEL_TIME}"
     notes.append(
         TableNote(
-            "label time", column, f"{int((answered & stated.notna()).sum())} labels say when they were known", done
+            "label time",
+            column,
+            f"{int((answered & stated.notna()).sum())} labels have a time at which they were known",
+            done,
         )
     )
     if delays is not None:
@@ -467,11 +477,13 @@ def choose_horizon(
         return data, {}
     if desk.wishes.horizon is not None:
         return data.model_copy(update={"label_horizon": check_span(desk.wishes.horizon)}), {}
-    span, seen = horizon_of(rhythm) if timed else ("0h", "by order of arrival a label is known with its row")
+    span, seen = (
+        horizon_of(rhythm) if timed else ("0h", "rows are used in order of arrival, so a label is known with its row")
+    )
     why = ""
     if lived is not None:
         span, seen, why = _from_delays(aim, data, lived, seed=seed, threads=threads)
-    said = desk.ask("how long after its event is a row's answer known at the latest?", span, ())
+    said = desk.ask("how long after its event is a row's label known at the latest?", span, ())
     try:
         check_span(said)
     except ValueError as error:
@@ -508,7 +520,7 @@ def _from_delays(
     share = max(share for share, span in spans.items() if span <= best.horizon)
     why = (
         f"by then {share:.0%} of the labels{each} are known, and models trained with this horizon at {MOMENTS} dates "
-        "had the least loss"
+        "had the lowest loss"
     )
     beside = [one for one in (tried[0], tried[-1]) if one is not best]
     others = "; ".join(f"{span_text(one.horizon)}: {_figures(one)}" for one in beside)
@@ -517,7 +529,8 @@ def _from_delays(
 
 
 def _figures(tried: HorizonTrial) -> str:
-    return f"{tried.loss:.4g}, of it {tried.bias:+.2g} by labels still to come and {tried.stale:+.2g} by age"
+    parts = f"{tried.bias:+.2g} from labels still to come and {tried.stale:+.2g} from leaving out the newest rows"
+    return f"{tried.loss:.4g}, including {parts}"
 
 
 SEASONS_BACK = 2
@@ -536,7 +549,7 @@ def _check(desk: TablePlan) -> None:
             raise UnknownNameError("column", name, desk.plans)
     if wishes.ahead is None:
         if wishes.known_ahead:
-            raise BadInputError("--known-ahead needs --ahead SPAN, which says how early")
+            raise BadInputError("--known-ahead needs --ahead SPAN, which says how long before the event to predict")
         return
     try:
         check_above_zero(check_span(wishes.ahead))
@@ -566,7 +579,7 @@ def as_forecast(
     if wishes.ahead is None:
         return data
     if not timed:
-        raise BadInputError("--ahead needs the event time of each row; name its column: --event-time")
+        raise BadInputError("--ahead needs the event time of each row; set its column with --event-time COL")
     ahead = check_span(wishes.ahead)
     whose = desk.series if wishes.entity is None else (wishes.entity,)
     known = [name for name in data.own_features if name in (*wishes.known_ahead, *made, *whose)]
@@ -585,7 +598,7 @@ def as_forecast(
     # Rows come a batch at a time: the last event of one is so much further ahead than the first.
     record["times_ahead"] = max(data.times_ahead, data.batch_every, key=pd.Timedelta)
     found = DataParams.model_validate(record)
-    gone = f"; not known so early, so the model sees their past alone: {', '.join(early)}" if early else ""
+    gone = f"; known later, so the model sees only their past values: {', '.join(early)}" if early else ""
     desk.notes.append(
         TableNote(
             "forecast",
@@ -733,7 +746,7 @@ def draft(
     table, labelled = _with_past(_table(frame, data), data)
     if len(labelled) < LEAST_ROWS:
         raise RefusedError(
-            f"{len(labelled)} labelled rows are too few to train and evaluate a model; give {LEAST_ROWS} or more"
+            f"{len(labelled)} labelled rows are too few to train and evaluate a model; pass at least {LEAST_ROWS}"
         )
     season = season_of(labelled["_event"], _target_numbers(labelled, data), rhythm) if timed else None
     data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)
@@ -882,15 +895,13 @@ def _crossing_notes(
             f"{counted.duplicates} of {judge_rows} holdout rows are in training too, identical except for time and key"
         )
         if counted.usual > USUAL_TWINS:
-            done = "so are rows within training: the features have few values, and rows are alike by chance"
+            done = "training rows repeat as often: the features have few values, so rows are identical by chance"
             notes.append(TableNote("duplicates", "", seen, done))
         else:
-            notes.append(TableNote("duplicates", "", seen, "the measured loss is too low by that much", "warn"))
+            notes.append(TableNote("duplicates", "", seen, "the measured loss is therefore too low", "warn"))
     if counted.shared:
         seen = f"{counted.shared} of {judge_rows} holdout rows are of entities that training has seen"
-        notes.append(
-            TableNote("entity", str(entity), seen, "the figures hold for entities that are known, not for new ones")
-        )
+        notes.append(TableNote("entity", str(entity), seen, "the figures apply to known entities, not to new ones"))
     return notes
 
 

@@ -67,10 +67,10 @@ class ReplacedSetup:
     kept: str
 
     def __str__(self) -> str:
-        aside = f" and {self.aside} in quarantine" if self.aside else ""
+        aside = f", and {self.aside} in quarantine," if self.aside else ""
         return (
-            f"{self.batches} batches with {self.rows} rows that have landed{aside} are moved to {self.kept}; files "
-            "that came after the first set-up have to be ingested again"
+            f"{self.batches} landed batches with {self.rows} rows{aside} are moved to {self.kept}; files that arrived "
+            "after the first setup must be ingested again"
         )
 
 
@@ -85,12 +85,12 @@ def require_unreleased(paths: WorkspacePaths) -> None:
     if made:
         raise RefusedError(
             f"version {made[-1].version} of {workspace.model} was trained on the landed rows, so they must not be "
-            "replaced; make another workspace: retrim new DIR"
+            "replaced; create a separate workspace: retrim new DIR"
         )
     going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
     if going:
         raise RefusedError(
-            f"run {going[-1].id} has not ended ({going[-1].state}); wait until it ends, then set up again"
+            f"run {going[-1].id} has not ended ({going[-1].state}); wait until it ends, then repeat the setup"
         )
 
 
@@ -159,8 +159,8 @@ def write_again(
         written = write(stage, drafted, reason=reason, commit=False, **how)
     except RefusedError as error:
         shutil.rmtree(stage.root, ignore_errors=True)
-        said = str(error).partition("; look at it")[0]
-        raise RefusedError(f"{said}. Nothing was replaced; correct the file, and set up again") from error
+        said = str(error).partition("; show it")[0]
+        raise RefusedError(f"{said}. Nothing was replaced; correct the file, then repeat the setup") from error
     flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
     ready = ReadySetup(drafted.data.suite, what.kept)
     write_file(stage.root / READY, json.dumps(to_record(ready)).encode())
@@ -218,7 +218,7 @@ def _beside(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class InspectedTable:
-    """A table and what was drafted for it; `large` is its file, where not all of it was looked at."""
+    """A table and its drafted settings; `large` is its file, if only a part of it was inspected."""
 
     raw: RawTable
     drafted: WorkspaceDraft
@@ -268,17 +268,17 @@ def inspect_table(
     large = large_table(where, piece_mb=float(_stated_or_default(settings, "batches", "piece_mb")))
     if large is not None and wishes.order:
         raise BadInputError(
-            f"{where} has {large.rows} rows and lands in pieces, in the order of the file; sort the file by "
-            f"{wishes.order!r} and leave --order out"
+            f"{where} has {large.rows} rows and lands in chunks, in the order of the file; sort the file by "
+            f"{wishes.order!r}, and leave --order out"
         )
     if large is not None and wishes.label_time:
         raise BadInputError(
-            f"{where} has {large.rows} rows and lands in pieces, each row with its label, so --label-time cannot be "
-            "kept; leave it out and say --horizon or --label-due, or give rows and labels as files of their own"
+            f"{where} has {large.rows} rows and lands in chunks, each row with its label, so --label-time cannot be "
+            "used; pass --horizon or --label-due instead, or provide rows and labels in separate files"
         )
     report_progress("reading the table")
     raw = open_table(where, query=query, table=table) if large is None else last_rows(large)
-    report_progress(f"looking at {raw.rows:,} rows")
+    report_progress(f"inspecting {raw.rows:,} rows")
     drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=count_cores())
     if drafted.leaks:
         raise RefusedError(_refusal(drafted))
@@ -295,8 +295,8 @@ def _refusal(drafted: WorkspaceDraft) -> str:
         out = "Leave out what is not known before the event: " + " ".join(f"--forbid {name!r}" for name in columns)
         known = "or, if it is known by then"
     else:
-        out, known = "Send each row once", "or, if they happened twice"
-    leaned = "".join(f". Without: {note}" for note in drafted.notes if note.about == LEANS_ON)
+        out, known = "Send each row once", "or, if these events happened twice"
+    leaned = "".join(f". Without the leak: {note}" for note in drafted.notes if note.about == LEANS_ON)
     said = "; ".join(leak.text for leak in drafted.leaks)
     return f"leak: {said}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
 
@@ -342,7 +342,8 @@ def settle_request(
         lost = unsaved(workspace, workspace.root / drafted.data.suite)
         if lost and not overwrite:
             raise RefusedError(
-                f"{', '.join(lost)}: uncommitted changes would be overwritten; commit them first, and run this again"
+                f"{', '.join(lost)}: uncommitted changes would be overwritten; commit them first, then run the "
+                "command again"
             )
     if again is not None:
         require_unreleased(workspace)

@@ -122,20 +122,20 @@ def _move(fresh: Path, folder: Path) -> None:
 
 def _refuse_taken(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInputError(f"{folder} exists and is not empty; name a new folder")
+        raise BadInputError(f"{folder} exists and is not empty; choose a new folder")
 
 
 def _refuse_nested(folder: Path) -> None:
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not above.is_dir():
-        raise BadInputError(f"{above} is a file; name a new folder")
+        raise BadInputError(f"{above} is a file; choose a new folder")
     try:
         top = git.git(above, "rev-parse", "--show-toplevel")
     except RetrimError:
         return
     raise RefusedError(
-        f"{folder} lies inside the repository {top}, and a workspace needs a repository of its own; name a "
-        f"folder outside"
+        f"{folder} is inside the repository {top}, but a workspace needs its own repository; choose a folder outside "
+        "the repository"
     )
 
 
@@ -195,7 +195,7 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
     settings, told = moved_settings(_text(root / PARAMS), PARAMS)
     if named is None and not told and not _is_edited(root, PARAMS):
         raise RefusedError(
-            "this workspace has its own copy of retrim's code in src/: upgrade that with git; nothing was changed"
+            "this workspace has its own copy of retrim's code in src/: upgrade it with git; nothing was changed"
         )
     workspace = Workspace(place, parse_params(resolved(root, parse_yaml(settings, PARAMS)), PARAMS), Env())
     make_private_folder(place.var)
@@ -210,9 +210,9 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
         backup, copied = _back_up(workspace, now, changed) if changed else (None, False)  # before the store is opened
         if changed and _has_begun(workspace):
             raise RefusedError(
-                "a run of this workspace is not finished, and only the code that started it can finish it: let "
-                f"`retrim check` of retrim {before} finish it (`retrim versions environment N` of the live version has "
-                "it), then upgrade"
+                f"a run of this workspace is not finished, and only retrim {before}, which started it, can finish it; "
+                f"run `retrim check` of retrim {before} in the environment that `retrim versions environment N` builds "
+                "for the live version, then upgrade"
             )
         if changed:
             write_file(root / PARAMS, settings.encode())
@@ -229,7 +229,7 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
         backup=backup,
         store_copied=copied,
         champion=None if live is None else live.version,
-        answers="nothing is live" if checks is None else checks.reason,
+        answers="no version is live" if checks is None else checks.reason,
         as_before=checks is None or checks.passed,
         packages=environment.other_versions(root / LOCK),
     )
@@ -261,7 +261,7 @@ def _refuse_edited(root: Path, written: Mapping[str, bytes], before: str) -> Non
     if edited:
         raise RefusedError(
             f"{', '.join(edited)}: the upgrade from retrim {before} would lose or commit uncommitted changes; commit "
-            "them first, and run this again"
+            "them first, then run the command again"
         )
 
 

@@ -119,7 +119,7 @@ def _proposed(_question: str, proposal: str, _choices: object) -> str:
 def _left_out(desk: TablePlan) -> dict[str, str]:
     """Columns that are not kept, and why."""
     said = {note.column: note.seen for note in desk.notes if note.about in ("personal", "nested", "name")}
-    return {name: said.get(name, "is not kept") for name, plan in desk.plans.items() if plan.skip}
+    return {name: said.get(name, "is not stored") for name, plan in desk.plans.items() if plan.skip}
 
 
 SEED = 7
@@ -179,7 +179,7 @@ def write_page(look: TableProfile, to: Path) -> Path:
     """
     if to.is_dir() or not to.absolute().parent.is_dir():
         raise BadInputError(
-            f"{to} is a folder, or is in a folder that does not exist; name a file in an existing folder"
+            f"{to} is a folder, or is in a folder that does not exist; pass a file in an existing folder"
         )
     write_file(to, html(page_of(look)).encode("utf-8", "backslashreplace"))
     return to
@@ -200,7 +200,7 @@ def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
     files = [file for file in batches if file.kind == "rows"]
     if not sum(file.rows for file in files):
         raise BadInputError(
-            f"no rows had landed by {as_of.isoformat()}; land some with `retrim ingest FILE`, or look at a file: "
+            f"no rows had landed by {as_of.isoformat()}; land some with `retrim ingest FILE`, or profile a file: "
             "retrim profile --data FILE --target COL"
         )
     refuse_changes(workspace.landing, workspace.params.data)
@@ -220,7 +220,7 @@ def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
         timed=workspace.params.reading.arrival is None,
         batches=table["_batch"].map(order).to_numpy(dtype="int64"),
         mature=int(table["_matured"].notna().sum()),
-        left_out=dict.fromkeys(workspace.params.reading.skip, "is not kept of any file"),
+        left_out=dict.fromkeys(workspace.params.reading.skip, "is not stored from any file"),
         unnamed=frozenset(workspace.params.fairness.forbidden),
     )
 

@@ -205,8 +205,8 @@ def last_rows(large: LargeFile) -> RawTable:
 
 def size_note(raw: RawTable) -> TableNote:
     """That not all was looked at."""
-    seen = f"the file has {raw.rows + raw.before} rows, of which the last {raw.rows} were looked at"
-    return TableNote("size", "", seen, "the notes here describe these rows; all rows land", "warn")
+    seen = f"the file has {raw.rows + raw.before} rows, of which the last {raw.rows} were inspected"
+    return TableNote("size", "", seen, "these notes describe the inspected rows; all rows land", "warn")
 
 
 def _landing(workspace: Workspace, land: Callable[..., Landed]) -> Callable[..., Landed]:
@@ -294,8 +294,8 @@ def require_free(workspace: WorkspacePaths) -> None:
     there = sorted(workspace.landing.rglob("*.parquet")) if workspace.landing.is_dir() else []
     if there:
         raise RefusedError(
-            f"batches have landed here already ({len(there)}), and a workspace has one model; make another workspace: "
-            "retrim new DIR; or, before the first version, repeat the set-up: --again"
+            f"{len(there)} batches have already landed here, and a workspace has only one model; create a separate "
+            "workspace: retrim new DIR; or, if no version exists yet, repeat the setup with --again"
         )
 
 
@@ -397,7 +397,7 @@ def write(
             arrivals.append(arrives)
             if one.outcome == "quarantined" and large is None:
                 raise RefusedError(
-                    f"batch {one.batch} of the history was quarantined: {'; '.join(map(str, one.faults))}; look at it: "
+                    f"batch {one.batch} of the history was quarantined: {'; '.join(map(str, one.faults))}; show it: "
                     f"retrim batch show {one.batch}"
                 )
     first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)

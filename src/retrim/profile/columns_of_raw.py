@@ -241,7 +241,7 @@ def _plan(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote]) -> 
     whose = personal(look)
     skip = kind.skip or bool(whose)
     if whose and not kind.skip:
-        done = "left out: no model, record or report sees it (--keep if it has to stay)"
+        done = "left out of models, records and reports (--keep to use it)"
         notes.append(TableNote("personal", look.name, f"looks like {whose}", done, "warn"))
     role: Role = "forbidden" if skip else kind.role
     return ColumnPlan(look.name, kind.type, role, skip, kind.dates, kind.unix, unique, whose)
@@ -251,11 +251,11 @@ def _kind(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote], *, 
     name = look.name
     if not name.strip() or name.startswith("_"):
         seen = "has no name" if not name.strip() else "begins with '_', which is reserved for retrim"
-        notes.append(TableNote("name", name, seen, "left out; rename it in the file if it matters", "warn"))
+        notes.append(TableNote("name", name, seen, "left out; to use it, rename it in the file", "warn"))
         return _Kind("category", skip=True)
     if look.stored == "other":
-        done = "left out; give its parts columns of their own"
-        notes.append(TableNote("nested", name, "holds lists, records or bytes", done, "warn"))
+        done = "left out; put its parts into separate columns"
+        notes.append(TableNote("nested", name, "contains lists, records or bytes", done, "warn"))
         return _Kind("category", skip=True)
     words = look.words[~look.words.index.isin(spelling.missing)] if look.stored == "text" else look.counts
     if not len(words):
@@ -264,7 +264,7 @@ def _kind(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote], *, 
     if look.stored == "time":
         return _Kind("time", "forbidden")
     if look.stored == "boolean":
-        notes.append(TableNote("boolean", name, "holds true and false", "a category of two"))
+        notes.append(TableNote("boolean", name, "contains true and false", "treated as a category with two values"))
         return _Kind("category")
     if look.stored in ("number", "integer"):
         kind, role = _number(look, look.cells.dropna(), notes, unique=unique)
@@ -283,20 +283,25 @@ def _text(
     if dates is not None:
         return _Kind("time", "forbidden", dates=dates)
     if set(words.index.str.lower()) in BOOLEANS:
-        done = "a category of two" if len(words) == 2 else f"{len(words)} categories; spell each one way to have two"
-        notes.append(TableNote("boolean", name, f"says {' and '.join(map(repr, words.index))}", done))
+        number = "two values" if len(words) == 2 else f"{len(words)} values; to have two, spell each in one way"
+        done = f"treated as a category with {number}"
+        notes.append(TableNote("boolean", name, f"contains {' and '.join(map(repr, words.index))}", done))
         return _Kind("category")
     like = share_of(words, words.index.to_series().str.contains(TIME_LIKE, regex=True))
     if like >= TIME_SHARE:
         seen = f"looks like times, such as {words.index[0][:40]!r}, in an unknown format or in more than three formats"
         notes.append(
-            TableNote("dates", name, seen, "text; write times such as 2024-05-01T13:00:00Z to use them", "warn")
+            TableNote(
+                "dates", name, seen, "treated as text; to use the times, write them as 2024-05-01T13:00:00Z", "warn"
+            )
         )
     share = share_of(words, numeric)
     if share > MIXED_SHARE:
         odd = words[~numeric.to_numpy(dtype=bool)]
         seen = f"{1 - share:.1%} of its cells are not numbers, such as {odd.index[0][:40]!r}"
-        notes.append(TableNote("mixed", name, seen, "a category; correct the cells if it is a number", "warn"))
+        notes.append(
+            TableNote("mixed", name, seen, "treated as a category; if it is a number, correct these cells", "warn")
+        )
     return _Kind("category", _text_role(look, words, notes))
 
 
@@ -307,7 +312,7 @@ def _numeric_text(
     zeros = text[text.str.fullmatch(r"0[0-9]+")]
     if len(zeros):
         seen = f"has leading zeros, such as {zeros.iloc[0][:40]!r}: an identifier, not a count"
-        notes.append(TableNote("id", look.name, seen, "a category"))
+        notes.append(TableNote("id", look.name, seen, "treated as a category"))
         return _Kind("category", _text_role(look, words, notes))
     dates = spelling_of_dates(words.index) if text.str.fullmatch(r"(19|20)\d{6}").all() else None
     if dates is not None:
@@ -324,8 +329,8 @@ def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, uniq
     if float(numbers.abs().max()) >= EXACT:
         if look.stored == "number":
             return "number", "feature"
-        seen = "has whole numbers of 2^53 and above, which a float cannot hold"
-        notes.append(TableNote("id", look.name, seen, "a category; left out of the features"))
+        seen = "has whole numbers of 2^53 and above, which a float cannot represent"
+        notes.append(TableNote("id", look.name, seen, "treated as a category, and left out of the features"))
         return "category", "forbidden"
     named = ROW_NAME.search(look.name) or ID_NAME.search(look.name)
     if unique and (named or look.cells.dropna().is_monotonic_increasing or numbers.is_monotonic_increasing):
@@ -334,11 +339,11 @@ def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, uniq
         return "integer", "forbidden"
     if ID_NAME.search(look.name) and look.distinct > 2:
         many = look.distinct > max(LEVELS_MANY, MANY_IDS * look.filled)
-        done = "a category; left out, as it has this many" if many else "a category, not a count"
-        seen = f"has the name of an identifier, and {look.distinct} distinct whole numbers"
+        done = "left out, as a category with too many values" if many else "treated as a category, not as a count"
+        seen = f"has the name of an identifier and {look.distinct} distinct whole numbers"
         if NEARLY <= look.distinct / look.filled < 1:
             seen += (
-                f" in {look.filled} rows: it nearly identifies them, {look.filled - look.distinct} come more than once"
+                f" in {look.filled} rows: it nearly identifies them, but {look.filled - look.distinct} repeat a value"
             )
         notes.append(TableNote("id", look.name, seen, done))
         return ("category", "forbidden") if many else ("category", "feature")
@@ -497,30 +502,30 @@ def aim_of(
     distinct = len(words)
     if distinct < 2:
         return (
-            f"the target {look.name!r} has {distinct} distinct value, from which nothing can be learned; name another "
-            "target"
+            f"the number of distinct values of the target {look.name!r} is {distinct}, so nothing can be learned; "
+            "choose a different target"
         )
     if kind == "time":
-        return f"the target {look.name!r} is a time; name a number, a yes or no, or a class"
+        return f"the target {look.name!r} is a time; choose a target that is a number, a yes or no, or a class"
     task: Task = wanted or ("binary" if distinct == 2 else "regression" if numbers is not None else "multiclass")
     if task == "regression":
         if numbers is None:
             return (
-                f"the target {look.name!r} is text, such as {str(words.index[0])[:40]!r}, and a "
-                "regression predicts a number; choose another task or target"
+                f"the target {look.name!r} is text, such as {str(words.index[0])[:40]!r}, but a "
+                "regression predicts a number; choose a different task or target"
             )
         return _regression(
             kind, numbers, unsure="multiclass" if wanted is None and kind == "integer" and distinct <= FEW_WHOLE else ""
         )
     if task == "binary" and distinct != 2:
         return (
-            f"the target {look.name!r} has {distinct} distinct values, and a binary task has 2; "
-            "choose --task multiclass or regression"
+            f"the target {look.name!r} has {distinct} distinct values, but a binary task needs 2; "
+            "pass --task multiclass or --task regression"
         )
     if task == "multiclass" and distinct > MOST_CLASSES:
         return (
-            f"the target {look.name!r} has {distinct} distinct texts, such as {str(words.index[0])[:40]!r}; at most "
-            f"{MOST_CLASSES} classes can be told apart: name another target, or write its cells as numbers"
+            f"the target {look.name!r} has {distinct} distinct texts, such as {str(words.index[0])[:40]!r}, "
+            f"but at most {MOST_CLASSES} classes are supported; use a different target, or write its cells as numbers"
         )
     return _classes(task, words)
 
@@ -529,14 +534,14 @@ def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
     zeros = float(np.mean(numbers == 0))
     if look_like_counts(numbers):
         why = (
-            f"whole numbers from 0, {numbers.mean():.2g} on average, that vary as counts do: Poisson deviance is "
-            "least at the mean and weighs an error against it"
+            f"whole numbers from 0, {numbers.mean():.2g} on average, that vary like counts: Poisson deviance is "
+            "lowest at the mean and weighs errors relative to it"
         )
         return Aim("regression", kind, None, "poisson", ("poisson", "mae", "rmse"), why, unsure, None)
     if zeros > ZEROS:
         why = (
-            f"{zeros:.0%} of the targets are 0, so the absolute error would be least at 0 for every row: squared error "
-            "is least at the mean"
+            f"{zeros:.0%} of the targets are 0, so predicting 0 for every row would have the lowest absolute error: "
+            "squared error is lowest at the mean"
         )
         return Aim("regression", kind, None, "mse", ("mae", "rmse", "r2"), why, unsure, None)
     why = "in the target's own unit, and no single row dominates as it would with squared errors"
@@ -572,8 +577,8 @@ def _classes(task: Task, words: "pd.Series[int]") -> Aim:
     rarest = float(shares.min())
     if task == "multiclass":
         why = (
-            f"{len(words)} classes, the commonest {shares.max():.0%}: log loss judges the "
-            "probabilities, accuracy would not see a rare class"
+            f"{len(words)} classes, and the most common has {shares.max():.0%} of the rows: log loss judges the "
+            "probabilities, but accuracy would miss a rare class"
         )
         return Aim("multiclass", "category", None, "log_loss", ("log_loss", "accuracy", "f1"), why, "", rarest)
     known = [word for word in words.index if str(word).lower() in POSITIVE]
@@ -581,8 +586,8 @@ def _classes(task: Task, words: "pd.Series[int]") -> Aim:
     share = float(shares[positive])
     naive = max(share, 1 - share)
     why = (
-        f"{share:.1%} are {positive!r}: always predicting the more common class is right in {naive:.1%}, so "
-        "accuracy says little; log loss judges the probabilities"
+        f"{share:.1%} of the rows are {positive!r}: always predicting the more common class is right for {naive:.1%}, "
+        "so accuracy says little; log loss judges the probabilities"
     )
     metrics = ("log_loss", "brier", "auc", "average_precision") if share < RARE else ("log_loss", "brier", "auc")
     return Aim(
@@ -592,7 +597,7 @@ def _classes(task: Task, words: "pd.Series[int]") -> Aim:
         "log_loss",
         metrics,
         why,
-        "" if len(known) == 1 else f"the positive class could be {str(words.idxmax())!r}",
+        "" if len(known) == 1 else f"the positive class could also be {str(words.idxmax())!r}",
         rarest,
     )
 
@@ -602,12 +607,12 @@ def imbalance_notes(aim: Aim, target: str) -> list[TableNote]:
     if aim.rarest is None or aim.rarest >= UNCOMMON:
         return []
     chosen = (
-        "train.balance: null, as the loss judges probabilities: these are calibrated without balancing, which would "
-        "only shift them, to be corrected afterwards"
+        "train.balance: null, because the loss judges probabilities. They are calibrated without balancing, and after "
+        "balancing they would have to be corrected"
     )
     if aim.task == "binary":
-        chosen += "; if you need a yes or no, state in decide.threshold what each error costs"
-    return [TableNote("imbalance", target, f"{aim.rarest:.1%} of the rows are of the rarest class", chosen)]
+        chosen += ". If you need a yes or no, set the cost of each error in decide.threshold"
+    return [TableNote("imbalance", target, f"the rarest class has {aim.rarest:.1%} of the rows", chosen)]
 
 
 def spelling_notes(
@@ -636,8 +641,8 @@ def spelling_notes(
             declared = f"declared, reading.signs: [{decimal!r}, {thousands!r}]"
             notes.append(TableNote("other signs", look.name, seen, declared, "warn"))
     for name, unit in spelling.units.items():
-        seen = f"numbers with {unit!r} beside them"
-        notes.append(TableNote("unit", name, seen, f"cut off; declared, reading.units: {unit!r}"))
+        seen = f"numbers with {unit!r} next to them"
+        notes.append(TableNote("unit", name, seen, f"removed; declared, reading.units: {unit!r}"))
     for word in spelling.missing:
         holds = [look for look, _ in texts if word in look.words.index]
         unsure = word.lower() not in SURE_MISSING and any(
@@ -649,7 +654,7 @@ def spelling_notes(
                 "missing",
                 holds[0].name if len(holds) == 1 else "",
                 f"{word!r} stands for a missing cell {cells} times",
-                f"declared, reading.missing: [{word!r}]" + (", in columns of text too" if unsure else ""),
+                f"declared, reading.missing: [{word!r}]" + (", also in text columns" if unsure else ""),
                 "warn" if unsure else "tell",
             )
         )
@@ -666,10 +671,10 @@ def _note_padded(look: RawColumn, plan: ColumnPlan, notes: list[TableNote]) -> N
     if not cells or plan.skip:
         return
     if plan.type == "category":
-        seen, done = f"{cells} cells have blanks around their text", "cut off, reading.trim: true"
+        seen, done = f"{cells} cells have blanks around their text", "removed; declared, reading.trim: true"
     else:
         seen = f"{cells} cells have blanks around their {'times' if plan.type == 'time' else 'numbers'}"
-        done = "read without them"
+        done = "read without the blanks"
     notes.append(TableNote("padded", look.name, seen, done))
 
 
@@ -685,8 +690,8 @@ def _note_dates(look: RawColumn, dates: DateSpelling, notes: list[TableNote]) ->
             TableNote(
                 "dates",
                 look.name,
-                f"day and month could be exchanged: {dates.unsure} fits as well",
-                f"read as {dates.formats[0]}; change reading.dates if that is wrong",
+                f"day and month could be swapped: {dates.unsure} fits as well",
+                f"read as {dates.formats[0]}; if this is wrong, change reading.dates",
                 "warn",
             )
         )
@@ -696,8 +701,8 @@ def _note_dates(look: RawColumn, dates: DateSpelling, notes: list[TableNote]) ->
             TableNote(
                 "mixed zones",
                 look.name,
-                f"times name different zones: {named}",
-                "all become UTC; those that name none are read as reading.zone",
+                f"times have different zones: {named}",
+                "all are converted to UTC; times without a zone are read in reading.zone",
                 "warn",
             )
         )

@@ -246,7 +246,7 @@ def likeliest(times: Mapping[str, pd.Series]) -> tuple[str, str]:
         return named[0], "by its name"
     ordered = [name for name, values in times.items() if _is_sorted(values)]
     if len(ordered) == 1:
-        return ordered[0], "by which the file is sorted"
+        return ordered[0], "the file is sorted by it"
     near = {
         name: values
         for name, values in times.items()
@@ -255,7 +255,7 @@ def likeliest(times: Mapping[str, pd.Series]) -> tuple[str, str]:
     for name, values in near.items():
         others = {other: known for other, known in near.items() if other != name}
         if others and all(_comes_before(values, known) for known in others.values()):
-            return name, f"before {' and '.join(others)} in nearly every row"
+            return name, f"earlier than {' and '.join(others)} in nearly every row"
     return next(iter(near or times)), "the first of them"
 
 
@@ -341,8 +341,9 @@ def due_of(
         if left <= min(1 - BEFORE, HALF * of_event) and of_event * answered.sum() >= LEAST:
             slow = float((due[waiting] < ends - SOON).mean())
             seen = (
-                f"{1 - left:.1%} of the labelled rows are due before the {waiting.sum()} without a label "
-                f"({1 - of_event:.1%} by their event); of these {slow:.1%} were due when the table ended"
+                f"by this time, {1 - left:.1%} of the labelled rows come before the {waiting.sum()} rows without a "
+                f"label (by event time: {1 - of_event:.1%}); {slow:.1%} of the rows without a label were due when the "
+                "table ended"
             )
             return DueColumn(seen, sure=slow <= SLOW, left=left / of_event)
     come = answered & (np.zeros(len(answered), dtype=bool) if known is None else known[there].notna().to_numpy())
@@ -351,11 +352,11 @@ def due_of(
         after_due, after_event = (_latest(at - since[come]) for since in (due, event))
         ends = max(ends, at.max())
         if after_due <= HALF * after_event:
-            told = f"{_text(after_due)} after it, {_text(after_event)} after their event"
+            told = f"within {_text(after_due)} of this time, and within {_text(after_event)} of their event"
             sure = called and after_due <= max(SOON, TAIL * after_event)
             return DueColumn(f"{1 - TAIL:.0%} of the labels are known {told}", sure, after_due / after_event)
     if called and float((due[answered] > ends).mean()) <= AHEAD:
-        return DueColumn("it has the name of a due time, and it has passed for nearly all labelled rows", False, 1.0)
+        return DueColumn("has the name of a due time, and the time has passed for nearly all labelled rows", False, 1.0)
     return None
 
 

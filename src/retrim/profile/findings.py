@@ -26,7 +26,7 @@ def cut_name(name: str) -> str:
 
 def forbid(name: str) -> str:
     """The setting that keeps a model from a column."""
-    return f"data.columns.{cut_name(name)}: role forbidden"
+    return f"set data.columns.{cut_name(name)}.role to forbidden"
 
 
 def _features(look: TableProfile) -> Iterator[ColumnLook]:
@@ -40,14 +40,14 @@ def empty_columns(look: TableProfile) -> Iterator[TableNote]:
         if column.missing == column.rows:
             yield TableNote("empty", column.name, f"no value in {column.rows} rows", forbid(column.name), "warn")
         elif column.distinct == 1:
-            said = "one value in every row" if not column.missing else "one value wherever there is one"
+            said = "the same value in every row" if not column.missing else "the same value wherever one is present"
             yield TableNote(
                 "constant", column.name, said, forbid(column.name), "warn" if not column.missing else "tell"
             )
         elif column.most_share >= NEARLY:
             said = f"{column.most_share:.2%} of its values are the same"
             yield TableNote(
-                "near-constant", column.name, said, f"{forbid(column.name)}, unless the rest is what counts"
+                "near-constant", column.name, said, f"{forbid(column.name)}, unless the other values matter"
             )
 
 
@@ -61,18 +61,18 @@ def gaps(look: TableProfile) -> Iterator[TableNote]:
         said = [f"{share:.1%} missing"]
         if len(known) > 1 and known.max() - known.min() >= MOVES:
             at = look.periods.labels[int(np.nanargmax(column.missing_by))]
-            said.append(f"{known.min():.0%} to {known.max():.0%} over time, most in {at}")
+            said.append(f"from {known.min():.0%} to {known.max():.0%} over time, most in {at}")
         elif share < MUCH and (gap is None or not gap.told_by):
             continue
         if gap is not None and gap.told_by:
-            said.append(f"systematic, told by {cut_name(gap.told_by)} (Cramér's V {gap.strength:.2f})")
+            said.append(f"systematic: associated with {cut_name(gap.told_by)} (Cramér's V {gap.strength:.2f})")
         elif gap is not None and gap.kind == "random":
-            said.append("at random as far as time, target and other columns tell")
+            said.append("at random, as far as time, target and other columns show")
         target = gap is not None and gap.told_by == look.table.data.target
         done = (
             "whether a value is missing is associated with the target: make sure that it is known before the event"
             if target
-            else "models accept missing values, or prepare.steps fill them; ask the source why they are missing"
+            else "models accept missing values, or prepare.steps can fill them; find out why they are missing"
         )
         yield TableNote("missing", column.name, "; ".join(said), done, "warn" if share >= MUCH or target else "tell")
 
@@ -83,16 +83,18 @@ def levels(look: TableProfile) -> Iterator[TableNote]:
         share = look.unseen.get(column.name, known.unseen if known else 0.0)
         if share >= NEW_LEVELS:
             whom = (
-                f"version {look.champion.version}" if look.champion and column.name in look.unseen else "earlier rows"
+                f"by version {look.champion.version}"
+                if look.champion and column.name in look.unseen
+                else "in earlier rows"
             )
-            said = f"{share:.1%} of the newest fifth of the rows have a category that {whom} did not know"
-            yield TableNote("unseen levels", column.name, said, "they count as missing: retrain, or merge rare ones")
+            said = f"{share:.1%} of the newest fifth of the rows have a category not seen {whom}"
+            yield TableNote("unseen levels", column.name, said, "treated as missing: retrain, or merge rare categories")
         if known and column.rows and known.rare_rows >= NEW_LEVELS * column.rows:
-            said = f"{known.rare} of {column.distinct} categories have fewer than 20 rows, {known.rare_rows} together"
-            yield TableNote("rare levels", column.name, said, "nothing can be learned from one alone: merge them")
+            said = f"{known.rare} of {column.distinct} categories have fewer than 20 rows, {known.rare_rows} in total"
+            yield TableNote("rare levels", column.name, said, "too few rows to learn from: merge these categories")
         if known and known.longest > LONG:
-            said = f"texts of up to {known.longest} characters, {column.distinct} different ones"
-            yield TableNote("prose", column.name, said, f"as a category it only names rows: {forbid(column.name)}")
+            said = f"{column.distinct} distinct texts of up to {known.longest} characters"
+            yield TableNote("prose", column.name, said, f"as a category it only identifies rows: {forbid(column.name)}")
 
 
 def far_values(look: TableProfile) -> Iterator[TableNote]:
@@ -101,21 +103,21 @@ def far_values(look: TableProfile) -> Iterator[TableNote]:
         if numbers is None:
             continue
         if numbers.infinite:
-            said = f"{numbers.infinite} cells hold no finite number"
+            said = f"{numbers.infinite} cells contain no finite number"
             yield TableNote("infinite", column.name, said, "correct them in the source, or leave them blank", "warn")
         low, one, *_, nine, high = numbers.quantiles
         width = nine - one
         far = max(high - nine, one - low)
         if width > 0 and np.isfinite(far) and far > FAR_OUT * width:
             said = (
-                f"the farthest value, {high if high - nine >= one - low else low:.6g}, lies {far / width:.0f} times "
-                f"the width of the middle 98 % beyond it ({one:.4g} to {nine:.4g})"
+                f"the most extreme value, {high if high - nine >= one - low else low:.6g}, lies outside the middle "
+                f"98 % of the values ({one:.4g} to {nine:.4g}) by {far / width:.0f} times the width of that range"
             )
             yield TableNote(
                 "far values",
                 column.name,
                 said,
-                "valid but rare, or a mistake: a bound in the suite quarantines mistakes",
+                "valid but rare, or a mistake: a bound in the suite would quarantine such mistakes",
             )
 
 
@@ -152,12 +154,12 @@ def findings(look: TableProfile) -> list[TableNote]:
 
 def _leaks(look: TableProfile) -> Iterator[TableNote]:
     for leak in look.leaks:
-        done = "; ".join(forbid(name) for name in leak.columns[:3])
+        done = " and ".join(forbid(name) for name in leak.columns[:3])
         yield TableNote(
             "leak",
             ", ".join(map(cut_name, leak.columns[:5])),
             f"{leak.seen} (probe: {leak.probe})",
-            f"{done}; unless it is known before the event",
+            f"{done}, unless known before the event",
             "stop",
         )
 
@@ -166,13 +168,14 @@ def _personal(look: TableProfile) -> Iterator[TableNote]:
     for column in look.columns:
         if column.hidden.startswith("looks like") and column.role in ("feature", "target"):
             done = (
-                f"{forbid(column.name)}, or reading.skip: no record holds it then; none of its values is on this page"
+                f"{forbid(column.name)}, or add it to reading.skip, so that no record contains it; this page shows "
+                "none of its values"
             )
             yield TableNote("personal", column.name, f"{column.hidden}, and a model may use it", done, "warn")
     noted = {note.column for note in look.given}
     for name, why in look.table.left_out.items():
         if name not in noted:
-            yield TableNote("left out", name, why, "reading.skip: it is never kept")
+            yield TableNote("left out", name, why, "listed in reading.skip, so it is never stored")
 
 
 def _drift(look: TableProfile) -> Iterator[TableNote]:
@@ -186,13 +189,13 @@ def _drift(look: TableProfile) -> Iterator[TableNote]:
         worst = int(np.nanargmax(np.where(moved.beyond, moved.effects, np.nan)))
         target = name == look.table.data.target
         said = (
-            f"{len(parts)} of {int(np.isfinite(moved.effects).sum())} parts lie off the first ({until}) by "
-            f"{moved.effects[parts].min():.2f} to {moved.effects[worst]:.2f}, most in {labels[worst]}"
+            f"{len(parts)} of {int(np.isfinite(moved.effects).sum())} parts differ from the first ({until}) by an "
+            f"effect of {moved.effects[parts].min():.2f} to {moved.effects[worst]:.2f}, most in {labels[worst]}"
         )
         done = (
-            "retrim policy backtest says what retraining is worth; let a sliding window compete: train.windows"
+            "retrim policy backtest shows what retraining is worth; add a sliding window to train.windows"
             if target
-            else "a season does that too: compare with a year before; train.windows: [all, sliding]"
+            else "a season looks the same: compare with the year before, or set train.windows to [all, sliding]"
         )
         yield TableNote("target moves" if target else "drift", name, said, done, "warn" if target else "tell")
 
@@ -205,12 +208,12 @@ def _related(look: TableProfile) -> Iterator[TableNote]:
             yield TableNote(
                 "near the target",
                 name,
-                f"is associated with the target by {strength:.3f}",
-                f"make sure it is known before the event; else {forbid(name)}",
+                f"is strongly associated with the target ({strength:.3f})",
+                f"make sure that it is known before the event; otherwise, {forbid(name)}",
                 "warn",
             )
         else:
-            said = f"carries nearly the same information as {cut_name(other)}: {strength:.3f} (bound {STRONG})"
+            said = f"carries nearly the same information as {cut_name(other)} (strength {strength:.3f}, bound {STRONG})"
             yield TableNote("twin columns", one, said, f"one of them is enough: {forbid(one)}")
 
 
@@ -219,11 +222,11 @@ def _sums(look: TableProfile) -> Iterator[TableNote]:
         return
     for name, factor in look.collinear.inflation.items():
         if factor >= INFLATED:
-            how = "exactly" if not np.isfinite(factor) else f"but for 1 / {factor:.0f} of its variance"
-            said = f"a weighted sum of other numbers gives it {how} (variance inflation)"
+            how = "exactly" if not np.isfinite(factor) else f"except for 1 / {factor:.0f} of its variance"
+            said = f"is a weighted sum of other numbers, {how} (variance inflation)"
             done = (
-                "trees are not affected, the weights of a linear model are: drop one with prepare.steps, such as "
-                "select_uncorrelated"
+                "trees are not affected, but the weights of a linear model are: add a step to prepare.steps that drops "
+                "columns, such as select_uncorrelated"
             )
             yield TableNote("collinear", name, said, done)
 
@@ -234,8 +237,8 @@ def _doubles(look: TableProfile) -> Iterator[TableNote]:
         yield TableNote(
             "conflicting labels",
             "",
-            f"{found.conflicting} rows ({found.conflicting / rows:.2%}) have features that another row has with "
-            "another target",
+            f"{found.conflicting} rows ({found.conflicting / rows:.2%}) have the same features as a row with a "
+            "different target",
             "no model can tell them apart: a feature is missing, or labels are wrong",
             "warn" if found.conflicting > DOUBLES * rows and look.table.data.task != "regression" else "tell",
         )
@@ -243,9 +246,9 @@ def _doubles(look: TableProfile) -> Iterator[TableNote]:
         yield TableNote(
             "duplicates",
             "",
-            f"{found.rows} rows ({found.rows / rows:.2%}) occur more than once: the same features and target, time "
-            "and key aside",
-            "if a row was sent twice, name what tells rows apart: data.key",
+            f"{found.rows} rows ({found.rows / rows:.2%}) occur more than once: identical features and target, "
+            "ignoring time and key",
+            "if a row was sent twice, list the columns that identify a row in data.key",
             "warn" if found.rows > DOUBLES * rows else "tell",
         )
 
@@ -254,9 +257,9 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
     noise, data = look.noise, look.table.data
     if noise is not None and noise.suspects:
         what = (
-            f"{noise.surest} with a probability of 90 % or more of another class"
+            f"{noise.surest} of them with a probability of 90 % or more for a different class"
             if data.task != "regression"
-            else "a residual of 6 robust standard deviations or more"
+            else "each with a residual of 6 robust standard deviations or more"
         )
         # Where features tell little of the label, what contradicts them is rather rare than wrong.
         likely = noise.told >= WELL_TOLD and noise.surest > DOUBLES * noise.rows
@@ -267,7 +270,7 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
             f"{noise.told:.0%} of the labels' uncertainty",
             "check the rows below; land corrected labels: retrim ingest FILE --labels --correction"
             if noise.told >= WELL_TOLD
-            else "probably rare rather than wrong, because the features explain so little; check the first rows below",
+            else "probably rare rather than wrong, because the features explain little; check the first rows below",
             "warn" if likely else "tell",
         )
     if look.target is None:
@@ -283,7 +286,7 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
         if min(share, 1 - share) < RARE_CLASS:
             said = f"{share:.2%} of the labels are {str(data.positive)[:40]!r}"
             yield TableNote(
-                "rare class", data.target, said, "judge.loss: log_loss, and no accuracy under judge.metrics"
+                "rare class", data.target, said, "set judge.loss to log_loss, and leave accuracy out of judge.metrics"
             )
     if look.pairs and max(look.strength.values()) < TELLING:
         best = max(look.strength.values())

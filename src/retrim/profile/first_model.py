@@ -145,7 +145,7 @@ RULE = {
     "bagging_fraction": 1.0,
 }
 DRAWS = 1000
-LOOK_BACK = " The model sees no earlier values of the target; to give it those known by then: --ahead SPAN."
+LOOK_BACK = " The model sees no earlier values of the target; to add those known when predicting: --ahead SPAN."
 
 
 @dataclass(frozen=True)
@@ -249,9 +249,9 @@ def _what_the_gate_asks(fit: FirstFit, *, judge_rows: int, floors: Sequence[str]
     said = ", ".join(f"{gain:.1%} over the {_words(name)}" for name, gain in zip(there, gains, strict=True))
     asked = " and the ".join(_words(name) for name in floors)
     return (
-        f"That is the result of one quick fit, measured on the {fit.rows} newest rows. The gate asks a different "
-        f"question: does a searched model, fitted up to there, beat the {asked} on the newest {rows} (this one gains "
-        f"{said})? It may promote, and both can be true"
+        f"This is the result of one quick fit, measured on the {fit.rows} newest rows. The gate asks a different "
+        f"question: whether a tuned model, fitted on the earlier rows, beats the {asked} on the {rows} newest rows. "
+        f"There, the quick fit gains {said}. So the gate may still promote a model"
     )
 
 
@@ -280,7 +280,7 @@ def worth_notes(
                 "wrong tool",
                 "",
                 "too few labelled rows for a first model in order of time",
-                "what a model would be worth is unknown",
+                "the value of a model is unknown",
                 "warn",
             )
         ]
@@ -291,30 +291,34 @@ def worth_notes(
     }
     if naive:
         best = min(fit.others, key=lambda name: float(fit.others[name].mean()))
-        done = f"a model is the wrong tool until that changes (least loss: {_words(best)})."
+        done = f"a model is the wrong tool unless this changes (lowest loss: {_words(best)})."
         if looks_back and "last_value" in naive:
             done += LOOK_BACK
         done += f" {_what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)}"
         return [TableNote("wrong tool", "", _naive_is_as_good(fit, naive, loss, said), done, "warn")]
     if "rule" in fit.useless:
-        seen = f"one rule of at most 8 cases does as well: a first model's {loss} gains {said['rule']} over it"
+        seen = f"one rule of at most 8 cases does as well: a first model gains {said['rule']} over it in {loss}"
         asked = _what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)
-        return [TableNote("wrong tool", "", seen, f"a rule may be the better tool: it can be read. {asked}", "warn")]
+        return [
+            TableNote(
+                "wrong tool", "", seen, f"a rule may be the better tool, because people can read it. {asked}", "warn"
+            )
+        ]
     worst = min(fit.bounds, key=lambda name: fit.bounds[name])
     seen = (
-        f"a first model on {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the "
+        f"a first model on the {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the "
         f"{_words(worst)} {said[worst]}"
     )
-    return [TableNote("worth", "", seen, "a model is worth making")]
+    return [TableNote("worth", "", seen, "a model is worth training")]
 
 
 def _naive_is_as_good(fit: FirstFit, naive: Sequence[str], loss: str, said: Mapping[str, str]) -> str:
     """By which of the naive rules a first model is no better, and by how much."""
     if "mean" in naive and fit.gains["mean"] <= 0.005:
-        return f"no signal beyond chance: a first model's {loss} gains {said['mean']} over the mean"
+        return f"no signal beyond chance: a first model gains {said['mean']} over the mean in {loss}"
     worst = min(naive, key=lambda name: fit.gains[name])
     how = "does as well" if fit.gains[worst] > 0 else "does better"
-    return f"the naive {_words(worst)} {how}: a first model's {loss} gains {said[worst]} over it"
+    return f"the naive {_words(worst)} {how}: a first model gains {said[worst]} over it in {loss}"
 
 
 TENTH, SURE = 0.1, 0.99
@@ -432,17 +436,17 @@ def leaned_notes(leaned: dict[str, float]) -> list[TableNote]:
             LEANS_ON,
             "",
             f"a first model relies most on {said}",
-            "each of them has to be known before the event; leave out what is not: --forbid COL",
+            "each of them must be known before the event; leave out a column that is not: --forbid COL",
         )
     ]
 
 
 def _leak(carriers: tuple[str, ...], asked: TooGoodQuestion, value: float, without: float, having: str | None) -> Leak:
-    of = "" if having is None else f" on the rows that have {having}"
+    of = "" if having is None else f" on the rows with a value of {having}"
     them = "it" if len(carriers) == 1 else "them"
     seen = (
-        f"a first model is too good{of}: {asked.what} {asked.says(value)}, without {them} {asked.says(without)}, and "
-        f"{asked.says(asked.bar)} is suspicious"
+        f"a first model is too good{of}: {asked.what} {asked.says(value)}, or {asked.says(without)} without {them}; "
+        f"{asked.says(asked.bar)} is already suspicious"
     )
     return Leak(carriers, "too good", seen)
 
@@ -665,7 +669,7 @@ def spans_of(delays: LabelDelays, *, classes: bool) -> dict[float, pd.Timedelta]
 def known_by(delays: LabelDelays, horizon: pd.Timedelta) -> str:
     """How many of the labels that are known were so by then, in words."""
     share = float((delays.known <= horizon).mean())
-    return f"of {len(delays.known)} known {share:.1%} were, the latest after {_text(delays.known.max())}"
+    return f"of the {len(delays.known)} known labels, {share:.1%} were, the latest after {_text(delays.known.max())}"
 
 
 def _quantile(known: np.ndarray, waiting: np.ndarray, share: float) -> float:
@@ -715,8 +719,8 @@ def delay_notes(delays: LabelDelays, column: str, *, classes: bool) -> list[Tabl
     if not p <= LEVEL:
         return []
     done = (
-        "rows whose label has arrived are a biased sample: only those whose label was due are used; a horizon shorter "
-        "than the slowest label lets some of that bias in"
+        "rows whose label has arrived are a biased sample, so only rows whose label was due are used; a horizon "
+        "shorter than the slowest label admits some of this bias"
     )
     shown = f"p < {LEVEL:g}" if p < LEVEL / 10 else f"p = {p:.2g}"
     return [

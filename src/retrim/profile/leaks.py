@@ -95,11 +95,11 @@ def alone_leak(name: str, values: pd.Series, goal: np.ndarray, *, classes: bool)
     share = _share(values, goal, move, classes=classes)
     if share is None and 1 - whole.mean() >= GAPS and whole.sum() >= OWN_ROWS:
         share = _share(values[whole], goal[whole], move, classes=classes)
-        of = f", of the {whole.mean():.0%} of rows that have it"
+        of = f", among the {whole.mean():.0%} of rows that have it"
     if share is None:
         return None
     what = "of a naive rule's errors" if classes else "of the target"
-    seen = f"explains {share:.1%} {what} by itself, on rows after those it was learned from{of}"
+    seen = f"explains {share:.1%} {what} by itself, on rows after those it was fitted on{of}"
     return Leak((name,), "alone", seen)
 
 
@@ -363,7 +363,9 @@ def _leak(found: LeakFound, names: list[str], *, classes: bool) -> Leak:
     what = "of a naive rule's errors" if classes else "of the target's variance within stretches of time"
     if len(names) == 1:
         return Leak((names[0],), "alone", f"explains {found.share:.1%} {what}")
-    seen = f"their {found.form} explains {found.share:.1%} {what}, the better of them alone {max(found.alone, 0):.1%}"
+    seen = (
+        f"their {found.form} explains {found.share:.1%} {what}; the better one alone explains {max(found.alone, 0):.1%}"
+    )
     return Leak(tuple(names), found.form, seen)
 
 
@@ -579,8 +581,10 @@ def future_leaks(table: pd.DataFrame, data: DataParams, *, entity: str | None) -
                 continue
             share = float((own[moved] == later[moved]).mean())
             if share >= SAME:
-                whose = "" if groups is None else f" of the same {entity}"
-                seen = f"is the target {ahead} rows later{whose} in {share:.0%} of the rows: it comes from the future"
+                whose = "" if groups is None else f" within the same {entity}"
+                seen = (
+                    f"equals the target {ahead} rows later{whose} in {share:.0%} of the rows: it comes from the future"
+                )
                 found.append(Leak((name,), "future", seen))
                 break
     return found
@@ -611,10 +615,10 @@ def open_leaks(table: pd.DataFrame, data: DataParams, *, answered: np.ndarray) -
         without, within = float((waits == value).mean()), float((has == value).mean())
         if without >= OFTEN and within <= SELDOM:
             seen = (
-                f" in {without:.0%} of the rows without a label and in {within:.0%} of those of that time with one: "
-                "it is set only after the event"
+                f" in {without:.0%} of the rows without a label, but in {within:.0%} of the rows with a label from the "
+                "same time: it is set only after the event"
             )
-            found.append(Leak((name,), "known later", f"is {value!r}{seen}", f"is one and the same{seen}"))
+            found.append(Leak((name,), "known later", f"is {value!r}{seen}", f"has the same value{seen}"))
     return found
 
 
@@ -647,7 +651,7 @@ def _twins(old: pd.DataFrame, new: pd.DataFrame, data: DataParams, made: Collect
     if twins < TWINS or usual >= USUAL:
         return []
     seen = (
-        f"{twins:.0%} of the holdout rows are in training too, identical except for time and key, and only {usual:.0%} "
+        f"{twins:.0%} of the holdout rows are in training too, identical except for time and key, but only {usual:.0%} "
         "of training rows have a duplicate"
     )
     return [Leak((DUPLICATES,), DUPLICATES, seen)]
@@ -665,8 +669,8 @@ def _one_answer(old: pd.DataFrame, new: pd.DataFrame, data: DataParams, entity: 
     if same < ALONE or commonest >= same:
         return []
     seen = (
-        f"{len(shared)} of {len(new)} holdout rows are of a {entity} that training has seen, and {same:.0%} of them "
-        "have its label of then: they show nothing about a new one"
+        f"{len(shared)} of {len(new)} holdout rows are of a {entity} seen in training, and {same:.0%} of them have its "
+        f"label from there: they show nothing about a new {entity}"
     )
     return [Leak((entity,), "entity", seen)]
 
@@ -807,8 +811,8 @@ def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) 
         blank = table[name].isna().to_numpy()
         if blank[waits].mean() >= KNOWN_LATER and blank[answered].mean() <= EARLY_SHARE:
             seen = (
-                f"is blank in {blank[waits].mean():.0%} of the rows whose label is still to come and in "
-                f"{blank[answered].mean():.0%} of those that have one: it is known only after the event"
+                f"is blank in {blank[waits].mean():.0%} of the rows whose label is still to come, but in "
+                f"{blank[answered].mean():.0%} of the rows that have a label: it is known only after the event"
             )
             found.append(Leak((name,), "known later", seen))
     return found
@@ -854,9 +858,11 @@ def joined_notes(table: pd.DataFrame, data: DataParams) -> list[TableNote]:
         if column.type == "time" and column.role == "forbidden" and name in table:
             later = float((table[name] > table["_event"]).mean())
             if later > JOINED:
-                done = "forbidden, as every time is; leave out what was written with it, known only then: --forbid COL"
+                done = "forbidden, like every time; leave out columns that were written at that time: --forbid COL"
                 notes.append(
-                    TableNote("after the event", name, f"lies after it in {later:.0%} of the rows", done, "warn")
+                    TableNote(
+                        "after the event", name, f"is later than the event in {later:.0%} of the rows", done, "warn"
+                    )
                 )
     return notes
 

@@ -199,7 +199,7 @@ def draw_pairs(look: TableProfile) -> list[bytes]:
 
 def _pair(axes: "Axes", pair: Pair, look: TableProfile, ends: tuple[float, float]) -> None:
     at = np.arange(len(pair.labels))
-    axes.set_title(f"{_short(pair.name, 20)}\ntells {pair.tells:.1%}", fontsize=9)
+    axes.set_title(f"{_short(pair.name, 20)}\nexplains {pair.tells:.1%}", fontsize=9)
     if not _drawable(np.append(pair.middle, pair.spread)):
         axes.set_axis_off()
         return
@@ -240,7 +240,7 @@ def _classes(axes: "Axes", classes: tuple[tuple[str, int], ...]) -> None:
     axes.barh(range(len(top)), [count for _, count in top], color=COLOURS[0], height=0.7)
     axes.set_yticks(range(len(top)), [_short(name, 20) for name, _ in top])
     axes.set_ylim(len(top) - 0.4, -0.6)
-    axes.set_xlabel("rows" if len(top) == len(classes) else f"rows; {len(classes) - len(top)} further classes")
+    axes.set_xlabel("rows" if len(top) == len(classes) else f"rows ({len(classes) - len(top)} more classes)")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0, labelcolor=INK)
 
@@ -254,7 +254,7 @@ def _histogram(axes: "Axes", column: ColumnLook) -> None:
         return
     axes.bar(edges[:-1], numbers.counts, width=np.diff(edges), align="edge", color=COLOURS[0], edgecolor=GRID)
     axes.set_xlabel(plain(column.name))
-    axes.set_ylabel("rows" if not numbers.outside else f"rows; {numbers.outside} lie beyond", fontsize=9)
+    axes.set_ylabel("rows" if not numbers.outside else f"rows ({numbers.outside} outside)", fontsize=9)
 
 
 def _drawable(values: np.ndarray) -> bool:
@@ -439,7 +439,7 @@ def _target(look: TableProfile) -> ProfileSection | None:
     picture = target(look)
     if picture is None or look.target is None:
         return None
-    said = f"{look.target.labelled:,} of {look.table.rows:,} rows have a label; each line is of labelled rows only."
+    said = f"{look.target.labelled:,} of {look.table.rows:,} rows have a label. Each line describes labelled rows only."
     return ProfileSection("Target", "target", (said,), (), (("the target, and the target over time", picture),))
 
 
@@ -453,9 +453,9 @@ def _pairs(look: TableProfile) -> ProfileSection | None:
     )
     said = (
         (
-            f"Points: {shown}, by tenths of a number or by category. Tells: the share of the target's uncertainty that "
-            "the feature explains alone, less what chance explains; what features explain only together is not "
-            "included."
+            f"Points: {shown}, for each tenth of a number or each category. Explains: the share of the target's "
+            "uncertainty that the feature explains alone, minus what chance explains. What features explain only "
+            "together is not included."
         ),
         f"On {look.sampled:,} rows." if look.sampled < look.table.rows else "On all rows.",
     )
@@ -469,16 +469,16 @@ def _related(look: TableProfile) -> ProfileSection | None:
         return None
     strong = look.related.strong()[:MOST_EXAMPLES]
     rows = tuple((short(one, 60), short(other, 60), f"{strength:.3f}") for one, other, strength in strong)
-    tables = (ProfileTable(("column", "says nearly the same as", "strength"), rows),) if rows else ()
+    tables = (ProfileTable(("column", "nearly the same as", "strength"), rows),) if rows else ()
     if look.collinear is not None:
         factors = sorted(look.collinear.inflation.items(), key=lambda item: (-item[1], item[0]))[:MOST_EXAMPLES]
         inflated = tuple((short(name, 60), f"{factor:.1f}") for name, factor in factors)
-        tables = (*tables, ProfileTable(("number", "variance inflation by the others"), inflated))
+        tables = (*tables, ProfileTable(("number", "variance inflation factor"), inflated))
     said = (
         (
-            "Between numbers Spearman's correlation, with its sign; between categories Cramér's V; between both the "
-            f"correlation ratio of the ranks. On {look.sampled:,} rows; the {MOST_HEAT_ROWS} that explain most, at "
-            "most."
+            "Between numbers: Spearman's correlation, with its sign. Between categories: Cramér's V. Between a number "
+            f"and a category: the correlation ratio of the ranks. Measured on {look.sampled:,} rows, for at most the "
+            f"{MOST_HEAT_ROWS} columns that explain most."
         ),
     )
     return ProfileSection(
@@ -491,14 +491,15 @@ def _drift(look: TableProfile) -> ProfileSection | None:
     if picture is None:
         return None
     first, labels = whole.first_part(look.periods), look.periods.labels
-    against = f"the first, {labels[0]}" if first == 1 else f"the first {first}, {labels[0]} to {labels[first - 1]}"
+    against = (
+        f"the first part, {labels[0]}" if first == 1 else f"the first {first} parts, {labels[0]} to {labels[first - 1]}"
+    )
     said = (
         (
-            f"Each part against {against}, on "
-            "all rows: of a number the largest distance of the distribution functions (ks), of a category the share of "
-            "rows that would have to change it (chi2's effect). Grey: the first part, or fewer than "
-            f"{whole.LEAST_PART} rows. A season shows as drift too. Alarms of a check are calibrated, this is not: "
-            "retrim check."
+            f"Each part is compared with {against}, on all rows. For a number: the largest distance between the "
+            "distribution functions (ks). For a category: the share of rows that would have to change category (the "
+            f"effect of chi2). Grey: the first part, or a part with fewer than {whole.LEAST_PART} rows. A season shows "
+            "as drift too. These effects are not calibrated; for calibrated alarms: retrim check."
         ),
     )
     return ProfileSection("Drift over its own history", "drift", said, (), (("effects by column and part", picture),))
@@ -513,17 +514,17 @@ def _missing(look: TableProfile) -> ProfileSection | None:
     for column in open_[:MOST_EXAMPLES]:
         gap = look.gaps.get(column.name)
         if gap is None or gap.kind == "few":
-            how = "too few with or without a value to tell" if gap else ""
+            how = "too few rows with or without a value" if gap else ""
         elif gap.told_by:
-            how = f"systematic: {short(gap.told_by)} tells it, Cramér's V {gap.strength:.2f}"
+            how = f"systematic: associated with {short(gap.told_by)}, Cramér's V {gap.strength:.2f}"
         else:
             how = "looks random"
         rows.append((short(column.name, 60), f"{column.missing:,}", f"{column.missing_share:.1%}", how))
     said = (
         (
-            "Systematic: whether a value is missing can be told from time, the target or another column, with a "
-            f"Cramér's V of {CLEAR:g} or more that is no chance, on at most {whole.ROWS:,} rows. Whether it depends on "
-            "the missing value itself, no table can show."
+            "Systematic: whether a value is missing is associated with time, the target or another column, with a "
+            f"Cramér's V of at least {CLEAR:g} that is not due to chance, on at most {whole.ROWS:,} rows. No table "
+            "can show whether it depends on the missing value itself."
         ),
     )
     drawn = _shown(("share missing by part", missing_by_part(look)), ("share missing by batch", missing_by_batch(look)))
@@ -538,9 +539,9 @@ def _doubles(look: TableProfile) -> ProfileSection | None:
         return None
     rows = [
         ("duplicate rows (features and target)", f"{found.rows:,}"),
-        ("rows with the features of another and another target", f"{found.conflicting:,}"),
+        ("rows with the same features as a row with a different target", f"{found.conflicting:,}"),
     ]
-    said = ("Event time and key aside; on all rows, by a hash of 64 bits.",)
+    said = ("Event time and key are ignored. All rows are compared, by a 64-bit hash.",)
     return ProfileSection("Duplicates", "doubles", said, (ProfileTable(("what", "rows"), tuple(rows)),))
 
 
@@ -558,18 +559,19 @@ def _noise(look: TableProfile) -> ProfileSection | None:
         )
         for key, one in zip(look.suspects, found.shown, strict=True)
     )
-    named = () if hidden else ("label", "the model says")
+    named = () if hidden else ("label", "the model predicts")
     heads = ("key", *named, "standard deviations off" if regression else "probability")
     said = (
         f"A small model predicts each fifth of {found.rows:,} labelled rows from the others. "
         + (
-            f"Suspects lie {whole.FAR:g} robust standard deviations off, those of rows with as large a prediction."
+            "Suspects are off by at least "
+            f"{whole.FAR:g} robust standard deviations, measured on rows with similar predictions."
             if regression
-            else "Suspects are rows of which another class is likeliest, and as likely as of rows that are labelled so "
-            "(confident learning: Northcutt, Jiang and Chuang 2021, J. Artif. Intell. Res. 70)."
+            else "Suspects are rows for which a different class is most likely, and as likely as for rows with that "
+            "label (confident learning: Northcutt, Jiang and Chuang 2021, J. Artif. Intell. Res. 70)."
         )
-        + f" {found.suspects:,} are, the surest first. No table can tell a wrong label from a rare one: the less the "
-        "features tell of it, the likelier it is merely rare.",
+        + f" There are {found.suspects:,} suspects, the surest first. No table can tell a wrong label from a rare one: "
+        "the less the features explain, the more likely a suspect is merely rare.",
     )
     return ProfileSection("Labels that may be wrong", "noise", said, (ProfileTable(heads, rows),) if rows else ())
 
@@ -582,13 +584,13 @@ def _model(look: TableProfile) -> ProfileSection | None:
     said = []
     drawn: tuple[tuple[str, bytes], ...] = ()
     if look.champion is None:
-        said.append("No version is live; unseen: categories of the newest fifth of the rows that no earlier row had.")
+        said.append("No version is live. Unseen: categories in the newest fifth of the rows that no earlier row had.")
     else:
-        said.append(f"Version {look.champion.version} is live; unseen: categories that it does not know.")
+        said.append(f"Version {look.champion.version} is live. Unseen: categories that it did not see in training.")
         shares = look.champion.shares
         if shares:
             drawn = (("importance", importance(list(shares), list(shares.values()))),)
-    said.append("Preparing steps: " + ("; ".join(look.prepared) if look.prepared else "none is declared") + ".")
+    said.append("Preparation steps: " + ("; ".join(look.prepared) if look.prepared else "none") + ".")
     return ProfileSection("The model's view", "view", tuple(said), tuple(tables), drawn)
 
 
@@ -609,13 +611,15 @@ def _read(look: TableProfile) -> ProfileSection | None:
 
 def _how(look: TableProfile) -> ProfileSection:
     said = [
-        "On all rows: rows, gaps, quantiles, histograms, categories, drift, duplicates, the target over time.",
+        "On all rows: counts, missing values, quantiles, histograms, categories, drift, duplicates and the target.",
         (
-            f"On {look.sampled:,} rows drawn at random (--rows): features against the target, correlations, leaks, "
-            f"whether gaps are random; labels on at most {whole.MOST:,} of them."
+            f"On {look.sampled:,} rows drawn at random (--rows): features against the target, correlations, leaks, and "
+            f"whether values are missing at random. On at most {whole.MOST:,} of these rows: labels that may be wrong."
         ),
     ]
-    said.append("Columns that are forbidden to the model or look personal: names, gaps and counts, no values.")
+    said.append(
+        "For columns that are forbidden to the model or look personal, names and counts are shown, but no values."
+    )
     return ProfileSection("How it was profiled", "how", tuple(said))
 
 
@@ -714,20 +718,22 @@ def facts(look: TableProfile) -> list[tuple[str, str]]:
         first, last = table.event.iloc[0], table.event.iloc[-1]
         lines.append(("span", f"{moment(first)} to {moment(last)}, in parts of {look.periods.every}"))
     elif table.rows:
-        lines.append(("span", f"no event time: by order of arrival, in parts of {look.periods.every}"))
+        lines.append(("span", f"no event time: in order of arrival, in parts of {look.periods.every}"))
     if table.batches is not None:
         lines.append(("batches", f"{int(table.batches.max(initial=-1)) + 1:,}"))
     roles = pd.Series([column.role for column in look.columns]).value_counts()
     said = ", ".join(f"{count} {name}" for name, count in sorted(roles.items()))
-    left = f"; {len(table.left_out)} never kept" if table.left_out else ""
+    left = f"; {len(table.left_out)} never stored" if table.left_out else ""
     lines.append(("columns", f"{len(look.columns)} ({said}{left})"))
     positive = f", probability of {short(data.positive)!r}" if data.positive and not _target_hidden(look) else ""
     lines.append(("target", f"{short(data.target, 60)}, {data.task}{positive}"))
-    lines.append(("key", short(", ".join(data.key), 120) if data.key else "none: batch and row number"))
+    lines.append(
+        ("key", short(", ".join(data.key), 120) if data.key else "none; rows are identified by batch and row number")
+    )
     double = look.doubles
     lines.append(("duplicates", f"{double.rows:,} rows, {double.conflicting:,} with conflicting labels"))
     whole = look.sampled == table.rows
-    lines.append(("sample", "all rows" if whole else f"{look.sampled:,} rows drawn at random, where it says so"))
+    lines.append(("sample", "all rows" if whole else f"{look.sampled:,} rows drawn at random, for slow computations"))
     return lines
 
 
@@ -765,7 +771,7 @@ def middle(column: ColumnLook) -> str:
         return f"{column.hidden}: no value is shown"
     if column.numbers is not None:
         low, _, _, quarter, half, three, _, _, high = column.numbers.quantiles
-        return f"median {half:.4g}, half in {quarter:.4g} to {three:.4g}, all in {low:.4g} to {high:.4g}"
+        return f"median {half:.4g}, half between {quarter:.4g} and {three:.4g}, all between {low:.4g} and {high:.4g}"
     if column.levels is not None and column.levels.top:
         filled = max(column.rows - column.missing, 1)
         return ", ".join(f"{short(name, 24)} {count / filled:.0%}" for name, count in column.levels.top[:3])

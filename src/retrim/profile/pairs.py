@@ -27,11 +27,11 @@ class Pair:
 
     Args:
         name: Name of the feature.
-        tells: Share of the target's uncertainty that it takes away, 0 to 1.
-        labels: What each cell of the feature is called; the last may be `missing`.
-        rows: Rows of each cell, shape (cells,).
-        middle: Mean of the target in each, or share of the class asked for, shape (cells,).
-        spread: Standard deviation of the target in each; of a share, of its estimate; shape (cells,).
+        tells: Share of the target's uncertainty that the feature explains, 0 to 1.
+        labels: Name of each cell of the feature; the last may be `missing`.
+        rows: Number of rows in each cell, shape (cells,).
+        middle: Mean of the target in each cell, or the share of the requested class, shape (cells,).
+        spread: Standard deviation of the target in each cell, or the standard error of the share, shape (cells,).
     """
 
     name: str

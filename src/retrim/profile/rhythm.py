@@ -128,7 +128,7 @@ def _tie_notes(times: pd.Series, distinct: pd.Series) -> list[TableNote]:
             "ties",
             "",
             seen,
-            "rows with the same time are never separated: a label counts from its due time on",
+            "rows with the same time are never separated; a label is used from its due time on",
         )
     ]
 
@@ -142,10 +142,10 @@ def _gap_notes(distinct: pd.Series, steps: pd.Series, rhythm: Rhythm) -> list[Ta
     largest = int(wide.to_numpy().argmax())
     before = distinct[steps.index[(steps > GAP * rhythm.step).to_numpy()][largest] - 1]
     seen = (
-        f"{len(wide)} gaps of more than {GAP:g} steps of {span_text(rhythm.step)}, the longest "
-        f"{span_text(_about(wide.max()))} from {before:%Y-%m-%d}"
+        f"{len(wide)} gaps of more than {GAP:g} steps of {span_text(rhythm.step)}; the longest "
+        f"lasts {span_text(_about(wide.max()))} from {before:%Y-%m-%d}"
     )
-    return [TableNote("gaps", "", seen, "kept as they are; a batch that is missing is reported, and no row is made up")]
+    return [TableNote("gaps", "", seen, "kept as they are; a missing batch is reported, and no row is invented")]
 
 
 def _about(span: pd.Timedelta) -> pd.Timedelta:
@@ -163,7 +163,7 @@ def _unit_notes(event: pd.Series) -> list[TableNote]:
             "order",
             "",
             f"{back:.1%} of the rows are earlier than the row above",
-            "put in order of event time wherever order counts",
+            "sorted by event time wherever order matters",
         )
     ]
 
@@ -342,7 +342,7 @@ def sizes(
         ("judge", "loss"): SettingChoice(aim.loss, ""),
         ("judge", "metrics"): SettingChoice(list(aim.metrics), ""),
         ("judge", "block_rows"): SettingChoice(
-            block_rows, "the autocorrelation of a first model's errors falls below 0.2 there"
+            block_rows, "the autocorrelation of a first model's errors falls below 0.2 at this distance"
         ),
         ("tune", "fold_rows"): SettingChoice(
             max(judge_rows, n // SEARCHED), f"a {SEARCHED}th of {n}, and at least as many as the holdout rows"
@@ -357,7 +357,9 @@ def sizes(
         ("gain", "rows_per_check"): SettingChoice(usual, f"a batch of {rhythm.batch_every}"),
     }
     if season is not None:
-        chosen[("gate", "season")] = SettingChoice(season.span, f"it explains {season.gain:.0%} of the variance ahead")
+        chosen[("gate", "season")] = SettingChoice(
+            season.span, f"the season explains {season.gain:.0%} of the variance of later rows"
+        )
     return chosen
 
 
@@ -366,8 +368,8 @@ def horizon_of(rhythm: Rhythm) -> tuple[str, str]:
     if rhythm.regular:
         return span_text(
             rhythm.step
-        ), "one step of the table: the label is assumed to be known when the next row is (--horizon changes it)"
-    return "1D", "assumed: nothing in the table says when the label is known (--horizon changes it)"
+        ), "one step of the table: the label is assumed to be known with the next row (--horizon changes this)"
+    return "1D", "assumed: nothing in the table says when the label is known (--horizon changes this)"
 
 
 STORED = {"number": "float64", "integer": "float64", "category": "str", "time": "Timestamp"}

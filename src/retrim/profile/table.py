@@ -92,18 +92,18 @@ NAMES = {
         r"(full|family|user|customer|client|patient|contact)[ _-]?name"
         r"|(\w+[ _-])?((first|last|given|middle|sur)[ _-]?name|forename)"
     ),
-    "a mail address": r"e[ _-]?mail|mail[ _-]?address",
+    "an email address": r"e[ _-]?mail|mail[ _-]?address",
     "a telephone number": r"(tele)?phone([ _-]?(no|number))?|mobile([ _-]?(no|number))?|cell[ _-]?phone",
     "a card or account number": r"(credit[ _-]?)?card[ _-]?(no|num|number)|iban|account[ _-]?(no|number)|pan",
     "an address": r"(street|home|postal|mailing|billing|delivery)?[ _-]?address|street",
-    "an official number": r"ssn|social[ _-]?security.*|passport.*|national[ _-]?id|tax[ _-]?id",
+    "an official identity number": r"ssn|social[ _-]?security.*|passport.*|national[ _-]?id|tax[ _-]?id",
     "a date of birth": r"(date[ _-]?of[ _-]?)?birth([ _-]?(day|date))?|dob|birthdate",
-    "an address on the net": r"ip([ _-]?address)?",
+    "an IP address": r"ip([ _-]?address)?",
 }
 LOOKS = {
-    "a mail address": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
+    "an email address": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
     "a telephone number": r"(\+\d{1,3}[ .-]?)?(\(\d{2,4}\)[ .-]?)?\d{2,4}([ .-]\d{2,4}){2,4}",
-    "an address on the net": r"\d{1,3}(\.\d{1,3}){3}",
+    "an IP address": r"\d{1,3}(\.\d{1,3}){3}",
     "an address": (
         r"\d+[A-Za-z]? \w[\w ]+ (st|street|ave|avenue|rd|road|lane|ln|blvd|drive|dr|way|court|ct)\.?"
         r"|.+(stra(ß|ss)e|weg|platz) \d+\w?"

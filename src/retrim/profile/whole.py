@@ -297,8 +297,8 @@ class Champion:
 
     Args:
         version: Number of the version.
-        levels: Categories that it knows, of each category feature.
-        weights: What each feature weighs in its predictions, 0 or more; empty where its bundle does not say.
+        levels: Categories seen in training, by category feature.
+        weights: Weight of each feature in the predictions, 0 or more; empty if the bundle does not contain it.
     """
 
     version: int
@@ -421,10 +421,10 @@ class TargetLook:
     """The target over time.
 
     Args:
-        labelled: Rows with a target.
-        lines: By what each shows: mean and quartiles of a regression, share of each class; shape (parts,), NaN where a
-            part has no labelled row.
-        classes: Rows of each class, most frequent first; empty for a regression.
+        labelled: Number of rows with a target.
+        lines: Mean and quartiles for a regression, otherwise the share of each class, by name; shape (parts,),
+            NaN where a part has no labelled row.
+        classes: Number of rows of each class, the most common first; empty for a regression.
     """
 
     labelled: int
@@ -741,7 +741,7 @@ def name_of(table: ProfiledTable, row: int, reasons: Mapping[str, str]) -> str:
     A key that is only an id is shown although the model may not use it: it is how a row is asked for.
     """
     barred = any(reasons.get(name, "") not in ("", NO_VALUES) or name in table.unnamed for name in table.data.key)
-    return f"row {row + 1} in the order of time" if barred else str(table.keys.iloc[row])
+    return f"row {row + 1} in order of time" if barred else str(table.keys.iloc[row])
 
 
 WITHOUT_VALUES = ("personal", "nested", "empty", "many levels", "name", "missing")

@@ -286,7 +286,7 @@ def version_to_ask(workspace: Workspace, version: int | None) -> Stored:
     found = load_champion(workspace) if version is None else load_stored_version(workspace, version)
     if found is None:
         raise BadInputError(
-            f"no version of {workspace.model} is live; specify one with --version N, or train one: retrim retrain"
+            f"no version of {workspace.model} is live; choose one with --version N, or train one: retrim retrain"
         )
     return found
 
