@@ -455,7 +455,7 @@ class TestARebuild:
         reproduce_all(fresh, python=None, limits=AMPLE, gently=False, say=quiet)
         old, new = (hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (b"rows\n", b"other\n"))
 
-        assert f"gather: gathered has {new}, recorded {old}" in lock_differences(fresh)
+        assert f"gather: the hash of gathered was {old} and is now {new}" in lock_differences(fresh)
 
 
 @pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])

@@ -93,5 +93,5 @@ def test_a_file_that_says_nothing_is_named(
         (tmp_path / "value").write_bytes(content)
     monkeypatch.delenv("RETRIM_STORE_URL", raising=False)
     monkeypatch.setenv("RETRIM_STORE_URL_FILE", str(tmp_path / "value"))
-    with pytest.raises(BadInputError, match="RETRIM_STORE_URL_FILE names"):
+    with pytest.raises(BadInputError, match="RETRIM_STORE_URL_FILE is set to"):
         Env()

@@ -101,7 +101,7 @@ def test_one_that_is_not_whole_holds_for_a_while_and_then_no_longer(system: Memo
     written = system.store[name].modified
     system.pipe_file(name, content)
     system.store[name].modified = written
-    with pytest.raises(BusyError, match="another process writes"), lock(system).held():
+    with pytest.raises(BusyError, match="another process is writing"), lock(system).held():
         pass
 
     system.store[name].modified = written - 2 * STALE

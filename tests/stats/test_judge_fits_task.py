@@ -58,7 +58,7 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     document["drift"]["alarms"] |= {"at_most": 36}
     (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match=r"36 per year .*1\.4 false alarms .*14 days"):
+    with pytest.raises(BadInputError, match=r"36 per year; .*14 days .*1\.4 false alarms"):
         load_params(tmp_path / "params.yaml")
 
 
