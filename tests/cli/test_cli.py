@@ -182,7 +182,7 @@ def test_a_profile_tells_its_findings_and_where_its_page_lies(ask: Ask, with_row
 
     assert (ended.code, ended.err) == (0, "")
     assert "Findings (" in ended.out
-    assert ended.out.splitlines()[-1] == "the page: var/profile.html"
+    assert ended.out.splitlines()[-1] == "page: var/profile.html"
 
 
 def test_a_profile_goes_where_it_is_told_to(ask: Ask, with_rows: World, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_it_says_so_first_and_gives_a_line_a_batch(ask: Ask) -> None:
     first, *lines = out.splitlines()
 
     assert (code, err) == (0, "")
-    assert [name in first for name in ("good.csv", " 192 rows", f" {len(lines)} batches")] == [True] * 3
+    assert [name in first for name in ("good.csv", "192 rows", f" {len(lines)} batches")] == [True] * 3
     assert lines[1].startswith("landed: ")
     assert f", chunk 2 of {len(lines)}, from row " in lines[1]
 

@@ -80,7 +80,7 @@ def test_it_says_first_what_is_put_away(workspace: WorkspacePaths) -> None:
     what = replaced(workspace)
 
     assert what.batches == len(standing(workspace)[0])
-    assert f"{what.batches} batches with {ROWS} rows" in str(what)
+    assert f"{what.batches} landed batches with {ROWS} rows" in str(what)
     assert "ingested again" in str(what)
 
 

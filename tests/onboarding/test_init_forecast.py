@@ -26,7 +26,7 @@ def test_what_is_not_known_so_early_is_forbidden() -> None:
 
     assert drafted.data.columns["km"].role == "forbidden"
     assert drafted.data.history.known_ahead == ("weather", "hour", "weekday")
-    assert "past alone: km" in said(drafted, "forecast")
+    assert "past values: km" in said(drafted, "forecast")
 
 
 def test_what_rows_are_about_is_not_told_by_a_forbidden_column() -> None:

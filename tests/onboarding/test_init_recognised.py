@@ -202,7 +202,7 @@ class TestText:
     def test_booleans_spelled_several_ways_are_said_to_be_several(self) -> None:
         paid = np.random.default_rng(7).choice(["yes", "no", "Yes", "NO"], ROWS)
 
-        assert "4 categories" in said(looked_at(csv(table(paid=paid))), "boolean")
+        assert "category with 4 values" in said(looked_at(csv(table(paid=paid))), "boolean")
 
     @pytest.mark.parametrize(("yes", "no"), [("true", "false"), ("Yes", "No"), ("Y", "N"), ("ja", "nein")])
     def test_booleans_as_words_are_a_category_of_two(self, yes: str, no: str) -> None:
@@ -253,7 +253,7 @@ class TestNamesOfRows:
         drafted = looked_at(csv(table(order_id=order)))
 
         assert drafted.data.key == ("at",)
-        assert ", 8 come" in said(drafted, "id")
+        assert "8 repeat a value" in said(drafted, "id")
 
 
 class TestTimes:
@@ -553,7 +553,7 @@ class TestTwoColumnsOfTimes:
         drafted = looked_at(csv(table(at=None, closed=closed, opened=opened)))
 
         assert drafted.data.time == "opened"
-        assert "taken: opened, " in said(drafted, "event time")
+        assert "taken: opened (" in said(drafted, "event time")
         assert "--label-time" in said(drafted, "event time")
         assert "closed" not in drafted.data.features
 

@@ -49,7 +49,7 @@ class TestASeriesThatWanders:
     def test_it_is_said_how_a_model_comes_to_see_its_last_value(self) -> None:
         told = said(looked_at(csv(table(1200, minutes=self.wanders))), "wrong tool")
 
-        assert "least loss: last value" in told
+        assert "lowest loss: last value" in told
         assert "--ahead SPAN" in told
 
     def test_a_model_that_sees_it_is_not_sent_there(self) -> None:

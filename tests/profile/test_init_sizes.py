@@ -58,7 +58,7 @@ def test_a_long_gap_is_told_in_whole_hours() -> None:
     times = pd.Series(pd.date_range("2015-01-01", periods=600, freq="5min", tz="UTC"))
     (note,) = rhythm_of(times.where(times.index < 300, times + pd.Timedelta("1675min")))[1]
 
-    assert "the longest 28h from 2015-01-02" in note.seen
+    assert "the longest lasts 28h from 2015-01-02" in note.seen
 
 
 def alike(share: float, rows: int, *, seed: int) -> np.ndarray:

@@ -305,10 +305,10 @@ def test_one_that_is_worse_once_labels_come_ends_at_a_check_and_the_status_says_
     ended = newest_canary(desk.workspace)
     facts = dict(status_facts(find_status(desk.workspace, now=desk.day(62))))["canary"]
 
-    assert going.startswith("version 3 answers 50% of the rows since 2024-01-19")
+    assert going.startswith("version 3 has served 50% of the rows since 2024-01-19")
     assert "worse: version 3 against 2: loss" in going
     assert "by 2.0%" in going
-    assert "over after 1,248 rows" in going
+    assert "it ends after 1,248 rows" in going
     assert ended is not None
     assert ended.outcome == "worse"
     assert facts.startswith("version 3, worse on 2024-03-02")

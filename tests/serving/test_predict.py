@@ -448,7 +448,7 @@ def test_a_damaged_file_ends_with_its_name_and_keeps_nothing_at_out(desk: Desk, 
     where = Path(in_form(new_rows(desk), "parquet", tmp_path))
     where.write_bytes(where.read_bytes()[:-30])
 
-    with pytest.raises(BadInputError, match=r"in\.parquet .*its end"):
+    with pytest.raises(BadInputError, match=r"in\.parquet .*to the end"):
         run(desk, where, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 

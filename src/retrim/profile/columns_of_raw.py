@@ -501,10 +501,8 @@ def aim_of(
     """
     distinct = len(words)
     if distinct < 2:
-        return (
-            f"the number of distinct values of the target {look.name!r} is {distinct}, so nothing can be learned; "
-            "choose a different target"
-        )
+        have = "has only 1 distinct value" if distinct else "has no values"
+        return f"the target {look.name!r} {have}, so nothing can be learned; choose a different target"
     if kind == "time":
         return f"the target {look.name!r} is a time; choose a target that is a number, a yes or no, or a class"
     task: Task = wanted or ("binary" if distinct == 2 else "regression" if numbers is not None else "multiclass")
