@@ -224,7 +224,7 @@ def test_a_key_of_an_earlier_version_is_refused_and_says_what_takes_its_place(
     assert moved
     assert [each.becomes(stated) for each in moved.values()] == [becomes] * len(moved)
     keys = f"({'|'.join(map(re.escape, moved))})"
-    with pytest.raises(BadInputError, match=rf"^params\.yaml: {keys} .* 0\.1\.0: .*`retrim upgrade`$"):
+    with pytest.raises(BadInputError, match=rf"^params\.yaml: {keys}\b.* 0\.1\.0: .*`retrim upgrade`$"):
         parse_params(table_with(**stated), "params.yaml")
 
 

@@ -202,7 +202,7 @@ def test_explain_says_that_the_furthest_prediction_was_altered(
     explained = session.says(said.partition("`retrim ")[2].partition("`")[0])
     cure.is_done(explained)
 
-    assert "stored 50: NOT" in explained
+    assert "stored 50: DIFFERENT" in explained
 
 
 def test_an_alteration_within_the_bound_is_told_and_does_not_alert(desk: Desk) -> None:

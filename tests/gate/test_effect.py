@@ -133,5 +133,5 @@ class TestSettingsSetOtherwise:
 
     @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task", "data.rows.resample"])
     def test_are_refused_where_landed_rows_cannot_show_them(self, key: str) -> None:
-        with pytest.raises(BadInputError, match=rf"^{key} .*: (it says|both|rows of)"):
+        with pytest.raises(BadInputError, match=rf"^{key} .*: (it determines|both|rows of)"):
             refuse_facts({key: None})
