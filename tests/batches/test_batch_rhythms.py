@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from retrim.batches.concern import BatchParams
-from retrim.batches.verdict import BatchVerdict, History, look_at
+from retrim.batches.verdict import BatchVerdict, History, constant_concern, look_at
 from retrim.table.data import DataParams
 from tests.batches.test_batches import DATA as STATIONS
 from tests.builders.shipped import whole
@@ -63,6 +63,15 @@ def test_a_calendar_month_has_one_month(months: int) -> None:
 
     assert not verdict(batch, past).holds
     assert not [each for each in verdict(batch, past).concerns if each.column in ("month", "weekday")]
+
+
+def test_a_spell_nearly_as_long_as_earlier_ones_is_not_a_constant_column() -> None:
+    spells = [pd.Series([0.0] * 60 + [1.0] * 40)] * 4
+    mixed = [pd.Series([0.0, 1.0] * 50)] * 4
+    dry = pd.Series([0.0] * 70)
+
+    assert constant_concern("rain", dry, spells) is None
+    assert constant_concern("rain", dry, mixed) is not None
 
 
 @pytest.mark.parametrize("late", ["1h", "40D"])

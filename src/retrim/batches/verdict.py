@@ -533,9 +533,8 @@ def constant_concern(
 ) -> Concern | None:
     """A column that has one value, where every window had others and no value ever stayed nearly as long.
 
-    A month, a retraining cost list or a dry spell stays for as long as it does: the longest stay there was says how
-    long. Where
-    another column of the batch varies and says that these rows have that value, as the week says the month, it has to.
+    A month, a price list or a dry spell stays the same for a while: the longest earlier stay says for how long. If
+    another column of the batch varies and implies this value, as the week implies the month, it is no concern either.
 
     Args:
         name: Of the column.
