@@ -233,7 +233,7 @@ WORKSPACES = (
     Case("{}: this does not change how a model is trained; change a key of data, prepare or train, or "
          "split.sliding_rows or judge.loss", {"gate.min_gain": 0.5},
          ({"split.sliding_rows": 100}, {"judge.loss": "mse"}), tried),
-    Case("data.columns.{}: no column of this name and type has landed; name one of: {}",
+    Case("data.columns.{}: no landed column has this name and the type {}; name one of: ",
          OTHERWISE | {"data.columns.level.type": "integer"}, ({"data.columns.level.type": "number"},), tried),
     Case("data.columns: the role {} moves to a different column; keep the role as in params.yaml",
          OTHERWISE | OTHER_TARGET,

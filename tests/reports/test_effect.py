@@ -80,7 +80,10 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
             "data.rows.resample cannot be tried on rows that have landed: rows of a different granularity",
         ),
         ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
-        ({"data.columns.level.type": "integer"}, "data.columns.level: no column of this name and type"),
+        (
+            {"data.columns.level.type": "integer"},
+            "data.columns.level: no landed column has this name and the type integer",
+        ),
         ({"data.columns.level.role": "due", "data.label_horizon": None}, "data.label_horizon cannot be tried"),
     ],
 )

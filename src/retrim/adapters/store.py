@@ -335,9 +335,7 @@ class Store(StoredTimes, CountedRows, Outbox):
                 "time; wait until it ends"
             )
         state = found.state if found is not None else "unknown"
-        raise RefusedError(
-            f"decision {row.decision} already started a run, which is {state}; wait for the next decision"
-        )
+        raise RefusedError(f"decision {row.decision} already has its run (state: {state}); wait for the next decision")
 
     def note_run(self, identity: str, detail: RunDetail) -> None:
         """Adds to what is kept of a run."""

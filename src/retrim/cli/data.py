@@ -21,7 +21,7 @@ app = typer.Typer()
 def ingest(
     file: Annotated[
         str,
-        typer.Argument(help="A file with the columns of params.yaml, its address (s3://, https://), or a database."),
+        typer.Argument(help="What to land: a file, its URL (s3://, https://), or a database URL (postgresql://)."),
     ],
     labels: Annotated[
         bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")

@@ -191,7 +191,7 @@ def backup(
         str | None,
         typer.Argument(
             metavar="[DEST]",
-            help="A folder, or an address such as s3://bucket/bike. Default: the model's folder in RETRIM_BACKUP.",
+            help="A folder, or a URL such as s3://bucket/bike. Default: the model's folder in RETRIM_BACKUP.",
         ),
     ] = None,
     keep: Annotated[
@@ -233,7 +233,7 @@ def backup(
 
 @app.command(epilog=example("retrim restore /backups/bike /srv/bike --at 2026-11-01"))
 def restore(
-    where: Annotated[str, typer.Argument(metavar="SRC", help="The DEST of `retrim backup`: a folder or an address.")],
+    where: Annotated[str, typer.Argument(metavar="SRC", help="The DEST of `retrim backup`: a folder or a URL.")],
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="Where to restore: an empty folder, or a new one.")
     ] = None,

@@ -20,7 +20,7 @@ def predict(
         str | None,
         typer.Argument(
             metavar="[IN]",
-            help="A file or folder (CSV, JSON lines, Parquet, Arrow), an address or a database. "
+            help="A file or folder (CSV, JSON lines, Parquet, Arrow), its URL, or a database URL. "
             "Default: the landed rows.",
         ),
     ] = None,
@@ -28,8 +28,8 @@ def predict(
         str | None,
         typer.Argument(
             metavar="[OUT]",
-            help="Required with IN: a file (.csv, .parquet, .arrow), a folder for Parquet files, an "
-            "address or a database.",
+            help="Required with IN: a file (.csv, .parquet, .arrow), a folder for Parquet files, "
+            "its URL, or a database URL.",
         ),
     ] = None,
     version: Annotated[

@@ -50,11 +50,11 @@ def serve(
         typer.Option(
             "--jobs-under",
             metavar="PLACE",
-            help="Folder, address or database that jobs may read and write (repeatable). Default: var/jobs.",
+            help="Folder, URL or database URL that jobs may read and write (repeatable). Default: var/jobs.",
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option("--webhook", metavar="URL", help="Address that gets a POST when a job ends.")
+        str | None, typer.Option("--webhook", metavar="URL", help="URL that gets a POST when a job ends.")
     ] = None,
     cert: Annotated[
         Path | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, in PEM format. Needs --key.")

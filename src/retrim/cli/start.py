@@ -26,7 +26,7 @@ app = typer.Typer()
 @app.command("init", epilog=example("retrim init --data deliveries.csv --target minutes --yes"))
 def init(
     data: Annotated[
-        str, typer.Option("--data", metavar="PATH", help="A file, a folder, or an address (s3://, sqlite:///).")
+        str, typer.Option("--data", metavar="PATH", help="A file, a folder, or a URL (s3://, sqlite:///).")
     ],
     target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
     event_time: Annotated[

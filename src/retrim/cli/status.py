@@ -29,9 +29,7 @@ def status(
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option(
-            "--html", metavar="FILE", help="Write one self-contained HTML page with charts instead of the screen."
-        ),
+        typer.Option("--html", metavar="FILE", help="Write the status as a self-contained HTML page with charts."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

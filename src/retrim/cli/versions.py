@@ -186,7 +186,7 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
         render.OUT.print(f"  {difference}", highlight=False, markup=False)
     if isinstance(rebuilt, RebuildProof):
         largest = "not known" if rebuilt.largest_difference is None else f"{rebuilt.largest_difference:g}"
-        render.OUT.print(f"  largest difference of predictions on the judged rows: {largest}", highlight=False)
+        render.OUT.print(f"  largest difference between predictions on the judged rows: {largest}", highlight=False)
         render.OUT.print(f"  attestation: {rebuilt.attestation}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -597,7 +597,7 @@ def canary(
     stop: Annotated[bool, typer.Option("--stop", help="End the running canary.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Serve a share of the rows over HTTP with a chosen version.
+    """Run a version as a canary: it predicts a share of the rows.
 
     The entity of a row decides which version predicts it, so the same customer always gets the same version. The canary
     ends automatically if it fails, is slow, or is worse once labels arrive. It ends at the latest after the maximum

@@ -156,8 +156,8 @@ class BudgetParams(SettingsSection):
         exclude=True,
         default=26,
         ge=1,
-        description="number of consecutive checks, including the current one, over which triggers.budget.runs "
-        "counts; fixed, because triggers.budget.runs alone sets the rate",
+        description="length of the window of triggers.budget.runs, in consecutive checks including the current one; "
+        "fixed, because triggers.budget.runs alone sets the rate",
     )
     money: float | None = Field(
         default=None,

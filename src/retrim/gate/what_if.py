@@ -237,9 +237,8 @@ def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) 
         return
     below = {} if section.get(name) is None else section[name]  # a section that is off
     if not isinstance(below, Mapping):
-        raise BadInputError(
-            f"{key}: {name!r} is {below!r} in params.yaml, which is not a mapping; set {name} as a whole"
-        )
+        place = key.removesuffix("." + ".".join(words[count:]))
+        raise BadInputError(f"{key}: {place} is {below!r}, which is not a mapping; set all of {place} at once")
     inner = dict(below)
     section[name] = inner
     _set(inner, words[count:], value, key)

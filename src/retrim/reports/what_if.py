@@ -132,7 +132,8 @@ def _comparable(params: Params, tried: Params) -> None:
     for name, column in new.items():
         if name not in old or old[name].type != column.type:
             raise BadInputError(
-                f"data.columns.{name}: no column of this name and type has landed; name one of: {', '.join(old)}"
+                f"data.columns.{name}: no landed column has this name and the type {column.type}; name one of: "
+                + ", ".join(f"{each} ({landed.type})" for each, landed in old.items())
             )
     refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
     for role in ("target", "time", "due"):

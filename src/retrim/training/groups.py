@@ -62,7 +62,9 @@ class AtMostParams(SettingsSection):
     false_negative_rate: float | None = Field(
         default=None, ge=0, le=1, description="share of positive rows that are not selected"
     )
-    error_rate: float | None = Field(default=None, ge=0, le=1, description="share of rows whose class is wrong")
+    error_rate: float | None = Field(
+        default=None, ge=0, le=1, description="share of rows whose predicted class is wrong"
+    )
     mean_error: float | None = Field(
         default=None, ge=0, description="mean of prediction minus outcome, in the target's unit"
     )
