@@ -1,10 +1,15 @@
 """What may go live again: a version that was live, and no other."""
 
+import pandas as pd
 import pytest
 
+from retrim.adapters.database import iso
+from retrim.decision.alerts import AlertKind
 from retrim.errors import RefusedError
-from retrim.release.release import rollback
+from retrim.release import release
+from retrim.release.release import make_live, rollback
 from retrim.release.versions import find_live_version
+from retrim.retraining.recover import recover
 from tests.builders.desk import Desk, make_desk
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
@@ -33,3 +38,59 @@ def test_what_the_gate_refused_does_not_go_live_by_a_rollback(desk: Desk) -> Non
         rollback(desk.workspace, 3, by="a test", reason="a back door", now=desk.day(13))
 
     assert len(desk.workspace.store.releases("generated")) == 2
+
+
+class Killed(BaseException):
+    """A process is gone."""
+
+
+def kill(*_: object, **__: object) -> None:
+    raise Killed
+
+
+def moves_back_told(desk: Desk) -> list[tuple[str, str]]:
+    alerts = desk.workspace.store.alerts(desk.workspace.model)
+    return [(row.kind, row.text) for row in alerts if row.kind in set(release.MOVES_BACK.values())]
+
+
+def move_back(desk: Desk, action: str, now: pd.Timestamp) -> None:
+    make_live(desk.workspace, 1, action=action, expected=2, by="ines", reason="complaints", now=now)
+
+
+@pytest.mark.parametrize("action", [*release.MOVES_BACK])
+def test_a_move_back_that_was_killed_before_its_alert_is_told_once(
+    desk: Desk, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(release, "record_alert", kill)
+        with pytest.raises(Killed):
+            move_back(desk, action, desk.day(13))
+    before = moves_back_told(desk)
+    recover(desk.workspace, now=desk.day(14))
+    recover(desk.workspace, now=desk.day(15))
+    told = moves_back_told(desk)
+
+    assert (before, [kind for kind, _ in told]) == ([], [release.MOVES_BACK[action]])
+    assert told[0][1].startswith("version 1 is live again")
+    assert told[0][1].endswith("complaints")
+
+
+def test_a_move_back_is_told_also_when_no_alias_can_be_moved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "sync_aliases", kill)  # as when MLflow is away
+    with pytest.raises(Killed):
+        move_back(desk, "rollback", desk.day(13))
+
+    text = f"version 1 is live again as of {iso(desk.day(13))}, in place of 2, moved by ines: complaints"
+    assert moves_back_told(desk) == [(AlertKind.ROLLED_BACK, text)]
+
+
+def test_a_move_back_that_was_killed_is_told_before_another_move_follows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(release, "record_alert", kill)
+        with pytest.raises(Killed):
+            move_back(desk, "rollback", desk.day(13))
+    rollback(desk.workspace, 2, by="ines", reason="the wrong one", now=desk.day(14))
+
+    assert [text.rpartition(": ")[2] for _, text in moves_back_told(desk)] == ["complaints", "the wrong one"]

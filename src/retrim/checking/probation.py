@@ -134,8 +134,6 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunO
             now=now,
         )
         raise
-    text = f"version {against} is live again: {row.reason}"
-    record_alert(workspace, AlertKind.PROBATION_ROLLBACK, text, now=now, about=str(against))
     return done
 
 

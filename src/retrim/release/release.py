@@ -23,8 +23,12 @@ from retrim.release.versions import LiveVersion, find_live_version, keep_copies,
 from retrim.stats.codec import from_record, to_record
 
 FIRST = "first"
-MOVES_BACK = {"restore": AlertKind.RESTORED, "rollback": AlertKind.ROLLED_BACK}
-"""What people are told of moves to a version that was live before; one on probation tells of its own."""
+MOVES_BACK = {
+    "restore": AlertKind.RESTORED,
+    "rollback": AlertKind.ROLLED_BACK,
+    AlertKind.PROBATION_ROLLBACK.value: AlertKind.PROBATION_ROLLBACK,
+}
+"""What people are told of moves to a version that was live before."""
 
 
 def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> EnvelopeRow:
@@ -203,11 +207,24 @@ def make_live(
     move = ReleaseMove(
         model=workspace.model, version=version, action=action, actor=by, reason=reason, as_of=iso(now), at=iso(clock())
     )
+    tell_move_back(workspace)  # one that a kill kept from being told, before another follows it
     workspace.store.add_release(move, expected=expected, keys=workspace.keys)
+    tell_move_back(workspace)
     sync_aliases(workspace)
-    if action in MOVES_BACK:
-        text = f"version {version} is live again as of {iso(now)}, in place of {expected}, moved by {by}: {reason}"
-        record_alert(workspace, MOVES_BACK[action], text, now=now, about=str(version))
+
+
+def tell_move_back(workspace: Workspace) -> None:
+    """An alert for the newest release if it is a move back, once: so none is lost to a kill right after it."""
+    row = next(reversed(workspace.store.releases(workspace.model)), None)
+    if row is None or row.action not in MOVES_BACK:
+        return
+    kind = MOVES_BACK[row.action]
+    if kind is AlertKind.PROBATION_ROLLBACK:
+        text = f"version {row.version} is live again: {row.reason}"
+    else:
+        in_place = f"in place of {row.previous}, moved by {row.actor}: {row.reason}"
+        text = f"version {row.version} is live again as of {row.as_of}, {in_place}"
+    record_alert(workspace, kind, text, now=pd.Timestamp(row.as_of), about=str(row.version))
 
 
 def sync_aliases(workspace: Workspace) -> None:

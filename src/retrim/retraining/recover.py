@@ -25,7 +25,7 @@ from retrim.decision.stored_rows import DecisionRow, RunDetail, RunRow
 from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for
 from retrim.lineage.workspace import PERSON, REFIT, Workspace, record_alert
 from retrim.release.approval import end_waiting, refit_waiting
-from retrim.release.release import sync_aliases
+from retrim.release.release import sync_aliases, tell_move_back
 from retrim.release.versions import find_live_version
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.training.mode import StageLimits, limits_of_stage
@@ -52,6 +52,7 @@ def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
         clear_run_directories(workspace)
         git.clear_tag_locks(workspace.paths.root, f"retrim/{workspace.model}")
     if find_live_version(workspace) is not None:
+        tell_move_back(workspace)
         sync_aliases(workspace)
     end_waiting(workspace, now=now)
     return _waiting(workspace, now=now)
