@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from http import HTTPStatus
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.builders.waiting import until
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+SHIPPED = serving_jobs.COMMAND
 RUN = """
 import sys
 from pathlib import Path
@@ -35,6 +37,7 @@ from retrim.lineage.workspace import Workspace
 from tests.builders.cured import Cure
 from tests.builders.desk import Shelf
 Workspace.registry = Shelf({1: Path(sys.argv.pop(1))})
+sys.argv += sys.stdin.read().split("\\0")
 from retrim.cli.main import main
 main()
 """
@@ -90,6 +93,29 @@ def test_a_job_is_asked_for_done_told_and_shown(desk: Desk) -> None:
     assert (status, before["state"], after["state"], after["error"]) == (HTTPStatus.ACCEPTED, "waiting", "done", "")
     assert (len(written), after["result"]["rows"]) == (48, 48)
     assert (len(told), after["told"]) == (1, True)
+
+
+def test_no_password_of_a_database_stands_in_a_command_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
+    shown = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read().split(chr(0))]))"
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", shown, "predict"))
+    places = AllowedPlaces(paths.root, ["var/jobs", f"{where}?secret=hunter2"])
+    jobs = Jobs(paths.root, paths.jobs, places, None, lambda: desk.day(15))
+    job = jobs.submit(json.dumps({"in": where, "out": "var/jobs/out.csv", "table": "orders"}).encode())
+    jobs.work_once()
+    done = jobs.find(job.id)
+
+    assert done is not None
+    assert done.result == [
+        ["predict"],
+        ["--json", "--table=orders", "--", f"{where}?secret=hunter2", str(paths.var.resolve() / "jobs" / "out.csv")],
+    ]
+
+
+def test_a_job_runs_the_command_of_retrim() -> None:
+    done = subprocess.run(SHIPPED, input="--json\0--help", capture_output=True, text=True, check=False)
+
+    assert (done.returncode, "Usage: retrim predict" in done.stdout) == (0, True)
 
 
 def test_one_that_was_under_way_at_a_stop_is_done_at_the_next_start(

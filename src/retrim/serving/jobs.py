@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ from pydantic import JsonValue
 from retrim.adapters.database import iso
 from retrim.adapters.sql_table import is_database
 from retrim.errors import BadInputError, BusyError, RetrimError
-from retrim.files import RETRIM, make_private_folder, write_private
+from retrim.files import make_private_folder, write_private
 from retrim.reading.address import address_of, is_address
 from retrim.serving.request_rows import wrong
 from retrim.stats.codec import from_record, key, to_json, to_record
@@ -45,7 +46,12 @@ ATTEMPTS = 5
 """Of a job that is refused, as somebody else may write to the same place, or that cannot begin."""
 PAUSE_SECONDS = 30
 """Before a refused job, or a webhook that did not answer, is tried again."""
-COMMAND, LOCK = (*RETRIM, "predict"), "lock"
+PREDICT = (
+    "import os, sys; from retrim.cli.main import main; "
+    "sys.argv += os.fsdecode(sys.stdin.buffer.read()).split('\\0'); main()"
+)
+COMMAND, LOCK = (sys.executable, "-P", "-c", PREDICT, "predict"), "lock"
+"""`retrim predict`, which reads its arguments: a command line, which others can see, contains no password."""
 TABLE = re.compile(r"[^\W\d]\w{0,62}(\.[^\W\d]\w{0,62})?")
 """The name of a table, after that of its schema where it has one."""
 FIELDS = {"in", "out", "version", "table", "into"}
@@ -320,16 +326,18 @@ class Jobs:
         named = {"--version": job.version, "--table": job.table, "--into": job.into}
         options = [f"{name}={value}" for name, value in named.items() if value is not None]
         with TemporaryFile() as printed, TemporaryFile() as said:
-            command = [*COMMAND, "--json", *options, "--", *places]
             process = subprocess.Popen(
-                command,
+                COMMAND,
                 cwd=self._root,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=said,
                 start_new_session=True,
                 pass_fds=(lock,),
             )
+            assert process.stdin is not None
+            with suppress(BrokenPipeError), process.stdin as arguments:  # one that has ended says why
+                arguments.write(os.fsencode("\0".join(["--json", *options, "--", *places])))
             while process.poll() is None:
                 if self._over.is_set():
                     process.terminate()
