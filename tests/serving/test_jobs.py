@@ -205,6 +205,41 @@ def test_what_lies_elsewhere_is_neither_read_nor_written(where: Any, desk: Desk)
         places.take(where, "in")
 
 
+@pytest.mark.parametrize("named", ["link.csv", "deep/link.csv"])
+def test_a_link_in_a_folder_that_leads_out_of_it_is_not_read(desk: Desk, tmp_path: Path, named: str) -> None:
+    folder = desk.workspace.paths.var / "jobs" / "in"
+    (folder / named).parent.mkdir(parents=True)
+    (folder.parent / "in.csv").rename(tmp_path / "secret.csv")
+    jobs = jobs_of(desk)
+    job = jobs.submit(json.dumps({"in": "var/jobs/in/", "out": "var/jobs/out.csv"}).encode())
+    (folder / named).symlink_to(tmp_path / "secret.csv")
+    jobs.work_once()
+    failed = jobs.find(job.id)
+
+    assert failed is not None
+    assert (failed.state, named in failed.error, (folder.parent / "out.csv").exists()) == ("failed", True, False)
+
+
+def test_a_file_that_became_a_link_since_it_was_asked_for_is_not_read(desk: Desk, tmp_path: Path) -> None:
+    file, jobs = desk.workspace.paths.var / "jobs" / "in.csv", jobs_of(desk)
+    job = jobs.submit(asked())
+    file.rename(tmp_path / "secret.csv")
+    file.symlink_to(tmp_path / "secret.csv")
+    jobs.work_once()
+
+    assert getattr(jobs.find(job.id), "state", None) == "failed"
+
+
+def test_a_link_to_a_file_in_the_folder_is_read(desk: Desk) -> None:
+    folder, jobs = desk.workspace.paths.var / "jobs", jobs_of(desk)
+    (folder / "in").mkdir()
+    (folder / "in" / "link.csv").symlink_to(folder / "in.csv")
+    job = jobs.submit(json.dumps({"in": "var/jobs/in/", "out": "var/jobs/out.csv"}).encode())
+    jobs.work_once()
+
+    assert getattr(jobs.find(job.id), "state", None) == "done"
+
+
 def test_a_table_of_a_database_is_predicted_into_another_once_and_its_password_is_kept_nowhere(desk: Desk) -> None:
     paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
     rows = pd.read_csv(paths.var / "jobs" / "in.csv")

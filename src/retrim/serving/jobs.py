@@ -141,7 +141,7 @@ class AllowedPlaces:
             path = (self._root / where).resolve()
         except (OSError, ValueError, RuntimeError) as error:
             raise wrong(rule, where[:100]) from error
-        if not any(folder in path.parents for folder in self._folders):
+        if not self._holds(path):
             raise wrong(rule, where[:100])
         return f"{path}/" if where.endswith("/") else str(path)
 
@@ -149,8 +149,14 @@ class AllowedPlaces:
         """What `take` gave, as `retrim predict` takes it.
 
         Raises:
-            BadInputError: A database that jobs may not use any more.
+            BadInputError: A database that jobs may not use any more, or a link leads out of the folders.
         """
+        if not is_address(where):
+            path = Path(where)
+            files = [path, *(each for each in path.rglob("*") if each.is_symlink() and each.is_file())]
+            outside = next((each for each in files if not self._holds(each.resolve())), None)
+            if outside is not None:
+                raise BadInputError(f"{outside} leads out of the folders that jobs may use; remove this link")
         if not is_database(where):
             return where
         if where not in self._databases:
@@ -158,6 +164,10 @@ class AllowedPlaces:
                 f"jobs may no longer use {where}; allow this address: `retrim serve --jobs-under {where}`"
             )
         return self._databases[where]
+
+    def _holds(self, path: Path) -> bool:
+        """Whether a resolved path lies in one of the folders."""
+        return any(folder in path.parents for folder in self._folders)
 
 
 def _table_of(name: JsonValue, field: str, place: str) -> str | None:
