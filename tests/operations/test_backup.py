@@ -278,7 +278,8 @@ def test_a_scratch_copy_pushes_to_no_remote(desk: Desk) -> None:
 def test_locks_run_directories_and_the_index_are_not_in_it(desk: Desk, place: str) -> None:
     paths = desk.workspace.paths
     desk.workspace.landing.batches()
-    for name in ("runs/run-1.lock", "prefect/login", "trials/a.jsonl", "serve/requests/.lock"):
+    being_written = ("serve/requests/0123456789abcdef.new", "serve/.canary.json.new", "landing/.tmp-1")
+    for name in ("runs/run-1.lock", "prefect/login", "trials/a.jsonl", "serve/requests/.lock", *being_written):
         (paths.var / name).parent.mkdir(parents=True, exist_ok=True)
         (paths.var / name).touch()
 
@@ -286,7 +287,7 @@ def test_locks_run_directories_and_the_index_are_not_in_it(desk: Desk, place: st
 
     parts = [each.split("/")[1] for each in places if each.startswith("var/")]
     assert not set(parts) & set(NOT_KEPT)
-    assert not [each for each in places if each.endswith(".lock") or ".index/" in each]
+    assert not [each for each in places if each.endswith((".lock", ".new")) or ".index/" in each or ".tmp-" in each]
 
 
 def test_a_folder_that_nobody_knows_of_is_in_it(desk: Desk, place: str) -> None:
@@ -294,6 +295,15 @@ def test_a_folder_that_nobody_knows_of_is_in_it(desk: Desk, place: str) -> None:
     (desk.workspace.paths.var / "of-tomorrow" / "file").write_bytes(b"new")
 
     assert "var/of-tomorrow/file" in [file.place for file in back_up(desk, place).backup.files]
+
+
+def test_files_of_people_are_in_it_whatever_they_are_called(desk: Desk, place: str) -> None:
+    names = {"var/inbox/rows.new", "var/inbox/rows.lock", "var/inbox/.lockers.csv", "var/jobs/deep/result.lock"}
+    for name in names:
+        (desk.workspace.paths.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (desk.workspace.paths.root / name).write_bytes(b"rows")
+
+    assert names <= {file.place for file in back_up(desk, place).backup.files}
 
 
 def test_a_copy_of_the_release_log_that_came_after_the_store_is_left_out(

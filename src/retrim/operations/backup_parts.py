@@ -1,6 +1,7 @@
 """What of a workspace is in a backup, and what is not, with the reason."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ APART_FROM_GIT = ("var/", ".dvc/cache/", ".dvc/tmp/", DVC_SETTINGS)
 PRIVATE_KEY = "*.key"
 DATABASES = (".db", ".db-journal", ".db-wal", ".db-shm")
 """Endings of files of `var/` that are not copied as files."""
+TEMPORARY = re.compile(r"\.lock|\.tmp-.*|\..*\.new|[0-9a-f]{16}\.new", re.DOTALL)
+"""Names that retrim gives to locks, and to files that it is writing."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _in_folder(folder: Path, place: str) -> Iterator[FoundFile]:
     for parent, _, names in os.walk(folder):
         for name in sorted(names):
             path = Path(parent) / name
-            if name.endswith((".lock", ".new")) or name.startswith((".tmp-", ".lock")) or path.is_symlink():
+            if TEMPORARY.fullmatch(name) or path.is_symlink():
                 continue
             with suppress(FileNotFoundError):
                 yield _found(path, f"{place}/{path.relative_to(folder).as_posix()}")
