@@ -101,6 +101,22 @@ def test_edits_new_files_and_removed_ones_come_back_uncommitted(desk: Desk, plac
     assert (back / "new one.txt").read_text(encoding="utf-8") == "new"
 
 
+@pytest.mark.parametrize("name", ["link.txt", "link.pem"])
+def test_a_link_that_is_not_committed_is_named_and_what_it_leads_to_is_not_read(
+    desk: Desk, place: str, tmp_path: Path, name: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("elsewhere", encoding="utf-8")
+    (desk.workspace.paths.root / name).symlink_to(outside)
+    backup = back_up(desk, place).backup
+
+    back = restored(desk, place, tmp_path / "back").paths.root
+
+    assert name in [each.what for each in backup.left_out]
+    assert name not in [file.place for file in backup.every_file()]
+    assert not os.path.lexists(back / name)
+
+
 def test_a_second_backup_copies_only_what_is_new(desk: Desk, place: str) -> None:
     back_up(desk, place)
     assert back_up(desk, place, word=None).new_files == 0

@@ -172,7 +172,7 @@ class _Maker:
             databases=databases,
             files=tuple(files),
             keys=keys,
-            left_out=(*apart, *left, *parts.left_out(workspace)),
+            left_out=(*apart, *left, *parts.left_out(workspace, differing)),
             repository=git.first_commit(root),
         )
 

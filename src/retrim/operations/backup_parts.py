@@ -117,11 +117,16 @@ def secret_files(workspace: Workspace, changed: list[str]) -> dict[str, bytes]:
 
 def is_secret(path: Path) -> bool:
     """Whether a file of the working folder looks like a key or a password."""
-    return path.is_file() and git.looks_secret(path)
+    return _is_own_file(path) and git.looks_secret(path)
 
 
-def left_out(workspace: Workspace) -> list[LeftOut]:
-    """What is not in a backup of this workspace, of what is there."""
+def left_out(workspace: Workspace, changed: list[str]) -> list[LeftOut]:
+    """What is not in a backup of this workspace, of what is there.
+
+    Args:
+        workspace: The workspace.
+        changed: Files of the working folder that are not as committed.
+    """
     there = [
         LeftOut(what=f"var/{name}", why=why)
         for name, why in NOT_KEPT.items()
@@ -132,15 +137,21 @@ def left_out(workspace: Workspace) -> list[LeftOut]:
         there.append(LeftOut(what="var/inbox/taken", why="files that have landed already"))
     if dvc.has_remote(workspace.paths.root):
         there.append(LeftOut(what="the DVC remote", why="it is a separate copy; the local cache is in the backup"))
-    return there
+    links = [name for name in changed if (workspace.paths.root / name).is_symlink()]
+    return [*there, *(LeftOut(what=name, why="it is a symbolic link; commit it, and git keeps it") for name in links)]
 
 
 def in_working_folder(workspace: Workspace, names: list[str]) -> Iterator[FoundFile]:
     """Files of the working folder by name."""
     for name in names:
         with suppress(FileNotFoundError):
-            if (workspace.paths.root / name).is_file():
+            if _is_own_file(workspace.paths.root / name):
                 yield _found(workspace.paths.root / name, name)
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether a file lies there itself, and not a link to one, which may lie outside of the workspace."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _at(workspace: Workspace, where: str | None, name: str) -> Iterator[FoundFile]:
