@@ -467,7 +467,7 @@ class ProofParams(SettingsSection):
     )
     trusted_keys: tuple[str, ...] = Field(
         default=(),
-        description="public keys whose attestations and exports are trusted, besides the key of this workspace",
+        description="public keys, besides this workspace's, trusted for attestations, exports and the release log",
     )
 
 
