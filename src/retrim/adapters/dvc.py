@@ -281,11 +281,8 @@ class DvcSession:
         return None
 
 
-SECRET_ADDRESSES = tuple(
-    f"RETRIM_{name}{suffix}"
-    for name in ("ALERTS", "BACKUP", "BACKUP_PASSPHRASE", "LANDING", "MLFLOW_URL", "PING", "STORE_URL")
-    for suffix in ("", "_FILE")
-)
+SECRETS = ("ALERTS", "BACKUP", "BACKUP_PASSPHRASE", "LANDING", "MLFLOW_URL", "PING", "PREDICTIONS_TABLE", "STORE_URL")
+SECRET_ADDRESSES = tuple(f"RETRIM_{name}{suffix}" for name in SECRETS for suffix in ("", "_FILE"))
 """Variables that no stage sees: the code of a custom model runs there."""
 
 
