@@ -513,6 +513,16 @@ class TestLabels:
             looked_at(csv(table(at=None, due=hours())), label_due="due")
 
 
+class TestTimesAsPostgreSQLWritesThem:
+    def test_are_times(self) -> None:
+        berlin = hours().dt.tz_convert("Europe/Berlin").dt.strftime("%Y-%m-%d %H:%M:%S%z").str.removesuffix("00")
+        content = csv(table(at=berlin))
+        drafted = looked_at(content)
+
+        assert (drafted.data.time, drafted.reading.dates) == ("at", {})
+        assert landed(content, drafted)["at"].to_list() == hours().to_list()
+
+
 class TestAFileOfAnotherKind:
     @pytest.mark.parametrize("kind", ["json", "parquet", "feather", "gzip", "bz2", "xz", "zip", "utf-16", "tab"])
     def test_is_read_the_same(self, kind: str, tmp_path: Any) -> None:

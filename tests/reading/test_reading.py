@@ -108,12 +108,38 @@ def test_columns_may_stand_in_another_order(shop: DataParams) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2024-01-01T12:00:00+02:00", "2024-01-01 10:00", "2024-01-01T10:00:00.000Z", "2024-01-01T05:00:00 -05:00"],
+    [
+        "2024-01-01T12:00:00+02:00",
+        "2024-01-01 10:00",
+        "2024-01-01T10:00:00.000Z",
+        "2024-01-01T05:00:00 -05:00",
+        "2024-01-01 12:00:00+02",
+        "2024-01-01T10",
+        "2024-01-01 05-05",
+    ],
 )
 def test_a_time_with_a_zone_becomes_utc_and_one_without_is_utc(text: str, shop: DataParams) -> None:
     rows = frame_of(GOOD.replace(b"2024-01-01T10:00:00Z", text.encode()), shop)
 
     assert rows["at"].iloc[0] == pd.Timestamp("2024-01-01T10:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2024-07-01 12:00:00+05", "2024-07-01T07:00Z"),
+        ("2024-07-01 12+05", "2024-07-01T07:00Z"),
+        ("2024-07-01", "2024-06-30T22:00Z"),
+    ],
+)
+def test_a_zone_of_whole_hours_is_told_from_a_day(text: str, utc: str, shop: DataParams) -> None:
+    berlin = PLAIN.model_copy(update={"zone": "Europe/Berlin"})
+    content = GOOD.replace(b"2024-01-01T10:00:00Z", text.encode())
+    reading = read_content(content, shop, labels=False, reading=berlin)
+
+    assert reading.faults == ()
+    assert reading.frame is not None
+    assert reading.frame["at"].iloc[0] == pd.Timestamp(utc)
 
 
 def test_zones_may_differ_from_row_to_row(shop: DataParams) -> None:

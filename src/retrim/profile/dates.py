@@ -17,7 +17,7 @@ import pandas as pd
 
 from retrim.table.reading import WHOLE_DAY, TimePart
 
-ISO = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?"
+ISO = r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?"
 DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y",
     "%B %d, %Y", "%d-%b-%Y", "%d%b%Y", "%Y%m%d", "%Y-%m-%d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y",
@@ -71,7 +71,7 @@ def spelling_of_dates(words: pd.Index) -> DateSpelling | None:
     if not text.iloc[:TRIED].str.contains(r"\d", regex=True).all():
         return None
     if text.str.fullmatch(ISO).all():
-        offsets = text.str.extract(r"\d\d:\d\d.*?(Z|[+-]\d\d:?\d\d)$", expand=False)
+        offsets = text.str.extract(r"[T ].*?(Z|[+-]\d\d(?::?\d\d)?)$", expand=False)
         zones = tuple(sorted(offsets.dropna().unique()))
         if pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").notna().all():
             return DateSpelling((), zones, bool(offsets.isna().any()), "")

@@ -26,9 +26,9 @@ from retrim.table.fault import Fault, of_rows, whole_file
 from retrim.table.reading import MONTHS, PLAIN, UNIX, ReadingParams, TimePart, units_beside
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d:?\d\d))?)?$"
+TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
 TOO_LARGE = 2.0**53
-ZONED = r"(?:Z|[+-]\d\d:?\d\d)$"
+ZONED = r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 YEARS = (1, 9999)  # what the standard library holds, in UTC
 SECONDS = (-62_135_596_800, 253_402_300_799)  # their ends, counted from 1970
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
