@@ -1,5 +1,6 @@
 """A large file lands as several batches: the same table as whole, once, each piece judged alone."""
 
+import json
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,39 @@ class TestAFileInPieces:
 
         assert rows["at"].max() == desk.day(DAYS)
         assert (rows["at"].diff().dropna() == APART).all()
+
+
+class TestAFileOfJSONLinesInPieces:
+    """Its first half lacks a column."""
+
+    def hand_in(self, desk: Desk, frame: pd.DataFrame) -> list[Landed]:
+        lines = frame.astype({"at": "str"}).to_dict("records")
+        for line in lines[: len(lines) // 2]:
+            del line["level"]
+        path = desk.workspace.paths.root / "history.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return hand_in(desk, path)
+
+    def test_lands_whole(self, desk: Desk) -> None:
+        pieces = self.hand_in(desk, desk.rows(0, DAYS))
+
+        assert len(pieces) > 5
+        assert {each.outcome for each in pieces} == {"landed"}
+        assert table(desk)["level"].isna().mean() == 0.5
+
+    def test_may_be_released_in_part(self, desk: Desk) -> None:
+        params, workspace = desk.workspace.params, desk.workspace.paths
+        suite = workspace.root / params.data.suite
+        suite.write_text(SUITE % BOUND.replace("level", "outcome"), encoding="utf-8")
+        frame = desk.rows(0, DAYS)
+        frame.loc[0, "outcome"] = 2000
+        held, *others = self.hand_in(desk, frame)
+        released = release_quarantined(
+            held.batch, workspace=workspace, data=params.data, now=desk.day(DAYS + 1), by="a test", reason="so it was"
+        )
+
+        assert (held.outcome, released.outcome) == ("quarantined", "landed")
+        assert {each.outcome for each in others} == {"landed"}
 
 
 class TestAFaultyPiece:

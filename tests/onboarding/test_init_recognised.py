@@ -1,6 +1,7 @@
 """How somebody's table is spelled: recognised, said, declared, and then read by landing as it was meant."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.onboarding.draft import WorkspaceDraft
+from retrim.reading.raw import read_raw
 from retrim.reading.table import read_content
 from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
 
@@ -554,6 +556,17 @@ def _as(kind: str, frame: pd.DataFrame, folder: Any) -> bytes:
         pack = {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind]
         return pack(csv(frame))
     return bytes(path.read_bytes())
+
+
+class TestAJSONTable:
+    def test_keeps_the_zones_that_its_times_name(self) -> None:
+        frame = table(at=hours().map(lambda time: time.isoformat()))
+        content = frame.to_json(orient="records", lines=True).encode()
+        drafted = looked_at(content)
+        berlin = replace(drafted, reading=drafted.reading.model_copy(update={"zone": "Europe/Berlin"}))
+
+        for file in (content, read_raw(content, "table").piece([*range(ROWS)])):
+            assert landed(file, berlin)["at"].to_list() == hours().to_list()
 
 
 class TestTwoColumnsOfTimes:

@@ -85,6 +85,29 @@ def test_pieces_put_together_are_the_file(tmp_path: Path, shop: DataParams, name
     assert whole.equals(pd.concat(frames, ignore_index=True))
 
 
+SPARSE = b"".join(
+    line.replace(b', "items": 2', b"") if number < ROWS // 2 else line
+    for number, line in enumerate(JSON.splitlines(keepends=True))
+)
+
+
+def test_a_chunk_of_json_lines_may_lack_a_column_that_others_have(tmp_path: Path, shop: DataParams) -> None:
+    whole = read_content(SPARSE, shop, labels=False).frame
+    pieces = large(tmp_path / "t.jsonl", SPARSE).pieces()
+    frames = [read_content(piece.content, shop, labels=False, elsewhere=piece.columns).frame for piece in pieces]
+
+    assert whole is not None
+    assert whole.equals(pd.concat(frames, ignore_index=True))
+
+
+def test_a_chunk_of_json_lines_may_not_lack_a_column_that_no_chunk_has(tmp_path: Path, shop: DataParams) -> None:
+    pieces = large(tmp_path / "t.jsonl", JSON.replace(b', "items": 2', b"")).pieces()
+    first = next(pieces)
+    (fault,) = read_content(first.content, shop, labels=False, elsewhere=first.columns).faults
+
+    assert fault.examples[0].value == "missing: items"
+
+
 @each_file
 def test_a_piece_is_no_larger_than_asked_for(tmp_path: Path, name: str, content: bytes) -> None:
     pieces = large(tmp_path / name, content, piece_mb=0.05).pieces()

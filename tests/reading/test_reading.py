@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,55 @@ def test_a_time_with_a_zone_becomes_utc_and_one_without_is_utc(text: str, shop: 
     rows = frame_of(GOOD.replace(b"2024-01-01T10:00:00Z", text.encode()), shop)
 
     assert rows["at"].iloc[0] == pd.Timestamp("2024-01-01T10:00:00Z")
+
+
+def json_lines(*rows: dict[str, Any]) -> bytes:
+    full = {"at": "2024-01-01T10:00:00Z", "order": 1, "weight": 0.5, "items": 2, "country": "NL", "price": 9.5}
+    return "".join(json.dumps(full | {"order": number} | row) + "\n" for number, row in enumerate(rows)).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2024-07-01T12:00:00Z", "12:00"),
+        ("2024-07-01T12:00:00+05:00", "07:00"),
+        ("2024-07-01T12:00:00", "10:00"),
+        ("2024-07-01T12", "10:00"),
+        ("2024-07-01T12Z", "12:00"),
+    ],
+)
+def test_json_lines_keep_the_zone_that_a_time_names(text: str, utc: str, shop: DataParams) -> None:
+    berlin = PLAIN.model_copy(update={"zone": "Europe/Berlin"})
+    reading = read_content(json_lines({"at": text}), shop, labels=False, reading=berlin)
+
+    assert reading.faults == ()
+    assert reading.frame is not None
+    assert reading.frame["at"].tolist() == [pd.Timestamp(f"2024-07-01T{utc}Z")]
+
+
+def test_text_of_json_lines_that_looks_like_a_date_may_be_a_category(shop: DataParams) -> None:
+    frame = frame_of(json_lines({"country": "2024-01-01"}, {"country": "2024-01-02T00:00:00Z"}), shop)
+
+    assert frame["country"].tolist() == ["2024-01-01", "2024-01-02T00:00:00Z"]
+    assert frame["order"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "value"),
+    [
+        (json_lines({}, {"country": 7}), "country", "string and number"),
+        (json_lines({}) + b"[1]\n", "", "object and array"),
+        (b'{"at": 1, "price": 2, "at": 3}', "", "at"),
+    ],
+    ids=["types", "no object", "twice"],
+)
+def test_json_lines_that_are_no_table_are_not_called_damaged(
+    content: bytes, column: str, value: str, shop: DataParams
+) -> None:
+    (fault,) = read_content(content, shop, labels=False).faults
+
+    assert (fault.column, fault.examples[0].value) == (column, value)
+    assert "send the file again" not in fault.cure
 
 
 @pytest.mark.parametrize(

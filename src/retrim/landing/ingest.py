@@ -17,7 +17,7 @@ writes and run again: what had landed is found by its digest, what had not is do
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -167,10 +167,11 @@ def examine(
     how: tuple[DataParams, ReadingParams],
     now: pd.Timestamp,
     correction: bool,
+    elsewhere: Collection[str] = (),
 ) -> tuple[pd.DataFrame | None, tuple[Fault, ...]]:
     """Typed rows with their `_key`, and every fault but the suite's; None when it cannot be read at all."""
     data, spelt = how
-    reading = read_content(content, data, labels=kind == "labels", reading=spelt)
+    reading = read_content(content, data, labels=kind == "labels", reading=spelt, elsewhere=elsewhere)
     if reading.frame is None or reading.faults:
         return None, reading.faults
     frame = reading.frame
@@ -594,7 +595,13 @@ def release_quarantined(
         refuse_changes(landing, data)
         came = arrival(landing, arrived, correction=entry.correction, came=entry.arrived)
         frame, faults = examine(
-            content, entry.kind, landing=landing, how=(data, reading), now=came, correction=entry.correction
+            content,
+            entry.kind,
+            landing=landing,
+            how=(data, reading),
+            now=came,
+            correction=entry.correction,
+            elsewhere=data.columns if entry.of else (),
         )
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
@@ -645,9 +652,11 @@ def _land(
         raise BadInputError("rows without a key cannot be corrected; set the key columns in params.yaml (data.key)")
     suite = read_suite(workspace.root / data.suite)
     landing, quarantine = Landing(workspace.landing, at), Quarantine(workspace.quarantine)
-    content, name, of = (
-        (path.content, path.name, path.part.of) if isinstance(path, Chunk) else (read_bytes(path), name_of(path), "")
-    )
+    elsewhere: Collection[str] = ()
+    if isinstance(path, Chunk):
+        content, name, of, elsewhere = path.content, path.name, path.part.of, path.columns
+    else:
+        content, name, of = read_bytes(path), name_of(path), ""
     digest = hashlib.sha256(content).hexdigest()
     with landing.locked():
         entry = quarantine.find(digest)
@@ -663,7 +672,9 @@ def _land(
         refuse_changes(landing, data)
         begun = arrival(landing, now, correction=correction, came=came)
         made = begun if isinstance(path, Path) else begun - path.part.after * APART  # rows of a file follow one another
-        frame, faults = examine(content, kind, landing=landing, how=how, now=made, correction=correction)
+        frame, faults = examine(
+            content, kind, landing=landing, how=how, now=made, correction=correction, elsewhere=elsewhere
+        )
         notes: tuple[str, ...] = ()
         if frame is not None and all(fault.releasable for fault in faults):
             more, notes = _hold_to_suite(frame, kind, suite, landing=landing, data=data)

@@ -31,7 +31,17 @@ import pyarrow.parquet as pq
 from retrim.errors import BadInputError
 from retrim.files import file_digest, name_of
 from retrim.parquet import parquet_file
-from retrim.reading.container import ARROW, GZIP, JSON_LINE, OTHER_MARKS, PARQUET, SAVE_AS, UTF8_MARK, NoTableError
+from retrim.reading.container import (
+    ARROW,
+    GZIP,
+    JSON_LINE,
+    OTHER_MARKS,
+    PARQUET,
+    SAVE_AS,
+    UTF8_MARK,
+    NoTableError,
+    json_names,
+)
 from retrim.table.fault import whole_file
 from retrim.table.reading import ReadingParams
 
@@ -256,11 +266,19 @@ class ChunkPart:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a large file, as the bytes of a file of its own, and the name they are kept under."""
+    """A part of a large file.
+
+    Args:
+        part: Which.
+        name: What it is kept under.
+        content: Bytes of a file of its own.
+        columns: Of the whole file, if it is JSON lines: a chunk has only those of which it has a value.
+    """
 
     part: ChunkPart
     name: str
     content: bytes
+    columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -274,6 +292,7 @@ class LargeFile:
         counts: Rows of each piece.
         size: Bytes that a piece has at most, unpacked.
         reading: How the file is spelled.
+        columns: Of JSON lines, all columns of which some line has a value.
     """
 
     path: Path
@@ -282,6 +301,7 @@ class LargeFile:
     counts: tuple[int, ...]
     size: int
     reading: ReadingParams
+    columns: frozenset[str]
 
     @property
     def rows(self) -> int:
@@ -303,7 +323,7 @@ class LargeFile:
                 first, rows = firsts[number], self.counts[number]
                 number += 1
                 part = ChunkPart(self.of, number, len(self.digests), first, rows, self.rows - first - rows)
-                yield Chunk(part, _name(self.path, part, made.suffix), content)
+                yield Chunk(part, _name(self.path, part, made.suffix), content, self.columns)
                 del content  # so that two pieces are never held at once
                 pa.default_memory_pool().release_unused()
         if number < len(self.digests):
@@ -348,19 +368,23 @@ def large_at(path: Path, *, piece_mb: float, reading: ReadingParams) -> LargeFil
     if not sure and not packed:
         return None
     digests, counts, length = [], [], 0
+    columns: frozenset[str] = frozenset()
     try:
         with told_of(path), path.open("rb") as file:
             for made in _pieces_of(file, size, reading):
                 length += made.size
                 counts.append(made.rows)
-                digests.append(sha256(made.content()).hexdigest())
+                content = made.content()
+                digests.append(sha256(content).hexdigest())
+                columns |= json_names(content, reading.encoding)
+                del content  # so that two pieces are never held at once
     except BadInputError:
         if sure or length > size:
             raise
         return None  # small enough to be read whole, and set aside with its bytes
     if len(counts) < 2 or length <= size:
         return None
-    return LargeFile(path, file_digest(path), tuple(digests), tuple(counts), size, reading)
+    return LargeFile(path, file_digest(path), tuple(digests), tuple(counts), size, reading, columns)
 
 
 def _pieces_of(file: BinaryIO, size: int, reading: ReadingParams) -> Iterator[MadeChunk]:

@@ -10,7 +10,8 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -26,6 +27,9 @@ GZIP, PARQUET, ARROW, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xef\xbb\xb
 JSON_LINE = re.compile(rb"\s*\{\s*[\"}]")
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 BLOCK, HEAD = 64 << 20, 1 << 18
+MIXED = re.compile(r"Column\((.*)\) changed from (\w+) to (\w+) in row")
+TWICE = re.compile(r"Column\(/?(.*)\) was specified twice in row")
+"""What Arrow says of lines of JSON that are whole, but no table."""
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
 
 
@@ -38,9 +42,21 @@ class NoTableError(ValueError):
 
 
 def columns_of(
-    content: bytes, *, required: Iterable[str], optional: Iterable[str], reading: ReadingParams = PLAIN
+    content: bytes,
+    *,
+    required: Iterable[str],
+    optional: Iterable[str],
+    reading: ReadingParams = PLAIN,
+    elsewhere: Collection[str] = (),
 ) -> pa.Table:
     """The columns of `content`: text from CSV, as stored from the others.
+
+    Args:
+        content: The bytes of the file.
+        required: Columns it must have.
+        optional: Columns it may have.
+        reading: How it is spelled.
+        elsewhere: Columns that other chunks of the same JSON lines have: where this one has none, they are missing.
 
     Raises:
         NoTableError: It is not a table, or lacks a required column.
@@ -63,7 +79,7 @@ def columns_of(
             ) from error
     text = utf8_text(content, reading.encoding)
     if JSON_LINE.match(text):
-        return _stored("JSON lines", lambda wanted: _json(text, wanted), *names)
+        return _stored("JSON lines", lambda wanted: _json(text, wanted, names[0], elsewhere), *names)
     return _from_csv(text, *names, separator=reading.separator)
 
 
@@ -81,6 +97,16 @@ def _stored(
     try:
         table = read(wanted)
     except (pa.ArrowException, OSError, UnicodeError) as error:
+        if mixed := MIXED.search(str(error)):
+            name, *kinds = mixed.groups()
+            cure = "write the values of each column in one JSON type, and each line as an object"
+            raise NoTableError(
+                whole_file(
+                    "has values of one JSON type", column=name.removeprefix("/"), value=" and ".join(kinds), cure=cure
+                )
+            ) from error
+        if twice := TWICE.search(str(error)):
+            raise _named_twice([twice[1]]) from error
         raise NoTableError(
             whole_file(
                 f"is a complete {what} file", value=str(error), cure="send the file again: it was truncated or damaged"
@@ -122,13 +148,50 @@ def _arrow(content: bytes, wanted: Check) -> pa.Table:
     return table
 
 
-def _json(content: bytes, wanted: Check) -> pa.Table:
-    table = pajson.read_json(
-        pa.BufferReader(content),
-        read_options=pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
-    )
+def _json(content: bytes, wanted: Check, required: Iterable[str], elsewhere: Collection[str]) -> pa.Table:
+    table = read_json(content)
+    for name in required:
+        if name in elsewhere and name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows))
     wanted(table.column_names)
     return table
+
+
+def read_json(content: bytes) -> pa.Table:
+    """The columns of JSON lines, whose text stays text also where it looks like times.
+
+    Raises:
+        pa.ArrowException: It is not a table.
+    """
+    table = _inferred(content)
+    times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    if times:  # Arrow made them of text, and their zones are lost
+        texts = _inferred(
+            content,
+            explicit_schema=pa.schema([(name, pa.string()) for name in times]),
+            unexpected_field_behavior="ignore",
+        )
+        for name in times:
+            table = table.set_column(table.column_names.index(name), name, texts.column(name))
+    return table
+
+
+def _inferred(content: bytes, **how: Any) -> pa.Table:
+    return pajson.read_json(
+        pa.BufferReader(content),
+        read_options=pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(content) + 1)),
+        parse_options=pajson.ParseOptions(**how),
+    )
+
+
+def json_names(content: bytes, encoding: str) -> frozenset[str]:
+    """What the columns of JSON lines are called; empty where `content` is something else, or damaged."""
+    if not JSON_LINE.match(content):
+        return frozenset()
+    try:
+        return frozenset(_inferred(utf8_text(content, encoding)).column_names)
+    except (NoTableError, pa.ArrowException, UnicodeError):
+        return frozenset()
 
 
 def utf8_text(content: bytes, encoding: str) -> bytes:
@@ -216,9 +279,7 @@ def _check_names(
 ) -> None:
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
-        raise NoTableError(
-            whole_file("names each column once", value=", ".join(twice), cure="rename or remove the repeated columns")
-        )
+        raise _named_twice(twice)
     missing = [name for name in required if name not in found]
     extra = [name for name in found if name not in required and name not in optional]
     if not missing and not extra:
@@ -237,6 +298,11 @@ def _check_names(
         cure += f"; {alike}"
     rule = f"has the columns {_listed(required)}" + (f" (and may have {_listed(optional)})" if optional else "")
     raise NoTableError(Fault("", rule, len(examples), examples[:20], releasable=False, cure=cure))
+
+
+def _named_twice(names: Iterable[str]) -> NoTableError:
+    cure = "rename or remove the repeated columns"
+    return NoTableError(whole_file("names each column once", value=", ".join(names), cure=cure))
 
 
 def hint_of_separator(found: Sequence[str], separator: str) -> str:

@@ -22,13 +22,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as paf
-import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
 from retrim.parquet import parquet_table
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.container import ARROW, BLOCK, GZIP, JSON_LINE, PARQUET, UTF8_MARK, read_texts
+from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, read_json, read_texts
 from retrim.reading.table import writable
 from retrim.table.reading import RawColumn, Stored
 
@@ -280,11 +279,7 @@ def read_raw(content: bytes, where: str) -> RawTable:
             return _checked(RawTable("arrow", "utf-8", ",", table, 0, 1), where)
         text, encoding = _decoded(content, where)
         if JSON_LINE.match(text):
-            options = pajson.ReadOptions(use_threads=False, block_size=min(BLOCK, len(text) + 1))
-            return _checked(
-                RawTable("json", encoding, ",", pajson.read_json(pa.BufferReader(text), read_options=options), 0, 1),
-                where,
-            )
+            return _checked(RawTable("json", encoding, ",", read_json(text), 0, 1), where)
         table, separator, ragged = read_csv(text, where)
         return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)
     except (pa.ArrowException, OSError, csv.Error) as error:

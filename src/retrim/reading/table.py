@@ -8,7 +8,7 @@ and obeyed here. Rows have float64 for numbers and integers, str for categories 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -478,12 +478,23 @@ def read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def read_content(content: bytes, data: DataParams, *, labels: bool, reading: ReadingParams = PLAIN) -> FileContent:
-    """The same for the bytes of a file; columns that files lack (`reading.made`) are left out."""
+def read_content(
+    content: bytes,
+    data: DataParams,
+    *,
+    labels: bool,
+    reading: ReadingParams = PLAIN,
+    elsewhere: Collection[str] = (),
+) -> FileContent:
+    """The same for the bytes of a file; columns that files lack (`reading.made`) are left out.
+
+    `elsewhere` names columns that other chunks of the same JSON lines have: here they may be absent.
+    """
     digest = hashlib.sha256(content).hexdigest()
     required, optional = declared(data, labels=labels, reading=reading)
     try:
-        stored = columns_of(content, required=_in_file(required, reading), optional=optional, reading=reading)
+        names = _in_file(required, reading)
+        stored = columns_of(content, required=names, optional=optional, reading=reading, elsewhere=elsewhere)
     except NoTableError as error:
         return FileContent(digest, None, (error.fault,))
     if not stored.num_rows:
