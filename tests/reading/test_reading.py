@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,16 @@ def test_a_zone_of_whole_hours_is_told_from_a_day(text: str, utc: str, shop: Dat
     assert reading.faults == ()
     assert reading.frame is not None
     assert reading.frame["at"].iloc[0] == pd.Timestamp(utc)
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.date64(), pa.timestamp("s")])
+def test_a_stored_day_begins_in_the_zone_as_one_in_text_does(kind: pa.DataType, shop: DataParams) -> None:
+    berlin = PLAIN.model_copy(update={"zone": "Europe/Berlin"})
+    stored = parquet(at=pa.array([date(2024, 7, 1), date(2024, 12, 1)], pa.date32()).cast(kind))
+    frame = read_content(stored, shop, labels=False, reading=berlin).frame
+
+    assert frame is not None
+    assert frame["at"].tolist() == [pd.Timestamp("2024-06-30T22:00Z"), pd.Timestamp("2024-11-30T23:00Z")]
 
 
 def test_zones_may_differ_from_row_to_row(shop: DataParams) -> None:

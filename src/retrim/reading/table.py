@@ -240,6 +240,7 @@ def _from_storage(
             return _stored_wrongly(column, name, kind, "datetime64[us, UTC]")
         if pa.types.is_date(stored):
             column = column.cast(pa.timestamp("ms"))
+            stored = column.type
         ticks = column.cast(pa.int64())
         # Looked at as whole numbers: far away, the cast to microseconds would wrap without a word.
         low, high = (int(np.clip(end * TICKS[column.type.unit], -(2**63), 2**63 - 1)) for end in SECONDS)
@@ -247,7 +248,7 @@ def _from_storage(
         instants = pc.if_else(out, None, column).cast(pa.timestamp("us", "UTC"), safe=False)
         times = pd.Series(instants.to_pandas(), name=name).dt.as_unit("us").dt.tz_convert("UTC")
         faults = _cells(out.to_numpy(), ticks, name, kind)
-        if form not in UNIX and pa.types.is_timestamp(stored) and stored.tz is None:
+        if form not in UNIX and stored.tz is None:
             placed = _placed(times, reading.zone, later=later)
             skipped = (times.notna() & placed.isna()).to_numpy()
             return placed, (*faults, *_never_shown(skipped, column, name, reading.zone))
