@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retrim.errors import BadInputError
+from retrim.reading.raw import look_of
 from retrim.reading.table import read_content, read_table, row_of_file, typed
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
@@ -201,6 +203,19 @@ def test_a_stored_day_begins_in_the_zone_as_one_in_text_does(kind: pa.DataType, 
 
     assert frame is not None
     assert frame["at"].tolist() == [pd.Timestamp("2024-06-30T22:00Z"), pd.Timestamp("2024-11-30T23:00Z")]
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 5), pa.decimal256(50, 20)])
+def test_a_decimal_is_the_number_that_it_spells(kind: pa.DataType, shop: DataParams) -> None:
+    amounts = ["4.81", "1111111.11111"]
+    counts = ["111", "9007199254740991"]
+    frame = frame_of(
+        parquet(weight=pa.array(map(Decimal, amounts), kind), items=pa.array(map(Decimal, counts), kind)), shop
+    )
+    look = look_of("weight", pa.chunked_array([pa.array(map(Decimal, amounts), kind)]))
+
+    assert frame["weight"].tolist() == look.cells.tolist() == [float(amount) for amount in amounts]
+    assert frame["items"].tolist() == [float(count) for count in counts]
 
 
 def test_zones_may_differ_from_row_to_row(shop: DataParams) -> None:

@@ -28,7 +28,7 @@ from retrim.errors import BadInputError
 from retrim.parquet import parquet_table
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, read_json, read_texts
-from retrim.reading.table import writable
+from retrim.reading.table import as_floats, writable
 from retrim.table.reading import RawColumn, Stored
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -94,7 +94,7 @@ def look_of(name: str, column: pa.ChunkedArray) -> RawColumn:
     if stored == "boolean":
         return RawColumn(name, stored, pd.Series(column.cast(pa.string()).to_pandas(), dtype="str", name=name))
     if stored in ("number", "integer"):
-        numbers = column.cast(pa.float64(), safe=False).to_pandas()
+        numbers = as_floats(column).to_pandas()
         return RawColumn(name, stored, pd.Series(numbers, dtype="float64", name=name))
     if stored == "time":
         # Counted, not converted: far away it would not fit.

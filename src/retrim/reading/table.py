@@ -255,9 +255,16 @@ def _from_storage(
         return times, faults
     if not (pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)):
         return _stored_wrongly(column, name, kind, "float64")
-    values = pd.Series(column.cast(pa.float64(), safe=False).to_pandas(), name=name, dtype="float64")
+    values = pd.Series(as_floats(column).to_pandas(), name=name, dtype="float64")
     bad = values.notna().to_numpy() & ~_numbers_fit(values, kind)
     return values.mask(bad), _cells(bad, column, name, kind)
+
+
+def as_floats(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as float64. A decimal goes by its text, as the cast of Arrow is off in the last digit."""
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())
+    return column.cast(pa.float64(), safe=False)
 
 
 def _numbers_fit(values: pd.Series, kind: ColumnType) -> np.ndarray:
