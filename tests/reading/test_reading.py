@@ -218,6 +218,32 @@ def test_a_decimal_is_the_number_that_it_spells(kind: pa.DataType, shop: DataPar
     assert frame["items"].tolist() == [float(count) for count in counts]
 
 
+@pytest.mark.parametrize(
+    ("form", "first"), [("unix", 1704103200.0), ("unix", 1704103200.25), ("unix_ms", 1704103200250.0)]
+)
+def test_unix_times_may_be_stored_as_floats(form: str, first: float, shop_later: DataParams) -> None:
+    unix = PLAIN.model_copy(update={"dates": {"at": (form,), "label_time": (form,)}, "zone": "Europe/Berlin"})
+    keys = {"order": ["1", "2", "3"], "price": ["1", "2", "3"]}
+    stored = pa.table({**keys, "label_time": pa.array([first, None, float("nan")])})
+    file = io.BytesIO()
+    pq.write_table(stored, file)
+    text = f"order,price,label_time\n1,1,{first!r}\n2,2,\n3,3,\n".encode()
+    read, same = (read_content(content, shop_later, labels=True, reading=unix) for content in (file.getvalue(), text))
+
+    assert read.faults == ()
+    assert read.frame is not None
+    assert same.frame is not None
+    pd.testing.assert_frame_equal(read.frame, same.frame)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), 1e300, 3e11])
+def test_a_stored_float_that_is_no_unix_time_is_a_fault(value: float, shop: DataParams) -> None:
+    unix = PLAIN.model_copy(update={"dates": {"at": ("unix",)}})
+    (fault,) = read_content(parquet(at=pa.array([1704103200.0, value])), shop, labels=False, reading=unix).faults
+
+    assert (fault.column, fault.examples[0].row, fault.examples[0].value) == ("at", 1, str(value))
+
+
 def test_zones_may_differ_from_row_to_row(shop: DataParams) -> None:
     mixed = GOOD.replace(b"T11:00:00Z", b"T11:00:00+05:30")
 

@@ -231,6 +231,11 @@ def _from_storage(
     stored = column.type
     form = next(iter(reading.dates.get(name, ())), "")
     if kind == "time":
+        if form in UNIX and (pa.types.is_floating(stored) or pa.types.is_decimal(stored)):
+            counts = pd.Series(as_floats(column).to_pandas(), name=name)
+            times = _since_1970(counts * TICKS["us"] / TICKS[UNIX[form]])
+            bad = counts.notna().to_numpy() & ~times.dt.year.between(*YEARS).to_numpy()
+            return times.mask(bad), _cells(bad, column, name, kind, reading)
         if form in UNIX and pa.types.is_integer(stored):
             if pa.types.is_uint64(stored):  # what no signed number holds is far away anyway
                 column = pc.min_element_wise(column, pa.scalar(2**63 - 1, stored), skip_nulls=False)
