@@ -32,7 +32,12 @@ def parquet_file(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    how = {"read_dictionary": list(coded), "pre_buffer": False, "buffer_size": PAGE_BYTES if by_page else 0}
+    how = {
+        "read_dictionary": list(coded),
+        "pre_buffer": False,
+        "buffer_size": PAGE_BYTES if by_page else 0,
+        "coerce_int96_timestamp_unit": "us",  # in nanoseconds, Spark's times after 2262 would wrap without a word
+    }
     if isinstance(source, Path):
         # A file opened here: a path would make Arrow read a folder such as `arrived=2024-01` as a column.
         with pa.OSFile(str(source)) as file:

@@ -525,6 +525,17 @@ class TestTimesAsPostgreSQLWritesThem:
         assert landed(content, drafted)["at"].to_list() == hours().to_list()
 
 
+class TestTimesAsSQLServerWritesThem:
+    def test_are_times_also_far_away(self) -> None:
+        times = hours().dt.strftime("%Y-%m-%d %H:%M:%S.0000000")
+        until = times.where(hours().index % 2 == 0, "9999-12-31 00:00:00.0000000")
+        content = csv(table(at=times, until=until))
+        drafted = looked_at(content)
+
+        assert (drafted.data.time, drafted.data.columns["until"].type) == ("at", "time")
+        assert landed(content, drafted)["until"].max() == pd.Timestamp("9999-12-31", tz="UTC")
+
+
 class TestAFileOfAnotherKind:
     @pytest.mark.parametrize("kind", ["json", "parquet", "feather", "gzip", "bz2", "xz", "zip", "utf-16", "tab"])
     def test_is_read_the_same(self, kind: str, tmp_path: Any) -> None:

@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -242,6 +242,28 @@ def test_a_stored_float_that_is_no_unix_time_is_a_fault(value: float, shop: Data
     (fault,) = read_content(parquet(at=pa.array([1704103200.0, value])), shop, labels=False, reading=unix).faults
 
     assert (fault.column, fault.examples[0].row, fault.examples[0].value) == ("at", 1, str(value))
+
+
+def test_far_times_may_have_more_digits_than_microseconds(shop: DataParams) -> None:
+    far = GOOD.replace(b"T10:00:00Z", b"T10:00:00.1234567Z").replace(
+        b"2024-01-01T11:00:00Z", b"9999-12-31T00:00:00.0000000"
+    )
+
+    assert frame_of(far, shop)["at"].tolist() == [
+        pd.Timestamp("2024-01-01T10:00:00.123456Z"),
+        pd.Timestamp("9999-12-31", tz="UTC"),
+    ]
+
+
+def test_far_times_as_spark_stores_them_are_read(shop: DataParams) -> None:
+    far = pa.array([datetime(2024, 1, 1, 10), datetime(9999, 12, 31)], pa.timestamp("us"))  # noqa: DTZ001  so Spark does
+    file = io.BytesIO()
+    pq.write_table(pa.table({**STORED, "at": far}), file, use_deprecated_int96_timestamps=True)
+
+    assert frame_of(file.getvalue(), shop)["at"].tolist() == [
+        pd.Timestamp("2024-01-01T10", tz="UTC"),
+        pd.Timestamp("9999-12-31", tz="UTC"),
+    ]
 
 
 def test_zones_may_differ_from_row_to_row(shop: DataParams) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from retrim.table.reading import WHOLE_DAY, TimePart
+from retrim.table.reading import FINER, WHOLE_DAY, TimePart
 
 ISO = r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?"
 DAYS = (
@@ -73,7 +73,8 @@ def spelling_of_dates(words: pd.Index) -> DateSpelling | None:
     if text.str.fullmatch(ISO).all():
         offsets = text.str.extract(r"[T ].*?(Z|[+-]\d\d(?::?\d\d)?)$", expand=False)
         zones = tuple(sorted(offsets.dropna().unique()))
-        if pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").notna().all():
+        coarse = text.str.replace(FINER, r"\1", regex=True)
+        if pd.to_datetime(coarse, format="ISO8601", utc=True, errors="coerce").notna().all():
             return DateSpelling((), zones, bool(offsets.isna().any()), "")
     found: list[str] = []
     left = text

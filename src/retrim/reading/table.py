@@ -23,7 +23,7 @@ from retrim.errors import BadInputError, UnknownNameError
 from retrim.reading.container import NoTableError, columns_of
 from retrim.table.data import LABEL_TIME, ColumnType, DataParams, later_hours
 from retrim.table.fault import Fault, of_rows, whole_file
-from retrim.table.reading import MONTHS, PLAIN, UNIX, ReadingParams, TimePart, units_beside
+from retrim.table.reading import FINER, MONTHS, PLAIN, UNIX, ReadingParams, TimePart, units_beside
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
@@ -170,7 +170,8 @@ def _times(
             values = values.where(~left, placed.reindex(text.index))
     else:
         fits = pc.fill_null(pc.match_substring_regex(column, TIME), False)
-        text = pd.Series(pc.if_else(fits, column, None).to_pandas(), dtype="str", name=name)
+        column = pc.replace_substring_regex(pc.if_else(fits, column, None), FINER, r"\1")
+        text = pd.Series(column.to_pandas(), dtype="str", name=name)
         read = values = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
         if reading.zone != "UTC":
             naive = ~text.str.contains(ZONED, regex=True).fillna(value=True).astype("bool")

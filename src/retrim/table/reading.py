@@ -27,6 +27,9 @@ MONTHS = (
 UNIX = {"unix": "s", "unix_ms": "ms"}
 """Formats that are no strptime pattern: seconds and milliseconds since 1970."""
 
+FINER = r"(\.\d{6})\d+"
+"""A fraction of more than six digits; with it, pandas counts nanoseconds, which end in the year 2262."""
+
 
 def known_zone(name: str) -> str:
     """A time zone of the IANA database."""
