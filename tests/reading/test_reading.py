@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import time
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retrim.errors import BadInputError
+from retrim.reading.container import NoTableError, columns_of
 from retrim.reading.raw import look_of
 from retrim.reading.table import read_content, read_table, row_of_file, typed
 from retrim.table.data import DataParams
@@ -537,3 +539,15 @@ def test_a_file_of_one_row_that_lacks_a_column_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match=r"row\.csv: .*\bweather\b"):
         row_of_file(tmp_path / "row.csv", {"km": "number", "weather": "category"}, {})
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_names_of_very_many_columns_are_checked_in_a_moment(*, twice: bool) -> None:
+    names = [f"c{number}" for number in range(30_000)]
+    header = ",".join([*names, *names[:1]] if twice else names[1:])
+    begun = time.process_time()
+    with pytest.raises(NoTableError) as raised:
+        columns_of(f"{header}\n".encode(), required=names, optional=())
+
+    assert raised.value.fault.examples[0].value == ("c0" if twice else "missing: c0")
+    assert time.process_time() - begun < 2

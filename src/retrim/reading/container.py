@@ -10,6 +10,7 @@ import gzip
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -150,8 +151,9 @@ def _arrow(content: bytes, wanted: Check) -> pa.Table:
 
 def _json(content: bytes, wanted: Check, required: Iterable[str], elsewhere: Collection[str]) -> pa.Table:
     table = read_json(content)
+    there = set(table.column_names)
     for name in required:
-        if name in elsewhere and name not in table.column_names:
+        if name in elsewhere and name not in there:
             table = table.append_column(name, pa.nulls(table.num_rows))
     wanted(table.column_names)
     return table
@@ -171,8 +173,8 @@ def read_json(content: bytes) -> pa.Table:
             explicit_schema=pa.schema([(name, pa.string()) for name in times]),
             unexpected_field_behavior="ignore",
         )
-        for name in times:
-            table = table.set_column(table.column_names.index(name), name, texts.column(name))
+        columns = dict(zip(table.column_names, table.columns, strict=True))
+        table = pa.table(columns | dict(zip(texts.column_names, texts.columns, strict=True)))
     return table
 
 
@@ -277,11 +279,12 @@ def read_texts(content: bytes, names: Iterable[str], separator: str) -> tuple[pa
 def _check_names(
     found: list[str], required: tuple[str, ...], optional: tuple[str, ...], *, separator: str = ","
 ) -> None:
-    twice = sorted({name for name in found if found.count(name) > 1})
+    twice = sorted(name for name, count in Counter(found).items() if count > 1)
     if twice:
         raise _named_twice(twice)
-    missing = [name for name in required if name not in found]
-    extra = [name for name in found if name not in required and name not in optional]
+    there, declared = set(found), {*required, *optional}
+    missing = [name for name in required if name not in there]
+    extra = [name for name in found if name not in declared]
     if not missing and not extra:
         return
     examples = tuple(Example(None, None, f"missing: {shown_name(name)}") for name in missing)
