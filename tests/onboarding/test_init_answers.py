@@ -73,6 +73,15 @@ class TestHowOftenFilesCome:
         ] * 2
         assert sum(len(piece.rows) for piece in pieces(drafted, now=NOW)) == 2400
 
+    def test_holds_before_1970_too(self) -> None:
+        drafted = looked_at(csv(table(at=hours(start="1895-01-01"))), every="1D")
+        times = drafted.frame.set_index("_row")["at"]
+        batches = list(pieces(drafted, now=NOW))
+
+        assert len({batch.arrives for batch in batches}) == len(batches) > 2
+        for batch in batches:
+            assert pd.Timedelta(0) <= batch.arrives - times[batch.rows].max() <= pd.Timedelta("1D")
+
     def test_holds_without_times_too(self) -> None:
         drafted = looked_at(csv(table(at=None)), every="7D")
         arrived = [piece.arrives for piece in pieces(drafted, now=NOW)]

@@ -144,7 +144,7 @@ def _rows(drafted: WorkspaceDraft, now: pd.Timestamp) -> Iterator[HistoryFile]:
     left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
     ends = _ends(int(np.ceil(left / every)))
     number = np.searchsorted(ends, ((frame[data.time] - start) // every).to_numpy(), side="right")
-    last = pd.Timestamp(0, tz="UTC")
+    last = min(event.iloc[0], now)
     for span in np.unique(number):
         rows = frame["_row"].to_numpy()[number == span]
         over = min(start + ends[min(int(span), len(ends) - 1)] * every, event.iloc[-1].ceil("D"))
