@@ -174,7 +174,7 @@ def test_a_version_that_waits_is_answered_by_each_command(asked: Desk, answer: s
 def test_what_was_answered_is_another_models_and_status_names_what_waits(asked: Desk, sit: Sit, cure: Cure) -> None:
     session = sit(asked)
     cure.is_asked(session.says(f"versions approve 1 --reason 'looked at it' {now(asked, 13)}", code=1))
-    assert "version 2 for a person" in session.says("status", code=0)
+    assert "approval needed: version 2" in session.says("status", code=0)
     session.says(f"versions reject 2 --reason 'looked at it' {now(asked, 13)}", code=0)
     cure.is_asked(session.says(f"versions approve 2 --reason 'looked at it' {now(asked, 13)}", code=1))
     asked.land(asked.rows(12, 14), 14)
