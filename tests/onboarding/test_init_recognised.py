@@ -83,6 +83,24 @@ class TestNumbers:
 
         assert [note.weight for note in drafted.notes if note.about == "missing"] == ["warn"]
 
+    @pytest.mark.parametrize("word", ["none", "high"])
+    def test_a_class_of_the_target_is_no_missing_cell(self, word: str) -> None:
+        kids = pd.Series(range(ROWS)).mod(5).astype("str").mask(pd.Series(range(ROWS)) % 100 == 2, word)
+        frame = table(kids=kids, risk=np.random.default_rng(7).choice([word, "low", "mid"], ROWS))
+        drafted = looked_at(csv(frame), target="risk")
+
+        assert drafted.data.task == "multiclass"
+        assert landed(csv(frame), drafted)["risk"].to_list() == frame["risk"].to_list()
+        assert drafted.data.columns["kids"].type == "category"
+        assert f"such as {word!r}" in said(drafted, "mixed")
+
+    def test_a_missing_label_that_numbers_show_too_stays_one(self) -> None:
+        kids = pd.Series(range(ROWS)).mod(5).astype("str").mask(pd.Series(range(ROWS)) % 100 == 2, "NA")
+        frame = table(kids=kids, risk=np.random.default_rng(7).choice(["NA", "low", "mid"], ROWS))
+        drafted = looked_at(csv(frame), target="risk")
+
+        assert (drafted.data.task, drafted.reading.missing) == ("binary", ("NA",))
+
     def test_a_country_called_na_stays_a_category(self) -> None:
         country = np.random.default_rng(7).choice(["NA", "DE", "ZA"], ROWS)
         drafted = looked_at(csv(table(country=country)))

@@ -227,7 +227,7 @@ class TablePlan:
 
 def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
     looks, units = without_units(raw.looks())
-    spelling = replace(spelling_of(looks), units=units)
+    spelling = replace(spelling_of(looks, wishes.target), units=units)
     plans, notes = plan_columns(looks, spelling)
     notes += spelling_notes(looks, plans, spelling)
     if raw.separator != ",":

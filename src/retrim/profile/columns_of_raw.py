@@ -21,7 +21,7 @@ import pandas as pd
 from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
 from retrim.profile.table import TableNote, personal
 from retrim.table.data import ColumnType, Role
-from retrim.table.reading import SAMPLED, RawColumn, share_of, units_beside
+from retrim.table.reading import SAID_MISSING, SAMPLED, RawColumn, share_of, units_beside
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]
@@ -37,6 +37,10 @@ UNITS = re.compile(
 """What stands beside amounts and shares, and names no row: `T1` may be a name."""
 SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
 """Those that hardly name a category: `none` may be an answer, and `NA` a country."""
+MAYBE_CLASSES = {"none", "nil", "missing"}
+"""Words for a missing cell that may be a class of the target: `NA`, `-` and the like are a missing label."""
+CLASS_SHARE = 0.01
+"""Of the target's cells that are a word, at least, for it to be a class though it means a missing cell elsewhere."""
 ODD_WORDS = 3
 """Other words in a column of numbers, at most, that are taken for missing cells."""
 NUMERIC_SHARE = 0.9
@@ -117,8 +121,13 @@ def _without_unit(look: RawColumn, unit: str) -> RawColumn:
     return replace(look, cells=cells)
 
 
-def spelling_of(looks: Sequence[RawColumn]) -> NumberSpelling:
-    """The spelling under which most columns of text are numbers, and that of those that are numbers under another."""
+def spelling_of(looks: Sequence[RawColumn], target: str = "") -> NumberSpelling:
+    """The spelling under which most columns of text are numbers, and that of those that are numbers under another.
+
+    Args:
+        looks: The columns.
+        target: The one whose classes are no missing cells.
+    """
     texts = [look for look in looks if look.stored == "text" and look.filled]
     # Digits alone are numbers in every way, and say nothing.
     telling = [look for look in texts if look.words.index[:SAMPLED].str.contains(r"\d[,. ']\d", regex=True).any()]
@@ -128,7 +137,7 @@ def spelling_of(looks: Sequence[RawColumn]) -> NumberSpelling:
         best = (",", "")
     own = {look.name: way for look in telling if (way := _own_way(look, best)) is not None}
     found = NumberSpelling(*best, (), own)
-    return replace(found, missing=missing_words(texts, found))
+    return replace(found, missing=missing_words(texts, found, target))
 
 
 def _own_way(look: RawColumn, best: Signs) -> Signs | None:
@@ -160,21 +169,27 @@ def _grouped_only(texts: Iterable[RawColumn]) -> bool:
     return all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", word) for word in with_comma)
 
 
-def missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling) -> tuple[str, ...]:
-    """Words that mean a missing cell: in a column of numbers any that is none, in others the sure ones."""
+def missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling, target: str = "") -> tuple[str, ...]:
+    """Words that mean a missing cell: in a column of numbers any that is none, in others the sure ones.
+
+    They hold for all columns, so a class of the target is none of them: the column of numbers is a category then.
+    """
     found: dict[str, None] = {}
+    classes: set[str] = set()
     for look in texts:
         words, own = look.words, spelling.of(look.name)
         fits = words.index.to_series().str.fullmatch(number_pattern(own.decimal, own.thousands))
         numbers = fits.to_numpy(dtype=bool)
         others = words[~numbers]
-        if len(others) == len(words):
-            found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
-        elif numeric_share(look, own.decimal, own.thousands) >= NUMERIC_SHARE and len(others) <= ODD_WORDS:
+        is_number = len(others) < len(words) and len(others) <= ODD_WORDS
+        if is_number and numeric_share(look, own.decimal, own.thousands) >= NUMERIC_SHARE:
             found |= dict.fromkeys(word for word in others.index if not any(sign.isdigit() for sign in word))
-        else:
-            found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
-    return tuple(sorted(found))
+            continue
+        found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
+        if look.name == target:
+            often = others.index[others >= CLASS_SHARE * look.filled]
+            classes = {word for word in often if word.lower() not in SAID_MISSING - MAYBE_CLASSES}
+    return tuple(sorted(found.keys() - classes))
 
 
 BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
