@@ -1,6 +1,7 @@
 """Landing rows and labels: they land whole, once, with their arrival; corrections replace; what is late is said."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,6 +11,8 @@ from retrim.landing.inbox import overdue
 from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams
 from tests.builders.counter import DAY, GOOD, HEAVY, NEXT, NOW, Counter
+
+MANY = GOOD + "2024-01-01T12:00:00Z,3,0.5,2,NL,9.5\n2024-01-01T13:00:00Z,4,1.5,1,DE,8\n"
 
 
 def test_a_good_batch_lands_with_its_arrival(counter: Counter) -> None:
@@ -138,6 +141,53 @@ def test_bad_labels_are_set_aside(counter_later: Counter, content: str, column: 
     assert landed.outcome == "quarantined"
     assert [fault.column for fault in landed.faults] == [column]
     assert len(counter_later.landed) == 1
+
+
+class TestABinaryTarget:
+    @pytest.fixture
+    def flagged(self, counter: Counter, shop: DataParams) -> Counter:
+        columns = {**shop.model_dump()["columns"], "price": {"type": "category", "role": "target"}}
+        changes = {"columns": columns, "task": "binary", "positive": "True", "labels": "later"}
+        counter.data = DataParams.model_validate({**shop.model_dump(), **changes})
+        (counter.workspace.root / counter.data.suite).write_text('{"name": "none", "expectations": []}')
+        counter.land("".join(line.rpartition(",")[0] + "\n" for line in MANY.splitlines()))
+        return counter
+
+    def flags(self, counter: Counter) -> dict[str, str]:
+        return counter.table()["price"].dropna().to_dict()
+
+    def test_has_two_values(self, flagged: Counter) -> None:
+        flagged.land("order,price\n1,True\n2,False\n", labels=True)
+        held = flagged.land("order,price\n3,TRUEE\n4,False\n", labels=True)
+
+        assert held.outcome == "quarantined"
+        assert held.faults[0].rule == "is 'True' or 'False', because a binary target has two values"
+        assert [example.value for example in held.faults[0].examples] == ["TRUEE"]
+
+    def test_has_two_values_in_its_first_file(self, flagged: Counter) -> None:
+        held = flagged.land("order,price\n1,no\n2,no\n3,maybe\n4,True\n", labels=True)
+
+        assert [example.value for example in held.faults[0].examples] == ["maybe"]
+
+    def test_with_a_third_value_that_was_released_takes_it(self, flagged: Counter) -> None:
+        held = flagged.land("order,price\n1,no\n2,no\n3,maybe\n", labels=True)
+        flagged.release(held.batch)
+
+        assert flagged.land("order,price\n4,maybe\n", labels=True).outcome == "landed"
+
+    def test_of_stored_booleans_is_spelt_as_the_positive_class(self, flagged: Counter, tmp_path: Path) -> None:
+        path = tmp_path / "labels.parquet"
+        pd.DataFrame({"order": [1, 2], "price": [True, False]}).to_parquet(path)
+
+        assert flagged.land(path, labels=True).outcome == "landed"
+        assert self.flags(flagged) == {"1": "True", "2": "False"}
+
+    def test_of_stored_booleans_that_are_not_its_classes_is_set_aside(self, flagged: Counter, tmp_path: Path) -> None:
+        flagged.data = flagged.data.model_copy(update={"positive": "1"})
+        path = tmp_path / "labels.parquet"
+        pd.DataFrame({"order": [1, 2], "price": [True, False]}).to_parquet(path)
+
+        assert flagged.land(path, labels=True).outcome == "quarantined"
 
 
 def test_labels_handed_in_as_rows_may_be_handed_in_again_as_labels(counter_later: Counter) -> None:

@@ -184,6 +184,7 @@ def examine(
         frame = frame[[KEY, data.target, LABEL_TIME]]
     faults = [
         *open_faults,
+        *_settle_classes(frame, data, landing=landing),
         *_key_faults(frame, kind, landing=landing, correction=correction),
         *_time_faults(frame, kind, data, arrives=now),
     ]
@@ -243,6 +244,48 @@ def _settle_open(
             is_later = late_row & ~late_label & (~early_row | early_label)
         frame.loc[early.index[is_later], name] = either[name]
     return faults
+
+
+def _settle_classes(frame: pd.DataFrame, data: DataParams, *, landing: Landing) -> list[Fault]:
+    """Spells true and false as the positive class is spelt, and faults a third class of a binary target.
+
+    Whatever is not the positive class would count as the negative one.
+    """
+    target, positive = data.target, data.positive
+    words = frame[target].value_counts().index
+    if positive is None or words.isin([positive]).all():
+        return []
+    spelt = {word: _spelt_as(positive, word) for word in words}
+    known = _known_classes(spelt, positive, data, landing=landing)
+    spelt = {word: spelling for word, spelling in spelt.items() if word not in known and word != spelling}
+    frame[target] = frame[target].replace(spelt)
+    new = [word for word in frame[target].value_counts().index if word not in known]
+    if len(known) == 1:  # the commonest one is the negative class
+        known, new = [*known, *new[:1]], new[1:]
+    rule = f"is {' or '.join(map(repr, known))}, because a binary target has two values"
+    cure = "correct these labels, or spell them as those that have landed"
+    return _of(frame, frame[target].isin(new), target, rule, releasable=True, cure=cure)
+
+
+def _spelt_as(positive: str, word: str) -> str:
+    """True and false, which Parquet stores as booleans and each program spells in its way, as the positive class."""
+    if {word.lower(), positive.lower()} <= {"true", "false"}:
+        for spell in (str.lower, str.upper, str.capitalize):
+            if spell(positive) == positive:
+                return spell(word)
+    return word
+
+
+def _known_classes(spelt: Mapping[str, str], positive: str, data: DataParams, *, landing: Landing) -> list[str]:
+    """The positive class and those that have landed; only as far back as it takes to know all words of a file."""
+    known = {positive: None}
+    for file in reversed(landing.standing()):
+        if all(word in known or spelling in known for word, spelling in spelt.items()):
+            break
+        read = read_as(schemas_of([file]), data, {}, labels=file.kind == "labels")
+        landed = LandedRows([file.path], read, root=landing.root).narrow([data.target])
+        known |= dict.fromkeys(landed[data.target].dropna().unique())
+    return list(known)
 
 
 def _time_faults(frame: pd.DataFrame, kind: Kind, data: DataParams, *, arrives: pd.Timestamp) -> list[Fault]:
