@@ -8,8 +8,11 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.landing.inbox import overdue
+from retrim.landing.ingest import Landed, land_batch
 from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams
+from retrim.table.derived_columns import APART
+from retrim.table.reading import PLAIN
 from tests.builders.counter import DAY, GOOD, HEAVY, NEXT, NOW, Counter
 
 MANY = GOOD + "2024-01-01T12:00:00Z,3,0.5,2,NL,9.5\n2024-01-01T13:00:00Z,4,1.5,1,DE,8\n"
@@ -188,6 +191,48 @@ class TestABinaryTarget:
         pd.DataFrame({"order": [1, 2], "price": [True, False]}).to_parquet(path)
 
         assert flagged.land(path, labels=True).outcome == "quarantined"
+
+
+class TestWithoutAnEventTime:
+    """Files of a table whose times are made as it lands."""
+
+    ROWS = 3000
+
+    @pytest.fixture
+    def ordered(self, counter: Counter, shop_keyless: DataParams) -> Counter:
+        counter.data = shop_keyless
+        return counter
+
+    def put(self, counter: Counter, first: int, now: pd.Timestamp) -> Landed:
+        """Lands a file of rows that `order` numbers through."""
+        lines = [f"{number},0.5,2,NL,9.5\n" for number in range(first, first + self.ROWS)]
+        path = counter.file("order,weight,items,country,price\n" + "".join(lines))
+        reading = PLAIN.model_copy(update={"arrival": "at"})
+        return land_batch(path, **counter.where, reading=reading, now=now, correction=False)
+
+    @pytest.mark.parametrize("apart", ["0s", "1us", "1ms", "1s", "1min"])
+    def test_files_stay_in_order_however_close_they_arrive(self, ordered: Counter, apart: str) -> None:
+        for number in range(3):
+            self.put(ordered, number * self.ROWS, NOW + number * pd.Timedelta(apart))
+        rows = read_landed(ordered.workspace.landing)[0].sort_values("at")
+
+        assert rows["at"].is_unique
+        assert rows["order"].is_monotonic_increasing
+        assert rows["at"].max() - rows["_arrived"].max() <= pd.Timedelta("10ms")
+
+    def test_a_file_that_came_before_is_known_however_close(self, ordered: Counter) -> None:
+        first = self.put(ordered, 0, NOW)
+        self.put(ordered, self.ROWS, NOW)
+
+        assert self.put(ordered, 0, NOW).path == first.path
+
+    def test_files_far_apart_keep_a_millisecond_between_rows(self, ordered: Counter) -> None:
+        for number in range(2):
+            self.put(ordered, number * self.ROWS, NOW + number * DAY)
+        times = read_landed(ordered.workspace.landing)[0].sort_values("at")["at"]
+
+        assert times.max() == NOW + DAY
+        assert (times.iloc[self.ROWS :].diff().dropna() == APART).all()
 
 
 def test_labels_handed_in_as_rows_may_be_handed_in_again_as_labels(counter_later: Counter) -> None:

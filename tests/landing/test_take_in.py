@@ -138,6 +138,19 @@ class TestAFileInPieces:
         assert rows["at"].max() == desk.day(DAYS)
         assert (rows["at"].diff().dropna() == APART).all()
 
+    @pytest.mark.parametrize("seconds", [0, 0.01, 1])
+    def test_whose_times_are_made_as_it_lands_follows_the_file_before(self, tmp_path: Path, seconds: float) -> None:
+        desk = with_params(fresh(tmp_path / "made"), reading={"arrival": "at"})
+        frame = desk.rows(0, DAYS).drop(columns="at")
+        for number in range(2):
+            now = desk.day(DAYS) + number * pd.Timedelta(seconds=seconds)
+            file = frame.assign(number=frame["number"] + number * len(frame))
+            hand_in(desk, file_of(desk, file, f"{number}.csv"), now=now)
+        rows = read_landed(desk.workspace.landing.root)[0].sort_values("number")
+
+        assert len(rows) == 2 * len(frame)
+        assert (rows["at"].diff().dropna() > pd.Timedelta(0)).all()
+
 
 class TestAFileOfJSONLinesInPieces:
     """Its first half lacks a column."""
@@ -222,6 +235,19 @@ class TestAFaultyPiece:
         )
 
         assert facts_of(landed.path).of == facts_of(batches[0].path).of
+
+    def test_keeps_its_place_when_it_is_released_where_times_are_made(self, tmp_path: Path) -> None:
+        desk = with_params(fresh(tmp_path / "made"), reading={"arrival": "at"})
+        frame = desk.rows(0, DAYS).drop(columns="at")
+        frame.loc[len(frame) // 2, "level"] = 2000
+        batches = hand_in(desk, file_of(desk, frame))
+        (held,) = (each for each in batches if each.outcome == "quarantined")
+        params, workspace = desk.workspace.params, desk.workspace.paths
+        how = {"data": params.data, "reading": params.reading, "by": "a test", "reason": "so it was"}
+        release_quarantined(held.batch, workspace=workspace, now=desk.day(DAYS + 1), **how)
+        rows = read_landed(desk.workspace.landing.root)[0].sort_values("number")
+
+        assert (rows["at"].diff().dropna() == APART).all()
 
 
 class TestACorrectionInPieces:

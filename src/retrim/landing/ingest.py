@@ -41,7 +41,7 @@ from retrim.reading.landed import ID_LENGTH, ROW, BatchFile, Kind, LandedRows, W
 from retrim.reading.table import KEY, read_bytes, read_content
 from retrim.stats.codec import Unwritten, key, to_record, written
 from retrim.table.data import LABEL_TIME, DataParams, row_keys
-from retrim.table.derived_columns import APART, with_made
+from retrim.table.derived_columns import with_made
 from retrim.table.fault import EXAMPLES_KEPT, Fault, Suite, of_rows
 from retrim.table.reading import PLAIN, ReadingParams
 from retrim.table.schema import lacking, read_as
@@ -168,8 +168,14 @@ def examine(
     now: pd.Timestamp,
     correction: bool,
     elsewhere: Collection[str] = (),
+    of: str = "",
+    beside: tuple[int, int] = (0, 0),
 ) -> tuple[pd.DataFrame | None, tuple[Fault, ...]]:
-    """Typed rows with their `_key`, and every fault but the suite's; None when it cannot be read at all."""
+    """Typed rows with their `_key`, and every fault but the suite's; None when it cannot be read at all.
+
+    Of a chunk, `of` is its large file, `beside` the number of rows of that file before and after it, and `elsewhere`
+    the columns of the whole file.
+    """
     data, spelt = how
     reading = read_content(content, data, labels=kind == "labels", reading=spelt, elsewhere=elsewhere)
     if reading.frame is None or reading.faults:
@@ -177,7 +183,10 @@ def examine(
     frame = reading.frame
     open_faults = _settle_open(frame, reading.either, kind, data, landing=landing, correction=correction)
     if kind == "rows":
-        frame = with_made(frame, data, spelt, arrives=now)[list(data.columns)]
+        newest = None if spelt.arrival is None else _newest_event(landing, data, until=now, but=of)
+        frame = with_made(frame, data, spelt, arrives=now, newest=newest, beside=beside)[list(data.columns)]
+        if spelt.arrival is not None:  # of two files that arrive at once, the second one's are a little later
+            now = max(now, frame[data.time].max())
     if KEY not in frame:
         frame.insert(0, KEY, row_keys(frame, data.key, batch_id(reading.digest)))
     if kind == "labels":
@@ -194,6 +203,27 @@ def examine(
         rule = "is not blank, because labels come with the rows"
         faults += _of(frame, missing, data.target, rule, releasable=True, cure=cure)
     return frame, tuple(faults)
+
+
+def _newest_event(landing: Landing, data: DataParams, *, until: pd.Timestamp, but: str) -> pd.Timestamp | None:
+    """The newest event of the batches that arrived by then, but those of one large file; None: there are none.
+
+    Events of a table without an event time are no later than their arrival, so the newest batches have it.
+    """
+    newest = None
+    for file in reversed(landing.standing()):
+        if newest is not None and file.arrived < newest:
+            break
+        if file.kind == "rows" and file.arrived <= until and not (but and file.of == but):
+            last = _column_of(file, data.time, data, landing=landing).max()
+            newest = last if newest is None else max(newest, last)
+    return newest
+
+
+def _column_of(file: BatchFile, name: str, data: DataParams, *, landing: Landing) -> pd.Series:
+    """A column of a landed batch, as it is declared now."""
+    read = read_as(schemas_of([file]), data, {}, labels=file.kind == "labels")
+    return LandedRows([file.path], read, root=landing.root).narrow([name])[name]
 
 
 def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction: bool) -> list[Fault]:
@@ -282,9 +312,7 @@ def _known_classes(spelt: Mapping[str, str], positive: str, data: DataParams, *,
     for file in reversed(landing.standing()):
         if all(word in known or spelling in known for word, spelling in spelt.items()):
             break
-        read = read_as(schemas_of([file]), data, {}, labels=file.kind == "labels")
-        landed = LandedRows([file.path], read, root=landing.root).narrow([data.target])
-        known |= dict.fromkeys(landed[data.target].dropna().unique())
+        known |= dict.fromkeys(_column_of(file, data.target, data, landing=landing).dropna().unique())
     return list(known)
 
 
@@ -645,6 +673,8 @@ def release_quarantined(
             now=came,
             correction=entry.correction,
             elsewhere=data.columns if entry.of else (),
+            of=entry.of,
+            beside=entry.beside,
         )
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
@@ -714,9 +744,17 @@ def _land(
             came = entry.arrived
         refuse_changes(landing, data)
         begun = arrival(landing, now, correction=correction, came=came)
-        made = begun if isinstance(path, Path) else begun - path.part.after * APART  # rows of a file follow one another
+        beside = (0, 0) if isinstance(path, Path) else (path.part.first, path.part.after)
         frame, faults = examine(
-            content, kind, landing=landing, how=how, now=made, correction=correction, elsewhere=elsewhere
+            content,
+            kind,
+            landing=landing,
+            how=how,
+            now=begun,
+            correction=correction,
+            elsewhere=elsewhere,
+            of=of,
+            beside=beside,
         )
         notes: tuple[str, ...] = ()
         if frame is not None and all(fault.releasable for fault in faults):
@@ -737,6 +775,7 @@ def _land(
                 correction=correction,
                 file=name,
                 of=of,
+                beside=beside,
                 size=len(content),
                 arrived=came or now,
                 state="held",

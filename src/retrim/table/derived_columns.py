@@ -11,13 +11,23 @@ from retrim.table.reading import CalendarPart, ReadingParams
 
 APART = pd.Timedelta("1ms")
 """Between the made times of two rows of a file: all its rows came at once, and their order is all that is known."""
+CLOSEST = pd.Timedelta("1us")
+"""The least between them, as times are stored."""
 PARTS: Mapping[CalendarPart, tuple[int, int]] = {
     "hour": (0, 23), "weekday": (0, 6), "month": (1, 12), "day_of_month": (1, 31), "day_of_year": (1, 366),
 }  # fmt: skip
 """Closed range of each part of the calendar; Monday is weekday 0."""
 
 
-def with_made(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, arrives: pd.Timestamp) -> pd.DataFrame:
+def with_made(
+    frame: pd.DataFrame,
+    data: DataParams,
+    reading: ReadingParams,
+    *,
+    arrives: pd.Timestamp,
+    newest: pd.Timestamp | None = None,
+    beside: tuple[int, int] = (0, 0),
+) -> pd.DataFrame:
     """Adds the declared columns that files lack: a time in order of arrival, and parts of the calendar.
 
     Args:
@@ -26,6 +36,8 @@ def with_made(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, 
         reading: Which columns are made.
         arrives: When the file lands; the last row is given this time, each one before it a millisecond less. Where
             `reading.order` says which is before which, rows of one number have one time.
+        newest: The newest event before those of the file, which stay after it; None: there is none.
+        beside: How many rows of the file are before these, and after them.
 
     Returns:
         The same rows with those columns; rows without an event time have no calendar.
@@ -34,7 +46,7 @@ def with_made(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, 
         return frame
     added: dict[str, pd.Series] = {}
     if reading.arrival is not None:
-        added[reading.arrival] = made_times(frame, reading.order, last=arrives)
+        added[reading.arrival] = made_times(frame, reading.order, last=arrives, newest=newest, beside=beside)
     if data.time in frame or data.time in added:
         times = added[data.time] if data.time in added else frame[data.time]
         for name, part in reading.calendar.items():
@@ -42,18 +54,35 @@ def with_made(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, 
     return frame.assign(**added)
 
 
-def made_times(frame: pd.DataFrame, order: str | None, *, last: pd.Timestamp) -> pd.Series:
+def made_times(
+    frame: pd.DataFrame,
+    order: str | None,
+    *,
+    last: pd.Timestamp,
+    newest: pd.Timestamp | None = None,
+    beside: tuple[int, int] = (0, 0),
+) -> pd.Series:
     """Times of rows of which only the order is known: `last`, and a millisecond less for each place before.
+
+    Where that would not be after `newest`, they are spread between it and `last`, or follow it a microsecond apart.
 
     Args:
         frame: Rows in the order of their file.
         order: The column that says which is before which, none missing; rows of one number share a time. None: the
             order of the file.
-        last: The last one.
+        last: The last one of the file.
+        newest: The time that all are after; None: there is none.
+        beside: How many rows of the file are before these, and after them.
     """
     place = np.arange(len(frame)) if order is None else frame[order].rank(method="dense").to_numpy() - 1
-    before = (place.max(initial=0) - place) * APART
-    return pd.Series(last - before, index=frame.index).dt.as_unit("us")
+    before, after = beside
+    most = place.max(initial=0)
+    rows = before + int(most) + 1 + after
+    if newest is None or last - (rows - 1) * APART > newest:
+        times = last - (after + most - place) * APART
+    else:  # counted from the newest, as the parts of a large file arrive one after the other
+        times = newest + (before + place + 1) * max((last - newest) // rows, CLOSEST).floor("us")
+    return pd.Series(times, index=frame.index).dt.as_unit("us")
 
 
 @dataclass(frozen=True)
