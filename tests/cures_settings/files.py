@@ -80,6 +80,16 @@ def in_pieces(asked: Asked) -> None:
         assert next(landed).outcome in ("landed", "already")
 
 
+def repeated(asked: Asked) -> None:
+    """A large file of equal rows."""
+    workspace, file = asked.desk.workspace, asked.folder / "rows.csv"
+    suite = workspace.paths.root / workspace.params.data.suite
+    suite.write_text('{"name": "none", "expectations": []}', encoding="utf-8")
+    file.write_bytes(lines(*[ROW.format("2024-10-20T10:00:00Z")] * 1000))
+    large = large_file(workspace, file)
+    assert [*take_in(workspace, file, now=NOW, labels=False, correction=False, large=large)]
+
+
 ROW = "{},1,0.5,0.5,0.5,a,1.5"
 PLAIN = lines(ROW.format("2024-10-20T10:00:00Z"))
 TWICE = lines(*(f"2024-10-27T02:30:00,{number},0.5,0.5,0.5,a,1.5,{clock}" for number, clock in ((1, "A"), (2, "B"))),
@@ -113,4 +123,6 @@ FILES = (
     Case("{} landed before in different pieces (such as batch {}): batches.piece_mb or pyarrow has "
          "changed since; undo that change", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
+    Case("remove repeated rows, or land larger pieces, or the whole file at once, with a higher batches.piece_mb",
+         {"batches.piece_mb": 0.004, "data.key": []}, ({"batches.piece_mb": 1.0},), repeated),
 )  # fmt: skip

@@ -138,6 +138,25 @@ class TestAFileInPieces:
         assert rows["at"].max() == desk.day(DAYS)
         assert (rows["at"].diff().dropna() == APART).all()
 
+    def test_with_equal_pieces_is_refused_where_rows_have_no_key(self, desk: Desk) -> None:
+        desk = with_params(desk, data={**desk.workspace.params.data.model_dump(), "key": ()})
+        path = file_of(desk, pd.concat([desk.rows(0, DAYS).iloc[[0]]] * 1000))
+
+        with pytest.raises(BadInputError, match=r"batches\.piece_mb"):
+            hand_in(desk, path)
+        assert tree(desk) == {}
+
+    def test_with_equal_pieces_is_known_where_an_earlier_version_landed_it(self, desk: Desk) -> None:
+        desk = with_params(desk, data={**desk.workspace.params.data.model_dump(), "key": ()})
+        path = file_of(desk, pd.concat([desk.rows(0, DAYS).iloc[[0]]] * 1000))
+        large = large_file(desk.workspace, path)
+        assert large is not None
+        params = desk.workspace.params
+        for piece in {piece.content: piece for piece in large.pieces()}.values():
+            land_batch(piece, workspace=desk.workspace.paths, data=params.data, now=desk.day(DAYS), correction=False)
+
+        assert {each.outcome for each in hand_in(desk, path)} == {"already"}
+
     @pytest.mark.parametrize("seconds", [0, 0.01, 1])
     def test_whose_times_are_made_as_it_lands_follows_the_file_before(self, tmp_path: Path, seconds: float) -> None:
         desk = with_params(fresh(tmp_path / "made"), reading={"arrival": "at"})

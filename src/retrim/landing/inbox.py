@@ -94,6 +94,8 @@ def take_in(
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))
+    if not labels:
+        _refuse_equal_pieces(path, large, workspace.params.data, landed={batch.digest for batch in landed})
     for piece in large.pieces():
         part = piece.part
         if correction and now is None:
@@ -105,6 +107,20 @@ def take_in(
         yield _told(workspace, taken, now=at)
         if part.number == 1 and taken.outcome == "quarantined" and _is_no_table(taken):
             return
+
+
+def _refuse_equal_pieces(path: Path, large: LargeFile, data: DataParams, *, landed: set[str]) -> None:
+    """Refuses a file two of whose pieces have the same bytes: they land once. With a key their rows are the same ones.
+
+    Raises:
+        BadInputError: It has such pieces, which have not all landed before.
+    """
+    again = len(large.digests) - len(set(large.digests))
+    if again and not data.key and not landed.issuperset(large.digests):
+        raise BadInputError(
+            f"{path} has {again} pieces that repeat an earlier one, whose rows would land only once; remove repeated "
+            "rows, or land larger pieces, or the whole file at once, with a higher batches.piece_mb"
+        )
 
 
 def _told(workspace: Workspace, landed: Landed, *, now: pd.Timestamp | None) -> Landed:
