@@ -49,6 +49,14 @@ def test_a_correction_replaces_rows_with_its_keys(counter: Counter) -> None:
     assert counter.table()["price"].to_dict() == {"1": 7.0, "2": 8.0}
 
 
+def test_a_correction_says_how_many_of_its_rows_are_new(counter: Counter) -> None:
+    counter.land(GOOD)
+    corrected = counter.land(GOOD + NEXT.splitlines()[1], correction=True)
+
+    assert corrected.notes == ("1 of 3 rows had not landed before, so they correct nothing and were added",)
+    assert counter.land(GOOD.replace("9.5", "7"), correction=True).notes == ()
+
+
 def test_rows_without_a_key_are_named_by_batch_and_number(counter: Counter, shop_keyless: DataParams) -> None:
     counter.data = shop_keyless
     landed = counter.land(GOOD)
