@@ -157,7 +157,8 @@ class TestAFileInPieces:
 
         assert {each.outcome for each in hand_in(desk, path)} == {"already"}
 
-    @pytest.mark.parametrize("seconds", [0, 0.01, 1])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("seconds", [0, 1])
     def test_whose_times_are_made_as_it_lands_follows_the_file_before(self, tmp_path: Path, seconds: float) -> None:
         desk = with_params(fresh(tmp_path / "made"), reading={"arrival": "at"})
         frame = desk.rows(0, DAYS).drop(columns="at")
