@@ -123,6 +123,6 @@ FILES = (
     Case("{} landed before in different pieces (such as batch {}): batches.piece_mb or pyarrow has "
          "changed since; undo that change", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
-    Case("remove repeated rows, or land larger pieces, or the whole file at once, with a higher batches.piece_mb",
+    Case("remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a whole",
          {"batches.piece_mb": 0.004, "data.key": []}, ({"batches.piece_mb": 1.0},), repeated),
 )  # fmt: skip

@@ -53,7 +53,7 @@ def test_a_correction_says_how_many_of_its_rows_are_new(counter: Counter) -> Non
     counter.land(GOOD)
     corrected = counter.land(GOOD + NEXT.splitlines()[1], correction=True)
 
-    assert corrected.notes == ("1 of 3 rows had not landed before, so they correct nothing and were added",)
+    assert corrected.notes == ("1 of 3 rows had not landed before; they were added, as there was nothing to correct",)
     assert counter.land(GOOD.replace("9.5", "7"), correction=True).notes == ()
 
 

@@ -532,7 +532,7 @@ class Landed:
         faults: Why the batch was quarantined or is suspicious; for a released batch, the faults that were overridden.
         verdict: Verdict of this inspection; None if the batch was not inspected.
         part: For a chunk of a large file: which one. Its faults name rows of that file.
-        notes: Expectations skipped without their column; rows a correction adds.
+        notes: Expectations that were skipped because their column is gone; how many rows a correction added.
     """
 
     outcome: Outcome
@@ -789,7 +789,7 @@ def _land(
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
         why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
-            notes = (*notes, f"{new} of {rows} {kind} had not landed before, so they correct nothing and were added")
+            notes = (*notes, f"{new} of {rows} {kind} had not landed before; they were added, as there was nothing to correct")
         landed = _write(
             landing, (kind, data, of), frame, digest, now=now, correction=correction, released="", suspicious=why
         )

@@ -37,14 +37,14 @@ class QuarantinedBatch:
         kind: What it was to land as: `rows` or `labels`.
         correction: Whether it was to land as a correction.
         file: Name of the source file.
-        of: SHA-256 of its large file; empty if it is not a chunk.
-        beside: Rows there before and after it.
+        of: SHA-256 of the large file that it is a chunk of; empty if it is not a chunk.
+        beside: Number of rows of that file before and after it.
         size: Size, in bytes.
         arrived: When it arrived, UTC.
         state: `held`; `released` or `dropped` by a person; `landed`: the same bytes were accepted later.
         by: Who released or dropped it; empty if nobody did.
-        reason: Why; empty while it is held.
-        closed: When that was; None while it is held.
+        reason: Why it was released or dropped; empty while it is held.
+        closed: When it was released, dropped or accepted; None while it is held.
         faults: What is wrong with the batch.
     """
 
