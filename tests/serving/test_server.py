@@ -216,6 +216,16 @@ def test_what_is_no_row_is_refused_and_not_an_error_of_the_server(body: bytes, c
         assert json.loads(said)["detail"]
 
 
+@pytest.mark.parametrize("path", ["/predict", "/explain", "/labels"])
+def test_json_that_is_nested_too_deep_is_refused(path: str, client: Client) -> None:
+    nested = "[" * 1000 + "]" * 1000
+    for body in (nested, json.dumps(plain({"level": "deep"})).replace('"deep"', nested)):
+        status, said = client.ask("POST", path, body.encode(), content_type="application/json")
+
+        assert status == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert json.loads(said)["detail"]
+
+
 def test_requests_are_bounded_in_rows_bytes_and_form(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_rows, "MOST_ROWS", 2)
     rows, _ = client.json("/predict", [plain({})] * 3)

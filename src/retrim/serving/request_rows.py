@@ -21,6 +21,8 @@ MOST_BYTES = 16 << 20
 """Of a body: 10,000 rows of 100 columns fit."""
 MOST_ROWS = 10_000
 """Of a request: a tenth of a second for 300 trees, while others wait. `retrim predict` takes any number."""
+DEEPEST = 254
+"""Levels of arrays and objects that orjson writes."""
 ARROW = "application/vnd.apache.arrow.stream"
 Asked = tuple[bytes, bool, str]
 """A request: its body, whether that is Arrow, and its id."""
@@ -74,7 +76,7 @@ def lines_of_json(body: bytes) -> bytes:
     found = [_no_object(number, row) for number, row in enumerate(rows) if not isinstance(row, dict)]
     if found:
         raise WrongRequestError(found)
-    return b"\n".join(orjson.dumps(row) for row in rows)
+    return b"\n".join(map(_as_json, rows))
 
 
 def _rows(body: bytes) -> list[Any]:
@@ -87,8 +89,16 @@ def _rows(body: bytes) -> list[Any]:
     return rows
 
 
+def _as_json(value: Any) -> bytes:
+    """A part of a request as JSON: more levels can be read than written."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise wrong(f"nests arrays and objects at most {DEEPEST} deep") from error
+
+
 def _no_object(number: int, row: Any) -> WrongCell:
-    return WrongCell(number, None, orjson.dumps(row).decode()[:LONGEST], "is an object: {column: value}")
+    return WrongCell(number, None, _as_json(row).decode()[:LONGEST], "is an object: {column: value}")
 
 
 def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> LoadedRows:
@@ -132,7 +142,7 @@ def _column(
     allowed = (int, float, str) if is_number else (int, str)
     for number, value in enumerate(values):
         if value is not None and (not isinstance(value, allowed) or (is_number and isinstance(value, bool))):
-            text = orjson.dumps(value).decode()[:LONGEST]
+            text = _as_json(value).decode()[:LONGEST]
             found.append(WrongCell(number, name, text, "is text" if kind is None else rule_of(name, kind, reading)))
     if found:
         return pa.nulls(len(values))
