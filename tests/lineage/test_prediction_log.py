@@ -111,6 +111,27 @@ def test_no_stored_file_is_overwritten_where_an_earlier_one_is_gone(
     assert log.all_keys(1) == ["c", "d", "e"]
 
 
+def test_files_are_listed_no_more_often_for_many_months(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[str] = []
+    parts = PredictionLog._parts
+    monkeypatch.setattr(PredictionLog, "_parts", lambda log, folder: listed.append(folder) or parts(log, folder))
+    counts = []
+    for months in (1, 5):
+        before = len(listed)
+        log.add(1, pa.concat_tables(rows([f"{months} {month}"], day=31 * month) for month in range(months)))
+        counts.append(len(listed) - before)
+
+    assert counts[0] == counts[1]
+    assert len(log.all_keys(1)) == 6
+
+
+def test_rows_are_parted_by_their_months(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MONTHS_AT_ONCE", 2)
+    every = pa.concat_tables(rows([f"{day}"], day=day) for day in (70, 0, 40, 1))
+
+    assert [part["key"].to_pylist() for part in module.in_parts(every)] == [["0", "40", "1"], ["70"]]
+
+
 class Listing(MemoryFileSystem):  # type: ignore[misc]
     """Keeps what it listed until it is told to look again, as those of object stores do."""
 

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from retrim.adapters.mlflow_server import HOST
 from retrim.adapters.store import Store
 from retrim.checking.score import recompute
+from retrim.lineage import prediction_log
 from retrim.lineage.prediction_log import SERVED, PredictionLog
 from retrim.release.release import rollback
 from retrim.serving import request_log, served
@@ -210,6 +211,31 @@ def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(des
     assert (before, predictions.all_keys(1)) == ([], ["a"])
 
 
+def test_what_is_not_stored_in_time_at_a_stop_is_left_to_the_next_server(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
+    months: list[int] = []
+    add = PredictionLog.add
+    monkeypatch.setattr(PredictionLog, "add", lambda log, *given: months.append(0) or add(log, *given))
+    monkeypatch.setattr(prediction_log, "MONTHS_AT_ONCE", 1)
+    monkeypatch.setattr(request_log, "CLOSE_SECONDS", 2)
+    monkeypatch.setattr(request_log, "monotonic", lambda: float(len(months)))  # a month takes a second
+    first = RequestLog(folder, predictions, is_durable=False)
+    month = 31 * 24 * 3600 * 10**6
+    first.add((1, "r", 0, [(f"{n}", n * month, 1.0, None, None, None, None, None) for n in range(4)]))
+    first.close()
+    in_time, left = predictions.all_keys(1), list(folder.iterdir())
+    second = RequestLog(folder, predictions, is_durable=False)
+    second.store()
+    stored = predictions.all_keys(1)
+    second.close()
+
+    assert (in_time, len(left)) == (["0", "1"], 1)
+    assert stored == ["0", "1", "2", "3"]
+    assert list(folder.iterdir()) == []
+
+
 def test_a_line_that_a_full_disk_cut_does_not_spoil_the_next(desk: Desk) -> None:
     folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
     log = RequestLog(folder, predictions, is_durable=False)
@@ -370,6 +396,7 @@ def test_a_kill_under_load_tears_no_row_and_loses_no_answer(tmp_path: Path) -> N
         process.wait(timeout=30)
     predictions = PredictionLog(str(tmp_path / "p"), "m", tmp_path / "lock")
     log = RequestLog(tmp_path / "requests", predictions, is_durable=False)
+    log.store()
     log.close()
     stored = predictions.since(None, most=10**6)["request_id"].tolist()
 

@@ -64,6 +64,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 SERVED: Role = "request"
 """What stands for the batch of a row that a request brought: its features are kept nowhere."""
 ROWS, ROW_GROUP = 1 << 17, 1 << 13
+MONTHS_AT_ONCE = 120
+"""Each has a file to write: others wait for the lock no longer than for these."""
 Moments = tuple[pd.Timestamp, pd.Timestamp]
 NONE = pd.Timestamp(0, tz="UTC")
 
@@ -178,16 +180,18 @@ class PredictionLog:
             known = self.predicted(version, rows["key"])
             fresh = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=pa.array(sorted(known), pa.string()))))
             fresh = fresh.cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
-            months = pc.strftime(fresh["event_time"], format="%Y-%m")
+            files: dict[str, list[str]] = {}
+            for name in self._files(version, None):
+                files.setdefault(_part(name, "month"), []).append(name)
+            months = _months_of(fresh)
             for month in pc.unique(months).sort().to_pylist():
-                self._append(version, month, fresh.filter(pc.equal(months, month)))
+                self._append(version, month, files.get(month, []), fresh.filter(pc.equal(months, month)))
         return len(fresh)
 
-    def _append(self, version: int, month: str, rows: pa.Table) -> None:
+    def _append(self, version: int, month: str, names: list[str], rows: pa.Table) -> None:
         """Fills the last file of a month, then begins others; each write is whole and adds rows only."""
         system, root = self._opened()
         folder = f"{root}/version={version}/month={month}"
-        names = self._files(version, (month, month))
         number = int(Path(names[-1]).stem.removeprefix("part-")) + 1 if names else 0
         if names:
             last = self._read_file(names[-1])
@@ -471,6 +475,18 @@ class PredictionLog:
         with self.lock.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def in_parts(rows: pa.Table) -> Iterator[pa.Table]:
+    """Rows of a few months at a time: between two of them, others write and the writer may stop."""
+    months = _months_of(rows)
+    there = pc.unique(months).sort()
+    for start in range(0, len(there), MONTHS_AT_ONCE):
+        yield rows.filter(pc.is_in(months, value_set=there.slice(start, MONTHS_AT_ONCE)))
+
+
+def _months_of(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.strftime(rows["event_time"], format="%Y-%m")
 
 
 def _counted(column: pa.ChunkedArray) -> dict[Any, int]:

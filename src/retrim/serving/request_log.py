@@ -10,6 +10,7 @@ data set once, however often a file is read.
 
 import fcntl
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -24,7 +26,7 @@ import pyarrow as pa
 
 from retrim.errors import RetrimError
 from retrim.files import make_private_folder, open_private
-from retrim.lineage.prediction_log import ROLES, SCHEMA, SERVED, PredictionLog, Role
+from retrim.lineage.prediction_log import ROLES, SCHEMA, SERVED, PredictionLog, Role, in_parts
 from retrim.serving.served import RowAnswer
 
 LOGGER = logging.getLogger("retrim.serve")
@@ -32,6 +34,8 @@ SYNC_SECONDS = 1
 """After which a line survives a power cut."""
 STORE_SECONDS = 10
 """After which a prediction is in the data set: each time the month's file is written anew."""
+CLOSE_SECONDS = 5
+"""After which a server that is stopped begins to store no more months, and leaves the rest to the next one."""
 LINES_AT_ONCE = 1_000
 SUFFIX = ".jsonl"
 STORED = len(RowAnswer.__annotations__) - 1
@@ -51,7 +55,7 @@ class RequestLog:
 
     def __init__(self, folder: Path, predictions: PredictionLog, *, is_durable: bool) -> None:
         self._folder, self._predictions, self._is_durable = folder, predictions, is_durable
-        self._lock, self._over = threading.Lock(), threading.Event()
+        self._lock, self._over, self._until = threading.Lock(), threading.Event(), math.inf
         make_private_folder(folder)
         self._file, self._synced = self._fresh(), 0
         self._thread = threading.Thread(target=self._work, name="request log", daemon=True)
@@ -77,7 +81,8 @@ class RequestLog:
                 os.fsync(self._file)
 
     def close(self) -> None:
-        """Moves all that is kept into the data set."""
+        """Moves what is kept into the data set; what takes longer than `CLOSE_SECONDS` stays for the next server."""
+        self._until = monotonic() + CLOSE_SECONDS
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -96,7 +101,8 @@ class RequestLog:
                 full, self._file, self._synced = self._file, self._fresh(), 0
                 os.close(full)
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            self._take(path)
+            if monotonic() < self._until:
+                self._take(path)
 
     def _work(self) -> None:
         seconds = STORE_SECONDS - 1  # what others left behind is moved soon
@@ -139,7 +145,10 @@ class RequestLog:
         with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for (version, role), rows in read_lines(file).items():
-                self._predictions.of_role(role).add(version, rows)
+                for part in in_parts(rows):
+                    if monotonic() >= self._until:
+                        return
+                    self._predictions.of_role(role).add(version, part)
             path.unlink()
 
 
