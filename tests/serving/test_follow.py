@@ -333,12 +333,12 @@ from types import SimpleNamespace
 from retrim.adapters.mlflow_server import bind
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.lineage.tokens import Doorkeeper
-from retrim.serving import request_log, server
+from retrim.serving import connections, request_log, server
 from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import RequestLog
 from retrim.serving.server import Serving, run_server
 from tests.builders.answering import Answering
-request_log.STORE_SECONDS, server.MOST_CONNECTIONS = 2, 8
+request_log.STORE_SECONDS, server.MOST_CONNECTIONS, connections.HEAD_SECONDS = 2, 8, float(sys.argv[3])
 folder = Path(sys.argv[2])
 log = RequestLog(folder / "requests", PredictionLog(str(folder / "p"), "m", folder / "lock"), is_durable=False)
 log.start()
@@ -346,10 +346,10 @@ run_server({"m": Serving(Answering(), Doorkeeper(folder / "none"), log.add, prin
 """
 
 
-def begun(folder: Path) -> tuple["subprocess.Popen[bytes]", Client]:
+def begun(folder: Path, head_seconds: float = SECONDS) -> tuple["subprocess.Popen[bytes]", Client]:
     """A server in a process of its own, once it is up."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", PROCESS, str(port), str(folder)], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-c", PROCESS, str(port), str(folder), str(head_seconds)], cwd=ROOT)
     client, until = Client(port, None), time.monotonic() + 120  # type: ignore[arg-type]
     while time.monotonic() < until:
         try:
@@ -368,15 +368,47 @@ def test_more_connections_than_it_has_room_for_are_turned_away(tmp_path: Path) -
         with ExitStack() as held:
             for _ in range(8):
                 held.enter_context(socket.create_connection((HOST, client.port), timeout=SECONDS))
-            turned_away = client.ask("GET", "/health")[0]
+            turned_away, said = client.json("/ready")
+            health = client.ask("GET", "/health")[0]
         until = time.monotonic() + SECONDS
-        while (after := client.ask("GET", "/health")[0]) != HTTPStatus.OK and time.monotonic() < until:
+        while (after := client.ask("GET", "/ready")[0]) != HTTPStatus.OK and time.monotonic() < until:
             time.sleep(0.01)
     finally:
         process.kill()
         process.wait(timeout=30)
 
-    assert (turned_away, after) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK)
+    assert (turned_away, health, after) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK, HTTPStatus.OK)
+    assert "connections" in said["detail"][0]["allowed"]
+
+
+@pytest.mark.server
+def test_a_connection_that_keeps_its_headers_back_is_closed(tmp_path: Path) -> None:
+    process, client = begun(tmp_path, head_seconds=0.5)
+    half = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
+    slow = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n"
+    try:
+        with ExitStack() as held:
+            connections = [
+                held.enter_context(socket.create_connection((HOST, client.port), timeout=SECONDS)) for _ in range(4)
+            ]
+            slowly, silent, begins, again = connections
+            slowly.sendall(slow)  # a body may take longer
+            begins.sendall(half)
+            again.sendall(half + b"\r\n")
+            answered = b""
+            while not answered.endswith(b"}") and (part := again.recv(1 << 12)):
+                answered += part
+            again.sendall(half)
+            closed = [each.recv(1 << 12) for each in (silent, begins, again)]
+            slowly.sendall(b"{}")
+            answered_slowly = slowly.recv(1 << 12)
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert closed == [b"", b"", b""]
+    assert answered_slowly.startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.server

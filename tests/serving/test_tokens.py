@@ -3,6 +3,7 @@
 import datetime as dt
 import http.client
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from retrim.adapters.mlflow_server import HOST
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.lineage.tokens import Doorkeeper, add_token, read_tokens, remove_token
 from retrim.serving import server
@@ -98,6 +100,16 @@ def test_where_others_can_connect_nobody_is_answered_without_a_token(desk: Desk)
     with running(serving) as client:
         assert client.json("/predict", ROW)[0] == HTTPStatus.UNAUTHORIZED
         assert client.json("/health")[0] == HTTPStatus.OK
+
+
+def test_the_body_of_who_may_not_ask_is_not_waited_for(desk: Desk) -> None:
+    serving = serving_of(desk)
+    serving.is_local = False
+    head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n"
+    with running(serving) as client, socket.create_connection((HOST, client.port), timeout=server.SECONDS / 2) as asks:
+        asks.sendall(head)
+
+        assert asks.recv(1 << 12).startswith(b"HTTP/1.1 401 ")
 
 
 @pytest.mark.parametrize("held", ["[", "{", "3", '["a"]', '[{"name": "a"}]', '[{"name": "a", "scopes": 3}]'])

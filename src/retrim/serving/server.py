@@ -54,7 +54,7 @@ if TYPE_CHECKING:  # what lands is needed once labels come, and the routes once 
 SECONDS = 30
 """That a request may take: to arrive, and to be answered."""
 MOST_CONNECTIONS = 256
-"""Beyond them the answer is 503 at once: each may hold a body of `MOST_BYTES`."""
+"""With as many the answer is 503 at once, but for /health: each may hold a body of `MOST_BYTES`."""
 GRACE_SECONDS = 5
 """For requests that are under way when the server is stopped."""
 WAITING = 64
@@ -477,10 +477,11 @@ class Front:
             return
         began, (prefix, _, path) = perf_counter(), scope["path"].rpartition("/")
         serving = self._by_prefix.get(prefix)
-        if path == "predict" and serving is not None and scope["method"] == "POST" and not scope["query_string"]:
+        is_plain = path == "predict" and scope["method"] == "POST" and not scope["query_string"]
+        if is_plain and serving is not None and self._may_ask(serving, scope["headers"]):
             first, answer = await self._begin(receive), None
             if first["type"] == "http.request" and not first.get("more_body"):
-                answer = self._answer(serving, scope["headers"], first["body"])
+                answer = self._answer(serving, first["body"])
             if answer is not None:
                 headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode())]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -511,12 +512,20 @@ class Front:
             return {"type": "http.request", "body": b"", "more_body": True}
 
     @staticmethod
-    def _answer(serving: Serving, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+    def _may_ask(serving: Serving, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether the short way may be for a request; its body is waited for only then."""
         for name, value in headers:
             if name == b"content-type" and value != JSON.encode():
-                return None
+                return False
         try:
             serving.check(headers, "predict")
+        except RefusedRequestError:
+            return False  # which the route says
+        return True
+
+    @staticmethod
+    def _answer(serving: Serving, body: bytes) -> bytes | None:
+        try:
             return serving.answer_quickly(body)
         except RefusedRequestError:
             return None  # which the route says
@@ -554,11 +563,15 @@ def run_server(
     """
     import uvicorn
 
+    from retrim.serving.connections import BoundedApp, PromptProtocol
+
     front = Front(models)
+    bounded = BoundedApp(front, MOST_CONNECTIONS)
     prepare = threading.Timer(ROUTES_SECONDS, lambda: front.routes)
     prepare.daemon = True
     config = uvicorn.Config(
-        front,
+        bounded,
+        http=PromptProtocol,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -566,7 +579,6 @@ def run_server(
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=cert,
         ssl_keyfile=key,
@@ -578,6 +590,8 @@ def run_server(
             f"TLS cannot use the certificate {cert} with the key {key}: {error}; pass a certificate with --cert and "
             "its private key with --key, both in PEM format"
         ) from error
+    server = uvicorn.Server(config)
+    bounded.connections = server.server_state.connections
     prepare.start()
     with nullcontext() if beside is None else beside(front):
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
