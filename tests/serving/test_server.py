@@ -2,10 +2,12 @@
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 
 from retrim.adapters.mlflow_server import HOST, bind
 from retrim.serving import request_rows, routes, server
+from retrim.serving.arrow_stream import unpacked_bytes
 from retrim.serving.one_row import UnusualRowError, bounds_of
 from retrim.serving.predict import predict
 from retrim.serving.request_rows import ARROW, WrongRequestError, rows_of_json
@@ -234,6 +237,50 @@ def test_requests_are_bounded_in_rows_bytes_and_form(client: Client, monkeypatch
 
     assert rows == HTTPStatus.UNPROCESSABLE_ENTITY
     assert (size, form) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_a_stream_is_refused_before_it_unpacks_to_too_much(compression: str, client: Client) -> None:
+    zeros = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([" " * (64 << 20)]))
+    for column in (pa.array(np.zeros(8 << 20)), zeros):
+        body = packed(pa.table({"level": column}), compression)
+        before = pa.default_memory_pool().max_memory()
+        status, said = client.ask("POST", "/predict", body, content_type=ARROW)
+
+        assert len(body) < 1 << 20
+        assert status == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert "after decompression" in json.loads(said)["detail"][0]["allowed"]
+        assert pa.default_memory_pool().max_memory() == before
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_a_compressed_stream_gets_what_a_plain_one_gets(compression: str, desks: dict[str, Desk]) -> None:
+    table = pa.Table.from_pandas(new_rows(desks["regression"]), preserve_index=False)
+    with running(serving_of(desks["regression"])) as client:
+        answers = [
+            client.ask("POST", "/predict", packed(table, kind), content_type=ARROW)[1] for kind in (compression, None)
+        ]
+    first, second = (pa.ipc.open_stream(answer).read_all().drop(["request_id"]) for answer in answers)
+
+    assert first.equals(second)
+    assert len(first) == len(table)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_stream_with_torn_bytes_is_read_or_refused(torn: list[tuple[int, int]]) -> None:
+    table = pa.table({"level": np.arange(300.0), "group": pa.array(["a", "b", "c"] * 100).dictionary_encode()})
+    body = bytearray(packed(table, "zstd"))
+    for place, byte in torn:
+        body[place % len(body)] = byte
+    with suppress(pa.ArrowException, OSError, ValueError, struct.error):
+        assert unpacked_bytes(bytes(body)) >= 0
+
+
+def packed(table: pa.Table, compression: str | None) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def test_a_request_that_does_not_arrive_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Rows of a request, JSON or Arrow, as the reader of rows to predict takes them; and what is wrong with them."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -12,6 +13,7 @@ import pyarrow as pa
 from retrim.errors import BadInputError
 from retrim.reading.container import without_views
 from retrim.reading.table import rule_of
+from retrim.serving.arrow_stream import unpacked_bytes
 from retrim.serving.checked_rows import BREAKS, LONGEST, NeededColumns, lacking_columns
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
@@ -168,17 +170,17 @@ def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> 
     """
     batches, rows, size = [], 0, 0
     try:
+        _refuse_size(unpacked_bytes(body))
         with pa.ipc.open_stream(BytesIO(body), options=pa.ipc.IpcReadOptions(use_threads=False)) as stream:
             for batch in stream:
                 rows, size = rows + len(batch), size + batch.nbytes
                 _refuse_count(rows, least=0)
-                if size > MOST_BYTES:
-                    raise wrong(f"has at most {MOST_BYTES:,} bytes after decompression")
+                _refuse_size(size)
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, stream.schema)
         names = table.column_names  # fails where one is not UTF-8
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise wrong("is an Arrow IPC stream", " ".join(str(error).split())[:LONGEST]) from error
     _refuse_count(rows)
     lacking = lacking_columns(names, needs, reading)
@@ -190,6 +192,11 @@ def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> 
 def _refuse_count(rows: int, *, least: int = 1) -> None:
     if not least <= rows <= MOST_ROWS:
         raise wrong(f"has 1 to {MOST_ROWS:,} rows", f"{rows} rows")
+
+
+def _refuse_size(size: int) -> None:
+    if size > MOST_BYTES:
+        raise wrong(f"has at most {MOST_BYTES:,} bytes after decompression")
 
 
 def rejected_cells(rejected: pa.Table) -> list[WrongCell]:
