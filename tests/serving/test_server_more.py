@@ -1,16 +1,22 @@
 """What a server says beside predictions: why, figures; and the answers that it lands."""
 
 import re
+import threading
 from http import HTTPStatus
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
+from retrim.landing.ingest import Landed
+from retrim.serving import server
 from retrim.serving.predict import predict
 from tests.builders.desk import Desk, make_desk
 from tests.builders.http_client import Client, running, serving_of
+from tests.builders.served import SECONDS
+from tests.builders.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +72,56 @@ def test_labels_land_and_join_their_rows(desk: Desk) -> None:
     assert joined["outcome"].tolist() == rows["outcome"].tolist()
     assert (wrong, broken) == (HTTPStatus.UNPROCESSABLE_ENTITY,) * 2
     assert "quarantine" in told["detail"][0]["value"]
+
+
+def test_predictions_do_not_wait_for_labels_that_land(desk: Desk) -> None:
+    landing, go_on = threading.Event(), threading.Event()
+    serving = serving_of(desk)
+
+    def land(_: bytes) -> Landed:
+        landing.set()
+        go_on.wait(SECONDS)
+        raise BadInputError("a test")
+
+    serving.land = land
+    with running(serving) as client:
+        labels = threading.Thread(target=client.json, args=("/labels", [{"number": 1, "outcome": 1}]))
+        labels.start()
+        try:
+            assert landing.wait(SECONDS)
+            status = [client.json(path, [ROW, ROW])[0] for path in ("/predict", "/explain")]
+            figured = client.ask("GET", "/metrics")[0]
+            no_job = client.ask("GET", "/jobs/1")[0]
+        finally:
+            go_on.set()
+            labels.join()
+
+    assert status == [HTTPStatus.OK, HTTPStatus.OK]
+    assert (figured, no_job) == (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
+
+
+def test_labels_that_land_too_late_for_an_answer_are_said_to_land_still(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, landed = threading.Event(), []
+    serving = serving_of(desk)
+
+    def land(body: bytes) -> Landed:
+        go_on.wait(SECONDS)
+        landed.append(body)
+        raise BadInputError("a test")
+
+    serving.land = land
+    with running(serving) as client:
+        monkeypatch.setattr(server, "SECONDS", 0.2)
+        status, said = client.json("/labels", [{"number": 1, "outcome": 1}])
+        before = list(landed)
+        go_on.set()
+        until(lambda: landed)
+
+    assert status == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "may still land" in said["detail"][0]["allowed"]
+    assert before == []
 
 
 def test_figures_count_requests_and_say_what_is_live(desk: Desk) -> None:

@@ -20,6 +20,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 import pandas as pd
@@ -35,6 +36,8 @@ DISTRIBUTION = (
     "unique_value_count", "proportion_of_unique", "proportion_of_non_null",
 )  # fmt: skip
 CURE = "correct the rows at their source, or land the batch anyway: retrim batch release ID --reason WHY"
+ONE_SUITE = Lock()
+"""Great Expectations keeps what it is at for the whole process, so threads take turns."""
 NUMBER = "number"
 FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
 
@@ -127,7 +130,9 @@ def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, _Broken]:
     """The expectations that do not hold, by their number in the suite."""
     if not suite.expectations:
         return {}
-    answered = list(zip(_results(frame, suite), suite.expectations, strict=True))
+    with ONE_SUITE:
+        results = _results(frame, suite)
+    answered = list(zip(results, suite.expectations, strict=True))
     # A bound cannot be computed on a column of another type; the type's own fault says it better.
     mistyped = {one.arguments.column for result, one in answered if "of_type" in one.type and not result.success}
     broken = {}

@@ -6,7 +6,6 @@ A plain row of a request takes the short way of `one_row`, and comes here only i
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -38,8 +37,6 @@ LONGEST = 200
 BREAKS = "breaks the rule: "
 """What the reason of a rejected cell begins with."""
 NOT_TEXT = "\ufffd"
-ONE_SUITE = Lock()
-"""Great Expectations keeps what it is at for the whole process, so threads take turns."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +136,7 @@ def check_rows(
             reject(name, pc.is_null(there, nan_is_null=True).to_numpy(), cells, "is not blank")
     frame = _with_calendar(pd.DataFrame(columns), needs, reading)
     asked = for_columns(needs.suite, frame.columns)
-    with ONE_SUITE:
-        broken = breaks(frame, asked) if len(frame) else {}
+    broken = breaks(frame, asked) if len(frame) else {}
     for number, places in broken.items():
         expectation = asked.expectations[number]
         about = sorted(expectation.columns)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ from retrim import __version__
 from retrim.lineage.tokens import Scope
 from retrim.serving.request_rows import ARROW, MOST_BYTES, MOST_ROWS, WrongRequestError
 from retrim.serving.served import ServedVersion
-from retrim.serving.server import DEGRADED, JSON, SECONDS, RefusedRequestError, Serving, by_prefix
+from retrim.serving.server import DEGRADED, JSON, SECONDS, RefusedRequestError, Serving, Turns, by_prefix
 from retrim.table.data import ColumnType
 
 LEFT = 499
@@ -81,41 +82,43 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
             said = f"the content type {kind[:100]!r} is not supported; send {JSON} or {ARROW}"
             raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
         body, version = await read_body(request), request.query_params.get("version")
-        answer = await serving.in_turn(lambda: serving.answer(body, as_arrow=kind == ARROW, version=version))
+        answer = await serving.answers.take(lambda: serving.answer(body, as_arrow=kind == ARROW, version=version))
         return Response(answer, media_type=kind)
 
-    async def json_in_turn(request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
+    async def json_in_turn(turns: Turns, request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
         serving.check(request.headers.raw, scope)
         body = await read_body(request)
-        return Response(await serving.in_turn(lambda: work(body)), media_type=JSON)
+        return Response(await turns.take(lambda: work(body)), media_type=JSON)
 
     @routes.post("/explain", summary="Explain what each feature adds to the raw score of each row")
     async def explain(request: Request) -> Response:
         """Rows as JSON, as for /predict; ?version=N selects a version."""
         version = request.query_params.get("version")
-        return await json_in_turn(request, "predict", lambda body: serving.explain(body, version=version))
+        explain = partial(serving.explain, version=version)
+        return await json_in_turn(serving.answers, request, "predict", explain)
 
     @routes.post("/labels", summary="Land labels of rows")
     async def labels(request: Request) -> Response:
         """An array of objects with the table's key, the label and, if the table has one, the label time."""
-        return await json_in_turn(request, "label", serving.take_labels)
+        return await json_in_turn(serving.labels, request, "label", serving.take_labels)
 
     @routes.post("/jobs", summary="Predict the rows of a file or an address")
     async def ask_for_job(request: Request) -> Response:
         """An object with `in`, `out` and, for a version that is not live, `version`; /jobs/ID shows the progress."""
         serving.check(request.headers.raw, "operate")
         body = await read_body(request)
-        return Response(await serving.in_turn(lambda: serving.take_job(body)), HTTPStatus.ACCEPTED, media_type=JSON)
+        job = await serving.job_requests.take(lambda: serving.take_job(body))
+        return Response(job, HTTPStatus.ACCEPTED, media_type=JSON)
 
     @routes.get("/jobs/{job}", summary="Show the progress of a job")
     async def show_job(request: Request, job: str) -> Response:
         serving.check(request.headers.raw, "operate")
-        return Response(await serving.in_turn(lambda: serving.show_job(job)), media_type=JSON)
+        return Response(await serving.job_requests.take(lambda: serving.show_job(job)), media_type=JSON)
 
     @routes.get("/metrics", summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         serving.check(request.headers.raw, "read")
-        return Response(await serving.in_turn(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
+        return Response(await serving.answers.take(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/health", summary="Whether the process is running")
     async def health() -> Response:

@@ -58,7 +58,7 @@ MOST_CONNECTIONS = 256
 GRACE_SECONDS = 5
 """For requests that are under way when the server is stopped."""
 WAITING = 64
-"""Requests of many rows that may wait for their turn; they are answered one at a time."""
+"""Requests of a kind that may wait for their turn; they are answered one at a time."""
 JSON = "application/json"
 MOST_VERSIONS = 4
 """Versions other than the live one that are held ready; the one that was not asked for longest goes."""
@@ -152,6 +152,37 @@ class RequestAnswer:
         return bytes(sink.getvalue())
 
 
+class Turns:
+    """Does what takes longer, one at a time and beside the requests of one row.
+
+    Args:
+        name: Of the thread.
+        late: What is said of a request that took too long, and what to do.
+    """
+
+    def __init__(self, name: str, late: str) -> None:
+        self._thread, self._late, self._waiting = ThreadPoolExecutor(1, name), late, 0
+
+    async def take(self, work: Callable[[], bytes]) -> bytes:
+        """Does a piece of work; one that has begun goes on to its end, also when it is too late for an answer.
+
+        Raises:
+            RefusedRequestError: Too many wait, or it took too long.
+        """
+        if self._waiting >= WAITING:
+            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting; try again later")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except TimeoutError:
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"the request was not answered within {SECONDS} s; {self._late}"
+            ) from None
+        finally:
+            self._waiting -= 1
+
+
 class Serving:
     """What a server answers with about one model, and how.
 
@@ -184,9 +215,12 @@ class Serving:
         self.behind: str | None = None
         self.canary: CanaryAnswers | None = None
         self.jobs: Jobs | None = None
-        self.waiting = 0
         self._others: OrderedDict[int, ServedVersion] = OrderedDict()
-        self._turns = ThreadPoolExecutor(1, "answers")
+        self.answers = Turns("answers", "send fewer rows, or try again later")
+        self.labels = Turns(
+            "labels", "its labels may still land: send them again later, those that have landed do not land twice"
+        )
+        self.job_requests = Turns("job requests", "try again later")
 
     def swap(self, fresh: ServedVersion) -> None:
         """Lets another version answer from the next request on; this one steps in where that fails."""
@@ -407,26 +441,6 @@ class Serving:
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; see the server's log for the reason"
             ) from error
-
-    async def in_turn(self, work: Callable[[], bytes]) -> bytes:
-        """Does what takes longer, one at a time and beside the requests of one row.
-
-        Raises:
-            RefusedRequestError: Too many wait, or it took too long.
-        """
-        if self.waiting >= WAITING:
-            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting; try again later")
-        self.waiting += 1
-        try:
-            async with asyncio.timeout(SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._turns, work)
-        except TimeoutError:
-            raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"the request was not answered within {SECONDS} s; send fewer rows, or try again later",
-            ) from None
-        finally:
-            self.waiting -= 1
 
 
 def by_prefix(models: Mapping[str, Serving]) -> dict[str, Serving]:
