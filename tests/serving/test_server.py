@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from retrim.adapters.mlflow_server import HOST, bind
 from retrim.serving import request_rows, routes, server
-from retrim.serving.arrow_stream import unpacked_bytes
+from retrim.serving.arrow_stream import unpacked_bytes, written_bytes
 from retrim.serving.one_row import UnusualRowError, bounds_of
 from retrim.serving.predict import predict
 from retrim.serving.request_rows import ARROW, WrongRequestError, rows_of_json
@@ -251,6 +251,27 @@ def test_a_stream_is_refused_before_it_unpacks_to_too_much(compression: str, cli
         assert status == HTTPStatus.UNPROCESSABLE_ENTITY
         assert "after decompression" in json.loads(said)["detail"][0]["allowed"]
         assert pa.default_memory_pool().max_memory() == before
+
+
+def test_a_stream_whose_rows_share_a_long_text_is_refused(client: Client) -> None:
+    text, rows = "x" * (1 << 14), 2000
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+    one = pa.array([text], pa.string_view()).buffers()
+    views = pa.Array.from_buffers(pa.string_view(), rows, [None, pa.py_buffer(bytes(one[1])[:16] * rows), one[2]])
+    viewed = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), views)
+    for column in (shared, views, viewed):
+        body = packed(pa.table(dict.fromkeys(FEATURES, column)), None)
+        status, said = client.ask("POST", "/predict", body, content_type=ARROW)
+
+        assert status == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert "after decompression" in json.loads(said)["detail"][0]["allowed"]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
+def test_text_is_as_long_as_it_is_written_out(kind: pa.DataType) -> None:
+    values = pa.array(["a", None, "b" * 30, "", "\u00e4"]).cast(kind)
+
+    assert written_bytes(pa.chunked_array([values, values[1:3], values[:0], pa.array([], kind)])) == 33 + 30
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lz4"])

@@ -1,4 +1,4 @@
-"""How many bytes a stream of Arrow unpacks to, known before any is unpacked: a small one may hold gigabytes of zeros.
+"""How many bytes a stream of Arrow takes in the end, known before: a small one may hold gigabytes of zeros.
 
 A compressed buffer begins with its length after decompression, and Arrow allocates that much. Where the buffers are
 is said in the metadata of a message, a flatbuffer of which pyarrow shows the bytes alone.
@@ -8,7 +8,9 @@ Source: the Arrow columnar format, https://arrow.apache.org/docs/format/Columnar
 
 import struct
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 DICTIONARY_BATCH, RECORD_BATCH = 2, 3
 """Types of the header of a message."""
@@ -25,6 +27,32 @@ def unpacked_bytes(body: bytes) -> int:
     """
     messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(body))
     return sum(_unpacked_of(message.metadata.to_pybytes(), message.body) for message in messages)
+
+
+def written_bytes(column: pa.ChunkedArray) -> int:
+    """Bytes of a column of text with each value written out, which those of a dictionary or in views may share."""
+    total = 0
+    for chunk in column.chunks:
+        is_shared = pa.types.is_dictionary(chunk.type)
+        values = chunk.dictionary if is_shared else chunk
+        if (lengths := _lengths(values)) is None:
+            continue
+        if is_shared:
+            total += pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
+        if not is_shared or pa.types.is_string_view(values.type):  # which `without_views` writes out first
+            total += pc.sum(lengths).as_py() or 0
+    return total
+
+
+def _lengths(values: pa.Array) -> pa.Array | None:
+    """Bytes of each value; None if they are no text."""
+    kind = values.type
+    if pa.types.is_string_view(kind) and len(values):
+        _, views, *_ = values.buffers()
+        first = np.frombuffer(views, dtype="<i4")[4 * values.offset :: 4][: len(values)]  # of 16 bytes each
+        return pc.if_else(values.is_valid(), pa.array(first, pa.int64()), None)
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pc.binary_length(values) if is_text else None
 
 
 def _unpacked_of(metadata: bytes, body: pa.Buffer | None) -> int:

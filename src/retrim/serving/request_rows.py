@@ -13,7 +13,7 @@ import pyarrow as pa
 from retrim.errors import BadInputError
 from retrim.reading.container import without_views
 from retrim.reading.table import rule_of
-from retrim.serving.arrow_stream import unpacked_bytes
+from retrim.serving.arrow_stream import unpacked_bytes, written_bytes
 from retrim.serving.checked_rows import BREAKS, LONGEST, NeededColumns, lacking_columns
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
@@ -179,6 +179,7 @@ def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> 
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, stream.schema)
+            _refuse_size(sum(map(written_bytes, table.columns)))
         names = table.column_names  # fails where one is not UTF-8
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise wrong("is an Arrow IPC stream", " ".join(str(error).split())[:LONGEST]) from error
