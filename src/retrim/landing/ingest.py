@@ -789,7 +789,10 @@ def _land(
             return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
         why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
-            notes = (*notes, f"{new} of {rows} {kind} had not landed before; they were added, as there was nothing to correct")
+            notes = (
+                *notes,
+                f"{new} of {rows} {kind} had not landed before; they were added, as there was nothing to correct",
+            )
         landed = _write(
             landing, (kind, data, of), frame, digest, now=now, correction=correction, released="", suspicious=why
         )
