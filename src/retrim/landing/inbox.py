@@ -118,8 +118,8 @@ def _refuse_equal_pieces(path: Path, large: LargeFile, data: DataParams, *, land
     again = len(large.digests) - len(set(large.digests))
     if again and not data.key and not landed.issuperset(large.digests):
         raise BadInputError(
-            f"{path} has {again} chunks that are equal to an earlier one, and equal chunks land only once; remove repeated "
-            "rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a whole"
+            f"{path} has {again} chunks that are equal to an earlier one, and equal chunks land only once; "
+            "remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a whole"
         )
 
 
