@@ -135,3 +135,14 @@ def test_cells_that_do_not_divide_the_season_evenly_are_each_used() -> None:
     found = seasonal_mean(view_of("regression"), train, train, season=pd.Timedelta("175h"), cells=11, entity=[])
 
     assert len(set(found.tolist())) == 11
+
+
+def test_a_season_of_events_before_1677_is_that_of_any_other_year() -> None:
+    near = rows_of("regression", [float(n % 7) for n in range(21)])
+    far = near.assign(_event=near["_event"] - pd.Timedelta("7D") * 26_089)  # 500 years
+    found = [
+        seasonal_mean(view_of("regression"), rows, rows, season=SEASON, cells=7, entity=[]).tolist()
+        for rows in (near, far)
+    ]
+
+    assert found[0] == found[1] == near["y"].tolist()

@@ -107,9 +107,10 @@ def seasonal_mean(
 
 def season_cell(event: pd.Series, season: pd.Timedelta, cells: int) -> np.ndarray:
     """The part of the season that each event lies in, 0 to `cells` - 1, shape (n,); seasons are counted from 1970."""
-    since = (event - pd.Timestamp(0, tz="UTC")).to_numpy().astype("timedelta64[ns]").astype("int64")
-    length = season.as_unit("ns").value
-    # Edges in whole nanoseconds: nanoseconds times cells would leave 64 bits at a year of days.
+    started = pd.Timestamp(0, tz="UTC").as_unit("us")  # in nanoseconds, the years before 1677 do not fit
+    since = (event.dt.as_unit("us") - started).to_numpy().astype("int64")
+    length = season // pd.Timedelta("1us")
+    # Edges in whole microseconds: microseconds times cells could leave 64 bits.
     edges = [-(-length * cell // cells) for cell in range(cells)]
     return np.asarray(np.searchsorted(edges, since % length, side="right") - 1)
 
