@@ -27,7 +27,7 @@ from retrim.table.reading import PLAIN, ReadingParams
 GZIP, PARQUET, ARROW, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xef\xbb\xbf"
 JSON_LINE = re.compile(rb"\s*\{\s*[\"}]")
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-BLOCK, HEAD = 64 << 20, 1 << 18
+BLOCK = 64 << 20
 MIXED = re.compile(r"Column\((.*)\) changed from (\w+) to (\w+) in row")
 TWICE = re.compile(r"Column\(/?(.*)\) was specified twice in row")
 """What Arrow says of lines of JSON that are whole, but no table."""
@@ -225,8 +225,8 @@ def utf8_text(content: bytes, encoding: str) -> bytes:
 def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...], *, separator: str) -> pa.Table:
     content = content.lstrip(b"\r\n")
     try:
-        head = io.StringIO(content[:HEAD].decode("utf-8", "ignore"), newline="")  # a quoted name may hold a line end
-        header = next(csv.reader(head, delimiter=separator))
+        text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")  # a quoted name may hold a line end
+        header = next(csv.reader(text, delimiter=separator))
     except csv.Error as error:
         raise NoTableError(whole_file("has a header of column names", value=str(error), cure=SAVE_AS)) from error
     _check_names(header, required, optional, separator=separator)
