@@ -128,7 +128,7 @@ class TestSettingsSetOtherwise:
             refuse_other_facts(self.document, other)
 
     def test_are_refused_below_what_holds_no_keys(self) -> None:
-        with pytest.raises(BadInputError, match=r"'model' is 'x' in params\.yaml"):
+        with pytest.raises(BadInputError, match=r"data\.model is 'x'"):
             changed(self.document, {"data.model.name": "y"})
 
     @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task", "data.rows.resample"])
