@@ -90,7 +90,7 @@ def test_an_object_that_was_removed_from_the_bucket_is_named(tmp_path: Path, in_
 def test_of_two_backups_to_one_bucket_the_second_waits(tmp_path: Path, in_bucket: S3) -> None:
     desk, place = make(tmp_path / "used"), "s3://backups/both"
 
-    with BackupStore(place).alone(), pytest.raises(BusyError, match="writes to s3://backups/both"):
+    with BackupStore(place).alone(), pytest.raises(BusyError, match="is writing to s3://backups/both"):
         make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
 
     assert make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10)).new_files > 0
