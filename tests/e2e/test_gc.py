@@ -135,7 +135,7 @@ class TestPruning:
         kept = " ".join(f"{piece['what']}: {piece['why']}." for piece in pruned["done"]["kept"])
 
         assert "cache: generated version 1 needs them." in kept
-        assert "environment: version 2 is" in kept
+        assert "environment: it is used to prove version 2." in kept
         assert "remove it with `git worktree remove --force " in kept
 
     def test_erases_the_mlflow_run_of_a_retraining_that_failed(self, world: World, pruned: dict[str, Any]) -> None:

@@ -145,7 +145,7 @@ def ui(
         page = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
         shown = page if remote else at + page
         file = workspace.paths.ui_password.relative_to(workspace.paths.root)
-        say_where(file, f"; the MLflow pages will be at {shown} in a few seconds")
+        say_where(file, f" and, in a few seconds, the MLflow pages at {shown}")
         pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", page),))
         mlflow = None if remote else mlflow_server.MlflowStores(workspace.mlflow_url, workspace.mlflow_artifacts)
     try:
