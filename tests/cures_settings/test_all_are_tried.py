@@ -17,7 +17,7 @@ DESCRIBES = {
     "train.balance: null, because the loss judges probabilities": "what init declared, and why",
     "judge.loss: {}": "what init declared",
     "listed in reading.skip, so it is never stored": "what was declared of a column that a profile leaves out",
-    "try: a recipe from the middle of tune.space": "says what goes on",
+    "try: the midpoint of tune.space as recipe": "says what goes on",
     "retrain.refit_after: version {} was promoted, and its recipe is fitted on all mature rows": "why a run begins",
     "rows (split.judge_rows) are too few to show its gain": "says what is so; the gate's size tries what would do",
     "by data.task: mae": "says where a default comes from",

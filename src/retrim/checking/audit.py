@@ -47,7 +47,7 @@ class Audit:
     Args:
         balances: Balance of each purpose that rows are counted for.
         found: Rows that are out of balance, at most 20 for each purpose and fault.
-        lost: Batches whose rows were counted and that are no longer landed.
+        lost: Batches whose rows were counted but that are no longer in the landing zone.
         disagree: Checks whose record states another number of rows than they counted.
     """
 

@@ -201,7 +201,7 @@ def try_settings(
     """Compare changed settings with the current ones in a backtest.
 
     Refits the champion's recipe as of several earlier dates (origins), with and without the changes. If there is no
-    champion, the recipe is the middle of tune.space. The two results are compared as in the gate: paired on the same
+    champion, the recipe is the midpoint of tune.space. The two results are compared as in the gate: paired on the same
     rows, with an interval, and by slice. Writes nothing.
     """
     from retrim.cli import render

@@ -486,7 +486,9 @@ def show_audit(audit: Audit) -> None:
         found = [(NAMES[each.kind][1], each.fault, each.batch, each.row, each.key) for each in audit.found]
         render.show_table(("for", "fault", "batch", "row", "key"), found, title="rows missing or counted twice")
     for batch in audit.lost:
-        render.OUT.print(f"batch {batch} was counted but is no longer landed", highlight=False, markup=False)
+        render.OUT.print(
+            f"batch {batch} was counted but is no longer in the landing zone", highlight=False, markup=False
+        )
     for check in audit.disagree:
         text = f"check {check} records a different number of rows from what it counted"
         render.OUT.print(text, highlight=False, markup=False)

@@ -35,7 +35,7 @@ def init(
     order: Annotated[
         str | None,
         typer.Option(
-            "--order", metavar="COL", help="If there is no time column: column of whole numbers that orders the rows."
+            "--order", metavar="COL", help="Integer column that orders the rows of a table without a time column."
         ),
     ] = None,
     label_time: Annotated[

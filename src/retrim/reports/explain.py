@@ -113,7 +113,7 @@ class ExplainedRow:
         version: The version that made the prediction.
         key: Key of the landed row; None if the row was given.
         event: Event time of the row; None if the row was given.
-        as_of: Time as of which the features are known: when the row was predicted, or now. None if the row was given.
+        as_of: As-of time of the features: when the row was predicted, or now; None if the request has the row itself.
         stored: The stored prediction: a number, or one number per class; None if none was stored.
         agrees: Whether the version predicts the same now from the same features; None if none was stored.
         explanation: The parts.

@@ -191,7 +191,7 @@ def _recipes(
         elif shared:
             recipe = made[0]
         else:
-            report_progress("try: a recipe from the middle of tune.space")
+            report_progress("try: the midpoint of tune.space as recipe")
             start = int(table.index[table["_key"].isin(first)][0])
             past = table.iloc[past_of(table["_event"], table["_due"], start)].reset_index(drop=True)
             recipe = usual_recipe(
