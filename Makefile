@@ -58,6 +58,7 @@ check: $(ready) ## Lint, formatting, types and import contracts.
 	@$(bin)/ruff check --quiet .
 	@$(bin)/ruff format --quiet --check .
 	@$(python) -m mypy --no-error-summary
+	@$(python) -m mypy --no-error-summary --config-file .ci/bench.ini
 	@$(bin)/lint-imports --no-logo
 
 .PHONY: audit

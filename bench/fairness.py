@@ -98,7 +98,7 @@ def show_check(worlds: int) -> None:
 def show_proxies(worlds: int) -> None:
     params = fairness().proxies
     view = FeatureView(dict.fromkeys([f"x{place}" for place in range(8)], "number"), {}, "y", "regression", ())
-    print(f"\n{worlds} worlds a line, 2,000 rows, 8 features; by default, {params.turns} turns\n")
+    print(f"\n{worlds} worlds a line, 2,000 rows, 8 features\n")
     print("| features | best alone found | all together found | warned (area above 0.7) |")
     print("|---|---|---|---|")
     for shift in (0.0, 0.3, 0.6, 1.2):

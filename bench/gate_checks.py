@@ -25,6 +25,7 @@ from matrices import FIRST, KINDS, WINDOWS, recipe_of
 from streams import NAMES, ROOT, Stream, load, shuffled
 
 from retrim.decision.policy_backtest import equal_rows
+from retrim.drift.slices import SliceParams
 from retrim.features.view import FeatureView
 from retrim.gate.models import judge_models
 from retrim.gate.verdict import HoldoutJudgement, ScoredModel, StatedInterval
@@ -125,7 +126,7 @@ def runs_of(stream: Stream, fold: float, slice_limit: float) -> Iterator[Ran]:
             verdict = judge_models(
                 judged,
                 gate,
-                PARAMS.slices,
+                SliceParams(),
                 draws=PARAMS.judge.draws,
                 block_rows=stream.block_rows,
                 uses=0.0,

@@ -39,7 +39,7 @@ from scipy.stats import beta
 from retrim.drift.alarms import Null
 from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, code, judge_joint, thinned_rows, usual_strays
-from retrim.drift.profile import make_profile
+from retrim.drift.profile import ProfileParams, make_profile
 from retrim.drift.watched import ContrastNoise, ContrastReference, measure_deviation, watch
 from retrim.settings import load_params
 
@@ -94,7 +94,7 @@ def rows_of(kind: str, rng: np.random.Generator, rows: int, correlation: float, 
 def joint(kind: str, references: int, windows: int) -> None:
     """The row of the table for a correlation that turns."""
     given = load_params(Path(__file__).parents[1] / "params.yaml")
-    kept, held = given.profile, given.drift.joint.windows
+    kept, held = ProfileParams(), given.drift.joint.windows
     test = partial(JOINT_TESTS["correlation"], seed=1)
     still, turned, alarms, false = [], [], [], []
     for seed in range(references):
