@@ -1,5 +1,7 @@
 """The index of the landing zone: it answers as the landed files would, whatever became of it."""
 
+import errno
+import resource
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -120,18 +122,19 @@ def test_an_index_that_is_lost_damaged_or_behind_is_made_anew(tmp_path: Path, ha
     assert known(tmp_path, "a", "b", "c", "d", "e") == [True, True, True, there == 4, False]
 
 
-def test_hashes_that_could_not_be_written_whole_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hashes_that_could_not_be_written_whole_are_not_there(tmp_path: Path) -> None:
     land(tmp_path, ["a"], 0)
     there = {path.name: path.read_bytes() for path in (tmp_path / FOLDER).iterdir()}
 
-    def full(file: Any, _hashed: np.ndarray) -> None:
-        file.write(b"half")
-        raise OSError(28, "no space left on device")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))  # bytes: the batch has 15,000, its hashes 40,000
+    try:
+        with pytest.raises(OSError, match="too large") as raised:
+            land(tmp_path, [f"{number:05}" for number in range(5000)], 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="no space"):
-        land(tmp_path, ["b"], 1)
-
+    assert raised.value.errno == errno.EFBIG
     assert {p.name: p.read_bytes() for p in (tmp_path / FOLDER).iterdir() if p.name[0] != "."} == there
 
 

@@ -218,10 +218,11 @@ class LandingIndex:
 
     def _write_run(self, kind: Kind, hashed: np.ndarray) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"{kind}-{sha256(hashed.tobytes()).hexdigest()[:16]}.npy"
+        name = f"{kind}-{sha256(hashed.data).hexdigest()[:16]}.npy"
         aside = self.folder / f".{name}"
-        with aside.open("wb") as file:
-            np.save(file, hashed)
+        with aside.open("wb") as file:  # in two steps: `np.save` does not say that the disk is full
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(hashed))
+            file.write(hashed.data)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self.folder / name)

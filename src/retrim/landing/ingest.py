@@ -282,8 +282,10 @@ def _settle_classes(frame: pd.DataFrame, data: DataParams, *, landing: Landing) 
     Whatever is not the positive class would count as the negative one.
     """
     target, positive = data.target, data.positive
+    if positive is None:
+        return []
     words = frame[target].value_counts().index
-    if positive is None or words.isin([positive]).all():
+    if words.isin([positive]).all():
         return []
     spelt = {word: _spelt_as(positive, word) for word in words}
     known = _known_classes(spelt, positive, data, landing=landing)
