@@ -36,6 +36,15 @@ def test_two_parts_whose_sum_is_the_target_are_both_named() -> None:
     ]
 
 
+def test_what_the_better_part_tells_alone_is_said() -> None:
+    rng = np.random.default_rng(7)
+    a, b, noise = rng.normal(size=(3, ROWS))
+
+    (leak,) = looked_at(csv(table(a=a, b=b, y=2 * a + b + 0.1 * noise)), target="y").leaks
+
+    assert re.search(r"explains 99\.\d%.*the better one alone explains (7\d|8\d)\.", leak.seen)  # 4/5
+
+
 def test_a_column_that_has_no_part_in_the_sum_is_not_named() -> None:
     rng = np.random.default_rng(7)
     a, b, c = rng.normal(size=(3, ROWS))

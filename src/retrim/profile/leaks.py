@@ -241,21 +241,30 @@ def sheet_of(raw: np.ndarray, block: np.ndarray) -> BlockedColumns:
 def judged(
     columns: np.ndarray, rows: np.ndarray, values: np.ndarray, block: np.ndarray, goal: LeakTarget
 ) -> float | None:
-    """The share that these columns explain, where that is too much; else None."""
-    share = share_of(columns, rows, values, block, goal)
-    return share if share >= (ERRORS if goal.classes else ALONE) else None
+    """The share that these columns explain, where that is too much, and so of a typical row too; else None."""
+    share, typical = _told(columns, rows, values, block, goal)
+    return share if typical and share >= (ERRORS if goal.classes else ALONE) else None
 
 
 def share_of(columns: np.ndarray, rows: np.ndarray, values: np.ndarray, block: np.ndarray, goal: LeakTarget) -> float:
     """What a weighted sum of the columns explains on these rows: of variance, or of errors by one threshold."""
+    return _told(columns, rows, values, block, goal)[0]
+
+
+def _told(
+    columns: np.ndarray, rows: np.ndarray, values: np.ndarray, block: np.ndarray, goal: LeakTarget
+) -> tuple[float, bool]:
+    """The share, and whether a typical row is told: one row far out, or few of them, may make a large share."""
     if rows.sum() < LEAST_ROWS:
-        return 0.0
+        return 0.0, False
     if goal.classes:
-        return _errors_saved(columns[rows], goal, values[rows], block[rows])
+        return _errors_saved(columns[rows], goal, values[rows], block[rows]), True
     return _variance_saved(columns[rows], values[rows], block[rows], goal.move)
 
 
-def _variance_saved(columns: np.ndarray, values: np.ndarray, block: np.ndarray, move: float) -> float:
+def _variance_saved(
+    columns: np.ndarray, values: np.ndarray, block: np.ndarray, move: float
+) -> tuple[float, bool]:
     """Against the mean of each block, and against the step from the row before: a slow series is told by its past."""
     least = 3 * (columns.shape[1] + 1)
     left, whole, free, means = [], [], 0, 0
@@ -271,15 +280,15 @@ def _variance_saved(columns: np.ndarray, values: np.ndarray, block: np.ndarray, 
         free += matrix.shape[1]
         means += 1
     if not whole:
-        return 0.0
+        return 0.0, False
     residual, centred = np.concatenate(left), np.concatenate(whole)
     variance = float((centred**2).sum()) / max(len(centred) - means, 1)
     usual = min(variance, move)
     far = np.abs(centred) >= np.median(np.abs(centred))
     typical = float(np.median(np.abs(residual[far]))) <= TYPICAL * float(np.median(np.abs(centred[far])))
-    if not (np.isfinite(usual) and usual > 0 and typical):
-        return 0.0
-    return 1 - float((residual**2).sum()) / max(len(residual) - free, 1) / usual
+    if not (np.isfinite(usual) and usual > 0):
+        return 0.0, False
+    return 1 - float((residual**2).sum()) / max(len(residual) - free, 1) / usual, typical
 
 
 def _errors_saved(columns: np.ndarray, goal: LeakTarget, kinds: np.ndarray, block: np.ndarray) -> float:
