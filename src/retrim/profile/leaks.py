@@ -262,9 +262,7 @@ def _told(
     return _variance_saved(columns[rows], values[rows], block[rows], goal.move)
 
 
-def _variance_saved(
-    columns: np.ndarray, values: np.ndarray, block: np.ndarray, move: float
-) -> tuple[float, bool]:
+def _variance_saved(columns: np.ndarray, values: np.ndarray, block: np.ndarray, move: float) -> tuple[float, bool]:
     """Against the mean of each block, and against the step from the row before: a slow series is told by its past."""
     least = 3 * (columns.shape[1] + 1)
     left, whole, free, means = [], [], 0, 0
