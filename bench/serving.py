@@ -95,7 +95,7 @@ def serve(folder: Path, port: int) -> None:
     with uncollected(for_good=True):
         lightgbm_alone()
         from retrim.lineage.workspace import Workspace
-        from retrim.serving.models import all_at_work, open_model
+        from retrim.serving.models import Looks, all_at_work, open_model
         from retrim.serving.server import run_server
         from retrim.settings import Env, Params
 
@@ -112,7 +112,7 @@ def serve(folder: Path, port: int) -> None:
 
     with uncollected(for_good=True):
         model = open_model(opened, None, is_local=True, is_durable=False, now=lambda: pd.Timestamp.now("UTC"))
-    with all_at_work([model]) as by_name, suppress(KeyboardInterrupt):
+    with all_at_work([model], Looks()) as by_name, suppress(KeyboardInterrupt):
         run_server(by_name, listener)
 
 

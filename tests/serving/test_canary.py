@@ -62,7 +62,7 @@ def begin(desk: Desk, share: float = 0.5, entity: str | None = None, day: int = 
 
 
 def follower_of(desk: Desk, serving: Any) -> Follower:
-    return Follower(lambda: desk.workspace, serving, lambda: desk.day(19))
+    return Follower(desk.workspace, lambda: desk.workspace, serving, lambda: desk.day(19))
 
 
 def alerts(desk: Desk) -> list[str]:
@@ -318,7 +318,7 @@ def test_one_that_is_worse_once_labels_come_ends_at_a_check_and_the_status_says_
 def test_one_that_is_worse_ends_when_labels_land_without_a_check(desk: Desk) -> None:
     begin(desk)
     serving = serving_of(desk)
-    follower = Follower(lambda: desk.workspace, serving, lambda: desk.day(61))
+    follower = Follower(desk.workspace, lambda: desk.workspace, serving, lambda: desk.day(61))
     follower.look()
     rows = desk.rows(18, 60)
     answered(desk, rows, odd=1.0)

@@ -26,9 +26,10 @@ from retrim.adapters.store import Store
 from retrim.checking.score import recompute
 from retrim.lineage import prediction_log
 from retrim.lineage.prediction_log import SERVED, PredictionLog
+from retrim.release.canary import start_canary
 from retrim.release.release import rollback
 from retrim.serving import request_log, served
-from retrim.serving.models import Follower, while_as_it_is
+from retrim.serving.models import Follower, Looks, while_as_it_is
 from retrim.serving.request_log import RequestLog, read_lines
 from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import Client, running, served_version, serving_of
@@ -48,11 +49,19 @@ def desk(made: Desk, tmp_path: Path) -> Desk:
 
 
 def follower_of(desk: Desk, serving: Any, day: float = 15) -> Follower:
-    return Follower(lambda: desk.workspace, serving, lambda: desk.day(day))
+    return Follower(desk.workspace, lambda: desk.workspace, serving, lambda: desk.day(day))
 
 
 def move_back(desk: Desk) -> None:
     rollback(desk.workspace, 1, by="a test", reason="a test", now=desk.day(15))
+
+
+def write_long_ago(desk: Desk) -> None:
+    os.utime(str(sa.engine.make_url(desk.workspace.store.place).database), (0, 0))
+
+
+def begin_canary(desk: Desk) -> None:
+    start_canary(desk.workspace, 2, share=0.5, by="a test", reason="a test", now=desk.day(15))
 
 
 def test_a_new_champion_is_swapped_in_without_a_failed_request(desk: Desk) -> None:
@@ -101,6 +110,47 @@ def test_a_look_asks_the_store_only_after_it_was_written(desk: Desk, monkeypatch
             looks.append((len(asked) > before, client.serving.served.version))
 
     assert looks == [(True, 2), (False, 2), (False, 2), (True, 1)]
+
+
+def test_a_follower_looks_only_where_something_was_written_and_one_that_hangs_holds_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, goes_on, look = [], threading.Event(), Follower.look
+
+    def looks(each: Follower) -> None:
+        looked.append(each)
+        if each is hanging:
+            assert goes_on.wait(SECONDS)
+        look(each)
+
+    monkeypatch.setattr(Follower, "look", looks)
+    all_looks = Looks()
+    with running(serving_of(desk)) as client:
+        hanging, other = follower_of(desk, client.serving), follower_of(desk, client.serving)
+        write_long_ago(desk)
+        with all_looks.of(hanging), all_looks.of(other):
+            for happens in (None, None, None, move_back, write_long_ago, None, begin_canary):
+                if happens is not None:
+                    happens(desk)
+                all_looks.once()
+                other.end_look()
+                looked.append(client.serving.served.version)
+            goes_on.set()
+        all_looks.once()
+
+    assert looked == [hanging, other, 2, 2, 2, other, 1, other, 1, 1, other, 1]
+
+
+def test_a_store_that_cannot_be_asked_ends_no_looks(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    looks, served = Looks(), serving_of(desk)
+    broken, whole = follower_of(desk, served), follower_of(desk, served)
+    broken._serving = None  # type: ignore[assignment]  # as what must never be
+    move_back(desk)
+    with looks.of(broken), looks.of(whole):
+        looks.once()
+
+    assert served.served.version == 1
+    assert "the live version could not be looked up" in caplog.text
 
 
 def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(

@@ -13,7 +13,7 @@ from retrim.errors import RefusedError
 from retrim.files import dump_yaml
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.serving import newcomers
-from retrim.serving.models import ServedModel, open_model
+from retrim.serving.models import Looks, ServedModel, open_model
 from retrim.serving.newcomers import Joining, ReleaseHeads, openable
 from retrim.serving.server import Front
 from tests.builders.desk import Desk, copy_of
@@ -111,7 +111,7 @@ def test_a_model_that_goes_live_later_answers_beside_the_others_if_not_at_first_
         return replace(opened, name=root.name)
 
     front = Front({"first": serving_of(desks["first"])})
-    joining = Joining(ReleaseHeads([], lambda: laid), list(laid), open_named)
+    joining = Joining(ReleaseHeads([], lambda: laid), list(laid), open_named, Looks())
     with serving(front) as port, joining.beside(front):
         client = Client(port, serving_of(desks["first"]))
         before = client.json("/models/second/predict", ROW)[0]

@@ -9,7 +9,7 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.lineage.tokens import add_token
 from retrim.serving import server
-from retrim.serving.models import all_at_work, open_model
+from retrim.serving.models import Looks, all_at_work, open_model
 from retrim.serving.request_log import RequestLog
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, running_all, serving_of
@@ -145,7 +145,7 @@ def model_of(desk: Desk, *, is_local: bool = True) -> Any:
 
 
 def test_a_model_at_work_answers_at_its_name(desk: Desk) -> None:
-    with all_at_work([model_of(desk)]) as by_name, running_all(by_name) as client:
+    with all_at_work([model_of(desk)], Looks()) as by_name, running_all(by_name) as client:
         assert client.json(f"/models/{desk.workspace.model}/predict", ROW)[0] == HTTPStatus.OK
 
 

@@ -113,7 +113,7 @@ def serve(
         lightgbm_alone()
         from retrim.files import WorkspacePaths
         from retrim.lineage.workspace import open_workspace, refuse_same_names
-        from retrim.serving.models import all_at_work, open_model
+        from retrim.serving.models import Looks, all_at_work, open_model
         from retrim.serving.newcomers import Joining, ReleaseHeads, openable, wait_until_live
         from retrim.serving.server import run_server
 
@@ -130,6 +130,7 @@ def serve(
         )
 
     places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]
+    looks = Looks()
     beside: Callable[[Front], AbstractContextManager[None]] | None = None
     if wait:
         more = partial(_installed, up)
@@ -137,7 +138,7 @@ def serve(
         heads = wait_until_live(places, more)
         listener = bind(port, host)
         opened = openable([root for root, head in heads.items() if head is not None], open_one)
-        beside, models = Joining(ReleaseHeads(places, more), opened, open_one).beside, list(opened.values())
+        beside, models = Joining(ReleaseHeads(places, more), opened, open_one, looks).beside, list(opened.values())
     else:
         with uncollected(for_good=True):
             refuse_same_names([open_workspace(root).model for root in places])
@@ -149,7 +150,7 @@ def serve(
         print(f"{who} is served at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
     if not is_local and cert is None:
         print("tokens are sent unencrypted: set --cert and --key, or use a proxy with TLS", flush=True)  # noqa: T201
-    with all_at_work(models) as by_name:
+    with all_at_work(models, looks) as by_name:
         try:
             run_server(by_name, listener, cert=cert, key=key, beside=beside)
         except KeyboardInterrupt:

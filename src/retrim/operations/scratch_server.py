@@ -13,7 +13,7 @@ import pandas as pd
 from retrim.adapters.mlflow_server import bind
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace, open_workspace
-from retrim.serving.models import all_at_work, open_model
+from retrim.serving.models import Looks, all_at_work, open_model
 from retrim.serving.server import run_server
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     )
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    with all_at_work([model]) as by_name, suppress(KeyboardInterrupt):
+    with all_at_work([model], Looks()) as by_name, suppress(KeyboardInterrupt):
         run_server(by_name, listener)
 
 

@@ -11,7 +11,7 @@ from retrim.errors import RefusedError, RetrimError
 from retrim.files import WorkspacePaths
 from retrim.lineage.locks import repeated
 from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
-from retrim.serving.models import RETRY_SECONDS, ServedModel, while_as_it_is
+from retrim.serving.models import RETRY_SECONDS, Looks, ServedModel, while_as_it_is
 from retrim.serving.server import Front
 
 LOGGER = logging.getLogger("retrim.serve")
@@ -93,10 +93,13 @@ class Joining:
         heads: What is live, of every workspace.
         served: Workspaces that are served already.
         open_one: Opens the model of a workspace.
+        looks: Has it follow its live version.
     """
 
-    def __init__(self, heads: ReleaseHeads, served: Collection[Path], open_one: Callable[[Path], ServedModel]) -> None:
-        self._heads, self._served, self._open = heads, set(served), open_one
+    def __init__(
+        self, heads: ReleaseHeads, served: Collection[Path], open_one: Callable[[Path], ServedModel], looks: Looks
+    ) -> None:
+        self._heads, self._served, self._open, self._looks = heads, set(served), open_one, looks
         self._failed: dict[Path, tuple[str, float]] = {}
 
     @contextmanager
@@ -121,7 +124,7 @@ class Joining:
         try:
             model = self._open(root)
             refuse_same_names([*front.names, model.name])
-            begun.enter_context(model.at_work())
+            begun.enter_context(model.at_work(self._looks))
             front.add(model.name, model.serving)
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             self._failed[root] = head, time.monotonic()

@@ -55,7 +55,12 @@ class RequestLog:
 
     def __init__(self, folder: Path, predictions: PredictionLog, *, is_durable: bool) -> None:
         self._folder, self._predictions, self._is_durable = folder, predictions, is_durable
-        self._lock, self._over, self._until = threading.Lock(), threading.Event(), math.inf
+        self._lock, self._news, self._over, self._until = (
+            threading.Lock(),
+            threading.Event(),
+            threading.Event(),
+            math.inf,
+        )
         make_private_folder(folder)
         self._file, self._synced = self._fresh(), 0
         self._thread = threading.Thread(target=self._work, name="request log", daemon=True)
@@ -79,11 +84,14 @@ class RequestLog:
                 raise OSError("the disk is full")
             if self._is_durable:
                 os.fsync(self._file)
+        if not self._news.is_set():
+            self._news.set()
 
     def close(self) -> None:
         """Moves what is kept into the data set; what takes longer than `CLOSE_SECONDS` stays for the next server."""
         self._until = monotonic() + CLOSE_SECONDS
         self._over.set()
+        self._news.set()
         if self._thread.is_alive():
             self._thread.join()
         self.store()
@@ -105,12 +113,15 @@ class RequestLog:
                 self._take(path)
 
     def _work(self) -> None:
-        seconds = STORE_SECONDS - 1  # what others left behind is moved soon
-        while not self._over.wait(SYNC_SECONDS):
-            seconds += SYNC_SECONDS
+        stored = monotonic() + 1 - STORE_SECONDS  # what others left behind is moved soon
+        while not self._over.is_set():
+            if self._news.wait(max(stored + STORE_SECONDS - monotonic(), 0)):
+                if self._over.wait(SYNC_SECONDS):
+                    return
+                self._news.clear()
             try:
-                if seconds >= STORE_SECONDS:
-                    seconds = 0
+                if monotonic() >= stored + STORE_SECONDS:
+                    stored = monotonic()
                     self.store()
                 else:
                     self._sync()

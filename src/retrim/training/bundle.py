@@ -257,9 +257,13 @@ def model_digest(files: Mapping[str, bytes]) -> str:
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
     folder = f"models/{judged_in(files).winner}/"
-    own = {name for name in files if name.startswith(folder) and "/" not in name.removeprefix(folder)}
-    wanted = own | {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
-    return {name: content for name, content in files.items() if name in wanted}
+    wanted = {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
+    return {name: content for name, content in files.items() if name in wanted or _is_in(folder, name)}
+
+
+def _is_in(folder: str, name: str) -> bool:
+    """Whether a file is of the folder itself, where a model's own are, and not of a folder in it."""
+    return name.startswith(folder) and "/" not in name.removeprefix(folder)
 
 
 @dataclass(frozen=True)
@@ -302,11 +306,8 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
     winner = judged.winner
     made = from_record(FitRecord, json.loads(files[f"models/{winner}/fit.json"]))
     recipe = made.recipe
-    model_files = {
-        name.removeprefix(f"models/{winner}/"): content
-        for name, content in files.items()
-        if name.startswith(f"models/{winner}/")
-    }
+    folder = f"models/{winner}/"
+    model_files = {name.removeprefix(folder): content for name, content in files.items() if _is_in(folder, name)}
     return Predictor(
         view=view,
         load=partial(load_balanced, recipe.model, view, model_files),

@@ -53,9 +53,9 @@ SET_BY_RETRIM = {
 
 @dataclass(frozen=True)
 class Gbm:
-    """A fitted booster as text. The number of threads is left out of it, so it depends on data alone."""
+    """A fitted booster as text, in UTF-8. The number of threads is left out of it, so it depends on data alone."""
 
-    text: str
+    text: bytes
     booster: Any
     threads: int
     link: Link
@@ -64,7 +64,7 @@ class Gbm:
         return np.asarray(self.booster.predict(matrix, num_threads=self.threads))
 
     def files(self) -> dict[str, bytes]:
-        return {MODEL_FILE: self.text.encode()}
+        return {MODEL_FILE: self.text}
 
     def gains(self) -> np.ndarray:
         return np.asarray(self.booster.feature_importance(importance_type="gain"))
@@ -99,7 +99,7 @@ class Gbm:
     @property
     def _averaged(self) -> int:
         """Trees that a random forest (boosting: rf) averages over: LightGBM's raw scores are their sums."""
-        forest = "\naverage_output\n" in self.text.partition("\nTree=")[0]
+        forest = b"\naverage_output\n" in self.text.partition(b"\nTree=")[0]
         return int(self.booster.current_iteration()) if forest else 1
 
 
@@ -176,13 +176,14 @@ class GbmEstimator:
             booster = lightgbm.Booster(
                 model_str=text
             )  # the trees that were kept, and no others: a forest averages them
-        return FittedModel(Gbm(text, booster, threads, _link(view, text)), kept)
+        stored = text.encode()
+        return FittedModel(Gbm(stored, booster, threads, _link(view, stored)), kept)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Gbm:
         import lightgbm
 
-        text = files[MODEL_FILE].decode()
-        return Gbm(text, lightgbm.Booster(model_str=text), 1, _link(view, text))
+        text = files[MODEL_FILE]
+        return Gbm(text, lightgbm.Booster(model_str=text.decode()), 1, _link(view, text))
 
     def check_aim(self, task: str, loss: str) -> None:
         aim_at(self.name, OBJECTIVES, task, loss)
@@ -261,9 +262,9 @@ def _objective(kind: str, view: FeatureView, loss: str) -> dict[str, Any]:
     return chosen
 
 
-def _link(view: FeatureView, text: str) -> Link:
+def _link(view: FeatureView, text: bytes) -> Link:
     """What raw scores are: a model of counts scores their logarithm."""
-    counts = "\nobjective=poisson\n" in text.partition("\nTree=")[0]
+    counts = b"\nobjective=poisson\n" in text.partition(b"\nTree=")[0]
     return "log" if counts else GBM_LINKS[view.task]
 
 
@@ -327,7 +328,7 @@ class Forest(ForestRecord):
         return outputs(self.scores(matrix), self.link)
 
     def files(self) -> dict[str, bytes]:
-        trees = {_file(place): each.text.encode() for place, each in enumerate(self.trees)}
+        trees = {_file(place): each.text for place, each in enumerate(self.trees)}
         return {BASE: to_json(to_record(ForestRecord(self.base, self.link))), **trees}
 
     def gains(self) -> np.ndarray:
