@@ -58,14 +58,14 @@ def test_the_order_of_rows_moves_nothing_but_rounding_without_bagging() -> None:
 
 
 def test_the_stored_text_does_not_tell_the_number_of_threads() -> None:
-    assert "[num_threads: 0]" in fit(view(), X, Y).text
+    assert b"[num_threads: 0]" in fit(view(), X, Y).text
 
 
 def test_hyperparameters_change_neither_seed_nor_determinism() -> None:
     text = fit(view(), X, Y, seed=99, deterministic=False, num_threads=3).text
 
-    assert "[seed: 7]" in text
-    assert "[deterministic: 1]" in text
+    assert b"[seed: 7]" in text
+    assert b"[deterministic: 1]" in text
 
 
 @pytest.mark.parametrize("names", [("Größe (cm)", 'a"b'), ("a:b", "a,b"), ("a[b]", "a{b}")])
