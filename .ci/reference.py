@@ -32,6 +32,7 @@ from retrim.settings import (
     Params,
     bounds_said,
     default_said,
+    fields_within,
     nested_sections,
     plain_default,
     setting_fields,
@@ -61,7 +62,8 @@ Each setting is a key in `params.yaml`. That file describes the table and lists 
 defaults. `retrim settings` prints the value of each setting and where it was set; `retrim settings set KEY=VALUE`
 changes one.
 
-If a default is in words, it follows other settings. A setting without a default is required. The settings of a run are
+If a default is in words, it follows other settings. A setting without a default is required. In a key, `NAME` stands
+for a name that you choose or a column, and `[]` for each item of a list. The settings of a run are
 stored in `data/settings.json` of its commit and in its bundle, so a new default does not change old versions.
 [Kept, derived, fixed](../explanation/settings.md) says why each is a setting.
 
@@ -80,6 +82,7 @@ def settings_page() -> str:
         lines += [f"## {section}", ""]
         if inspect.isclass(kind) and issubclass(kind, SettingsSection):
             lines += [str(kind.__doc__).partition("\n")[0], ""]
+        keys = [one for key, each in keys for one in ((key, each), *fields_within(each.annotation, key))]
         rows = [(f"`{key}`", default_shown(key, each), bounds_said(each), str(each.description)) for key, each in keys]
         lines += [*table(("key", "default", "allowed", "what it is"), rows), ""]
     return "\n".join(lines).rstrip("\n") + "\n"

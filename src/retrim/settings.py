@@ -795,6 +795,23 @@ def setting_fields(kind: type[SettingsSection] = Params, place: str = "") -> Ite
             yield f"{place}{name}", field
 
 
+def fields_within(annotation: Any, place: str) -> Iterator[tuple[str, FieldInfo]]:
+    """What a setting holds that is no plain value: its fields by dotted place, `[]` for an item and NAME for a key."""
+    if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
+        for name, field in annotation.model_fields.items():
+            yield f"{place}.{name}", field
+            yield from fields_within(field.annotation, f"{place}.{name}")
+        return
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (dict, Mapping):
+        yield from fields_within(inner[1], f"{place}.NAME")
+    elif origin in (Union, UnionType):
+        for each in inner:
+            yield from fields_within(each, place)
+    elif origin is tuple:
+        yield from fields_within(inner[0], f"{place}[]")
+
+
 def plain_default(field: FieldInfo) -> Any:
     """The default of a field as plain JSON types."""
     return TypeAdapter(Any).dump_python(field.default, mode="json")

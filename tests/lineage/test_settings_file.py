@@ -10,7 +10,14 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths, parse_yaml
 from retrim.gate.verdict import NonInferiorityParams
-from retrim.lineage.settings_file import effective_settings, moved_settings, pin_settings, set_settings, slim
+from retrim.lineage.settings_file import (
+    effective_settings,
+    moved_settings,
+    pin_settings,
+    set_settings,
+    settings_within,
+    slim,
+)
 from retrim.settings import load_params, setting_fields, to_settings_file
 from tests.builders.world import REPOSITORY
 
@@ -211,6 +218,22 @@ def test_a_stated_one_names_its_line_and_what_else_would_count(workspace: Worksp
 
     assert (one.value, one.default) == (48, 84)
     assert SHIPPED.splitlines()[(one.line or 0) - 1].strip().startswith("min_rows: 48")
+
+
+@pytest.mark.parametrize(
+    ("key", "first"),
+    [
+        ("gate.min_gain", []),
+        ("data.columns", [("data.columns.NAME.type", "", "number, integer, category, time")]),
+        ("fairness.groups", [("fairness.groups[].column", "", "")]),
+        ("fairness.at_most", [("fairness.at_most.selection_rate", "null", "at least 0; at most 1")]),
+    ],
+)
+def test_what_a_setting_holds_is_named_by_its_place(key: str, first: list[tuple[str, str, str]]) -> None:
+    found = settings_within(key)
+
+    assert [row[:3] for row in found[:1]] == first
+    assert all(row[3] for row in found)
 
 
 def test_the_seed_is_listed_where_it_is_stated(workspace: WorkspacePaths) -> None:

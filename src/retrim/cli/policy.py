@@ -319,7 +319,7 @@ def _show_settings(key: str | None, *, as_json: bool) -> None:
 
     from retrim.cli import render
     from retrim.files import WorkspacePaths
-    from retrim.lineage.settings_file import effective_settings
+    from retrim.lineage.settings_file import effective_settings, settings_within
 
     found = effective_settings(WorkspacePaths.find(Path.cwd()), key)
     if as_json:
@@ -332,6 +332,8 @@ def _show_settings(key: str | None, *, as_json: bool) -> None:
     render.show_table(("key", "value", "default", "set in"), rows)
     if len(found) == 1:
         render.OUT.print(found[0].description, highlight=False, markup=False)
+        if within := settings_within(found[0].key):
+            render.show_table(("key", "default", "allowed", "what it is"), within)
 
 
 @settings_app.callback(epilog=example("retrim settings gate"))

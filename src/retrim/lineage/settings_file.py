@@ -19,7 +19,10 @@ from retrim.settings import (
     ABSENT,
     DERIVED,
     Params,
+    bounds_said,
+    default_said,
     effective,
+    fields_within,
     fixed_in,
     moved_in,
     parse_params,
@@ -415,6 +418,15 @@ def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[Effec
             EffectiveSetting(name, value_at(values, name), _default(name, field, stated), line, str(field.description))
         )
     return found
+
+
+def settings_within(key: str) -> list[tuple[str, str, str, str]]:
+    """What a setting holds that is no plain value: place, default, what is allowed, and what it is, of each field."""
+    (annotation,) = (field.annotation for name, field in setting_fields() if name == key)
+    return [
+        (place, default_said(place, field), bounds_said(field), str(field.description))
+        for place, field in fields_within(annotation, key)
+    ]
 
 
 def _default(key: str, field: FieldInfo, stated: Mapping[str, JsonValue]) -> Any:
