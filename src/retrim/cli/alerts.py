@@ -17,11 +17,11 @@ alerts_app = typer.Typer(help="List alerts, send pending ones, and test the addr
 def alerts(
     context: typer.Context,
     number: Annotated[
-        int, typer.Option("--last", metavar="N", min=1, help="How many of the newest alerts to list.")
+        int, typer.Option("--last", metavar="N", min=1, help="Number of alerts to list, newest first.")
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List what people were told, and who has not been reached yet."""
+    """List the alerts sent, and who has not been reached yet."""
     if context.invoked_subcommand is not None:
         return
     from retrim.cli import render
@@ -43,7 +43,7 @@ def alerts(
 def send_test_messages(as_json: AsJson = False) -> None:
     """Send a test message to each address, and report failures.
 
-    The addresses come from RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if an address failed.
+    The addresses come from RETRIM_ALERTS and RETRIM_ALERTS_FILE. The exit code is 1 if a message could not be sent.
     """
     from retrim.alerting.telling import send_test
 
@@ -54,7 +54,8 @@ def send_test_messages(as_json: AsJson = False) -> None:
 def send(as_json: AsJson = False) -> None:
     """Send the alerts that are due, as the schedule would.
 
-    If you do not run the schedule, run this command from a timer such as cron. The exit code is 1 if an address failed.
+    If you do not run the schedule, run this command from a timer such as cron. The exit code is 1 if an alert could not
+    be sent to an address.
     """
     from retrim.alerting.telling import tell_people
 

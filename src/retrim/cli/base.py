@@ -34,9 +34,9 @@ LAST_YEAR = 9999  # of the standard library, which writes times out; no time tha
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
 Now = Annotated[
     str | None,
-    typer.Option("--now", metavar="TIME", help="Use this moment (UTC) instead of now, for replays."),
+    typer.Option("--now", metavar="TIME", help="Use this time (UTC) instead of the current time. For replays."),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the record.")]
 By = Annotated[
     str,
     typer.Option(
@@ -44,7 +44,7 @@ By = Annotated[
         metavar="NAME",
         default_factory=login,
         show_default=False,
-        help="Your name, kept with the record. Default: the login name.",
+        help="Your name, which is stored with the record. Default: your login name.",
     ),
 ]
 

@@ -21,7 +21,11 @@ app = typer.Typer()
 def ingest(
     file: Annotated[
         str,
-        typer.Argument(help="What to land: a file, its URL (s3://, https://), or a database URL (postgresql://)."),
+        typer.Argument(
+            help=(
+                "What to land: a file, the URL of a file (s3://, https://), or the URL of a database (postgresql://)."
+            )
+        ),
     ],
     labels: Annotated[
         bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")
@@ -107,7 +111,7 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
 
 
 batch_app = typer.Typer(help="List, show, withdraw, release and audit batches.")
-Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits: see `retrim batch list`.")]
+Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits. `retrim batch list` prints the ids.")]
 
 
 @batch_app.command("list", epilog=example("retrim batch list"))
@@ -147,7 +151,8 @@ def batch_list(
 def batch_show(batch: Batch, as_json: AsJson = False) -> None:
     """Show a batch: its columns and the versions made with it.
 
-    For a batch in quarantine, the command shows what is wrong, by column, rule, row and value, and how to correct it.
+    If the batch is in quarantine, the command lists each fault with its column, rule, row and value, and says how to
+    correct it.
     """
     from retrim.cli import render
     from retrim.cli.screens import batch_screen
@@ -163,10 +168,10 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
 def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
-    """Withdraw a landed batch, so that it no longer counts.
+    """Withdraw a landed batch, so that its rows no longer count.
 
-    Views as of an earlier time still include it, and versions made with it can still be rebuilt. If you withdraw a
-    correction, the earlier values count again. The same file cannot land again.
+    Views of the table as of an earlier time still include the batch, and versions made with it can still be rebuilt. If
+    you withdraw a correction, the earlier values apply again. A withdrawn file cannot land again.
     """
     from retrim.cli import render
     from retrim.landing.ingest import withdraw
@@ -189,17 +194,20 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
 def batch_redate(
     by: By,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Change the dates. If omitted, only show what would change.")
+        bool,
+        typer.Option("--yes", help="Change the dates. Without this option, the command only shows what would change."),
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Reason, kept with the record.")] = "the clock ran ahead",
+    reason: Annotated[
+        str, typer.Option("--reason", help="The reason, which is stored with the record.")
+    ] = "the clock ran ahead",
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Repair dates that lie in the future, after a clock ran ahead.
+    """Repair dates that lie in the future because a clock ran ahead.
 
-    While any date lies in the future, no file lands and no check runs. The repair assigns new dates to batches,
-    withdrawals, decisions and runs, and keeps their order. Versions keep their dates, so that they can be rebuilt. The
-    command lists versions that are dated in the future.
+    While any date lies in the future, no file lands and no check runs. The command gives batches, withdrawals,
+    decisions and runs new dates, in the same order. Versions keep their dates, so that they can be rebuilt. The command
+    lists the versions that are dated in the future.
     """
     from retrim.cli import render
     from retrim.landing.clock_repair import plan_repair, repair
@@ -220,8 +228,8 @@ def batch_redate(
         render.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
 
 
-Quarantined = Annotated[str, typer.Argument(help="Id of the batch: see `retrim batch list --quarantined`.")]
-QuarantineReason = Annotated[str, typer.Option("--reason", help="Reason, kept with the batch.")]
+Quarantined = Annotated[str, typer.Argument(help="Id of the batch. `retrim batch list --quarantined` prints the ids.")]
+QuarantineReason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the batch.")]
 
 
 def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> None:
@@ -244,13 +252,15 @@ def batch_release(
     by: By,
     arrived: Annotated[
         str | None,
-        typer.Option("--arrived", metavar="TIME", help="Arrival time of the batch (UTC). Default: the recorded one."),
+        typer.Option(
+            "--arrived", metavar="TIME", help="Arrival time of the batch (UTC). Default: the recorded arrival time."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a quarantined batch in spite of its faults.
 
-    The batch keeps its arrival time, unless --arrived sets a different one.
+    The batch keeps its recorded arrival time, unless you set a different time with --arrived.
     """
     from retrim.cli import render
     from retrim.landing.ingest import release_quarantined as op
@@ -296,7 +306,7 @@ def audit(
     now: Annotated[
         str | None,
         typer.Option(
-            "--now", metavar="TIME", help="Count rows that arrive after this moment (UTC) as waiting. Default: now."
+            "--now", metavar="TIME", help="Count rows that arrive after this time (UTC) as waiting. Default: now."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -304,9 +314,9 @@ def audit(
     """Verify that each landed row is counted once, waits or is exempt.
 
     Each landed row is tested for drift by one check. The loss of each mature row is measured once and counts once
-    towards the accumulated gain. A row is exempt if a live version was trained or judged on it, if it is a correction,
-    if data.rows excludes it, or if it landed after its resampled row was counted. If rows are missing or counted twice,
-    the command lists them and the exit code is 1.
+    towards the accumulated gain. A row is exempt if a live version was trained or evaluated on it, if it is a
+    correction, if data.rows excludes it, or if it landed after its resampled row was counted. If rows are missing or
+    were counted twice, the command lists them and the exit code is 1.
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render

@@ -21,8 +21,10 @@ def explain(
         str,
         typer.Argument(
             metavar="ROW | PREDICTION",
-            help="Key of a landed row; KEY@N for the stored prediction of version N; a request id; a "
-            "row as JSON, or a file that contains one.",
+            help=(
+                "What to explain: the key of a landed row, KEY@N for the stored prediction of version N, a "
+                "request id, a row as JSON, or a file that contains a row as JSON."
+            ),
         ),
     ],
     version: Annotated[
@@ -35,17 +37,17 @@ def explain(
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option("--top", metavar="K", min=1, help="How many features to show, the largest first.")
+        int, typer.Option("--top", metavar="K", min=1, help="Number of features to show, largest contribution first.")
     ] = 10,
     asked: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="The class to explain. Default: the predicted one.")
+        str | None, typer.Option("--class", metavar="NAME", help="The class to explain. Default: the predicted class.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what each feature adds to a prediction.
+    """Show what each feature contributes to a prediction.
 
-    The contributions add up to the raw score: the prediction, or the log odds of a class. A stored prediction is
-    explained by the version that made it, from the features as they were known at that time.
+    The contributions add up to the raw score, which is the prediction itself or, for a class, its log odds. A stored
+    prediction is explained by the version that made it, from the features as they were known at that time.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_explanation
@@ -66,15 +68,20 @@ def diff(
     ],
     top: Annotated[
         int,
-        typer.Option("--top", metavar="K", min=1, help="How many of the rows whose predictions differ most to show."),
+        typer.Option(
+            "--top",
+            metavar="K",
+            min=1,
+            help="Number of rows to show, largest difference between the predictions first.",
+        ),
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show what changed between two versions.
 
-    It compares data, code, settings, features and packages. Then it compares metrics by slice and lists the rows whose
-    predictions differ most, on the newest holdout rows that neither version has seen. A note says what cannot be
-    compared.
+    The command compares data, code, settings, features and packages. On the newest holdout rows that neither version
+    has seen, it also compares metrics by slice and lists the rows whose predictions differ most. A note says what
+    cannot be compared.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_diff
@@ -100,9 +107,9 @@ def card(
 ) -> None:
     """Write the current model card of a version.
 
-    The card contains purpose, data, verdict, metrics by slice, calibration, feature importance, releases, drift since
-    the training, lineage and known limits, with the source of each figure. If FILE ends in .html, the card is an HTML
-    page.
+    The card states the purpose, data, verdict, metrics by slice, calibration, feature importance, releases, drift since
+    the training, lineage and known limits, with the source of each figure. If the name of FILE ends in .html, the card
+    is an HTML page.
     """
     from retrim.cli import render
     from retrim.retraining.card import make_card, write_card
@@ -127,7 +134,7 @@ def fairness(
     """Show error rates by group, and proxies for forbidden columns.
 
     The error rates come from the version's verdict. They are shown for the challenger, for the challenger before
-    mitigation and for the champion. The `fairness` section of params.yaml declares the groups and limits.
+    mitigation and for the champion. The groups and limits are set in the `fairness` section of params.yaml.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_fairness
@@ -144,14 +151,16 @@ def fairness(
 @policy_app.command("alarms", epilog=example("retrim policy alarms"))
 def verify(
     splits: Annotated[
-        int, typer.Option("--splits", metavar="N", min=2, help="How many times to hold out a part of the history.")
+        int,
+        typer.Option("--splits", metavar="N", min=2, help="Number of times that a part of the history is held out."),
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Measure how often a check without drift raises an alarm.
 
-    Holds out parts of the champion's history, calibrates the drift tests on the rest, and runs these tests on
-    windows of the held-out part. Prints the target rate (drift.alarms), the measured rate and its interval.
+    The command holds out parts of the champion's history, calibrates the drift tests on the rest, and runs these tests
+    on windows of the held-out part. It prints the target rate (drift.alarms), the measured rate and the interval of the
+    measured rate.
     """
     from retrim.cli import render
     from retrim.reports.distributions import verify_alarms

@@ -48,10 +48,10 @@ def about(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Keeps a tabular model accurate as its data changes.
+    """Keep a tabular model accurate as its data changes.
 
-    Retrains when it pays, promotes on evidence, rebuilds any version.
-    Every command has its own --help. Try these first: demo, status, why.
+    retrim retrains when a retraining pays for itself, promotes a model only on evidence, and rebuilds any version.
+    Every command has its own --help. Try these commands first: demo, status, why.
     """
     context.call_on_close(tell_at_end)
 
@@ -60,8 +60,8 @@ def about(
 def demo(as_json: AsJson = False) -> None:
     """Replay two years of bike trips, in about 5 minutes.
 
-    Trains on the first months, then checks every two weeks and retrains when it pays.
-    The replay runs in a clone, var/demo/. Your branch, tags and data are not changed.
+    The demo trains on the first months, then checks every two weeks and retrains when a retraining pays for itself. It
+    runs in a clone, var/demo/. Your branch, tags and data are not changed.
     """
     from retrim.cli import render
     from retrim.cli.screens import show_demo
@@ -80,8 +80,8 @@ def demo(as_json: AsJson = False) -> None:
 def check(now: Now = None, as_json: AsJson = False) -> None:
     """Check what has landed, decide, and retrain if it pays.
 
-    Tests for drift, measures the champion's loss and probes what a fresh model would gain. `retrim why` shows the
-    evidence.
+    The command tests for drift, measures the champion's loss and probes what a fresh model would gain. `retrim why`
+    shows the evidence.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs
@@ -127,15 +127,21 @@ def retrain(
         str | None, typer.Option("--as-of", metavar="TIME", help="As-of date of the run. Default: now.")
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="Mode: search, warm or refit. Default: search for version 1, then retrain.mode.")
+        str | None,
+        typer.Option(
+            help=(
+                "Mode: search, warm or refit. Default: search for version 1, and the setting "
+                "retrain.mode for later versions."
+            )
+        ),
     ] = None,
     reason: Reason = "asked for by a person",
     as_json: AsJson = False,
 ) -> None:
     """Retrain now, whatever the trigger rules say. This ends a hold.
 
-    Runs all stages and the gate. The exit code is 1 if the new version is refused, or has to wait for labels or for
-    approval.
+    The command runs all stages and the gate. The exit code is 1 if the new version is refused, or has to wait for
+    labels or for approval.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs
@@ -186,13 +192,13 @@ def retrain(
 def why(
     which: Annotated[
         str | None,
-        typer.Argument(metavar="[DATE | DECISION]", help="Date or id of a decision. Default: the last decision."),
+        typer.Argument(metavar="[DATE | DECISION]", help="Date or id of a decision. Default: the newest decision."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show why a decision was made, and what it led to.
 
-    Shows the evidence, the result of every rule, and the gate checks.
+    The command shows the evidence, the result of every rule, and the gate checks.
     """
     from retrim.cli import render
     from retrim.cli.answers import find_decision
@@ -207,9 +213,10 @@ def why(
 
 @app.command(epilog=example("retrim schedule"))
 def schedule() -> None:
-    """Run the schedule here until stopped with Ctrl-C.
+    """Run the schedule in this terminal until you press Ctrl-C.
 
-    Starts a Prefect server, a deployment for each flow and a worker. If the server dies, it is restarted.
+    The command starts a Prefect server, a deployment for each flow and a worker. If the server dies, the command
+    restarts it.
     """
     workspace = workspace_here()
     with scheduler_of(workspace) as server:

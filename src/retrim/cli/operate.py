@@ -35,22 +35,24 @@ def up(
         False
     ),
     systemd: Annotated[
-        bool, typer.Option("--systemd", help="Write systemd user units that run the same parts, but do not start them.")
+        bool,
+        typer.Option("--systemd", help="Write systemd user units that run the same parts, but do not start the units."),
     ] = False,
     part: Annotated[
-        str | None, typer.Option("--part", hidden=True, help="Run only this part. Set by the supervisor.")
+        str | None, typer.Option("--part", hidden=True, help="Run only this part. The supervisor sets this option.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run all services until Ctrl-C: schedule, pages, predictions.
 
-    For this workspace, or for all workspaces of DIR, it runs one Prefect server, one worker that executes the
-    schedules, the status page with MLflow, and the prediction server, which waits until a version is live. Each flow
-    run uses its workspace as working directory, and the .venv there if one exists.
+    The command runs one Prefect server, one worker that executes the schedules, the status page with MLflow, and the
+    prediction server. They serve this workspace or, if you pass DIR, all workspaces in DIR. The prediction server waits
+    until a version is live. Each flow run uses its workspace as working directory, and the .venv of that workspace if
+    there is one.
 
-    A part that exits is restarted. If it keeps exiting at once, the pauses before a restart grow longer. All parts
-    listen on 127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or RETRIM_MLFLOW_URL is
-    the address of a server, retrim uses that server instead of starting one.
+    A part that exits is restarted. If it keeps exiting soon after its start, the pauses before a restart grow longer.
+    All parts listen on 127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or
+    RETRIM_MLFLOW_URL is the address of a server, retrim uses that server instead of starting its own.
     """
     from retrim.operations.parts import Ports, plan_installation, write_installation
     from retrim.operations.supervise import (
@@ -191,7 +193,10 @@ def backup(
         str | None,
         typer.Argument(
             metavar="[DEST]",
-            help="A folder, or a URL such as s3://bucket/bike. Default: the model's folder in RETRIM_BACKUP.",
+            help=(
+                "Where to write the backup: a folder, or a URL such as s3://bucket/bike. Default: the model's "
+                "folder in RETRIM_BACKUP."
+            ),
         ),
     ] = None,
     keep: Annotated[
@@ -200,7 +205,7 @@ def backup(
             "--keep",
             metavar="N",
             min=1,
-            help="How many of the newest backups to keep at DEST. Default: schedule.keep_backups.",
+            help="Number of newest backups to keep at DEST. Default: schedule.keep_backups.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -250,8 +255,8 @@ def restore(
 ) -> None:
     """Restore a workspace from a backup, to any path or machine.
 
-    Every file is checked against its SHA-256. If one is missing or damaged, the error names it and nothing is restored.
-    Keys and passwords are restored only if RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set.
+    Every file is checked against its SHA-256. If a file is missing or damaged, the error names it and nothing is
+    restored. Keys and passwords are restored only if RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -303,10 +308,10 @@ def doctor(
 ) -> None:
     """Find problems in this workspace, and explain how to fix them.
 
-    Checks settings, environment variables, the versions of retrim and Python, packages, git, disk, clock,
-    permissions of private files, store, landing zone, predictions, MLflow, Prefect, the parts of `retrim up` with
-    their ports, schedules, backups, alerts, and the health of the model. It changes nothing. The exit code is 0 if
-    there is no problem, 1 for a warning, 2 for a critical problem.
+    The command checks settings, environment variables, the versions of retrim and Python, packages, git, disk, clock,
+    permissions of private files, store, landing zone, predictions, MLflow, Prefect, the parts of `retrim up` with their
+    ports, schedules, backups, alerts, and the health of the model. It changes nothing. The exit code is 0 if there is
+    no problem, 1 for a warning, and 2 for a critical problem.
     """
     from retrim.cli import render
     from retrim.operations.doctor import examine
@@ -328,7 +333,7 @@ def doctor(
 
 @app.command(epilog=example("retrim capacity --models 20 --rows 100000 --requests 50"))
 def capacity(
-    models: Annotated[int, typer.Option("--models", min=1, help="How many models like this one to plan for.")] = 1,
+    models: Annotated[int, typer.Option("--models", min=1, help="Number of models like this one to plan for.")] = 1,
     rows: Annotated[
         float | None,
         typer.Option("--rows", min=0, metavar="N", help="Rows per day for each model. Default: the current rate."),
@@ -347,15 +352,15 @@ def capacity(
         ),
     ] = None,
     years: Annotated[
-        float, typer.Option("--years", min=0.01, max=100, help="How many years of rows to plan disk space for.")
+        float, typer.Option("--years", min=0.01, max=100, help="Number of years of rows to plan disk space for.")
     ] = 3.0,
-    months: Annotated[int, typer.Option("--months", min=1, max=120, help="How many months of costs to list.")] = 12,
+    months: Annotated[int, typer.Option("--months", min=1, max=120, help="Number of months to list costs for.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Measure one core, and compute the machine size for a load.
+    """Measure one core, and compute how large a machine you need.
 
     In a scratch folder, the command lands, predicts, serves, fits and checks with the newest rows and the live version.
-    This takes less than a minute. CPU time is measured, so other programs affect the result little. The command also
+    This takes less than a minute. The command measures CPU time, so other programs affect the result little. It also
     lists the sizes of the workspace's folders. For each month it lists the number of checks, the number of retrainings
     and the hours that retraining took. If `gain.money` is set, it also lists the cost of the retrainings.
     """
@@ -426,17 +431,17 @@ def gameday(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="WORDS", help="Inject only faults whose name contains these words (repeatable)."
+            "--only", metavar="WORDS", help="Inject only the faults whose name contains this text (repeatable)."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Inject faults into a scratch copy, and show what still works.
 
-    In some faults MLflow, Prefect, PostgreSQL, S3 or DNS cannot be reached. In others the disk is full or read-only,
-    files are damaged, or commands are killed. Meanwhile, a prediction server serves requests. The workspace itself is
-    only read. Disk faults need Linux and root. The exit code is 1 if an outcome is not the documented one. All faults
-    together take some minutes.
+    Some faults make MLflow, Prefect, PostgreSQL, S3 or DNS unreachable. Others fill the disk, make it read-only, damage
+    files or kill commands. Meanwhile, a prediction server serves requests. The workspace itself is only read. Disk
+    faults need Linux and root. The exit code is 1 if an outcome differs from the documented outcome. All faults
+    together take several minutes.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError

@@ -41,10 +41,12 @@ def cost_list(text: str) -> tuple[float, ...]:
 def backtest(
     windows: Annotated[
         int | None,
-        typer.Option("--windows", metavar="N", min=5, help="How many windows, one per check. Default: 50."),
+        typer.Option(
+            "--windows", metavar="N", min=5, help="Number of windows. Each window stands for one check. Default: 50."
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this moment (UTC).")
+        str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this time (UTC).")
     ] = None,
     retraining_costs: Annotated[
         str | None,
@@ -60,16 +62,16 @@ def backtest(
             "--label-delay",
             metavar="N",
             min=0,
-            help="How many windows pass until labels are known. Default: measured on the history.",
+            help="Number of windows that pass until labels are known. Default: measured on the history.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try retraining policies on your landed history.
 
-    Fits one model per window, then computes what each policy would have cost. The policies are: never retrain, retrain
-    by calendar, drift, performance or accumulated gain, and the best schedule in hindsight. If the command is stopped,
-    the next call continues where it stopped. The recommendation may be never to retrain.
+    The command fits one model per window, then computes what each policy would have cost. The policies are: never
+    retrain, retrain by calendar, drift, performance or accumulated gain, and the best schedule in hindsight. If the
+    command is stopped, the next call continues where it stopped. The recommendation may be never to retrain.
     """
     from retrim.cli import render
     from retrim.reports.policy import BacktestRequest
@@ -106,8 +108,8 @@ def set_policy(
 ) -> None:
     """Write a policy from the newest backtest into params.yaml.
 
-    Changes the trigger rule and the settings that it needs, such as the retraining cost. Keeps all other lines,
-    comments included.
+    The command changes the trigger rule and the settings that the rule needs, such as the retraining cost. It keeps all
+    other lines, including comments.
     """
     from retrim.cli import render
     from retrim.reports.policy_report import set_policy as op
@@ -124,7 +126,7 @@ def set_policy(
 
 @policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-unit 0.02 --currency EUR"))
 def retraining_cost(
-    cost: Annotated[float, typer.Option("--cost", help="What one retraining costs: compute, review, churn.")],
+    cost: Annotated[float, typer.Option("--cost", help="Cost of one retraining, including compute, review and churn.")],
     per_unit: Annotated[
         float,
         typer.Option("--per-unit", help="What one unit of mean loss costs over the rows of a usual check."),
@@ -132,9 +134,10 @@ def retraining_cost(
     currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
-    """Compute gain.cost from what a retraining and a loss cost you.
+    """Compute gain.cost from what retraining and loss cost in money.
 
-    Prints the retraining cost in units of the loss and in money, and the lines for params.yaml. Writes nothing.
+    The command prints the retraining cost in units of the loss and in money, and the lines for params.yaml. It writes
+    nothing.
     """
     from retrim.checking.mode import retraining_cost_of
     from retrim.cli import render
@@ -185,10 +188,16 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
 @policy_app.command("what-if", epilog=example("retrim policy what-if 'data.history.features=[{of: trips, lag: 24h}]'"))
 def try_settings(
     settings: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE...", help="Dotted keys of params.yaml, with values in YAML.")
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE...", help="Changed settings: dotted keys of params.yaml, with values in YAML."
+        ),
     ],
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="Use rows that matured by then (UTC). Default: now.")
+        str | None,
+        typer.Option(
+            "--as-of", metavar="TIME", help="Use only the rows that matured by this time (UTC). Default: now."
+        ),
     ] = None,
     origins: Annotated[
         int | None,
@@ -200,9 +209,9 @@ def try_settings(
 ) -> None:
     """Compare changed settings with the current ones in a backtest.
 
-    Refits the champion's recipe as of several earlier dates (origins), with and without the changes. If there is no
-    champion, the recipe is the midpoint of tune.space. The two results are compared as in the gate: paired on the same
-    rows, with an interval, and by slice. Writes nothing.
+    The command refits the champion's recipe as of several earlier dates (origins), with and without the changes. If
+    there is no champion, it uses the recipe at the midpoint of tune.space. The two results are compared as in the gate:
+    paired on the same rows, with an interval, and by slice. The command writes nothing.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_effect
@@ -220,9 +229,12 @@ def try_settings(
 
 @policy_app.command(epilog=example("retrim policy replay --from 2012-03-01 --with other-params.yaml"))
 def replay(
-    since: Annotated[str, typer.Option("--from", metavar="TIME", help="Replay decisions from this moment on (UTC).")],
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="Replay decisions from this time on (UTC).")],
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="The last moment to replay. Default: the newest.")
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", help="Replay decisions up to this time (UTC). Default: the newest decision."
+        ),
     ] = None,
     settings: Annotated[
         Path | None,
@@ -232,9 +244,9 @@ def replay(
 ) -> None:
     """Replay your history under different settings, and compare.
 
-    Runs the real flows at the moments of your checks, with the batches as they arrived, in a clone under var/replay/.
-    Shows decisions and losses side by side, and why they differ. Each retraining takes as long as a real one. The
-    branch, tags, data and store of this workspace are not changed.
+    The command runs the real flows at the times of your checks, with the batches as they arrived, in a clone under
+    var/replay/. It shows the decisions and losses of both histories side by side, and why they differ. Each retraining
+    takes as long as a real retraining. The branch, tags, data and store of this workspace are not changed.
     """
     from retrim.cli import render
     from retrim.cli.screens import show_replay
@@ -268,7 +280,7 @@ def pull_request(
     base: Annotated[
         str, typer.Option("--base", metavar="REF", help="The branch or commit into which the change is to be merged.")
     ] = "main",
-    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many retrainings to repeat.")] = 3,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="Number of retrainings to repeat.")] = 3,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Write the comment, in Markdown, to this file.")
     ] = None,
@@ -279,9 +291,9 @@ def pull_request(
 ) -> None:
     """Compare a change to features, settings or code with its base.
 
-    Repeats the last retrainings, each as of its date, without and with the change. Compares the two losses as the gate
-    does: paired on the same rows, with an interval. A clone is enough if it has the tags and the DVC remote. The exit
-    code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
+    The command repeats the last retrainings, each as of its date, without and with the change. It compares the two
+    losses as the gate does: paired on the same rows, with an interval. You can run it in a clone that has the tags and
+    the DVC remote. The exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
     """
     from retrim.card.change import as_comment
     from retrim.cli import render
@@ -361,7 +373,7 @@ def set_setting(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Check values and write them into params.yaml; keep comments."""
+    """Check values and write them into params.yaml. Comments stay."""
     from retrim.cli import render
     from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import set_settings
@@ -380,8 +392,8 @@ def set_setting(
 def pin() -> None:
     """Apply the edited params.yaml to the stages of a run directory.
 
-    In a run directory, writes the effective settings to data/settings.json. Then `dvc repro` runs the stages whose
-    settings changed.
+    Run this command in a run directory. It writes the effective settings to data/settings.json. Then `dvc repro` runs
+    the stages whose settings changed.
     """
     from retrim.cli import render
     from retrim.files import WorkspacePaths

@@ -20,16 +20,20 @@ def predict(
         str | None,
         typer.Argument(
             metavar="[IN]",
-            help="A file or folder (CSV, JSON lines, Parquet, Arrow), its URL, or a database URL. "
-            "Default: the landed rows.",
+            help=(
+                "Rows to predict: a file or folder (CSV, JSON lines, Parquet, Arrow), its URL, or a database URL. "
+                "Default: the landed rows."
+            ),
         ),
     ] = None,
     out: Annotated[
         str | None,
         typer.Argument(
             metavar="[OUT]",
-            help="Required with IN: a file (.csv, .parquet, .arrow), a folder for Parquet files, "
-            "its URL, or a database URL.",
+            help=(
+                "Where to write the predictions: a file (.csv, .parquet, .arrow), a folder for Parquet files, its "
+                "URL, or a database URL. Required with IN."
+            ),
         ),
     ] = None,
     version: Annotated[
@@ -43,7 +47,9 @@ def predict(
     ] = None,
     explained: Annotated[
         int,
-        typer.Option("--explain", metavar="K", min=0, help="Write the K largest contributions beside each prediction."),
+        typer.Option(
+            "--explain", metavar="K", min=0, help="Write the K largest feature contributions beside each prediction."
+        ),
     ] = 0,
     query: Annotated[
         str | None, typer.Option("--query", metavar="SQL", help="If IN is a database: the query that returns the rows.")
@@ -54,18 +60,19 @@ def predict(
     into: Annotated[
         str, typer.Option("--into", metavar="NAME", help="If OUT is a database: the table to write.")
     ] = "predictions",
-    show: Annotated[bool, typer.Option("--show", help="Show stored predictions, the newest first.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show stored predictions, newest first.")] = False,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="With --show: only predictions made since then (UTC).")
+        str | None,
+        typer.Option("--since", metavar="TIME", help="With --show: only predictions made since this time (UTC)."),
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict rows whose label is not known yet.
 
-    Rows with a cell that is unreadable or out of bounds go to a file beside OUT, with the reason. If the command is
-    stopped, the same call continues where it stopped. If IN is omitted, the live version predicts every landed row that
-    it was not trained on and has not predicted yet.
+    Rows with a cell that is unreadable or out of bounds are written to a file beside OUT, with the reason. If the
+    command is stopped, the same call continues where it stopped. If IN is omitted, the live version predicts every
+    landed row that it was not trained on and has not predicted yet.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError

@@ -42,7 +42,10 @@ def serve(
         typer.Option(
             "--shadow",
             metavar="WHO",
-            help="previous, challenger or N: this version also predicts, for comparison only (repeatable, up to 4).",
+            help=(
+                "previous, challenger or the number of a version: this version also predicts, but only for "
+                "comparison (repeatable, up to 4)."
+            ),
         ),
     ] = None,
     jobs_under: Annotated[
@@ -54,7 +57,7 @@ def serve(
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option("--webhook", metavar="URL", help="URL that gets a POST when a job ends.")
+        str | None, typer.Option("--webhook", metavar="URL", help="URL that receives a POST request when a job ends.")
     ] = None,
     cert: Annotated[
         Path | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, in PEM format. Needs --key.")
@@ -69,7 +72,7 @@ def serve(
         ),
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="If no version is live, wait for one instead of ending.")
+        bool, typer.Option("--wait", help="If no version is live, wait for one instead of exiting.")
     ] = False,
     up: Annotated[
         Path | None,
@@ -77,19 +80,19 @@ def serve(
             "--up",
             metavar="DIR",
             hidden=True,
-            help="Also serve workspaces that are added to DIR later. Set by the supervisor.",
+            help="Also serve workspaces that are added to DIR later. The supervisor sets this option.",
         ),
     ] = None,
 ) -> None:
     """Serve predictions over HTTP until Ctrl-C.
 
-    POST /predict accepts a row as JSON, an array of rows, or an Arrow stream. The response lists each cell that
-    cannot be used, and the allowed values. /explain returns each feature's contribution, /labels lands labels, /jobs
-    predicts files, and /metrics provides metrics for Prometheus. /openapi.json describes the API. If several workspaces
-    are served, the path of each model is /models/NAME/predict. When a version goes live, the server loads it, tests it
-    and then swaps it in. To use version N instead of the live version, add ?version=N to the request. Predictions are
-    stored in var/predictions every 10 s. Only this machine can connect, unless you set a different --host. Before you
-    do so, create a token: `retrim token add`.
+    POST /predict accepts a row as JSON, an array of rows, or an Arrow stream. The response lists each cell that cannot
+    be used, with the allowed values. /explain returns each feature's contribution, /labels lands labels, /jobs predicts
+    files, and /metrics provides metrics for Prometheus. /openapi.json describes the API. If several workspaces are
+    served, the path of each model is /models/NAME/predict. When a version goes live, the server loads it, tests it and
+    then switches to it. To use version N instead of the live version, add ?version=N to the request. Predictions are
+    stored in var/predictions every 10 s. Only programs on this machine can connect, unless you set a different --host.
+    Before you do so, create a token: `retrim token add`.
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError
@@ -170,10 +173,14 @@ token_app = typer.Typer(help="Add, list and remove tokens for callers of `retrim
 
 @token_app.command(epilog=example("retrim token add dashboard --scope predict --scope read"))
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token, such as the caller that uses it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the token, such as the name of the caller that uses it.")
+    ],
     scopes: Annotated[
         list[str],
-        typer.Option("--scope", metavar="SCOPE", help="read, predict, label or operate (repeatable)."),
+        typer.Option(
+            "--scope", metavar="SCOPE", help="What the token allows: read, predict, label or operate (repeatable)."
+        ),
     ],
 ) -> None:
     """Create a token, and show it once.
@@ -206,7 +213,7 @@ def list_tokens(as_json: AsJson = False) -> None:
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token, as `retrim token list` shows it.")],
 ) -> None:
-    """Revoke a token; running servers refuse it at once."""
+    """Revoke a token. Running servers refuse it at once."""
     from retrim.cli import render
     from retrim.lineage.tokens import remove_token
 

@@ -50,11 +50,11 @@ def init(
         typer.Option(
             "--horizon",
             metavar="SPAN",
-            help="Instead of --label-due: time from an event until its label is due, such as 30D.",
+            help="Instead of --label-due: how long after its event a label is due, such as 30D.",
         ),
     ] = None,
     every: Annotated[
-        str | None, typer.Option("--every", metavar="SPAN", help="Time from one batch to the next, such as 1D.")
+        str | None, typer.Option("--every", metavar="SPAN", help="Usual time from one batch to the next, such as 1D.")
     ] = None,
     entity: Annotated[
         str | None,
@@ -73,7 +73,7 @@ def init(
         str | None, typer.Option("--name", metavar="MODEL", help="Name of the model. Default: the file's name.")
     ] = None,
     forbid: Annotated[
-        list[str] | None, typer.Option("--forbid", metavar="COL", help="No model may use this column (repeatable).")
+        list[str] | None, typer.Option("--forbid", metavar="COL", help="Column that no model may use (repeatable).")
     ] = None,
     keep: Annotated[
         list[str] | None,
@@ -86,7 +86,11 @@ def init(
         typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeatable)."),
     ] = None,
     reason: Annotated[
-        str, typer.Option("--reason", help="With --allow-leak: why these columns are not leaks. Stored in params.yaml.")
+        str,
+        typer.Option(
+            "--reason",
+            help="With --allow-leak: why these columns are not leaks. The reason is stored in params.yaml.",
+        ),
     ] = "",
     query: Annotated[
         str | None,
@@ -96,24 +100,25 @@ def init(
         str | None, typer.Option("--table", metavar="NAME", help="If PATH is a database: the table to read.")
     ] = None,
     ahead: Annotated[
-        str | None, typer.Option("--ahead", metavar="SPAN", help="How long before the event to predict, such as 24h.")
+        str | None,
+        typer.Option("--ahead", metavar="SPAN", help="How long before its event a row is predicted, such as 24h."),
     ] = None,
     known_ahead: Annotated[
         list[str] | None,
         typer.Option(
             "--known-ahead",
             metavar="COL",
-            help="With --ahead: this feature is already known when predicting (repeatable).",
+            help="With --ahead: a feature that is already known when the row is predicted (repeatable).",
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Redo the setup. Refused if a version exists.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Repeat the setup. Refused if a version exists.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: accept every proposal and report it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask no questions: accept every proposal and report it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set up this workspace for your own table, and land its rows.
 
-    Inspects the table, writes params.yaml and a suite in expectations/, commits both and lands the rows.
+    The command inspects the table, writes params.yaml and a suite in expectations/, commits both and lands the rows.
     Next: `retrim retrain`.
     """
     from retrim.cli import render
@@ -358,7 +363,11 @@ PAGE = "profile.html"
 def profile(
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="PATH", help="A raw file, as for `retrim init`. Default: the landed rows."),
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="A file that has not landed, as for `retrim init`. Default: the landed rows.",
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="COL", help="With --data: the column to predict.")
@@ -373,7 +382,7 @@ def profile(
     ] = None,
     forbid: Annotated[
         list[str] | None,
-        typer.Option("--forbid", metavar="COL", help="With --data: show no value of this column (repeatable)."),
+        typer.Option("--forbid", metavar="COL", help="With --data: do not show values of this column (repeatable)."),
     ] = None,
     query: Annotated[
         str | None,
@@ -384,10 +393,12 @@ def profile(
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", metavar="TIME", help="Use rows that had landed by then (UTC). Default: now."),
+        typer.Option(
+            "--as-of", metavar="TIME", help="Use only the rows that had landed by this time (UTC). Default: now."
+        ),
     ] = None,
     rows: Annotated[
-        int, typer.Option("--rows", metavar="N", min=1, help="How many rows to sample for slow computations.")
+        int, typer.Option("--rows", metavar="N", min=1, help="Number of rows to sample for slow computations.")
     ] = 50_000,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page. Default: var/profile.html.")

@@ -35,10 +35,10 @@ def status(
 ) -> None:
     """Show on one screen what is live and what comes next.
 
-    Shows the live version, the last check, the accumulated gain against the retraining cost, the last decision and the
-    next scheduled run. --all prints one line per model: the live version, the last check, and what waits for a
-    person, is late or has failed. --check prints one line that says what is wrong and what to do. The exit code of
-    --check is 3 if the state cannot be read.
+    The command shows the live version, the last check, the accumulated gain against the retraining cost, the last
+    decision and the next scheduled run. --all prints one line per model: the live version, the last check, and what
+    waits for a person, is late or has failed. --check prints one line that says what is wrong and what to do. The exit
+    code of --check is 3 if the state cannot be read.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -115,9 +115,9 @@ def ui(
     If you pass DIR, or run the command in a folder that contains workspaces, it serves the status pages of all those
     workspaces. Models that need a person come first.
 
-    Only this machine can open the pages, and they ask for a password. The command prints the path of the password file.
-    On the status page you can approve or reject a version, acknowledge a decision on hold, roll back, retrain, and land
-    a quarantined batch. Each action needs a reason.
+    The pages can be opened only on this machine, and they ask for a password. The command prints the path of the
+    password file. On the status page you can approve or reject a version, acknowledge a decision on hold, roll back,
+    retrain, and land a quarantined batch. Each action needs a reason.
     """
     from retrim.adapters import mlflow_server
     from retrim.cli.page_server import PREFIX, page_app, places_app

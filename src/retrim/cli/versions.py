@@ -103,7 +103,10 @@ def reproduce(
         bool,
         typer.Option(
             "--chain",
-            help="With --prove: first prove the champion that N was judged against, and so on back to version 1.",
+            help=(
+                "With --prove: first prove the champion that N was judged against, then the champion of that "
+                "version, and so on back to version 1."
+            ),
         ),
     ] = False,
     skip_proved: Annotated[
@@ -192,7 +195,7 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
 
 @versions_app.command(epilog=example("retrim versions rollback --to 1 --reason 'complaints from the north'"))
 def rollback(
-    reason: Annotated[str, typer.Option("--reason", help="Reason, kept with the release.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, which is stored with the release.")],
     by: By,
     to: Annotated[
         int | None,
@@ -229,13 +232,14 @@ def rollback(
 def run_directory(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
     mode: Annotated[
-        str | None, typer.Option(help="Mode: search, warm or refit. Default: what a run of that date would use.")
+        str | None,
+        typer.Option(help="Mode: search, warm or refit. Default: the mode that a run of that date would use."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a run directory to work in by hand; print its path.
+    """Create a run directory to work in by hand, and print its path.
 
-    The directory contains the data and the champion as of a date. Change into it and run `dvc repro`.
+    The directory contains the data and the champion as of a date. Change into the directory and run `dvc repro`.
     """
     from retrim.cli import render
     from retrim.errors import UnknownNameError
@@ -265,8 +269,9 @@ def live(
 ) -> None:
     """Show which version is live, or was live at a given time.
 
-    The answer comes from the release log. Releases made with --now or --as-of, as in a replay, have two times. --at
-    compares their clock time, and --as-of their as-of date. The exit code is 1 if no version was live.
+    The answer comes from the release log. A release made with --now or --as-of, as in a replay, has two times: a clock
+    time, which you select with --at, and an as-of date, which you select with --as-of. The exit code is 1 if no version
+    was live.
     """
     import pandas as pd
 
@@ -297,7 +302,7 @@ def live(
 
 @versions_app.command("log", epilog=example("retrim versions log"))
 def log_show(as_json: AsJson = False) -> None:
-    """List every release: which version, which action, who, why."""
+    """List every release: version, action, person and reason."""
     from retrim.cli import render
     from retrim.release.versions import release_log
 
@@ -407,16 +412,16 @@ def key(as_json: AsJson = False) -> None:
 
 if TYPE_CHECKING:
     from retrim.decision.stored_rows import ApprovalAnswer
-Why = Annotated[str, typer.Option("--reason", help="Reason, kept with the version.")]
+Why = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the version.")]
 
 
 @versions_app.command(epilog=example("retrim versions approve 3 --reason 'looked at the slices with Ines'"))
 def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
-    """Approve a version that waits for approval; it goes live.
+    """Approve a version that waits for approval, so that it goes live.
 
-    The release checks run, and the champion must still be the one that the version was judged against. If the version
-    does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The approval
-    also covers the later refit of the same recipe (retrain.refit_after).
+    The release checks run, and the champion must still be the version that the new version was judged against. If the
+    version does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The
+    approval also covers the later refit of the same recipe (retrain.refit_after).
     """
     from retrim.cli import render
     from retrim.release.approval import approve as op
@@ -456,7 +461,9 @@ def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
     "acknowledge", epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'")
 )
 def settle(
-    reason: Annotated[str, typer.Option("--reason", help="Why no retraining is needed, kept with the record.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why no retraining is needed. The reason is stored with the record.")
+    ],
     by: By,
     now: Now = None,
     as_json: AsJson = False,
@@ -490,9 +497,9 @@ def export(
 ) -> None:
     """Write a version into one signed file.
 
-    The file contains the bundle, verdict, lineage, package lock, release record and newest attestation, signed with the
-    key of this workspace. The same version in the same state gives the same bytes. If you prove the version first, the
-    file includes its attestation.
+    The file contains the bundle, verdict, lineage, package lock, release record and newest attestation. It is signed
+    with the key of this workspace. The same version in the same state gives the same bytes. If you prove the version
+    before you export it, the file includes the attestation.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
@@ -584,14 +591,17 @@ def canary(
         int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
     ] = None,
     share: Annotated[
-        float, typer.Option("--share", help="Share of the entities that the version serves, at most 0.5.")
+        float, typer.Option("--share", help="Share of the entities for which the version predicts, at most 0.5.")
     ] = 0.1,
     entity: Annotated[
         str | None,
         typer.Option(
             "--entity",
             metavar="COLUMN",
-            help="Request column with the entity, such as a customer. Default: leaks.entity, or else the row's key.",
+            help=(
+                "Request column that contains the entity, such as a customer. Default: leaks.entity or, if that "
+                "is not set, the key of the row."
+            ),
         ),
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the running canary.")] = False,
@@ -599,9 +609,9 @@ def canary(
 ) -> None:
     """Run a version as a canary: it predicts a share of the rows.
 
-    The entity of a row decides which version predicts it, so the same customer always gets the same version. The canary
-    ends automatically if it fails, is slow, or is worse once labels arrive. It ends at the latest after the maximum
-    duration of a probation. It never restarts automatically. `retrim status` shows its state.
+    The entity of a row decides which version predicts the row, so the same customer always gets the same version. The
+    canary ends automatically if the version fails, is slow, or is worse once labels arrive. It ends at the latest after
+    the maximum duration of a probation. It never restarts automatically. `retrim status` shows its state.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
