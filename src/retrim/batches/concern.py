@@ -62,36 +62,44 @@ class BatchParams(SettingsSection):
         exclude=True,
         default=50,
         ge=10,
-        description="minimum number of rows in a batch for its columns to be inspected; with fewer rows, "
-        "shares are too noisy",
+        description=(
+            "minimum number of rows in a batch for its columns to be inspected; in a smaller batch, shares "
+            "are too noisy"
+        ),
     )
     least_windows: int = Field(
         exclude=True,
         default=4,
         ge=2,
-        description="minimum number of earlier windows of the batch's length to compare with; fewer do not "
-        "show a range",
+        description=(
+            "minimum number of earlier windows of the batch's length to compare the batch with; fewer "
+            "windows do not show the usual range"
+        ),
     )
     most_windows: int = Field(
         exclude=True,
         default=60,
         ge=2,
-        description="maximum number of earlier windows to compare with, newest first; bounds the run time of a verdict",
+        description=(
+            "maximum number of earlier windows to compare a batch with, newest first; limits the run time of a verdict"
+        ),
     )
     history_rows: int = Field(
         exclude=True,
         default=50000,
         ge=100,
-        description="maximum number of landed rows, newest first, that are read for the earlier windows; "
-        "bounds the memory of a verdict",
+        description=(
+            "maximum number of landed rows, newest first, that are read for the earlier windows; limits "
+            "the memory that a verdict needs"
+        ),
     )
     novelty: float = Field(
         exclude=True,
         default=2.0,
         gt=1,
         description=(
-            "a column is suspicious if it is this many times as unusual as in the most unusual earlier window; the "
-            "benchmark verdicts were measured with the default"
+            "a column is suspicious if it is at least this many times as unusual as it was in its most unusual "
+            "earlier window; the benchmark verdicts were measured with the default"
         ),
     )
     piece_mb: float = Field(
@@ -106,14 +114,14 @@ class BatchParams(SettingsSection):
         gt=0,
         lt=1,
         description=(
-            "a batch that covers less than this share of the shortest usual span counts as cut short; the benchmark "
-            "verdicts were measured with the default"
+            "a batch counts as cut short if it covers less than this share of the shortest usual time span; the "
+            "benchmark verdicts were measured with the default"
         ),
     )
     skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),
         description=(
-            "columns that are not inspected, and batch checks that are not made (rows twice, sent before, cut "
+            "columns that are not inspected, and batch checks that are left out (rows twice, sent before or cut "
             "short); all: a batch is checked only against data.columns and its suite"
         ),
     )

@@ -178,8 +178,8 @@ class GainParams(SettingsSection):
         default=2.0,
         ge=0,
         description=(
-            "number of its own standard errors that the accumulated gain must also exceed; the benchmark costs were "
-            "measured with the default"
+            "the accumulated gain must also exceed this number of its own standard errors; the benchmark costs "
+            "were measured with the default"
         ),
     )
     ahead: float = Field(
@@ -187,8 +187,9 @@ class GainParams(SettingsSection):
         default=0.0,
         ge=0,
         description=(
-            "number of future checks, like the newest ones, whose gain is added before the accumulated gain is "
-            "compared with the retraining cost; 0, because only measured gains count"
+            "number of future checks whose expected gain is added before the accumulated gain is compared with the "
+            "retraining cost; their gain is assumed to be like that of the newest checks; the default is 0, so "
+            "that only measured gains count"
         ),
     )
     money: MoneyParams | None = Field(
@@ -358,7 +359,9 @@ class BandParams(SettingsSection):
         exclude=True,
         default=3.0,
         gt=0,
-        description="number of units from the middle of the band to its top; about four standard deviations",
+        description=(
+            "number of units from the middle of the band to its top; the default is about four standard deviations"
+        ),
     )
 
 

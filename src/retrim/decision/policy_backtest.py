@@ -40,39 +40,50 @@ class PolicyParams(SettingsSection):
         exclude=True,
         default=50,
         ge=5,
-        description="number of windows after the first part of the history, each standing for a check; "
-        "`--windows` overrides it",
+        description=(
+            "number of windows into which the history after its first part is split; each window stands "
+            "for a check; `--windows` overrides this setting"
+        ),
     )
     first: float = Field(
         exclude=True,
         default=0.2,
         gt=0,
         lt=1,
-        description=("share of the rows that the first model is trained on; a first model needs a history"),
+        description=(
+            "share of the rows, oldest first, that the first model is trained on; a first model needs enough history"
+        ),
     )
     by: Literal["rows", "time"] = Field(
         exclude=True,
         default="rows",
-        description="rows: each window has the same number of rows; time: each window has the same length; "
-        "losses over the same number of rows are equally precise",
+        description=(
+            "rows: each window has the same number of rows; time: each window has the same length; the "
+            "default is rows, because losses over the same number of rows are equally precise"
+        ),
     )
     retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         exclude=True,
         default=(0.25, 0.5, 2.0, 4.0),
-        description="multiples of gain.cost that the rule gain is also tried with; `--costs` overrides them",
+        description="multiples of gain.cost with which the rule gain is also tried; `--costs` overrides them",
     )
     deployment_delay: int = Field(
         exclude=True,
         default=0,
         ge=0,
-        description="number of windows from a decision until its model is live; 0, because a promoted version "
-        "is live at once",
+        description=(
+            "number of windows from a decision until its model is live; the default is 0, because a "
+            "promoted version is live at once"
+        ),
     )
     draws: int = Field(
         exclude=True,
         default=2000,
         ge=100,
-        description="number of bootstrap draws for the recommendation's interval; the same as elsewhere",
+        description=(
+            "number of bootstrap draws for the recommendation's interval; the default is the same as for "
+            "other intervals"
+        ),
     )
     block: int = Field(
         exclude=True,

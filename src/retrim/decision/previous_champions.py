@@ -128,8 +128,8 @@ class PreviousChampionParams(SettingsSection):
         default=1,
         ge=1,
         description=(
-            "maximum number of previous champions that a run judges beside its challengers; each one makes the gate "
-            "stricter for all models"
+            "maximum number of previous champions that a run judges beside its challengers; each additional model "
+            "makes the gate stricter for all models"
         ),
     )
 

@@ -34,8 +34,10 @@ class ProbationParams(SettingsSection):
         default=0.5,
         gt=0,
         le=1,
-        description="size of the blocks over which the loss is averaged, as a share of the rows of a usual "
-        "check; errors within a block are correlated",
+        description=(
+            "size of the blocks over which the loss is averaged, as a share of the rows of a usual check; "
+            "blocks are needed because the errors of neighbouring rows are correlated"
+        ),
     )
     alpha_rollback: float = Field(
         exclude=True,
@@ -56,8 +58,8 @@ class ProbationParams(SettingsSection):
         default=0.02,
         gt=0,
         description=(
-            "smallest worsening that counts, as a share of the previous champion's loss; the benchmark error rates "
-            "were measured with the default"
+            "smallest increase in loss that counts as worse, as a share of the previous champion's loss; the "
+            "benchmark error rates were measured with the default"
         ),
     )
 
@@ -368,7 +370,7 @@ class ServedParams(SettingsSection):
         ge=1e-6,
         description=(
             "maximum difference between a served prediction and what its version predicts now, as a share of the "
-            "mean prediction; a thousand times the rounding error of single precision"
+            "mean prediction; the default is a thousand times the rounding error of single precision"
         ),
     )
 

@@ -42,7 +42,8 @@ class ProbeParams(SettingsSection):
         default=1,
         ge=1,
         description=(
-            "number of blocks in the newest window; each block costs one fit, on the rows that were due before it"
+            "number of blocks into which the newest window is split; each block costs one fit, on the rows that "
+            "were due before the block"
         ),
     )
     min_rows: int = Field(

@@ -69,8 +69,8 @@ class RetrainParams(SettingsSection):
         exclude=True,
         default="30min",
         description=(
-            "maximum time that a stage may neither print nor use the processor, and that the process of a run may "
-            "be silent; a stage that works does one or the other"
+            "maximum time for which a stage may neither print nor use the processor, and for which the process of "
+            "a run may be silent; a working stage does at least one of the two"
         ),
     )
 
@@ -82,8 +82,10 @@ class RunDirectoryParams(SettingsSection):
         exclude=True,
         default=5.0,
         gt=0,
-        description="maximum size of an untracked file, in megabytes; larger files are refused, because git is "
-        "for code and a tag would publish them",
+        description=(
+            "maximum size of an untracked file, in megabytes; larger files are refused, because git is "
+            "meant for code and a pushed tag would publish the files"
+        ),
     )
     gc_grace: Span = Field(
         exclude=True,
@@ -138,8 +140,10 @@ class ScheduleParams(SettingsSection):
     )
     keep_leftovers: SomeSpan | None = Field(
         default="90D",
-        description="age above which files in var/inbox/taken/ and the MLflow trials of refused versions are "
-        "deleted; null: never; errors in a source are noticed within a quarter",
+        description=(
+            "age above which files in var/inbox/taken/ and the MLflow trials of refused versions are "
+            "deleted; null: never; errors in a source are usually noticed within a quarter"
+        ),
     )
 
     @classmethod
@@ -156,8 +160,10 @@ class BudgetParams(SettingsSection):
         exclude=True,
         default=26,
         ge=1,
-        description="length of the window of triggers.budget.runs, in consecutive checks including the current one; "
-        "fixed, because triggers.budget.runs alone sets the rate",
+        description=(
+            "length of the window to which triggers.budget.runs applies, in consecutive checks including "
+            "the current one; fixed, because triggers.budget.runs alone sets the rate"
+        ),
     )
     money: float | None = Field(
         default=None,
@@ -187,17 +193,23 @@ class TriggerParams(SettingsSection):
     band: BandParams = Field(
         exclude=True,
         default=BandParams(),
-        description="range of the loss if nothing has changed; the rules performance and estimate fire if the "
-        "loss is above it",
+        description=(
+            "range of the mean loss while nothing has changed; the rules performance and estimate fire if "
+            "the loss is above this range"
+        ),
     )
     cooldown_checks: int = Field(
-        default=2, ge=0, description="number of checks after a run in which only the rule gain may start another run"
+        default=2,
+        ge=0,
+        description="number of checks after a run during which only the rule gain may start another run",
     )
     loop_checks: int = Field(
         default=5,
         ge=0,
-        description="number of checks after a promotion in which the alarm that led to it starts no run, but "
-        "goes to a person",
+        description=(
+            "number of checks after a promotion during which the alarm that led to the promotion starts no "
+            "run, but waits for a person"
+        ),
     )
     refusals_to_hold: int = Field(
         exclude=True,
@@ -213,8 +225,10 @@ class TriggerParams(SettingsSection):
     )
     max_wait: Span | None = Field(
         default="60D",
-        description="time without a new label after which the rules estimate (or drift) and schedule may also "
-        "fire; null: never",
+        description=(
+            "time without a new label after which the rules schedule and estimate may also fire; if the "
+            "loss cannot be estimated, drift takes the place of estimate; null: never"
+        ),
     )
 
     @field_validator("rules")

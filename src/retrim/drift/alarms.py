@@ -32,7 +32,7 @@ class AlarmParams(SettingsSection):
     per: Literal["day", "week", "month", "quarter", "year"] = Field(
         exclude=True,
         default="year",
-        description="period that drift.alarms.at_most refers to; one per month is twelve per year",
+        description="period to which drift.alarms.at_most refers; one alarm per month is twelve per year",
     )
     draws: int = Field(
         exclude=True,

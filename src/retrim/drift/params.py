@@ -38,11 +38,14 @@ class DriftParams(SettingsSection):
     score: Tests = Field(
         exclude=True,
         default={"ks": {}},
-        description="tests of the champion's predictions and confidence, if these are numbers; ks, because it "
-        "needs no cells",
+        description=(
+            "tests of the champion's predictions and confidence, if these are numbers; the default is ks, "
+            "because it needs no cells"
+        ),
     )
     alarms: AlarmParams | None = Field(
-        default=AlarmParams(), description="accepted rate of false alarms; null: thresholds decide instead"
+        default=AlarmParams(),
+        description="accepted rate of false alarms; null: the thresholds in drift.tests decide instead",
     )
     joint: Annotated[JointParams, FOLLOWS] = Field(
         default=JointParams(), description="tests in drift.tests that run on all features together"

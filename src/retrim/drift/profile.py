@@ -36,7 +36,8 @@ class ProfileParams(SettingsSection):
     )
     buckets: int = Field(default=64, ge=2, description="number of cells for a hashed column")
     block: Span = Field(
-        default="1D", description="length of the spans that form the blocks, if the history has enough of them"
+        default="1D",
+        description="length of the spans that form the blocks, if the history contains enough such spans",
     )
     most_blocks: int = Field(default=1000, ge=1, description="maximum number of blocks")
     block_rows: int = Field(default=20, ge=1, description="minimum number of rows per block, on average")

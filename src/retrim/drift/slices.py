@@ -39,16 +39,22 @@ class SliceParams(SettingsSection):
         default=0.5,
         gt=0,
         le=1,
-        description="maximum share of all rows in a slice; a larger slice is nearly the whole table",
+        description="maximum share of all rows in a slice; a larger slice would be nearly the whole table",
     )
     errors: float = Field(
         default=3.0,
         gt=0,
-        description="number of standard errors from which a change counts as clear; high, because many slices "
-        "are compared",
+        description=(
+            "number of standard errors from which a change counts as clear; the default is high, because "
+            "many slices are compared"
+        ),
     )
     kept: int = Field(
-        default=10, ge=1, description="maximum number of slices in the record of a check; the clearest come first"
+        default=10,
+        ge=1,
+        description=(
+            "maximum number of slices in the record of a check; the slices with the clearest changes come first"
+        ),
     )
 
 

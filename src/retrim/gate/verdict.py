@@ -201,20 +201,24 @@ class GateSliceParams(SettingsSection):
     found: bool = Field(
         exclude=True,
         default=True,
-        description="whether the slices of every feature are evaluated too; they are reported in every verdict",
+        description="whether the slices of every feature are evaluated too; every verdict reports these slices",
     )
     worst: float | None = Field(
         default=None,
         ge=0,
-        description="maximum relative increase in loss over the champion in any slice; null: reported only",
+        description=(
+            "maximum relative increase in loss over the champion in any slice; null: the increase is only reported"
+        ),
     )
     confidence: float = Field(
         exclude=True,
         default=0.95,
         gt=0.5,
         lt=1,
-        description="confidence that is required to conclude that a slice exceeds gate.slices.worst, over all "
-        "slices together; the same as gate.confidence by default",
+        description=(
+            "confidence that is required to conclude that the increase in a slice exceeds "
+            "gate.slices.worst, over all slices together; the same as gate.confidence by default"
+        ),
     )
 
 
@@ -225,15 +229,18 @@ class NonInferiorityParams(SettingsSection):
         default=0.005,
         ge=0,
         lt=1,
-        description="maximum relative increase in loss over the champion with which a challenger can still pass",
+        description="maximum relative increase in loss over the champion that a challenger may have and still pass",
     )
     confidence: float = Field(
         exclude=True,
         default=0.99,
         gt=0.5,
         lt=1,
-        description="required one-sided confidence that a challenger is within gate.non_inferiority.most; "
-        "higher than for a gain, because harm costs more",
+        description=(
+            "required one-sided confidence that the increase in a challenger's loss is at most "
+            "gate.non_inferiority.most; higher than gate.confidence, because harm costs more than a missed "
+            "gain"
+        ),
     )
 
 
@@ -244,14 +251,18 @@ class CalibrationParams(SettingsSection):
         exclude=True,
         default=10,
         ge=2,
-        description="number of bins, with equally many predictions each; the same for all versions, so that "
-        "they are comparable",
+        description=(
+            "number of bins, each with equally many predictions; the same for all versions, so that their "
+            "calibration errors are comparable"
+        ),
     )
     worse: float | None = Field(
         default=0.05,
         ge=0,
         le=1,
-        description="maximum amount by which the calibration error may exceed the champion's; null: reported only",
+        description=(
+            "maximum amount by which the calibration error may exceed the champion's; null: the amount is only reported"
+        ),
     )
     most: float | None = Field(
         default=None, ge=0, le=1, description="maximum calibration error of the challenger; null: reported only"
@@ -287,22 +298,26 @@ class GateParams(SettingsSection):
         ge=0,
         description=(
             "exponent by which the gate grows stricter each time it judges on the same rows; with 2, all verdicts "
-            "on the same rows together err at most 1.64 times as often as one; 0: no correction"
+            "on the same rows together err at most 1.64 times as often as a single verdict; 0: no correction"
         ),
     )
     folds: int = Field(
         exclude=True,
         default=4,
         ge=1,
-        description="number of equal spans into which the holdout rows are split; only reported, unless "
-        "worst_fold sets a limit",
+        description=(
+            "number of equal spans (folds) into which the holdout rows are split; the loss of each fold is "
+            "only reported, unless worst_fold sets a limit"
+        ),
     )
     worst_fold: float | None = Field(
         exclude=True,
         default=None,
         ge=0,
-        description="maximum relative increase in loss over the champion in any fold; null: reported only, "
-        "because a fold has too few rows for a refusal",
+        description=(
+            "maximum relative increase in loss over the champion in any fold; null: the increase is only "
+            "reported, because a fold has too few rows for a refusal"
+        ),
     )
     slices: GateSliceParams = Field(
         default=GateSliceParams(), description="slices of the holdout rows that are evaluated separately"
@@ -311,9 +326,11 @@ class GateParams(SettingsSection):
     churn: float | None = Field(
         default=None,
         ge=0,
-        description="maximum change from the champion's predictions; with classes: share of rows with a "
-        "different class; for a regression: 99th percentile, in standard deviations of the target; "
-        "null: reported only",
+        description=(
+            "maximum change from the champion's predictions; with classes, this is the share of rows with "
+            "a different class; for a regression, it is the 99th percentile of the change, in standard "
+            "deviations of the target; null: the change is only reported"
+        ),
     )
     baselines: tuple[str, ...] = Field(
         default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines that a challenger must beat"

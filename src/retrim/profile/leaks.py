@@ -30,7 +30,7 @@ class LeakParams(SettingsSection):
     )
     entity: str | None = Field(default=None, description="column that identifies the entity of a row; null: none")
     allowed: dict[str, str] = Field(
-        default={}, description="columns that look like a leak and are used anyway, each with the reason"
+        default={}, description="columns that look like a leak but are used anyway, each with the reason"
     )
 
 

@@ -410,7 +410,10 @@ class JudgeParams(SettingsSection):
     block_rows: int = Field(
         default=24,
         ge=1,
-        description="number of rows in a bootstrap block: about the number over which errors are correlated",
+        description=(
+            "number of rows in a bootstrap block; choose about the number of consecutive rows whose errors "
+            "are correlated"
+        ),
     )
 
     @field_validator("loss")

@@ -22,7 +22,9 @@ class SplitParams(SettingsSection):
     """Which rows evaluate and which train."""
 
     judge_rows: int = Field(
-        default=336, ge=1, description="maximum number of holdout rows: the newest mature rows, kept for the gate"
+        default=336,
+        ge=1,
+        description="maximum number of holdout rows, which are the newest mature rows and are kept for the gate",
     )
     sliding_rows: int = Field(default=4000, ge=1, description="number of newest rows in the sliding training window")
 

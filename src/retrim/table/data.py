@@ -274,14 +274,14 @@ class DataParams(SettingsSection):
     columns: dict[str, ColumnParams] = Field(description="columns that a batch must have; no others are allowed")
     key: tuple[str, ...] = Field(
         default=(),
-        description="columns that identify a row; if empty, its batch digest and row number identify it",
+        description="columns that identify a row; if empty, a row is identified by its batch digest and row number",
     )
     task: Literal["regression", "binary", "multiclass"] = Field(
         description="what is predicted: a number (regression), one of two classes (binary) or one of several classes "
         "(multiclass)"
     )
     positive: Annotated[str | None, BeforeValidator(check_text)] = Field(
-        default=None, description="for a binary task, the class whose probability is predicted; else null"
+        default=None, description="for a binary task, the class whose probability is predicted; null for other tasks"
     )
     labels: Literal["with_rows", "or_never", "later"] = Field(
         default="with_rows",
@@ -297,7 +297,7 @@ class DataParams(SettingsSection):
     )
     batch_grace: Span = Field(default="1D", description="how late a batch may be before it is reported")
     times_ahead: Span = Field(
-        default="1h", description="how long after the arrival of its batch an event time or a label time may be"
+        default="1h", description="how far an event time or a label time may lie after the arrival of its batch"
     )
     suite: str = Field(description="path of the Great Expectations suite, relative to the workspace")
     rows: RowParams = Field(

@@ -176,11 +176,13 @@ class HistoryParams(SettingsSection):
     )
     known_ahead: tuple[str, ...] = Field(
         default=(),
-        description="features whose values are already known when the row is predicted, data.history.ahead before its "
-        "event",
+        description=(
+            "features whose values are already known when the row is predicted, which is "
+            "data.history.ahead before its event"
+        ),
     )
     features: tuple[PastFeature, ...] = Field(
-        default=(), description="lags and statistics of earlier rows, each a numeric feature"
+        default=(), description="lags and statistics of earlier rows; each of them is a numeric feature"
     )
 
     @model_validator(mode="after")

@@ -79,7 +79,7 @@ class RepeatedHour(SettingsSection):
 
     column: str = Field(description="column of the file; it may be one of reading.skip")
     later: tuple[str, ...] = Field(
-        min_length=1, description="values of the column that mean the later of the two times"
+        min_length=1, description="values of the column that mark the later of the two times"
     )
 
 
@@ -105,32 +105,37 @@ class ReadingParams(SettingsSection):
         default={}, description="text to remove before or after the numbers of a column, such as $ or %"
     )
     missing: tuple[str, ...] = Field(
-        default=(), description="cell texts that mean a missing value, in addition to empty cells"
+        default=(), description="texts of a cell that mean a missing value, in addition to an empty cell"
     )
-    trim: bool = Field(default=False, description="whether blanks around the text of a category are removed")
+    trim: bool = Field(default=False, description="whether blanks before and after the text of a category are removed")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         default={}, description="strptime formats of time columns; a column without a format is in ISO 8601"
     )
     parts: dict[str, dict[TimePart, str]] = Field(
         default={},
-        description="for each time that files split over several columns: the columns that contain its year, month "
-        "and so on, or its date and its time of day",
+        description=(
+            "for each time that a file splits over several columns: the columns that contain its year, "
+            "month and so on, or its date and its time of day"
+        ),
     )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(
-        default="UTC", description="time zone of times without one, and of the features in reading.calendar"
+        default="UTC",
+        description="time zone of times that do not name a zone, and of the features in reading.calendar",
     )
     repeated: dict[str, RepeatedHour] = Field(
         default={},
-        description="for a time column: the column that distinguishes the two equal local times when clocks go "
-        "back; without it, the order of rows decides",
+        description=(
+            "for a time column: the column that distinguishes the two equal local times when clocks go "
+            "back; without such a column, the order of the rows decides"
+        ),
     )
     skip: tuple[str, ...] = Field(default=(), description="columns that files may contain and that retrim drops")
     arrival: str | None = Field(
         default=None,
-        description="name of the time column that retrim adds, in order of arrival, if files have none",
+        description="name of the time column that retrim adds, in order of arrival, if the files have no time column",
     )
     order: str | None = Field(
-        default=None, description="integer column by which rows are ordered; null: the order in the file"
+        default=None, description="integer column by which rows are ordered; null: rows keep their order in the file"
     )
     calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns computed from the event time")
 

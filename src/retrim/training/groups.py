@@ -32,16 +32,19 @@ class GroupParams(SettingsSection):
     """Groups that one column makes: its categories, or the spans between the cuts of a number."""
 
     column: str = Field(
-        description="column that defines the groups; any category or number except the target, even one with the "
-        "role forbidden"
+        description=(
+            "column that defines the groups: any category or number except the target, even a column with "
+            "the role forbidden"
+        )
     )
     cuts: tuple[float, ...] = Field(
         description="values at which a number is split into groups, in ascending order; empty for a category"
     )
     least_rows: int = Field(
         ge=2,
-        description="minimum number of rows behind each figure of a group; a group with fewer is reported but "
-        "not judged",
+        description=(
+            "minimum number of rows behind each figure of a group; a group with fewer rows is reported but not judged"
+        ),
     )
 
     @field_validator("cuts")
@@ -80,38 +83,44 @@ class ProxyParams(SettingsSection):
         exclude=True,
         default=2000,
         ge=100,
-        description="maximum number of training rows used, spread evenly; bounds the run time",
+        description="maximum number of training rows used, spread evenly; limits the run time",
     )
     cells: int = Field(
         exclude=True,
         default=4,
         ge=2,
-        description="number of quantile cells of a number, or maximum number of categories, with rarer ones "
-        "merged; bounds the run time",
+        description=(
+            "number of quantile cells of a number, or maximum number of categories, where rarer categories "
+            "are merged; limits the run time"
+        ),
     )
     rounds: int = Field(
         exclude=True,
         default=20,
         ge=1,
-        description="number of boosting rounds of the model that predicts the forbidden column; bounds the run time",
+        description="number of boosting rounds of the model that predicts the forbidden column; limits the run time",
     )
     leaves: int = Field(
         exclude=True,
         default=8,
         ge=2,
-        description="number of leaves per tree of the model that predicts the forbidden column; bounds the run time",
+        description="number of leaves per tree of the model that predicts the forbidden column; limits the run time",
     )
     warn_at: float = Field(
         exclude=True,
         default=0.7,
         ge=0.5,
         lt=1,
-        description="area under the ROC curve at or above which a warning is given; clearly above chance, which is 0.5",
+        description=(
+            "area under the ROC curve at or above which a warning is given; the default is clearly above "
+            "chance, which is 0.5"
+        ),
     )
     refuse: bool = Field(
         default=False,
-        description="whether the gate refuses a model whose features reveal a forbidden column; if false, it "
-        "only warns",
+        description=(
+            "whether the gate refuses a model whose features reveal a forbidden column; if false, the gate only warns"
+        ),
     )
     seed: Seed = Field(default=7, description="seed of the model that predicts the forbidden column")
 
@@ -130,8 +139,10 @@ class FairnessParams(SettingsSection):
         default=0.95,
         gt=0.5,
         lt=1,
-        description="how confident the gate must be, before it refuses, that a difference exceeds its limit; "
-        "also the confidence level of reported intervals",
+        description=(
+            "confidence with which a difference must exceed its limit before the gate refuses; also the "
+            "confidence level of reported intervals"
+        ),
     )
     threshold: float = Field(
         exclude=True,

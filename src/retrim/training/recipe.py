@@ -49,13 +49,17 @@ class TrainParams(SettingsSection):
         exclude=True,
         default=("found", "champion"),
         min_length=1,
-        description="recipes that compete in a search or warm start; the champion's recipe shows what the "
-        "search itself adds",
+        description=(
+            "recipes that compete in a search or warm start; the champion's recipe is included to show "
+            "what the search itself adds"
+        ),
     )
     balance: Balance | None = Field(
         default=None,
-        description="how a fit balances classes; weights: all classes have the same total weight; sample: each "
-        "class has as many rows as the rarest one; null: classes are not balanced",
+        description=(
+            "how a fit balances classes; weights: all classes have the same total weight; sample: each "
+            "class has as many rows as the rarest class; null: classes are not balanced"
+        ),
     )
     early: bool = Field(
         default=False,

@@ -110,8 +110,10 @@ class TuneParams(SettingsSection):
         exclude=True,
         default=4,
         ge=1,
-        description="number of trials that the sampler proposes before it sees their results; it is fixed, so "
-        "that a search is the same with any number of workers",
+        description=(
+            "number of trials that the sampler proposes before it sees their results; this number is "
+            "fixed, so that a search is the same with any number of workers"
+        ),
     )
     folds: int = Field(default=3, ge=1, description="number of folds, in time order, that score a trial")
     fold_rows: int = Field(default=336, ge=2, description="number of rows that each fold scores")
@@ -120,15 +122,17 @@ class TuneParams(SettingsSection):
         default=0.1,
         gt=0,
         lt=0.5,
-        description="share of a fold's training rows that is kept for early stopping, spread over the fold; a "
-        "common value",
+        description=(
+            "share of a fold's training rows that is kept for early stopping, spread over the fold; the "
+            "default is a common value"
+        ),
     )
     max_rounds: int = Field(default=800, ge=1, description="maximum number of boosting rounds")
     patience: int = Field(
         exclude=True,
         default=30,
         ge=1,
-        description="number of rounds without improvement before a fit stops; a common value",
+        description="number of rounds without improvement before a fit stops; the default is a common value",
     )
     seed: Seed = Field(default=7, description="seed of the sampler and of the fits in a search")
     space: dict[str, Dimension] = Field(
