@@ -120,7 +120,7 @@ FILES = (
     Case("batches.skip: [{}]", {}, ({"batches.skip": ["celsius"]},), looked_at(NEXT.assign(celsius=4000.0))),
     Case("rows without a key cannot be corrected; set the key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
-    Case("{} landed before in different pieces (such as batch {}): batches.piece_mb or pyarrow has "
+    Case("{} landed before in different chunks (such as batch {}): batches.piece_mb or pyarrow has "
          "changed since; undo that change", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
     Case("remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a whole",

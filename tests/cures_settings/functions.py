@@ -117,7 +117,7 @@ GROUPED = (
     Case("fairness.groups: the table has no column {}; use a column of the table",
          {"fairness.groups": [{"column": "region", "cuts": [], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
-    Case("fairness.groups: {} is not a number; set its cuts to []",
+    Case("fairness.groups: {} is not a number, so it cannot have cuts; set its cuts to []",
          {"fairness.groups": [{"column": "group", "cuts": [1.0], "least_rows": 20}]},
          ({"fairness.groups": [{"column": "group", "cuts": [], "least_rows": 20}]},), groups),
     Case("the model's thresholds depend on columns that the table lacks: {}; keep these columns in data.columns",
@@ -213,7 +213,8 @@ MODELLED = (
     Case("LightGBM cannot train on {} rows with {}: {}; check tune.space", space(num_leaves=1), (LEAVES,), fit(Y)),
     Case("tune.space: {} is not a parameter of LightGBM, which would ignore it{}", space(num_leafs=7), (LEAVES,),
          check_space),
-    Case("tune.space: {} and {} both mean {}; keep one", space(num_leaves=7, max_leaves=7), (LEAVES,), check_space),
+    Case("tune.space: {} and {} both mean {}; keep only one of them", space(num_leaves=7, max_leaves=7), (LEAVES,),
+         check_space),
     Case("judge.loss: poisson needs target values of 0 or more, but the smallest is {}; choose mse or mae",
          LINEAR | space(l2=0.1) | {"judge.loss": "poisson"}, ({"judge.loss": "mse"}, {"judge.loss": "mae"}), fit(Y)),
     Case("tune.space: l2 is {}; write a number above 0, such as 0.0001", LINEAR | space(l2=0), (space(l2=0.0001),),
@@ -222,8 +223,8 @@ MODELLED = (
          {"train.model": OWN, "judge.loss": "mae"} | space(share=0.5), ({"judge.loss": "mse"},), own),
     Case("{}{} is not run, because params.yaml does not refer to it; read the code and, if you trust it, set "
          "train.model to own:{} in params.yaml", {"train.model": f"{OWN}@{'1' * 64}"}, ({"train.model": OWN},), stored),
-    Case("tune.space: a stack blends two or more estimators, but parameters are listed for {} only; add "
-         "parameters of a different one of {}",
+    Case("tune.space: a stack blends two or more estimators, but parameters are listed only for {}; add "
+         "parameters of another of these estimators: {}",
          STACK | space(held_share=0.2, gbm__num_leaves=7), (space(held_share=0.2, **BLEND),), check_space),
     Case("tune.space: {} is {}; write a share between 0 and 1, such as 0.2", STACK | space(held_share=2, **BLEND),
          (space(held_share=0.2, **BLEND),), fit(Y)),
@@ -243,7 +244,7 @@ MODELLED = (
     Case("tune.sampler: the sampler {} refuses its arguments ({}); correct the arguments",
          {"tune.sampler": {"tpe": {"startup": 3}}},
          ({"tune.sampler": "tpe"},), searched),
-    Case("tune.sampler: {} does not propose the same trials when a search resumes; use one that does: {}",
+    Case("tune.sampler: {} does not propose the same trials when a search resumes; use a sampler that does: {}",
          {"tune.sampler": "QMCSampler", **RANGES},
          ({"tune.sampler": "tpe"}, {"tune.sampler": "random"}), searched),
 )  # fmt: skip
@@ -329,7 +330,7 @@ OTHERS = (
     Case("{} is {} MB, but at most {} MB can be read; raise proof.most_mb to read it",
          {"proof.most_mb": 0.1}, ({"proof.most_mb": 1.0},),
          archive),
-    Case("verifying alarms needs the rows of four checks: train on a longer history, or lower gain.rows_per_check",
+    Case("verifying alarms needs the rows of four checks; train on a longer history, or lower gain.rows_per_check",
          {"gain.rows_per_check": 2000}, ({"gain.rows_per_check": 48},), verified),
 )  # fmt: skip
 

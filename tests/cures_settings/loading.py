@@ -24,8 +24,8 @@ def load_beside_a_file(asked: Asked) -> None:
 
 
 LOADING = (
-    Case("drift.alarms is {} per {}; with a check every {} days (data.batch_every), that is {} false alarms per "
-         "check, but it must be below 0.5: lower at_most",
+    Case("drift.alarms is {} per {}; with a check every {} days (data.batch_every), that is {} false "
+         "alarms per check, but that number must be below 0.5; lower at_most",
          {"drift.alarms.at_most": 1000.0}, ({"drift.alarms.at_most": 1.0}, {"data.batch_every": "1h"})),
     Case("has the role {}; set its role to forbidden in data.columns", {"fairness.forbidden": ["group"]},
          ({"data.columns.group.role": "forbidden"},)),

@@ -34,7 +34,7 @@ COMPUTED = (
     "a fit is missing in the loss matrix",
     "is not among the stored estimators",
     "the changed settings keep none of the rows that the current settings keep",
-    "rows had a label due before the first judged row with the changed settings",
+    "rows had a label due before the first holdout row under the changed settings",
     "is registered twice",
     "rows are too few for",
     "had a label due before the",

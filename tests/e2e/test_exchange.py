@@ -181,7 +181,7 @@ class TestAFileThatIsNotRight:
         model = next(name for name in files if name.endswith("model.txt"))
         said = self.refused(production, tmp_path, {**files, model: b"T" + files[model][1:]})
 
-        assert f"differ from the signed ones: {model}" in said
+        assert f"differ from the files that were signed: {model}" in said
 
     def test_is_refused_for_a_file_added_or_taken_away(
         self, production: World, tmp_path: Path, files: dict[str, bytes]

@@ -236,7 +236,7 @@ def test_a_workspace_sees_the_server_of_the_installation(story: Story) -> None:
 
 
 @pytest.mark.cures(
-    "`retrim up` is already running for {} (process {}); see it with `retrim up --show`, or stop it first"
+    "`retrim up` is already running for {} (process {}); see what runs with `retrim up --show`, or stop it first"
 )
 def test_a_second_one_of_the_same_folder_is_refused(story: Story, cure: Cure) -> None:
     cure.is_asked(story.second.stderr)

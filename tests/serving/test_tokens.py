@@ -143,7 +143,7 @@ def test_a_name_is_there_once_and_scopes_are_those_that_there_are(desk: Desk) ->
 
 @pytest.mark.cures(
     "but it has no token yet; add one: retrim token add NAME --scope predict",
-    "there is already a token {}; choose another name, or remove it: retrim token remove NAME",
+    "a token named {} already exists; choose another name, or remove it: retrim token remove NAME",
 )
 def test_others_can_connect_once_there_is_a_token(
     desk: Desk, sit: Sit, cure: Cure, monkeypatch: pytest.MonkeyPatch

@@ -110,7 +110,7 @@ def test_an_unknown_kind_of_model_is_refused_with_those_there_are() -> None:
         (["num_leavs"], r"'num_leavs' is not a parameter of LightGBM, .*; did you mean 'num_leaves'\?"),
         (["learning_rate", "zzzzzz"], "'zzzzzz' is not a parameter of LightGBM, which would ignore it; leave it out$"),
         (["num_boost_round"], "'num_boost_round' cannot be searched, because tune.max_rounds"),
-        (["learning_rate", "eta"], "'learning_rate' and 'eta' both mean learning_rate; keep one"),
+        (["learning_rate", "eta"], "'learning_rate' and 'eta' both mean learning_rate; keep only one of them"),
     ],
 )
 def test_a_space_that_lightgbm_would_pass_over_in_part_is_refused(names: list[str], said: str) -> None:

@@ -36,9 +36,9 @@ def test_a_flipped_byte_anywhere_is_refused(name: str, place: int, mask: int) ->
 
 
 @pytest.mark.cures(
-    "{} or {} of the stored model was altered after it was published. Compare {} with the copy in the bundle of its "
-    "run, whose hash `retrim predict` checks: if they differ, replace it with that copy; if they are the same, {} "
-    "was altered, so restore MLflow's artifacts from a backup"
+    "{} or {} of the stored model was altered after it was published. Compare {} with the copy in the "
+    "bundle of its run, whose hash `retrim predict` checks. If they differ, replace {} with that copy. If they "
+    "are the same, {} was altered, so restore MLflow's artifacts from a backup"
 )
 @pytest.mark.parametrize("name", sorted(WHOLE))
 def test_what_was_altered_is_whole_again_as_it_says(name: str, cure: Cure) -> None:

@@ -63,7 +63,7 @@ def test_the_files_of_each_kind_lie_side_by_side() -> None:
     ("names", "said"),
     [
         (["gbm.num_leaves", "linear.l2"], "stack needs 'held_share'"),
-        (["held_share", "gbm.num_leaves"], "two or more estimators, but parameters are listed for gbm only"),
+        (["held_share", "gbm.num_leaves"], "two or more estimators, but parameters are listed only for gbm"),
         (
             ["held_share", "num_leaves"],
             "'num_leaves' is not a parameter of a stack; write held_share, or ESTIMATOR.PARAMETER",

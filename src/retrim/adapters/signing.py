@@ -453,7 +453,7 @@ def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
         return {name: base64.b64decode(text) for name, text in json.loads(plain).items()}
     except (InvalidTag, ValueError, binascii.Error) as error:
         raise BadInputError(
-            "the keys in the backup were encrypted with a different passphrase; set the right one in "
+            "the keys in the backup were encrypted with a different passphrase; set the right passphrase in "
             "RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE, or unset both to restore without the keys"
         ) from error
 

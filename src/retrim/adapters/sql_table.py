@@ -44,7 +44,7 @@ def refuse_query(query: str | None, table: str | None) -> None:
     """
     if query is not None or table is not None:
         raise BadInputError(
-            "--query and --table are only for a database address such as sqlite:///shop.db; leave them out"
+            "--query and --table can be used only with a database address such as sqlite:///shop.db; leave them out"
         )
 
 
@@ -394,7 +394,9 @@ def _rows(connection: Any, query: str | None, table: str | None, address: Addres
         schema, _, name = (table or _only_table(connection, address)).rpartition(".")
         result = connection.execute(select(literal_column("*")).select_from(named(name, schema=schema or None)))
     if not result.returns_rows:
-        raise BadInputError("--query does not return rows; use a statement that does, such as 'select * from orders'")
+        raise BadInputError(
+            "--query does not return rows; use a statement that returns rows, such as 'select * from orders'"
+        )
     names = [str(name) for name in result.keys()]  # noqa: SIM118  no mapping: iterating gives rows
     take(names, [])
     for part in result.partitions(AT_ONCE):

@@ -98,7 +98,7 @@ class BatchParams(SettingsSection):
         default=2.0,
         gt=1,
         description=(
-            "a column is suspicious if it is at least this many times as unusual as it was in its most unusual "
+            "a column is suspicious if it is more than this many times as unusual as it was in its most unusual "
             "earlier window; the benchmark verdicts were measured with the default"
         ),
     )

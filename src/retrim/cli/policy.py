@@ -31,7 +31,7 @@ def cost_list(text: str) -> tuple[float, ...]:
     try:
         retraining_costs = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write them as 0.25,0.5,1") from error
+        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write a list such as 0.25,0.5,1") from error
     if not all(retraining_cost > 0 for retraining_cost in retraining_costs):
         raise BadInputError(f"--costs: {text!r} contains a retraining cost of 0 or less; pass costs above 0")
     return retraining_costs

@@ -105,8 +105,9 @@ def serve(
     numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
     if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
-            f"{len(roots)} workspaces are served, but a version number belongs to only one; leave the number out. "
-            "Clients can request a version with ?version=N, and --shadow accepts previous or challenger"
+            f"{len(roots)} workspaces are served, but a version number belongs to only one workspace; leave out "
+            "the number. Clients can request a version with ?version=N, and --shadow accepts previous or "
+            "challenger"
         )
     if len(shadows) > MOST_SHADOWS:
         raise BadInputError(f"--shadow is set {len(shadows)} times; set it at most {MOST_SHADOWS} times")

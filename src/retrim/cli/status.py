@@ -59,8 +59,8 @@ def status(
         return
     if folders:
         raise BadInputError(
-            f"{folders[0]}: without --all, status shows only the workspace you are in; add --all, or leave the folder "
-            "out"
+            f"{folders[0]}: without --all, status shows only the workspace you are in; add --all, or leave out "
+            "the folder"
         )
     from retrim.cli.answers import find_status
     from retrim.cli.screens import show_status

@@ -619,7 +619,7 @@ def canary(
     from retrim.stats.codec import to_record
 
     if stop == (version is not None):
-        raise BadInputError("pass exactly one of the two: the version to run as a canary, or --stop")
+        raise BadInputError("pass either the version to run as a canary, or --stop")
     workspace, now = workspace_here(), as_time(None)
     if version is None:
         found, said = stop_canary(workspace, by=by, reason=reason, now=now), "ended"

@@ -56,9 +56,9 @@ class AlarmParams(SettingsSection):
         found = float(self.at_most * (every / PERIODS[self.per]))
         if found >= 0.5:
             raise BadInputError(
-                f"drift.alarms is {self.at_most:g} per {self.per}; with a check every {every / pd.Timedelta('1D'):g} "
-                f"days (data.batch_every), that is {found:.2g} false alarms per check, but it must be below 0.5: "
-                "lower at_most, or land batches more often"
+                f"drift.alarms is {self.at_most:g} per {self.per}; with a check every "
+                f"{every / pd.Timedelta('1D'):g} days (data.batch_every), that is {found:.2g} false alarms per "
+                "check, but that number must be below 0.5; lower at_most, or land batches more often"
             )
         return found
 

@@ -186,7 +186,7 @@ def findings(
         BadInputError: The current window has no times.
     """
     if time not in current.columns:
-        raise BadInputError(f"the current window lacks the column {time} with the event times; add it")
+        raise BadInputError(f"the current window lacks the column {time} with the event times; add this column")
     if len(current) < params.min_rows:
         return []
     extents = WindowExtent.of_profile(profile), WindowExtent.of(current[time])

@@ -156,7 +156,7 @@ def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: 
         raise EmptyWindowError("reference")
     lacking = [name for name in (time, *columns) if name not in rows.columns]
     if lacking:
-        raise BadInputError(f"the reference lacks the columns {', '.join(lacking)}; add them")
+        raise BadInputError(f"the reference lacks the columns {', '.join(lacking)}; add these columns")
     kept = {name: kind for name, kind in columns.items() if kind != "time"}
     starts = block_starts(rows[time], params)
     sizes = np.diff(np.append(starts, len(rows)))

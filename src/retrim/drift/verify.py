@@ -159,8 +159,9 @@ def verify(
         )
     if 4 * window > n:
         raise RefusedError(
-            f"the reference has {sizes.sum():.0f} rows, and a check uses {rows} (gain.rows_per_check); verifying "
-            "alarms needs the rows of four checks: train on a longer history, or lower gain.rows_per_check"
+            f"the reference has {sizes.sum():.0f} rows, and a check uses {rows} (gain.rows_per_check), but "
+            "verifying alarms needs the rows of four checks; train on a longer history, or lower "
+            "gain.rows_per_check"
         )
     rng = np.random.default_rng(seed)
     held = max(n // HELD_OUT, 2 * window)

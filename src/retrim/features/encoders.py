@@ -32,7 +32,7 @@ from retrim.table.reading import CalendarPart, known_zone
 def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"levels listed twice: {', '.join(twice)}; list each level once")
+        raise ValueError(f"these levels are listed twice: {', '.join(twice)}; list each level once")
     return names
 
 

@@ -782,7 +782,7 @@ class YeoJohnson(ColumnStep):
 def _check_ascending(edges: tuple[float, ...]) -> tuple[float, ...]:
     if any(not low < high for low, high in pairwise(edges)):
         raise ValueError(
-            f"{', '.join(map(str, edges))} are not in ascending order; write each edge once, the smallest first"
+            f"{', '.join(map(str, edges))} are not in ascending order; write each edge once, in ascending order"
         )
     return edges
 

@@ -137,7 +137,7 @@ def losses_at(side: WhatIfSide, keys: pd.Series, window: WindowKind, *, loss: st
     known = past_of(table["_event"], table["_due"], int(judged.index[0]))
     if len(known) < 2:
         raise ValueError(
-            f"only {len(known)} rows had a label due before the first judged row with the changed settings"
+            f"only {len(known)} rows had a label due before the first holdout row under the changed settings"
         )
     view = FeatureView.learn(table.iloc[known], side.data, side.steps)
     take = training_rows(known, window, sliding_rows=side.sliding_rows)

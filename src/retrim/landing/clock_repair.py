@@ -112,8 +112,9 @@ def _planned(workspace: Workspace, now: pd.Timestamp) -> tuple[Repair, Mapping[p
     anew = {moment: now - (len(moments) - 1 - place) * A_SECOND for place, moment in enumerate(moments)}
     if anew and last is not None and anew[moments[0]] <= last:
         raise BadInputError(
-            f"{len(moments)} times are later than now ({iso(now)}), and there are too few seconds between the last "
-            f"earlier time ({iso(last)}) and now to move them there; wait {len(moments)} s, then try again"
+            f"{len(moments)} times are later than now ({iso(now)}), and there are too few seconds between the "
+            f"last earlier time ({iso(last)}) and now to move these times there; wait {len(moments)} s, then try "
+            "again"
         )
     moves = (DateMove(kind, name, date, anew[date]) for kind, name, date in dates if date in anew)
     return Repair(False, tuple(sorted(moves, key=lambda move: move.after)), _stays(workspace, now)), anew

@@ -89,8 +89,8 @@ def take_in(
     for batch in landed:
         if batch.of == large.of and batch.digest not in large.digests:
             raise BadInputError(
-                f"{path} landed before in different pieces (such as batch {batch.batch}): batches.piece_mb or pyarrow "
-                "has changed since; undo that change, or land the missing rows in a separate file"
+                f"{path} landed before in different chunks (such as batch {batch.batch}): batches.piece_mb or "
+                "pyarrow has changed since; undo that change, or land the missing rows in a separate file"
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))
@@ -118,8 +118,9 @@ def _refuse_equal_pieces(path: Path, large: LargeFile, data: DataParams, *, land
     again = len(large.digests) - len(set(large.digests))
     if again and not data.key and not landed.issuperset(large.digests):
         raise BadInputError(
-            f"{path} has {again} chunks that are equal to an earlier one, and equal chunks land only once; "
-            "remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a whole"
+            f"{path} has {again} chunks that are equal to an earlier chunk, and equal chunks land only once; "
+            "remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a "
+            "whole"
         )
 
 
@@ -218,7 +219,9 @@ def _alone(inbox: Path) -> Iterator[None]:
     """Keeps other processes from the inbox, so that what is claimed and nobody works on was left by a dead one."""
     for folder in (inbox / CLAIMED, inbox / TAKEN):
         if folder.is_symlink():
-            raise BadInputError(f"{folder} is a symbolic link, but files are moved there; replace it with a folder")
+            raise BadInputError(
+                f"{folder} is a symbolic link, but files are moved there; replace the link with a folder"
+            )
     inbox.mkdir(parents=True, exist_ok=True)
     with inbox.with_name(f"{inbox.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -249,7 +252,9 @@ def _claim(inbox: Path, name: str) -> Path | None:
     if claimed.exists():  # one of its name could not even be put back: this one waits
         return None
     if (inbox / name).is_symlink():
-        raise BadInputError(f"{inbox / name} is a symbolic link, which is not followed; put the file itself there")
+        raise BadInputError(
+            f"{inbox / name} is a symbolic link, which retrim does not follow; put the file itself there"
+        )
     try:
         (inbox / name).rename(claimed)
     except FileNotFoundError:

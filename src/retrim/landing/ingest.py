@@ -413,7 +413,7 @@ def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
         )
     if len(found) > 1:
         listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))
-        raise BadInputError(f"{name!r} matches several batches: {listed}; write more of the id")
+        raise BadInputError(f"{name!r} matches several batches: {listed}; write more digits of the id")
     return own or pieces
 
 
@@ -495,7 +495,7 @@ def show_batch(workspace: Workspace, name: str) -> ShownBatch:
     if len(files) > 1:
         listed = ", ".join(file.batch for file in files)
         raise BadInputError(
-            f"{name!r} is a large file that landed in {len(files)} batches: {listed}; specify one of them"
+            f"{name!r} is a large file that landed in {len(files)} batches: {listed}; specify one of these batches"
         )
     (file,), withdrawals = files, workspace.landing.withdrawals()
     found = withdrawals.get(file.batch)

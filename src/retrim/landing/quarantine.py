@@ -115,7 +115,8 @@ class Quarantine:
         if len(found) != 1 or not name:
             if found and name:
                 raise BadInputError(
-                    f"{name!r} matches {len(found)} batches in quarantine; write more of the id: {', '.join(found)}"
+                    f"{name!r} matches {len(found)} batches in quarantine; write more digits of the id: "
+                    f"{', '.join(found)}"
                 )
             there = f"name one of: {', '.join(known)}" if known else "the quarantine is empty"
             raise BadInputError(f"{name!r} matches no batch in quarantine; {there}")

@@ -178,8 +178,8 @@ class LandingAddress:
                 if found != laid.digest:
                     raise RefusedError(
                         f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, but its name says "
-                        f"{laid.digest[:12]}. Remove it there: a machine that has the batch uploads it again with its "
-                        "next batch. If no machine has it, ingest its file again"
+                        f"{laid.digest[:12]}. Remove that file. A machine that has the batch uploads it again "
+                        "together with its next batch. If no machine has the batch, ingest its source file again"
                     )
             for name, laid in lacking.items():
                 _put_here(aside[name], self._root / name, laid.digest)
@@ -253,8 +253,8 @@ class LandingAddress:
             there = self._lock()
         if not there:
             raise BusyError(
-                f"another machine started to land at {self.shown}, because this one showed no activity for 15 "
-                "minutes; nothing was changed: land your file again"
+                f"another machine started to land at {self.shown}, because this machine showed no activity for 15 "
+                "minutes. Nothing was changed; land your file again"
             )
 
     def _told(self) -> AbstractContextManager[None]:

@@ -260,8 +260,8 @@ def _with_values(
         return written, effective(workspace.root, parse_yaml(written, name), name)
     except BadInputError as error:
         raise RefusedError(
-            f"params.yaml would not be valid with {_told(wanted)}: {error}; the file was not changed: set a different "
-            "value"
+            f"params.yaml would not be valid with {_told(wanted)}: {error}; the file was not changed. Set a "
+            "different value"
         ) from error
 
 

@@ -84,7 +84,7 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
         there = read_tokens(workspace.paths.tokens)
         if name in there:
             raise BadInputError(
-                f"there is already a token {name!r}; choose another name, or remove it: retrim token remove NAME"
+                f"a token named {name!r} already exists; choose another name, or remove it: retrim token remove NAME"
             )
         text = f"retrim_{token_urlsafe(32)}"
         digest = sha256(text.encode()).hexdigest()

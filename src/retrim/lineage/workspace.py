@@ -239,7 +239,7 @@ def require_who_and_why(*, by: str, reason: str | None) -> None:
     """
     for option, given, cure in (("--by", by, "write who does this"), ("--reason", reason, "write why, in a few words")):
         if given is not None and not given.strip():
-            raise BadInputError(f"{option} is blank, but it is recorded; {cure}")
+            raise BadInputError(f"{option} is blank, but its text is recorded; {cure}")
 
 
 def ask_for_run(workspace: Workspace, *, as_of: pd.Timestamp, by: str, reason: str, now: pd.Timestamp) -> str:

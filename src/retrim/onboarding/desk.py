@@ -317,8 +317,8 @@ def _check_times(wishes: InitRequest) -> None:
     times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
     if len(set(times)) != len(times) or wishes.target in times:
         raise BadInputError(
-            f"one column has two roles among {', '.join([wishes.target, *times])}; choose a different column for each "
-            "role"
+            f"one column has two of the roles {', '.join([wishes.target, *times])}; choose a different column for "
+            "each role"
         )
     for option, span in (("--horizon", wishes.horizon), ("--every", wishes.every)):
         if span is not None:

@@ -549,7 +549,9 @@ def _check(desk: TablePlan) -> None:
             raise UnknownNameError("column", name, desk.plans)
     if wishes.ahead is None:
         if wishes.known_ahead:
-            raise BadInputError("--known-ahead needs --ahead SPAN, which says how long before the event to predict")
+            raise BadInputError(
+                "--known-ahead needs --ahead SPAN, which says how long before its event a row is predicted"
+            )
         return
     try:
         check_above_zero(check_span(wishes.ahead))

@@ -195,7 +195,8 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
     settings, told = moved_settings(_text(root / PARAMS), PARAMS)
     if named is None and not told and not _is_edited(root, PARAMS):
         raise RefusedError(
-            "this workspace has its own copy of retrim's code in src/: upgrade it with git; nothing was changed"
+            "this workspace has its own copy of retrim's code in src/, and nothing was changed; upgrade that "
+            "copy with git"
         )
     workspace = Workspace(place, parse_params(resolved(root, parse_yaml(settings, PARAMS)), PARAMS), Env())
     make_private_folder(place.var)

@@ -134,8 +134,8 @@ class BackupStore:
             found = _copied(source, file)
         if found.digest != digest:
             raise RetrimError(
-                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}, not the one in "
-                "its name"
+                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}, not the "
+                "SHA-256 in its name"
             )
 
     def add(self, backup: Backup) -> str:

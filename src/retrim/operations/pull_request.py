@@ -222,8 +222,8 @@ def _replay_all(
             old = _replay(workspace, each, before, loss=loss, say=say)
         except StageFailedError as error:
             raise RetrimError(
-                f"version {each.version} cannot be rebuilt with the code and settings from before the change, so there "
-                f"is nothing to compare with; correct the base first: {error}"
+                f"version {each.version} cannot be rebuilt with the code and settings from before the change, so "
+                f"there is nothing to compare the change with; correct the base first: {error}"
             ) from error
         report_progress(f"version {each.version} after the change", 2 * place + 1, 2 * len(past))
         try:

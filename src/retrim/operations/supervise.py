@@ -54,8 +54,8 @@ def take_installation(installation: Installation) -> TextIO:
     except BlockingIOError as error:
         lock.seek(0)
         raise RefusedError(
-            f"`retrim up` is already running for {installation.folder} (process {lock.read().strip()}); see it with "
-            "`retrim up --show`, or stop it first"
+            f"`retrim up` is already running for {installation.folder} (process {lock.read().strip()}); see what "
+            "runs with `retrim up --show`, or stop it first"
         ) from error
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")

@@ -292,9 +292,11 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     names = raw.columns.column_names
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
-        raise BadInputError(f"{where} has the column {twice[0]!r} twice; rename or remove one")
+        raise BadInputError(f"{where} has the column {twice[0]!r} twice; rename or remove one of the two")
     if len(names) > MOST_COLUMNS:
-        raise BadInputError(f"{where} has {len(names)} columns, but retrim reads at most {MOST_COLUMNS}; remove some")
+        raise BadInputError(
+            f"{where} has {len(names)} columns, but retrim reads at most {MOST_COLUMNS}; remove some of the columns"
+        )
     if not raw.rows:
         raise BadInputError(f"{where} has a header but no rows; specify a table with rows")
     try:
@@ -334,7 +336,7 @@ def _unpacked(content: bytes, where: str) -> bytes:
         NotImplementedError,
     ) as error:
         raise BadInputError(
-            f"{where} is not a complete compressed file ({error}); it was truncated or damaged: send it again"
+            f"{where} is not a complete compressed file ({error}); the file was truncated or damaged: send it again"
         ) from error
     return content
 

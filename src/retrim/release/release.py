@@ -104,8 +104,8 @@ def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
         return from_record(FreshAnswers, json.loads(done.stdout))
     except (ValueError, RetrimError) as error:
         raise RetrimError(
-            f"the process that loads {folder} printed {done.stdout[:200]!r} instead of its result; look for code that "
-            "prints while the model is loaded"
+            f"the process that loads {folder} printed {done.stdout[:200]!r} instead of its result; remove the "
+            "code that prints while the model is loaded"
         ) from error
 
 

@@ -142,7 +142,8 @@ def verify_attestation(workspace: Workspace | None, file: Path, *, key: str | No
         said = from_record(RebuildStatement, attestation.fields)
     except RetrimError as error:
         raise BadInputError(
-            f"{file} is signed but is not a complete attestation of a rebuild ({error}); ask its signer for a new one"
+            f"{file} is signed but is not a complete attestation of a rebuild ({error}); ask its signer for a new "
+            "attestation"
         ) from error
     return ValidAttestation(said, attestation.signer.fingerprint, whose)
 
@@ -598,9 +599,9 @@ def stored_bundle(workspace: Workspace, version: int) -> Path:
     found = folder_digest(folder)
     if found != row.bundle:
         raise RefusedError(
-            f"the stored bundle of version {version} was altered: its hash is {found[:12]}, but {row.bundle[:12]} is "
-            f"recorded. `git checkout {row.tag} && dvc checkout` restores the recorded one in data/candidate: copy it "
-            f"to {folder}"
+            f"the stored bundle of version {version} was altered: its hash is {found[:12]}, but {row.bundle[:12]} "
+            f"is recorded. `git checkout {row.tag} && dvc checkout` restores the recorded bundle in "
+            f"data/candidate; copy that bundle to {folder}"
         )
     return folder
 

@@ -430,7 +430,7 @@ def _signed(kind: type[T], attestation: Attestation, name: str) -> T:
         return from_record(kind, attestation.fields)
     except RetrimError as error:
         raise BadInputError(
-            f"{name} is signed but is not a complete export ({error}); ask its signer for a new one"
+            f"{name} is signed but is not a complete export ({error}); ask its signer for a new export"
         ) from error
 
 
@@ -447,8 +447,8 @@ def _parcel(
     if found != named:
         wrong = [name for name in sorted({*found, *named}) if found.get(name) != named.get(name)]
         raise RefusedError(
-            f"files in {file.name} differ from the signed ones: {', '.join(wrong[:5])}; get the export again from "
-            "the workspace that made it"
+            f"files in {file.name} differ from the files that were signed: {', '.join(wrong[:5])}; get the export "
+            "again from the workspace that made it"
         )
     bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
     assert all(is_plain(name) for name in bundle)

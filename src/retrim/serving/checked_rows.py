@@ -172,7 +172,7 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
     """Columns to read, and their types."""
     twice = sorted({name for name in there if there.count(name) > 1})
     if twice:
-        raise BadInputError(f"{file} has the column {twice[0]!r} twice; rename or remove one")
+        raise BadInputError(f"{file} has the column {twice[0]!r} twice; rename or remove one of the two")
     found, required = _required(there, needs, reading)
     lacking = [name for name in required if name not in found]
     if lacking:

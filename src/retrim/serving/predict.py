@@ -373,7 +373,7 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
             _remove(folder)
             raise BadInputError(
                 f"{scoring.rows_in.shown} changed while retrim was reading it, so nothing was written; run the "
-                "command again when nothing is writing to it"
+                "command again when nothing is writing to the source"
             )
         out.refuse_existing()
     write_file(folder / PUBLISHING, b"")

@@ -253,7 +253,7 @@ class Serving:
         try:
             if self.load is None:
                 raise BadInputError(
-                    f"only version {self.served.version} is served here; request that one, or leave the version out"
+                    f"only version {self.served.version} is served here; request that version, or leave out the version"
                 )
             return self.load(number)
         except RefusedError as error:
@@ -292,7 +292,7 @@ class Serving:
                 )
             if not allows:
                 raise RefusedRequestError(
-                    HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}; send a token that has it"
+                    HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}; send a token that has this scope"
                 )
         elif b"origin" in given:
             raise RefusedRequestError(

@@ -153,9 +153,9 @@ def refuse_altered(files: Mapping[str, bytes]) -> None:
         if found.get(name) != noted.get(name):
             raise RefusedError(
                 f"{name} or {DIGESTS} of the stored model was altered after it was published. Compare {name} with "
-                "the copy in the bundle of its run, whose hash `retrim predict` checks: if they differ, replace it "
-                f"with that copy; if they are the same, {DIGESTS} was altered, so restore MLflow's artifacts from a "
-                "backup"
+                "the copy in the bundle of its run, whose hash `retrim predict` checks. If they differ, replace "
+                f"{name} with that copy. If they are the same, {DIGESTS} was altered, so restore MLflow's "
+                "artifacts from a backup"
             )
 
 

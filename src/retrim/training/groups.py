@@ -236,7 +236,9 @@ def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
     if not group.cuts:
         return values.astype("str").where(values.notna(), MISSING).to_numpy(dtype=object)
     if not pd.api.types.is_numeric_dtype(values):
-        raise BadInputError(f"fairness.groups: {group.column!r} is not a number; set its cuts to []")
+        raise BadInputError(
+            f"fairness.groups: {group.column!r} is not a number, so it cannot have cuts; set its cuts to []"
+        )
     names = np.array([*_spans(group.cuts), MISSING], dtype=object)
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)
     places = np.searchsorted(group.cuts, numbers, side="right")  # a row at a cut belongs to the span above it

@@ -204,8 +204,8 @@ def _by_kind(named: Hyperparameters) -> dict[str, Hyperparameters]:
         found.setdefault(kind, {})[own] = value
     if len(found) < 2:
         raise BadInputError(
-            "tune.space: a stack blends two or more estimators, but parameters are listed for "
-            f"{', '.join(found) or 'none'} only; add parameters of a different one of {', '.join(BASES)}"
+            "tune.space: a stack blends two or more estimators, but parameters are listed only for "
+            f"{', '.join(found) or 'none'}; add parameters of another of these estimators: {', '.join(BASES)}"
         )
     return dict(sorted(found.items()))
 

@@ -201,7 +201,7 @@ class GbmEstimator:
             if own in reasons:
                 raise BadInputError(f"tune.space: {name!r} cannot be searched, because {reasons[own]}; leave it out")
             if own in meant:
-                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} both mean {own}; keep one")
+                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} both mean {own}; keep only one of them")
             meant[own] = name
 
 

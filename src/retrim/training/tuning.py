@@ -307,8 +307,8 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
             asked = [lived.ask(space) for _ in range(count)]
             if [dict(trial.params) for trial in asked] != _ask(params, history, count, None):
                 raise BadInputError(
-                    f"tune.sampler: {params.sampler_name!r} does not propose the same trials when a search resumes; "
-                    f"use one that does: {', '.join(entry.name for entry in SAMPLERS)}"
+                    f"tune.sampler: {params.sampler_name!r} does not propose the same trials when a search "
+                    f"resumes; use a sampler that does: {', '.join(entry.name for entry in SAMPLERS)}"
                 )
             for trial in asked:
                 toy = int.from_bytes(sha256(repr(trial.params).encode()).digest()[:4]) / 2**32
