@@ -375,7 +375,7 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     newest = checks[-1]
     if iso(now) < newest.as_of:
         raise BadInputError(
-            f"the time {iso(now)} is before the newest check, {newest.as_of}; set --now to that time or a later one"
+            f"the time {iso(now)} is before the newest check, {newest.as_of}; set --now to that time or to a later time"
         )
     check = as_check(newest)
     up = [said.rule for said in check.record.said if said.fires]

@@ -78,10 +78,10 @@ def demo(as_json: AsJson = False) -> None:
 
 @app.command(epilog=example("retrim check --now 2012-03-01"))
 def check(now: Now = None, as_json: AsJson = False) -> None:
-    """Check what has landed, decide, and retrain if it pays.
+    """Check the landed rows, and retrain if that pays for itself.
 
-    The command tests for drift, measures the champion's loss and probes what a fresh model would gain. `retrim why`
-    shows the evidence.
+    The command tests for drift, measures the champion's loss and probes what a fresh model would gain. Then it decides
+    whether to retrain. `retrim why` shows the evidence.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs

@@ -211,9 +211,9 @@ def rollback(
 ) -> None:
     """Make an earlier version live again.
 
-    First the stored bundle of the version is compared with the recorded hash, loaded in a fresh process and tested on
-    its reference rows. Afterwards no retraining starts automatically until you run `retrim retrain` or
-    `retrim policy acknowledge`, or until enough rows have matured.
+    First, the stored bundle of the version is compared with the recorded hash, loaded in a fresh process and tested on
+    its reference rows. Afterwards, no retraining starts automatically until you run `retrim retrain` or `retrim policy
+    acknowledge`, or until enough rows have matured since the rollback.
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op

@@ -94,7 +94,8 @@ class BackupStore:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise BusyError(
-                    f"another backup is writing to {self.shown}; wait until it ends, or choose a different place"
+                    f"another backup is writing to {self.shown}; wait until that backup ends, or choose a "
+                    "different place"
                 ) from error
             yield
 

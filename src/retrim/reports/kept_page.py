@@ -42,7 +42,7 @@ def keep_page(workspace: Workspace, checked: CheckOutcome, make: Callable[[], by
     try:
         page = make()
         if len(page) > MOST_BYTES:
-            raise RetrimError(f"the page has {len(page)} bytes, more than the {MOST_BYTES} allowed")
+            raise RetrimError(f"the page has {len(page)} bytes, but at most {MOST_BYTES} bytes are allowed")
         place, row = place_of(checked.id), workspace.store.version(workspace.model, version)
         run = None if row is None else row.made_from.mlflow_run
         workspace.registry.add_files(version, {place: page}, run=run)

@@ -124,13 +124,13 @@ class AllowedPlaces:
         Raises:
             WrongRequestError: It is none, or lies elsewhere.
         """
-        rule = f"has as {field!r} a path or an address without wildcards, below one that --jobs-under allows"
+        rule = f"gives {field!r} as a path or an address without wildcards, inside one that --jobs-under allows"
         if not isinstance(where, str) or not where.isprintable() or re.search(r"[*?\[\]{}]|::|\\", where):
             raise wrong(rule, str(where)[:100])
         if is_database(where):
             shown = address_of(where).shown
             if shown not in self._databases:
-                raise wrong(f"has as {field!r} a database that --jobs-under allows", where.partition(":")[0])
+                raise wrong(f"gives {field!r} as a database that --jobs-under allows", where.partition(":")[0])
             return shown
         if is_address(where):
             inside = any(where.startswith(each) and len(where) > len(each) for each in self._addresses)
@@ -174,7 +174,7 @@ def _table_of(name: JsonValue, field: str, place: str) -> str | None:
     if name is None:
         return None
     if not is_database(place) or not isinstance(name, str) or TABLE.fullmatch(name) is None:
-        raise wrong(f"has as {field!r} the name of a table, and only together with a database", str(name)[:100])
+        raise wrong(f"gives {field!r} as the name of a table, and only together with a database", str(name)[:100])
     return name
 
 
@@ -236,11 +236,11 @@ class Jobs:
         named = from_record(AskedJob, given)
         version = named.version
         if version is not None and (type(version) is not int or not 0 < version < 10**9):
-            raise wrong("has a version number as 'version', or no 'version'", str(version)[:100])
+            raise wrong("gives 'version' as a version number, or leaves it out", str(version)[:100])
         rows, out = self._places.take(named.rows, "in"), self._places.take(named.out, "out")
         table, into = _table_of(named.table, "table", rows), _table_of(named.into, "into", out)
         if is_database(rows) and table is None:
-            raise wrong("has as 'table' the table of the database to read")
+            raise wrong("gives 'table' as the name of the database table to read")
         with self._lock:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:

@@ -90,7 +90,7 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
         body = await read_body(request)
         return Response(await turns.take(lambda: work(body)), media_type=JSON)
 
-    @routes.post("/explain", summary="Explain what each feature adds to the raw score of each row")
+    @routes.post("/explain", summary="Explain what each feature contributes to the raw score of each row")
     async def explain(request: Request) -> Response:
         """Rows as JSON, as for /predict; ?version=N selects a version."""
         version = request.query_params.get("version")

@@ -218,7 +218,8 @@ class Serving:
         self._others: OrderedDict[int, ServedVersion] = OrderedDict()
         self.answers = Turns("answers", "send fewer rows, or try again later")
         self.labels = Turns(
-            "labels", "its labels may still land: send them again later, those that have landed do not land twice"
+            "labels",
+            ("its labels may still land; send them again later, because labels that have landed do not land twice"),
         )
         self.job_requests = Turns("job requests", "try again later")
 
