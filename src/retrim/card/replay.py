@@ -321,7 +321,7 @@ class Summary:
 
     @property
     def sentence(self) -> str:
-        """The whole in a sentence with its figures."""
+        """The result in one sentence, with its figures."""
         decisions = f"Decisions differ at {self.differing} of {_count(self.compared, 'moment')}"
         if not self.rows:
             return f"{decisions}; no row both occurred and matured in the replayed time, so there is no loss."

@@ -158,7 +158,7 @@ class StoppedRun(RunFacts):
 
     Args:
         why: What is known about the kill.
-        attempts: Number of attempts that a run has.
+        attempts: Maximum number of attempts of a run.
     """
 
     why: str
@@ -281,8 +281,8 @@ class ToldAlert:
     Args:
         at: When it was raised.
         severity: `critical`, `warning` or `info`.
-        kind: Its kind, such as `run failed`.
-        about: What it is about; empty if the text says so.
+        kind: Kind of the alert, such as `run failed`.
+        about: What the alert is about; empty if the text says it.
         text: What happened.
         to_do: What to do.
         sent_to: Addresses that accepted it: protocol and a keyed digest of each.

@@ -48,7 +48,7 @@ class RunOutcome:
     """How a run ended, or a release that needed no run.
 
     Args:
-        run: Id of the run; None if a previous champion went live again without one.
+        run: Id of the run; None if a previous champion went live again without a run.
         state: promoted, refused, deferred or waiting for a person; unpushed if the DVC remote was not available;
             restored or rolled back.
         reason: The reason, in one sentence.

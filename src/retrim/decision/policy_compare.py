@@ -395,12 +395,12 @@ class PolicyChoice:
 
     @property
     def recommended(self) -> str:
-        """The policy to switch on: never retraining, where the chosen one saved nothing on the rest."""
+        """The recommended policy. If the chosen policy saved nothing on the rest, this is never to retrain."""
         return self.name if self.saved > 0 else NEVER
 
     @property
     def sentence(self) -> str:
-        """What to do, with the figures it rests on."""
+        """The recommendation in one sentence, with its figures."""
         first, rest = f"the first {self.chosen_on} windows", f"the last {self.windows}"
         if self.name == NEVER:
             could = f"the best schedule in hindsight would have cost {self.hindsight:.4g} on {rest}"

@@ -75,7 +75,7 @@ class ProbationState:
     Args:
         version: The version on probation.
         against: The champion before it.
-        checks: Checks that brought rows for it.
+        checks: Checks that brought rows for the probation.
         rows: Rows so far.
         new: Sum of the new champion's losses.
         previous: Sum of the previous champion's losses.
@@ -209,7 +209,7 @@ class ProbationNow(ProbationFacts):
     """Probation of the live version.
 
     Args:
-        checks: Checks that brought rows for it.
+        checks: Checks that brought rows for the probation.
     """
 
     checks: int
@@ -261,8 +261,8 @@ class ServedBeside(ProbationVerdict):
     Args:
         role: `shadow`: both versions answered the same requests, and only one was returned; `canary`: each answered its
             share of the rows.
-        version: The newer one.
-        against: The older one.
+        version: The newer version.
+        against: The older version.
         rows: Rows of the newer version that were compared.
         said: The state, in words.
     """
@@ -293,8 +293,8 @@ def compare_beside(
         previous: Those of the older one beside them, shape (n,).
         params: Of the probation: its levels, its minimum effect, and after how many usual checks it is over.
         role: Why both answered.
-        version: The newer one.
-        against: The older one.
+        version: The newer version.
+        against: The older version.
         rows_per_check: Rows of a usual check.
     """
     if not params.checks:  # probations are off; answers are compared anyway

@@ -342,7 +342,7 @@ class Outlook:
         gain: Gain measured by the newest probe of this champion, in mean loss; 0 before its first probe.
         error: Standard error of such a gain over the rows of one usual check; None before any probe.
         loss: The champion's mean loss at that probe, or else on its first new rows; None before those.
-        more: Most that the rows since then may add to the accumulated gain.
+        more: The most that the rows since then may add to the accumulated gain.
         checks: Checks that brought those rows.
     """
 

@@ -324,8 +324,8 @@ FAR = 1000  # checks: what takes longer is not worth a number
 
 @RULES.register("gain", starts=True, repeats=False)
 def gain_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when the accumulated gain pays for a retraining and is clear of noise, and the newest refit would pass the
-    gate.
+    """Fires when the accumulated gain pays for a retraining and exceeds the noise, and the newest refit would pass
+    the gate.
 
     What the accumulated gain is held to the retraining cost with is its balance, and what the rows without labels
     and a few more checks would add if they are like the newest.
@@ -763,7 +763,7 @@ class RolledBack:
 
     @written
     def holds(self) -> bool:
-        """Whether it still keeps retrainings from starting by themselves."""
+        """Whether the rollback still prevents retrainings from starting automatically."""
         return self.rows < self.needed
 
     @property

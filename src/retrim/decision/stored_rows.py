@@ -161,7 +161,7 @@ class RunRow(RunClaim):
 
 @dataclass(frozen=True)
 class OriginProof:
-    """What the attestation of a rebuild says that was imported with a version."""
+    """What the imported attestation of a version's rebuild says."""
 
     identical: bool
     proved_at: str
@@ -301,7 +301,7 @@ class AlertRow:
     """An alert.
 
     Args:
-        about: What it is about; empty if the text says so.
+        about: What the alert is about; empty if the text says it.
         queued: When it was last to be told, by the clock; None: the same was told in other words.
     """
 

@@ -64,8 +64,8 @@ class DriftFinding:
         seen: Smallest shift of that contrast that a window of this size detects with 80 % probability.
         unit: Unit of `shift` and `seen`: `sd`, `spread` (growth of the variance) or `share`.
         promise: Whether the history is long enough to keep the requested rate for this column.
-        rank: Importance times effect over threshold: how likely it is to hurt. A feature's importance is its share of
-            the champion's gain, 0 to 1; predictions and target have 1.
+        rank: Importance times effect, divided by the threshold: how likely the drift is to do harm. A feature's
+            importance is its share of the champion's gain, 0 to 1; predictions and target have 1.
         reference: Extent of the reference window.
         current: Extent of the current window.
         loss_change: Change of the champion's mean loss that follows from this column's shift alone, from the known loss

@@ -275,7 +275,7 @@ def domain(
 
 @JOINT_TESTS.register("correlation")
 def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> JointDistance:
-    """How far the correlations of numeric columns moved; a missing value counts as the mean.
+    """Change of the correlations between numeric columns; a missing value counts as the mean.
 
     Args:
         reference: Rows of the reference.
@@ -298,7 +298,7 @@ def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> Joint
 
 @JOINT_TESTS.register("energy")
 def energy(reference: CodedRows, current: CodedRows, *, rows: int, seed: int) -> JointDistance:
-    """Energy distance between the windows, over all columns together: for windows too small to fit a classifier.
+    """Energy distance between the windows, over all columns together, for windows too small to fit a classifier.
 
     Numbers count in standard deviations of the reference, two unlike categories as one standard deviation apart.
 

@@ -144,7 +144,7 @@ class EstimateQuality:
     Args:
         scored: Number of scored estimates.
         off: Mean absolute error of the estimates, as a share of the mean measured loss.
-        naive_off: The same of the naive estimate.
+        naive_off: Mean absolute error of the naive estimate, as the same share.
     """
 
     scored: int

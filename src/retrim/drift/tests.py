@@ -105,7 +105,7 @@ def psi(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
 
 @DRIFT_TESTS.register("js", column="numeric", sees="shape")
 def js(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
-    """Jensen-Shannon divergence; cells as for `psi`, missing values are a separate cell.
+    """Jensen-Shannon divergence, over the same cells as `psi` and a separate cell for missing values.
 
     Args:
         reference: The reference window, or many.
@@ -240,7 +240,7 @@ def g(reference: Counts, current: Counts) -> DriftResult:
 
 @DRIFT_TESTS.register("psi_categories", column="categorical", sees="shape")
 def psi_categories(reference: Counts, current: Counts) -> DriftResult:
-    """Population stability index over categories; missing is a category, and so are all unseen ones together.
+    """Population stability index over categories. Missing is a category, and so are all unseen ones together.
 
     A new or vanished category counts as half a row where it is not seen, so it weighs what its share
     in the other window does, and PSI stays finite.
@@ -277,7 +277,7 @@ def js_categories(reference: Counts, current: Counts) -> DriftResult:
 
 @DRIFT_TESTS.register("total_variation", column="categorical", sees="shape")
 def variation(reference: Counts, current: Counts) -> DriftResult:
-    """The share of rows that would have to change category; categories as for `chi2`.
+    """The share of rows that would have to change category; the categories are those of `chi2`.
 
     Returns:
         Statistic and effect: 0 to 1. The p-value is left to calibration.

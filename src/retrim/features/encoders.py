@@ -158,7 +158,7 @@ class KeptLevels:
 
 @step("rare", takes=CATEGORIES, gives="category")
 class RareLevels(PreprocessingStep[KeptLevels]):
-    """Merges levels below a share of the training rows into one; an unseen level is merged too, or becomes missing."""
+    """Merges levels below a share of the training rows into one. Unseen levels are merged too, or become missing."""
 
     learned = KeptLevels
 

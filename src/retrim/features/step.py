@@ -487,7 +487,7 @@ def cramer(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 @step("select_uncorrelated", takes=NUMBERS, gives="same")
 class SelectUncorrelated(_Selection):
-    """Keeps one of each cluster of rank-correlated numbers: the one with the most information on the target.
+    """Keeps one column of each cluster of rank-correlated numbers: the most informative about the target.
 
     Clusters are cut where the least correlation within them would fall to `at_most` (complete linkage).
     """
@@ -673,14 +673,14 @@ class _Lift(PreprocessingStep[Shifts]):
 
 @step("log", takes=NUMBERS, gives="same")
 class LogTransform(_Lift):
-    """The natural logarithm. If a training number is 0 or less, all are shifted so that the smallest is 1."""
+    """The natural logarithm. If a training number is 0 or less, all numbers are shifted so that the smallest is 1."""
 
     above, function = 1.0, np.log
 
 
 @step("sqrt", takes=NUMBERS, gives="same")
 class SqrtTransform(_Lift):
-    """The square root. If a training number is negative, all are shifted so that the smallest is 0."""
+    """The square root. If a training number is negative, all numbers are shifted so that the smallest is 0."""
 
     above, function = 0.0, np.sqrt
 

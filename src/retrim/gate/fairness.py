@@ -360,7 +360,8 @@ class FairnessRecord:
     Args:
         rows: Holdout rows.
         threshold: Probability from which a row is selected, without thresholds by group.
-        confidence: Confidence that a difference exceeds its limit, for a refusal; also that of the intervals.
+        confidence: Confidence with which a difference must exceed its limit for a refusal; also the confidence of the
+            intervals.
         mitigate: `reweight`, `thresholds` (by group), or None.
         equalise: Rate that thresholds by group make equal; None if there are none.
         limits: Largest difference allowed between groups, by measure; None if it is only reported.

@@ -54,7 +54,7 @@ class ComparedWays:
         before: Mean loss with the current settings.
         after: Mean loss with the tried settings.
         gain: Gain as a share of `before`, with its bounds.
-        slices: The same by slice, worst first.
+        slices: Losses by slice, worst first.
     """
 
     keys: pd.Series
@@ -66,7 +66,7 @@ class ComparedWays:
 
     @property
     def sentence(self) -> str:
-        """What the interval allows to say."""
+        """What the interval shows, in one sentence."""
         sure = f"{self.gain.confidence:.0%} confidence"
         if max(abs(end) for end in (self.gain.figure, *self.gain.interval)) > SAYABLE:
             return f"mean loss {self.after:.4g} against {self.before:.4g}; the loss is too small for a relative gain"

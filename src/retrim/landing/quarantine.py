@@ -34,7 +34,7 @@ class QuarantinedBatch:
 
     Args:
         digest: SHA-256 of the file's bytes.
-        kind: What it was to land as: `rows` or `labels`.
+        kind: What the batch was to land as: `rows` or `labels`.
         correction: Whether it was to land as a correction.
         file: Name of the source file.
         of: SHA-256 of the large file that it is a chunk of; empty if it is not a chunk.

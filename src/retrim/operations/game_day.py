@@ -86,8 +86,8 @@ class FaultResult:
     Args:
         fault: Name of the fault.
         expected: The documented behaviour.
-        outcome: `pass`, `fail`, or `not tried` where this machine or workspace cannot.
-        found: What differed from it, or why the fault was not tried; empty if it passed.
+        outcome: `pass`, `fail`, or `not tried` if this machine or workspace cannot try the fault.
+        found: What differed from the documented behaviour, or why the fault was not tried; empty if the fault passed.
         seconds: Duration of the slowest command, in seconds.
         limit: Time limit for a command, in seconds.
     """

@@ -483,7 +483,7 @@ class TableProfile:
 
     Args:
         table: The profiled table.
-        sampled: Rows in the sample from which everything is computed that is not counted on all rows.
+        sampled: Rows in the sample. Everything that is not counted on all rows is computed from this sample.
         periods: Parts of the history.
         columns: Summary of every column, in the order of params.yaml.
         target: The target over time; None if its values may not be shown.

@@ -132,7 +132,7 @@ class RawTable:
         separator: Between the cells of a CSV line.
         columns: Text columns for CSV, with blank cells missing; else as stored.
         ragged: Lines of a CSV that had too many or too few cells, and were left out.
-        files: How many files it was put together from.
+        files: Number of files that the table was read from.
         before: Rows of its file before these, which are not among them.
     """
 

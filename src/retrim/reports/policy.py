@@ -222,7 +222,7 @@ class PolicyFacts:
         ratio_to_hindsight: `cost` divided by the cost of the best schedule in hindsight.
         probe_cost: Cost of its probes, in mean loss times checks.
         ratio_with_probe: The same ratio with the cost of the probes.
-        periodic_median: Cost of a periodic schedule with as many retrainings: median over its phases.
+        periodic_median: Cost of a periodic schedule with as many retrainings as this policy: median over its phases.
         periodic_best: Cost of the best phase of that schedule.
         decided: Times at which it retrains.
         changes: Settings that switch it on; None if it is only for comparison.

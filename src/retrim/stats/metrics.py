@@ -180,7 +180,7 @@ def average_precision(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 @metric("precision", *CLASSES, better="higher", rows=False, bounds=(0, 1))
 def precision(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of rows predicted as a class that belong to it; multiclass: mean over the classes. 0 of 0 is 0."""
+    """Share of the rows predicted as a class that belong to it; multiclass: mean over the classes. 0 of 0 is 0."""
     from sklearn.metrics import precision_score
 
     return float(precision_score(actual, _classes(predicted), average=_average(predicted), zero_division=0.0))
@@ -188,7 +188,7 @@ def precision(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 @metric("recall", *CLASSES, better="higher", rows=False, bounds=(0, 1))
 def recall(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of a class's rows that are predicted as it; multiclass: mean over the classes. 0 of 0 is 0."""
+    """Share of the rows of a class that are predicted as it; multiclass: mean over the classes. 0 of 0 is 0."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(actual, _classes(predicted), average=_average(predicted), zero_division=0.0))
@@ -265,7 +265,7 @@ def pinball(actual: np.ndarray, predicted: np.ndarray, *, quantile: float) -> np
 
 @metric("poisson", "regression", better="lower", rows=True, bounds=(0, inf), signed=False)
 def poisson(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Poisson deviance of each row: twice the log likelihood that the predicted mean lacks; least at the true mean.
+    """Poisson deviance of each row: twice the log likelihood that the prediction lacks; lowest at the true mean.
 
     Args:
         actual: Counts, or other amounts of 0 or more, shape (n,).

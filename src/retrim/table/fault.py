@@ -33,9 +33,9 @@ class Expectation:
     """One rule of a suite, as Great Expectations writes it in JSON.
 
     Args:
-        type: Its name there, such as `expect_column_values_to_not_be_null`.
+        type: Name of the expectation in Great Expectations, such as `expect_column_values_to_not_be_null`.
         kwargs: Its arguments.
-        meta: What its author noted beside it.
+        meta: Notes of its author.
     """
 
     type: str

@@ -529,7 +529,7 @@ class ProbeCost:
 
     Args:
         work: Training rows times boosting rounds, over all fits of the probe.
-        retraining: The same of the retraining that the probe may start.
+        retraining: Training rows times boosting rounds of the retraining that the probe may start.
         cost: The retraining cost times `work` over `retraining`, in mean loss times checks.
     """
 
