@@ -105,7 +105,7 @@ FILES = (
     Case("; to land the file without these columns, "
          "list them in reading.skip", {}, ({"reading.skip": ["more"]},),
          offered(MORE)),
-    Case("daylight saving time skipped it: correct the time, or set its time zone (reading.zone)", BERLIN,
+    Case("daylight saving time skipped this time; correct the time, or set its time zone (reading.zone)", BERLIN,
          ({"reading.zone": "UTC"},), offered(lines(ROW.format("2024-03-31T02:30:00")))),
     Case("or set a column that distinguishes them (reading.repeated)",
          BERLIN | {"reading.skip": ["clock"], "data.key": ["at"]},
@@ -120,8 +120,8 @@ FILES = (
     Case("batches.skip: [{}]", {}, ({"batches.skip": ["celsius"]},), looked_at(NEXT.assign(celsius=4000.0))),
     Case("rows without a key cannot be corrected; set the key columns in params.yaml (data.key)", {"data.key": []},
          ({"data.key": ["number"]},), corrected),
-    Case("{} landed before in different chunks (such as batch {}): batches.piece_mb or pyarrow has "
-         "changed since; undo that change", {"batches.piece_mb": 0.004, "batches.skip": "all"},
+    Case("{} landed before in different chunks (such as batch {}), because batches.piece_mb or pyarrow "
+         "has changed since; undo that change", {"batches.piece_mb": 0.004, "batches.skip": "all"},
          ({"batches.piece_mb": 0.002},), in_pieces),
     Case("remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a whole",
          {"batches.piece_mb": 0.004, "data.key": []}, ({"batches.piece_mb": 1.0},), repeated),

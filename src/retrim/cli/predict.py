@@ -79,7 +79,7 @@ def predict(
 
     if show or since is not None:
         if rows is not None:
-            raise BadInputError("--show and --since list stored predictions and read no rows; leave IN out")
+            raise BadInputError("--show and --since list stored predictions and read no rows; leave out IN")
         _show_stored(since, as_json=as_json)
         return
     if rows is None:

@@ -89,8 +89,9 @@ def take_in(
     for batch in landed:
         if batch.of == large.of and batch.digest not in large.digests:
             raise BadInputError(
-                f"{path} landed before in different chunks (such as batch {batch.batch}): batches.piece_mb or "
-                "pyarrow has changed since; undo that change, or land the missing rows in a separate file"
+                f"{path} landed before in different chunks (such as batch {batch.batch}), because "
+                "batches.piece_mb or pyarrow has changed since; undo that change, or land the missing rows in a "
+                "separate file"
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))

@@ -127,8 +127,8 @@ class AddressLock:
                 who = "another process" if owner is None else f"process {owner.process} on {owner.host}"
                 raise BusyError(
                     f"{who} is writing to {self._shown}; wait until it ends, or use a different address. If that "
-                    "process was killed on another machine, or before this machine was restarted, its lock expires "
-                    f"after 15 minutes: locks/{name.rpartition('/')[2]}"
+                    "process was killed on another machine, or before this machine was restarted, its lock "
+                    f"(locks/{name.rpartition('/')[2]}) expires after 15 minutes"
                 )
             with suppress(FileNotFoundError):
                 self._system.rm(name)

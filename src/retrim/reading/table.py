@@ -222,7 +222,7 @@ def _never_shown(skipped: np.ndarray, column: pa.ChunkedArray, name: str, zone: 
         return ()
     found = ((int(row), None, column[int(row)].as_py()) for row in rows)
     rule = f"is a time that exists in {zone}"
-    cure = "the change to daylight saving time skipped it: correct the time, or set its time zone (reading.zone)"
+    cure = "the change to daylight saving time skipped this time; correct the time, or set its time zone (reading.zone)"
     return (of_rows(name, rule, found, count=len(rows), releasable=False, cure=cure),)
 
 

@@ -422,8 +422,8 @@ def _altered(workspace: Workspace, broken: BrokenLog, copies: Container[int | No
     if broken.row in copies:
         name = f"{_prefix(workspace)}/{broken.row}"
         cure += (
-            f". `git show {name}` shows the row as it was signed; if no backup has the row, "
-            f"`git tag -d {name}` removes its signed copy, and the log goes on without it"
+            f". `git show {name}` shows the row as it was signed; if no backup has the row, `git tag -d {name}` "
+            "removes its signed copy, and the log continues without the row"
         )
     return RefusedError(f"the release log of {workspace.model} was altered: {which} {broken.what}; {cure}")
 

@@ -155,7 +155,7 @@ def _settings(workspace: Workspace, other: Path | None) -> tuple[str, Params]:
     if differing:
         raise BadInputError(
             f"{other.name}: data.{differing[0]} differs from params.yaml, which describes the landed rows; remove "
-            "the section data from it, or change only the roles feature and forbidden there"
+            f"the section data from {other.name}, or change only the roles feature and forbidden in that section"
         )
     return dump_yaml(document), params
 

@@ -243,7 +243,7 @@ def _fits(workspace: Workspace, imported: Predictor, ripe: pd.DataFrame) -> None
     if view.target != data.target or view.task != data.task or missing:
         lacks = f", and the table here lacks columns that the model needs: {', '.join(missing)}" if missing else ""
         raise RefusedError(
-            f"the imported model does not fit this workspace: it predicts {view.target!r} ({view.task}), and this "
+            f"the imported model does not fit this workspace: it predicts {view.target!r} ({view.task}), but this "
             f"workspace predicts {data.target!r} ({data.task}){lacks}; import a model that was trained on a table "
             "with the same columns"
         )

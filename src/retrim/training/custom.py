@@ -55,7 +55,7 @@ def module_of(code: bytes, path: str) -> ModuleType:
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for name in names:
             if name.partition(".")[0] in UNPICKLE:
-                raise BadInputError(f"{path} imports {name}, but retrim never unpickles; use skops.io instead")
+                raise BadInputError(f"{path} imports {name}, but retrim never loads pickles; use skops.io instead")
     module = ModuleType(f"retrim_own_model_{sha256(code).hexdigest()[:16]}")
     # Dataclasses look up the module of a class by its name, so that it has one that nothing else has.
     sys.modules[module.__name__] = module
