@@ -49,7 +49,10 @@ class CardParams(Settings):
     owner: str | None = Field(default=None, description="who is responsible for the model; null: not stated")
     purpose: str | None = Field(default=None, description="what the model's predictions are for; null: not stated")
     limits: str | None = Field(
-        default=None, description="what its predictions must not be used for, and known errors; null: not stated"
+        default=None,
+        description=(
+            "what the model's predictions must not be used for, and known errors of the model; null: not stated"
+        ),
     )
 
 

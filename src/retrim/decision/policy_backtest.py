@@ -58,8 +58,9 @@ class PolicyParams(SettingsSection):
         exclude=True,
         default="rows",
         description=(
-            "rows: each window has the same number of rows; time: each window has the same length; the "
-            "default is rows, because losses over the same number of rows are equally precise"
+            "how the history is split into windows; rows: each window has the same number of rows; time: each "
+            "window has the same length; the default is rows, because losses over the same number of rows are "
+            "equally precise"
         ),
     )
     retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(

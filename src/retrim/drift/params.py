@@ -31,8 +31,8 @@ class DriftParams(SettingsSection):
     tests: Tests = Field(
         default=SHIPPED,
         description=(
-            "each test with its arguments and a threshold above 0 for its effect; a test of one column runs on "
-            "every feature of its type and on the target; a joint test runs on all features together"
+            "drift tests, each with its arguments and a threshold above 0 for its effect; a test of one column "
+            "runs on every feature of its type and on the target; a joint test runs on all features together"
         ),
     )
     score: Tests = Field(

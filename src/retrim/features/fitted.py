@@ -38,7 +38,9 @@ class StepParams(SettingsSection):
     columns: tuple[str, ...] | Literal["all"] = Field(
         description="columns, in order; all: every column that the step accepts"
     )
-    arguments: dict[str, JsonValue] = Field(description="arguments of the step, written beside step and columns")
+    arguments: dict[str, JsonValue] = Field(
+        description="arguments of the step, written as keys beside step and columns"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -12,8 +12,10 @@ class ComputeParams(SettingsSection):
 
     engine: Literal["local", "dask"] = Field(
         default="local",
-        description="local: threads of one process; dask: the Dask cluster at RETRIM_DASK or, if that is not "
-        "set, a cluster that retrim starts on this machine",
+        description=(
+            "where fits run; local: in threads of one process; dask: on the Dask cluster at RETRIM_DASK or, "
+            "if that is not set, a cluster that retrim starts on this machine"
+        ),
     )
     workers: int | None = Field(
         default=None,

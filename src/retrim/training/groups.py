@@ -156,8 +156,10 @@ class FairnessParams(SettingsSection):
         exclude=True,
         default=10,
         ge=2,
-        description="number of bins of predictions for the calibration error, with equally many rows per bin; "
-        "the same as in the gate",
+        description=(
+            "number of bins of predictions for the calibration error, each with equally many rows; the same "
+            "number as in the gate"
+        ),
     )
     mitigate: Mitigation | None = Field(
         default=None,

@@ -63,8 +63,10 @@ class TrainParams(SettingsSection):
     )
     early: bool = Field(
         default=False,
-        description="whether half of the rows whose labels are not due yet are also used for training; only if "
-        "the target has classes and data.labels is later",
+        description=(
+            "whether half of the rows whose labels are not due yet are also used for training; possible only "
+            "if the target has classes and data.labels is later"
+        ),
     )
     seed: Seed = Field(default=7, description="seed of the fits and of their random draws")
 
@@ -344,8 +346,10 @@ class BacktestParams(SettingsSection):
         default=0.8,
         gt=0,
         lt=1,
-        description="share of rows that the prediction interval of a regression should cover; the same for all "
-        "versions, so that they are comparable",
+        description=(
+            "share of rows that the prediction interval of a regression should cover; the same for all "
+            "versions, so that their intervals are comparable"
+        ),
     )
 
 

@@ -101,8 +101,10 @@ class TuneParams(SettingsSection):
 
     sampler: str | dict[str, dict[str, JsonValue]] = Field(
         default="tpe",
-        description="tpe, random, grid, or the name of a class in optuna.samplers; to pass arguments, write "
-        "{name: arguments}",
+        description=(
+            "sampler of the search: tpe, random, grid, or the name of a class in optuna.samplers; to pass "
+            "arguments, write {name: arguments}"
+        ),
     )
     trials: int = Field(default=20, ge=1, description="number of trials in a search")
     warm_trials: Annotated[int, FOLLOWS] = Field(default=5, ge=1, description="number of trials in a warm start")
