@@ -106,7 +106,10 @@ def test_constants_that_are_missing_are_named() -> None:
         ({"save": "def save(model):\n    raise KeyError('x')\n"}, r"models/m\.py:8: save fails with KeyError: 'x'"),
         ({"save": "def save(model\n"}, r"models/m\.py is not valid Python "),
         ({"constants": "1 / 0\n"}, r"models/m\.py:1: the import fails with ZeroDivisionError"),
-        ({"load": "import pickle\nload = pickle.loads\n"}, "imports pickle, but retrim never loads pickles; use skops.io"),
+        (
+            {"load": "import pickle\nload = pickle.loads\n"},
+            "imports pickle, but retrim never loads pickles; use skops.io",
+        ),
         ({"load": "from joblib import load\n"}, "imports joblib, but retrim never loads pickles; use skops.io"),
         (
             {"predict": "def predict(model, matrix):\n    return [10**400] * len(matrix)\n"},
