@@ -81,7 +81,8 @@ class BatchParams(SettingsSection):
         default=60,
         ge=2,
         description=(
-            "maximum number of earlier windows to compare a batch with, newest first; limits the run time of a verdict"
+            "maximum number of earlier windows to compare a batch with, newest first; this limits the run time "
+            "of a verdict"
         ),
     )
     history_rows: int = Field(
@@ -89,8 +90,8 @@ class BatchParams(SettingsSection):
         default=50000,
         ge=100,
         description=(
-            "maximum number of landed rows, newest first, that are read for the earlier windows; limits "
-            "the memory that a verdict needs"
+            "maximum number of landed rows, newest first, that are read for the earlier windows; this limits the "
+            "memory that a verdict needs"
         ),
     )
     novelty: float = Field(

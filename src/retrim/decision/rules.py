@@ -135,14 +135,16 @@ class ScheduleParams(SettingsSection):
     )
     keep_predictions: SomeSpan | None = Field(
         default="1100D",
-        description="age above which stored predictions are deleted, in whole months of rows; null: never; an "
-        "audit may cover three years",
+        description=(
+            "age above which stored predictions are deleted, in whole months of event time; null: never; the "
+            "default keeps three years, because an audit may cover that long"
+        ),
     )
     keep_leftovers: SomeSpan | None = Field(
         default="90D",
         description=(
-            "age above which files in var/inbox/taken/ and the MLflow trials of refused versions are "
-            "deleted; null: never; errors in a source are usually noticed within a quarter"
+            "age above which files in var/inbox/taken/ and the MLflow trials of refused versions are deleted; "
+            "null: never; the default is 90 days, because errors in a source are usually noticed within a quarter"
         ),
     )
 

@@ -28,7 +28,9 @@ class JointParams(SettingsSection):
         exclude=True,
         default=20,
         ge=LEAST_WINDOWS,
-        description="number of reference windows that each joint test compares with; limits the run time of a check",
+        description=(
+            "number of reference windows that each joint test compares with; this limits the run time of a check"
+        ),
     )
     seed: Seed = Field(default=7, description="seed of the thinning and of the tests")
 

@@ -83,28 +83,32 @@ class ProxyParams(SettingsSection):
         exclude=True,
         default=2000,
         ge=100,
-        description="maximum number of training rows used, spread evenly; limits the run time",
+        description="maximum number of training rows used, spread evenly; this limits the run time",
     )
     cells: int = Field(
         exclude=True,
         default=4,
         ge=2,
         description=(
-            "number of quantile cells of a number, or maximum number of categories, where rarer categories "
-            "are merged; limits the run time"
+            "number of quantile cells of a number, or maximum number of categories, where rarer categories are "
+            "merged; this limits the run time"
         ),
     )
     rounds: int = Field(
         exclude=True,
         default=20,
         ge=1,
-        description="number of boosting rounds of the model that predicts the forbidden column; limits the run time",
+        description=(
+            "number of boosting rounds of the model that predicts the forbidden column; this limits the run time"
+        ),
     )
     leaves: int = Field(
         exclude=True,
         default=8,
         ge=2,
-        description="number of leaves per tree of the model that predicts the forbidden column; limits the run time",
+        description=(
+            "number of leaves per tree of the model that predicts the forbidden column; this limits the run time"
+        ),
     )
     warn_at: float = Field(
         exclude=True,
