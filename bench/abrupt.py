@@ -2,7 +2,7 @@
 
     python bench/abrupt.py --cache FOLDER   # fits, some minutes on one core; kept for a rerun
 
-Simulated streams of 5,000 rows, 50 windows after the first 20 %: six with 2 to 4 breaks inside windows, at which the
+Simulated streams of 5,000 rows, 50 windows after the first 20%: six with 2 to 4 breaks inside windows, at which the
 weights of all features turn at once, three of them regressions, three binary; in some the third regime is the first
 again. Two more have no break. All past rows, a sliding window, and both; labels at once and 2 windows late;
 prices of 1/40 and 1/15 of the gain, as in policies.py: 72 runs with breaks, 24 without (at the mean price of those).

@@ -1,6 +1,6 @@
 """How far a recipe fitted once more, on the rows that judged too, is from the model that was judged.
 
-`python bench/agreement.py`: bike, bank and rodents by default, 8 moments evenly from 40 % of the rows on. At each the
+`python bench/agreement.py`: bike, bank and rodents by default, 8 moments evenly from 40% of the rows on. At each the
 recipe is fitted on the rows before the newest `judge_rows`, and once more on all; both are held against one another as
 `AgreementParams` says. Beside it the same with a fault: the targets of all rows are shuffled, or those of the rows
 that judge alone.
@@ -31,7 +31,7 @@ def main() -> None:
     heads = (
         "stream",
         "rows that judge",
-        "99 % move by, median (most)",
+        "99% move by, median (most)",
         "loss, median",
         "sound, live",
         "all shuffled, live",

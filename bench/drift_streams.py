@@ -1,6 +1,6 @@
 """Streams without drift, for false_alarms.py and power.py: 30 columns as counts, block by block.
 
-20 numeric columns in 20 quantile cells, every fourth of them with 1 % missing; 10 categorical ones of 2 to 10
+20 numeric columns in 20 quantile cells, every fourth of them with 1% missing; 10 categorical ones of 2 to 10
 categories, some of them rare. `iid`: independent rows. `ar`: every column is made from an AR(1) of 0.9 from row to row
 on a daily wave of 24 rows that has a third of the variance (the missing values too, so they come in bursts). A
 reference is 60 windows of 8 blocks each; most windows are no whole number of days.

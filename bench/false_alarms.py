@@ -3,7 +3,7 @@
     python bench/false_alarms.py [--quick] [--rows 500,5000,50000] [--kinds iid,ar] [--peers FOLDER [--only NAME ...]]
 
 50 references of 60 windows, 100 later windows each, 30 columns (bench/drift_streams.py). Beside the calibrated alarm,
-on the same counts: any column of KS or chi-squared with p < 0.05, the same after Bonferroni at 1 %, and PSI > 0.2 in
+on the same counts: any column of KS or chi-squared with p < 0.05, the same after Bonferroni at 1%, and PSI > 0.2 in
 any column. Intervals are by reference: the windows of one share its luck.
 
 With `--peers FOLDER` other systems instead, on the first of the same references and windows row by row
@@ -62,7 +62,7 @@ def psi(made: Stream) -> np.ndarray:
 
 
 def interval(by_reference: np.ndarray) -> tuple[float, float, float]:
-    """Mean and its 95 % interval over references."""
+    """Mean and its 95% interval over references."""
     n = len(by_reference)
     half = t.ppf(0.975, n - 1) * by_reference.std(ddof=1) / n**0.5
     mean = float(by_reference.mean())
@@ -101,7 +101,7 @@ def main() -> None:
         return
     references = 8 if given.quick else 50
     print(f"asked: {RATE:.1%} of checks; {references} references x {LATER} windows, 30 columns")
-    print("| rows | window | calibrated (95 %) | sd, most of a reference | any p < 0.05 | Bonferroni | PSI > 0.2 | s |")
+    print("| rows | window | calibrated (95%) | sd, most of a reference | any p < 0.05 | Bonferroni | PSI > 0.2 | s |")
     print("|---|---|---|---|---|---|---|---|")
     for kind in given.kinds.split(","):
         for rows in map(int, given.rows.split(",")):

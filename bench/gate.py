@@ -2,14 +2,14 @@
 
     python bench/gate.py [--trials 1000] [--draws 500] [--seed 7] [--only binary] [--rows 2000]
 
-Champion and challenger answer alike on 90 % of the rows. On the others each leans to one side, and the truth is
+Champion and challenger answer alike on 90% of the rows. On the others each leans to one side, and the truth is
 drawn between them: in the middle (*equal*), or so that the challenger's mean loss is higher by the minimum effect of
 params.yaml (*worse*), or lower by twice the gain that the gate says it can see on such rows (*better*). Errors are
 independent or follow one another (AR(1), 0.8 from row to row: where the models differ, who leans where, the
 noise). All checks of the gate are on, by default, and the rows have never judged. In the same trials: a bare
-comparison of the means, and a plain paired t-test at 5 %.
+comparison of the means, and a plain paired t-test at 5%.
 
-*Promoted* is the share of trials with its 95 % interval; *refused by* the share in which a check refused, and in
+*Promoted* is the share of trials with its 95% interval; *refused by* the share in which a check refused, and in
 brackets that in which it alone did, and so what it costs; where the losses alone already close the gate, the checks
 that look at rows and predictions are not made. A second table shows the winner's curse.
 """
@@ -83,7 +83,7 @@ class Drawn:
 
 
 def models(kind: Kind, n: int, leaning: float, draw: np.random.Generator) -> Drawn:
-    """Models that differ on 10 % of rows, where the truth lies `leaning`, -1 to 1, to the challenger."""
+    """Models that differ on 10% of rows, where the truth lies `leaning`, -1 to 1, to the challenger."""
     features = {f"x{place}": wander(draw, n, sticks=kind.sticks) for place in range(2)}
     middle = 1.5 * (features["x0"] + features["x1"]) / 2**0.5
     differ = np.abs(wander(draw, n, sticks=kind.sticks)) > norm.isf(0.05)
@@ -108,7 +108,7 @@ def leaning_of(kind: Kind, gain: float) -> float:
 
 
 def expected(kind: Kind, leaning: float) -> float:
-    """Expected loss of the model that the truth leans to: on 90 % of rows both are right, on the others it is off."""
+    """Expected loss of the model that the truth leans to: on 90% of rows both are right, on the others it is off."""
     if not kind.binary:
         off = (1 - leaning) * LEAN[kind.loss]
         same, other = (2 * norm.pdf(each) + each * (1 - 2 * norm.cdf(-each)) for each in (0.0, off))

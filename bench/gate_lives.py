@@ -6,9 +6,9 @@ A life is 50 checks of 336 rows in blocks of 24. At each the probe's refits are 
 loss is 1; the accumulated gain of params.yaml (two standard errors) and a retraining cost decide whether they pay; the
 gate previews its
 newest rows; and a run's challenger, another fit, is judged on the same rows: of the variance of its difference to the
-champion 80 % is that of the probe's. A refusal takes the retraining cost from the accumulated gain. A life ends when a
+champion 80% is that of the probe's. A refusal takes the retraining cost from the accumulated gain. A life ends when a
 challenger is
-promoted: *equal* ones in at most 5 % of lives, *worse* ones (by gate.min_gain) in at most 1 %. *Runs* are per life.
+promoted: *equal* ones in at most 5% of lives, *worse* ones (by gate.min_gain) in at most 1%. *Runs* are per life.
 
 Differences are independent rows, or each row resembles the one before by 0.8 (AR(1)), normal, or lognormal turned
 so that a loss is rare and large. With --real they are those of `probation.py`: two models of bike, bank or

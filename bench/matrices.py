@@ -24,7 +24,7 @@ def recipe_of(stream: Stream) -> Recipe:
 
 
 def cut_of(stream: Stream, blocks: int) -> WindowCuts:
-    """50 windows of equal rows after the first 20 %, each in that many blocks."""
+    """50 windows of equal rows after the first 20%, each in that many blocks."""
     n = len(stream.table)
     return cut(equal_rows(n, first=round(n * FIRST), windows=WINDOWS), blocks=blocks, block_rows=stream.block_rows)
 

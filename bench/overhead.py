@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[17_000, 1_700_000])
     parser.add_argument("--trials", type=int, default=20)
     given = parser.parse_args()
-    print("| rows | bare, s | of it fits | ours, s | overhead, s | allowed (30 s + 10 % of fits) | landing, s |")
+    print("| rows | bare, s | of it fits | ours, s | overhead, s | allowed (30 s + 10% of fits) | landing, s |")
     print("|" + "---|" * 7)
     stages = []
     for rows in given.rows:

@@ -3,7 +3,7 @@
     python bench/partitions.py [--rows 1000000]
 
 A first load over three years, 50 columns (those of bench/scale.py). Read are all columns of all rows, one column of all
-rows, and all columns of the newest 1 % of the rows in time. Seconds are the least of three, on one thread.
+rows, and all columns of the newest 1% of the rows in time. Seconds are the least of three, on one thread.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
         write_file(source, 0, given.rows, given.rows)
         table = pq.read_table(source).sort_by("at")
         since = table["at"][int(given.rows * 0.99)]
-        print("| files | codec | rows of a group | MB | write, s | read all, s | one column, s | newest 1 %, s |")
+        print("| files | codec | rows of a group | MB | write, s | read all, s | one column, s | newest 1%, s |")
         print("|" + "---|" * 8)
         for codec, level in CODECS:
             for rows in GROUPS if (codec, level) == ("zstd", 3) else [1 << 17]:

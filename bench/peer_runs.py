@@ -114,7 +114,7 @@ def ask(environments: Path, cases: Sequence[Case], *, rate: float, names: Sequen
         rate: Of false alarms that its best setting is told.
         names: Peers that are wanted.
     """
-    yield "| system | setting | rows | case | alarms (95 %) | references x windows | s a window |"
+    yield "| system | setting | rows | case | alarms (95%) | references x windows | s a window |"
     yield "|---|---|---|---|---|---|---|"
     with tempfile.TemporaryDirectory() as temporary:
         for peer in (peer for peer in PEERS if peer.name in names):

@@ -7,7 +7,7 @@ shuffled ones.
     python bench/policies.py --cache FOLDER --designs  # other settings of the accumulated gain, and leaving one stream
     out
 
-50 windows after the first 20 % of rows; a retraining cost of 1/40 and of 1/15 of the gain, which is the loss of never
+50 windows after the first 20% of rows; a retraining cost of 1/40 and of 1/15 of the gain, which is the loss of never
 retraining
 minus that of retraining at every window (where that is no gain, the larger one of the two training windows alone);
 labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
@@ -297,7 +297,7 @@ def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any
             setting = setting_of(still, stream.table, windows, late, **how)
             gain = gain_of(real, stream.table, windows, late)
             never = play_policy(setting, at_checks(()), probes=False).loss
-            retraining_costs = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01 %": never * LOW}
+            retraining_costs = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01%": never * LOW}
             for label, retraining_cost in retraining_costs.items():
                 found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
                 yield (

@@ -46,8 +46,8 @@ from retrim.settings import load_params
 ROWS = 5_000
 CHANGES = {
     "shift of 0.25 sd": (1, Change(shift=0.25)),
-    "a new category at 2 %": (22, Change(unseen=0.02)),
-    "missing 1 % to 5 %": (0, Change(missing=0.05)),
+    "a new category at 2%": (22, Change(unseen=0.02)),
+    "missing 1% to 5%": (0, Change(missing=0.05)),
 }
 
 
@@ -149,7 +149,7 @@ def main() -> None:
         return
     references = 8 if given.quick else 40
     print(f"false alarms asked: {RATE:.1%} of checks; {references} references x {LATER} windows of {ROWS:,} rows")
-    print("| rows | change | seen (95 %) | truth known | share of it | smallest shift said |")
+    print("| rows | change | seen (95%) | truth known | share of it | smallest shift said |")
     print("|---|---|---|---|---|---|")
     for kind in given.kinds.split(","):
         streams = [stream(kind, rows=ROWS, later=LATER, seed=seed) for seed in range(references)]

@@ -6,7 +6,7 @@ A simulated year is 26 checks of 336 rows, with settings of params.yaml. The los
 mean; the new one's differs by errors that are normal, Student's t with 3 degrees, or lognormal turned either way, each
 resembling the one before by 0, 0.5 or 0.8, with a standard deviation of so much of the loss. Beside the probation, in
 the same years: a t-test of all rows so far at every check, the same of block means, and one t-test of block means at
-the end of the year; each at 5 %, one-sided. With --real also years cut from the differences of two models that bike,
+the end of the year; each at 5%, one-sided. With --real also years cut from the differences of two models that bike,
 bank and rodents make as more rows come in, their mean taken out.
 """
 
@@ -109,7 +109,7 @@ def line(name: str, found: np.ndarray) -> str:
 
 
 def how_soon(found: np.ndarray) -> str:
-    """Checks until the probation rolls back: median, and by when 90 % have; its share of years; that of one test."""
+    """Checks until the probation rolls back: median, and by when 90% have; its share of years; that of one test."""
     ends = rolled_back(found, PARAMS, with_effect=True)
     shown = [f"{value:.0f}" if value < NEVER else "-" for value in np.quantile(ends, (0.5, 0.9), method="higher")]
     fixed = by_t(found, rows=BLOCK, checks=range(CHECKS, CHECKS + 1))
@@ -160,7 +160,7 @@ def main() -> None:
                 what = "real, turned by check" if flipped else "real, wandering"
                 print(line(f"{name}: {what}", real_years(name, given.years, flipped=flipped)), flush=True)
     worse = 2 * PARAMS.min_effect
-    print(f"\n| worse by {worse:.0%} | checks, median | 90 % | rolled back in a year | t once, at its end |")
+    print(f"\n| worse by {worse:.0%} | checks, median | 90% | rolled back in a year | t once, at its end |")
     print("|---|---|---|---|---|")
     for spread in (0.1, 0.2, 0.4):
         for alike in (0.0, 0.5, 0.8):

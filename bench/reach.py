@@ -153,8 +153,8 @@ def main() -> None:
         still = stream if stream.name == STATIONARY else shuffled(stream, seed=1)
         lines += controls(still, matrix, matrix_of(still, given.cache, cores=1, between=False))
     show(frame := pd.DataFrame(lines))
-    for own, part in frame.groupby(frame["price"] == "0.01 %"):
-        label = "at 0.01 % of the loss" if own else "at prices of the real streams"
+    for own, part in frame.groupby(frame["price"] == "0.01%"):
+        label = "at 0.01% of the loss" if own else "at prices of the real streams"
         print(
             f"{label}, {len(part)} runs: retrainings mean {part['retrainings'].mean():.2f}, most "
             f"{part['retrainings'].max()}; probes add {part['probes add, refit'].mean():.3f} (refit), "

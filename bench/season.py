@@ -80,7 +80,7 @@ def main() -> None:
             for name, each in seen.items():
                 power[how, name].append(float(np.mean(each)))
     print(f"asked: {RATE:.1%} of checks; {given.tables} tables x {WINDOWS} windows, {len(kinds)} columns")
-    print("| season | false alarms (95 %) | seen: no season | seen: high season |\n|---|---|---|---|")
+    print("| season | false alarms (95%) | seen: no season | seen: high season |\n|---|---|---|---|")
     for how, found in rates.items():
         mean, low, high = interval(np.array(found))
         shares = " | ".join(f"{np.mean(power[how, name]):.0%}" for name in ("none", "high"))

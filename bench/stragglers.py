@@ -3,7 +3,7 @@
     python bench/stragglers.py --packages FOLDER           # twenty minutes on one core
     python bench/stragglers.py --packages FOLDER --streams bike --seeds 2
 
-Each stream is walked check by check, 30 windows of equal rows after the first 40 %. P % of their rows
+Each stream is walked check by check, 30 windows of equal rows after the first 40%. P % of their rows
 become known late, each by a span drawn evenly up to a quarter of the whole history: whether the row or only its label
 was late makes no difference to the probe, which takes rows when mature. Once the first champion stays for ever,
 which says what a design makes of the accumulated gain; once a check that finds it above the retraining cost retrains

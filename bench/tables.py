@@ -2,9 +2,9 @@
 
     python bench/tables.py --packages FOLDER [--only rain chicago] [--into FILE] [--print FILE ...]
 
-For each table, with no file edited by hand: `retrim new`, `init`, `retrain` as of the end of the first 60 % of the
+For each table, with no file edited by hand: `retrim new`, `init`, `retrain` as of the end of the first 60% of the
 rows, one `check` of what came next, `policy backtest`. The model is held, on the next tenth of the rows, which it has
-not seen, against the script of `by_hand.py`. In a second workspace `init` sees the first 60 % alone, and the rest lands
+not seen, against the script of `by_hand.py`. In a second workspace `init` sees the first 60% alone, and the rest lands
 file by file, as often as files come, by what `retrim ingest` calls. At last it is asked what it makes of the table with
 a leak planted (`planted.py`).
 
@@ -324,7 +324,7 @@ def show(lines: list[dict[str, Any]]) -> None:
         print(f"| {name} | {one['rows']:,} | {one['state']} | {one['loss']} | {figures} | {last} |")
     over = sum(gap > MOST_GAP for gap in gaps)
     if gaps:
-        print(f"\nmedian gap {np.median(gaps):+.1%} (1 % wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
+        print(f"\nmedian gap {np.median(gaps):+.1%} (1% wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
     print("| table | files | every | ok | drifted | suspicious | held | leaks planted, and named |")
     print("|---|---|---|---|---|---|---|---|")
     held = files = 0

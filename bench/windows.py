@@ -4,7 +4,7 @@
     python bench/windows.py --cache FOLDER --streams bike traffic
     python bench/windows.py --cache FOLDER --whole     # the sliding window a quarter of the whole table
 
-At 14 moments evenly from 30 to 90 % of the rows of each stream one recipe is fitted on either window, on the rows
+At 14 moments evenly from 30 to 90% of the rows of each stream one recipe is fitted on either window, on the rows
 before the newest `judge_rows`, as a run does, and at earlier origins, as the stage `backtest` does. A rule sees the
 losses on the rows that judge and at the origins, chooses, and pays the loss of its choice on the rows that follow. Its
 regret is that loss against the better window's. Bike, bank and rodents have the settings that ship; of the others
@@ -126,11 +126,11 @@ RULES: dict[str, Rule] = {
     "origins": mean("origin"),
     "long origins and judging rows": mean("long", "judge"),
     "long origins and judging rows, half the weight each": evenly("long", "judge"),
-    "all, unless worse at 95 % on judging rows": beyond_noise(0.95, "judge"),
-    "all, unless worse at 80 % on judging rows": beyond_noise(0.8, "judge"),
-    "all, unless worse at 95 % on origins and judging rows": beyond_noise(0.95, "origin", "judge"),
-    "all, unless worse at 80 % on origins and judging rows": beyond_noise(0.8, "origin", "judge"),
-    "all, unless worse at 80 % on long origins and judging rows": beyond_noise(0.8, "long", "judge"),
+    "all, unless worse at 95% on judging rows": beyond_noise(0.95, "judge"),
+    "all, unless worse at 80% on judging rows": beyond_noise(0.8, "judge"),
+    "all, unless worse at 95% on origins and judging rows": beyond_noise(0.95, "origin", "judge"),
+    "all, unless worse at 80% on origins and judging rows": beyond_noise(0.8, "origin", "judge"),
+    "all, unless worse at 80% on long origins and judging rows": beyond_noise(0.8, "long", "judge"),
     "always all": lambda _: 0,
     "always sliding": lambda _: 1,
 }

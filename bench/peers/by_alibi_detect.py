@@ -19,7 +19,7 @@ def alarms(given: Windows, asked: Asked) -> Alarms:
         float(np.nanmin(test.predict(coded(window), drift_type="feature")["data"]["p_val"])) for window in windows.after
     ]
     return {
-        "Bonferroni at 5 %, its default": [low(value, 0.05 / asked.columns) for value in least],
+        "Bonferroni at 5%, its default": [low(value, 0.05 / asked.columns) for value in least],
         "Bonferroni at the rate": [low(value, asked.per_column) for value in least],
     }
 

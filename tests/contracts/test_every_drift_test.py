@@ -164,8 +164,8 @@ class TestEveryDriftTest:
             drift(windows["reference"], windows["current"])
 
     def test_a_p_value_is_right_when_nothing_has_moved(self, drift: OnSeries, column: str, sees: str):
-        # 5 % of 1000 tries have p < 0.05, give or take 0.7 %: 3 of these above. The reference is a sample too;
-        # a test that takes it as exact fails here. Below it may fall to 2 %: cells make a test shy, never bold.
+        # 5% of 1000 tries have p < 0.05, give or take 0.7%: 3 of these above. The reference is a sample too;
+        # a test that takes it as exact fails here. Below it may fall to 2%: cells make a test shy, never bold.
         random = np.random.default_rng(11)
         alarms = []
         for _ in range(1000):

@@ -101,7 +101,7 @@ def retrainings(*, gain: float, retraining_cost: float, errors: float, checks: i
 
 
 def test_pure_noise_rarely_pays_even_at_a_tiny_price() -> None:
-    # One look of two standard errors is passed by 2.3 % of noise; a sum that starts anew looks again and again.
+    # One look of two standard errors is passed by 2.3% of noise; a sum that starts anew looks again and again.
     counts = [retrainings(gain=0.0, retraining_cost=1e-6, errors=2.0, checks=50, seed=seed) for seed in range(200)]
 
     assert np.mean(counts) < 3

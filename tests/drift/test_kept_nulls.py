@@ -82,7 +82,7 @@ def test_half_or_twice_as_many_rows_hardly_move_a_threshold() -> None:
         drawn = [draw(watched, noise_of(watched, rows), rows=rows, draws=4000, seed=seed) for seed in range(8)]
         return float(np.mean([null.threshold(0.01) for null in drawn]))
 
-    # by 0.15 a rate of 1 % is 0.86 to 1.16 %: one draw of 4,000 windows has that error
+    # by 0.15 a rate of 1% is 0.86 to 1.16%: one draw of 4,000 windows has that error
     assert [threshold(rows) for rows in (ROWS // 2, 2 * ROWS)] == pytest.approx([threshold(ROWS)] * 2, abs=0.15)
 
 

@@ -20,7 +20,7 @@ def test_a_history_without_drift_achieves_what_is_asked() -> None:
         for seed in range(10)
     ]  # fmt: skip
 
-    # 10 histories of 40 windows: the standard error of the mean is about 1 %
+    # 10 histories of 40 windows: the standard error of the mean is about 1%
     assert np.mean([each.achieved for each in found]) == pytest.approx(0.05, abs=0.03)
     assert np.mean([each.interval[0] <= 0.05 <= each.interval[1] for each in found]) >= 0.9
 

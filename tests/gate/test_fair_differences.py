@@ -47,7 +47,7 @@ def checks_of(outcomes: Outcomes, names: np.ndarray, **changed: Any) -> list[Any
 def test_equal_groups_pass_in_95_of_100_worlds_even_where_no_difference_is_allowed(groups: int) -> None:
     wrong = sum(refused(seed, limit=0.0, groups=groups) for seed in range(200))
 
-    assert wrong <= 200 * 0.05 + 4  # 4: one standard error and a third of 200 draws at 5 %
+    assert wrong <= 200 * 0.05 + 4  # 4: one standard error and a third of 200 draws at 5%
 
 
 def test_a_harmed_group_is_refused_in_nine_of_ten_worlds() -> None:

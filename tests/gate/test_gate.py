@@ -77,7 +77,7 @@ def test_a_gain_below_the_least_gain_is_refused() -> None:
 
 
 def test_a_gain_that_may_be_chance_is_refused() -> None:
-    # One row of 400 makes the whole gain of 2.5 %.
+    # One row of 400 makes the whole gain of 2.5%.
     champion = np.full(ROWS, 10.0)
     challenger = champion.copy()
     champion[7] += 100.0
@@ -89,7 +89,7 @@ def test_a_gain_that_may_be_chance_is_refused() -> None:
 
 
 def test_a_gain_that_is_no_chance_but_may_yet_be_a_loss_is_refused() -> None:
-    # A gain of 1.85 standard errors: above 0 at 95 %, but at 99 % it may be a loss of 0.6 of them, 0.9 %.
+    # A gain of 1.85 standard errors: above 0 at 95%, but at 99% it may be a loss of 0.6 of them, 0.9%.
     champion, noise = losses(10.0, seed=2, noise=1.0), losses(0.0, seed=12, noise=3.0)
     noise -= noise.mean()
     good = champion - noise - 1.85 * mean_error(noise, block_rows=10)
@@ -250,7 +250,7 @@ def test_of_equal_challengers_the_first_by_name_wins() -> None:
 
 
 def test_the_best_of_two_is_asked_for_twice_the_confidence() -> None:
-    # 5 % shared by two tries: the gain is asked for at 97.5 %.
+    # 5% shared by two tries: the gain is asked for at 97.5%.
     champion = losses(10.0, seed=2)
     found = verdict({"all": losses(9.0, seed=1), "sliding": losses(9.5, seed=3)}, champion)
 
@@ -258,7 +258,7 @@ def test_the_best_of_two_is_asked_for_twice_the_confidence() -> None:
 
 
 def test_a_gain_that_passes_alone_can_fail_as_the_best_of_two() -> None:
-    # A gain of 1.85 standard errors: more than the 1.68 of t with 39 degrees at 95 %, less than its 2.02 at 97.5 %.
+    # A gain of 1.85 standard errors: more than the 1.68 of t with 39 degrees at 95%, less than its 2.02 at 97.5%.
     champion, noise = losses(10.0, seed=2, noise=1.0), losses(0.0, seed=12)
     noise -= noise.mean()
     good = champion - noise - 1.85 * mean_error(noise, block_rows=10)
@@ -296,7 +296,7 @@ def promoted_share(challengers: int, *, rows: int, tries: int) -> float:
 
 @pytest.mark.parametrize(("challengers", "rows"), [(1, 60), (1, 160), (2, 320)])
 def test_equal_models_are_promoted_in_about_one_of_twenty_tries(challengers: int, rows: int) -> None:
-    # Two standard errors of a share of 5 % in 300 tries are 2.5 points.
+    # Two standard errors of a share of 5% in 300 tries are 2.5 points.
     assert promoted_share(challengers, rows=rows, tries=300) <= 0.075
 
 

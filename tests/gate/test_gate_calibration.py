@@ -102,7 +102,7 @@ def test_a_regression_whose_errors_have_grown_is_refused() -> None:
 
     assert not own.passed
     assert not kept.passed
-    assert own.figure == pytest.approx(0.8 - 0.478, abs=0.03)  # P(|2 Z| < 1.2816) is 47.8 %
+    assert own.figure == pytest.approx(0.8 - 0.478, abs=0.03)  # P(|2 Z| < 1.2816) is 47.8%
 
 
 @pytest.mark.parametrize(("sd", "said"), [(0.6, "too wide"), (1.0, "as stated"), (2.0, "too narrow")])
@@ -141,7 +141,7 @@ def test_a_champion_from_before_there_were_residuals_is_not_compared_with() -> N
 
 
 def test_the_interval_of_the_coverage_holds_the_true_one_nineteen_times_in_twenty() -> None:
-    # Two one-sided bounds at 97.5 %: 95 %; three standard errors of that in 300 tries are 3.8 points.
+    # Two one-sided bounds at 97.5%: 95%; three standard errors of that in 300 tries are 3.8 points.
     held = 0
     for seed in range(300):
         found = miscalibration(regression(400, sd=1.3, seed=seed), limit(confidence=0.975), RESAMPLING)

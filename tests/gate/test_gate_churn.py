@@ -58,7 +58,7 @@ def test_above_its_limit_it_is_refused() -> None:
 
 def test_a_share_above_its_limit_by_chance_is_not_refused() -> None:
     own, its = np.full(100, 0.4), np.full(100, 0.3)
-    own[:30:2] = 0.6  # 15 % of rows, all of them in three of ten blocks
+    own[:30:2] = 0.6  # 15% of rows, all of them in three of ten blocks
 
     assert changed(scored(own, ("n", "y")), scored(its, ("n", "y")), most=0.1).passed
 

@@ -57,7 +57,7 @@ def test_the_verdict_says_how_often_its_rows_have_judged() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("power", "most"), [(0.0, 1.0), (2.0, 0.16)])
 def test_of_twenty_equal_challengers_on_the_same_rows_hardly_ever_one_passes(power: float, most: float) -> None:
-    # The error of all of them is at most 8.2 %, and three standard errors of that in 100 windows are 8 points.
+    # The error of all of them is at most 8.2%, and three standard errors of that in 100 windows are 8 points.
     gate, passed, draw = GATE.model_copy(update={"reuse": power}), 0, np.random.default_rng(5)
     for _ in range(100):
         champion = 10 + draw.normal(size=120)

@@ -76,7 +76,7 @@ def test_a_cell_of_a_number_is_found_too() -> None:
 def test_a_slice_that_is_worse_within_the_limit_passes() -> None:
     rows = table(1)
 
-    assert worse_in(rows, rows["kind"] == "b", by=0.12).passed  # minus what it gains everywhere: 7 %
+    assert worse_in(rows, rows["kind"] == "b", by=0.12).passed  # minus what it gains everywhere: 7%
 
 
 def test_a_figure_above_the_limit_that_may_be_chance_passes() -> None:
@@ -122,7 +122,7 @@ def test_a_slice_that_lies_in_few_blocks_refuses_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", [0.0, 0.7])
 def test_slices_at_the_limit_are_refused_in_one_of_twenty_tries_however_many_they_are(memory: float) -> None:
-    # Every slice is worse by just the limit: 24 slices. Two standard errors of 5 % in 200 tries are 3.1 points.
+    # Every slice is worse by just the limit: 24 slices. Two standard errors of 5% in 200 tries are 3.1 points.
     from scipy.signal import lfilter
 
     refused, draw = 0, np.random.default_rng(3)

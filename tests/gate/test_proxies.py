@@ -71,7 +71,7 @@ def test_unrelated_features_are_found_no_more_often_than_asked() -> None:
     worlds = [look(rows(seed, features="abcdefgh")) for seed in range(100, 140)]
     found = [any(proxy.is_found(0.95) for proxy in each[1:]) for each in worlds]
 
-    assert sum(found) <= 5  # 40 worlds at 5 %: 2 expected, more than 5 in 1 of 70
+    assert sum(found) <= 5  # 40 worlds at 5%: 2 expected, more than 5 in 1 of 70
 
 
 @pytest.mark.slow

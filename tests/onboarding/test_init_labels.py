@@ -26,7 +26,7 @@ from tests.builders.world import REPOSITORY
 
 class TestTheHorizon:
     def test_answers_still_to_come_count_as_slow(self) -> None:
-        # One in twenty takes 45 days of a history of 50: of 382 that are known 2 are slow, fewer than 1 %.
+        # One in twenty takes 45 days of a history of 50: of 382 that are known 2 are slow, fewer than 1%.
         slow = np.arange(ROWS) % 20 == 0
         at = hours(every="3h")
         known = at + pd.to_timedelta(np.where(slow, 45 * 24, 24), unit="h")
@@ -109,7 +109,7 @@ class TestADelayThatDependsOnTheAnswer:
             delays = LabelDelays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
             told += len(delay_notes(delays, "known", classes=True))
 
-        # Of 1000 at 1 %, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
+        # Of 1000 at 1%, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
         assert 3 <= told <= 20
         assert LEVEL == 0.01
 

@@ -39,7 +39,7 @@ def test_other_numbers_are_not(others: np.ndarray) -> None:
 
 
 def test_the_dispersion_refuses_true_counts_as_often_as_it_says() -> None:
-    # Cochran's test at 1 %: of 1,000 samples of Poisson counts about 10 are taken for something else.
+    # Cochran's test at 1%: of 1,000 samples of Poisson counts about 10 are taken for something else.
     refused = sum(not look_like_counts(DRAW.poisson(3.0, 300).astype(float)) for _ in range(1000))
 
     assert 1 <= refused <= 25

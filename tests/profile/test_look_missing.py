@@ -30,7 +30,7 @@ def test_what_is_missing_at_random_is_said_to_look_random(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_another_column_tells_is_systematic(seed: int) -> None:
-    # Missing in 10 % of the rows below 0, in 30 % above.
+    # Missing in 10% of the rows below 0, in 30% above.
     frame = sample(np.zeros(ROWS, dtype=bool), seed)
     chance = np.random.default_rng(100 + seed).uniform(size=ROWS)
     frame.loc[chance < np.where(frame["b"] > 0, 0.3, 0.1), "a"] = np.nan

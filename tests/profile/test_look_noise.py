@@ -24,7 +24,7 @@ def test_most_of_the_surest_suspects_were_turned(seed: int) -> None:
     look = looked(columns, target)
 
     assert look.noise is not None
-    # Chance finds 3 %.
+    # Chance finds 3%.
     assert np.mean([turned[suspect.row] for suspect in look.noise.shown]) >= 0.9
 
 

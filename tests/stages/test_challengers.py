@@ -80,7 +80,7 @@ def test_all_of_them_make_the_gate_stricter(first: Room, second: Room, tmp_path:
         for run_directory in (alone, second)
     ]
 
-    # Bonferroni at 90 %: two challengers ask for 95 %, four for 97.5 %.
+    # Bonferroni at 90%: two challengers ask for 95%, four for 97.5%.
     assert "95.0% confidence" in said[0]
     assert "97.5% confidence" in said[1]
 

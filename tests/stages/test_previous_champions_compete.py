@@ -89,7 +89,7 @@ def test_they_count_among_the_tries_that_the_gate_corrects_for(first: Room, seco
         found = third(tmp_path / name, second, previous_champion, back_at=ROWS, judge={"draws": 500})
         texts += [check["text"] for check in found["checks"] if check["name"] == "gain"]
 
-    # 90 % asked of two challengers, and of three.
+    # 90% asked of two challengers, and of three.
     assert "95.0% confidence" in texts[0]
     assert "96.7% confidence" in texts[1]
 

@@ -191,7 +191,7 @@ def test_a_probability_that_is_one_lies_within_the_interval_of_what_came() -> No
     curve = curve_of((draw.random(20_000) < chance).astype(int), chance, "binary", loss="log_loss")
 
     assert (np.abs(curve.came - curve.said) < 0.05).all()
-    assert ((curve.low <= curve.said) & (curve.said <= curve.high)).sum() >= 8  # of 10, each with 95 %
+    assert ((curve.low <= curve.said) & (curve.said <= curve.high)).sum() >= 8  # of 10, each with 95%
 
 
 def test_a_share_of_all_rows_still_has_a_width() -> None:

@@ -26,7 +26,7 @@ from retrim.training.predicted import check_sums
 DRAW = np.random.default_rng(5)
 ROWS = 6000
 X = DRAW.normal(size=(ROWS, 2))
-CHANCE = 1 / (1 + np.exp(-(X[:, 0] * 1.5 - 3.5)))  # 6.8 % positive
+CHANCE = 1 / (1 + np.exp(-(X[:, 0] * 1.5 - 3.5)))  # 6.8% positive
 Y = (DRAW.random(ROWS) < CHANCE).astype(int)
 SPACES: dict[str, dict[str, Any]] = {
     "logistic": {"l2": 1e-6},
@@ -112,7 +112,7 @@ def test_without_the_correction_chances_would_be_far_too_high() -> None:
 
 
 def test_the_correction_is_the_ratio_of_odds() -> None:
-    # Elkan (2001), theorem 2: from shares of a half to 6.8 %, odds are multiplied by 0.068 / 0.932.
+    # Elkan (2001), theorem 2: from shares of a half to 6.8%, odds are multiplied by 0.068 / 0.932.
     model = fit("logistic", "weights")
     assert isinstance(model.model, Linear)
     before, after = model.model.predict(X), model.predict(X)

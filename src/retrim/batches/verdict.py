@@ -387,7 +387,7 @@ def _middles(quantiles: np.ndarray, history: NumericHistory) -> str:
 
 
 def _spread(quantiles: np.ndarray) -> np.ndarray:
-    """From the 10 % to the 90 % quantile."""
+    """From the 10% to the 90% quantile."""
     return np.asarray(quantiles[..., -2] - quantiles[..., 1])
 
 

@@ -294,7 +294,7 @@ def _skew(workspace: Workspace, compared: list[pd.DataFrame]) -> Skew | None:
     return Skew.of(keys, versions, all_rows["skew"].to_numpy(), workspace.params.served)
 
 
-CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90 %
+CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90%
 
 
 @dataclass(frozen=True)

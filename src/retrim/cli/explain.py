@@ -173,7 +173,7 @@ def verify(
     low, high = found.interval
     render.OUT.print(
         f"target: {done.wanted}, which is {found.asked:.2%} of checks of {found.rows} rows\n"
-        f"measured: {found.achieved:.2%}, 95 % interval {low:.2%} to {high:.2%}, in {found.checks} checks on the "
+        f"measured: {found.achieved:.2%}, 95% interval {low:.2%} to {high:.2%}, in {found.checks} checks on the "
         f"history of version {done.version}\n"
         f"{found.promise}: that history can show rates down to 1 in {found.reach:.0f}",
         highlight=False,
@@ -193,7 +193,7 @@ def verify(
     for test in done.together:
         low, high = test.interval
         render.OUT.print(
-            f"all features together, {test.test}: target {test.asked:.2%}, measured {test.achieved:.2%}, 95 % interval "
+            f"all features together, {test.test}: target {test.asked:.2%}, measured {test.achieved:.2%}, 95% interval "
             f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
             highlight=False,
         )

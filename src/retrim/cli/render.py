@@ -303,7 +303,7 @@ def loss_in_words(check: "CheckRecord") -> str | None:
     said = f"{check.loss:.4g} on {check.window.rows} rows"
     if check.interval is not None:
         low, high = check.interval
-        said += f", between {low:.4g} and {high:.4g} with 90 % confidence"
+        said += f", between {low:.4g} and {high:.4g} with 90% confidence"
     return said if check.band is None else f"{said}; {check.band.centre:.4g} when it was judged"
 
 

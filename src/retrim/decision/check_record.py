@@ -84,7 +84,7 @@ class CheckRecord:
         reading: Result of the probe; None if none ran or too few rows were due.
         metrics: Each of `judge.metrics`, on the measured rows.
         loss: Mean loss on the measured rows.
-        interval: 90 % interval of that mean loss.
+        interval: 90% interval of that mean loss.
         served: Which versions made the predictions that were measured.
         estimate: Estimated loss of newer rows, whose labels are not known yet.
         scored: Earlier estimates whose labels have arrived.

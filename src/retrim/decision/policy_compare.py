@@ -376,8 +376,8 @@ class PolicyChoice:
         never: Cost on the rest without any retraining.
         hindsight: Cost on the rest of the best schedule in hindsight.
         saved: Saving per window compared with never retraining.
-        low: Lower bound of the saving, with 97.5 % confidence.
-        high: Upper bound of the saving, with 97.5 % confidence.
+        low: Lower bound of the saving, with 97.5% confidence.
+        high: Upper bound of the saving, with 97.5% confidence.
         waited: Whether no policy was cheaper than never retraining on the first part, and the policy started no run.
     """
 
@@ -409,7 +409,7 @@ class PolicyChoice:
         if self.saved <= 0:
             cost = f"{self.cost:.4g} with {runs} on {rest}, {self.never:.4g} without any"
             return f"Do not retrain yet: {self.name} was the cheapest on {first}, and cost {cost}."
-        saved = f"saved {self.saved:.3g} a window (95 % interval {self.low:.3g} to {self.high:.3g})"
+        saved = f"saved {self.saved:.3g} a window (95% interval {self.low:.3g} to {self.high:.3g})"
         figures = f"{self.cost:.4g} with {runs} against {self.never:.4g} without any; it {saved}"
         proof = "" if self.low > 0 else ", so it is not proven that it pays"
         if self.waited:

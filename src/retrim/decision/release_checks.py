@@ -54,7 +54,7 @@ class Latency:
 
     Args:
         median: Half of them took less.
-        p99: All but 1 % took less.
+        p99: All but 1% took less.
         tries: How many were timed.
     """
 
@@ -155,7 +155,7 @@ def _size(size: int, most: float | None) -> ReleaseCheck:
 
 def _latency(rows: int, found: Latency, most: float | None) -> ReleaseCheck:
     what = "one row" if rows == 1 else f"{rows:,} rows"
-    said = f"{what} in {found.median:.3g} ms, the slowest 1 % in {found.p99:.3g} ms"
+    said = f"{what} in {found.median:.3g} ms, the slowest 1% in {found.p99:.3g} ms"
     if most is not None:
         said += f", {most:g} ms allowed"
     return ReleaseCheck(f"latency: {what}", most is None or found.p99 <= most, found.p99, most, said)

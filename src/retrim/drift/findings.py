@@ -61,7 +61,7 @@ class DriftFinding:
             the threshold.
         contrast: What deviates most, such as "location". Without calibration this and the next four are None.
         shift: Shift of that contrast from the reference to the current window.
-        seen: Smallest shift of that contrast that a window of this size detects with 80 % probability.
+        seen: Smallest shift of that contrast that a window of this size detects with 80% probability.
         unit: Unit of `shift` and `seen`: `sd`, `spread` (growth of the variance) or `share`.
         promise: Whether the history is long enough to keep the requested rate for this column.
         rank: Importance times effect, divided by the threshold: how likely the drift is to do harm. A feature's

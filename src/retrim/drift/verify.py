@@ -28,7 +28,7 @@ class VerifiedTest:
         test: Name of the test.
         asked: Allowed false alarms per check.
         achieved: Share of the windows that raised an alarm.
-        interval: 95 % interval of that share.
+        interval: 95% interval of that share.
         windows: Windows in the sample, each tested in turn.
         promise: Whether the number of windows that a check compares with is large enough to keep the rate.
     """
@@ -82,7 +82,7 @@ def verify_together(
 
 
 def interval_of(achieved: float, checks: float) -> tuple[float, float]:
-    """What a rate lies between with 95 % confidence, after that many independent checks.
+    """What a rate lies between with 95% confidence, after that many independent checks.
 
     Its low end is 0 where no check raised an alarm, and its high end 1 where each did. It need not hold a rate close
     to either: one alarm in very many checks lies below its low end.
@@ -107,7 +107,7 @@ class VerifiedRates:
     Args:
         asked: Requested false alarms per check.
         achieved: Share of the checks without drift that raised an alarm.
-        interval: 95 % interval of that share; only as many checks as the history has windows count as independent.
+        interval: 95% interval of that share; only as many checks as the history has windows count as independent.
         checks: Checks that were simulated.
         rows: Rows of a check.
         promise: Whether the history is long enough to keep the requested rate.

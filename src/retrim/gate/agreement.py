@@ -83,7 +83,7 @@ def _difference(moved: np.ndarray, spread: float, params: AgreementParams) -> Ch
     largest = float(np.quantile(moved, MOST))
     share = largest / spread if spread else float(np.finfo(float).max) * (largest > 0)
     shown = f"{share:.1%}" if share < 1000 else "more than 1,000 times"
-    text = f"99 % of the predictions change by at most {shown} of their spread, {params.difference:.1%} allowed"
+    text = f"99% of the predictions change by at most {shown} of their spread, {params.difference:.1%} allowed"
     return Check("agreement: predictions", share <= params.difference, share, params.difference, text, None)
 
 

@@ -101,7 +101,7 @@ def compared(other: str, gain: RelativeGain, losses: np.ndarray, its_losses: np.
     """Gain and bound in words; the losses themselves where the other's is so near 0 that a share of it says nothing."""
     if max(abs(gain.figure), abs(gain.low)) <= SAYABLE:
         sure = confidence_text(gain.confidence)
-        return f"gain over {other} {gain.figure:.1%}, above {gain.low:.1%} with {sure} confidence"
+        return f"gain over {other} {gain.figure:z.1%}, above {gain.low:z.1%} with {sure} confidence"
     word = "no gain" if gain.figure < 0 else "no certain gain"
     return f"{word} over {other}: mean loss {losses.mean():.4g} against {its_losses.mean():.4g}"
 

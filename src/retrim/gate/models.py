@@ -174,7 +174,7 @@ def churn(
         figure, interval = _percentile(change, confidence, block_rows=resampling.block_rows)
         low, high = interval
         text = (
-            f"99 % of predictions change by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
+            f"99% of predictions change by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
             f"{high:.2f}){asked}"
         )
     return Check("churn", most is None or interval[0] <= most, figure, most, text, interval)

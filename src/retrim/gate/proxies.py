@@ -90,7 +90,7 @@ def proxies(
 def turns_of(confidence: float) -> int:
     """How often a column is turned to see what chance does: as often as its p-value needs to reach the confidence.
 
-    The column as it is counts as one of the turns: 1 in 99 is more than 1 %, 1 in 100 is not.
+    The column as it is counts as one of the turns: 1 in 99 is more than 1%, 1 in 100 is not.
     """
     return max(TURNS, math.ceil(1 / (1 - confidence) - 1 - 1e-9))
 

@@ -258,7 +258,7 @@ def size_for(
 
 
 def rows_needed(effect: ProbedEffect, asked: GainTarget, *, most: int) -> int | None:
-    """The rows beyond a ceiling on which a gain shows four times in five, within 2 %; None where none do."""
+    """The rows beyond a ceiling on which a gain shows four times in five, within 2%; None where none do."""
     rows = most
     while rows < FAR:
         rows = max(int(rows * STEP), rows + 1)

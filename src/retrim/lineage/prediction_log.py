@@ -93,8 +93,8 @@ class StoredPrediction:
         at: When the prediction was made.
         value: Predicted number, or probability of the positive class or of `label`.
         label: The most probable of several classes; None for another task.
-        lower: Lower end of the 90 % prediction interval; None if the version has none.
-        upper: Upper end of the 90 % prediction interval.
+        lower: Lower end of the 90% prediction interval; None if the version has none.
+        upper: Upper end of the 90% prediction interval.
         probabilities: Probability of each of several classes, by name; empty for another task.
         decision: Whether the row was selected; None if the model makes no decisions.
         request: Id of the request that made the prediction.
@@ -125,7 +125,7 @@ class StoredPrediction:
 
     @written
     def interval(self) -> tuple[float, float] | None:
-        """90 % prediction interval; None if the version has none."""
+        """90% prediction interval; None if the version has none."""
         return None if self.lower is None or self.upper is None else (self.lower, self.upper)
 
     def as_value(self) -> float | list[float]:

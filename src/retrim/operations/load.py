@@ -108,7 +108,7 @@ class MachineNeed:
 
     @written
     def cores(self) -> int:
-        """Cores to provide, so that each is busy at most 60 % of the time."""
+        """Cores to provide, so that each is busy at most 60% of the time."""
         return max(ceil(self.busy / USED), 1)
 
 

@@ -114,7 +114,7 @@ WHOLE = 1e9
 """Range up to which bins of whole numbers are cut between them."""
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 FAR = 3.0
-"""A histogram ends at the 0.5 % quantiles where the range is that many times as wide as what lies between them."""
+"""A histogram ends at the 0.5% quantiles where the range is that many times as wide as what lies between them."""
 RARE = 20
 """Rows of a category below which nothing can be learned of it."""
 NEWEST = 0.2

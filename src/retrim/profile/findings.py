@@ -111,7 +111,7 @@ def far_values(look: TableProfile) -> Iterator[TableNote]:
         if width > 0 and np.isfinite(far) and far > FAR_OUT * width:
             said = (
                 f"the most extreme value, {high if high - nine >= one - low else low:.6g}, lies outside the middle "
-                f"98 % of the values ({one:.4g} to {nine:.4g}) by {far / width:.0f} times the width of that range"
+                f"98% of the values ({one:.4g} to {nine:.4g}) by {far / width:.0f} times the width of that range"
             )
             yield TableNote(
                 "far values",
@@ -257,7 +257,7 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
     noise, data = look.noise, look.table.data
     if noise is not None and noise.suspects:
         what = (
-            f"{noise.surest} of them with a probability of 90 % or more for a different class"
+            f"{noise.surest} of them with a probability of 90% or more for a different class"
             if data.task != "regression"
             else "each with a residual of 6 robust standard deviations or more"
         )

@@ -246,7 +246,7 @@ def _what_the_gate_asks(fit: FirstFit, *, judge_rows: int, floors: Sequence[str]
     model = float(fit.model[-rows:].mean())
     there = [name for name in floors if name in fit.others]
     gains = [1 - model / (float(fit.others[name][-rows:].mean()) or 1.0) for name in there]
-    said = ", ".join(f"{gain:.1%} over the {_words(name)}" for name, gain in zip(there, gains, strict=True))
+    said = ", ".join(f"{gain:z.1%} over the {_words(name)}" for name, gain in zip(there, gains, strict=True))
     asked = " and the ".join(_words(name) for name in floors)
     return (
         f"This is the result of one quick fit, measured on the {fit.rows} newest rows. The gate asks a different "
@@ -286,7 +286,7 @@ def worth_notes(
         ]
     naive = [name for name in fit.useless if name != "rule"]
     said = {
-        name: f"{fit.gains[name]:.1%} (above {fit.bounds[name]:.1%} with {confidence:.0%} confidence)"
+        name: f"{fit.gains[name]:z.1%} (above {fit.bounds[name]:z.1%} with {confidence:.0%} confidence)"
         for name in fit.gains
     }
     if naive:
@@ -691,7 +691,7 @@ def delay_notes(delays: LabelDelays, column: str, *, classes: bool) -> list[Tabl
 
     Returns:
         A warning where it does: Kruskal and Wallis's test between classes, Spearman's rank correlation for numbers,
-        at a level of 1 %, rows taken as independent.
+        at a level of 1%, rows taken as independent.
     """
     from scipy.stats import kruskal, spearmanr
 

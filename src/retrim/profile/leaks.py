@@ -116,7 +116,7 @@ def step_of(goal: np.ndarray, *, classes: bool) -> float:
 
 
 def _share(values: pd.Series, goal: np.ndarray, move: float, *, classes: bool) -> float | None:
-    """What the column explains on the newest 30 % of these rows, where that is too much; else None."""
+    """What the column explains on the newest 30% of these rows, where that is too much; else None."""
     cut = int(0.7 * len(goal))
     if len(goal) - cut < 8 or len(np.unique(goal[:cut])) < 2 or len(np.unique(goal[cut:])) < 2:
         return None

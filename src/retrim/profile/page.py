@@ -289,7 +289,7 @@ class DrawnBar:
 
 @dataclass(frozen=True)
 class BoxPlot:
-    """A box plot along a line: places of 1 %, 25 %, 50 %, 75 % and 99 %, and what it says when pointed at."""
+    """A box plot along a line: places of 1%, 25%, 50%, 75% and 99%, and what it says when pointed at."""
 
     low: float
     left: float
@@ -342,7 +342,7 @@ def histogram(column: ColumnLook) -> tuple[DrawnBar, ...]:
 
 
 def box(column: ColumnLook) -> BoxPlot | None:
-    """The box of a number between its 1 % and 99 % quantiles; None where they are one value."""
+    """The box of a number between its 1% and 99% quantiles; None where they are one value."""
     if column.numbers is None:
         return None
     _, one, _, quarter, middle, three, _, high, _ = column.numbers.quantiles
@@ -352,7 +352,7 @@ def box(column: ColumnLook) -> BoxPlot | None:
     def place(value: float) -> float:
         return round(float(WIDTH * (value - one) / (high - one)), 1)
 
-    says = f"1 %: {one:.6g}, 25 %: {quarter:.6g}, median {middle:.6g}, 75 %: {three:.6g}, 99 %: {high:.6g}"
+    says = f"1%: {one:.6g}, 25%: {quarter:.6g}, median {middle:.6g}, 75%: {three:.6g}, 99%: {high:.6g}"
     return BoxPlot(place(one), place(quarter), place(middle), place(three), place(high), says)
 
 
@@ -762,7 +762,7 @@ def _row(column: ColumnLook, look: TableProfile) -> ColumnRow:
 
 def share(value: float) -> str:
     """A share in percent, and that it is more than nothing where it is."""
-    return "0" if value == 0 else "< 0.1 %" if value < 0.001 else f"{value:.1%}"
+    return "0" if value == 0 else "< 0.1%" if value < 0.001 else f"{value:.1%}"
 
 
 def middle(column: ColumnLook) -> str:

@@ -217,7 +217,7 @@ def _changes(zone: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[p
 
 
 def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> TableSeason | None:
-    """The season whose means explain most of what lies ahead of them; None where none explains 5 % of its variance.
+    """The season whose means explain most of what lies ahead of them; None where none explains 5% of its variance.
 
     Args:
         event: Event times in order, shape (n,).

@@ -185,7 +185,7 @@ class Follower:
 
 
 class Looks:
-    """Has followers look once in `LOOK_SECONDS`: one thread for all, as a hundred that wake take 2 % of a core."""
+    """Has followers look once in `LOOK_SECONDS`: one thread for all, as a hundred that wake take 2% of a core."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -36,7 +36,7 @@ def mean_intervals(
     """What the mean lies above, and what it lies below, each with a confidence, one-sided.
 
     Few blocks see too little of their own spread: bare, the bootstrap of 7 to 14 blocks
-    passed 7 to 10 % of equal models at a nominal 5 %, and one block has no spread at
+    passed 7 to 10% of equal models at a nominal 5%, and one block has no spread at
     all. So its distances from the mean are widened as for a variance estimated from as
     many blocks, and a block is at most half of the rows. A tail that too few draws lie in is
     that of Student's t beyond the last one that is drawn.

@@ -424,7 +424,7 @@ def _lines(
             )
         if intervals:
             times, low, high = zip(*((naive(at), low, high) for at, low, high in intervals), strict=True)
-            axes.fill_between(times, low, high, color=COLOURS[0], alpha=0.18, linewidth=0, label="90 % interval")
+            axes.fill_between(times, low, high, color=COLOURS[0], alpha=0.18, linewidth=0, label="90% interval")
         for number, (word, found) in enumerate(marks.items()):
             times, values = zip(*((naive(at), value) for at, value in found), strict=True)
             colour = COLOURS[(number + 1) % len(COLOURS)]
