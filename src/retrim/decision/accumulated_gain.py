@@ -22,7 +22,7 @@ class MoneyParams(SettingsSection):
 
     cost: float = Field(gt=0, description="cost of one retraining (compute, review, churn), in `currency`")
     per_unit: float = Field(
-        gt=0, description="cost of one unit of mean loss over the rows of one usual check, in `currency`"
+        gt=0, description="cost, in `currency`, of one unit of mean loss over as many rows as a check usually has"
     )
     currency: str = Field(min_length=1, description="name of the currency, such as EUR")
     gb_month: float | None = Field(

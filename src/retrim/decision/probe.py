@@ -42,8 +42,8 @@ class ProbeParams(SettingsSection):
         default=1,
         ge=1,
         description=(
-            "number of blocks into which the newest window is split; each block costs one fit, on the rows that "
-            "were due before the block"
+            "number of blocks into which the newest window is split; each block costs one fit, on the rows "
+            "whose labels were due before the block began"
         ),
     )
     min_rows: int = Field(

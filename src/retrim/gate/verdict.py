@@ -201,7 +201,7 @@ class GateSliceParams(SettingsSection):
     found: bool = Field(
         exclude=True,
         default=True,
-        description="whether the slices of every feature are evaluated too; every verdict reports these slices",
+        description="whether the slices of every feature are evaluated, besides those of `columns`",
     )
     worst: float | None = Field(
         default=None,

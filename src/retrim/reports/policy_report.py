@@ -86,7 +86,7 @@ COLUMNS = (
     "refused",
     "mean loss",
     "cost",
-    "of hindsight",
+    "relative",
     "with probe",
     "periodic, median",
     "best",
@@ -200,7 +200,7 @@ def facts(tried: BacktestResult) -> list[str]:
         f"for the gate: {tried.held_back:g}"
     )
     words = (
-        "cost: loss summed over the windows plus the cost of each retraining; of hindsight: cost divided by the cost "
+        "cost: loss summed over the windows plus the cost of each retraining; relative: cost divided by the cost "
         "of the best schedule in hindsight with the same delays; periodic: as many retrainings, evenly spaced"
     )
     short = [] if tried.holdout is None else [tried.holdout.text]
