@@ -108,7 +108,7 @@ def third(second: World, repacked: Wheel, folder: Path) -> World:
 
 @pytest.mark.cures(
     "this workspace is pinned to retrim {} (wheel {} in requirements.lock), but you run retrim {} (wheel {}); move the "
-    "workspace to that version with `retrim upgrade`"
+    "workspace to the version that you run with `retrim upgrade`"
 )
 def test_a_run_by_another_retrim_is_refused_until_it_is_upgraded(refusal: str, second: World, cure: Cure) -> None:
     cure.is_asked(refusal)
