@@ -7,6 +7,7 @@ brings land as a file of labels does.
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -37,6 +38,8 @@ if TYPE_CHECKING:  # what lands is needed once labels come
     from retrim.landing.ingest import Landed
 
 LOGGER = logging.getLogger("retrim.serve")
+THREADS = 8
+"""In which the followers of all models look: a store that hangs holds one of them."""
 LOOK_SECONDS = 1
 """Between two looks at what is live: where the store was written since, one row of it is read."""
 RETRY_SECONDS = 60
@@ -70,21 +73,22 @@ class Follower:
         self._again: pd.Timestamp | None = None
         self._judged: tuple[pd.Timestamp, int] | None = None
         self._canary: tuple[int, ...] | None = None
-        self._thread: threading.Thread | None = None
+        self._going: Future[None] | None = None
 
-    def begin_look(self) -> None:
-        """Looks, in a thread of its own, unless nothing was written since the last look or that goes on."""
-        if (self._thread is None or not self._thread.is_alive()) and not self._is_quiet():
-            self._thread = threading.Thread(target=self._look_once, name="champion", daemon=True)
-            self._thread.start()
+    def begin_look(self, threads: ThreadPoolExecutor) -> None:
+        """Looks, in one of the threads, unless nothing was written since the last look or that goes on."""
+        if (self._going is None or self._going.done()) and not self._is_quiet():
+            self._going = threads.submit(self._look_once)
 
     def end_look(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
+        if self._going is not None:
+            wait([self._going])
 
     def _look_once(self) -> None:
         try:
             self.look()
+            if self._written is not None:  # nothing is asked until the next write
+                self._workspace.store.close()
         except Exception:  # the server goes on with what it has
             LOGGER.exception(NOT_LOOKED_UP)
 
@@ -185,10 +189,10 @@ class Follower:
 
 
 class Looks:
-    """Has followers look once in `LOOK_SECONDS`: one thread for all, as a hundred that wake take 2% of a core."""
+    """Has followers look once in `LOOK_SECONDS`, in few threads: a hundred that wake take 2% of a core."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._threads = threading.Lock(), ThreadPoolExecutor(THREADS, "champion")
         self._followers: list[Follower] = []
 
     @contextmanager
@@ -210,7 +214,7 @@ class Looks:
         with self._lock:
             for each in self._followers:
                 try:
-                    each.begin_look()
+                    each.begin_look(self._threads)
                 except Exception:  # the others look all the same
                     LOGGER.exception(NOT_LOOKED_UP)
 
@@ -305,6 +309,7 @@ def open_model(
     serving.jobs = Jobs(paths.root, paths.jobs, places, webhook, now)
     beside = Shadows(command_of(paths.root, shadows), serving.metrics.note_shadow) if shadows else None
     serving.shadow = None if beside is None else beside.offer
+    workspace.store.close()  # a connection to SQLite holds 0.2 MB, and a server may have a hundred models
     return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)
 
 
