@@ -157,7 +157,7 @@ def test_one_a_year_at_a_check_a_fortnight_is_one_in_26_checks() -> None:
 
 
 def test_an_alarm_at_every_second_check_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"^drift\.alarms is 1 per month; .* 0\.5: "):
+    with pytest.raises(BadInputError, match=r"^drift\.alarms is 1 per month; .* below 0\.5; "):
         AlarmParams(at_most=1, per="month", draws=1000, seed=1).rate(pd.Timedelta("30D"))
 
 

@@ -112,7 +112,7 @@ class TestAFileInPieces:
         path = file_of(desk, desk.rows(0, DAYS))
         hand_in(desk, path)
 
-        with pytest.raises(BadInputError, match=r"different pieces .*batches\.piece_mb"):
+        with pytest.raises(BadInputError, match=r"different chunks .*batches\.piece_mb"):
             hand_in(with_params(desk, batches={"piece_mb": PIECE_MB * 2}), path)
 
     def test_with_a_key_twice_far_apart_is_set_aside_where_it_comes_again(self, desk: Desk) -> None:
