@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError
+from retrim.landing import ingest
 from retrim.landing.inbox import TAKEN, large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed, land_batch, quarantine_show, release_quarantined
 from retrim.lineage.workspace import tell_suspicious
@@ -331,6 +332,16 @@ def test_an_ordinary_batch_is_not_taken_for_cut_short_after_a_file_in_pieces(tmp
     assert {each.outcome for each in history} == {"landed"}
     assert landed.rows * 10 < min(each.rows for each in history)
     assert (landed.outcome, landed.faults) == ("landed", ())
+
+
+def test_the_pieces_of_a_file_are_one_batch_of_history(tmp_path: Path) -> None:
+    desk = fresh(tmp_path / "look")
+    pieces = hand_in(desk, file_of(desk, desk.rows(0, DAYS)))
+    params, landing = desk.workspace.params, desk.workspace.landing
+    history = ingest._history(landing.standing(), params.data, params.batches, root=landing.root)
+
+    assert len(pieces) > 1
+    assert (len(history.ends), history.counts) == (1, [sum(each.rows for each in pieces)])
 
 
 def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
