@@ -829,8 +829,11 @@ BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_
 
 def bounds_said(field: FieldInfo) -> str:
     """What values a setting may have, where its type has bounds or a choice."""
-    said = [f"{word} {getattr(each, name):g}" for each in field.metadata for name, word in BOUNDS.items()
-            if getattr(each, name, None) is not None]  # fmt: skip
     kinds = [field.annotation, *get_args(field.annotation)]
-    said += [", ".join(map(str, get_args(kind))) for kind in kinds if get_origin(kind) is Literal]
+    bounds = {**BOUNDS, "min_length": "number of characters: at least"} if field.annotation is str else BOUNDS
+    said = [f"{word} {getattr(each, name):g}" for each in field.metadata for name, word in bounds.items()
+            if getattr(each, name, None) is not None]  # fmt: skip
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            said += [", ".join(each if isinstance(each, str) else json.dumps(each) for each in get_args(kind))]
     return "; ".join(said)

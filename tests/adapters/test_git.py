@@ -279,7 +279,7 @@ class TestATag:
 
 
 def test_a_failed_command_ends_in_gits_own_words(tmp_path: Path) -> None:
-    with pytest.raises(RetrimError, match=rf"{tmp_path}; .*: fatal: "):
+    with pytest.raises(RetrimError, match=f"{tmp_path}: fatal: "):
         git(tmp_path, "status")
 
 

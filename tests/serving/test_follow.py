@@ -144,6 +144,14 @@ def test_a_follower_looks_only_where_something_was_written_and_one_that_hangs_ho
     assert looked == ["looked", 2, 2, 2, "looked", 1, "looked", 1, 1, "looked", 1]
 
 
+def test_a_release_after_the_live_version_was_loaded_is_seen_by_the_first_look(desk: Desk) -> None:
+    served = serving_of(desk)
+    move_back(desk)
+    follower_of(desk, served).look()
+
+    assert served.served.version == 1
+
+
 def test_a_store_that_cannot_be_asked_ends_no_looks(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     looks, served = Looks(), serving_of(desk)
     broken, whole = follower_of(desk, served), follower_of(desk, served)

@@ -66,10 +66,7 @@ def git(
         raise RetrimError(f"git cannot be run in {folder} ({error.strerror}); install git") from error
     if done.returncode:
         said = arguments[len(IDENTITY) :] if arguments[: len(IDENTITY)] == IDENTITY else arguments
-        raise RetrimError(
-            f"git {' '.join(said[:3])} failed in {folder}; correct the error that git reports, then try "
-            f"again: {done.stderr.strip()}"
-        )
+        raise RetrimError(f"git {' '.join(said[:3])} failed in {folder}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 

@@ -170,8 +170,8 @@ class ProbationVerdict:
         evidence_worse: Evidence that the new champion is worse: how many times more likely the losses are than without
             a difference.
         evidence_fine: Evidence that it is not worse by the minimum effect, on the same scale.
-        margin: Lower bound of the mean over blocks of new minus previous loss, valid at every check; None if there is
-            no bound yet.
+        margin: Lower bound of the new champion's mean loss minus the previous champion's, over whole blocks, which
+            holds at every check; None if there is no bound yet.
     """
 
     outcome: Outcome

@@ -55,12 +55,8 @@ class RequestLog:
 
     def __init__(self, folder: Path, predictions: PredictionLog, *, is_durable: bool) -> None:
         self._folder, self._predictions, self._is_durable = folder, predictions, is_durable
-        self._lock, self._news, self._over, self._until = (
-            threading.Lock(),
-            threading.Event(),
-            threading.Event(),
-            math.inf,
-        )
+        self._lock, self._until = threading.Lock(), math.inf
+        self._news, self._over = threading.Event(), threading.Event()
         make_private_folder(folder)
         self._file, self._synced = self._fresh(), 0
         self._thread = threading.Thread(target=self._work, name="request log", daemon=True)
@@ -120,11 +116,10 @@ class RequestLog:
                     return
                 self._news.clear()
             try:
+                self._sync()  # first: what cannot be stored now is on the disk all the same
                 if monotonic() >= stored + STORE_SECONDS:
                     stored = monotonic()
                     self.store()
-                else:
-                    self._sync()
             except (RetrimError, OSError) as error:
                 LOGGER.warning("predictions are in a file, but not stored yet; retrim will try again: %s", error)
             except Exception:  # the thread goes on: what is kept beside is stored the next time

@@ -219,7 +219,7 @@ class Serving:
         self.answers = Turns("answers", "send fewer rows, or try again later")
         self.labels = Turns(
             "labels",
-            ("its labels may still land; send them again later, because labels that have landed do not land twice"),
+            "its labels may still land; send them again later, because labels that have landed do not land twice",
         )
         self.job_requests = Turns("job requests", "try again later")
 
