@@ -151,7 +151,6 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
     Raises:
         RetrimError: A server that is not ours stayed away for minutes.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
     deploy(schedule)
     for workspace in schedule.workspaces:
         times = workspace.params.schedule.model_dump()
@@ -165,11 +164,29 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
     warm = warm_process(_path(_shared_places())) if forked else nullcontext()
     with warm, Watchman(schedule.workspaces, server):
         try:
-            asyncio.run(ProcessWorker(work_pool_name=schedule.pool).start(printer=_say_nothing))
-        except KeyboardInterrupt:
+            asyncio.run(_work(schedule.pool))
+        except (KeyboardInterrupt, asyncio.CancelledError):
             print("stopped", flush=True)
         except Exception as error:
             raise RetrimError(f"the worker ended: {_root(error)}; start it again with `retrim schedule`") from error
+
+
+async def _work(pool: str) -> None:
+    """Carries out what is due until SIGTERM, which cancels the worker where it waits, as Ctrl-C does under asyncio.
+
+    An exception that a signal raises somewhere in the worker's code would break it or leave it waiting.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def cancel(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(task.cancel)
+
+    before = signal.signal(signal.SIGTERM, cancel)
+    try:
+        await ProcessWorker(work_pool_name=pool).start(printer=_say_nothing)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _where(schedule: WorkerSchedule, server: prefect_server.Server | None) -> str:
@@ -231,10 +248,6 @@ def _path(places: Sequence[str]) -> str:
 def _is_forked(workspace: Workspace) -> bool:
     """Whether its runs may be forks of the warm process, which has the Python and the code of the worker."""
     return str(python_of(workspace)) == sys.executable and not _own_folders(workspace) and can_fork()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _root(error: BaseException) -> BaseException:
