@@ -1,9 +1,12 @@
 """The worker ends where it waits, wherever in its code the signal comes."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from retrim_flows.deploy import HOME
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +39,10 @@ print(signal.getsignal(signal.SIGTERM) is signal.default_int_handler)
 
 
 def test_at_a_signal_the_worker_is_cancelled_where_it_waits() -> None:
-    done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False, timeout=120)
+    path = os.pathsep.join([str(HOME), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
 
     assert done.stdout.splitlines() == ["step done", "CancelledError", "ended", "True"], done.stderr

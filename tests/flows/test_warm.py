@@ -166,6 +166,39 @@ def test_a_command_is_forked_too_and_runs_by_itself_where_nothing_is_warm(
     assert (done.returncode, done.stdout) == (5, f"['a word'] {place is None}\n")
 
 
+ENDS = """
+import atexit, sys, threading, time, weakref
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+class Held: pass
+
+held, folder = Held(), TemporaryDirectory(dir=".")
+atexit.register(print, "at exit")
+weakref.finalize(held, print, "finalised")
+threading.Thread(target=lambda: time.sleep(0.2) or print("thread done")).start()
+print("without a line end", end="")
+print("told", end="", file=sys.stderr)
+sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3, 259, "None", "'a reason'", "1 / 0"])
+def test_a_fork_does_at_its_end_what_a_process_does(warm: Warm, tmp_path: Path, code: int | str) -> None:
+    """Threads are waited for, what was registered is called, temporary folders go, and what was printed is there."""
+    cold = {name: value for name, value in warm.environment.items() if name != VARIABLE}
+    ends = []
+    for environment in (warm.environment, cold):
+        done = subprocess.run(
+            [*FORKED, "-P", "-c", ENDS.format(code=code)], cwd=tmp_path, env=environment, text=True,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        ends.append((done.returncode, sorted(done.stdout.splitlines()), done.stderr.splitlines()[-1:]))
+
+    assert ends[0] == ends[1]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_the_fork_and_tells_so(warm: Warm, tmp_path: Path, number: signal.Signals) -> None:
     run = begin(tmp_path / "here", warm.environment, ends="never")
