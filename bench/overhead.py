@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TAKEN = ("src", "flows", "expectations", "dvc.yaml", "requirements.lock", ".dvc", ".dvcignore", ".gitignore", "data")
 IGNORED = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.csv.gz")
 NOW = pd.Timestamp("2024-01-01", tz="UTC")
+HERE = "import json, sys; from overhead import run_here; print(json.dumps(run_here(sys.argv[1])))"
 
 
 def table(rows: int) -> pd.DataFrame:
@@ -155,9 +156,7 @@ def ours(parquet: Path, params: dict[str, Any], folder: Path) -> dict[str, Any]:
     for name in TAKEN:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(
-                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.csv.gz")
-            )
+            shutil.copytree(source, folder / name, ignore=IGNORED)
         else:
             shutil.copyfile(source, folder / name)
     (folder / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
@@ -167,47 +166,46 @@ def ours(parquet: Path, params: dict[str, Any], folder: Path) -> dict[str, Any]:
     author = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], [*author, "commit", "-q", "-m", "start"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
-    code = OURS.replace("@PARQUET@", str(parquet)).replace("@NOW@", NOW.isoformat())
+    path = os.pathsep.join(str(place) for place in (folder / "src", folder / "flows", ROOT / "bench"))
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, env=environment()
-    )
+        [sys.executable, "-c", HERE, str(parquet)], cwd=folder, capture_output=True, text=True, check=False,
+        env={**environment(), "PYTHONPATH": path},
+    )  # fmt: skip
     if done.returncode:
         raise SystemExit(done.stdout[-3000:] + done.stderr[-5000:])
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
-OURS = r"""
-import json, os, sys, time
-from pathlib import Path
-import pandas as pd
-from retrim.adapters import prefect_server
-from retrim.lineage.workspace import open_workspace
-from retrim.landing.ingest import land_batch
-from retrim.lineage.workspace import ask_for_run
-workspace, now = open_workspace(Path.cwd()), pd.Timestamp("@NOW@")
-began = time.perf_counter()
-paths, data = workspace.paths, workspace.params.data
-landed = land_batch(Path("@PARQUET@"), workspace=paths, data=data, now=now, correction=False)
-assert landed.outcome == "landed", landed.faults
-landing = time.perf_counter() - began
-with prefect_server.reachable(workspace.paths.prefect, None) as api:
-    os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
-    os.environ[prefect_server.LOGIN_VARIABLE] = api.login
-    sys.path.insert(0, str(Path.cwd() / "flows"))
-    import retrim_flows.retrain as module
+def run_here(parquet: str) -> dict[str, Any]:
+    """Lands the table in the workspace that this process stands in, and retrains."""
     from prefect.client.orchestration import get_client
-    workspace.registry.aliases()
-    decision = ask_for_run(workspace, as_of=now, by="bench", reason="benchmark", now=now)
+
+    from retrim.adapters import prefect_server
+    from retrim.landing.ingest import land_batch
+    from retrim.lineage.workspace import ask_for_run, open_workspace
+
+    workspace = open_workspace(Path.cwd())
     began = time.perf_counter()
-    outcome = module.retrain(decision, now.isoformat())
-    spent = time.perf_counter() - began
-    with get_client(sync_client=True) as client:
-        tasks = {run.name: run.total_run_time.total_seconds() for run in client.read_task_runs(limit=200)}
-    trials = json.loads((workspace.registry.bundle_folder(outcome["version"]) / "tuning" / "trials.json").read_text())
-tried = [trial["hyperparameters"] for trial in trials]
-print(json.dumps({"all": spent, "landing": landing, "state": outcome["state"], "tasks": tasks, "tried": tried}))
-"""
+    landed = land_batch(Path(parquet), workspace=workspace.paths, data=workspace.params.data, now=NOW, correction=False)
+    assert landed.outcome == "landed", landed.faults
+    landing = time.perf_counter() - began
+    with prefect_server.reachable(workspace.paths.prefect, None) as api:
+        os.environ.update(prefect_server.settings(workspace.paths.prefect, api.url))
+        os.environ[prefect_server.LOGIN_VARIABLE] = str(api.login)
+        from retrim_flows.retrain import retrain
+
+        workspace.registry.aliases()
+        decision = ask_for_run(workspace, as_of=NOW, by="bench", reason="benchmark", now=NOW)
+        began = time.perf_counter()
+        outcome = retrain(decision, NOW.isoformat())
+        spent = time.perf_counter() - began
+        with get_client(sync_client=True) as client:
+            tasks = {run.name: run.total_run_time.total_seconds() for run in client.read_task_runs(limit=200)}
+        assert outcome.version is not None, outcome.sentence
+        trials = json.loads((workspace.registry.bundle_folder(outcome.version) / "tuning" / "trials.json").read_text())
+    tried = [trial["hyperparameters"] for trial in trials]
+    return {"all": spent, "landing": landing, "state": outcome.state, "tasks": tasks, "tried": tried}
 
 
 def environment() -> dict[str, str]:
