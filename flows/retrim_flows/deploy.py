@@ -31,10 +31,11 @@ from prefect.workers.process import ProcessWorker
 
 from retrim.adapters import prefect_server
 from retrim.decision.rules import CRON
-from retrim.errors import BadInputError, RetrimError
+from retrim.errors import RetrimError
 from retrim.files import count_cores
 from retrim.lineage.workspace import Workspace
-from retrim.stats.timetable import cron_fields, start_offset
+from retrim.stats.timetable import start_offset
+from retrim_flows.lines import say_line
 from retrim_flows.missed import catch_up, take_up_again
 from retrim_flows.moment import OFFSET_VARIABLE
 from retrim_flows.warm import can_fork, warm_process
@@ -77,9 +78,6 @@ def deploy(schedule: WorkerSchedule) -> list[str]:
     """Registers the flows of each workspace as deployments; again, it updates those that changed. Gives their names.
 
     The model's name is in every name, so that workspaces can share a server.
-
-    Raises:
-        BadInputError: A cron expression of params.yaml is none.
     """
     with get_client(sync_client=True) as client:
         _make_pool(client, schedule.pool)
@@ -112,7 +110,7 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
         name=workspace.model,
         work_pool_name=schedule.pool,
         work_queue_name=queue,
-        schedule=_timetable(written, name, offset),
+        schedule=_timetable(written, offset),
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
         job_variables=variables,
         entrypoint_type=EntrypointType.MODULE_PATH,
@@ -158,10 +156,15 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
             print(f"deployed {name}/{workspace.model}: {times.get(name, 'when a check starts it') or 'never'}")
     take_up_again(schedule.workspaces, at_start=True)
     for workspace in schedule.workspaces:
-        catch_up(workspace, spread=schedule.spread)
+        try:
+            catch_up(workspace, spread=schedule.spread)
+        except Exception as error:
+            if not schedule.spread:
+                raise
+            say_line("missed", f"not looked up, the next run does it: {error}", whose=workspace.model)
     print(f"worker started; {_where(schedule, server)}; stop with Ctrl-C", flush=True)
     forked = any(_is_forked(workspace) for workspace in schedule.workspaces)
-    warm = warm_process(_path(_shared_places())) if forked else nullcontext()
+    warm = warm_process(_path(_shared_places()), schedule.home) if forked else nullcontext()
     with warm, Watchman(schedule.workspaces, server):
         try:
             asyncio.run(_work(schedule.pool))
@@ -180,13 +183,15 @@ async def _work(pool: str) -> None:
     assert task is not None
 
     def cancel(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # until the process has ended, which has begun
         loop.call_soon_threadsafe(task.cancel)
 
     before = signal.signal(signal.SIGTERM, cancel)
     try:
         await ProcessWorker(work_pool_name=pool).start(printer=_say_nothing)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is cancel:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _where(schedule: WorkerSchedule, server: prefect_server.Server | None) -> str:
@@ -209,16 +214,12 @@ def _own_folders(workspace: Workspace) -> list[Path]:
     return [folder for name in ("src", "flows") if (folder := workspace.paths.root / name).is_dir()]
 
 
-def _timetable(written: str | None, name: str, offset: int) -> Schedule | None:
+def _timetable(written: str | None, offset: int) -> Schedule | None:
     if written is None:
         return None
     if not CRON.fullmatch(written):
         anchor = ANCHOR + timedelta(seconds=offset)
         return Interval(pd.Timedelta(written).to_pytimedelta(), anchor_date=anchor, timezone="UTC")
-    try:
-        cron_fields(written)
-    except ValueError as error:
-        raise BadInputError(f"params.yaml: schedule.{name}: {written!r} is not a cron expression: {error}") from error
     return Cron(f"{written} {offset}" if offset else written, timezone="UTC")  # a sixth field names the second
 
 

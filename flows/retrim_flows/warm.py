@@ -79,28 +79,34 @@ class RunAsked:
 
 
 @contextmanager
-def warm_process(path: str) -> Iterator[None]:
+def warm_process(path: str, below: Path) -> Iterator[None]:
     """A warm process while the block lasts, for the runs of this Python; runs that it forked may outlive it.
 
     One that ends is begun again.
 
     Args:
         path: Of their PYTHONPATH.
+        below: Where the folder of its socket is made; what lies in a system's folder for temporary files may be removed
+            after some days.
     """
     over = threading.Event()
-    with TemporaryDirectory(prefix="retrim-warm-") as folder:
+    with TemporaryDirectory(prefix="warm-", dir=below) as folder:
         place = str(Path(folder) / "socket")
         environment = {**os.environ, "PYTHONPATH": path}
         begun: list[subprocess.Popen[bytes]] = []
 
         def mind() -> None:
             while not over.is_set():
-                command = [*COMMAND, place]
-                with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=folder, env=environment) as process:
-                    begun[:] = [process]
-                    if over.is_set():
-                        process.kill()
-                    process.wait()
+                try:
+                    process = subprocess.Popen([*COMMAND, place], stdin=subprocess.PIPE, cwd=folder, env=environment)
+                except OSError as error:
+                    print(f"each run starts a process of its own, which takes longer: {error}", flush=True)
+                else:
+                    with process:
+                        begun[:] = [process]
+                        if over.is_set():
+                            process.kill()
+                        process.wait()
                 over.wait(AGAIN_SECONDS)
 
         os.environ[VARIABLE] = place  # the worker hands its environment to each run
@@ -128,7 +134,7 @@ def can_fork() -> bool:
 
 def stay_warm() -> NoReturn:
     """The warm process itself, `stay_warm SOCKET`: until its input is closed."""
-    atexit.register(_leave)  # before any other, and so the last one called
+    atexit.register(_leave)  # before what is imported registers anything, and so called after all that
     made_of = _packages()
     for number in PASSED_ON:
         signal.signal(number, signal.SIG_IGN)  # they are for the runs; the worker's end is what ends it

@@ -22,6 +22,7 @@ LOGGER = logging.getLogger("retrim.schedule")
 LOOK_SECONDS = 0.5
 TAKE_UP_SECONDS = 30.0
 TELL_SECONDS = 5.0
+FAILED = "watching the schedule%s failed; retrim tries again: %s"
 
 
 class Watchman:
@@ -69,7 +70,13 @@ class Watchman:
                 if revived or time.monotonic() - looked > TAKE_UP_SECONDS:
                     looked = time.monotonic()
                     for workspace in self.workspaces:
-                        end_hung_runs(workspace, now=pd.Timestamp.now("UTC").floor("s"))
+                        self._end_hung_runs(workspace)
                     take_up_again(self.workspaces, at_start=False)
             except Exception as error:  # noqa: BLE001  whatever it is: minding goes on
-                LOGGER.warning("watching the schedule failed; retrim tries again: %s", error)
+                LOGGER.warning(FAILED, "", error)
+
+    def _end_hung_runs(self, workspace: Workspace) -> None:
+        try:
+            end_hung_runs(workspace, now=pd.Timestamp.now("UTC").floor("s"))
+        except Exception as error:  # noqa: BLE001  the others are minded all the same
+            LOGGER.warning(FAILED, f" of {workspace.model}", error)

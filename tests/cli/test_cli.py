@@ -344,6 +344,10 @@ BROKEN = {
         lambda params: params["schedule"].update(monitor="soon"),
         "schedule.monitor: 'soon' is neither a cron expression",
     ),
+    "a minute that no hour has": (
+        lambda params: params["schedule"].update(monitor="99 0 * * *"),
+        "schedule.monitor: '99' is",
+    ),
 }
 
 

@@ -69,7 +69,7 @@ def kept_warm(folder: Path, server: str) -> Iterator[Warm]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in prefect_server.settings(folder, server).items():
             patch.setenv(name, value)
-        with warm_process(os.pathsep.join([str(HOME), str(packages), *sys.path])):
+        with warm_process(os.pathsep.join([str(HOME), str(packages), *sys.path]), folder):
             environment = dict(os.environ)
             yield Warm(listening(environment[VARIABLE]), environment, packages)
 
@@ -167,13 +167,15 @@ def test_a_command_is_forked_too_and_runs_by_itself_where_nothing_is_warm(
 
 
 ENDS = """
-import atexit, sys, threading, time, weakref
-from pathlib import Path
+import atexit, logging.handlers, sys, threading, time, weakref
 from tempfile import TemporaryDirectory
 
 class Held: pass
 
 held, folder = Held(), TemporaryDirectory(dir=".")
+handler = logging.handlers.MemoryHandler(9, flushLevel=99, target=logging.StreamHandler(sys.stdout))
+logging.getLogger("held back").addHandler(handler)
+logging.getLogger("held back").warning("told at the end of logging")
 atexit.register(print, "at exit")
 weakref.finalize(held, print, "finalised")
 threading.Thread(target=lambda: time.sleep(0.2) or print("thread done")).start()
@@ -342,9 +344,8 @@ def test_a_warm_process_that_was_killed_is_begun_again_and_a_long_folder_is_no_o
 ) -> None:
     long = tmp_path / ("a" * 120)
     long.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(long))
     monkeypatch.setattr("retrim_flows.warm.AGAIN_SECONDS", 0.1)
-    with kept_warm(tmp_path, server) as warm:
+    with kept_warm(long, server) as warm:
         os.kill(warm.pid, signal.SIGKILL)
         code = "import sys; print('lightgbm' in sys.modules)"
 
@@ -356,12 +357,30 @@ def test_a_warm_process_that_was_killed_is_begun_again_and_a_long_folder_is_no_o
         until(is_warm)
 
 
-def test_a_worker_that_is_killed_leaves_no_socket(tmp_path: Path) -> None:
-    code = "import time; from retrim_flows.warm import warm_process\nwith warm_process(''): time.sleep(60)"
-    path = os.pathsep.join([str(HOME), *sys.path])
-    worker = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)}
+def test_a_warm_process_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = []
+
+    def fail(*command: object, **how: object) -> None:
+        tried.append(0)
+        raise BlockingIOError("no process is to be had")
+
+    monkeypatch.setattr("retrim_flows.warm.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("retrim_flows.warm.subprocess.Popen", fail)
+    with warm_process("", tmp_path):
+        until(lambda: len(tried) > 1)
+
+    assert (
+        "each run starts a process of its own, which takes longer: no process is to be had" in capsys.readouterr().out
     )
+
+
+def test_a_worker_that_is_killed_leaves_no_socket(tmp_path: Path) -> None:
+    kept = f"with warm_process('', {str(tmp_path)!r}): time.sleep(60)"
+    code = f"import time; from retrim_flows.warm import warm_process\n{kept}"
+    path = os.pathsep.join([str(HOME), *sys.path])
+    worker = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
     until(lambda: list(tmp_path.glob("*/socket")))
     worker.kill()
     worker.wait()

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,11 +25,13 @@ import sqlalchemy as sa
 from retrim.adapters.mlflow_server import HOST
 from retrim.adapters.store import Store
 from retrim.checking.score import recompute
+from retrim.errors import BadInputError, RetrimError
 from retrim.lineage import prediction_log
 from retrim.lineage.prediction_log import SERVED, PredictionLog
+from retrim.lineage.workspace import Workspace
 from retrim.release.canary import start_canary
 from retrim.release.release import rollback
-from retrim.serving import request_log, served
+from retrim.serving import models, request_log, served
 from retrim.serving.models import Follower, Looks, while_as_it_is
 from retrim.serving.request_log import RequestLog, read_lines
 from tests.builders.desk import Desk, copy_of
@@ -164,6 +167,60 @@ def test_a_store_that_cannot_be_asked_ends_no_looks(desk: Desk, caplog: pytest.L
     assert "the live version could not be looked up" in caplog.text
 
 
+def test_a_workspace_that_could_not_be_opened_is_opened_by_the_next_look(desk: Desk) -> None:
+    served, tried = serving_of(desk), list[int]()
+
+    def open_here() -> Workspace:
+        tried.append(0)
+        if len(tried) == 1:
+            raise BadInputError("params.yaml: half written")
+        return desk.workspace
+
+    follower = Follower(desk.workspace, open_here, served, lambda: desk.day(15))
+    move_back(desk)
+    write_long_ago(desk)
+    versions = []
+    for _ in range(2):
+        follower.look_once()
+        versions.append(served.served.version)
+
+    assert versions == [2, 1]
+
+
+def test_a_look_that_failed_is_repeated_after_a_while_and_told_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(store: Store, model: str) -> None:
+        raise RetrimError("the store is away")
+
+    seconds, due, serving = [0], SimpleQueue[Follower](), serving_of(desk)
+    follower = Follower(
+        desk.workspace, lambda: desk.workspace, serving, lambda: desk.day(15) + pd.Timedelta(seconds[0], "s")
+    )
+    monkeypatch.setattr(Store, "release_head", away)
+    looked = []
+    for second in range(25):
+        seconds[0] = second
+        follower.begin_look(due)
+        if not due.empty():
+            looked.append(second)
+            due.get().look_once()
+
+    assert looked == [0, 10, 20]
+    assert caplog.text.count("the store is away") == 1
+
+
+def test_a_look_that_hangs_does_not_hold_up_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(models, "END_SECONDS", 0.01)
+    monkeypatch.setattr(Follower, "look", lambda _: goes_on.wait())
+    looks, served = Looks(), serving_of(desk)
+    with looks.of(follower_of(desk, served)):
+        looks.once()
+    assert not goes_on.is_set()
+    goes_on.set()
+
+
 def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +327,55 @@ def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(des
     second.close()
 
     assert (before, predictions.all_keys(1)) == ([], ["a"])
+
+
+LINE = [("a", None, 1.0, None, None, None, None, None)]
+
+
+def test_an_answer_after_the_end_is_refused_and_written_nowhere(desk: Desk, tmp_path: Path) -> None:
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log.close()
+    with (tmp_path / "another").open("wb"), pytest.raises(OSError, match="descriptor"):
+        log.add((1, "r", 0, LINE))
+
+    assert (tmp_path / "another").stat().st_size == 0
+
+
+def test_a_file_that_cannot_be_stored_keeps_no_other_waiting(desk: Desk) -> None:
+    folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
+
+    def refuse(version: int, rows: Any) -> int:
+        if version == 7:
+            raise KeyError("of a kind that nobody thought of")
+        return predictions.add(version, rows)
+
+    log = RequestLog(folder, replace_add(predictions, refuse), is_durable=False)
+    for name, version in (("0", 7), ("1", 1)):
+        (folder / f"{name}.jsonl").write_text(f'[{version},"r",0,[["a",null,1.0,null,null,null,null,null]]]\n', "utf-8")
+    with pytest.raises(KeyError, match="nobody thought of"):
+        log.store()
+
+    assert predictions.all_keys(1) == ["a"]
+    assert (folder / "0.jsonl").exists()
+
+
+def test_a_disk_that_cannot_be_flushed_is_not_asked_without_a_pause(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def fail(log: RequestLog) -> None:
+        tried.append(0)
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(RequestLog, "_sync", fail)
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log.start()
+    until(lambda: tried)
+    time.sleep(0.2)
+    log.close()
+
+    assert len(tried) < 5
 
 
 def test_what_is_not_stored_in_time_at_a_stop_is_left_to_the_next_server(

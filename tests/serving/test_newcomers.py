@@ -2,10 +2,12 @@
 
 import re
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -28,22 +30,32 @@ ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise
 WHY = "a fault of the model's own"
 
 
+def laid(root: Path) -> Path:
+    """A workspace without a version; all of them are of one name."""
+    root.mkdir()
+    describe(root, task="regression", changes={})
+    (root / "dvc.yaml").touch()
+    return root
+
+
 def open_one(root: Path) -> Any:
     if root.name == "broken":
         raise RuntimeError(WHY)
-    return root.name
+    return SimpleNamespace(name=open_workspace(root).model)
 
 
 def test_one_that_fails_is_said_and_keeps_no_other_from_answering(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert openable([tmp_path / "broken", tmp_path / "whole"], open_one) == {tmp_path / "whole": "whole"}
-    assert re.search(rf"{re.escape(str(tmp_path / 'broken'))} .*: {WHY}", caplog.text)
+    broken, whole = laid(tmp_path / "broken"), laid(tmp_path / "whole")
+
+    assert list(openable([broken, whole], open_one)) == [whole]
+    assert re.search(rf"{re.escape(str(broken))} .*: {WHY}", caplog.text)
 
 
 def test_where_none_can_be_served_the_last_reason_is_said(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=WHY):
-        openable([tmp_path / "broken"], open_one)
+        openable([laid(tmp_path / "broken")], open_one)
 
 
 def test_a_workspace_that_cannot_be_opened_has_no_head_and_is_told_of_once(
@@ -85,6 +97,24 @@ def test_it_waits_until_a_version_is_live(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(ReleaseHeads, "look", lambda _: next(looks))
 
     assert newcomers.wait_until_live([tmp_path]) == {tmp_path: "digest"}
+
+
+def test_a_workspace_of_a_name_that_is_served_is_not_opened_for_serving(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    roots = [laid(tmp_path / name) for name in ("one", "two")]
+    name, opened = open_workspace(roots[0]).model, list[Path]()
+
+    def open_noted(root: Path) -> Any:
+        opened.append(root)
+        return open_one(root)
+
+    assert list(openable(roots, open_noted)) == [roots[0]]
+    joining = Joining(ReleaseHeads([]), [], open_noted, Looks())
+    with ExitStack() as begun:
+        joining._join(cast("Front", SimpleNamespace(names=[name])), begun, roots[1], "digest")
+    assert opened == [roots[0]]
+    assert caplog.text.count(f"two workspaces have the model name {name!r}") == 2
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
 from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
-from retrim.stats.timetable import next_due
+from retrim.stats.timetable import cron_fields, next_due
 from retrim.training.mode import AUTO, Mode
 
 CRON = re.compile(r"\S+( \S+){4}")
@@ -98,6 +98,7 @@ class RunDirectoryParams(SettingsSection):
 def _is_timetable(text: str) -> str:
     """A cron expression, or a span: "15 0 * * *" or "6h"."""
     if CRON.fullmatch(text):
+        cron_fields(text)
         return text
     try:
         every = pd.Timedelta(check_span(text))

@@ -7,11 +7,11 @@ brings land as a file of labels does.
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,10 @@ THREADS = 8
 """In which the followers of all models look: a store that hangs holds one of them."""
 LOOK_SECONDS = 1
 """Between two looks at what is live: where the store was written since, one row of it is read."""
+FAILED_SECONDS = 10
+"""After which a look that failed is repeated."""
+END_SECONDS = 5
+"""Which a server that is stopped waits for a look."""
 RETRY_SECONDS = 60
 """After which a version that could not be loaded is tried again, and the store is asked all the same."""
 QUALITY_SECONDS = 60
@@ -73,24 +77,37 @@ class Follower:
         self._again: pd.Timestamp | None = None
         self._judged: tuple[pd.Timestamp, int] | None = None
         self._canary: tuple[int, ...] | None = None
-        self._going: Future[None] | None = None
+        self._failed: tuple[str, pd.Timestamp] | None = None
+        self._idle = threading.Event()
+        self._idle.set()
 
-    def begin_look(self, threads: ThreadPoolExecutor) -> None:
-        """Looks, in one of the threads, unless nothing was written since the last look or that goes on."""
-        if (self._going is None or self._going.done()) and not self._is_quiet():
-            self._going = threads.submit(self._look_once)
+    def begin_look(self, due: "SimpleQueue[Follower]") -> None:
+        """Asks for a look, unless nothing was written since the last one, that goes on, or it has just failed."""
+        if self._idle.is_set() and not self._is_quiet() and not self._has_just_failed():
+            self._idle.clear()
+            due.put(self)
 
     def end_look(self) -> None:
-        if self._going is not None:
-            wait([self._going])
+        """Waits for the look that was asked for, but not for long: a store may hang."""
+        self._idle.wait(END_SECONDS)
 
-    def _look_once(self) -> None:
+    def look_once(self) -> None:
+        """Looks; where that fails, the server goes on with what it has."""
         try:
             self.look()
             if self._written is not None:  # nothing is asked until the next write
                 self._workspace.store.close()
-        except Exception:  # the server goes on with what it has
-            LOGGER.exception(NOT_LOOKED_UP)
+            self._failed = None
+        except Exception as error:
+            told, self._asked = self._failed, None
+            self._failed = str(error), self._now()
+            if told is None or told[0] != str(error):
+                LOGGER.warning("%s: %s", NOT_LOOKED_UP, error, exc_info=not isinstance(error, RetrimError))
+        finally:
+            self._idle.set()
+
+    def _has_just_failed(self) -> bool:
+        return self._failed is not None and self._now() < self._failed[1] + pd.Timedelta(FAILED_SECONDS, "s")
 
     def _is_quiet(self) -> bool:
         """Whether the last look found all that there is, by the state of files alone."""
@@ -162,9 +179,9 @@ class Follower:
         self._written, self._asked, head = written, now, self._head()
         if head == self._seen and (self._again is None or now < self._again):
             return
-        self._seen, self._again = head, None
         workspace = self._open()
         live = find_live_version(workspace)
+        self._seen, self._again = head, None  # from here on: what could not be opened is opened by the next look
         number = None if live is None else live.version
         if number == self._serving.served.version:
             self._serving.behind = None
@@ -176,12 +193,11 @@ class Follower:
             self._serving.swap(serve_version(workspace, found))
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             self._again = now + pd.Timedelta(RETRY_SECONDS, "s")
-            self._serving.behind = f"version {number} is live and could not be loaded"
+            none = "no version is live any longer"
+            self._serving.behind = none if number is None else f"version {number} is live and could not be loaded"
             why = str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}"
-            text = (
-                f"the server cannot load version {number}, which is live: {why}; version "
-                f"{self._serving.served.version} still answers"
-            )
+            what = "" if number is None else f"the server cannot load version {number}, which is live: "
+            text = f"{what}{why}; version {self._serving.served.version} still answers"
             LOGGER.warning("%s", text)
             record_alert(workspace, AlertKind.FLOW_FAILED, text, now=now, about=f"serve, version {number}")
         else:
@@ -192,8 +208,9 @@ class Looks:
     """Has followers look once in `LOOK_SECONDS`, in few threads: a hundred that wake take 2% of a core."""
 
     def __init__(self) -> None:
-        self._lock, self._threads = threading.Lock(), ThreadPoolExecutor(THREADS, "champion")
+        self._lock, self._due = threading.Lock(), SimpleQueue[Follower]()
         self._followers: list[Follower] = []
+        self._threads: list[threading.Thread] = []
 
     @contextmanager
     def of(self, follower: Follower | None) -> Iterator[None]:
@@ -203,6 +220,9 @@ class Looks:
             return
         with self._lock:
             self._followers.append(follower)
+            while len(self._threads) < THREADS:  # the end of the process does not wait for them
+                self._threads.append(threading.Thread(target=self._work, name="champion", daemon=True))
+                self._threads[-1].start()
         try:
             yield
         finally:
@@ -212,11 +232,16 @@ class Looks:
 
     def once(self) -> None:
         with self._lock:
-            for each in self._followers:
-                try:
-                    each.begin_look(self._threads)
-                except Exception:  # the others look all the same
-                    LOGGER.exception(NOT_LOOKED_UP)
+            followers = list(self._followers)
+        for each in followers:
+            try:
+                each.begin_look(self._due)
+            except Exception:  # the others look all the same
+                LOGGER.exception(NOT_LOOKED_UP)
+
+    def _work(self) -> None:
+        while True:
+            self._due.get().look_once()
 
 
 JOB_FILES = "var/jobs"
@@ -299,15 +324,16 @@ def open_model(
         return serve_version(here, load_stored_version(here, number))
 
     served = serve_version(workspace, version_to_ask(workspace, version))
+    paths = workspace.paths
+    places = AllowedPlaces(paths.root, jobs_under or [JOB_FILES])
+    shadowing = command_of(paths.root, shadows) if shadows else None
     log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=is_durable)
     figures = LoopFigures(workspace, lambda: serving.served.version, now)
     land = partial(land_labels, while_as_it_is(open_here, workspace.paths.params))
     serving = Serving(served, door, log.add, land, Metrics(figures), load=load, is_local=is_local)
     follower = Follower(workspace, open_here, serving, now) if version is None else None
-    paths = workspace.paths
-    places = AllowedPlaces(paths.root, jobs_under or [JOB_FILES])
     serving.jobs = Jobs(paths.root, paths.jobs, places, webhook, now)
-    beside = Shadows(command_of(paths.root, shadows), serving.metrics.note_shadow) if shadows else None
+    beside = None if shadowing is None else Shadows(shadowing, serving.metrics.note_shadow)
     serving.shadow = None if beside is None else beside.offer
     workspace.store.close()  # a connection to SQLite holds 0.2 MB, and a server may have a hundred models
     return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)

@@ -77,6 +77,7 @@ def openable(roots: Sequence[Path], open_one: Callable[[Path], ServedModel]) -> 
     models, why = dict[Path, ServedModel](), ""
     for root in roots:
         try:
+            refuse_same_names([*(each.name for each in models.values()), open_workspace(root).model])
             models[root] = open_one(root)
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             why = f"{root} is not served: {error}"
@@ -122,8 +123,8 @@ class Joining:
     def _join(self, front: Front, begun: ExitStack, root: Path, head: str) -> None:
         """Opens one; where it cannot be, it is tried again later, or once another version of it is live."""
         try:
+            refuse_same_names([*front.names, open_workspace(root).model])  # before anything is opened that stays so
             model = self._open(root)
-            refuse_same_names([*front.names, model.name])
             begun.enter_context(model.at_work(self._looks))
             front.add(model.name, model.serving)
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own

@@ -93,6 +93,7 @@ class RequestLog:
         self.store()
         with self._lock:
             os.close(self._file)
+            self._file = -1  # an answer that comes too late is refused, not written into what has the number next
         for path in self._folder.glob(f"*{SUFFIX}"):
             with suppress(FileNotFoundError):  # another server took it meanwhile
                 if path.stat().st_size == 0:
@@ -104,9 +105,15 @@ class RequestLog:
             if os.fstat(self._file).st_size:
                 full, self._file, self._synced = self._file, self._fresh(), 0
                 os.close(full)
+        failed: Exception | None = None
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             if monotonic() < self._until:
-                self._take(path)
+                try:
+                    self._take(path)
+                except Exception as error:  # noqa: BLE001  one file does not keep the others waiting
+                    failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _work(self) -> None:
         stored = monotonic() + 1 - STORE_SECONDS  # what others left behind is moved soon
@@ -115,10 +122,12 @@ class RequestLog:
                 if self._over.wait(SYNC_SECONDS):
                     return
                 self._news.clear()
+            is_due = monotonic() >= stored + STORE_SECONDS
+            if is_due:
+                stored = monotonic()
             try:
                 self._sync()  # first: what cannot be stored now is on the disk all the same
-                if monotonic() >= stored + STORE_SECONDS:
-                    stored = monotonic()
+                if is_due:
                     self.store()
             except (RetrimError, OSError) as error:
                 LOGGER.warning("predictions are in a file, but not stored yet; retrim will try again: %s", error)
@@ -131,11 +140,12 @@ class RequestLog:
             size = os.fstat(self._file).st_size
             if size == self._synced:
                 return
-            self._synced, file = size, os.dup(self._file)
+            file = os.dup(self._file)
         try:
             os.fsync(file)
         finally:
             os.close(file)
+        self._synced = size
 
     def _fresh(self) -> int:
         """A new file, locked before it has its name, so that nobody else takes it."""
