@@ -90,6 +90,7 @@ def warm_process(path: str, below: Path) -> Iterator[None]:
             after some days.
     """
     over = threading.Event()
+    below.mkdir(parents=True, exist_ok=True)  # Prefect's server may be another's
     with TemporaryDirectory(prefix="warm-", dir=below) as folder:
         place = str(Path(folder) / "socket")
         environment = {**os.environ, "PYTHONPATH": path}

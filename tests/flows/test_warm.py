@@ -368,7 +368,7 @@ def test_a_warm_process_that_cannot_be_started_is_tried_again(
 
     monkeypatch.setattr("retrim_flows.warm.AGAIN_SECONDS", 0.01)
     monkeypatch.setattr("retrim_flows.warm.subprocess.Popen", fail)
-    with warm_process("", tmp_path):
+    with warm_process("", tmp_path / "not yet there"):
         until(lambda: len(tried) > 1)
 
     assert (
@@ -377,8 +377,8 @@ def test_a_warm_process_that_cannot_be_started_is_tried_again(
 
 
 def test_a_worker_that_is_killed_leaves_no_socket(tmp_path: Path) -> None:
-    kept = f"with warm_process('', {str(tmp_path)!r}): time.sleep(60)"
-    code = f"import time; from retrim_flows.warm import warm_process\n{kept}"
+    kept = f"with warm_process('', Path({str(tmp_path)!r})): time.sleep(60)"
+    code = f"import time; from pathlib import Path; from retrim_flows.warm import warm_process\n{kept}"
     path = os.pathsep.join([str(HOME), *sys.path])
     worker = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
     until(lambda: list(tmp_path.glob("*/socket")))
