@@ -10,6 +10,7 @@ import os
 import shlex
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from configparser import RawConfigParser
 from contextlib import suppress
@@ -25,7 +26,7 @@ from retrim.adapters.mlflow_server import bind
 from retrim.adapters.processes import begin_reaper
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import make_private_folder, write_private
-from retrim.lineage.locks import is_alive
+from retrim.lineage.locks import PAUSE_SECONDS, TRIES, is_alive
 from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
 from retrim.operations import listener, supervisor_process
 from retrim.operations.listener import STATES, PartState
@@ -49,14 +50,18 @@ def take_installation(installation: Installation) -> TextIO:
     """
     make_private_folder(installation.up)
     lock = (installation.up / LOCK).open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        raise RefusedError(
-            f"`retrim up` is already running for {installation.folder} (process {lock.read().strip()}); see what "
-            "runs with `retrim up --show`, or stop it first"
-        ) from error
+    for _ in range(TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        time.sleep(PAUSE_SECONDS)  # a command that looks whether it runs holds it for a moment
+    else:
+        with lock:
+            lock.seek(0)
+            raise RefusedError(
+                f"`retrim up` is already running for {installation.folder} (process {lock.read().strip()}); see what "
+                "runs with `retrim up --show`, or stop it first"
+            )
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()
