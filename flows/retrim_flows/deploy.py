@@ -23,10 +23,11 @@ import pandas as pd
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
 from prefect.schedules import Cron, Interval, Schedule
+from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from retrim.adapters import prefect_server
@@ -106,7 +107,7 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
     }
     queue = LONG_QUEUE if name in LONG else None
     made_from = json.dumps([schedule.pool, queue, written, variables, name], sort_keys=True)
-    return _load(name).to_deployment(
+    made = _load(name).to_deployment(
         name=workspace.model,
         work_pool_name=schedule.pool,
         work_queue_name=queue,
@@ -116,6 +117,8 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
         entrypoint_type=EntrypointType.MODULE_PATH,
         version=sha256(made_from.encode()).hexdigest()[:16],
     )
+    assert isinstance(made, RunnerDeployment)  # in a process that runs no loop
+    return made
 
 
 def _make_pool(client: SyncPrefectClient, pool: str) -> None:
@@ -138,8 +141,8 @@ def _deployed(client: SyncPrefectClient) -> dict[str, str | None]:
     while page := client.read_flows(offset=len(flows)):
         flows |= {flow.id: flow.name for flow in page}
     found: dict[str, str | None] = {}
-    while page := client.read_deployments(offset=len(found)):
-        found |= {f"{flows.get(each.flow_id)}/{each.name}": each.version for each in page}
+    while more := client.read_deployments(offset=len(found)):
+        found |= {f"{flows.get(each.flow_id)}/{each.name}": each.version for each in more}
     return found
 
 

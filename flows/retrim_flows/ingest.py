@@ -1,12 +1,14 @@
 """Landing what has come: one file, or all that lie in the inbox."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 from prefect import flow
 
 from retrim.landing.inbox import large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed
-from retrim.lineage.workspace import clock
+from retrim.lineage.workspace import Workspace, clock
 from retrim_flows.lines import say_landed
 from retrim_flows.moment import due_once, open_workspace
 from retrim_flows.recovery import SIGNED
@@ -25,14 +27,20 @@ def ingest(file: str | None = None, now: str | None = None) -> list[Landed]:
         if at is None:
             return []
         arrives = None if now is None else at
-        landed = take_from_inbox(workspace, now=arrives)
-        if file is not None:
-            path = Path(file)
-            landed = take_in(
-                workspace, path, now=arrives, labels=False, correction=False, large=large_file(workspace, path)
-            )
-        for each in landed:
-            say_landed(each)
-        if any(each.outcome == "landed" and each.kind == "rows" for each in landed):
-            score_at_once(workspace, max(at, clock()))
+        landed: list[Landed] = []
+        try:
+            for each in _taken(workspace, file, arrives):
+                say_landed(each)
+                landed.append(each)
+        finally:  # a file that stays in the inbox is told last, and keeps no row that landed from its prediction
+            if any(each.outcome == "landed" and each.kind == "rows" for each in landed):
+                score_at_once(workspace, max(at, clock()))
     return landed
+
+
+def _taken(workspace: Workspace, file: str | None, arrives: pd.Timestamp | None) -> Iterator[Landed]:
+    if file is not None:
+        path = Path(file)
+        large = large_file(workspace, path)
+        yield from take_in(workspace, path, now=arrives, labels=False, correction=False, large=large)
+    yield from take_from_inbox(workspace, now=arrives)

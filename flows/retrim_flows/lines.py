@@ -14,11 +14,10 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import deployment
-from prefect.states import State
 
 from retrim.decision.alerts import AlertKind, without_figures
 from retrim.landing.ingest import Landed

@@ -6,6 +6,7 @@ a flow takes that as its `now`, so that a second time changes nothing that was d
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -19,8 +20,8 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Scheduled, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import Scheduled
 
 from retrim.checking.mode import begin_due_times, is_due_time, missed_times
 from retrim.decision.rules import ScheduleParams
@@ -67,9 +68,10 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
         spread: Whether its runs begin an offset after they are due.
     """
     now, runs, whose = pd.Timestamp.now("UTC").floor("s"), 0, workspace.model if spread else ""
+    for name in ScheduleParams.flows():  # of all, whatever fails after
+        begin_due_times(workspace, name, now=now)
     with get_client(sync_client=True) as client:
         for name in ScheduleParams.flows():
-            begin_due_times(workspace, name, now=now)
             missed = missed_times(workspace, name, until=now)
             if not missed:
                 continue
@@ -77,7 +79,7 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
             for late in _planned(client, workspace, name, until=now, offset=offset):
                 client.delete_flow_run(late.id)
             deployment = client.read_deployment_by_name(f"{name}/{workspace.model}")
-            state = Scheduled(scheduled_time=(missed[-1] + offset).to_pydatetime())
+            state: State[Any] = Scheduled(scheduled_time=(missed[-1] + offset).to_pydatetime())
             client.create_flow_run_from_deployment(deployment.id, state=state)
             times = "1 due time" if len(missed) == 1 else f"{len(missed)} due times"
             since = f"{missed[0]:%Y-%m-%d %H:%M:%S} UTC"
@@ -105,7 +107,8 @@ def _planned(
         offset=len(found),
     ):
         found += page
-    return [run for run in found if is_due_time(workspace, name, pd.Timestamp(run.expected_start_time) - offset)]
+    due = [(run, run.expected_start_time) for run in found]
+    return [run for run, at in due if at is not None and is_due_time(workspace, name, pd.Timestamp(at) - offset)]
 
 
 def _cut_short(client: SyncPrefectClient, models: list[str]) -> list[FlowRun]:

@@ -63,7 +63,8 @@ def due_once(name: str, now: str | None) -> Iterator[pd.Timestamp | None]:
         yield at
         return
     workspace = open_workspace()
-    if is_due_time(workspace, name, at):  # else a person has started it
+    begun = workspace.store.done_until(workspace.model, name) is not None  # else this is the first of all
+    if begun and is_due_time(workspace, name, at):  # else a person has started it
         due = missed_times(workspace, name, until=max(at, clock()))
         at = due[-1] if due else None
     yield at

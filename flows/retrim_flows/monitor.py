@@ -5,14 +5,14 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from retrim.alerting.telling import ping_watcher
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim_flows.kept_page import MAKER, keep_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import put_right
@@ -47,6 +47,10 @@ def may_pass(task: object, run: object, state: State[Any]) -> bool:
     except Exception:  # noqa: BLE001  whatever else it is
         return True
     return False
+
+
+MOVES = ("restore", "rollback")
+"""What a check decides that takes no run."""
 
 
 @flow(name="monitor", **SIGNED)
@@ -84,11 +88,25 @@ def check_and_act(at: str, *, missed: bool) -> CheckDone:
     outcome = None
     if checked.outcome == "retrain" and not _has_run(checked.id):
         outcome = start(checked.id, at, wait=missed)
-    if checked.outcome == "restore":
-        outcome = bring_back(checked.id, at)
-    if checked.outcome == "rollback":
-        outcome = roll_back(checked.id, at)
+    if checked.outcome in MOVES:
+        outcome = move(checked, at)
     return CheckDone(checked, outcome, resumed)
+
+
+def move(checked: CheckOutcome, at: str) -> RunOutcome | None:
+    """Makes an earlier champion live, as a check decided.
+
+    On a schedule a refused move is told, and the next check decides anew: else it would be tried for ever.
+    """
+    try:
+        return bring_back(checked.id, at) if checked.outcome == "restore" else roll_back(checked.id, at)
+    except BusyError:
+        raise
+    except RefusedError as error:
+        if actor() != SCHEDULE:
+            raise
+        say("refused", f"{checked.outcome}: {error}")
+        return None
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)

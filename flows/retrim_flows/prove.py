@@ -4,7 +4,7 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from retrim.errors import BusyError
 from retrim.retraining.reproduce import prove_scheduled

@@ -21,10 +21,10 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Crashed, State
+from prefect.states import Crashed
 
 from retrim.adapters.prefect_server import answers
 from retrim.errors import RetrimError
@@ -106,7 +106,7 @@ def server_is_gone(error: Exception) -> bool:
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> int:
     """Forces a flow run, its open tasks, and the flow runs inside it to Crashed; gives how many flow runs."""
-    dead = Crashed(message="the process of this run was killed")
+    dead: State[Any] = Crashed(message="the process of this run was killed")
     client.set_flow_run_state(run.id, dead, force=True)
     count = 1
     for inside in _open_runs(client, FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))):

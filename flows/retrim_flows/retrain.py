@@ -140,10 +140,12 @@ def start(decision: str, now: str, *, wait: bool = False) -> RunOutcome | None:
 
 def _flow_run_of(decision: str, now: str, *, timeout: float | None) -> FlowRun:
     """The flow run of a decision, made when first asked for; waits until it has ended, `timeout` seconds at most."""
-    return run_deployment(
+    made = run_deployment(
         f"retrain/{open_workspace().model}",
         parameters={"decision": decision, "now": now},
         idempotency_key=decision,
         timeout=timeout,
         as_subflow=False,  # it outlives this flow run
     )
+    assert isinstance(made, FlowRun)  # in a process that runs no loop
+    return made

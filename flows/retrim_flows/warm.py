@@ -202,7 +202,8 @@ def _keep(connection: socket.socket) -> RunAsked:
         connection.sendall(NUMBER.pack(fork))
         os.write(begin, b"1")
     os.close(begin)
-    ready, _, _ = select.select([ended, connection], [], [])
+    ends: list[int | socket.socket] = [ended, connection]
+    ready, _, _ = select.select(ends, [], [])
     if ended not in ready:  # the script was killed
         os.kill(fork, signal.SIGKILL)
     _, status = os.waitpid(fork, 0)

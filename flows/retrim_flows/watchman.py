@@ -55,6 +55,8 @@ class Watchman:
         told = [workspace for workspace in self.workspaces if workspace.env.tells]
         while told and not self._over.wait(TELL_SECONDS):
             for workspace in told:
+                if self._over.is_set():
+                    return
                 try:
                     tell_people(workspace, now=pd.Timestamp.now("UTC").floor("s"))
                 except Exception as error:  # noqa: BLE001  whatever it is: it is tried again

@@ -105,6 +105,18 @@ def test_one_that_a_person_starts_is_about_its_own_moment(
     assert scored_at(monkeypatch, by_hand) == by_hand
 
 
+def test_the_first_of_a_flow_whose_begin_could_not_be_noted_is_run(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_at(monkeypatch, at := pd.Timestamp(NOW.date(), tz="UTC") + pd.Timedelta("45min"))
+    found = []
+    for _ in range(2):
+        with due_once("maintain", None) as due:
+            found.append(due)
+
+    assert found == [at, None]
+
+
 def test_a_moment_that_is_given_is_taken_as_it_is(workspace: Workspace) -> None:
     assert list(due_each("monitor", NOW.isoformat())) == [NOW]
     assert len(missed_times(workspace, "monitor", until=NOW)) == 6

@@ -1,13 +1,16 @@
 """The schedule predicts rows as they land; where that fails, landing is done all the same."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from retrim.errors import RefusedError
+from retrim.errors import RefusedError, RetrimError
 from retrim.settings import Env
+from retrim_flows import ingest as ingesting
 from retrim_flows import lines
 from retrim_flows import score as module
 from retrim_flows.score import score_at_once
@@ -38,6 +41,28 @@ def test_within_the_schedule_new_rows_are_predicted_at_once(desk: Desk, monkeypa
     assert first is not None
     assert again is not None
     assert (first.written, again.written) == (96, 0)
+
+
+def test_the_flow_predicts_what_it_lands_from_a_file_and_the_inbox_even_where_a_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_inbox(*_: Any, **__: Any) -> Iterator[Any]:
+        yield SimpleNamespace(outcome="landed", kind="rows", batch="of the inbox")
+        raise RetrimError("one file stays")
+
+    said: list[str] = []
+    scored: list[object] = []
+    of_file = [SimpleNamespace(outcome="landed", kind="labels", batch="of the file")]
+    monkeypatch.setattr(ingesting, "open_workspace", lambda: "a workspace")
+    monkeypatch.setattr(ingesting, "large_file", lambda *_: None)
+    monkeypatch.setattr(ingesting, "take_in", lambda *_, **__: iter(of_file))
+    monkeypatch.setattr(ingesting, "take_from_inbox", of_inbox)
+    monkeypatch.setattr(ingesting, "say_landed", lambda landed: said.append(landed.batch))
+    monkeypatch.setattr(ingesting, "score_at_once", lambda workspace, at: scored.append(workspace))
+    with pytest.raises(RetrimError, match="stays"):
+        ingesting.ingest.fn("a.csv", "2024-01-01")
+
+    assert (said, scored) == (["of the file", "of the inbox"], ["a workspace"])
 
 
 def test_a_command_leaves_it_to_the_person(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Signs of life: held by one process, seen by all, freed by the system when the process is killed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
+from retrim.lineage import locks
 from retrim.lineage.locks import (
     clear_lock,
     drop_lock,
@@ -19,11 +21,13 @@ from retrim.lineage.locks import (
     holder_of,
     is_alive,
     left_behind,
+    lock_beats,
     take_lock,
     was_taken,
 )
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
+from tests.builders.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
@@ -114,6 +118,32 @@ def test_signs_of_others_are_not_among_those_left_behind(workspace: Workspace) -
     assert left_behind(workspace, "flow-") == ["flow-b"]
     clear_lock(workspace, "flow-b")
     assert left_behind(workspace, "flow-") == []
+
+
+def test_a_sign_that_was_taken_since_it_was_found_left_behind_is_not_removed(workspace: Workspace) -> None:
+    take_lock(workspace, "run-a").close()
+    (found,) = left_behind(workspace, "run-")
+    with held_locks(workspace, "run-a"):
+        clear_lock(workspace, found)
+
+        assert is_alive(workspace, "run-a")
+
+
+def test_a_sign_is_touched_again_after_it_could_not_be_touched_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched, touch = list[int](), os.utime
+
+    def fail_once(file: int) -> None:
+        touched.append(file)
+        if len(touched) == 1:
+            raise OSError("stale file handle")
+        touch(file)
+
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(os, "utime", fail_once)
+    with held_locks(workspace, "run-a") as sign, lock_beats(sign):
+        until(lambda: len(touched) > 1)
 
 
 def test_the_holder_of_a_sign_is_known_after_the_clock_was_set(

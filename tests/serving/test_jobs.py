@@ -481,6 +481,15 @@ def test_a_webhook_that_is_away_is_told_later(desk: Desk, monkeypatch: pytest.Mo
         jobs_of(desk, address="file:///etc/passwd")
 
 
+def test_a_webhook_that_is_no_address_holds_up_no_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
+    jobs = jobs_of(desk, address="http://127.0.0.1:9/a hook")
+    submitted = [jobs.submit(asked()) for _ in range(2)]
+    jobs.work_once()
+
+    assert [getattr(jobs.find(job.id), "state", None) for job in submitted] == ["failed"] * 2
+
+
 @pytest.mark.parametrize("held", ["{", "{}", "[]", '{"id": 3}'])
 def test_a_file_that_holds_no_job_stops_nothing(held: str, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))

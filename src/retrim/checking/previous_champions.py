@@ -14,15 +14,16 @@ import pandas as pd
 from retrim import __version__
 from retrim.adapters.database import iso
 from retrim.checking.history import as_check
+from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.history import RunOutcome
 from retrim.decision.previous_champions import PreviousChampions, judge_previous_champions
 from retrim.decision.stored_rows import VersionRow
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
 from retrim.gate.verdict import Check
 from retrim.landing.as_of_view import AsOfTable
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.release import make_live
 from retrim.release.versions import LiveVersion, champions_before, find_live_version, load_stored_version
 from retrim.stats.codec import to_json
@@ -79,7 +80,7 @@ def score_previous_champions(
     judged = table.only(table.times["_event"] > champion.judged_until).mature().tail(params.split.judge_rows).read()
     previous_champions = {}
     for number in numbers[: params.previous_champions.most]:
-        with suppress(RefusedError):
+        with suppress(RefusedError, BadInputError):
             previous_champion = load_stored_version(workspace, number).predictor
             forbidden = forbidden_in(workspace, list(previous_champion.view.features))
             lacks = set(previous_champion.columns) - set(judged.columns)
@@ -93,7 +94,7 @@ def score_previous_champions(
         return before
     losses = {}
     for number, previous_champion in previous_champions.items():
-        with suppress(RefusedError):  # code of one's own that may not run
+        with suppress(RefusedError, BadInputError):  # code of one's own that may not run, or predict no number
             losses[number] = row_losses(
                 params.judge.loss, previous_champion.view.actual(judged), previous_champion.predict(judged)
             )
@@ -164,7 +165,11 @@ def checks_since_release(workspace: Workspace, past: Sequence[StoredCheck]) -> i
 
 
 def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunOutcome:
-    """Carries out a decision to restore: the previous champion goes live if what it was judged against still is."""
+    """Carries out a decision to restore: the previous champion goes live if what it was judged against still is.
+
+    Raises:
+        RefusedError: Something else is live by now, or it cannot go live; that is told, too.
+    """
     row = workspace.store.decision(decision)
     assert row is not None, decision
     record = as_check(row).record
@@ -206,4 +211,11 @@ def _bring_back(
         raise RefusedError(
             f"version {version} was judged against version {against}, but {shown} is live now; run a check again"
         )
-    make_live(workspace, version, action="restore", expected=against, by=by, reason=reason, now=now)
+    try:
+        make_live(workspace, version, action="restore", expected=against, by=by, reason=reason, now=now)
+    except BusyError:
+        raise
+    except RefusedError as error:
+        text = f"version {version} is better again, but version {against} stays live: {error}"
+        record_alert(workspace, AlertKind.ROLLBACK_REFUSED, text, now=now)
+        raise

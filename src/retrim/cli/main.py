@@ -100,6 +100,7 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
 
             with render.progress(), made_by(lambda: page_html(find_page(workspace, now=at)).encode()):
                 done = monitor(at.isoformat())
+            assert done is not None  # a moment that is given is checked
             checked, run, finished, failed = done.check, done.run, done.resumed, done.page
     else:
         from retrim.cli.page import keep_page_of

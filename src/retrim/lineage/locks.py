@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -42,7 +42,12 @@ def held_locks(workspace: Workspace, name: str) -> Iterator[TextIO]:
 @contextmanager
 def lock_beats(sign: TextIO) -> Iterator[None]:
     """Touches a sign again and again, so that others see whether the process that holds it still runs, or hangs."""
-    with repeated(lambda: os.utime(sign.fileno()), every_seconds=BEAT_SECONDS, name="sign of life"):
+
+    def beat() -> None:
+        with suppress(OSError):  # of a disk that is away for a moment: the next beat is heard
+            os.utime(sign.fileno())
+
+    with repeated(beat, every_seconds=BEAT_SECONDS, name="sign of life"):
         yield
 
 
@@ -130,8 +135,11 @@ def left_behind(workspace: Workspace, prefix: str) -> list[str]:
 
 
 def clear_lock(workspace: Workspace, name: str) -> None:
-    """Removes the sign of something that is known to be dead."""
-    _path(workspace, name).unlink(missing_ok=True)
+    """Removes the sign of something dead; one that another process has taken meanwhile stays."""
+    path = _path(workspace, name)
+    with suppress(FileNotFoundError), path.open(encoding="utf-8") as sign:
+        if _locked(sign, fcntl.LOCK_EX) and _is_at(sign, path):
+            path.unlink()
 
 
 def _path(workspace: Workspace, name: str) -> Path:

@@ -126,7 +126,7 @@ def examine(
             continue
         try:
             answers_given = list(look(examined))
-        except (RetrimError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it is: the others are made all the same
             answers_given = [(CRITICAL, " ".join(str(error).split()), "correct what the message describes")]
         findings += [Finding(name, *given) for given in answers_given]
     level = max((each.level for each in findings), key=lambda each: each.exit_code, default=OK)

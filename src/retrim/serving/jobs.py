@@ -315,8 +315,11 @@ class Jobs:
             os.close(lock)
 
     def _tell_ends(self) -> None:
+        """Tells of those that ended, until one is not accepted: a webhook that hangs does not hold up the jobs."""
         for job in self._all():
-            if job.ended is not None and not self._is_told(job) and not self._over.is_set() and self._tell(job):
+            if job.ended is not None and not self._is_told(job):
+                if self._over.is_set() or not self._tell(job):
+                    return
                 self._keep(replace(job, told=True))
 
     def _run(self, job: Job, lock: int) -> None:
@@ -367,6 +370,7 @@ class Jobs:
         return _refused(job, error) if process.returncode == BusyError.exit_code else _failed(job, error)
 
     def _tell(self, job: Job) -> bool:
+        from http.client import HTTPException
         from urllib.request import Request, urlopen
 
         assert self._webhook is not None
@@ -376,6 +380,6 @@ class Jobs:
         try:
             with urlopen(request, timeout=10):
                 return True
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             LOGGER.warning("the webhook did not accept that job %s ended: %s", job.id, error)
             return False

@@ -228,7 +228,7 @@ class Serving:
         self.before, self.served, self.behind = self.served, fresh, None
 
     def pick(self, named: str | None) -> ServedVersion | None:
-        """The version that a request names, loaded when it is first asked for; None: the live one, which is followed.
+        """The version that a request names, loaded when it is first asked for; None: it names none.
 
         Called in turn, by one thread.
 
@@ -242,7 +242,7 @@ class Serving:
             raise wrong("has a version number as version, such as ?version=7", named[:LONGEST])
         number = int(named)
         if number == self.served.version:
-            return None
+            return self.served
         if number not in self._others:
             self._others[number] = self._loaded(number)
         self._others.move_to_end(number)
@@ -331,11 +331,12 @@ class Serving:
             RefusedRequestError: No version can answer, or it cannot be kept.
         """
         request, named, began = token_hex(8), self.pick(version), perf_counter()
+        is_live = named is None or named is self.served
         answer = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
         if named is None and answer.served is self.served:
             answer = self._beside(answer, began, (body, as_arrow, request))
-        self._keep(answer, "request" if named is None else "named")
-        if self.shadow is not None and named is None:
+        self._keep(answer, "request" if is_live else "named")
+        if self.shadow is not None and is_live:
             self.shadow((body, as_arrow, request))
         return answer.as_arrow() if as_arrow else answer.as_json()
 
