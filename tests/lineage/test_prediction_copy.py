@@ -104,6 +104,17 @@ def test_files_that_are_as_they_were_are_not_read(workspace: Workspace, file: Pa
     assert keys_in(file) == ["1b"]
 
 
+def test_a_damaged_file_keeps_no_other_from_being_copied(workspace: Workspace, file: Path) -> None:
+    workspace.predictions.add(1, rows("a"))
+    (damaged,) = Path(workspace.predictions.where).rglob("*.parquet")
+    workspace.predictions.add(1, rows("c", day=40))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(BadInputError, match="restore"):
+        copy_predictions(workspace)
+
+    assert keys_in(file) == ["1c"]
+
+
 def test_an_emptied_database_is_filled_anew(workspace: Workspace, file: Path) -> None:
     workspace.predictions.add(1, rows("ab"))
     copy_predictions(workspace)

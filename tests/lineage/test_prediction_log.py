@@ -277,6 +277,25 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         log.all_keys(1)
 
 
+def test_a_month_that_is_deleted_while_it_is_read_counts_as_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_at(tmp_path)
+    log.add(1, rows(["a"]))
+    log.add(1, rows(["b"], day=40))
+    (old,) = (path for path in tmp_path.rglob("*.parquet") if "2024-01" in str(path))
+    find = PredictionLog._files
+
+    def deleted_since(*given: Any) -> list[str]:
+        found = find(*given)
+        old.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(PredictionLog, "_files", deleted_since)
+
+    assert list(log.answered(1)["key"]) == ["b"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -69,6 +69,21 @@ def test_lines_end_as_they_did(workspace: WorkspacePaths) -> None:
     assert workspace.params.read_bytes().decode() == after
 
 
+def test_a_linked_file_is_changed_where_it_lies_and_stays_closed_to_others(
+    workspace: WorkspacePaths, tmp_path: Path
+) -> None:
+    real = tmp_path / "shared" / "settings.yaml"
+    real.parent.mkdir()
+    workspace.params.rename(real)
+    real.chmod(0o600)
+    workspace.params.symlink_to(real)
+    set_settings(workspace, {"probe.min_rows": 50})
+
+    assert workspace.params.is_symlink()
+    assert "min_rows: 50" in real.read_text(encoding="utf-8")
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_shares_an_anchor_stays_as_it_was(workspace: WorkspacePaths) -> None:
     space = "tune:\n  space: {num_leaves: &few {low: 15, high: 31}, min_child_samples: *few}\n"
     workspace.params.write_text(f"{SHIPPED}\n{space}", encoding="utf-8")

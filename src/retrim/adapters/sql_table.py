@@ -277,15 +277,24 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
         _make_tables(engine, every)
         with engine.begin() as connection:
             known = {row.file: row.content for row in connection.execute(sa.select(copied))}
+        failed: Exception | None = None
         for each in files:
             if known.get(each.name) == each.content:
                 continue
-            for batch in chain.from_iterable(rows.to_batches(AT_ONCE) for rows in each.rows()):
-                with engine.begin() as connection:
-                    added += _add_absent(connection, target, batch, each.same, key)
+            try:
+                for batch in chain.from_iterable(rows.to_batches(AT_ONCE) for rows in each.rows()):
+                    with engine.begin() as connection:
+                        added += _add_absent(connection, target, batch, each.same, key)
+            except sa.exc.OperationalError:  # the database is away
+                raise
+            except Exception as error:  # noqa: BLE001  a file that cannot be read or taken keeps no other from being copied
+                failed = failed or error
+                continue
             with engine.begin() as connection:
                 connection.execute(sa.delete(copied).where(file == each.name))
                 connection.execute(_or_nothing(connection, copied), {"file": each.name, "content": each.content})
+        if failed is not None:
+            raise failed
     return added
 
 

@@ -395,7 +395,12 @@ class PredictionLog:
             months = f"{events[0]:%Y-%m}", f"{events[1]:%Y-%m}"
         if keys is not None:
             query = pads.field("key").isin(keys) if query is None else query & pads.field("key").isin(keys)
-        return self._scan(self._files(version, months), columns, query)
+        try:
+            return self._scan(self._files(version, months), columns, query)
+        except BadInputError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise  # else a month was deleted, as keep_predictions says, since it was listed
+            return self._scan(self._files(version, months), columns, query)
 
     def _scan(self, names: list[str], columns: list[str] | None, query: pads.Expression | None) -> pa.Table:
         if not names:

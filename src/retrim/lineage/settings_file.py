@@ -240,7 +240,9 @@ def set_settings(workspace: WorkspacePaths, values: Mapping[str, JsonValue]) -> 
         if not wanted:
             return {}
         written, after = _with_values(workspace, text, wanted, before)
-        write_file(path, with_line_ends(written, stored).encode("utf-8"))
+        real, mode = path.resolve(), path.stat().st_mode  # it may be a link, and closed to others
+        write_file(real, with_line_ends(written, stored).encode("utf-8"))
+        real.chmod(mode)
     return {key: (value_at(before, key), value_at(after, key)) for key in wanted}
 
 
