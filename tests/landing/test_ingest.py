@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
 from retrim.landing.inbox import overdue
 from retrim.landing.ingest import Landed, land_batch
@@ -278,6 +280,23 @@ def test_a_batch_that_comes_in_a_longer_rhythm_is_not_overdue(
     found = overdue(workspace=counter.workspace, data=counter.data, now=counter.now + 19 * DAY)
 
     assert (None if found is None else found.late) == late
+
+
+def test_pieces_of_large_files_are_no_batches_of_a_shorter_rhythm(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = [
+        SimpleNamespace(
+            kind="rows", correction=False, digest=f"{week} {n}", of=f"{week}", arrived=NOW + 30 * week * DAY
+        )
+        for week in range(3)
+        for n in range(5)
+    ]
+    monkeypatch.setattr(Landing, "_all", lambda _: pieces)
+    last = pieces[-1].arrived
+
+    assert overdue(workspace=counter.workspace, data=counter.data, now=last + 29 * DAY) is None
+    assert overdue(workspace=counter.workspace, data=counter.data, now=last + 40 * DAY) is not None
 
 
 def test_nothing_is_overdue_before_the_first_batch(counter: Counter) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.landing.ingest import Landed
+from retrim.landing import ingest
+from retrim.landing.ingest import Landed, land_batch
 from retrim.table.data import DataParams
-from tests.builders.counter import DAY, GOOD, HEADER, Counter
+from tests.builders.counter import DAY, GOOD, HEADER, NOW, Counter
 from tests.builders.raw_tables import csv, hours, looked_at, table
 from tests.conftest import SHOP
 
@@ -109,6 +110,17 @@ def test_what_was_ahead_lands_when_it_is_offered_once_its_time_has_come(counter:
 
     assert held.outcome == "quarantined"
     assert counter.land(content).outcome == "landed"
+
+
+def test_what_was_ahead_of_a_slow_clock_lands_by_the_clock_once_that_is_right(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, outcomes = counter.file(AHEAD.format(at="2024-01-11T00:00:00Z")), []
+    for moment in (NOW, NOW + 3 * DAY):
+        monkeypatch.setattr(ingest, "clock", lambda moment=moment: moment)
+        outcomes.append(land_batch(file, **counter.where, now=None, correction=False).outcome)
+
+    assert outcomes == ["quarantined", "landed"]
 
 
 def test_init_leaves_out_what_would_not_land() -> None:

@@ -435,8 +435,12 @@ class Landing:
         return [file for file in self._all() if file.arrived <= as_of and file.batch not in gone]
 
     def arrivals(self) -> list[pd.Timestamp]:
-        """When the regular batches came, in order: those of rows that correct nothing, also where withdrawn since."""
-        return [file.arrived for file in self._all() if file.kind == "rows" and not file.correction]
+        """When the regular batches came, in order: those of rows that correct nothing, also where withdrawn since.
+
+        Pieces of a large file are one that came with its last piece.
+        """
+        regular = [file for file in self._all() if file.kind == "rows" and not file.correction]
+        return sorted({file.of or file.digest: file.arrived for file in regular}.values())
 
     def standing(self) -> list[BatchFile]:
         """Landed batches that nobody has withdrawn, in order of arrival."""

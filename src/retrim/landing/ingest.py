@@ -81,6 +81,8 @@ def arrival(
     return now
 
 
+AFTER_ARRIVAL = "after its arrival"
+"""In the rule of times that are later than their batch came."""
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
 CURE = {
     "broken": "correct the batch at its source and ingest it again, or land it anyway: retrim batch release ID "
@@ -324,7 +326,7 @@ def _time_faults(frame: pd.DataFrame, kind: Kind, data: DataParams, *, arrives: 
     Such a row would never be mature or overdue, and what is newest by its event would be it for good.
     """
     name, span = (data.time, data.latest_after) if kind == "rows" else (LABEL_TIME, pd.Timedelta(data.times_ahead))
-    rule = f"is {f'at most {span}' if span else 'not'} after its arrival, {arrives}"
+    rule = f"is {f'at most {span}' if span else 'not'} {AFTER_ARRIVAL}, {arrives}"
     cure = (
         "correct the times, or set their time zone (reading.zone); if rows are known before their event, set how long "
         "before in data.times_ahead"
@@ -742,7 +744,11 @@ def _land(
                 _close_landed(quarantine, entry, before.released, by="", now=now or clock())
             return Landed("already", before.kind, digest, before.rows, before.path, (), None)
         came = None  # what waits in quarantine, and is offered again, came before
-        if entry is not None and (entry.state, entry.kind, entry.correction) == ("held", kind, correction):
+        if (
+            entry is not None
+            and (entry.state, entry.kind, entry.correction) == ("held", kind, correction)
+            and not any(AFTER_ARRIVAL in fault.rule for fault in entry.faults)  # else a clock may have been slow then
+        ):
             came = entry.arrived
         refuse_changes(landing, data)
         begun = arrival(landing, now, correction=correction, came=came)
