@@ -129,3 +129,13 @@ def test_any_other_end_leaves_the_decision_alone(outcome: str) -> None:
     judged = ProbationVerdict(outcome, 0.0, 1.0, 1.0, 0.0)  # type: ignore[arg-type]
 
     assert roll_back_instead(RETRAIN, judged, against=1, said="", manual=False) is RETRAIN
+
+
+def test_one_that_errs_where_the_former_never_did_is_found_worse() -> None:
+    new = (np.random.default_rng(6).random(4000) < 0.2).astype(float)
+    found = watch(new, np.zeros(len(new)), every=336, block_rows=168)
+    judged = found.judge(PARAMS)
+
+    assert judged.outcome == "worse"
+    assert np.isfinite(judged.effect)
+    assert "beyond +100000% in 23 blocks" in in_words(found, judged, PARAMS)

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, JsonValue
 
 from retrim.decision.rules import Decision
+from retrim.gate.losses import SAYABLE, share
 from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
 from retrim.stats.codec import Moment, Number, key, to_record, written
 from retrim.stats.plugins import SettingsSection
@@ -140,7 +141,7 @@ class ProbationState:
         Rolled back is only what is worse by the minimum effect in the mean, too: a rollback has a cost of its own.
         """
         worse, fine = log_evidence(self.worse, above=0.0), log_evidence(self.fine, above=0.0)
-        effect = self.worse.mean / (self.previous / self.rows) if self.previous > 0 else 0.0
+        effect = share(self.worse.mean, self.previous / max(self.rows, 1))
         outcome: Outcome = "going on"
         if worse >= -np.log(params.alpha_rollback) and effect >= params.min_effect:
             outcome = "worse"
@@ -166,7 +167,7 @@ class ProbationVerdict:
         outcome: `going on`; `worse`; `confirmed`; `over`: the longest duration passed without either; `replaced`:
             another version went live meanwhile.
         effect: Mean over whole blocks of the new champion's loss minus the previous champion's, as a share of the
-            previous champion's loss.
+            previous champion's loss; the largest number if that loss is 0 and the new one is not.
         evidence_worse: Evidence that the new champion is worse: how many times more likely the losses are than without
             a difference.
         evidence_fine: Evidence that it is not worse by the minimum effect, on the same scale.
@@ -243,9 +244,11 @@ def in_words(
     who = f"version {watch.version} against {watch.against}{', the previous champion' if role is None else ''}"
     if not watch.rows:
         return f"{who}: no rows yet {'that are new to both' if role is None else 'whose label has arrived'}"
+    effect = judged.effect
+    shown = f"{effect:+.1%}" if abs(effect) <= SAYABLE else f"beyond {np.sign(effect) * SAYABLE:+.0%}"
     seen = (
         f"{who}: loss {watch.new / watch.rows:.4g} against {watch.previous / watch.rows:.4g} on {watch.rows} rows in "
-        f"{watch.checks} check{'' if watch.checks == 1 else 's'}, {judged.effect:+.1%} in {watch.worse.count} blocks"
+        f"{watch.checks} check{'' if watch.checks == 1 else 's'}, {shown} in {watch.worse.count} blocks"
     )
     evidence = (
         f"evidence that it is worse: {judged.evidence_worse:.3g} of {1 / params.alpha_rollback:.3g} needed, that it is "
