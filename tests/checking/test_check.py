@@ -432,8 +432,8 @@ def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
 # --- a regime that returns -------------------------------------------------------------------------
 
 
-def _returned(make: Make, **most: Any) -> tuple[Desk, list[Any]]:
-    """Ten days of a new concept, a version made of them, and the old concept again."""
+def _returned(make: Make, meanwhile: Callable[[Desk], object] = lambda _: None, **most: Any) -> tuple[Desk, list[Any]]:
+    """Ten days of a new concept, a version made of them, and the old concept again; something before the last check."""
     desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"previous_champions": most, "probation": {"checks": 0}})
     desk.land(desk.rows(10, 20), 20)
     desk.make_version(20)
@@ -441,8 +441,31 @@ def _returned(make: Make, **most: Any) -> tuple[Desk, list[Any]]:
     checks = []
     for day in (22, 24, 26):
         desk.land(desk.rows(day - 2, day), day)
+        if day == 26:
+            meanwhile(desk)
         checks.append(desk.check(day))
     return desk, checks
+
+
+def _begin_run(desk: Desk) -> None:
+    asked = ask_for_run(desk.workspace, as_of=desk.day(25), by="a test", reason="a test", now=desk.day(25))
+    claim_run(desk.workspace, asked, now=desk.day(25))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "reason"),
+    [
+        (_begin_run, "is in progress"),
+        (lambda desk: desk.make_version(25, waits=True), "waits for a person's approval"),
+    ],
+    ids=["a run goes on", "a version waits"],
+)
+def test_none_is_restored_while_a_run_is_not_over(make: Make, meanwhile: Callable[[Desk], object], reason: str) -> None:
+    _, checks = _returned(make, meanwhile)
+
+    assert checks[2].record["previous_champions"]["verdict"]["promote"]
+    assert checks[2].outcome == "none"
+    assert reason in checks[2].reason
 
 
 def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(make: Make) -> None:

@@ -225,9 +225,15 @@ def _with_champion(
 
 
 def _decide(workspace: Workspace, evidence: Evidence, record: CheckRecord, *, past: Sequence[StoredCheck]) -> Decision:
-    """What the rules say; restoring a previous champion where one has led and costs no training."""
+    """What the rules say; restoring a previous champion where one has led and costs no training.
+
+    While a run goes on or its version waits for a person none is restored: that version was judged against the one
+    that is live, and could not go live after it.
+    """
     decision, previous_champions = decide(evidence, workspace.params.triggers), record.previous_champions
     if previous_champions is None or not workspace.params.previous_champions.restore or record.champion is None:
+        return decision
+    if evidence.going_on is not None or evidence.waiting is not None:
         return decision
     decision = restore_instead(
         decision,
