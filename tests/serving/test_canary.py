@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from retrim.adapters.database import iso
 from retrim.checking.check import check
 from retrim.cli.answers import find_status
 from retrim.cli.screens import status_facts
@@ -357,6 +358,13 @@ def test_it_ends_once_whoever_ends_it(desk: Desk) -> None:
     assert (first.outcome, second) == ("errors", None)
     assert again.began != begun.began
     assert newest_canary(desk.workspace) == again
+
+
+def test_two_that_end_alike_are_both_told(desk: Desk) -> None:
+    for day in (18, 20):
+        end_canary(desk.workspace, begin(desk, day=day), "errors", "one", now=desk.day(day + 1))
+
+    assert [iso(desk.day(day)) in text for day, text in zip((18, 20), alerts(desk), strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 0.51, 1.0, float("nan"), float("inf")])

@@ -98,7 +98,7 @@ def end_canary(
             return None
         ended = replace(canary, ended=iso(now), outcome=outcome, said=said)
         if outcome != "stopped":  # first: what has ended is not looked at again
-            text = f"version {canary.version} is no longer the canary ({outcome}): {said}"
+            text = f"version {canary.version} is no longer the canary that began at {canary.began} ({outcome}): {said}"
             record_alert(workspace, AlertKind.CANARY_ENDED, text, now=now, about=str(canary.version))
         write_private(workspace.paths.canary, to_json(to_record(ended)))
     return ended
