@@ -219,7 +219,7 @@ NOTHING = RecomputedSample(None, None, 0, ())
 
 
 def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSample | None:
-    """One sample a day, and an alert where one differs or cannot be made again; None where that day had its own."""
+    """One sample a day, and an alert where one differs or none could be compared; None where that day had its own."""
     done = workspace.store.done_until(workspace.model, NAME)
     if done is not None and now < pd.Timestamp(done) + DAY:
         return None
@@ -227,8 +227,8 @@ def recompute_daily(workspace: Workspace, *, now: pd.Timestamp) -> RecomputedSam
         sample = recompute(workspace, seed=int(now.timestamp() // DAY.total_seconds()))
     except Exception as error:  # noqa: BLE001  a model may fail in ways of its own, and what else is due must not wait
         sample, why = NOTHING, str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}"
-        text = f"stored predictions could not be recomputed: {why}"
-        record_alert(workspace, AlertKind.PREDICTIONS_DIFFER, text, now=now, about=NAME)
+        text = f"stored predictions could not be recomputed, so none were compared: {why}"
+        record_alert(workspace, AlertKind.FLOW_FAILED, text, now=now, about=NAME)
     if sample.differing:
         one = f"{sample.differing[0]}@{sample.version}"
         record_alert(
