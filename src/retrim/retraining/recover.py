@@ -72,9 +72,9 @@ def mark_stopped(workspace: Workspace, run: RunRow, *, why: str, now: pd.Timesta
 
 
 def give_up(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> None:
-    """Ends the crashed run of a decision for good: a person cancelled it."""
+    """Ends the crashed or unpushed run of a decision for good: a person cancelled it."""
     run = workspace.store.run(f"run-{decision}")
-    if run is not None and run.state == "crashed":
+    if run is not None and run.state in ("crashed", UNPUSHED):
         detail = replace(_detail(workspace, run), reason="a person cancelled it in Prefect")
         workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)
 
