@@ -405,6 +405,16 @@ def test_a_probe_on_a_sample_costs_less(make: Make) -> None:
     assert desk.check(12).record["probe"]["work"] == 60 * 30
 
 
+def test_the_timetable_counts_from_the_release_where_no_run_has_ended(make: Make) -> None:
+    desk = make(changes={"triggers": {"rules": ["schedule"], "every": "4D"}})
+    (run,) = desk.workspace.store.runs(desk.workspace.model)
+    at = desk.day(10).isoformat()
+    desk.workspace.store.end_run(run.id, state="failed", ended=at, version=run.version, detail=run.detail)
+    desk.land(desk.rows(10, 13), 13)
+
+    assert [desk.check(day).outcome for day in (13, 14)] == ["none", "retrain"]
+
+
 def test_the_sums_of_a_check_go_on_from_the_check_before(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
     records = []

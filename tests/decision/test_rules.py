@@ -109,6 +109,20 @@ def test_a_run_after_a_settlement_is_what_the_timetable_counts_from() -> None:
     assert not schedule_rule(evidence, PARAMS).fires
 
 
+def test_without_a_run_the_timetable_counts_from_when_the_version_went_live() -> None:
+    imported = replace(QUIET, last_run=None, live_since=NOW - pd.Timedelta("90D"))
+    later = replace(imported, live_since=NOW - pd.Timedelta("89D"))
+    run_since = replace(imported, last_run=NOW - pd.Timedelta("1D"))
+    settled = replace(imported, timetable_settled=NOW - pd.Timedelta("1D"))
+    none_live = replace(imported, champion=None, live_since=None)
+    found = [schedule_rule(each, PARAMS) for each in (imported, later, run_since, settled, none_live)]
+
+    assert [each.fires for each in found] == [True, False, False, False, False]
+    assert found[0].text.startswith(f"the live version went live at {imported.live_since.isoformat()}, ")
+    assert found[3].text.startswith("a person acknowledged it at ")
+    assert found[4].text == "no run has been made yet"
+
+
 def test_the_schedule_reads_cron() -> None:
     weekly = PARAMS.model_copy(update={"every": "0 0 * * 5"})  # 1 March 2024 is a Friday
     before, after = NOW - pd.Timedelta("1h"), NOW

@@ -49,7 +49,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
 from retrim.release.approval import end_waiting
-from retrim.release.versions import Stored, load_champion
+from retrim.release.versions import Stored, find_live_version, load_champion
 from retrim.stats.codec import Moment, from_record, to_record
 from retrim.table.data import overdue_labels
 from retrim.training.mode import FINAL
@@ -294,7 +294,7 @@ def _deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: P
 
 
 def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, past: CheckHistory) -> Evidence:
-    checked, params = past_check(record), workspace.params.gain
+    checked, params, live = past_check(record), workspace.params.gain, find_live_version(workspace)
     return Evidence(
         now=record.as_of,
         champion=record.champion,
@@ -311,6 +311,7 @@ def _evidence(workspace: Workspace, record: CheckRecord, table: AsOfTable, past:
         labels_until=record.labels_until,
         anew=new_rows(workspace, table.times) if checked.champion is None else None,
         month=month_spent(workspace, now=record.as_of),
+        live_since=None if live is None else pd.Timestamp(live.as_of),
         **vars(summarise_checks(past, champion=checked.champion, drifted=checked.drifted)),
     )
 

@@ -278,6 +278,7 @@ class Evidence(HistorySummary):
         anew: Without a live version: rows that have matured since the last of them, and those that judged it; else
             None.
         month: What the retrainings of this month cost; None where no money is set.
+        live_since: When the live version went live; None where none is live or nobody says.
     """
 
     now: pd.Timestamp
@@ -295,6 +296,7 @@ class Evidence(HistorySummary):
     labels_until: pd.Timestamp | None
     anew: tuple[int, int] | None = None
     month: MonthSpent | None = None
+    live_since: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True)
@@ -427,12 +429,17 @@ def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
 
 @RULES.register("schedule", starts=True, repeats=True)
 def schedule_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when `triggers.every` is due, counted from the last promotion, refusal or acknowledgement of this rule."""
-    if evidence.last_run is None:
+    """Fires when `triggers.every` is due, counted from the last promotion, refusal or acknowledgement of this rule.
+
+    Without a run, as where the live version was imported, it is counted from when that went live.
+    """
+    last = evidence.live_since if evidence.last_run is None else evidence.last_run
+    if last is None:
         return RuleResult("schedule", False, "no run has been made yet", "a first run, from which the timetable counts")
-    start = max(evidence.last_run, evidence.timetable_settled or evidence.last_run)
+    start = max(last, evidence.timetable_settled or last)
     due = next_due(params.every, start)
-    what = "the last run was as of" if start == evidence.last_run else "a person acknowledged it at"
+    what = "the last run was as of" if evidence.last_run is not None else "the live version went live at"
+    what = what if start == last else "a person acknowledged it at"
     since = f"{what} {start.isoformat()}, the next run is due at {due.isoformat()}"
     fires = evidence.now >= due
     moment = "at any check before" if fires else "at the first check at or after"
