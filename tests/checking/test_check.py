@@ -327,6 +327,18 @@ def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
     assert balances == pytest.approx([paid - 0.05] * 4)
 
 
+def test_a_refusal_after_further_checks_is_debited_once(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
+    paid = _until_it_pays(desk, outcome="none").record["accumulated_gain"]["balance"]
+    asked = ask_for_run(desk.workspace, as_of=desk.day(20), by="a test", reason="a test", now=desk.day(20))
+    run, found = claim_run(desk.workspace, asked, now=desk.day(20)), [desk.check(21)]
+    desk.workspace.store.end_run(run.id, state="refused", ended=iso(desk.day(21.5)), version=None, detail=run.detail)
+    found += [desk.check(day) for day in (22, 23)]
+
+    assert [each.record["debited"] for each in found] == [[], [run.id], []]
+    assert [each.record["accumulated_gain"]["balance"] for each in found] == pytest.approx([paid, *[paid - 0.05] * 2])
+
+
 def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
     desk = make(changes={"gain": {"cost": 1000.0}})
     desk.check(10)

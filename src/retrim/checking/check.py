@@ -185,7 +185,8 @@ def _with_champion(
     version, predictor, now = found.version, found.predictor, record.as_of
     previous = past[-1] if past else None
     score_table(workspace, table, found, now=now)
-    looked, before = find_drift(workspace, table, found, counts), balance(workspace, version, past)
+    looked, refused = find_drift(workspace, table, found, counts), _refused_since(workspace, past)
+    before = _balance_after(version, past, refused)
     seen = realise(
         workspace,
         table,
@@ -216,7 +217,7 @@ def _with_champion(
         slices=changed.slices[: SliceParams().kept],
         previous_champions=previous_champions,
         probation=probation,
-        debited=tuple(run.id for run in _refused_since(workspace, past)),
+        debited=tuple(run.id for run in refused),
         accumulated_gain_before=before,
         accumulated_gain=before if seen.reading is None else _deposit(workspace, before, seen.reading),
         counted={kind: int(rows.sum()) for kind, rows in taken.items()},
@@ -255,29 +256,53 @@ def balance(workspace: Workspace, version: int, past: Sequence[StoredCheck]) -> 
         version: The champion.
         past: All checks so far, oldest first.
     """
+    return _balance_after(version, past, _refused_since(workspace, past))
+
+
+def _balance_after(version: int, past: Sequence[StoredCheck], refused: Sequence[RunRow]) -> AccumulatedGain:
+    """The accumulated gain of the newest check, debited once for each of these runs; empty after a promotion."""
     if not past or past[-1].record.champion != version:
         return EMPTY
     newest = past[-1].record
     accumulated_gain = newest.accumulated_gain
-    for _ in _refused_since(workspace, past):
+    for _ in refused:
         accumulated_gain = accumulated_gain.debit(newest.retraining_cost)
     return accumulated_gain
 
 
 def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[RunRow]:
-    """Runs refused since the newest of these checks; one that any of them has debited is not among them.
+    """Runs refused since the first check of the newest one's champion that no check has debited.
 
-    A version may wait for a person through several checks: then its end counts, not its beginning.
-    Nor is a run that brought a previous champion back, or fitted a promoted recipe once more: nobody paid in vain.
+    Further checks may be made before a run ends, and it is debited at the first one after. A version may wait for a
+    person until another is live: then its end counts, not its beginning. A run that brought a previous champion back,
+    or fitted a promoted recipe once more, is not among them: nobody paid in vain.
     """
     if not past:
         return []
-    newest = past[-1]
     refused = workspace.store.runs(workspace.model, state="refused")
     mine = [run for run in refused if run.detail.restored is None and run.mode != FINAL]
-    since = [run for run in mine if run.as_of >= newest.as_of or (run.answered or "") >= newest.as_of]
-    debited = {run for check in past for run in check.record.debited} if since else set()
-    return [run for run in since if run.id not in debited]
+    first = _first_of_champion(past).as_of if mine else ""
+    left = {run.id: run for run in mine if run.as_of >= first or (run.answered or "") >= first}
+    for check in reversed(past):  # newest first: those of a champion are debited while it is live, or dated ahead
+        if not left:
+            break
+        for debited in check.record.debited:
+            left.pop(debited, None)
+    return list(left.values())
+
+
+def _first_of_champion(past: Sequence[StoredCheck]) -> StoredCheck:
+    """The first check of the champion of the newest, with no other champion's in between.
+
+    A check dated before an earlier one has no champion. Where one did not note which runs it debited, as the oldest
+    did not, none dated before it is debited anew.
+    """
+    first = past[-1]
+    for check in reversed(past[:-1]):
+        if '"debited"' not in first.row.text or check.record.champion not in (None, first.record.champion):
+            break
+        first = first if check.record.champion is None else check
+    return first
 
 
 def retraining_cost_now(workspace: Workspace) -> float:
