@@ -618,6 +618,12 @@ def text_in(file: Path, variable: str) -> str:
     return text
 
 
+def value_files() -> list[Path]:
+    """The files that variables such as `RETRIM_STORE_URL_FILE` name."""
+    named = [os.environ.get(f"{PREFIX}{name.upper()}_FILE") for name in IN_FILES]
+    return [Path(file) for file in named if file]
+
+
 class ValuesInFiles(PydanticBaseSettingsSource):
     """Values in files that variables name, as containers and systemd lay secrets; the value itself, if set, wins."""
 

@@ -398,6 +398,33 @@ def test_a_file_of_a_passphrase_that_is_empty_is_refused(desk: Desk, tmp_path: P
         Env(backup_passphrase_file=tmp_path / "word").passphrase()
 
 
+NAMED = {
+    "RETRIM_PREDICTIONS_TABLE_FILE": "var/table",
+    "RETRIM_PING_FILE": "var/inbox/ping",
+    "RETRIM_ALERTS_FILE": "var/of-people/alerts",
+    "RETRIM_BACKUP_PASSPHRASE_FILE": "var/keys/word.key",
+}
+
+
+def test_no_file_that_a_variable_names_lies_in_the_clear(
+    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = desk.workspace.paths.root
+    monkeypatch.chdir(root)
+    for number, (variable, file) in enumerate(NAMED.items()):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(f"sqlite:///planted{number}", encoding="utf-8")
+        monkeypatch.setenv(variable, str(root / file) if number % 2 else file)
+    (root / "var" / "link").symlink_to(root / NAMED["RETRIM_PING_FILE"])
+    made = back_up(replace(desk, workspace=replace(desk.workspace, env=Env())), place)
+
+    back = restored(desk, place, tmp_path / "back").paths.root
+
+    assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]
+    assert [file for file in NAMED.values() if not (back / file).exists()] == ["var/keys/word.key"]
+    assert "var/keys/word.key" in [each.what for each in made.left_out]
+
+
 def test_a_place_in_the_workspace_is_refused(desk: Desk) -> None:
     with pytest.raises(BadInputError, match=re.escape(str(desk.workspace.paths.var / "backups"))):
         back_up(desk, str(desk.workspace.paths.var / "backups"))

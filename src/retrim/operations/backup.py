@@ -144,6 +144,7 @@ class _Maker:
         self.workspace, self.store, self.before = workspace, store, before
         self.new_files = self.new_bytes = 0
         known = () if before is None else (*before.files, *before.git.changed)
+        self._apart = parts.files_of_variables(workspace)
         self._known = {(file.place, file.state): file for file in known}
 
     def make(self, aside: Path, *, word: str | None, now: pd.Timestamp) -> Backup:
@@ -186,7 +187,7 @@ class _Maker:
     def _copied(self, part: parts.Listed) -> list[BackupFile]:
         for _ in range(TRIES):
             try:
-                return [self._file(each) for each in part()]
+                return [self._file(each) for each in part() if not parts.is_one_of(each.path, self._apart)]
             except FileNotFoundError as error:
                 gone = error
         raise RetrimError(

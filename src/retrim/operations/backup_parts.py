@@ -13,6 +13,7 @@ from retrim.adapters import dvc, git
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup_record import LeftOut
 from retrim.reading.address import address_of, is_address, open_system
+from retrim.settings import value_files
 
 GIT_SETTINGS, DVC_SETTINGS = ".git/config", ".dvc/config.local"
 ASIDE = "backup"
@@ -54,12 +55,14 @@ class FoundFile:
         opened: Opens it for reading.
         mode: Its rights.
         state: What tells one content of it from another, as its system says.
+        path: Its path, where it lies on this machine.
     """
 
     place: str
     opened: Callable[[], BinaryIO]
     mode: int
     state: str
+    path: Path | None = None
 
 
 Listed = Callable[[], Iterator[FoundFile]]
@@ -97,6 +100,33 @@ def the_rest(workspace: Workspace) -> list[Listed]:
     ]
 
 
+def files_of_variables(workspace: Workspace) -> set[Path]:
+    """Files that variables such as `RETRIM_ALERTS_FILE` name: each holds a secret, whatever it looks like."""
+    told = workspace.env.alerts_file
+    return {
+        *_resolved(workspace, *value_files(), *([] if told is None else [told])),
+        *passphrase_files(workspace),
+    }
+
+
+def passphrase_files(workspace: Workspace) -> set[Path]:
+    """The file with the passphrase of backups, which none of them contains."""
+    file = workspace.env.backup_passphrase_file
+    return set() if file is None else _resolved(workspace, file)
+
+
+def _resolved(workspace: Workspace, *files: Path) -> set[Path]:
+    """Whole paths: of a relative one, both in the workspace and in the working directory."""
+    return {(base / file).resolve() for file in files for base in (workspace.paths.root, Path.cwd())}
+
+
+def is_one_of(path: Path | None, files: set[Path]) -> bool:
+    """Whether a path leads to one of these files, whose paths are whole."""
+    if path is None or not (path.is_symlink() or path.name in {file.name for file in files}):
+        return False
+    return path.resolve() in files
+
+
 def secret_files(workspace: Workspace, changed: list[str]) -> dict[str, bytes]:
     """Keys, passwords and settings that may hold one, by where they lie.
 
@@ -104,13 +134,15 @@ def secret_files(workspace: Workspace, changed: list[str]) -> dict[str, bytes]:
         workspace: The workspace.
         changed: Files of the working folder that are not as committed.
     """
-    paths, told = workspace.paths, workspace.env.alerts_file
+    paths, apart = workspace.paths, passphrase_files(workspace)
+    root = paths.root.resolve()
     files = [*sorted(paths.keys.glob(PRIVATE_KEY)), paths.ui_password, paths.root / DVC_SETTINGS]
-    if told is not None and told.absolute().is_relative_to(paths.root):
-        files.append(told.absolute())
+    inside = [file.relative_to(root) for file in files_of_variables(workspace) if file.is_relative_to(root)]
+    files += [paths.root / file for file in sorted(inside) if ".git" not in file.parts]
     files += [paths.root / name for name in changed if is_secret(paths.root / name)]
     files += [path for _, path in _others(workspace) if git.looks_secret(path)]
-    found = {path.relative_to(paths.root).as_posix(): path.read_bytes() for path in files if path.is_file()}
+    files = [path for path in files if path.is_file() and not is_one_of(path, apart)]
+    found = {path.relative_to(paths.root).as_posix(): path.read_bytes() for path in files}
     own = git.own_settings(paths.root)
     return {**found, **({GIT_SETTINGS: own.encode()} if own else {})}
 
@@ -137,6 +169,12 @@ def left_out(workspace: Workspace, changed: list[str]) -> list[LeftOut]:
         there.append(LeftOut(what="var/inbox/taken", why="files that have landed already"))
     if dvc.has_remote(workspace.paths.root):
         there.append(LeftOut(what="the DVC remote", why="it is a separate copy; the local cache is in the backup"))
+    root = workspace.paths.root.resolve()
+    there += [
+        LeftOut(what=file.relative_to(root).as_posix(), why="it holds the passphrase; keep a copy elsewhere")
+        for file in sorted(passphrase_files(workspace))
+        if file.is_file() and file.is_relative_to(root)
+    ]
     links = [name for name in changed if (workspace.paths.root / name).is_symlink()]
     return [*there, *(LeftOut(what=name, why="it is a symbolic link; commit it, and git keeps it") for name in links)]
 
@@ -165,12 +203,12 @@ def _at(workspace: Workspace, where: str | None, name: str) -> Iterator[FoundFil
 
 def _others(workspace: Workspace) -> Iterator[tuple[FoundFile, Path]]:
     """Files of `var/` that belong to no part of their own, with where each lies."""
-    var, told = workspace.paths.var, workspace.env.alerts_file
+    var = workspace.paths.var
     for path in sorted(var.iterdir()):
         if path.is_dir() and path.name not in {*NOT_KEPT, *APART}:
             for each in _in_folder(path, f"var/{path.name}"):
                 yield each, workspace.paths.root / each.place
-        elif path.is_file() and not path.name.endswith((".lock", *DATABASES)) and path != told:
+        elif path.is_file() and not path.name.endswith((".lock", *DATABASES)):
             yield _found(path, f"var/{path.name}"), path
 
 
@@ -197,7 +235,7 @@ def _in_folder(folder: Path, place: str) -> Iterator[FoundFile]:
 def _found(path: Path, place: str) -> FoundFile:
     facts = path.stat()
     state = f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ino}"
-    return FoundFile(place, partial(_opened, path), facts.st_mode & 0o777, state)
+    return FoundFile(place, partial(_opened, path), facts.st_mode & 0o777, state, path)
 
 
 def _opened(path: Path) -> BinaryIO:
