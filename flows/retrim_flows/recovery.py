@@ -5,6 +5,9 @@ it ended. One that is left behind belongs to a process that was killed, or that 
 not reach the server any more. Flow runs of other workspaces have their signs elsewhere.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, TextIO
 
@@ -33,6 +36,7 @@ from retrim.lineage.workspace import Workspace
 from retrim_flows.lines import say_failed
 from retrim_flows.moment import open_workspace
 
+LOGGER = logging.getLogger("retrim.schedule")
 PREFIX = "flow-"
 OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 # Between its first state and its sign lie milliseconds. One that has none after so long never took it.
@@ -81,21 +85,39 @@ def mark_dead_flow_runs(*workspaces: Workspace) -> int:
     tags = {workspace_tag(workspace): workspace for workspace in workspaces}
     with get_client(sync_client=True) as client:
         for workspace in workspaces:
-            for name in left_behind(workspace, PREFIX):
-                try:
-                    run = client.read_flow_run(name.removeprefix(PREFIX))  # type: ignore[arg-type]
-                except ObjectNotFound:  # on a server that was used before
-                    continue
-                if run.state is None or not run.state.is_final():
-                    marked += _crash(client, run)
-                clear_lock(workspace, name)
+            with _warned(workspace):
+                for name in left_behind(workspace, PREFIX):
+                    marked += _mark(client, workspace, name)
         for run in _open_runs(client, FlowRunFilter(tags=FlowRunFilterTags(any_=list(tags)))):
             began = run.start_time or run.created
-            taken = any(was_taken(tags[tag], _name(run)) for tag in run.tags if tag in tags)
-            if not taken and began is not None and pd.Timestamp.now("UTC") - began > GRACE:
-                marked += _crash(client, run)
+            if began is None or pd.Timestamp.now("UTC") - began <= GRACE:
+                continue
+            workspace = next(tags[tag] for tag in run.tags if tag in tags)
+            with _warned(workspace):
+                if not was_taken(workspace, _name(run)):
+                    marked += _crash(client, run)
         _crash_late_tasks(client, list(tags))
     return marked
+
+
+def _mark(client: SyncPrefectClient, workspace: Workspace, name: str) -> int:
+    """Forces the flow run of a sign that was left behind to Crashed; gives how many flow runs."""
+    try:
+        run = client.read_flow_run(name.removeprefix(PREFIX))  # type: ignore[arg-type]
+    except ObjectNotFound:  # on a server that was used before
+        return 0
+    marked = 0 if run.state is not None and run.state.is_final() else _crash(client, run)
+    clear_lock(workspace, name)
+    return marked
+
+
+@contextmanager
+def _warned(workspace: Workspace) -> Iterator[None]:
+    """Warns of what goes wrong with one workspace, so that the others are seen to."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  a folder that goes, an answer of the server
+        LOGGER.warning("dead flow runs of %s were not marked: %s", workspace.paths.root, error)
 
 
 def server_is_gone(error: Exception) -> bool:

@@ -78,6 +78,21 @@ def test_a_flow_run_whose_process_lives_goes_on(client: SyncPrefectClient, works
     assert (marked, state_of(client, run.id)) == (0, "Running")
 
 
+def test_a_workspace_whose_signs_cannot_be_read_keeps_no_other_from_being_seen_to(
+    client: SyncPrefectClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recovery, "GRACE", pd.Timedelta(0))
+    broken = Workspace(WorkspacePaths(workspace.paths.root / "broken"), workspace.params, workspace.env)
+    (broken.paths.runs / "flow-a.lock").mkdir(parents=True)
+    runs = [begun(client), begun(client, workspace_tag(workspace))]
+    leave_sign(workspace, runs[0])
+
+    marked = mark_dead_flow_runs(broken, workspace)
+
+    assert (marked, [state_of(client, run.id) for run in runs]) == (2, ["Crashed"] * 2)
+    assert [str(broken.paths.root) in text for text in caplog.messages] == [True]
+
+
 def test_flow_runs_of_another_workspace_are_left_alone(
     client: SyncPrefectClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
