@@ -146,15 +146,12 @@ def _run_worker(installation: "Installation") -> None:
     """The worker, once Prefect answers."""
     from contextlib import ExitStack
 
-    from retrim.lineage.locks import held_locks
     from retrim.operations.newcomers import Newcomers
-    from retrim.operations.supervise import open_each
+    from retrim.operations.supervise import hold_schedules, open_each
 
-    workspaces = open_each(installation, say=_say)
     home, api = installation.prefect_home, installation.prefect_api
     with ExitStack() as stack:
-        for workspace in workspaces:
-            stack.enter_context(held_locks(workspace, "schedule"))
+        workspaces = hold_schedules(open_each(installation, say=_say), stack, say=_say)
         _wait_for(api.answers, api.url)
         stack.enter_context(flows_at(home, Path(installation.folder), api))
         from retrim_flows.deploy import WorkerSchedule, run_schedule, schedule_of

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from configparser import RawConfigParser
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -24,9 +24,9 @@ import pandas as pd
 
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.processes import begin_reaper
-from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import make_private_folder, write_private
-from retrim.lineage.locks import PAUSE_SECONDS, TRIES, is_alive
+from retrim.lineage.locks import PAUSE_SECONDS, TRIES, held_locks, is_alive
 from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
 from retrim.operations import listener, supervisor_process
 from retrim.operations.listener import STATES, PartState
@@ -78,11 +78,38 @@ def open_each(installation: Installation, *, say: Callable[[str], None]) -> list
     for root in installation.roots:
         try:
             found.append(open_workspace(Path(root)))
-        except RetrimError as error:
+        except (RetrimError, OSError) as error:  # such as a var/ that is a file, or lies on a disk that is read-only
             say(f"the workspace {root} is left out: {error}")
     if not found:
         raise BadInputError(f"no workspace in {installation.folder} can be opened; correct the errors printed above")
     return found
+
+
+def hold_schedules(workspaces: Sequence[Workspace], stack: ExitStack, *, say: Callable[[str], None]) -> list[Workspace]:
+    """The workspaces whose schedule this process now holds; of the others it is said why not.
+
+    Args:
+        workspaces: Those to hold.
+        stack: Gives the schedules back when it ends.
+        say: Prints a line.
+
+    Raises:
+        BusyError: Other processes hold all of them.
+        OSError: The lock of none can be written.
+    """
+    held: list[Workspace] = []
+    failed: BusyError | OSError | None = None
+    for workspace in workspaces:
+        try:
+            stack.enter_context(held_locks(workspace, "schedule"))
+        except (BusyError, OSError) as error:
+            say(f"the workspace {workspace.paths.root} is left out: {error}")
+            failed = error
+        else:
+            held.append(workspace)
+    if failed is not None and not held:
+        raise failed
+    return held
 
 
 def refuse_other_schedules(workspaces: Sequence[Workspace]) -> None:
