@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from retrim.adapters.prefect_server import LOGIN_FILE, LOGIN_VARIABLE, NOTE, PrefectApi, reachable
+from retrim.adapters.prefect_server import LOGIN_FILE, LOGIN_VARIABLE, NOTE, PrefectApi, become_server, reachable
 from retrim.errors import BadInputError, RetrimError
 
 pytestmark = pytest.mark.server
@@ -83,6 +83,27 @@ def test_a_killed_command_leaves_no_server(tmp_path: Path) -> None:
         process.kill()
 
     assert alive == []
+
+
+@pytest.mark.parametrize("names", [("broken", "a"), ("broken",)])
+def test_a_workspace_that_cannot_be_written_keeps_the_server_from_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    class BegunError(Exception):
+        """The server would take the place of this process."""
+
+    def begin(*given: object) -> None:
+        raise BegunError
+
+    (tmp_path / "broken").touch()
+    monkeypatch.setattr("os.execve", begin)
+    monkeypatch.setattr("os.umask", lambda mask: mask)
+    with pytest.raises(BegunError if len(names) > 1 else OSError):
+        become_server(
+            tmp_path, PrefectApi("http://127.0.0.1:1/api", "a:b"), noted_at=[tmp_path / each for each in names]
+        )
+
+    assert [path.parent.name for path in tmp_path.glob(f"*/{NOTE}")] == list(names[1:])
 
 
 def test_a_login_is_asked_for_and_others_cannot_read_it(tmp_path: Path) -> None:

@@ -277,9 +277,15 @@ def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> N
         _end_orphan(home)
         pid, since = os.getpid(), _began(os.getpid())
         note = ServerNote(api.url, api.login, pid, pid, began=since, owner_began=since)
+        failed = []
         for folder in noted_at:
-            write_private(folder / LOGIN_FILE, f"{api.login}\n".encode())
-            write_private(folder / NOTE, json.dumps(to_record(note)).encode())
+            try:
+                write_private(folder / LOGIN_FILE, f"{api.login}\n".encode())
+                write_private(folder / NOTE, json.dumps(to_record(note)).encode())
+            except OSError as error:  # of one workspace, which the worker leaves out
+                failed.append(error)
+        if failed and len(failed) == len(noted_at):
+            raise failed[0]
         make_private_file(home / "prefect.db")
     os.umask(0o077)
     environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api), **BOUNDS}
