@@ -7,6 +7,8 @@ import pytest
 
 from retrim.adapters.prefect_server import LOGIN_FILE, NOTE
 from retrim.files import WorkspacePaths, write_private
+from retrim.lineage.locks import held_locks
+from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.operations.newcomers import Newcomers, new_roots, take_in
 from retrim.operations.parts import Installation, Ports, installation_at, plan_installation, write_installation
 from retrim.operations.supervise import CONFIG
@@ -26,6 +28,10 @@ def plan(folder: Path, *names: str) -> Installation:
     return plan_installation(roots, folder, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None)
 
 
+def served(installation: Installation, *, without: str = "") -> list[Workspace]:
+    return [open_workspace(Path(root)) for root in installation.roots if Path(root).name != without]
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Installation:
     """An installation of two workspaces."""
@@ -35,26 +41,66 @@ def running(tmp_path: Path) -> Installation:
 
 
 def test_what_is_served_is_not_new(running: Installation) -> None:
-    assert new_roots(running, {"a", "b"}) == []
+    assert new_roots(running, served(running)) == []
 
 
 def test_a_workspace_that_was_laid_meanwhile_is_new(running: Installation) -> None:
     new = lay(Path(running.folder), "c")
 
-    assert new_roots(running, {"a", "b"}) == [new]
+    assert new_roots(running, served(running)) == [new]
 
 
 def test_one_that_cannot_be_opened_is_left_alone(running: Installation) -> None:
     root = Path(lay(Path(running.folder), "c"))
     (root / "params.yaml").write_text("data: 1")
 
-    assert new_roots(running, {"a", "b"}) == []
+    assert new_roots(running, served(running)) == []
+
+
+def test_one_that_was_left_out_is_new_once_it_can_be_opened(running: Installation) -> None:
+    var = Path(running.roots[0]) / "var"
+    var.touch()
+    others = served(running, without="a")
+    assert new_roots(running, others) == []
+    var.unlink()
+
+    assert new_roots(running, others) == [running.roots[0]]
+
+
+def test_one_that_was_left_out_is_not_noted_twice(running: Installation) -> None:
+    write_installation(running)
+    for name in (LOGIN_FILE, NOTE):
+        write_private(WorkspacePaths(Path(running.roots[1])).prefect / name, name.encode())
+
+    assert take_in(running, [running.roots[0]]) == running
+    for name in (LOGIN_FILE, NOTE):
+        assert (WorkspacePaths(Path(running.roots[0])).prefect / name).read_text(encoding="utf-8") == name
+
+
+def test_one_that_cannot_be_written_keeps_no_other_from_being_noted(running: Installation) -> None:
+    (Path(running.roots[0]) / "var").touch()
+    new = lay(Path(running.folder), "c")
+    take_in(running, [new])
+
+    assert installation_at(Path(running.folder)).roots == (*running.roots, new)
+
+
+def test_one_whose_schedule_another_process_holds_is_left_alone(running: Installation) -> None:
+    left_out = open_workspace(Path(running.roots[0]))
+    with held_locks(left_out, "schedule"):
+        assert new_roots(running, served(running, without="a")) == []
+
+
+def test_one_whose_schedule_cannot_be_held_is_left_alone(running: Installation) -> None:
+    open_workspace(Path(running.roots[0])).paths.runs.touch()
+
+    assert new_roots(running, served(running, without="a")) == []
 
 
 def test_one_with_a_name_that_is_served_is_left_alone(running: Installation) -> None:
     lay(Path(running.folder), "c", model="a")
 
-    assert new_roots(running, {"a", "b"}) == []
+    assert new_roots(running, served(running)) == []
 
 
 def test_of_one_workspace_alone_none_is_new(tmp_path: Path) -> None:
@@ -63,7 +109,7 @@ def test_of_one_workspace_alone_none_is_new(tmp_path: Path) -> None:
 
     assert (
         new_roots(
-            Installation(str(root), (str(root),), Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False), {"a"}
+            Installation(str(root), (str(root),), Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False), []
         )
         == []
     )
@@ -79,9 +125,9 @@ def test_one_whose_name_cannot_be_held_is_told_once_and_stops_no_other(running: 
     write_installation(running)
     strange, new = (lay(Path(running.folder), name, model=name[0]) for name in ("c #1", "d"))
     said: list[str] = []
-    looking = Newcomers(Path(running.folder), [], said.append)
+    looking = Newcomers(Path(running.folder), served(running), said.append)
 
-    assert [looking.look() for _ in range(3)] == [False, True, False]
+    assert [looking.look() for _ in range(2)] == [False, True]
     assert installation_at(Path(running.folder)).roots == (*running.roots, new)
     assert sum(strange in text and "rename" in text for text in said) == 1
 
@@ -91,7 +137,7 @@ def test_one_that_could_not_be_taken_in_whole_is_taken_in_later(
 ) -> None:
     write_installation(running)
     new = lay(Path(running.folder), "c")
-    looking = Newcomers(Path(running.folder), [], print)
+    looking = Newcomers(Path(running.folder), served(running), print)
 
     def full(planned: Installation) -> Path:
         raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""A workspace that is laid in the folder of an installation while that runs: it is served, too.
+"""A workspace that is laid in the folder of an installation while that runs, or can be opened again: it is served, too.
 
 A thread of the worker looks. supervisord reads its configuration anew at SIGHUP and has the pages begin again, the
 worker ends to begin with all workspaces, and the prediction server goes on: it takes in the new one by itself.
@@ -8,15 +8,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrim.adapters.prefect_server import share_note
-from retrim.errors import BadInputError, RetrimError
+from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import WorkspacePaths, workspaces
-from retrim.lineage.locks import is_alive
+from retrim.lineage.locks import held_locks, is_alive
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.operations.parts import (
     UP,
@@ -66,8 +66,8 @@ class Newcomers:
 
     def look(self) -> bool:
         """Takes in what is new, where no run is under way; says whether there was any."""
-        installation, names = installation_at(self.folder), {each.model for each in self.served}
-        new = self.settled([root for root in new_roots(installation, names) if self._can_be_served(root)])
+        installation = installation_at(self.folder)
+        new = self.settled([root for root in new_roots(installation, self.served) if self._can_be_served(root)])
         if not new or any(each.store.runs(each.model, state="running") for each in self.served):
             return False
         self.say(f"new workspaces: {', '.join(new)}; the worker and the pages are restarted")
@@ -93,28 +93,40 @@ class Newcomers:
         return [root for root in found if root in before]
 
 
-def new_roots(installation: Installation, served: Collection[str]) -> list[str]:
-    """Workspaces below its folder that it does not serve and could: of a name of their own, without a schedule.
+def new_roots(installation: Installation, served: Sequence[Workspace]) -> list[str]:
+    """Workspaces that it does not serve and could: of a name of their own, without a schedule.
+
+    They lie below its folder, or were left out when it began.
 
     Args:
         installation: The installation.
-        served: Names of the models that it serves.
+        served: The workspaces that it serves.
     """
     if installation.is_alone:
         return []
-    names, found = set(served), []
-    for paths in workspaces([Path(installation.folder)]):
-        new = None if str(paths.root) in installation.roots else _opened(str(paths.root))
-        if new is not None and new.model not in names and not is_alive(new, "schedule"):
+    names, roots, found = {each.model for each in served}, {str(each.paths.root) for each in served}, []
+    below = (str(paths.root) for paths in workspaces([Path(installation.folder)]))
+    for root in dict.fromkeys((*installation.roots, *below)):
+        new = None if root in roots else _opened(root)
+        if new is not None and new.model not in names and _is_free(new):
             names.add(new.model)
-            found.append(str(paths.root))
+            found.append(root)
     return found
 
 
+def _is_free(workspace: Workspace) -> bool:
+    """Whether a worker that begins could hold its schedule: else it would be left out, and looked at for ever."""
+    with suppress(BusyError, OSError):
+        if not is_alive(workspace, "schedule"):
+            with held_locks(workspace, "schedule"):
+                return True
+    return False
+
+
 def take_in(installation: Installation, new: list[str]) -> Installation:
-    """Notes new workspaces as served, and in each of them the Prefect server that runs."""
+    """Notes new workspaces as served, if they are not noted, and in each of them the Prefect server that runs."""
     planned = plan_installation(
-        [WorkspacePaths(Path(root)) for root in (*installation.roots, *new)],
+        [WorkspacePaths(Path(root)) for root in dict.fromkeys((*installation.roots, *new))],
         Path(installation.folder),
         ports=installation.ports,
         prefect_url=installation.prefect_url,
@@ -122,7 +134,8 @@ def take_in(installation: Installation, new: list[str]) -> Installation:
     )
     write_config(planned)
     if planned.prefect_url is None:
-        first, *others = (WorkspacePaths(Path(root)).prefect for root in (installation.roots[0], *new))
+        known = [root for root in installation.roots if root not in new]
+        first, *others = (WorkspacePaths(Path(root)).prefect for root in (*known[:1], *new))
         share_note(first, others)
     write_installation(planned)  # last: what it notes is not looked at again
     return planned

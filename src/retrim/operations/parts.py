@@ -184,7 +184,8 @@ def write_installation(installation: Installation) -> None:
     """Notes it, for its parts and for who asks what runs here; makes its passwords, or two parts would at once."""
     make_private_folder(installation.up)
     for root in installation.roots:
-        keep_password(WorkspacePaths(Path(root)).ui_password)
+        with suppress(OSError):  # one that cannot be written is left out, and keeps the others from nothing
+            keep_password(WorkspacePaths(Path(root)).ui_password)
     if installation.prefect_url is None:
         keep_password(installation.up / PASSWORD)
     write_private(installation.up / NOTE, json.dumps(to_record(installation)).encode())
