@@ -19,11 +19,12 @@ from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
 from retrim.lineage.workspace import Workspace
 from retrim.operations import backup as module
 from retrim.operations.backup import back_up_here, make_backup
-from retrim.operations.backup_parts import NOT_KEPT
+from retrim.operations.backup_parts import NOT_KEPT, content_state
 from retrim.operations.backup_record import BackupFile, BackupMade
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
 from retrim.operations.scratch import scratch_copy
+from retrim.reading.address import address_of, open_system
 from retrim.release.versions import verify_log
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.settings import Env
@@ -428,6 +429,32 @@ def test_no_file_that_a_variable_names_lies_in_the_clear(
 def test_a_place_in_the_workspace_is_refused(desk: Desk) -> None:
     with pytest.raises(BadInputError, match=re.escape(str(desk.workspace.paths.var / "backups"))):
         back_up(desk, str(desk.workspace.paths.var / "backups"))
+
+
+def rewrite(address: str, content: bytes) -> None:
+    system, path = open_system(address_of(address))
+    with system.open(path, "wb") as file:
+        file.write(content)
+
+
+def test_a_file_at_an_address_that_tells_no_moment_is_read_again(desk: Desk, place: str, tmp_path: Path) -> None:
+    where = f"memory://{tmp_path.name}"
+    there = replace(desk.workspace, env=Env(predictions=where))
+    for day, content in ((11, b"first"), (12, b"other")):
+        rewrite(f"{where}/{desk.workspace.model}/file", content)
+        make_backup(there, place, keep=5, word=None, now=desk.day(day))
+
+    back = restored(desk, place, tmp_path / "back").paths.var
+
+    assert (back / "predictions" / desk.workspace.model / "file").read_bytes() == b"other"
+
+
+@pytest.mark.parametrize("key", ["ETag", "etag", "mtime", "LastModified", "last_modified", "modify", "updated"])
+def test_systems_tell_one_content_from_another_in_words_of_their_own(key: str) -> None:
+    facts = {"name": "file", "size": 5, "type": "file", key: "1"}
+
+    assert content_state(facts) == content_state({**facts, "name": "same"}) != content_state({**facts, key: "2"})
+    assert content_state({**facts, key: None}) == ""
 
 
 KILLED = """

@@ -196,7 +196,7 @@ class _Maker:
         )
 
     def _file(self, found: parts.FoundFile) -> BackupFile:
-        known = self._known.get((found.place, found.state))
+        known = self._known.get((found.place, found.state)) if found.state else None
         if known is None or not self.store.has(known.digest, known.size):
             with found.opened() as source:
                 known = self._put(source, found.place, state=found.state)

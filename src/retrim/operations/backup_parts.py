@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from retrim.adapters import dvc, git
 from retrim.lineage.workspace import Workspace
@@ -42,6 +42,8 @@ APART_FROM_GIT = ("var/", ".dvc/cache/", ".dvc/tmp/", DVC_SETTINGS)
 PRIVATE_KEY = "*.key"
 DATABASES = (".db", ".db-journal", ".db-wal", ".db-shm")
 """Endings of files of `var/` that are not copied as files."""
+TOLD_BY = ("ETag", "etag", "mtime", "LastModified", "last_modified", "modify", "modified", "updated")
+"""What systems of fsspec call the tag of a content, or the moment of its last change."""
 TEMPORARY = re.compile(r"\.lock|\.tmp-.*|\..*\.new|[0-9a-f]{16}\.new", re.DOTALL)
 """Names that retrim gives to locks, and to files that it is writing."""
 
@@ -54,7 +56,7 @@ class FoundFile:
         place: Where it lies, as seen from the workspace.
         opened: Opens it for reading.
         mode: Its rights.
-        state: What tells one content of it from another, as its system says.
+        state: What tells one content of it from another, as its system says; empty where it says nothing of that.
         path: Its path, where it lies on this machine.
     """
 
@@ -242,11 +244,17 @@ def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+def content_state(facts: Mapping[str, Any]) -> str:
+    """What tells one content of a file from another, of what a system of fsspec says of it; empty: nothing."""
+    told = next((facts[key] for key in TOLD_BY if facts.get(key)), None)
+    return "" if told is None else f"{facts.get('size')} {told}"
+
+
 def _at_address(where: str, place: str) -> Iterator[FoundFile]:
     system, root = open_system(address_of(where))
     system.invalidate_cache()
     if not system.exists(root):
         return
     for name, facts in sorted(system.find(root, detail=True).items()):
-        state = f"{facts.get('size')} {facts.get('ETag') or facts.get('mtime') or facts.get('LastModified')}"
+        state = content_state(facts)
         yield FoundFile(f"{place}/{name.removeprefix(root).strip('/')}", partial(system.open, name, "rb"), 0o600, state)
