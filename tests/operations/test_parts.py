@@ -151,6 +151,39 @@ def test_variables_of_the_units_are_for_their_owner_alone(tmp_path: Path) -> Non
     assert [path for path in units if PLANTED in path.read_text(encoding="utf-8")] == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "AZURE_STORAGE_ACCOUNT_NAME",
+        "PGHOST",
+        "PGPASSWORD",
+        "PGPASSFILE",
+        "PGSSLROOTCERT",
+        "PGSERVICEFILE",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+    ],
+)
+def test_units_keep_a_variable_that_says_where_things_are_and_who_may(tmp_path: Path, name: str) -> None:
+    assert f'{name}="value"' in kept_of(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["PGDATA", "PGADMIN_DEFAULT_PASSWORD", "LANG"])
+def test_units_drop_another_variable(tmp_path: Path, name: str) -> None:
+    assert name not in kept_of(tmp_path, name)
+
+
+def kept_of(folder: Path, name: str) -> str:
+    """What the units are given where a variable of this name is set."""
+    installation = plan(folder)
+    write_units(installation, parts_of(installation), folder / "units", {name: "value"})
+    return (installation.up / "environment").read_text(encoding="utf-8")
+
+
 def test_the_target_wants_every_part(tmp_path: Path) -> None:
     installation = plan(tmp_path)
     units = write_units(installation, parts_of(installation), tmp_path / "units", {})

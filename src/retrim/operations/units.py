@@ -10,8 +10,14 @@ from retrim.files import write_private
 from retrim.operations.parts import Installation, Part
 
 ENVIRONMENT = "environment"
-KEPT = ("RETRIM_", "AWS_", "MLFLOW_", "PREFECT_API_AUTH", "PREFECT_API_DATABASE")
-"""Variables that say where things are, and who may: a unit does not inherit them."""
+KEPT = (
+    *("RETRIM_", "AWS_", "GOOGLE_", "AZURE_", "MLFLOW_", "PREFECT_API_AUTH", "PREFECT_API_DATABASE"),
+    *("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASS", "PGSERVICE", "PGOPTIONS", "PGCONNECT_TIMEOUT"),
+    *("PGSSL", "PGREQUIRE", "PGCHANNELBINDING", "PGTARGETSESSIONATTRS", "PGGSS", "PGKRB"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_", "REQUESTS_CA_"),
+)
+"""How variables begin that say where things are, and who may: a unit does not inherit them."""
 STOP_SECONDS = 30
 
 
