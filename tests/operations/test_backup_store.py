@@ -1,5 +1,6 @@
 """Where backups lie: each content once, whole, and gone once nothing names it."""
 
+import errno
 import os
 import re
 from io import BytesIO
@@ -22,7 +23,7 @@ def store(tmp_path: Path) -> BackupStore:
 
 
 def kept(store: BackupStore, content: bytes, place: str = "file") -> BackupFile:
-    found = store.put(BytesIO(content))
+    found = store.put(BytesIO(content), place)
     return BackupFile(place=place, digest=found.digest, size=found.size)
 
 
@@ -70,6 +71,31 @@ def test_a_content_that_was_altered_is_not_given(store: BackupStore, tmp_path: P
 
     with pytest.raises(RetrimError, match=f"{digest} is damaged"):
         store.get(digest, tmp_path / "out")
+
+
+class Unreadable(BytesIO):
+    """A file on a disk that fails."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_file_that_cannot_be_read_is_named_and_not_the_place_of_backups(store: BackupStore) -> None:
+    with pytest.raises(RetrimError, match=r"^var/rows cannot be read \(") as failed:
+        store.put(Unreadable(), "var/rows")
+
+    assert store.shown not in str(failed.value)
+    assert objects(store) == set()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_full_disk_where_a_content_goes_is_named_and_not_the_place_of_backups(store: BackupStore) -> None:
+    digest = kept(store, b"rows").digest
+
+    with pytest.raises(OSError, match=re.escape(os.strerror(errno.ENOSPC))) as failed:
+        store.get(digest, Path("/dev/full"))
+
+    assert failed.value.filename == "/dev/full"
 
 
 def test_a_content_that_was_cut_is_brought_again(store: BackupStore) -> None:

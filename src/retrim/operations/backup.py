@@ -205,7 +205,7 @@ class _Maker:
 
     def _put(self, source: BinaryIO, place: str, *, mode: int = 0o600, state: str = "") -> BackupFile:
         before = len(self.store.objects)
-        stored = self.store.put(source)
+        stored = self.store.put(source, place)
         if len(self.store.objects) > before:
             self.new_files += 1
             self.new_bytes += stored.size

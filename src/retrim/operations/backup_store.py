@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,11 +115,19 @@ class BackupStore:
     def has(self, digest: str, size: int) -> bool:
         return self.objects.get(digest) == size
 
-    def put(self, source: BinaryIO) -> StoredObject:
-        """Lays a content here, whole or not at all, if it is not here yet."""
+    def put(self, source: BinaryIO, name: str) -> StoredObject:
+        """Lays a content here, whole or not at all, if it is not here yet.
+
+        Args:
+            source: The content.
+            name: What an error calls it.
+
+        Raises:
+            RetrimError: It cannot be read, or the place cannot be written.
+        """
         with self._told("written"), self._staged() as staged:
             with open_private(staged) as file:
-                found = _copied(source, file)
+                found = _copied(_pieces(source, name), file)
             if not self.has(found.digest, found.size):
                 self._lay(staged, self._path_of(found.digest))
                 self.objects[found.digest] = found.size
@@ -130,14 +138,23 @@ class BackupStore:
 
         Raises:
             RetrimError: It is not here, or not what its name says.
+            OSError: The file cannot be written.
         """
-        with self._told("read"), self._system.open(self._path_of(digest), "rb") as source, open_private(to) as file:
-            found = _copied(source, file)
+        try:
+            with open_private(to) as file:
+                found = _copied(self._pieces_of(digest), file)
+        except OSError as error:  # a full disk names no file
+            raise OSError(error.errno, error.strerror, str(to)) from error
         if found.digest != digest:
             raise RetrimError(
                 f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}, not the "
                 "SHA-256 in its name"
             )
+
+    def _pieces_of(self, digest: str) -> Iterator[bytes]:
+        with self._told("read"), self._system.open(self._path_of(digest), "rb") as source:
+            while piece := source.read(PIECE):
+                yield piece
 
     def add(self, backup: Backup) -> str:
         """Writes the record of a backup, once all that it names has reached the disk; gives its name.
@@ -305,9 +322,18 @@ def _is_one(name: str) -> bool:
     return NAMED.fullmatch(name) is not None
 
 
-def _copied(source: BinaryIO, target: BinaryIO) -> StoredObject:
+def _pieces(source: BinaryIO, name: str) -> Iterator[bytes]:
+    try:
+        while piece := source.read(PIECE):
+            yield piece
+    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own, which may hold its secrets
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise RetrimError(f"{name} cannot be read ({why}); check the disk or the address that it lies at") from None
+
+
+def _copied(pieces: Iterable[bytes], target: BinaryIO) -> StoredObject:
     digest, size = hashlib.sha256(), 0
-    while piece := source.read(PIECE):
+    for piece in pieces:
         digest.update(piece)
         size += len(piece)
         target.write(piece)
