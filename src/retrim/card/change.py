@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.gate.losses import SAYABLE, RelativeGain, Resampling, confidence_text, relative_gains
+from retrim.gate.losses import RelativeGain, Resampling, confidence_text, relative_gains, share_in_words
 from retrim.gate.verdict import GateParams
 from retrim.stats.codec import to_record, written
 
@@ -199,7 +199,7 @@ def _answer(
 
 def shown_gain(share: float) -> str:
     """A share as text; only its sign where the loss is so near 0 that a share of it says nothing."""
-    return f"{share:+.1%}" if abs(share) <= SAYABLE else f"beyond {np.sign(share) * SAYABLE:+.0%}"
+    return share_in_words(share)
 
 
 def as_comment(review: ChangeReview) -> str:

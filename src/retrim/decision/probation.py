@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, JsonValue
 
 from retrim.decision.rules import Decision
-from retrim.gate.losses import SAYABLE, share
+from retrim.gate.losses import share, share_in_words
 from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
 from retrim.stats.codec import Moment, Number, key, to_record, written
 from retrim.stats.plugins import SettingsSection
@@ -244,8 +244,7 @@ def in_words(
     who = f"version {watch.version} against {watch.against}{', the previous champion' if role is None else ''}"
     if not watch.rows:
         return f"{who}: no rows yet {'that are new to both' if role is None else 'whose label has arrived'}"
-    effect = judged.effect
-    shown = f"{effect:+.1%}" if abs(effect) <= SAYABLE else f"beyond {np.sign(effect) * SAYABLE:+.0%}"
+    shown = share_in_words(judged.effect)
     seen = (
         f"{who}: loss {watch.new / watch.rows:.4g} against {watch.previous / watch.rows:.4g} on {watch.rows} rows in "
         f"{watch.checks} check{'' if watch.checks == 1 else 's'}, {shown} in {watch.worse.count} blocks"

@@ -114,6 +114,11 @@ def share(part: float, whole: float) -> float:
     return float(np.clip(part / whole if whole else np.sign(part) * largest, -largest, largest))
 
 
+def share_in_words(figure: float) -> str:
+    """A share as a percentage with its sign, or that it is beyond `SAYABLE`."""
+    return f"{figure:+.1%}" if abs(figure) <= SAYABLE else f"beyond {np.sign(figure) * SAYABLE:+.0%}"
+
+
 def corrected_gain(challengers: Mapping[str, np.ndarray], champion: np.ndarray, resampling: Resampling) -> float | None:
     """Gain over the champion of the challenger that half of the rows choose, on the other half; mean over many halves.
 
@@ -173,7 +178,7 @@ def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, re
     surely = [gain for gain in gains if most is not None and -gain.high > most]
     worst = min(surely or gains, key=lambda gain: gain.figure)
     figure, (low, high) = -worst.figure, (-worst.high, -worst.low)
-    shown = f"{figure:+.1%}" if abs(figure) <= SAYABLE else f"beyond {np.sign(figure) * SAYABLE:+.0%}"
+    shown = share_in_words(figure)
     sure = f", lower bound {low:+.1%}" if abs(low) <= SAYABLE else ""
     asked = "" if most is None else f"; refused if the lower bound exceeds {most:+.1%}"
     text = f"worst of {len(parts)} folds {shown} against the champion's loss{sure}{asked}"
@@ -202,7 +207,7 @@ def non_inferiority(found: RelativeGain, *, most: float) -> Check:
     On few or noisy rows a lucky challenger that is worse passes the check `gain` nearly as often as an equal one.
     Its figure is the loss that is not exceeded with the confidence, as a share of the champion's.
     """
-    shown = f"{-found.low:+.1%}" if abs(found.low) <= SAYABLE else f"beyond {-np.sign(found.low) * SAYABLE:+.0%}"
+    shown = share_in_words(-found.low)
     sure = confidence_text(found.confidence)
     text = f"at worst {shown} against the champion's loss ({sure} confidence), at most {most:+.1%} allowed"
     return Check("non-inferiority", found.low >= -most, -found.low, most, text, None)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.slices import SliceParams, cells_of, slice_name
-from retrim.gate.losses import SAYABLE, Resampling, confidence_of, judge, reuse, share
+from retrim.gate.losses import Resampling, confidence_of, judge, reuse, share, share_in_words
 from retrim.gate.support import Support
 from retrim.gate.verdict import (
     CalibrationParams,
@@ -255,7 +255,7 @@ def worst_slice(
     figure = share(float(found.added[:, worst].sum()), float(found.base[:, worst].sum()))
     passed = limit.worst is None or bool(statistic[worst] <= bound + ROUNDING)
     interval = _interval(found.added[:, worst], found.base[:, worst], bound)
-    shown = f"{figure:+.1%}" if abs(figure) <= SAYABLE else f"beyond {np.sign(figure) * SAYABLE:+.0%}"
+    shown = share_in_words(figure)
     sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
     text = f"worst of {len(found.names)} slices, {found.names[worst]}: {shown} against the champion's loss there{sure}"
     if limit.worst is not None:
