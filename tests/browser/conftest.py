@@ -96,7 +96,7 @@ def visit(browser: "Browser") -> Iterator[Open]:
         def opened(
             desk: Desk, day: float, *, size: dict[str, int] = WIDE_SCREEN, limit: int = PAGE_MS, **looks: Any
         ) -> Visit:
-            app = page_app(lambda: desk.workspace, by="ines", now=lambda: desk.day(day), links=())
+            app = page_app(lambda: desk.workspace, by="ines", now=lambda: desk.day(day))
             port = stack.enter_context(serving(app))
             context = browser.new_context(viewport=size, **looks)  # type: ignore[arg-type]
             stack.callback(context.close)

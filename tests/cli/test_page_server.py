@@ -59,7 +59,7 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         desk.land(desk.rows(since, until), until)
         desk.make_version(until)
     made = Visitor(desk, 0)
-    app = page_app(made.open_workspace, by="tester", now=lambda: desk.day(15), links=(("MLflow", "/#/experiments"),))
+    app = page_app(made.open_workspace, by="tester", now=lambda: desk.day(15))
     with serving(app) as made.port:
         yield made
 
@@ -70,7 +70,7 @@ def test_it_shows_the_state_of_the_moment_and_what_may_be_done(visitor: Visitor)
     assert status == HTTPStatus.OK
     assert "version 2 since" in text
     assert 'formaction="/retrim/rollback"' in text
-    assert '<a href="/#/experiments">MLflow</a>' in text
+    assert '<a href="/#/experiments?workflowType=machine_learning">MLflow</a>' in text
     assert "default-src 'none'" in visitor.headers["content-security-policy"]
     assert visitor.headers["cache-control"] == "no-store"
 
@@ -212,7 +212,6 @@ def test_the_pages_of_a_prefect_server_that_runs_are_a_click_away(visitor: Visit
         lambda: Workspace(here.paths, here.params, Env(prefect_url=server)),
         by="t",
         now=lambda: visitor.desk.day(15),
-        links=(),
     )
     with serving(app) as port:
         beside = Visitor(visitor.desk, port).ask("GET", "/retrim")[1]

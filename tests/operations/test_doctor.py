@@ -122,7 +122,7 @@ def rest(workspace: Workspace) -> None:
 
 def stop_parts(workspace: Workspace) -> None:
     root = workspace.paths.root
-    planned = plan_installation([workspace.paths], root, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None)
+    planned = plan_installation([workspace.paths], root, ports=Ports(0, 0, 0), prefect_url=None)
     write_installation(planned)
 
 
@@ -309,6 +309,6 @@ def test_settings_that_do_not_load_hide_no_other_fault(workspace: Workspace) -> 
 
 def test_the_installation_of_the_folder_above_is_looked_at(workspace: Workspace, tmp_path: Path) -> None:
     roots = [WorkspacePaths(workspace.paths.root)]
-    write_installation(plan_installation(roots, tmp_path, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None))
+    write_installation(plan_installation(roots, tmp_path, ports=Ports(0, 0, 0), prefect_url=None))
 
     assert "no part of `retrim up` is running" in worst(workspace, "parts").said

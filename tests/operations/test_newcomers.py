@@ -25,7 +25,7 @@ def lay(folder: Path, name: str, *, model: str | None = None) -> str:
 
 def plan(folder: Path, *names: str) -> Installation:
     roots = [WorkspacePaths(folder / name) for name in names]
-    return plan_installation(roots, folder, ports=Ports(0, 0, 0), prefect_url=None, mlflow_url=None)
+    return plan_installation(roots, folder, ports=Ports(0, 0, 0), prefect_url=None)
 
 
 def served(installation: Installation, *, without: str = "") -> list[Workspace]:
@@ -107,12 +107,7 @@ def test_of_one_workspace_alone_none_is_new(tmp_path: Path) -> None:
     root = Path(lay(tmp_path, "a"))
     lay(root, "b")
 
-    assert (
-        new_roots(
-            Installation(str(root), (str(root),), Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False), []
-        )
-        == []
-    )
+    assert new_roots(Installation(str(root), (str(root),), Ports(1, 2, 3), None), []) == []
 
 
 def test_it_counts_once_it_was_seen_twice(running: Installation) -> None:
@@ -172,10 +167,3 @@ def test_its_commands_find_the_prefect_server_that_runs(running: Installation) -
 
     for name in (LOGIN_FILE, NOTE):
         assert (WorkspacePaths(Path(new)).prefect / name).read_text(encoding="utf-8") == name
-
-
-def test_a_new_one_changes_no_port_of_mlflow(running: Installation) -> None:
-    write_installation(running)
-    new = lay(Path(running.folder), "c")
-
-    assert take_in(running, [new]).ports.mlflow[:2] == running.ports.mlflow

@@ -13,7 +13,6 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.operations.parts import (
-    MOST_MLFLOW,
     Installation,
     Ports,
     installation_at,
@@ -29,33 +28,22 @@ FREE = Ports(0, 0, 0)
 PLANTED = "planted4711"
 
 
-def plan(
-    folder: Path, *names: str, ports: Ports = FREE, prefect_url: str | None = None, mlflow_url: str | None = None
-) -> Installation:
+def plan(folder: Path, *names: str, ports: Ports = FREE, prefect_url: str | None = None) -> Installation:
     roots = [WorkspacePaths(folder / name) for name in names] or [WorkspacePaths(folder)]
-    return plan_installation(roots, folder, ports=ports, prefect_url=prefect_url, mlflow_url=mlflow_url)
+    return plan_installation(roots, folder, ports=ports, prefect_url=prefect_url)
 
 
 def names_of(installation: Installation) -> list[str]:
     return [part.name for part in parts_of(installation)]
 
 
-def test_one_workspace_has_mlflow_beside_its_page(tmp_path: Path) -> None:
-    assert names_of(plan(tmp_path)) == ["prefect", "worker", "ui", "serve"]
-
-
-def test_each_of_a_few_workspaces_has_an_mlflow_of_its_own(tmp_path: Path) -> None:
-    assert names_of(plan(tmp_path, "a", "b")) == ["prefect", "worker", "ui", "mlflow-1", "mlflow-2", "serve"]
-
-
-def test_many_workspaces_start_no_mlflow(tmp_path: Path) -> None:
-    names = [f"w{number}" for number in range(MOST_MLFLOW + 1)]
-
+@pytest.mark.parametrize("names", [(), ("a", "b"), tuple(f"w{number}" for number in range(100))])
+def test_however_many_workspaces_have_the_same_parts(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert names_of(plan(tmp_path, *names)) == ["prefect", "worker", "ui", "serve"]
 
 
 def test_what_an_address_names_is_not_started(tmp_path: Path) -> None:
-    elsewhere = plan(tmp_path, "a", "b", prefect_url="http://127.0.0.1:9/api", mlflow_url="http://127.0.0.1:9")
+    elsewhere = plan(tmp_path, "a", "b", prefect_url="http://127.0.0.1:9/api")
 
     assert names_of(elsewhere) == ["worker", "ui", "serve"]
 

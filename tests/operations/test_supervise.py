@@ -17,7 +17,7 @@ from tests.builders.world import describe
 
 def test_a_look_at_an_installation_does_not_keep_it_from_beginning_and_another_does(tmp_path: Path) -> None:
     root = str(tmp_path)
-    installation = Installation(root, (root,), Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False)
+    installation = Installation(root, (root,), Ports(1, 2, 3), None)
     installation.up.mkdir(parents=True)
     looking = (installation.up / LOCK).open("a+")
     fcntl.flock(looking, fcntl.LOCK_SH)
@@ -33,7 +33,7 @@ def lay(folder: Path, *names: str) -> Installation:
         describe(folder / name, task="regression", changes={"data": {"model": name}})
         (folder / name / "dvc.yaml").touch()
     roots = tuple(str(folder / name) for name in names)
-    return Installation(str(folder), roots, Ports(1, 2, 3), None, own_mlflow=True, has_mlflow_server=False)
+    return Installation(str(folder), roots, Ports(1, 2, 3), None)
 
 
 def test_a_workspace_whose_var_is_a_file_is_left_out(tmp_path: Path) -> None:

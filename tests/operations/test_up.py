@@ -29,7 +29,7 @@ from tests.builders.world import COMMAND, World, commands_of, lay_world
 pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server]
 
 NAMES = ("north", "south")
-PARTS = ("prefect", "worker", "ui", "mlflow-1", "mlflow-2", "serve")
+PARTS = ("prefect", "worker", "ui", "serve")
 DEADLINE_SECONDS = 240
 QUICK = {"RETRIM_PREFECT_URL": "", "RETRIM_MLFLOW_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 TIMES = {"ingest": "1h", "monitor": "30s", "score": "1h", "maintain": "1h", "prove": None}
@@ -262,7 +262,7 @@ def test_the_prediction_server_answers_every_request_meanwhile(story: Story) -> 
 
 
 def test_only_the_worker_and_the_pages_begin_again(story: Story) -> None:
-    assert story.stayed == {"prefect", "serve", "mlflow-1", "mlflow-2"}
+    assert story.stayed == {"prefect", "serve"}
 
 
 def test_ctrl_c_ends_it_cleanly(story: Story) -> None:

@@ -73,7 +73,7 @@ def up(
         return
     env = Env()
     ports = Ports(prefect_port, port, serve_port)
-    planned = plan_installation(roots, folder, ports=ports, prefect_url=env.prefect_url, mlflow_url=env.mlflow_url)
+    planned = plan_installation(roots, folder, ports=ports, prefect_url=env.prefect_url)
     lock = take_installation(planned)
     refuse_other_schedules(open_each(planned, say=_say))
     refuse_taken_ports(planned)

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from retrim.adapters.mlflow_server import PAGE, is_server
 from retrim.adapters.prefect_server import known_server
 from retrim.cli.base import LONGEST
+from retrim.cli.mlflow_pages import MlflowPages
 from retrim.cli.page import (
     BATCHES,
     DECISIONS,
@@ -37,6 +40,7 @@ from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, shorten_log
 from retrim.landing.ingest import release_quarantined
 from retrim.lineage.workspace import Workspace, open_workspace
+from retrim.reading.address import address_of
 from retrim.release import approval
 from retrim.release.release import rollback
 from retrim.reports.health import find_models, places_by_health
@@ -47,6 +51,7 @@ MOST_BYTES = 10_000
 """Of a form: a reason has 500 characters at most."""
 MOST_LOG = 1_000_000
 """Bytes of the log of retrainings, after which another is begun."""
+MLFLOW_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -172,7 +177,6 @@ def page_app(
     *,
     by: str,
     now: Callable[[], pd.Timestamp],
-    links: tuple[tuple[str, str], ...],
 ) -> Starlette:
     """The page of a workspace at `/retrim`, an address for each thing on it, and a POST for each action.
 
@@ -180,13 +184,12 @@ def page_app(
         open_here: Opens the workspace; at each visit, as its settings may have changed.
         by: Who acts.
         now: The moment of a visit.
-        links: Other pages beside it: name and address.
     """
-    return Starlette(routes=_routes(open_here, by=by, now=now, links=links, prefix=PREFIX))
+    return Starlette(routes=_routes(open_here, by=by, now=now, prefix=PREFIX, mlflow=""))
 
 
 def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd.Timestamp]) -> Starlette:
-    """A list of workspaces at `/retrim`, those that need somebody first, and the page of each below it.
+    """A list of workspaces at `/retrim`, those that need somebody first, and below it the page and MLflow of each.
 
     Args:
         roots: The workspaces.
@@ -194,6 +197,12 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
         now: The moment of a visit.
     """
     paths = {root.root: f"{PREFIX}/at/{number}" for number, root in enumerate(roots, start=1)}
+    mlflow = MlflowPages()
+
+    @asynccontextmanager
+    async def closed(_: Starlette) -> AsyncIterator[None]:
+        yield
+        mlflow.close()
 
     def listed() -> Response:
         found = places_by_health(find_models(list(paths), here=roots[0].root, now=now()), now=now())
@@ -204,9 +213,16 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
 
     routes = [Route(PREFIX, show), Route(f"{PREFIX}/", show)]
     for root, path in paths.items():
-        links = (("All models", PREFIX),)
-        routes += _routes(partial(open_workspace, root), by=by, now=now, links=links, prefix=path)
-    return Starlette(routes=routes)
+        links, of_mlflow = (("All models", PREFIX),), f"{path}/mlflow"
+        routes.append(Route(f"{of_mlflow}/{{path:path}}", partial(mlflow.answer, root), methods=MLFLOW_METHODS))
+        routes += _routes(partial(open_workspace, root), by=by, now=now, links=links, prefix=path, mlflow=of_mlflow)
+    return Starlette(routes=routes, lifespan=closed)
+
+
+def _mlflow_link(workspace: Workspace, path: str) -> tuple[str, str]:
+    """The pages of the workspace's MLflow: a server that somebody else runs, or ours below a path."""
+    url = workspace.mlflow_url
+    return "MLflow", address_of(url).shown if is_server(url) else f"{path}{PAGE}"
 
 
 def _prefect_link(workspace: Workspace) -> tuple[tuple[str, str], ...]:
@@ -220,14 +236,17 @@ def _routes(
     *,
     by: str,
     now: Callable[[], pd.Timestamp],
-    links: tuple[tuple[str, str], ...],
     prefix: str,
+    mlflow: str,
+    links: tuple[tuple[str, str], ...] = (),
 ) -> list[Route]:
     def shown(status: int, said: str = "", *, failed: bool = False, until: str | None = None) -> Response:
         try:
             workspace = open_here()
             page = find_page(workspace, now=now(), until=until)
-            served = ServedPage(prefix, (*links, *_prefect_link(workspace)), said, failed)
+            served = ServedPage(
+                prefix, (*links, _mlflow_link(workspace, mlflow), *_prefect_link(workspace)), said, failed
+            )
             return HTMLResponse(page_html(page, served), status, HEADERS)
         except RetrimError as error:
             return PlainTextResponse(f"{said}\n{error}".strip(), 503, HEADERS)

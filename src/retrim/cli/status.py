@@ -112,8 +112,8 @@ def ui(
 ) -> None:
     """Serve the status page and MLflow of this workspace until Ctrl-C.
 
-    If you pass DIR, or run the command in a folder that contains workspaces, it serves the status pages of all those
-    workspaces. Models that need a person come first.
+    If you pass DIR, or run the command in a folder that contains workspaces, it serves the status pages and MLflow of
+    all those workspaces. Models that need a person come first.
 
     The pages can be opened only on this machine, and they ask for a password. The command prints the path of the
     password file. On the status page you can approve or reject a version, acknowledge a decision on hold, roll back,
@@ -146,7 +146,7 @@ def ui(
         shown = page if remote else at + page
         file = workspace.paths.ui_password.relative_to(workspace.paths.root)
         say_where(file, f" and, in a few seconds, the MLflow pages at {shown}")
-        pages = page_app(workspace_here, by=login(), now=lambda: as_time(None), links=(("MLflow", page),))
+        pages = page_app(workspace_here, by=login(), now=lambda: as_time(None))
         mlflow = None if remote else mlflow_server.MlflowStores(workspace.mlflow_url, workspace.mlflow_artifacts)
     try:
         mlflow_server.serve(listener, mlflow, password=password, own=pages, prefix=PREFIX)

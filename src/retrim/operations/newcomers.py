@@ -27,7 +27,6 @@ from retrim.operations.parts import (
     write_installation,
 )
 from retrim.operations.supervise import PID, write_config
-from retrim.settings import Env
 
 LOOK_SECONDS = 20.0
 
@@ -130,7 +129,6 @@ def take_in(installation: Installation, new: list[str]) -> Installation:
         Path(installation.folder),
         ports=installation.ports,
         prefect_url=installation.prefect_url,
-        mlflow_url=Env().mlflow_url,
     )
     write_config(planned)
     if planned.prefect_url is None:

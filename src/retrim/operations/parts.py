@@ -20,8 +20,6 @@ NOTE, PASSWORD = "installation.json", "prefect-password"
 HOST = "127.0.0.1"
 STRANGE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\s[#;]|[\s\\]$")
 """What supervisord or systemd would take for the end of a line, or of a value, within the name of a folder."""
-MOST_MLFLOW = 4
-"""Workspaces with an MLflow of their own for which its pages are served: each takes a process of 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,6 @@ class Ports:
     prefect: int
     ui: int
     serve: int
-    mlflow: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,12 @@ class Installation:
         roots: The workspaces.
         ports: Where the parts listen.
         prefect_url: A Prefect server that somebody else runs; None: one is a part.
-        own_mlflow: Whether each workspace keeps its runs in a database of its own.
-        has_mlflow_server: Whether somebody else runs MLflow's server.
     """
 
     folder: str
     roots: tuple[str, ...]
     ports: Ports
     prefect_url: str | None
-    own_mlflow: bool
-    has_mlflow_server: bool
 
     @property
     def up(self) -> Path:
@@ -121,9 +114,6 @@ def parts_of(installation: Installation) -> list[Part]:
     named = () if installation.is_alone else roots
     at = f"http://{HOST}:{ports.ui}/retrim"
     parts.append(Part("ui", ("ui", *named, "--port", str(ports.ui)), here, at, password))
-    for number, (root, port) in enumerate(zip(roots, ports.mlflow, strict=False), start=1):
-        own = str(WorkspacePaths(Path(root)).ui_password)
-        parts.append(Part(f"mlflow-{number}", ("ui", "--port", str(port)), root, f"http://{HOST}:{port}", own))
     follow = () if installation.is_alone else ("--up", here)
     serve = ("serve", *named, "--port", str(ports.serve), "--wait", *follow)
     parts.append(Part("serve", serve, here, f"http://{HOST}:{ports.serve}"))
@@ -135,7 +125,7 @@ def _part(name: str, folder: str) -> tuple[str, ...]:
 
 
 def plan_installation(
-    roots: Sequence[WorkspacePaths], folder: Path, *, ports: Ports, prefect_url: str | None, mlflow_url: str | None
+    roots: Sequence[WorkspacePaths], folder: Path, *, ports: Ports, prefect_url: str | None
 ) -> Installation:
     """What will run. A port of 0 is replaced by the one that was taken last time, or one that is free.
 
@@ -144,7 +134,6 @@ def plan_installation(
         folder: Of the workspace, or of the workspaces.
         ports: As they were asked for.
         prefect_url: Address of a Prefect server that somebody else runs.
-        mlflow_url: Address of a database or of an MLflow server that the workspaces share.
 
     Raises:
         BadInputError: A folder has a name that the files of supervisord or systemd cannot hold.
@@ -152,19 +141,14 @@ def plan_installation(
     for place in (str(folder), *(str(root.root) for root in roots)):
         refuse_strange_name(place)
     paths = tuple(str(root.root) for root in roots)
-    alone = paths == (str(folder),)
-    wants_mlflow = mlflow_url is None and not alone and len(paths) <= MOST_MLFLOW
     last = read_installation(folder)
     known = Ports(0, 0, 0) if last is None else last.ports
-    mlflow = (*known.mlflow, *(free_port() for _ in paths[len(known.mlflow) :]))[: len(paths)] if wants_mlflow else ()
     chosen = Ports(
         prefect=ports.prefect or known.prefect or free_port(),
         ui=ports.ui or known.ui or free_port(),
         serve=ports.serve or known.serve or free_port(),
-        mlflow=mlflow,
     )
-    has_server = mlflow_url is not None and mlflow_url.startswith(("http://", "https://"))
-    return Installation(str(folder), paths, chosen, prefect_url, mlflow_url is None, has_server)
+    return Installation(str(folder), paths, chosen, prefect_url)
 
 
 def refuse_strange_name(folder: str) -> None:
