@@ -68,6 +68,13 @@ def holder(workspace: Workspace, name: str) -> "Iterator[subprocess.Popen[str]]"
         process.communicate()
 
 
+def test_no_sign_is_alive_where_a_file_lies_in_the_place_of_their_folder(workspace: Workspace) -> None:
+    workspace.paths.runs.parent.mkdir(parents=True, exist_ok=True)
+    workspace.paths.runs.write_text("", encoding="utf-8")
+
+    assert not is_alive(workspace, "schedule")
+
+
 def test_a_sign_is_alive_while_it_is_held_and_gone_after(workspace: Workspace) -> None:
     with held_locks(workspace, "run-a"):
         during = is_alive(workspace, "run-a")

@@ -117,7 +117,7 @@ def is_alive(workspace: Workspace, name: str) -> bool:
     """Whether a process holds the sign."""
     try:
         sign = _path(workspace, name).open(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     with sign:
         return not _locked(sign, fcntl.LOCK_SH)
