@@ -139,14 +139,19 @@ def test_a_refused_run_is_debited_once_whenever_it_ends(workspace: Workspace, st
     assert balance(life.workspace, life.champion, checks) == checks[-1].record.accumulated_gain
 
 
-def test_what_a_check_debited_that_did_not_note_it_is_not_debited_again(workspace: Workspace) -> None:
+@pytest.mark.parametrize("drifted", [(), ("debited",)])  # a column may be called so
+def test_what_a_check_debited_that_did_not_note_it_is_not_debited_again(
+    workspace: Workspace, drifted: tuple[str, ...]
+) -> None:
     life = Life(another(workspace))
     for step in ("check", "run", "refused"):
         life.step(step)
     life.now += pd.Timedelta("1h")
     debited = AccumulatedGain(DEPOSIT - COST, 0.0)
     record = to_record(
-        CheckRecord(as_of=life.now, champion=life.champion, accumulated_gain=debited, retraining_cost=COST)
+        CheckRecord(
+            as_of=life.now, champion=life.champion, accumulated_gain=debited, retraining_cost=COST, drifted=drifted
+        )
     )
     life.store_check(life.now, json.dumps({name: value for name, value in record.items() if name != "debited"}))
     life.step("check")

@@ -286,7 +286,7 @@ def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Ru
     for check in reversed(past):  # newest first: those of a champion are debited while it is live, or dated ahead
         if not left:
             break
-        for debited in check.record.debited:
+        for debited in check.earlier.debited or ():
             left.pop(debited, None)
     return list(left.values())
 
@@ -299,9 +299,9 @@ def _first_of_champion(past: Sequence[StoredCheck]) -> StoredCheck:
     """
     first = past[-1]
     for check in reversed(past[:-1]):
-        if '"debited"' not in first.row.text or check.record.champion not in (None, first.record.champion):
+        if first.earlier.debited is None or check.earlier.champion not in (None, first.earlier.champion):
             break
-        first = first if check.record.champion is None else check
+        first = first if check.earlier.champion is None else check
     return first
 
 

@@ -174,7 +174,7 @@ def estimate(
     """
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
-    earlier = [check.estimated for check in past]
+    earlier = [check.earlier for check in past]
     since = max([pd.Timestamp(made.as_of), *(each.as_of for each in earlier[-1:])])
     unseen = table.only((table.times["_event"] > predictor.used_until) & ~predictor.has_seen(table.times))
     fresh = unseen.only(unseen.times["_arrived"] > since)

@@ -28,6 +28,7 @@ from retrim.decision.check_record import (
     AskedRun,
     CheckRecord,
     DecisionEvidence,
+    EarlierCheck,
     HoldAnswer,
     StartedBy,
     StoredCheck,
@@ -184,7 +185,7 @@ def past_of_store(
     known = what_is_known(workspace) if any(row.state == "deferred" for row in runs) else {}
     return CheckHistory(
         runs=[_run(row, decisions, known) for row in runs],
-        checks=[past_check(check.record) for check in checks],
+        checks=[past_check(check.earlier) for check in checks],
         asked=[pd.Timestamp(row.as_of) for row in decisions.values() if row.source == PERSON],
         settled=[
             Acknowledgement(pd.Timestamp(row.as_of), from_record(HoldAnswer, row.record).rules)
@@ -290,7 +291,7 @@ def held_since(workspace: Workspace) -> str:
     return f"since {first[:16].replace('T', ' ')}"
 
 
-def past_check(record: CheckRecord) -> PastCheck:
+def past_check(record: CheckRecord | EarlierCheck) -> PastCheck:
     """What later checks go by. One that looked at drift has findings, whether or not any is over its threshold."""
     return PastCheck(
         as_of=record.as_of,
@@ -495,7 +496,7 @@ def shown_before(
     for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
         if as_of is not None and pd.Timestamp(row.as_of) > as_of:
             continue
-        record = as_check(row).record
+        record = as_check(row).earlier
         if record.champion != version:
             break
         if record.shown is not None and record.shown.of == digest:

@@ -189,13 +189,30 @@ class ProbedCheck:
 
 
 @dataclass(frozen=True)
-class EstimatedCheck:
-    """Of a check's evidence, what its estimates are scored from: quick to read too."""
+class UnreadFinding:
+    """A drift finding of which only counts that there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierCheck:
+    """Of a check's evidence, what all later checks go by: quick to read too.
+
+    Args:
+        debited: As of a check; None: an older one did not note it.
+    """
 
     as_of: Moment
     champion: int | None = None
     estimate: DatedEstimate | None = None
     scored: tuple[ScoredEstimate, ...] = ()
+    shown: ShownProbe | None = None
+    findings: tuple[UnreadFinding, ...] = ()
+    drifted: tuple[str, ...] = ()
+    debited: tuple[str, ...] | None = None
+    accumulated_gain: AccumulatedGain
+    retraining_cost: float
+    held: tuple[str, ...] = ()
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -225,10 +242,10 @@ class StoredCheck:
         """Its evidence."""
         return read_record(CheckRecord, self.row.text)
 
-    @property
-    def estimated(self) -> EstimatedCheck:
-        """Of it, what its estimates are scored from."""
-        return read_record(EstimatedCheck, self.row.text)
+    @cached_property
+    def earlier(self) -> EarlierCheck:
+        """Of it, what later checks go by."""
+        return read_record(EarlierCheck, self.row.text)
 
 
 @dataclass(frozen=True)
