@@ -237,6 +237,7 @@ def test_checks_of_a_champion_keep_what_they_showed_for_the_gate_of_a_run(make: 
     for day in (14, 16, 18):
         desk.land(desk.rows(day - 2, day), day)
         record = desk.check(day).record
+    desk.check(15)  # before the last: it ends no life
     (before,) = shown_before(desk.workspace, 1, record["shown"]["of"], as_of=desk.day(14))
     life = shown_before(desk.workspace, 1, record["shown"]["of"])
 

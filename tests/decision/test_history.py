@@ -98,6 +98,14 @@ def test_the_least_the_account_held_since_a_refusal_is_known() -> None:
     assert stands(runs=[run(1, "promoted")], checks=checks).lowest is None
 
 
+@pytest.mark.parametrize("late", [0.5, 2.5])
+def test_a_check_dated_before_another_hides_nothing_that_the_account_held(late: float) -> None:
+    checks = [PastCheck(day(on), 1, (), (), (), balance, 5.0) for on, balance in {0: 9.0, 2: 8.0, 3: 7.0}.items()]
+    between = sorted([*checks, PastCheck(day(late), None, None, ())], key=lambda each: each.as_of)
+
+    assert stands(runs=[run(1, "refused")], checks=between).lowest == 4.0
+
+
 def test_a_refusal_by_a_person_is_counted_from_the_answer() -> None:
     checks = [PastCheck(day(on), 1, (), (), (), balance, 5.0) for on, balance in {1: 6.0, 2: 20.0}.items()]
     refused = replace(run(1, "refused"), answered=day(2.5))

@@ -497,7 +497,7 @@ def shown_before(
         if as_of is not None and pd.Timestamp(row.as_of) > as_of:
             continue
         record = as_check(row).earlier
-        if record.champion != version:
+        if record.champion not in (None, version):  # None: dated before an earlier one, and found nothing
             break
         if record.shown is not None and record.shown.of == digest:
             found.append(record.shown.evidence)

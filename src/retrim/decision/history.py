@@ -214,10 +214,11 @@ def _spent(past: CheckHistory) -> tuple[int, ...]:
 def _lowest(past: CheckHistory, ended: Sequence[PastRun]) -> float | None:
     """The least accumulated gain since the last refusal, its debit taken; None where no check is known."""
     refused = [run.over for run in ended if run.state == "refused"]
-    before = [check for check in past.checks if refused and check.as_of <= refused[-1]]
+    checks = [check for check in past.checks if check.champion is not None]  # without: it looked at no gain
+    before = [check for check in checks if refused and check.as_of <= refused[-1]]
     if not before:
         return None
-    since = [check.balance for check in past.checks if check.as_of > refused[-1]]
+    since = [check.balance for check in checks if check.as_of > refused[-1]]
     return min([max(before[-1].balance - before[-1].retraining_cost, 0.0), *since])
 
 
