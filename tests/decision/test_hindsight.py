@@ -41,7 +41,7 @@ case = given(
     seed=st.integers(0, 10_000),
     kinds=st.integers(1, 2),
     labels=st.integers(0, 2),
-    deployment=st.integers(0, 2),
+    deployment=st.sampled_from([0, 1, 2, WINDOWS + 1]),
     held_back=st.integers(0, 1),
     retraining_cost=st.sampled_from([0.0, 0.3, 1.0, 5.0]),
 )

@@ -857,7 +857,7 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_co
     cost_from = np.full(n + 1, np.inf)
     count_from = np.zeros(n + 1, dtype="int64")
     then: list[int | None] = [None] * (n + 1)
-    for check in range(n - 1 - delays.deployment, -1, -1):
+    for check in range(max(n - 1 - delays.deployment, 0), -1, -1):
         live = check + delays.deployment if check else 0
         model = max(check - delays.age, 0)
         options: list[tuple[float, int, int | None]] = [(until(model, live, n), 0, None)]
