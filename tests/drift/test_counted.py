@@ -92,6 +92,15 @@ def test_parts_of_a_window_are_counted_and_add_up_to_it() -> None:
         assert parted.columns[name].window(*at).rows.tolist() == column.window(*whole.of_window(2)).rows.tolist()
 
 
+def test_a_last_window_of_fewer_rows_than_parts_is_counted() -> None:
+    times = pd.date_range("2024-01-01", periods=100, freq="h", tz="UTC")
+    rows, edges = pd.DataFrame({"x": np.arange(100.0), "_event": times}), np.array([20, 60, 97, 100])
+    history = count_windows(rows, {"x": "number"}, edges, PARAMS, chunks=8, parts=8)
+
+    assert [int(history.rows[slice(*history.of_window(window))].sum()) for window in range(3)] == [40, 37, 3]
+    assert history.blocks["last"].iloc[-1] == times[-1]
+
+
 def test_calibrated_alarms_see_what_changed_and_nothing_else() -> None:
     looked = WindowAlarms(counted(shift_from=3, parts=4), SETTINGS, EVERY, task="regression")
 

@@ -146,8 +146,9 @@ def count_windows(
     starts = np.concatenate([*cuts, edges[-1:]])
     sizes = np.diff(starts)
     event = rows["_event"]
-    last = np.maximum(starts[1:] - 1, starts[:-1])
-    blocks = pd.DataFrame({"first": event.iloc[starts[:-1]].array, "last": event.iloc[last].array, "rows": sizes})
+    begin = np.minimum(starts[:-1], len(event) - 1)  # a chunk may have no row
+    last = np.maximum(starts[1:] - 1, begin)
+    blocks = pd.DataFrame({"first": event.iloc[begin].array, "last": event.iloc[last].array, "rows": sizes})
     chunk = np.repeat(np.arange(len(sizes)), sizes)
     columns = {}
     for name, kind in features.items():
