@@ -22,8 +22,8 @@ SHIPPED = TRIGGERS.model_copy(update={"cooldown_checks": 2, "loop_checks": 5})
 PERIODS = {"always": 1, "every-2": 2, "every-4": 4}
 
 
-def calendar(name: str, triggers: TriggerParams = SHIPPED) -> Policy:
-    """A calendar over windows of a day."""
+def calendar(name: str, triggers: TriggerParams = SHIPPED, *, window_span: pd.Timedelta = DAY) -> Policy:
+    """A calendar over windows of a day, or of another span."""
     wanted = PolicySetup(
         triggers=triggers,
         drift=SETTINGS,
@@ -39,7 +39,7 @@ def calendar(name: str, triggers: TriggerParams = SHIPPED) -> Policy:
         task="regression",
         seed=7,
     )
-    return next(each for each in policies(wanted, windows=8, window_span=DAY) if each.name == name)
+    return next(each for each in policies(wanted, windows=8, window_span=window_span) if each.name == name)
 
 
 def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
@@ -113,6 +113,18 @@ def test_windows_that_are_not_equally_long_shift_no_calendar(name: str) -> None:
     played = play_policy(history, calendar(name).asks(history), probes=False)
 
     assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
+
+
+@pytest.mark.parametrize(
+    ("window_span", "every"),
+    [("100ms", "1s"), ("70s", "140s"), ("5min", "10min"), ("38min", "76min"), ("12h", "1D"), ("41h", "3D")],
+)
+def test_a_calendar_of_short_windows_is_set_as_it_was_priced(window_span: str, every: str) -> None:
+    changes = calendar("every-2", window_span=pd.Timedelta(window_span)).changes
+
+    assert changes is not None
+    assert changes["triggers.every"] == every
+    assert TriggerParams(every=every).every == every
 
 
 def test_a_calendar_of_every_check_asks_for_no_budget() -> None:

@@ -592,12 +592,15 @@ def gain_policy(wanted: PolicySetup, retraining_cost: float) -> Policy:
     return Policy(gain_name(retraining_cost), changes, asks, probes=True, spaced=spaced)
 
 
+UNITS = {unit: pd.Timedelta(f"1{unit}") for unit in ("D", "h", "min", "s")}
+
+
 def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Policy:
     name = "always" if period == 1 else f"every-{period}"
     exact = period * window_span
-    span = exact.round("D" if exact > pd.Timedelta("3D") else "h")
-    hours = int(span / pd.Timedelta("1h"))
-    text = f"{hours // 24}D" if hours % 24 == 0 else f"{hours}h"
+    fine = next((unit for unit, size in UNITS.items() if exact > 3 * size), "s")
+    span = max(exact.round(fine), UNITS["s"])
+    text = next(f"{span // size}{unit}" for unit, size in UNITS.items() if not span % size)
     # A calendar's own alarm comes again whatever happened: loop breaker and cooldown would make a short period longer.
     switched: dict[str, JsonValue] = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
     if period == 1:
