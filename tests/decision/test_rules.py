@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
 from retrim.decision.probe import GatePreview
-from retrim.decision.rules import checks_until, drift_rule, estimate_rule, gain_rule, performance_rule, schedule_rule
+from retrim.decision.rules import (
+    ScheduleParams,
+    TriggerParams,
+    checks_until,
+    drift_rule,
+    estimate_rule,
+    gain_rule,
+    performance_rule,
+    schedule_rule,
+)
+from retrim.stats.timetable import due_between
 from tests.contracts.test_every_rule import NOW, PARAMS, QUIET
 
 
@@ -129,6 +139,21 @@ def test_the_schedule_reads_cron() -> None:
 
     assert schedule_rule(replace(QUIET, last_run=before), weekly).fires
     assert not schedule_rule(replace(QUIET, last_run=after), weekly).fires
+
+
+@pytest.mark.parametrize("written", ["2 days", "48h", "0 0 4 * *"])
+def test_a_timetable_that_is_taken_can_be_kept(written: str) -> None:
+    since = pd.Timestamp("2024-01-02", tz="UTC")  # even days since 1970
+    (due,) = due_between(ScheduleParams(monitor=written).monitor, since, since + pd.Timedelta("2D"))
+
+    assert due - since == pd.Timedelta("2D")
+    assert TriggerParams(every=written).every == ScheduleParams(monitor=written).monitor
+
+
+@pytest.mark.parametrize("kind", [ScheduleParams, TriggerParams])
+def test_a_timetable_that_never_comes_is_refused(kind: type[ScheduleParams | TriggerParams]) -> None:
+    with pytest.raises(ValueError, match="never occurs"):
+        kind.model_validate({"monitor" if kind is ScheduleParams else "every": "0 0 31 2 *"})
 
 
 def test_a_loss_above_its_band_names_the_reach_that_would_have_been_enough() -> None:

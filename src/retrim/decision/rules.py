@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
 
 import pandas as pd
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from retrim.decision.accumulated_gain import NEWEST, AccumulatedGain, Band, BandParams, MonthSpent
 from retrim.decision.history import Deferral, HistorySummary
@@ -23,7 +23,7 @@ from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
 from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
-from retrim.stats.timetable import cron_fields, next_due
+from retrim.stats.timetable import next_due
 from retrim.training.mode import AUTO, Mode
 
 CRON = re.compile(r"\S+( \S+){4}")
@@ -98,17 +98,17 @@ class RunDirectoryParams(SettingsSection):
 def _is_timetable(text: str) -> str:
     """A cron expression, or a span: "15 0 * * *" or "6h"."""
     if CRON.fullmatch(text):
-        cron_fields(text)
+        next_due(text, pd.Timestamp("2000-01-01", tz="UTC"))
         return text
     try:
-        every = pd.Timedelta(check_span(text))
+        span = check_span(text)
     except ValueError as error:
         raise ValueError(
             f"{text!r} is neither a cron expression of five fields nor a span; write, for example, '15 0 * * *' or '6h'"
         ) from error
-    if every < pd.Timedelta("1s"):
+    if pd.Timedelta(span) < pd.Timedelta("1s"):
         raise ValueError(f"{text!r} is shorter than a second; write a longer span, such as '1h'")
-    return text
+    return "".join(span.split())  # what has a space is read as a cron expression
 
 
 Timetable = Annotated[str, AfterValidator(_is_timetable)]
@@ -250,11 +250,6 @@ class TriggerParams(SettingsSection):
         if not 1 <= checks[0] <= checks[1]:
             raise ValueError(f"{list(checks)} is not [m, n] with 1 <= m <= n; write, for example, [2, 3]")
         return checks
-
-    @model_validator(mode="after")
-    def _comes(self) -> "TriggerParams":
-        next_due(self.every, pd.Timestamp("2000-01-01", tz="UTC"))
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)
