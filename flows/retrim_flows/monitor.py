@@ -66,9 +66,11 @@ def monitor(now: str | None = None) -> CheckDone | None:
             done = check_and_act(due.isoformat(), missed=due < own)
             if actor() == SCHEDULE or MAKER.get() is not None:
                 done = replace(done, page=keep_page(done.check))
-        except BadInputError:
+        except BadInputError as error:
             if due == own:
-                raise  # of a missed time it says that nothing had landed by then: there is nothing to make up for
+                raise
+            # Mostly nothing had landed by then: there is nothing to make up for.
+            say("left out", f"missed check as of {due:%Y-%m-%dT%H:%M:%S} UTC: {error}")
     ping()
     return done
 

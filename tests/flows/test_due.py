@@ -14,12 +14,14 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 from retrim.checking import mode as op
 from retrim.checking.mode import begin_due_times, is_due_time, mark_due_time, missed_times
 from retrim.decision.rules import ScheduleParams
+from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
 from retrim.stats.timetable import due_between
 from retrim_flows.deploy import ANCHOR
 from retrim_flows.moment import due_each, due_once
+from retrim_flows.monitor import CheckDone, monitor
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = pd.Timestamp.now("UTC").floor("h")
@@ -79,6 +81,20 @@ def test_a_check_that_was_killed_between_two_missed_times_goes_on_with_the_one_i
     list(itertools.islice(due_each("monitor", None), 3))
 
     assert checks_made(monkeypatch, NOW) == hours(-3, -2, -1, 0)
+
+
+def test_a_missed_check_that_cannot_be_made_is_said_and_does_not_hold_up_the_next(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(at: str, *, missed: bool) -> CheckDone:
+        raise BadInputError(f"no rows by {at[:19]}")
+
+    monkeypatch.setattr("retrim_flows.monitor.check_and_act", refuse)
+    start_at(monkeypatch, NOW)
+    with pytest.raises(BadInputError, match=f"{NOW:%Y-%m-%dT%H}"):
+        monitor.fn()
+
+    assert capsys.readouterr().out.count("left out: missed check as of") == 5
 
 
 @pytest.mark.parametrize("order", [(-5, -4, 0), (0, -4, -5), (-4, 0, -5)])
