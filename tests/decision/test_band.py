@@ -30,6 +30,14 @@ def test_a_longer_window_has_a_narrower_band() -> None:
     assert long.sd < 0.6 * short.sd
 
 
+@pytest.mark.parametrize("rows", [30, 50, 60, 97])
+def test_its_width_is_that_of_a_window_that_is_no_whole_number_of_blocks(rows: int) -> None:
+    found = band(np.random.default_rng(3).normal(5, 2, 2000), rows=rows, block_rows=48)
+
+    assert found is not None
+    assert found.sd == pytest.approx((4 / rows + 4 / 2000) ** 0.5, rel=0.1)
+
+
 @pytest.mark.slow
 def test_errors_that_stay_alike_for_days_widen_it() -> None:
     alike = np.repeat(DRAW.normal(5, 2, 200), 10)

@@ -410,8 +410,9 @@ def reference_band(losses: np.ndarray, *, rows: int, block_rows: int, draws: int
     drawn = np.random.default_rng(seed)
 
     def means(length: int) -> np.ndarray:
-        starts = drawn.integers(0, n, size=(draws, -(-length // block_rows)))
-        return np.asarray((sums[starts + block_rows] - sums[starts]).mean(axis=1) / block_rows)
+        blocks = np.diff([*range(0, length, block_rows), length])  # the last one may be shorter
+        starts = drawn.integers(0, n, size=(draws, len(blocks)))
+        return np.asarray((sums[starts + blocks] - sums[starts]).sum(axis=1) / length)
 
     apart = means(rows) - means(n)
     low, high = np.quantile(apart, [0.25, 0.75])
