@@ -390,6 +390,15 @@ def test_the_last_one_that_fits_is_warned_of() -> None:
     assert [spent(runs).is_nearly_used_up for runs in range(4)] == [False, True, False, False]
 
 
+@pytest.mark.parametrize(("cost", "budget"), [(1.1, 3.3), (0.1, 0.3), (40.0, 120.0), (40.0, 159.99)])
+def test_a_month_pays_for_three_retrainings_to_the_cent(cost: float, budget: float) -> None:
+    money = MoneyParams(cost=cost, per_unit=0.5, currency="EUR")
+    months = [MonthSpent("2024-05", runs, money, budget) for runs in range(4)]
+
+    assert [month.is_used_up for month in months] == [False, False, False, True]
+    assert [month.is_nearly_used_up for month in months] == [False, False, True, False]
+
+
 def test_what_the_gate_would_refuse_is_said_to_be_stopped_by_it() -> None:
     refused = GatePreview(passes=False, reason="too small a gain")
 

@@ -62,14 +62,19 @@ class MonthSpent:
         return self.runs * self.money.cost
 
     @property
+    def affordable(self) -> int:
+        """Retrainings that the budget pays for. As binary fractions three times 1.1 are a little more than 3.3."""
+        return int(self.budget / self.money.cost * (1 + 1e-9))
+
+    @property
     def is_used_up(self) -> bool:
         """Whether one more would cost more than there is."""
-        return self.spent + self.money.cost > self.budget
+        return self.runs >= self.affordable
 
     @property
     def is_nearly_used_up(self) -> bool:
         """Whether one more fits, and none after it."""
-        return not self.is_used_up and self.spent + 2 * self.money.cost > self.budget
+        return self.runs + 1 == self.affordable
 
     @property
     def text(self) -> str:
