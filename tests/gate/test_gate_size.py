@@ -133,6 +133,15 @@ def test_a_gain_below_the_least_that_the_gate_asks_shows_on_no_number_of_rows() 
     assert "gate.min_gain: 0.007" in size.short
 
 
+def test_the_non_inferiority_check_is_named_where_it_alone_hides_a_gain() -> None:
+    effect = ProbedEffect(0.05, 0.3)
+    size = size_of(effect, ASKED, least=168, most=336, there=0)
+
+    assert replace(ASKED, gate=GATE.model_copy(update={"non_inferiority": None})).passing(effect, 336) >= POWER
+    assert size.short is not None
+    assert size.short.endswith("; to show it, set gate.non_inferiority: null")
+
+
 def test_more_rows_than_there_are_to_keep_back_are_no_cure() -> None:
     size = size_of(ProbedEffect(0.02, 3.0), ASKED, least=168, most=336, there=500)
 

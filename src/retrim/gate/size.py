@@ -277,7 +277,7 @@ def _lower(effect: ProbedEffect, asked: GainTarget, most: int) -> list[str]:
         [("gate.min_gain", "min_gain", allowed)] if 0 <= allowed < gate.min_gain else []
     )
     changes += [("gate.confidence", "confidence", each) for each in LOWER if each < gate.confidence]
-    changes += [] if gate.non_inferiority is None else [("gate.non_inferiority", "non-inferiority", None)]
+    changes += [] if gate.non_inferiority is None else [("gate.non_inferiority", "non_inferiority", None)]
     found: dict[str, str] = {}
     for name, field, value in changes:
         eased = replace(asked, gate=gate.model_copy(update={field: value}))
