@@ -1,5 +1,6 @@
 """Differences between groups: refused where they are certain, and hardly ever where groups are equal."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from retrim.gate.fairness import Bootstrap, by_group, calibration, drawn, fairness_checks, furthest, measure_groups
+from retrim.gate.fairness import (
+    Bootstrap,
+    MeasuredModel,
+    by_group,
+    calibration,
+    drawn,
+    fairness_checks,
+    furthest,
+    measure_groups,
+)
+from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.groups import Outcomes
 from tests.builders.fairness import make_fairness
 
@@ -170,6 +181,22 @@ def test_several_classes_are_judged_by_the_share_that_is_wrong() -> None:
 
     assert not check.passed
     assert check.text.startswith("error rate of sex b ")
+
+
+def test_a_group_whose_mean_error_is_near_0_has_a_record() -> None:
+    names = np.array(["a", "b"] * 100, dtype=object)
+    errors = np.random.default_rng(0).normal(size=200)
+    for name, mean in (("a", 1e-4), ("b", 0.3)):
+        errors[names == name] += mean - errors[names == name].mean()
+    outcomes = Outcomes.of("regression", np.zeros(200), errors, threshold=0.5)
+    rows = pd.DataFrame({"sex": pd.Series(names, dtype="str")})
+    standing = measure_groups("challenger", outcomes, np.abs(errors), rows, make_fairness(groups=GROUPS), HOW)
+    found = from_record(MeasuredModel, json.loads(to_json(to_record(standing.measured))))
+    apart = found.columns[0].differences["mean_error"]
+
+    assert apart is not None
+    assert apart.ratio == pytest.approx(1e-4 / 0.3)
+    assert apart.ratio_interval is None
 
 
 def test_calibration_of_a_calibrated_model_is_what_chance_makes_of_it() -> None:

@@ -165,7 +165,7 @@ class Difference:
         figure: The difference, 0 or more.
         interval: Interval of the difference, simultaneous over all pairs.
         ratio: Lower divided by higher figure, 0 to 1; None if the higher figure is not above 0.
-        ratio_interval: Interval of the ratio; None if there is no ratio.
+        ratio_interval: Interval of the ratio; None if there is no ratio, or its lower figure cannot be told from 0.
     """
 
     measure: str
@@ -250,6 +250,8 @@ def _ratio(
     error = float(np.hypot(errors[low] / top, errors[high] / bottom))
     width = _normal(one_sided) * how.widening(rows, one_sided) * error
     ratio = top / bottom
+    if width > np.log(np.finfo(float).max):  # the lower figure is 0 but for noise
+        return ratio, None
     return ratio, (float(ratio * np.exp(-width)), float(ratio * np.exp(width)))
 
 
