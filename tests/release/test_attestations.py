@@ -138,6 +138,11 @@ def test_the_key_that_is_given_is_the_only_one_that_counts(workspace: Workspace,
         verify_attestation(workspace, file, key=str(other))
 
 
+def test_a_key_that_is_longer_than_a_file_name_may_be_is_refused_as_a_key(workspace: Workspace, file: Path) -> None:
+    with pytest.raises(BadInputError, match="is not a public key"):
+        verify_attestation(workspace, file, key=f"ssh-rsa {'A' * 372} me@host")
+
+
 def test_an_attestation_of_something_else_is_refused(workspace: Workspace, file: Path) -> None:
     file.write_bytes(attest(Keys(workspace.paths.keys), fields(), kind="urn:a:letter"))
 

@@ -229,8 +229,10 @@ def read_key(text: str) -> PublicKey:
     Raises:
         BadInputError: It is none.
     """
-    path = Path(text)
-    if not text.startswith("ed25519:") and path.is_file() and path.stat().st_size < MOST_BYTES:
+    path, is_file = Path(text), False
+    with suppress(OSError):  # text that is longer than a name of a file may be
+        is_file = path.is_file() and path.stat().st_size < MOST_BYTES
+    if is_file and not text.startswith("ed25519:"):
         return PublicKey.read(path.read_text(encoding="utf-8", errors="replace"))
     return PublicKey.read(text)
 
