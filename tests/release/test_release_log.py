@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.signing import Keys
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import Workspace, clock
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version, keep_copies, live_at, release_log, trusted_live, verify_log
@@ -164,6 +164,13 @@ def test_a_digest_that_was_noted_before_must_still_be_there(desk: Desk) -> None:
     assert verify_log(desk.workspace, kept=noted).rows == 3
     with pytest.raises(RefusedError, match="digest 000000000000"):
         verify_log(desk.workspace, kept="0" * 64)
+
+
+def test_a_part_of_a_digest_is_no_sign_of_rows_that_were_removed(desk: Desk) -> None:
+    part = release_log(desk.workspace)[-1].digest[:12]  # as `retrim versions log` shows it
+
+    with pytest.raises(BadInputError, match=f"{part}.* 64 hexadecimal digits"):
+        verify_log(desk.workspace, kept=part)
 
 
 def test_the_next_move_after_the_last_row_was_taken_away_says_so(desk: Desk) -> None:

@@ -16,6 +16,7 @@ Stored versions: their bundles, checked against the recorded hash before anyone 
 """
 
 import json
+import re
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -76,6 +77,7 @@ def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> 
 
 PROOF = "proof"  # kind of row of a release envelope
 MOST_BYTES = 10_000_000  # of an attestation: one has some kB
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -350,8 +352,14 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
         kept: A digest that was noted before and must be in it; None to ask for none.
 
     Raises:
+        BadInputError: What was noted is no whole digest.
         RefusedError: A row was changed, moved, added or taken away; names the first.
     """
+    if kept is not None and not DIGEST.fullmatch(kept):
+        raise BadInputError(
+            f"{kept!r} is not a digest of 64 hexadecimal digits; pass a whole digest, as `retrim versions verify-log` "
+            "prints it"
+        )
     try:
         rows, copies = _checked(workspace)
     except RefusedError:
