@@ -30,9 +30,9 @@ def table(rows: int) -> pd.DataFrame:
     return pd.DataFrame({"_key": [f"{row:03d}" for row in range(rows)], "_event": event, "_due": event})
 
 
-def compared(before: np.ndarray, after: np.ndarray) -> ComparedWays:
+def compared(before: np.ndarray, after: np.ndarray, *, confidence: float = 0.95) -> ComparedWays:
     rows = table(len(before)).assign(half=["a", "b"] * (len(before) // 2))
-    said: dict[str, Any] = {"confidence": 0.95, "slice_confidence": 0.95, "resampling": RESAMPLING}
+    said: dict[str, Any] = {"confidence": confidence, "slice_confidence": 0.95, "resampling": RESAMPLING}
     return compare_ways(before, after, rows, {"half": "category"}, origins=1, slices=SLICES, **said)
 
 
@@ -68,6 +68,12 @@ class TestTheSentence:
 
     def test_says_better_where_the_interval_lies_above_zero(self) -> None:
         assert compared(1 + self.noise, 0.5 + self.noise).sentence.startswith("better: gain +5")
+
+    @pytest.mark.parametrize(("confidence", "text"), [(0.95, "95%"), (0.999, "99.9%"), (0.57, "57%")])
+    def test_says_no_higher_confidence_than_there_is(self, confidence: float, text: str) -> None:
+        made = compared(1 + self.noise, 0.5 + self.noise, confidence=confidence)
+
+        assert made.sentence.endswith(f" with {text} confidence")
 
     def test_says_worse_where_it_lies_below(self) -> None:
         assert compared(0.5 + self.noise, 1 + self.noise).sentence.startswith("worse: gain -")

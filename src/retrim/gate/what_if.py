@@ -67,7 +67,7 @@ class ComparedWays:
     @property
     def sentence(self) -> str:
         """What the interval shows, in one sentence."""
-        sure = f"{self.gain.confidence:.0%} confidence"
+        sure = f"{100 * self.gain.confidence:.12g}% confidence"  # never rounded up to certainty
         if max(abs(end) for end in (self.gain.figure, *self.gain.interval)) > SAYABLE:
             return f"mean loss {self.after:.4g} against {self.before:.4g}; the loss is too small for a relative gain"
         if not any(self.gain.interval):
