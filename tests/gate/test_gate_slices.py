@@ -99,6 +99,19 @@ def test_a_declared_column_is_looked_at_though_it_is_no_feature() -> None:
     assert not declared.passed
 
 
+def test_a_declared_column_is_looked_at_however_many_categories_it_has() -> None:
+    draw, places = np.random.default_rng(1), np.arange(ROWS)
+    rows = table(1).assign(
+        region=np.where(draw.random(ROWS) < 0.2, "harbour", np.char.add("shop ", (places % 40).astype(str)))
+    )
+    champion = np.full(ROWS, 10.0)
+    losses = champion + (rows["region"] == "harbour") * 5.0
+    found = looked_at(rows, losses.to_numpy(), champion, columns=["region"], found=False)
+
+    assert "worst of 1 slices, region harbour: +50.0%" in found.text
+    assert not found.passed
+
+
 def test_without_found_slices_the_declared_alone_are_looked_at() -> None:
     rows = table(1)
 

@@ -276,15 +276,17 @@ def _cut(
     blocks = block_of(len(rows), block_rows=block_rows)
     names: list[str] = []
     sums: list[tuple[np.ndarray, np.ndarray]] = []
-    for column, kind, most in _columns(rows, features, limit, cut):
-        cells = cells_of(rows[column], kind, cut)
+    for column, kind, own in _columns(rows, features, limit, cut):
+        cells = cells_of(rows[column], kind, own)
         if cells is None:
             continue
         places = cells.place(rows[column])
         counts = np.bincount(places, minlength=cells.size + 1)
-        kept = np.flatnonzero((counts >= cut.least_rows) & (counts <= most * len(rows)))
+        is_kept = (counts >= own.least_rows) & (counts <= own.most_share * len(rows))
+        kept = np.flatnonzero(is_kept)
         names += [f"{column} {slice_name(cells, int(cell))}" for cell in kept]
-        both = (cell_sums(values, places, cells.size + 1, blocks)[:, kept] for values in (added, base))
+        inside = np.where(is_kept, np.cumsum(is_kept) - 1, len(kept))[places]  # the last holds all that are not kept
+        both = (cell_sums(values, inside, len(kept) + 1, blocks)[:, :-1] for values in (added, base))
         sums.append((next(both), next(both)))
     nothing = np.empty((int(blocks[-1]) + 1 if len(blocks) else 0, 0))
     return Slices(names, *(np.hstack([nothing, *(pair[side] for pair in sums)]) for side in (0, 1)))
@@ -292,14 +294,15 @@ def _cut(
 
 def _columns(
     rows: pd.DataFrame, features: Mapping[str, ColumnType], limit: GateSliceParams, cut: SliceParams
-) -> Iterator[tuple[str, ColumnType, float]]:
-    """Declared columns, then features where found slices are wanted: name, type, largest share of the rows."""
+) -> Iterator[tuple[str, ColumnType, SliceParams]]:
+    """Declared columns with all their categories, then features where found slices are wanted: name, type, cut."""
+    whole = cut.model_copy(update={"levels": max(len(rows), 1), "most_share": 1.0})
     for column in limit.columns:
         numeric = pd.api.types.is_numeric_dtype(rows[column]) and not pd.api.types.is_bool_dtype(rows[column])
-        yield column, features.get(column, "number" if numeric else "category"), 1.0
+        yield column, features.get(column, "number" if numeric else "category"), whole
     for column, kind in features.items():
         if limit.found and column not in limit.columns:
-            yield column, kind, cut.most_share
+            yield column, kind, cut
 
 
 def _interval(added: np.ndarray, base: np.ndarray, bound: float) -> tuple[float, float] | None:
