@@ -202,6 +202,15 @@ def test_a_share_of_all_rows_still_has_a_width() -> None:
     assert (curve.high >= 1).all()
 
 
+def test_counts_as_expected_are_calibrated() -> None:
+    draw = np.random.default_rng(7)
+    means = draw.uniform(0.2, 3.0, 20_000)
+    curve = curve_of(draw.poisson(means).astype(float), means, "regression", loss="poisson")
+
+    assert curve.ideal == 0.0
+    assert ((curve.low <= 0) & (curve.high >= 0)).sum() >= 8  # of 10, each with 95%
+
+
 def test_the_mean_residual_is_that_of_the_tenth() -> None:
     curve = curve_of(np.arange(100.0) + 3, np.arange(100.0), "regression", loss="mse")
 

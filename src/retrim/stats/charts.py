@@ -212,7 +212,7 @@ def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str
     """The calibration curve of judged rows.
 
     Binary: how often the positive class came, against its probability. Multiclass: how often the predicted class was
-    right, against its probability. Regression: what the loss asks for, the mean of the residuals (mse), or the
+    right, against its probability. Regression: what the loss asks for, the mean of the residuals (mse, poisson), or the
     share of rows at or below the prediction: the quantile of a pinball loss, one half for mae.
 
     Args:
@@ -225,9 +225,10 @@ def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str
     if task == "regression":
         said = predicted
         name, _, quantile = loss.partition("@")
-        ideal = 0.0 if name == "mse" else float(quantile or 0.5)
-        values = actual - predicted if name == "mse" else (actual <= predicted).astype(float)
-        what = "mean residual (actual - predicted)" if name == "mse" else "share of rows at or below the prediction"
+        of_mean = name in ("mse", "poisson")
+        ideal = 0.0 if of_mean else float(quantile or 0.5)
+        values = actual - predicted if of_mean else (actual <= predicted).astype(float)
+        what = "mean residual (actual - predicted)" if of_mean else "share of rows at or below the prediction"
     elif task == "binary":
         said, values, what = predicted, actual.astype(float), "share of rows that were positive"
     else:
