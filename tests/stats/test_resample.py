@@ -1,5 +1,6 @@
 """The block bootstrap against the theory of means of series, independent and autocorrelated."""
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -95,6 +96,17 @@ def test_a_worked_example_of_the_error() -> None:
 
 def test_fewer_rows_than_two_blocks_are_blocks_themselves() -> None:
     assert mean_error(np.array([0.0, 2.0]), block_rows=24) == pytest.approx(1.0)
+
+
+def test_a_million_rows_alone_are_not_taken_one_by_one() -> None:
+    values = independent(1_000_000, 1)
+    tracemalloc.start()
+    error = mean_error(values, block_rows=1)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert error == pytest.approx(0.001, rel=0.01)
+    assert most < 5 * values.nbytes
 
 
 def test_of_one_row_nothing_is_known() -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from retrim.drift.cells import CategoryCells, NumericCells
-from retrim.stats.bootstrap import error_parts, mean_error
+from retrim.stats.bootstrap import mean_error
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import ColumnType
 
@@ -274,7 +274,7 @@ def mean_interval(values: np.ndarray, *, confidence: float, block_rows: int) -> 
 
     half = 0.0
     for size in (1, max(min(block_rows, len(values) // LEAST_PARTS), 1)):
-        parts = len(error_parts(len(values), block_rows=size))
+        parts = len(values) // size
         half = max(half, float(stdtrit(parts - 1, (1 + confidence) / 2)) * mean_error(values, block_rows=size))
     mean = float(values.mean())
     return mean, mean - half, mean + half

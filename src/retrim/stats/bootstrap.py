@@ -94,7 +94,8 @@ def mean_error(values: np.ndarray, *, block_rows: int) -> float:
     n = len(values)
     if n < 2:
         return float("inf")
-    means = np.array([values[part].mean() for part in error_parts(n, block_rows=block_rows)])
+    alone = block_rows == 1 or n < 2 * block_rows  # each row is a part: many, and its mean is itself
+    means = values if alone else np.array([values[part].mean() for part in error_parts(n, block_rows=block_rows)])
     return float(means.std(ddof=1) / np.sqrt(len(means)))
 
 
