@@ -79,6 +79,19 @@ def test_every_row_is_drawn_as_often_as_another() -> None:
     assert block_means(values, block_rows=4, draws=3, seed=1).tolist() == [0, 0, 0]
 
 
+def test_draws_over_many_rows_need_little_memory() -> None:
+    values = independent(200_000, 1)
+    tracemalloc.start()
+    means = block_means(values, block_rows=10, draws=200, seed=1)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    parts = np.random.default_rng(1).integers(0, len(values), size=(200, 20_000))
+    around = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:10]]))])
+
+    assert most < 60e6  # all at once they are 4 million blocks, of 8 bytes in several tables
+    assert means.tolist() == [float((around[own + 10] - around[own]).sum() / 200_000) for own in parts]
+
+
 # --- mean_error
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 TAIL_DRAWS = 5  # draws that a quantile rests on, at least
+AT_ONCE = 1 << 20  # blocks drawn together: those of all draws over many rows would fill the memory
 
 
 def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -> np.ndarray:
@@ -25,9 +26,13 @@ def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -
     n = len(values)
     block = min(block_rows, n)
     count = -(-n // block)
-    starts = np.random.default_rng(seed).integers(0, n, size=(draws, count))
+    rng, at_once = np.random.default_rng(seed), max(AT_ONCE // count, 1)
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:block]]))])
-    return np.asarray((sums[starts + block] - sums[starts]).sum(axis=1) / (count * block))
+    drawn = np.empty(draws)
+    for first in range(0, draws, at_once):  # the same draws in any number of parts
+        starts = rng.integers(0, n, size=(min(at_once, draws - first), count))
+        drawn[first : first + at_once] = (sums[starts + block] - sums[starts]).sum(axis=1)
+    return drawn / (count * block)
 
 
 def mean_intervals(
