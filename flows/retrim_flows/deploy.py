@@ -31,11 +31,10 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from retrim.adapters import prefect_server
-from retrim.decision.rules import CRON
 from retrim.errors import RetrimError
 from retrim.files import count_cores
 from retrim.lineage.workspace import Workspace
-from retrim.stats.timetable import start_offset
+from retrim.stats.timetable import CRON, start_offset
 from retrim_flows.lines import say_line
 from retrim_flows.missed import catch_up, take_up_again
 from retrim_flows.moment import OFFSET_VARIABLE

@@ -9,7 +9,6 @@ After a rollback nothing starts by itself until a person says so or enough new r
 the evidence that let the bad version pass, so a retraining or restore that they start would go round in a circle.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
@@ -23,10 +22,8 @@ from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
 from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
-from retrim.stats.timetable import next_due
+from retrim.stats.timetable import CRON, next_due
 from retrim.training.mode import AUTO, Mode
-
-CRON = re.compile(r"\S+( \S+){4}")
 
 
 def _is_stage_limit(text: str) -> str:
@@ -108,7 +105,7 @@ def _is_timetable(text: str) -> str:
         ) from error
     if pd.Timedelta(span) < pd.Timedelta("1s"):
         raise ValueError(f"{text!r} is shorter than a second; write a longer span, such as '1h'")
-    return "".join(span.split())  # what has a space is read as a cron expression
+    return text
 
 
 Timetable = Annotated[str, AfterValidator(_is_timetable)]

@@ -10,6 +10,8 @@ import pandas as pd
 FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+CRON = re.compile(r"\S+( \S+){4}")
+"""What is no cron expression is a span, which may hold a blank too: `1 day`."""
 PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
 EPOCH = pd.Timestamp(0, tz="UTC")
 SPREAD_SECONDS = 60
@@ -27,7 +29,7 @@ def next_due(timetable: str, after: pd.Timestamp) -> pd.Timestamp:
     Raises:
         ValueError: It is neither, or describes a time that never comes, such as 31 February.
     """
-    if " " not in timetable.strip():
+    if not CRON.fullmatch(timetable):
         return after + pd.Timedelta(timetable)
     minutes, hours, days, months, weekdays = cron_fields(timetable)
     either = timetable.split()[2] != "*" and timetable.split()[4] != "*"  # as cron does: one of the two suffices
@@ -51,7 +53,7 @@ def due_between(timetable: str, after: pd.Timestamp, until: pd.Timestamp) -> Ite
         ValueError: The timetable is neither a span nor a cron expression.
     """
     moment = after
-    if " " not in timetable.strip():
+    if not CRON.fullmatch(timetable):
         every = pd.Timedelta(timetable)
         moment = EPOCH + ((after - EPOCH) // every) * every
     while (moment := next_due(timetable, moment)) <= until:
@@ -64,7 +66,7 @@ def start_offset(model: str, timetable: str) -> int:
     The same for the same name, less than a minute, and less than the span of a timetable that is one.
     """
     longest = SPREAD_SECONDS
-    if " " not in timetable.strip():
+    if not CRON.fullmatch(timetable):
         longest = min(longest, int(pd.Timedelta(timetable).total_seconds()))
     return int(sha256(model.encode()).hexdigest(), 16) % max(longest, 1)
 
