@@ -36,6 +36,13 @@ def test_a_column_with_few_values_has_a_bar_for_each() -> None:
     assert shares == pytest.approx([0.25, 0.5, 0.25])
 
 
+def test_a_bar_of_few_values_names_its_value() -> None:
+    cells = NumericCells.cut(FEW, cells=120)
+
+    assert [bar.label for bar in bars(cells, FEW, FEW) if bar.reference] == ["1", "2", "3"]
+    assert [bar.label for bar in bars(cells, FEW, FEW + 0.5) if bar.current] == ["1 to 2", "2 to 3", "above 3"]
+
+
 def test_numbers_that_moved_beyond_the_reference_keep_their_shape() -> None:
     cells = NumericCells.cut(NUMBERS, cells=120)
     found = bars(cells, NUMBERS, NUMBERS + 10)

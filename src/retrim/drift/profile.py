@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue
 
 from retrim.drift.alarms import NONE_KEPT, Nulls
 from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, shares
+from retrim.drift.slices import slice_name
 from retrim.errors import BadInputError, EmptyWindowError
 from retrim.features.view import FeatureView
 from retrim.stats.codec import from_parquet, from_record, to_json, to_parquet, to_record
@@ -274,8 +275,7 @@ def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Window
     if isinstance(cells, CategoryCells):
         labels, groups = _of_categories(cells, rows)
     elif cells.size <= MOST_BARS:
-        labels = [*(f"up to {cut:.4g}" for cut in cells.cuts), f"above {cells.cuts[-1]:.4g}"]
-        groups = np.arange(cells.size)
+        labels, groups = [slice_name(cells, cell) for cell in range(cells.size)], np.arange(cells.size)
     else:
         return _of_numbers(cells, rows, as_floats(values))
     placed = np.append(groups, len(labels))
