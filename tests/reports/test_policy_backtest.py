@@ -67,6 +67,14 @@ def test_it_goes_on_where_it_was_killed(make: Make) -> None:
     assert again.as_record() == whole.as_record()
 
 
+def test_a_line_of_another_version_is_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "fits.jsonl"
+    whole = b'{"kind": "all", "origin": 1, "fitted_rows": 9, "sums": [1.0]}\n'
+    log.write_bytes(b'{"kind": "expanding", "origin": 1}\n' + whole)
+
+    assert [job.origin for job in read_log(log)] == [1]
+
+
 def test_what_was_fitted_is_not_fitted_again(make: Make) -> None:
     desk = make()
     log = log_of(desk, tried(desk))

@@ -56,7 +56,7 @@ from retrim.decision.policy_play import (
     usual_recipe,
 )
 from retrim.drift.profile import ProfileParams
-from retrim.errors import RefusedError
+from retrim.errors import RefusedError, RetrimError
 from retrim.features.fitted import StepParams
 from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
@@ -131,14 +131,14 @@ class StoredFit(FitJob):
 
 
 def read_log(log: Path) -> dict[FitJob, FitLosses]:
-    """The fits of a log, by job; a line that was cut short is left out."""
+    """The fits of a log, by job; a line that was cut short, or is of another version of retrim, is left out."""
     if not log.exists():
         return {}
     found = {}
     for line in log.read_bytes().split(b"\n"):
         try:
             stored = from_record(StoredFit, json.loads(line))
-        except ValueError:
+        except (ValueError, RetrimError):
             continue
         job = FitJob(stored.kind, stored.origin)
         found[job] = FitLosses(job, stored.sums, stored.fitted_rows)
