@@ -1,13 +1,20 @@
 """Several workspaces at a glance, each with a store of its own or all in one."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retrim.adapters.database import iso
+from retrim.checking.history import CHECK
+from retrim.decision.stored_rows import DecisionRow, RunDetail
 from retrim.errors import BadInputError
+from retrim.lineage.workspace import ask_for_run
 from retrim.reports.health import ModelPlace, _with_twins, find_models
+from retrim.retraining.retrain import claim_run
 from retrim.stats.codec import to_record
+from tests.builders.answers import kept_check
 from tests.builders.desk import Desk, make_desk
 
 MODELS = ("bike", "boat")
@@ -72,9 +79,6 @@ class TestEachWay:
         assert {place.live for place in looked(tmp_path, desk=desks[0]).values()} == {1}
 
     def test_a_run_of_one_does_not_keep_the_other_waiting(self, desks: list[Desk]) -> None:
-        from retrim.lineage.workspace import ask_for_run
-        from retrim.retraining.retrain import claim_run
-
         for desk in desks:
             asked = ask_for_run(desk.workspace, as_of=desk.day(20), by="a test", reason="a test", now=desk.day(20))
             claim_run(desk.workspace, asked, now=desk.day(20))
@@ -101,6 +105,23 @@ def test_two_workspaces_of_one_model_in_one_store_are_told(tmp_path: Path, monke
     places = find_models([tmp_path / "a", tmp_path / "b"], here=tmp_path, now=desk.day(1))
 
     assert ["data.model" in "".join(place.faults) for place in places] == [True, True]
+
+
+def test_a_decision_on_hold_is_said_beside_a_failed_run_of_any_name(tmp_path: Path) -> None:
+    desk = made(tmp_path, "handheld")
+    workspace, at = desk.workspace, iso(desk.day(2))
+    asked = ask_for_run(workspace, as_of=desk.day(1), by="a test", reason="a test", now=desk.day(1))
+    run = claim_run(workspace, asked, now=desk.day(1))
+    workspace.store.end_run(run.id, state="failed", ended=iso(desk.day(1)), version=None, detail=RunDetail())
+    check = kept_check(desk.day(2), champion=1, said=(), held=())
+    workspace.store.add_decision(
+        DecisionRow("check-2", "handheld", CHECK, at, at, "held", actor="a test", reason="", text=json.dumps(check))
+    )
+
+    failed, held = looked(tmp_path, desk=desk)["handheld"].faults[:2]
+
+    assert failed == f"{run.id} failed"
+    assert held.startswith("held:")
 
 
 def test_a_workspace_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:

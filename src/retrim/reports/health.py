@@ -227,7 +227,7 @@ def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
     late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
     aside = [entry for entry in Quarantine(workspace.paths.quarantine).entries() if entry.state == "held"]
     faults = [*place.faults]
-    if is_held(workspace, workspace.store.decisions(workspace.model)) and not any("held" in fault for fault in faults):
+    if is_held(workspace, workspace.store.decisions(workspace.model)):
         faults.append("held: waits for a person")
     faults += [
         f"{run.id} stopped: {run.detail.why or KILLED}" for run in stopped_runs(workspace) if run.state == "running"
@@ -241,8 +241,8 @@ def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
 
 def _of_store(workspace: Workspace, model: str) -> ModelPlace:
     store = workspace.store
-    releases, decisions, runs = store.releases(model), store.decisions(model), store.runs(model)
-    checks = [row for row in decisions if row.source == CHECK]
+    releases, runs = store.releases(model), store.runs(model)
+    checks = store.decisions(model, source=CHECK, newest=1)
     faults = []
     if runs and runs[-1].state in BAD_ENDS:
         faults.append(f"{runs[-1].id} {runs[-1].state}")
