@@ -100,16 +100,10 @@ def keep(
         alone: Sets of columns that are looked at one by one, each at a moment of its own.
         together: Columns of the joint tests; fewer than two: none.
     """
-    sets = [columns for columns in alone if columns] if len(profile.blocks) >= LEAST_STRETCHES else []
-    if usual.alarms is None:
-        sets = []
-    return replace(
-        profile,
-        nulls=Nulls(
-            tuple(_alone(profile, columns, usual.rows, usual.alarms) for columns in sets if usual.alarms),
-            tuple(_together(profile, usual, together)) if len(together) > 1 else (),
-        ),
-    )
+    alarms = usual.alarms if len(profile.blocks) >= LEAST_STRETCHES else None
+    sets = [columns for columns in alone if columns]
+    each = () if alarms is None else tuple(_alone(profile, columns, usual.rows, alarms) for columns in sets)
+    return replace(profile, nulls=Nulls(each, tuple(_together(profile, usual, together)) if len(together) > 1 else ()))
 
 
 def _alone(profile: Profile, columns: tuple[str, ...], rows: int, alarms: AlarmParams) -> KeptNull:

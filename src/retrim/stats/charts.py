@@ -359,10 +359,10 @@ def counts_by_day(days: Mapping[pd.Timestamp, int], *, title: str) -> bytes:
     return made.getvalue()
 
 
-def _date_axis(axes: "Axes") -> None:
+def _date_axis(axes: "Axes", *, most: int = 9) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
+    locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
 
@@ -539,7 +539,7 @@ def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.
         actual: Shape (n,).
         predicted: Shape (n,).
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+    from matplotlib.dates import date2num
 
     left = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
     times = np.array([date2num(naive(at)) for at in events])  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
@@ -554,9 +554,7 @@ def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.
             middles = _medians(along, left)
             axes.plot(*middles, color=COLOURS[1], linewidth=1.6, label=f"median in each of {len(middles[0])} parts")
             axes.set_xlabel(label)
-        locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]  # as above
-        several[0].xaxis.set_major_locator(locator)
-        several[0].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
+        _date_axis(several[0], most=6)
         several[0].set_ylabel("actual - predicted, in units of the target")
         several[1].legend(loc="best")
     return made.getvalue()
