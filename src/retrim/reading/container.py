@@ -225,8 +225,7 @@ def utf8_text(content: bytes, encoding: str) -> bytes:
 def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ...], *, separator: str) -> pa.Table:
     content = content.lstrip(b"\r\n")
     try:
-        text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")  # a quoted name may hold a line end
-        header = next(csv.reader(text, delimiter=separator))
+        header = header_of(content, separator)
     except csv.Error as error:
         raise NoTableError(whole_file("has a header of column names", value=str(error), cure=SAVE_AS)) from error
     _check_names(header, required, optional, separator=separator)
@@ -248,6 +247,16 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
             )
         )
     return table
+
+
+def header_of(text: bytes, separator: str) -> list[str]:
+    """The cells of the first line of a CSV in UTF-8; a quoted name may hold a line end.
+
+    Raises:
+        csv.Error: It is none.
+    """
+    lines = io.TextIOWrapper(io.BytesIO(text), "utf-8", newline="")
+    return next(csv.reader(lines, delimiter=separator), [])
 
 
 def read_texts(content: bytes, names: Iterable[str], separator: str) -> tuple[pa.Table, list[pacsv.InvalidRow]]:

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from retrim.errors import BadInputError
 from retrim.parquet import parquet_table
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, read_json, read_texts
+from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, header_of, read_json, read_texts
 from retrim.reading.table import as_floats, writable
 from retrim.table.reading import RawColumn, Stored
 
@@ -50,11 +50,6 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
         raise BadInputError(f"{where} has no column names in its first line; add a header line")
     table, ragged = read_texts(text, header, separator)
     return table, separator, len(ragged)
-
-
-def header_of(text: bytes, separator: str) -> list[str]:
-    """The cells of the first line of a CSV."""
-    return next(_lines(text, separator), [])
 
 
 def _lines(text: bytes, separator: str) -> Iterator[list[str]]:

@@ -27,11 +27,11 @@ from retrim.reading.container import (
     PARQUET,
     UTF8_MARK,
     NoTableError,
+    header_of,
     read_texts,
     utf8_text,
     without_views,
 )
-from retrim.reading.raw import header_of
 from retrim.reading.table import writable
 from retrim.table.reading import ReadingParams
 
