@@ -1,7 +1,9 @@
 """A table of which nothing is declared yet: what kind of file it is, and its columns as they stand in it."""
 
 import pyarrow as pa
+import pytest
 
+from retrim.errors import BadInputError
 from retrim.reading.raw import read_raw
 
 WIDE, LONG = 9000, "a column with a name that is rather long and number "
@@ -14,3 +16,18 @@ def test_all_columns_of_a_very_wide_text_are_text() -> None:
 
     assert set(raw.columns.schema.types) == {pa.string()}
     assert {column[0].as_py() for column in raw.columns.columns} == {"007"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'[{"a": 1, "b": 2},\n {"a": 3, "b": 4}]', "JSON array; write JSON lines"),
+        (b"# made on Monday\na,b\n1,2\n", "2 lines after the first, but none with the 1 cells of the first"),
+        (b"a,b\n1,2,\n3,4,\n", "2 lines after the first, but none with the 2 cells of the first"),
+        (b"a,b\n", "a header but no rows"),
+    ],
+    ids=["JSON array", "comment", "separator at the end of lines", "header alone"],
+)
+def test_what_has_no_rows_says_why(content: bytes, said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        read_raw(content, "table")

@@ -398,6 +398,7 @@ def test_a_fault_shows_ten_rows_and_counts_all(shop: DataParams) -> None:
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary"),
         (b"%PDF-1.7 nothing\nhere", "missing: at"),
         (b'{"at": 1}', "missing: price"),
+        (b'[{"at": 1}, {"at": 2}]', "a JSON array"),
         (b"a" * 200_000, "field larger"),
         (GOOD.replace(b",price", b""), "missing: price"),
         (GOOD.replace(b",price\n", b",price,extra\n").replace(b"9.5\n", b"9.5,1\n"), "not declared: extra"),
@@ -414,9 +415,9 @@ def test_a_fault_shows_ten_rows_and_counts_all(shop: DataParams) -> None:
         (b"PAR1", None),
     ],
     ids=[
-        "empty", "blank", "no rows", "picture", "PDF", "JSON", "long word", "missing column", "extra column",
-        "column twice", "Latin-1", "UTF-16", "semicolons", "short row", "open quote", "cut gzip", "damaged gzip",
-        "cut Parquet", "damaged Parquet", "stump of Parquet",
+        "empty", "blank", "no rows", "picture", "PDF", "JSON", "JSON array", "long word", "missing column",
+        "extra column", "column twice", "Latin-1", "UTF-16", "semicolons", "short row", "open quote", "cut gzip",
+        "damaged gzip", "cut Parquet", "damaged Parquet", "stump of Parquet",
     ],
 )  # fmt: skip
 def test_what_is_no_such_table_says_why(content: bytes, said: str | None, shop: DataParams) -> None:

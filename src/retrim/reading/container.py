@@ -26,11 +26,13 @@ from retrim.table.reading import PLAIN, ReadingParams
 
 GZIP, PARQUET, ARROW, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"ARROW1", b"\xef\xbb\xbf"
 JSON_LINE = re.compile(rb"\s*\{\s*[\"}]")
+JSON_ARRAY = re.compile(rb"\s*\[\s*\{")
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 BLOCK = 64 << 20
 MIXED = re.compile(r"Column\((.*)\) changed from (\w+) to (\w+) in row")
 TWICE = re.compile(r"Column\(/?(.*)\) was specified twice in row")
 """What Arrow says of lines of JSON that are whole, but no table."""
+AS_LINES = "write JSON lines: each row as an object on its own line"
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
 
 
@@ -81,6 +83,8 @@ def columns_of(
     text = utf8_text(content, reading.encoding)
     if JSON_LINE.match(text):
         return _stored("JSON lines", lambda wanted: _json(text, wanted, names[0], elsewhere), *names)
+    if JSON_ARRAY.match(text):
+        raise NoTableError(whole_file("is a table of text", value="a JSON array", cure=AS_LINES))
     return _from_csv(text, *names, separator=reading.separator)
 
 

@@ -27,7 +27,18 @@ import pyarrow.parquet as pq
 from retrim.errors import BadInputError
 from retrim.parquet import parquet_table
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.container import ARROW, GZIP, JSON_LINE, PARQUET, UTF8_MARK, header_of, read_json, read_texts
+from retrim.reading.container import (
+    ARROW,
+    AS_LINES,
+    GZIP,
+    JSON_ARRAY,
+    JSON_LINE,
+    PARQUET,
+    UTF8_MARK,
+    header_of,
+    read_json,
+    read_texts,
+)
 from retrim.reading.table import as_floats, writable
 from retrim.table.reading import RawColumn, Stored
 
@@ -275,6 +286,8 @@ def read_raw(content: bytes, where: str) -> RawTable:
         text, encoding = _decoded(content, where)
         if JSON_LINE.match(text):
             return _checked(RawTable("json", encoding, ",", read_json(text), 0, 1), where)
+        if JSON_ARRAY.match(text):
+            raise BadInputError(f"{where} is a JSON array; {AS_LINES}")
         table, separator, ragged = read_csv(text, where)
         return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)
     except (pa.ArrowException, OSError, csv.Error) as error:
@@ -291,6 +304,11 @@ def _checked(raw: RawTable, where: str) -> RawTable:
     if len(names) > MOST_COLUMNS:
         raise BadInputError(
             f"{where} has {len(names)} columns, but retrim reads at most {MOST_COLUMNS}; remove some of the columns"
+        )
+    if not raw.rows and raw.ragged:
+        raise BadInputError(
+            f"{where} has {raw.ragged} lines after the first, but none with the {len(names)} cells of the first; make "
+            "the names of the columns the first line, and put text that contains the separator in quotes"
         )
     if not raw.rows:
         raise BadInputError(f"{where} has a header but no rows; specify a table with rows")

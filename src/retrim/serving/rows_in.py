@@ -1,7 +1,6 @@
 """Rows to be predicted, wherever they lie, a part at a time: the same parts each time the same rows are read."""
 
 import gzip
-import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,9 @@ from retrim.reading.address import address_of, is_address, remote_files
 from retrim.reading.chunks import cut_text, is_plain, told_of
 from retrim.reading.container import (
     ARROW,
+    AS_LINES,
     GZIP,
+    JSON_ARRAY,
     JSON_LINE,
     PARQUET,
     UTF8_MARK,
@@ -41,7 +42,6 @@ TEXT = 16 << 20
 """Bytes of a part of a text, at most."""
 HEAD = 1 << 10
 """Bytes that tell a text's form."""
-JSON_ARRAY = re.compile(rb"\s*\[\s*\{")
 SPOOLED = 1 << 17
 """Rows of a database that become one file."""
 
@@ -289,7 +289,7 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
             raise BadInputError(f"text in {reading.encoding} cannot be read in parts; save it as CSV in UTF-8")
         text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
         if JSON_ARRAY.match(text.read(HEAD).removeprefix(UTF8_MARK)):
-            raise BadInputError("the file is a JSON array; write JSON lines: each row as an object on its own line")
+            raise BadInputError(f"the file is a JSON array; {AS_LINES}")
         text.seek(0)
         for made in cut_text(text, TEXT, reading):
             yield made.rows, partial(_text, made.content(), reading)
