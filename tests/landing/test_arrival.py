@@ -32,6 +32,13 @@ def test_a_correction_arrives_after_what_it_corrects_also_within_the_second(coun
     assert arrival(landing, None, correction=True) == last + A_SECOND
 
 
+def test_a_third_correction_within_the_second_waits_for_its_turn(counter: Counter) -> None:
+    last = clock() + 2 * A_SECOND
+    landing = landing_with(counter, last)
+
+    assert arrival(landing, None, correction=True) > last
+
+
 def test_a_clock_that_went_back_is_told(counter: Counter) -> None:
     landing = landing_with(counter, clock() + pd.Timedelta("1h"))
 

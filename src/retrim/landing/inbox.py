@@ -22,7 +22,6 @@ import os
 import re
 import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -99,8 +98,6 @@ def take_in(
         _refuse_equal_pieces(path, large, workspace.params.data, landed={batch.digest for batch in landed})
     for piece in large.pieces():
         part = piece.part
-        if correction and now is None:
-            _wait_for_turn(workspace.landing)
         at = now + (part.number - 1) * A_SECOND if correction and now is not None else now
         taken = _take_in(workspace, piece, now=at, labels=labels, correction=correction)
         del piece  # so that two are never held at once
@@ -168,13 +165,6 @@ def _is_no_table(taken: Landed) -> bool:
     """Whether a fault is one of the whole: other columns, another encoding."""
     unnamed = (fault for fault in taken.faults if fault.examples and fault.examples[0].row is None)
     return any(not fault.releasable for fault in unnamed)
-
-
-def _wait_for_turn(landing: Landing) -> None:
-    """Corrections arrive a second after one another, so one that is quick waits until its second has come."""
-    last = max((batch.arrived for batch in landing.batches()), default=None)
-    while last is not None and clock() < last <= clock() + 2 * A_SECOND:
-        time.sleep(0.05)
 
 
 log = logging.getLogger(__name__)
