@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -23,6 +24,15 @@ def system() -> Iterator[MemoryFileSystem]:
     yield system
     if system.exists(ROOT):
         system.rm(ROOT, recursive=True)
+
+
+class FolderSystem(MemoryFileSystem):
+    """A server with folders, such as SFTP: a file can be made only in a folder that is there."""
+
+    def _open(self, path: str, mode: str = "rb", **how: Any) -> Any:
+        if mode == "wb" and not self.isdir(self._parent(path)):
+            raise FileNotFoundError(path)
+        return super()._open(path, mode, **how)
 
 
 def lock(system: MemoryFileSystem) -> AddressLock:
@@ -55,6 +65,13 @@ def test_it_is_gone_with_its_block(system: MemoryFileSystem) -> None:
         pass
     with lock(system).held() as again:
         assert again.is_there()
+
+
+def test_the_first_one_makes_its_folder(system: MemoryFileSystem) -> None:
+    folders = FolderSystem()
+    assert not system.exists(ROOT)
+    with lock(folders).held() as first:
+        assert first.is_there()
 
 
 def test_that_of_another_machine_holds_as_long_as_it_is_written_anew(system: MemoryFileSystem) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Self
 
 import pandas as pd
@@ -84,6 +85,8 @@ class AddressLock:
             BusyError: Another one does.
         """
         try:
+            with NamedTemporaryFile() as empty:  # `pipe_file` makes no folder on a server that has them, such as SFTP
+                self._system.put_file(empty.name, self._own)
             self._write()
             self._require_alone()
             with repeated(self._beat, every_seconds=BEAT_SECONDS, name="lock at an address"):
