@@ -18,7 +18,7 @@ from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 from tests.builders.answers import status_record
 from tests.builders.cured import Cure
-from tests.builders.desk import START, Desk, copy_of, make_desk
+from tests.builders.desk import START, Desk, copy_of, make_desk, with_params
 from tests.builders.typed import sit_at_desk
 
 pytestmark = pytest.mark.slow
@@ -149,6 +149,14 @@ def test_a_row_that_was_not_predicted_with_its_batch_is_predicted_later(desk: De
     change(desk, lambda _: None)
 
     assert [score(desk.workspace, now=desk.day(12)).written for _ in range(2)] == [1, 0]
+
+
+def test_rows_that_a_changed_filter_lets_in_are_predicted(desk: Desk) -> None:
+    desk.land(desk.rows(12, 13), 13)  # a batch of the rows 288 to 311
+    halves: tuple[dict[str, Any], ...] = ({"at_most": 299}, {"at_least": 300})
+    desks = [with_params(desk, data={"rows": {"where": [{"column": "number", **half}]}}) for half in halves]
+
+    assert [score(each.workspace, now=desk.day(13)).written for each in desks] == [12, 12]
 
 
 def test_a_version_whose_bundle_is_gone_is_measured_by_what_it_served(anew: Desk) -> None:

@@ -19,7 +19,7 @@ from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import AsOfTable, left_out_since, read_as_of
-from retrim.lineage.prediction_log import SCHEMA, SERVED, PredictionLog, probabilities_of, span_of
+from retrim.lineage.prediction_log import SCHEMA, SERVED, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, interval_width, load_champion, load_stored_version
 from retrim.table.schema import ColumnNames
@@ -101,7 +101,7 @@ def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now
     used = (table.times["_event"] <= predictor.used_until) & used_by(workspace, table, champion)
     since = kept_since(workspace, newest=table.times["_event"].max())
     wanted = ~used if since is None else ~used & (table.times["_event"] >= since)
-    unseen = _not_predicted(workspace.predictions, version, table.only(wanted))
+    unseen = _not_predicted(workspace, version, table.only(wanted))
     if not len(unseen):
         return ScoringResult(version, 0, 0, None, lacks=lacks)
     fresh = unseen.read()
@@ -126,10 +126,13 @@ def kept_since(workspace: Workspace, *, newest: pd.Timestamp) -> pd.Timestamp | 
     return oldest.normalize() - pd.Timedelta(oldest.day - 1, "D")
 
 
-def _not_predicted(log: PredictionLog, version: int, unseen: AsOfTable) -> AsOfTable:
-    """Those of the rows that a version has not predicted. Of a batch whose rows it all has, no key is read."""
-    times = unseen.times
-    if "_batch" in times:
+def _not_predicted(workspace: Workspace, version: int, unseen: AsOfTable) -> AsOfTable:
+    """Those of the rows that a version has not predicted. Of a batch whose rows it all has, no key is read.
+
+    Where `data.rows.where` leaves rows out it may have left out others before, so that as many say nothing.
+    """
+    log, times = workspace.predictions, unseen.times
+    if "_batch" in times and not workspace.params.data.rows.where:
         counts, batches = log.batch_counts(version), times["_batch"].astype("str")
         rows = batches.value_counts()
         done = {batch for batch, many in rows.items() if counts.get(str(batch), 0) >= many}
