@@ -352,6 +352,15 @@ def test_a_count_of_seconds_that_no_signed_number_holds_is_a_fault() -> None:
     assert [fault.count for fault in faults] == [1]
 
 
+def test_a_count_of_seconds_in_text_that_would_wrap_is_a_fault() -> None:
+    reading = PLAIN.model_copy(update={"dates": {"time": ("unix",)}})
+    text = pa.chunked_array([pa.array(["18446744073709", "5"])])  # in microseconds it is 2^64 and half a second less
+    times, faults = typed(text, "time", "time", reading)
+
+    assert times.isna().tolist() == [True, False]
+    assert [fault.count for fault in faults] == [1]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

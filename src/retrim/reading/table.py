@@ -187,7 +187,7 @@ def _parsed(text: pd.Series, form: str) -> tuple[pd.Series, bool]:
         ticks = pd.to_numeric(
             text.where(text.str.fullmatch(NUMBER).fillna(value=False).astype("bool")), errors="coerce"
         )
-        return _since_1970(ticks * TICKS["us"] / TICKS[UNIX[form]]), False
+        return _since_1970(ticks.astype("float64") * TICKS["us"] / TICKS[UNIX[form]]), False
     found = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form).dt.as_unit("us")
     return (found, False) if "%z" in form else (found.dt.tz_localize("UTC"), True)
 
