@@ -351,7 +351,7 @@ def reading_of(desk: TablePlan, time: str) -> ReadingParams:
     plans = desk.plans.values()
     padded = any(note.about == "padded" and "reading.trim" in note.done for note in desk.notes)
     return ReadingParams(
-        encoding=desk.raw.encoding if desk.raw.encoding != "utf-16" else "utf-16",
+        encoding=desk.raw.encoding,
         separator=desk.raw.separator,
         decimal=desk.spelling.decimal,
         thousands=desk.spelling.thousands,
