@@ -1,10 +1,12 @@
 """A table of which nothing is declared yet: what kind of file it is, and its columns as they stand in it."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.reading.raw import read_raw
+from retrim.reading.raw import open_raw, read_raw
 
 WIDE, LONG = 9000, "a column with a name that is rather long and number "
 """Columns, and what their names begin with: a header of 450 kB."""
@@ -31,3 +33,21 @@ def test_all_columns_of_a_very_wide_text_are_text() -> None:
 def test_what_has_no_rows_says_why(content: bytes, said: str) -> None:
     with pytest.raises(BadInputError, match=said):
         read_raw(content, "table")
+
+
+@pytest.mark.parametrize("cities", [("Köln", "Bonn"), ("Bonn", "Köln"), ("Bonn", "Köln", "Ulm")])
+def test_files_of_one_encoding_may_hold_ascii_alone(tmp_path: Path, cities: tuple[str, ...]) -> None:
+    for city in cities:
+        (tmp_path / f"{cities.index(city)}.csv").write_bytes(f"city;x\n{city};1\n".encode("cp1252"))
+    raw = open_raw(str(tmp_path))
+
+    assert raw.encoding == "cp1252"
+    assert raw.columns["city"].to_pylist() == list(cities)
+
+
+def test_files_of_two_encodings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("city\nKöln\n".encode())
+    (tmp_path / "b.csv").write_bytes("city\nKöln\n".encode("cp1252"))
+
+    with pytest.raises(BadInputError, match=r"a\.csv .*csv, utf-8.* does not have the same format as .*b\.csv"):
+        open_raw(str(tmp_path))

@@ -247,18 +247,22 @@ def _folder(path: Path) -> RawTable:
 def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
     """One table of all files; `where` names their folder in errors."""
     read = [read_raw(content, name) for name, content in named]
-    files, first = [name for name, _ in named], read[0]
-    for file, table in zip(files, read, strict=True):
+    place = next((place for place, table in enumerate(read) if table.encoding == "cp1252"), 0)
+    first, its_name = read[place], named[place][0]
+    for (file, content), table in zip(named, read, strict=True):
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]
             raise BadInputError(
-                f"{file} and {files[0]} differ in their columns ({', '.join(odd[:5])}); use the same "
+                f"{file} and {its_name} differ in their columns ({', '.join(odd[:5])}); use the same "
                 "columns in all files, or pass the files one by one"
             )
-        if (table.kind, table.separator, table.encoding) != (first.kind, first.separator, first.encoding):
+        fits = table.encoding == first.encoding
+        if not fits and first.encoding == "cp1252":  # ASCII is the same in it
+            fits = _unpacked(content, file).isascii()
+        if (table.kind, table.separator) != (first.kind, first.separator) or not fits:
             raise BadInputError(
                 f"{file} ({table.kind}, {table.encoding}, separator {table.separator!r}) does not have the same "
-                f"format as {files[0]}; pass the files one by one"
+                f"format as {its_name}; pass the files one by one"
             )
     try:
         columns = pa.concat_tables([table.columns for table in read], promote_options="permissive")
