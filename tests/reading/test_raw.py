@@ -51,3 +51,12 @@ def test_files_of_two_encodings_are_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match=r"a\.csv .*csv, utf-8.* does not have the same format as .*b\.csv"):
         open_raw(str(tmp_path))
+
+
+@pytest.mark.parametrize("protocol", ["", "file://"], ids=["path", "address"])
+def test_a_folder_that_a_tool_keeps_for_itself_is_not_read(tmp_path: Path, protocol: str) -> None:
+    for folder in (tmp_path, tmp_path / ".ipynb_checkpoints", tmp_path / "_delta_log"):
+        folder.mkdir(exist_ok=True)
+        (folder / "trips.csv").write_bytes(b"a,b\n1,2\n")
+
+    assert open_raw(f"{protocol}{tmp_path}").rows == 1

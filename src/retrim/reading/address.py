@@ -350,6 +350,12 @@ def _kinds(system: Any) -> set[str]:
     return set(system.protocol if isinstance(system.protocol, (tuple, list)) else (system.protocol,))
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder on this machine, in order, but those that tools keep for themselves."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return [file for file in files if not _hidden(str(file.relative_to(folder)), "")]
+
+
 def _hidden(name: str, folder: str) -> bool:
     within = name.removeprefix(folder.rstrip("/")).strip("/").split("/")
     return any(part.startswith((".", "_")) for part in within)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
 from retrim.parquet import parquet_table
-from retrim.reading.address import address_of, fetch, is_address
+from retrim.reading.address import address_of, fetch, files_in, is_address
 from retrim.reading.container import (
     ARROW,
     AS_LINES,
@@ -238,7 +238,7 @@ def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> R
 
 
 def _folder(path: Path) -> RawTable:
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
+    files = files_in(path)
     if not files:
         raise BadInputError(f"{path} contains no files; specify a folder with files ({KINDS})")
     return _together([(str(file), file.read_bytes()) for file in files], str(path))

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from retrim.adapters.sql_table import is_database, pass_rows, refuse_query, table_of
 from retrim.errors import BadInputError
 from retrim.parquet import parquet_file
-from retrim.reading.address import address_of, is_address, remote_files
+from retrim.reading.address import address_of, files_in, is_address, remote_files
 from retrim.reading.chunks import cut_text, is_plain, told_of
 from retrim.reading.container import (
     ARROW,
@@ -178,7 +178,7 @@ def _local(where: str) -> tuple[InFile, ...]:
     if not where.strip():  # an empty variable of a script, which is no wish to read all that lies here
         raise BadInputError("IN is empty; specify a file, a folder or an address")
     if path.is_dir():
-        paths = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
+        paths = files_in(path)
         if not paths:
             raise BadInputError(
                 f"{path} contains no files; specify a folder with CSV, JSON lines, Parquet or Arrow files"
@@ -206,10 +206,6 @@ def _of_rows(file: Path, database: str) -> InFile:
 
 def _open(file: Path) -> BinaryIO:
     return file.open("rb")
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
 
 
 def _partition(name: str, root: str) -> tuple[tuple[str, str], ...]:
