@@ -375,7 +375,7 @@ def horizon_of(rhythm: Rhythm) -> tuple[str, str]:
 STORED = {"number": "float64", "integer": "float64", "category": "str", "time": "Timestamp"}
 HELD_OUT = 0.5
 """Share of the history, its newest, on which an expectation drafted from the older part is tried."""
-MEANT: tuple[tuple[str, float | None, float | None, str], ...] = (
+MEANT: tuple[tuple[str, float, float, str], ...] = (
     (r"(^|[_ -])(hour|hr)($|[_ -])", 0, 23, "a day has 24 hours"),
     (r"(^|[_ -])(weekday|dayofweek|dow)$", 0, 7, "a week has 7 days"),
     (r"(^|[_ -])month$", 1, 12, "a year has 12 months"),
@@ -455,9 +455,9 @@ def _bounds(name: str, values: pd.Series, reading: ReadingParams) -> list[Expect
         return [_expect("be_between", name, min_value=low, max_value=high, source="a part of the calendar")]
     if not len(values):
         return []
-    for pattern, low_, high_, source in MEANT:
-        if re.search(pattern, name, re.IGNORECASE) and values.between(low_ or -np.inf, high_ or np.inf).all():
-            return [_expect("be_between", name, min_value=low_, max_value=high_, source=source)]
+    for pattern, least, most, source in MEANT:
+        if re.search(pattern, name, re.IGNORECASE) and values.between(least, most).all():
+            return [_expect("be_between", name, min_value=least, max_value=most, source=source)]
     if COUNTS.search(name) and (values >= 0).all():
         return [_expect("be_between", name, min_value=0, source="its name says that it counts or measures from 0")]
     return []
