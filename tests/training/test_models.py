@@ -73,6 +73,11 @@ def test_a_feature_may_have_any_name(names: tuple[str, str]) -> None:
     assert fit(view(names), X, Y).gains()[0] > 0
 
 
+def test_targets_below_zero_are_no_counts() -> None:
+    with pytest.raises(BadInputError, match=r"judge\.loss: poisson .*\bsmallest is -1;"):
+        fit(view(), X, np.append(np.ones(299), -1.0), loss="poisson")
+
+
 @pytest.mark.parametrize(("quantile", "below"), [("0.9", 0.9), ("0.2", 0.2)])
 def test_a_pinball_loss_trains_its_quantile(quantile: str, below: float) -> None:
     noise = np.random.default_rng(4).normal(size=300)

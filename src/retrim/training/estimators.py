@@ -249,6 +249,19 @@ def check_target(kind: str, actual: np.ndarray) -> None:
         )
 
 
+def check_counts(actual: np.ndarray) -> None:
+    """Refuses targets below 0, which are no counts.
+
+    Raises:
+        BadInputError: Names the smallest.
+    """
+    if actual.min(initial=0) < 0:
+        raise BadInputError(
+            f"judge.loss: poisson needs target values of 0 or more, but the smallest is {actual.min():g}; choose mse "
+            "or mae"
+        )
+
+
 def check_names(kind: str, names: list[str], known: list[str]) -> None:
     """Refuses a search space whose names are not the kind's own, or lack one of them.
 

@@ -30,6 +30,7 @@ from retrim.training.estimators import (
     Losses,
     aim_at,
     check_classes,
+    check_counts,
     check_names,
     check_target,
     outputs,
@@ -390,7 +391,7 @@ class LinearEstimator:
         grid = np.column_stack(parts) if parts else np.zeros((len(matrix), 1))
         link = LINKS[view.task] if way != "poisson" else "log"
         if way == "poisson":
-            _check_counts(self.name, actual)
+            check_counts(actual)
             solved = poisson(grid, actual, weighed, l2=l2)
         elif way == "logistic":
             solved = logistic(
@@ -428,14 +429,6 @@ def _made(terms: Terms, link: Link, solved: Solved, matrix: np.ndarray, weights:
     added = plain.contributions(matrix)[:, :, :-1]
     spreads = np.sqrt(np.average(np.square(added), axis=0, weights=weights)).sum(axis=0)
     return replace(plain, spreads=tuple(_rounded(each) for each in spreads))
-
-
-def _check_counts(kind: str, actual: np.ndarray) -> None:
-    if actual.min() < 0:
-        raise BadInputError(
-            f"judge.loss: poisson needs target values of 0 or more, but the smallest is {actual.min():g}; choose mse "
-            "or mae"
-        )
 
 
 def _rounded(figure: float) -> float:

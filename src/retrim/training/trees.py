@@ -22,6 +22,7 @@ from retrim.training.estimators import (
     Losses,
     aim_at,
     check_classes,
+    check_counts,
     check_target,
     outputs,
 )
@@ -140,12 +141,14 @@ class GbmEstimator:
         import lightgbm
 
         check_target(self.name, actual)
-        names = _safe_names(list(view.columns))
+        names, chosen = _safe_names(list(view.columns)), _objective(self.name, view, loss)
+        if chosen["objective"] == "poisson":
+            check_counts(actual)
         parameters = {
             **self.usual,
             **hyperparameters,
             **self.boosting,
-            **_objective(self.name, view, loss),
+            **chosen,
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
