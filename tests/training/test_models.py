@@ -73,6 +73,14 @@ def test_a_feature_may_have_any_name(names: tuple[str, str]) -> None:
     assert fit(view(names), X, Y).gains()[0] > 0
 
 
+@pytest.mark.parametrize("count", [0.0, 1e-300])
+def test_counts_that_are_all_zero_are_fitted_with_a_mean_of_hardly_anything(count: float) -> None:
+    model = fit(view(), X, np.full(300, count), loss="poisson")
+
+    assert model.link == "log"
+    assert model.predict(X) == pytest.approx(np.full(300, 1e-15))
+
+
 def test_targets_below_zero_are_no_counts() -> None:
     with pytest.raises(BadInputError, match=r"judge\.loss: poisson .*\bsmallest is -1;"):
         fit(view(), X, np.append(np.ones(299), -1.0), loss="poisson")

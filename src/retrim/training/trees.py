@@ -26,7 +26,7 @@ from retrim.training.estimators import (
     check_target,
     outputs,
 )
-from retrim.training.linear import weighted_quantile
+from retrim.training.linear import CERTAIN, weighted_quantile
 
 OBJECTIVES: Losses = {
     "regression": {"mae": "l1", "mse": "l2", "pinball": "quantile", "poisson": "poisson"},
@@ -144,6 +144,8 @@ class GbmEstimator:
         names, chosen = _safe_names(list(view.columns)), _objective(self.name, view, loss)
         if chosen["objective"] == "poisson":
             check_counts(actual)
+            if not actual.astype("float32").any():  # as LightGBM keeps them; it refuses a sum of 0
+                actual = np.full(len(actual), CERTAIN)
         parameters = {
             **self.usual,
             **hyperparameters,
