@@ -764,9 +764,14 @@ def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
     if data.task != "regression" or not 1 <= len(names) <= MOST_COLUMNS:
         return []
     matrix = rows[names].to_numpy(dtype="float64", na_value=np.nan)
-    whole = np.isfinite(matrix).all(axis=1) & np.isfinite(goal)
-    if whole.sum() < 2 * len(names) + 10:
+    there, whole, asked = np.isfinite(matrix), np.isfinite(goal), list[int]()
+    for place in np.argsort(-there.sum(axis=0), kind="stable"):  # a column that few rows have hides no other
+        fewer = whole & there[:, place]
+        if fewer.sum() >= 2 * (len(asked) + 1) + 10:
+            whole, asked = fewer, [*asked, int(place)]
+    if not asked:
         return []
+    matrix, names = matrix[:, sorted(asked)], [names[place] for place in sorted(asked)]
     step = max(int(whole.sum()) // SAMPLED_ALONE, 1)
     spread = _spread(goal[whole])
     matrix, goal = matrix[whole][::step], goal[whole][::step]
