@@ -231,8 +231,8 @@ def _ends(shown: Sequence[Pair]) -> tuple[float, float]:
     middles, spreads = middles[finite], np.clip(np.nan_to_num(spreads[finite]), 0, DRAWABLE)
     # A cell of hardly any rows may be far off: it is drawn as far as the axis goes.
     low, high = np.quantile(middles - spreads, 0.02), np.quantile(middles + spreads, 0.98)
-    run_directory = 0.06 * (high - low) or 1.0
-    return float(min(low, middles.min()) - run_directory), float(max(high, middles.max()) + run_directory)
+    margin = 0.06 * (high - low) or 1.0
+    return float(min(low, middles.min()) - margin), float(max(high, middles.max()) + margin)
 
 
 def _classes(axes: "Axes", classes: tuple[tuple[str, int], ...]) -> None:
