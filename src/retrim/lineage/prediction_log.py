@@ -177,11 +177,12 @@ class PredictionLog:
         if not len(rows):
             return 0
         with self._held():
-            known = self.predicted(version, rows["key"])
-            fresh = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=pa.array(sorted(known), pa.string()))))
+            names, keys = self._files(version, None), _as_keys(rows["key"])
+            known = self._scan(names, ["key"], pads.field("key").isin(keys))["key"]
+            fresh = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=known)))
             fresh = fresh.cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
             files: dict[str, list[str]] = {}
-            for name in self._files(version, None):
+            for name in names:
                 files.setdefault(_part(name, "month"), []).append(name)
             months = _months_of(fresh)
             for month in pc.unique(months).sort().to_pylist():
