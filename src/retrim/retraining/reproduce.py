@@ -41,6 +41,7 @@ from retrim.parquet import read_parquet
 from retrim.release.versions import PROOF, load_stored_version, origin_of, rebuild_said, refuse_rebuild, whose_key
 from retrim.retraining.recover import limits_of_rebuild
 from retrim.stats.codec import from_record, to_json
+from retrim.stats.windows import part_of
 from retrim.training.bundle import load_predictor
 from retrim.training.estimators import trust_all
 
@@ -481,7 +482,7 @@ def _compare(workspace: Workspace, row: VersionRow, run_directory: Paths) -> Agr
     """Rebuilt and recorded model on the judged rows of the rebuild."""
     try:
         view = read_parquet(run_directory.view, columns=["_key", "_part"])
-        keys = view.loc[view["_part"] == "judge", "_key"]
+        keys = part_of(view, "judge")["_key"]
         judged = read_parquet(run_directory.table).set_index("_key").loc[keys].reset_index()
         files = read_folder(run_directory.candidate)
         trust_all(files)  # the run directory's own code has run already, in its stages
