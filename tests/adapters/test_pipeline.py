@@ -22,6 +22,7 @@ from retrim.adapters import dvc, git
 from retrim.adapters.dvc import (
     RUN_DIRECTORY_VARIABLE,
     DvcSession,
+    NotFetchedError,
     StageFailedError,
     close_run_directory,
     end_survivors,
@@ -30,6 +31,7 @@ from retrim.adapters.dvc import (
     has_remote,
     lay_inputs,
     lock_differences,
+    object_path,
     open_stage_session,
     outputs,
     reproduce_all,
@@ -473,6 +475,37 @@ def test_inputs_that_the_cache_has_lost_come_from_the_remote(
     lay(workspace, folder)
 
     assert (folder / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
+
+
+@pytest.mark.parametrize("lay", [lay_inputs, fetch_inputs])
+def test_inputs_that_a_remote_does_not_give_are_named(
+    workspace: WorkspacePaths, tmp_path: Path, lay: Callable[[WorkspacePaths, Path], None]
+) -> None:
+    (workspace.root / ".dvc" / "config.local").write_text(
+        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'away'}\n"
+    )
+    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
+    digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
+    object_path(workspace.root / ".dvc" / "cache", digest).unlink()
+    git.add_worktree(workspace.root, folder, commit)
+
+    with pytest.raises(NotFetchedError, match=r"^data/raw could not be fetched from the DVC remote"):
+        lay(workspace, folder)
+
+
+@pytest.mark.parametrize("left", [b"", b"[{", b'[{"md5": 1}]'])
+def test_an_altered_listing_of_inputs_is_an_error_of_those(workspace: WorkspacePaths, left: bytes) -> None:
+    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
+    (noted,) = dvc.named_in_folder(run_directory, ["data/raw.dvc"])
+    listing = object_path(workspace.root / ".dvc" / "cache", noted)
+    listing.chmod(0o600)
+    listing.write_bytes(left)
+    git.add_worktree(workspace.root, folder, commit)
+
+    with pytest.raises(RetrimError, match="dvc pull"):
+        fetch_inputs(workspace, folder)
 
 
 def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: WorkspacePaths, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How far a rebuilt model's predictions lie from those of the recorded one."""
+"""What a rebuild says of inputs that are away, and how far its predictions lie from those of the recorded model."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,9 +6,25 @@ from typing import Any
 
 import pytest
 
+from retrim.adapters import dvc
+from retrim.adapters.dvc import NotFetchedError
 from retrim.retraining import reproduce
 from retrim.training.bundle import load_predictor
 from tests.builders.run_directory import make_run_directory, stream
+
+
+@pytest.mark.parametrize("error", [NotFetchedError("away"), dvc.StageHungError("train", "", "")])
+def test_what_could_not_be_compared_is_no_difference(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def lay(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(reproduce, "limits_of_rebuild", lambda *_, **__: None)
+    monkeypatch.setattr(dvc, "stages", lambda _: [])
+    monkeypatch.setattr(dvc, "lay_inputs", lay)
+    given: Any = SimpleNamespace(paths=None, version=1, made_from=SimpleNamespace(mode="search"))
+
+    with pytest.raises(type(error)):
+        reproduce._rebuild(given, given, Path(), prove=False, gently=False, say=str)
 
 
 def test_what_was_fitted_once_more_is_compared_on_the_rows_that_judged(

@@ -196,6 +196,10 @@ class StageFailedError(RetrimError):
         self.exit_code = int(said[-1]) if said and said[-1] in ("1", "2") else RetrimError.exit_code
 
 
+class NotFetchedError(RetrimError):
+    """Inputs that the workspace's cache lacks did not come from the DVC remote: whether they differ is not known."""
+
+
 class DvcSession:
     """A DVC process in a run directory, in a process group of its own that ends with the session.
 
@@ -641,7 +645,8 @@ def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[s
         notes: What to lay, by its `.dvc` files; None: all that DVC notes there.
 
     Raises:
-        RetrimError: They are in neither.
+        NotFetchedError: The cache lacks some, and the remote did not give them.
+        RetrimError: They are not what was recorded, or the cache lacks some and there is no remote.
     """
     share_cache(workspace, run_directory)
     notes = noted(run_directory) if notes is None else notes
@@ -650,7 +655,7 @@ def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[s
     except RetrimError:
         if not has_remote(run_directory):
             raise
-        run_dvc(run_directory, "pull", *notes)
+        _pull(run_directory, notes, _lost(cache_folder(workspace.root), run_directory, notes))
 
 
 def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
@@ -659,7 +664,8 @@ def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
     Hashes are checked on the way. What the workspace's cache has but altered is an error, whatever the remote has.
 
     Raises:
-        RetrimError: They are in neither, or are not what was recorded.
+        NotFetchedError: The cache lacks some, and the remote did not give them.
+        RetrimError: They are not what was recorded, or the cache lacks some and there is no remote.
     """
     from dvc.config import Config
 
@@ -674,9 +680,24 @@ def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
         )
         config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(cache, Path.cwd()), "verify": True}
     notes = noted(run_directory)
-    lost = not all(_has(cache, run_directory / note) for note in notes)
-    remote = [] if lost and has_remote(run_directory) else ["-r", "retrim-cache"]
-    run_dvc(run_directory, "pull", *remote, *notes)
+    lost = _lost(cache, run_directory, notes)
+    if lost and has_remote(run_directory):
+        _pull(run_directory, notes, lost)
+    else:
+        run_dvc(run_directory, "pull", "-r", "retrim-cache", *notes)
+
+
+def _pull(run_directory: Path, notes: Sequence[str], lost: Sequence[str]) -> None:
+    """Lays inputs out from the remote; DVC says of some that are away that they are missing."""
+    try:
+        run_dvc(run_directory, "pull", *notes)
+    except RetrimError as error:
+        if not lost:
+            raise
+        raise NotFetchedError(
+            f"{', '.join(lost)} could not be fetched from the DVC remote, and the cache does not have all of it, so "
+            f"nothing was compared; check the remote and your access to it, then try again: {error}"
+        ) from error
 
 
 def noted(run_directory: Path) -> list[str]:
@@ -684,10 +705,20 @@ def noted(run_directory: Path) -> list[str]:
     return [note for note in (*INPUTS, NOTE) if (run_directory / note).exists()]
 
 
+def _lost(cache: Path, run_directory: Path, notes: Sequence[str]) -> list[str]:
+    """The inputs of which a cache lacks a file."""
+    return [note.removesuffix(".dvc") for note in notes if not _has(cache, run_directory / note)]
+
+
 def _has(cache: Path, note: Path) -> bool:
     """Whether a cache has every file of the folder that a `.dvc` file notes, whatever is in it."""
     listing = object_path(cache, from_record(LockedStage, load_yaml(note.read_text(encoding="utf-8"))).outs[0].md5)
-    return listing.exists() and all(object_path(cache, each.md5).exists() for each in _listed(listing))
+    if not listing.exists():
+        return False
+    try:
+        return all(object_path(cache, each.md5).exists() for each in _listed(listing))
+    except (ValueError, RetrimError):  # the listing was altered
+        return True
 
 
 def _hashes(paths: Iterable[LockedPath]) -> dict[str, str]:

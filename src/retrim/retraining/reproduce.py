@@ -17,7 +17,7 @@ from pydantic import JsonValue
 import retrim
 from retrim.adapters import dvc, environment, git
 from retrim.adapters.database import iso
-from retrim.adapters.dvc import StageFailedError, end_survivors
+from retrim.adapters.dvc import NotFetchedError, StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import read_attestation
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
@@ -118,6 +118,7 @@ def rebuilding(workspace: Workspace, version: int, *, prove: bool, gently: bool,
         BadInputError: There is no such version, or this is another Python.
         RefusedError: The recorded commit is gone, another process rebuilds this version just now, or the packages of a
             proof's environment are not those of the lock.
+        NotFetchedError: An input is not in the cache, and the DVC remote did not give it.
     """
     row = version_row(workspace, version)
     with _run_directory_of(workspace, row, git.clone_commit if prove else git.add_worktree) as folder:
@@ -262,7 +263,7 @@ def _rebuild(
         dvc.lay_code(folder)
         shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
         printed = dvc.reproduce_all(folder, python=python, limits=limits, gently=gently, say=say)
-    except StageHungError:
+    except (StageHungError, NotFetchedError):
         raise
     except StageFailedError as error:
         return gave(False, [f"it cannot be rebuilt: {error}"], dvc.executed(str(error)))
