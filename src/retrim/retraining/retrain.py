@@ -60,7 +60,7 @@ from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import SplitRecord, model_digest, needs_of
 from retrim.training.estimators import MODELS
 from retrim.training.mode import FINAL, Mode
-from retrim.training.tuning import Trial
+from retrim.training.tuning import Trial, read_trials
 
 
 def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:
@@ -382,10 +382,7 @@ def watching_trials(workspace: Workspace, parent: str, stage: str) -> Iterator[C
 
 def _read(workspace: Workspace, name: str) -> list[Trial]:
     log = workspace.paths.trials / name
-    if not log.exists():
-        return []
-    whole = [line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    return [from_record(Trial, json.loads(line)) for line in whole]
+    return read_trials(log.read_bytes()) if log.exists() else []
 
 
 ACTS = ("retrain", "restore", "rollback")

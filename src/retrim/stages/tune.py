@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters.dask_cluster import Cluster, opened_cluster
-from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import WHOLE_CELLS, FeatureView, Matrix
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import (
@@ -36,7 +36,7 @@ from retrim.training.estimators import MODELS, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
 from retrim.training.recipe import Recipe, TrainParams, WindowKind, window_of
-from retrim.training.tuning import Score, Trial, TuneParams, best, importance, search
+from retrim.training.tuning import Score, Trial, TuneParams, best, importance, read_trials, search
 
 
 def run(
@@ -87,7 +87,7 @@ def run(
             tune,
             trials=wanted,
             first=_first(champion, train) if mode == "warm" else None,
-            done=_read_log(log),
+            done=read_trials(log.read_bytes()) if log.exists() else [],
             workers=at_once if cluster is None else tune.batch,  # then threads that wait
             told=told,
         )
@@ -293,20 +293,6 @@ def _fingerprint(
             while part := file.read(READ_AT_ONCE):
                 digest.update(part)
     return digest.hexdigest()[:32]
-
-
-def _read_log(log: Path) -> list[Trial]:
-    """Trials of an earlier run. A line that a kill tore is passed over: the run after it wrote that trial anew."""
-    found: list[Trial] = []
-    if log.exists():
-        for line in log.read_bytes().splitlines():
-            try:
-                trial = from_record(Trial, json.loads(line))
-            except (ValueError, RetrimError):
-                continue
-            if trial.number == len(found):
-                found.append(trial)
-    return found
 
 
 def _append(log: Path, batch: Sequence[Trial]) -> None:

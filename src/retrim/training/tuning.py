@@ -4,6 +4,7 @@ Each batch builds the study anew from the trials already told and seeds the samp
 that goes on from a log therefore walks the very path of a run that was never stopped, and workers change nothing.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from retrim.errors import BadInputError, UnknownNameError
-from retrim.stats.codec import written
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.stats.codec import from_record, written
 from retrim.stats.plugins import FOLLOWS, PluginRegistry, Seed, SettingsForm, SettingsSection
 from retrim.training.estimators import Hyperparameters
 
@@ -192,6 +193,19 @@ class Trial:
     @written
     def loss(self) -> float:
         return self.score.loss
+
+
+def read_trials(log: bytes) -> list[Trial]:
+    """The trials of a log. A line that a kill tore is passed over: the run after it wrote that trial anew."""
+    found: list[Trial] = []
+    for line in log.splitlines():
+        try:
+            trial = from_record(Trial, json.loads(line))
+        except (ValueError, RetrimError):
+            continue
+        if trial.number == len(found):
+            found.append(trial)
+    return found
 
 
 def search(
