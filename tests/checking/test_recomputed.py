@@ -11,6 +11,7 @@ import pytest
 from retrim.checking import score as score_module
 from retrim.checking.score import recompute, recompute_daily, score
 from retrim.files import folder_digest
+from retrim.landing.quarantine import Quarantine, QuarantinedBatch
 from retrim.lineage import prediction_log
 from retrim.lineage.prediction_log import SCHEMA, SERVED
 from retrim.lineage.workspace import Workspace
@@ -132,6 +133,36 @@ def test_there_is_one_sample_a_day(made: Desk, tmp_path: Path) -> None:
     samples = [recompute_daily(desk.workspace, now=desk.day(day)) for day in (13, 13.5, 14)]
 
     assert [sample is None for sample in samples] == [False, True, False]
+
+
+def test_a_batch_that_was_released_since_is_no_past_of_a_prediction(tmp_path: Path) -> None:
+    features = [{"of": "level", "lag": 1}, {"of": "level", "over": "6h", "stat": "mean"}]
+    desk = make_desk(tmp_path / "workspace", data={"history": {"features": features}})
+    desk.land(desk.rows(0, 10), 10)
+    desk.make_version(10)
+    desk.land(desk.rows(10.5, 12), 12)
+    score(desk.workspace, now=desk.day(12))
+    desk.land(desk.rows(10, 10.5).assign(level=99.0), 11)
+    (late,) = (file for file in desk.workspace.landing.batches() if file.arrived == desk.day(11))
+    held = QuarantinedBatch(
+        digest=late.digest,
+        kind="rows",
+        correction=False,
+        file="late.csv",
+        size=1,
+        arrived=late.arrived,
+        state="held",
+        by="",
+        reason="",
+        closed=None,
+        faults=(),
+    )
+    quarantine = Quarantine(desk.workspace.paths.quarantine)
+    quarantine.put(held, b"1")
+    quarantine.close(held, state="released", by="a test", reason="true", now=desk.day(13))
+    sample = recompute(desk.workspace, seed=1)
+
+    assert (sample.rows, sample.differing) == (84, ())
 
 
 def test_without_predictions_nothing_is_made_again(tmp_path: Path) -> None:

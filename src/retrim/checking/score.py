@@ -19,6 +19,7 @@ from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import AsOfTable, left_out_since, read_as_of
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.prediction_log import SCHEMA, SERVED, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, interval_width, load_champion, load_stored_version
@@ -258,7 +259,7 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
     same = same[same["batch"] != SERVED]
     places = np.sort(np.random.default_rng(seed).permutation(len(same))[:most])
     kept = same.iloc[places]
-    table = read_as_of(workspace, as_of=at)
+    table = read_as_of(workspace, as_of=at, without=_closed_since(workspace, at))
     start, end = span_of(kept["event_time"])
     near = table.only(table.times["_event"].between(start, end) & table.times["_key"].isin(kept["key"]))
     if not len(near):  # dated anew since, or left out by newer settings
@@ -269,3 +270,9 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
     stored, said = stored_values(kept, predictor.view), predictor.predict(rows)
     agrees = (stored == said).reshape(len(rows), -1).all(axis=1)
     return RecomputedSample(version, at, len(rows), tuple(rows["_key"][~agrees]))
+
+
+def _closed_since(workspace: Workspace, moment: pd.Timestamp) -> frozenset[str]:
+    """Batches that a person released after a moment: each landed with the arrival of when it first came."""
+    entries = Quarantine(workspace.paths.quarantine).entries()
+    return frozenset(entry.batch for entry in entries if entry.closed is not None and entry.closed > moment)

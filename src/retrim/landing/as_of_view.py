@@ -118,7 +118,9 @@ class AsOfTable:
         return self.landed.beside(self.times.assign(**{ROW: self.numbers}), columns, coded=coded)
 
 
-def read_as_of(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) -> AsOfTable:
+def read_as_of(
+    workspace: Workspace, *others: Workspace, as_of: pd.Timestamp, without: Collection[str] = ()
+) -> AsOfTable:
     """What had landed by `as_of`, a row a key.
 
     Beside the features that params.yaml declares now stand those that versions were made with: one that was made
@@ -128,6 +130,7 @@ def read_as_of(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) ->
         workspace: The workspace.
         others: Houses of the same table whose versions are asked too, as those of a replay.
         as_of: The moment.
+        without: Batches that are passed over.
 
     Raises:
         BadInputError: No rows had landed by then, or a file is damaged.
@@ -138,7 +141,8 @@ def read_as_of(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) ->
     needs: dict[str, ColumnType] = {}
     for row in versions:
         needs |= row.made_from.needs
-    return _known(workspace, workspace.params.data, histories, needs, as_of=as_of)
+    batches = {file.batch for file in workspace.landing.batches(as_of)} - set(without) if without else None
+    return _known(workspace, workspace.params.data, histories, needs, as_of=as_of, batches=batches)
 
 
 def known_of(workspace: Workspace, data: DataParams, batches: Collection[str], *, as_of: pd.Timestamp) -> AsOfTable:
