@@ -149,6 +149,12 @@ class TestASnapshot:
         with pytest.raises(RefusedError, match=f"untracked file {name} looks like a secret"):
             snapshot(repository, max_file_mb=1)
 
+    def test_refuses_a_secret_whose_name_begins_with_a_space(self, repository: Path) -> None:
+        (repository / " a.pem").write_text("x")
+
+        with pytest.raises(RefusedError, match=r"untracked file  a\.pem looks like a secret"):
+            snapshot(repository, max_file_mb=1)
+
     def test_refuses_a_staged_secret_that_no_commit_holds(self, repository: Path) -> None:
         (repository / "deploy.pem").write_text("")
         git(repository, "add", "deploy.pem")

@@ -67,7 +67,7 @@ def git(
     if done.returncode:
         said = arguments[len(IDENTITY) :] if arguments[: len(IDENTITY)] == IDENTITY else arguments
         raise RetrimError(f"git {' '.join(said[:3])} failed in {folder}: {done.stderr.strip()}")
-    return done.stdout.strip()
+    return done.stdout.strip("\n")  # a name may begin with a space
 
 
 def require_repository(root: Path) -> None:
