@@ -11,6 +11,7 @@ from retrim.adapters.git import (
     add_worktree,
     clear_tag_locks,
     commit_files,
+    file_at,
     find_tag,
     git,
     remove_worktree,
@@ -302,3 +303,11 @@ def test_a_file_whose_name_is_not_utf8_is_taken_along(repository: Path) -> None:
     taken = snapshot(repository, max_file_mb=1)
 
     assert name in taken.untracked
+
+
+def test_a_file_of_a_commit_is_that_of_this_repository_in_a_hook_of_another(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another" / ".git"))
+
+    assert file_at(repository, "HEAD", "a.txt") == b"committed\n"

@@ -47,8 +47,7 @@ def git(
     Raises:
         RetrimError: It failed; the message is git's own.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= extra
+    environment = _environment() | extra
     if index is not None:
         environment["GIT_INDEX_FILE"] = str(index)
     command = ["git", *NO_HOOKS, *arguments]
@@ -68,6 +67,11 @@ def git(
         said = arguments[len(IDENTITY) :] if arguments[: len(IDENTITY)] == IDENTITY else arguments
         raise RetrimError(f"git {' '.join(said[:3])} failed in {folder}: {done.stderr.strip()}")
     return done.stdout.strip("\n")  # a name may begin with a space
+
+
+def _environment() -> dict[str, str]:
+    """The inherited environment without what names another repository, as git sets it for its hooks."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
 
 def require_repository(root: Path) -> None:
@@ -299,7 +303,7 @@ def file_at(root: Path, commit: str, name: str) -> bytes:
         RetrimError: The commit does not have it.
     """
     command = ["git", *NO_HOOKS, "cat-file", "blob", f"{commit}:{name}"]
-    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=root, env=_environment(), capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise RetrimError(
