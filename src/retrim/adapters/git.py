@@ -47,7 +47,7 @@ def git(
     Raises:
         RetrimError: It failed; the message is git's own.
     """
-    environment = _environment() | extra
+    environment = {**_environment(), **extra}
     if index is not None:
         environment["GIT_INDEX_FILE"] = str(index)
     command = ["git", *NO_HOOKS, *arguments]
