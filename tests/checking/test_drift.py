@@ -128,6 +128,18 @@ def test_a_label_enters_the_drift_of_the_target_once(make: Make) -> None:
     assert rows == [48, 48, 24]
 
 
+def test_rows_of_half_a_day_wait_for_the_other_half(make: Make) -> None:
+    desk = make(changes={"drift": {"min_rows": 5}})
+    found = []
+    for day in (10.5, 11.0, 11.5):
+        desk.land(desk.rows(day - 0.5, day), day)
+        found.append(desk.check(day).record["findings"])
+    first, whole, last = ([finding["current"]["rows"] for finding in each] for each in found)
+
+    assert first == last == []
+    assert set(whole) == {24}
+
+
 def test_what_the_model_leans_on_comes_first(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)

@@ -23,7 +23,7 @@ from retrim.drift.performance import (
     estimate_loss,
     quality,
 )
-from retrim.drift.profile import TARGET
+from retrim.drift.profile import TARGET, Profile
 from retrim.drift.reference import Reference
 from retrim.files import count_cores
 from retrim.landing.as_of_view import AsOfTable
@@ -65,8 +65,8 @@ class DriftLook:
 def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts: RowCounts) -> DriftLook:
     """Findings on rows that no check has looked at; the reference is read from the champion's bundle alone.
 
-    Features and predictions are looked at when rows come, the target when its labels have matured. With
-    too few of either nothing is said of them, and they are looked at with the next ones.
+    Features and predictions are looked at when rows come, the target when its labels have matured. With too few of
+    either, or of too short a time, nothing is said of them, and they are looked at with the next ones.
 
     Args:
         workspace: The workspace.
@@ -82,7 +82,7 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
         )
         return DriftLook([], {}, text)
     untested = counts.waiting("tested")[table.places]
-    newest = predictor.view.seen(table.only(untested).read())
+    newest = _enough_time(kept.rows, predictor.view.seen(table.only(untested).read()))
     importances = importances_of(predictor) if len(newest) >= workspace.params.drift.min_rows else {}
     drift, asked = workspace.params.drift, asked_of(workspace, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked.rows)
@@ -93,11 +93,21 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
         came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked.scores)
     matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()
     ripe = table.only(matured).read([predictor.view.target])
-    labels = ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]})
+    labels = _enough_time(kept.rows, ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]}))
     of_target = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked.target)
     taken: dict[Kind, np.ndarray] = {"tested": untested} if came else {}
     taken |= {"target": matured} if of_target else {}
     return DriftLook(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
+
+
+COVERED = 0.8  # of a day, or of what a block of the reference covers where that is less
+
+
+def _enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, or none while they cover too little time: nights alone differ from a reference of whole days."""
+    blocks = reference.blocks["last"] - reference.blocks["first"]
+    needed = COVERED * min(blocks.median(), pd.Timedelta("1D"))
+    return rows if rows["_event"].max() - rows["_event"].min() >= needed else rows.iloc[:0]
 
 
 class AlarmRequests(NamedTuple):
