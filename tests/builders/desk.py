@@ -24,6 +24,7 @@ from retrim.checking.check import check
 from retrim.checking.history import used_rows
 from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import RunDetail, VersionRow, columns_of
+from retrim.errors import RetrimError
 from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
@@ -96,6 +97,8 @@ class Shelf:
         }
 
     def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
+        if not (self.folders[version] / "verdict").is_dir():
+            raise RetrimError(f"the bundle of version {version} is incomplete")
         return self.folders[version]
 
 

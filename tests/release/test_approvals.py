@@ -1,5 +1,6 @@
 """A version that waits for a person: answered once, by name and with a reason, or refused by silence."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from retrim.checking.check import balance
 from retrim.checking.history import checks_of
 from retrim.cli.answers import find_versions
 from retrim.decision.rules import ApprovalParams
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import ask_for_run
 from retrim.release import approval as op
 from retrim.release import release
@@ -224,6 +225,17 @@ def test_an_approved_version_whose_bundle_was_altered_ends_refused(desk: Desk) -
         say(desk, approve)
 
     assert (run_state(desk, 2), live_version(desk)) == ("refused", 1)
+
+
+def test_a_version_whose_bundle_is_gone_still_waits_and_can_be_rejected(desk: Desk) -> None:
+    shutil.rmtree(desk.shelf.folders[2])
+    with pytest.raises(RetrimError, match="incomplete"):
+        say(desk, approve)
+    end_waiting(desk.workspace, now=desk.day(13))
+    state = run_state(desk, 2)
+    say(desk, reject)
+
+    assert (state, run_state(desk, 2)) == ("waiting", "refused")
 
 
 def test_a_version_that_does_not_wait_is_not_answered(desk: Desk) -> None:

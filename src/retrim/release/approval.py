@@ -133,8 +133,10 @@ def approve(workspace: Workspace, version: int, *, by: str, reason: str, now: pd
         BadInputError: There is no such version, or nobody or no reason is named.
         RefusedError: It does not wait, was answered otherwise, has expired, or cannot go live: the champion is
             another than the one it was judged against, a release check failed, its bundle was altered.
+        RetrimError: Its bundle is gone. It still waits.
     """
     run = _to_answer(workspace, version, "approved", by=by, reason=reason, now=now)
+    workspace.registry.bundle_folder(version)  # first: an answer that nothing can carry out holds up every check
     answer = _keep(workspace, version, "approved", by=by, reason=reason, now=now)
     _finish(workspace, run, answer, now=now)
     return answer
