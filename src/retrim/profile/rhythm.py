@@ -209,11 +209,15 @@ def _common(counts: "pd.Series[int]") -> bool:
 
 def _changes(zone: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[pd.Timestamp], list[pd.Timestamp]]:
     """Wall hours that a zone skipped, and those it had twice, between two wall times."""
-    hours = pd.date_range(first.floor("D"), last.ceil("D"), freq="h", tz="UTC")
-    walls = hours.tz_convert(zone).tz_localize(None)
-    before, steps = walls[:-1], (walls[1:] - walls[:-1]).to_numpy()
-    skipped = before[steps == np.timedelta64(2, "h")] + pd.Timedelta("1h")
-    return list(skipped), list(before[steps == np.timedelta64(0, "h")])
+    days = pd.date_range(first.floor("D"), last.ceil("D"), freq="D")
+    placed = days.tz_localize("UTC").tz_convert(zone).tz_localize(None).to_numpy()
+    changed = days[:-1].to_numpy()[np.diff(placed) != np.timedelta64(1, "D")]
+    # Hours of these days alone: one row of long ago would make them many.
+    hours = pd.DatetimeIndex((changed[:, None] + np.arange(25) * np.timedelta64(1, "h")).ravel(), tz="UTC")
+    walls = hours.tz_convert(zone).tz_localize(None).to_numpy().reshape(-1, 25)
+    before, steps = walls[:, :-1], np.diff(walls)
+    skipped = pd.DatetimeIndex(before[steps == np.timedelta64(2, "h")]) + pd.Timedelta("1h")
+    return list(skipped), list(pd.DatetimeIndex(before[steps == np.timedelta64(0, "h")]))
 
 
 def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> TableSeason | None:
