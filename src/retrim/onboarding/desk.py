@@ -19,6 +19,7 @@ import pyarrow as pa
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.lineage.workspace import clock
 from retrim.profile.columns_of_raw import (
+    OTHER,
     Aim,
     ColumnPlan,
     NumberSpelling,
@@ -575,7 +576,7 @@ def choose_aim(desk: TablePlan) -> Aim:
     wishes, name = desk.wishes, desk.wishes.target
     look = desk.looks[name]
     if look.stored == "other":
-        raise BadInputError(f"the target {name!r} contains lists, records or bytes; choose a column of numbers or text")
+        raise BadInputError(f"the target {name!r} contains {OTHER}; choose a column of numbers or text")
     kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling.of(name))
     made = aim_of(look, kind, words, numbers, wishes.task)
     if isinstance(made, str):

@@ -192,6 +192,8 @@ def missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling, target: 
     return tuple(sorted(found.keys() - classes))
 
 
+OTHER = "lists, records, bytes, durations or times of day"
+"""What is neither text, number nor time, in words."""
 BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"})
 ID_NAME = re.compile(
     r"(^|[ " r"_-])(id|uuid|guid|key|code|no|nr|number|zip|postcode|plz|sku|isbn|ean|index|serial)$|^(id|zip)[ _-]",
@@ -269,8 +271,8 @@ def _kind(look: RawColumn, spelling: NumberSpelling, notes: list[TableNote], *, 
         notes.append(TableNote("name", name, seen, "left out; to use it, rename it in the file", "warn"))
         return _Kind("category", skip=True)
     if look.stored == "other":
-        done = "left out; put its parts into separate columns"
-        notes.append(TableNote("nested", name, "contains lists, records or bytes", done, "warn"))
+        done = "left out; write each of its values as a number or text, in a column of its own"
+        notes.append(TableNote("nested", name, f"contains {OTHER}", done, "warn"))
         return _Kind("category", skip=True)
     words = look.words[~look.words.index.isin(spelling.missing)] if look.stored == "text" else look.counts
     if not len(words):
