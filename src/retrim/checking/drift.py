@@ -105,8 +105,8 @@ COVERED = 0.8  # of a day, or of what a block of the reference covers where that
 
 def _enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows, or none while they cover too little time: nights alone differ from a reference of whole days."""
-    blocks = reference.blocks["last"] - reference.blocks["first"]
-    needed = COVERED * min(blocks.median(), pd.Timedelta("1D"))
+    covered = pd.Timedelta((reference.blocks["last"] - reference.blocks["first"]).median())
+    needed = COVERED * min(covered, pd.Timedelta("1D"))
     return rows if rows["_event"].max() - rows["_event"].min() >= needed else rows.iloc[:0]
 
 
