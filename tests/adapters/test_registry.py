@@ -84,7 +84,8 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
     split = {"rows": {"train": 200, "judge": 40}, "used_until": start, "judged_from": start, "judged_until": end}
     check = {"name": "baseline: last value", "passed": promote, "figure": 0.4, "threshold": 0.0, "text": "gain 40.0%"}
     verdict = {"winner": "all", "promote": promote, "reason": "gain 40.0%", "checks": [check], "rows": 40}
-    verdict |= {"losses": {"all": 1.5 + seed, "last_value": 2.5}, "metrics": {"all": {loss: 1.5, "r2": 0.9}}}
+    verdict["losses"] = {"all": 1.5 + seed, "last_value": 2.5}
+    verdict["metrics"] = {"all": {loss: 1.5, "r2": 0.9, "pinball@0.9": 0.3}}
     origins = [{"start": start, "end": end, "rows": 9, "losses": {"all": 2.0 - k}} for k in range(2)]
     fit = {"recipe": to_record(recipe), "rows": 200, "from": start, "until": end}
     fit["gains"] = dict(zip(view.features, [float(gain) for gain in model.gains()], strict=True))
@@ -269,6 +270,7 @@ class TestTheRun:
         named = ("judging_loss", "judging_loss/all", "judging_loss/last_value", "judged/r2", "gate/baseline_last_value")
 
         assert [metrics[name] for name in named] == [1.5, 1.5, 2.5, 0.9, 0.4]
+        assert metrics["judged/pinball_0.9"] == 0.3
 
     def test_has_the_backtest_with_a_step_an_origin(self, made) -> None:
         history = made.registry.client.get_metric_history(made.parent, "backtest_loss/all")

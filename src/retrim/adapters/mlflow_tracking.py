@@ -200,7 +200,8 @@ class Exhibits:
         verdict = self.verdict
         winner = verdict.winner
         points = [MetricPoint(f"judging_loss/{name}", loss, 0) for name, loss in verdict.losses.items()]
-        points += [MetricPoint(f"judged/{name}", value, 0) for name, value in verdict.metrics.get(winner, {}).items()]
+        measured = verdict.metrics.get(winner, {}).items()
+        points += [MetricPoint(f"judged/{_plain(name)}", value, 0) for name, value in measured]
         points += [MetricPoint(f"gate/{_plain(check.name)}", check.figure, 0) for check in verdict.checks]
         if winner in verdict.losses:
             points.append(MetricPoint("judging_loss", verdict.losses[winner], 0))
@@ -265,7 +266,7 @@ def predicted_of(judged: pd.DataFrame, model: str) -> np.ndarray:
 
 
 def _plain(name: str) -> str:
-    """The name of a check as MLflow takes it for a metric: a column of the table may be called anything."""
+    """A name as MLflow takes it: no `@` as in `pinball@0.9`, and a column of the table may be called anything."""
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
 
 
