@@ -426,6 +426,14 @@ def test_trials_of_an_earlier_attempt_with_other_figures_are_replaced(made) -> N
     assert [run.data.params["num_leaves"] for run in found] == ["7"]
 
 
+def test_a_hyperparameter_of_a_custom_model_may_have_any_name(made) -> None:
+    parent = made.registry.open_run("run-odd-names", "m", {})
+    made.registry.log_trials(parent, [Trial(0, {"learning rate %": 3}, (1.0,), (5,))], None)
+    (run,) = made.registry._search(f"tags.`mlflow.parentRunId` = '{parent}'")
+
+    assert run.data.params == {"learning_rate_": "3"}
+
+
 def test_a_refused_bundle_keeps_its_number_and_its_verdict(made) -> None:
     parent = made.registry.open_run("run-refused", "m", {})
     bundle = make_bundle(made.root / "refused", "regression", seed=1, promote=False)

@@ -174,7 +174,7 @@ class Exhibits:
     def parameters(self) -> dict[str, str]:
         """Hyperparameters under their own names; windows and rows; each setting under its section and name."""
         split, fit = self.split, self.fit
-        found = {name: str(value) for name, value in fit.recipe.hyperparameters.items()}
+        found = {_plain(name): str(value) for name, value in fit.recipe.hyperparameters.items()}
         for section, stated in (self.optional(SETTINGS) or {}).items():
             if isinstance(stated, dict):
                 found |= {f"{section}.{name}": _as_text(value) for name, value in stated.items()}
@@ -266,7 +266,7 @@ def predicted_of(judged: pd.DataFrame, model: str) -> np.ndarray:
 
 
 def _plain(name: str) -> str:
-    """A name as MLflow takes it: no `@` as in `pinball@0.9`, and a column of the table may be called anything."""
+    """A name as MLflow takes it: no `@` as in `pinball@0.9`; columns, and what a custom model asks, have any name."""
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
 
 
@@ -544,7 +544,7 @@ def artifact_folder(run: "Run") -> Path | None:
 
 
 def _shown(trial: Trial) -> tuple[dict[str, str], float]:
-    return {name: str(value) for name, value in trial.hyperparameters.items()}, trial.score.loss
+    return {_plain(name): str(value) for name, value in trial.hyperparameters.items()}, trial.score.loss
 
 
 def _short(value: str) -> str:
