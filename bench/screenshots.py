@@ -39,7 +39,7 @@ def main(root: Path, folder: Path) -> None:
         if size > MOST_BYTES:
             sys.exit(f"{file} has {size} bytes; at most {MOST_BYTES} are allowed")
 
-    app = page_app(partial(open_workspace, root), by="you", now=lambda: pd.Timestamp(last.as_of), links=())
+    app = page_app(partial(open_workspace, root), by="you", now=lambda: pd.Timestamp(last.as_of))
     with sync_playwright() as playwright, serving(app) as port:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
