@@ -9,7 +9,7 @@ from pydantic import Field
 
 from retrim.drift.cells import NumericCells
 from retrim.drift.profile import Profile
-from retrim.stats.plugins import PluginRegistry, Seed, SettingsSection
+from retrim.stats.plugins import PluginRegistry, Seed, SettingsSection, Several
 from retrim.training.recipe import in_parallel
 
 TOGETHER = "_together"  # what a finding of all features together is called
@@ -219,7 +219,14 @@ def distance(strayed: float, usual: np.ndarray) -> tuple[float, float | None]:
 
 @JOINT_TESTS.register("domain")
 def domain(
-    reference: CodedRows, current: CodedRows, *, rounds: int, leaves: int, folds: int, rows: int, seed: int
+    reference: CodedRows,
+    current: CodedRows,
+    *,
+    rounds: Several,
+    leaves: Several,
+    folds: Several,
+    rows: Several,
+    seed: int,
 ) -> JointDistance:
     """How well a classifier tells the current window from the reference on blocks of time it was not fitted on.
 
@@ -299,7 +306,7 @@ def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> Joint
 
 
 @JOINT_TESTS.register("energy")
-def energy(reference: CodedRows, current: CodedRows, *, rows: int, seed: int) -> JointDistance:
+def energy(reference: CodedRows, current: CodedRows, *, rows: Several, seed: int) -> JointDistance:
     """Energy distance between the windows, over all columns together, for windows too small to fit a classifier.
 
     Numbers count in standard deviations of the reference, two unlike categories as one standard deviation apart.

@@ -4,12 +4,13 @@ import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JOINT_TESTS, JointParams
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.errors import UnknownNameError
+from retrim.stats.codec import misfits
 from retrim.stats.plugins import FOLLOWS, PluginRegistry, SettingsSection
 
 Tests = dict[str, dict[str, int | float | str]]  # test -> its arguments
@@ -81,6 +82,9 @@ class DriftParams(SettingsSection):
                 raise ValueError(
                     f"tests.{name} has the arguments: {told}; it must have exactly these: {', '.join(wanted) or 'none'}"
                 )
+            for p in parameters:
+                if p.name in wanted:
+                    _check_argument(f"tests.{name}.{p.name}", given[p.name], p.annotation)
             threshold = given.get(THRESHOLD)
             if threshold is None:
                 raise ValueError(f"tests.{name} has no threshold; add tests.{name}.threshold, a bound on its effect")
@@ -98,6 +102,14 @@ class DriftParams(SettingsSection):
     def threshold_of(self, test: str) -> float:
         """The effect from which a test is over; of one that looks at predictions alone, the shipped one."""
         return float({**SHIPPED, **self.tests}[test][THRESHOLD])
+
+
+def _check_argument(name: str, value: float | str, annotation: Any) -> None:
+    try:
+        TypeAdapter(Any if annotation is inspect.Parameter.empty else annotation).validate_python(value, strict=True)
+    except ValidationError as error:
+        why = misfits(error)[0].msg.lower()
+        raise ValueError(f"{name} is {value!r}, but {why}; write a value that fits") from error
 
 
 def _arguments(given: Mapping[str, int | float | str]) -> dict[str, int | float | str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrim.drift.cells import Counts, NumericCells, merged, pair, shares, xlogy
-from retrim.stats.plugins import PluginRegistry
+from retrim.stats.plugins import PluginRegistry, Several
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def expected(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 @DRIFT_TESTS.register("psi", column="numeric", sees="shape")
-def psi(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
+def psi(reference: Counts, current: Counts, *, cells: Several) -> DriftResult:
     """Population stability index of `current` against `reference`.
 
     Cells are quantiles of the reference alone, so they stay put while the current window moves.
@@ -104,7 +104,7 @@ def psi(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
 
 
 @DRIFT_TESTS.register("js", column="numeric", sees="shape")
-def js(reference: Counts, current: Counts, *, cells: int) -> DriftResult:
+def js(reference: Counts, current: Counts, *, cells: Several) -> DriftResult:
     """Jensen-Shannon divergence, over the same cells as `psi` and a separate cell for missing values.
 
     Args:

@@ -157,6 +157,8 @@ FOLLOWS_SEED = object()
 Seed = Annotated[int, Field(ge=0), FOLLOWS_SEED]
 Span = Annotated[str, AfterValidator(check_span)]
 SomeSpan = Annotated[Span, AfterValidator(check_above_zero)]
+Several = Annotated[int, Field(ge=2)]
+"""An argument of a plug-in that counts what there have to be at least two of."""
 
 
 def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Sequence[str]] | None = None) -> str:
