@@ -20,6 +20,7 @@ from retrim.cli import mlflow_pages
 from retrim.cli.mlflow_pages import MOST_BYTES, MlflowPages
 from retrim.cli.page_server import MLFLOW_METHODS, places_app
 from retrim.files import WorkspacePaths
+from tests.builders.cured import Cure
 from tests.builders.served import serving
 from tests.builders.waiting import until
 from tests.builders.world import World, lay_world
@@ -137,6 +138,23 @@ def test_one_that_was_killed_is_started_again(worlds: list[World], begun: Callab
             time.sleep(0.5)
 
     assert ask(port, "/north/mlflow/health")[0] == HTTPStatus.OK
+
+
+@pytest.mark.cures("MLflow's pages of {} do not answer; to see why, run `retrim ui --port 0` there")
+def test_why_they_do_not_answer_can_be_seen(worlds: list[World], begun: Callable[[float], int], cure: Cure) -> None:
+    south, port = worlds[1], begun(LONG)
+    database = south.root / "var" / "mlflow.db"
+    database.unlink(missing_ok=True)
+    database.write_bytes(b"no database" * 1000)
+    status, said = ask(port, "/south/mlflow/health")
+    cure.is_asked(said.decode())
+    why = south.retrim("ui", "--port", "0", code=(1, 3))
+    database.unlink()
+    again, answered = ask(port, "/south/mlflow/health")
+    cure.is_done(answered.decode())
+
+    assert (status, again) == (HTTPStatus.BAD_GATEWAY, HTTPStatus.OK)
+    assert "file is not a database" in why.stdout + why.stderr
 
 
 def test_what_is_too_large_is_refused(begun: Callable[[float], int]) -> None:
