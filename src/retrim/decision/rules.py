@@ -313,7 +313,7 @@ class RuleResult:
 Rule = Callable[[Evidence, TriggerParams], RuleResult]
 
 # A rule is registered with two facts: `starts`, whether it can ask for a retraining at all; `repeats`, whether its
-# alarm can be up again right after a promotion although nothing new happened.
+# alarm can be up again right after a run although nothing new happened. One that cannot is let through the cooldown.
 RULES: PluginRegistry[Rule] = PluginRegistry("trigger rule")
 
 FAR = 1000  # checks: what takes longer is not worth a number
