@@ -1,6 +1,6 @@
 """MLflow's pages of many workspaces, each below an address of the page that lists them.
 
-Each takes a process of 200 MB. So it starts when somebody looks, and ends when nobody has looked for a while.
+Each takes a process of 230 MB. So it starts when somebody looks, and ends when nobody has looked for a while.
 """
 
 import base64
