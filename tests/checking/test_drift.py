@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.checking.drift import asked_of, find_drift, importances_of
+from retrim.checking.drift import _enough_time, asked_of, find_drift, importances_of
 from retrim.checking.history import row_counts
 from retrim.decision.policy_compare import WindowAlarms, count_windows
-from retrim.drift.profile import ProfileParams
+from retrim.drift.profile import Profile, ProfileParams
 from retrim.files import folder_digest
 from retrim.landing.as_of_view import read_as_of
 from retrim.reading.landed import read_landed
@@ -138,6 +138,21 @@ def test_rows_of_half_a_day_wait_for_the_other_half(make: Make) -> None:
 
     assert first == last == []
     assert set(whole) == {24}
+
+
+@pytest.mark.parametrize(
+    ("every", "block_days", "hours", "waits"),
+    [("1h", 1, 12, True), ("1h", 1, 23, False), ("1h", 2, 12, True), ("1D", 1, 0, False), ("1D", 4, 0, False)],
+)
+def test_rows_wait_for_as_much_of_a_day_as_the_reference_covers(
+    every: str, block_days: int, hours: int, *, waits: bool
+) -> None:
+    event = pd.Series(pd.date_range(START, START + pd.Timedelta("80D"), freq=every, inclusive="left"))
+    blocks = event.groupby((event - START) // pd.Timedelta(block_days, "D")).agg(first="min", last="max")
+    new = START + pd.Timedelta("80D") + pd.to_timedelta([0, hours], unit="h")
+    rows = _enough_time(Profile({}, blocks, pd.DataFrame()), pd.DataFrame({"_event": new}))
+
+    assert rows.empty == waits
 
 
 def test_what_the_model_leans_on_comes_first(make: Make) -> None:

@@ -100,14 +100,14 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
     return DriftLook(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
 
 
-COVERED = 0.8  # of a day, or of what a block of the reference covers where that is less
+COVERED = 0.8  # of the part of a day that the reference's blocks cover
 
 
 def _enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows, or none while they cover too little time: nights alone differ from a reference of whole days."""
-    covered = pd.Timedelta((reference.blocks["last"] - reference.blocks["first"]).median())
-    needed = COVERED * min(covered, pd.Timedelta("1D"))
-    return rows if rows["_event"].max() - rows["_event"].min() >= needed else rows.iloc[:0]
+    spans = reference.blocks["last"] - reference.blocks["first"]
+    covered = pd.Timedelta((spans - spans.dt.floor("1D")).median())  # 0 of dates, in blocks of any number of days
+    return rows if rows["_event"].max() - rows["_event"].min() >= COVERED * covered else rows.iloc[:0]
 
 
 class AlarmRequests(NamedTuple):
