@@ -56,8 +56,6 @@ PLACED = (
     case("tests.{} has the arguments: {}; it must have exactly these: {}",
          {"drift.tests.ks": {"cells": 9, "threshold": 0.1}},
          {"drift.tests.ks": {"threshold": 0.1}}),
-    case("{} is {}, but {}; write a value that fits", {"drift.tests.psi": {"cells": 1, "threshold": 0.1}},
-         {"drift.tests.psi.cells": 10}),
     case("tests.{} has no threshold; add tests.{}.threshold, a bound on its effect", {"drift.tests.ks": {}},
          {"drift.tests.ks": {"threshold": 0.15}}),
     case("tests.{}.threshold is {}; write a number above 0", {"drift.tests.ks.threshold": 0.0},

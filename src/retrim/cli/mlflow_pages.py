@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -113,7 +112,7 @@ class MlflowPages:
             connection.close()
             return PlainTextResponse(
                 f"MLflow's pages of {root} do not answer; to see why, run `retrim ui --port 0` there",
-                HTTPStatus.BAD_GATEWAY,
+                502,
             )
         finally:
             self._give_back(pages)

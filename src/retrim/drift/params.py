@@ -1,17 +1,15 @@
 """The section `drift` of params.yaml: which tests look at the columns, and how far is far."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JOINT_TESTS, JointParams
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.errors import UnknownNameError
-from retrim.stats.codec import misfits
-from retrim.stats.plugins import FOLLOWS, PluginRegistry, SettingsSection
+from retrim.stats.plugins import FOLLOWS, PluginRegistry, SettingsSection, arguments_of, read_arguments
 
 Tests = dict[str, dict[str, int | float | str]]  # test -> its arguments
 THRESHOLD = "threshold"
@@ -75,16 +73,14 @@ class DriftParams(SettingsSection):
                 known = [entry.name for each in tables for entry in each]
                 unknown = UnknownNameError("drift test", name, known)
                 raise ValueError(str(unknown))
-            parameters = inspect.signature(table[name]).parameters.values()
-            wanted = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"seed"})
+            kinds = {each: kind for each, kind in arguments_of(table[name]).items() if each != "seed"}
+            wanted = sorted(kinds)
             if sorted(_arguments(given)) != wanted:
                 told = ", ".join(sorted(_arguments(given))) or "none"
                 raise ValueError(
                     f"tests.{name} has the arguments: {told}; it must have exactly these: {', '.join(wanted) or 'none'}"
                 )
-            for p in parameters:
-                if p.name in wanted:
-                    _check_argument(f"tests.{name}.{p.name}", given[p.name], p.annotation)
+            given.update(read_arguments(f"tests.{name}", kinds, given))
             threshold = given.get(THRESHOLD)
             if threshold is None:
                 raise ValueError(f"tests.{name} has no threshold; add tests.{name}.threshold, a bound on its effect")
@@ -102,14 +98,6 @@ class DriftParams(SettingsSection):
     def threshold_of(self, test: str) -> float:
         """The effect from which a test is over; of one that looks at predictions alone, the shipped one."""
         return float({**SHIPPED, **self.tests}[test][THRESHOLD])
-
-
-def _check_argument(name: str, value: float | str, annotation: Any) -> None:
-    try:
-        TypeAdapter(Any if annotation is inspect.Parameter.empty else annotation).validate_python(value, strict=True)
-    except ValidationError as error:
-        why = misfits(error)[0].msg.lower()
-        raise ValueError(f"{name} is {value!r}, but {why}; write a value that fits") from error
 
 
 def _arguments(given: Mapping[str, int | float | str]) -> dict[str, int | float | str]:

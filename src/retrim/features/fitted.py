@@ -5,27 +5,19 @@ The columns that steps see, and steps learned and applied in declared order, as 
 Preparing features: declared steps, learned on training rows, applied alike in training, batch and serving.
 """
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import (
-    Field,
-    JsonValue,
-    TypeAdapter,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, JsonValue, model_serializer, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.features.step import STEPS, Frame, Kind, PreprocessingStep, StepColumn, TrainingRows, held
+from retrim.features.step import STEPS, Frame, Kind, StepColumn, TrainingRows, held
 from retrim.stats.codec import as_numbers, from_record, to_record
-from retrim.stats.plugins import Plugin, SettingsSection, explain
+from retrim.stats.plugins import SettingsSection, arguments_of, read_arguments
 from retrim.table.data import ColumnType, DataParams
 
 OWN = ("step", "columns")
@@ -69,17 +61,11 @@ class StepParams(SettingsSection):
                     if twice
                     else "columns: the list is empty; list at least one column, or write all"
                 )
-        taken = arguments_of(entry)
+        taken = arguments_of(entry.value.learn)
         if sorted(taken) != sorted(self.arguments):
             given = ", ".join(sorted(self.arguments)) or "none"
             raise ValueError(f"{self.step} has the arguments: {given}; set exactly these: {', '.join(taken) or 'none'}")
-        for name, kind in taken.items():
-            try:
-                self.arguments[name] = TypeAdapter(kind).dump_python(
-                    TypeAdapter(kind).validate_python(self.arguments[name]), mode="json"
-                )
-            except ValidationError as error:
-                raise ValueError(f"{self.step}.{name}: {explain(error)}") from error
+        self.arguments.update(read_arguments(self.step, taken, self.arguments))
         return self
 
 
@@ -89,13 +75,6 @@ class PrepareParams(SettingsSection):
     steps: tuple[StepParams, ...] = Field(
         default=(), description="preprocessing steps, in order; if empty, the model gets the features unchanged"
     )
-
-
-def arguments_of(entry: Plugin[PreprocessingStep[Any]]) -> dict[str, type]:
-    """The arguments that a step takes, and their types."""
-    hints = get_type_hints(entry.value.learn, include_extras=True)
-    parameters = inspect.signature(entry.value.learn).parameters.values()
-    return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
 def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:

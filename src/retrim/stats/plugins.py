@@ -5,12 +5,13 @@ The keys that are nearest to one that is not there, so that an error can name th
 The base of every section of params.yaml: frozen and closed.
 """
 
+import inspect
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 import pandas as pd
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     model_serializer,
 )
@@ -178,6 +180,34 @@ def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Se
             said += f"; did you mean {near[0]}?" if near else ""
         found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
     return "; ".join(found)
+
+
+def arguments_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword arguments that a plug-in takes from params.yaml, and their types."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def read_arguments(name: str, kinds: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a plug-in as its types read them.
+
+    Args:
+        name: Of the plug-in, as errors say it.
+        kinds: The types, by argument.
+        given: What params.yaml says of each of them.
+
+    Raises:
+        ValueError: A value is not of its type, or beyond its bounds.
+    """
+    found = {}
+    for argument, kind in kinds.items():
+        try:
+            adapter = TypeAdapter(kind)
+            found[argument] = adapter.dump_python(adapter.validate_python(given[argument]), mode="json")
+        except ValidationError as error:
+            raise ValueError(f"{name}.{argument}: {explain(error)}") from error
+    return found
 
 
 @dataclass(frozen=True)
