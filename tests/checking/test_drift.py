@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.checking.drift import _enough_time, asked_of, find_drift, importances_of
+from retrim.checking.drift import asked_of, enough_time, find_drift, importances_of
 from retrim.checking.history import row_counts
 from retrim.decision.policy_compare import WindowAlarms, count_windows
 from retrim.drift.profile import Profile, ProfileParams
@@ -150,7 +150,7 @@ def test_rows_wait_for_as_much_of_a_day_as_the_reference_covers(
     event = pd.Series(pd.date_range(START, START + pd.Timedelta("80D"), freq=every, inclusive="left"))
     blocks = event.groupby((event - START) // pd.Timedelta(block_days, "D")).agg(first="min", last="max")
     new = START + pd.Timedelta("80D") + pd.to_timedelta([0, hours], unit="h")
-    rows = _enough_time(Profile({}, blocks, pd.DataFrame()), pd.DataFrame({"_event": new}))
+    rows = enough_time(Profile({}, blocks, pd.DataFrame()), pd.DataFrame({"_event": new}))
 
     assert rows.empty == waits
 

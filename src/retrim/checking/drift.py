@@ -82,7 +82,7 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
         )
         return DriftLook([], {}, text)
     untested = counts.waiting("tested")[table.places]
-    newest = _enough_time(kept.rows, predictor.view.seen(table.only(untested).read()))
+    newest = enough_time(kept.rows, predictor.view.seen(table.only(untested).read()))
     importances = importances_of(predictor) if len(newest) >= workspace.params.drift.min_rows else {}
     drift, asked = workspace.params.drift, asked_of(workspace, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked.rows)
@@ -93,17 +93,17 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
         came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked.scores)
     matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()
     ripe = table.only(matured).read([predictor.view.target])
-    labels = _enough_time(kept.rows, ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]}))
+    labels = enough_time(kept.rows, ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]}))
     of_target = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked.target)
     taken: dict[Kind, np.ndarray] = {"tested": untested} if came else {}
     taken |= {"target": matured} if of_target else {}
     return DriftLook(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
 
 
-COVERED = 0.8  # of the part of a day that the reference's blocks cover
+COVERED = 0.98  # of the part of a day that the reference's blocks cover: an hour less shows (`bench/part_days.py`)
 
 
-def _enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:
+def enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows, or none while they cover too little time: nights alone differ from a reference of whole days."""
     spans = reference.blocks["last"] - reference.blocks["first"]
     covered = pd.Timedelta((spans - spans.dt.floor("1D")).median())  # 0 of dates, in blocks of any number of days
