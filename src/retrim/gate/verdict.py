@@ -21,7 +21,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
 from retrim.training.bundle import BACKTEST, judged_in
-from retrim.training.recipe import StatedErrors
+from retrim.training.recipe import StatedErrors, on_all_rows
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class StatedInterval:
         if record.interval is None:
             return None
         residuals = record.interval.residuals
-        found = residuals.get(challenger) or residuals.get(challenger.replace("sliding", "all"))
+        found = residuals.get(challenger) or residuals.get(on_all_rows(challenger))
         return None if found is None else cls(record.interval.level, *found)
 
     @classmethod
