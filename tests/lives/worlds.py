@@ -61,12 +61,7 @@ def _features(generator: np.random.Generator, rows: int) -> dict[str, Any]:
 def _law(features: dict[str, Any], hour: np.ndarray) -> np.ndarray:
     season = 4 * np.sin(hour / 24 * 2 * np.pi)
     return np.asarray(
-        10
-        + 2.0 * features["km"]
-        + 3 * features["stops"]
-        + 0.3 * features["load"]
-        + EFFECT[features["city"]]
-        + season
+        10 + 2.0 * features["km"] + 3 * features["stops"] + 0.3 * features["load"] + EFFECT[features["city"]] + season
     )
 
 
@@ -116,9 +111,7 @@ def step(seed: int, checks: int, *, late_weeks: int = 0) -> World:
     """The law of the target changes with the batch of check 4, and multiplies the loss by 2 to 6."""
     factor = float(np.random.default_rng([seed, 5]).uniform(2, 6))
 
-    def change(
-        features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator
-    ) -> None:
+    def change(features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator) -> None:
         target += np.where(weeks >= 0, _amount(factor) * _other(features), 0.0)
 
     return _made("step", seed, checks, change, changed=4, factor=factor, late_weeks=late_weeks)
@@ -133,9 +126,7 @@ def slow(seed: int, checks: int) -> World:
     """The law of the target changes over ten weeks."""
     factor = float(np.random.default_rng([seed, 5]).uniform(2, 6))
 
-    def change(
-        features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator
-    ) -> None:
+    def change(features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator) -> None:
         target += np.clip(weeks / 10, 0.0, 1.0) * _amount(factor) * _other(features)
 
     return _made("slow", seed, checks, change, changed=4, factor=factor)
@@ -144,9 +135,7 @@ def slow(seed: int, checks: int) -> World:
 def unit(seed: int, checks: int) -> World:
     """From check 4 on, for four weeks, `km` comes in miles."""
 
-    def change(
-        features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator
-    ) -> None:
+    def change(features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator) -> None:
         features["km"] = np.where((weeks >= 0) & (weeks < 4), features["km"] * 0.6214, features["km"]).round(2)
 
     return _made("unit", seed, checks, change, changed=4, factor=2.5)
@@ -155,9 +144,7 @@ def unit(seed: int, checks: int) -> World:
 def shuffled(seed: int, checks: int) -> World:
     """From check 4 on, for six weeks, the labels of a week are those of other rows of that week."""
 
-    def change(
-        features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator
-    ) -> None:
+    def change(features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator) -> None:
         for week in range(6):
             rows = np.flatnonzero((weeks >= week) & (weeks < week + 1))
             target[rows] = target[generator.permutation(rows)]
@@ -168,9 +155,7 @@ def shuffled(seed: int, checks: int) -> World:
 def useless(seed: int, checks: int) -> World:
     """From check 4 on the features say nothing of the target, which keeps its distribution."""
 
-    def change(
-        features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator
-    ) -> None:
+    def change(features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator) -> None:
         rows = np.flatnonzero(weeks >= 0)
         target[rows] = target[generator.permutation(rows)]
 
@@ -185,9 +170,7 @@ def nothing(seed: int, checks: int) -> World:
 def season(seed: int, checks: int) -> World:
     """The target and two features rise and fall with the year, and the law stays."""
 
-    def change(
-        features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator
-    ) -> None:
+    def change(features: dict[str, Any], target: np.ndarray, weeks: np.ndarray, generator: np.random.Generator) -> None:
         wave = np.sin(np.arange(len(target)) / (52 * WEEK) * 2 * np.pi)
         before = 0.3 * features["load"]
         features["load"] = (features["load"] + 4 * wave).round(2)

@@ -105,14 +105,14 @@ def run_probe(
     if len(newest) < params.probe.min_rows:
         return None
     waiting, judged = apart_in_time(newest, rows=_judged_rows(workspace), least=params.probe.min_rows)
-    places = np.concatenate(judged_blocks(judged, blocks=params.probe.blocks))
-    past = past_of(mature.times["_event"], mature.times["_due"], int(judged[places].min()))
+    parts = judged_blocks(judged, blocks=params.probe.blocks)
+    past = past_of(mature.times["_event"], mature.times["_due"], max(int(judged[part[0]]) for part in parts))
     events = mature.times["_event"].iloc[past]
     is_new = (events > predictor.used_until).to_numpy() | ~counts.used[mature.places][past]
     if is_new.sum() < params.probe.min_rows:
         return None
     changed = change_of(watch, predictor)
-    judging, waited = (np.isin(np.arange(len(mature)), rows) for rows in (judged[places], waiting))
+    judging, waited = (np.isin(np.arange(len(mature)), rows) for rows in (judged[np.concatenate(parts)], waiting))
     champion, apart = (
         champions_losses(workspace, mature.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
     )

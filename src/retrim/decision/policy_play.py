@@ -664,7 +664,7 @@ def _look(
         walk.waits.append(window)
         if spaced is not None:
             walk.watch = walk.watch.after_rows(_signs(setting, walk.live, window, spaced))
-        has_new_rows = window - setting.delays.labels > walk.live.model
+        has_new_rows = _origins(setting, window).max() > matrix.origin(walk.live.model)
         if has_new_rows and (spaced is None or walk.watch.asks):
             reading = _probe(setting, walk, window)
             all_rows = float(matrix.share[walk.waits].sum())
@@ -749,10 +749,15 @@ def read(setting: Setting, live: LiveModel, window: int) -> ProbeResult:
 
 def probe_rows(setting: Setting, window: int) -> int:
     """Rows that the probe's fits of a window are made from, all training windows together."""
+    origins = _origins(setting, window).tolist()
+    return int(setting.matrix.fitted_rows[np.ix_(list(setting.kinds), origins)].sum())
+
+
+def _origins(setting: Setting, window: int) -> np.ndarray:
+    """The blocks before which the refits of a probe are made, shape (blocks of the probe,)."""
     cut = setting.matrix.cut
     fits = np.arange(setting.blocks) * cut.blocks // setting.blocks
-    origins = np.maximum((window - setting.delays.labels) * cut.blocks + fits, 0)
-    return int(setting.matrix.fitted_rows[np.ix_(list(setting.kinds), origins.tolist())].sum())
+    return np.asarray(np.maximum((window - setting.delays.labels) * cut.blocks + fits, 0))
 
 
 def best_kind(setting: Setting, window: int) -> int:

@@ -272,7 +272,7 @@ def refit_losses(
     *,
     window: WindowKind,
     sliding_rows: int,
-    changed: pd.Timestamp | None,
+    changed: pd.Timestamp | None = None,
     cores: int,
     came: pd.Series | None = None,
 ) -> np.ndarray:
@@ -316,7 +316,7 @@ def fitted_rows(
     *,
     window: WindowKind,
     sliding_rows: int,
-    changed: pd.Timestamp | None,
+    changed: pd.Timestamp | None = None,
 ) -> list[np.ndarray]:
     """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past.
 
@@ -392,7 +392,7 @@ def chosen_losses(refits: Mapping[str, np.ndarray], *, block_rows: int) -> np.nd
     return losses
 
 
-SELDOM = 8  # checks with new rows of which one probes while nothing is up
+SELDOM = 8  # checks with new rows of which one probes while nothing is up: a gain that shows in no loss is found then
 
 
 @dataclass(frozen=True)
@@ -428,6 +428,7 @@ class ProbeWatch:
         gain: Gain that the newest probe measured, in mean loss; 0 before the first.
         is_gain_sure: Whether that gain exceeded its standard errors.
         checks: Checks that brought rows since the newest probe.
+        lived: Checks that brought rows before it, since the champion went live.
     """
 
     changed: Moment | None = None
@@ -438,6 +439,7 @@ class ProbeWatch:
     gain: float = 0.0
     is_gain_sure: bool = False
     checks: int = 0
+    lived: int = 0
 
     def after_rows(self, signs: Signs) -> "ProbeWatch":
         """The watch once a check has measured new rows."""
@@ -459,10 +461,16 @@ class ProbeWatch:
 
     @property
     def asks(self) -> bool:
-        """Whether this check probes: something is up that no refit has answered, a refit gains, or it is time."""
+        """Whether this check probes: something is up that no refit has answered, a refit gains, or it is time.
+
+        While nothing is up it is time at the second, fourth and eighth check of a champion, then at every eighth: a
+        champion that is new on a changed table gains soon from more rows.
+        """
         is_loss_open = self.is_high and self.answered_loss is None
         is_drift_open = self.is_drifting and not self.is_drift_answered
-        return is_loss_open or is_drift_open or (self.is_gain_sure and self.checks > 0) or self.checks >= SELDOM
+        is_gaining = self.is_gain_sure and self.checks > 0
+        is_time = self.checks >= min(SELDOM, max(self.lived, 1))
+        return is_loss_open or is_drift_open or is_gaining or is_time
 
     def after_probe(self, gain: float, *, is_sure: bool, loss: float, answers: bool) -> "ProbeWatch":
         """The watch after a probe whose refit had new rows.
@@ -481,6 +489,7 @@ class ProbeWatch:
             gain=gain,
             is_gain_sure=is_sure,
             checks=0,
+            lived=self.lived + self.checks,
         )
 
 
