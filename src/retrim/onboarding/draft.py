@@ -4,13 +4,14 @@ The section `data` first: key, calendar, how often a batch comes, when labels ar
 late.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from retrim.decision.accumulated_gain import YEAR_DAYS, GainParams, ModelWorth, describe_payback
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.onboarding.desk import (
     TIMES_AHEAD,
@@ -768,6 +769,7 @@ def draft(
             floors=floors_of(aim, season),
             looks_back=timed and not data.history.features,
         )
+        desk.notes += _cost_notes(worth, floors_of(aim, season), rhythm, loss=aim.loss)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
         every,
@@ -797,6 +799,24 @@ def draft(
         label_time=wishes.label_time or "",
         entity=_entity(desk, table),
     )
+
+
+def _cost_notes(worth: FirstFit | None, floors: Sequence[str], rhythm: Rhythm, *, loss: str) -> list[TableNote]:
+    """What the default retraining cost is for a first model, in words."""
+    if worth is None:
+        return []
+    first_loss, gain = float(worth.model.mean()), GainParams()
+    model = ModelWorth(first_loss, worth.naive_loss(floors), first_loss)
+    cost = gain.cost_in_loss(model)
+    payback = describe_payback(
+        cost,
+        model,
+        loss=loss,
+        worst_loss=None,
+        checks_of_year=pd.Timedelta(days=YEAR_DAYS) / pd.Timedelta(rhythm.batch_every),
+    )
+    seen = f"{loss} {cost:.3g} over one batch: {gain.cost:g} of what a first model is worth there, {model.worth:.3g}"
+    return [TableNote("cost", "", seen, f"a retraining {payback}; from money: retrim policy cost")]
 
 
 def _frame_to_land(

@@ -166,6 +166,10 @@ class FirstFit:
     gains: dict[str, float]
     bounds: dict[str, float]
 
+    def naive_loss(self, floors: Sequence[str]) -> float | None:
+        """Lowest mean loss of these naive baselines; None if none of them was fitted."""
+        return min((float(self.others[name].mean()) for name in floors if name in self.others), default=None)
+
     @property
     def useless(self) -> list[str]:
         """The simpler ones that the model does not certainly beat."""
