@@ -201,7 +201,8 @@ def retraining_cost_of(
             f"a retraining at {cost:.6g} {currency} costs as much as {priced.retraining_cost:.4g} in mean {loss} over "
             f"one usual check of {rows_per_check} rows at {per_row:.6g} {currency} a row; that is more than all loss "
             f"of a year, {priced.loss_of_year:.4g} ({priced.model.loss:.4g} when judged, in "
-            f"{priced.checks_of_year:.3g} checks), so nothing would ever be retrained; pass a lower --cost, or a higher --per-row"
+            f"{priced.checks_of_year:.3g} checks), so nothing would ever be retrained; pass a lower --cost, or a "
+            "higher --per-row"
         )
     return priced
 
