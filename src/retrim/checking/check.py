@@ -61,7 +61,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
 from retrim.release.approval import end_waiting
-from retrim.release.versions import Stored, find_live_version, load_champion
+from retrim.release.versions import Stored, find_live_version, load_champion, worth_of_live
 from retrim.stats.codec import Moment, from_record, to_record
 from retrim.table.data import overdue_labels
 from retrim.training.mode import FINAL
@@ -356,11 +356,9 @@ def _first_of_champion(past: Sequence[StoredCheck]) -> StoredCheck:
 
 
 def retraining_cost_now(workspace: Workspace) -> float:
-    """The retraining cost in units of the loss."""
-    versions = workspace.store.versions(workspace.model)
-    if not versions:
-        return workspace.params.gain.cost
-    return workspace.params.gain.cost_in_loss(versions[0].judged.loss)
+    """The retraining cost in mean loss times checks; without a version, `gain.cost` as it stands."""
+    model = worth_of_live(workspace)
+    return workspace.params.gain.cost if model is None else workspace.params.gain.cost_in_loss(model)
 
 
 def _deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: ProbeResult) -> AccumulatedGain:

@@ -226,6 +226,7 @@ def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
 def _show(looked: "InspectedTable") -> None:
     """What was seen, warnings first, and what was decided."""
     from retrim.cli import render
+    from retrim.profile.first_model import WORTH
     from retrim.table.fault import shown_name
 
     drafted = looked.drafted
@@ -239,7 +240,7 @@ def _show(looked: "InspectedTable") -> None:
         ("features", ", ".join(map(shown_name, data.features))),
     ]
     render.show_facts(facts)
-    for note in sorted(drafted.notes, key=lambda note: note.weight != "warn"):
+    for note in sorted(drafted.notes, key=lambda note: (note.about != WORTH, note.weight != "warn")):
         if note.about != "loss":
             sign = "! " if note.weight == "warn" else "  "
             render.OUT.print(render.harmless(f"{sign}{note}"), highlight=False, markup=False, soft_wrap=True)
