@@ -13,6 +13,7 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.checking.beside import look_at_canary
+from retrim.checking.comparison import compare_losses
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,
@@ -33,7 +34,7 @@ from retrim.checking.history import (
 from retrim.checking.mode import deposited, mode_now, read_totals
 from retrim.checking.previous_champions import checks_since_release, led_before, score_previous_champions
 from retrim.checking.probation import look_at_probation, rolled_back_instead
-from retrim.checking.probe import beside_judged, realise, tell_skew
+from retrim.checking.probe import beside_judged, judged_rows, realise, tell_skew
 from retrim.checking.score import score_table
 from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain
 from retrim.decision.alerts import AlertKind
@@ -206,7 +207,8 @@ def _with_champion(
     previous_champions = score_previous_champions(workspace, table, predictor, version, previous=previous)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
     look_at_canary(workspace, table, now=now)
-    band, changed = beside_judged(workspace, table, found, counts, seen.measured, rows=rows_held)
+    judged = judged_rows(workspace, table, found, counts)
+    band, changed = beside_judged(workspace, found, judged, seen.measured, rows=rows_held)
     taken = {**looked.taken, **seen.taken}
     for part in (seen, looked.with_losses(changed.shifted), guessed):
         record = part.put_into(record)
@@ -214,6 +216,7 @@ def _with_champion(
         record,
         champion=version,
         band=band,
+        comparison=compare_losses(workspace, table, found, judged, seen, guessed.estimate, past=past),
         slices=changed.slices[: SliceParams().kept],
         previous_champions=previous_champions,
         probation=probation,
