@@ -13,6 +13,7 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.checking.beside import look_at_canary
+from retrim.checking.comparison import compare_losses
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,
@@ -37,6 +38,7 @@ from retrim.checking.probe import (
     MeasuredRows,
     ProbeOutcome,
     beside_judged,
+    judged_rows,
     last_probed,
     measure_champion,
     preview_before,
@@ -45,10 +47,11 @@ from retrim.checking.probe import (
     watch_before,
 )
 from retrim.checking.score import score_table
-from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain, Band
+from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.history import CheckHistory, summarise_checks
+from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult, ProbeWatch, Signs
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
@@ -205,11 +208,13 @@ def _with_champion(
     previous_champions = score_previous_champions(workspace, table, predictor, version, previous=previous)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
     look_at_canary(workspace, table, now=now)
+    judged = judged_rows(workspace, table, found, counts)
     part = None if measured is None else measured.part
-    band, changed = beside_judged(workspace, table, found, counts, part, rows=rows_held)
+    band, changed = beside_judged(workspace, found, judged, part, rows=rows_held)
+    comparison = compare_losses(workspace, table, found, judged, measured, guessed.estimate, past=past)
     watch, probe = watch_before(previous, version), None
     if measured is not None:
-        watch = watch.after_rows(_signs(workspace, measured, band, looked.findings))
+        watch = watch.after_rows(_signs(measured, comparison, looked.findings))
     is_drifting, probed_at = any(each.over for each in looked.findings), last_probed(workspace, version, previous)
     if workspace.params.probe.is_asked(needed=watch.asks, drifted=is_drifting, waited=now - probed_at):
         cost = record.retraining_cost
@@ -240,6 +245,7 @@ def _with_champion(
         counted_until=probed_at,
         labels_until=pd.Timestamp(mature.times["_matured"].max()) if len(mature) else None,
         band=band,
+        comparison=comparison,
         slices=changed.slices[: SliceParams().kept],
         previous_champions=previous_champions,
         probation=probation,
@@ -251,15 +257,17 @@ def _with_champion(
     return record, taken
 
 
-def _signs(workspace: Workspace, measured: MeasuredRows, band: Band | None, findings: Sequence[DriftFinding]) -> Signs:
-    """What makes the check probe: the loss beside its band, and drift of the target and of the predictions."""
-    top = None if band is None else band.top(workspace.params.triggers.band)
+def _signs(measured: MeasuredRows, comparison: LossComparison | None, findings: Sequence[DriftFinding]) -> Signs:
+    """What makes the check probe: the loss beside expected and naive, and drift of the target and the predictions."""
+    expected = None if comparison is None else comparison.expected
+    is_high = comparison is not None and (bool(comparison.above_expected) or comparison.worse_than is not None)
+    ceiling = expected.high / expected.loss if expected is not None and expected.high and expected.loss > 0 else 1.0
     tested = [each for each in findings if each.column in (TARGET, SCORE, CONFIDENCE)]
     return Signs(
         start=measured.window.start,
-        loss=measured.loss,
-        is_high=top is not None and measured.loss > top,
-        ceiling=max(top / band.centre, 1.0) if band is not None and top is not None and band.centre > 0 else 1.0,
+        loss=measured.loss if comparison is None else comparison.loss,
+        is_high=is_high,
+        ceiling=max(ceiling, 1.0),
         is_drifting=any(each.over for each in tested) if tested else None,
     )
 

@@ -468,15 +468,14 @@ def _interval(workspace: Workspace, losses: np.ndarray) -> tuple[float, float]:
 
 
 def beside_judged(
-    workspace: Workspace, table: AsOfTable, found: Stored, counts: RowCounts, measured: SlicedRows | None, *, rows: int
+    workspace: Workspace, found: Stored, judged: SlicedRows, measured: SlicedRows | None, *, rows: int
 ) -> tuple[Band | None, LossChange]:
     """What the rows that judged the champion say of a loss on `rows` rows.
 
     Args:
         workspace: The workspace.
-        table: As of now.
         found: The champion.
-        counts: What checks have done with the rows so far.
+        judged: The rows that judged it, with its loss on each.
         measured: The rows that the loss was measured on; None where it is estimated, or there is none.
         rows: How many; 0 where there is no loss.
 
@@ -486,7 +485,7 @@ def beside_judged(
     """
     if not rows:
         return None, LossChange({}, ())
-    judged, judge = _judged_part(workspace, table, found, counts), workspace.params.judge
+    judge = workspace.params.judge
     band = reference_band(
         judged.losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=workspace.params.gate.seed
     )
@@ -496,7 +495,7 @@ def beside_judged(
     return band, loss_change(judged, measured, features, SliceParams(), block_rows=judge.block_rows)
 
 
-def _judged_part(workspace: Workspace, table: AsOfTable, found: Stored, counts: RowCounts) -> SlicedRows:
+def judged_rows(workspace: Workspace, table: AsOfTable, found: Stored, counts: RowCounts) -> SlicedRows:
     """The rows that judged the champion, as far as they are in the table, with its loss on each.
 
     Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, LifeTotals, MoneyParams
+from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.probation import ProbationCheck, ServedPredictions
 from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
@@ -94,6 +95,7 @@ class CheckRecord:
         loss: Mean loss on the measured rows.
         interval: 90% interval of that mean loss.
         served: Which versions made the predictions that were measured.
+        comparison: The loss beside its expected loss and the naive baselines on the same rows; None without a loss.
         estimate: Estimated loss of newer rows, whose labels are not known yet.
         scored: Earlier estimates whose labels have arrived.
         estimates: Accuracy of all estimates scored so far.
@@ -140,6 +142,7 @@ class CheckRecord:
     loss: float | None = None
     interval: tuple[float, float] | None = None
     served: ServedPredictions | None = None
+    comparison: LossComparison | None = None
     estimate: DatedEstimate | None = None
     scored: tuple[ScoredEstimate, ...] = ()
     estimates: EstimateQuality | None = None
@@ -207,6 +210,7 @@ class EarlierCheck:
 
     as_of: Moment
     champion: int | None = None
+    comparison: LossComparison | None = None
     estimate: DatedEstimate | None = None
     scored: tuple[ScoredEstimate, ...] = ()
     shown: ShownProbe | None = None

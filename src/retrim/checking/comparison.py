@@ -1,0 +1,124 @@
+"""The champion's loss on the rows of a check, beside its expected loss and the naive baselines on the same rows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from retrim.checking.probe import MeasuredRows
+from retrim.decision.check_record import StoredCheck
+from retrim.decision.loss_comparison import (
+    SPANS,
+    LossComparison,
+    RowLosses,
+    expect_estimated,
+    expect_loss,
+    find_worse_than,
+    naive_losses,
+)
+from retrim.drift.performance import DatedEstimate
+from retrim.drift.slices import SlicedRows
+from retrim.landing.as_of_view import AsOfTable
+from retrim.lineage.workspace import Workspace
+from retrim.release.versions import Stored
+from retrim.stats.metrics import row_losses
+from retrim.training.baseline import baselines_of
+
+STRAGGLERS = 0.05  # of a check's rows: so many may be older than the rows that the baselines are fitted before
+
+
+def compare_losses(
+    workspace: Workspace,
+    table: AsOfTable,
+    champion: Stored,
+    judged: SlicedRows,
+    measured: MeasuredRows | None,
+    estimate: DatedEstimate | None,
+    *,
+    past: Sequence[StoredCheck],
+) -> LossComparison | None:
+    """The comparison on the rows that this check measured; on those of the estimate while too few labels are known.
+
+    Args:
+        workspace: The workspace.
+        table: As of now.
+        champion: The live version.
+        judged: The rows that judged it, with its loss on each.
+        measured: The champion on the rows that this check measured; None if they are too few.
+        estimate: The estimated loss of newer rows; None if it cannot be said.
+        past: The checks before, oldest first.
+
+    Returns:
+        None where there is neither a measured nor an estimated loss.
+    """
+    judge = workspace.params.judge
+    reference = _beside_constant(workspace, champion, judged)
+    if measured is None:
+        if estimate is None:
+            return None
+        expected = expect_estimated(reference, rows=estimate.rows, block_rows=judge.block_rows)
+        return LossComparison(estimate.rows, estimate.loss, estimated=True, expected=expected, naive={})
+    rows, losses = measured.part.rows, measured.part.losses
+    if set(measured.served.by_version) - {champion.version}:  # what an earlier version served is not this one's loss
+        losses = _losses(workspace, champion, rows, champion.predictor.predict(rows))
+    window = _beside_constant(workspace, champion, SlicedRows(rows, losses))
+    naive = _naive_losses(workspace, table, champion, rows)
+    comparison = LossComparison(
+        len(losses),
+        float(losses.mean()),
+        estimated=False,
+        expected=expect_loss(reference, window, block_rows=judge.block_rows),
+        naive=naive_losses(losses, naive, block_rows=judge.block_rows),
+    )
+    return replace(comparison, worse_than=find_worse_than(comparison, _earlier(past, champion.version)))
+
+
+def _earlier(past: Sequence[StoredCheck], version: int) -> list[LossComparison]:
+    """The newest comparisons of a version on measured rows, newest first."""
+    newest = [check.earlier for check in reversed(past[-(max(SPANS) - 1) :])]
+    return [
+        each.comparison
+        for each in newest
+        if each.champion == version and each.comparison is not None and not each.comparison.estimated
+    ]
+
+
+def _beside_constant(workspace: Workspace, champion: Stored, part: SlicedRows) -> RowLosses:
+    view = champion.predictor.view
+    if not len(part.losses):
+        return RowLosses(part.losses, part.losses)
+    return RowLosses.of(
+        part.losses,
+        view.actual(part.rows),
+        task=view.task,
+        loss=workspace.params.judge.loss,
+        classes=len(view.classes),
+    )
+
+
+def _naive_losses(
+    workspace: Workspace, table: AsOfTable, champion: Stored, rows: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Loss on each row of every baseline of the task, fitted on the labels that were due before these rows."""
+    view, gate, entity = champion.predictor.view, workspace.params.gate, workspace.params.data.series
+    known = table.mature()
+    first = rows["_event"].quantile(STRAGGLERS)
+    before = (known.times["_due"] <= first) & ~known.times["_key"].isin(rows["_key"])
+    if not before.any():
+        return {}
+    fitted = known.only(before)
+    train = fitted.read(entity) if entity else fitted.times
+    return {
+        name: _losses(
+            workspace,
+            champion,
+            rows,
+            baseline(view, train, rows, season=pd.Timedelta(gate.season), cells=gate.season_cells, entity=entity),
+        )
+        for name, baseline in baselines_of(view.task).items()
+    }
+
+
+def _losses(workspace: Workspace, champion: Stored, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray:
+    return row_losses(workspace.params.judge.loss, champion.predictor.view.actual(rows), predicted)
