@@ -42,7 +42,6 @@ from retrim.decision.policy_play import (
     Setting,
     at_checks,
     best_in_hindsight,
-    best_kind,
     by_rules,
     every,
     play_policy,
@@ -143,9 +142,9 @@ def asked_at(
     )
 
 
-def spaced(retraining_cost: float, when: str = PARAMS.probe.when) -> ProbeSpacing | None:
+def spaced(when: str = PARAMS.probe.when) -> ProbeSpacing | None:
     """When the probe is asked, by default."""
-    return ProbeSpacing(retraining_cost, PARAMS.gain.errors) if when == NEEDED else None
+    return ProbeSpacing(TRIGGERS.band, PARAMS.gain.errors, seed=7) if when == NEEDED else None
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
@@ -186,9 +185,8 @@ def delays_to_run(run: Run, played: PlayedPolicy) -> list[int]:
     accumulated_gain, crossed, found = EMPTY, None, []
     for check in range(1, matrix.windows):
         live, window = played.served[check - 1], check - 1 - setting.delays.labels
-        if window >= live.model:
-            kind = best_kind(setting, window - 1) if window else live.kind
-            reading = read(setting, live, window, kind=kind)
+        if window > live.model:
+            reading = read(setting, live, window)
             accumulated_gain = accumulated_gain.deposit(
                 reading.gain, error=reading.error, share=float(matrix.share[window])
             )
@@ -208,9 +206,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
     """The accumulated gain, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play_policy(
-            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
-        )
+        played = play_policy(run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced())
         calendar = periodic(run.setting, played.retrainings, retraining_cost=run.retraining_cost)
         late = delays_to_run(run, played)
         cost = played.cost(run.retraining_cost)
@@ -250,9 +246,7 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     for name, policy in POLICIES.items():
         probes = name.startswith("gain")
         costs = [
-            play_policy(run.setting, policy(run), probes=probes, spaced=spaced(run.retraining_cost)).cost(
-                run.retraining_cost
-            )
+            play_policy(run.setting, policy(run), probes=probes, spaced=spaced()).cost(run.retraining_cost)
             for run in runs
         ]
         ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
@@ -321,9 +315,7 @@ def controls(
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
     for label, run in control_runs(stream, real, matrix, blocks=blocks, gated=gated):
-        played = play_policy(
-            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
-        )
+        played = play_policy(run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced())
         line = {"stream": stream.name, "gate": gated, "windows": run.windows, "late": run.late, "price": label}
         counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
         lines.append({**line, **counts, "in hindsight": run.retrainings})
@@ -350,7 +342,7 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
                 run.setting,
                 asked_at(run.setting, run.retraining_cost, triggers=triggers),
                 probes=True,
-                spaced=spaced(run.retraining_cost),
+                spaced=spaced(),
             )
             for run in runs
         ]
@@ -363,36 +355,26 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-SPACED: dict[str, dict[str, float] | None] = {
+SPACED: dict[str, int | None] = {
     "at every check": None,
-    "needed, by default": {},
-    "at the 6th check at the latest": {"LONGEST": 6},
-    "at the 12th": {"LONGEST": 12},
-    "at the 16th": {"LONGEST": 16},
-    "two errors": {"STRAYS": 2.0},
-    "a quarter of the rise": {"RISE": 0.25},
+    "by default": probe.SELDOM,
+    "seldom: every 4th check": 4,
+    "seldom: every 16th check": 16,
 }
 
 
 def spacings(runs: Sequence[Run]) -> pd.DataFrame:
     """The rule with more or fewer probes: cost over hindsight, probes beside it, and late runs."""
     lines = []
-    for name, changes in SPACED.items():
-        kept = {key: getattr(probe, key) for key in changes or {}}
-        for key, value in (changes or {}).items():
-            setattr(probe, key, value)
-        when = EVERY if changes is None else NEEDED
+    shipped = probe.SELDOM
+    for name, seldom in SPACED.items():
+        probe.SELDOM = seldom or shipped
+        when = EVERY if seldom is None else NEEDED
         played = [
-            play_policy(
-                run.setting,
-                asked_at(run.setting, run.retraining_cost),
-                probes=True,
-                spaced=spaced(run.retraining_cost, when),
-            )
+            play_policy(run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(when))
             for run in runs
         ]
-        for key, value in kept.items():
-            setattr(probe, key, value)
+        probe.SELDOM = shipped
         pairs = list(zip(runs, played, strict=True))
         ratios = np.array([each.cost(run.retraining_cost) / run.least for run, each in pairs])
         beside = np.array([fits_beside(run.setting, run.retraining_cost, each) for run, each in pairs])
@@ -417,7 +399,7 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
                         run.setting,
                         asked_at(run.setting, run.retraining_cost, ahead),
                         probes=True,
-                        spaced=spaced(run.retraining_cost),
+                        spaced=spaced(),
                     ).cost(run.retraining_cost)
                     for run in runs
                 ]
@@ -448,9 +430,7 @@ def gates(made: dict[str, tuple[Stream, LossMatrix]], wanted: Sequence[str]) -> 
             setting = setting_of(matrix, stream.table, run.windows, run.late, blocks=blocks, gated=gated, after=after)
             if own is not None and setting.judging is not None:
                 setting = replace(setting, judging=own(**vars(setting.judging)))
-            played = play_policy(
-                setting, asked_at(setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
-            )
+            played = play_policy(setting, asked_at(setting, run.retraining_cost), probes=True, spaced=spaced())
             costs[run.stream].append(played.cost(run.retraining_cost) / run.least)
             counts += played.retrainings, len(played.refused)
         every = np.concatenate(list(costs.values()))

@@ -290,9 +290,9 @@ def test_rows_that_waited_gained_half_of_what_the_probes_before_and_after_them_f
     assert all_of_them.error == pytest.approx(0.4 * (10 + 15) / 40)
 
 
-@pytest.mark.parametrize(("rows", "waiting"), [(10, 0), (19, 0), (20, 10), (35, 25)])
+@pytest.mark.parametrize(("rows", "waiting"), [(10, 0), (13, 0), (14, 4), (20, 10), (35, 25)])
 def test_where_rows_of_several_checks_have_come_the_newest_alone_are_judged(rows: int, waiting: int) -> None:
-    before, newest = apart_in_time(np.arange(100, 100 + rows), rows=10)
+    before, newest = apart_in_time(np.arange(100, 100 + rows), rows=10, least=4)
 
     assert (len(before), [*before, *newest]) == (waiting, [*range(100, 100 + rows)])
 

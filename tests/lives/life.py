@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from typer.testing import CliRunner
 
@@ -26,7 +25,6 @@ from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import Workspace, ask_for_run, open_workspace
 from retrim.release.approval import refit_waiting
 from retrim.release.versions import GRAIN, grain_of, load_champion
-from retrim.retraining import retrain as op
 from retrim.retraining.retrain import claim_run, conclude_run, defer_run, make_run_directory
 from retrim.stages import backtest, compare, features, train, tune, validate
 from retrim.stages._common import _arguments, read_json
@@ -150,11 +148,10 @@ class Life:
         version = len(self.shelf.folders) + 1
         kept = self.workspace.paths.var / f"bundle-{version}"
         kept.mkdir(parents=True)
-        os.rename(paths.candidate, kept / "candidate")
-        (kept / "candidate").mkdir(exist_ok=True)
+        paths.candidate.rename(kept / "candidate")
         self.shelf.folders[version] = kept / "candidate"
         files = read_folder(kept / "candidate")
-        os.symlink(kept / "candidate", paths.candidate)
+        paths.candidate.symlink_to(kept / "candidate")
         lineage = read_json(paths.pins) | {GRAIN: grain_of(self.workspace), "needs": needs_of(files)}
         verdict = read_json(kept / "candidate" / "verdict" / "verdict.json")
         self.workspace.store.add_version(
@@ -236,7 +233,7 @@ def begin_life(folder: Path, world: World) -> Life:
     workspace.__dict__["registry"] = shelf
     life = Life(world, workspace, shelf)
     first = ask_for_run(workspace, as_of=life.now(0), by="a life", reason="first version", now=life.now(0))
-    state, version = life.retrain(first, life.now(0))
+    state, _ = life.retrain(first, life.now(0))
     assert state == "promoted", state
     sequel = refit_waiting(workspace)
     if sequel is not None:

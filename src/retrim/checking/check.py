@@ -59,7 +59,7 @@ from retrim.decision.rules import RESTORE_ASKED, Decision, Evidence, after_rollb
 from retrim.decision.stored_rows import DecisionRow, RunRow, as_text
 from retrim.drift.findings import DriftFinding
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET
-from retrim.drift.slices import SliceParams
+from retrim.drift.slices import LossChange, SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
@@ -208,10 +208,12 @@ def _with_champion(
     previous_champions = score_previous_champions(workspace, table, predictor, version, previous=previous)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
     look_at_canary(workspace, table, now=now)
-    judged = judged_rows(workspace, table, found, counts)
     part = None if measured is None else measured.part
-    band, changed = beside_judged(workspace, found, judged, part, rows=rows_held)
-    comparison = compare_losses(workspace, table, found, judged, measured, guessed.estimate, past=past)
+    band, changed, comparison = None, LossChange({}, ()), None
+    if rows_held:
+        judged = judged_rows(workspace, table, found, counts)
+        band, changed = beside_judged(workspace, found, judged, part, rows=rows_held)
+        comparison = compare_losses(workspace, table, found, judged, measured, guessed.estimate, past=past)
     watch, probe = watch_before(previous, version), None
     if measured is not None:
         watch = watch.after_rows(_signs(measured, comparison, looked.findings))

@@ -108,7 +108,8 @@ def _naive_losses(
     if not before.any():
         return {}
     fitted = known.only(before)
-    train = fitted.read(entity) if entity else fitted.times
+    is_renamed = view.target not in fitted.times
+    train = fitted.read([*entity, *([view.target] if is_renamed else [])]) if entity or is_renamed else fitted.times
     return {
         name: _losses(
             workspace,

@@ -477,14 +477,12 @@ def beside_judged(
         found: The champion.
         judged: The rows that judged it, with its loss on each.
         measured: The rows that the loss was measured on; None where it is estimated, or there is none.
-        rows: How many; 0 where there is no loss.
+        rows: How many, at least 1.
 
     Returns:
         The band to hold it against, None where there is none or too few rows have judged; and its change by column and
         slice, empty where it was not measured.
     """
-    if not rows:
-        return None, LossChange({}, ())
     judge = workspace.params.judge
     band = reference_band(
         judged.losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=workspace.params.gate.seed

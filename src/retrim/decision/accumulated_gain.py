@@ -83,10 +83,10 @@ class MonthSpent:
         return f"retrainings of {self.month} cost {self.spent:.6g} of {self.budget:.6g} {self.money.currency}"
 
 
-WORTH_FLOOR = 0.1
+WORTH_FLOOR = 0.25
 """Least worth of a model, as a share of its judged loss.
 
-A model that is no better than a naive baseline is worth nothing, but its retraining is not free: at half of this, a
+A model that is no better than a naive baseline is worth nothing, but its retraining is not free: at a fifth of this, a
 gain of 5 % over one usual check pays for it. The error of a judged loss on a few hundred rows is of this size, so a
 smaller worth is not told from nothing.
 """
@@ -111,7 +111,7 @@ class ModelWorth:
 
     @property
     def worth(self) -> float:
-        """What the naive baseline loses more, at least a tenth of the model's loss; its loss without a baseline."""
+        """What the naive baseline loses more, at least a quarter of the model's loss; its loss without a baseline."""
         if self.naive_loss is None:
             return self.loss
         return max(self.naive_loss - self.loss, WORTH_FLOOR * self.loss)
@@ -259,14 +259,14 @@ class GainParams(SettingsSection):
     """How much loss retraining would have saved so far, compared with what it costs."""
 
     cost: float = Field(
-        default=0.5,
+        default=0.2,
         gt=0,
         description="retraining cost: the accumulated gain, in `cost_unit` times checks, that pays for one retraining",
     )
     cost_unit: Literal["worth", "loss", "first_loss"] = Field(
         default="worth",
         description="unit of gain.cost: what the live version is worth on a usual batch, which is the loss of the best "
-        "naive baseline less its own on its holdout rows, at least a tenth of its own (worth); the loss itself "
+        "naive baseline less its own on its holdout rows, at least a quarter of its own (worth); the loss itself "
         "(loss); or version 1's mean loss on its holdout rows (first_loss)",
     )
     rows_per_check: int = Field(default=336, ge=1, description="number of mature rows in a usual check")
