@@ -30,6 +30,22 @@ class BusyError(RefusedError):
     """Something else goes on that this has to wait for; asked later, the answer may be another."""
 
 
+class MachineFaultError(RetrimError):
+    """A fault of the machine, such as a time-out: it says nothing of what was asked, and another try may succeed."""
+
+
+def is_machine_fault(error: BaseException | None) -> bool:
+    """Whether an error is a fault of the machine, or a time-out of a library caused it."""
+    while error is not None:
+        is_time_out = "Timeout" in type(error).__name__  # libraries share no class for it, but this part of the name
+        if is_time_out or isinstance(error, MachineFaultError):
+            return True
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            return True
+        error = error.__cause__
+    return False
+
+
 class UnknownNameError(BadInputError):
     """A name that no table knows; says which names there are.
 

@@ -35,14 +35,21 @@ def test_what_is_within_everything_passes() -> None:
         (replace(GOOD, farthest=2e-9), 1, ["reference rows"]),
         (replace(GOOD, farthest=float("inf")), 1, ["reference rows"]),
         (replace(GOOD, rows=0), 1, ["reference rows"]),
+        (replace(GOOD, seconds=5.1), 1, ["loads"]),
         (GOOD, 2_000_001, ["size"]),
-        (replace(GOOD, latency=((1, Latency(1, 11, 50)), (1000, Latency(9, 12, 10)))), 1, ["latency: one row"]),
-        (replace(GOOD, latency=((1, Latency(1, 2, 50)), (1000, Latency(9, 51, 10)))), 1, ["latency: 1,000 rows"]),
+        (replace(GOOD, latency=((1, Latency(11, 12, 50)), (1000, Latency(9, 12, 10)))), 1, ["latency: one row"]),
+        (replace(GOOD, latency=((1, Latency(1, 2, 50)), (1000, Latency(51, 52, 10)))), 1, ["latency: 1,000 rows"]),
         (replace(GOOD, farthest=1.0), 3_000_000, ["reference rows", "size"]),
     ],
 )
 def test_each_fails_for_its_own_reason(answers: FreshAnswers, size: int, names: list[str]) -> None:
     assert failed(answers, size) == names
+
+
+def test_slow_tries_among_quick_ones_refuse_nothing() -> None:
+    disturbed = replace(GOOD, latency=((1, Latency(1, 900, 50)), (1000, Latency(9, 9000, 10))))
+
+    assert failed(disturbed) == []
 
 
 def test_all_are_made_after_the_first_has_failed() -> None:
@@ -56,7 +63,7 @@ def test_all_are_made_after_the_first_has_failed() -> None:
 
 
 def test_what_was_live_before_is_held_to_its_answers_alone() -> None:
-    slow = replace(GOOD, latency=((1, Latency(1, 1e6, 50)),))
+    slow = replace(GOOD, latency=((1, Latency(1e6, 1e6, 50)),))
 
     assert failed(slow, 9_000_000, again=True) == []
     assert failed(replace(slow, farthest=1.0), again=True) == ["reference rows"]
@@ -65,7 +72,7 @@ def test_what_was_live_before_is_held_to_its_answers_alone() -> None:
 
 def test_without_a_budget_figures_are_reported() -> None:
     free = PARAMS.model_copy(update={"most_mb": None, "most_ms": None})
-    slow = replace(GOOD, latency=((1, Latency(1, 1e6, 50)),))
+    slow = replace(GOOD, latency=((1, Latency(1e6, 1e6, 50)),))
 
     assert [(check.figure, check.threshold) for check in hold_to(slow, 9_000_000, free, again=False).checks[2:]] == [
         (9.0, None),

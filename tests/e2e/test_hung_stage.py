@@ -1,4 +1,4 @@
-"""A stage that hangs in a real run: its process group is killed, the run has failed, and the next one may start."""
+"""A stage or a driver that hangs in a real run: it is killed with its group, and the run is taken up and finished."""
 
 import os
 import signal
@@ -63,12 +63,11 @@ def until(look: Callable[[], Any], process: "subprocess.Popen[str]") -> Any:
 
 @dataclass(frozen=True)
 class Hung:
-    """How a run ended whose search or whose driver was stopped, and what was told of it."""
+    """How a command ended whose search or driver was stopped, the run as it then was, and what was left working."""
 
     code: int
     error: str
     run: RunRow
-    alerts: list[str]
     left: list[psutil.Process]
 
 
@@ -78,14 +77,12 @@ def stage(world: World) -> Hung:
     running = world.start("retrain", "--as-of", world.day(25), "--reason", "hangs")
     until(lambda: stage_of(world), running).send_signal(signal.SIGSTOP)
     _, err = running.communicate(timeout=DEADLINE_SECONDS)
-    run = world.workspace.store.runs("generated")[-1]
-    told = [row.text for row in world.workspace.store.alerts("generated") if row.kind == "run failed"]
-    return Hung(running.returncode, err, run, told, processes_in(world))
+    return Hung(running.returncode, err, world.workspace.store.runs("generated")[-1], processes_in(world))
 
 
 @pytest.fixture(scope="module")
 def driver(world: World, stage: Hung) -> tuple[Hung, RunRow]:
-    """The same run, asked for again, whose driver is stopped; and the one that was asked for after it."""
+    """The same run, asked for again, whose driver is stopped; and the run that was asked for after it."""
     running = world.start("retrain", "--as-of", world.day(25), "--reason", "its driver hangs")
     until(lambda: stage_of(world), running)
     os.kill(running.pid, signal.SIGSTOP)
@@ -94,23 +91,23 @@ def driver(world: World, stage: Hung) -> tuple[Hung, RunRow]:
     world.retrim("retrain", "--as-of", world.day(25.5), "--reason", "the next", code=(0, 1))
     _, err = running.communicate(timeout=DEADLINE_SECONDS)
     first, following = world.workspace.store.runs("generated")[-2:]
-    told = [row.text for row in world.workspace.store.alerts("generated") if row.kind == "run failed"]
-    return Hung(running.returncode, err, first, told[len(stage.alerts) :], processes_in(world)), following
+    return Hung(running.returncode, err, first, processes_in(world)), following
 
 
-def test_a_stopped_stage_ends_its_run_failed_with_an_alert(stage: Hung) -> None:
-    assert (stage.code, stage.run.state, stage.run.attempt) == (3, "failed", 1)
+def test_a_stopped_stage_ends_the_command_and_its_run_waits_for_the_next_attempt(stage: Hung) -> None:
+    assert (stage.code, stage.run.state, stage.run.attempt) == (3, "crashed", 1)
     assert "error: stage tune" in stage.error
-    assert "00:00:08" in stage.alerts[0]
+    assert "00:00:08" in str(stage.run.detail.why)
     assert stage.left == []
 
 
-def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(
+def test_a_stopped_driver_is_ended_by_the_next_command_which_finishes_both_runs(
     world: World, driver: tuple[Hung, RunRow]
 ) -> None:
     hung, following = driver
 
     assert hung.code == -signal.SIGKILL
-    assert (hung.run.as_of[:19], hung.run.state) == (world.day(25)[:19], "failed")
-    assert (following.as_of[:19], following.state) in [(world.day(25.5)[:19], end) for end in ("promoted", "refused")]
+    assert (hung.run.as_of[:19], hung.run.attempt) == (world.day(25)[:19], 3)
+    assert following.as_of[:19] == world.day(25.5)[:19]
+    assert {hung.run.state, following.state} <= {"promoted", "refused"}
     assert hung.left == []

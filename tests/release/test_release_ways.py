@@ -2,10 +2,16 @@
 
 import ast
 import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -14,7 +20,7 @@ from retrim.adapters.migrations.schema import VERSIONS
 from retrim.checking.previous_champions import restore_champions
 from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.stored_rows import DecisionRow
-from retrim.errors import RefusedError
+from retrim.errors import MachineFaultError, RefusedError
 from retrim.files import folder_digest
 from retrim.gate.reference_rows import REFERENCE_ROWS
 from retrim.gate.verdict import Check, Verdict
@@ -28,6 +34,7 @@ from tests.builders.proved import move
 pytestmark = pytest.mark.slow  # versions are made with the stages, and loaded in processes of their own
 
 NEW = 4
+DEADLINE_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -197,11 +204,57 @@ def test_a_bundle_older_than_reference_rows_is_rolled_back_to_but_not_promoted(d
     assert release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 
 
-def test_a_process_that_takes_too_long_is_ended_and_refuses(desk: Desk) -> None:
+def test_a_process_that_uses_too_much_processor_time_refuses(desk: Desk) -> None:
     found = check_stored(with_params(desk, release={"load_seconds": 0.01}).workspace, 2)
 
-    assert [check.name for check in found.checks if not check.passed] == ["loads", "reference rows"]
+    assert not found.checks[0].passed
+    assert found.checks[0].name == "loads"
     assert "0.01 s" in found.reason
+
+
+@contextmanager
+def ended_by(number: signal.Signals) -> Iterator[None]:
+    """Sends a signal to the process that loads a version, as soon as this one has started it."""
+
+    def send() -> None:
+        until = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < until:
+            for process in psutil.Process().children():
+                with suppress(psutil.Error):
+                    if "retrim.release.answering" in process.cmdline():
+                        process.send_signal(number)
+                        return
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    yield
+    sender.join()
+
+
+def test_a_process_that_was_killed_says_nothing_of_the_model(desk: Desk) -> None:
+    with ended_by(signal.SIGKILL), pytest.raises(MachineFaultError, match="SIGKILL"):
+        check_stored(desk.workspace, NEW)
+
+
+def test_a_process_that_the_system_ends_for_its_processor_time_refuses(desk: Desk) -> None:
+    with ended_by(signal.SIGXCPU):
+        found = check_stored(desk.workspace, NEW)
+
+    assert [check.name for check in found.checks if not check.passed] == ["loads", "reference rows"]
+    assert "60 s allowed" in found.reason
+
+
+def test_a_time_out_leaves_no_verdict_and_the_next_try_promotes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as hurried:
+        hurried.setattr(release, "PATIENCE_SECONDS", 1e-3)
+        with pytest.raises(MachineFaultError):
+            WAYS["promote"](desk, NEW)
+        assert recorded(desk.workspace, NEW, FIRST) is None
+    WAYS["promote"](desk, NEW)
+
+    now_live = find_live_version(desk.workspace)
+    assert now_live is not None
+    assert now_live.version == NEW
 
 
 def test_what_was_judged_against_another_champion_goes_live_in_no_way(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""A run whose process was stopped: ended from outside, failed, told; one that lives or only slept goes on."""
+"""A run whose process was stopped: ended from outside and tried again; one that lives or only slept goes on."""
 
 import signal
 import subprocess
@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ from retrim.files import WorkspacePaths
 from retrim.lineage import locks
 from retrim.lineage.locks import is_alive, silent_for
 from retrim.lineage.workspace import Workspace, ask_for_run
-from retrim.retraining.recover import end_hung_runs, limits_of, recover
+from retrim.retraining.recover import end_hung_runs, limits_of, recover, stopped_runs
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, load_params
 
@@ -90,22 +91,24 @@ def state_of(workspace: Workspace, run: str) -> str:
     return str(found.state)
 
 
-def test_a_run_whose_process_was_stopped_is_ended_failed_and_told(workspace: Workspace) -> None:
+def test_a_run_whose_process_was_stopped_is_ended_and_waits_for_its_next_attempt(workspace: Workspace) -> None:
     with driver(workspace) as (process, run):
         process.send_signal(signal.SIGSTOP)
         wait_until_silent(workspace, run, 3)
         assert is_alive(workspace, run)
         ended = end_hung_runs(workspace, now=NOW)
         lives = psutil.pid_exists(process.pid) and process.poll() is None
+    stopped = stopped_runs(workspace)
+    waiting = recover(workspace, now=NOW)
 
-    assert (ended, lives, state_of(workspace, run)) == ([run], False, "failed")
-    told = [row.text for row in workspace.store.alerts(workspace.model) if row.kind == "run failed"]
-    assert len(told) == 1
-    assert "(stopped)" in told[0]
-    assert "`retrim retrain`" in told[0]
+    assert (ended, lives, [each.id for each in stopped]) == ([run], False, [run])
+    assert "(stopped)" in str(stopped[0].detail.why)
+    assert waiting == [stopped[0].decision]
 
 
-def test_it_is_not_tried_again_and_the_next_run_may_start(workspace: Workspace) -> None:
+def test_one_that_hangs_in_its_last_attempt_fails_and_the_next_run_may_start(workspace: Workspace) -> None:
+    once = workspace.params.retrain.model_copy(update={"attempts": 1})
+    workspace = replace(workspace, params=workspace.params.model_copy(update={"retrain": once}))
     with driver(workspace) as (process, run):
         process.send_signal(signal.SIGSTOP)
         wait_until_silent(workspace, run, 3)
@@ -113,8 +116,11 @@ def test_it_is_not_tried_again_and_the_next_run_may_start(workspace: Workspace) 
     waiting = recover(workspace, now=NOW)
     later = NOW + pd.Timedelta("1D")
     following = claim_run(workspace, ask_for_run(workspace, as_of=later, by="x", reason="next", now=later), now=later)
+    told = [row.text for row in workspace.store.alerts(workspace.model) if row.kind == "run failed"]
 
-    assert (waiting, following.state) == ([], "running")
+    assert (state_of(workspace, run), waiting, following.state) == ("failed", [], "running")
+    assert len(told) == 1
+    assert "`retrim retrain --as-of" in told[0]
 
 
 def test_a_run_whose_process_works_goes_on(workspace: Workspace) -> None:

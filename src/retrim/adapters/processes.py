@@ -25,19 +25,16 @@ from typing import Self
 import pandas as pd
 import psutil
 
-from retrim.errors import RetrimError
+from retrim.errors import MachineFaultError
 from retrim.training.mode import StageLimits
 
 MOST_PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 5.0, 0.1
 # A process that waits wakes now and then anyway: so much processor time, in seconds, is a beat.
 BEAT_CPU_SECONDS = 0.05
-CURE = (
-    "the run is not tried again. Read the stage's output (also in Prefect), fix the cause{more}, then start the run "
-    "again with `retrim retrain`"
-)
+CURE = "try again; if it ends so again, read the stage's output (also in Prefect) and fix the cause{more}"
 
 
-class StageHungError(RetrimError):
+class StageHungError(MachineFaultError):
     """A stage hung and was ended: which, how long it had run, and what to do."""
 
     def __init__(self, stage: str, why: str, output: str) -> None:

@@ -360,7 +360,7 @@ def quarantined_in_words(batches: "Sequence[HeldBatch]") -> str | None:
 
 def stopped_in_words(runs: "Sequence[StoppedRun]") -> str | None:
     """The runs that were killed, and what resumes them."""
-    said = [f"{run.id}: {run.why} in attempt {run.attempt} of {run.attempts}" for run in runs]
+    said = [f"{run.id}, attempt {run.attempt} of {run.attempts}: {run.why}" for run in runs]
     return "; ".join(said) + "; `retrim check` resumes it" if said else None
 
 

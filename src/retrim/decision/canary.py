@@ -10,11 +10,11 @@ CanaryEnd = Literal["errors", "slow", "worse", "confirmed", "over", "replaced", 
 FAILURES, FAILED_SHARE = 3, 0.01
 """Requests that it fails and the live version answers, and their share: more than one in a hundred is no accident."""
 TIMED = 200
-"""Requests whose time is compared: enough for a median that one pause does not move."""
+"""Requests whose processor time is compared: enough for a median that one pause does not move."""
 FEW_TIMED, HANGS_SECONDS = 20, 0.1
 """So few are enough where the median lies that far above the live version's: every caller waits."""
 SLOWER, SLOWER_SECONDS = 2.0, 0.001
-"""A canary may take twice the time of the live version, and a millisecond more, which no caller notices."""
+"""A canary may take twice the processor time of the live version, and a millisecond more, which no caller notices."""
 LARGEST_SHARE = 0.5
 """More than half is a release, which the gate is for."""
 
@@ -74,7 +74,7 @@ def judge_seconds(own: Sequence[float], live: Sequence[float]) -> str | None:
     """Why a canary ends by its times; None: it goes on.
 
     Args:
-        own: Seconds of its newest answers, at most `TIMED`.
+        own: Seconds of processor time of its newest answers, at most `TIMED`.
         live: Those of the live version, to the same requests.
     """
     if len(own) < FEW_TIMED:
@@ -83,4 +83,7 @@ def judge_seconds(own: Sequence[float], live: Sequence[float]) -> str | None:
     allowed = max(SLOWER * usual, usual + (SLOWER_SECONDS if len(own) >= TIMED else HANGS_SECONDS))
     if took <= allowed:
         return None
-    return f"it took {took * 1000:.1f} ms, the live version {usual * 1000:.1f} ms, in the median of {len(own)} requests"
+    return (
+        f"it took {took * 1000:.1f} ms of processor time, the live version {usual * 1000:.1f} ms, in the median of "
+        f"{len(own)} requests"
+    )

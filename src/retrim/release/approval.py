@@ -15,7 +15,7 @@ from retrim.adapters.database import iso
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import AskedRefit, FixedMode, StartedBy
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunDetail, RunRow, Said, as_text
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, MachineFaultError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
 from retrim.release.release import promote_version, show_challenger
 from retrim.release.versions import find_live_version
@@ -158,7 +158,8 @@ def end_waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[ApprovalAnsw
     """Ends what has waited long enough, or for nothing; finishes answers that a kill interrupted; gives them all."""
     ended = []
     for run in workspace.store.runs(workspace.model, state=WAITING):
-        with suppress(RefusedError):  # a person was faster; or its run has ended refused, with the reason
+        # A person was faster; or its run has ended refused, with the reason. After a time-out it waits on.
+        with suppress(RefusedError, MachineFaultError):
             answer = answer_of(workspace, run.made) or _unanswered(workspace, run, now=now)
             if answer is not None:
                 ended.append(answer)

@@ -5,6 +5,7 @@ What is live: the one place where a champion changes. The store's release row de
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +18,17 @@ from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.decision.alerts import AlertKind
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
-from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.errors import BadInputError, MachineFaultError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
 from retrim.stats.codec import from_record, to_record
 
 FIRST = "first"
+PATIENCE_SECONDS = 600.0
+"""By the clock, for the process that answers: ten times its processor time, for a busy machine. One that takes longer
+hangs."""
+FROM_OUTSIDE = (signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+"""Signals that end a process without a word on what it loads: its own clock, a person, a lack of memory."""
 MOVES_BACK = {
     "restore": AlertKind.RESTORED,
     "rollback": AlertKind.ROLLED_BACK,
@@ -37,6 +43,7 @@ def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> 
     Raises:
         BadInputError: There is no such version.
         RefusedError: Its stored bundle is not the recorded one.
+        MachineFaultError: As `ask_fresh`; nothing is recorded.
     """
     found = recorded(workspace, version, FIRST)
     return (
@@ -83,20 +90,35 @@ def check_stored(workspace: Workspace, version: int, *, again: bool = False) -> 
 
 
 def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
-    """What a fresh process says of a stored bundle; one that has not answered in time is ended.
+    """What a fresh process says of a stored bundle; one that uses up its processor time, or hangs, is ended.
 
     Args:
         folder: Of the bundle.
         digest: Of the bundle, which that process looks for itself.
-        seconds: It may take.
+        seconds: Of processor time that it may use until it has answered.
+
+    Raises:
+        MachineFaultError: It did not end by itself, or in time by the clock; that says nothing of the bundle.
     """
     source = str(Path(retrim.__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": source, "OMP_WAIT_POLICY": "passive"}
-    command = [sys.executable, "-P", "-m", "retrim.release.answering", str(folder), digest, str(seconds)]
+    patience = PATIENCE_SECONDS
+    module = "retrim.release.answering"
+    command = [sys.executable, "-P", "-m", module, str(folder), digest, str(seconds), str(patience)]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        return FreshAnswers(f"no answer came within {seconds:g} s")
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=patience, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise MachineFaultError(
+            f"the process that loads {folder} did not answer within {patience:g} s by the clock, which says nothing "
+            "of the model; try again when the machine is less busy"
+        ) from error
+    if -done.returncode in FROM_OUTSIDE:
+        raise MachineFaultError(
+            f"the process that loads {folder} was ended by {signal.Signals(-done.returncode).name}, which says nothing "
+            "of the model; check the machine's memory, then try again"
+        )
+    if -done.returncode == signal.SIGXCPU:
+        return FreshAnswers(f"it used more processor time than the {seconds:g} s allowed")
     if done.returncode:
         last = next(reversed(done.stderr.strip().splitlines()), "")
         return FreshAnswers(last or f"the process ended with exit code {done.returncode}")

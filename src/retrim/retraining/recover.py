@@ -39,13 +39,12 @@ def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     finished.
 
     Those are the crashed ones, and the newest one if it says *retrain* and a kill came before
-    its run; likewise that to fit the live version's recipe once more. A run that was killed as
-    often as `attempts` says is not tried again: it ends *failed*, with an alert.
+    its run; likewise that to fit the live version's recipe once more.
     """
     for run in workspace.store.runs(workspace.model, state="running"):
         if not is_alive(workspace, run.id):
             workspace.registry.end_open(run.id, "KILLED")
-            _mark_dead(workspace, run, now=now)
+            end_by_fault(workspace, run, why=KILLED, now=now)
     for name in left_behind(workspace, "run-"):
         clear_lock(workspace, name)
     if not workspace.store.runs(workspace.model, state="running"):
@@ -69,6 +68,26 @@ def mark_stopped(workspace: Workspace, run: RunRow, *, why: str, now: pd.Timesta
     workspace.store.end_run(
         run.id, state="crashed", ended=iso(now), version=None, detail=replace(_detail(workspace, run), why=why)
     )
+
+
+def end_by_fault(workspace: Workspace, run: RunRow, *, why: str, now: pd.Timestamp) -> bool:
+    """Ends a run that a fault of the machine ended, such as a kill or a time-out; gives whether it is taken up again.
+
+    It is, until its last attempt. That ends *failed*, with an alert. A run never ends *refused* by such a fault.
+    """
+    most = workspace.params.retrain.attempts
+    if run.attempt < most:
+        mark_stopped(workspace, run, why=why, now=now)
+        return True
+    reason = (
+        f"{why}. This was attempt {run.attempt} of {most}, and the run is not tried again by itself; remove the cause, "
+        f"then run `retrim retrain --as-of {run.as_of}`"
+    )
+    record_alert(
+        workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
+    )  # first: a run that has ended is not looked at again
+    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason))
+    return False
 
 
 def give_up(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> None:
@@ -108,20 +127,6 @@ def run_directories_of(workspace: Workspace, run: str) -> list[Path]:
     """The run directories of a run's attempts."""
     found = [(RUN_DIRECTORY.fullmatch(folder.name), folder) for folder in sorted(workspace.paths.runs.glob(f"{run}-*"))]
     return [folder for named, folder in found if named and named[1] == run and folder.is_dir()]
-
-
-def _mark_dead(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> None:
-    most = workspace.params.retrain.attempts
-    if run.attempt < most:
-        mark_stopped(workspace, run, why=KILLED, now=now)
-        return
-    reason = (
-        f"{KILLED} {run.attempt} times, and a run has at most {most} attempts; find out what kills it, then retrain"
-    )
-    record_alert(
-        workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
-    )  # first: a run that has ended is not looked at again
-    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason))
 
 
 def _detail(workspace: Workspace, run: RunRow) -> RunDetail:
@@ -175,7 +180,7 @@ def end_hung_runs(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     """Ends runs whose process lives and yet does nothing, as one that was stopped; gives their names.
 
     The process that drives a run touches its sign every few seconds. Where it has not for `retrain.stage_heartbeat`
-    it is killed with all that works for it, and the run ends *failed*, with an alert: it is not tried again.
+    it is killed with all that works for it, and `recover` has the run tried again.
     """
     allowed = pd.Timedelta(workspace.params.retrain.stage_heartbeat).total_seconds()
     return [
@@ -202,19 +207,15 @@ def _end(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> bool:
         where = "its process shows no sign of life; end it on the machine where it runs"
         record_alert(workspace, AlertKind.RUN_HANGS, f"{run.id}: {where}", now=now, about=run.id)
         return False
-    reason = (
+    why = (
         f"its process {process.pid} ({process.status()}) showed no sign of life for {silent}, more than "
-        f"{workspace.params.retrain.stage_heartbeat}; it was ended, and the run is not retried. Find out why it "
-        "hung, then start a new run with `retrim retrain`"
+        f"{workspace.params.retrain.stage_heartbeat}, and was ended"
     )
     with suppress(psutil.Error):
         process.kill()
         process.wait(ENDS_WITHIN_SECONDS)
     for run_directory in run_directories_of(workspace, run.id):
         end_survivors(run_directory)
-    record_alert(
-        workspace, AlertKind.RUN_FAILED, f"{run.id}: {reason}", now=now, about=run.id
-    )  # first: a run that has ended is not looked at again
-    workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=RunDetail(reason=reason))
-    workspace.registry.end_open(run.id, "FAILED")
+    again = end_by_fault(workspace, run, why=why, now=now)
+    workspace.registry.end_open(run.id, "KILLED" if again else "FAILED")
     return True

@@ -18,7 +18,6 @@ import retrim
 from retrim.adapters import dvc, environment, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import NotFetchedError, StageFailedError, end_survivors
-from retrim.adapters.processes import StageHungError
 from retrim.adapters.signing import read_attestation
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
 from retrim.decision.alerts import AlertKind
@@ -33,7 +32,7 @@ from retrim.decision.probation import (
     rebuild_predicate,
 )
 from retrim.decision.stored_rows import EnvelopeRow, VersionRow
-from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
+from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError, is_machine_fault
 from retrim.files import Paths, file_digest, folder_digest, platform_tag, read_folder, write_file
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.workspace import Workspace, record_alert
@@ -263,11 +262,11 @@ def _rebuild(
         dvc.lay_code(folder)
         shutil.rmtree(Paths(folder).candidate, ignore_errors=True)
         printed = dvc.reproduce_all(folder, python=python, limits=limits, gently=gently, say=say)
-    except (StageHungError, NotFetchedError):
-        raise
     except StageFailedError as error:
         return gave(False, [f"it cannot be rebuilt: {error}"], dvc.executed(str(error)))
     except RetrimError as error:
+        if isinstance(error, NotFetchedError) or is_machine_fault(error):  # neither says anything of the version
+            raise
         return gave(False, [f"its raw data or champion cannot be restored as recorded: {error}"], ())
     executed = dvc.executed(printed)
     differences = [

@@ -25,7 +25,7 @@ from retrim.decision.check_record import AskedRefit, StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
 from retrim.decision.stored_rows import RunClaim, RunDetail, RunRow, RunSnapshot, VersionRow
-from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.errors import BadInputError, RefusedError, RetrimError, is_machine_fault
 from retrim.features.view import FeatureView
 from retrim.files import Paths, file_digest, folder_digest, read_folder
 from retrim.gate.verdict import VerdictRecord
@@ -51,6 +51,7 @@ from retrim.retraining.card import keep_card
 from retrim.retraining.recover import (
     clear_run_directories,
     clear_run_directory,
+    end_by_fault,
     end_hung_runs,
     mark_stopped,
     run_directories_of,
@@ -308,7 +309,8 @@ def marked(
 ) -> Iterator[None]:
     """Marks the run when what it wraps does not end: failed after an error, crashed when it was stopped from outside.
 
-    A failed run is not tried again by itself, a crashed one is. The error goes on.
+    A failed run is not tried again by itself, a crashed one is. A fault of the machine, such as a time-out, leaves the
+    run crashed until its last attempt, and then failed. The error goes on.
 
     Args:
         workspace: The workspace.
@@ -322,6 +324,11 @@ def marked(
         if from_outside(error):
             mark_stopped(workspace, run, why=f"{type(error).__name__}: {error}", now=now)
             _mirror(workspace, run, "KILLED")
+            raise
+        if is_machine_fault(error):
+            why = next(iter(str(error).splitlines()), type(error).__name__)
+            again = end_by_fault(workspace, run, why=why, now=now)
+            _mirror(workspace, run, "KILLED" if again else "FAILED")
             raise
         detail = RunDetail(reason=str(error))
         workspace.store.end_run(run.id, state="failed", ended=iso(now), version=None, detail=detail)

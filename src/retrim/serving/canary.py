@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from io import BytesIO
-from time import perf_counter
+from time import thread_time
 
 import orjson
 import pyarrow as pa
@@ -62,14 +62,14 @@ class CanaryAnswers:
 
         Args:
             said: What the live version says of all rows.
-            seconds: That it took to say so.
+            seconds: Of processor time of this thread that it took to say so.
             asked: The request.
             ask: Gets what a version says of all rows.
         """
         rows = [] if self.over else self._own_rows(said, asked)
         if not rows:
             return {}
-        began = perf_counter()
+        began = thread_time()
         try:
             own = ask(self.served)
         except Exception:  # noqa: BLE001  a model may fail in ways of its own; the live version has answered
@@ -78,7 +78,7 @@ class CanaryAnswers:
             why = judge_failures(self._failed, self._answered)
             self.over = None if why is None else ("errors", why)
             return {}
-        self._own.append(perf_counter() - began)
+        self._own.append(thread_time() - began)
         self._live.append(seconds)
         self._answered += 1
         self._note(True)

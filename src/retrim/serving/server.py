@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_hex
-from time import perf_counter, time_ns
+from time import perf_counter, thread_time, time_ns
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -308,7 +308,7 @@ class Serving:
 
     def answer_quickly(self, body: bytes) -> bytes | None:
         """The answer to a plain row of JSON; None: `answer` has to look at it."""
-        request, served, mark, began = token_hex(8), self.served, self.behind, perf_counter()
+        request, served, mark, began = token_hex(8), self.served, self.behind, thread_time()
         try:
             row = orjson.loads(body)
             if type(row) is not dict:
@@ -330,7 +330,7 @@ class Serving:
             WrongRequestError: Something in it cannot be used.
             RefusedRequestError: No version can answer, or it cannot be kept.
         """
-        request, named, began = token_hex(8), self.pick(version), perf_counter()
+        request, named, began = token_hex(8), self.pick(version), thread_time()
         is_live = named is None or named is self.served
         answer = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
         if named is None and answer.served is self.served:
@@ -375,7 +375,7 @@ class Serving:
         canary = self.canary
         if canary is None or canary.canary.against != answer.served.version:
             return answer
-        rows = canary.answer(answer.said, perf_counter() - began, asked, lambda other: said_of(other, asked))
+        rows = canary.answer(answer.said, thread_time() - began, asked, lambda other: said_of(other, asked))
         return replace(answer, other=canary.served, others=rows) if rows else answer
 
     def explain(self, body: bytes, *, version: str | None = None) -> bytes:
