@@ -1,13 +1,15 @@
 """The champion's loss on the rows of a check, beside its expected loss and the naive baselines on the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
 
-from retrim.checking.probe import MaturedRows
+from retrim.batches.concern import suspicion_of
 from retrim.decision.check_record import StoredCheck
+from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import (
     SPANS,
     LossComparison,
@@ -33,9 +35,10 @@ def compare_losses(
     table: AsOfTable,
     champion: Stored,
     judged: SlicedRows,
-    seen: MaturedRows,
-    estimate: DatedEstimate | None,
+    measured: SlicedRows | None,
     *,
+    served_by: Collection[int],
+    estimate: DatedEstimate | None,
     past: Sequence[StoredCheck],
 ) -> LossComparison | None:
     """The comparison on the rows that this check measured; on those of the estimate while too few labels are known.
@@ -45,7 +48,8 @@ def compare_losses(
         table: As of now.
         champion: The live version.
         judged: The rows that judged it, with its loss on each.
-        seen: What the mature rows say.
+        measured: The rows that this check measured, with the loss on each; None if they are too few.
+        served_by: Versions that served some of these rows.
         estimate: The estimated loss of newer rows; None if it cannot be said.
         past: The checks before, oldest first.
 
@@ -54,13 +58,13 @@ def compare_losses(
     """
     judge = workspace.params.judge
     reference = _beside_constant(workspace, champion, judged)
-    if seen.measured is None or seen.served is None:
+    if measured is None:
         if estimate is None:
             return None
         expected = expect_estimated(reference, rows=estimate.rows, block_rows=judge.block_rows)
         return LossComparison(estimate.rows, estimate.loss, estimated=True, expected=expected, naive={})
-    rows, losses = seen.measured.rows, seen.measured.losses
-    if set(seen.served.by_version) - {champion.version}:  # what an earlier version served is not this one's loss
+    rows, losses = measured.rows, measured.losses
+    if set(served_by) - {champion.version}:  # what an earlier version served is not this one's loss
         losses = _losses(workspace, champion, rows, champion.predictor.predict(rows))
     window = _beside_constant(workspace, champion, SlicedRows(rows, losses))
     naive = _naive_losses(workspace, table, champion, rows)
@@ -71,7 +75,32 @@ def compare_losses(
         expected=expect_loss(reference, window, block_rows=judge.block_rows),
         naive=naive_losses(losses, naive, block_rows=judge.block_rows),
     )
-    return replace(comparison, worse_than=find_worse_than(comparison, _earlier(past, champion.version)))
+    earlier = _earlier(past, champion.version)
+    above_before = takewhile(lambda each: each.above_expected, earlier)
+    return replace(
+        comparison,
+        worse_than=find_worse_than(comparison, earlier),
+        rows_above_before=sum(each.rows for each in above_before),
+    )
+
+
+def find_suspects(
+    workspace: Workspace, table: AsOfTable, measured: SlicedRows | None, estimate: DatedEstimate | None
+) -> tuple[SuspectBatch, ...]:
+    """The suspicious batches that brought rows of the loss, those with most rows first."""
+    if measured is not None:
+        batches = measured.rows["_batch"]
+    elif estimate is not None:
+        batches = table.times["_batch"][table.times["_arrived"] > estimate.since]
+    else:
+        return ()
+    rows = batches.value_counts()
+    suspects = [
+        SuspectBatch(file.batch, int(rows[file.batch]), suspicion_of(file.suspicious))
+        for file in workspace.landing.standing()
+        if file.suspicious and rows.get(file.batch, 0)
+    ]
+    return tuple(sorted(suspects, key=lambda suspect: -suspect.rows))
 
 
 def _earlier(past: Sequence[StoredCheck], version: int) -> list[LossComparison]:
