@@ -39,19 +39,22 @@ setup: $(ready) ## Make .venv from requirements.lock and install retrim in it; e
 demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (about 5 minutes on 2 cores).
 	@$(bin)/retrim demo
 
+# Which tests `make test` runs.
+usual := not drill and not browser and not e2e
 .PHONY: test
-test: $(ready) ## Run the tests but for the longest whole runs (`make e2e` has them), with the coverage of core and a sample of mutants.
-	@$(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not drill and not browser and not e2e" --cov --cov-report=term --cov-fail-under=95
+test: $(ready) ## Run the tests but for the longest whole runs, which `make e2e` has.
+	@$(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "$(usual)"
 
-# The folders of pure code, and what holds the structure.
+.PHONY: nightly
+nightly: $(ready) ## Apply every mutant, then run the tests of `make test` with the coverage of the pure folders (long).
+	@$(python) -m tests.mutants.run -n 2
+	@$(python) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "$(usual)" --cov --cov-report=term --cov-fail-under=95
+
+# The folders of pure code, and the structure: layers, stages, links.
 quick := architecture batches card decision drift features gate lineage mutants profile reading stats table training
 .PHONY: quick
 quick: $(ready) ## Run the tests of the pure folders and of the structure, but for those that take half a second (a minute).
 	@$(python) -m pytest -q -n 2 --dist loadfile -m "not server and not slow and not drill" $(addprefix tests/,$(quick)) tests/test_*.py
-
-.PHONY: structure
-structure: $(ready) ## Run the structure tests alone: layers, stages, settings, documents (seconds).
-	@$(python) -m pytest -q tests/architecture
 
 .PHONY: check
 check: $(ready) ## Lint, formatting, types and import contracts.
@@ -110,10 +113,10 @@ stateful: $(ready) ## Draw random tests anew, which `make test` never does; each
 	@$(python) -m pytest -q -n 2 --dist loadfile --hypothesis-profile=anew -m "not server and not drill" \
 		$$(grep -rlE '^(from|import) hypothesis' tests --include='test_*.py' --exclude-dir=stateful)
 
-# Which mutants, e.g. MUTANTS="--changed --sample 20"; python -m tests.mutants.run --help lists the options.
+# Which mutants: those whose title, code or guard holds a word, as in MUTANTS=probation.
 MUTANTS ?=
 .PHONY: mutants
-mutants: $(ready) ## Apply every mutant (a known mistake) to a copy of the tree and see its guard fail (long); MUTANTS="--changed --sample 20" takes some.
+mutants: $(ready) ## Apply every mutant (a known mistake) to a copy of the tree and see its guard fail (long); MUTANTS=probation takes some.
 	@$(python) -m tests.mutants.run -n 2 $(MUTANTS)
 
 .PHONY: bench

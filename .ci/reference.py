@@ -26,9 +26,7 @@ from retrim.drift.profile import ProfileParams
 from retrim.drift.slices import SliceParams
 from retrim.gate.agreement import AgreementParams
 from retrim.settings import (
-    ANY,
     DERIVED,
-    MOVED,
     Params,
     bounds_said,
     default_said,
@@ -165,21 +163,12 @@ def why_page() -> str:
         "## Fixed",
         "",
         f"{len(fixed)} values that nobody should change. retrim refuses a `params.yaml` that changes one.",
-        "They are part of the code, which each version pins. `retrim upgrade` removes them from `params.yaml`.",
+        "They are part of the code, which each version pins.",
         "",
         "| value | is | what it is, and why it is fixed |",
         "|---|---|---|",
         *(f"| {key} | `{json.dumps(plain_default(each), ensure_ascii=False)}` | {each.description} |"
           for key, each in fixed),
-        "",
-        "## Removed",
-        "",
-        "Keys of earlier releases. The error names the replacement, and `retrim upgrade` renames or removes them.",
-        "",
-        "| key | since | now |",
-        "|---|---|---|",
-        *(f"| `{key}{'' if moved.was is ANY else f': {moved.was}'}` | {moved.since} | {moved.said} |"
-          for key, moved in MOVED.items()),
         "",
         MADE,
     ]  # fmt: skip

@@ -32,7 +32,7 @@ from retrim.gate.verdict import HoldoutJudgement, ScoredModel, StatedInterval
 from retrim.settings import load_params
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import past_of
-from retrim.training.recipe import fit_recipe, training_rows
+from retrim.training.recipe import WindowLengths, fit_recipe
 
 PARAMS = load_params(ROOT / "params.yaml")
 STEP, SERVED = 5, 5  # windows between two moments at which models are made; windows that a promoted one serves
@@ -72,7 +72,7 @@ def model_of(stream: Stream, start: int, kind: str) -> Model:
     past = past_of(table["_event"], table["_due"], start)
     view = FeatureView.learn(table.iloc[past], stream.data, ())
     sliding_rows = round(len(table) * FIRST)
-    take = training_rows(past, kind, sliding_rows=sliding_rows)
+    take = WindowLengths(sliding_rows).rows(past, kind)
     model = fit_recipe(recipe, view, table, take=take, past=past, threads=1)
     rows = table.iloc[start:]
     predicted, actual = model.predict(view.matrix(rows)), view.actual(rows)

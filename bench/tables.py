@@ -137,7 +137,7 @@ def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     from retrim.reading.landed import landed_files, read_landed
     from retrim.release.versions import load_stored_version
     from retrim.table.data import assemble, mature
-    from retrim.training.recipe import fit_recipe, training_rows
+    from retrim.training.recipe import WindowLengths, fit_recipe
 
     workspace = open_workspace(place)
     data = workspace.params.data
@@ -165,7 +165,7 @@ def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     same = coded(table, answers, np.unique(answers.astype("str")))
     assert np.isclose(np.sort(same), np.sort(truth)).mean() > SAME, "not the same rows"
     whole = mature(assemble(rows, labels, data, as_of=first))
-    window = training_rows(np.arange(len(whole)), predictor.window, sliding_rows=workspace.params.split.sliding_rows)
+    window = WindowLengths(workspace.params.split.sliding_rows).rows(np.arange(len(whole)), predictor.window)
     view = FeatureView.learn(whole.iloc[window], data)
     again = fit_recipe(predictor.recipe, view, whole, threads=1, take=window)
     judged: dict[str, Any] = {"judged": len(later), "window": predictor.window, "rounds": predictor.recipe.rounds}

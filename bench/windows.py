@@ -27,7 +27,7 @@ from retrim.features.view import FeatureView
 from retrim.stats.bootstrap import mean_bound
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import Fold, folds, past_of
-from retrim.training.recipe import fit_recipe, training_rows
+from retrim.training.recipe import WindowLengths, fit_recipe
 
 MOMENTS, FROM, UNTIL, SHARE = 14, 0.3, 0.9, 0.1
 ORIGINS, LONG = 3, 16  # origins by default; long ones score a sixteenth of the rows each, as folds of the search do
@@ -77,7 +77,7 @@ def fitted(stream: Stream, table: pd.DataFrame, fold: Fold, sliding_rows: int) -
         if columns and len(fold.fit) <= sliding_rows:
             columns.append(columns[0])
             continue
-        take = training_rows(fold.fit, kind, sliding_rows=sliding_rows)
+        take = WindowLengths(sliding_rows).rows(fold.fit, kind)
         model = fit_recipe(recipe, view, table, take=take, past=fold.fit, threads=1)
         columns.append(row_losses(recipe.loss, view.actual(scored), model.predict(view.matrix(scored))))
     return np.column_stack(columns)

@@ -1,28 +1,22 @@
 """Fixtures for more than one folder: a small table with a column of every type, and a workspace that describes it."""
 
 import gc
-import importlib
 import json
 import os
-import pkgutil
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import coverage
 import hypothesis
 import pytest
 
 from retrim.adapters import prefect_server
 from retrim.files import WorkspacePaths
 from retrim.table.data import DataParams
-from tests.builders.cured import cure
 
 if TYPE_CHECKING:
     from tests.builders.counter import Counter
 
-__all__ = ["cure"]  # a fixture
 
 # A red test is the fault of the change it is run on, never of luck. `make stateful` draws anew.
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
@@ -36,8 +30,6 @@ pytest.register_assert_rewrite(
 # Imports, thousands of items and syntax trees are no garbage: looking through them took a quarter of the time.
 gc.set_threshold(100_000, 50, 100)
 
-MEASURED = ("contracts", "onboarding", "reports", "retraining", "serving")
-"""Folders whose tests count for coverage beside those of the measured packages themselves."""
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4e9  # noqa: S108  the folder itself is made by pytest, for its user alone
 
 
@@ -93,44 +85,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs first what takes longest, so that two workers end at the same time."""
     gc.freeze()
     items.sort(key=rank)
-
-
-@contextmanager
-def unmeasured() -> Iterator[None]:
-    """Coverage rests: a traced line takes half as long again, also where it is none of the measured packages."""
-    measuring = coverage.Coverage.current()
-    if measuring is None:
-        yield
-        return
-    measuring.stop()
-    try:
-        yield
-    finally:
-        measuring.start()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Reads the measured packages while they are measured, then all tests while nothing is."""
-    measuring = coverage.Coverage.current()
-    for package in [] if measuring is None else measuring.get_option("run:source_pkgs"):
-        found = importlib.import_module(package)
-        for module in pkgutil.walk_packages(getattr(found, "__path__", []), f"{package}."):
-            importlib.import_module(module.name)
-    with unmeasured():
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measures the tests of the measured packages, and of the folders that use most of them."""
-    measuring = coverage.Coverage.current()
-    packages = [] if measuring is None else measuring.get_option("run:source_pkgs")
-    folders = {*MEASURED, *(package.rpartition(".")[2] for package in packages)}
-    if item.path.relative_to(Path(__file__).parent).parts[0] in folders:
-        return (yield)
-    with unmeasured():
-        return (yield)
 
 
 def rank(item: pytest.Item) -> tuple[int, bool]:

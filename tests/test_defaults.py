@@ -9,7 +9,7 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.files import load_yaml
-from retrim.settings import ANY, DERIVED, MOVED, Params, load_params, moved_in, parse_params, setting_fields
+from retrim.settings import DERIVED, Params, load_params, parse_params, setting_fields
 from retrim.training.tuning import SPACES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -171,68 +171,3 @@ def test_a_value_that_follows_others_is_no_setting() -> None:
 
     assert parse_params(table_with(tune={"trials": 40, "warm_trials": 10}), "params.yaml").tune.warm_trials == 10
     assert "tune.warm_trials" not in [key for key, _ in setting_fields()]
-
-
-TESTS = {"ks": {"threshold": 0.1}, "psi": {"cells": 5, "threshold": 0.2}, "missing_share": {"threshold": 0.05}}
-EARLIER: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"batches": {"look": False}}, {"batches.skip": "all"}),
-    ({"batches": {"look": True}}, {}),
-    ({"triggers": {"rules": ["schedule", "account"]}}, {"triggers.rules": ["schedule", "gain"]}),
-    ({"tune": {"options": {"n_startup_trials": 3}}}, {"tune.sampler": {"tpe": {"n_startup_trials": 3}}}),
-    ({"tune": {"sampler": "grid", "options": {}}}, {"tune.sampler": {"grid": {}}}),
-    (
-        {"decide": {"threshold": "cost", "false_negative": 5.0}},
-        {"decide.threshold": {"false_positive": 1.0, "false_negative": 5.0}},
-    ),
-    ({"decide": {"threshold": 0.3, "false_positive": 2.0}}, {}),
-    ({"fairness": {"mitigate": "thresholds"}}, {"fairness.mitigate": "false_negative_rate"}),
-    (
-        {"fairness": {"mitigate": "thresholds", "equalise": "selection_rate"}},
-        {"fairness.mitigate": "selection_rate"},
-    ),
-    ({"fairness": {"equalise": "selection_rate"}}, {}),
-    ({"fairness": {"proxies": {"turns": 99}}}, {}),
-    (
-        {
-            "drift": {
-                "numeric": {"ks": {}, "psi": {"cells": 5}},
-                "categorical": {},
-                "missing": {"missing_share": {}},
-                "joint": {"tests": {}},
-                "thresholds": {"ks": 0.1},
-            }
-        },
-        {"drift.tests": TESTS},
-    ),
-    ({"proof": {"scheduled": False}}, {"schedule.prove": None}),
-    ({"demo": {"start": 6}}, {}),
-    ({"gate": {"half_life": None}}, {}),
-    ({"account": {"price": 2.0, "usual_rows": 9}}, {"gain.cost": 2.0, "gain.rows_per_check": 9}),
-    ({"former": {"most": 1}}, {"previous_champions.most": 1}),
-    ({"gate": {"floor": ["mean"]}}, {"gate.baselines": ["mean"]}),
-    ({"gate": {"harm": None}}, {"gate.non_inferiority": None}),
-    ({"room": {"gc_grace": "1h"}}, {}),
-]
-
-
-@pytest.mark.parametrize(("stated", "becomes"), EARLIER)
-def test_a_key_of_an_earlier_version_is_refused_and_says_what_takes_its_place(
-    stated: dict[str, Any], becomes: dict[str, Any]
-) -> None:
-    moved = moved_in(stated)
-
-    assert moved
-    assert [each.becomes(stated) for each in moved.values()] == [becomes] * len(moved)
-    keys = f"({'|'.join(map(re.escape, moved))})"
-    with pytest.raises(BadInputError, match=rf"^params\.yaml: {keys}\b.* 0\.1\.0: .*`retrim upgrade`$"):
-        parse_params(table_with(**stated), "params.yaml")
-
-
-def test_every_key_of_an_earlier_version_is_tried() -> None:
-    assert {key for stated, _ in EARLIER for key in moved_in(stated)} == set(MOVED)
-
-
-def test_no_key_of_an_earlier_version_is_a_setting() -> None:
-    settings = {key for key, _ in setting_fields()}
-
-    assert {key for key, moved in MOVED.items() if moved.was is ANY} & settings == set()

@@ -27,8 +27,7 @@ from retrim.decision.probation import ProbationParams, ProofParams, ServedParams
 from retrim.decision.probe import ProbeParams
 from retrim.decision.release_checks import ReleaseParams
 from retrim.decision.rules import RetrainParams, RunDirectoryParams, ScheduleParams, TriggerParams
-from retrim.drift.params import SHIPPED as SHIPPED_TESTS
-from retrim.drift.params import THRESHOLD, DriftParams
+from retrim.drift.params import DriftParams
 from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams
 from retrim.features.fitted import faults_of as prepare_faults_of
@@ -50,7 +49,7 @@ from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.stack import StackEstimator
 from retrim.training.tuning import SPACES, TuneParams
 
-ANY, ABSENT = object(), object()
+ABSENT = object()
 
 
 def section_in(document: Mapping[str, JsonValue], name: str) -> dict[str, JsonValue]:
@@ -248,144 +247,9 @@ def settings_alone(kind: type[SettingsSection], stated: Mapping[str, JsonValue])
     return made
 
 
-@dataclass(frozen=True)
-class Moved:
-    """A key that a params.yaml of an earlier version may state.
-
-    Args:
-        since: Version from which on it is none.
-        said: What says it now.
-        becomes: What a document that states it has to state in its place, by dotted key; nothing: the defaults say it.
-        was: The value for which this holds, alone or in a list; `ANY`: every one.
-    """
-
-    since: str
-    said: str
-    becomes: Callable[[Mapping[str, JsonValue]], Mapping[str, JsonValue]]
-    was: object = ANY
-
-    def concerns(self, stated: object) -> bool:
-        return self.was in (ANY, stated) or (isinstance(stated, list) and self.was in stated)
-
-
-def _nothing(_document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    return {}
-
-
-def _sampler(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    tune = section_in(document, "tune")
-    return {"tune.sampler": {str(tune.get("sampler", "tpe")): section_in(tune, "options")}}
-
-
-def _error_costs(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    decide = section_in(document, "decide")
-    costs: dict[str, JsonValue] = {name: decide.get(name, 1.0) for name in ("false_positive", "false_negative")}
-    return {"decide.threshold": costs} if stated_at(document, "decide.threshold") == "cost" else {}
-
-
-def _equalised(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    rate = section_in(document, "fairness").get("equalise", "false_negative_rate")
-    return {"fairness.mitigate": rate} if stated_at(document, "fairness.mitigate") == "thresholds" else {}
-
-
-def _drift_tests(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """All tests of the five keys that named them, each with its threshold."""
-    shipped = DriftParams()
-    drift: dict[str, JsonValue] = {
-        "numeric": _plain(shipped.of_columns("numeric")),
-        "categorical": _plain(shipped.of_columns("categorical")),
-        "missing": _plain(shipped.of_columns("any")),
-        **section_in(document, "drift"),
-    }
-    joint: dict[str, JsonValue] = {"tests": _plain(shipped.joint.tests), **section_in(drift, "joint")}
-    thresholds = {name: own[THRESHOLD] for name, own in SHIPPED_TESTS.items()} | section_in(drift, "thresholds")
-    asked = [*(section_in(drift, name) for name in ("numeric", "categorical", "missing")), section_in(joint, "tests")]
-    known = {name: section_in(tests, name) for tests in asked for name in tests if name in thresholds}
-    return {"drift.tests": {name: {**own, THRESHOLD: thresholds[name]} for name, own in known.items()}}
-
-
-def _plain(tests: Mapping[str, Mapping[str, int | float | str]]) -> dict[str, JsonValue]:
-    return {name: dict(own) for name, own in tests.items()}
-
-
-def _renamed(
-    section: str, to: str, names: Mapping[str, str]
-) -> Callable[[Mapping[str, JsonValue]], dict[str, JsonValue]]:
-    """What a section or one of its keys states, under the names of today."""
-
-    def becomes(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        return {f"{to}.{names.get(key, key)}": value for key, value in section_in(document, section).items()}
-
-    return becomes
-
-
-def _rules(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    rules = stated_at(document, "triggers.rules")
-    assert isinstance(rules, list), rules
-    return {"triggers.rules": ["gain" if rule == "account" else rule for rule in rules]}
-
-
-def _gate_key(old: str, to: str) -> Callable[[Mapping[str, JsonValue]], dict[str, JsonValue]]:
-    return lambda document: {f"gate.{to}": stated_at(document, f"gate.{old}")}
-
-
-TESTS = "drift.tests now lists each test with its arguments and its threshold"
-COSTS = "decide.threshold now sets the cost of each error, such as {false_positive: 1, false_negative: 5}"
-RATE = "fairness.mitigate now specifies the rate that thresholds by group equalise, such as false_negative_rate"
-MOVED: Mapping[str, Moved] = {
-    "batches.look": Moved(
-        "0.1.0", "set batches.skip: all to switch it off",
-        lambda document: {} if stated_at(document, "batches.look") else {"batches.skip": "all"},
-    ),
-    "gate.half_life": Moved("0.1.0", "rows have equal weight, because the holdout rows are the newest", _nothing),
-    "tune.options": Moved("0.1.0", "tune.sampler now contains them, such as {tpe: {n_startup_trials: 8}}", _sampler),
-    "decide.threshold": Moved("0.1.0", COSTS, _error_costs, was="cost"),
-    "decide.false_positive": Moved("0.1.0", COSTS, _error_costs),
-    "decide.false_negative": Moved("0.1.0", COSTS, _error_costs),
-    "fairness.mitigate": Moved("0.1.0", RATE, _equalised, was="thresholds"),
-    "fairness.equalise": Moved("0.1.0", RATE, _equalised),
-    "fairness.proxies.turns": Moved("0.1.0", "they follow from fairness.confidence", _nothing),
-    "drift.numeric": Moved("0.1.0", TESTS, _drift_tests),
-    "drift.categorical": Moved("0.1.0", TESTS, _drift_tests),
-    "drift.missing": Moved("0.1.0", TESTS, _drift_tests),
-    "drift.thresholds": Moved("0.1.0", TESTS, _drift_tests),
-    "drift.joint": Moved("0.1.0", TESTS, _drift_tests),
-    "proof.scheduled": Moved(
-        "0.1.0", "set schedule.prove: null to switch it off",
-        lambda document: {} if stated_at(document, "proof.scheduled") else {"schedule.prove": None},
-    ),
-    "account": Moved(
-        "0.1.0", "gain replaces it: price is now cost, price_unit is cost_unit, and usual_rows is rows_per_check",
-        _renamed("account", "gain", {"price": "cost", "price_unit": "cost_unit", "usual_rows": "rows_per_check"}),
-    ),
-    "triggers.rules": Moved("0.1.0", "the rule account is now called gain", _rules, was="account"),
-    "former": Moved(
-        "0.1.0", "previous_champions replaces it", _renamed("former", "previous_champions", {})
-    ),
-    "gate.floor": Moved("0.1.0", "gate.baselines replaces it", _gate_key("floor", "baselines")),
-    "gate.harm": Moved("0.1.0", "gate.non_inferiority replaces it", _gate_key("harm", "non_inferiority")),
-    "room": Moved("0.1.0", "its values are fixed", _nothing),
-    "demo": Moved("0.1.0", "each shipped table has its own span", _nothing),
-}  # fmt: skip
-"""Keys of earlier versions: `parse_params` refuses them with what says it now, and `retrim upgrade` moves them."""
-
-
-def moved_in(document: Mapping[str, JsonValue]) -> dict[str, Moved]:
-    """The keys of earlier versions that a params.yaml states, in the order of the table."""
-    return {
-        key: moved
-        for key, moved in MOVED.items()
-        if (stated := stated_at(document, key)) is not ABSENT and moved.concerns(stated)
-    }
-
-
 def why_none(key: str) -> str | None:
-    """Why a dotted key is not a setting, if it was one or is a constant of the code; None: the key is unknown."""
+    """Why a dotted key is not a setting, if it is a constant of the code or derived; None: the key is unknown."""
     words = key.split(".")
-    for depth in range(1, len(words) + 1):
-        moved = MOVED.get(".".join(words[:depth]))
-        if moved is not None and moved.was is ANY:
-            return f"was removed in retrim {moved.since}: {moved.said}"
     kind: Any = Params
     for depth, word in enumerate(words, 1):
         field = kind.model_fields.get(word) if isinstance(kind, type) and issubclass(kind, SettingsSection) else None
@@ -704,12 +568,6 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
     """
     if stated_at(document, "data") is None:
         raise BadInputError(f"{name} describes no table yet; describe one with `retrim init --data TABLE --target COL`")
-    for key, moved in moved_in(document).items():
-        what = key if moved.was is ANY else f"{key}: {moved.was}"
-        raise BadInputError(
-            f"{name}: {what} was removed in retrim {moved.since}: {moved.said}; change {name} by hand, or run `retrim "
-            "upgrade`"
-        )
     for key, value, said, stated in fixed_in(document):
         if stated != value:
             raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), but {stated!r} is set; remove {key}")

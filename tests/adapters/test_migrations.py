@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -119,15 +118,3 @@ def test_a_store_that_is_no_file_is_not_copied(tmp_path: Path) -> None:
     assert not copy_sqlite(f"sqlite:///{tmp_path / 'none.db'}", tmp_path / "copy.db")
     assert not copy_sqlite("postgresql+psycopg://user@host/name", tmp_path / "copy.db")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_alerts_of_an_earlier_store_count_as_told_when_they_were_recorded(url: str, plain: sa.Engine) -> None:
-    with plain.begin() as connection:
-        command.upgrade(migrations._config(connection), "0001")
-        row = "INSERT INTO alerts (id, model, kind, at, text) VALUES ('a', 'bike', 'skew', '2026-03-01', 'why')"
-        connection.execute(sa.text(row))
-    Database(url)
-    with plain.connect() as connection:
-        kept = connection.execute(sa.text("SELECT text, about, queued FROM alerts")).one()
-
-    assert tuple(kept) == ("why", "", "2026-03-01")

@@ -59,8 +59,3 @@ def test_a_package_of_an_extra_is_imported_when_it_is_needed() -> None:
     }
 
     assert early == set()
-
-
-def test_jsonschema_compiles_no_grammars_as_it_is_imported() -> None:
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    assert "\nlark==" not in lock

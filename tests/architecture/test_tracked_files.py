@@ -3,7 +3,6 @@
 import ast
 import re
 import subprocess
-from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -72,9 +71,3 @@ def test_nothing_is_unpickled_at_run_time(folder: str) -> None:
                 found.append(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', '?')}")
 
     assert found == []
-
-
-def test_no_folder_of_the_package_holds_more_than_20_files() -> None:
-    folders = Counter(str(Path(name).parent) for name in tracked() if name.startswith("src/") and name.endswith(".py"))
-
-    assert {folder: count for folder, count in folders.items() if count > 20 + 1} == {}  # and its __init__

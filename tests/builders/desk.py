@@ -7,7 +7,7 @@ and keeps aliases: all that a check and a move ask of it.
 
 import inspect
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from hashlib import sha256
@@ -142,10 +142,12 @@ class Desk:
         decision: str | None = None,
         waits: bool = False,
         judged: int | None = None,
+        losses: Mapping[str, float] | None = None,
     ) -> int:
         """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's.
 
-        With `judged` it stands for the recipe of that version, the newest, fitted once more.
+        With `judged` it stands for the recipe of that version, the newest, fitted once more. `losses` are those of its
+        verdict; its own is called `all`.
         """
         now = self.day(at)
         if judged is not None:
@@ -157,7 +159,7 @@ class Desk:
         paths = self._bundle(now, version)
         verdict = {
             "winner": "all",
-            "losses": {"all": 1.5},
+            "losses": dict(losses or {"all": 1.5}),
             "promote": promote,
             "reason": "as the test says",
             "checks": [],

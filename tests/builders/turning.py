@@ -11,7 +11,7 @@ from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import past_of
 from retrim.table.data import DataParams
-from retrim.training.recipe import Recipe, WindowKind, fit_recipe, training_rows
+from retrim.training.recipe import Recipe, WindowKind, WindowLengths, fit_recipe
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 TREES = Recipe("gbm", "mse", {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, 8, 7)
@@ -78,7 +78,7 @@ def losses_of(model: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
 def losses_before(begin: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
     """Losses of a model made just before a row."""
     past = past_of(table()["_event"], table()["_due"], begin)
-    fitted = table().iloc[training_rows(past, kind, sliding_rows=SLIDING)]
+    fitted = table().iloc[WindowLengths(SLIDING).rows(past, kind)]
     view = FeatureView.learn(fitted, DATA)
     judged = table().iloc[rows]
     predicted = fit_recipe(TREES, view, fitted, threads=1).predict(view.matrix(judged))

@@ -12,6 +12,7 @@ from retrim.adapters.database import iso
 from retrim.checking.audit import audit
 from retrim.checking.check import balance, retraining_cost_now
 from retrim.checking.history import checks_of, recipe_digest, shown_before
+from retrim.checking.mode import retraining_cost_of
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.score import score
 from retrim.cli.answers import find_decision
@@ -358,6 +359,21 @@ def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with
     desk = make(changes={"gain": {"cost": 0.5, "cost_unit": "first_loss"}})
 
     assert retraining_cost_now(desk.workspace) == 0.5 * 1.5
+
+
+def test_a_price_is_half_of_what_the_live_version_is_worth_on_rows_it_had_not_seen(make: Make) -> None:
+    desk = make(changes={"gain": {"cost": 0.5, "cost_unit": "worth"}})
+    desk.make_version(11, losses={"all": 1.0, "mean": 5.0})
+    desk.make_version(12, judged=2, losses={"all": 0.1, "champion": 1.0})
+
+    assert retraining_cost_now(desk.workspace) == 2.0
+
+
+def test_a_cost_above_all_loss_of_a_year_is_refused_with_the_figures(make: Make) -> None:
+    desk = make()
+
+    with pytest.raises(BadInputError, match=r"costs as much as 416\.7 .* more than all loss of a year, 27\d"):
+        retraining_cost_of(desk.workspace, cost=1.0, per_row=5e-5, currency="EUR", now=desk.day(10))
 
 
 # --- the probe: when it is asked, and what it costs ------------------------------------------------

@@ -17,7 +17,6 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 from tests.builders.answers import status_record
-from tests.builders.cured import Cure
 from tests.builders.desk import START, Desk, copy_of, make_desk, with_params
 from tests.builders.typed import sit_at_desk
 
@@ -194,21 +193,14 @@ def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, 
     assert status_record(desk.workspace, now=desk.day(13))["served"]["skew"] == skew
 
 
-@pytest.mark.cures(
-    "{} of {} served predictions differ from what their version predicts now by more than {} of the mean prediction, "
-    "the largest difference being {} of it. Run `retrim versions explain '{}@{}'` to see whether the features of that "
-    "row differed then, or its stored prediction was altered"
-)
 def test_explain_says_that_the_furthest_prediction_was_altered(
-    desk: Desk, cure: Cure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change(desk, lambda _: 50.0)
     desk.check(13)
     (said,) = alerts(desk)
-    cure.is_asked(said)
     session = sit_at_desk(desk, monkeypatch, capsys)
     explained = session.says(said.partition("`retrim ")[2].partition("`")[0])
-    cure.is_done(explained)
 
     assert "stored 50: DIFFERENT" in explained
 

@@ -149,7 +149,7 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
         ("retrain", RunOutcome("", "", "", None)),
         ("predict", ScoringResult(None, 0, 0, None)),
         ("policy acknowledge", AcknowledgedHold("", NOW, "", "", (), "")),
-        ("policy cost", RetrainingCost(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", None)),
+        ("policy cost", RetrainingCost(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", 1, 1.0, None, None)),
         ("policy alarms", VerifiedAlarms(1, "", VERIFIED, [])),
         ("versions verify-log", VerifiedLog(0, 0, None)),
         ("versions rollback", LiveVersion(1, "", "", "", "", "", None)),

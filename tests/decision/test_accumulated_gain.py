@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, GainParams
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, GainParams, ModelWorth
 from retrim.stats.codec import from_record, to_record
 
 numbers = st.floats(-100, 100)
@@ -125,12 +125,17 @@ def test_a_real_gain_pays_within_a_few_checks() -> None:
 # --- the price
 
 
-def test_a_price_in_first_losses_is_a_share_of_version_1s_loss() -> None:
-    assert params().cost_in_loss(40.0) == 20.0
+MODEL = ModelWorth(loss=30.0, naive_loss=50.0, first_loss=40.0)
 
 
-def test_a_price_in_losses_is_itself() -> None:
-    assert params(cost_unit="loss").cost_in_loss(40.0) == 0.5
+@pytest.mark.parametrize(("unit", "cost"), [("worth", 10.0), ("first_loss", 20.0), ("loss", 0.5)])
+def test_a_price_of_a_half_in_each_unit(unit: str, cost: float) -> None:
+    assert params(cost_unit=unit).cost_in_loss(MODEL) == cost
+
+
+@pytest.mark.parametrize("naive_loss", [20.0, 30.0, 32.9])
+def test_a_model_that_is_worth_nothing_is_priced_at_a_tenth_of_its_loss(naive_loss: float) -> None:
+    assert ModelWorth(30.0, naive_loss, 30.0).worth == 3.0
 
 
 @pytest.mark.parametrize("wrong", [{"cost": 0}, {"errors": -1}, {"rows_per_check": 0}, {"cost_unit": "euro"}])

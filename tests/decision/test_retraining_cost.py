@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import GainParams, MoneyParams, RetrainingCost
+from retrim.decision.accumulated_gain import GainParams, ModelWorth, MoneyParams, RetrainingCost
 from retrim.files import load_yaml
 
 MONEY = MoneyParams(cost=40, per_unit=0.02, currency="EUR")
@@ -27,15 +27,32 @@ def test_the_account_is_worth_its_loss_times_the_unit() -> None:
     assert MONEY.worth(500) == 10
 
 
-def test_the_sentence_names_both_units() -> None:
-    assert re.search(r" 40 EUR .* mae .* 2000 .* 200 ", RetrainingCost(MONEY, "mae", None).sentence)
+def priced(model: ModelWorth | None = None, *, worst_loss: float | None = None) -> RetrainingCost:
+    return RetrainingCost(MONEY, "mae", 100, 52.0, model, worst_loss)
 
 
-def test_with_a_version_the_price_is_also_a_multiple_of_its_loss() -> None:
-    retraining_cost = RetrainingCost(MONEY, "mae", 80.0)
+def test_before_a_version_the_sentence_names_both_units() -> None:
+    assert re.search(r" 40 EUR .* mae .* 2000 .* 200 ", priced().sentence)
 
-    assert retraining_cost.first_losses == 25
-    assert retraining_cost.sentence.endswith("that is 25 times the loss of version 1 on its holdout rows, 80.")
+
+def test_the_value_of_a_row_is_that_of_a_check_shared_by_its_rows() -> None:
+    assert priced().per_row == pytest.approx(0.0002)
+
+
+def test_with_a_version_the_sentence_says_when_it_pays_for_itself() -> None:
+    said = priced(ModelWorth(800.0, 1300.0, 800.0)).sentence
+
+    assert "after about 25 batches of a 10% lower loss, or 4 batches of a model as bad as" in said
+
+
+def test_a_check_that_lost_more_than_the_baseline_says_what_a_change_can_cost() -> None:
+    said = priced(ModelWorth(800.0, 1300.0, 800.0), worst_loss=1800.0).sentence
+
+    assert "or 2 batches as bad as the worst check (mae 1800)" in said
+
+
+def test_a_cost_that_nothing_in_the_history_could_pay_for_is_called_that() -> None:
+    assert "no change that the history has shown could pay" in priced(ModelWorth(80.0, 90.0, 80.0)).sentence
 
 
 @given(cost=amounts, per_unit=amounts)
@@ -43,13 +60,15 @@ def test_with_a_version_the_price_is_also_a_multiple_of_its_loss() -> None:
 @example(cost=1e-6, per_unit=1.0)
 @example(cost=1e9, per_unit=1e-6)
 def test_the_lines_it_prints_are_settings_that_are_taken(cost: float, per_unit: float) -> None:
-    retraining_cost = RetrainingCost(MoneyParams(cost=cost, per_unit=per_unit, currency="EUR"), "mae", None)
+    retraining_cost = RetrainingCost(
+        MoneyParams(cost=cost, per_unit=per_unit, currency="EUR"), "mae", 100, 52.0, None, None
+    )
     taken = accumulated_gain(**load_yaml("\n".join(retraining_cost.lines)))
 
     assert taken.cost == pytest.approx(cost / per_unit, rel=1e-3)
 
 
-@pytest.mark.parametrize("wrong", [{"cost": 2100}, {"cost_unit": "first_loss"}])
+@pytest.mark.parametrize("wrong", [{"cost": 2100}, {"cost_unit": "worth"}])
 def test_a_price_that_is_not_what_the_money_says_is_refused_with_the_right_one(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="set `cost: 2000` and `cost_unit: loss`, or `money: null`"):
         accumulated_gain(**wrong)

@@ -13,7 +13,6 @@ import pytest
 
 from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
 from retrim.decision.stored_rows import RunRow
-from tests.builders.cured import Cure
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
@@ -115,16 +114,3 @@ def test_a_stopped_driver_is_ended_by_the_next_command_and_that_may_run(
     assert (hung.run.as_of[:19], hung.run.state) == (world.day(25)[:19], "failed")
     assert (following.as_of[:19], following.state) in [(world.day(25.5)[:19], end) for end in ("promoted", "refused")]
     assert hung.left == []
-
-
-@pytest.mark.cures(
-    "the run is not tried again. Read the stage's output (also in Prefect), fix the cause{}, then start the run again "
-    "with `retrim retrain`",
-    "its process {} ({}) showed no sign of life for {}, more than {}; it was ended, and the run is not retried. "
-    "Find out why it hung, then start a new run with `retrim retrain`",
-)
-def test_what_hung_is_asked_for_again_and_runs(stage: Hung, driver: tuple[Hung, RunRow], cure: Cure) -> None:
-    hung, following = driver
-    cure.is_asked(stage.alerts[0])
-    cure.is_asked(hung.alerts[0])
-    cure.is_done(str(following.detail))

@@ -1,5 +1,6 @@
 """The session of README's "Your own table", run: from another program's file to a model that is checked every week."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def test_the_session_of_the_readme_runs_as_it_is_printed(tmp_path: Path, server:
         if not is_printed(shown, printed):
             other.append(f"$ {command}\n{printed}")
 
+    tutorial = (REPOSITORY / "docs" / "tutorial" / "own-table.md").read_text(encoding="utf-8")
+    (cost,) = re.findall(r"```\n\$ (retrim policy cost[^\n]*)\n(.*?)\n```", tutorial, re.DOTALL)
+    assert is_printed(
+        cost[1].splitlines(),
+        world.retrim(*shlex.split(cost[0])[1:], environment={"COLUMNS": "120"}).stdout,
+    )
     assert other == []
     assert "no DVC remote is set, so a clone" in world.retrim("versions").stderr
     # Nothing stands in the way of the checkout, and by the cure that is printed a clone has all that it needs.

@@ -12,7 +12,6 @@ from retrim.adapters import git
 from retrim.adapters.migrations.schema import RUNS
 from retrim.adapters.wheel import Wheel, named_wheel, pack_wheel, running_wheel
 from retrim.lineage.locks import held_locks
-from tests.builders.cured import Cure
 from tests.builders.wheels import changed_wheel, install
 from tests.builders.world import COMMAND, START, World, describe, lend_environment
 
@@ -106,15 +105,8 @@ def third(second: World, repacked: Wheel, folder: Path) -> World:
     return world
 
 
-@pytest.mark.cures(
-    "this workspace is pinned to retrim {} (wheel {} in requirements.lock), but you run retrim {} (wheel {}); move the "
-    "workspace to the version that you run with `retrim upgrade`"
-)
-def test_a_run_by_another_retrim_is_refused_until_it_is_upgraded(refusal: str, second: World, cure: Cure) -> None:
-    cure.is_asked(refusal)
-    versions = second.retrim("versions")
-    cure.is_done(versions.stdout + versions.stderr)
-
+def test_a_run_by_another_retrim_is_refused_until_it_is_upgraded(refusal: str, second: World) -> None:
+    assert "retrim upgrade" in refusal
     assert len(second.ask("versions")) == 2
 
 
@@ -140,18 +132,13 @@ def test_an_upgrade_that_was_killed_is_finished(third: World) -> None:
     assert third.run("git", "status", "--short") == ""
 
 
-@pytest.mark.cures("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
-def test_it_waits_until_the_schedule_is_stopped(third: World, cure: Cure) -> None:
+def test_it_waits_until_the_schedule_is_stopped(third: World) -> None:
     with held_locks(third.workspace, "schedule"):
-        cure.is_asked(third.retrim("upgrade", code=1).stderr)
-    cure.is_done(third.retrim("upgrade").stdout)
+        third.retrim("upgrade", code=1)
+    third.retrim("upgrade")
 
 
-@pytest.mark.cures(
-    "a run of this workspace is not finished, and only retrim {}, which started it, can finish it; run `retrim check` "
-    "of retrim {} in the environment that `retrim versions environment N` builds for the live version, then upgrade"
-)
-def test_a_run_that_began_is_finished_first(third: World, cure: Cure) -> None:
+def test_a_run_that_began_is_finished_first(third: World) -> None:
     workspace = third.workspace
     run = workspace.store.runs(workspace.model)[-1]
     git.git(third.root, "reset", "-q", "--soft", "HEAD~1")
@@ -159,9 +146,7 @@ def test_a_run_that_began_is_finished_first(third: World, cure: Cure) -> None:
         with workspace.store.begin() as connection:
             connection.execute(sa.update(RUNS).where(RUNS.c.id == run.id).values(state=state))
         done = third.retrim("upgrade", code=(0, 1))
-        if state == "crashed":
-            cure.is_asked(done.stderr)
-    cure.is_done(done.stderr)
+        assert (done.returncode == 0) == (state != "crashed")
 
     assert done.returncode == 0
     assert third.run("git", "status", "--short") == ""
@@ -177,21 +162,15 @@ def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -
     assert "requirements.lock" in refused.stderr
 
 
-@pytest.mark.cures(
-    "the code in {} differs from the code pinned in data/pins.json. At a tag, restore it with `git checkout -- "
-    "src`, and run the stage through `dvc repro`; without src/, run `dvc repro` in the environment of the version: "
-    "`retrim versions environment N`. If you created this run directory by hand, create a new one"
-)
-def test_at_a_tag_only_the_code_of_the_version_runs(first: World, third: World, tmp_path: Path, cure: Cure) -> None:
+def test_at_a_tag_only_the_code_of_the_version_runs(first: World, third: World, tmp_path: Path) -> None:
     run_directory = tmp_path / "room"
     git.git(third.root, "clone", "-q", "-b", "retrim/generated/v1", str(third.root), str(run_directory))
     cache = str(third.root / ".dvc" / "cache")
     third.run("dvc", "remote", "add", "-q", "--local", "-d", "cache", cache, folder=run_directory)
     third.run("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/previous.dvc", folder=run_directory)
     command = ("dvc", "repro", "--force", "--single-item", "validate")
-    refused = third.run(*command, folder=run_directory, code=255)
-    cure.is_asked(refused)
-    cure.is_done(first.run(*command, folder=run_directory))
+    third.run(*command, folder=run_directory, code=255)
+    first.run(*command, folder=run_directory)
 
 
 def test_the_environment_of_a_version_has_its_wheel(first: World, third: World) -> None:

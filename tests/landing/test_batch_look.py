@@ -12,7 +12,6 @@ from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, Params
 from retrim.table.data import DataParams
 from tests.batches.test_batches import DATA, NOW, PAST
-from tests.builders.cured import Cure
 from tests.builders.shipped import whole
 
 BATCHES = BatchParams.model_validate(whole()["batches"])
@@ -50,14 +49,10 @@ def test_weeks_of_an_honest_stream_land(folder: Door) -> None:
     assert len(list(folder.workspace.landing.rglob("rows-*.parquet"))) == len(PAST)
 
 
-@pytest.mark.cures(
-    "correct the batch at its source and ingest it again, or land it anyway: retrim batch release ID --reason WHY"
-)
 @pytest.mark.parametrize("way", ["correct", "release"])
-def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: Cure) -> None:
+def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str) -> None:
     door = Door(tmp_path)
     batch = door.land(NOW.assign(celsius=NOW["celsius"] * 1.8 + 32)).batch
-    cure.is_asked(quarantine_show(door.workspace, batch).faults[0].cure)
     if way == "release":
         place = {"workspace": door.workspace, "data": door.data}
         done = release_quarantined(
@@ -65,22 +60,17 @@ def test_a_broken_batch_is_corrected_or_let_in(tmp_path: Path, way: str, cure: C
         )
     else:
         done = door.land(NOW)
-        cure.is_done(str(done.faults))
     assert done.outcome == "landed"
-    cure.is_done("")
 
 
-@pytest.mark.cures("inspect the batch; if it is wrong, withdraw it: retrim batch withdraw ID --reason WHY")
-def test_a_suspicious_batch_is_taken_back(tmp_path: Path, cure: Cure) -> None:
+def test_a_suspicious_batch_is_taken_back(tmp_path: Path) -> None:
     door = Door(tmp_path)
     landed = door.land(NOW.assign(felt=NOW["felt"].mask(NOW.index % 2 == 0)))
-    cure.is_asked(landed.faults[0].cure)
     workspace = Workspace(door.workspace, Params.model_validate(whole()), Env())
     withdraw(workspace, landed.batch, by="a test", reason="half of it is missing", now=None)
 
     assert landed.batch in workspace.landing.withdrawals()
     assert all(file.batch != landed.batch for file in workspace.landing.standing())
-    cure.is_done("")
 
 
 def test_a_broken_batch_is_set_aside_with_its_reason(folder: Door) -> None:

@@ -18,17 +18,13 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
-import sqlalchemy as sa
 from fsspec.implementations.memory import MemoryFileSystem
 
-from retrim.adapters.store import Store
 from retrim.errors import BadInputError
 from retrim.lineage import prediction_log as module
 from retrim.lineage.prediction_log import (
-    SCHEMA,
     PredictionLog,
     StoredPrediction,
-    move_old_predictions,
     probabilities_of,
     span_of,
 )
@@ -436,38 +432,6 @@ def test_what_is_asked_for_is_read_and_little_else(tmp_path: Path) -> None:
 
     assert counted == {"b": n}
     assert read_bytes() - before < size / 5
-
-
-OTHERS = "insert into old_predictions select 'other', key, 1, event, at, value from old_predictions where version = 1"
-
-
-def test_what_stood_in_tables_is_moved_once(tmp_path: Path) -> None:
-    url, log = f"sqlite:///{tmp_path / 'retrim.db'}", log_at(tmp_path / "predictions")
-    engine = sa.create_engine(url)
-    Store(url)
-    told = {"key": "a", "version": 1, "event": "2024-01-01T00:00:00+00:00", "at": "2024-01-02T00:00:00+00:00"}
-    with engine.begin() as connection:
-        for name, last in (("old_predictions", "event, at, value"), ("old_selections", "selected")):
-            connection.execute(sa.text(f"create table {name} (model, key, version, {last})"))
-        insert = "insert into old_predictions values (:model, :key, :version, :event, :at, :value)"
-        for key, version, value in (("a", 1, "1.5"), ("b", 1, '"much"'), ("a", 2, "[0.25, 0.75]")):
-            given = told | {"model": "shop", "key": key, "version": version, "value": value}
-            connection.execute(sa.text(insert), given)
-        connection.execute(sa.text(OTHERS))
-        connection.execute(sa.text("insert into old_selections values ('shop', 'a', 1, 1)"))
-    moved = move_old_predictions(Store(url), log, lambda _: ("no", "yes"))
-    again = move_old_predictions(Store(url), log, lambda _: ("no", "yes"))
-    found = log.since(None, most=9).set_index(["version", "key"]).sort_index()
-
-    assert (moved, again) == (3, 0)
-    assert found.loc[(1, "a"), "prediction"] == 1.5
-    assert found.loc[(1, "a"), "decision"]
-    assert np.isnan(found.loc[(1, "b"), "prediction"])
-    assert dict(found.loc[(2, "a"), "probabilities"]) == {"no": 0.25, "yes": 0.75}
-    assert sa.inspect(engine).has_table("old_predictions")  # of the other model
-    move_old_predictions(Store(url), PredictionLog(str(tmp_path / "p2"), "other", tmp_path / "l"), lambda _: ())
-    assert not sa.inspect(engine).has_table("old_predictions")
-    assert set(SCHEMA.names) >= {"key", "event_time", "prediction", "decision", "at", "request_id"}
 
 
 AWAY = """

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import Paths, WorkspacePaths, parse_yaml
+from retrim.files import Paths, WorkspacePaths
 from retrim.gate.verdict import NonInferiorityParams
 from retrim.lineage.settings_file import (
     effective_settings,
-    moved_settings,
     pin_settings,
     set_settings,
     settings_within,
@@ -126,92 +125,11 @@ def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePat
         ("gate.folds", r"gate\.folds is fixed at 4 \(number of equal spans"),
         ("run_directory.gc_grace", r"run_directory\.gc_grace is fixed at '1h' \("),
         ("tune.warm_trials", r"tune\.warm_trials is derived from other settings: a quarter of tune\.trials"),
-        ("drift.thresholds.psi", r"drift\.thresholds\.psi was removed in retrim 0\.1\.0: drift\.tests now lists each"),
-        ("demo.start", r"demo\.start was removed in retrim 0\.1\.0"),
     ],
 )
 def test_a_key_that_is_no_setting_any_more_says_why(workspace: WorkspacePaths, key: str, why: str) -> None:
     with pytest.raises(BadInputError, match=why):
         set_settings(workspace, {key: 0.5})
-
-
-EARLIER = """\
-# Ours.
-data:
-  model: bike                      # the name
-
-gate:                              # what a challenger must show
-  folds: 4                         # as it was
-  min_gain: 0.02                   # ours
-
-# How versions are kept.
-run_directory:
-  gc_grace: 1h
-  max_file_mb: 5
-
-# Which tests look.
-drift:
-  numeric:                         # two of them
-    ks: {}
-    psi: {cells: 5}
-  thresholds: {ks: 0.1}            # wide
-  alarms: {at_most: 2}             # two a year
-
-tune: {options: {n_startup_trials: 3}, trials: 7}
-
-# Batches.
-batches: {look: false}
-"""
-
-
-def test_keys_of_an_earlier_version_are_moved_and_comments_stay() -> None:
-    text, notes = moved_settings(EARLIER, "params.yaml")
-
-    assert text.startswith(
-        """\
-# Ours.
-data:
-  model: bike                      # the name
-
-gate:                              # what a challenger must show
-  min_gain: 0.02                   # ours
-
-# How versions are kept.
-
-# Which tests look.
-drift:
-"""
-    )
-    assert "  alarms: {at_most: 2}             # two a year\n" in text
-    assert "# Batches.\nbatches: {skip: all}\n" in text
-    assert parse_yaml(text, "params.yaml") == {
-        "data": {"model": "bike"},
-        "gate": {"min_gain": 0.02},
-        "drift": {
-            "tests": {
-                "ks": {"threshold": 0.1},
-                "psi": {"cells": 5, "threshold": 0.2},
-                "chi2": {"threshold": 0.15},
-                "psi_categories": {"threshold": 0.2},
-                "missing_share": {"threshold": 0.05},
-                "correlation": {"threshold": 0.3},
-                "domain": {"rounds": 10, "leaves": 8, "folds": 2, "rows": 2000, "threshold": 0.2},
-            },
-            "alarms": {"at_most": 2},
-        },
-        "tune": {"sampler": {"tpe": {"n_startup_trials": 3}}, "trials": 7},
-        "batches": {"skip": "all"},
-    }
-    told = dict(note.split(": ", 1) for note in notes)
-    assert told["gate.folds"].endswith(" 4")
-    assert "batches.skip: all" in told["batches.look"]
-    assert moved_settings(text, "params.yaml") == (text, ())
-
-
-def test_a_fixed_value_that_differs_is_left_for_a_person() -> None:
-    text = "gate:\n  folds: 5\n"
-
-    assert moved_settings(text, "params.yaml") == (text, ())
 
 
 def test_a_value_out_of_bounds_leaves_the_file_as_it_was(workspace: WorkspacePaths) -> None:

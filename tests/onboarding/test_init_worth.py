@@ -10,19 +10,19 @@ from tests.builders.shipped import whole
 
 
 def test_a_model_that_is_worth_making_is_called_so() -> None:
-    assert said(looked_at(csv(table(1200))), "worth")
+    assert said(looked_at(csv(table(1200))), "worth a model")
 
 
 def test_noise_has_no_signal_beyond_chance() -> None:
     noise = np.random.default_rng(9).normal(size=1200)
 
-    assert "no signal beyond chance" in said(looked_at(csv(table(1200, minutes=noise))), "wrong tool")
+    assert "no signal beyond chance" in said(looked_at(csv(table(1200, minutes=noise))), "worth a model")
 
 
 def test_what_the_gate_may_promote_all_the_same_is_explained() -> None:
     noise = np.random.default_rng(9).normal(size=1200)
     drafted = looked_at(csv(table(1200, minutes=noise)))
-    told = said(drafted, "wrong tool")
+    told = said(drafted, "worth a model")
     assert drafted.worth is not None
     newest = -drafted.choices["split", "judge_rows"].value
     gain = 1 - drafted.worth.model[newest:].mean() / drafted.worth.others["mean"][newest:].mean()
@@ -40,23 +40,23 @@ def test_a_series_that_only_repeats_its_week_needs_no_model() -> None:
 
     assert drafted.season is not None
     assert drafted.season.span == "7D"
-    assert "seasonal mean" in said(drafted, "wrong tool")
+    assert "seasonal mean" in said(drafted, "worth a model")
 
 
 class TestASeriesThatWanders:
     wanders = np.cumsum(np.random.default_rng(7).normal(size=1200))
 
     def test_it_is_said_how_a_model_comes_to_see_its_last_value(self) -> None:
-        told = said(looked_at(csv(table(1200, minutes=self.wanders))), "wrong tool")
+        told = said(looked_at(csv(table(1200, minutes=self.wanders))), "worth a model")
 
         assert "lowest loss: last value" in told
         assert "--ahead SPAN" in told
 
     def test_a_model_that_sees_it_is_not_sent_there(self) -> None:
-        assert "--ahead" not in said(looked_at(csv(table(1200, minutes=self.wanders)), ahead="1h"), "wrong tool")
+        assert "--ahead" not in said(looked_at(csv(table(1200, minutes=self.wanders)), ahead="1h"), "worth a model")
 
     def test_rows_without_a_time_have_no_span_to_look_back(self) -> None:
-        assert "--ahead" not in said(looked_at(csv(table(1200, at=None, minutes=self.wanders))), "wrong tool")
+        assert "--ahead" not in said(looked_at(csv(table(1200, at=None, minutes=self.wanders))), "worth a model")
 
 
 def test_one_rule_that_does_as_well_is_named() -> None:
@@ -65,7 +65,7 @@ def test_one_rule_that_does_as_well_is_named() -> None:
         csv(table(1200, late=late, minutes=None, km=np.random.default_rng(3).normal(size=1200))), target="late"
     )
 
-    assert "8 cases" in said(drafted, "wrong tool")
+    assert "8 cases" in said(drafted, "worth a model")
 
 
 @pytest.mark.parametrize(

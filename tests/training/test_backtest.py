@@ -11,7 +11,15 @@ from retrim.features.view import FeatureView
 from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds
-from retrim.training.recipe import BacktestOrigin, Recipe, WindowKind, backtest, fit_recipe, stated_interval
+from retrim.training.recipe import (
+    BacktestOrigin,
+    Recipe,
+    WindowKind,
+    WindowLengths,
+    backtest,
+    fit_recipe,
+    stated_interval,
+)
 
 VIEW = FeatureView({"x": "number"}, {}, "y", "regression", ())
 RECIPE = Recipe("gbm", "mae", {"num_leaves": 4, "min_child_samples": 5}, 8, 7)
@@ -27,7 +35,7 @@ def rows(n: int = 120) -> pd.DataFrame:
 
 def run(table: pd.DataFrame, *, count: int = 2, sliding_rows: int = 40, cores: int = 1) -> list[BacktestOrigin]:
     cut = folds(table["_event"], table["_due"], count=count, rows=20)
-    return backtest({"found": RECIPE}, VIEW, table, cut, WINDOWS, sliding_rows=sliding_rows, cores=cores)
+    return backtest({"found": RECIPE}, VIEW, table, cut, WINDOWS, lengths=WindowLengths(sliding_rows), cores=cores)
 
 
 def test_each_origin_is_scored_by_a_fit_on_what_was_due_before_it() -> None:
@@ -55,8 +63,8 @@ def test_each_recipe_is_refitted_on_each_window() -> None:
     table = rows()
     cut = folds(table["_event"], table["_due"], count=1, rows=20)
     other = replace(RECIPE, rounds=3)
-    both = backtest({"found": RECIPE, "champion": other}, VIEW, table, cut, WINDOWS, sliding_rows=40, cores=1)
-    alone = backtest({"found": other}, VIEW, table, cut, WINDOWS, sliding_rows=40, cores=1)
+    both = backtest({"found": RECIPE, "champion": other}, VIEW, table, cut, WINDOWS, lengths=WindowLengths(40), cores=1)
+    alone = backtest({"found": other}, VIEW, table, cut, WINDOWS, lengths=WindowLengths(40), cores=1)
 
     assert set(both[0].losses) == {"all", "sliding", "refit-all", "refit-sliding"}
     assert both[0].losses["refit-all"] == alone[0].losses["all"] != both[0].losses["all"]
@@ -115,7 +123,7 @@ def test_steps_of_preparation_are_learned_anew_from_the_past_of_each_origin() ->
     )
     view = replace(VIEW, steps=step)
     cut = folds(table["_event"], table["_due"], count=1, rows=20)
-    (origin,) = backtest({"found": RECIPE}, view, table, cut, ("all",), sliding_rows=40, cores=1)
+    (origin,) = backtest({"found": RECIPE}, view, table, cut, ("all",), lengths=WindowLengths(40), cores=1)
     own = view.again(table.iloc[cut[0].fit])
     scored = table.iloc[cut[0].score]
     model = fit_recipe(RECIPE, own, table.iloc[cut[0].fit], threads=1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrim.training.recipe import FoundRecord, TrainParams, challengers_of, recipes_of
+from retrim.training.recipe import FoundRecord, TrainParams, WindowLengths, challengers_of, recipes_of
 
 TRAIN = TrainParams(model="gbm", windows=("all", "sliding"), recipes=("found", "champion"), balance=None, seed=7)
 FOUND = FoundRecord({"num_leaves": 4}, 9)
@@ -32,7 +32,7 @@ def test_what_a_refit_or_an_older_run_tuned_is_one_recipe() -> None:
 )
 def test_every_recipe_is_fitted_on_every_window_that_differs(rows: int, names: list[str]) -> None:
     recipes = recipes_of(replace(FOUND, champion=replace(FOUND, rounds=3)), TRAIN, loss="mae", reweight=False)
-    found = challengers_of(recipes, TRAIN.windows, rows, sliding_rows=10)
+    found = challengers_of(recipes, TRAIN.windows, rows, lengths=WindowLengths(10))
 
     assert [each.name for each in found] == names
 

@@ -3,21 +3,22 @@
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from retrim.stats.codec import to_record
-from retrim.training.recipe import Recipe, TrainParams, distinct, in_parallel, training_rows
+from retrim.training.recipe import Recipe, TrainParams, WindowLengths, in_parallel
 
 PAST = np.array([0, 1, 3, 4, 7])
 
 
 def test_the_sliding_window_is_the_newest_past() -> None:
-    assert training_rows(PAST, "sliding", sliding_rows=2).tolist() == [4, 7]
+    assert WindowLengths(2).rows(PAST, "sliding").tolist() == [4, 7]
 
 
 def test_the_window_of_all_is_all_the_past() -> None:
-    assert training_rows(PAST, "all", sliding_rows=2).tolist() == PAST.tolist()
+    assert WindowLengths(2).rows(PAST, "all").tolist() == PAST.tolist()
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,25 @@ def test_the_window_of_all_is_all_the_past() -> None:
     ],
 )
 def test_windows_that_hold_the_same_rows_make_one_challenger(windows: tuple, rows: int, found: list[str]) -> None:
-    assert distinct(windows, rows, sliding_rows=10) == found
+    assert WindowLengths(10).competing(windows, rows) == found
+
+
+def test_rows_since_a_change_are_a_window_of_their_own() -> None:
+    events = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))
+    lengths = WindowLengths(80).since(events[40], events, least=48)
+
+    assert lengths.competing(("all", "sliding"), 100) == ["all", "sliding", "recent"]
+    assert lengths.rows(np.arange(100), "recent").tolist() == list(range(40, 100))
+
+
+def test_too_few_rows_since_a_change_are_no_window() -> None:
+    events = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))
+
+    assert WindowLengths(80).since(events[60], events, least=48).recent is None
+
+
+def test_a_recent_window_as_long_as_the_sliding_one_competes_as_that() -> None:
+    assert WindowLengths(80, recent=80).competing(("all", "sliding"), 100) == ["all", "sliding"]
 
 
 def test_at_least_one_window_is_needed() -> None:

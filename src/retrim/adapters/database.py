@@ -421,10 +421,6 @@ class SqlTables:
         with self._database.begin() as connection:
             yield connection
 
-    def has_table(self, name: str) -> bool:
-        with self._database.connect() as connection:
-            return sa.inspect(connection).has_table(name)
-
     def all(self, query: "sa.Select[Any]") -> "Sequence[sa.Row[Any]]":
         with self._database.connect() as connection:
             return connection.execute(query).all()
@@ -437,12 +433,6 @@ class SqlTables:
     def one(self, query: "sa.Select[Any]", kind: type[T]) -> T | None:
         """The first of them; None where there is none."""
         return next(iter(self.rows(query.limit(1), kind)), None)
-
-    def in_parts(self, query: "sa.Select[Any]", kind: type[T], size: int) -> Iterator[list[T]]:
-        """The same, `size` rows at a time, so that they need not all fit into memory."""
-        with self._database.connect() as connection:
-            for part in connection.execution_options(yield_per=size).execute(query).mappings().partitions():
-                yield [kind(**row) for row in part]
 
     def _insert(
         self, table: sa.Table, row: StoredRow, others: Mapping[sa.Table, Sequence[StoredRow]] = MappingProxyType({})

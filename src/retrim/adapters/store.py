@@ -15,7 +15,7 @@ Gives stored decisions and runs another date: only after the clock ran ahead.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from types import MappingProxyType
@@ -49,7 +49,6 @@ from retrim.decision.stored_rows import (
     DeliveryRow,
     DueTime,
     EnvelopeRow,
-    OldPrediction,
     ReleaseHeadRow,
     ReleaseMove,
     ReleaseRow,
@@ -65,18 +64,12 @@ from retrim.decision.stored_rows import (
 from retrim.errors import RefusedError, RetrimError
 from retrim.stats.codec import from_record, to_record
 
-OLD = sa.table(
-    "old_predictions", *map(sa.column, ("model", "key", "version", "event", "at")), sa.column("value", sa.JSON)
-)
-SELECTED = sa.table("old_selections", *map(sa.column, ("model", "key", "version")), sa.column("selected", sa.Boolean))
-"""Tables that revision 0003 has set aside."""
 DECIDED = sa.select(
     *(column for column in DECISIONS.c if column.name != "record"), sa.cast(DECISIONS.c.record, sa.Text).label("text")
 )
 RAN = sa.select(
     *(column for column in RUNS.c if column.name != "detail"), sa.cast(RUNS.c.detail, sa.Text).label("text")
 )
-AT_ONCE = 100_000
 
 
 class CountedRows(SqlTables):
@@ -470,24 +463,6 @@ class Store(StoredTimes, CountedRows, Outbox):
             except RetrimError:
                 return number
         return None
-
-    def old_predictions(self, model: str) -> Iterator[list[OldPrediction]]:
-        """Predictions that an earlier retrim kept here, with what was `selected`, some rows at a time."""
-        if self.has_table(OLD.name):
-            same = [SELECTED.c[name] == OLD.c[name] for name in ("model", "key", "version")]
-            query = sa.select(OLD, SELECTED.c.selected).select_from(OLD.outerjoin(SELECTED, sa.and_(*same)))
-            yield from self.in_parts(query.where(OLD.c.model == model), OldPrediction, AT_ONCE)
-
-    def drop_old_predictions(self, model: str) -> None:
-        """Removes those of a model, and the tables when they are empty."""
-        if not self.has_table(OLD.name):
-            return
-        with self.begin() as connection:
-            for table in (OLD, SELECTED):
-                connection.execute(sa.delete(table).where(table.c.model == model))
-            if not connection.execute(sa.select(sa.func.count()).select_from(OLD)).scalar():
-                for table in (OLD, SELECTED):
-                    connection.execute(sa.text(f"DROP TABLE {table.name}"))
 
 
 ENDED = ("deferred", "promoted", "refused", "failed")

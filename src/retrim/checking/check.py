@@ -34,24 +34,38 @@ from retrim.checking.history import (
 from retrim.checking.mode import deposited, mode_now, read_totals
 from retrim.checking.previous_champions import checks_since_release, led_before, score_previous_champions
 from retrim.checking.probation import look_at_probation, rolled_back_instead
-from retrim.checking.probe import beside_judged, judged_rows, realise, tell_skew
+from retrim.checking.probe import (
+    MeasuredRows,
+    ProbeOutcome,
+    beside_judged,
+    judged_rows,
+    last_probed,
+    measure_champion,
+    preview_before,
+    run_probe,
+    tell_skew,
+    watch_before,
+)
 from retrim.checking.score import score_table
 from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.check_verdict import CheckVerdict, make_verdict
 from retrim.decision.history import CheckHistory, summarise_checks
+from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import restore_instead
-from retrim.decision.probe import ProbeResult
+from retrim.decision.probe import ProbeResult, ProbeWatch, Signs
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
 from retrim.decision.rules import RESTORE_ASKED, Decision, Evidence, after_rollback, ask_to_restore, decide, repeats
 from retrim.decision.stored_rows import DecisionRow, RunRow, as_text
+from retrim.drift.findings import DriftFinding
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
 from retrim.release.approval import end_waiting
-from retrim.release.versions import Stored, find_live_version, load_champion
+from retrim.release.versions import Stored, find_live_version, load_champion, worth_of_live
 from retrim.stats.codec import Moment, from_record, to_record
 from retrim.table.data import overdue_labels
 from retrim.training.mode import FINAL
@@ -154,8 +168,6 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
     counts = row_counts(workspace, table, found)
     record = CheckRecord(
         as_of=now,
-        best_window=None if previous is None else previous.record.best_window,
-        outlook=None if previous is None else previous.record.outlook,
         landed=landed_since(workspace, None if previous is None else previous.record, rows=len(table), now=now),
         labels_overdue=overdue_labels(table.times, workspace.params.data, as_of=now),
         view=view_of(workspace.params.data),
@@ -193,58 +205,92 @@ def _with_champion(
 ) -> tuple[CheckRecord, dict[Kind, np.ndarray]]:
     """The record with all that is found of the live version; and by kind, the rows that it counts."""
     version, predictor, now = found.version, found.predictor, record.as_of
-    previous = past[-1] if past else None
+    previous, mature = past[-1] if past else None, table.mature()
     score_table(workspace, table, found, now=now)
     looked, refused = find_drift(workspace, table, found, counts), _refused_since(workspace, past)
     before = _balance_after(version, past, refused)
-    seen = realise(
-        workspace,
-        table,
-        predictor,
-        version,
-        counts,
-        previous=previous,
-        drifted=any(finding.over for finding in looked.findings),
-        accumulated_gain=before,
-        retraining_cost=record.retraining_cost,
-        now=now,
-    )
-    tell_skew(workspace, seen.served, now=now)
+    measured = measure_champion(workspace, mature, predictor, version, counts)
+    tell_skew(workspace, None if measured is None else measured.served, now=now)
     guessed = estimate(workspace, table, predictor, version, past=past, now=now)
     estimated = 0 if guessed.estimate is None else guessed.estimate.rows
-    rows_held = estimated if seen.loss is None else seen.rows
+    rows_held = estimated if measured is None else measured.window.rows
     previous_champions = score_previous_champions(workspace, table, predictor, version, previous=previous)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
     look_at_canary(workspace, table, now=now)
     judged = judged_rows(workspace, table, found, counts)
-    band, changed = beside_judged(workspace, found, judged, seen.measured, rows=rows_held)
-    taken = {**looked.taken, **seen.taken}
-    for part in (seen, looked.with_losses(changed.shifted), guessed):
-        record = part.put_into(record)
+    part = None if measured is None else measured.part
+    band, changed = beside_judged(workspace, found, judged, part, rows=rows_held)
+    comparison = compare_losses(workspace, table, found, judged, measured, guessed.estimate, past=past)
+    watch, probe = watch_before(previous, version), None
+    if measured is not None:
+        watch = watch.after_rows(_signs(measured, comparison, looked.findings))
+    is_drifting, probed_at = any(each.over for each in looked.findings), last_probed(workspace, version, previous)
+    if workspace.params.probe.is_asked(needed=watch.asks, drifted=is_drifting, waited=now - probed_at):
+        cost = record.retraining_cost
+        probe = run_probe(workspace, mature, predictor, version, counts, watch=watch, retraining_cost=cost, now=now)
+    taken = {**looked.taken}
+    if measured is not None:
+        taken["measured"] = measured.taken
+        record = replace(
+            record,
+            window=measured.window,
+            loss=measured.loss,
+            interval=measured.interval,
+            metrics=measured.metrics,
+            served=measured.served,
+        )
+    preview, reading = preview_before(previous, version), None
+    if probe is not None:
+        taken["deposited"], preview, probed_at, reading = probe.taken, probe.preview, now, probe.reading
+        watch = _answered(workspace, watch, probe)
+        record = replace(record, reading=reading.reading, refits=probe.refits, shown=probe.shown, probe=probe.cost)
+    record = guessed.put_into(looked.with_losses(changed.shifted).put_into(record))
     record = replace(
         record,
         champion=version,
+        watch=watch,
+        preview=preview,
+        pending=int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum()),
+        counted_until=probed_at,
+        labels_until=pd.Timestamp(mature.times["_matured"].max()) if len(mature) else None,
         band=band,
-        comparison=compare_losses(
-            workspace,
-            table,
-            found,
-            judged,
-            seen.measured,
-            served_by=() if seen.served is None else tuple(seen.served.by_version),
-            estimate=guessed.estimate,
-            past=past,
-        ),
-        suspects=find_suspects(workspace, table, seen.measured, guessed.estimate),
+        comparison=comparison,
+        suspects=find_suspects(workspace, table, None if measured is None else measured.part, guessed.estimate),
         slices=changed.slices[: SliceParams().kept],
         previous_champions=previous_champions,
         probation=probation,
         debited=tuple(run.id for run in refused),
         accumulated_gain_before=before,
-        accumulated_gain=before if seen.reading is None else _deposit(workspace, before, seen.reading),
+        accumulated_gain=before if reading is None else _deposit(workspace, before, reading),
         counted={kind: int(rows.sum()) for kind, rows in taken.items()},
     )
     return record, taken
+
+
+def _signs(measured: MeasuredRows, comparison: LossComparison | None, findings: Sequence[DriftFinding]) -> Signs:
+    """What makes the check probe: the loss beside expected and naive, and drift of the target and the predictions."""
+    expected = None if comparison is None else comparison.expected
+    is_high = comparison is not None and (bool(comparison.above_expected) or comparison.worse_than is not None)
+    ceiling = expected.high / expected.loss if expected is not None and expected.high and expected.loss > 0 else 1.0
+    tested = [each for each in findings if each.column in (TARGET, SCORE, CONFIDENCE)]
+    return Signs(
+        start=measured.window.start,
+        loss=measured.loss if comparison is None else comparison.loss,
+        is_high=is_high,
+        ceiling=max(ceiling, 1.0),
+        is_drifting=any(each.over for each in tested) if tested else None,
+    )
+
+
+def _answered(workspace: Workspace, watch: ProbeWatch, probe: ProbeOutcome) -> ProbeWatch:
+    """The watch after a probe: a refit with enough rows from after the change that does not gain answers it."""
+    gain, error = probe.reading.newest_gain, probe.reading.newest_error
+    return watch.after_probe(
+        gain,
+        is_sure=gain > workspace.params.gain.errors * error,
+        loss=probe.reading.champion_loss,
+        answers=probe.rows_after_change >= workspace.params.gate.min_rows,
+    )
 
 
 def _decide(workspace: Workspace, evidence: Evidence, record: CheckRecord, *, past: Sequence[StoredCheck]) -> Decision:
@@ -328,11 +374,9 @@ def _first_of_champion(past: Sequence[StoredCheck]) -> StoredCheck:
 
 
 def retraining_cost_now(workspace: Workspace) -> float:
-    """The retraining cost in units of the loss."""
-    versions = workspace.store.versions(workspace.model)
-    if not versions:
-        return workspace.params.gain.cost
-    return workspace.params.gain.cost_in_loss(versions[0].judged.loss)
+    """The retraining cost in mean loss times checks; without a version, `gain.cost` as it stands."""
+    model = worth_of_live(workspace)
+    return workspace.params.gain.cost if model is None else workspace.params.gain.cost_in_loss(model)
 
 
 def _deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: ProbeResult) -> AccumulatedGain:

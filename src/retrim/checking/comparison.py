@@ -1,6 +1,6 @@
 """The champion's loss on the rows of a check, beside its expected loss and the naive baselines on the same rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.batches.concern import suspicion_of
+from retrim.checking.probe import MeasuredRows
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import (
@@ -35,10 +36,9 @@ def compare_losses(
     table: AsOfTable,
     champion: Stored,
     judged: SlicedRows,
-    measured: SlicedRows | None,
-    *,
-    served_by: Collection[int],
+    measured: MeasuredRows | None,
     estimate: DatedEstimate | None,
+    *,
     past: Sequence[StoredCheck],
 ) -> LossComparison | None:
     """The comparison on the rows that this check measured; on those of the estimate while too few labels are known.
@@ -48,8 +48,7 @@ def compare_losses(
         table: As of now.
         champion: The live version.
         judged: The rows that judged it, with its loss on each.
-        measured: The rows that this check measured, with the loss on each; None if they are too few.
-        served_by: Versions that served some of these rows.
+        measured: The champion on the rows that this check measured; None if they are too few.
         estimate: The estimated loss of newer rows; None if it cannot be said.
         past: The checks before, oldest first.
 
@@ -63,8 +62,8 @@ def compare_losses(
             return None
         expected = expect_estimated(reference, rows=estimate.rows, block_rows=judge.block_rows)
         return LossComparison(estimate.rows, estimate.loss, estimated=True, expected=expected, naive={})
-    rows, losses = measured.rows, measured.losses
-    if set(served_by) - {champion.version}:  # what an earlier version served is not this one's loss
+    rows, losses = measured.part.rows, measured.part.losses
+    if set(measured.served.by_version) - {champion.version}:  # what an earlier version served is not this one's loss
         losses = _losses(workspace, champion, rows, champion.predictor.predict(rows))
     window = _beside_constant(workspace, champion, SlicedRows(rows, losses))
     naive = _naive_losses(workspace, table, champion, rows)

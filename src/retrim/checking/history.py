@@ -53,7 +53,7 @@ from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams, mature, overdue_labels, row_keys
 from retrim.training.bundle import Predictor
 from retrim.training.mode import FINAL, RunMode
-from retrim.training.recipe import Recipe, cut_first, distinct, enough_at, rows_missing
+from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowLengths, cut_first, enough_at, rows_missing
 
 CHECK = "check"  # source of the decisions that checks take
 
@@ -553,6 +553,7 @@ def size_of_run(
     *,
     as_of: pd.Timestamp,
     mode: RunMode,
+    changed: pd.Timestamp | None,
     previous_champions: int,
     eased: bool,
 ) -> Size:
@@ -565,11 +566,13 @@ def size_of_run(
         judged: Earlier verdicts, as pinned.
         as_of: The run's date.
         mode: Of the run.
+        changed: Event time from which rows are a training window of their own.
         previous_champions: Previous champions that compete.
         eased: Whether the accumulated gain asks.
     """
     ripe, params = read_as_of(workspace, as_of=as_of).mature(), workspace.params
-    windows = distinct(params.train.windows, len(ripe), sliding_rows=params.split.sliding_rows)
+    lengths = WindowLengths(params.split.sliding_rows).since(changed, ripe.times["_event"], least=FEWEST_RECENT)
+    windows = lengths.competing(params.train.windows, len(ripe))
     recipes = 1 if mode == "refit" else len(params.train.recipes)
     return sized(
         workspace,

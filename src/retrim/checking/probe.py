@@ -14,23 +14,25 @@ import pandas as pd
 
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
 from retrim.checking.score import stored_values
-from retrim.decision.accumulated_gain import AccumulatedGain, Band, reference_band
+from retrim.decision.accumulated_gain import Band, reference_band
 from retrim.decision.alerts import AlertKind
-from retrim.decision.check_record import CheckRecord, MeasuredWindow, ShownProbe, StoredCheck
+from retrim.decision.check_record import MeasuredWindow, ShownProbe, StoredCheck
 from retrim.decision.probation import ServedPredictions, Skew, skews_of
 from retrim.decision.probe import (
     GatePreview,
-    Outlook,
     ProbeResult,
+    ProbeWatch,
     apart_in_time,
+    chosen_losses,
     fitted_rows,
     judged_blocks,
     preview,
+    probed_windows,
     reading_of,
     refit_losses,
     with_a_past,
 )
-from retrim.decision.rows_counted import Kind, RowCounts
+from retrim.decision.rows_counted import RowCounts
 from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
@@ -42,102 +44,176 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, load_stored_version
 from retrim.stats.bootstrap import mean_bound
 from retrim.stats.metrics import measure, row_losses
+from retrim.stats.windows import past_of
 from retrim.training.bundle import Predictor
 from retrim.training.groups import as_trained
-from retrim.training.recipe import ProbeCost, WindowKind, distinct, in_parallel, retraining_work
+from retrim.training.recipe import ProbeCost, WindowKind, in_parallel, retraining_work
 
 
 @dataclass(frozen=True)
 class ProbeOutcome:
-    """What a probe found.
+    """What a probe found, and what of it a check keeps.
 
     Args:
-        readings: By training window.
-        said: What the gate would say of these refits; None where it cannot judge on so few rows.
-        shown: Its blocks, for the gate of a run to come.
+        reading: The gain of a refit over the champion.
+        refits: Mean loss of the refits by training window.
+        preview: What the gate would say of these refits; None where it cannot judge on so few rows.
+        shown: Its blocks and the recipe that was refitted, for the gate of a run to come.
+        cost: What the probe cost.
+        rows_after_change: Rows from after the change that the refits had; 0 where no change is known.
+        taken: Rows of the table that enter the accumulated gain, shape (rows,).
     """
 
-    readings: dict[WindowKind, ProbeResult]
-    said: GatePreview | None
-    shown: ShownEvidence
+    reading: ProbeResult
+    refits: dict[str, float]
+    preview: GatePreview | None
+    shown: ShownProbe
+    cost: ProbeCost
+    rows_after_change: int
+    taken: np.ndarray
 
 
-def _windows(workspace: Workspace, ripe: pd.DataFrame, predictor: Predictor) -> list[WindowKind]:
-    """The training windows that a retraining would try, the champion's first; those of the same rows count once."""
-    windows = (predictor.window, *(kind for kind in workspace.params.train.windows if kind != predictor.window))
-    return distinct(windows, len(ripe), sliding_rows=workspace.params.split.sliding_rows)
-
-
-def read_probe(
+def run_probe(
     workspace: Workspace,
-    ripe: AsOfTable,
-    newest: np.ndarray,
+    mature: AsOfTable,
     predictor: Predictor,
+    version: int,
+    counts: RowCounts,
     *,
-    unprobed: np.ndarray,
-    earlier: float,
-    life: Sequence[ShownEvidence],
+    watch: ProbeWatch,
+    retraining_cost: float,
     now: pd.Timestamp,
-) -> ProbeOutcome:
-    """The probe's reading with each training window, side by side; and what the gate would say of their refits.
+) -> ProbeOutcome | None:
+    """Refits the champion's recipe before the newest rows and compares both on them.
 
     Args:
         workspace: The workspace.
-        ripe: The mature rows.
-        newest: Rows that no probe has judged and that have a past, ascending, shape (n,).
+        mature: The mature rows.
         predictor: The champion.
-        unprobed: The mature rows that no probe has judged, shape (rows,).
-        earlier: The gain that the probe before found.
-        life: What the checks before have shown of such refits.
+        version: Its number.
+        counts: What checks have done with the rows so far.
+        watch: Since when the table is another one, and what the probe before found.
+        retraining_cost: Of a retraining, in mean loss times checks.
         now: The moment of the check.
+
+    Returns:
+        None where too few rows wait, or where a refit would have no more rows than the champion: it would say nothing.
     """
+    params, block_rows = workspace.params, workspace.params.judge.block_rows
+    unprobed = counts.waiting("deposited")[mature.places]
+    newest = with_a_past(mature.times, np.flatnonzero(unprobed), params.data, params.probe)
+    if len(newest) < params.probe.min_rows:
+        return None
+    waiting, judged = apart_in_time(newest, rows=_judged_rows(workspace), least=params.probe.min_rows)
+    parts = judged_blocks(judged, blocks=params.probe.blocks)
+    past = past_of(mature.times["_event"], mature.times["_due"], max(int(judged[part[0]]) for part in parts))
+    events = mature.times["_event"].iloc[past]
+    is_new = (events > predictor.used_until).to_numpy() | ~counts.used[mature.places][past]
+    if is_new.sum() < params.probe.min_rows:
+        return None
+    changed = change_of(watch, predictor)
+    judging, waited = (np.isin(np.arange(len(mature)), rows) for rows in (judged[np.concatenate(parts)], waiting))
+    champion, apart = (
+        champions_losses(workspace, mature.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
+    )
+    refits = _refit(workspace, mature, judged, predictor, changed=changed, now=now)
+    event_times = list(mature.times["_event"][judging])
+    digest = recipe_digest(workspace, predictor)
+    whole = ShownEvidence.of_rows(event_times, champion, refits, block_rows=block_rows)
+    life = shown_before(workspace, version, digest)
+    chosen = chosen_losses(refits, block_rows=block_rows)
+    reading = reading_of(champion, chosen, apart=apart, block_rows=block_rows)
+    return ProbeOutcome(
+        reading=reading.with_waiting(len(waiting), earlier=watch.gain),
+        refits={kind: float(each.mean()) for kind, each in refits.items()},
+        preview=_preview(workspace, mature, judging, champion, refits, [*life, whole]),
+        shown=ShownProbe(**vars(whole), of=digest),
+        cost=_cost_of(workspace, mature.times, judged, predictor, changed=changed, retraining_cost=retraining_cost),
+        rows_after_change=0 if watch.changed is None else int((events >= watch.changed).sum()),
+        taken=mature.in_whole(unprobed),
+    )
+
+
+def change_of(watch: ProbeWatch, predictor: Predictor) -> pd.Timestamp | None:
+    """Event time from which rows are a training window of their own.
+
+    It is that of the change that is up, else that of the change after which the champion was fitted.
+    """
+    if watch.changed is not None:
+        return watch.changed
+    return predictor.trained_from if predictor.window == "recent" else None
+
+
+def _refit(
+    workspace: Workspace,
+    mature: AsOfTable,
+    judged: np.ndarray,
+    predictor: Predictor,
+    *,
+    changed: pd.Timestamp | None,
+    now: pd.Timestamp,
+) -> dict[str, np.ndarray]:
+    """The loss of a refit on each judged row, by training window."""
     params = workspace.params
-    waiting, newest = apart_in_time(newest, rows=_judged_rows(workspace))
-    waited = np.isin(np.arange(len(ripe)), waiting)
-    places = np.concatenate(judged_blocks(newest, blocks=params.probe.blocks))
-    judging = np.isin(np.arange(len(ripe)), newest[places])
     recipe = refitted(workspace, predictor)
     may = params.train.early and params.data.early_labels
-    came = labels_came(workspace, ripe.times, as_of=now) if may else None
-    past = as_trained(_to_fit(workspace, ripe), params.fairness)
-    champion, apart = (
-        champions_losses(workspace, ripe.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
-    )
+    came = labels_came(workspace, mature.times, as_of=now) if may else None
+    rows = as_trained(_to_fit(workspace, mature), params.fairness)
+    windows = _windows(workspace, mature.times, judged, predictor, changed=changed)
 
     def refit(window: WindowKind, threads: int) -> np.ndarray:
         return refit_losses(
-            past,
-            newest,
+            rows,
+            judged,
             recipe,
             params.data,
             params.probe,
             params.prepare.steps,
             window=window,
             sliding_rows=params.split.sliding_rows,
+            changed=changed,
             cores=threads,
             came=came,
         )
 
-    windows, block_rows = _windows(workspace, ripe.times, predictor), params.judge.block_rows
-    losses = dict(zip(windows, in_parallel(refit, windows, cores=count_cores()), strict=True))
-    events = list(ripe.times["_event"][judging])
-    whole = ShownEvidence.of_rows(events, champion, dict(losses), block_rows=block_rows)
-    size = sized(
-        workspace,
-        ripe.only(judging),
-        [*life, whole],
-        tries=len(losses),
-        judged=(),
-        eased=True,
-        mature=len(ripe),
-    )
+    return dict(zip(windows, in_parallel(refit, windows, cores=count_cores()), strict=True))
+
+
+def _windows(
+    workspace: Workspace,
+    times: pd.DataFrame,
+    judged: np.ndarray,
+    predictor: Predictor,
+    *,
+    changed: pd.Timestamp | None,
+) -> list[WindowKind]:
+    """The training windows that a retraining would try, the champion's first."""
+    params = workspace.params
+    own: tuple[WindowKind, ...] = () if predictor.window == "recent" else (predictor.window,)
+    windows = tuple(dict.fromkeys((*own, *params.train.windows)))
+    return probed_windows(times, judged, windows, params.probe, sliding_rows=params.split.sliding_rows, changed=changed)
+
+
+def _preview(
+    workspace: Workspace,
+    mature: AsOfTable,
+    judging: np.ndarray,
+    champion: np.ndarray,
+    losses: dict[str, np.ndarray],
+    life: Sequence[ShownEvidence],
+) -> GatePreview | None:
+    """What the gate would say of the refits on as many of the newest rows as would judge a run."""
+    params, block_rows = workspace.params, workspace.params.judge.block_rows
+    unseen = mature.only(judging)
+    size = sized(workspace, unseen, life, tries=len(losses), judged=(), eased=True, mature=len(mature))
     kept, before = slice(-size.rows, None), slice(None, -size.rows)
+    events = list(unseen.times["_event"])
     own = ShownEvidence.of_rows(
         events[before], champion[before], {kind: each[before] for kind, each in losses.items()}, block_rows=block_rows
     )
-    shown = [*(each.before(events[kept][0]) for each in life), own]
+    shown = [*(each.before(events[kept][0]) for each in life[:-1]), own]
     most = 0.0 if params.gate.non_inferiority is None else params.gate.non_inferiority.most
-    said = preview(
+    answer = preview(
         {kind: each[kept] for kind, each in losses.items()},
         champion[kept],
         params.gate,
@@ -146,16 +222,7 @@ def read_probe(
         block_rows=block_rows,
         support={kind: support_of(shown, kind, most=most) for kind in losses},
     )
-    return ProbeOutcome(
-        {
-            kind: reading_of(champion, each, apart=apart, block_rows=block_rows).with_waiting(
-                len(waiting), earlier=earlier
-            )
-            for kind, each in losses.items()
-        },
-        None if said is None else replace(said, short=size.short),
-        whole,
-    )
+    return None if answer is None else replace(answer, short=size.short)
 
 
 def _judged_rows(workspace: Workspace) -> int:
@@ -179,18 +246,30 @@ def _to_fit(workspace: Workspace, ripe: AsOfTable) -> pd.DataFrame:
     return ripe.read([*data.features, *(group.column for group in fairness.groups)], coded=coded)
 
 
-def cost_of(
-    workspace: Workspace, ripe: pd.DataFrame, newest: np.ndarray, predictor: Predictor, *, retraining_cost: float
+def _cost_of(
+    workspace: Workspace,
+    times: pd.DataFrame,
+    judged: np.ndarray,
+    predictor: Predictor,
+    *,
+    changed: pd.Timestamp | None,
+    retraining_cost: float,
 ) -> ProbeCost:
     params, rounds = workspace.params, predictor.recipe.rounds
-    _, newest = apart_in_time(newest, rows=_judged_rows(workspace))
     pasts = [
         past
-        for window in _windows(workspace, ripe, predictor)
-        for past in fitted_rows(ripe, newest, params.probe, window=window, sliding_rows=params.split.sliding_rows)
+        for window in _windows(workspace, times, judged, predictor, changed=changed)
+        for past in fitted_rows(
+            times,
+            judged,
+            params.probe,
+            window=window,
+            sliding_rows=params.split.sliding_rows,
+            changed=changed,
+        )
     ]
     retraining = retraining_work(
-        max(len(ripe) - params.split.judge_rows, 0),
+        max(len(times) - params.split.judge_rows, 0),
         rounds,
         mode="refit" if params.retrain.mode == "auto" else params.retrain.mode,
         windows=params.train.windows,
@@ -298,173 +377,60 @@ CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss 
 
 
 @dataclass(frozen=True)
-class MaturedRows:
-    """What matured rows say.
+class MeasuredRows:
+    """The champion on matured rows that no check has measured.
 
     Args:
-        rows: Matured rows that were never measured.
-        loss: Mean loss on them of what was served, else of the champion; None where they are too few.
-        interval: What that mean lies between, by a block bootstrap; None likewise.
-        metrics: Of the same predictions, each of `judge.metrics`; None likewise.
-        reading: The probe on matured rows that never entered the accumulated gain; None where not asked or they are too
-            few.
-        refits: Mean loss of the probe's refits by training window; None likewise.
-        counts: The training window that `reading` is of: the one whose refit lost least at the probe before.
-        outlook: What the accumulated gain may hold, had the rows that still wait for a probe been judged.
-        best: The training window whose refit lost least at the newest probe; None before the first.
-        preview: What the gate would say of these refits; None where it cannot judge on so few rows.
-        shown: The blocks of the newest probe and of what recipe they are, as a check keeps them; None if not asked.
-        pending: Rows that the champion has not seen and whose labels are not due yet.
-        cost: What the probe cost; None where there was none.
-        taken: By kind, the rows of the table that were measured and those that entered the accumulated gain, shape
-            (rows,).
-        counted_until: When rows were last probed, and entered the accumulated gain.
-        labels_until: When the newest label matured; None if none has.
-        measured: The rows that were measured, with the loss on each; None where they are too few.
-        served: Which predictions they were measured by; None likewise.
+        window: How many rows, and from when to when.
+        loss: Mean loss on them of what was served, else of the champion.
+        interval: What that mean lies between, by a block bootstrap.
+        metrics: Of the same predictions, each of `judge.metrics`.
+        served: Which predictions they were measured by.
+        part: The rows with the loss on each.
+        taken: Rows of the table that were measured, shape (rows,).
     """
 
-    rows: int
-    loss: float | None
-    interval: tuple[float, float] | None
-    metrics: dict[str, float] | None
-    reading: ProbeResult | None
-    refits: dict[WindowKind, float] | None
-    counts: WindowKind | None
-    outlook: Outlook
-    best: WindowKind | None
-    preview: GatePreview | None
-    shown: ShownProbe | None
-    pending: int
-    cost: ProbeCost | None
-    taken: dict[Kind, np.ndarray]
-    counted_until: pd.Timestamp
-    labels_until: pd.Timestamp | None
-    measured: SlicedRows | None
-    served: ServedPredictions | None
-
-    def put_into(self, record: CheckRecord) -> CheckRecord:
-        """The record of a check with it."""
-        return replace(
-            record,
-            window=None if self.loss is None else MeasuredWindow(self.rows),
-            loss=self.loss,
-            interval=self.interval,
-            metrics=self.metrics,
-            served=self.served,
-            reading=None if self.reading is None else self.reading.reading,
-            refits=self.refits,
-            refit_counts=self.counts,
-            best_window=self.best,
-            outlook=self.outlook,
-            preview=self.preview,
-            shown=self.shown,
-            pending=self.pending,
-            probe=self.cost,
-            counted_until=self.counted_until,
-            labels_until=self.labels_until,
-        )
+    window: MeasuredWindow
+    loss: float
+    interval: tuple[float, float]
+    metrics: dict[str, float]
+    served: ServedPredictions
+    part: SlicedRows
+    taken: np.ndarray
 
 
-def realise(
-    workspace: Workspace,
-    table: AsOfTable,
-    predictor: Predictor,
-    version: int,
-    counts: RowCounts,
-    *,
-    previous: StoredCheck | None,
-    drifted: bool,
-    accumulated_gain: AccumulatedGain,
-    retraining_cost: float,
-    now: pd.Timestamp,
-) -> MaturedRows:
-    """The champion on matured rows that were never measured, and the probe on those that never entered the accumulated
-    gain.
-
-    With too few of them nothing is said, and they are taken with the next ones. A row is measured once and probed once,
-    whichever version is live.
+def measure_champion(
+    workspace: Workspace, mature: AsOfTable, predictor: Predictor, version: int, counts: RowCounts
+) -> MeasuredRows | None:
+    """The champion's loss on the matured rows that no check has measured; None where those are too few.
 
     Args:
         workspace: The workspace.
-        table: As of now.
+        mature: The mature rows.
         predictor: The champion.
         version: Its number.
         counts: What checks have done with the rows so far.
-        previous: The check before; None at the first.
-        drifted: Whether this check found drift.
-        accumulated_gain: Before this check.
-        retraining_cost: Of a retraining.
-        now: The moment of the check.
     """
-    params, known = workspace.params, table.mature()
-    ripe = known.times
-    counted = _probed_at(workspace, version, previous)
-    fresh, unprobed = (counts.waiting(kind)[known.places] for kind in ("measured", "deposited"))
-    taken: dict[Kind, np.ndarray] = {}
-    loss = interval = metrics = served = reading = refits = window = cost = part = shown = None
-    said = _said_before(previous, version)
-    best = None if previous is None else previous.record.best_window
-    usual, outlook = params.gain.rows_per_check, _outlook(previous, version)
-    pending = int(((table.times["_due"] > now).to_numpy() & counts.waiting("deposited")).sum())
-    if fresh.sum() >= params.probe.min_rows:
-        rows = known.only(fresh).read()
-        predicted, served = predictions_of(workspace, rows, predictor, version)
-        judged = predictor.view.seen(rows)
-        actual = predictor.view.actual(judged)
-        losses = row_losses(params.judge.loss, actual, predicted)
-        part, loss, interval = SlicedRows(judged, losses), float(losses.mean()), _interval(workspace, losses)
-        metrics = measure(params.judge.metrics, actual, predicted, task=predictor.view.task)
-        taken["measured"] = known.in_whole(fresh)
-        if (fresh & unprobed).any():
-            own = champions_losses(workspace, known.only(fresh & unprobed), predictor)
-            outlook = outlook.with_rows(float(own.mean()), share=len(own) / usual)
-    newest = with_a_past(ripe, np.flatnonzero(unprobed), params.data, params.probe)
-    needed = outlook.needs_probe(accumulated_gain, retraining_cost, errors=params.gain.errors, ahead=pending / usual)
-    asked = params.probe.is_asked(needed=needed, drifted=drifted, waited=now - counted)
-    if asked and len(newest) >= params.probe.min_rows:
-        digest = recipe_digest(workspace, predictor)
-        life = shown_before(workspace, version, digest)
-        probed = read_probe(
-            workspace, known, newest, predictor, unprobed=unprobed, earlier=outlook.gain, life=life, now=now
-        )
-        readings, said = probed.readings, probed.said
-        shown = ShownProbe(**vars(probed.shown), of=digest)
-        # Chosen on rows before those it is judged on: the best of several on the same rows would be luck in part.
-        window = next((kind for kind in readings if kind == best), next(iter(readings)))
-        reading, refits = readings[window], {kind: each.probe_loss for kind, each in readings.items()}
-        least: WindowKind = min(refits, key=refits.__getitem__)
-        best = least
-        own_share = (reading.rows - reading.waited) / usual
-        outlook = outlook.probed(
-            reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=own_share
-        )
-        cost = cost_of(workspace, ripe, newest, predictor, retraining_cost=retraining_cost)
-        counted, taken["deposited"] = now, known.in_whole(unprobed)
-    labels_until = pd.Timestamp(ripe["_matured"].max()) if len(ripe) else None
-    return MaturedRows(
-        rows=int(fresh.sum()),
-        loss=loss,
-        interval=interval,
-        metrics=metrics,
-        reading=reading,
-        refits=refits,
-        counts=window,
-        outlook=outlook,
-        best=best,
-        preview=said,
-        shown=shown,
-        pending=pending,
-        cost=cost,
-        taken=taken,
-        counted_until=counted,
-        labels_until=labels_until,
-        measured=part,
+    params, fresh = workspace.params, counts.waiting("measured")[mature.places]
+    if fresh.sum() < params.probe.min_rows:
+        return None
+    rows = mature.only(fresh).read()
+    predicted, served = predictions_of(workspace, rows, predictor, version)
+    judged = predictor.view.seen(rows)
+    actual = predictor.view.actual(judged)
+    losses = row_losses(params.judge.loss, actual, predicted)
+    return MeasuredRows(
+        window=MeasuredWindow(len(rows), rows["_event"].iloc[0], rows["_event"].iloc[-1]),
+        loss=float(losses.mean()),
+        interval=_interval(workspace, losses),
+        metrics=measure(params.judge.metrics, actual, predicted, task=predictor.view.task),
         served=served,
+        part=SlicedRows(judged, losses),
+        taken=mature.in_whole(fresh),
     )
 
 
-def _probed_at(workspace: Workspace, version: int, previous: StoredCheck | None) -> pd.Timestamp:
+def last_probed(workspace: Workspace, version: int, previous: StoredCheck | None) -> pd.Timestamp:
     """When rows were last probed: as the check before says, or when the champion was made."""
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
@@ -473,15 +439,14 @@ def _probed_at(workspace: Workspace, version: int, previous: StoredCheck | None)
     return since if kept is None else max(since, kept)
 
 
-def _outlook(previous: StoredCheck | None, version: int) -> Outlook:
-    """What the check before expected of this champion; of another one only how noisy rows are."""
-    if previous is None or previous.record.outlook is None:
-        return Outlook()
-    found = previous.record.outlook
-    return found if previous.record.champion == version else found.of_next()
+def watch_before(previous: StoredCheck | None, version: int) -> ProbeWatch:
+    """What the check before left to watch; nothing where another champion is live by now."""
+    if previous is None or previous.record.champion != version:
+        return ProbeWatch()
+    return previous.record.watch
 
 
-def _said_before(previous: StoredCheck | None, version: int) -> GatePreview | None:
+def preview_before(previous: StoredCheck | None, version: int) -> GatePreview | None:
     """What the gate would have said at the newest probe of this champion: it holds until the next one."""
     return None if previous is None or previous.record.champion != version else previous.record.preview
 

@@ -124,42 +124,41 @@ def set_policy(
         render.OUT.print(f"params.yaml already sets this policy: {name}", highlight=False, markup=False)
 
 
-@policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-unit 0.02 --currency EUR"))
+@policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-row 0.02 --currency EUR"))
 def retraining_cost(
     cost: Annotated[float, typer.Option("--cost", help="Cost of one retraining, including compute, review and churn.")],
-    per_unit: Annotated[
+    per_row: Annotated[
         float,
-        typer.Option("--per-unit", help="What one unit of mean loss costs over the rows of a usual check."),
+        typer.Option("--per-row", help="What one unit of loss of one row costs, such as one minute for one delivery."),
     ],
     currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
     """Compute gain.cost from what retraining and loss cost in money.
 
-    The command prints the retraining cost in units of the loss and in money, and the lines for params.yaml. It writes
-    nothing.
+    The command prints the retraining cost in units of the loss and in money, when a retraining pays for itself, and the
+    lines for params.yaml. It refuses a cost above all loss of a year. It writes nothing.
     """
     from retrim.checking.mode import retraining_cost_of
     from retrim.cli import render
 
-    found = retraining_cost_of(workspace_here(), cost=cost, per_unit=per_unit, currency=currency)
+    priced = retraining_cost_of(workspace_here(), cost=cost, per_row=per_row, currency=currency, now=as_time(None))
     if as_json:
-        render.show_json(found)
+        render.show_json(priced)
         return
-    money = found.money
+    money, times = priced.money, priced.judged_losses
+    unit = f"one unit over the {priced.rows_per_check} rows of a usual check costs {money.per_unit:.6g} {currency}"
     render.show_facts(
         [
-            ("in the loss", f"{money.retraining_cost:.6g} {found.loss} x checks"),
-            ("in first losses", None if found.first_losses is None else f"{found.first_losses:.4g}"),
-            (
-                "in money",
-                f"{money.cost:.6g} {currency}; one unit over one check costs {money.per_unit:.6g} {currency}",
-            ),
+            ("in the loss", f"{money.retraining_cost:.6g} {priced.loss} x checks"),
+            ("in judged losses", None if times is None else f"{times:.4g} times the live version's {priced.loss}"),
+            ("in money", f"{money.cost:.6g} {currency}; {unit}"),
+            ("checks", f"about {priced.checks_of_year:.3g} a year"),
         ]
     )
-    render.OUT.print(found.sentence, highlight=False, markup=False)
+    render.OUT.print(priced.sentence, highlight=False, markup=False)
     render.OUT.print("In params.yaml, replace the matching lines of the section gain with:", highlight=False)
-    for line in found.lines:
+    for line in priced.lines:
         render.OUT.print(f"  {line}", highlight=False, markup=False)
 
 

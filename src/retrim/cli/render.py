@@ -409,14 +409,13 @@ def probe_in_words(check: "CheckRecord") -> str | None:
 
 def _left_out_in_words(check: "CheckRecord") -> str | None:
     """Why a check with new rows did not probe; None where it had none."""
-    outlook = check.outlook
-    if check.champion is None or outlook is None or not outlook.checks:
+    watch = check.watch
+    if check.champion is None or not watch.checks:
         return None
-    checks, most = outlook.checks, check.accumulated_gain.balance + outlook.more
-    return (
-        f"not probed: with the waiting rows of {checks} check{'' if checks == 1 else 's'}, the accumulated gain would "
-        f"be at most {most:.4g} of {check.retraining_cost:.4g}; the next probe counts these rows"
-    )
+    if watch.asks:
+        return "not probed: a refit would have too few rows that the champion does not know, so nobody knows its gain"
+    since = f"the rows of {watch.checks} check{'' if watch.checks == 1 else 's'} wait for the next probe"
+    return f"not probed: nothing is up, and {since}"
 
 
 def lacks_in_words(lacks: Sequence[str]) -> str | None:

@@ -710,11 +710,13 @@ def _totals(
     last = next((beat.check.record for beat in reversed(beats) if beat.check is not None), None)
     if last is None or last.totals is None:
         return None
-    usual, retraining_cost = workspace.params.gain.rows_per_check, last.retraining_cost
+    usual, totals = workspace.params.gain.rows_per_check, last.totals
+    # The price follows the live version, so that of the system is the mean of what it paid.
+    retraining_cost = totals.retrainings_cost / totals.retrainings if totals.retrainings else last.retraining_cost
     return DemoTotals(
         retraining_cost=retraining_cost,
-        system=last.totals.without_probes,
-        system_with_probes=last.totals.with_probes,
+        system=totals.without_probes,
+        system_with_probes=totals.with_probes,
         frozen=frozen.total / usual,
         always=always.total / usual + retraining_cost * checks,
     )

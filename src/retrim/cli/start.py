@@ -226,6 +226,7 @@ def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
 def _show(looked: "InspectedTable") -> None:
     """What was seen, warnings first, and what was decided."""
     from retrim.cli import render
+    from retrim.profile.first_model import WORTH
     from retrim.table.fault import shown_name
 
     drafted = looked.drafted
@@ -239,7 +240,7 @@ def _show(looked: "InspectedTable") -> None:
         ("features", ", ".join(map(shown_name, data.features))),
     ]
     render.show_facts(facts)
-    for note in sorted(drafted.notes, key=lambda note: note.weight != "warn"):
+    for note in sorted(drafted.notes, key=lambda note: (note.about != WORTH, note.weight != "warn")):
         if note.about != "loss":
             sign = "! " if note.weight == "warn" else "  "
             render.OUT.print(render.harmless(f"{sign}{note}"), highlight=False, markup=False, soft_wrap=True)
@@ -320,9 +321,8 @@ def upgrade(as_json: AsJson = False) -> None:
     """Upgrade this workspace to the installed retrim.
 
     The wheel of the installed retrim replaces the one in data/code/. The package lock and the DVC stages change with
-    the wheel. In params.yaml, settings of earlier releases are renamed or removed. All changes are committed. Every
-    changed file is first copied to var/upgrade/. The exit code is 1 if the live version predicts its reference rows
-    differently than before.
+    the wheel. All changes are committed. Every changed file is first copied to var/upgrade/. The exit code is 1 if the
+    live version predicts its reference rows differently than before.
     """
     from retrim.cli import render
     from retrim.files import WorkspacePaths
@@ -338,8 +338,6 @@ def upgrade(as_json: AsJson = False) -> None:
         kept = " and the store" if done.store_copied else not_copied
         render.OUT.print(f"copied to {done.backup}: the previous files{kept}", highlight=False, markup=False)
         render.OUT.print(f"written and committed: {', '.join(done.changed)}", highlight=False)
-        for line in done.settings:
-            render.OUT.print(f"params.yaml: {line}", highlight=False, markup=False, soft_wrap=True)
         render.OUT.print(f"upgraded: retrim {done.before} to {done.after}", highlight=False)
     else:
         render.OUT.print(

@@ -7,6 +7,7 @@ What a model has cost up to a check: loss, retrainings, and probes, in mean loss
 The reference band: what the champion's mean loss over a window does while nothing has changed.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -82,6 +83,75 @@ class MonthSpent:
         return f"retrainings of {self.month} cost {self.spent:.6g} of {self.budget:.6g} {self.money.currency}"
 
 
+WORTH_FLOOR = 0.1
+"""Least worth of a model, as a share of its judged loss.
+
+A model that is no better than a naive baseline is worth nothing, but its retraining is not free: at half of this, a
+gain of 5 % over one usual check pays for it. The error of a judged loss on a few hundred rows is of this size, so a
+smaller worth is not told from nothing.
+"""
+LOWER = 0.1
+"""Share of the loss in the sentence on when a retraining pays for itself."""
+YEAR_DAYS = 365.25
+
+
+@dataclass(frozen=True)
+class ModelWorth:
+    """What a model is worth over one usual check, from the rows that judged it.
+
+    Args:
+        loss: Its mean loss on its holdout rows.
+        naive_loss: Lowest mean loss of a naive baseline on the same rows; None if none was judged.
+        first_loss: Version 1's mean loss on its holdout rows.
+    """
+
+    loss: float
+    naive_loss: float | None
+    first_loss: float
+
+    @property
+    def worth(self) -> float:
+        """What the naive baseline loses more, at least a tenth of the model's loss; its loss without a baseline."""
+        if self.naive_loss is None:
+            return self.loss
+        return max(self.naive_loss - self.loss, WORTH_FLOOR * self.loss)
+
+
+def describe_payback(
+    retraining_cost: float, model: ModelWorth, *, loss: str, worst_loss: float | None, checks_of_year: float
+) -> str:
+    """When a retraining pays for itself, or that nothing in the history could pay for one.
+
+    Args:
+        retraining_cost: In mean loss times checks.
+        model: What the model is worth.
+        loss: Name of the loss.
+        worst_loss: Highest mean loss that a check measured; None before the first.
+        checks_of_year: Usual checks of a year.
+    """
+    naive = model.naive_loss or 0.0
+    if worst_loss is None or worst_loss <= naive:
+        worst, whose = naive, f"of a model as bad as the best naive baseline ({loss} {naive:.4g})"
+    else:
+        worst, whose = worst_loss, f"as bad as the worst check ({loss} {worst_loss:.4g})"
+    shown = max(worst - model.loss, 0.0)
+    text = f"pays for itself after about {_batches(retraining_cost, LOWER * model.loss)} of a {LOWER:.0%} lower loss"
+    if shown * checks_of_year >= retraining_cost:
+        return f"{text}, or {_batches(retraining_cost, shown)} {whose}"
+    return (
+        f"{text}; no change that the history has shown could pay for it within a year: no naive baseline and no check "
+        f"lost more than {loss} {worst:.4g}, and the model lost {model.loss:.4g} when judged"
+    )
+
+
+def _batches(retraining_cost: float, saved: float) -> str:
+    """Number of batches whose savings reach the retraining cost."""
+    if not saved:
+        return "no number of batches"
+    count = max(math.ceil(retraining_cost / saved * (1 - 1e-9)), 1)
+    return "1 batch" if count == 1 else f"{count:,} batches"
+
+
 @dataclass(frozen=True)
 class RetrainingCost:
     """A retraining cost in money and in the loss.
@@ -89,12 +159,18 @@ class RetrainingCost:
     Args:
         money: `gain.money`, from which it is computed.
         loss: Name of the loss.
-        first_loss: Version 1's mean loss on its holdout rows; None before version 1.
+        rows_per_check: Rows of a usual check.
+        checks_of_year: Usual checks of a year, as rows have landed.
+        model: What the live version is worth; None before the first version.
+        worst_loss: Highest mean loss that a check measured; None before the first.
     """
 
     money: Annotated[MoneyParams, Field(exclude=True)]
     loss: str
-    first_loss: Annotated[float | None, Field(exclude=True)]
+    rows_per_check: int
+    checks_of_year: float
+    model: Annotated[ModelWorth | None, Field(exclude=True)]
+    worst_loss: float | None
 
     @written
     def retraining_cost(self) -> float:
@@ -105,6 +181,11 @@ class RetrainingCost:
     def cost(self) -> float:
         """Cost of a retraining, in `currency`."""
         return self.money.cost
+
+    @written
+    def per_row(self) -> float:
+        """Cost of one unit of loss of one row, in `currency`."""
+        return self.money.per_unit / self.rows_per_check
 
     @written
     def per_unit(self) -> float:
@@ -131,22 +212,32 @@ class RetrainingCost:
 
     @written
     def sentence(self) -> str:
-        """The retraining cost in one sentence."""
-        money, retraining_cost = self.money, self.money.retraining_cost
-        said = (
-            f"A retraining at {money.cost:.6g} {money.currency} pays once mean {self.loss} is smaller by "
-            f"{retraining_cost:.4g} "
-            f"for one usual check, or by {retraining_cost / 10:.4g} for ten of them"
+        """When a retraining pays for itself, in one sentence."""
+        money = self.money
+        cost = f"A retraining at {money.cost:.6g} {money.currency}"
+        if self.model is None:
+            return (
+                f"{cost} pays once mean {self.loss} is smaller by {money.retraining_cost:.4g} for one usual check, or "
+                f"by {money.retraining_cost / 10:.4g} for ten of them."
+            )
+        payback = describe_payback(
+            money.retraining_cost,
+            self.model,
+            loss=self.loss,
+            worst_loss=self.worst_loss,
+            checks_of_year=self.checks_of_year,
         )
-        if self.first_losses is None:
-            return f"{said}."
-        first = f"{self.first_losses:.4g} times the loss of version 1 on its holdout rows, {self.first_loss:.4g}"
-        return f"{said}; that is {first}."
+        return f"{cost} {payback}."
 
     @written
-    def first_losses(self) -> float | None:
-        """The retraining cost as a multiple of version 1's loss; None before version 1, or if its loss is 0."""
-        return self.money.retraining_cost / self.first_loss if self.first_loss else None
+    def judged_losses(self) -> float | None:
+        """The retraining cost as a multiple of the live version's judged loss; None without one, or if it is 0."""
+        return self.money.retraining_cost / self.model.loss if self.model is not None and self.model.loss else None
+
+    @property
+    def loss_of_year(self) -> float | None:
+        """All loss of the live version in a year, as judged, in mean loss times checks; None before a version."""
+        return None if self.model is None else self.model.loss * self.checks_of_year
 
 
 def cost_figure(value: float) -> str:
@@ -170,12 +261,13 @@ class GainParams(SettingsSection):
     cost: float = Field(
         default=0.5,
         gt=0,
-        description="retraining cost: the accumulated gain, in mean loss times checks, that pays for one retraining",
+        description="retraining cost: the accumulated gain, in `cost_unit` times checks, that pays for one retraining",
     )
-    cost_unit: Literal["loss", "first_loss"] = Field(
-        default="first_loss",
-        description="unit of gain.cost: the loss itself (loss), or version 1's mean loss on its holdout "
-        "rows (first_loss)",
+    cost_unit: Literal["worth", "loss", "first_loss"] = Field(
+        default="worth",
+        description="unit of gain.cost: what the live version is worth on a usual batch, which is the loss of the best "
+        "naive baseline less its own on its holdout rows, at least a tenth of its own (worth); the loss itself "
+        "(loss); or version 1's mean loss on its holdout rows (first_loss)",
     )
     rows_per_check: int = Field(default=336, ge=1, description="number of mature rows in a usual check")
     errors: float = Field(
@@ -215,13 +307,9 @@ class GainParams(SettingsSection):
             )
         return self
 
-    def cost_in_loss(self, first_loss: float) -> float:
-        """The retraining cost in units of the loss.
-
-        Args:
-            first_loss: Version 1's mean loss on the rows it was judged on.
-        """
-        return self.cost * first_loss if self.cost_unit == "first_loss" else self.cost
+    def cost_in_loss(self, model: ModelWorth) -> float:
+        """The retraining cost in mean loss times checks."""
+        return self.cost * {"worth": model.worth, "loss": 1.0, "first_loss": model.first_loss}[self.cost_unit]
 
 
 @dataclass(frozen=True)

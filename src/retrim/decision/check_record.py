@@ -8,7 +8,7 @@ from retrim.decision.check_verdict import CheckVerdict, SuspectBatch
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.probation import ProbationCheck, ServedPredictions
-from retrim.decision.probe import GatePreview, Outlook, ProbeReading
+from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
 from retrim.decision.rows_counted import Kind
 from retrim.decision.rules import RolledBack, RuleResult
 from retrim.decision.stored_rows import DecisionRow
@@ -19,14 +19,22 @@ from retrim.gate.support import ShownEvidence
 from retrim.stats.codec import Moment, read_record
 from retrim.table.granularity import RowParams
 from retrim.training.mode import ChosenMode, RunMode
-from retrim.training.recipe import ProbeCost, WindowKind
+from retrim.training.recipe import ProbeCost
 
 
 @dataclass(frozen=True)
 class MeasuredWindow:
-    """The mature rows that the loss was measured on."""
+    """The mature rows that the loss was measured on.
+
+    Args:
+        rows: How many.
+        start: Event time of the first.
+        end: Event time of the last.
+    """
 
     rows: int
+    start: Moment
+    end: Moment
 
 
 @dataclass(frozen=True)
@@ -98,9 +106,7 @@ class CheckRecord:
         previous_champions: Comparison of previous champions with the live version on the newest rows.
         probation: Probation of the live version.
         refits: Mean loss of the probe's refits, by training window.
-        refit_counts: Training window of the refit in `reading`.
-        best_window: Training window whose refit had the lowest loss at the newest probe.
-        outlook: What the rows that wait for a probe may add to the accumulated gain.
+        watch: Why the next check probes, or why it need not.
         preview: The gate's answer for the probe's refits.
         shown: Losses of the probe by block, kept for the gate of a later run.
         pending: Rows whose labels are not due yet.
@@ -148,10 +154,8 @@ class CheckRecord:
     estimates: EstimateQuality | None = None
     previous_champions: PreviousChampions | None = None
     probation: ProbationCheck | None = None
-    refits: dict[WindowKind, float] | None = None
-    refit_counts: WindowKind | None = None
-    best_window: WindowKind | None = None
-    outlook: Outlook | None = None
+    refits: dict[str, float] | None = None
+    watch: ProbeWatch = field(default_factory=ProbeWatch)
     preview: GatePreview | None = None
     shown: ShownProbe | None = None
     pending: int = 0

@@ -29,6 +29,7 @@ class Pins:
         judged: Earlier verdicts, with the rows of each.
         shown: Results of the checks since the champion went live; None if no check started the run.
         size: Number of holdout rows; None: as in the settings.
+        changed: Event time from which the table differs from what the champion was judged on; None: nothing says so.
         python: Version of the interpreter.
         platform: System and processor.
         params_digest: Digest of the contents of params.yaml.
@@ -47,6 +48,7 @@ class Pins:
     judged: tuple[EarlierVerdict, ...] = ()
     shown: tuple[ShownEvidence, ...] | None = None
     size: Size | None = None
+    changed: Absent[Moment] = None
     python: str = ""
     platform: str = ""
     params_digest: str = ""

@@ -30,7 +30,7 @@ from retrim.stats.plugins import Seed, SettingsSection
 from retrim.stats.windows import past_of
 from retrim.table.data import DataParams
 from retrim.training.early import EarlyRows
-from retrim.training.recipe import Recipe, WindowKind, early_at, fit_recipe, training_rows
+from retrim.training.recipe import Recipe, WindowKind, WindowLengths, early_at, fit_recipe
 
 
 class PolicyParams(SettingsSection):
@@ -276,7 +276,7 @@ def score_job(
     past = past_of(table["_event"], table["_event" if at_event else "_due"], start)
     if known is not None:
         past = past[known[past] <= job.origin]
-    take = training_rows(past, job.kind, sliding_rows=sliding_rows)
+    take = WindowLengths(sliding_rows).rows(past, job.kind)
     # All the past, as a run does, whatever the window.
     view = FeatureView.learn(table.iloc[past], data, steps)
     soft = None if early is None else early.of(job, table, cut, view, past)

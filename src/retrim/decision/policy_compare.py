@@ -588,7 +588,7 @@ def gain_policy(wanted: PolicySetup, retraining_cost: float) -> Policy:
         )
 
     changes: dict[str, JsonValue] = {"triggers.rules": ["gain"], "gain.cost": retraining_cost}
-    spaced = ProbeSpacing(retraining_cost * wanted.unit, wanted.errors) if wanted.when == NEEDED else None
+    spaced = ProbeSpacing(triggers.band, wanted.errors, wanted.seed) if wanted.when == NEEDED else None
     return Policy(gain_name(retraining_cost), changes, asks, probes=True, spaced=spaced)
 
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band, reference_band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band, BandParams, reference_band
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays, WindowCuts
-from retrim.decision.probe import GatePreview, Outlook, ProbeResult
+from retrim.decision.probe import GatePreview, ProbeResult, ProbeWatch, Signs
 from retrim.decision.rules import Evidence, TriggerParams, decide
 from retrim.errors import RefusedError
 from retrim.features.fitted import StepParams
@@ -410,15 +410,19 @@ Asks = Callable[[PolicyView], PolicyAnswer]
 
 @dataclass(frozen=True)
 class ProbeSpacing:
-    """When the probe runs with `probe.when: needed`: only if it could change the decision.
+    """When the probe runs with `probe.when: needed`: while something is up, else seldom.
+
+    A loss matrix knows neither naive baselines nor drift, so the loss beside its band decides alone.
 
     Args:
-        retraining_cost: Cost of a retraining, in mean loss times checks.
-        errors: Number of its own standard errors that the accumulated gain must exceed.
+        band: How far above its band a loss is too high.
+        errors: Number of its own standard errors that a gain must exceed to be sure.
+        seed: Of the bands' draws.
     """
 
-    retraining_cost: float
+    band: BandParams
     errors: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -587,8 +591,7 @@ class _Walk:
     waited: int = 0
     stopped: Counter[str] = field(default_factory=Counter)
     served: list[LiveModel] = field(default_factory=list)
-    best: int | None = None
-    outlook: Outlook = field(default_factory=Outlook)
+    watch: ProbeWatch = field(default_factory=ProbeWatch)
     waits: list[int] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     said: GatePreview | None = None
@@ -608,7 +611,7 @@ class _Walk:
     def promote(self) -> None:
         assert self.coming is not None
         self.live, self.coming, self.accumulated_gain = self.coming, None, EMPTY
-        self.outlook, self.waits, self.shown, self.said = self.outlook.of_next(), [], [], None
+        self.watch, self.waits, self.shown, self.said = ProbeWatch(), [], [], None
         self.version += 1
         self.runs[-1] = replace(self.runs[-1], state="promoted")
 
@@ -658,63 +661,103 @@ def _look(
     reading, accumulated_gain, deposited = None, walk.accumulated_gain, None
     if probes and window is not None and window >= walk.live.model:
         matrix = setting.matrix
-        loss, share = matrix.mean_loss(walk.live.model, walk.live.kind, window), float(matrix.share[window])
-        walk.outlook = walk.outlook.with_rows(loss, share=share)
         walk.waits.append(window)
-        if _needed(setting, walk, check, window, spaced):
+        if spaced is not None:
+            walk.watch = walk.watch.after_rows(_signs(setting, walk.live, window, spaced))
+        has_new_rows = _origins(setting, window).max() > matrix.origin(walk.live.model)
+        if has_new_rows and (spaced is None or walk.watch.asks):
             reading = _probe(setting, walk, window)
             all_rows = float(matrix.share[walk.waits].sum())
             accumulated_gain = accumulated_gain.deposit(reading.gain, error=reading.error, share=all_rows)
             deposited = AccumulatedGain(reading.gain * all_rows, (reading.error * all_rows) ** 2)
-            walk.outlook = walk.outlook.probed(
-                reading.newest_gain, error=reading.newest_error, loss=reading.champion_loss, share=share
-            )
+            walk.watch = _answered(setting, walk.watch, window, reading, spaced)
             walk.waits = []
     past = CheckHistory(tuple(walk.runs), tuple(walk.past), ())
     measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
     return PolicyView(check, window, walk.live, measured, reading, walk.said, accumulated_gain, deposited, past)
 
 
-def _needed(setting: Setting, walk: _Walk, check: int, window: int, spaced: ProbeSpacing | None) -> bool:
-    if spaced is None:
-        return True
-    ahead = float(setting.matrix.share[window + 1 : check].sum())
-    return walk.outlook.needs_probe(walk.accumulated_gain, spaced.retraining_cost, errors=spaced.errors, ahead=ahead)
+def _signs(setting: Setting, live: LiveModel, window: int, spaced: ProbeSpacing) -> Signs:
+    """What makes a check probe: the loss of the window beside the band of the model's first one."""
+    matrix, first = setting.matrix, live.model
+    loss = matrix.mean_loss(live.model, live.kind, window)
+    band = first_band(setting, live, seed=spaced.seed) if window > first else None
+    top = None if band is None else band.top(spaced.band)
+    return Signs(
+        start=setting.moments[window],
+        loss=loss,
+        is_high=top is not None and loss > top,
+        ceiling=max(top / band.centre, 1.0) if band is not None and top is not None and band.centre > 0 else 1.0,
+        is_drifting=None,
+    )
+
+
+def first_band(setting: Setting, live: LiveModel, *, seed: int) -> Band | None:
+    """The band of the first window that a model has not seen."""
+    losses = setting.matrix.part_means(live.model, live.kind, live.model)
+    return reference_band(losses, rows=len(losses), block_rows=1, draws=DRAWS, seed=seed)
+
+
+def _answered(
+    setting: Setting, watch: ProbeWatch, window: int, reading: ProbeResult, spaced: ProbeSpacing | None
+) -> ProbeWatch:
+    """The watch after a probe: a refit with rows from after the change that does not gain answers it."""
+    errors = 0.0 if spaced is None else spaced.errors
+    since = setting.moments[window - setting.delays.labels]
+    return watch.after_probe(
+        reading.newest_gain,
+        is_sure=reading.newest_gain > errors * reading.newest_error,
+        loss=reading.champion_loss,
+        answers=watch.changed is not None and watch.changed < since,
+    )
 
 
 def _probe(setting: Setting, walk: _Walk, window: int) -> ProbeResult:
     """A probe of the newest window, which stands for those that waited too; the walk notes what it leaves behind."""
     matrix = setting.matrix
-    # The training window that did best at the probe before: the best of several on the same rows were luck in part.
-    newest = read(setting, walk.live, window, kind=walk.live.kind if walk.best is None else walk.best)
+    newest = read(setting, walk.live, window)
     waiting = int(matrix.rows[walk.waits[:-1]].sum())
-    walk.best = best_kind(setting, window)
     walk.shown.append(window)
     walk.probed += probe_rows(setting, window)
     if setting.judging is not None:
         champion, life = (walk.live.model, walk.live.kind), _life(setting, walk)
         walk.said = setting.judging.preview(matrix, setting.kinds, champion, window=window, life=life)
-    return newest.with_waiting(waiting, earlier=walk.outlook.gain)
+    return newest.with_waiting(waiting, earlier=walk.watch.gain)
 
 
 def _life(setting: Setting, walk: _Walk) -> ChampionLife:
     return ChampionLife(tuple(walk.shown), setting.delays.labels, setting.blocks)
 
 
-def read(setting: Setting, live: LiveModel, window: int, *, kind: int) -> ProbeResult:
-    """The probe's reading of a window: the live model against refits of training window `kind` before each block."""
+def read(setting: Setting, live: LiveModel, window: int) -> ProbeResult:
+    """The probe's reading of a window: the live model against refits before each block.
+
+    On the parts of either parity, the training window counts that does best on the others.
+    """
     matrix = setting.matrix
     champion = matrix.model_sums(window, live.kind, live.model)
-    refit = matrix.probe_sums(window, kind, labels=setting.delays.labels, blocks=setting.blocks)
+    sums = np.array(
+        [matrix.probe_sums(window, kind, labels=setting.delays.labels, blocks=setting.blocks) for kind in setting.kinds]
+    )
+    is_odd = matrix.cut.part[matrix.cut.window == window] % 2 == 1
+    refit = sums[0]
+    if is_odd.any() and not is_odd.all():
+        best_on_even, best_on_odd = (int(np.argmin(sums[:, half].sum(axis=1))) for half in (~is_odd, is_odd))
+        refit = np.where(is_odd, sums[best_on_even], sums[best_on_odd])
     return matrix.reading(window, champion, refit)
 
 
 def probe_rows(setting: Setting, window: int) -> int:
     """Rows that the probe's fits of a window are made from, all training windows together."""
+    origins = _origins(setting, window).tolist()
+    return int(setting.matrix.fitted_rows[np.ix_(list(setting.kinds), origins)].sum())
+
+
+def _origins(setting: Setting, window: int) -> np.ndarray:
+    """The blocks before which the refits of a probe are made, shape (blocks of the probe,)."""
     cut = setting.matrix.cut
     fits = np.arange(setting.blocks) * cut.blocks // setting.blocks
-    origins = np.maximum((window - setting.delays.labels) * cut.blocks + fits, 0)
-    return int(setting.matrix.fitted_rows[np.ix_(list(setting.kinds), origins.tolist())].sum())
+    return np.asarray(np.maximum((window - setting.delays.labels) * cut.blocks + fits, 0))
 
 
 def best_kind(setting: Setting, window: int) -> int:
@@ -766,15 +809,6 @@ def by_rules(
         drifted: What the drift tests say; None where no rule looks at it.
         seed: Of the reference bands' draws.
     """
-    bands: dict[tuple[int, int], Band | None] = {}
-
-    def band_of(live: LiveModel) -> Band | None:
-        """The band of the first window that a model has not seen."""
-        key = (live.model, live.kind)
-        if key not in bands:
-            losses = setting.matrix.part_means(live.model, live.kind, live.model)
-            bands[key] = reference_band(losses, rows=len(losses), block_rows=1, draws=DRAWS, seed=seed)
-        return bands[key]
 
     def ask(seen: PolicyView) -> PolicyAnswer:
         live, window = seen.live, seen.window
@@ -783,7 +817,7 @@ def by_rules(
         loss, band = None, None
         if window is not None and window >= live.model:
             loss = setting.matrix.mean_loss(seen.measured.model, seen.measured.kind, window)
-            band = band_of(live) if window > live.model else None
+            band = first_band(setting, live, seed=seed) if window > live.model else None
         evidence = Evidence(
             now=setting.moments[seen.check],
             champion=version,

@@ -13,19 +13,18 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.gate.losses import judge
 from retrim.gate.support import Support
 from retrim.gate.verdict import GateParams
-from retrim.stats.bootstrap import mean_error
-from retrim.stats.codec import rows_at
+from retrim.stats.bootstrap import block_of, mean_error
+from retrim.stats.codec import Moment, rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import SettingsSection, check_span
 from retrim.stats.windows import past_of, spans
 from retrim.table.data import DataParams
-from retrim.training.recipe import Recipe, WindowKind, early_at, fit_recipe, in_parallel, training_rows
+from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowKind, WindowLengths, early_at, fit_recipe, in_parallel
 
 NEEDED, EVERY, DRIFT = "needed", "every", "drift"
 
@@ -56,16 +55,16 @@ class ProbeParams(SettingsSection):
     )
     when: Annotated[str, AfterValidator(_is_when)] = Field(
         default="needed",
-        description="when a check probes; needed: if the result could change the decision; every: at every "
-        "check; drift: if it found drift; or a span, such as 7D: if at least that span has passed "
-        "since the last probe",
+        description="when a check probes; needed: while the loss is too high, the target or the predictions drift or a "
+        "refit gains, else at every eighth check; every: at every check; drift: if it found drift; or a span, such as "
+        "7D: if at least that span has passed since the last probe",
     )
 
     def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:
         """Whether a check probes. Rows it does not probe wait for the next probe, and are counted then.
 
         Args:
-            needed: Whether what it may find could change the decision.
+            needed: Whether the watch asks for it.
             drifted: Whether this check found drift.
             waited: Since the last probe, or since the champion was made.
         """
@@ -187,20 +186,21 @@ def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.nda
     )
 
 
-def apart_in_time(newest: np.ndarray, *, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def apart_in_time(newest: np.ndarray, *, rows: int, least: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows that have waited through checks that did not probe, and the newest, which a fit judges.
 
-    One fit on what was due before all of them would be as old as the wait. So where there are twice as many as a check
-    has, the newest alone are judged, by a fit that knows the others.
+    One fit on what was due before all of them would be as old as the wait. So where more have waited than a check has,
+    the newest alone are judged, by a fit that knows the others.
 
     Args:
         newest: Row numbers, ascending, shape (n,).
         rows: Of a check.
+        least: Rows that are worth a fit: fewer beyond those of a check do not stand apart.
 
     Returns:
         Both, ascending.
     """
-    at = len(newest) - rows if len(newest) >= 2 * rows else 0
+    at = len(newest) - rows if len(newest) >= rows + least else 0
     return newest[:at], newest[at:]
 
 
@@ -272,6 +272,7 @@ def refit_losses(
     *,
     window: WindowKind,
     sliding_rows: int,
+    changed: pd.Timestamp | None = None,
     cores: int,
     came: pd.Series | None = None,
 ) -> np.ndarray:
@@ -284,8 +285,9 @@ def refit_losses(
         data: What the table is; the view is learned anew, as a retraining would.
         params: Blocks.
         steps: What prepares the features, as a retraining would.
-        window: The champion's training window.
+        window: The training window.
         sliding_rows: Rows of a sliding one.
+        changed: Event time from which the recent window begins.
         cores: Cores to use; changes no result.
         came: When each label came, however early, shape (n,); None: fits wait until labels are due.
 
@@ -293,7 +295,7 @@ def refit_losses(
         A loss for each place of `judged_blocks`, in their order.
     """
     parts = judged_blocks(newest, blocks=params.blocks)
-    pasts = fitted_rows(table, newest, params, window=window, sliding_rows=sliding_rows)
+    pasts = fitted_rows(table, newest, params, window=window, sliding_rows=sliding_rows, changed=changed)
 
     def losses_of(job: tuple[np.ndarray, np.ndarray], threads: int) -> np.ndarray:
         part, past = job
@@ -308,7 +310,13 @@ def refit_losses(
 
 
 def fitted_rows(
-    table: pd.DataFrame, newest: np.ndarray, params: ProbeParams, *, window: WindowKind, sliding_rows: int
+    table: pd.DataFrame,
+    newest: np.ndarray,
+    params: ProbeParams,
+    *,
+    window: WindowKind,
+    sliding_rows: int,
+    changed: pd.Timestamp | None = None,
 ) -> list[np.ndarray]:
     """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past.
 
@@ -316,85 +324,173 @@ def fitted_rows(
         table: As for `refit_losses`.
         newest: Likewise.
         params: Blocks and sample.
-        window: The champion's training window.
+        window: The training window.
         sliding_rows: Rows of a sliding one.
+        changed: Event time from which the recent window begins.
     """
     pasts = []
     for part in judged_blocks(newest, blocks=params.blocks):
         past = past_of(table["_event"], table["_due"], newest[part[0]])
-        rows = training_rows(past, window, sliding_rows=sliding_rows)
+        lengths = WindowLengths(sliding_rows).since(changed, table["_event"].iloc[past], least=1)
+        rows = lengths.rows(past, window)
         if params.sample_rows is not None and len(rows) > params.sample_rows:
             rows = rows[np.linspace(0, len(rows) - 1, params.sample_rows).round().astype("int64")]
         pasts.append(rows)
     return pasts
 
 
-RISE = 0.5  # share of a rise of the champion's loss that a refit may be free of
-STRAYS = 1.0  # standard errors by which the gain of a check may exceed what the newest probe found
-LONGEST = 8  # checks with new rows without a probe, at most: a gain that shows in no loss is found by then
+def probed_windows(
+    table: pd.DataFrame,
+    newest: np.ndarray,
+    windows: Sequence[WindowKind],
+    params: ProbeParams,
+    *,
+    sliding_rows: int,
+    changed: pd.Timestamp | None,
+) -> list[WindowKind]:
+    """The training windows that a probe refits on: those of the same rows count once.
+
+    Args:
+        table: As for `refit_losses`.
+        newest: Likewise.
+        windows: Wanted windows, in their order.
+        params: Blocks.
+        sliding_rows: Rows of a sliding one.
+        changed: Event time from which the table is another one; the rows since then are a window of their own.
+    """
+    first = min(int(newest[part[0]]) for part in judged_blocks(newest, blocks=params.blocks))
+    past = past_of(table["_event"], table["_due"], first)
+    lengths = WindowLengths(sliding_rows).since(changed, table["_event"].iloc[past], least=FEWEST_RECENT)
+    return lengths.competing(windows, len(table))
+
+
+def chosen_losses(refits: Mapping[str, np.ndarray], *, block_rows: int) -> np.ndarray:
+    """The loss of the training window that does best on the other half of the rows, on each row.
+
+    The best of several windows on the rows that chose it would look better than it is. Here odd blocks choose for even
+    ones, and even blocks for odd ones.
+
+    Args:
+        refits: Loss on each judged row by training window, each shape (n,), in time order.
+        block_rows: Rows of a block.
+
+    Returns:
+        Losses, shape (n,). With a single block the first window's.
+
+    Source:
+        Cox (1975), Biometrika 62(2), 441-444, on splitting rows between choosing and testing.
+    """
+    names = list(refits)
+    blocks = block_of(len(refits[names[0]]), block_rows=block_rows)
+    if len(names) == 1 or not len(blocks) or not blocks[-1]:
+        return refits[names[0]]
+    is_odd = blocks % 2 == 1
+    losses = np.empty(len(blocks))
+    for half in (is_odd, ~is_odd):
+        best = min(names, key=lambda name: refits[name][~half].mean())
+        losses[half] = refits[best][half]
+    return losses
+
+
+SELDOM = 8  # checks with new rows of which one probes while nothing is up: a gain that shows in no loss is found then
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What the accumulated gain might be if the rows that wait for a probe had been evaluated.
+class Signs:
+    """What a check measured of the champion before it decides whether to probe.
 
     Args:
-        gain: Gain measured by the newest probe of this champion, in mean loss; 0 before its first probe.
-        error: Standard error of such a gain over the rows of one usual check; None before any probe.
-        loss: The champion's mean loss at that probe, or else on its first new rows; None before those.
-        more: The most that the rows since then may add to the accumulated gain.
-        checks: Checks that brought those rows.
+        start: Event time of the first of its newly measured rows.
+        loss: The champion's mean loss on them.
+        is_high: Whether that is above the band of what was expected, or surely above a naive baseline.
+        ceiling: Top of that band, as a multiple of the expected loss; 1 or more.
+        is_drifting: Whether the target or the predictions drift; None: too few rows to test.
     """
 
+    start: pd.Timestamp
+    loss: float
+    is_high: bool
+    ceiling: float
+    is_drifting: bool | None
+
+
+@dataclass(frozen=True)
+class ProbeWatch:
+    """Why the next check probes, or why it need not.
+
+    Args:
+        changed: Event time from which the table differs from what the champion was judged on; None: nothing says so.
+        is_high: Whether the loss is too high.
+        is_drifting: Whether the target or the predictions drift.
+        answered_loss: Loss at which a refit on enough rows after the change showed no gain; a higher one is a new
+            change. None: no refit has answered.
+        is_drift_answered: Whether such a refit has answered the drift.
+        gain: Gain that the newest probe measured, in mean loss; 0 before the first.
+        is_gain_sure: Whether that gain exceeded its standard errors.
+        checks: Checks that brought rows since the newest probe.
+        lived: Checks that brought rows before it, since the champion went live.
+    """
+
+    changed: Moment | None = None
+    is_high: bool = False
+    is_drifting: bool = False
+    answered_loss: float | None = None
+    is_drift_answered: bool = False
     gain: float = 0.0
-    error: float | None = None
-    loss: float | None = None
-    more: float = 0.0
+    is_gain_sure: bool = False
     checks: int = 0
+    lived: int = 0
 
-    def with_rows(self, loss: float, *, share: float) -> "Outlook":
-        """The outlook once more rows wait.
+    def after_rows(self, signs: Signs) -> "ProbeWatch":
+        """The watch once a check has measured new rows."""
+        is_drifting = self.is_drifting if signs.is_drifting is None else signs.is_drifting
+        answered = self.answered_loss if signs.is_high else None
+        if answered is not None and signs.loss > signs.ceiling * answered:
+            answered, since = None, signs.start
+        else:
+            since = self.changed or signs.start
+        return replace(
+            self,
+            changed=since if signs.is_high or is_drifting else None,
+            is_high=signs.is_high,
+            is_drifting=is_drifting,
+            answered_loss=answered,
+            is_drift_answered=self.is_drift_answered and is_drifting,
+            checks=self.checks + 1,
+        )
+
+    @property
+    def asks(self) -> bool:
+        """Whether this check probes: something is up that no refit has answered, a refit gains, or it is time.
+
+        While nothing is up it is time at the second, fourth and eighth check of a champion, then at every eighth: a
+        champion that is new on a changed table gains soon from more rows.
+        """
+        is_loss_open = self.is_high and self.answered_loss is None
+        is_drift_open = self.is_drifting and not self.is_drift_answered
+        is_gaining = self.is_gain_sure and self.checks > 0
+        is_time = self.checks >= min(SELDOM, max(self.lived, 1))
+        return is_loss_open or is_drift_open or is_gaining or is_time
+
+    def after_probe(self, gain: float, *, is_sure: bool, loss: float, answers: bool) -> "ProbeWatch":
+        """The watch after a probe whose refit had new rows.
 
         Args:
-            loss: The champion's mean loss on them.
-            share: Rows over those of a usual check.
+            gain: What it measured on the newest rows, in mean loss.
+            is_sure: Whether that exceeds its standard errors.
+            loss: The champion's mean loss on these rows.
+            answers: Whether the refit had enough rows from after the change.
         """
-        before = loss if self.loss is None else self.loss
-        plausible = max(self.gain, 0.0) + RISE * max(loss - before, 0.0) + STRAYS * (self.error or 0.0)
-        return replace(self, loss=before, more=self.more + share * plausible, checks=self.checks + 1)
-
-    def needs_probe(
-        self, accumulated_gain: AccumulatedGain, retraining_cost: float, *, errors: float, ahead: float
-    ) -> bool:
-        """Whether a probe of the rows that wait could find that the accumulated gain pays, or nobody knows.
-
-        Args:
-            accumulated_gain: Without these rows.
-            retraining_cost: Of a retraining.
-            errors: Standard errors of itself that the accumulated gain must exceed.
-            ahead: Usual checks of rows whose labels are not due yet.
-        """
-        if not self.checks:
-            return False
-        if self.error is None or self.checks >= LONGEST:
-            return True
-        most = accumulated_gain.balance + self.more + ahead * max(self.gain, 0.0)
-        return most > retraining_cost and most > errors * accumulated_gain.error
-
-    def probed(self, gain: float, *, error: float, loss: float, share: float) -> "Outlook":
-        """The outlook after a probe.
-
-        Args:
-            gain: What it found on the rows that it judged, in mean loss.
-            error: Standard error of that.
-            loss: The champion's mean loss on them.
-            share: These rows over those of a usual check.
-        """
-        return Outlook(gain, float(error * share**0.5), loss)
-
-    def of_next(self) -> "Outlook":
-        """That of another champion: it has lost nothing to a refit yet, and its rows are as noisy."""
-        return Outlook(error=self.error)
+        is_answer = answers and not is_sure
+        return replace(
+            self,
+            answered_loss=loss if is_answer and self.is_high else self.answered_loss,
+            is_drift_answered=self.is_drift_answered or (is_answer and self.is_drifting),
+            gain=gain,
+            is_gain_sure=is_sure,
+            checks=0,
+            lived=self.lived + self.checks,
+        )
 
 
 @dataclass(frozen=True)

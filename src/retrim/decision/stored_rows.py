@@ -380,19 +380,6 @@ class DueTime:
     done_until: str
 
 
-@dataclass(frozen=True)
-class OldPrediction:
-    """A prediction in the format of earlier releases: a number, or one number per class."""
-
-    model: str
-    key: str
-    version: int
-    event: str
-    at: str
-    value: float | list[float] | None
-    selected: bool | None
-
-
 StoredRow = (
     DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow | CountedRow | UsedRow
     | StageTime | DueTime

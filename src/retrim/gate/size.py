@@ -138,27 +138,38 @@ def effect_of(shown: Sequence[ShownEvidence]) -> tuple[str, ProbedEffect] | None
         shown: Of each check, oldest first, the newest rows too.
 
     Returns:
-        The training window and its effect; None where too few blocks tell, or the champion's loss is near 0.
+        The training window, of those of the newest check, and its effect over the checks that refitted on it. None
+        where too few blocks tell, or the champion's loss is near 0.
     """
-    kept = [each for each in shown if each.block_rows > 0 and len(each.champion)]
-    kinds = sorted(set.intersection(*(set(each.refits) for each in kept))) if kept else []
-    rows = np.array([each.block_rows for each in kept])
-    counts = np.array([len(each.champion) for each in kept])
-    if not kinds or counts.sum() < FEWEST_BLOCKS or counts.max() < 2:
+    told = [each for each in shown if each.block_rows > 0 and len(each.champion)]
+    effects = {kind: _effect_of_window([each for each in told if kind in each.refits], kind) for kind in _newest(told)}
+    known = {kind: effect for kind, effect in effects.items() if effect is not None}
+    if not known:
         return None
-    base = float(sum(each.champion.sum() * each.block_rows for each in kept) / (counts * rows).sum())
-    saved = {kind: [each.champion - each.refits[kind] for each in kept] for kind in kinds}
-    means = {
-        kind: float(sum(own.sum() * each for own, each in zip(saved[kind], rows, strict=True)) / (counts * rows).sum())
-        for kind in kinds
-    }
-    best = max(kinds, key=lambda kind: means[kind])
-    squares = sum(((own - own.mean()) ** 2).sum() * each for own, each in zip(saved[best], rows, strict=True))
+    best = max(sorted(known), key=lambda kind: known[kind].gain)
+    return best, known[best]
+
+
+def _newest(shown: Sequence[ShownEvidence]) -> tuple[str, ...]:
+    """The training windows of the newest check."""
+    return tuple(shown[-1].refits) if shown else ()
+
+
+def _effect_of_window(shown: Sequence[ShownEvidence], kind: str) -> ProbedEffect | None:
+    """What the checks that refitted on a training window found of it; None where too few blocks tell."""
+    rows = np.array([each.block_rows for each in shown])
+    counts = np.array([len(each.champion) for each in shown])
+    if counts.sum() < FEWEST_BLOCKS or counts.max() < 2:
+        return None
+    total = float((counts * rows).sum())
+    base = float(sum(each.champion.sum() * each.block_rows for each in shown) / total)
+    saved = [each.champion - each.refits[kind] for each in shown]
+    gain = float(sum(each.sum() * block for each, block in zip(saved, rows, strict=True)) / total)
+    squares = sum(((each - each.mean()) ** 2).sum() * block for each, block in zip(saved, rows, strict=True))
     noise = float(np.sqrt(squares / (counts - 1).sum()))
-    error = noise / float((counts * rows).sum()) ** 0.5
-    if base <= 0 or abs(means[best]) / base > SAYABLE or not np.isfinite(noise / base):
+    if base <= 0 or abs(gain) / base > SAYABLE or not np.isfinite(noise / base):
         return None
-    return best, ProbedEffect(means[best] / base, noise / base, error / base)
+    return ProbedEffect(gain / base, noise / base, noise / total**0.5 / base)
 
 
 def size_of(

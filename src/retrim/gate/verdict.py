@@ -20,8 +20,9 @@ from retrim.stats.codec import Number, from_record, written
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
+from retrim.training.baseline import BASELINES
 from retrim.training.bundle import BACKTEST, judged_in
-from retrim.training.recipe import StatedErrors
+from retrim.training.recipe import StatedErrors, on_all_rows
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class StatedInterval:
         if record.interval is None:
             return None
         residuals = record.interval.residuals
-        found = residuals.get(challenger) or residuals.get(challenger.replace("sliding", "all"))
+        found = residuals.get(challenger) or residuals.get(on_all_rows(challenger))
         return None if found is None else cls(record.interval.level, *found)
 
     @classmethod
@@ -395,6 +396,11 @@ class VerdictRecord:
     def loss(self) -> float:
         """Mean loss of the winner on the judging rows."""
         return self.losses[self.winner]
+
+    @property
+    def naive_loss(self) -> float | None:
+        """Lowest mean loss of a naive baseline on the judging rows; None where none was judged."""
+        return min((loss for name, loss in self.losses.items() if name in BASELINES), default=None)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds, past_of
 from retrim.table.data import ColumnType, DataParams
-from retrim.training.recipe import Recipe, WindowKind, distinct, fit_recipe, training_rows
+from retrim.training.recipe import Recipe, WindowKind, WindowLengths, fit_recipe
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def losses_at(side: WhatIfSide, keys: pd.Series, window: WindowKind, *, loss: st
             f"only {len(known)} rows had a label due before the first holdout row under the changed settings"
         )
     view = FeatureView.learn(table.iloc[known], side.data, side.steps)
-    take = training_rows(known, window, sliding_rows=side.sliding_rows)
+    take = WindowLengths(side.sliding_rows).rows(known, window)
     model = fit_recipe(side.recipe, view, table, take=take, past=known, threads=threads)
     return row_losses(loss, view.actual(judged), model.predict(view.matrix(judged)))
 
@@ -149,7 +149,7 @@ def windows_at(side: WhatIfSide, keys: pd.Series) -> list[WindowKind]:
     """The windows that differ on the past of an origin."""
     start = int(side.table.index[side.table["_key"].isin(keys)][0])
     known = past_of(side.table["_event"], side.table["_due"], start)
-    return distinct(side.windows, len(known), sliding_rows=side.sliding_rows)
+    return WindowLengths(side.sliding_rows).competing(side.windows, len(known))
 
 
 def counted(origins: Sequence[Mapping[WindowKind, np.ndarray]]) -> np.ndarray:

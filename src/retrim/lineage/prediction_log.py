@@ -9,14 +9,12 @@ requests. No model's name has a tilde.
 A file holds up to `ROWS` rows in order of their event. A newer one replaces it whole, with the rows that it had and
 more. So a row is there once or not yet, and readers see files that are whole. Row groups are small, and say from when
 to when their events are: what is read is the part around the events that are asked for.
-
-Predictions that an earlier retrim kept in tables of the store are moved into it, once.
 """
 
 import fcntl
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,8 +30,6 @@ import pyarrow.parquet as pq
 from pydantic import BeforeValidator, Field
 
 from retrim.adapters.sql_table import is_database
-from retrim.adapters.store import Store
-from retrim.decision.stored_rows import OldPrediction
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder
 from retrim.parquet import parquet_file
@@ -558,40 +554,3 @@ def version_of(name: str) -> int:
 def _damaged(name: str, error: Exception) -> BadInputError:
     said = " ".join(str(error).split())[:200]
     return BadInputError(f"stored predictions in {name} cannot be read ({said}); restore them from a backup")
-
-
-def move_old_predictions(store: Store, log: PredictionLog, classes_of: Callable[[int], tuple[str, ...]]) -> int:
-    """Moves what stands in the old tables of this model; stopped half-way and done again, each row is there once.
-
-    Args:
-        store: The store.
-        log: Of the model.
-        classes_of: The classes of a version of several classes, in the order of their probabilities.
-
-    Returns:
-        How many rows were moved.
-    """
-    moved = 0
-    for rows in store.old_predictions(log.model):
-        for version in sorted({row.version for row in rows}):
-            own = [row for row in rows if row.version == version]
-            moved += log.add(version, _table(own, classes_of))
-    store.drop_old_predictions(log.model)
-    return moved
-
-
-def _table(rows: list[OldPrediction], classes_of: Callable[[int], tuple[str, ...]]) -> pa.Table:
-    values = [row.value for row in rows]
-    columns: dict[str, Any] = {field.name: pa.nulls(len(rows), field.type) for field in SCHEMA}
-    if isinstance(values[0], list):
-        classes, predicted = classes_of(rows[0].version), np.array(values, dtype="float64")
-        columns["probabilities"] = probabilities_of(predicted, classes)
-        columns["class"] = [classes[place] for place in predicted.argmax(axis=1)]
-        columns["prediction"] = predicted.max(axis=1)
-    else:
-        columns["prediction"] = [value if isinstance(value, float | int) else None for value in values]
-    columns["key"] = [row.key for row in rows]
-    columns["decision"] = [row.selected for row in rows]
-    for name, times in (("event_time", [row.event for row in rows]), ("at", [row.at for row in rows])):
-        columns[name] = pd.to_datetime(pd.Series(times), utc=True, format="ISO8601")
-    return pa.table(columns).cast(SCHEMA)

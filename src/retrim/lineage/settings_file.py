@@ -16,21 +16,17 @@ from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
 from retrim.gate.what_if import changed, value_at
 from retrim.lineage.locks import alone_in
 from retrim.settings import (
-    ABSENT,
     DERIVED,
     Params,
     bounds_said,
     default_said,
     effective,
     fields_within,
-    fixed_in,
-    moved_in,
     parse_params,
     plain_default,
     section_in,
     section_names,
     setting_fields,
-    stated_at,
     to_settings_file,
     why_none,
     with_derived,
@@ -265,65 +261,6 @@ def _with_values(
             f"params.yaml would not be valid with {_told(wanted)}: {error}; the file was not changed. Set a "
             "different value"
         ) from error
-
-
-def moved_settings(text: str, name: str) -> tuple[str, tuple[str, ...]]:
-    """A params.yaml of an earlier version as this one writes it; comments and order stay.
-
-    Keys that are gone become what takes their place. A fixed value is taken out where it is stated as it counts.
-
-    Args:
-        text: It need not be valid.
-        name: What it is called.
-
-    Returns:
-        The text, and a sentence for each key that changed; none: it is of this version.
-    """
-    document = parse_yaml(text, name)
-    gone = moved_in(document)
-    fixed = [(key, value) for key, value, _, stated in fixed_in(document) if stated == value]
-    becomes = {key: value for moved in gone.values() for key, value in moved.becomes(document).items()}
-    written = text.replace("\r\n", "\n")
-    if becomes:
-        written = edited(written, {tuple(key.split(".")): SettingChoice(value, "") for key, value in becomes.items()})
-    for key in dict.fromkeys([*gone, *(key for key, _ in fixed)]):
-        if key not in becomes and stated_at(parse_yaml(written, name), key) is not ABSENT:
-            written = _without(written, key)
-    told = [f"{key}: removed; {moved.said}" for key, moved in gone.items()]
-    told += [f"{key}: removed, because it is now fixed at {value!r}" for key, value in fixed]
-    return with_line_ends(written, text), tuple(told)
-
-
-def _without(text: str, key: str) -> str:
-    """The document without a key, and without the section that it leaves empty; comments beside others stay."""
-    *above, _ = words = key.split(".")
-    node = _yaml().compose(text)
-    for word in above:
-        node = next(value for name, value in node.value if name.value == word)
-    if above and len(node.value) == 1:
-        return _without(text, ".".join(above))
-    if node.flow_style:
-        editor = _yaml()
-        document = editor.load(text)
-        parent = document
-        for word in above:
-            parent = parent[word]
-        del parent[words[-1]]
-        return _dumped(editor, document)
-    begin, end = next(
-        (name.start_mark.line, _last_line(value)) for name, value in node.value if name.value == words[-1]
-    )
-    lines = text.splitlines(keepends=True)
-    return "".join([*lines[:begin], *lines[end + 1 :]])
-
-
-def _last_line(node: Any) -> int:
-    """The last line of a node of YAML, without the comments and blank lines behind it."""
-    if isinstance(node.value, list) and node.value and not node.flow_style:
-        last = node.value[-1]
-        return _last_line(last[1] if isinstance(last, tuple) else last)
-    ends = node.end_mark
-    return int(ends.line - (ends.column == 0 and ends.line > node.start_mark.line))
 
 
 def _told(values: Mapping[str, JsonValue]) -> str:

@@ -9,7 +9,6 @@ Decisions that a person takes: to retrain now, whatever the rules say.
 A clone of the workspace under its own `var/`: branch, tags, data and DVC remote here stay untouched.
 """
 
-import json
 import logging
 import re
 import shutil
@@ -31,14 +30,11 @@ from retrim.decision.alerts import KIND_FACTS, AlertKind, Severity, is_to_be_tol
 from retrim.decision.check_record import AskedRun
 from retrim.decision.stored_rows import AlertRow, DecisionRow, as_text
 from retrim.errors import BadInputError, RefusedError
-from retrim.features.view import FeatureView
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.reading.address import address_of, is_address
 from retrim.settings import Env, Params, load_params
-from retrim.stats.codec import from_record
-from retrim.training.bundle import VIEW
 
 if TYPE_CHECKING:
     from retrim.adapters.mlflow_registry import ModelRegistry
@@ -68,18 +64,8 @@ class Workspace:
 
     @cached_property
     def predictions(self) -> PredictionLog:
-        """Stored predictions; what an earlier retrim kept in the store is moved there first."""
-        from retrim.lineage.prediction_log import move_old_predictions
-
         where = self.env.predictions or str(self.paths.var / "predictions")
-        log = PredictionLog(where, self.model, self.paths.var / "predictions.lock")
-        move_old_predictions(self.store, log, self._classes_of)
-        return log
-
-    def _classes_of(self, version: int) -> tuple[str, ...]:
-        row = self.store.version(self.model, version)
-        folder = self.registry.bundle_folder(version, run=None if row is None else row.made_from.mlflow_run)
-        return from_record(FeatureView, json.loads((folder / VIEW).read_bytes())).classes
+        return PredictionLog(where, self.model, self.paths.var / "predictions.lock")
 
     @cached_property
     def landing(self) -> Landing:

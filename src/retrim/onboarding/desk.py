@@ -201,6 +201,10 @@ class InitRequest:
     reason: str = ""
     ahead: str | None = None
     known_ahead: tuple[str, ...] = ()
+    known_before: Mapping[str, str] = field(default_factory=dict)
+    """Columns that params.yaml allows by now, each with its reason: nobody is asked about them anew."""
+    known_after: tuple[str, ...] = ()
+    """Columns that params.yaml forbids by now."""
 
 
 @dataclass

@@ -4,13 +4,15 @@ The section `data` first: key, calendar, how often a batch comes, when labels ar
 late.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from retrim.decision.accumulated_gain import YEAR_DAYS, GainParams, ModelWorth, describe_payback
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.onboarding.desk import (
     TIMES_AHEAD,
@@ -42,6 +44,7 @@ from retrim.profile.first_model import (
     leaned_notes,
     least,
     spans_of,
+    suspects_of,
     try_horizons,
     worth_notes,
 )
@@ -646,6 +649,8 @@ def written(span: pd.Timedelta) -> str:
     return f"{span / pd.Timedelta('1us'):.0f}us"
 
 
+ANSWERED = "known before the event, as a person answered retrim init"
+"""Why a column is allowed of which that was asked."""
 USUAL_TWINS = 0.2
 """Share of training rows with a twin from which rows are alike by chance, and not because they come twice."""
 
@@ -664,6 +669,7 @@ class WorkspaceDraft:
         notes: What was found and decided.
         leaks: Columns that leak the target and were not allowed.
         allowed: Columns that leak the target and were allowed.
+        known_before: Columns that looked like a leak and are known before the event, each with who said so.
         frame: Typed rows in the order of the file, `_row` their place in it; rows that cannot land left out.
         worth: The first model against what is simpler.
         season: Of the target.
@@ -681,6 +687,7 @@ class WorkspaceDraft:
     notes: list[TableNote]
     leaks: list[Leak]
     allowed: list[Leak]
+    known_before: dict[str, str]
     frame: pd.DataFrame
     worth: FirstFit | None
     season: TableSeason | None
@@ -754,12 +761,17 @@ def draft(
     data = as_forecast(desk, data, season, rhythm, made=tuple(reading.calendar), timed=timed)
     table, labelled = _with_past(table, data)
     rows = judging_rows(len(labelled), rhythm, aim)
-    found = _find_leaks(desk, table, data, reading, known, judge_rows=rows, seed=seed, threads=threads)
+    search = partial(_find_leaks, desk, table, reading, known, judge_rows=rows, seed=seed, threads=threads)
+    data, found, known_before, unsure = _ask_about_leaks(desk, labelled, data, search, made=tuple(reading.calendar))
+    desk.notes += leaned_notes(found.leaned)
+    desk.notes += joined_notes(table, data)
+    desk.notes += _crossing_notes(table, data, desk.wishes.entity, rows, tuple(reading.calendar))
     worth = None
     if not found.refused and desk.in_order:
-        worth = first_fit(
-            labelled, data, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads
+        fit = partial(
+            first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads
         )
+        worth = fit(data)
         desk.notes += worth_notes(
             worth,
             loss=aim.loss,
@@ -767,7 +779,10 @@ def draft(
             judge_rows=rows,
             floors=floors_of(aim, season),
             looks_back=timed and not data.history.features,
+            unsure=unsure,
+            without=fit(_without(data, unsure)) if unsure else None,
         )
+        desk.notes += _cost_notes(worth, floors_of(aim, season), rhythm, loss=aim.loss)
     every = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
         every,
@@ -790,6 +805,7 @@ def draft(
         notes=desk.notes,
         leaks=found.refused,
         allowed=found.allowed,
+        known_before=known_before,
         frame=frame,
         worth=worth,
         season=season,
@@ -797,6 +813,24 @@ def draft(
         label_time=wishes.label_time or "",
         entity=_entity(desk, table),
     )
+
+
+def _cost_notes(worth: FirstFit | None, floors: Sequence[str], rhythm: Rhythm, *, loss: str) -> list[TableNote]:
+    """What the default retraining cost is for a first model, in words."""
+    if worth is None:
+        return []
+    first_loss, gain = float(worth.model.mean()), GainParams()
+    model = ModelWorth(first_loss, worth.naive_loss(floors), first_loss)
+    cost = gain.cost_in_loss(model)
+    payback = describe_payback(
+        cost,
+        model,
+        loss=loss,
+        worst_loss=None,
+        checks_of_year=pd.Timedelta(days=YEAR_DAYS) / pd.Timedelta(rhythm.batch_every),
+    )
+    seen = f"{loss} {cost:.3g} over one batch: {gain.cost:g} of what a first model is worth there, {model.worth:.3g}"
+    return [TableNote("cost", "", seen, f"a retraining {payback}; from money: retrim policy cost")]
 
 
 def _frame_to_land(
@@ -814,31 +848,79 @@ def _frame_to_land(
 def _find_leaks(
     desk: TablePlan,
     table: pd.DataFrame,
-    data: DataParams,
     reading: ReadingParams,
     known: pd.Series | None,
+    data: DataParams,
     *,
     judge_rows: int,
     seed: int,
     threads: int,
 ) -> LeaksFound:
-    """Columns that give the answer away; notes what the first model leans on and what is there twice."""
-    made = tuple(reading.calendar)
-    found = find_leaks(
+    """Columns that give the answer away."""
+    return find_leaks(
         table,
         data,
         label_time=_by_row(known, table),
         entity=_entity(desk, table),
         judge_rows=judge_rows,
-        made=made,
+        made=tuple(reading.calendar),
         allowed=desk.wishes.allow_leak,
         seed=seed,
         threads=threads,
     )
-    desk.notes += leaned_notes(found.leaned)
-    desk.notes += joined_notes(table, data)
-    desk.notes += _crossing_notes(table, data, desk.wishes.entity, judge_rows, made)
-    return found
+
+
+def _ask_about_leaks(
+    desk: TablePlan,
+    labelled: pd.DataFrame,
+    data: DataParams,
+    search: Callable[[DataParams], LeaksFound],
+    *,
+    made: Collection[str],
+) -> tuple[DataParams, LeaksFound, dict[str, str], tuple[str, ...]]:
+    """Asks of each column that may be known only after the event whether it is known before; notes are added.
+
+    A column that is not is left out, and what is left is looked at anew. Where nobody is there to be asked, a column
+    stays as params.yaml has it by now, and is marked where that says nothing.
+
+    Returns:
+        What the table is; what gives the answer away; columns that are known before the event, each with who said so;
+        columns of which nobody knows.
+    """
+    wishes, found = desk.wishes, search(data)
+    said = dict(wishes.known_before) | dict.fromkeys(wishes.allow_leak, wishes.reason)
+    known_before: dict[str, str] = {}
+    unsure: dict[str, str] = {}
+    while not found.refused:
+        suspects = suspects_of(labelled, data, found, made=made)
+        known_before |= {name: said[name] for name in suspects if name in said}
+        column = next((name for name in suspects if name not in known_before and name not in unsure), None)
+        if column is None:
+            break
+        seen, proposal = suspects[column], "no" if column in wishes.known_after else "unsure"
+        answer = desk.ask(f"{column!r} ({seen}): is it known before the event?", proposal, ("yes", "no", "unsure"))
+        if answer == "yes":
+            known_before[column] = ANSWERED
+        elif answer == "unsure":
+            unsure[column] = seen
+        else:
+            done = f"not known before the event: forbidden; to use it: --allow-leak {column!r} --reason WHY"
+            desk.notes.append(TableNote("known after", column, seen, done))
+            data = _without(data, (column,))
+            found = search(data)
+    for column, seen in unsure.items():
+        done = f"kept, but is it known before the event? If not: --forbid {column!r}; if it is: --allow-leak {column!r}"
+        desk.notes.append(TableNote("known before?", column, seen, f"{done} --reason WHY", "warn"))
+    return data, found, known_before, tuple(unsure)
+
+
+def _without(data: DataParams, names: Collection[str]) -> DataParams:
+    """The table with these columns forbidden to the model."""
+    columns = {
+        name: column.model_copy(update={"role": "forbidden"}) if name in names else column
+        for name, column in data.columns.items()
+    }
+    return data.model_copy(update={"columns": columns})
 
 
 def _entity(desk: TablePlan, table: pd.DataFrame) -> str | None:

@@ -46,6 +46,8 @@ READY = "ready.json"
 """In the folder of a set-up that waits to take the place of another: all of it is there."""
 MOVED = ("landing", "quarantine")
 """What of `var/` a set-up has."""
+FORBIDDEN = "forbidden"
+"""The role of a column that no model sees."""
 OPEN = ("running", "waiting", "unpushed")
 """States of a run that may still become a version."""
 
@@ -276,6 +278,7 @@ def inspect_table(
             f"{where} has {large.rows} rows and lands in chunks, each row with its label, so --label-time cannot be "
             "used; pass --horizon or --label-due instead, or provide rows and labels in separate files"
         )
+    wishes = replace(wishes, known_before=_allowed_by(settings), known_after=_forbidden_by(settings))
     report_progress("reading the table")
     raw = open_table(where, query=query, table=table) if large is None else last_rows(large)
     report_progress(f"inspecting {raw.rows:,} rows")
@@ -285,6 +288,24 @@ def inspect_table(
     if large is not None:
         drafted = replace(drafted, notes=[size_note(raw), *drafted.notes])
     return InspectedTable(raw, drafted, large)
+
+
+def _allowed_by(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Columns that a params.yaml lists in `leaks.allowed`, each with its reason."""
+    leaks = settings.get("leaks")
+    allowed = leaks.get("allowed") if isinstance(leaks, Mapping) else None
+    return {str(name): str(why) for name, why in allowed.items()} if isinstance(allowed, Mapping) else {}
+
+
+def _forbidden_by(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Columns that a params.yaml gives the role forbidden."""
+    data = settings.get("data")
+    columns = data.get("columns") if isinstance(data, Mapping) else None
+    if not isinstance(columns, Mapping):
+        return ()
+    return tuple(
+        str(name) for name, column in columns.items() if isinstance(column, Mapping) and column.get("role") == FORBIDDEN
+    )
 
 
 def _refusal(drafted: WorkspaceDraft) -> str:

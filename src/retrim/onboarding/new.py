@@ -15,16 +15,15 @@ from retrim.adapters.dvc import run_dvc
 from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, named_wheel, running_wheel
 from retrim.decision.history import UNFINISHED
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import WorkspacePaths, make_private_folder, parse_yaml, write_file
+from retrim.files import WorkspacePaths, make_private_folder, write_file
 from retrim.lineage.locks import alone_in, alone_with_cache, is_alive
 from retrim.lineage.own_code import lock_of
-from retrim.lineage.settings_file import moved_settings
 from retrim.lineage.workspace import Workspace
 from retrim.onboarding.ci import add_ci, lay_ci
 from retrim.release.approval import refit_waiting
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
-from retrim.settings import Env, parse_params, resolved
+from retrim.settings import Env, load_params
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""
@@ -152,7 +151,6 @@ class Upgrade:
         before: Version of the wheel before the upgrade.
         after: Version of the wheel after it.
         changed: Files that were written and committed; empty if there was nothing to do.
-        settings: Settings that were moved or removed in params.yaml, one sentence per key.
         backup: Folder with the previous files and store, relative to the workspace; None if nothing was changed.
         store_copied: Whether that folder contains the store. A database that is not a file must be backed up with its
             own tools.
@@ -165,7 +163,6 @@ class Upgrade:
     before: str
     after: str
     changed: tuple[str, ...]
-    settings: tuple[str, ...]
     backup: str | None
     store_copied: bool
     champion: int | None
@@ -175,39 +172,36 @@ class Upgrade:
 
 
 def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
-    """Moves params.yaml to the settings of the code that runs, lays its wheel, and commits both with lock and stages.
+    """Lays the wheel of the code that runs, and commits it with lock and stages.
 
     The store takes its newest shape when it is opened. The champion is asked its reference rows by the code that runs.
-    Killed, it is finished by the next one. Where the code lies in src/, which git moves, the settings alone are moved.
+    Killed, it is finished by the next one.
 
     Args:
-        place: The workspace, whose params.yaml may be of an earlier version.
+        place: The workspace.
         now: Names the backup.
 
     Raises:
-        RefusedError: The code of the workspace lies in its src/ and params.yaml is of it; a run is not finished, or the
-            schedule runs; a file that would be changed has edits that are not committed.
-        BadInputError: params.yaml has a removed setting, and only a person can say what replaces it.
+        RefusedError: The code of the workspace lies in its src/; a run is not finished, or the schedule runs; a file
+            that would be changed has edits that are not committed.
+        BadInputError: params.yaml is not valid for the code that runs.
     """
     root, wheel = place.root, running_wheel()
     lock = lock_of(place)
     named = named_wheel(lock)
-    settings, told = moved_settings(_text(root / PARAMS), PARAMS)
-    if named is None and not told and not _is_edited(root, PARAMS):
+    if named is None:
         raise RefusedError(
             "this workspace has its own copy of retrim's code in src/, and nothing was changed; upgrade that "
             "copy with git"
         )
-    workspace = Workspace(place, parse_params(resolved(root, parse_yaml(settings, PARAMS)), PARAMS), Env())
+    workspace = Workspace(place, load_params(place.params), Env())
     make_private_folder(place.var)
-    files = {PARAMS: settings.encode()} if named is None else {PARAMS: settings.encode(), **_written(wheel)}
-    before = wheel.version if named is None else named.version
-    _refuse_edited(root, files, before)
+    before = named.version
+    _refuse_edited(root, _written(wheel), before)
     with alone_with_cache(workspace):
         if is_alive(workspace, "schedule"):
             raise RefusedError("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
-        changed = CHANGED if named is not None and _is_stale(root, wheel) else ()
-        changed = (PARAMS, *changed) if told or _is_edited(root, PARAMS) else changed
+        changed = CHANGED if _is_stale(root, wheel) else ()
         backup, copied = _back_up(workspace, now, changed) if changed else (None, False)  # before the store is opened
         if changed and _has_begun(workspace):
             raise RefusedError(
@@ -216,9 +210,7 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
                 "for the live version, then upgrade"
             )
         if changed:
-            write_file(root / PARAMS, settings.encode())
-            if named is not None:
-                lay_code(root, wheel)
+            lay_code(root, wheel)
             git.commit(root, list(changed), f"upgrade: retrim {before} to {wheel.version}")
         live = find_live_version(workspace)
         checks = None if live is None else check_stored(workspace, live.version, again=True)
@@ -226,7 +218,6 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
         before=before,
         after=wheel.version,
         changed=changed,
-        settings=told,
         backup=backup,
         store_copied=copied,
         champion=None if live is None else live.version,
@@ -258,7 +249,7 @@ def _is_edited(root: Path, name: str) -> bool:
 
 def _refuse_edited(root: Path, written: Mapping[str, bytes], before: str) -> None:
     """Refuses edits that nobody committed, but for what an upgrade that was killed has written."""
-    edited = [name for name in written if _is_edited(root, name) and not _is_our_edit(root, name, written[name])]
+    edited = [name for name in written if _is_edited(root, name) and _text(root / name).encode() != written[name]]
     if edited:
         raise RefusedError(
             f"{', '.join(edited)}: the upgrade from retrim {before} would lose or commit uncommitted changes; commit "
@@ -266,19 +257,11 @@ def _refuse_edited(root: Path, written: Mapping[str, bytes], before: str) -> Non
         )
 
 
-def _is_our_edit(root: Path, name: str, content: bytes) -> bool:
-    """Whether a file is what an upgrade writes; params.yaml: what it makes of the committed one."""
-    if name == PARAMS:
-        committed = git.file_at(root, "HEAD", PARAMS).decode()
-        content = moved_settings(committed, PARAMS)[0].encode()
-    return _text(root / name).encode() == content
-
-
 def _back_up(workspace: Workspace, now: pd.Timestamp, changed: Sequence[str]) -> tuple[str, bool]:
     """Copies what an upgrade may change to var/upgrade/; says where, and whether the store is among it."""
     root = workspace.paths.root
     folder = workspace.paths.var / "upgrade" / f"{now:%Y%m%dT%H%M%SZ}"
-    for name in dict.fromkeys((PARAMS, *changed)):
+    for name in changed:
         write_file(folder / name, (root / name).read_bytes())
     return str(folder.relative_to(root)), copy_sqlite(workspace.store_url, folder / STORE)
 

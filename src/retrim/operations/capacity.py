@@ -243,7 +243,6 @@ def _requests(workspace: Workspace, champion: Stored, newest: pd.DataFrame, scra
     if not row or (champion.files and "features/history.json" in champion.files):
         return None
     body = json.dumps(row[0])
-    workspace.predictions  # noqa: B018  what an older retrim kept in the store goes to its own place first
     with _server(workspace, scratch) as (process, port):
         if port is None:
             return None

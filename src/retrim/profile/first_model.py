@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.features.view import FeatureView
-from retrim.profile.leaks import Leak, apart, leaks_of, own_features
+from retrim.profile.leaks import Leak, apart, class_leak, is_known_before, leaks_of, own_features
 from retrim.profile.rhythm import TableSeason, span_text
 from retrim.profile.table import TableNote
 from retrim.stats.bootstrap import mean_bound
@@ -145,6 +145,8 @@ RULE = {
     "bagging_fraction": 1.0,
 }
 DRAWS = 1000
+WORTH = "worth a model"
+"""What the note is about that says whether a model is the right tool: yes or no first."""
 LOOK_BACK = " The model sees no earlier values of the target; to add those known when predicting: --ahead SPAN."
 
 
@@ -165,6 +167,10 @@ class FirstFit:
     others: dict[str, np.ndarray]
     gains: dict[str, float]
     bounds: dict[str, float]
+
+    def naive_loss(self, floors: Sequence[str]) -> float | None:
+        """Lowest mean loss of these naive baselines; None if none of them was fitted."""
+        return min((float(self.others[name].mean()) for name in floors if name in self.others), default=None)
 
     @property
     def useless(self) -> list[str]:
@@ -263,6 +269,8 @@ def worth_notes(
     judge_rows: int,
     floors: Sequence[str],
     looks_back: bool,
+    unsure: Collection[str] = (),
+    without: FirstFit | None = None,
 ) -> list[TableNote]:
     """Whether a model is the right tool, in sentences.
 
@@ -273,17 +281,12 @@ def worth_notes(
         judge_rows: Rows by which the gate will judge.
         floors: Baselines that it will ask a model to beat.
         looks_back: Whether features of the past could be asked for, and were not.
+        unsure: Columns of which nobody knows whether they are known before the event.
+        without: The first model without them.
     """
     if fit is None:
-        return [
-            TableNote(
-                "wrong tool",
-                "",
-                "too few labelled rows for a first model in order of time",
-                "the value of a model is unknown",
-                "warn",
-            )
-        ]
+        seen = "unknown: too few labelled rows for a first model in order of time"
+        return [TableNote(WORTH, "", seen, "land more labelled rows", "warn")]
     naive = [name for name in fit.useless if name != "rule"]
     said = {
         name: f"{fit.gains[name]:z.1%} (above {fit.bounds[name]:z.1%} with {confidence:.0%} confidence)"
@@ -291,25 +294,35 @@ def worth_notes(
     }
     if naive:
         best = min(fit.others, key=lambda name: float(fit.others[name].mean()))
-        done = f"a model is the wrong tool unless this changes (lowest loss: {_words(best)})."
+        done = f"a model is the wrong tool unless that changes (lowest loss: {_words(best)})."
         if looks_back and "last_value" in naive:
             done += LOOK_BACK
         done += f" {_what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)}"
-        return [TableNote("wrong tool", "", _naive_is_as_good(fit, naive, loss, said), done, "warn")]
+        return [TableNote(WORTH, "", f"no: {_naive_is_as_good(fit, naive, loss, said)}", done, "warn")]
     if "rule" in fit.useless:
-        seen = f"one rule of at most 8 cases does as well: a first model gains {said['rule']} over it in {loss}"
+        seen = f"no: one rule of at most 8 cases does as well: a first model gains {said['rule']} over it in {loss}"
         asked = _what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)
-        return [
-            TableNote(
-                "wrong tool", "", seen, f"a rule may be the better tool, because people can read it. {asked}", "warn"
-            )
-        ]
+        done = f"a rule may be the better tool, because people can read it. {asked}"
+        return [TableNote(WORTH, "", seen, done, "warn")]
     worst = min(fit.bounds, key=lambda name: fit.bounds[name])
     seen = (
         f"a first model on the {fit.rows} newest rows: {loss} {fit.model.mean():.4g}, gain over the "
         f"{_words(worst)} {said[worst]}"
     )
-    return [TableNote("worth", "", seen, "a model is worth training")]
+    if not unsure:
+        return [TableNote(WORTH, "", f"yes: {seen}", "a model is worth training")]
+    columns = ", ".join(unsure)
+    left = _worth_without(without, loss)
+    return [TableNote(WORTH, "", f"only if {columns} is known before the event: {seen}", f"without: {left}", "warn")]
+
+
+def _worth_without(fit: FirstFit | None, loss: str) -> str:
+    """Whether a first model without some columns is worth training, and its figures."""
+    if fit is None:
+        return "unknown, as no feature is left that a first model can use"
+    worst = min(fit.bounds, key=lambda name: fit.bounds[name])
+    answer = "no" if fit.useless else "yes"
+    return f"{answer}, {loss} {fit.model.mean():.4g}, gain over the {_words(worst)} {fit.gains[worst]:z.1%}"
 
 
 def _naive_is_as_good(fit: FirstFit, naive: Sequence[str], loss: str, said: Mapping[str, str]) -> str:
@@ -338,6 +351,10 @@ CELLS, FEWEST = 2_000_000, 2_000
 """Cells of the rows to fit on, at most: of a wide table fewer rows are taken, but not fewer than this."""
 LEANS_ON = "leans on"
 """What the note on these columns is about."""
+LEANS_ALONE = 0.4
+"""Share of all gains above which a first model leans on one column alone."""
+SIGNAL = 0.8
+"""Share of the best naive rule's loss below which a first model has something to lean on."""
 SEASONS = (("1D", 24), ("7D", 168), ("365D", 52))
 """Spans of the seasonal means among the naive rules, and their parts."""
 
@@ -350,10 +367,12 @@ class FirstLook:
         leaned: Columns that it leans on most and their share of all gains, the most first; those that retrim made of
             the event time are left out.
         leak: The columns that carry it where it is too good; else None.
+        has_signal: Whether it loses clearly less than every naive rule.
     """
 
     leaned: dict[str, float]
     leak: Leak | None
+    has_signal: bool = False
 
 
 @dataclass(frozen=True)
@@ -413,6 +432,8 @@ def first_look(
 
     full = model.predict(rows.asked)
     naive = _naive(rows, table, data)
+    lost, *others = (float(row_losses(loss, rows.truth, said).mean()) for said in (full, *naive.values()))
+    has_signal = lost < SIGNAL * min(others)
     for having, part in _parts(rows, leaned).items():
         for asked in _questions(rows, part, naive, loss=loss):
             value = asked.value(full)
@@ -420,10 +441,9 @@ def first_look(
                 continue
             carriers = _carriers(asked, value, list(leaned), having, predicted)
             if carriers:
-                return FirstLook(
-                    leaned, _leak(carriers, asked, value, asked.value(predicted(frozenset(carriers))), having)
-                )
-    return FirstLook(leaned, None)
+                leak = _leak(carriers, asked, value, asked.value(predicted(frozenset(carriers))), having)
+                return FirstLook(leaned, leak, has_signal)
+    return FirstLook(leaned, None, has_signal)
 
 
 def leaned_notes(leaned: dict[str, float]) -> list[TableNote]:
@@ -575,11 +595,13 @@ class LeaksFound:
         refused: Not allowed.
         allowed: One of their columns is.
         leaned: Columns that a first model without any of these leans on most, and their shares.
+        has_signal: Whether that model loses clearly less than every naive rule.
     """
 
     refused: list[Leak]
     allowed: list[Leak]
     leaned: dict[str, float]
+    has_signal: bool
 
 
 def find_leaks(
@@ -613,9 +635,34 @@ def find_leaks(
     while True:
         look = first_look(labelled, data, without=without, made=made, seed=seed, threads=threads)
         if look.leak is None:
-            return LeaksFound(*apart(found, allowed), look.leaned)
+            return LeaksFound(*apart(found, allowed), look.leaned, look.has_signal)
         found.append(look.leak)
         without |= set(look.leak.columns)
+
+
+def suspects_of(
+    labelled: pd.DataFrame, data: DataParams, found: LeaksFound, *, made: Collection[str]
+) -> dict[str, str]:
+    """Columns that may be known only after the event, and what was seen; a person has to say whether they are.
+
+    Args:
+        labelled: Labelled rows in order of time, with `_event`.
+        data: What the table is.
+        found: What gives the answer away for sure.
+        made: Features made of the event time.
+    """
+    caught = {name for leak in (*found.refused, *found.allowed) for name in leak.columns} | set(made)
+    names = [name for name in own_features(labelled, data) if name not in caught]
+    seen = {
+        name: f"a first model leans on it for {share:.0%}"
+        for name, share in found.leaned.items()
+        if name in names and share > LEANS_ALONE and found.has_signal
+    }
+    for name in names:
+        leak = class_leak(name, labelled, data)
+        if leak is not None:
+            seen[name] = f"{leak.seen}; {seen[name]}" if name in seen else leak.seen
+    return {name: text for name, text in seen.items() if not is_known_before(name, labelled, data)}
 
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

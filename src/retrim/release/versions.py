@@ -32,6 +32,7 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import Attestation, PublicKey, attested, read_attestation, signature_fault
+from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.probation import REBUILD, RebuildStatement
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
 from retrim.decision.stored_rows import EnvelopeRow, Origin, ReleaseRow, VersionRow
@@ -498,6 +499,24 @@ def judged_in_place_of(workspace: Workspace, version: int) -> int | None:
     """The version that was judged, where this one is its recipe fitted once more; None for any other."""
     row = workspace.store.version(workspace.model, version)
     return None if row is None else row.judged.agreement
+
+
+def worth_of_live(workspace: Workspace) -> ModelWorth | None:
+    """What the live version is worth, by the judged version's figures where it was fitted once more.
+
+    It is the live version's, and not the first one's: what a retraining can bring back is what the model in use is
+    better than a naive baseline, and that of a first model on little history is soon out of date. Before a release it
+    is that of version 1; None before that.
+    """
+    versions = {row.version: row.judged for row in workspace.store.versions(workspace.model)}
+    if not versions:
+        return None
+    first = versions[min(versions)]
+    live = find_live_version(workspace)
+    judged = first if live is None else versions.get(live.version, first)
+    if judged.agreement is not None:
+        judged = versions.get(judged.agreement, judged)
+    return ModelWorth(judged.loss, judged.naive_loss, first.loss)
 
 
 def champions_before(workspace: Workspace, releases: Sequence[ReleaseRow], version: int) -> list[int]:

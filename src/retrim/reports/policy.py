@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from retrim.adapters.database import iso
 from retrim.adapters.processes import start_reaper
 from retrim.checking.mode import fits_of_a_retraining, share_of_refit
+from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.policy_backtest import (
     EarlyLabels,
     FitJob,
@@ -58,12 +59,15 @@ from retrim.decision.policy_play import (
 from retrim.drift.profile import ProfileParams
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.fitted import StepParams
+from retrim.features.view import FeatureView
 from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
-from retrim.release.versions import load_champion
+from retrim.release.versions import load_champion, worth_of_live
 from retrim.stats.codec import Moment, Numbers, from_record, to_json, to_record
+from retrim.stats.metrics import row_losses
 from retrim.table.data import DataParams, mature
+from retrim.training.baseline import BASELINES
 from retrim.training.groups import as_trained
 from retrim.training.recipe import Recipe, WindowKind
 
@@ -396,7 +400,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         ),
         labels_until=None if came is None else newest_labels(came, moments),
     )
-    unit = _unit(workspace, setting)
+    unit = _unit(workspace, setting, work)
     retraining_costs = asked.retraining_costs or tuple(
         factor * params.gain.cost for factor in params.policy.retraining_costs
     )
@@ -483,11 +487,25 @@ def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
     return replace(usual, reweight=params.fairness.reweights)
 
 
-def _unit(workspace: Workspace, setting: Setting) -> float:
+def _unit(workspace: Workspace, setting: Setting, work: FitInputs) -> float:
     """What a retraining cost of 1 in params.yaml is in mean loss times checks."""
-    versions = workspace.store.versions(workspace.model)
-    loss = versions[0].judged.loss if versions else setting.matrix.mean_loss(0, 0, 0)
-    return workspace.params.gain.cost_in_loss(loss) / workspace.params.gain.cost
+    gain = workspace.params.gain
+    model = worth_of_live(workspace) or _worth_of_first(workspace, setting, work)
+    return gain.cost_in_loss(model) / gain.cost
+
+
+def _worth_of_first(workspace: Workspace, setting: Setting, work: FitInputs) -> ModelWorth:
+    """What the first model of the backtest is worth on the first window, where no version says it."""
+    gate, data, starts = workspace.params.gate, workspace.params.data, work.cut.starts
+    first, window = work.table.iloc[: starts[0]], work.table.iloc[starts[0] : starts[setting.blocks]]
+    view = FeatureView.learn(first, data)
+    cut = {"season": pd.Timedelta(gate.season), "cells": gate.season_cells, "entity": data.series}
+    naive = [
+        row_losses(work.recipe.loss, view.actual(window), BASELINES[name](view, first, window, **cut)).mean()
+        for name in gate.baselines
+    ]
+    loss = setting.matrix.mean_loss(0, 0, 0)
+    return ModelWorth(loss, float(min(naive)), loss)
 
 
 def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:

@@ -17,9 +17,10 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import DvcSession
 from retrim.adapters.wheel import LOCK
-from retrim.checking.history import recipe_digest, shown_before, size_of_run
+from retrim.checking.history import CHECK, as_check, recipe_digest, shown_before, size_of_run
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
+from retrim.checking.probe import change_of, watch_before
 from retrim.decision.alerts import AlertKind
 from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import KeptRunDirectory, RunRow
@@ -113,6 +114,15 @@ def _shown(workspace: Workspace, champion: LiveVersion | None, *, as_of: pd.Time
     return shown_before(workspace, champion.version, digest, as_of=as_of)
 
 
+def _change(workspace: Workspace, champion: LiveVersion, *, as_of: pd.Timestamp) -> pd.Timestamp | None:
+    """Event time from which rows are a training window of their own, as the newest check of the champion has it."""
+    checks = workspace.store.decisions(workspace.model, source=CHECK)
+    known = [row for row in checks if pd.Timestamp(row.as_of) <= as_of]
+    newest = as_check(known[-1]) if known else None
+    predictor = load_stored_version(workspace, champion.version).predictor
+    return change_of(watch_before(newest, champion.version), predictor)
+
+
 def _mode(workspace: Workspace, champion: LiveVersion | None) -> Mode:
     return workspace.params.retrain.first_mode if champion is None else mode_now(workspace).mode
 
@@ -162,6 +172,7 @@ def _open(
     previous_champion = {} if mode == FINAL else files_for_run(workspace, champion, before=judged_before)
     previous_champions = len({name.partition("/")[0] for name in previous_champion})
     size = None
+    changed = None if champion is None else _change(workspace, champion, as_of=as_of)
     if champion is not None and life:
         champions = load_stored_version(workspace, champion.version).predictor
         told = size_of_run(
@@ -171,6 +182,7 @@ def _open(
             judged,
             as_of=as_of,
             mode=mode,
+            changed=changed,
             previous_champions=previous_champions,
             eased=eased,
         )
@@ -185,6 +197,7 @@ def _open(
         judged=tuple(judged),
         shown=tuple(life) if eased else None,
         size=size,
+        changed=changed,
         python=platform.python_version(),
         platform=platform_tag(),
         params_digest=stated_digest(document),

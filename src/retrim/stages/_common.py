@@ -35,7 +35,7 @@ from retrim.training.bundle import VERDICT, FitRecord, JudgedRecord, SplitRecord
 from retrim.training.early import EarlyRows, early_rows
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
-from retrim.training.recipe import FoundRecord
+from retrim.training.recipe import FEWEST_RECENT, FoundRecord, WindowLengths
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 INPUTS = "data/raw.dvc data/champion.dvc data/previous.dvc"
@@ -99,6 +99,17 @@ def read_pins(paths: Paths) -> Pins:
             f"{paths.pins} is missing: this is not a run directory; create one with `retrim versions run-directory "
             "--as-of DATE`"
         ) from error
+
+
+def read_window_lengths(paths: Paths, rows: pd.DataFrame, *, sliding_rows: int) -> WindowLengths:
+    """How many of the training rows each window holds; the recent one where the run is pinned to a change.
+
+    Args:
+        paths: Of the run directory.
+        rows: Training rows with `_event`.
+        sliding_rows: `split.sliding_rows`.
+    """
+    return WindowLengths(sliding_rows).since(read_pins(paths).changed, rows["_event"], least=FEWEST_RECENT)
 
 
 def read_settings(paths: Paths) -> dict[str, JsonValue]:

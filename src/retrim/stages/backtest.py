@@ -22,6 +22,7 @@ from retrim.stages._common import (
     read_pins,
     read_tuned,
     read_view,
+    read_window_lengths,
     read_winner,
     trust_own_code,
 )
@@ -72,7 +73,7 @@ def run(
     files = {"backtest.json": to_json(record)}
     if fairness__mitigate is not None and fairness__mitigate != "reweight":
         scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
-        competing = challengers_of(recipes, backtesting.windows, len(rows), sliding_rows=split.sliding_rows)
+        competing = challengers_of(recipes, backtesting.windows, len(rows), lengths=backtesting.lengths)
         found = {
             each.name: group_thresholds(
                 np.concatenate([origin.of(each.name) for origin in origins]),
@@ -87,7 +88,7 @@ def run(
         files["thresholds.json"] = to_json({name: to_record(each) for name, each in found.items()})
     elif decide.threshold is not None:
         truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
-        competing = challengers_of(recipes, backtesting.windows, len(rows), sliding_rows=split.sliding_rows)
+        competing = challengers_of(recipes, backtesting.windows, len(rows), lengths=backtesting.lengths)
         made = {
             each.name: threshold_of(np.concatenate([origin.of(each.name) for origin in origins]), truth, decide)
             for each in competing
@@ -122,7 +123,8 @@ def _made(paths: Paths, task: OriginTask) -> rolling.Backtesting:
     except ValueError as error:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     windows = windows_of(tuned, task.train)
-    made = rolling.Backtesting(recipes, view, rows, cut, windows, task.split.sliding_rows, rows.get("_came"))
+    lengths = read_window_lengths(paths, rows, sliding_rows=task.split.sliding_rows)
+    made = rolling.Backtesting(recipes, view, rows, cut, windows, lengths, rows.get("_came"))
     made.views  # noqa: B018  learned once, before threads ask for them
     return made
 

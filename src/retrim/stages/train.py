@@ -26,6 +26,7 @@ from retrim.stages._common import (
     read_split,
     read_tuned,
     read_view,
+    read_window_lengths,
     trust_own_code,
 )
 from retrim.stats.codec import from_record, rows_at, to_json, to_parquet, to_record
@@ -43,7 +44,6 @@ from retrim.training.recipe import (
     fit_recipe,
     in_parallel,
     recipes_of,
-    training_rows,
     windows_of,
 )
 
@@ -131,8 +131,9 @@ def _made(paths: Paths, task: ChallengerTask) -> _Rows:
     early = read_early(whole, view, read_split(paths.features))
     tuned, past = read_tuned(paths), np.arange(len(rows))
     recipes = recipes_of(tuned, train, loss=task.judge.loss, reweight=reweight)
-    competing = challengers_of(recipes, windows_of(tuned, train), len(rows), sliding_rows=split.sliding_rows)
-    cut = {each.window: training_rows(past, each.window, sliding_rows=split.sliding_rows) for each in competing}
+    lengths = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows)
+    competing = challengers_of(recipes, windows_of(tuned, train), len(rows), lengths=lengths)
+    cut = {each.window: lengths.rows(past, each.window) for each in competing}
     return _Rows(table, rows, judged, view, early, competing, cut, reweight)
 
 

@@ -27,7 +27,7 @@ from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
 from retrim.training.tuning import TuneParams
 
-WindowKind = Literal["all", "sliding"]
+WindowKind = Literal["all", "sliding", "recent"]
 RecipeKind = Literal["found", "champion"]
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -40,10 +40,11 @@ class TrainParams(SettingsSection):
     model: str = Field(
         default="gbm", description="estimator: gbm, forest, linear, logistic, stack, or a custom model as own:PATH"
     )
-    windows: tuple[WindowKind, ...] = Field(
+    windows: tuple[Literal["all", "sliding"], ...] = Field(
         default=("all", "sliding"),
         min_length=1,
-        description="training windows that compete: all rows, or only the newest split.sliding_rows",
+        description="training windows that compete: all rows, or only the newest split.sliding_rows; after a change "
+        "of the table, the rows since that change compete too",
     )
     recipes: tuple[RecipeKind, ...] = Field(
         exclude=True,
@@ -106,16 +107,54 @@ class Recipe:
         return not (self.reweight or self.balance or self.model == "stack" or is_own(self.model))
 
 
-def training_rows(past: np.ndarray, kind: WindowKind, *, sliding_rows: int) -> np.ndarray:
-    """Row numbers of a training window: all the past, or its newest `sliding_rows`."""
-    return past[-sliding_rows:] if kind == "sliding" else past
+FEWEST_RECENT = 48  # rows since a change that are worth a fit
 
 
-def distinct(windows: Sequence[WindowKind], rows: int, *, sliding_rows: int) -> list[WindowKind]:
-    """The windows that differ on a past of `rows` rows: a sliding one that holds all of it is left out."""
-    if "all" in windows and rows <= sliding_rows:
-        return ["all"]
-    return list(windows)
+@dataclass(frozen=True)
+class WindowLengths:
+    """How many of the newest rows the training windows hold.
+
+    Args:
+        sliding: Rows of the sliding window.
+        recent: Rows since the table changed; None where no change is known, or too few rows have come since.
+    """
+
+    sliding: int
+    recent: int | None = None
+
+    def since(self, changed: pd.Timestamp | None, events: "pd.Series[pd.Timestamp]", *, least: int) -> "WindowLengths":
+        """The lengths where the recent window holds the rows from `changed` on, if those are at least `least`.
+
+        Args:
+            changed: Event time from which the table is another one; None: no change is known.
+            events: Event times of the rows to fit on, shape (n,).
+            least: Rows that are worth a window.
+        """
+        rows = 0 if changed is None else int((events >= changed).sum())
+        return replace(self, recent=rows if rows >= least else None)
+
+    def competing(self, windows: Sequence[WindowKind], rows: int) -> list[WindowKind]:
+        """The windows that hold different rows of a past of `rows` rows; the recent one is added where there is one.
+
+        Args:
+            windows: Wanted windows, in their order.
+            rows: Rows of the past.
+        """
+        wanted = windows if self.recent is None else dict.fromkeys((*windows, "recent"))
+        held: dict[int, WindowKind] = {}
+        for kind in sorted(wanted, key=["all", "sliding", "recent"].index):
+            if kind != "recent" or self.recent is not None:
+                held.setdefault(rows if kind == "all" else min(self._length(kind), rows), kind)
+        return [kind for kind in wanted if kind in held.values()]
+
+    def rows(self, past: np.ndarray, kind: WindowKind) -> np.ndarray:
+        """Row numbers of a training window, the newest of `past`."""
+        return past if kind == "all" else past[-self._length(kind) :]
+
+    def _length(self, kind: WindowKind) -> int:
+        length = self.sliding if kind == "sliding" else self.recent
+        assert length is not None, kind
+        return length
 
 
 def fit_recipe(
@@ -213,6 +252,7 @@ def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, c
         return list(pool.map(lambda item: work(item, cores // workers), items))
 
 
+SHORTER: tuple[WindowKind, ...] = ("sliding", "recent")
 REFITTED = "refit-"  # before the training window, in the name of the champion's recipe beside another
 
 
@@ -300,7 +340,14 @@ class BacktestRecord(StatedErrors):
 
 def window_of(challenger: str) -> WindowKind:
     """The training window that a challenger's name ends in."""
-    return "sliding" if challenger.endswith("sliding") else "all"
+    return next((kind for kind in SHORTER if challenger.endswith(kind)), "all")
+
+
+def on_all_rows(challenger: str) -> str:
+    """The name of the same recipe on all rows: a window that held all of them did not compete beside it."""
+    for kind in SHORTER:
+        challenger = challenger.replace(kind, "all")
+    return challenger
 
 
 def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
@@ -327,10 +374,10 @@ def windows_of(tuned: FoundRecord, train: TrainParams) -> tuple[WindowKind, ...]
 
 
 def challengers_of(
-    recipes: Mapping[RecipeKind, Recipe], windows: Sequence[WindowKind], rows: int, *, sliding_rows: int
+    recipes: Mapping[RecipeKind, Recipe], windows: Sequence[WindowKind], rows: int, *, lengths: WindowLengths
 ) -> list[Challenger]:
     """Every recipe on every window that differs on a past of `rows` rows."""
-    kept = distinct(windows, rows, sliding_rows=sliding_rows)
+    kept = lengths.competing(windows, rows)
     return [Challenger(recipe, kind, window) for kind, recipe in recipes.items() for window in kept]
 
 
@@ -369,7 +416,7 @@ class BacktestOrigin:
 
     def of(self, name: str) -> np.ndarray:
         """What a challenger predicted here; one whose window held all rows of this past competed as the other."""
-        return self.predicted[name if name in self.predicted else name.replace("sliding", "all")]
+        return self.predicted[name if name in self.predicted else on_all_rows(name)]
 
 
 @dataclass(frozen=True)
@@ -399,7 +446,7 @@ class Backtesting:
         rows: Training rows in total order with `_event`; the judging block is not among them.
         folds: Row numbers of each origin.
         windows: Training windows.
-        sliding_rows: Rows of the sliding one.
+        lengths: How many rows those hold.
         came: When each label came, however early, shape (n,); None: fits wait until labels are due.
     """
 
@@ -408,7 +455,7 @@ class Backtesting:
     rows: pd.DataFrame
     folds: list[Fold]
     windows: tuple[WindowKind, ...]
-    sliding_rows: int
+    lengths: WindowLengths
     came: pd.Series | None = None
 
     @cached_property
@@ -421,12 +468,12 @@ class Backtesting:
         return [
             OriginJob(number, challenger)
             for number, fold in enumerate(self.folds)
-            for challenger in challengers_of(self.recipes, self.windows, len(fold.fit), sliding_rows=self.sliding_rows)
+            for challenger in challengers_of(self.recipes, self.windows, len(fold.fit), lengths=self.lengths)
         ]
 
     def score(self, job: OriginJob, threads: int) -> OriginScore:
         fold, own, challenger = self.folds[job.origin], self.views[job.origin], job.challenger
-        take = training_rows(fold.fit, challenger.window, sliding_rows=self.sliding_rows)
+        take = self.lengths.rows(fold.fit, challenger.window)
         scored = rows_at(self.rows, fold.score)
         early = early_at(self.rows, self.came, own, fold.fit, int(fold.score[0]))
         recipe, rows = challenger.recipe, self.rows
@@ -464,7 +511,7 @@ def backtest(
     folds: list[Fold],
     windows: tuple[WindowKind, ...],
     *,
-    sliding_rows: int,
+    lengths: WindowLengths,
     cores: int,
     came: pd.Series | None = None,
 ) -> list[BacktestOrigin]:
@@ -476,11 +523,11 @@ def backtest(
         rows: Training rows in total order with `_event`.
         folds: Row numbers of each origin.
         windows: Training windows.
-        sliding_rows: Rows of the sliding one.
+        lengths: How many rows those hold.
         cores: Cores to use; changes no result.
         came: When each label came, however early.
     """
-    made = Backtesting(recipes, view, rows, folds, windows, sliding_rows, came)
+    made = Backtesting(recipes, view, rows, folds, windows, lengths, came)
     made.views  # noqa: B018  learned once, before threads ask for them
     return made.origins(in_parallel(made.score, made.jobs, cores=cores))
 
@@ -523,7 +570,7 @@ def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
 
 def renamed(by_name: Mapping[str, T], winner: str, name: str) -> dict[str, T]:
     """The winner's value under another name; empty where it has none."""
-    found = winner if winner in by_name else winner.replace("sliding", "all")  # of as many rows both were one
+    found = winner if winner in by_name else on_all_rows(winner)  # of as many rows both were one
     return {name: by_name[found]} if found in by_name else {}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = "retrim_alembic_version"
 """Ours alone: Prefect and MLflow keep theirs, and may share the database."""
-HEAD = "0003"
+HEAD = "0001"
 """The newest revision. Here too, so that a store in the newest shape is opened without loading Alembic."""
 LOCK = 0x72657472  # "retr": the advisory lock on PostgreSQL under which tables are made
 

@@ -1,4 +1,4 @@
-"""The tables of the first release."""
+"""Every table."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -102,28 +102,26 @@ def upgrade() -> None:
         sa.Column("rows", sa.LargeBinary, nullable=False),
     )
     op.create_table(
-        "predictions",
-        sa.Column("model", sa.String, primary_key=True),
-        sa.Column("key", sa.String, primary_key=True),
-        sa.Column("version", sa.Integer, primary_key=True),
-        sa.Column("event", sa.String, nullable=False),
-        sa.Column("at", sa.String, nullable=False),
-        sa.Column("value", sa.JSON, nullable=False),
-    )
-    op.create_table(
-        "selections",
-        sa.Column("model", sa.String, primary_key=True),
-        sa.Column("key", sa.String, primary_key=True),
-        sa.Column("version", sa.Integer, primary_key=True),
-        sa.Column("selected", sa.Boolean, nullable=False),
-    )
-    op.create_table(
         "alerts",
         sa.Column("id", sa.String, primary_key=True),
         sa.Column("model", sa.String, nullable=False),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("at", sa.String, nullable=False),
         sa.Column("text", sa.String, nullable=False),
+        sa.Column("about", sa.String, nullable=False, server_default=""),
+        sa.Column("queued", sa.String),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("alert", sa.String, primary_key=True),
+        sa.Column("address", sa.String, primary_key=True),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("tried", sa.String, nullable=False),
+        sa.Column("due", sa.String),
+        sa.Column("claim", sa.String),
+        sa.Column("sent", sa.String),
+        sa.Column("error", sa.String),
     )
     op.create_table(
         "stage_times",
