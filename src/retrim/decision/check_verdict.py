@@ -34,6 +34,7 @@ VerdictCode = Literal[
 CALM: tuple[VerdictCode, ...] = ("first", "too_few_rows", "ok", "gain_waiting", "retraining")
 """Verdicts under which nothing is wrong."""
 LITTLE = 0.2  # share of the excess loss below which a refit helps only a little: random labels let it too
+NEAR_NAIVE = 0.9  # times the loss of the best naive baseline: a refit above it has learned a constant at best
 CLEAR = 2.0  # standard errors from which a probe's gain, or the lack of one, counts as shown
 NAMED = 3  # columns that a sentence names; the others are counted
 BESIDE_FEATURES = (TARGET, SCORE, CONFIDENCE, TOGETHER)
@@ -76,11 +77,16 @@ class CheckVerdict:
     do: str
 
 
+Benefit = Literal["helps", "little", "naive", "none", "unknown"]
+"""What a retraining does to the loss: lowers it, lowers it a little so far, lowers it to that of a naive baseline,
+nothing, or nobody knows yet."""
+
+
 @dataclass(frozen=True)
 class Help:
-    """Whether a retraining would help; None where nobody knows yet, or where it helps only a little so far."""
+    """Whether a retraining would help, and the figures in a sentence."""
 
-    helps: bool | None
+    benefit: Benefit
     text: str
 
 
@@ -106,12 +112,8 @@ def make_verdict(
     if comparison.estimated and comparison.above_expected:
         cause = _suspects(record) or _moved(record)
         help_text = "Whether a retraining would help is not known before labels come."
-        do = (
-            _answer(outcome)
-            or _withdraw(record)
-            or "check these columns with retrim why, and land labels as soon as you can"
-        )
-        return _verdict("estimated_above", loss_text, cause, help_text, do)
+        look = "see retrim why, and land labels as soon as you can"
+        return _verdict("estimated_above", loss_text, cause, help_text, _answer(outcome) or _withdraw(record) or look)
     if comparison.above_expected or comparison.worse_than is not None:
         return _bad(record, comparison, outcome, loss_text, needed_rows=needed_rows, probe_rows=probe_rows)
     return _good(record, outcome, loss_text)
@@ -133,15 +135,15 @@ def _bad(
     code: VerdictCode
     if suspects:
         code, cause, do = "above_expected_batch", suspects, _withdraw(record)
-    elif answer.helps:
+    elif answer.benefit == "helps":
         cause = moved or f"What the target depends on changed: {still}, and a refit is better."
         code, do = "above_expected_retraining", "retrim retrain --reason WHY, or let the accumulated gain decide"
     elif moved:
-        code = "above_expected_unknown" if answer.helps is None else "above_expected_columns"
+        code = "above_expected_columns" if answer.benefit == "none" else "above_expected_unknown"
         cause, do = moved, "check where these columns come from, and see retrim why"
-    elif answer.helps is False:
+    elif answer.benefit in ("none", "naive"):
         code = "above_expected_labels"
-        cause = f"The labels look wrong, or the target became random: {still}, and a refit is no better."
+        cause = f"The labels look wrong, or the target became random: {still}."
         do = "compare some labels with their source; if they are wrong, correct or withdraw their batch"
     else:
         code = "above_expected_unknown"
@@ -149,7 +151,10 @@ def _bad(
         do = "compare some labels with their source, and see retrim why"
     if not comparison.above_expected:
         code = "worse_than_naive"
-    return _verdict(code, loss_text, cause, answer.text, _answer(outcome, asked=answer.helps is not False) or do)
+    decided = _answer(outcome)
+    if outcome == "retrain" and code in ("above_expected_batch", "above_expected_labels"):
+        decided = f"{do}; a retraining starts anyway, and retrim versions rollback --reason WHY undoes it"
+    return _verdict(code, loss_text, cause, answer.text, decided or do)
 
 
 def _good(record: "CheckRecord", outcome: "Outcome", loss_text: str) -> CheckVerdict:
@@ -170,20 +175,29 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int) -> H
     """Whether a retraining would help, as the probe of this check measured it."""
     reading, comparison = record.reading, record.comparison
     assert comparison is not None
-    before = comparison.rows_above_before
+    before, naive = comparison.rows_above_before, comparison.naive_loss
     if reading is not None:
-        better = reading.champion_loss - reading.probe_loss
-        refit = f"a refit has {reading.probe_loss:.3g}, the live version {reading.champion_loss:.3g}"
-        if reading.gain > CLEAR * reading.error and better > LITTLE * _excess(comparison):
-            return Help(helps=True, text=f"A retraining would help ({refit} on the same rows).")
-        if reading.gain > CLEAR * reading.error:
-            return Help(helps=None, text=f"A retraining would help only a little so far ({refit} on the same rows).")
-        if before >= needed_rows and reading.gain + CLEAR * reading.error < _excess(comparison) / 2:
-            return Help(helps=False, text=f"A retraining would not help ({refit} on the same rows).")
+        better, excess = reading.champion_loss - reading.probe_loss, _excess(comparison)
+        figures = f"a refit has {reading.probe_loss:.3g}, the live version {reading.champion_loss:.3g} on the same rows"
+        is_clear, is_learned = reading.gain > CLEAR * reading.error, before >= needed_rows
+        if is_clear and is_learned and naive is not None and reading.probe_loss > NEAR_NAIVE * naive:
+            level = f"{figures}; the naive {naming(comparison.best_naive)} has {naive:.3g}"
+            return Help("naive", f"A retraining would lower it to about that of a naive baseline ({level}).")
+        if is_clear and better > LITTLE * excess:
+            return Help("helps", f"A retraining would help ({figures}).")
+        if is_clear:
+            return Help("little", f"A retraining would help only a little so far ({figures}).")
+        if is_learned and reading.gain + CLEAR * reading.error < excess / 2:
+            return Help("none", f"A retraining would not help ({figures}).")
     missing = max(needed_rows - before - comparison.rows, 0) + probe_rows
     why = "no refit was made" if reading is None else f"a refit had {before} rows from after the change to learn from"
     text = f"Whether a retraining would help is not known yet ({why}); about {missing} more rows with labels show it."
-    return Help(helps=None, text=text)
+    return Help("unknown", text)
+
+
+def naming(baseline: str | None) -> str:
+    """A naive baseline as people write it."""
+    return (baseline or "").replace("_", " ")
 
 
 def _excess(comparison: LossComparison) -> float:
@@ -211,7 +225,7 @@ def _loss_in_words(comparison: LossComparison, loss: str) -> str:
         elif comparison.above_expected is None:
             text += " (too few rows to say how far it may lie from it)"
     if comparison.best_naive is not None and comparison.naive_loss is not None:
-        best = f"the naive {comparison.best_naive.replace('_', ' ')} has {comparison.naive_loss:.3g}"
+        best = f"the naive {naming(comparison.best_naive)} has {comparison.naive_loss:.3g}"
         if comparison.worse_than is not None:
             text += f". It loses to a naive baseline: {best}"
         elif not comparison.above_expected or comparison.loss > comparison.naive_loss:
@@ -246,11 +260,11 @@ def _moved(record: "CheckRecord") -> str:
     return f"Drifted: {', '.join(first)} and {last}." if first else f"Drifted: {last}."
 
 
-def _answer(outcome: "Outcome", *, asked: bool = True) -> str:
+def _answer(outcome: "Outcome") -> str:
     """What the decision leaves to do."""
     if outcome == "held":
         return "answer the hold: retrim retrain, or retrim policy acknowledge --reason WHY"
-    if outcome == "retrain" and asked:
+    if outcome == "retrain":
         return "nothing, a retraining starts"
     if outcome in ("restore", "rollback"):
         return "nothing, an earlier version goes live again"
